@@ -14,7 +14,7 @@ type Right = (&'static str, &'static str, &'static str, &'static str, &'static s
 const METAL: &str = "metal.ironcore.dev";
 const BOOT: &str = "boot.ironcore.dev";
 
-const RIGHTS: [Right; 45] = [
+const RIGHTS: [Right; 47] = [
     ("metal-operator", "create", "", "secrets", NAMESPACE, true),
     ("metal-operator", "get", "", "secrets", "default", false),
     ("metal-operator", "list", "", "secrets", NAMESPACE, false),
@@ -28,6 +28,8 @@ const RIGHTS: [Right; 45] = [
     ("metal-operator", "create", "coordination.k8s.io", "leases", "default", false),
     ("metal-operator", "create", "events.k8s.io", "events", "default", true),
     ("metal-operator", "patch", BOOT, "httpbootconfigs", "default", false),
+    ("metal-operator", "watch", "unbounded-cloud.io", "machines", "", true),
+    ("metal-operator", "patch", "unbounded-cloud.io", "machines", "", false),
     ("boot-operator", "get", "", "secrets", "default", true),
     ("boot-operator", "list", "", "secrets", "", false),
     ("boot-operator", "list", "", "secrets", NAMESPACE, false),

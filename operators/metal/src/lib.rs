@@ -9,6 +9,7 @@ mod error;
 mod inherited;
 mod keys;
 mod macdb;
+mod machines;
 mod media;
 mod metrics;
 mod notices;

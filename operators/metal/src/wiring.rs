@@ -3,7 +3,7 @@
 use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
-    inherited, notices,
+    inherited, machines, notices,
     view::View,
     wakes::{self, Wakes, Woken},
 };
@@ -80,6 +80,11 @@ pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> 
         configurations.follow(client, view, queues),
         claims.follow(client, view, queues),
         inventories.follow(client, view, queues),
+        machines::follow(client, &view.machines, |change| {
+            for woken in wakes::machine(view, &change) {
+                wiring::Queues::wake(queues, woken);
+            }
+        }),
     )
     .map(drop)
 }

@@ -1,19 +1,12 @@
 //! Servers of the metal-operator, where there are any: one that has a network interface of a Machine is
 //! the same hardware, and two programs would switch it off and on.
 
-use futures::{StreamExt, future, stream};
-use kube::{Client, core::DeserializeGuard, runtime::watcher::Event};
+use kube::Client;
 use metal_api::{MacAddr, Server, ServerSpec, ServerStatus};
 use metal_runtime::{
-    Absence, absence,
+    Absence, follow_if_served,
     index::{Change, Ended, Index},
-    jittered, watch_if_served,
 };
-use std::time::Duration;
-use tokio::time::sleep;
-
-/// How often to check whether there are Servers by now.
-const AGAIN: Duration = Duration::from_mins(5);
 
 /// Servers, by the MAC addresses of their network interfaces.
 pub(crate) fn index() -> Index<Server, MacAddr> {
@@ -41,25 +34,9 @@ fn trim(server: &mut Server) {
 pub(crate) async fn follow(
     client: &Client,
     index: &Index<Server, MacAddr>,
-    mut on_change: impl FnMut(Change<'_, Server>),
+    on_change: impl FnMut(Change<'_, Server>),
 ) -> Result<(), Ended> {
-    let mut told = None;
-    loop {
-        let mut why = None;
-        let events = watch_if_served::<Server>(client).take_while(|event| {
-            why = event.as_ref().err().and_then(absence);
-            future::ready(why.is_none())
-        });
-        // It ends when there is nothing to be watched.
-        index.follow_with(events, &mut on_change).await.ok();
-        let none = [Event::<DeserializeGuard<Server>>::Init, Event::InitDone].map(Ok);
-        index.follow_with(stream::iter(none), &mut on_change).await.ok();
-        if told != Some(why) {
-            told = Some(why);
-            tell(why);
-        }
-        sleep(jittered(AGAIN)).await;
-    }
+    follow_if_served(client, index, on_change, tell).await
 }
 
 fn tell(why: Option<Absence>) {

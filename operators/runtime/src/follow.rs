@@ -2,7 +2,7 @@ use crate::{
     guard::Located,
     index::{Change, Ended, Index},
 };
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
@@ -11,9 +11,13 @@ use kube::{
         watcher::{self, Event},
     },
 };
+use metal_base::jittered;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, hash::Hash, time::Duration};
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 /// Objects per page of a list. An object may have 1.5 MB, and a whole page is in memory, more than
 /// once.
@@ -21,6 +25,9 @@ const PAGE: u32 = 25;
 
 /// Objects per page for kinds that only we write and whose objects are small.
 const PAGE_OF_OURS: u32 = 250;
+
+/// How often to look whether a kind is served by now.
+const AGAIN: Duration = Duration::from_mins(5);
 
 /// Time limit for one list.
 const TURN: Duration = Duration::from_secs(30);
@@ -88,6 +95,42 @@ where
 {
     let events = in_pages(Api::<Located<K>>::all(client.clone()), PAGE_OF_OURS);
     until_absent(events.map_ok(guarded))
+}
+
+/// Follows a kind that need not be installed, for ever, and so never returns. Where the API server does not
+/// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
+/// After it was installed it takes a few minutes until it is followed.
+///
+/// # Errors
+///
+/// None: the type is that of the other ones.
+pub async fn follow_if_served<K, Key>(
+    client: &Client,
+    index: &Index<K, Key>,
+    mut on_change: impl FnMut(Change<'_, K>),
+    tell: impl Fn(Option<Absence>),
+) -> Result<(), Ended>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    Key: Eq + Hash,
+{
+    let mut told = None;
+    loop {
+        let mut why = None;
+        let events = watch_if_served::<K>(client).take_while(|event| {
+            why = event.as_ref().err().and_then(absence);
+            future::ready(why.is_none())
+        });
+        // It ends when there is nothing to be watched.
+        index.follow_with(events, &mut on_change).await.ok();
+        let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
+        index.follow_with(stream::iter(none), &mut on_change).await.ok();
+        if told != Some(why) {
+            told = Some(why);
+            tell(why);
+        }
+        sleep(jittered(AGAIN)).await;
+    }
 }
 
 fn in_pages<K>(api: Api<K>, page: u32) -> impl Stream<Item = watcher::Result<Event<K>>>

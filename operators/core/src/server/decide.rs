@@ -36,6 +36,9 @@ const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
 /// The longest interval between repetitions of a step.
 const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
+/// How many Machines a message names.
+const TOLD: usize = 8;
+
 /// The message for a server that could be any machine.
 const NO_UUID: &str = "spec.systemUUID is empty, no UUID, or one that many boards are shipped with: \
      set that of the machine, nothing is done to it until then";
@@ -128,6 +131,14 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
         return Decision::Rest(settings.resync);
     }
+    if !seen.machines.is_empty() {
+        let message = is_machine(seen.machines);
+        reserved::by_facts(new, seen);
+        // What boots now may be what the other program has it boot.
+        new.boot_window = None;
+        status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
+        return Decision::Rest(settings.resync);
+    }
     let Some(own) = seen.server.spec.effective_uuid() else {
         reserved::by_facts(new, seen);
         status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
@@ -179,6 +190,17 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             Decision::Rest(MISBEHAVING)
         }
     }
+}
+
+/// The hardware belongs to metalman as well.
+fn is_machine(names: &[String]) -> String {
+    let (told, more) = names.split_at(names.len().min(TOLD));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    let told = told.join(", ");
+    format!(
+        "a network interface of it is also in dhcpLeases of Machine {told}{more}: delete one of the two \
+         objects, or correct dhcpLeases; until then the server is neither switched nor booted"
+    )
 }
 
 /// Its BMC has another machine at its URI: what that does says nothing about this server.

@@ -77,6 +77,8 @@ pub struct Observation<'a> {
     pub inventory: Option<&'a Inventory>,
     /// Names of other servers with the same system UUID.
     pub twins: &'a [String],
+    /// Names of Machines of metalman with a network interface of this server.
+    pub machines: &'a [String],
     /// The object that `spec.bootConfigurationRef` names.
     pub configuration: Option<&'a ServerBootConfiguration>,
     /// The state of the claim in `spec.serverClaimRef`.

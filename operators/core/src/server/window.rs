@@ -111,7 +111,9 @@ fn began(
 /// this process has started, for the remaining time. Nobody else knows that it was ever open.
 pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: &Settings) {
     let recorded = seen.server.status.as_ref().and_then(|status| status.boot_window.as_ref());
-    let is_lost = new.boot_window.is_none() && recorded.is_none();
+    // One that was closed because the machine may be another program's is not lost.
+    let is_ours = seen.machines.is_empty();
+    let is_lost = new.boot_window.is_none() && recorded.is_none() && is_ours;
     let begun = seen.acted.and_then(|acted| acted.on).filter(|on| *on <= seen.now);
     let (true, Some(begun), Some(configuration)) = (is_lost, begun, seen.configuration) else {
         return;

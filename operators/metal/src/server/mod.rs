@@ -121,6 +121,7 @@ fn judge<C: Connect>(
     let view = &ctx.view;
     let bmc = destination.as_ref().ok().map(|it| (it.host.clone(), it.port));
     let twins = view.twins(server, bmc);
+    let machines = view.machines_of(server);
     let configuration = server.spec.boot_configuration_ref.as_ref();
     let configuration =
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
@@ -143,6 +144,7 @@ fn judge<C: Connect>(
         medium: medium.as_ref(),
         inventory: memory.inventory(now.wall),
         twins: &twins,
+        machines: &machines,
         configuration: configuration.as_deref(),
         claim: match &held {
             look::Held::Unclaimed => ClaimSeen::Unclaimed,

@@ -223,6 +223,7 @@ impl Scene {
         list(&view.bmcs, vec![]).await;
         list(&view.claims, vec![]).await;
         list(&view.inventories, vec![]).await;
+        list(&view.machines, vec![]).await;
         list(&view.secrets, vec![secret()]).await;
         let api = ApiServer::default();
         api.put(&server);

@@ -1,8 +1,9 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
+use crate::machines;
 use jiff::Timestamp;
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, MacAddr, Server, ServerBootConfiguration, ServerClaim,
+    Bmc, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration, ServerClaim,
     ServerInventory, SystemUuid, condition, inventory::Report,
 };
 use metal_core::{claim::free, host::Host, identity, kept};
@@ -26,6 +27,8 @@ pub(crate) enum ServerKey {
     At(Host),
     /// By the BMCSecret in its inline access.
     Secret(String),
+    /// By the MAC address of a network interface.
+    Mac(MacAddr),
     /// By namespace and name of the claim that holds it.
     Claim(String, String),
     /// By namespace and name of what it boots.
@@ -84,6 +87,8 @@ pub(crate) struct View {
     pub claims: Index<ServerClaim, ClaimKey>,
     /// Inventories by name, reduced to what decisions need.
     pub inventories: Index<ServerInventory, ()>,
+    /// Machines of metalman, by MAC address.
+    pub machines: Index<Machine, MacAddr>,
 }
 
 impl Default for View {
@@ -105,6 +110,7 @@ impl Default for View {
             })
             .trimmed(kept::trim),
             inventories: Index::new(|_: &ServerInventory| vec![]).trimmed(prune),
+            machines: machines::index(),
         }
     }
 }
@@ -146,6 +152,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     let spec = &server.spec;
     let claim = spec.server_claim_ref.as_ref();
     let boots = spec.boot_configuration_ref.as_ref();
+    let macs = mac_addresses(server).into_iter().map(ServerKey::Mac);
     [
         Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
@@ -158,7 +165,14 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     ]
     .into_iter()
     .flatten()
+    .chain(macs)
     .collect()
+}
+
+/// The MAC addresses of a server, as far as they are known.
+fn mac_addresses(server: &Server) -> BTreeSet<MacAddr> {
+    let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
+    interfaces.filter_map(|interface| interface.mac_address.parse().ok()).collect()
 }
 
 /// Reduces a report to what decisions need: the interfaces and their neighbors. The whole report is
@@ -173,7 +187,7 @@ pub(crate) fn prune(inventory: &mut ServerInventory) {
 }
 
 impl View {
-    fn lists(&self) -> Lists<'_, 7> {
+    fn lists(&self) -> Lists<'_, 8> {
         Lists([
             ("endpoints", &self.endpoints),
             ("bmcs", &self.bmcs),
@@ -182,6 +196,7 @@ impl View {
             ("serverbootconfigurations", &self.configurations),
             ("serverclaims", &self.claims),
             ("serverinventories", &self.inventories),
+            ("machines", &self.machines),
         ])
     }
 
@@ -225,6 +240,13 @@ impl View {
         }
         let twins = same.iter().filter(|other| identity::is_twin(server, other));
         let names = twins.filter_map(|twin| twin.metadata.name.clone());
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Machines of metalman with a network interface of this server: it is not known whose machine it is.
+    pub(crate) fn machines_of(&self, server: &Server) -> Vec<String> {
+        let machines = mac_addresses(server).into_iter().flat_map(|mac| self.machines.get(&mac));
+        let names = machines.filter_map(|machine| machine.metadata.name.clone());
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 

@@ -1,11 +1,13 @@
 //! Which objects seem to be the same machine.
 
 use super::*;
-use crate::server::tests::list;
+use crate::{server::tests::list, wakes::Woken};
 use metal_api::{
-    BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, Protocol,
-    ServerSpec, Taint, annotation,
+    BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
+    MachinePxe, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus, Taint,
+    annotation,
 };
+use metal_runtime::index::Change;
 
 const IP: &str = "192.0.2.9";
 const URI: &str = "/redfish/v1/Systems/1";
@@ -41,6 +43,30 @@ async fn two_servers_of_one_system_are_both_left_alone() {
             .filter(|_| other.spec.bmc_ref.as_ref().is_none_or(|it| it.name != "elsewhere"));
         assert_eq!(view.twins(&other, its), ["a"], "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_server_with_a_network_interface_of_a_machine_of_metalman_knows_it() {
+    let lease = |mac: &str| MachineLease { mac: mac.to_owned(), ..MachineLease::default() };
+    let dhcp_leases = vec![lease("02:00:00:00:00:01"), lease("02:00:00:00:00:02")];
+    let pxe = Some(MachinePxe { dhcp_leases, ..MachinePxe::default() });
+    let machine = Machine::new("node-01", MachineSpec { pxe, ..MachineSpec::default() });
+    let with = |mac: &str| {
+        let mut server = server("a", UUID, URI, "bmc-1");
+        let mac_address = mac.to_owned();
+        let interface = NetworkInterface { mac_address, ..NetworkInterface::default() };
+        let network_interfaces = vec![interface];
+        server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
+        server
+    };
+    let (same, other) = (with("02-00-00-00-00-02"), with("02:00:00:00:00:03"));
+    let view = world(vec![same.clone()]).await;
+    assert_eq!(view.machines_of(&same), [""; 0]);
+    list(&view.machines, vec![machine.clone()]).await;
+    assert_eq!(view.machines_of(&same), ["node-01"]);
+    assert_eq!(view.machines_of(&other), [""; 0]);
+    let woken = crate::wakes::machine(&view, &Change::Removed(&Arc::new(machine)));
+    assert_eq!(woken, [Woken::Server("a".to_owned())].into(), "it is woken when that changes");
 }
 
 #[tokio::test]

@@ -4,13 +4,16 @@
 //! needlessly costs a pass that neither reads nor writes; an object that is not woken waits for a
 //! resync.
 
-use crate::view::{
-    BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
+use crate::{
+    machines::server_keys,
+    view::{
+        BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
+    },
 };
 use kube::ResourceExt;
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, Server, ServerBootConfiguration, ServerClaim, ServerInventory,
-    condition,
+    Bmc, BmcSecret, Endpoint, Machine, Server, ServerBootConfiguration, ServerClaim,
+    ServerInventory, condition,
 };
 use metal_core::{
     claim::{fits, free},
@@ -64,6 +67,15 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
             }
             woken.insert(Woken::Endpoint(twin));
         }
+    }
+    woken
+}
+
+/// A Machine of metalman may be a server as well.
+pub(crate) fn machine(view: &View, change: &Change<'_, Machine>) -> Wakes {
+    let mut woken = Wakes::new();
+    for machine in change.objects() {
+        server_keys(machine).for_each(|key| servers(view, &key, &mut woken));
     }
     woken
 }

@@ -70,6 +70,30 @@ fn two_servers_with_one_uuid_are_both_left_alone_and_say_so() {
 }
 
 #[test]
+fn a_server_that_is_also_a_machine_of_metalman_is_left_alone_and_says_so() {
+    let mut scene = Scene::new();
+    scene.machines = vec!["node-01".to_owned()];
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "Ambiguous"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
+    // When it is a server alone, it is one.
+    scene.machines = vec![];
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Discovery);
+    // And what it was about to boot, it is not given any more.
+    let opened = scene.now;
+    scene.server.status.as_mut().unwrap().boot_window = Some(metal_api::BootWindow {
+        boot_configuration_ref: metal_api::ObjectReference::default(),
+        boot_configuration_uid: None,
+        opened: Time(opened),
+        closes: Time(opened + minutes(10)),
+    });
+    scene.machines = vec!["node-01".to_owned()];
+    scene.record();
+    assert_eq!(scene.server.status.as_ref().unwrap().boot_window, None);
+}
+
+#[test]
 fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machine() {
     let mut scene = Scene::new();
     scene.inventory = None;
