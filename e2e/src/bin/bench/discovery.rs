@@ -217,17 +217,19 @@ fn tell(writes: &Writes, servers: u32) {
 }
 
 /// The given percentile, in seconds.
-fn percentile(sorted: &[Duration], percent: usize) -> f64 {
+/// The duration that this share of them does not exceed, in seconds.
+pub(super) fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).map_or(0.0, |time| round(time.as_secs_f64()))
 }
 
-fn round(number: f64) -> f64 {
+/// Rounded for people.
+pub(super) fn round(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and bytes are far below 2^52")]
-fn float(number: u64) -> f64 {
+pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 

@@ -5,11 +5,14 @@
 
 mod discovery;
 mod kills;
+mod metalman;
+mod tftp;
 mod watch;
 mod writes;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 use std::io::Write as _;
 
 /// Benchmarks of the whole stack, on loopback.
@@ -24,13 +27,26 @@ struct Args {
 enum Bench {
     /// From Endpoints to Available servers, all plugged in at once.
     Discovery(discovery::Args),
+    /// From firmware to the token of each Machine, all of them at once.
+    Metalman(metalman::Args),
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let outcome = match Args::parse().bench {
-        Bench::Discovery(args) => discovery::run(args).await?,
-    };
-    writeln!(std::io::stdout(), "{}", serde_json::to_string(&outcome)?)?;
-    outcome.verdict()
+    match Args::parse().bench {
+        Bench::Discovery(args) => {
+            let outcome = discovery::run(args).await?;
+            tell(&outcome)?;
+            outcome.verdict()
+        }
+        Bench::Metalman(args) => {
+            let outcome = metalman::run(args).await?;
+            tell(&outcome)?;
+            outcome.verdict()
+        }
+    }
+}
+
+fn tell(outcome: &impl Serialize) -> Result<()> {
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string(outcome)?)?)
 }
