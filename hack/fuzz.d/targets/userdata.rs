@@ -1,0 +1,23 @@
+//! User-data of a person before the vendor-data of an image: whatever a person says, the last part is the
+//! image's, and nobody ends it sooner.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use metal_core::machine::netboot::cloud_init::user_data;
+
+const VENDOR: &str = "#cloud-config\nruncmd: [join]\n";
+
+fuzz_target!(|user: &[u8]| {
+    assert_eq!(user_data(user, None), user);
+    let document = user_data(user, Some(VENDOR));
+    let head = std::str::from_utf8(&document[..120]).expect("the head is ours");
+    let (_, boundary) = head.split_once("boundary=\"").expect("it is a MIME message");
+    let (boundary, _) = boundary.split_once('"').expect("it has an end");
+    let line = format!("--{boundary}");
+    let places: Vec<_> =
+        (0..document.len()).filter(|at| document[*at..].starts_with(line.as_bytes())).collect();
+    assert_eq!(places.len(), 3, "a beginning for each of two parts, and an end");
+    let last = String::from_utf8_lossy(&document[places[1]..]);
+    assert!(last.contains("filename=\"vendor-data\"\r\nMerge-Type: list(append)"));
+    assert!(last.ends_with(&format!("I2Nsb3VkLWNvbmZpZwpydW5jbWQ6IFtqb2luXQo=\r\n{line}--\r\n")));
+});
