@@ -22,6 +22,7 @@
 //! referrers) is not needed here.
 
 mod access;
+mod ask;
 mod body;
 pub(crate) mod challenge;
 mod error;
@@ -42,15 +43,13 @@ use crate::{
     digest::{Algorithm, Digest, Hasher},
     reference::{Name, Registry, Version},
 };
+use ask::Ask;
 use body::{incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use prove::Proof;
 use reach::{Reach, Screen as _};
-use reqwest::{
-    Client, Method, Response, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, RANGE},
-};
+use reqwest::{Client, Method, Response, StatusCode, header::CONTENT_TYPE};
 use rest::Rests;
 use sizes::Sizes;
 use std::{
@@ -71,8 +70,6 @@ const MANIFEST_LIMIT: usize = 4 << 20;
 const REACH_LIFETIME: Duration = Duration::from_mins(1);
 /// For how many registries it is cached.
 const MAX_REGISTRIES: usize = 256;
-/// How many tokens and logins are cached.
-const MAX_PROOFS: usize = 256;
 
 /// How to reach registries.
 #[derive(Clone, Debug)]
@@ -299,51 +296,6 @@ impl Registries {
         registry.is_local() || self.insecure.contains(registry)
     }
 
-    /// Sends a request; if a token or a login is required, gets one and sends the request again.
-    async fn request(&self, access: &Access, ask: Ask<'_>) -> Result<Response, Error> {
-        let registry = access.name().registry();
-        if let Some((_, status)) = self.rests().of(registry) {
-            return Err(Error::of_status(access, status));
-        }
-        let known = self.known_proof(access);
-        let reach = self.reach(registry).await;
-        let response = self.send(access.name(), &ask, known.as_ref(), reach).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        let proof = self.prove(access, &response, reach).await?;
-        let response = self.send(access.name(), &ask, Some(&proof), reach).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            self.remember(access, proof);
-        }
-        Ok(response)
-    }
-
-    async fn send(
-        &self,
-        name: &Name,
-        ask: &Ask<'_>,
-        proof: Option<&Proof>,
-        reach: Reach,
-    ) -> Result<Response, Error> {
-        let registry = name.registry();
-        let scheme = if self.is_insecure(registry) { "http" } else { "https" };
-        let (host, repository, path) = (registry.endpoint(), name.repository(), ask.path);
-        let url = format!("{scheme}://{host}/v2/{repository}/{path}");
-        let request = self.client(reach).request(ask.method.clone(), url).header(ACCEPT, MANIFESTS);
-        let mut request = match proof {
-            Some(proof) => proof.show(request),
-            None => request,
-        };
-        if let Some(from) = ask.from {
-            request = request.header(RANGE, format!("bytes={from}-"));
-        }
-        // The deadline is for the response's header; its body is subject to `silence`.
-        let answer = timeout(self.deadline, request.send()).await;
-        let answer = answer.map_err(|_| Error::Deadline { registry: registry.clone() })?;
-        answer.map_err(|e| Error::unreachable(registry, e))
-    }
-
     /// How much longer a registry is not contacted, at its own request.
     pub(crate) fn rest(&self, registry: &Registry) -> Option<Duration> {
         self.rests().of(registry).map(|(left, _)| left)
@@ -369,37 +321,6 @@ impl Registries {
             StatusCode::NOT_FOUND => Err(missing()),
             status => Err(Error::of_status(access, status)),
         }
-    }
-
-    fn known_proof(&self, access: &Access) -> Option<Proof> {
-        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        proofs.get(access).filter(|proof| proof.until() > Instant::now()).cloned()
-    }
-
-    fn remember(&self, access: &Access, proof: Proof) {
-        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        if proofs.len() >= MAX_PROOFS {
-            let now = Instant::now();
-            proofs.retain(|_, proof| proof.until() > now);
-        }
-        if proofs.len() < MAX_PROOFS {
-            proofs.insert(access.clone(), proof);
-        }
-    }
-}
-
-/// One request to a repository.
-struct Ask<'a> {
-    method: Method,
-    /// Below the repository.
-    path: &'a str,
-    /// Where it is to begin, if not with the first byte.
-    from: Option<u64>,
-}
-
-impl<'a> Ask<'a> {
-    fn get(path: &'a str) -> Self {
-        Self { method: Method::GET, path, from: None }
     }
 }
 
