@@ -1,5 +1,5 @@
 //! What a person asks of machines and sites: reboots and installations, which they wait for, Machines to
-//! be registered, and the metalman of a site.
+//! be registered, the metalman of a site; and of rented servers: tokens, hosts and releases.
 //!
 //! [`metal_core::machine::request`] decides what is asked for, and when it is done; this crate reads and
 //! writes the objects for it, and prints. Results go to standard output, everything else to standard
@@ -14,6 +14,7 @@ mod operations;
 mod output;
 #[cfg(test)]
 mod reference;
+mod seal;
 
 use args::{Args, Command};
 use output::complain;
@@ -39,6 +40,9 @@ pub async fn run(args: Args) -> ExitCode {
         match args.command {
             Command::Machine(command) => cmd::machine::run(command, &args.connection).await,
             Command::Site(command) => cmd::site::run(command, &args.connection).await,
+            Command::IpxeTokens(command) => cmd::ipxe_tokens::run(command, &args.connection).await,
+            Command::Hosts(command) => cmd::hosts::run(command, &args.connection).await,
+            Command::Releases(command) => cmd::releases::run(command, &args.connection).await,
             Command::Version => cmd::version::run(),
         }
     };

@@ -1,12 +1,15 @@
 //! The command line.
 
-use crate::cmd::{machine::MachineCommand, site::SiteCommand};
+use crate::cmd::{
+    hosts::HostCommand, ipxe_tokens::TokenCommand, machine::MachineCommand,
+    releases::ReleaseCommand, site::SiteCommand,
+};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use metal_runtime::args::ClientArgs;
 use std::{ffi::OsString, path::Path};
 
 /// Reboots, installs and registers the machines that metalman looks after, and starts metalman for their
-/// sites.
+/// sites; makes rented servers hosts, and has them run releases.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-metal", version, disable_help_subcommand = true)]
 pub struct Args {
@@ -51,6 +54,15 @@ pub(crate) enum Command {
     /// Prepare a cluster for the machines of a site, and serve them
     #[command(subcommand)]
     Site(SiteCommand),
+    /// Make, list and withdraw the URLs that rented servers boot from
+    #[command(subcommand)]
+    IpxeTokens(TokenCommand),
+    /// List, register and remove rented servers, and have them run a release
+    #[command(subcommand)]
+    Hosts(HostCommand),
+    /// Make and list releases of rented servers
+    #[command(subcommand)]
+    Releases(ReleaseCommand),
     /// Print the version
     Version,
 }

@@ -1,0 +1,83 @@
+//! What a person types.
+
+use super::{machine::Machine, site::Site};
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::{Cluster, binary};
+use metal_api::BootTokenPhase;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use std::fs;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
+    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
+    let (org, server) = (site.org.clone(), format!("http://{}", site.address));
+    let image = format!("--image=quay.io/example/base@sha256:{}", "a".repeat(64));
+    let to = format!("--server={server}");
+    let target = format!("{org}/web-1");
+
+    // The URL and nothing else: it can be put into a variable.
+    let url = kubectl(&site, &["ipxe-tokens", "create", &target, &image, &to]).await.unwrap();
+    let secret = url.trim_end().strip_prefix(&format!("{server}/api/ipxe/metal_ipxe_")).unwrap();
+    assert_eq!((secret.len(), url.lines().count()), (43, 1), "{url}");
+    let script = ["ipxe-tokens", "create", &org, &image, &to, "--ttl=1h", "--script"];
+    let script = kubectl(&site, &script).await.unwrap();
+    assert!(script.starts_with("#!ipxe\ndhcp\nchain --autofree http://"), "{script}");
+    site.phase("web-1", BootTokenPhase::Issued).await.unwrap();
+    let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
+    assert!(listed.contains("web-1 Issued web-1 ") && listed.lines().count() == 2, "{listed}");
+    assert!(!listed.contains(secret));
+
+    let machine = Machine::new().unwrap();
+    let installed = machine.install(url.trim_end()).await.unwrap();
+    assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::OK);
+    site.phase("web-1", BootTokenPhase::Consumed).await.unwrap();
+    let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
+    let other = listed.split_whitespace().next().unwrap().to_owned();
+    assert!(other.starts_with("host-") && listed.lines().count() == 1, "{listed}");
+    kubectl(&site, &["ipxe-tokens", "revoke", &org, &other]).await.unwrap();
+    assert_eq!(kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap(), "");
+    let listed = kubectl(&site, &["hosts", "list", "--org", &org]).await.unwrap();
+    assert!(listed.starts_with(&format!("{target} - - ")), "{listed}");
+
+    // The cluster never sees the configuration.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    fs::write(&file, r#"{"password":"correct horse"}"#).unwrap();
+    let config = format!("--config-file={}", file.display());
+    let tag = format!("{target}:v1");
+    let release = ["releases", "create", &tag, &image, &config, "--activate"];
+    kubectl(&site, &release).await.unwrap();
+    let json = kubectl(&site, &["releases", "list", &target, "-o", "json"]).await.unwrap();
+    assert!(json.contains("P256-HKDF-SHA256-AES256GCM") && !json.contains("horse"), "{json}");
+    let path = "/api/hosts/self?wait=60&release=";
+    let asked = machine.signed(&server, Method::GET, path, &target, "").await.unwrap();
+    let told: Value = serde_json::from_str(&asked.1).unwrap();
+    assert_eq!(told["release"]["name"], "web-1-v1", "{told}");
+    assert!(told["release"]["configuration"]["ciphertext"].as_str().unwrap().len() > 100);
+
+    let missing = format!("{org}/web-2:v1");
+    for bad in [
+        &["ipxe-tokens", "create", "Org", &image, &to][..],
+        &["ipxe-tokens", "create", &target, "--image=quay.io/a/b:latest", &to],
+        &["releases", "create", &missing, &image, &config],
+        &["hosts", "activate", &missing],
+        &["hosts", "get", &org],
+    ] {
+        assert!(kubectl(&site, bad).await.is_err(), "{bad:?}");
+    }
+    kubectl(&site, &["hosts", "delete", &target]).await.unwrap();
+    assert_eq!(site.all().await.unwrap(), [""; 0]);
+    site.end().await.unwrap();
+}
+
+/// What `kubectl metal` prints to standard output.
+async fn kubectl(site: &Site<'_>, args: &[&str]) -> Result<String> {
+    let mut command = Command::new(binary("kubectl-metal").await?);
+    command.args(args).arg("--kubeconfig").arg(site.cluster.kubeconfig());
+    let output = command.kill_on_drop(true).output().await.context("kubectl-metal")?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{told}");
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,125 @@
+//! `ipxe-tokens create`
+
+use crate::{
+    Outcome,
+    args::Connection,
+    cmd::names,
+    output::{complain, print},
+};
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::Args;
+use kube::{Api, api::PostParams};
+use metal_api::{BootBinding, BootToken, BootTokenSpec, MachineTargetDisk};
+use metal_core::{
+    boot_token::{installer::is_word, secret},
+    plain::hex,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// What becomes of the machine that boots with it.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// Organization, a namespace; or with the name of the host [default: a new name]
+    #[arg(value_name = "ORG[/HOST]")]
+    target: String,
+    /// Bootable container image to install, with its digest
+    #[arg(long, value_name = "IMAGE")]
+    image: String,
+    /// Where machines reach the server: https:// and its name
+    #[arg(long, env = "BLOOMERY_HOSTS_URL", value_name = "URL")]
+    server: String,
+    /// How long the token is good: 5m to 168h
+    #[arg(long, default_value = "24h", value_name = "TIME")]
+    ttl: String,
+    /// Kickstart template [default: default]
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// Serial number of the disk to install to
+    #[arg(long, value_name = "SERIAL")]
+    disk_serial: Option<String>,
+    /// WWN of the disk to install to
+    #[arg(long, value_name = "WWN")]
+    disk_wwn: Option<String>,
+    /// Least size of the disk to install to, in GiB
+    #[arg(long, value_name = "GIB")]
+    disk_min_size: Option<i64>,
+    /// Only for the machine with this MAC address
+    #[arg(long, value_name = "MAC")]
+    mac: Option<String>,
+    /// Only for the machine with this serial number
+    #[arg(long, value_name = "SERIAL")]
+    serial: Option<String>,
+    /// Only for the machine with this UUID
+    #[arg(long, value_name = "UUID")]
+    uuid: Option<String>,
+    /// Print a whole iPXE script instead of the URL
+    #[arg(long)]
+    script: bool,
+}
+
+impl Create {
+    /// Makes a secret, has its hash kept, and prints the URL. The secret is nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// If the API server refuses it, or there is no randomness.
+    pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let server = self.server.trim_end_matches('/');
+        let is_url = server.starts_with("https://") || server.starts_with("http://");
+        ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
+        let random = random()?;
+        let (org, host) = self.names()?;
+        let text = secret::text(&random);
+        let hash = secret::hash(&text).context("no secret")?;
+        let token = BootToken::new(&host, self.spec(&host, hash));
+        let api = Api::namespaced(connection.client().await?, &org);
+        let created = api.create(&PostParams::default(), &token).await;
+        created.with_context(|| format!("BootToken {org}/{host}"))?;
+        complain(&format!("boottoken.bloomery.dev/{host} created; its URL is not shown again"));
+        let url = format!("{server}/api/ipxe/{text}");
+        let script = format!("#!ipxe\ndhcp\nchain --autofree {url}\n");
+        print(&if self.script { script } else { format!("{url}\n") })?;
+        Ok(Outcome::Done)
+    }
+
+    /// Organization, and name of the host. A name that nobody gave says nothing of the secret.
+    fn names(&self) -> Result<(String, String)> {
+        if self.target.contains('/') {
+            let (org, host) = names::host(&self.target)?;
+            return Ok((org.to_owned(), host.to_owned()));
+        }
+        let mut name = [0; 4];
+        SystemRandom::new().fill(&mut name).map_err(|_| anyhow!("no randomness"))?;
+        Ok((names::parse(&self.target)?.to_owned(), format!("host-{}", hex(&name))))
+    }
+
+    fn spec(&self, host: &str, hash: String) -> BootTokenSpec {
+        let disk = MachineTargetDisk {
+            serial: self.disk_serial.clone(),
+            wwn: self.disk_wwn.clone(),
+            min_size_gib: self.disk_min_size,
+            ..MachineTargetDisk::default()
+        };
+        let binding = BootBinding {
+            mac_address: self.mac.clone(),
+            serial: self.serial.clone(),
+            system_uuid: self.uuid.clone(),
+        };
+        BootTokenSpec {
+            token_sha256: hash,
+            host_name: host.to_owned(),
+            ttl: self.ttl.clone(),
+            image: self.image.clone(),
+            template: self.template.clone(),
+            target_disk: Some(disk).filter(|it| *it != MachineTargetDisk::default()),
+            binding: Some(binding).filter(|it| *it != BootBinding::default()),
+            ..BootTokenSpec::default()
+        }
+    }
+}
+
+fn random() -> Result<[u8; secret::BYTES]> {
+    let mut random = [0; secret::BYTES];
+    SystemRandom::new().fill(&mut random).map_err(|_| anyhow!("no randomness"))?;
+    Ok(random)
+}
