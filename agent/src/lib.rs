@@ -1,7 +1,8 @@
 //! Agent of the discovery image: collects the inventory of a machine and posts it to the registry.
 //!
 //! `probe` collects, `lldp` listens to the switches, `registry` posts, and `agent` is the loop
-//! around them; `init` is what it takes to be the only process of an image. The parsers below
+//! around them; `init` is what it takes to be the only process of an image, also for other programs that
+//! are (`metal-installer`). The parsers below
 //! (`smbios`, `lldp`, `netlink`, `pci_ids`) read what firmware, neighbors and kernel wrote and
 //! trust none of it.
 
@@ -15,9 +16,12 @@ mod pci_ids;
 mod probe;
 #[cfg(test)]
 mod reference;
-mod registry;
+pub mod registry;
 mod root;
 mod smbios;
+
+pub use probe::disks;
+pub use root::Root;
 
 #[cfg(test)]
 mod fixture;

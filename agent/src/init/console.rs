@@ -64,15 +64,15 @@ impl MakeWriter<'_> for Consoles {
     }
 }
 
-/// Seconds since the kernel started.
+/// The name of the program, and seconds since the kernel started.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Uptime;
+pub(super) struct Uptime(pub(super) &'static str);
 
 impl FormatTime for Uptime {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let seconds = uptime.split_whitespace().next().unwrap_or("?");
-        write!(writer, "metalprobe [{seconds:>8}]")
+        write!(writer, "{} [{seconds:>8}]", self.0)
     }
 }
 

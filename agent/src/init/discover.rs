@@ -61,7 +61,7 @@ pub(super) async fn report(
     boot_url: &watch::Receiver<Option<String>>,
     buttons: &ScanTrigger,
 ) -> Infallible {
-    wait_for_address().await;
+    address().await;
     let mut backoff = Backoff::new(PAUSE, LONGEST_PAUSE);
     loop {
         let url = boot_url.borrow().clone();
@@ -80,7 +80,8 @@ pub(super) async fn report(
     }
 }
 
-async fn wait_for_address() {
+/// Waits until a port has a routable address. Cancel safe.
+pub async fn address() {
     while !has_address() {
         sleep(LOOK).await;
     }

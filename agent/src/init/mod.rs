@@ -1,4 +1,5 @@
-//! metalprobe as the first process of the discovery image, which has no other.
+//! The first process of an image that has no other: of the discovery image, and of others
+//! ([`start`]).
 //!
 //! ```text
 //!  mounts ─► drivers ─► ports ─► addresses ─► Ignition from the boot service ─► reports, for ever
@@ -7,7 +8,7 @@
 //!                                               power button, Ctrl-Alt-Del ──► off, or on again
 //! ```
 //!
-//! It changes nothing on the machine's disks. Everything that it does and waits for is told on
+//! metalprobe changes nothing on the machine's disks. Everything that it does and waits for is told on
 //! every console, for a person who has nothing else to go by.
 
 mod console;
@@ -21,17 +22,40 @@ mod network;
 mod origin;
 mod power;
 
+pub use discover::address;
+pub use network::network;
+pub use power::{End, ScanTrigger};
+
 use crate::root::Root;
 use console::{Consoles, Uptime};
 use metal_base::Chain;
-use power::{End, ScanTrigger};
 use std::{
-    convert::Infallible, ffi::OsString, io, panic, path::Path, process::ExitCode, time::Duration,
+    convert::Infallible,
+    ffi::OsString,
+    io,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
 };
 use tokio::{runtime::Builder, sync::watch};
 
 /// How long an error stays on screen before the machine restarts.
 const READING: Duration = Duration::from_mins(1);
+
+/// A program that is the first process of an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name, at the beginning of each line on the console.
+    pub name: &'static str,
+    /// What it is there for, on the first line.
+    pub greeting: &'static str,
+}
+
+const METALPROBE: Program = Program {
+    name: "metalprobe",
+    greeting: "this machine is looked at: what it is made of is reported, nothing is changed",
+};
 
 /// Whether this is to be the first process: the kernel calls it `/init`, and a person may pass
 /// `--init`.
@@ -43,23 +67,31 @@ pub fn is_wanted(mut arguments: impl Iterator<Item = OsString>) -> bool {
 
 /// Runs until the machine is switched off; returns only if that fails.
 pub fn run() -> ExitCode {
+    start(METALPROBE, async |root, trigger| match work(root, trigger).await {})
+}
+
+/// Does `work` as the first process, until that or a person ends it; then the machine is switched off, or
+/// restarted. Returns only if that fails.
+pub fn start(program: Program, work: impl AsyncFnOnce(&Root, &ScanTrigger) -> End) -> ExitCode {
     let failures = mounts::base();
     let consoles = Consoles::open();
     tracing_subscriber::fmt()
         .with_ansi(false)
         .with_target(false)
-        .with_timer(Uptime)
+        .with_timer(Uptime(program.name))
         .with_writer(consoles)
         .init();
-    tracing::info!("this machine is looked at: what it is made of is reported, nothing is changed");
+    tracing::info!("{}", program.greeting);
     for failure in &failures {
         tracing::warn!("{}", Chain(failure));
     }
     // We want to be told of Ctrl-Alt-Del.
     nix::sys::reboot::set_cad_enabled(false).ok();
-    let end = panic::catch_unwind(live).unwrap_or_else(|_| Err(io::Error::other("it broke off")));
+    let end = panic::catch_unwind(AssertUnwindSafe(|| live(work)));
+    let end = end.unwrap_or_else(|_| Err(io::Error::other("it broke off")));
     let end = end.unwrap_or_else(|error| {
-        tracing::error!(error = %Chain(&error), "metalprobe cannot go on; this machine restarts");
+        let name = program.name;
+        tracing::error!(error = %Chain(&error), "{name} cannot go on; this machine restarts");
         // There is no runtime left to wait in.
         std::thread::park_timeout(READING);
         End::Reboot
@@ -71,22 +103,25 @@ pub fn run() -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn live() -> io::Result<End> {
+fn live(work: impl AsyncFnOnce(&Root, &ScanTrigger) -> End) -> io::Result<End> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let end = runtime.block_on(async {
         let root = Root::new("/");
         let (trigger, requests) = power::scan_channel();
         tokio::select! {
             end = power::wait(&root, requests) => end,
-            never = work(&root, &trigger) => match never {},
+            end = work(&root, &trigger) => Ok(end),
         }
-    })
+    });
+    // Whatever still runs in a thread may wait for a device, for ever.
+    runtime.shutdown_background();
+    end
 }
 
 async fn work(root: &Root, buttons: &ScanTrigger) -> Infallible {
     let (boot_url, told) = watch::channel(None);
     tokio::select! {
-        never = network::keep(root.clone(), boot_url) => never,
+        never = network::keep(root.clone(), Some(boot_url)) => never,
         never = discover::report(root, &told, buttons) => never,
     }
 }

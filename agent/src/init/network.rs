@@ -31,13 +31,22 @@ const DEVICES: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(10);
 const REMINDER: Duration = Duration::from_mins(1);
 
-/// Keeps all ports in use, forever. If nothing else tells what to boot, the URL that a DHCP server
-/// sends goes to `boot_url`.
-pub(super) async fn keep(root: Root, boot_url: watch::Sender<Option<String>>) -> Infallible {
+/// Keeps all ports in use, forever.
+pub async fn network(root: Root) -> Infallible {
+    keep(root, None).await
+}
+
+/// The same. If nothing else tells what to boot, the URL that a DHCP server sends goes to `boot_url`.
+pub(super) async fn keep(
+    root: Root,
+    boot_url: Option<watch::Sender<Option<String>>>,
+) -> Infallible {
     let began = Instant::now();
     let mut drivers = load(Drivers::read(&root), root.clone()).await;
     // The driver for the firmware's variables may be among them.
-    let firmware = origin::needs_dhcp(&root).then(|| Firmware { uuid: origin::wire_uuid(&root) });
+    let asks = boot_url.is_some() && origin::needs_dhcp(&root);
+    let firmware = asks.then(|| Firmware { uuid: origin::wire_uuid(&root) });
+    let boot_url = boot_url.unwrap_or_else(|| watch::channel(None).0);
     let mut ports = Ports::new(root, BootUrlRequest { firmware, boot_url });
     let mut look_for_devices = began + DEVICES;
     let mut complain = began + PATIENCE;

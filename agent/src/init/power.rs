@@ -1,4 +1,4 @@
-//! What ends a discovery: the power button, and signals to the first process.
+//! What ends a program: the power button, and signals to the first process.
 
 use crate::root::Root;
 use nix::libc::O_NONBLOCK;
@@ -28,7 +28,7 @@ const POWER_FAILS: i32 = nix::libc::SIGPWR;
 
 /// What happens to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub enum End {
     /// Off.
     PowerOff,
     /// On again.
@@ -37,7 +37,7 @@ pub(super) enum End {
 
 /// Requests a scan for new buttons.
 #[derive(Debug)]
-pub(super) struct ScanTrigger(mpsc::Sender<oneshot::Sender<()>>);
+pub struct ScanTrigger(mpsc::Sender<oneshot::Sender<()>>);
 
 /// Receives the requests for scans.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) fn scan_channel() -> (ScanTrigger, ScanRequests) {
 impl ScanTrigger {
     /// Returns once all buttons present are being watched. A machine is switched off within
     /// milliseconds of its report.
-    pub(super) async fn scan(&self) {
+    pub async fn scan(&self) {
         let (seen, is_seen) = oneshot::channel();
         // An error means that the end has come already.
         if self.0.send(seen).await.is_ok() {

@@ -14,6 +14,7 @@ mod storage;
 mod sysfs;
 
 pub(crate) use notes::Notes;
+pub use storage::disks;
 
 use crate::{kernel::Kernel, pci_ids::PciIds, root::Root};
 use metal_api::inventory::{Failure, Report};

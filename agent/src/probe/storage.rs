@@ -14,18 +14,30 @@ const SECTOR: u64 = 512;
 
 /// All disks, sorted by name. Drives without a medium are left out.
 pub(super) fn collect(machine: &Machine, notes: &mut Notes) -> Vec<BlockDevice> {
-    let root = &machine.root;
+    let mut disks = all(&machine.root, notes);
+    for disk in &mut disks {
+        disk.vendor = vendor_name(machine, std::mem::take(&mut disk.vendor));
+    }
+    disks
+}
+
+/// All disks, sorted by name, with numbers where vendors have no name. Drives without a medium are left
+/// out, and so is what cannot be read.
+pub fn disks(root: &Root) -> Vec<BlockDevice> {
+    all(root, &mut Notes::default())
+}
+
+fn all(root: &Root, notes: &mut Notes) -> Vec<BlockDevice> {
     let names = notes.ok(root.names(FOLDER)).unwrap_or_default();
     let names = names.into_iter().filter(|name| {
         // The paths of a multipath NVMe namespace are hidden behind the namespace.
         !VIRTUAL.iter().any(|prefix| name.starts_with(prefix))
             && !root.flag(&format!("{FOLDER}/{name}/hidden"))
     });
-    names.filter_map(|name| disk(machine, name, notes)).collect()
+    names.filter_map(|name| disk(root, name, notes)).collect()
 }
 
-fn disk(machine: &Machine, name: String, notes: &mut Notes) -> Option<BlockDevice> {
-    let root = &machine.root;
+fn disk(root: &Root, name: String, notes: &mut Notes) -> Option<BlockDevice> {
     let path = |file: &str| format!("{FOLDER}/{name}/{file}");
     let Some(sectors) = root.number::<u64>(&path("size")) else {
         notes.note(format!("{} is missing or no number", path("size")));
@@ -42,9 +54,7 @@ fn disk(machine: &Machine, name: String, notes: &mut Notes) -> Option<BlockDevic
         rotational: Some(root.flag(&path("queue/rotational"))),
         removable: Some(root.flag(&path("removable"))),
         read_only: Some(root.flag(&path("ro"))),
-        vendor: word("device/vendor")
-            .map(|vendor| vendor_name(machine, vendor))
-            .unwrap_or_default(),
+        vendor: word("device/vendor").unwrap_or_default(),
         model: word("device/model").unwrap_or_default(),
         serial: serial(root, &name).unwrap_or_default(),
         wwid: word("wwid")

@@ -5,5 +5,5 @@ mod tls;
 mod url;
 
 pub(crate) use client::{Client, RequestError};
-pub(crate) use tls::TlsError;
-pub(crate) use url::{InvalidUrl, RegistryUrl};
+pub use tls::{TlsError, Trust};
+pub use url::{InvalidUrl, RegistryUrl};

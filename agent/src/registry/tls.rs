@@ -28,10 +28,15 @@ pub enum TlsError {
 
 /// The authorities that are trusted.
 #[derive(Clone, Debug)]
-pub(super) struct Trust(Arc<ClientConfig>);
+pub struct Trust(Arc<ClientConfig>);
 
 impl Trust {
-    pub(super) fn load(file: &Path) -> Result<Self, TlsError> {
+    /// Those of a PEM file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or has none.
+    pub fn load(file: &Path) -> Result<Self, TlsError> {
         let name = || file.display().to_string();
         let unreadable = |error| TlsError::Authorities(name(), error);
         let mut roots = RootCertStore::empty();
@@ -52,11 +57,7 @@ impl Trust {
     }
 
     /// Starts a TLS session with `host`, a name or an address.
-    pub(super) async fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn connect(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
