@@ -5,6 +5,8 @@
 pub mod authorities;
 pub mod backoff;
 mod chain;
+#[cfg(feature = "compression")]
+pub mod compression;
 mod decision;
 pub mod duration;
 pub mod jitter;

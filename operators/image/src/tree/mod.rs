@@ -6,7 +6,6 @@
 
 mod archive;
 mod cache;
-mod compression;
 mod error;
 mod header;
 mod index;

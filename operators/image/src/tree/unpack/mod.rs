@@ -3,7 +3,6 @@
 use super::{
     Limits,
     archive::{Archive, Entry, Failed},
-    compression::decompressed,
     error::{Error, Unusable},
     header::Kind,
     index::{DISK, File, Index},
@@ -14,6 +13,7 @@ use crate::{
     digest::{Algorithm, Hasher},
     reference::excerpt,
 };
+use metal_base::compression::decompressed;
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},

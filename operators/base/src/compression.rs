@@ -1,4 +1,4 @@
-//! The compression of a layer, detected by its first bytes: media types are wrong too often.
+//! The compression of a file, detected by its first bytes: names and media types are wrong too often.
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{
@@ -16,19 +16,24 @@ const EMPTY: &[u8] = b"\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00";
 /// Bytes to decompress at a time.
 const PIECE: usize = 128 << 10;
 
-/// The content of a layer.
-pub(super) fn decompressed<'a>(mut layer: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let first = layer.fill_buf()?;
+/// The content of a file with gzip or Zstandard, or of one that is not compressed. Memory is bounded: a
+/// frame of Zstandard that asks for more than 100 MiB is an error.
+///
+/// # Errors
+///
+/// If its beginning cannot be read.
+pub fn decompressed<'a>(mut file: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let first = file.fill_buf()?;
     if first.starts_with(GZIP) {
-        return Ok(Box::new(MultiGzDecoder::new(layer)));
+        return Ok(Box::new(MultiGzDecoder::new(file)));
     }
-    // A layer may begin with a skippable frame (RFC 8878, section 3.1.2).
+    // A file may begin with a skippable frame (RFC 8878, section 3.1.2).
     let is_skippable =
         first.get(..4).is_some_and(|it| it[0] & 0xf0 == 0x50 && it[1..] == *b"\x2a\x4d\x18");
     if first.starts_with(ZSTD) || is_skippable {
-        return Ok(Box::new(Frames::new(layer)?));
+        return Ok(Box::new(Frames::new(file)?));
     }
-    Ok(Box::new(layer))
+    Ok(Box::new(file))
 }
 
 /// Consecutive Zstandard frames, as written by tools that let clients start at any file.
@@ -97,7 +102,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn what_a_layer_is_compressed_with_is_told_by_its_first_bytes() {
+    fn what_a_file_is_compressed_with_is_told_by_its_first_bytes() {
         let text = b"kernel".repeat(100_000);
         for bytes in [text.clone(), gzip(&text), zstd(&text)] {
             assert!(read(&bytes).unwrap() == text);
