@@ -11,6 +11,7 @@ use std::{
 /// Crates without cycles.
 const ACYCLIC: &[&str] = &[
     "agent",
+    "agent/installer",
     "agent/node",
     "crds",
     "e2e",

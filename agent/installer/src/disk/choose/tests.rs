@@ -1,0 +1,142 @@
+use super::*;
+
+const ANY: Hints =
+    Hints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
+
+#[test]
+fn the_only_disk_is_taken_without_a_hint() {
+    assert_eq!(chosen(&[disk("sda")], &ANY), Ok("sda".into()));
+    let beside = [
+        Candidate { transport: "usb".into(), ..disk("sdb") },
+        Candidate { is_removable: true, ..disk("sdc") },
+        Candidate { is_read_only: true, ..disk("sdd") },
+        Candidate { size: 0, ..disk("sde") },
+        disk("sr0"),
+        disk("fd0"),
+        disk("mmcblk0boot0"),
+        disk("mmcblk0rpmb"),
+        disk("mtdblock0"),
+    ];
+    for other in &beside {
+        assert_eq!(chosen(&[other.clone(), disk("sda")], &ANY), Ok("sda".into()), "{other:?}");
+        // Not even by name.
+        let serial = Hints { serial: Some(other.serial.clone()), ..ANY };
+        assert!(chosen(std::slice::from_ref(other), &serial).is_err(), "{other:?}");
+    }
+    let error = chosen(&beside, &ANY).unwrap_err().to_string();
+    for words in
+        ["no disk to install to", "sdb (200 GiB, serial SN-sdb, USB)", "read-only", "and 1 more"]
+    {
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert_eq!(chosen(&[], &ANY), Err(ChoiceError::NoDisk("none".into())));
+    assert_eq!(chosen(&[disk("mmcblk0")], &ANY), Ok("mmcblk0".into()));
+}
+
+#[test]
+fn each_hint_has_to_hold_and_all_of_them_together() {
+    let small = Candidate { size: 100 * GIB, is_rotational: true, ..disk("sda") };
+    let large = Candidate { wwn: "naa.5000c500aabbccdd".into(), ..disk("nvme0n1") };
+    let disks = [small, large];
+    let text = |text: &str| Some(text.to_owned());
+    for (hints, expected) in [
+        (Hints { serial: text("SN-sda"), ..ANY }, Some("sda")),
+        (Hints { serial: text(" SN-nvme0n1 "), ..ANY }, Some("nvme0n1")),
+        (Hints { serial: text("sn-sda"), ..ANY }, None),
+        (Hints { serial: text("SN"), ..ANY }, None),
+        (Hints { wwn: text("0x5000C500AABBCCDD"), ..ANY }, Some("nvme0n1")),
+        (Hints { wwn: text("50:00:c5:00:aa:bb:cc:dd"), ..ANY }, Some("nvme0n1")),
+        (Hints { wwn: text("0x5000c500aabbccd"), ..ANY }, None),
+        (Hints { wwn: text("0x0000000000000000"), ..ANY }, None),
+        (Hints { min_size_gib: Some(101), ..ANY }, Some("nvme0n1")),
+        (Hints { max_size_gib: Some(199), ..ANY }, Some("sda")),
+        (Hints { min_size_gib: Some(201), ..ANY }, None),
+        (Hints { rotational: Some(true), ..ANY }, Some("sda")),
+        (Hints { rotational: Some(false), ..ANY }, Some("nvme0n1")),
+        (Hints { rotational: Some(true), serial: text("SN-nvme0n1"), ..ANY }, None),
+        (Hints { rotational: Some(true), max_size_gib: Some(100), ..ANY }, Some("sda")),
+    ] {
+        let found = chosen(&disks, &hints);
+        match expected {
+            Some(name) => assert_eq!(found, Ok(name.into()), "{hints:?}"),
+            None => assert!(matches!(found, Err(ChoiceError::NoneFits(_))), "{hints:?}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn sizes_count_to_the_byte_at_both_ends() {
+    let hints = Hints { min_size_gib: Some(100), max_size_gib: Some(200), ..ANY };
+    for (size, fits) in [
+        (100 * GIB - 1, false),
+        (100 * GIB, true),
+        (200 * GIB, true),
+        (200 * GIB + 1, false),
+        (u64::MAX, false),
+    ] {
+        let disk = Candidate { size, ..disk("sda") };
+        assert_eq!(chosen(&[disk], &hints).is_ok(), fits, "{size}");
+    }
+    let endless = Hints { min_size_gib: Some(u64::MAX), ..ANY };
+    assert!(chosen(&[disk("sda")], &endless).is_err());
+}
+
+#[test]
+fn of_two_that_fit_none_is_written_to() {
+    let disks = [disk("sda"), disk("sdb"), Candidate { size: GIB, ..disk("sdc") }];
+    let error = chosen(&disks, &Hints { min_size_gib: Some(2), ..ANY }).unwrap_err();
+    assert!(matches!(error, ChoiceError::Several(2, _)));
+    let error = error.to_string();
+    assert!(error.contains("serial SN-sda") && error.contains("SN-sdb"), "{error}");
+    assert!(!error.contains("sdc") && error.contains("spec.pxe.targetDisk"), "{error}");
+    // Namespaces of one controller have its serial number.
+    let namespaces =
+        ["nvme0n1", "nvme0n2"].map(|name| Candidate { serial: "C".into(), ..disk(name) });
+    let serial = Hints { serial: Some("C".into()), ..ANY };
+    assert!(matches!(chosen(&namespaces, &serial), Err(ChoiceError::Several(2, _))));
+}
+
+#[test]
+fn two_paths_to_one_disk_are_told_from_two_disks() {
+    let path = |name: &str, wwn: &str| Candidate { wwn: wwn.into(), ..disk(name) };
+    let paths = [path("sda", "naa.5000c500aabbccdd"), path("sdb", "0x5000c500aabbccdd")];
+    let expected = Err(ChoiceError::Twins("sda and sdb".into()));
+    assert_eq!(chosen(&paths, &ANY), expected);
+    // One that fits alone may still be a copy, or the serial number may be misread on one path.
+    let serial = Hints { serial: Some("SN-sda".into()), ..ANY };
+    assert_eq!(chosen(&paths, &serial), expected);
+    // A name that is not set is not shared.
+    let unset = [path("sda", "naa.0000000000000000"), path("sdb", "naa.0000000000000000")];
+    assert_eq!(chosen(&unset, &serial), Ok("sda".into()));
+    // Another disk is none of their business.
+    let [a, b] = paths;
+    let serial = Hints { serial: Some("SN-sdc".into()), ..ANY };
+    assert_eq!(chosen(&[a, b, disk("sdc")], &serial), Ok("sdc".into()));
+}
+
+#[test]
+fn a_disk_that_is_in_use_is_refused_and_no_other_is_taken_for_it() {
+    let used = Candidate { in_use: Some("sda1 is mounted".into()), ..disk("sda") };
+    let error = ChoiceError::InUse("sda".into(), "sda1 is mounted".into());
+    assert_eq!(chosen(std::slice::from_ref(&used), &ANY), Err(error));
+    assert!(matches!(chosen(&[used, disk("sdb")], &ANY), Err(ChoiceError::Several(2, _))));
+}
+
+fn chosen(disks: &[Candidate], hints: &Hints) -> Result<String, ChoiceError> {
+    choose(disks, hints).map(|it| it.name.clone())
+}
+
+fn disk(name: &str) -> Candidate {
+    Candidate {
+        name: name.to_owned(),
+        serial: format!("SN-{name}"),
+        wwn: String::new(),
+        size: 200 * GIB,
+        sector: 512,
+        is_rotational: false,
+        is_removable: false,
+        is_read_only: false,
+        transport: String::new(),
+        in_use: None,
+    }
+}

@@ -1,0 +1,151 @@
+//! The disks of the machine, as the kernel shows them.
+
+use metalprobe::{Root, disks};
+
+/// A disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// The kernel's name of it.
+    pub(crate) name: String,
+    /// Serial number; may be empty.
+    pub(crate) serial: String,
+    /// World Wide Name; may be empty.
+    pub(crate) wwn: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Bytes of a sector.
+    pub(crate) sector: u64,
+    /// Whether it has platters that turn.
+    pub(crate) is_rotational: bool,
+    /// Whether its medium can be taken out.
+    pub(crate) is_removable: bool,
+    /// Whether it cannot be written to.
+    pub(crate) is_read_only: bool,
+    /// The bus that it is attached to; empty if that is not known.
+    pub(crate) transport: String,
+    /// What uses it, if anything does.
+    pub(crate) in_use: Option<String>,
+}
+
+/// Every disk that is hardware, and has a medium.
+pub(crate) fn candidates(root: &Root) -> Vec<Candidate> {
+    let mounted = root.text("/proc/self/mountinfo").unwrap_or_default();
+    disks(root)
+        .into_iter()
+        .map(|disk| Candidate {
+            in_use: user(root, &disk.name, &mounted),
+            size: disk.size_bytes.unwrap_or(0),
+            sector: disk.logical_block_size.unwrap_or(512),
+            is_rotational: disk.rotational.unwrap_or(false),
+            is_removable: disk.removable.unwrap_or(false),
+            is_read_only: disk.read_only.unwrap_or(false),
+            transport: disk.transport,
+            serial: disk.serial,
+            wwn: disk.wwid,
+            name: disk.name,
+        })
+        .collect()
+}
+
+/// Who uses a disk, or a partition of it: a mount, or another block device.
+fn user(root: &Root, disk: &str, mounted: &str) -> Option<String> {
+    let folder = format!("/sys/block/{disk}");
+    let parts = root.folders(&folder).into_iter();
+    let parts = parts.filter(|part| root.has(&format!("{folder}/{part}/partition")));
+    let all = [(disk.to_owned(), folder.clone())].into_iter();
+    let all = all.chain(parts.map(|part| (part.clone(), format!("{folder}/{part}"))));
+    all.into_iter().find_map(|(name, path)| {
+        let holders = root.names(&format!("{path}/holders")).unwrap_or_default();
+        if let Some(holder) = holders.first() {
+            return Some(format!("{name} is part of {holder}"));
+        }
+        let number = root.word(&format!("{path}/dev"))?;
+        // The third field is major:minor (proc(5)).
+        let is_there = |line: &str| line.split_whitespace().nth(2) == Some(number.as_str());
+        mounted.lines().any(is_there).then(|| format!("{name} is mounted"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use tempfile::TempDir;
+
+    #[test]
+    fn disks_are_described_as_the_kernel_does() {
+        let machine = Machine::new();
+        machine.disk(
+            "vda",
+            &[
+                ("size", "409600"),
+                ("serial", "SN 1"),
+                ("queue/rotational", "1"),
+                ("queue/logical_block_size", "4096"),
+            ],
+        );
+        machine.disk("loop0", &[("size", "8")]);
+        machine.disk("sr0", &[("size", "0")]);
+        let found = candidates(&machine.root());
+        let [disk] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(
+            (&*disk.name, &*disk.serial, disk.size, disk.sector),
+            ("vda", "SN 1", 200 << 20, 4096)
+        );
+        assert!(disk.is_rotational && !disk.is_removable && !disk.is_read_only);
+        assert_eq!(disk.in_use, None);
+    }
+
+    #[test]
+    fn a_disk_is_in_use_where_it_or_a_part_of_it_is_mounted_or_held() {
+        for (file, content, mount, expected) in [
+            ("holders/dm-0", "", "", "vda is part of dm-0"),
+            ("vda1/holders/md0", "", "", "vda1 is part of md0"),
+            ("x", "", "21 1 252:0 / /mnt rw - ext4 /dev/vda rw\n", "vda is mounted"),
+            (
+                "x",
+                "",
+                "20 1 0:5 / / rw - tmpfs x rw\n22 1 252:1 / /mnt rw - ext4 /dev/vda1 rw\n",
+                "vda1 is mounted",
+            ),
+        ] {
+            let machine = Machine::new();
+            machine.disk(
+                "vda",
+                &[
+                    ("size", "8"),
+                    ("dev", "252:0"),
+                    ("vda1/partition", "1"),
+                    ("vda1/dev", "252:1"),
+                    (file, content),
+                ],
+            );
+            machine.write("/proc/self/mountinfo", mount);
+            assert_eq!(candidates(&machine.root())[0].in_use.as_deref(), Some(expected));
+        }
+    }
+
+    struct Machine(TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn disk(&self, name: &str, files: &[(&str, &str)]) {
+            for (file, content) in files {
+                self.write(&format!("/sys/block/{name}/{file}"), content);
+            }
+        }
+
+        fn write(&self, path: &str, content: &str) {
+            let path = self.0.path().join(path.trim_start_matches('/'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn root(&self) -> Root {
+            Root::new(self.0.path())
+        }
+    }
+}

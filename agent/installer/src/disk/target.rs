@@ -1,0 +1,186 @@
+//! The disk that is written to, held so that nobody else uses it meanwhile.
+
+use super::Candidate;
+use crate::{gpt::Partition, image::Place};
+use metalprobe::Root;
+use nix::{
+    libc::O_EXCL,
+    mount::{MsFlags, mount, umount},
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    thread::park_timeout,
+    time::{Duration, Instant},
+};
+
+/// How long the kernel may take to show a partition.
+const PATIENCE: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(50);
+/// What a root may be.
+pub(crate) const ROOT: FileSystem =
+    FileSystem { kinds: &["ext4", "xfs", "btrfs"], flags: MsFlags::empty() };
+/// What an EFI system partition is (UEFI 2.10, section 13.3); nothing is written to it.
+pub(crate) const EFI: FileSystem = FileSystem { kinds: &["vfat"], flags: MsFlags::MS_RDONLY };
+const MOUNT_POINT: &str = "/run/installed";
+
+/// Why a disk cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetError {
+    /// It is in use, or fails.
+    #[error("disk {0} cannot be opened; is it in use?")]
+    Open(String, #[source] io::Error),
+    /// The kernel does not take the new partition table.
+    #[error("the kernel does not read the new partition table of {0}")]
+    Reread(String, #[source] Box<gptman::linux::BlockError>),
+    /// A partition does not show.
+    #[error("partition {1} of {0} does not show")]
+    NoPartition(String, u32),
+    /// It has no file system that is known.
+    #[error("partition {1} of {0} cannot be mounted as {2}")]
+    Mount(String, u32, String, #[source] io::Error),
+    /// It is not free afterwards.
+    #[error("partition {1} of {0} cannot be unmounted")]
+    Unmount(String, u32, #[source] io::Error),
+}
+
+/// What a partition has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileSystem {
+    kinds: &'static [&'static str],
+    flags: MsFlags,
+}
+
+/// An open disk.
+#[derive(Debug)]
+pub(crate) struct Target {
+    name: String,
+    file: File,
+    size: u64,
+    sector: u64,
+}
+
+impl Target {
+    /// Opens a disk for nobody but us.
+    ///
+    /// # Errors
+    ///
+    /// If it is in use.
+    pub(crate) fn open(root: &Root, disk: &Candidate) -> Result<Self, TargetError> {
+        let mut options = OpenOptions::new();
+        // Of a block device: fails if it, or a part of it, is mounted or held (open(2)).
+        options.read(true).write(true).custom_flags(O_EXCL);
+        let file = options.open(root.below("/dev").join(&disk.name));
+        let file = file.map_err(|error| TargetError::Open(disk.name.clone(), error))?;
+        Ok(Self { name: disk.name.clone(), file, size: disk.size, sector: disk.sector })
+    }
+
+    /// What an image is written to.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { disk: &self.file, size: self.size, sector: self.sector }
+    }
+
+    /// Makes the kernel read the partition table again, and gives the disk up.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not.
+    pub(crate) fn reread(mut self) -> Result<Partitioned, TargetError> {
+        gptman::linux::reread_partition_table(&mut self.file)
+            .map_err(|error| TargetError::Reread(self.name.clone(), Box::new(error)))?;
+        Ok(Partitioned(self.name))
+    }
+}
+
+/// A disk whose partitions the kernel knows.
+#[derive(Debug)]
+pub(crate) struct Partitioned(String);
+
+impl Partitioned {
+    /// Mounts a partition while `work` is done, with its root folder.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be mounted, or unmounted afterwards; else what `work` returns.
+    pub(crate) fn mounted<T>(
+        &self,
+        root: &Root,
+        (partition, system): (&Partition, FileSystem),
+        work: impl FnOnce(&Path) -> T,
+    ) -> Result<T, TargetError> {
+        let number = partition.number;
+        let device = self.device(root, number)?;
+        let place = Path::new(MOUNT_POINT);
+        attach(&device, place, system).map_err(|error| {
+            TargetError::Mount(self.0.clone(), number, system.kinds.join(" or "), error)
+        })?;
+        let result = work(place);
+        let unmounted = umount(place);
+        unmounted.map_err(|error| TargetError::Unmount(self.0.clone(), number, error.into()))?;
+        Ok(result)
+    }
+
+    /// The device of a partition, once there is one.
+    fn device(&self, root: &Root, number: u32) -> Result<PathBuf, TargetError> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = device(root, &self.0, number);
+            if let Some(path) = found.filter(|path| path.exists()) {
+                return Ok(path);
+            }
+            if Instant::now() >= end {
+                return Err(TargetError::NoPartition(self.0.clone(), number));
+            }
+            park_timeout(LOOK);
+        }
+    }
+}
+
+fn device(root: &Root, disk: &str, number: u32) -> Option<PathBuf> {
+    let folder = format!("/sys/block/{disk}");
+    let is_it = |name: &String| root.number(&format!("{folder}/{name}/partition")) == Some(number);
+    let name = root.folders(&folder).into_iter().find(is_it)?;
+    Some(root.below("/dev").join(name))
+}
+
+fn attach(device: &Path, place: &Path, system: FileSystem) -> io::Result<()> {
+    fs::create_dir_all(place)?;
+    let flags = system.flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let mut last = io::Error::from(io::ErrorKind::Unsupported);
+    for kind in system.kinds {
+        match mount(Some(device), place, Some(*kind), flags, None::<&str>) {
+            Ok(()) => return Ok(()),
+            // Not of this kind, or the kernel has no driver for it.
+            Err(nix::Error::EINVAL | nix::Error::ENODEV) => {}
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_is_found_by_its_number_and_not_by_its_name() {
+        let tree = tempfile::tempdir().unwrap();
+        for (disk, part, number) in
+            [("sda", "sda1", "1"), ("nvme0n1", "nvme0n1p1", "1"), ("nvme0n1", "nvme0n1p14", "14")]
+        {
+            let folder = tree.path().join("sys/block").join(disk).join(part);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("partition"), number).unwrap();
+        }
+        let root = Root::new(tree.path());
+        let found = |disk, number| {
+            device(&root, disk, number).map(|it| it.strip_prefix(tree.path()).unwrap().to_owned())
+        };
+        assert_eq!(found("sda", 1), Some("dev/sda1".into()));
+        assert_eq!(found("nvme0n1", 14), Some("dev/nvme0n1p14".into()));
+        assert_eq!(found("nvme0n1", 2), None);
+        assert_eq!(found("sdb", 1), None);
+    }
+}

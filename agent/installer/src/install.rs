@@ -1,0 +1,252 @@
+//! One installation, from its order to the reboot.
+//!
+//! ```text
+//!  install.json ─► this machine? ─► which disk? ─► wiped ─► written but for its ends ─► checksum
+//!                       │                │                                                  │
+//!                       ▼                ▼                                                  ▼
+//!                  told, and nothing is written                  both ends ─► cloud-init ─► boot entry
+//! ```
+//!
+//! What fails is told and tried again from the beginning, for ever: an order may be corrected, a cable
+//! plugged in. A disk that was begun with boots nothing until all of it is there.
+
+use crate::{
+    checksum::{self, ChecksumError, Sha256},
+    disk::{
+        Candidate, ChoiceError, EFI, Partitioned, ROOT, Target, TargetError, candidates, choose,
+    },
+    efi::{self, Loader, VariableError},
+    fetch::{Broken, Client, Failure, Pieces, transfer},
+    gpt::{ESP, GptError, Table, root as root_of},
+    image::{self, ImageError},
+    order::{self, Order, OrderError},
+    report::{Phase, Reporter},
+    seed::{self, SeedError},
+};
+use bytes::Bytes;
+use metal_base::Chain;
+use metalprobe::{Root, init::End};
+use std::{env::consts::ARCH, time::Duration};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, spawn_blocking},
+    time::{Instant, sleep},
+};
+
+/// Pieces between network and disk; each is at most some 100 KiB.
+const PIECES: usize = 32;
+/// How often to look for disks.
+const LOOK: Duration = Duration::from_millis(50);
+
+const VARIABLES: &str = "/sys/firmware/efi/efivars";
+const LINKS: &str = "/sys/class/net";
+
+/// Why there is no installation yet.
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error("{0} cannot be fetched")]
+    Fetch(&'static str, #[source] Failure),
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    #[error(
+        "this is another machine than {0}: it has none of the hardware addresses of spec.pxe.dhcpLeases"
+    )]
+    OtherMachine(String),
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("the disk image does not come")]
+    Transfer(#[source] Broken),
+    #[error("it broke off")]
+    Task(#[from] JoinError),
+    #[error(transparent)]
+    Gpt(#[from] GptError),
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    #[error("the disk image has no EFI system partition, and this machine boots by UEFI")]
+    NoEsp,
+    #[error(
+        "the EFI system partition of the disk image has no {0}, which is what the machine would boot"
+    )]
+    NoLoader(&'static str),
+    #[error(transparent)]
+    Variable(#[from] VariableError),
+}
+
+impl InstallError {
+    /// Whether the installation is not the one that is due.
+    fn is_stale(&self) -> bool {
+        match self {
+            Self::Fetch(_, failure) => failure.is_stale(),
+            Self::Transfer(broken) => matches!(broken, Broken::Stale(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Installs until that is done, or not wanted any more.
+pub(crate) async fn install(root: &Root, client: &Client) -> End {
+    let mut backoff = client.patience.again();
+    // Once: a failure shows until it is really over.
+    Reporter::new(client).enter(Phase::Downloading).await;
+    loop {
+        let reporter = Reporter::new(client);
+        let Err(error) = attempt(root, client, &reporter).await else { break };
+        let why = Chain(&error).to_string();
+        if error.is_stale() {
+            tracing::error!("{why}; this installation is not due: the machine restarts");
+            sleep(client.patience.reading).await;
+            return End::Reboot;
+        }
+        let pause = backoff.pause();
+        tracing::error!(again_in = format!("{:.0} s", pause.as_secs_f32()), "not installed: {why}");
+        reporter.fail(&why).await;
+        sleep(pause).await;
+    }
+    say_done(client).await;
+    End::Reboot
+}
+
+async fn attempt(
+    root: &Root,
+    client: &Client,
+    reporter: &Reporter<'_>,
+) -> Result<(), InstallError> {
+    let order = client.get("install.json", order::LARGEST).await;
+    let order = order::read(&order.map_err(|error| InstallError::Fetch("install.json", error))?)?;
+    if !is_this(root, &order) {
+        return Err(InstallError::OtherMachine(order.machine));
+    }
+    let list = client.get(&order.checksums, checksum::LARGEST).await;
+    let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
+    let name = order.image.rsplit('/').next().unwrap_or_default();
+    let sum = checksum::find(&list, name)?;
+    let disks = settled(root, client.patience.settled).await;
+    let disk = choose(&disks, &order.hints)?;
+    let gib = disk.size >> 30;
+    tracing::info!(disk = disk.name, serial = disk.serial, gib, "this disk is overwritten now");
+    reporter.enter(Phase::Writing).await;
+    let (target, table) = tokio::select! {
+        written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,
+        never = reporter.go_on() => never,
+    };
+    tracing::info!("the disk image is written, and its checksum is right");
+    reporter.enter(Phase::Configuring).await;
+    let root = root.clone();
+    spawn_blocking(move || configure(&root, &order, target, &table)).await??;
+    reporter.enter(Phase::Done).await;
+    Ok(())
+}
+
+/// Whether this machine has one of the addresses: an order may have come to somebody else.
+fn is_this(root: &Root, order: &Order) -> bool {
+    let links = root.names(LINKS).unwrap_or_default();
+    let addresses = links.iter().filter_map(|link| root.word(&format!("{LINKS}/{link}/address")));
+    let mut addresses = addresses.filter_map(|text| text.parse().ok());
+    addresses.any(|address| order.mac.contains(&address))
+}
+
+/// The disks, once none has come for a while: of two, one is found later.
+async fn settled(root: &Root, (quiet, longest): (Duration, Duration)) -> Vec<Candidate> {
+    let began = Instant::now();
+    let (mut disks, mut since) = (candidates(root), began);
+    while since.elapsed() < quiet && began.elapsed() < longest {
+        sleep(LOOK).await;
+        let now = candidates(root);
+        if now != disks {
+            (disks, since) = (now, Instant::now());
+        }
+    }
+    disks
+}
+
+/// Writes the disk image.
+async fn write(
+    client: &Client,
+    order: &Order,
+    sum: Sha256,
+    target: Target,
+    reporter: &Reporter<'_>,
+) -> Result<(Target, Table), InstallError> {
+    let (to, from) = mpsc::channel(PIECES);
+    let writer = spawn_blocking(move || {
+        let written = image::write(Pieces::new(from), &sum, target.place());
+        written.map(|table| (target, table))
+    });
+    let moved = transfer(client, &order.image, &to, &reporter.transfer).await;
+    drop(to);
+    // The disk first: a transfer that nobody wants any more is none of its own doing.
+    match (writer.await?, moved) {
+        (Ok(written), Ok(())) => Ok(written),
+        (Err(ImageError::Transfer(_)) | Ok(_), Err(broken)) => Err(InstallError::Transfer(broken)),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Makes what was written this machine's own.
+fn configure(
+    root: &Root,
+    order: &Order,
+    target: Target,
+    table: &Table,
+) -> Result<(), InstallError> {
+    let disk: Partitioned = target.reread()?;
+    if let Some(url) = &order.cloud_init {
+        let partition = root_of(table, ARCH)?;
+        disk.mounted(root, (&partition, ROOT), |place| seed::write(place, url))??;
+        tracing::info!(partition = partition.number, "cloud-init knows where its data is");
+    }
+    if root.has(VARIABLES) {
+        let esp = table.partitions().find(|it| it.kind == ESP).ok_or(InstallError::NoEsp)?;
+        let loader = Loader { partition: esp, path: efi::fallback_path(ARCH) };
+        let file = loader.path.trim_start_matches('\\').replace('\\', "/");
+        let is_there = disk.mounted(root, (&esp, EFI), |place| place.join(file).exists())?;
+        if !is_there {
+            return Err(InstallError::NoLoader(loader.path));
+        }
+        efi::register(&root.below(VARIABLES), &order.label, loader)?;
+        tracing::info!(label = order.label, "this disk is what the machine boots");
+    }
+    Ok(())
+}
+
+/// Tells that it is done, in the way that counts, for minutes if need be.
+async fn say_done(client: &Client) {
+    let end = Instant::now() + client.patience.last_words;
+    let mut backoff = client.patience.again();
+    while Instant::now() < end {
+        match client.post("pxe/disable", Bytes::new()).await {
+            Ok(()) => {
+                tracing::info!("installed; the machine restarts");
+                return;
+            }
+            Err(error) if error.is_stale() => {
+                tracing::warn!(
+                    "installed, but another installation is due by now: {}",
+                    Chain(&error)
+                );
+                return;
+            }
+            Err(error) => tracing::warn!("installed, and not told yet: {}", Chain(&error)),
+        }
+        sleep(backoff.pause()).await;
+    }
+    tracing::error!("installed, and nobody could be told; the machine restarts");
+}
+
+/// What the kernel's command line says is to be installed.
+pub(crate) fn base(root: &Root) -> Option<String> {
+    let line = root.text("/proc/cmdline").unwrap_or_default();
+    // As for all kernel arguments, the last one counts.
+    let value =
+        line.split_whitespace().rev().find_map(|word| word.strip_prefix("bloomery.install="));
+    value.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

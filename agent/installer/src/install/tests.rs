@@ -1,0 +1,263 @@
+use super::*;
+use crate::{
+    fetch::Base,
+    patience::QUICK,
+    testing::{Image, LINUX_TYPE, is_wiped, mib},
+};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+const ORDER: &str = r#"{"machine":"node-01","mac":["52:54:00:00:00:01"],"label":"node-01",
+    "disk":{"url":"disk.img","checksums":"disk.img.sha256"},"targetDisk":{"serial":"SN-vdb"}}"#;
+
+#[test]
+fn the_last_word_on_the_command_line_counts() {
+    let lab = Machine::new(&[]);
+    assert_eq!(base(&lab.root()), None);
+    for (line, expected) in [
+        ("quiet", None),
+        ("bloomery.install=", None),
+        ("bloomery.install=http://a/c/x quiet", Some("http://a/c/x")),
+        ("bloomery.install=http://a bloomery.install=http://b/c/y", Some("http://b/c/y")),
+        ("xbloomery.install=http://a", None),
+    ] {
+        lab.write("/proc/cmdline", line.as_bytes());
+        assert_eq!(base(&lab.root()).as_deref(), expected, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_disk_that_is_named_is_written_and_the_other_is_left_alone() {
+    let machine = Machine::new(&["vda", "vdb"]);
+    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let metalman = Metalman::start(ORDER, &image.bytes, &image.bytes).await;
+    let error = metalman.attempt(&machine).await.unwrap_err();
+    // A file is no disk: the kernel has no partitions of it.
+    assert!(matches!(error, InstallError::Target(TargetError::Reread(..))), "{error:?}");
+    assert_eq!(machine.disk("vda"), old());
+    let table = Table::read(&machine.disk("vdb")[..1 << 20], 512, mib(16) / 512).unwrap();
+    assert_eq!(table.partitions().next().unwrap().last, mib(15) / 512 - 1);
+    assert_eq!(metalman.phases(), ["writing", "configuring"]);
+}
+
+#[tokio::test]
+async fn nothing_is_written_unless_everything_is_clear() {
+    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let any = ORDER.replace(r#"{"serial":"SN-vdb"}"#, "null");
+    for (what, order, words) in [
+        ("two disks fit", any, "2 disks fit"),
+        ("none fits", ORDER.replace("SN-vdb", "SN-x"), "no disk fits"),
+        ("another machine", ORDER.replace("00:01", "00:02"), "another machine than node-01"),
+        ("no order", "{".to_owned(), "install.json"),
+        ("a field of a later version", ORDER.replace("label", "title"), "install.json"),
+        ("no such list", ORDER.replace("disk.img.sha256", "missing"), "the list of checksums"),
+        (
+            "not in the list",
+            ORDER.replace("\"disk.img\"", "\"other.img\""),
+            "do not have the disk image",
+        ),
+    ] {
+        let machine = Machine::new(&["vda", "vdb"]);
+        let metalman = Metalman::start(&order, &image.bytes, &image.bytes).await;
+        let error = metalman.attempt(&machine).await.unwrap_err();
+        let error = Chain(&error).to_string();
+        assert!(error.contains(words), "{what}: {error}");
+        assert!(!error.contains("token"), "{what}: {error}");
+        assert_eq!(machine.disk("vda"), old(), "{what}");
+        assert_eq!(machine.disk("vdb"), old(), "{what}");
+        assert!(!metalman.phases().contains(&"writing".to_owned()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_the_one_that_is_meant_leaves_a_disk_that_boots_nothing() {
+    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let mut other = image.clone();
+    other.bytes[3 << 20] ^= 1;
+    let machine = Machine::new(&["vdb"]);
+    let metalman = Metalman::start(ORDER, &other.bytes, &image.bytes).await;
+    let error = metalman.attempt(&machine).await.unwrap_err();
+    assert!(matches!(error, InstallError::Image(ImageError::Checksum { .. })), "{error:?}");
+    let disk = machine.disk("vdb");
+    assert!(is_wiped(&disk[..1 << 20]) && is_wiped(&disk[15 << 20..]));
+}
+
+#[tokio::test]
+async fn a_failure_is_told_and_tried_again_until_the_order_is_right() {
+    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let order = ORDER.replace("SN-vdb", "SN-x");
+    let machine = Machine::new(&["vda", "vdb"]);
+    let metalman = Metalman::start(&order, &image.bytes, &image.bytes).await;
+    let root = machine.root();
+    tokio::select! {
+        end = install(&root, &metalman.client) => panic!("{end:?}"),
+        () = async { while metalman.failures().len() < 3 { sleep(LOOK).await } } => {}
+    }
+    assert!(metalman.failures()[2].contains("SN-vda"), "{:?}", metalman.failures());
+    metalman.refuse();
+    let end = install(&root, &metalman.client).await;
+    assert_eq!(end, End::Reboot, "it is not due any more");
+    assert_eq!(machine.disk("vdb"), old());
+}
+
+#[tokio::test]
+async fn a_disk_that_comes_late_counts() {
+    let machine = Machine::new(&["vda"]);
+    let root = machine.root();
+    let late = async {
+        sleep(QUICK.settled.0 / 2).await;
+        machine.plug_in("vdb");
+    };
+    let (disks, ()) = tokio::join!(settled(&root, QUICK.settled), late);
+    assert_eq!(disks.len(), 2);
+}
+
+/// A machine with disks, each a file of 16 MiB.
+struct Machine(TempDir);
+
+impl Machine {
+    fn new(disks: &[&str]) -> Self {
+        let machine = Self(tempfile::tempdir().unwrap());
+        machine.write("/sys/class/net/lo/address", b"00:00:00:00:00:00\n");
+        machine.write("/sys/class/net/eth0/address", b"52:54:00:00:00:01\n");
+        for disk in disks {
+            machine.plug_in(disk);
+        }
+        machine
+    }
+
+    fn plug_in(&self, disk: &str) {
+        self.write(&format!("/dev/{disk}"), &old());
+        self.write(&format!("/sys/block/{disk}/serial"), format!("SN-{disk}").as_bytes());
+        self.write(&format!("/sys/block/{disk}/size"), (mib(16) / 512).to_string().as_bytes());
+    }
+
+    fn write(&self, path: &str, content: &[u8]) {
+        let path = self.0.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn disk(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.path().join("dev").join(name)).unwrap()
+    }
+
+    fn root(&self) -> Root {
+        Root::new(self.0.path())
+    }
+}
+
+/// What was on a disk before.
+fn old() -> Vec<u8> {
+    vec![0xdd; 16 << 20]
+}
+
+/// Files by name, what was posted, and whether all is refused.
+#[derive(Default)]
+struct Files {
+    served: Vec<(&'static str, Vec<u8>)>,
+    posted: Vec<serde_json::Value>,
+    refuses: bool,
+}
+
+/// What serves an installation.
+struct Metalman {
+    client: Client,
+    files: Arc<Mutex<Files>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Metalman {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Metalman {
+    /// Serves this order and this image, with the checksum of the one that is meant.
+    async fn start(order: &str, image: &[u8], meant: &[u8]) -> Self {
+        let sum = ring::digest::digest(&ring::digest::SHA256, meant);
+        let list = format!("{}  disk.img\n", checksum::hex(sum.as_ref()));
+        let served = vec![
+            ("install.json", order.as_bytes().to_vec()),
+            ("disk.img.sha256", list.into_bytes()),
+            ("disk.img", image.to_vec()),
+        ];
+        let files = Arc::new(Mutex::new(Files { served, ..Files::default() }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/c/token", listener.local_addr().unwrap());
+        let client =
+            Client::new(url.parse::<Base>().unwrap(), Path::new("/nowhere"), QUICK).unwrap();
+        let shared = Arc::clone(&files);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
+            }
+        });
+        Self { client, files, task }
+    }
+
+    async fn attempt(&self, machine: &Machine) -> Result<(), InstallError> {
+        attempt(&machine.root(), &self.client, &Reporter::new(&self.client)).await
+    }
+
+    fn refuse(&self) {
+        self.files.lock().unwrap().refuses = true;
+    }
+
+    fn phases(&self) -> Vec<String> {
+        let posted = self.files.lock().unwrap().posted.clone();
+        posted.iter().map(|it| it["phase"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn failures(&self) -> Vec<String> {
+        let posted = self.files.lock().unwrap().posted.clone();
+        let failed = posted.iter().filter(|it| it["phase"] == "failed");
+        failed.map(|it| it["message"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+async fn serve(mut stream: TcpStream, files: Arc<Mutex<Files>>) {
+    let (mut text, mut piece) = (vec![], [0; 4096]);
+    let whole = |text: &[u8]| {
+        let end = text.windows(4).position(|it| it == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8(text[..end].to_vec()).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |it| it.parse().unwrap());
+        (text.len() >= end + length).then(|| (head, text[end..].to_vec()))
+    };
+    let (head, body) = loop {
+        if let Some(whole) = whole(&text) {
+            break whole;
+        }
+        let length = stream.read(&mut piece).await.unwrap();
+        text.extend_from_slice(&piece[..length]);
+    };
+    let path = head.split(' ').nth(1).unwrap().strip_prefix("/c/token/").unwrap().to_owned();
+    let (status, content) = {
+        let mut files = files.lock().unwrap();
+        if path == "install/progress" {
+            files.posted.push(serde_json::from_slice(&body).unwrap());
+        }
+        let found = files.served.iter().find(|(name, _)| *name == path);
+        match found {
+            _ if files.refuses => ("403 Forbidden", b"not due".to_vec()),
+            Some((_, content)) => ("200 OK", content.clone()),
+            None if path == "install/progress" => ("200 OK", vec![]),
+            None => ("404 Not Found", vec![]),
+        }
+    };
+    let length = content.len();
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.ok();
+    stream.write_all(&content).await.ok();
+}

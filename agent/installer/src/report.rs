@@ -1,0 +1,93 @@
+//! What metalman and a person at the console are told of the installation.
+
+use crate::fetch::{Client, Transfer};
+use metal_base::Chain;
+use serde::Serialize;
+use std::{
+    sync::{Mutex, PoisonError, atomic::Ordering},
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// Where it is posted to.
+const PATH: &str = "install/progress";
+/// How often progress is told.
+const EVERY: Duration = Duration::from_secs(10);
+/// The longest message, in bytes; metalman cuts longer ones.
+const MESSAGE: usize = 500;
+
+/// What the installer does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum Phase {
+    /// It fetches what it needs to begin.
+    Downloading,
+    /// It writes the disk image.
+    Writing,
+    /// It prepares what was written for this machine.
+    Configuring,
+    /// It is done.
+    Done,
+    /// It cannot go on.
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    phase: Phase,
+    written: u64,
+    total: Option<u64>,
+    message: &'a str,
+}
+
+/// Tells how far the installation is. Nobody has to listen: it goes on all the same.
+#[derive(Debug)]
+pub(crate) struct Reporter<'a> {
+    client: &'a Client,
+    /// How far the disk image has come.
+    pub(crate) transfer: Transfer,
+    phase: Mutex<Phase>,
+}
+
+impl<'a> Reporter<'a> {
+    /// Nothing is done yet.
+    pub(crate) fn new(client: &'a Client) -> Self {
+        Self { client, transfer: Transfer::default(), phase: Mutex::new(Phase::Downloading) }
+    }
+
+    /// Goes on to another phase, and tells so.
+    pub(crate) async fn enter(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.tell("").await;
+    }
+
+    /// Tells why it does not go on.
+    pub(crate) async fn fail(&self, why: &str) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Failed;
+        let end = why.floor_char_boundary(MESSAGE);
+        self.tell(&why[..end]).await;
+    }
+
+    /// Tells how far it is, again and again.
+    pub(crate) async fn go_on(&self) -> ! {
+        loop {
+            sleep(EVERY).await;
+            let done = self.transfer.done.load(Ordering::Relaxed) >> 20;
+            let total = self.transfer.total.load(Ordering::Relaxed) >> 20;
+            tracing::info!("{done} MiB of {total} MiB have come");
+            self.tell("").await;
+        }
+    }
+
+    async fn tell(&self, message: &str) {
+        let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let total = self.transfer.total.load(Ordering::Relaxed);
+        let written = self.transfer.done.load(Ordering::Relaxed);
+        let body = Body { phase, written, total: (total > 0).then_some(total), message };
+        let Ok(body) = serde_json::to_vec(&body) else { return };
+        if let Err(error) = self.client.post(PATH, body.into()).await {
+            tracing::debug!(error = %Chain(&error), "progress not told");
+        }
+    }
+}
