@@ -1,8 +1,7 @@
-"""Writes an OCI image layout: layout.py LAYOUT TAG ARCHITECTURE=FOLDER..
+"""Writes an OCI image layout: layout.py LAYOUT TAG KIND ARCHITECTURE=FOLDER..
 
-Each folder holds `vmlinuz`, `initrd` and `uki.efi`. The layers have the media types that
-boot-operator looks for (operators/image/src/manifest/mod.rs), and the index names the architectures.
-The same folders give the same bytes.
+Each folder holds the files of that kind of image, which become its layers, and the index names the
+architectures. The same folders give the same bytes.
 """
 
 import hashlib
@@ -11,10 +10,17 @@ import pathlib
 import shutil
 import sys
 
-LAYERS = {
-    "vmlinuz": "application/vnd.ironcore.image.kernel",
-    "initrd": "application/vnd.ironcore.image.initramfs",
-    "uki.efi": "application/vnd.ironcore.image.uki",
+TAR = "application/vnd.oci.image.layer.v1.tar"
+KINDS = {
+    # The media types that boot-operator looks for (operators/image/src/manifest/mod.rs).
+    "discovery": {
+        "vmlinuz": "application/vnd.ironcore.image.kernel",
+        "initrd": "application/vnd.ironcore.image.initramfs",
+        "uki.efi": "application/vnd.ironcore.image.uki",
+    },
+    # What metalman serves: the folder /disk. The disk image is a layer of its own, so that what
+    # boots can be replaced without it.
+    "netboot": {"disk.tar": TAR, "boot.tar": TAR},
 }
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -50,9 +56,9 @@ def text(document):
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def image(layout, architecture, folder):
+def image(layout, files, architecture, folder):
     """Adds the image of one architecture, and returns what the index says of it."""
-    layers = [layout.add_file(kind, folder / name) for name, kind in LAYERS.items()]
+    layers = [layout.add_file(kind, folder / name) for name, kind in files.items()]
     platform = {"architecture": architecture, "os": "linux"}
     config = platform | {
         "config": {},
@@ -67,10 +73,12 @@ def image(layout, architecture, folder):
     return layout.add(MANIFEST, manifest) | {"platform": platform}
 
 
-def main(folder, tag, *images):
+def main(folder, tag, kind, *images):
     layout = Layout(folder)
     parts = (image.split("=", 1) for image in sorted(images))
-    manifests = [image(layout, architecture, pathlib.Path(path)) for architecture, path in parts]
+    manifests = [
+        image(layout, KINDS[kind], architecture, pathlib.Path(path)) for architecture, path in parts
+    ]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
     top = layout.add(INDEX, index)
     named = top | {"annotations": {"org.opencontainers.image.ref.name": tag}}

@@ -1,8 +1,9 @@
 # shellcheck shell=bash
-# The initial RAM disk: the agent as /init, and modules.
-# shellcheck disable=SC2154 # $hack and $work are of whoever sources this.
+# The initial RAM disk: a program as /init, and the modules that $modules_list names. Those in
+# $modules_always are loaded though no device asks for them.
+# shellcheck disable=SC2154 # $work is of whoever sources this.
 
-# initrd KERNEL AGENT OUT [CA]: KERNEL is the folder of an unpacked kernel package.
+# initrd KERNEL INIT OUT [CA]: KERNEL is the folder of an unpacked kernel package.
 initrd() {
   local root release base
   base=$1
@@ -34,16 +35,17 @@ modules() {
       line="${file%.xz} $line"
     done
     printf '%s\n' "$line" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
-  done < <(sed 's/#.*//; /^ *$/d' "$hack/discovery-image.d/modules")
+  done < <(sed 's/#.*//; /^ *$/d' "${modules_list:?}")
   LC_ALL=C sort -u -o "$3/modules.dep" "$3/modules.dep"
   aliases "$path/modules.alias" "$3"
-  printf 'efivarfs\nipmi_devintf\n' >"$3/modules.always"
+  # shellcheck disable=SC2086 # words of their own
+  printf '%s\n' efivarfs ipmi_devintf ${modules_always-} >"$3/modules.always"
 }
 
 # aliases FILE FOLDER: which devices need which of the modules.
 aliases() {
   sed 's/:.*//; s/.*\///; s/\.ko$//; s/-/_/g' "$2/modules.dep" |
-    awk -v list="$hack/discovery-image.d/modules" '
+    awk -v list="${modules_list:?}" '
       BEGIN {while ((getline line < list) > 0) {if (split(line, word, " ") == 2 && word[1] != "#") also[word[2]] = word[1]}}
       NR == FNR {has[$1]; next}
       $1 == "alias" && $2 ~ /:/ {
