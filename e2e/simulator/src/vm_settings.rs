@@ -30,6 +30,12 @@ pub struct Vm {
     pub uefi_variables: PathBuf,
     /// What it trusts.
     pub trust: Trust,
+    /// Whether what is written to UEFI variables lasts, as in a machine: the boot order, too, which then
+    /// counts as long as the BMC asks for nothing else. Otherwise each boot begins with those of the
+    /// template, and with the boot order of the BMC.
+    pub keeps_variables: bool,
+    /// Whether it has a TPM 2.0: swtpm, whose keys last.
+    pub has_tpm: bool,
 }
 
 impl Vm {
@@ -44,6 +50,8 @@ impl Vm {
             uefi_code: "/usr/share/OVMF/OVMF_CODE_4M.fd".into(),
             uefi_variables: "/usr/share/OVMF/OVMF_VARS_4M.fd".into(),
             trust: Trust::default(),
+            keeps_variables: false,
+            has_tpm: false,
         }
     }
 

@@ -7,12 +7,23 @@ use crate::{
 };
 use std::path::{Path, PathBuf};
 
+/// Files and sockets of a boot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Files<'a> {
+    /// The first disk.
+    pub(super) disk: &'a Path,
+    /// The UEFI variables.
+    pub(super) variables: &'a Path,
+    /// Where the TPM listens, if there is one.
+    pub(super) tpm: Option<&'a Path>,
+}
+
 /// One boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Boot {
     /// BIOS or UEFI.
     pub(super) mode: BootMode,
-    /// What to try, in order.
+    /// What to try, in order; nothing, if that is up to the UEFI variables.
     pub(super) sources: Vec<Source>,
     /// A copy of the medium in the virtual drive.
     pub(super) medium: Option<PathBuf>,
@@ -28,14 +39,8 @@ impl Boot {
         }
     }
 
-    /// QEMU's arguments for this boot of this machine; `disk` and, for UEFI, `variables` are files.
-    pub(super) fn args(
-        &self,
-        vm: &Vm,
-        hardware: &Hardware,
-        disk: &Path,
-        variables: &Path,
-    ) -> Vec<String> {
+    /// QEMU's arguments for this boot of this machine.
+    pub(super) fn args(&self, vm: &Vm, hardware: &Hardware, files: Files<'_>) -> Vec<String> {
         let (uuid, serial) = (hardware.uuid(), hardware.serial());
         let mut args: Vec<_> = [
             "-no-user-config -nodefaults -display none -monitor none -serial stdio",
@@ -54,7 +59,7 @@ impl Boot {
         add("-smbios", format!("type=1,manufacturer=Contoso,product=CR-2000,serial={serial}"));
         add("-netdev", format!("tap,id=port0,ifname={},script=no,downscript=no", vm.tap));
         add("-device", self.nic(hardware));
-        let disk = disk.display();
+        let disk = files.disk.display();
         add("-drive", format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}"));
         add("-device", self.disk(hardware));
         if let Some(medium) = &self.medium {
@@ -66,10 +71,18 @@ impl Boot {
             let index = self.index(|source| *source == Source::Cd);
             add("-device", format!("ide-cd,drive=cd0{index}"));
         }
+        if let Some(tpm) = files.tpm {
+            add("-chardev", format!("socket,id=tpm,path={}", tpm.display()));
+            add("-tpmdev", "emulator,id=tpm0,chardev=tpm".to_owned());
+            add("-device", "tpm-tis,tpmdev=tpm0".to_owned());
+        }
         if self.mode == BootMode::Uefi {
             let code = vm.uefi_code.display();
             add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
-            add("-drive", format!("if=pflash,unit=1,format=raw,file={}", variables.display()));
+            add(
+                "-drive",
+                format!("if=pflash,unit=1,format=raw,file={}", files.variables.display()),
+            );
             for option in self.switches() {
                 add("-fw_cfg", option);
             }
@@ -132,7 +145,8 @@ mod tests {
     fn args(boot: &Boot) -> String {
         let vm = Vm::new("/vm", "tap7");
         let hardware = Hardware::of(&Config::default(), 3);
-        boot.args(&vm, &hardware, Path::new("/vm/disk"), Path::new("/vm/vars")).join(" ")
+        let (disk, variables) = (Path::new("/vm/disk"), Path::new("/vm/vars"));
+        boot.args(&vm, &hardware, Files { disk, variables, tpm: None }).join(" ")
     }
 
     fn boot(mode: BootMode, sources: Vec<Source>) -> String {

@@ -6,6 +6,7 @@ use super::{
     qmp::{Event as Said, QmpError},
 };
 use crate::{
+    boot_settings::{BootEnabled, BootMode, BootTarget},
     fetch::Fetcher,
     fleet::Fleet,
     journal::Event,
@@ -108,7 +109,12 @@ impl Keeper<'_> {
         let (enabled, target, mode) = (state.boot.enabled, state.boot.target, state.boot.mode);
         let detail = format!("override {enabled} {target}, {mode}");
         state.journal.note(Event::BootStarted, detail);
-        Boot { mode, sources: state.boot.consume(), medium: None }
+        let is_asked = enabled != BootEnabled::Disabled && target != BootTarget::None;
+        let mut sources = state.boot.consume();
+        if self.vm.keeps_variables && mode == BootMode::Uefi && !is_asked {
+            sources.clear();
+        }
+        Boot { mode, sources, medium: None }
     }
 
     /// A copy of the medium in the virtual drive. A QEMU guest has it from the start: inserting and

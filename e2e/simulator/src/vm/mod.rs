@@ -18,6 +18,7 @@ mod firmware;
 mod keeper;
 mod process;
 mod qmp;
+mod tpm;
 mod trust;
 mod variables;
 

@@ -2,14 +2,15 @@
 
 use super::{
     console,
-    firmware::Boot,
+    firmware::{Boot, Files},
     qmp::{Event, Qmp, QmpError},
+    tpm::Tpm,
     variables::{self, FlashError},
 };
 use crate::{boot_settings::BootMode, hardware::Hardware, medium::MediumError, vm_settings::Vm};
 use std::{
     io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -48,6 +49,9 @@ pub(super) enum VmError {
     /// Its process has exited.
     #[error("QEMU ended at once ({0}), its console has the reason")]
     Ended(String),
+    /// Its TPM cannot be started.
+    #[error("swtpm does not start, where it is missing run hack/prepare test")]
+    Tpm(#[source] io::Error),
     /// It was started, but does not run.
     #[error("QEMU does not run: {0}")]
     NotRunning(String),
@@ -62,6 +66,7 @@ pub(super) struct Running {
     child: Child,
     qmp: Qmp,
     console: JoinSet<()>,
+    _tpm: Option<Tpm>,
     /// Files of this boot only.
     _scratch: TempDir,
 }
@@ -73,15 +78,18 @@ impl Running {
         let scratch = TempDir::new_in(&vm.folder).map_err(VmError::Folder)?;
         let disk = vm.folder.join("disk");
         make_disk(&disk).await.map_err(VmError::Folder)?;
-        let flash = scratch.path().join("variables");
-        if boot.mode == BootMode::Uefi {
-            make_variables(vm, boot, &flash).await?;
-        }
+        let flash = flash(vm, boot, scratch.path()).await?;
+        let tpm = Tpm::of(vm, scratch.path()).await.map_err(VmError::Tpm)?;
         let socket = scratch.path().join("qmp");
         let listener = UnixListener::bind(&socket).map_err(VmError::Folder)?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(&vm.qemu);
-        command.args(boot.args(vm, hardware, &disk, &flash));
+        let tpm_at = tpm.as_ref().map(Tpm::socket);
+        command.args(boot.args(
+            vm,
+            hardware,
+            Files { disk: &disk, variables: &flash, tpm: tpm_at },
+        ));
         command.arg("-qmp").arg(format!("unix:{}", socket.display()));
         let (mut child, console) = spawn(command, vm)?;
         let qmp = match connect(&listener, &mut child).await {
@@ -92,7 +100,7 @@ impl Running {
                 return Err(error);
             }
         };
-        let mut running = Self { child, qmp, console, _scratch: scratch };
+        let mut running = Self { child, qmp, console, _tpm: tpm, _scratch: scratch };
         let status = running.qmp.execute("query-status").await?;
         if status["running"] != true {
             return Err(VmError::NotRunning(status.to_string()));
@@ -148,6 +156,17 @@ async fn drain(mut console: JoinSet<()>) {
 async fn make_disk(path: &Path) -> io::Result<()> {
     let file = File::options().create(true).append(true).open(path).await?;
     file.set_len(DISK).await
+}
+
+/// The file with the UEFI variables of this boot.
+async fn flash(vm: &Vm, boot: &Boot, scratch: &Path) -> Result<PathBuf, VmError> {
+    // What makes a boot be from a URL must not last.
+    let lasts = vm.keeps_variables && boot.uri().is_none();
+    let flash = if lasts { vm.folder.join("variables") } else { scratch.join("variables") };
+    if boot.mode == BootMode::Uefi && !(lasts && fs::try_exists(&flash).await.unwrap_or_default()) {
+        make_variables(vm, boot, &flash).await?;
+    }
+    Ok(flash)
 }
 
 async fn make_variables(vm: &Vm, boot: &Boot, to: &Path) -> Result<(), VmError> {
