@@ -11,7 +11,7 @@ use metal_api::Machine;
 pub const SUFFIX: &str = ".tmpl";
 
 /// The variables of a template: `.Machine`, `.ServeURL`, `.ApiserverURL`, `.AgentConfigJSON`, and ours:
-/// `.TargetDiskJSON`.
+/// `.BaseURL` and `.TargetDiskJSON`.
 #[derive(Clone, Copy, Debug)]
 pub struct Variables<'a> {
     /// The Machine.
@@ -40,6 +40,7 @@ fn context(variables: &Variables<'_>) -> Value {
     object([
         ("Machine", value::machine(variables.machine, counters)),
         ("ServeURL", text(variables.serve_url)),
+        ("BaseURL", text(base_url(variables.serve_url, variables.installs))),
         ("ApiserverURL", text(variables.apiserver_url)),
         ("AgentConfigJSON", text(variables.agent_config_json)),
         ("TargetDiskJSON", text(&target_disk_json(variables.machine))),
@@ -53,16 +54,24 @@ fn target_disk_json(machine: &Machine) -> String {
 }
 
 /// The templates of an image install if two counters differ: requested and finished installations.
-/// So they are made to differ exactly while an installation is due.
+/// So they are made to differ exactly while an installation is due. Otherwise both are what was
+/// finished: a machine whose next installation is not due yet is still the same one.
 fn counters(machine: &Machine, installs: Option<i64>) -> Counters {
-    let wanted = machine.spec.operations.as_ref().and_then(|it| it.repave_counter);
-    let wanted = installs.or(wanted).unwrap_or_default();
-    if installs.is_none() {
-        return Counters { wanted, done: wanted };
-    }
     let done = machine.status.as_ref().and_then(|status| status.operations.as_ref());
-    let done = done.and_then(|it| it.repave_counter).unwrap_or_default();
-    Counters { wanted, done: done.min(wanted.saturating_sub(1)) }
+    let done = done.and_then(|it| it.repave_counter);
+    if let Some(wanted) = installs {
+        let done = done.unwrap_or_default().min(wanted.saturating_sub(1));
+        return Counters { wanted, done };
+    }
+    let wanted = machine.spec.operations.as_ref().and_then(|it| it.repave_counter);
+    let both = done.or(wanted).unwrap_or_default();
+    Counters { wanted: both, done: both }
+}
+
+/// The URL without the part that belongs to the installation that is due.
+fn base_url(url: &str, installs: Option<i64>) -> &str {
+    let without = || Some(url.rsplit_once("/c/")?.0);
+    installs.and_then(|_| without()).unwrap_or(url)
 }
 
 #[cfg(test)]

@@ -70,6 +70,24 @@ fn nothing_is_installed_unless_an_installation_is_due() {
 }
 
 #[test]
+fn what_stays_on_a_disk_has_no_token_and_changes_with_each_installation_alone() {
+    const TEXT: &str = "{{ .BaseURL }} {{ .Machine.Spec.Operations.RepaveCounter }}";
+    let (plain, token) = ("http://192.0.2.1:8880", "http://192.0.2.1:8880/c/token");
+    for (wanted, done, installs, url, expected) in [
+        (None, None, None, plain, "0"),
+        (Some(3), None, None, plain, "3"),
+        (Some(4), Some(3), None, plain, "3"),
+        (Some(4), Some(3), Some(4), token, "4"),
+        (Some(4), Some(4), None, plain, "4"),
+    ] {
+        let machine = machine(wanted, done);
+        let variables = Variables { serve_url: url, ..variables(&machine, installs) };
+        let rendered = render("x", TEXT.as_bytes(), &variables).unwrap();
+        assert_eq!(rendered, format!("{plain} {expected}"));
+    }
+}
+
+#[test]
 fn a_template_is_told_which_disk_to_install_to() {
     const TEXT: &str = "{{ .TargetDiskJSON }}{{ with .Machine.Spec.PXE.TargetDisk }} \
          {{ printf \"%q\" .Serial }} {{ .WWN }} {{ .MinSizeGiB }} {{ .MaxSizeGiB }} \
