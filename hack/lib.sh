@@ -136,6 +136,13 @@ unpacked_folder() {
 # image_packages: the folder that has the packages of discovery images.
 image_packages() { printf '%s\n' "$(cache_root)/discovery-image/packages"; }
 
+# disk_folder: where the Debian of disk images is, or would be: root.ext4, vmlinuz, initrd and release.
+disk_folder() {
+  local key
+  key=$({ codename && listed disk && cat "$hack/disk-image.d/setup"; } | sha256sum | cut -c 1-16)
+  printf '%s\n' "$(cache_root)/disk-image/$key"
+}
+
 # newer_firmware: prints the folder with the OVMF of the next Debian; fails where it is missing.
 newer_firmware() {
   local package

@@ -3,5 +3,6 @@
 pub mod cluster;
 pub mod demo;
 pub mod hostile;
+pub mod kubelet;
 pub mod namespace;
 pub mod stack;
