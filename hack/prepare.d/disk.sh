@@ -10,7 +10,7 @@ fetch_disk() {
   folder=$(disk_folder)
   mkdir -p "${folder%/*}"
   # We hold the lock, so these are of other versions, or of a process that was killed.
-  rm -rf --one-file-system "${folder%/*}"/*
+  rm -rf --one-file-system "$(cache_root)"/disk-image/*
   new=$(mktemp -d "$folder.XXXXXX")
   become_root "mmdebstrap e2fsprogs"
   # shellcheck disable=SC2016 # apt-get's own.

@@ -1,12 +1,26 @@
 # shellcheck shell=bash
 # Packages that discovery images are made from, of any architecture: unpacked into the cache; a link with
 # the requested name leads to the newest. Needs ../lib.sh and fetch.sh, whose with_lists sets apt's options.
+: "${work=}"
 lists=()
 
 # fetch_deb PACKAGE ARCH LINK
 fetch_deb() {
   local folder=''
   with_lists "$2" newest_deb "$1" "$2" || die_unless_there "$3"
+  [ -z "$folder" ] || link "$folder" "$3"
+}
+
+# fetch_newer PACKAGE ARCH LINK: of the next Debian, if this is bookworm.
+fetch_newer() {
+  local folder='' own=''
+  [ "$(codename)" = bookworm ] || { fetch_deb "$@" && return; }
+  own=$(cache_root)/lists/trixie-$2
+  mkdir -p "$own/lists/partial" "$own/archives/partial" "$own/parts"
+  suite trixie >"$own/parts/trixie.sources"
+  lists=(-qq -o "APT::Sandbox::User=$(id -un)" -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$own/parts"
+    -o "APT::Architecture=$2" -o "APT::Architectures=$2" -o "Dir::State::lists=$own/lists" -o "Dir::Cache=$own")
+  { apt-get "${lists[@]}" update && newest_deb "$1" "$2"; } >"$work/fetch.log" 2>&1 || die_unless_there "$3"
   [ -z "$folder" ] || link "$folder" "$3"
 }
 
