@@ -9,7 +9,7 @@ pub(crate) type Addresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// The addresses could not be listed.
 #[derive(Debug, thiserror::Error)]
-#[error("interface addresses cannot be listed")]
+#[error("could not list interface addresses")]
 pub struct NoAddresses(#[source] Errno);
 
 /// The running kernel, or a substitute beside a captured tree.

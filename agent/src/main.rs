@@ -53,13 +53,13 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let agent = Agent::new(args)?;
-    tracing::info!(registry = %agent.client, server = agent.server_uuid, "metalprobe starts");
+    tracing::info!(registry = %agent.client, server = agent.server_uuid, "metalprobe started");
     tokio::select! {
         never = agent.run() => match never {},
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("metalprobe stops");
+    tracing::info!("metalprobe stopped");
     Ok(())
 }
 

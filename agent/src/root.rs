@@ -16,7 +16,7 @@ pub struct Root(PathBuf);
 
 /// A file or folder could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be read")]
+#[error("could not read {path}")]
 pub struct Unreadable {
     /// The path below the root.
     pub path: String,

@@ -95,7 +95,7 @@ impl LldpReceiver {
         let mut notes = Notes::default();
         self.failure.iter().for_each(|failure| notes.note(failure.clone()));
         for (link, error) in &self.without_multicast {
-            notes.note(format!("{link} may drop lldp frames: {error}"));
+            notes.note(format!("{link} may drop LLDP frames: {error}"));
         }
         notes.into_failures("lldp")
     }

@@ -66,7 +66,7 @@ pub enum Unusable {
     #[error(transparent)]
     Url(#[from] InvalidUrl),
     /// The registry cannot be trusted.
-    #[error("registry cannot be used")]
+    #[error("the registry URL is invalid or unusable")]
     Trust(#[from] TlsError),
 }
 
@@ -139,7 +139,7 @@ impl Agent {
             }
             Err(error) => {
                 let pause = self.backoff.pause();
-                tracing::warn!(error = %Chain(&error), ?pause, "report not posted");
+                tracing::warn!(error = %Chain(&error), ?pause, "could not post the report");
                 pause
             }
         }

@@ -11,7 +11,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 /// Parses a duration greater than zero.
 pub(super) fn positive(text: &str) -> Result<Duration, &'static str> {
     parse(text).and_then(|duration| {
-        if duration.is_zero() { Err("must be longer than zero") } else { Ok(duration) }
+        if duration.is_zero() { Err("must be greater than zero") } else { Ok(duration) }
     })
 }
 

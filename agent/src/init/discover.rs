@@ -33,25 +33,28 @@ const LOOK: Duration = Duration::from_millis(100);
 enum DiscoveryError {
     #[error(transparent)]
     Origin(#[from] OriginError),
-    #[error("boot service {0} is https, and this image trusts nobody; build it with --ca")]
+    #[error(
+        "boot service {0} uses https, but this image contains no certificate authorities; build \
+         it with --ca"
+    )]
     Trust(RegistryUrl, #[source] TlsError),
-    #[error("boot service {0} gives no configuration")]
+    #[error("boot service {0} did not return a configuration")]
     Refused(RegistryUrl, #[source] RequestError),
     #[error(
-        "boot service {0} knows no boot for this machine; \
-         is there a Server with its system UUID, and is it being discovered?"
+        "boot service {0} has no boot configuration for this machine; check that a Server with \
+         its system UUID exists and is in discovery"
     )]
     Unknown(RegistryUrl),
     #[error(
-        "boot service {0} gives this boot its configuration no more; \
-         switch the machine off and on again"
+        "boot service {0} refused to return the configuration, because the boot window has \
+         closed; power-cycle the machine"
     )]
     Forbidden(RegistryUrl),
     #[error(transparent)]
     AgentConfig(#[from] AgentConfigError),
-    #[error("the configuration of this machine has flags that metalprobe does not take")]
+    #[error("the ignition of this machine starts metalprobe with invalid flags")]
     Flags,
-    #[error("metalprobe cannot report")]
+    #[error("metalprobe could not send its report")]
     Agent(#[from] Unusable),
 }
 
@@ -99,7 +102,7 @@ fn has_address() -> bool {
 async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, DiscoveryError> {
     let url = origin::find(root, boot_url)?;
     let system_uuid = origin::uuid(root).unwrap_or_default();
-    tracing::info!(boot_service = %url, system_uuid, "asking what to report, and where");
+    tracing::info!(boot_service = %url, system_uuid, "fetching the ignition from the boot service");
     let orders = orders(url).await?;
     let flags = [
         "metalprobe".to_owned(),
@@ -108,7 +111,11 @@ async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, DiscoveryEr
     ];
     let args = Args::try_parse_from(flags).map_err(|_| DiscoveryError::Flags)?;
     let agent = Agent::new(args)?;
-    tracing::info!(registry = %agent.client, server = agent.server_uuid, "looking at this machine");
+    tracing::info!(
+        registry = %agent.client,
+        server = agent.server_uuid,
+        "collecting the inventory of this machine",
+    );
     Ok(agent)
 }
 

@@ -26,7 +26,7 @@ const ROUNDS: usize = 8;
 
 /// The kernel refused a module.
 #[derive(Debug, thiserror::Error)]
-#[error("driver {name} cannot be loaded")]
+#[error("could not load the driver {name}")]
 pub(super) struct LoadError {
     name: String,
     source: io::Error,

@@ -16,16 +16,16 @@ pub(super) struct AgentConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum AgentConfigError {
     /// Not JSON, or not Ignition.
-    #[error("the boot service sent something that is no Ignition configuration")]
+    #[error("the response of the boot service is not a valid Ignition configuration")]
     NotIgnition,
     /// No unit starts the agent.
     #[error(
-        "the configuration of this machine starts no metalprobe; \
-         is it claimed, and should it boot another image?"
+        "the ignition of this machine does not start metalprobe; if the machine is claimed, it \
+         should boot the image of its claim instead"
     )]
     NoAgent,
     /// A flag that the agent needs is missing.
-    #[error("the configuration of this machine starts metalprobe without {0}")]
+    #[error("the ignition of this machine starts metalprobe without {0}")]
     NoFlag(&'static str),
 }
 

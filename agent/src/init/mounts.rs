@@ -19,7 +19,7 @@ const VARIABLES: (&str, &str) = ("efivarfs", "/sys/firmware/efi/efivars");
 
 /// A file system could not be mounted.
 #[derive(Debug, thiserror::Error)]
-#[error("{kind} cannot be mounted on {place}")]
+#[error("could not mount {kind} on {place}")]
 pub(super) struct MountError {
     kind: &'static str,
     place: &'static str,

@@ -72,11 +72,11 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
             tracing::info!(drivers = loaded.join(" "), "drivers loaded");
             // The driver for the firmware's variables may be among them.
             if let Err(error) = mounts::variables() {
-                tracing::warn!(error = %Chain(&error), "firmware settings stay unknown");
+                tracing::warn!(error = %Chain(&error), "could not read firmware settings");
             }
         }
         for error in errors {
-            tracing::warn!(error = %Chain(&error), "a device may be missing from the report");
+            tracing::warn!(error = %Chain(&error), "the report may be missing a device");
         }
         drivers
     });
@@ -110,12 +110,12 @@ impl Ports {
             let has_carrier = self.root.flag(&format!("{LINKS}/{name}/carrier"));
             match (has_carrier, self.tended.contains_key(&name)) {
                 (true, false) => {
-                    tracing::info!(link = name, "cable is connected; asking for an address");
+                    tracing::info!(link = name, "link up; requesting an address");
                     let task = self.tasks.spawn(tend(link, self.boot_request.clone()));
                     self.tended.insert(name, task);
                 }
                 (false, true) => {
-                    tracing::warn!(link = name, "cable is not connected any more");
+                    tracing::warn!(link = name, "link down");
                     if let Some(task) = self.tended.remove(&name) {
                         task.abort();
                     }
@@ -136,7 +136,13 @@ impl Ports {
             }
             Err(error) => {
                 let error = Chain(&error).to_string();
-                tracing::warn!(link = link.name, mac, driver, error, "network port does not start");
+                tracing::warn!(
+                    link = link.name,
+                    mac,
+                    driver,
+                    error,
+                    "could not bring up the network port"
+                );
             }
         }
     }
@@ -145,8 +151,8 @@ impl Ports {
     fn complain(&self) {
         if self.on.is_empty() {
             tracing::warn!(
-                "no network port found; \
-                 is the driver of this machine's adapter in the discovery image?"
+                "no network port found; check that the discovery image contains the driver of \
+                 this machine's network adapter"
             );
         } else if self.tended.is_empty() {
             let ports: Vec<_> = self.on.iter().map(String::as_str).collect();

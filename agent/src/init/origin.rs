@@ -33,15 +33,18 @@ const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
 pub(super) enum OriginError {
     /// Nothing names a boot service.
     #[error(
-        "nothing tells where the boot service is: boot by iPXE, UEFI HTTP or virtual media from it, \
-         or build the image with its address (bloomery.boot=URL)"
+        "the URL of the boot service is unknown: boot by iPXE, UEFI HTTP boot or virtual media, \
+         or build the image with the kernel argument bloomery.boot=URL"
     )]
     NoService,
     /// There is no UUID.
-    #[error("the firmware has no system UUID in SMBIOS, and the command line names no URL")]
+    #[error("SMBIOS contains no system UUID, and the kernel command line contains no URL")]
     NoUuid,
     /// The URL is invalid.
-    #[error("the URL of the boot service is not http://host:port/path or https://host:port/path")]
+    #[error(
+        "the URL of the boot service must have the form http://host:port/path or \
+         https://host:port/path"
+    )]
     Url,
 }
 

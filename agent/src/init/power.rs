@@ -69,7 +69,7 @@ pub(super) async fn wait(root: &Root, requests: ScanRequests) -> io::Result<End>
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(tokio::select! {
         () = button(root, requests) => {
-            tracing::info!("power button was pressed: this machine goes off");
+            tracing::info!("power button pressed; powering off");
             End::PowerOff
         }
         () = told(&mut terminate) => End::PowerOff,
@@ -80,7 +80,7 @@ pub(super) async fn wait(root: &Root, requests: ScanRequests) -> io::Result<End>
 
 async fn told(signal: &mut Signal) {
     signal.recv().await;
-    tracing::info!("asked to end");
+    tracing::info!("received a termination signal");
 }
 
 /// Waits for a press of a power button: a real one, or the one a BMC presses for a graceful

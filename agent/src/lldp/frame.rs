@@ -39,16 +39,16 @@ pub struct Announcement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// It is shorter than its headers or a TLV claim.
-    #[error("lldp frame is cut off")]
+    #[error("LLDP frame is truncated")]
     Truncated,
     /// It is of another protocol.
-    #[error("frame is not lldp")]
+    #[error("not an LLDP frame")]
     EtherType,
     /// Chassis, port and time to live must come first, in this order.
-    #[error("lldp frame does not begin with chassis, port and time to live")]
+    #[error("LLDP frame does not start with chassis ID, port ID and TTL")]
     Order,
     /// A mandatory TLV has an invalid length.
-    #[error("lldp tlv {0} has a wrong length")]
+    #[error("LLDP TLV {0} has an invalid length")]
     Length(u8),
 }
 

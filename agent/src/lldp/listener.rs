@@ -21,7 +21,7 @@ const FRAME: usize = 2048;
 
 /// The socket could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("lldp listener needs a packet socket (CAP_NET_RAW)")]
+#[error("receiving LLDP requires a packet socket (CAP_NET_RAW)")]
 pub struct ListenError(#[from] io::Error);
 
 /// The socket. The kernel queues frames until they are read.
@@ -76,7 +76,7 @@ fn heard(frame: &[u8], from: &LinkAddr) -> Option<(String, Announcement)> {
     match Announcement::parse(frame) {
         Ok(announcement) => Some((link, announcement)),
         Err(error) => {
-            tracing::debug!(link, %error, "lldp frame ignored");
+            tracing::debug!(link, %error, "LLDP frame ignored");
             None
         }
     }

@@ -55,7 +55,7 @@ impl Drop for AllMulticast {
     fn drop(&mut self) {
         for index in &self.changed {
             if let Err(error) = set(*index, 0) {
-                tracing::debug!(index, %error, "link keeps receiving every multicast");
+                tracing::debug!(index, %error, "could not reset the multicast mode of the link");
             }
         }
     }

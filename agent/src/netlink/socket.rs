@@ -26,10 +26,10 @@ pub enum NetlinkError {
     #[error("netlink socket failed")]
     Socket(#[from] io::Error),
     /// The kernel refused the request, with this error.
-    #[error("kernel refused the netlink request")]
+    #[error("the kernel rejected the netlink request")]
     Refused(#[source] io::Error),
     /// The reply does not end.
-    #[error("netlink answer has no end")]
+    #[error("netlink response is incomplete")]
     Endless,
 }
 

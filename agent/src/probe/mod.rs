@@ -96,7 +96,7 @@ async fn run<T: Default + Send + 'static>(
     });
     let (found, notes) = match timeout(DEADLINE, task).await {
         Ok(Ok(done)) => done,
-        Ok(Err(_)) => (T::default(), Notes::of("the collector broke off")),
+        Ok(Err(_)) => (T::default(), Notes::of("the collector panicked")),
         Err(_) => (T::default(), Notes::of("the collector took longer than 10 s")),
     };
     (found, notes.into_failures(collector))

@@ -40,7 +40,7 @@ fn all(root: &Root, notes: &mut Notes) -> Vec<BlockDevice> {
 fn disk(root: &Root, name: String, notes: &mut Notes) -> Option<BlockDevice> {
     let path = |file: &str| format!("{FOLDER}/{name}/{file}");
     let Some(sectors) = root.number::<u64>(&path("size")) else {
-        notes.note(format!("{} is missing or no number", path("size")));
+        notes.note(format!("{} is missing or not a number", path("size")));
         return None;
     };
     if sectors == 0 {

@@ -119,7 +119,7 @@ async fn uefi_secure_boot_and_tpm_are_found() {
 async fn a_collector_that_breaks_off_is_a_failure_of_its_own() {
     let machine = Arc::new(Tree::unpack(FIRECRACKER).machine());
     let (found, failures) = run::<u8>("broken", &machine, |_, _| panic!("by the test")).await;
-    assert_eq!((found, failures[0].message.as_str()), (0, "the collector broke off"));
+    assert_eq!((found, failures[0].message.as_str()), (0, "the collector panicked"));
 }
 
 async fn report_of(tree: &Tree) -> Report {

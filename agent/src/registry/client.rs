@@ -33,28 +33,28 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The deadline passed.
-    #[error("server did not answer within {} s", .0.as_secs_f32())]
+    #[error("the server did not respond within {} s", .0.as_secs_f32())]
     Deadline(Duration),
     /// No connection.
-    #[error("server cannot be reached")]
+    #[error("the server is unreachable")]
     Connect(#[source] io::Error),
     /// No TLS session.
-    #[error("server is not trusted")]
+    #[error("the TLS certificate of the server is not trusted")]
     Tls(#[source] io::Error),
     /// The connection broke.
-    #[error("server broke off the request")]
+    #[error("the server closed the connection during the request")]
     Http(#[from] hyper::Error),
     /// The request could not be built.
-    #[error("request cannot be made")]
+    #[error("could not build the request")]
     Request(#[from] http::Error),
     /// The report could not be written as JSON.
-    #[error("report cannot be written")]
+    #[error("could not serialize the report")]
     Json(#[from] serde_json::Error),
     /// The response is too long, or broke off.
-    #[error("server's answer cannot be used")]
+    #[error("invalid response from the server")]
     Answer(#[source] Box<dyn Error + Send + Sync>),
     /// The server answered with an error status.
-    #[error("server answered {0}{1}")]
+    #[error("the server responded with status {0}{1}")]
     Refused(StatusCode, Reason),
 }
 

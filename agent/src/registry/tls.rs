@@ -15,14 +15,17 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub enum TlsError {
     /// The file is missing, or is not PEM.
     #[error(
-        "registry certificate authorities in {0} cannot be read; name a PEM file with --registry-ca-file"
+        "could not read certificate authorities from {0}; set --registry-ca-file to a PEM file"
     )]
     Authorities(String, #[source] pem::Error),
     /// The file has no usable certificate.
-    #[error("{0} has no certificate authority; name another PEM file with --registry-ca-file")]
+    #[error(
+        "{0} contains no certificates; set --registry-ca-file to a PEM file with certificate \
+         authorities"
+    )]
     Empty(String),
     /// The TLS library refused its configuration.
-    #[error("tls cannot be set up")]
+    #[error("could not set up TLS")]
     Setup(#[from] rustls::Error),
 }
 

@@ -16,10 +16,13 @@ pub struct RegistryUrl {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not a URL with scheme and host.
-    #[error("--registry-url must be http://host:port or https://host:port, with an optional path")]
+    #[error(
+        "--registry-url must have the form http://host:port or https://host:port, optionally with \
+         a path"
+    )]
     Form,
     /// It has user information, a query or a fragment.
-    #[error("--registry-url must have no user, query or fragment")]
+    #[error("--registry-url must not contain a user, query or fragment")]
     Extra,
 }
 

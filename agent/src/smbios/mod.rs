@@ -23,13 +23,13 @@ pub(crate) struct EntryPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     /// No entry point form that the specification knows.
-    #[error("smbios entry point has no known anchor")]
+    #[error("SMBIOS entry point has an unknown anchor string")]
     Anchor,
     /// The entry point's bytes do not sum up to zero.
-    #[error("smbios entry point has a wrong checksum")]
+    #[error("SMBIOS entry point has a wrong checksum")]
     Checksum,
     /// A structure ends behind the table.
-    #[error("smbios structure at offset {0} is cut off")]
+    #[error("SMBIOS structure at offset {0} is truncated")]
     Truncated(usize),
 }
 

@@ -64,7 +64,11 @@ pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> 
             Ok(()) => pauses.reset(),
             Err(error) => {
                 let error = Chain(&error).to_string();
-                tracing::warn!(link = link.name, error, "this port cannot ask for an address");
+                tracing::warn!(
+                    link = link.name,
+                    error,
+                    "could not request an address on this port"
+                );
             }
         }
         sleep(within(pauses.failed(), SPREAD)).await;
@@ -84,7 +88,7 @@ async fn lease_once(link: &Link, boot_request: &BootUrlRequest) -> io::Result<()
             None => break,
         }
     }
-    tracing::warn!(link = link.name, address = %lease.ip, "address is not ours any more");
+    tracing::warn!(link = link.name, address = %lease.ip, "address lost");
     Ok(())
 }
 
@@ -116,8 +120,8 @@ impl<'a> Client<'a> {
             if round == SILENCE {
                 tracing::warn!(
                     link = self.link.name,
-                    "no DHCP server answers on this port; \
-                     check its VLAN at the switch, the relay and the DHCP server"
+                    "no response from a DHCP server on this port; check the VLAN of the switch \
+                     port, the DHCP relay and the DHCP server"
                 );
             }
             self.broadcast(MessageType::Discover, &[]).await?;
@@ -221,7 +225,7 @@ impl AssignedAddress {
             && let Err(error) = netlink::add_default_route(link.index, router)
         {
             let error = Chain(&error).to_string();
-            tracing::warn!(link = link.name, %router, error, "router cannot be used");
+            tracing::warn!(link = link.name, %router, error, "could not set the default route");
         }
         if !lease.resolvers.is_empty() {
             let server = |ip: &Ipv4Addr| format!("nameserver {ip}\n");
@@ -231,7 +235,7 @@ impl AssignedAddress {
         }
         let Lease { ip, prefix, server, .. } = lease;
         let address = format!("{ip}/{prefix}");
-        tracing::info!(link = link.name, address, dhcp_server = %server, "this port has an address");
+        tracing::info!(link = link.name, address, dhcp_server = %server, "address assigned");
         Ok(held)
     }
 }
@@ -239,7 +243,7 @@ impl AssignedAddress {
 impl Drop for AssignedAddress {
     fn drop(&mut self) {
         if let Err(error) = netlink::remove_address(self.0) {
-            tracing::debug!(address = %self.0.ip, error = %Chain(&error), "address stays");
+            tracing::debug!(address = %self.0.ip, error = %Chain(&error), "could not remove the address");
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
         let question = Question { xid: number(), mac: link.mac, firmware, began };
         match ask_once(link, question, within(pause, SPREAD)).await {
             Ok(Some(url)) => {
-                tracing::info!(link = link.name, url, "a DHCPv6 server knows what this boots");
+                tracing::info!(link = link.name, url, "received a boot URL by DHCPv6");
                 boot_request.boot_url.send_if_modified(|known| {
                     let is_new = known.is_none();
                     known.get_or_insert(url);
@@ -55,7 +55,7 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
             Ok(None) => {}
             // A link has no address during its first second or two.
             Err(error) => {
-                tracing::debug!(link = link.name, error = %Chain(&error), "not asked by DHCPv6");
+                tracing::debug!(link = link.name, error = %Chain(&error), "DHCPv6 request failed");
                 sleep(within(pause, SPREAD)).await;
             }
         }

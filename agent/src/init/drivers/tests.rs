@@ -40,7 +40,7 @@ fn a_module_that_is_missing_is_an_error_and_the_others_are_still_loaded() {
     let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(loaded, [""; 0]);
     assert_eq!(errors.len(), 3);
-    assert_eq!(errors[0], "driver virtio_ring cannot be loaded");
+    assert_eq!(errors[0], "could not load the driver virtio_ring");
 }
 
 #[test]

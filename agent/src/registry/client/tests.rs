@@ -20,7 +20,11 @@ async fn a_refusal_shows_the_status_and_the_reason_but_not_the_token() {
     let client = client(&server.url("/t/secret"), DEADLINE);
     let error = client.register(&registration()).await.unwrap_err();
     assert!(matches!(error, RequestError::Refused(StatusCode::FORBIDDEN, _)));
-    assert_eq!(error.to_string(), "server answered 403 Forbidden: because of the test");
+    assert_eq!(
+        error.to_string(),
+        "the server responded with status 403 Forbidden: because of the \
+                                   test"
+    );
 }
 
 #[tokio::test(start_paused = true)]
