@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 /// Why a reset was not attempted.
 #[derive(Debug, thiserror::Error)]
 enum ActionError {
-    #[error("it offers no action {0}")]
+    #[error("it does not offer the action {0}")]
     Absent(&'static str),
     #[error("it allows only {0}")]
     NotAllowed(String),
-    #[error("it can only press the power button, and the host is not on")]
+    #[error("it only supports pressing the power button, and the host is not on")]
     HostNotOn,
 }
 

@@ -72,7 +72,12 @@ mod tests {
     const LONGEST: Duration = Duration::from_mins(1);
 
     fn fail(breaker: &mut Breaker, failure: Failure, now: Instant, target: u32) {
-        breaker.failed(failure, "no TCP connection".to_owned(), (now, &target), (FIRST, LONGEST));
+        breaker.failed(
+            failure,
+            "TCP connection failed".to_owned(),
+            (now, &target),
+            (FIRST, LONGEST),
+        );
     }
 
     #[test]
@@ -80,7 +85,7 @@ mod tests {
         let now = Instant::now();
         let (mut dead, mut stuck) = (Breaker::default(), Breaker::default());
         fail(&mut dead, Failure::Dead, now, 1);
-        assert_eq!(dead.rests(now), Some("no TCP connection"));
+        assert_eq!(dead.rests(now), Some("TCP connection failed"));
         fail(&mut stuck, Failure::Stuck, now, 1);
         fail(&mut stuck, Failure::Stuck, now, 1);
         assert_eq!(stuck.rests(now), None);

@@ -30,16 +30,16 @@ use tokio::{
 pub(crate) enum Excess {
     #[error("the response is longer than {0} bytes")]
     Body(usize),
-    #[error("the response takes more than {0} bytes of memory")]
+    #[error("parsing the response needs more than {0} bytes of memory")]
     Parsed(usize),
-    #[error("its responses are longer than {0} bytes in one call")]
+    #[error("the responses of one operation are longer than {0} bytes")]
     Call(usize),
-    #[error("its responses are longer than {0} bytes in {1} s")]
+    #[error("its responses exceed {0} bytes within {1} s")]
     Bmc(usize, u64),
-    #[error("its response is long, and took longer than {0} s")]
+    #[error("its response is large and took longer than {0} s")]
     Slow(u64),
     /// The fleet has no place free: not this BMC's fault.
-    #[error("too many other BMCs send long responses")]
+    #[error("too many other BMCs are sending large responses")]
     Fleet,
 }
 

@@ -34,13 +34,13 @@ pub(crate) struct Resource {
 
 /// The time for a call is over.
 #[derive(Debug, thiserror::Error)]
-#[error("the call took too long")]
+#[error("the operation took too long")]
 struct TimedOut;
 
 /// The BMC sent something that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
-    #[error("{0:?} is no URI of this BMC")]
+    #[error("{0:?} is not a URI of this BMC")]
     Uri(String),
 }
 

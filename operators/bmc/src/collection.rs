@@ -132,15 +132,15 @@ impl Walk<'_> {
         let (collection, entries, found) = (self.collection, self.entries, self.members.len());
         match self.count {
             Some(count) if count != entries => missing.push(format!(
-                "{collection}: Members@odata.count is {count}, and it has {entries} members"
+                "{collection}: Members@odata.count is {count}, but there are {entries} members"
             )),
             _ => {}
         }
         if self.unusable > 0 {
-            missing.push(format!("{collection}: {} of its links cannot be used", self.unusable));
+            missing.push(format!("{collection}: {} links are invalid", self.unusable));
         }
         if found == MEMBERS {
-            missing.push(format!("{collection}, beyond {MEMBERS}: too many members"));
+            missing.push(format!("{collection}, after {MEMBERS}: too many members"));
         }
     }
 }
@@ -167,22 +167,22 @@ pub(crate) async fn members(
     while let Some(link) = next.filter(|_| walk.members.len() < MEMBERS) {
         let far = walk.members.len();
         let Some(path) = uri::resolved(&link, &page) else {
-            missing.push(format!("{collection}, beyond {far}: its nextLink cannot be used"));
+            missing.push(format!("{collection}, after {far}: invalid nextLink"));
             return Ok(walk.members);
         };
         if pages.contains(&key(&path)) {
-            missing.push(format!("{collection}, beyond {far}: its nextLink leads back to {path}"));
+            missing.push(format!("{collection}, after {far}: nextLink points back to {path}"));
             return Ok(walk.members);
         }
         if pages.len() == PAGES {
-            missing.push(format!("{collection}, beyond {far}: more than {PAGES} pages"));
+            missing.push(format!("{collection}, after {far}: more than {PAGES} pages"));
             return Ok(walk.members);
         }
         next = match call.get(&path).await {
             Ok(page) => walk.take((&page.body, asked)),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                missing.push(format!("{collection}, beyond {far}: {}", reason(&error)));
+                missing.push(format!("{collection}, after {far}: {}", reason(&error)));
                 return Ok(walk.members);
             }
         };

@@ -65,7 +65,7 @@ impl Endpoint {
             *line = Line::default();
         };
         if timeout(self.peer.shared.config.limits.headers, log_out).await.is_err() {
-            tracing::debug!(host = %self.peer.target.host, "logout took too long");
+            tracing::debug!(host = %self.peer.target.host, "logout timed out");
         }
     }
 

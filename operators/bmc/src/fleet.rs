@@ -51,7 +51,7 @@ impl Fleet {
         let log_out = async |endpoint: Arc<Endpoint>| endpoint.log_out().await;
         let logouts = stream::iter(busy).for_each_concurrent(LOGOUTS, log_out);
         if timeout(within, logouts).await.is_err() {
-            tracing::warn!("some sessions on BMCs were left open");
+            tracing::warn!("some BMC sessions were not closed");
         }
     }
 

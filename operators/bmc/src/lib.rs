@@ -190,20 +190,20 @@ impl Error {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It could not be reached, or timed out.
-    #[error("BMC does not answer")]
+    #[error("BMC does not respond")]
     Unreachable(#[source] Box<dyn StdError + Send + Sync>),
     /// It refused our credentials.
-    #[error("BMC refuses our credentials")]
+    #[error("BMC rejected the credentials")]
     Unauthorized,
     /// The request was not sent, because the permit for the write no longer held.
-    #[error("BMC was not told: the write was withdrawn")]
+    #[error("the request was not sent to the BMC")]
     Withdrawn(#[source] Withdrawn),
     /// All of its sessions are taken, and it accepts no request without one. The credentials may be
     /// right.
-    #[error("BMC has no session left, and refuses Basic authentication")]
+    #[error("BMC has no free session, and rejected Basic authentication")]
     SessionsFull(#[source] Box<dyn StdError + Send + Sync>),
     /// It sends more than one BMC may make the process hold. Asking again soon is no use.
-    #[error("BMC misbehaves when asked to {action}")]
+    #[error("BMC sent an invalid response to the request to {action}")]
     Misbehaving {
         /// What it was asked to do, as an infinitive with its URI.
         action: String,

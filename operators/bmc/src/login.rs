@@ -55,7 +55,7 @@ pub(crate) enum BasicAuthReason {
 
 /// No session is free, and Basic authentication is disabled.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}: end sessions on the BMC, or reset it")]
+#[error("{0}: delete sessions on the BMC, or reset it")]
 pub(crate) struct Full(pub(crate) String);
 
 impl Auth {
@@ -136,7 +136,7 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     if reply.status.is_redirection() {
         return Outcome::Failed(refused);
     }
-    tracing::warn!(host = %target.host, answer = %refused, "no session");
+    tracing::warn!(host = %target.host, answer = %refused, "could not create a session");
     Outcome::Sessionless(BasicAuthReason::Failed)
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// The BMC has no such manager.
 #[derive(Debug, thiserror::Error)]
 enum Missing {
-    #[error("the service root names no managers")]
+    #[error("the service root has no link to Managers")]
     Collection,
     #[error("there is no manager")]
     Any,

@@ -24,7 +24,7 @@ const LONGEST: usize = 2048;
 
 /// The BMC said something about an image that must not be repeated.
 #[derive(Debug, thiserror::Error)]
-#[error("what it said has the URL of the image in it, and is not repeated here")]
+#[error("its message contains the URL of the image, and is omitted here")]
 struct Redacted;
 
 /// The slots of a system that an image can be inserted into. Newer BMCs have them under the system,

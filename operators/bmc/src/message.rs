@@ -53,7 +53,7 @@ impl Refused {
     pub(crate) fn read(reply: &Reply, target: &Target, secret: &Secret) -> Self {
         let refused = Self::new(reply.status, &reply.body, secret);
         if target.scheme == Scheme::Http && is_sent_to_https(reply) {
-            let advice = "it redirects to https: set protocol.scheme to https";
+            let advice = "it redirects to https; set protocol.scheme to https";
             return Self { text: Some(advice.to_owned()), ..refused };
         }
         refused

@@ -137,12 +137,12 @@ impl fmt::Display for Offer {
             offers.push(format!("an RSA key of {bits} bits"));
             let spoken = SUITES[..SPOKEN].iter().any(|(number, _)| Some(*number) == self.suite);
             if bits < SMALLEST_KEY && spoken {
-                advice = "give it a certificate with a longer key";
+                advice = "install a certificate with a longer key";
             }
         }
         let mut text = offers.join(", ");
         if let (true, Some(alert)) = (offers.is_empty(), self.alert) {
-            write!(text, "nothing of all there is (alert {alert})")?;
+            write!(text, "no supported TLS version or cipher (alert {alert})")?;
         }
         write!(
             f,
@@ -261,7 +261,7 @@ mod tests {
             }
         }
         let refused = Offer::read(&[ALERT, 3, 1, 0, 2, 2, 40]).to_string();
-        assert!(refused.contains("nothing of all there is (alert 40)"), "{refused}");
+        assert!(refused.contains("no supported TLS version or cipher (alert 40)"), "{refused}");
     }
 
     #[test]

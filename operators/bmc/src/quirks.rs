@@ -60,7 +60,7 @@ pub(crate) fn leave_out_what_is_no_host(
         } else {
             return true;
         };
-        remarks.push(format!("{} {why}: it is no host", system.uri));
+        remarks.push(format!("{} {why}, so it is not a host", system.uri));
         false
     });
 }

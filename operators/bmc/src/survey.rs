@@ -43,7 +43,7 @@ impl<'a> Survey<'a> {
     ) -> Result<Vec<T>, Error> {
         let Some(uri) = field::link(link) else {
             if !link.is_null() {
-                self.missing.push(format!("{name}: the link cannot be used"));
+                self.missing.push(format!("{name}: invalid link"));
             }
             return Ok(vec![]);
         };
@@ -100,7 +100,7 @@ impl<'a> Survey<'a> {
     fn is_late(&mut self, uri: &str) -> bool {
         let is_late = self.call.is_over();
         if is_late {
-            self.missing.push(format!("{uri}: no time was left for it"));
+            self.missing.push(format!("{uri}: not read in time"));
         }
         is_late
     }

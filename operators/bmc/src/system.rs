@@ -35,7 +35,7 @@ pub(crate) async fn systems(
     };
     members.retain(|member| quirks::is_system(&root.platform, &member.uri));
     if members.len() > MOST {
-        remarks.push(format!("{}, beyond {MOST}: too many systems", root.systems));
+        remarks.push(format!("{}, after {MOST}: too many systems", root.systems));
         members.truncate(MOST);
     }
     let mut systems = read_members(call, members, remarks).await?;

@@ -25,9 +25,9 @@ const TASK: usize = 512 << 10;
 /// A task failed or did not end in time.
 #[derive(Debug, thiserror::Error)]
 enum TaskError {
-    #[error("its task {0} ended as {1}")]
+    #[error("its task {0} ended with the state {1}")]
     Ended(String, String),
-    #[error("its task {0} is not finished, and no time is left to wait for it")]
+    #[error("its task {0} did not finish in time")]
     Unfinished(String),
 }
 

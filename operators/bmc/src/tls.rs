@@ -29,7 +29,7 @@ pub struct Pin([u8; 32]);
 
 /// The text is not a [`Pin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a certificate pin is `sha256:` and 64 hexadecimal digits")]
+#[error("a certificate pin must be `sha256:` followed by 64 hexadecimal digits")]
 pub struct PinError;
 
 impl Pin {
@@ -94,10 +94,10 @@ pub enum TrustError {
     #[error("the CA bundle is not PEM")]
     Pem(#[source] pem::Error),
     /// It contains no certificate.
-    #[error("the CA bundle holds no certificate")]
+    #[error("the CA bundle contains no certificate")]
     Empty,
     /// A certificate is broken, or none can be an authority.
-    #[error("the CA bundle holds a certificate that is no authority's")]
+    #[error("the CA bundle contains a certificate that is not a CA certificate")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -176,8 +176,8 @@ impl TrustOfOne {
 /// The certificate is not the pinned one.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "its certificate {seen} is not {pinned}, which it showed first; \
-     if it was replaced on purpose, remove the pin"
+    "its certificate {seen} differs from the pinned one, {pinned}; if the certificate was \
+     replaced on purpose, remove the pin"
 )]
 pub(crate) struct Changed {
     seen: Pin,

@@ -47,37 +47,38 @@ const HEADER: usize = 64 << 10;
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
-    #[error("no TCP connection")]
+    #[error("TCP connection failed")]
     Connect(#[source] io::Error),
-    #[error("no address for its name")]
+    #[error("its host name does not resolve")]
     Lookup(#[source] io::Error),
-    #[error("no address for its name within {0:?}")]
+    #[error("its host name did not resolve within {0:?}")]
     LookupTimeout(Duration),
-    #[error("{0} is {1}, and no name may lead to this host or its link")]
+    #[error("{0} resolves to {1}; loopback and link-local addresses are not allowed")]
     Forbidden(HostName, IpAddr),
-    #[error("no TLS connection")]
+    #[error("TLS connection failed")]
     Tls(#[source] io::Error),
     #[error(
-        "no TLS connection: if its certificate is for a host name, set spec.hostname of the BMC"
+        "TLS connection failed; if its certificate was issued for a host name, set spec.hostname \
+         of the BMC"
     )]
     TlsName(#[source] io::Error),
-    #[error("no TLS connection: {0}")]
+    #[error("TLS connection failed: {0}")]
     TlsOffer(Offer, #[source] io::Error),
-    #[error("no TLS connection")]
+    #[error("TLS connection failed")]
     Stranger(#[source] Changed),
-    #[error("no TLS with this configuration")]
+    #[error("invalid TLS configuration")]
     TlsConfig(#[source] rustls::Error),
-    #[error("no {0} connection within {1:?}")]
+    #[error("{0} connection timed out after {1:?}")]
     ConnectTimeout(&'static str, Duration),
-    #[error("the connection was closed before the request")]
+    #[error("the connection was closed before the request was sent")]
     Closed,
     #[error("no response within {0:?}")]
     HeaderTimeout(Duration),
-    #[error("no end of the response within {0:?}")]
+    #[error("the response was not complete within {0:?}")]
     BodyTimeout(Duration),
     #[error(transparent)]
     Excess(#[from] Excess),
-    #[error("the connection broke")]
+    #[error("the connection was lost")]
     Broken(#[source] hyper::Error),
     #[error("not sent")]
     Withdrawn(#[source] Withdrawn),

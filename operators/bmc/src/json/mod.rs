@@ -22,11 +22,11 @@ const VALUE: usize = 64;
 /// A body that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JsonError {
-    #[error("the answer is no JSON object")]
+    #[error("the response is not a JSON object")]
     NoObject,
-    #[error("the answer is not JSON")]
+    #[error("the response is not valid JSON")]
     NoJson(#[source] serde_json::Error),
-    #[error("the answer takes more than {0} bytes of memory")]
+    #[error("parsing the response needs more than {0} bytes of memory")]
     TooLarge(usize),
 }
 

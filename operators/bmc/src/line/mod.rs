@@ -56,7 +56,7 @@ pub(crate) struct BackingOff(String);
 
 /// The BMC refuses credentials that it accepted before.
 #[derive(Debug, thiserror::Error)]
-#[error("refuses credentials that it took before, and is asked again with them within {0:?}")]
+#[error("it rejected credentials that it accepted before; they are retried within {0:?}")]
 struct Unexpected(Duration);
 
 /// No credentials were given.

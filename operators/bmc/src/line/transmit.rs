@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 /// The BMC is too busy to answer.
 #[derive(Debug, thiserror::Error)]
-#[error("answers with HTTP {0}")]
+#[error("HTTP status {0}")]
 struct Busy(StatusCode);
 
 impl Line {

@@ -27,7 +27,7 @@ async fn pages_that_are_long_together_end_the_call_and_say_that_it_misbehaves() 
     let error = bmc.systems().await.unwrap_err();
     assert!(matches!(error, Error::Misbehaving { .. }), "{error}");
     assert!(error.to_string().contains("get /redfish/v1/Systems?page=4"), "{error}");
-    assert_eq!(chain(&error), "its responses are longer than 8388608 bytes in one call");
+    assert_eq!(chain(&error), "the responses of one operation are longer than 8388608 bytes");
     assert!(server.log().len() <= 8, "{:?}", server.log());
 }
 
@@ -44,7 +44,7 @@ async fn documents_that_take_much_memory_are_not_made() {
         server.fault("/redfish/v1/Systems", Fault::Answer(200, body));
         let error = bmc.systems().await.unwrap_err();
         assert!(matches!(error, Error::Misbehaving { .. }), "{error}");
-        assert_eq!(chain(&error), "the response takes more than 16777216 bytes of memory");
+        assert_eq!(chain(&error), "parsing the response needs more than 16777216 bytes of memory");
     }
 }
 

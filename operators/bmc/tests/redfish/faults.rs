@@ -91,10 +91,10 @@ async fn answers_that_cannot_be_used_are_errors_that_name_the_resource() {
     let server = FakeRedfish::machine().await;
     let bmc = server.bmc();
     for (fault, reason) in [
-        (Fault::Answer(200, "<html>".to_owned()), "the answer is not JSON: "),
-        (Fault::Answer(200, "3".to_owned()), "the answer is no JSON object"),
-        (Fault::Answer(200, String::new()), "the answer is not JSON: "),
-        (Fault::Answer(200, "[".repeat(100_000)), "the answer is not JSON: "),
+        (Fault::Answer(200, "<html>".to_owned()), "the response is not valid JSON: "),
+        (Fault::Answer(200, "3".to_owned()), "the response is not a JSON object"),
+        (Fault::Answer(200, String::new()), "the response is not valid JSON: "),
+        (Fault::Answer(200, "[".repeat(100_000)), "the response is not valid JSON: "),
         (Fault::Answer(404, "<html>".to_owned()), "HTTP 404 Not Found"),
         (Fault::Redirect("http://127.0.0.1:1/steal".to_owned()), "HTTP 302 Found"),
     ] {
@@ -126,7 +126,7 @@ async fn a_bmc_whose_service_root_is_busy_is_left_alone_after_the_third_time() {
     }
     let error = bmc.system(SYSTEM).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "{error}");
-    assert_eq!(chain(&error), "answers with HTTP 503 Service Unavailable");
+    assert_eq!(chain(&error), "HTTP status 503 Service Unavailable");
     assert_eq!(fleet.counters().skipped(), 1);
 }
 
@@ -187,7 +187,7 @@ async fn a_redirect_to_https_says_what_to_set() {
     let server = FakeRedfish::machine().await;
     server.fault(SYSTEM, Fault::Redirect("https://127.0.0.1/redfish/v1/Systems/1".to_owned()));
     let error = server.bmc().system(SYSTEM).await.unwrap_err();
-    assert_eq!(chain(&error), "HTTP 302: it redirects to https: set protocol.scheme to https");
+    assert_eq!(chain(&error), "HTTP 302: it redirects to https; set protocol.scheme to https");
 }
 
 #[tokio::test]

@@ -109,13 +109,13 @@ async fn a_broken_part_costs_that_part_and_is_named() {
         (part("Storage/1/Volumes/1"), |all| all.storages[0].volumes.clear()),
     ];
     let faults = [
-        (Fault::Answer(200, "<html>".to_owned()), "the answer is not JSON"),
-        (Fault::Answer(200, "[]".to_owned()), "the answer is no JSON object"),
+        (Fault::Answer(200, "<html>".to_owned()), "the response is not valid JSON"),
+        (Fault::Answer(200, "[]".to_owned()), "the response is not a JSON object"),
         (Fault::Answer(500, String::new()), "HTTP 500"),
         (Fault::Answer(404, String::new()), "HTTP 404"),
         (Fault::Answer(401, String::new()), "HTTP 401"),
         (Fault::Long(8 << 20), "the response is longer than"),
-        (Fault::Cut, "the connection broke"),
+        (Fault::Cut, "the connection was lost"),
         (Fault::Redirect("http://127.0.0.1/elsewhere".to_owned()), "HTTP 302"),
     ];
     for (path, lose) in &parts {
@@ -140,7 +140,7 @@ async fn a_part_that_hangs_costs_that_part_and_is_named() {
     let path = "/redfish/v1/Systems/1/Processors/CPU2";
     for (fault, reason) in [
         (Fault::HangBeforeHeader, "no response within 500ms"),
-        (Fault::HangInBody, "no end of the response within 500ms"),
+        (Fault::HangInBody, "the response was not complete within 500ms"),
     ] {
         server.fault(path, fault);
         let mut without = expected();

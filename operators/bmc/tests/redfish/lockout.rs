@@ -70,7 +70,7 @@ async fn credentials_that_have_worked_are_tried_again_soon_by_session_only() {
     server.refuse_basic();
     let error = bmc.systems().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable(_)), "the BMC may be starting: {error}");
-    assert!(chain(&error).contains("took before"), "{}", chain(&error));
+    assert!(chain(&error).contains("accepted before"), "{}", chain(&error));
     let wrong = async {
         while !matches!(bmc.systems().await, Err(Error::Unauthorized)) {
             tokio::time::sleep(Duration::from_millis(5)).await;

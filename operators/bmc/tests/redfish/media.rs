@@ -87,7 +87,7 @@ async fn a_drive_without_actions_is_changed_by_its_properties() {
 
 #[tokio::test]
 async fn a_refusal_that_repeats_the_url_is_not_repeated() {
-    for (said, shown) in [("cannot resolve host", "cannot resolve host"), (URL, "not repeated")] {
+    for (said, shown) in [("cannot resolve host", "cannot resolve host"), (URL, "is omitted")] {
         let server = machine(cd()).await;
         let bmc = server.bmc();
         bmc.systems().await.unwrap();

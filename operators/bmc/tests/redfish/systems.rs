@@ -175,7 +175,7 @@ async fn a_next_link_that_leads_back_ends_the_collection_and_nothing_is_read_twi
         let mut remarks = vec![];
         let systems = server.bmc().systems_with(&mut remarks).await.unwrap();
         assert_eq!(systems, [expected()]);
-        assert!(remarks[0].contains("its nextLink leads back to"), "{remarks:?}");
+        assert!(remarks[0].contains("nextLink points back to"), "{remarks:?}");
         assert_eq!(server.log().len(), 5, "{:?}", server.log());
     }
 }

@@ -120,7 +120,7 @@ async fn a_reset_that_is_not_allowed_is_not_sent() {
          it allows only On, ForceOff, GracefulShutdown, Nmi"
     );
     let text = refused(|system| system["Actions"] = json!(null), Step::Reset(ResetType::On)).await;
-    assert!(text.ends_with("it offers no action #ComputerSystem.Reset"), "{text}");
+    assert!(text.ends_with("it does not offer the action #ComputerSystem.Reset"), "{text}");
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn what_stands_where_an_object_should_panics_nobody() {
         server.edit("/redfish/v1/Managers/BMC", |manager| manager["Actions"] = garbage.clone());
         let bmc = server.bmc();
         let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
-        assert!(chain(&error).contains("offers no action"), "{garbage}: {error}");
+        assert!(chain(&error).contains("does not offer the action"), "{garbage}: {error}");
         let manager = "/redfish/v1/Managers/BMC";
         bmc.reset_manager(manager, ResetType::GracefulRestart).await.unwrap_err();
     }
@@ -316,8 +316,8 @@ async fn a_task_is_followed_to_its_end() {
 async fn a_task_that_fails_or_never_ends_is_an_error() {
     let exception = json!({"TaskState": "Exception", "Messages": [{"Message": "no power"}]});
     for (task, text) in [
-        (exception, "ended as Exception: no power"),
-        (json!({"TaskState": "Running"}), "no time is left to wait for it"),
+        (exception, "ended with the state Exception: no power"),
+        (json!({"TaskState": "Running"}), "did not finish in time"),
     ] {
         let server = FakeRedfish::machine().await;
         server.edit(SYSTEM, |system| {
