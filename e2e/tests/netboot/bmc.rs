@@ -88,7 +88,7 @@ fn metal_operator_takes_up_a_bmc_object_that_netboot_made() {
         let servers = Api::<Server>::all(lab.cluster.client().await.unwrap());
         let server = eventually(LIMIT, async || {
             let servers = servers.list(&ListParams::default()).await?.items;
-            servers.into_iter().next().context("there is no Server")
+            servers.into_iter().next().context("Server not found")
         });
         let server = server.await.unwrap();
         let of = server.spec.bmc_ref.map(|reference| reference.name);

@@ -26,10 +26,10 @@ pub enum Unusable {
     #[error("not a Go template: {0}")]
     Template(String),
     /// It cannot be rendered.
-    #[error("cannot be rendered: {0}")]
+    #[error("rendering failed: {0}")]
     Render(String),
     /// The result is not a Butane document of variant fcos.
-    #[error("renders to something that is not Butane: {0}")]
+    #[error("the rendered template is not valid Butane: {0}")]
     Butane(String),
 }
 
@@ -75,7 +75,7 @@ impl IgnitionTemplate {
         let rendered = rendered.map_err(|error| Unusable::Render(error.to_string()))?;
         if rendered.contains("<no value>") {
             let known = ".Image, .Flags, .SSHPublicKey and .PasswordHash";
-            return Err(Unusable::Render(format!("it names a variable that is none of {known}")));
+            return Err(Unusable::Render(format!("unknown variable; use one of {known}")));
         }
         Ok(rendered)
     }

@@ -97,7 +97,7 @@ impl Count<'_> {
     fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth >= self.bounds.depth {
             return Err(E::custom(format_args!(
-                "nested more than {} times: nothing that is expected is",
+                "nested more than {} levels deep",
                 self.bounds.depth
             )));
         }
@@ -109,7 +109,7 @@ impl Count<'_> {
         *entries += 1;
         if *entries > self.bounds.entries {
             return Err(E::custom(format_args!(
-                "a list or an object has more than {} entries: at most so many are taken",
+                "a list or object has more than {} entries",
                 self.bounds.entries
             )));
         }
@@ -123,7 +123,7 @@ impl<'de> DeserializeSeed<'de> for Count<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let left = self.left.get().checked_sub(1).ok_or_else(|| {
             let values = self.bounds.values;
-            D::Error::custom(format_args!("more than {values} values: at most so many are taken"))
+            D::Error::custom(format_args!("more than {values} values"))
         })?;
         self.left.set(left);
         deserializer.deserialize_any(self)

@@ -18,19 +18,19 @@ pub const BOUNDS: Bounds = Bounds { values: 50_000, entries: ENTRIES, depth: 32 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// The report is about another machine than the token allows.
-    #[error("systemUUID {reported} is not that of the server that this boot belongs to")]
+    #[error("systemUUID {reported} does not match the server of this token")]
     Foreign {
         /// The UUID in the report.
         reported: SystemUuid,
     },
     /// The UUID is malformed.
-    #[error("systemUUID {0:?} is not a UUID: send the SMBIOS UUID that --server-uuid names")]
+    #[error("systemUUID {0:?} is not a UUID: send the SMBIOS system UUID (--server-uuid)")]
     Uuid(String),
     /// Many machines share the UUID.
-    #[error("systemUUID {0} is one that many boards are shipped with: set it in the BIOS")]
+    #[error("systemUUID {0} is a default that is not unique: set a unique one in the BIOS")]
     Placeholder(String),
     /// A list is longer than that of any machine.
-    #[error("data.{field} has {len} entries: at most {ENTRIES} are taken")]
+    #[error("data.{field} has {len} entries, more than the maximum of {ENTRIES}")]
     TooLong {
         /// Name of the list.
         field: &'static str,

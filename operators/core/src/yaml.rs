@@ -24,7 +24,9 @@ pub enum Error {
     #[error("{0}")]
     Malformed(String),
     /// Several documents.
-    #[error("there are {0} documents: keep one, and remove the line \"---\" before the others")]
+    #[error(
+        "there are {0} YAML documents: keep one, and remove the \"---\" line before the others"
+    )]
     Documents(usize),
 }
 
@@ -73,7 +75,7 @@ impl MessageFormatter for WithoutValues {
                 .into();
         }
         if let UnsupportedTag { .. } = error {
-            return "unsupported tag: put what begins with ! in quotes".into();
+            return "unsupported tag: quote values that begin with !".into();
         }
         let message = DefaultMessageFormatter.format_message(error);
         let message = message.replace(|c: char| c.is_control(), " ");

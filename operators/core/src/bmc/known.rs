@@ -75,21 +75,21 @@ pub fn may_log_in(
         {
             return Ok(());
         }
-        (Scheme::Https, Verification::Pinned) => "no certificate of it is recorded",
+        (Scheme::Https, Verification::Pinned) => "no certificate is pinned",
         (Scheme::Https, Verification::Off) => "certificates are not verified",
-        (Scheme::Http, _) => "it is spoken to by http",
+        (Scheme::Http, _) => "the connection uses plain http",
     };
     let (new, key) = (&destination.host, annotation::ACCEPT_ADDRESS);
     let fix = match &bmc.spec.endpoint_ref {
         Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
-        None => "delete this BMC, and make it with the right one".to_owned(),
+        None => "delete this BMC, and create it again with the correct address".to_owned(),
     };
     Err(Missing {
         reason: "AddressNotConfirmed",
         message: format!(
-            "it was at {known}, and is said to be at {new}: its password is not sent there, since \
-             {why}, and anybody could be there; if it has moved, annotate this BMC with \
-             {key}={new}, and if not, {fix}"
+            "its address changed from {known} to {new}, but {why}, so the password is not sent to \
+             the new address; if the BMC has moved, annotate this BMC with {key}={new}, otherwise \
+             {fix}"
         ),
     })
 }

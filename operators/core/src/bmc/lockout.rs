@@ -18,7 +18,7 @@ pub(crate) const REASON_OF_SERVER: &str = "Unauthorized";
 /// The message about refused credentials.
 pub(super) fn message(bmc: &Bmc) -> String {
     let name = &bmc.spec.bmc_secret_ref.name;
-    format!("the BMC refuses the credentials: correct BMCSecret {name}")
+    format!("the BMC rejected the credentials: correct BMCSecret {name}")
 }
 
 /// Identifies the credentials that are refused.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn which_credentials_were_refused_is_known_by_the_field_or_by_the_message_of_before() {
         const OLDER: &str =
-            "the BMC refuses the credentials: correct BMCSecret bmc-1 (generation 3)";
+            "the BMC rejected the credentials: correct BMCSecret bmc-1 (generation 3)";
         let cases: [Case; 4] = [
             ("as recorded", |_| {}, [false, true, false]),
             (

@@ -52,7 +52,7 @@ pub fn destination(
         (None, Some(reference)) => {
             let endpoint = endpoint.ok_or_else(|| {
                 let message = format!(
-                    "spec.endpointRef: there is no Endpoint {}: create it, or use spec.access",
+                    "spec.endpointRef: Endpoint {} not found: create it, or use spec.access",
                     reference.name
                 );
                 Missing::new("EndpointMissing", message)
@@ -67,8 +67,8 @@ pub fn destination(
     let ip = ip.unwrap_or_default();
     let address = ip.parse::<IpAddr>().map_err(|_| {
         let message = format!(
-            "{field}: `{ip}` is not an IP address: set the address of the BMC; a host name may stand in \
-             spec.bmc.address of a Server"
+            "{field}: `{ip}` is not an IP address: set the address of the BMC (host names are \
+             only supported in spec.bmc.address of a Server)"
         );
         Missing::new("InvalidIP", message)
     })?;
@@ -90,7 +90,8 @@ pub fn inline_destination(
 ) -> Result<Destination, Missing> {
     let address = &access.address;
     let host = address.parse::<Host>().map_err(|error| {
-        let message = format!("spec.bmc.address: `{address}` is {error}: set that of the BMC");
+        let message =
+            format!("spec.bmc.address: `{address}` is {error}: set the address of the BMC");
         Missing::new("InvalidIP", message)
     })?;
     let secret = (&*access.bmc_secret_ref.name, secret);
@@ -99,8 +100,8 @@ pub fn inline_destination(
         return Ok(destination);
     };
     let message = format!(
-        "spec.bmc.address: the password is not sent to whoever answers for {}, since {why}: use https \
-         with verification, or its IP address",
+        "spec.bmc.address: the password is not sent to the host name {}, because {why}: use https \
+         with certificate verification, or an IP address",
         destination.host
     );
     Err(Missing::new("NameNotConfirmed", message))
@@ -117,7 +118,7 @@ pub fn unconfirmed_name(
         (Host::Address(_), ..)
         | (Host::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => None,
         (Host::Name(_), Scheme::Https, Verification::Off) => Some("certificates are not verified"),
-        (Host::Name(_), Scheme::Http, _) => Some("it is spoken to by http"),
+        (Host::Name(_), Scheme::Http, _) => Some("the connection uses plain http"),
     }
 }
 
@@ -148,7 +149,7 @@ fn assemble(
 
 fn credentials(name: &str, secret: Option<&BmcSecret>) -> Result<Credentials, Missing> {
     let secret = secret.ok_or_else(|| {
-        let message = format!("bmcSecretRef: there is no BMCSecret {name}: create it");
+        let message = format!("bmcSecretRef: BMCSecret {name} not found: create it");
         Missing::new("SecretMissing", message)
     })?;
     let value = |key: &'static str| {

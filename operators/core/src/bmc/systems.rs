@@ -28,8 +28,7 @@ pub(super) fn systems(
         }
         let Some(uuid) = system.uuid else {
             trouble.push(format!(
-                "{} has no UUID, or one that many boards are shipped with: set it in the BIOS of \
-                 the machine",
+                "{} has no UUID, or a default one that is not unique: set it in the BIOS",
                 system.uri
             ));
             continue;
@@ -56,7 +55,7 @@ pub(super) fn systems(
         }
     }
     if said.systems.is_empty() {
-        trouble.push("the BMC has no systems: none becomes a Server".to_owned());
+        trouble.push("the BMC has no systems, so no Server is created".to_owned());
         let message = bounded(&trouble);
         set(new, seen, condition::SYSTEMS_KNOWN, Err(("NoSystems", &message)));
     } else if !trouble.is_empty() {
@@ -75,7 +74,7 @@ fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> V
     hosts.retain(|system| {
         let is_known = servers.iter().any(|server| is_at(server, &system.uri));
         if system.lacks_reset && !is_known {
-            trouble.push(format!("{} offers no reset: it is no host", system.uri));
+            trouble.push(format!("{} does not support reset, so it is not a host", system.uri));
             return false;
         }
         true
@@ -113,7 +112,7 @@ fn newcomer(
         return Newcomer::Welcome;
     }
     Newcomer::Unclear(format!(
-        "{} may be that of server {}, which cannot be read: correct it",
+        "{} may belong to server {}, which could not be parsed: correct that object",
         system.uri,
         seen.unreadable.join(", "),
     ))
@@ -125,9 +124,9 @@ fn changed(server: &Arc<Server>, system: &SystemReading, uuid: SystemUuid) -> St
     let was = server.spec.effective_uuid();
     let was = was.map_or_else(|| "none".to_owned(), |was| format!("UUID {was}"));
     format!(
-        "{uri} says UUID {uuid}, and its server {name} has {was}: nothing is done to it; if it is \
-         the same machine, set spec.systemUUID of server {name} to {uuid}; if another one is in its \
-         place, delete the claim of server {name} and then the server",
+        "{uri} has UUID {uuid}, but server {name} has {was}: nothing is done to the system; if it \
+         is the same machine, set spec.systemUUID of server {name} to {uuid}; if the machine was \
+         replaced, delete the claim of server {name}, then the server",
     )
 }
 
@@ -136,12 +135,14 @@ fn changed(server: &Arc<Server>, system: &SystemReading, uuid: SystemUuid) -> St
 fn one_uuid(uuid: SystemUuid, systems: &[&str], holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let uri = server.spec.system_uri.as_deref().unwrap_or("one of them");
-        format!("server {} stays that of {uri}", name(server))
+        format!("server {} remains assigned to {uri}", name(server))
     };
     let kept: Vec<_> = holders.iter().map(of).collect();
-    let kept = if kept.is_empty() { "none becomes a Server".to_owned() } else { kept.join(", ") };
+    let kept =
+        if kept.is_empty() { "no Server is created for them".to_owned() } else { kept.join(", ") };
     format!(
-        "{} of this BMC all say UUID {uuid}: give each a UUID of its own in the BIOS; until then {kept}",
+        "{} of this BMC have the same UUID {uuid}: set a unique UUID for each in the BIOS; until \
+         then {kept}",
         systems.join(" and "),
     )
 }
@@ -154,8 +155,8 @@ fn foreign(uuid: SystemUuid, system: &SystemReading, holders: &[&Arc<Server>]) -
     };
     let holders: Vec<_> = holders.iter().map(of).collect();
     format!(
-        "UUID {uuid} of {} is also that of {}: if these are several machines, give each a UUID of \
-         its own in the BIOS; if it is one, correct spec.bmcRef of its server",
+        "UUID {uuid} of {} is also used by {}: if these are different machines, set a unique UUID \
+         for each in the BIOS; if it is the same machine, correct spec.bmcRef of its server",
         system.uri,
         holders.join(", "),
     )

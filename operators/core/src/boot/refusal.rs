@@ -46,7 +46,8 @@ pub enum Refusal {
     /// The machine is not being booted by us: it was not powered on, has already reported, or took
     /// too long.
     #[error(
-        "the boot window of this machine is closed: it opens when the machine is switched on to boot"
+        "the boot window of this machine is closed; it opens when metal-operator powers on the \
+         machine to boot"
     )]
     Closed {
         /// Name of its server, for the log.
@@ -55,7 +56,8 @@ pub enum Refusal {
     /// The request does not come from that machine. The answer is the same as outside of the boot
     /// window, so that it does not reveal whether that is open.
     #[error(
-        "the boot window of this machine is closed: it opens when the machine is switched on to boot"
+        "the boot window of this machine is closed; it opens when metal-operator powers on the \
+         machine to boot"
     )]
     Elsewhere {
         /// Name of its server, for the log.
@@ -66,7 +68,7 @@ pub enum Refusal {
         leased: Vec<IpAddr>,
     },
     /// A proxy has passed on neither an IP address nor a MAC address.
-    #[error("Bad Request: X-Forwarded-For must have IP or MAC addresses")]
+    #[error("Bad Request: X-Forwarded-For must contain IP or MAC addresses")]
     Misnamed,
     /// More requests than one boot makes.
     #[error("too many requests for one boot")]

@@ -21,7 +21,7 @@ pub struct Facts<'a> {
 
 /// A value that would be interpreted as more than a value in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} has white space or control characters")]
+#[error("{field} contains white space or control characters")]
 pub struct Unprintable {
     /// Field of the boot configuration.
     pub field: &'static str,
@@ -81,7 +81,7 @@ pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
     line(text, format_args!("initrd --name initrd ${{initrd-url}} || goto again"));
     line(text, format_args!("boot || goto again"));
     line(text, format_args!(":again"));
-    line(text, format_args!("echo Boot failed, asking ${{ipxe-svc}} again"));
+    line(text, format_args!("echo Boot failed, retrying with ${{ipxe-svc}}"));
     line(text, format_args!("sleep 5"));
     line(text, format_args!("imgfree"));
     line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/ipxe/{uuid} || goto again"));
@@ -121,19 +121,21 @@ pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Unprin
     let mut script = String::with_capacity(512);
     let text = &mut script;
     line(text, format_args!("#!ipxe"));
-    line(text, format_args!("echo {uuid} gets nothing to boot: its boot window is closed"));
+    line(text, format_args!("echo Nothing to boot for {uuid}: its boot window is closed"));
     line(
         text,
-        format_args!("echo It opens when the server is switched on to boot from the network"),
+        format_args!(
+            "echo It opens when metal-operator powers on the server to boot from the network"
+        ),
     );
     if asked >= ASKS {
-        line(text, format_args!("echo Going on with the next boot option"));
+        line(text, format_args!("echo Continuing with the next boot option"));
         line(text, format_args!("exit 1"));
         return Ok(script);
     }
     let number = asked + 1;
     line(text, format_args!("set ipxe-svc {service_url}"));
-    line(text, format_args!("echo Asking again in {PAUSE} s ({number} of {ASKS})"));
+    line(text, format_args!("echo Retrying in {PAUSE} s ({number} of {ASKS})"));
     line(text, format_args!(":again"));
     line(text, format_args!("sleep {PAUSE}"));
     let path = format!("ipxe/{uuid}?closed={number}");
@@ -178,7 +180,7 @@ console=tty0 console=ttyAMA0 earlyprintk=ttyS0,115200 consoleblank=0 || goto aga
 initrd --name initrd ${initrd-url} || goto again
 boot || goto again
 :again
-echo Boot failed, asking ${ipxe-svc} again
+echo Boot failed, retrying with ${ipxe-svc}
 sleep 5
 imgfree
 chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001 || goto again

@@ -11,7 +11,7 @@ const SCHEMES: [(&str, Since); 6] = [
     ("https", ALWAYS),
     ("tftp", ALWAYS),
     ("s3", ALWAYS),
-    ("arn", (4, "1.5.0, or 1.1.0 of flatcar")),
+    ("arn", (4, "1.5.0, or flatcar 1.1.0")),
     ("gs", (2, "1.2.0")),
 ];
 
@@ -39,9 +39,12 @@ pub(super) fn source(url: &str) -> Result<(), &'static str> {
         return data_url(data);
     }
     let is_known = since(url).is_some();
-    require(is_known, "an address of http, https, tftp, s3, arn, gs or data")?;
+    require(is_known, "a URL with the scheme http, https, tftp, s3, arn, gs or data")?;
     let is_arn = scheme(url).as_deref() == Some("arn");
-    require(is_arn || has_host(url), "an address with a host, and without blanks and stray %")
+    require(
+        is_arn || has_host(url),
+        "a URL with a host, without spaces and with valid percent-encoding",
+    )
 }
 
 /// The Ignition version that can fetch from a URL of this scheme; `None` if none can.

@@ -62,7 +62,7 @@ pub enum Error {
         instead: &'static str,
     },
     /// A field that only later versions have.
-    #[error("{path}: needs version {needs}")]
+    #[error("{path}: requires version {needs}")]
     TooNew {
         /// Its path.
         path: Path,
@@ -81,7 +81,7 @@ pub enum Error {
     #[error("{0}: missing")]
     Missing(Path),
     /// Two entries have the same name, so that the machine would refuse both.
-    #[error("{path}: {name:?} is there twice")]
+    #[error("{path}: {name:?} is duplicated")]
     Twice {
         /// The path of the second one.
         path: Path,
@@ -89,7 +89,7 @@ pub enum Error {
         name: String,
     },
     /// The translation is not accepted by a machine; the path is that in the Ignition.
-    #[error("becomes Ignition that a machine refuses: {0}")]
+    #[error("the resulting Ignition is invalid: {0}")]
     Output(#[from] crate::ignition::Error),
 }
 

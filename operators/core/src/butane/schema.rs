@@ -44,7 +44,7 @@ pub(super) enum Need {
     Optional,
 }
 
-const LOCAL: Shape = Shape::Refused("there are no local files: write the content in line");
+const LOCAL: Shape = Shape::Refused("local files are not available; use inline contents");
 
 const fn field(name: &'static str, becomes: &'static str, shape: Shape) -> Field {
     Field { name, becomes, shape, need: Need::Optional, since: ALWAYS }

@@ -170,19 +170,22 @@ fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Resul
     require(check::since(source).unwrap_or(ALWAYS), &at(&["source"]), walk)?;
     let compression = resource.get("compression").and_then(Value::as_str).unwrap_or_default();
     if !compression.is_empty() && check::is_bucket(source) {
-        return Err(wrong(at(&["compression"]), "absent, as the source is in S3"));
+        return Err(wrong(at(&["compression"]), "absent, because the source is in S3"));
     }
     let hash = resource.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
     let of_hash = || at(&["verification", "hash"]);
     if hash.is_some() && source.is_empty() {
-        return Err(wrong(of_hash(), "absent, as there is no source"));
+        return Err(wrong(of_hash(), "absent, because there is no source"));
     }
     if walk.version.ignition == 0 && hash.is_some_and(|hash| hash.starts_with("sha256-")) {
         return Err(Error::TooNew { path: of_hash(), needs: "1.1.0" });
     }
     let has_headers = resource.get("httpHeaders").is_some_and(|headers| *headers != json!([]));
     if has_headers && !takes_headers(source) {
-        return Err(wrong(at(&["http_headers"]), "absent, as the source is not http or https"));
+        return Err(wrong(
+            at(&["http_headers"]),
+            "absent, because the source is not http or https",
+        ));
     }
     Ok(Value::Object(resource))
 }

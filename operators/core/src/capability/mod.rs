@@ -78,7 +78,7 @@ pub struct Key {
 
 /// The key is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("capability key has {0} bytes, needs at least {min}", min = Key::MIN)]
+#[error("capability key has {0} bytes, but needs at least {min}", min = Key::MIN)]
 pub struct WeakKey(pub usize);
 
 impl Key {
@@ -130,7 +130,7 @@ pub enum Refusal {
     #[error("token is malformed")]
     Malformed,
     /// Altered, or issued with a key that is not ours.
-    #[error("token is not ours")]
+    #[error("token has an invalid signature")]
     Forged,
     /// Issued for something else.
     #[error("token is for {0}")]

@@ -55,7 +55,8 @@ fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
         [_, _, ..] => {
             let names: Vec<_> = seen.holders.iter().map(|server| name(server)).collect();
             let message = format!(
-                "the servers {} all name this claim in spec.serverClaimRef: clear all but one",
+                "servers {} all reference this claim in spec.serverClaimRef: clear it on all but \
+                 one",
                 names.join(", "),
             );
             set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
@@ -77,7 +78,7 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
             let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
             let message = match wanted {
                 Some(name) if seen.candidates.is_empty() => {
-                    format!("spec.serverRef: there is no server {name}")
+                    format!("spec.serverRef: server {name} not found")
                 }
                 _ if unfit.is_empty() => "there are no servers".to_owned(),
                 _ => {
@@ -106,7 +107,7 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     }
     if server.spec.is_held() {
         let message = format!(
-            "nobody has admitted server {}: have its taint {} removed",
+            "server {} has not been admitted: an administrator must remove its taint {}",
             name(server),
             Taint::NOT_ADMITTED
         );
@@ -116,7 +117,7 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     }
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     if state != Some(&ServerState::Reserved) {
-        let message = format!("server {} is not Reserved yet", name(server));
+        let message = format!("server {} is not in the state Reserved yet", name(server));
         set(new, seen, condition::BOOT_CONFIGURED, Err(("WaitingForServer", &message)));
         new.phase.get_or_insert(ClaimPhase::Unbound);
         return Decision::Rest(RESYNC);
@@ -147,8 +148,8 @@ fn elsewhere(
         return Decision::Change(Change::LetGo(Arc::clone(server)));
     }
     let message = format!(
-        "server {} is held by this claim, whose spec.serverRef names {wanted}: delete this claim, \
-         and make it again for the one that is meant",
+        "server {} is bound to this claim, but its spec.serverRef is {wanted}: delete this claim, \
+         and create it again for the intended server",
         name(server),
     );
     set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
@@ -177,7 +178,7 @@ fn boot_configured(
             set(new, seen, type_, Err(("BootConfigurationError", &message.join("; "))));
         }
         BootState::Pending | BootState::Other(_) => {
-            set(new, seen, type_, Err(("Pending", "the boot-operator has not answered yet")));
+            set(new, seen, type_, Err(("Pending", "waiting for boot-operator")));
         }
     }
 }
@@ -190,7 +191,7 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
         (Power::Off, Some(PowerState::Off)) => set(new, seen, condition::POWERED, Ok("Off")),
         (_, actual) => {
             let actual = actual.map_or("not known", PowerState::as_str);
-            let message = format!("wanted {wanted}, the host is {actual}");
+            let message = format!("desired power state is {wanted}, actual is {actual}");
             set(new, seen, condition::POWERED, Err(("Waiting", &message)));
         }
     }

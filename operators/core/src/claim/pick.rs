@@ -15,7 +15,7 @@ pub enum Unfit {
     #[strum(serialize = "do not match the serverSelector")]
     Labels,
     /// Another claim holds it.
-    #[strum(serialize = "are held by another claim")]
+    #[strum(serialize = "are bound to another claim")]
     Claimed,
     /// It is not `Available`.
     #[strum(serialize = "are not Available")]
@@ -24,7 +24,7 @@ pub enum Unfit {
     #[strum(serialize = "are unclaimable")]
     Unclaimable,
     /// Nobody has admitted it.
-    #[strum(serialize = "are held until somebody admits them")]
+    #[strum(serialize = "have not been admitted by an administrator")]
     Held,
     /// A taint that the claim does not tolerate.
     #[strum(serialize = "have a taint that the claim does not tolerate")]
@@ -36,7 +36,7 @@ pub enum Unfit {
     #[strum(serialize = "are being deleted")]
     Deleted,
     /// An annotation tells this operator to leave it alone.
-    #[strum(serialize = "are to be ignored")]
+    #[strum(serialize = "are ignored (annotation)")]
     Ignored,
     /// A maintenance has it.
     #[strum(serialize = "are in maintenance")]

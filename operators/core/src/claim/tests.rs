@@ -74,8 +74,8 @@ fn claim_without_server_says_how_many_do_not_fit_and_why() {
     let decision = decide_on(&claim(), &[], &candidates, None);
     let scheduled = &recorded(&decision).conditions[0];
     assert_eq!((&*scheduled.type_, &*scheduled.status), (condition::SCHEDULED, "False"));
-    let message = "of 3 servers 1 are held by another claim, 1 are unclaimable, \
-                   1 have a taint that the claim does not tolerate";
+    let message = "of 3 servers 1 are bound to another claim, 1 are unclaimable, 1 have a taint \
+                   that the claim does not tolerate";
     assert_eq!(scheduled.message, message);
 }
 
@@ -85,7 +85,7 @@ fn named_server_that_does_not_exist_is_named() {
     claim.spec.server_ref = Some(LocalObjectReference { name: "gone".to_owned() });
     let decision = decide_on(&claim, &[], &[], None);
     let message = &recorded(&decision).conditions[0].message;
-    assert_eq!(message, "spec.serverRef: there is no server gone");
+    assert_eq!(message, "spec.serverRef: server gone not found");
 }
 
 #[test]

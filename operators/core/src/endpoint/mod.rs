@@ -92,7 +92,7 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     let spec = &seen.endpoint.spec;
     let text = spec.mac_address.as_deref().unwrap_or_default();
     let mac = text.parse::<MacAddr>().map_err(|error| {
-        ("InvalidMACAddress", format!("spec.macAddress: {error}: write it as aa:bb:cc:dd:ee:ff"))
+        ("InvalidMACAddress", format!("spec.macAddress: {error}: use the form aa:bb:cc:dd:ee:ff"))
     })?;
     let ip = spec.ip.as_deref().unwrap_or_default();
     let ip = ip.parse::<IpAddr>().map_err(|_| {
@@ -100,14 +100,14 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     })?;
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
-        let message = format!("spec.macAddress is also that of {names}: delete all but one");
+        let message = format!("spec.macAddress is also used by {names}: delete all but one");
         return Err(("Ambiguous", message));
     }
     if !seen.same_ip.is_empty() {
         let names = seen.same_ip.join(", ");
         let message = format!(
-            "spec.ip is also that of {names}: correct it on all but the one whose BMC is there, or \
-             delete them; until then nobody logs in at {ip}"
+            "spec.ip is also used by {names}: keep only the Endpoint whose BMC has this address, \
+             and correct or delete the others; until then no login is attempted at {ip}"
         );
         return Err(("Ambiguous", message));
     }
@@ -120,7 +120,7 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     let entry = macdb.lookup(mac).ok_or_else(|| {
         let message = format!(
             "no entry of the MAC prefix database matches {mac}: add its prefix, or delete this \
-             Endpoint if it is no BMC"
+             Endpoint if it is not a BMC"
         );
         ("UnknownPrefix", message)
     })?;
@@ -134,7 +134,7 @@ fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal
         Some(endpoint) if endpoint.name == name => Ok(None),
         Some(_) | None => {
             let message = format!(
-                "BMC {name} exists and does not refer to this Endpoint: rename one of the two"
+                "BMC {name} exists but does not reference this Endpoint: rename one of them"
             );
             Err(("NameTaken", message))
         }

@@ -32,10 +32,10 @@ pub enum Recording {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// Its lease of this address, in another subnet, has not ended.
-    #[error("its lease of {0} still runs")]
+    #[error("its lease of {0} has not expired")]
     Lease(IpAddr),
     /// It still answers at the address in the Endpoint.
-    #[error("it still answers at {0}")]
+    #[error("it still responds at {0}")]
     Answers(IpAddr),
 }
 

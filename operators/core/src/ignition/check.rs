@@ -31,7 +31,10 @@ pub(crate) fn path(path: &str) -> Result<(), &'static str> {
     let inner = path.strip_prefix('/').unwrap_or_default();
     let is_clean =
         inner.is_empty() || inner.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    require(is_clean && !path.contains('\0'), "a path without //, /./, /../ and a slash at the end")
+    require(
+        is_clean && !path.contains('\0'),
+        "a path without //, /./, /../ and without a trailing slash",
+    )
 }
 
 /// A compression format.
@@ -64,7 +67,7 @@ pub(crate) fn takes_headers(url: &str) -> bool {
 
 /// The part of a URL after `data:` (RFC 2397).
 pub(crate) fn data_url(rest: &str) -> Result<(), &'static str> {
-    let (kind, data) = rest.split_once(',').ok_or("a data: address with a comma")?;
+    let (kind, data) = rest.split_once(',').ok_or("a data: URL with a comma")?;
     let mut bytes = Vec::with_capacity(data.len());
     let mut rest = data.bytes();
     while let Some(byte) = rest.next() {
@@ -75,10 +78,10 @@ pub(crate) fn data_url(rest: &str) -> Result<(), &'static str> {
         let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
         let (high, low) = (digit(rest.next()), digit(rest.next()));
         let byte = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        bytes.push(byte.ok_or("a data: address in which % stands before two digits")?);
+        bytes.push(byte.ok_or("a data: URL with valid percent-encoding")?);
     }
     if kind.ends_with(";base64") {
-        require(is_base64(&bytes), "a data: address whose base64 is whole")?;
+        require(is_base64(&bytes), "a data: URL with valid base64")?;
     }
     Ok(())
 }
@@ -109,10 +112,10 @@ pub(crate) fn unit(text: &str) -> Result<(), &'static str> {
         if let Some(section) = trimmed.strip_prefix('[') {
             let name = section.strip_suffix(']');
             let is_name = name.is_some_and(|name| !name.is_empty() && !name.contains(']'));
-            require(is_name, "a unit whose sections are like [Service], each on a line")?;
+            require(is_name, "a unit with section headers like [Service], each on its own line")?;
             in_section = true;
         } else if in_section && !trimmed.is_empty() {
-            require(trimmed.contains('='), "a unit whose options are like Name=value")?;
+            require(trimmed.contains('='), "a unit with options like Name=value")?;
             continues = line.ends_with('\\');
         }
     }

@@ -99,7 +99,7 @@ impl Error {
     fn of(text: &str, fault: &fault::Fault) -> Self {
         let what: Cow<'_, str> = match fault.must {
             fault::Must::Be(expected) => format!("must be {expected}").into(),
-            fault::Must::BeOnce(_) => "is there twice".into(),
+            fault::Must::BeOnce(_) => "is duplicated".into(),
         };
         Self::at(Place::of_steps(text, &fault.at), what)
     }

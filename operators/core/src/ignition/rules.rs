@@ -131,12 +131,12 @@ fn resource(value: &Value, at: &[Step]) -> Result<(), Fault> {
     if let Some(hash) = hash {
         let must = must(&["verification", "hash"]);
         check::hash(hash).map_err(&must)?;
-        require(text("source").is_some(), "absent, as there is no source").map_err(must)?;
+        require(text("source").is_some(), "absent, because there is no source").map_err(must)?;
     }
     let headers = value.get("httpHeaders").and_then(Value::as_array);
     if headers.is_some_and(|headers| !headers.is_empty()) {
         let takes = check::takes_headers(of);
-        let expected = "absent, as the source is not http or https";
+        let expected = "absent, because the source is not http or https";
         require(takes, expected).map_err(must(&["httpHeaders"]))?;
     }
     Ok(())
@@ -150,7 +150,7 @@ fn source(url: &str) -> Result<(), &'static str> {
         Some("data") => check::data_url(url.get("data:".len()..).unwrap_or_default()),
         scheme => {
             let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
-            require(is_known, "an address of http, https, tftp, s3, arn, gs or data")
+            require(is_known, "a URL with the scheme http, https, tftp, s3, arn, gs or data")
         }
     }
 }

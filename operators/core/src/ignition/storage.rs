@@ -72,7 +72,7 @@ fn overwritten(entry: &Entry<'_>) -> Result<(), Fault> {
     let source = entry.node.get("contents").and_then(|contents| contents.get("source"));
     let has_source = source.is_some_and(|source| !source.is_null());
     if entry.node.get("overwrite") == Some(&Value::Bool(true)) && !has_source {
-        return Err(entry.must_be("overwrite", "false, as there are no contents"));
+        return Err(entry.must_be("overwrite", "false, because there are no contents"));
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Fault> {
     for entry in all {
         let mut parents = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
         if parents.any(|parent| links.contains(parent)) {
-            return Err(entry.must_be("path", "a path that leads through no link"));
+            return Err(entry.must_be("path", "a path that does not pass through a link"));
         }
     }
     Ok(())
@@ -98,7 +98,11 @@ fn hard_links<'a>(
         let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
         let target = resolved(link.path, target);
         if directories.contains(target.as_str()) {
-            return Err(link.must_be("target", "no directory, as the link is hard"));
+            return Err(link.must_be(
+                "target",
+                "a file, because a hard link cannot point to a \
+                                               directory",
+            ));
         }
     }
     Ok(())
@@ -151,7 +155,11 @@ fn text<'a>(of: &'a Value, field: &str) -> Option<&'a str> {
 
 fn beside_units(all: &[Entry<'_>], units: &HashSet<String>) -> Result<(), Fault> {
     match all.iter().find(|entry| units.contains(entry.path)) {
-        Some(entry) => Err(entry.must_be("path", "no unit or drop-in of systemd.units")),
+        Some(entry) => Err(entry.must_be(
+            "path",
+            "different from the units and drop-ins in \
+                                                  systemd.units",
+        )),
         None => Ok(()),
     }
 }

@@ -90,11 +90,11 @@ fn a_version_that_others_read_is_handed_on_and_one_that_nobody_reads_is_not() {
 #[test]
 fn what_a_machine_would_refuse_is_told_with_its_place() {
     for (text, expected) in [
-        ("{}", "$.ignition.version: line 1, column 1: missing: write 3.0.0 to 3.6.0"),
+        ("{}", "$.ignition.version: line 1, column 1: missing: use 3.0.0 to 3.6.0"),
         ("{\n", "$: line 2, column 1: EOF while parsing an object"),
-        (r#"{"ignition":{}}"#, "$.ignition.version: line 1, column 13: missing: write 3.0.0 to"),
-        (r#"{"ignition":null}"#, "$.ignition.version: line 1, column 13: missing: write"),
-        (r#"{"storage":{}}"#, "$.ignition.version: line 1, column 1: missing: write"),
+        (r#"{"ignition":{}}"#, "$.ignition.version: line 1, column 13: missing: use 3.0.0 to"),
+        (r#"{"ignition":null}"#, "$.ignition.version: line 1, column 13: missing: use"),
+        (r#"{"storage":{}}"#, "$.ignition.version: line 1, column 1: missing: use"),
         (r#"{"ignition":{"version":3}}"#, "$.ignition.version: line 1, column 24: must be text"),
         (r#"{"ignition":"3.4.0"}"#, "$.ignition: line 1, column 13: must be an object"),
         (r#"{"ignition":["3.4.0"]}"#, "$.ignition: line 1, column 13: must be an object"),
@@ -107,11 +107,11 @@ fn what_a_machine_would_refuse_is_told_with_its_place() {
         (r#"{"ignition":{"version":"3.4.0"}"#, "$: line 1, column 31: EOF while parsing an object"),
         (
             r#"{"ignition":{"version":"3.4.0","version":"3.4.0"}}"#,
-            "$.ignition.version: line 1, column 40: is there twice",
+            "$.ignition.version: line 1, column 40: is duplicated",
         ),
         (
             r#"{"ignition":{"version":"3.4.0"},"ignition":{}}"#,
-            "$.ignition: line 1, column 42: is there twice",
+            "$.ignition: line 1, column 42: is duplicated",
         ),
     ] {
         let said = said(text.as_bytes());
@@ -148,7 +148,7 @@ fn a_value_of_another_type_is_told_with_its_place() {
         ),
         (
             r#""storage":{"files":[{"path":"/a","mode":1,"mode":2}]}"#,
-            "$.storage.files.0.mode: line 2, column 48: is there twice",
+            "$.storage.files.0.mode: line 2, column 48: is duplicated",
         ),
     ]);
 }
@@ -166,15 +166,16 @@ fn a_value_that_a_machine_would_refuse_is_told_with_its_place() {
         ),
         (
             r#""storage":{"files":[{"path":"/a"},{"path":"/a"}]}"#,
-            "$.storage.files.1.path: line 2, column 43: is there twice",
+            "$.storage.files.1.path: line 2, column 43: is duplicated",
         ),
         (
             r#""storage":{"files":[{"path":"/a"}],"links":[{"path":"/a","target":"/b"}]}"#,
-            "$.storage.links.0.path: line 2, column 53: is there twice",
+            "$.storage.links.0.path: line 2, column 53: is duplicated",
         ),
         (
             r#""storage":{"files":[{"path":"/a/b"}],"links":[{"path":"/a","target":"/b"}]}"#,
-            "$.storage.files.0.path: line 2, column 29: must be a path that leads through no link",
+            "$.storage.files.0.path: line 2, column 29: must be a path that does not pass through \
+             a link",
         ),
         (
             r#""storage":{"files":[{"path":"/a","overwrite":true}]}"#,
@@ -214,7 +215,7 @@ fn a_value_that_a_machine_would_refuse_is_told_with_its_place() {
         ),
         (
             r#""systemd":{"units":[{"name":"a.service"},{"name":"a.service"}]}"#,
-            "$.systemd.units.1.name: line 2, column 50: is there twice",
+            "$.systemd.units.1.name: line 2, column 50: is duplicated",
         ),
         (
             r#""systemd":{"units":[{"name":"a.service","dropins":[{"name":"b.txt"}]}]}"#,
@@ -227,7 +228,7 @@ fn a_value_that_a_machine_would_refuse_is_told_with_its_place() {
         (r#""passwd":{"users":[{"uid":1}]}"#, "$.passwd.users.0.name: line 2, column 20: missing"),
         (
             r#""passwd":{"users":[{"name":"a","groups":["b","b"]}]}"#,
-            "$.passwd.users.0.groups.1: line 2, column 46: is there twice",
+            "$.passwd.users.0.groups.1: line 2, column 46: is duplicated",
         ),
         (
             r#""passwd":{"users":[{"name":"a"} {}]}"#,
@@ -260,12 +261,12 @@ fn nothing_is_made_of_a_text_without_bounds() {
     assert!(said(many.as_bytes()).contains("more than 20000 entries"), "{}", said(many.as_bytes()));
     let deep = document(&format!(r#""a":{}{}"#, "[".repeat(90), "]".repeat(90)));
     assert!(
-        said(deep.as_bytes()).contains("nested more than 64 times"),
+        said(deep.as_bytes()).contains("nested more than 64 levels"),
         "{}",
         said(deep.as_bytes())
     );
     let deeper = document(&format!(r#""a":{}"#, "[".repeat(500_000)));
-    assert!(said(deeper.as_bytes()).contains("nested more than 64 times"));
+    assert!(said(deeper.as_bytes()).contains("nested more than 64 levels"));
     let long = document(&format!(r#""a":"{}""#, "x".repeat(MAX_TEXT)));
     assert_eq!(said(long.as_bytes()), "$: line 1, column 1: longer than 1 MiB");
 }

@@ -78,7 +78,7 @@ pub(super) fn version(text: &str) -> Result<Option<(u8, Reader)>, Error> {
         return Ok(Some(known));
     }
     if version.is_empty() {
-        return Err(wrong("missing: write 3.0.0 to 3.6.0"));
+        return Err(wrong("missing: use 3.0.0 to 3.6.0"));
     }
     if is_of_others(&version, READERS.len()) {
         Ok(None)
@@ -174,12 +174,12 @@ fn malformed_typed(text: &str, error: &serde_json::Error, steps: &[Step]) -> Err
         (Some(name), _) if said.starts_with("duplicate field") => {
             let steps =
                 if steps.last() == Some(&Step::Field(name)) { steps.to_vec() } else { field(name) };
-            Error::at(Place::told(error.line(), error.column(), &steps), "is there twice")
+            Error::at(Place::told(error.line(), error.column(), &steps), "is duplicated")
         }
         (_, Some((_, expected))) => {
             Error::at(Place::of_steps(text, steps), format!("must be {}", form(expected)))
         }
-        (_, None) => Error::at(Place::of_steps(text, steps), "is of another form"),
+        (_, None) => Error::at(Place::of_steps(text, steps), "has the wrong type"),
     }
 }
 
@@ -204,7 +204,7 @@ fn form(expected: &str) -> Cow<'static, str> {
         "a sequence" => "a list".into(),
         "i64" => "a whole number".into(),
         _ if expected.starts_with("struct ") => "an object".into(),
-        _ => "of another form".into(),
+        _ => "of a different type".into(),
     }
 }
 

@@ -22,8 +22,8 @@ pub enum ParseError {
     },
     /// Two entries have the same prefix.
     #[error(
-        "line {line}: macPrefix `{prefix}` stands in line {first} already; \
-         remove one of the two entries"
+        "line {line}: macPrefix `{prefix}` is already used in line {first}; remove one of the two \
+         entries"
     )]
     Duplicate {
         /// The prefix, in its shortest form.
@@ -34,7 +34,7 @@ pub enum ParseError {
         line: u64,
     },
     /// The value of a field cannot be used.
-    #[error("line {line}: {field} `{text}` is not known; write {fix}")]
+    #[error("line {line}: unknown {field} `{text}`; use {fix}")]
     Value {
         /// Line of the value.
         line: u64,
@@ -118,7 +118,7 @@ impl RawEntry {
             return Err(unknown(&self.protocol, "protocol", "`Redfish`"));
         }
         let scheme = self.protocol_scheme.filter(|scheme| !scheme.value.is_empty());
-        let fix = "`http` or `https`, or leave it out";
+        let fix = "`http` or `https`, or remove it";
         let scheme = scheme
             .map(|scheme| one_of(&scheme, "protocolScheme", &["http", "https"], fix))
             .transpose()?;

@@ -16,13 +16,13 @@ const MAC_DIGITS: u8 = 12;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParsePrefixError {
     /// There is no digit in it.
-    #[error("is empty; write one to twelve hexadecimal digits")]
+    #[error("is empty; use one to twelve hexadecimal digits")]
     Empty,
     /// There are more digits than an address has.
     #[error("has more than twelve hexadecimal digits")]
     TooLong,
     /// A character is neither a digit nor a separator.
-    #[error("has `{0}` in it; write hexadecimal digits, with or without `:`, `-` or `.`")]
+    #[error("contains `{0}`; use hexadecimal digits, optionally separated by `:`, `-` or `.`")]
     NotHex(char),
 }
 

@@ -85,7 +85,7 @@ fn equal_prefixes_are_an_error_that_names_both_lines() {
     assert_eq!(MacDb::parse(&file), Err(duplicate.clone()));
     assert_eq!(
         duplicate.to_string(),
-        "line 16: macPrefix `aabbcc` stands in line 10 already; remove one of the two entries"
+        "line 16: macPrefix `aabbcc` is already used in line 10; remove one of the two entries"
     );
 }
 
@@ -106,10 +106,10 @@ fn bad_prefixes_are_named_with_their_line() {
 #[test]
 fn bad_values_are_named_with_line_field_and_fix() {
     let cases = [
-        ("port: 443", "port: 70000", "line 18: port `70000` is not known; write a port from"),
-        ("port: 443", "port: 0", "line 18: port `0` is not known; write a port from"),
+        ("port: 443", "port: 70000", "line 18: unknown port `70000`; use a port from"),
+        ("port: 443", "port: 0", "line 18: unknown port `0`; use a port from"),
         ("protocolScheme: http", "protocolScheme: ftp", "line 12: protocolScheme `ftp`"),
-        ("type: SSH", "type: VNC", "line 9: console.type `VNC` is not known; write `IPMI`"),
+        ("type: SSH", "type: VNC", "line 9: unknown console.type `VNC`; use `IPMI`"),
         ("    type: bmc\n    defaultCred", "    type: switch\n    defaultCred", "line 7: type"),
     ];
     for (good, bad, text) in cases {

@@ -25,16 +25,16 @@ pub struct Lease {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unusable<'a> {
     /// There is no such MAC address.
-    #[error("mac: `{0}` is no MAC address: write it as aa:bb:cc:dd:ee:ff")]
+    #[error("mac: `{0}` is not a MAC address; use the form aa:bb:cc:dd:ee:ff")]
     Mac(&'a str),
     /// There is no such address, or no host can have it.
-    #[error("ipv4: `{0}` is no IPv4 address of a host")]
+    #[error("ipv4: `{0}` is not the IPv4 address of a host")]
     Ip(&'a str),
     /// The mask is none, or leaves nothing of the address.
-    #[error("subnetMask: `{0}` is no subnet mask: write it as 255.255.255.0")]
+    #[error("subnetMask: `{0}` is not a subnet mask; use, for example, 255.255.255.0")]
     Mask(&'a str),
     /// The gateway is no address.
-    #[error("gateway: `{0}` is no IPv4 address: correct it, or leave it empty")]
+    #[error("gateway: `{0}` is not an IPv4 address; correct it, or leave it empty")]
     Gateway(&'a str),
 }
 

@@ -140,7 +140,7 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
         return state(MachinePhase::Joining, "NodeNotReady", message);
     }
     if attest::pinned(status).is_some() {
-        let message = format!("the machine has attested; there is no Node {name} yet");
+        let message = format!("the machine has attested; Node {name} does not exist yet");
         return state(MachinePhase::Joining, "NoNode", message);
     }
     let message = "the machine has not attested yet".to_owned();
@@ -153,7 +153,8 @@ fn unusable(machine: &Machine) -> Option<String> {
     let mut leases = leases.enumerate().peekable();
     if leases.peek().is_none() {
         return Some(
-            "spec.pxe.dhcpLeases is empty: add the network interface it boots from".into(),
+            "spec.pxe.dhcpLeases is empty: add the network interface that the machine boots from"
+                .into(),
         );
     }
     leases.find_map(|(at, lease)| {

@@ -73,11 +73,11 @@ fn machines_with_one_address_are_all_told_so_and_of_each_other() {
         let all = status.conditions.into_iter();
         all.filter(|it| it.type_ == "AddressesUnique").map(|it| it.message).next()
     };
-    let rest = ", too: correct all but one; until then none of them is served";
-    let of_a = format!("02:00:00:00:00:01 is that of b, 10.0.0.1 is that of c{rest}");
+    let rest = ": correct all but one; until then none of them is served";
+    let of_a = format!("02:00:00:00:00:01 is also used by b, 10.0.0.1 is also used by c{rest}");
     assert_eq!(told(&all[0]), Some(of_a));
-    assert_eq!(told(&all[1]), Some(format!("02:00:00:00:00:01 is that of a{rest}")));
-    assert_eq!(told(&all[2]), Some(format!("10.0.0.1 is that of a{rest}")));
+    assert_eq!(told(&all[1]), Some(format!("02:00:00:00:00:01 is also used by a{rest}")));
+    assert_eq!(told(&all[2]), Some(format!("10.0.0.1 is also used by a{rest}")));
     assert_eq!(told(&machine("d", 9)), None);
     // When it is over, that is told as well.
     let mut alone = all[0].clone();
@@ -96,7 +96,7 @@ fn a_machine_that_is_also_a_server_is_told_so() {
     let status = recorded(&machine, &twins, None);
     assert_eq!(status.phase.unwrap().as_str(), "Failed");
     let message = status.message.unwrap();
-    assert!(message.starts_with("02:00:00:00:00:01 is that of Server compute-1"), "{message}");
+    assert!(message.starts_with("02:00:00:00:00:01 is also used by Server compute-1"), "{message}");
     assert_eq!(servers_of(&machine, |_| vec![]), vec![]);
 }
 
@@ -105,7 +105,7 @@ fn a_message_about_many_twins_stays_short() {
     let one = |at: u8| Twin { address: Address::Ip([10, 0, 0, at].into()), name: "x".repeat(253) };
     let many: Vec<_> = (0..200).map(one).collect();
     let told = twins::told(&many).unwrap();
-    assert!(told.len() < 4000 && told.contains(" and 192 more, too"), "{told}");
+    assert!(told.len() < 4000 && told.contains(" and 192 more: "), "{told}");
 }
 
 #[test]

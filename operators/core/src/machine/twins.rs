@@ -75,11 +75,10 @@ pub fn servers_of(machine: &Machine, holders: impl Fn(MacAddr) -> Vec<Arc<Server
 /// The same in a sentence, with what to do; nothing where there are none.
 pub(super) fn told(twins: &[Twin]) -> Option<String> {
     let shared: Vec<_> =
-        twins.iter().map(|it| format!("{} is that of {}", it.address, it.name)).collect();
+        twins.iter().map(|it| format!("{} is also used by {}", it.address, it.name)).collect();
     let (told, more) = shared.split_at(shared.len().min(TOLD));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let told = told.join(", ");
-    (!told.is_empty()).then(|| {
-        format!("{told}{more}, too: correct all but one; until then none of them is served")
-    })
+    (!told.is_empty())
+        .then(|| format!("{told}{more}: correct all but one; until then none of them is served"))
 }

@@ -75,12 +75,13 @@ fn missing_parts(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decis
 /// What a person should know about a host that is to be off.
 pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'static str {
     if settings.enforce_power_off {
-        "the host is being shut down; its power is cut if that takes too long"
+        "the host is shutting down; its power is cut if that takes too long"
     } else if !can_be_asked(system) {
-        "the BMC cannot ask the host to shut down (it allows neither GracefulShutdown nor \
-         PushPowerButton): switch it off, or set --enforce-power-off"
+        "the BMC supports neither GracefulShutdown nor PushPowerButton: power off the host by \
+         hand, or set --enforce-power-off"
     } else {
-        "the host is being shut down; if it ignores that, switch it off, or set --enforce-power-off"
+        "the host is shutting down; if it does not, power it off by hand, or set \
+         --enforce-power-off"
     }
 }
 

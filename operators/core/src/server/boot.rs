@@ -37,8 +37,8 @@ fn way(
     let method = Method::of(Some(server), configuration).map_err(|_| {
         let name = annotation::BOOT_METHOD;
         format!(
-            "the annotation {name} is none of http, ipxe, network-always, virtual-media, disk, none: \
-             correct it"
+            "the annotation {name} must be http, ipxe, network-always, virtual-media, disk or \
+             none: correct it"
         )
     })?;
     let http = holds(configuration, condition::HTTP_BOOT_READY) == Some(true);
@@ -48,7 +48,9 @@ fn way(
     let medium = http && uefi && (drive(BootSource::Cd) || drive(BootSource::Usb));
     let way = if method.is_some_and(Method::is_virtual_media) {
         if !(http && uefi) {
-            return Err("virtual media need UEFI, and an image with a UKI: use one".to_owned());
+            return Err(
+                "virtual media require UEFI and an image with a UKI: use such an image".to_owned()
+            );
         }
         Way::Medium
     } else if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
@@ -60,7 +62,8 @@ fn way(
     } else {
         let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();
         return Err(format!(
-            "the BMC allows to boot from [{}], and the image offers {}: use an image for one of them",
+            "the BMC only allows to boot from [{}], but the image supports {}: use a matching \
+             image",
             offered.join(", "),
             if http { "UefiHttp" } else { "nothing for PXE" },
         ));

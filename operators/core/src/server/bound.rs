@@ -70,7 +70,7 @@ pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim
         .and_then(|bound| recorded(new, bound))
         .is_some_and(|known| known != Recorded::from(&identity(claim)));
     let claim = identity(claim);
-    let message = format!("claim {}/{} holds the server", claim.namespace, claim.name);
+    let message = format!("the server is bound to claim {}/{}", claim.namespace, claim.name);
     let fact =
         Fact { type_: condition::CLAIM_BOUND, holds: true, reason: "Bound", message: &message };
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);

@@ -40,18 +40,19 @@ const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 const TOLD: usize = 8;
 
 /// The message for a server that could be any machine.
-const NO_UUID: &str = "spec.systemUUID is empty, no UUID, or one that many boards are shipped with: \
-     set that of the machine, nothing is done to it until then";
+const NO_UUID: &str = "spec.systemUUID is empty, not a UUID, or a default one that is not unique: \
+                       set the UUID of the machine; nothing is done to it until then";
 /// The message for a server in a state that another version put it in.
-const LEFT_ALONE: &str = "this version leaves servers in this state alone";
+const LEFT_ALONE: &str = "this version does not manage servers in this state";
 /// The same, once it is no longer marked as parked.
-const PARKING_ENDED: &str = "this version leaves servers in this state alone, and the annotation \
-     metal.ironcore.dev/parked is gone: annotate with metal.ironcore.dev/operation=retry to take this \
-     one back";
+const PARKING_ENDED: &str = "this version does not manage servers in this state, and the \
+                             annotation metal.ironcore.dev/parked was removed: annotate with \
+                             metal.ironcore.dev/operation=retry to manage this server again";
 /// The same, once its maintenance is gone. The reference may also have been lost while firmware is
 /// being written, so a person has to say when it is over.
-const MAINTENANCE_ENDED: &str = "this version leaves servers in this state alone, and no maintenance holds this one: \
-     annotate with metal.ironcore.dev/operation=retry to take it back";
+const MAINTENANCE_ENDED: &str = "this version does not manage servers in this state, and this \
+                                 server has no maintenance: annotate with \
+                                 metal.ironcore.dev/operation=retry to manage it again";
 
 /// Decides what one pass does about one server.
 pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
@@ -123,9 +124,10 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     if !seen.twins.is_empty() {
         let names = seen.twins.join(", ");
         let message = format!(
-            "spec.systemUUID, or spec.systemURI at the same BMC, is also that of {names}: if these \
-             are several machines, give each a UUID of its own in the BIOS; if they are one, only the \
-             object that its BMC refers to may stay; until then none of them is switched or booted",
+            "spec.systemUUID, or spec.systemURI at the same BMC, is also used by {names}: if \
+             these are different machines, set a unique UUID for each in the BIOS; if it is the \
+             same machine, delete all objects but the one that its BMC references; until then \
+             none of them is powered or booted",
         );
         reserved::by_facts(new, seen);
         status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
@@ -177,7 +179,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         }
         Err(Unreachable::Unauthorized) => {
             reserved::by_facts(new, seen);
-            let why = "the BMC refuses our credentials: correct the BMCSecret";
+            let why = "the BMC rejected the credentials: correct the BMCSecret";
             status::unreachable(new, REASON_OF_SERVER, why, seen.now);
             Decision::Rest(REFUSED)
         }
@@ -207,9 +209,9 @@ fn is_machine(names: &[String]) -> String {
 fn other_system(own: SystemUuid, system: &SystemReading) -> String {
     let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
     format!(
-        "{uri} says UUID {uuid}, and spec.systemUUID is {own}: neither is touched; if it is the same \
-         machine, set spec.systemUUID to {uuid}; if another one is in its place, correct spec.bmcRef \
-         and spec.systemURI"
+        "{uri} has UUID {uuid}, but spec.systemUUID is {own}: nothing is done to the system; if \
+         it is the same machine, set spec.systemUUID to {uuid}; if the machine was replaced, \
+         correct spec.bmcRef and spec.systemURI"
     )
 }
 
@@ -217,8 +219,8 @@ fn other_system(own: SystemUuid, system: &SystemReading) -> String {
 fn not_referred(claim: &ServerClaim) -> String {
     let meta = &claim.metadata;
     format!(
-        "claim {}/{} has this server, and spec.serverClaimRef is empty: it is written again, and \
-         nothing is switched until then; to free the server delete the claim",
+        "claim {}/{} is bound to this server, but spec.serverClaimRef is empty: it is being \
+         restored, and power is not changed until then; to release the server, delete the claim",
         meta.namespace.as_deref().unwrap_or_default(),
         meta.name.as_deref().unwrap_or_default(),
     )

@@ -71,7 +71,7 @@ fn begin(
         // after.
         window::begin(new, settings, attempt::reference(seen, settings), None, seen.now);
     }
-    status::ready(new, Ready::Waits("Discovery", "the discovery image is to boot"), seen.now);
+    status::ready(new, Ready::Waits("Discovery", "booting the discovery image"), seen.now);
     Decision::Rest(SignedDuration::ZERO)
 }
 
@@ -149,8 +149,8 @@ fn boot(
     if system.power == PowerState::Off {
         if window::boots_itself(seen.server, configuration) {
             let why = format!(
-                "the annotation {} is disk or none, and the discovery image is on no disk: remove it \
-                 until the server is Available",
+                "the annotation {} is disk or none, but discovery must boot from the network or \
+                 virtual media: remove it until the server is Available",
                 annotation::BOOT_METHOD,
             );
             status::ready(new, Ready::Waits("NoBootSource", &why), seen.now);
@@ -159,7 +159,7 @@ fn boot(
         intend(new, PendingKind::NetworkBoot, seen.now);
         return match boot::start(new, seen, settings, system, configuration) {
             Ok(decision) => {
-                let message = "the discovery image is to boot";
+                let message = "booting the discovery image";
                 status::ready(new, Ready::Waits("Discovery", message), seen.now);
                 decision
             }
@@ -183,8 +183,8 @@ fn wait(
         intend(new, PendingKind::NetworkBoot, seen.now);
     }
     let Some(pending) = new.pending.as_ref() else {
-        let message =
-            "the host runs, and is not ours to switch off: do it, or set --enforce-first-boot";
+        let message = "the host is running and discovery may not power it off: power it off by \
+                       hand, or set --enforce-first-boot";
         status::ready(new, Ready::Waits("HostRunning", message), seen.now);
         return Decision::Rest(settings.resync);
     };
@@ -198,7 +198,7 @@ fn wait(
     let discovery = new.discovery.get_or_insert_with(Discovery::default);
     discovery.failures = Some(discovery.failures.unwrap_or(0).saturating_add(1));
     discovery.error = Some(format!(
-        "no report {} after power-on: look at the console of the host for what it booted",
+        "no report within {} after power-on: check on the console of the host what it booted",
         short(settings.discovery_timeout),
     ));
     new.state = Some(ServerState::Initial);

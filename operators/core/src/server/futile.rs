@@ -82,8 +82,8 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
     let uri = &system.uri;
     let power = |told: &str| {
         format!(
-            "{uri} was told {ATTEMPTS} times and more to {told}, and its PowerState reads back {}: \
-             look at the host and its BMC",
+            "{uri} was requested to {told} at least {ATTEMPTS} times, but its PowerState is still \
+             {}: check the host and its BMC",
             system.power,
         )
     };
@@ -91,8 +91,9 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
         Step::BootOnce { source, mode } => {
             let mode = mode.map(|mode| format!(" ({mode})")).unwrap_or_default();
             let message = format!(
-                "{uri} was told {ATTEMPTS} times and more to boot once from {source}{mode}, and its \
-                 Boot reads back {}: correct it on the BMC, or use another boot method",
+                "a one-time boot of {uri} from {source}{mode} was requested at least {ATTEMPTS} \
+                 times, but its Boot is still {}: correct it on the BMC, or use another boot \
+                 method",
                 boot(&system.boot),
             );
             ("BootOverrideIgnored", message)
@@ -102,30 +103,30 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
         Step::IndicatorLed(led) => {
             let is = system.indicator_led.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
             let message = format!(
-                "{uri} was told {ATTEMPTS} times and more to set its IndicatorLED to {led}, and it \
-                 reads back {is}: clear spec.indicatorLED"
+                "the IndicatorLED of {uri} was set to {led} at least {ATTEMPTS} times, but is \
+                 still {is}: clear spec.indicatorLED"
             );
             ("IndicatorLEDIgnored", message)
         }
         Step::BootOrder(_) => {
             let message = format!(
-                "{uri} was told {ATTEMPTS} times and more to boot in another order, and its Boot \
-                 reads back {}",
+                "the boot order of {uri} was set at least {ATTEMPTS} times, but its Boot is still \
+                 {}",
                 boot(&system.boot),
             );
             ("BootOrderIgnored", message)
         }
         Step::InsertMedium { slot, .. } => {
             let message = format!(
-                "{slot} was told {ATTEMPTS} times and more to insert the medium, and does not show \
-                 it: look at the BMC, or use another boot method"
+                "inserting the medium into {slot} was requested at least {ATTEMPTS} times, but it \
+                 is still empty: check the BMC, or use another boot method"
             );
             ("MediumIgnored", message)
         }
         Step::EjectMedium { slot } => {
             let message = format!(
-                "{slot} was told {ATTEMPTS} times and more to eject the medium, and still shows it: \
-                 eject it on the BMC"
+                "ejecting the medium from {slot} was requested at least {ATTEMPTS} times, but it \
+                 is still inserted: eject it on the BMC"
             );
             ("MediumIgnored", message)
         }
@@ -156,8 +157,8 @@ pub(super) fn tell_unknown_power(
     });
     if about_power {
         let message = format!(
-            "{} does not say whether the host is on (PowerState is missing, null or not in the \
-             standard): look at its BMC; nothing is switched until it does",
+            "{} does not report a valid PowerState (missing, null or not in the standard): check \
+             its BMC; power is not changed until it does",
             system.uri,
         );
         status::ready(new, Ready::Waits("PowerUnknown", &message), seen.now);

@@ -82,15 +82,15 @@ pub(super) fn prepare(
     configuration: &ServerBootConfiguration,
 ) -> Result<Prepared, String> {
     if !settings.virtual_media {
-        return Err("the host boots by virtual media only: set --virtual-media-url".to_owned());
+        return Err("the host can only boot from virtual media: set --virtual-media-url".to_owned());
     }
     let Some(reading) = fresh(seen) else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
-    let slots = reading
-        .as_ref()
-        .map_err(|why| format!("the BMC does not tell of its virtual drives: {}", said(why)))?;
+    let slots = reading.as_ref().map_err(|why| {
+        format!("could not read the virtual media slots of the BMC: {}", said(why))
+    })?;
     let (slot, source) = choose(slots, &boot.allowable).ok_or_else(|| {
         let found = slots.len();
-        format!("of {found} virtual drives the host can boot from none: use another boot method")
+        format!("none of the {found} virtual media slots is bootable: use another boot method")
     })?;
     let uid = configuration.metadata.uid.as_deref().unwrap_or_default();
     let is_current = |it: &Condition| {
@@ -216,6 +216,6 @@ fn said(why: &Unreachable) -> &str {
         Unreachable::NoAnswer(text)
         | Unreachable::SessionsFull(text)
         | Unreachable::Misbehaving(text) => text,
-        Unreachable::Unauthorized => "it refuses our credentials",
+        Unreachable::Unauthorized => "it rejected the credentials",
     }
 }

@@ -215,7 +215,7 @@ pub enum Change {
 
 /// The server cannot be released yet.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("still held by claim {namespace}/{name}: delete the claim first")]
+#[error("still bound to claim {namespace}/{name}: delete the claim first")]
 pub struct StillClaimed {
     /// Namespace of the claim.
     pub namespace: String,

@@ -35,8 +35,8 @@ pub(super) fn reserved(
         ClaimSeen::NotCached => Decision::Look(Need::Claim),
         ClaimSeen::Gone if bound::was_bound(new, seen.server) => leave(new, seen, settings, system),
         ClaimSeen::Gone => {
-            let message = "no claim that spec.serverClaimRef names holds this server, and none was \
-                           ever seen to: restore it, or clear the reference";
+            let message = "the claim in spec.serverClaimRef does not exist, and was never seen \
+                           bound to this server: restore the claim, or clear the reference";
             status::ready(new, Ready::Waits("ClaimMissing", message), seen.now);
             Decision::Rest(settings.resync)
         }
@@ -213,7 +213,7 @@ fn switch_on(
         Decision::Rest(settings.resync)
     };
     let Some(configuration) = configuration_of(seen, claim) else {
-        let message = "the claim's boot configuration is being made";
+        let message = "creating the boot configuration of the claim";
         return wait(new, "WaitingForBootConfiguration", message);
     };
     match status::configuration_state(configuration) {
@@ -221,7 +221,7 @@ fn switch_on(
             intend(new, PendingKind::NetworkBoot, seen.now);
             match boot::start(new, seen, settings, system, configuration) {
                 Ok(decision) => {
-                    let waits = Ready::Waits("WaitingForPowerOn", "the claim's image is to boot");
+                    let waits = Ready::Waits("WaitingForPowerOn", "booting the image of the claim");
                     status::ready(new, waits, seen.now);
                     decision
                 }
@@ -232,9 +232,11 @@ fn switch_on(
             let why = status::configuration_error(configuration);
             wait(new, "BootConfigurationError", &why)
         }
-        BootState::Pending | BootState::Other(_) => {
-            wait(new, "WaitingForBootConfiguration", "the claim's boot configuration is not Ready")
-        }
+        BootState::Pending | BootState::Other(_) => wait(
+            new,
+            "WaitingForBootConfiguration",
+            "the boot configuration of the claim is not Ready",
+        ),
     }
 }
 

@@ -173,7 +173,7 @@ pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now:
         return;
     }
     let mut message =
-        format!("the BMC gives no usable answer for {}", inventory.missing.join("; "));
+        format!("the BMC did not return valid data for {}", inventory.missing.join("; "));
     message.truncate(message.floor_char_boundary(1024));
     let fact = Fact { type_, holds: false, reason: "PartsMissing", message: &message };
     conditions::set(&mut new.conditions, fact, new.observed_generation, now);

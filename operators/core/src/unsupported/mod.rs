@@ -24,14 +24,14 @@ pub fn on_server(server: &Server) -> Vec<String> {
         && state != Some(&ServerState::Maintenance);
     let both = spec.bmc.is_some() && spec.bmc_ref.is_some();
     let mut lines = ignored([
-        (!spec.boot_order.is_empty(), "spec.bootOrder", "the boot order stays as it is"),
+        (!spec.boot_order.is_empty(), "spec.bootOrder", "the boot order is not changed"),
         (spec.power.is_some(), "spec.power", "power follows the claim, and is off without one"),
-        (waits, "spec.serverMaintenanceRef", "no maintenance is begun"),
-        (spec.bios_settings_ref.is_some(), "spec.biosSettingsRef", "no BIOS settings are written"),
-        (rescue, "spec.maintenanceBootConfigurationRef", "no maintenance is begun"),
-        (dark, "spec.indicatorLED", "it is none of Lit, Blinking and Off"),
-        (both, "spec.bmc", "spec.bmcRef is there, and counts"),
-        (evict.is_some(), "the effect Evict in spec.taints", "a claim that holds the server stays"),
+        (waits, "spec.serverMaintenanceRef", "no maintenance is started"),
+        (spec.bios_settings_ref.is_some(), "spec.biosSettingsRef", "BIOS settings are not applied"),
+        (rescue, "spec.maintenanceBootConfigurationRef", "no maintenance is started"),
+        (dark, "spec.indicatorLED", "it is not Lit, Blinking or Off"),
+        (both, "spec.bmc", "spec.bmcRef is set and takes precedence"),
+        (evict.is_some(), "the effect Evict in spec.taints", "a bound claim is not evicted"),
     ]);
     lines.extend(shown_to_hosts(&server.metadata));
     lines.extend(operation(&server.metadata, &[Operation::Retry]));
@@ -44,9 +44,9 @@ pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
     let spec = &bmc.spec;
     let console = spec.console_protocol.is_some() && spec.endpoint_ref.is_none();
     let mut lines = ignored([
-        (spec.hostname.is_some(), "spec.hostname", "no DNS record is made"),
-        (console, "spec.consoleProtocol", "there are no consoles"),
-        (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "no BMC settings are written"),
+        (spec.hostname.is_some(), "spec.hostname", "DNS records are not created"),
+        (console, "spec.consoleProtocol", "consoles are not available"),
+        (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "BMC settings are not applied"),
     ]);
     lines.extend(operation(&bmc.metadata, &[]));
     lines
@@ -62,12 +62,12 @@ pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
         (
             has(approved),
             "the label metal.ironcore.dev/maintenance-approved",
-            "no maintenance is begun",
+            "no maintenance is started",
         ),
         (
             has(requested),
             "the label metal.ironcore.dev/maintenance-requested",
-            "no maintenance is begun",
+            "no maintenance is started",
         ),
     ]);
     lines.extend(operation(&claim.metadata, &[]));
@@ -83,13 +83,13 @@ pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
 pub fn on_kind(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Endpoint | Kind::Bmc | Kind::BmcSecret => None,
-        Kind::BmcUser => Some("no account is made or changed on the BMC"),
-        Kind::ServerMaintenance => Some("no maintenance is begun"),
-        Kind::ServerReadinessRule => Some("no taint is set or removed"),
-        Kind::BiosSettings | Kind::BiosSettingsSet => Some("no BIOS settings are written"),
-        Kind::BiosVersion | Kind::BiosVersionSet => Some("no BIOS is updated"),
-        Kind::BmcSettings | Kind::BmcSettingsSet => Some("no BMC settings are written"),
-        Kind::BmcVersion | Kind::BmcVersionSet => Some("no BMC firmware is updated"),
+        Kind::BmcUser => Some("BMC accounts are not created or changed"),
+        Kind::ServerMaintenance => Some("no maintenance is started"),
+        Kind::ServerReadinessRule => Some("taints are not set or removed"),
+        Kind::BiosSettings | Kind::BiosSettingsSet => Some("BIOS settings are not applied"),
+        Kind::BiosVersion | Kind::BiosVersionSet => Some("BIOS versions are not updated"),
+        Kind::BmcSettings | Kind::BmcSettingsSet => Some("BMC settings are not applied"),
+        Kind::BmcVersion | Kind::BmcVersionSet => Some("BMC firmware is not updated"),
     }
 }
 

@@ -118,8 +118,8 @@ fn carried(
         return Ok(url);
     }
     let message = format!(
-        "the link to the UKI has {} bytes, and an option of DHCP carries {MAX_URL}: shorten \
-         --image-server-url, or the name of the repository",
+        "the URL of the UKI has {} bytes, but a DHCP option can hold only {MAX_URL}: shorten \
+         --image-server-url or the repository name",
         url.len()
     );
     Err(Lack { reason: LINK_TOO_LONG, message })
@@ -166,8 +166,9 @@ impl<T> Way<T> {
             (Ok(_), Relation::Leaving) => Self::Blocked,
             (Ok(_), Relation::Foreign(owner)) => {
                 let (kind, name) = (&owner.kind, &owner.name);
-                let message =
-                    format!("the boot config of this name belongs to {kind} {name}: delete it");
+                let message = format!(
+                    "a boot config of this name exists and belongs to {kind} {name}: delete it"
+                );
                 Self::Lacks(Lack { reason: NAME_TAKEN, message }, Surplus::No)
             }
             (Err(lack), _) => {
@@ -238,7 +239,10 @@ fn finish(
         (Some(pxe), Some(http), _, _) if pxe == http => Some(pxe.clone()),
         (Some(pxe), Some(http), _, _) => Some(Lack {
             reason: pxe.reason,
-            message: format!("neither PXE nor HTTP boot: {}; {}", pxe.message, http.message),
+            message: format!(
+                "neither PXE nor HTTP boot is possible: {}; {}",
+                pxe.message, http.message
+            ),
         }),
         (Some(lack), None, _, Way::Ignored) | (None, Some(lack), Way::Ignored, _) => {
             Some(lack.clone())
@@ -295,9 +299,9 @@ fn failed(seen: &Observation<'_>, modes: Modes, lack: &Lack) -> Decision {
 fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
     let name = &seen.configuration.spec.server_ref.name;
     let message = match seen.server {
-        None => format!("spec.serverRef: there is no Server {name:?}: create it"),
+        None => format!("spec.serverRef: Server {name:?} not found: create it"),
         Some(_) => {
-            format!("Server {name} has no spec.systemUUID that tells it from others: set it")
+            format!("Server {name} has no unique spec.systemUUID: set it")
         }
     };
     let lack = Lack { reason: "ServerNotFound", message };

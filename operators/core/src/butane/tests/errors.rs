@@ -13,13 +13,13 @@ fn what_is_not_translated_is_named_and_not_dropped() {
         ("boot_device: {}", "$.boot_device: line 3: not supported"),
         (
             "storage: {files: [{path: /a, contents: {local: b}}]}",
-            "$.storage.files.0.contents.local: line 3: not supported, there are no local files: \
-             write the content in line",
+            "$.storage.files.0.contents.local: line 3: not supported, local files are not \
+             available; use inline contents",
         ),
         (
             "systemd: {units: [{name: a.service, contents_local: b}]}",
-            "$.systemd.units.0.contents_local: line 3: not supported, there are no local files: \
-             write the content in line",
+            "$.systemd.units.0.contents_local: line 3: not supported, local files are not \
+             available; use inline contents",
         ),
         ("passwd: {users: [{groups: [a]}]}", "$.passwd.users.0.name: line 3: missing"),
         ("passwd: {users: {name: a}}", "$.passwd.users: line 3: must be a list"),
@@ -42,11 +42,11 @@ fn what_is_not_translated_is_named_and_not_dropped() {
         ),
         (
             "systemd: {units: [{name: a.service}, {name: a.service}]}",
-            "$.systemd.units.1.name: line 3: \"a.service\" is there twice",
+            "$.systemd.units.1.name: line 3: \"a.service\" is duplicated",
         ),
         (
             "storage: {files: [{path: /a}], links: [{path: /a, target: /b}]}",
-            "$.storage.links.0.path: line 3: \"/a\" is there twice",
+            "$.storage.links.0.path: line 3: \"/a\" is duplicated",
         ),
         (
             "systemd: {units: [{name: a, enabled: 1}]}",
@@ -83,11 +83,12 @@ fn what_ignition_refuses_is_refused_here() {
         ),
         (
             "systemd: {units: [{name: a.service, contents: '[Unit'}]}",
-            "$.systemd.units.0.contents: line 3: must be a unit whose sections are like [Service]",
+            "$.systemd.units.0.contents: line 3: must be a unit with section headers like \
+             [Service]",
         ),
         (
             "systemd: {units: [{name: a.service, contents: \"[Unit]\\nAfter\\n\"}]}",
-            "$.systemd.units.0.contents: line 3: must be a unit whose options are like Name=value",
+            "$.systemd.units.0.contents: line 3: must be a unit with options like Name=value",
         ),
         (
             "systemd: {units: [{name: a.service, dropins: [{name: b.txt}]}]}",
@@ -95,7 +96,7 @@ fn what_ignition_refuses_is_refused_here() {
         ),
         (
             "systemd: {units: [{name: a.service, dropins: [{name: b.conf}, {name: b.conf}]}]}",
-            "$.systemd.units.0.dropins.1.name: line 3: \"b.conf\" is there twice",
+            "$.systemd.units.0.dropins.1.name: line 3: \"b.conf\" is duplicated",
         ),
         (
             "storage: {directories: [{path: /a/}]}",
@@ -115,15 +116,16 @@ fn what_ignition_refuses_is_refused_here() {
         ),
         (
             "storage: {links: [{path: /a, target: /b}], files: [{path: /a/c}]}",
-            "$.storage.files.0.path: line 3: must be a path that leads through no link",
+            "$.storage.files.0.path: line 3: must be a path that does not pass through a link",
         ),
         (
             "storage: {links: [{path: /a/b, target: ../c, hard: true}], directories: [{path: /c}]}",
-            "$.storage.links.0.target: line 3: must be no directory, as the link is hard",
+            "$.storage.links.0.target: line 3: must be a file, because a hard link cannot point \
+             to a directory",
         ),
         (
             "storage: {files: [{path: /a, overwrite: true}]}",
-            "$.storage.files.0.overwrite: line 3: must be false, as there are no contents",
+            "$.storage.files.0.overwrite: line 3: must be false, because there are no contents",
         ),
         (
             "storage: {files: [{path: /a, user: {id: 1, name: a}}]}",
@@ -131,11 +133,11 @@ fn what_ignition_refuses_is_refused_here() {
         ),
         (
             "passwd: {users: [{name: a, ssh_authorized_keys: [k, k]}]}",
-            "$.passwd.users.0.ssh_authorized_keys.1: line 3: \"k\" is there twice",
+            "$.passwd.users.0.ssh_authorized_keys.1: line 3: \"k\" is duplicated",
         ),
         (
             "passwd: {groups: [{name: a}, {name: a}]}",
-            "$.passwd.groups.1.name: line 3: \"a\" is there twice",
+            "$.passwd.groups.1.name: line 3: \"a\" is duplicated",
         ),
     ];
     for (butane, expected) in cases {
@@ -169,16 +171,16 @@ fn content_is_named_as_ignition_takes_it() {
         assert!(translated.is_ok(), "{contents}: {translated:?}");
     }
     let bad = [
-        ("source: /etc/passwd", "source: must be an address of http"),
-        ("source: 'ftp://a/b'", "source: must be an address of http"),
-        ("source: 'file:///a'", "source: must be an address of http"),
-        ("source: 'http:///b'", "source: must be an address with a host"),
-        ("source: 'http://a b/'", "source: must be an address with a host"),
-        ("source: 'http://a:b/'", "source: must be an address with a host"),
-        ("source: 'http://a/%zz'", "source: must be an address with a host"),
-        ("source: 'data:a'", "source: must be a data: address with a comma"),
+        ("source: /etc/passwd", "source: must be a URL with the scheme http"),
+        ("source: 'ftp://a/b'", "source: must be a URL with the scheme http"),
+        ("source: 'file:///a'", "source: must be a URL with the scheme http"),
+        ("source: 'http:///b'", "source: must be a URL with a host"),
+        ("source: 'http://a b/'", "source: must be a URL with a host"),
+        ("source: 'http://a:b/'", "source: must be a URL with a host"),
+        ("source: 'http://a/%zz'", "source: must be a URL with a host"),
+        ("source: 'data:a'", "source: must be a data: URL with a comma"),
         ("source: 'data:,%4'", "source: must be a data: address in which %"),
-        ("source: 'data:;base64,aGk'", "source: must be a data: address whose base64 is whole"),
+        ("source: 'data:;base64,aGk'", "source: must be a data: URL with valid base64"),
         ("source: 'http://a/b', compression: xz", "compression: must be gzip, or absent"),
         ("source: 'http://a/b', compression: GZIP", "compression: must be gzip, or absent"),
         ("source: 'http://a/b', verification: {hash: abc}", "verification.hash: must be sha512-"),
@@ -190,7 +192,7 @@ fn content_is_named_as_ignition_takes_it() {
         ("inline: a, http_headers: [{name: a, value: b}]", "http_headers: must be absent"),
         (
             "source: 'http://a/', http_headers: [{name: a, value: b}, {name: a, value: c}]",
-            "http_headers.1.name: \"a\" is there twice",
+            "http_headers.1.name: \"a\" is duplicated",
         ),
     ];
     for (contents, expected) in bad {
@@ -202,12 +204,12 @@ fn content_is_named_as_ignition_takes_it() {
     let bare = file(&format!("verification: {{hash: '{hash}'}}"));
     assert!(
         error_of(&bare)
-            .contains("verification.hash: line 3: must be absent, as there is no source")
+            .contains("verification.hash: line 3: must be absent, because there is no source")
     );
     let sha256 =
         format!("source: 'http://a/b', verification: {{hash: 'sha256-{}'}}", "0".repeat(64));
     let old = file(&sha256).replace("1.5.0", "1.0.0");
-    assert!(error_of(&old).contains("verification.hash: line 3: needs version 1.1.0"));
+    assert!(error_of(&old).contains("verification.hash: line 3: requires version 1.1.0"));
     assert!(translate(&file(&sha256)).is_ok());
 }
 
@@ -245,10 +247,10 @@ storage:
     let document = without(8..=8);
     let cases = [
         (document.clone(), "$.storage.files.0.contents.compression: line 17: must be gzip"),
-        (document.replace("xz", "gzip"), "$.storage.files.1.path: line 19: \"/a\" is there twice"),
+        (document.replace("xz", "gzip"), "$.storage.files.1.path: line 19: \"/a\" is duplicated"),
         (
             document.replace("xz", "gzip").replace("      /a", "      /c"),
-            "$.storage.files.2.path: line 21: \"/b\" is there twice",
+            "$.storage.files.2.path: line 21: \"/b\" is duplicated",
         ),
         (
             document

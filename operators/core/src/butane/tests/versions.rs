@@ -6,7 +6,7 @@ use super::*;
 fn a_field_of_a_later_version_says_which() {
     let butane =
         "{variant: fcos, version: 1.1.0, passwd: {users: [{name: a, should_exist: false}]}}";
-    assert_eq!(error_of(butane), "$.passwd.users.0.should_exist: line 1: needs version 1.2.0");
+    assert_eq!(error_of(butane), "$.passwd.users.0.should_exist: line 1: requires version 1.2.0");
 }
 
 /// From the migration notes of Ignition, 3.0.0 to 3.6.0.
@@ -37,7 +37,13 @@ fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
             format!("variant: {variant}\nversion: {version}\n{rest}\n")
         };
         let error = error_of(&document(old));
-        assert!(error.contains(&format!("{field}: line 3: needs version 1.")), "{rest}: {error}");
+        assert!(
+            error.contains(&format!(
+                "{field}: line 3: requires version \
+                                         1."
+            )),
+            "{rest}: {error}"
+        );
         assert!(translate(&document(new)).is_ok(), "{rest}: {new}");
     }
     // Supported for files from the beginning.
@@ -56,7 +62,7 @@ fn of_what_lies_in_s3_nothing_is_unpacked() {
             with_header(&format!("storage: {{files: [{{path: /a, contents: {contents}}}]}}"))
         };
         let error = error_of(&document("gzip"));
-        let expected = "contents.compression: line 3: must be absent, as the source is in S3";
+        let expected = "contents.compression: line 3: must be absent, because the source is in S3";
         assert!(error.contains(expected), "{source}: {error}");
         assert!(translate(&document("''")).is_ok(), "{source}");
     }

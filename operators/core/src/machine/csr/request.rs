@@ -37,19 +37,19 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// It is no PEM block, or more than one.
-    #[error("the request is not one block of PEM")]
+    #[error("the request is not a single PEM block")]
     Pem,
     /// It is no certification request in DER.
-    #[error("the request is not a PKCS #10 request in DER")]
+    #[error("the request is not a DER-encoded PKCS #10 request")]
     Der,
     /// Its subject is not one common name and one organization.
-    #[error("the subject has to be one common name and one organization, and nothing else")]
+    #[error("the subject must consist of exactly one common name and one organization")]
     Subject,
     /// It asks for extensions, such as other names.
-    #[error("the request has attributes: it may ask for no other names and no extensions")]
+    #[error("the request has attributes; alternative names and extensions are not allowed")]
     Attributes,
     /// Its key is of no kind that is in use.
-    #[error("the key has to be ECDSA on P-256 or P-384, or RSA of 2048 to 4096 bits")]
+    #[error("the key must be ECDSA P-256 or P-384, or RSA with 2048 to 4096 bits")]
     Key,
 }
 

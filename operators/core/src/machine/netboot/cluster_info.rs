@@ -38,13 +38,13 @@ struct Cluster {
 /// If it is no kubeconfig with one cluster, says why.
 pub fn cluster_info(kubeconfig: &str) -> Result<ClusterInfo, String> {
     let parsed: Kubeconfig = yaml::read(kubeconfig, LeadingZero::Decimal)
-        .map_err(|error| format!("no kubeconfig: {error}"))?;
+        .map_err(|error| format!("not a kubeconfig: {error}"))?;
     let [Named { cluster }] = <[Named; 1]>::try_from(parsed.clusters)
-        .map_err(|all| format!("a kubeconfig of one cluster, and not of {}", all.len()))?;
+        .map_err(|all| format!("a kubeconfig with one cluster, not {}", all.len()))?;
     let authorities = STANDARD.decode(cluster.certificate_authority_data.trim());
-    let authorities = authorities.map_err(|_| "certificate-authority-data is no base64")?;
+    let authorities = authorities.map_err(|_| "certificate-authority-data is not base64")?;
     let authorities = String::from_utf8(authorities);
-    let authorities = authorities.map_err(|_| "certificate-authority-data is no PEM")?;
+    let authorities = authorities.map_err(|_| "certificate-authority-data is not PEM")?;
     Ok(ClusterInfo { server: cluster.server, authorities })
 }
 

@@ -11,7 +11,7 @@ use metal_api::{Machine, MachineConfigMapReference, MachineStatus, condition};
 pub enum Unusable {
     /// It is in a namespace from which nothing is served.
     #[error(
-        "ConfigMap {name} is in namespace {namespace}, and user-data is only served from {allowed}"
+        "ConfigMap {name} is in namespace {namespace}, but user-data is only served from {allowed}"
     )]
     NamespaceNotAllowed {
         /// Its name.

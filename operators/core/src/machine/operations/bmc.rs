@@ -57,14 +57,14 @@ pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missin
         let message = format!("spec.pxe.redfish.url: {why}");
         Missing { reason, message }
     };
-    let form = || refuse("InvalidURL", "write it as https://ADDRESS or https://ADDRESS:PORT");
+    let form = || refuse("InvalidURL", "use https://ADDRESS or https://ADDRESS:PORT");
     let (scheme, rest) = url.split_once("://").ok_or_else(form)?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "https" => Scheme::Https,
         "http" if plain_http => Scheme::Http,
         "http" => {
-            let why = "plain HTTP sends the password to whoever listens: use https, or start metalman \
-                       with --allow-plain-http-bmcs";
+            let why = "plain HTTP would send the password unencrypted: use https, or start \
+                       metalman with --allow-plain-http-bmcs";
             return Err(refuse("PlainHTTP", why));
         }
         _ => return Err(form()),
@@ -79,7 +79,7 @@ pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missin
     };
     if let Some(why) = unconfirmed_name(&host, scheme, Verification::Pinned) {
         let why = format!(
-            "the password is not sent to whoever answers for {host}, since {why}: use https, or its IP \
+            "the password is not sent to the host name {host}, because {why}: use https, or an IP \
              address"
         );
         return Err(refuse("NameNotConfirmed", &why));
@@ -112,9 +112,7 @@ pub fn system_uri(redfish: &MachineRedfish) -> Result<Option<String>, Missing> {
     }
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~@:+".contains(&byte);
     if id.len() > 128 || !id.bytes().all(is_fine) || id.bytes().all(|byte| byte == b'.') {
-        let message =
-            "spec.pxe.redfish.deviceID: write the Id of a system, as Redfish shows it, such as 1"
-                .into();
+        let message = "spec.pxe.redfish.deviceID: set the Redfish Id of a system, such as 1".into();
         return Err(Missing { reason: "InvalidDeviceID", message });
     }
     Ok(Some(format!("{SYSTEMS}{id}")))
@@ -207,7 +205,8 @@ pub(super) fn system<'a>(
     if !seen.known.sharing.is_empty() {
         let others = seen.known.sharing.join(", ");
         let message = format!(
-            "spec.pxe.redfish names the system that is also that of {others}: correct all but one"
+            "spec.pxe.redfish references a system that {others} also references: correct all but \
+             one"
         );
         report::reachable(new, seen, Err(("SystemShared", &message)));
         return Err(Decision::Rest(RESYNC));
@@ -221,7 +220,7 @@ pub(super) fn system<'a>(
     }
     let told = match reading {
         Ok(system) if system.power == PowerState::Unknown => {
-            Err(("PowerUnknown", "the BMC does not say whether the host is on".to_owned()))
+            Err(("PowerUnknown", "the BMC does not report the power state of the host".to_owned()))
         }
         Ok(system) => {
             report::reachable(new, seen, Ok(()));
@@ -240,14 +239,14 @@ fn describe(trouble: &Trouble) -> (&'static str, String) {
         Trouble::CertificateDiffers(seen) => (
             "CertificateDiffers",
             format!(
-                "the BMC shows the certificate {seen}, and is held to another one: it was not logged in \
-                 to; look at it, and if its certificate was replaced, annotate this Machine with \
-                 {}={seen}",
+                "the BMC presented the certificate {seen}, which is not the pinned one, so no \
+                 login was attempted; check the BMC, and if its certificate was replaced, \
+                 annotate this Machine with {}={seen}",
                 annotation::ACCEPT_CERTIFICATE
             ),
         ),
         Trouble::Silent(Unreachable::Unauthorized) => {
-            ("Unauthorized", "the BMC refuses our credentials: correct the Secret".to_owned())
+            ("Unauthorized", "the BMC rejected the credentials: correct the Secret".to_owned())
         }
         Trouble::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
         Trouble::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),

@@ -28,7 +28,7 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     let done = seen.known.done;
     let has_failed = done.forced.is_some_and(|ago| ago >= POWER);
     if has_failed || (done.forced.is_none() && done.refusals >= 2 * REFUSALS) {
-        let message = "the BMC was told to cut the power, and the host is still on".to_owned();
+        let message = "the BMC accepted a forced power-off, but the host is still on".to_owned();
         step::fail(new, seen, ("PowerOffFailed", message));
         return None;
     }
@@ -89,7 +89,7 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
     }
     let done = seen.known.done;
     if done.on.is_some_and(|ago| ago >= POWER) || done.refusals >= 2 * REFUSALS {
-        let message = "the BMC was told to switch the host on, and it is still off".to_owned();
+        let message = "the BMC accepted a power-on, but the host is still off".to_owned();
         step::fail(new, seen, ("PowerOnFailed", message));
         return None;
     }
@@ -125,7 +125,7 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
     let done = seen.known.done;
     if !allows(&system.boot.allowable, &FROM_NETWORK) {
         let offered: Vec<_> = system.boot.allowable.iter().map(ToString::to_string).collect();
-        let message = format!("the BMC allows to boot from {}", offered.join(", "));
+        let message = format!("the BMC only allows to boot from {}", offered.join(", "));
         report::boot_source(new, seen, Err(&message));
         return None;
     }
@@ -138,7 +138,7 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
         report::boot_source(
             new,
             seen,
-            Err("the BMC was told to boot from Pxe once, and does not show it"),
+            Err("the BMC accepted a one-time boot from Pxe, but does not report it"),
         );
         return None;
     }

@@ -20,23 +20,23 @@ pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
     let what = what(current);
     let (phase, reason, message) = match current.step {
         MachineOperationStep::Draining => {
-            (MachinePhase::Rebooting, "Draining", format!("{what}: its pods move away"))
+            (MachinePhase::Rebooting, "Draining", format!("{what}: draining the node"))
         }
         MachineOperationStep::PoweringOff => {
-            (MachinePhase::Rebooting, "PoweringOff", format!("{what}: its host is switched off"))
+            (MachinePhase::Rebooting, "PoweringOff", format!("{what}: powering off the host"))
         }
         MachineOperationStep::PoweringOn => {
-            (MachinePhase::Rebooting, "PoweringOn", format!("{what}: its host is switched on"))
+            (MachinePhase::Rebooting, "PoweringOn", format!("{what}: powering on the host"))
         }
         MachineOperationStep::Installing => (
             MachinePhase::Provisioning,
             "Installing",
-            format!("{what}: the installer has not said yet that it is done"),
+            format!("{what}: waiting for the installer to finish"),
         ),
         MachineOperationStep::Failed => {
             let reason = reason_of(current);
             let message = current.message.clone().unwrap_or_default();
-            let message = format!("{what}, given up: {message}; raise the counter to try again");
+            let message = format!("{what} failed: {message}; increase the counter to try again");
             (MachinePhase::Failed, reason, message)
         }
         MachineOperationStep::Finishing | MachineOperationStep::Other(_) => return None,
@@ -81,13 +81,14 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
 }
 
 fn by_hand(pending: pending::Pending) -> String {
-    let fix = "switch the machine off and on by hand, or set spec.pxe.redfish";
+    let fix = "power-cycle the machine by hand, or set spec.pxe.redfish";
     match (pending.repave, pending.reboot) {
         (Some(repave), _) => format!(
-            "repave {repave} waits for a person: {fix}; it installs when it boots from the network"
+            "repave {repave} needs manual action: {fix}; the installation starts when the machine \
+             boots from the network"
         ),
         (None, reboot) => {
-            format!("reboot {} waits for a person: {fix}", reboot.unwrap_or_default())
+            format!("reboot {} needs manual action: {fix}", reboot.unwrap_or_default())
         }
     }
 }

@@ -12,7 +12,7 @@ use metal_api::{ServerState, annotation, condition};
 fn a_server_that_a_claim_holds_is_not_let_go() {
     let scene = deleted(Scene::reserved());
     let Departure::Held(error) = scene.departure() else { panic!() };
-    assert_eq!(error.to_string(), "still held by claim tenant/claim: delete the claim first");
+    assert_eq!(error.to_string(), "still bound to claim tenant/claim: delete the claim first");
     let mut unseen = deleted(Scene::reserved());
     unseen.claim = None;
     assert_eq!(unseen.departure(), Departure::Look(Need::Claim));
@@ -37,7 +37,7 @@ fn a_server_whose_claim_is_gone_goes_once_its_host_is_off_or_cannot_be_asked() {
     assert_eq!(silent.departure(), Departure::Go);
     silent.reading = None;
     assert_eq!(silent.departure(), Departure::Look(Need::System));
-    silent.access = Err("spec.bmcRef: there is no BMC".to_owned());
+    silent.access = Err("spec.bmcRef: BMC".to_owned());
     assert_eq!(silent.departure(), Departure::Go);
 
     let mut ignored = gone();
@@ -63,7 +63,7 @@ fn a_server_whose_claim_is_gone_is_let_go_where_its_bmc_is_gone_too() {
     scene.now += seconds(20);
     scene.refresh();
     scene.settle();
-    scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
+    scene.access = Err("spec.bmcRef: BMC bmc-1: create it".to_owned());
     scene.settle();
     assert_eq!(scene.state(), ServerState::Reserved, "its claim is there");
     scene.claim = None;

@@ -58,7 +58,7 @@ fn a_host_that_knows_only_the_button_is_asked_by_the_button() {
         assert_eq!(then == Decision::Act(ASK), asked, "{allowed:?}: {then:?}");
         let conditions = &scene.server.status.as_ref().unwrap().conditions;
         let ready = conditions.iter().find(|c| c.type_ == condition::READY).unwrap();
-        let cannot = ready.message.contains("cannot ask the host");
+        let cannot = ready.message.contains("supports neither");
         assert_eq!(cannot, !asked, "{allowed:?}: {}", ready.message);
     }
 }

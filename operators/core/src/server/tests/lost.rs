@@ -190,7 +190,7 @@ fn what_an_older_version_recorded_is_taken_over_as_it_is() {
 fn an_older_version_finds_no_claim_in_the_message_and_learns_it_from_the_next_pass() {
     let scene = Scene::reserved();
     let message = scene.message(condition::CLAIM_BOUND);
-    assert_eq!(message, "claim tenant/claim holds the server");
+    assert_eq!(message, "the server is bound to claim tenant/claim");
     assert_eq!(message.strip_prefix("tenant/claim "), None);
 }
 

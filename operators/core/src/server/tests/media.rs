@@ -85,14 +85,14 @@ fn what_keeps_a_host_from_its_medium_is_told() {
         ready.message.clone()
     };
     assert!(told(|scene| scene.settings.virtual_media = false).contains("--virtual-media-url"));
-    assert!(told(|scene| scene.media = Some(vec![])).contains("of 0 virtual drives"));
+    assert!(told(|scene| scene.media = Some(vec![])).contains("none of the 0 virtual media slots"));
     let floppy = |scene: &mut Scene| scene.annotate(annotation::BOOT_METHOD, "floppy");
     assert!(told(floppy).contains("virtual-media, disk"));
     let bios = |scene: &mut Scene| {
         scene.system().boot.allowable_modes = vec![BootMode::Legacy];
         scene.annotate(annotation::BOOT_METHOD, "virtual-media");
     };
-    assert!(told(bios).contains("virtual media need UEFI"));
+    assert!(told(bios).contains("virtual media require UEFI"));
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn machine_is_touched_only_on_fresh_facts() {
 #[test]
 fn foreign_claim_reference_without_bmc_waits_with_a_reason() {
     let mut scene = Scene::reserved();
-    scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
+    scene.access = Err("spec.bmcRef: BMC bmc-1 not found: create it".to_owned());
     scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-1".to_owned() });
     scene.now += seconds(20);
     scene.record();

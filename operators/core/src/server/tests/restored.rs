@@ -25,7 +25,7 @@ fn a_claimed_server_without_status_is_reserved_though_its_bmc_is_silent() {
     }
     let mut scene = Scene::reserved();
     scene.server.status = None;
-    scene.access = Err("spec.bmcRef: there is no BMC bmc-1: create it".to_owned());
+    scene.access = Err("spec.bmcRef: BMC bmc-1 not found: create it".to_owned());
     scene.record();
     assert_eq!((scene.state(), scene.pending()), (ServerState::Reserved, None));
     // A server without a claim, or whose claim does not exist, stays what it is.

@@ -82,8 +82,8 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
     let mut world = World::new();
     world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(link(256)) };
     assert_eq!(world.settle(BOTH), ["apply ipxe", "Ready"]);
-    let told = "HTTPBootReady=False/LinkTooLong: the link to the UKI has 256 bytes, and an option \
-                of DHCP carries 255: shorten --image-server-url, or the name of the repository";
+    let told = "HTTPBootReady=False/LinkTooLong: the URL of the UKI has 256 bytes, but a DHCP \
+                option can hold only 255: shorten --image-server-url or the repository name";
     assert_eq!(world.shown()[3], told);
     assert!(world.needs_image(BOTH), "the base may become shorter");
     // The reason is kept after the image is no longer inspected.
@@ -153,10 +153,10 @@ fn the_wait_after_a_failure_doubles_up_to_a_limit() {
 #[test]
 fn an_ignition_that_no_machine_could_read_is_an_error() {
     let mut world = World::new();
-    let lack = Lack { reason: "SecretNotFound", message: "there is no Secret".to_owned() };
+    let lack = Lack { reason: "SecretNotFound", message: "Secret not found".to_owned() };
     world.ignition = Ignition::Unusable(lack);
     assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Error"]);
-    let expected = "IgnitionValidation=False/SecretNotFound: there is no Secret".to_owned();
+    let expected = "IgnitionValidation=False/SecretNotFound: Secret not found".to_owned();
     assert!(world.shown().contains(&expected));
     world.ignition = Ignition::None;
     assert_eq!(world.settle(BOTH), ["Ready"]);
@@ -179,7 +179,7 @@ fn new_addresses_of_a_server_that_nothing_boots_are_not_worth_a_write() {
 #[test]
 fn a_configuration_without_its_server_waits_and_says_for_what() {
     for (server, message) in [
-        (None, "spec.serverRef: there is no Server \"server\": create it"),
+        (None, "spec.serverRef: Server \"server\" not found: create it"),
         (
             Some(Server::new("server", ServerSpec::default())),
             "Server server has no spec.systemUUID that",

@@ -38,8 +38,8 @@ fn a_boot_config_of_somebody_else_is_left_alone() {
     world.ipxe = Some(theirs.clone());
     assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
     assert_eq!(world.ipxe, Some(theirs));
-    let said = "IPXEBootReady=False/NameTaken: \
-                the boot config of this name belongs to Machine theirs: delete it";
+    let said = "IPXEBootReady=False/NameTaken: a boot config of this name exists and belongs to \
+                Machine theirs: delete it";
     assert!(world.shown().contains(&said.to_owned()), "{:?}", world.shown());
     assert!(world.needs_image(BOTH));
     world.ipxe = None;

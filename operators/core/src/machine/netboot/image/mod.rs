@@ -56,7 +56,7 @@ pub fn record(status: &mut MachineStatus, machine: &Machine, state: &State, now:
         // What was recorded before may still be true.
         State::Unknown => return,
         State::Pulling if holds(status) => return,
-        State::Pulling => fact(false, "Pulling", "the image is being fetched"),
+        State::Pulling => fact(false, "Pulling", "the image is being downloaded"),
         State::Ready { digest, flaw: None } => fact(true, "Pulled", digest),
         State::Ready { flaw: Some(flaw), .. } => fact(false, "TemplateUnusable", flaw),
         State::Failed { reason, message } => fact(false, reason, message),
@@ -101,7 +101,7 @@ pub fn metadata(text: &[u8]) -> Result<Metadata, MalformedMetadata> {
     let fits = |name: &String| name.len() < 128 && name.bytes().all(|byte| byte.is_ascii_graphic());
     if name.as_ref().is_some_and(|name| !fits(name)) {
         return Err(malformed(
-            "dhcpBootImageName: at most 127 letters, digits and punctuation marks of ASCII",
+            "dhcpBootImageName: must be at most 127 printable ASCII characters without spaces",
         ));
     }
     Ok(Metadata { dhcp_boot_image_name: name })

@@ -92,7 +92,7 @@ pub fn deadline(status: &MachineStatus) -> Option<Timestamp> {
 pub fn expire(status: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     if deadline(status).is_some_and(|deadline| deadline <= now) {
         let minutes = PATIENCE.as_mins();
-        let message = format!("cloud-init has not come to its end within {minutes} minutes");
+        let message = format!("cloud-init did not finish within {minutes} minutes");
         if let Some(new) = set(status.clone(), machine, ("Unknown", TIMED_OUT, &message), now) {
             *status = new;
         }

@@ -186,7 +186,7 @@ fn nobody_logs_in_before_the_certificate_is_recorded() {
     scene.status().redfish = None;
     scene.reading = None;
     assert_eq!(scene.settle(), Decision::Look(Need::Certificate));
-    scene.certificate = Some(Err("no TCP connection".to_owned()));
+    scene.certificate = Some(Err("TCP connection failed".to_owned()));
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("NoAnswer"));
     scene.certificate = Some(Ok("aa:bb".to_owned()));
@@ -223,7 +223,7 @@ fn another_certificate_is_told_and_only_the_one_that_a_person_vouches_for_is_tak
 fn a_bmc_that_says_nothing_is_waited_for_and_nothing_is_done() {
     let mut scene = Scene::asks(1, 1).at(PoweringOff);
     for (trouble, reason) in [
-        (Trouble::Silent(Unreachable::NoAnswer("no TCP connection".to_owned())), "NoAnswer"),
+        (Trouble::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())), "NoAnswer"),
         (Trouble::Silent(Unreachable::Unauthorized), "Unauthorized"),
         (
             Trouble::Unusable(Missing { reason: "PasswordMissing", message: "set it".to_owned() }),

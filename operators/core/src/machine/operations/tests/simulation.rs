@@ -197,7 +197,7 @@ impl World {
 
     fn look(&mut self) {
         let reading = if self.fails(8) {
-            Err(Trouble::Silent(Unreachable::NoAnswer("no TCP connection".to_owned())))
+            Err(Trouble::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())))
         } else {
             let mut system: SystemReading = system(self.host.power);
             if self.host.boots_once {
