@@ -49,13 +49,16 @@ pub(crate) struct LeaseFile {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Another process uses it.
-    #[error("--lease-file {}: another process uses it; give each one its own", path.display())]
+    #[error(
+        "--lease-file {}: in use by another process; use a separate file for each",
+        path.display(),
+    )]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// It cannot be read or written.
-    #[error("--lease-file {}: cannot be used", path.display())]
+    #[error("--lease-file {}: could not be opened", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -80,7 +83,11 @@ impl LeaseFile {
         let replay = record::replay(&bytes);
         if replay.damaged > 0 {
             let path = path.display();
-            tracing::error!(%path, lines = replay.damaged, "damaged lines of the lease file skipped");
+            tracing::error!(
+                %path,
+                lines = replay.damaged,
+                "skipped damaged lines of the lease file",
+            );
         }
         let len = replay.end as u64;
         cut(&mut file, len).map_err(failed)?;

@@ -81,7 +81,10 @@ impl<A: LeaseAddress> LeaseStore<A> {
                 true
             }
             Err(error) => {
-                self.complain("leases not written down; their clients are not answered", &error);
+                self.complain(
+                    "could not write leases to disk; the clients are not answered",
+                    &error,
+                );
                 false
             }
         }
@@ -97,7 +100,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
         match file.maintain(leases.len(), durable).await {
             Ok(()) => true,
             Err(error) => {
-                self.complain("lease file not maintained; retrying", &error);
+                self.complain("could not compact the lease file; retrying", &error);
                 false
             }
         }
@@ -115,7 +118,10 @@ impl<A: LeaseAddress> LeaseStore<A> {
     /// Keeps leases from ending early or late because the clock was set.
     pub(crate) fn follow_clock(&mut self) {
         if let Some(by) = self.steps.look() {
-            tracing::warn!(%by, "the clock was set: leases last for as long as before");
+            tracing::warn!(
+                %by,
+                "the system clock was changed; the remaining lifetime of leases is unaffected",
+            );
             self.shift(by);
         }
     }
@@ -192,7 +198,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
     /// Synchronizes everything to disk before the end.
     pub(crate) fn close(self) {
         if let Some(Err(error)) = self.file.map(LeaseFile::close) {
-            tracing::error!(error = %Chain(&error), "lease file not synced to disk");
+            tracing::error!(error = %Chain(&error), "could not sync the lease file to disk");
         }
     }
 

@@ -55,10 +55,10 @@ pub(crate) type Objects = Index<DhcpLease, IpAddr>;
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// It was not created or changed.
-    #[error("lease object not written")]
+    #[error("could not write the DHCPLease")]
     Apply(#[source] kube::Error),
     /// It was not removed.
-    #[error("lease object not removed")]
+    #[error("could not delete the DHCPLease")]
     Remove(#[source] kube::Error),
 }
 
@@ -143,7 +143,7 @@ impl Publisher {
         if !self.published.stand(role) {
             return;
         }
-        tracing::info!(?role, "what this instance does has changed");
+        tracing::info!(?role, "role of this instance changed");
         if role == Role::Leads {
             let objects = self.objects.all();
             let there = objects.iter().filter_map(|object| object.address());

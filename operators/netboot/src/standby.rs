@@ -42,7 +42,10 @@ pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>)
         if is_reachable {
             reached = Instant::now();
         } else if was_reachable {
-            tracing::warn!(lease = LEASE, "leader unknown: API server not reached");
+            tracing::warn!(
+                lease = LEASE,
+                "API server unreachable: cannot determine the active instance"
+            );
         }
         match attempt {
             // Unlisted objects may be the other instance's, which must not be removed.

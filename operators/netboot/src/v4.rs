@@ -39,10 +39,10 @@ const COUNT_EVERY: u32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Why a place cannot be served.
-    #[error("interfaces or listen: the network cannot be served")]
+    #[error("interfaces or listen: could not start the DHCP server")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
-    #[error("the leases cannot be kept")]
+    #[error("could not store leases")]
     LeaseFile(#[from] lease_file::Error),
     /// The loop cannot start.
     #[error(transparent)]
@@ -94,7 +94,7 @@ fn open(parts: Parts) -> Result<Server<V4>, Error> {
     if let Some(path) = &parts.lease_file {
         read_leases(path, &config, &mut lease_store)?;
     } else {
-        tracing::warn!("no --lease-file: leases end with this process");
+        tracing::warn!("--lease-file is not set: leases are lost when this process ends");
     }
     let mut sockets = Sockets::default();
     sockets.serve(&places::of(&config))?;
@@ -306,6 +306,6 @@ fn read_leases(
     lease_store.open(path)?;
     // Ended leases that the configuration has no place for are not needed.
     lease_store.leases.reconfigure(config, Timestamp::now());
-    tracing::info!(path = %path.display(), leases = lease_store.leases.len(), "leases read");
+    tracing::info!(path = %path.display(), leases = lease_store.leases.len(), "leases loaded");
     Ok(())
 }

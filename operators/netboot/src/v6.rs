@@ -35,13 +35,13 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// Why a place cannot be served.
-    #[error("dhcp6.interfaces or dhcp6.listen: the network cannot be served")]
+    #[error("dhcp6.interfaces or dhcp6.listen: could not start the DHCPv6 server")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
-    #[error("the leases cannot be kept")]
+    #[error("could not store leases")]
     LeaseFile(#[from] lease_file::Error),
     /// There is no DUID.
-    #[error("dhcp6.duid is missing, and no interface has a MAC address to make one of; write one")]
+    #[error("dhcp6.duid is required, because no interface has a MAC address to generate one from")]
     NoDuid,
     /// The loop cannot start.
     #[error(transparent)]
@@ -171,7 +171,7 @@ impl Responder for V6 {
             let config = Arc::clone(&self.parts.config.borrow_and_update());
             if let Err(error) = self.take(config, sockets) {
                 let error = Chain(&error);
-                tracing::error!(%error, "configuration refused; the previous one stays in force");
+                tracing::error!(%error, "invalid configuration; the previous one stays in effect");
             }
         }
         if self.parts.bmcs.has_changed().unwrap_or_default() {

@@ -23,13 +23,13 @@ impl BmcSubnets {
         match self {
             Self::Named => None,
             Self::OnlyOne => Some(
-                "no subnet says `bmc: true`, so BMCs are recorded in the only one, and whoever else \
-                 is in it can pretend to be one; give BMCs a subnet of their own, and write \
-                 `bmc: true` there",
+                "no subnet has `bmc: true`, so BMCs are recorded in the only subnet, where any \
+                 other host can pretend to be a BMC; use a separate subnet for BMCs, with `bmc: \
+                 true`",
             ),
             Self::Unknown => Some(
-                "no subnet says `bmc: true`, and there are several: NO BMC IS RECORDED, and known \
-                 ones are not followed; write `bmc: true` to the subnets of BMCs, and to no other",
+                "none of the subnets has `bmc: true`: NO BMC IS RECORDED, and address changes of \
+                 known BMCs are ignored; set `bmc: true` on the subnets of BMCs, and on no others",
             ),
         }
     }

@@ -31,7 +31,7 @@ const MAX_INTERFACE: usize = 15;
 pub(super) fn interface(name: &Text, field: &'static str) -> Result<String, ConfigError> {
     let is_name = |c: char| c.is_ascii_graphic() && c != '/';
     let fits = (1..=MAX_INTERFACE).contains(&name.value.len()) && name.value.chars().all(is_name);
-    let problem = || format!("`{}` cannot be an interface; write a name like `eth1`", name.value);
+    let problem = || format!("`{}` is not an interface name; use, for example, `eth1`", name.value);
     fits.then(|| name.value.clone()).ok_or_else(|| fail(name, field, problem()))
 }
 
@@ -48,8 +48,8 @@ pub(super) fn http_url(text: &Text, field: &'static str) -> Result<String, Confi
         return Ok(url.clone());
     }
     let problem = format!(
-        "`{url}` is not a URL for a client; write http:// or https://, a host and a path, \
-         at most {MAX_URL} visible ASCII characters"
+        "`{url}` is not a valid URL; use http:// or https:// with a host and a path, at most \
+         {MAX_URL} visible ASCII characters"
     );
     Err(fail(text, field, problem))
 }
@@ -65,7 +65,7 @@ pub(super) fn scalar<T: FromStr>(
     what: &str,
     example: &str,
 ) -> Result<T, ConfigError> {
-    let problem = || format!("`{}` is not {what}; write it like `{example}`", text.value);
+    let problem = || format!("`{}` is not {what}; use, for example, `{example}`", text.value);
     text.value.parse().map_err(|_| fail(text, field, problem()))
 }
 
@@ -80,7 +80,7 @@ pub(super) fn distinct<T: Clone + Eq + Hash>(
     for text in list {
         let value = parse(text)?;
         if let Some(line) = first.insert(value.clone(), line_of(text)) {
-            let problem = format!("`{}` stands in line {line} already; remove one", text.value);
+            let problem = format!("`{}` is already in line {line}; remove one of them", text.value);
             return Err(fail(text, field, problem));
         }
         values.push(value);

@@ -13,8 +13,8 @@ pub(super) fn parse(raw: &raw::Instances) -> Result<Instances, ConfigError> {
         2 => Part::Second,
         other => {
             let problem = format!(
-                "there are two instances, and no part {other}; write 1 for one of them, and 2 for \
-                 the other one"
+                "there are only two instances, so there is no part {other}; use 1 for one \
+                 instance, and 2 for the other"
             );
             return Err(fail(&raw.part, "instances.part", problem));
         }
@@ -46,7 +46,8 @@ mod tests {
         for (section, text) in [
             (
                 "instances: { mode: both, part: 1 }",
-                "line 3: instances.mode: `both` is not `standby` or `split`; write it like `standby`",
+                "line 3: instances.mode: `both` is not `standby` or `split`; use, for example, \
+                 `standby`",
             ),
             (
                 "instances:\n  mode: split\n  part: 3",

@@ -8,14 +8,14 @@ use super::{Config, v6::BootUrls};
 pub enum MissingBootFiles {
     /// There are boot files, but none for PXE.
     #[error(
-        "boot.bios, boot.uefi and boot.arm64 are missing, so machines that boot by PXE get an \
-         address and no boot file; name iPXE there, and its folder in tftp.root"
+        "boot.bios, boot.uefi and boot.arm64 are not set, so PXE clients get an address, but no \
+         boot file; set them to the iPXE binaries, and tftp.root to their folder"
     )]
     Pxe,
     /// The same, with IPv6 only.
     #[error(
-        "dhcp6.boot.uefi and dhcp6.boot.arm64 are missing, so machines that boot by PXE get an \
-         address and no boot file; write the tftp:// URL of iPXE there"
+        "dhcp6.boot.uefi and dhcp6.boot.arm64 are not set, so PXE clients get an address, but no \
+         boot file; set them to the tftp:// URLs of iPXE"
     )]
     Pxe6,
 }

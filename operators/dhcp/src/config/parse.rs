@@ -24,7 +24,7 @@ impl Config {
         let raw: raw::Config = yaml::read(text, LeadingZero::Decimal)
             .map_err(|error| ConfigError::Yaml(error.to_string()))?;
         if raw.interfaces.is_empty() && raw.listen.is_empty() && raw.dhcp6.is_none() {
-            let problem = "nothing to listen on; name an interface here, or an address in listen";
+            let problem = "nothing to listen on; add an interface here, or an address to listen";
             return Err(ConfigError::Field {
                 line: 0,
                 field: "interfaces",
@@ -65,8 +65,8 @@ fn subnets(raw: &raw::Config) -> Result<&[raw::Subnet], ConfigError> {
         (Some(subnets), _) => Ok(subnets),
         (None, None) => Ok(&[]),
         (None, Some(place)) => {
-            let problem = "there are none, so nobody is answered there; name those of this place, \
-                           or remove it if there is IPv6 alone";
+            let problem = "no subnets, so no client would be answered; add subnets, or remove \
+                           this section if you only use DHCPv6";
             Err(fail(place, "subnets", problem))
         }
     }
@@ -75,7 +75,8 @@ fn subnets(raw: &raw::Config) -> Result<&[raw::Subnet], ConfigError> {
 fn socket(text: &raw::Text) -> Result<SocketAddrV4, ConfigError> {
     let with_port = || text.value.parse().ok();
     let address = text.value.parse().map(|ip| SocketAddrV4::new(ip, DHCPV4_SERVER)).ok();
-    let problem = || format!("`{}` is not an IPv4 address; write `10.0.0.2`", text.value);
+    let problem =
+        || format!("`{}` is not an IPv4 address; use, for example, `10.0.0.2`", text.value);
     address.or_else(with_port).ok_or_else(|| fail(text, "listen", problem()))
 }
 
@@ -101,7 +102,7 @@ fn count<T: TryFrom<i64>>(
     most: i64,
 ) -> Result<T, ConfigError> {
     let count = Some(value.value).filter(|count| (1..=most).contains(count));
-    let problem = || format!("`{}` does not do; write a number from 1 to {most}", value.value);
+    let problem = || format!("`{}` is out of range; use a number from 1 to {most}", value.value);
     count.and_then(|count| T::try_from(count).ok()).ok_or_else(|| fail(value, field, problem()))
 }
 
@@ -113,7 +114,7 @@ fn name_prefix(text: Option<&raw::Text>) -> Result<String, ConfigError> {
     if text.value.is_empty() || (starts && fits) {
         return Ok(text.value.clone());
     }
-    let problem = "cannot begin an object's name; write lower-case letters, digits and `-`";
+    let problem = "not a valid prefix of an object name; use lower-case letters, digits and `-`";
     Err(fail(text, "endpoints.namePrefix", problem))
 }
 
@@ -147,17 +148,18 @@ fn tftp_file(
         None => (next_server, text.value.as_str()),
         Some(url) => {
             let (host, path) = url.split_once('/').unwrap_or((url, ""));
-            let problem = || format!("`{host}` is not an IPv4 address; firmware resolves no names");
+            let problem =
+                || format!("`{host}` is not an IPv4 address; firmware cannot resolve host names");
             (Some(host.parse().map_err(|_| fail(text, field, problem()))?), path)
         }
     };
     if path.is_empty() || path.len() > MAX_FILE || !path.chars().all(|c| c.is_ascii_graphic()) {
-        let problem = format!("write a path of 1 to {MAX_FILE} visible ASCII characters");
+        let problem = format!("use a path of 1 to {MAX_FILE} visible ASCII characters");
         return Err(fail(text, field, problem));
     }
     if server.is_none() && !has_tftp {
-        let problem = "there is no server for it; set boot.nextServer or tftp.root, \
-                       or write tftp://address/path";
+        let problem = "no TFTP server is configured; set boot.nextServer or tftp.root, or use \
+                       tftp://address/path";
         return Err(fail(text, field, problem));
     }
     Ok(TftpFile { server, path: path.to_owned() })

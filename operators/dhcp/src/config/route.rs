@@ -32,11 +32,11 @@ pub(super) fn routes(list: &[raw::Route]) -> Result<Vec<Route>, ConfigError> {
     for raw in list {
         let to: Ipv4Net = scalar(&raw.to, TO, "a subnet", "10.0.0.0/8")?;
         if to.trunc() != to {
-            let problem = format!("`{to}` has bits set behind its prefix; write `{}`", to.trunc());
+            let problem = format!("`{to}` has host bits set; use `{}`", to.trunc());
             return Err(fail(&raw.to, TO, problem));
         }
         if routes.iter().any(|other| other.to == to) {
-            return Err(fail(&raw.to, TO, format!("{to} has a route already; remove one")));
+            return Err(fail(&raw.to, TO, format!("duplicate route to {to}; remove one")));
         }
         routes.push(Route { to, via: address(&raw.via, "subnets.routes.via")? });
     }

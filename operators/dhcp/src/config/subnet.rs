@@ -30,7 +30,8 @@ pub(super) fn parse_all(list: &[raw::Subnet]) -> Result<Vec<Subnet>, ConfigError
                 return Err(fail(&raw.net, "subnets.subnet", problem));
             }
             if let Some(relay) = relay {
-                let problem = format!("{relay} speaks for {} in line {line} already", before.net);
+                let problem =
+                    format!("{relay} is already a relay of {} in line {line}", before.net);
                 return Err(fail(&raw.net, "subnets.relays", problem));
             }
         }
@@ -74,7 +75,8 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     match addresses.filter(|_| mode == Mode::Proxy) {
         None => Ok(mode),
         Some(text) => {
-            let problem = "a proxy gives out no addresses; remove ranges and reservations, or mode";
+            let problem = "a proxy does not assign addresses; remove ranges and reservations, or \
+                           mode";
             Err(fail(text, "subnets.mode", problem))
         }
     }
@@ -85,7 +87,7 @@ fn bmc(raw: &raw::Subnet) -> Result<bool, ConfigError> {
     let Some(bmc) = &raw.bmc else { return Ok(false) };
     if bmc.value && mode(raw)? == Mode::Proxy {
         let problem =
-            "a proxy gives out no addresses, so it sees none of a BMC; remove bmc, or mode";
+            "a proxy does not assign addresses, so it cannot record BMCs; remove bmc, or mode";
         return Err(fail(bmc, "subnets.bmc", problem));
     }
     Ok(bmc.value)
@@ -95,11 +97,11 @@ fn network(text: &raw::Text) -> Result<Ipv4Net, ConfigError> {
     const FIELD: &str = "subnets.subnet";
     let net: Ipv4Net = scalar(text, FIELD, "a subnet", "10.0.0.0/24")?;
     if net.trunc() != net {
-        let problem = format!("`{net}` has bits set behind its prefix; write `{}`", net.trunc());
+        let problem = format!("`{net}` has host bits set; use `{}`", net.trunc());
         return Err(fail(text, FIELD, problem));
     }
     if !(MIN_PREFIX..=MAX_PREFIX).contains(&net.prefix_len()) {
-        let problem = format!("write a prefix length from {MIN_PREFIX} to {MAX_PREFIX}");
+        let problem = format!("use a prefix length from {MIN_PREFIX} to {MAX_PREFIX}");
         return Err(fail(text, FIELD, problem));
     }
     Ok(net)
@@ -112,7 +114,7 @@ fn host_in(net: Ipv4Net, text: &raw::Text, field: &'static str) -> Result<Ipv4Ad
         return Ok(host);
     }
     let (first, last) = hosts(net);
-    let problem = format!("{host} is no host of {net}; write one from {first} to {last}");
+    let problem = format!("{host} is not a host address in {net}; use one from {first} to {last}");
     Err(fail(text, field, problem))
 }
 
@@ -132,15 +134,17 @@ fn ranges(net: Ipv4Net, list: &[raw::Text]) -> Result<Vec<RangeInclusive<Ipv4Add
         let range = range(text).filter(|r| is_host(net, *r.start()) && is_host(net, *r.end()));
         let Some(range) = range else {
             let (low, high) = hosts(net);
-            let problem =
-                format!("`{}` is no range of {net}; write it like `{low}-{high}`", text.value);
+            let problem = format!(
+                "`{}` is not a range in {net}; use, for example, `{low}-{high}`",
+                text.value
+            );
             return Err(fail(text, FIELD, problem));
         };
         let overlap = |other: &&RangeInclusive<Ipv4Addr>| {
             range.start() <= other.end() && other.start() <= range.end()
         };
         if let Some(other) = ranges.iter().find(overlap) {
-            let problem = format!("overlaps {}-{}; join them", other.start(), other.end());
+            let problem = format!("overlaps {}-{}; merge them", other.start(), other.end());
             return Err(fail(text, FIELD, problem));
         }
         ranges.push(range);
@@ -164,7 +168,7 @@ fn reservations(net: Ipv4Net, list: &[raw::Reservation]) -> Result<Reservations,
     for raw in list {
         let mac: MacAddr = scalar(&raw.mac, MAC, "a MAC address", "aa:bb:cc:00:00:01")?;
         let ip = host_in(net, &raw.ip, IP)?;
-        let twice = |line| format!("stands in line {line} already; remove one of the two");
+        let twice = |line| format!("is already in line {line}; remove one of the two");
         if let Some(line) = mac_lines.insert(mac, line_of(&raw.mac)) {
             return Err(fail(&raw.mac, MAC, format!("{mac} {}", twice(line))));
         }
@@ -188,14 +192,15 @@ pub(super) fn name(text: &raw::Text, field: &'static str) -> Result<String, Conf
     if text.value.len() <= 253 && text.value.split('.').all(is_label) {
         return Ok(text.value.clone());
     }
-    let problem = format!("`{}` is no host name; write it like `rack1-u1.example.org`", text.value);
+    let problem =
+        format!("`{}` is not a host name; use, for example, `rack1-u1.example.org`", text.value);
     Err(fail(text, field, problem))
 }
 
 fn mtu(value: &raw::Located<i64>) -> Result<u16, ConfigError> {
     // RFC 2132, section 5.1: at least 68.
     let mtu = u16::try_from(value.value).ok().filter(|&mtu| mtu >= 68);
-    let problem = || format!("`{}` is no MTU; write a number from 68 to 65535", value.value);
+    let problem = || format!("`{}` is not an MTU; use a number from 68 to 65535", value.value);
     mtu.ok_or_else(|| fail(value, "subnets.mtu", problem()))
 }
 
@@ -212,6 +217,6 @@ pub(super) fn lease_time_in(
     let time = text.value.parse().ok().or_else(seconds);
     let fits = time.filter(|time| (MIN_LEASE_TIME..=MAX_LEASE_TIME).contains(time));
     let problem =
-        || format!("`{}` is no lease time; write one from `1m` to `8784h`, like `12h`", text.value);
+        || format!("`{}` is not a lease time; use `1m` to `8784h`, for example `12h`", text.value);
     fits.ok_or_else(|| fail(text, field, problem()))
 }

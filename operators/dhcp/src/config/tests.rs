@@ -183,7 +183,7 @@ fn twice_the_same_is_an_error_that_names_the_other_line() {
     assert!(error.contains("10.77.0.10 stands in line 12 already"), "{error}");
     let relay = FULL.replace("10.78.0.0/16\n", "10.78.0.0/16\n    relays: [10.9.0.1]\n");
     let error = Config::parse(&relay).unwrap_err().to_string();
-    assert!(error.contains("10.9.0.1 speaks for 10.77.0.0/24 in line 5 already"), "{error}");
+    assert!(error.contains("10.9.0.1 is already a relay of 10.77.0.0/24 in line 5"), "{error}");
 }
 
 #[test]

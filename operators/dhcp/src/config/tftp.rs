@@ -23,7 +23,8 @@ pub(super) fn parse(raw: &raw::Tftp) -> Result<Tftp, ConfigError> {
     let root = Path::new(&raw.root.value);
     if !root.is_absolute() || raw.root.value.contains('\0') {
         let problem = format!(
-            "`{}` is no absolute path; write the folder of the boot files, like `/usr/lib/ipxe`",
+            "`{}` is not an absolute path; use the folder of the boot files, for example \
+             `/usr/lib/ipxe`",
             root.display()
         );
         return Err(fail(&raw.root, "tftp.root", problem));
@@ -38,6 +39,6 @@ pub(super) fn parse(raw: &raw::Tftp) -> Result<Tftp, ConfigError> {
 fn socket(text: &raw::Text) -> Result<SocketAddr, ConfigError> {
     let with_port = || text.value.parse().ok();
     let address = text.value.parse().map(|ip: IpAddr| SocketAddr::new(ip, TFTP)).ok();
-    let problem = || format!("`{}` is not an IP address; write `10.0.0.2`", text.value);
+    let problem = || format!("`{}` is not an IP address; use, for example, `10.0.0.2`", text.value);
     address.or_else(with_port).ok_or_else(|| fail(text, "tftp.listen", problem()))
 }

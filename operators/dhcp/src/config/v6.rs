@@ -167,7 +167,7 @@ impl Room<Ipv6Addr> for Subnet {
 
 pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Config, ConfigError> {
     if raw.interfaces.is_empty() && raw.listen.is_empty() {
-        let problem = "nothing to listen on; name an interface here, or an address in dhcp6.listen";
+        let problem = "nothing to listen on; add an interface here, or an address to dhcp6.listen";
         return Err(ConfigError::Field {
             line: 0,
             field: "dhcp6.interfaces",
@@ -192,7 +192,7 @@ pub(super) fn parse(raw: &raw::Dhcp6, instances: Option<Instances>) -> Result<Co
     match named.into_iter().find(is_not_served) {
         None => Ok(config),
         Some(text) => {
-            let problem = format!("`{}` is not served; name it in dhcp6.interfaces", text.value);
+            let problem = format!("`{}` is not served; add it to dhcp6.interfaces", text.value);
             Err(fail(text, "dhcp6.subnets.interface", problem))
         }
     }
@@ -206,7 +206,8 @@ pub(super) fn says_bmc(raw: &raw::Dhcp6) -> bool {
 fn socket(text: &Text) -> Result<SocketAddrV6, ConfigError> {
     let with_port = || text.value.parse().ok();
     let address = text.value.parse().map(|ip| SocketAddrV6::new(ip, DHCPV6_SERVER, 0, 0)).ok();
-    let problem = || format!("`{}` is not an IPv6 address; write `fd00::2`", text.value);
+    let problem =
+        || format!("`{}` is not an IPv6 address; use, for example, `fd00::2`", text.value);
     address.or_else(with_port).ok_or_else(|| fail(text, "dhcp6.listen", problem()))
 }
 
@@ -221,7 +222,7 @@ fn duid(text: &Text) -> Result<Vec<u8>, ConfigError> {
         return Ok(bytes);
     }
     let problem = format!(
-        "`{}` is no DUID; write 3 to 130 octets in hexadecimal, like `000300015254000a0001`",
+        "`{}` is not a DUID; use 3 to 130 bytes in hexadecimal, for example `000300015254000a0001`",
         text.value
     );
     Err(fail(text, "dhcp6.duid", problem))
@@ -251,8 +252,8 @@ fn url(text: &Text, schemes: &[&str], field: &'static str) -> Result<String, Con
         return Ok(url.clone());
     }
     let problem = format!(
-        "`{url}` is not a URL for a client; write {}, a host and a path, at most {MAX_URL} \
-         visible ASCII characters",
+        "`{url}` is not a valid URL; use {} with a host and a path, at most {MAX_URL} visible \
+         ASCII characters",
         schemes.join(" or ")
     );
     Err(fail(text, field, problem))
@@ -262,6 +263,6 @@ fn parameter(text: &Text) -> Result<String, ConfigError> {
     if (1..=MAX_PARAMETER).contains(&text.value.len()) {
         return Ok(text.value.clone());
     }
-    let problem = format!("write 1 to {MAX_PARAMETER} characters");
+    let problem = format!("use 1 to {MAX_PARAMETER} characters");
     Err(fail(text, "dhcp6.boot.parameters", problem))
 }

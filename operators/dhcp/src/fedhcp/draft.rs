@@ -125,7 +125,7 @@ impl Draft {
         let known = self.side(step.family).boot.get(field);
         let is_other = known.is_some_and(|known| known != url);
         let problem = if is_other {
-            Some(format!("`{url}` is a second one for the same clients"))
+            Some(format!("`{url}` is a second URL for the same clients"))
         } else {
             refusal(&snippet)
         };
@@ -196,8 +196,8 @@ impl Side {
             (Family::V4, Some(own)) => self.listen.push(own.to_string()),
             (Family::V6, _) => self.listen.push("::".to_owned()),
             (Family::V4, None) => {
-                let problem = "no link and no address is named here, and FeDHCP serves all of \
-                               them; give --interface NAME";
+                let problem = "no interface or address is listed, so FeDHCP serves all of them; \
+                               use --interface NAME";
                 let file = main.name().to_owned();
                 return Err(Error::Field { file, line: 0, field, problem: problem.to_owned() });
             }
@@ -206,8 +206,8 @@ impl Side {
             file: main.name().to_owned(),
             line: 0,
             plugin: field,
-            why: "names no link, so that only relays are answered".to_owned(),
-            fix: "give --interface NAME for every link with clients".to_owned(),
+            why: "lists no interface, so only relays are answered".to_owned(),
+            fix: "use --interface NAME for each interface with clients".to_owned(),
         }))
     }
 
@@ -233,10 +233,12 @@ impl Side {
             line: 0,
             plugin: family.section().to_owned(),
             why: match &lost[..] {
-                [] => "the prefixes of its subnets stand nowhere in it".to_owned(),
-                lost => format!("{} belong to a subnet, and no prefix is known", lost.join(", ")),
+                [] => "it does not contain the prefixes of its subnets".to_owned(),
+                lost => {
+                    format!("{} belong to a subnet, but its prefix is unknown", lost.join(", "))
+                }
             },
-            fix: "give --subnet PREFIX=FIRST-LAST for each of them".to_owned(),
+            fix: "use --subnet PREFIX=FIRST-LAST for each of them".to_owned(),
         })
     }
 }

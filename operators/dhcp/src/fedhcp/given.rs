@@ -21,7 +21,7 @@ pub struct Given {
 
 /// The text is not a subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a subnet; write `10.0.0.0/24`, or `10.0.0.0/24=10.0.0.100-10.0.0.200`")]
+#[error("not a subnet; use the form `10.0.0.0/24` or `10.0.0.0/24=10.0.0.100-10.0.0.200`")]
 pub struct GivenError;
 
 impl FromStr for Given {

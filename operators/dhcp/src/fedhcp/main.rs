@@ -101,7 +101,8 @@ impl Main {
             problem: problem.to_owned(),
         };
         if raw.server4.is_none() && raw.server6.is_none() {
-            let problem = "there is neither; name the main file of FeDHCP, not that of a plugin";
+            let problem = "neither is present; specify the main configuration file of FeDHCP, not \
+                           that of a plugin";
             return Err(field("server4, server6", problem));
         }
         let chain = |raw: Option<RawChain>| raw.map(|raw| Chain::new(name, raw)).transpose();
@@ -149,7 +150,7 @@ impl Chain {
                 file: file.to_owned(),
                 line: 0,
                 field: "listen".to_owned(),
-                problem: format!("`{text}` is no address to listen on; write it like `[::]:547`"),
+                problem: format!("`{text}` is not a listen address; use, for example, `[::]:547`"),
             })
         });
         let listen = listen.collect::<Result<_, _>>()?;
@@ -198,7 +199,7 @@ impl Plugin {
                 file: file.to_owned(),
                 line,
                 field: "plugins".to_owned(),
-                problem: "write one plugin for each item, like `- dns: 10.0.0.1`".to_owned(),
+                problem: "use one plugin per list item, for example `- dns: 10.0.0.1`".to_owned(),
             }),
         }
     }
@@ -242,6 +243,6 @@ pub(super) fn yaml<T: serde::de::DeserializeOwned>(
     yaml::read(text, LeadingZero::Decimal).map_err(|error| Error::Yaml {
         file: file.to_owned(),
         what: what.to_owned(),
-        problem: format!("{error}; correct it, or leave out what FeDHCP ignores"),
+        problem: format!("{error}; correct it, or remove what FeDHCP ignores"),
     })
 }

@@ -29,7 +29,7 @@ impl fmt::Display for Note {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// It is not YAML, or does not have the format that FeDHCP reads.
-    #[error("{file}: not what {what} reads: {problem}")]
+    #[error("{file}: invalid for {what}: {problem}")]
     Yaml {
         /// The file.
         file: String,
@@ -51,7 +51,7 @@ pub enum Error {
         problem: String,
     },
     /// The parts do not make a valid configuration.
-    #[error("{file}: its parts contradict each other: {error}")]
+    #[error("{file}: inconsistent configuration: {error}")]
     Refused {
         /// The main file.
         file: String,

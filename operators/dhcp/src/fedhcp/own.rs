@@ -36,8 +36,8 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
         "metal" => clients::metal(draft, step, files),
         "ntp" => clients::ntp(draft, step, files),
         name => Err(step.fail(format!(
-            "`{name}` is no plugin of FeDHCP that is known here; correct its name, or take it out \
-             and see in docs/netboot-fields.md what does the same"
+            "`{name}` is not a known FeDHCP plugin; correct its name, or remove it and look for \
+             an equivalent in docs/netboot-fields.md"
         ))),
     }
 }

@@ -41,11 +41,11 @@ impl Step<'_> {
     /// The file that a plugin names.
     pub(super) fn file<'a>(&self, files: &'a [File]) -> Result<&'a File, Error> {
         let Some(name) = self.plugin.args.first() else {
-            return Err(self.fail("names no file; write the path of its file behind it"));
+            return Err(self.fail("has no file; add the path of its file"));
         };
         let found = files.iter().find(|file| file.name == *name);
         found.ok_or_else(|| {
-            let problem = format!("its file `{name}` is not there");
+            let problem = format!("its file `{name}` does not exist");
             self.fail(format!("{problem}; put it beside the main file, or correct the path"))
         })
     }

@@ -124,8 +124,9 @@ fn every_plugin_is_carried_over_or_told() {
     for start in [
         "config.yaml: line 4: server_id: netboot calls itself by the address",
         "config.yaml: line 7: range: its leases are not taken over",
-        "hosts.txt: line 4: file: 10.8.0.10 is in no subnet that is known",
-        "oob.yaml: line 1: oob: addresses are not asked of the Subnet objects in oob (subnet=oob)",
+        "hosts.txt: line 4: file: 10.8.0.10 is not in a known subnet",
+        "oob.yaml: line 1: oob: addresses are not taken from the Subnet objects in oob \
+         (subnet=oob)",
         "pxeboot.yaml: line 2: pxeboot: goes to BIOS machines, too",
         "pxeboot.yaml: line 5: pxeboot: `http://10.0.0.2/boot-arm` is a second one",
         "httpboot.yaml: line 1: httpboot: http://boot:8083/httpboot is not asked",
@@ -135,7 +136,7 @@ fn every_plugin_is_carried_over_or_told() {
         "macfilter.yaml: line 3: macfilter: `0Z:00` has `Z` in it",
         "config.yaml: line 23: macfilter: holds for clients of both kinds of IP",
         "bluefield.yaml: line 1: bluefield: fd00::b goes to one client at a time",
-        "ipam.yaml: line 3: ipam: no IP objects are written to ipam for the subnets one, two",
+        "ipam.yaml: line 3: ipam: IP objects are not written to ipam for the subnets one, two",
         "config.yaml: line 26: onmetal: addresses are not made of the relay's",
         "onmetal.yaml: line 2: onmetal: prefixes (/80) are not delegated",
         "config.yaml: line 27: stateless: addresses are not made of MAC addresses",
@@ -194,7 +195,7 @@ fn errors_name_file_line_field_and_fix() {
         let error = error(&MAIN.replacen(good, bad, 1), &none);
         assert!(error.starts_with(start), "{error}");
     }
-    assert!(error("{}", &none).contains("name the main file of FeDHCP"));
+    assert!(error("{}", &none).contains("specify the main configuration file of FeDHCP"));
     let nowhere = "server4:\n  plugins:\n  - lease_time: 1h\n";
     let text = error(nowhere, &none);
     assert!(
@@ -226,10 +227,7 @@ fn every_way_to_write_where_to_listen_is_understood() {
 #[test]
 fn parts_that_contradict_each_other_are_refused_and_not_written() {
     let text = error(MAIN, &places(&["10.0.0.0/24=10.0.0.100-10.0.0.150"]));
-    assert!(
-        text.contains("its parts contradict each other: ") && text.contains("overlaps"),
-        "{text}"
-    );
+    assert!(text.contains("inconsistent configuration: ") && text.contains("overlaps"), "{text}");
 }
 
 /// The formats that its README and examples have had over time.

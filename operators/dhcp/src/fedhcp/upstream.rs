@@ -20,17 +20,18 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
         }
         "router" => {
             for router in all(step, "an IP address")? {
-                let why = format!("{router} is no second router, or in no subnet that is known");
-                let note = step.note(why, "give --subnet PREFIX, and set router there");
+                let why = format!("{router} is a second router, or not in a known subnet");
+                let note = step.note(why, "use --subnet PREFIX, and set its router");
                 draft.side(step.family).routers.push((router, note));
             }
         }
         "netmask" => {
             let [mask] = all::<IpAddr>(step, "a netmask")?[..] else {
-                return Err(step.fail("write one netmask, like `255.255.255.0`"));
+                return Err(step.fail("specify one netmask, for example `255.255.255.0`"));
             };
-            let len = ipnet::ip_mask_to_prefix(mask)
-                .map_err(|_| step.fail(format!("`{mask}` is no netmask; write `255.255.255.0`")))?;
+            let len = ipnet::ip_mask_to_prefix(mask).map_err(|_| {
+                step.fail(format!("`{mask}` is not a netmask; use, for example, `255.255.255.0`"))
+            })?;
             draft.side(step.family).prefix_len = Some(len);
         }
         "range" => range(draft, step)?,
@@ -39,8 +40,8 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
         "searchdomains" => {
             draft.side(step.family).domains.extend(step.plugin.args.iter().cloned());
             if step.family == Family::V4 && step.plugin.args.len() > 1 {
-                let why = "IPv4 clients get one domain from us, and this has several";
-                draft.notes.push(step.note(why, "see that the first one is meant"));
+                let why = "netboot sends one domain to IPv4 clients, but there are several";
+                draft.notes.push(step.note(why, "check that the first one is intended"));
             }
         }
         "staticroute" => static_routes(draft, step)?,
@@ -48,15 +49,17 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
         "nbp" => nbp(draft, step)?,
         "prefix" => draft.notes.push(step.note(
             "prefixes are not delegated by netboot",
-            "keep a server that does for the clients that need it",
+            "keep a server that delegates prefixes for clients that need it",
         )),
-        "autoconfigure" => draft.notes.push(step.note(
-            "option 116 is not sent by netboot",
-            "nothing is to be done where clients get addresses",
-        )),
-        "sleep" | "example" => draft
-            .notes
-            .push(step.note("is there to try FeDHCP out, and does nothing useful", "leave it out")),
+        "autoconfigure" => {
+            draft.notes.push(step.note(
+                "option 116 is not sent by netboot",
+                "nothing to do if clients get addresses",
+            ))
+        }
+        "sleep" | "example" => {
+            draft.notes.push(step.note("is only an example plugin of FeDHCP", "remove it"))
+        }
         _ => return Ok(false),
     }
     Ok(true)
@@ -70,7 +73,7 @@ fn all<T: FromStr>(step: &Step<'_>, what: &str) -> Result<Vec<T>, Error> {
     };
     let values: Vec<T> = args.map(parse).collect::<Result<_, _>>()?;
     if values.is_empty() {
-        return Err(step.fail(format!("has no value; write {what} behind it, or leave it out")));
+        return Err(step.fail(format!("has no value; specify {what}, or remove it")));
     }
     Ok(values)
 }
@@ -89,23 +92,24 @@ fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     if step.family == Family::V4 {
         let ids: Vec<IpAddr> = all(step, "an IPv4 address")?;
         draft.v4.server = ids.first().copied();
-        let why = "netboot calls itself by the address at which a client or relay reaches it";
-        draft.notes.push(step.note(why, "give that address to the machine where netboot runs"));
+        let why = "the server identifier of netboot is the address at which a client or relay \
+                   reaches it";
+        draft.notes.push(step.note(why, "assign that address to the host of netboot"));
         return Ok(());
     }
-    let example = "write it like `LL 00:de:ad:be:ef:00`";
+    let example = "use, for example, `LL 00:de:ad:be:ef:00`";
     let [kind, mac, ..] = &step.plugin.args[..] else {
-        return Err(step.fail(format!("has no DUID behind it; {example}")));
+        return Err(step.fail(format!("has no DUID; {example}")));
     };
     let mac: MacAddr =
         mac.parse().map_err(|_| step.fail(format!("`{mac}` is not a MAC address; {example}")))?;
     match kind.to_ascii_lowercase().replace('_', "-").trim_start_matches("duid-") {
         "ll" => {}
         "llt" => draft.notes.push(step.note(
-            "the time in it is another one at each start of FeDHCP, and netboot's DUID stays",
-            "nothing is to be done: clients ask anew once",
+            "FeDHCP changes the time in it at every start; netboot's DUID does not change",
+            "nothing to do: clients request a new lease once",
         )),
-        _ => return Err(step.fail(format!("`{kind}` is no kind of DUID that it knows; {example}"))),
+        _ => return Err(step.fail(format!("`{kind}` is not a known DUID type; {example}"))),
     }
     draft.duid = Some(format!("00030001{}", mac.to_string().replace(':', "")));
     Ok(())
@@ -113,9 +117,9 @@ fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
 
 /// A lease file, the first and the last address, and the lease time.
 fn range(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
-    let example = "write `range: FILE FIRST LAST TIME`";
+    let example = "use `range: FILE FIRST LAST TIME`";
     let [_, first, last, time @ ..] = &step.plugin.args[..] else {
-        return Err(step.fail(format!("has too few values behind it; {example}")));
+        return Err(step.fail(format!("has too few values; {example}")));
     };
     let ip = |text: &String| {
         let problem = format!("`{text}` is not an IP address; {example}");
@@ -123,20 +127,20 @@ fn range(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     };
     let (first, last) = (ip(first)?, ip(last)?);
     if first > last {
-        return Err(step.fail(format!("{first} is behind {last}; exchange them")));
+        return Err(step.fail(format!("{first} is after {last}; swap them")));
     }
-    let why = format!("{first}-{last} is in no subnet that is known");
-    let note = step.note(why, "give --subnet PREFIX, or add the plugin netmask");
+    let why = format!("{first}-{last} is not in a known subnet");
+    let note = step.note(why, "use --subnet PREFIX, or add the plugin netmask");
     let side = draft.side(step.family);
     side.leases = true;
     side.pools.push((first, last, note));
-    let kept = "its leases are not taken over: clients keep their addresses by asking for them";
-    draft.notes.push(step.note(kept, "let conflictProbe be true until they have"));
+    let kept = "its leases are not converted: clients keep their addresses by requesting them";
+    draft.notes.push(step.note(kept, "leave conflictProbe set to true until they have"));
     if time.is_empty() { Ok(()) } else { lease_time(draft, step, time.first()) }
 }
 
 fn lease_time(draft: &mut Draft, step: &Step<'_>, time: Option<&String>) -> Result<(), Error> {
-    let time = time.ok_or_else(|| step.fail("has no time behind it; write one, like `1h`"))?;
+    let time = time.ok_or_else(|| step.fail("has no duration; specify one, for example `1h`"))?;
     match refusal_in_subnet(&format!("leaseTime: {}", quote(time))) {
         None => draft.side(step.family).lease_time = Some(time.clone()),
         Some(why) => draft.notes.push(step.note(why, "set leaseTime of the subnets")),
@@ -146,11 +150,11 @@ fn lease_time(draft: &mut Draft, step: &Step<'_>, time: Option<&String>) -> Resu
 
 fn mtu(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     let mtu = step.plugin.args.first().filter(|mtu| mtu.parse::<u16>().is_ok());
-    let mtu = mtu.ok_or_else(|| step.fail("is no number from 68 to 65535; correct it"))?;
+    let mtu = mtu.ok_or_else(|| step.fail("is not a number from 68 to 65535; correct it"))?;
     match (step.family, refusal_in_subnet(&format!("mtu: {mtu}"))) {
         (Family::V6, _) => {
             let why = "DHCPv6 has no option for it";
-            draft.notes.push(step.note(why, "let the router announce it"));
+            draft.notes.push(step.note(why, "use router advertisements instead"));
         }
         (Family::V4, Some(why)) => draft.notes.push(step.note(why, "set mtu of the subnets")),
         (Family::V4, None) => draft.v4.mtu = Some(mtu.clone()),
@@ -162,18 +166,18 @@ fn static_routes(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     for text in &step.plugin.args {
         let (to, via) = text
             .split_once(',')
-            .ok_or_else(|| step.fail(format!("`{text}` is no route; write `SUBNET,ROUTER`")))?;
+            .ok_or_else(|| step.fail(format!("`{text}` is not a route; use `SUBNET,ROUTER`")))?;
         let route = format!("routes: [{{ to: {}, via: {} }}]", quote(to), quote(via));
         let is_known = draft.side(step.family).routes.iter().any(|(other, _)| other == to);
         match (step.family, refusal_in_subnet(&route)) {
             (Family::V6, _) => {
                 let why = "DHCPv6 has no option for routes";
-                draft.notes.push(step.note(why, "let the router announce them"));
+                draft.notes.push(step.note(why, "use router advertisements instead"));
             }
             (Family::V4, Some(why)) => draft.notes.push(step.note(why, "set routes by hand")),
             (Family::V4, None) if is_known => {
                 let why = format!("there are two routes to {to}");
-                draft.notes.push(step.note(why, "see that the first one is meant"));
+                draft.notes.push(step.note(why, "check that the first one is intended"));
             }
             (Family::V4, None) => draft.v4.routes.push((to.to_owned(), via.to_owned())),
         }
@@ -199,8 +203,8 @@ fn reservations(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<()
                 problem: format!("{problem}; correct it"),
             });
         };
-        let why = format!("{ip} is in no subnet that is known, or reserved already");
-        let note: Note = step.note_in(&file.name, line, why, "give --subnet PREFIX");
+        let why = format!("{ip} is not in a known subnet, or is already reserved");
+        let note: Note = step.note_in(&file.name, line, why, "use --subnet PREFIX");
         draft.side(step.family).reservations.push((mac, ip, note));
     }
     Ok(())
@@ -209,12 +213,13 @@ fn reservations(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<()
 /// One boot file for all clients.
 fn nbp(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
     let [url] = &step.plugin.args[..] else {
-        return Err(step.fail("write one URL behind it, like `tftp://10.0.0.1/file`"));
+        return Err(step.fail("specify one URL, for example `tftp://10.0.0.1/file`"));
     };
     let field = if url.starts_with("tftp://") { "uefi" } else { "http" };
     draft.boot(step, (step.main.name(), step.plugin.line), field, url);
-    let why =
-        format!("goes to every client of FeDHCP, and with us, as boot.{field}, to x86-64 UEFI");
-    draft.notes.push(step.note(why, "set the other fields of boot for other machines"));
+    let why = format!(
+        "is sent to all clients by FeDHCP, but only to x86-64 UEFI by netboot (boot.{field})"
+    );
+    draft.notes.push(step.note(why, "set the other fields of boot for other architectures"));
     Ok(())
 }

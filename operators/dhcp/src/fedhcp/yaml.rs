@@ -7,7 +7,7 @@ use super::{
 use std::{fmt::Display, net::IpAddr};
 
 const HEAD: &str = "\
-# Made of a configuration of FeDHCP. Every field: docs/netboot-fields.md
+# Converted from a configuration of FeDHCP. All fields: docs/netboot-fields.md
 # yaml-language-server: $schema=netboot.schema.json
 ";
 

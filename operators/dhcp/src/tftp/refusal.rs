@@ -7,16 +7,16 @@ use std::net::Ipv4Addr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 pub enum Refusal {
     /// It wants to write.
-    #[error("files can only be read")]
+    #[error("only read requests are supported")]
     Write,
     /// It asks for a mode other than octet.
-    #[error("only mode octet is served")]
+    #[error("only octet mode is supported")]
     NotOctet,
     /// The name leads out of the folder upwards.
-    #[error("`..` is not served")]
+    #[error("paths with `..` are not allowed")]
     Upwards,
     /// The name is a local path that is not a boot file.
-    #[error("outside of what is served")]
+    #[error("outside of the served folder")]
     Outside,
     /// The configuration has no such boot file.
     #[error("not a boot file")]
@@ -25,25 +25,25 @@ pub enum Refusal {
     #[error("a boot file of {0}")]
     Elsewhere(Ipv4Addr),
     /// The client is a machine that boots something else, or nothing.
-    #[error("not what this machine boots now")]
+    #[error("not a boot file of this machine at this time")]
     NotToBoot,
     /// The client has the address of no machine, or not of one alone.
-    #[error("no machine has this address alone")]
+    #[error("address is not assigned to exactly one machine")]
     NoMachine,
     /// What the machine boots is not there yet.
-    #[error("not there yet; ask again")]
+    #[error("not available yet; try again")]
     NotYet,
     /// The configuration names it, but it is not in the folder.
     #[error("file not found")]
     Missing,
     /// A symbolic link leads out of the folder.
-    #[error("link leads out of the folder")]
+    #[error("link points outside of the served folder")]
     LeadsOutside,
     /// It is a folder, a device, or anything else that is not a file.
     #[error("not a file")]
     NotFile,
     /// It cannot be read, or we lack the permission.
-    #[error("file not readable")]
+    #[error("could not read the file")]
     Unreadable,
     /// This client has too many transfers already.
     #[error("too many transfers for this client")]

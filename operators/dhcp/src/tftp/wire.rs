@@ -58,13 +58,13 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
 pub enum Malformed {
     /// It is too short.
-    #[error("packet ends too soon")]
+    #[error("packet is truncated")]
     Truncated,
     /// A request exceeds the maximum length.
     #[error("request longer than {MAX_REQUEST} bytes")]
     TooLong,
     /// Its opcode is unknown.
-    #[error("no such packet")]
+    #[error("unknown opcode")]
     UnknownOpcode,
 }
 

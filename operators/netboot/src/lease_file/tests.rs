@@ -46,7 +46,7 @@ fn two_processes_do_not_write_one_file() {
     let path = folder.path().join("leases");
     let log = with_two(&path);
     let error = LeaseFile::open::<Ipv4Addr>(&path).unwrap_err();
-    assert!(error.to_string().ends_with("another process uses it; give each one its own"));
+    assert!(error.to_string().ends_with("in use by another process; use a separate file for each"));
     drop(log);
     assert_eq!(reopened(&path).len(), 2);
 }

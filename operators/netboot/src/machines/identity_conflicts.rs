@@ -99,7 +99,7 @@ fn is_news(told: &mut HashMap<String, Instant>, quarrel: &IdentityConflict) -> b
 impl IdentityConflict {
     async fn publish(&self, events: &Recorder) {
         let note = self.note();
-        tracing::warn!(note, "machine boots nothing");
+        tracing::warn!(note, "refusing to boot a machine");
         for server in &self.servers {
             let event = Event {
                 type_: EventType::Warning,
@@ -111,8 +111,11 @@ impl IdentityConflict {
             let about = server.object_ref(&());
             match timeout(DEADLINE, events.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "event not published"),
-                Err(_) => tracing::warn!("event not published in time"),
+                Ok(Err(error)) => tracing::warn!(
+                    error = %Chain(&error),
+                    "could not publish an event",
+                ),
+                Err(_) => tracing::warn!("timed out publishing an event"),
             }
         }
     }
@@ -125,9 +128,9 @@ impl IdentityConflict {
         let uuid = said(self.identity.uuid.map(|uuid| uuid.to_string()));
         let mac = said(self.identity.mac.map(|mac| mac.to_string()));
         format!(
-            "a machine with UUID {uuid} and MAC address {mac} boots nothing, as that is said of \
-             Servers {names}: give each machine a UUID of its own, and correct or delete the \
-             Servers that are wrong"
+            "the machine with UUID {uuid} and MAC address {mac} is not booted, because it matches \
+             several Servers ({names}): set a unique UUID for each machine, and correct or delete \
+             the wrong Servers"
         )
     }
 }

@@ -38,7 +38,7 @@ impl Recorder {
                 self.admit(seen)?;
                 self.create_bmc(&name, *wanted).await.map_err(Error::CreateBmc)?;
                 self.made(&name);
-                tracing::info!(%mac, %ip, bmc = name, "bmc created");
+                tracing::info!(%mac, %ip, bmc = name, "BMC created");
                 Ok("Created")
             }
             InlineRecording::Moved(bmc) => Err(Error::Moved { ip, bmc }),

@@ -61,7 +61,12 @@ impl Recorder {
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         api.create(&params, new).await.map_err(Error::Create)?;
         self.made(&new.name_any());
-        tracing::info!(mac = %seen.mac, ip = %seen.address, endpoint = new.name_any(), "endpoint created");
+        tracing::info!(
+            mac = %seen.mac,
+            ip = %seen.address,
+            endpoint = new.name_any(),
+            "Endpoint created",
+        );
         Ok("Created")
     }
 
@@ -69,7 +74,12 @@ impl Recorder {
         let api = Api::<Endpoint>::all(self.client.clone());
         let spec = EndpointSpec { ip: Some(seen.address.to_string()), ..EndpointSpec::default() };
         let new = patch_spec(&api, old, &spec, MANAGER).await.map_err(Error::Readdress)?;
-        tracing::info!(mac = %seen.mac, ip = %seen.address, endpoint = old.name_any(), "endpoint readdressed");
+        tracing::info!(
+            mac = %seen.mac,
+            ip = %seen.address,
+            endpoint = old.name_any(),
+            "address of an Endpoint updated",
+        );
         if conflict_of(old).is_some() {
             let mut written = old.clone();
             written.metadata.resource_version = new.metadata.resource_version;

@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// The name that it would get belongs to another MAC address.
     #[error(
-        "{} should say where {mac} is, and has another MAC address; correct or delete it",
+        "{} should be for {mac}, but has a different MAC address; correct or delete it",
         endpoint.name_any()
     )]
     NameTaken {
@@ -29,8 +29,8 @@ pub enum Error {
     },
     /// It cannot be at the address where DHCP saw it, or two devices pretend to be it.
     #[error(
-        "DHCP gave {ip} to its MAC address, and {why}: spec.ip stays; if the BMC has moved, set \
-         spec.ip, and if not, somebody pretends to be it"
+        "its MAC address got a DHCP lease for {ip}, but {why}: spec.ip is not changed; if the BMC \
+         has moved, set spec.ip; otherwise another host is using its MAC address"
     )]
     AddressConflict {
         /// Where it was seen.
@@ -49,7 +49,10 @@ pub enum Error {
         bmcs: Vec<Arc<Bmc>>,
     },
     /// The name that its BMC object would get belongs to another MAC address.
-    #[error("BMC {} should say where {mac} is, and has another MAC address; rename it", bmc.name_any())]
+    #[error(
+        "BMC {} should be for {mac}, but has a different MAC address; rename it",
+        bmc.name_any(),
+    )]
     BmcNameTaken {
         /// The MAC address.
         mac: MacAddr,
@@ -58,8 +61,8 @@ pub enum Error {
     },
     /// Its BMC object has another address, which cannot be changed.
     #[error(
-        "BMC {} is at {ip} now, and its spec.access cannot be changed; reserve the address that it \
-         had, or delete the object, and it is made anew",
+        "BMC {} has moved to {ip}, but its spec.access is immutable; reserve its previous \
+         address, or delete the object to have it created again",
         bmc.name_any()
     )]
     Moved {
@@ -72,20 +75,20 @@ pub enum Error {
     #[error("{0}")]
     BadEntry(String),
     /// The BMC object or its credentials were not created.
-    #[error("bmc not created")]
+    #[error("could not create the BMC")]
     CreateBmc(#[source] kube::Error),
     /// The Endpoint was not created.
-    #[error("endpoint not created")]
+    #[error("could not create the Endpoint")]
     Create(#[source] kube::Error),
     /// The new address was not written.
-    #[error("address of the endpoint not changed")]
+    #[error("could not update the address of the Endpoint")]
     Readdress(#[source] kube::Error),
     /// A conflict could not be shown, or not be removed.
-    #[error("conflict not noted on the endpoint")]
+    #[error("could not record the conflict on the Endpoint")]
     Note(#[source] kube::Error),
     /// There are too many new BMCs: this one has to wait.
     #[error(
-        "too many BMCs are new, or have not answered yet; see endpoints.newPerMinute and \
+        "too many BMCs are new or have never responded; see endpoints.newPerMinute and \
          endpoints.maxUnanswered"
     )]
     TooManyNew {

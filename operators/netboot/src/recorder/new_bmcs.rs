@@ -53,8 +53,13 @@ impl Recorder {
         admitted.map_err(|wait| {
             if state.told.is_none_or(|at| at.elapsed() > SHOWN) {
                 state.told = Some(Instant::now());
-                let hint = "if they are yours, raise endpoints.newPerMinute or maxUnanswered";
-                tracing::warn!(unanswered, hint, "BMCs wait: too many are new, or never answered");
+                let hint = "if these BMCs are legitimate, increase endpoints.newPerMinute or \
+                            endpoints.maxUnanswered";
+                tracing::warn!(
+                    unanswered,
+                    hint,
+                    "not recording more BMCs: too many are new or have never responded"
+                );
             }
             Error::TooManyNew { wait: wait.unsigned_abs() }
         })
@@ -141,14 +146,18 @@ impl Recorder {
                 told(name, delete_seen(&api, &secret).await);
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(error = %Chain(&error), name, "credentials not read"),
+            Err(error) => tracing::debug!(
+                error = %Chain(&error),
+                name,
+                "could not read credentials",
+            ),
         }
     }
 }
 
 fn told(name: &str, deleted: Result<(), kube::Error>) {
     match deleted {
-        Ok(()) => tracing::info!(name, "removed: its BMC never answered"),
+        Ok(()) => tracing::info!(name, "removed an Endpoint whose BMC never responded"),
         // It is retried.
         Err(error) => tracing::debug!(error = %Chain(&error), name, "not removed"),
     }

@@ -52,7 +52,10 @@ impl Cluster {
     ) -> anyhow::Result<Self> {
         let client = client::connect(&args.client, concat!("netboot/", env!("CARGO_PKG_VERSION")))
             .await
-            .context("Endpoints need an API server; give --no-endpoints to do without")?;
+            .context(
+                "recording Endpoints requires an API server; use --no-endpoints to run without \
+                 one",
+            )?;
         let sightings = Sightings::default();
         sightings.register(registry);
         let recorder = recorder(&client, files, &sightings, readiness, registry);

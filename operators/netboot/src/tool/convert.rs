@@ -38,7 +38,11 @@ fn main_file(path: &Path) -> Result<PathBuf> {
     }
     match MAIN.iter().map(|name| path.join(name)).find(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => bail!("{}: no {} in it; name the main file", path.display(), MAIN.join(" and no ")),
+        None => bail!(
+            "{}: contains no {}; specify the main file",
+            path.display(),
+            MAIN.join(" and no ")
+        ),
     }
 }
 
@@ -55,9 +59,9 @@ fn read(path: &Path) -> Result<String> {
     let file = fs::File::open(path).with_context(|| format!("{}: not readable", path.display()))?;
     file.take(LARGEST + 1)
         .read_to_string(&mut text)
-        .with_context(|| format!("{}: not readable as text", path.display()))?;
+        .with_context(|| format!("{}: not a text file", path.display()))?;
     if text.len() as u64 > LARGEST {
-        bail!("{}: larger than 1 MiB; name a configuration of FeDHCP", path.display());
+        bail!("{}: larger than 1 MiB; specify a configuration file of FeDHCP", path.display());
     }
     Ok(text)
 }

@@ -39,12 +39,12 @@ impl V4 {
                 self.config = config;
                 self.open_prober();
                 self.look_after(sockets);
-                tracing::info!(subnets = self.config.subnets.len(), "configuration in force");
+                tracing::info!(subnets = self.config.subnets.len(), "configuration loaded");
                 self.tell_missing_boot_files();
             }
             Err(error) => {
                 let error = Chain(&error);
-                tracing::error!(%error, "configuration refused; the previous one stays in force");
+                tracing::error!(%error, "invalid configuration; the previous one stays in effect");
             }
         }
     }
@@ -52,17 +52,17 @@ impl V4 {
     /// Reports what the configuration may lack, after a start or a change.
     pub(super) fn tell_missing_boot_files(&self) {
         if let Some(missing) = self.config.missing_boot_files() {
-            tracing::warn!(%missing, "some machines get no boot file");
+            tracing::warn!(%missing, "no boot file is configured for some machines");
         }
         match self.config.bmc_subnets {
             BmcSubnets::Named => {}
             BmcSubnets::OnlyOne => {
                 let advice = self.config.bmc_subnets.advice();
-                tracing::warn!(advice, "BMCs have no subnet of their own");
+                tracing::warn!(advice, "no subnet is marked as the BMC subnet");
             }
             BmcSubnets::Unknown => {
                 let advice = self.config.bmc_subnets.advice();
-                tracing::error!(advice, "no subnet has BMCs");
+                tracing::error!(advice, "no subnet is marked for BMCs");
             }
         }
     }
@@ -72,8 +72,8 @@ impl V4 {
         sockets.follow_interfaces();
         for link in sockets.links_mut() {
             if link.find_address(|own| self.config.subnet_of(own).is_some()) {
-                let hint = "write the subnet of one of its addresses into subnets, unless all \
-                            clients there are behind relays";
+                let hint = "add the subnet of one of its addresses to subnets, unless all clients \
+                            there are behind relays";
                 tracing::warn!(
                     place = %link.place, address = ?link.address, hint,
                     "no subnet is configured for this interface: clients on it are not answered"

@@ -26,8 +26,12 @@ impl V4 {
             (true, None) => match Prober::open() {
                 Ok(prober) => self.prober = Some(prober),
                 Err(error) => {
-                    let hint = "CAP_NET_RAW is needed; `conflictProbe: false` does without";
-                    tracing::warn!(%error, hint, "addresses are offered without asking who has them");
+                    let hint = "grant CAP_NET_RAW, or set conflictProbe: false";
+                    tracing::warn!(
+                        %error,
+                        hint,
+                        "conflict probes are not possible; addresses are offered without a probe",
+                    );
                 }
             },
         }
@@ -78,7 +82,7 @@ impl V4 {
     fn quarantine(&mut self, address: Ipv4Addr) {
         let Some(lease) = self.lease_store.leases.get(address) else { return };
         let lease: Lease = lease.declined(Timestamp::now());
-        tracing::warn!(%address, "address is in use by somebody else; not offered for an hour");
+        tracing::warn!(%address, "address is in use by another host; not offered for one hour");
         self.metrics.conflicted();
         self.lease_store.record(lease);
     }

@@ -284,7 +284,7 @@ async fn what_keeps_a_server_from_starting_is_an_error() {
     let parts = parts(&config, &Sightings::default(), Some(&path));
     let error = open(parts).unwrap_err();
     let text = Chain(&error).to_string();
-    assert!(text.contains("the leases cannot be kept: --lease-file"), "{text}");
+    assert!(text.contains("could not store leases: --lease-file"), "{text}");
 }
 
 #[tokio::test]

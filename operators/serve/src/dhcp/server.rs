@@ -117,10 +117,10 @@ pub struct Server<R: Responder> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Why a place cannot be served.
-    #[error("the network cannot be served")]
+    #[error("could not start the server")]
     Link(#[from] link::Error),
     /// The runtime of the packet path does not start.
-    #[error("the packet path does not start")]
+    #[error("could not start the packet threads")]
     Runtime(#[source] io::Error),
 }
 
@@ -237,7 +237,7 @@ impl<R: Responder> Server<R> {
         let (to, sent) = self.sockets.links()[link].send(&reply, from, own);
         if let Err(error) = sent {
             // The client asks again.
-            tracing::debug!(%error, %to, "answer not sent");
+            tracing::debug!(%error, %to, "could not send a response");
             self.metrics.not_sent();
         }
         let kind = R::Link::kind(&reply);

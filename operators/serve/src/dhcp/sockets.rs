@@ -60,7 +60,7 @@ impl<L: Link> Sockets<L> {
     pub fn follow_interfaces(&mut self) {
         for link in self.links.iter_mut().filter(|link| link.is_stale()) {
             if let Ok(fresh) = L::open(link.place().clone()) {
-                tracing::info!(place = %fresh.place(), "served again");
+                tracing::info!(place = %fresh.place(), "serving the interface again");
                 *link = fresh;
             }
         }

@@ -12,8 +12,8 @@ impl UnknownRelays {
     /// another one.
     pub fn tell(&mut self, named: IpAddr, from: IpAddr) {
         if self.0.is_due((named, from)) {
-            let hint = "if it is a relay of yours, write its address to `relays` of the subnet";
-            tracing::warn!(%named, %from, hint, "a BMC is not answered: it came by an unknown relay");
+            let hint = "if this relay is legitimate, add its address to `relays` of the subnet";
+            tracing::warn!(%named, %from, hint, "not answering a BMC behind an unknown relay");
         }
     }
 }

@@ -16,7 +16,7 @@ impl Unserved {
             let number = kind.map_or_else(|number| number, |kind| kind as u16);
             tracing::warn!(
                 %client, number, architecture = word,
-                "a machine of this architecture gets no boot file"
+                "no boot file is configured for machines of this architecture"
             );
         }
         word

@@ -14,7 +14,7 @@ pub(super) fn run<'scope>(server: &'scope Server, scope: &'scope Scope<'scope, '
     let mut expired = Instant::now();
     while !server.is_stopping.load(Ordering::Relaxed) {
         let count = server.poller.wait(&mut events).unwrap_or_else(|error| {
-            tracing::warn!(%error, "answers not read");
+            tracing::warn!(%error, "could not read responses");
             std::thread::sleep(TICK);
             0
         });

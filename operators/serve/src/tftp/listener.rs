@@ -67,7 +67,7 @@ fn listen(requests: &Requests, server: &Server, is_stopping: &AtomicBool) {
                 None => server.metrics.refused("NotToUsAlone"),
             },
             Err(error) => {
-                tracing::warn!(%error, "requests not read");
+                tracing::warn!(%error, "could not read requests");
                 thread::sleep(PATIENCE);
             }
         }

@@ -52,7 +52,8 @@ pub struct Addresses<C> {
 pub enum Error {
     /// An address cannot be served.
     #[error(
-        "{address}: TFTP cannot be served; is another TFTP server running, or a right missing?"
+        "{address}: could not listen for TFTP; check that no other TFTP server is running, and \
+         that this process has CAP_NET_BIND_SERVICE"
     )]
     Address {
         /// The address.
@@ -61,7 +62,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The kernel has no room for what all addresses share.
-    #[error("TFTP cannot be served")]
+    #[error("could not start the TFTP server")]
     Shared(#[source] io::Error),
 }
 
@@ -147,7 +148,7 @@ fn follow<'scope, C>(
             Err(error) => {
                 let error = Chain(&error).to_string();
                 if is_whole {
-                    tracing::error!(error, "TFTP not served on this address; retrying");
+                    tracing::error!(error, "could not serve TFTP on this address; retrying");
                 }
                 is_whole = false;
                 ready.wait_for(error);
@@ -163,7 +164,7 @@ fn raise_files() {
         if soft < wanted { setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) } else { Ok(()) }
     });
     if let Err(error) = raised {
-        tracing::warn!(%error, wanted = FILES, "limit of open files not raised");
+        tracing::warn!(%error, wanted = FILES, "could not raise the limit of open files");
     }
 }
 

@@ -249,7 +249,7 @@ impl Server {
         };
         let thread = Builder::new().name("tftp".to_owned()).stack_size(STACK);
         if let Err(error) = thread.spawn_scoped(scope, run) {
-            tracing::error!(%client, %error, "no thread for a transfer");
+            tracing::error!(%client, %error, "could not start a thread for a transfer");
             self.metrics.refused(Refusal::Busy.into());
             self.end(client, id);
         }
@@ -300,7 +300,12 @@ impl Server {
         self.metrics.refused(refusal.into());
         self.say(&handshake.running.peer, refusal.code(), refusal);
         if self.told.may() {
-            tracing::warn!(client = %handshake.client, file = handshake.name, %refusal, "file refused");
+            tracing::warn!(
+                client = %handshake.client,
+                file = handshake.name,
+                %refusal,
+                "refused a file request",
+            );
         }
     }
 
@@ -321,9 +326,9 @@ impl Server {
         }
         let (client, source) = (asked.client, source.map(tracing::field::display));
         if self.told.may() {
-            tracing::warn!(%client, file, %refusal, source, "file refused");
+            tracing::warn!(%client, file, %refusal, source, "refused a file request");
         } else {
-            tracing::debug!(%client, file, %refusal, source, "file refused");
+            tracing::debug!(%client, file, %refusal, source, "refused a file request");
         }
     }
 }
@@ -338,25 +343,29 @@ fn tell(handshake: &Handshake, outcome: &Outcome, bytes: u64, is_told: bool) {
             tracing::debug!(%client, file, ?outcome, "client asked for the size only");
         }
         Outcome::Unreadable(error) => {
-            tracing::error!(%client, file, bytes, error = %Chain(error), "file not readable");
+            tracing::error!(%client, file, bytes, error = %Chain(error), "could not read the file");
         }
         Outcome::Aborted { code, message } => {
-            tracing::warn!(%client, file, bytes, code, message, "client ended its transfer");
+            tracing::warn!(%client, file, bytes, code, message, "the client aborted its transfer");
         }
-        Outcome::Forgotten => tracing::debug!(%client, file, "no answer before others came"),
+        Outcome::Forgotten => tracing::debug!(
+            %client,
+            file,
+            "transfer dropped in favor of other clients",
+        ),
         Outcome::GaveUp | Outcome::Vanished if !is_told => {
-            tracing::debug!(%client, file, ?outcome, "client did not answer");
+            tracing::debug!(%client, file, ?outcome, "the client did not respond");
         }
         Outcome::Replaced
         | Outcome::GaveUp
         | Outcome::Vanished
         | Outcome::TooLong
-        | Outcome::Stopped => tracing::warn!(%client, file, bytes, ?outcome, "file not sent whole"),
+        | Outcome::Stopped => tracing::warn!(%client, file, bytes, ?outcome, "transfer failed"),
     }
 }
 
 fn tell_unreachable(client: SocketAddr, error: &dyn Display) {
-    tracing::debug!(%client, %error, "client not reached");
+    tracing::debug!(%client, %error, "could not reach the client");
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

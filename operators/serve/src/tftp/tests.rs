@@ -268,7 +268,7 @@ fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
     let (addresses, files) = (addresses(listen), Box::new(Folder("/".into())));
     let parts = Parts { addresses, files, neighbors, metrics, ready };
     let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
-    let start = format!("{address}: TFTP cannot be served; is another");
+    let start = format!("{address}: could not start the TFTP server; is another");
     assert!(error.to_string().starts_with(&start), "{error}");
 
     let lab = Lab::new();

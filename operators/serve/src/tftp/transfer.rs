@@ -241,7 +241,7 @@ impl Running {
 /// What the client is told about an end that it does not know about.
 pub(super) fn last_word(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
-        Outcome::Unreadable(_) => Some("file cannot be read to its end"),
+        Outcome::Unreadable(_) => Some("the file could not be read completely"),
         Outcome::TooLong => Some("takes too long"),
         Outcome::Stopped => Some("server is stopping"),
         Outcome::Done

@@ -26,13 +26,14 @@ pub(super) fn parse_all(list: &[raw::Subnet]) -> Result<Vec<Subnet>, ConfigError
                 return refused(SUBNET, problem);
             }
             if let Some(relay) = subnet.relays.iter().find(|it| before.relays.contains(it)) {
-                let problem = format!("{relay} speaks for {} in line {line} already", before.net);
+                let problem =
+                    format!("{relay} is already a relay of {} in line {line}", before.net);
                 return refused("dhcp6.subnets.relays", problem);
             }
             if let Some(name) =
                 subnet.interface.as_ref().filter(|_| subnet.interface == before.interface)
             {
-                let problem = format!("{name} is that of {} in line {line} already", before.net);
+                let problem = format!("{name} is already used by {} in line {line}", before.net);
                 return refused("dhcp6.subnets.interface", problem);
             }
         }
@@ -77,7 +78,8 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     match addresses.filter(|_| mode == Mode::Stateless) {
         None => Ok(mode),
         Some(text) => {
-            let problem = "a stateless subnet has no addresses to give; remove ranges and reservations, or mode";
+            let problem = "a stateless subnet does not assign addresses; remove ranges and \
+                           reservations, or mode";
             Err(fail(text, FIELD, problem))
         }
     }
@@ -86,13 +88,15 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
 fn network(text: &Text) -> Result<Ipv6Net, ConfigError> {
     let net: Ipv6Net = scalar(text, SUBNET, "an IPv6 subnet", "fd77::/64")?;
     if net.trunc() != net {
-        let problem = format!("`{net}` has bits set behind its prefix; write `{}`", net.trunc());
+        let problem = format!("`{net}` has host bits set; use `{}`", net.trunc());
         return Err(fail(text, SUBNET, problem));
     }
     let is_usable = !net.network().is_multicast() && !net.network().is_unicast_link_local();
     if !(8..=126).contains(&net.prefix_len()) || !is_usable {
-        let problem =
-            format!("`{net}` is none for hosts; write one like `fd77::/64`, of /8 to /126");
+        let problem = format!(
+            "`{net}` is not a subnet for hosts; use a prefix length from /8 to /126, for example \
+             `fd77::/64`"
+        );
         return Err(fail(text, SUBNET, problem));
     }
     Ok(net)
@@ -115,22 +119,24 @@ fn ranges(net: Ipv6Net, list: &[Text]) -> Result<Vec<RangeInclusive<Ipv6Addr>>, 
         let Some(range) = range else {
             let first = Ipv6Addr::from_bits(net.network().to_bits() + 1);
             let problem = format!(
-                "`{}` is no range of {net}; write it like `{first}-{}`",
+                "`{}` is not a range in {net}; use, for example, `{first}-{}`",
                 text.value,
                 Ipv6Addr::from_bits(first.to_bits() + 1)
             );
             return Err(fail(text, RANGES, problem));
         };
         if range.end().to_bits() - range.start().to_bits() >= MAX_RANGE {
-            let problem =
-                format!("`{}` has more than {MAX_RANGE} addresses; write less", text.value);
+            let problem = format!(
+                "`{}` has more than {MAX_RANGE} addresses; use a smaller range",
+                text.value
+            );
             return Err(fail(text, RANGES, problem));
         }
         let overlaps = |other: &&RangeInclusive<Ipv6Addr>| {
             range.start() <= other.end() && other.start() <= range.end()
         };
         if let Some(other) = ranges.iter().find(overlaps) {
-            let problem = format!("overlaps {}-{}; join them", other.start(), other.end());
+            let problem = format!("overlaps {}-{}; merge them", other.start(), other.end());
             return Err(fail(text, RANGES, problem));
         }
         ranges.push(range);
@@ -154,14 +160,14 @@ fn reservations(net: Ipv6Net, list: &[raw::Reservation]) -> Result<Reservations,
         let mac: MacAddr = scalar(&raw.mac, MAC, "a MAC address", "aa:bb:cc:00:00:01")?;
         let ip = address(&raw.ip, IP)?;
         if !is_host(net, ip) {
-            return Err(fail(&raw.ip, IP, format!("{ip} is no host of {net}; write one of it")));
+            return Err(fail(&raw.ip, IP, format!("{ip} is not a host address in {net}")));
         }
         if by_mac.insert(mac, ip).is_some() {
-            let problem = format!("{mac} stands here twice; remove one of the two");
+            let problem = format!("{mac} is listed twice; remove one of the two");
             return Err(fail(&raw.mac, MAC, problem));
         }
         if by_ip.insert(ip, mac).is_some() {
-            let problem = format!("{ip} stands here twice; remove one of the two");
+            let problem = format!("{ip} is listed twice; remove one of the two");
             return Err(fail(&raw.ip, IP, problem));
         }
     }

@@ -76,7 +76,7 @@ fn what_cannot_be_meant_is_refused() {
     let unknown = FULL.replacen("duid:", "id:", 1);
     for (text, hint) in [
         (stateless, "line 10: dhcp6.subnets.mode: a stateless subnet has no addresses"),
-        (twice, "line 15: dhcp6.subnets.interface: eth1 is that of fd77::/64 in line 7"),
+        (twice, "line 15: dhcp6.subnets.interface: eth1 is already used by fd77::/64 in line 7"),
         (nowhere, "dhcp6.interfaces: nothing to listen on; name an interface here"),
         (unknown, "id"),
     ] {

@@ -11,7 +11,7 @@ use metal_core::located::{Located, Text};
 use serde::Deserialize;
 use std::net::IpAddr;
 
-const RANGES: &str = "give --subnet PREFIX=FIRST-LAST for each subnet";
+const RANGES: &str = "use --subnet PREFIX=FIRST-LAST for each subnet";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -35,16 +35,22 @@ pub(super) fn bluefield(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
         fail(file, text.line, "bluefieldIP", problem)
     })?;
     if family_of(ip) != step.family {
-        let why = format!("{ip} cannot be given to the clients of {}", step.family.section());
-        draft.notes.push(step.note_in(file, text.line, why, "write an address of its kind of IP"));
+        let why = format!("{ip} cannot be assigned to clients of {}", step.family.section());
+        draft.notes.push(step.note_in(
+            file,
+            text.line,
+            why,
+            "use an address of the same IP version",
+        ));
         return Ok(());
     }
-    let why = format!("{ip} is in no subnet that is known");
-    let note = step.note_in(file, text.line, why, "give --subnet PREFIX");
+    let why = format!("{ip} is not in a known subnet");
+    let note = step.note_in(file, text.line, why, "use --subnet PREFIX");
     let side = draft.side(step.family);
     side.leases = true;
     side.pools.push((ip, ip, note));
-    let why = format!("{ip} goes to one client at a time, and with FeDHCP to whoever asks");
+    let why =
+        format!("{ip} is assigned to one client at a time; FeDHCP assigns it to every client");
     let fix = "reserve an address for each client where there are several";
     draft.notes.push(step.note_in(file, text.line, why, fix));
     Ok(())
@@ -65,13 +71,13 @@ pub(super) fn ipam(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
         Some((_, Ipam { namespace, subnets })) => {
             let names: Vec<_> = subnets.iter().map(|name| name.value.as_str()).collect();
             let place = namespace.as_ref().map_or("its namespace", |text| text.value.as_str());
-            format!("no IP objects are written to {place} for the subnets {}", names.join(", "))
+            format!("IP objects in {place} for the subnets {} are not written", names.join(", "))
         }
-        None => "no IP objects are written".to_owned(),
+        None => "IP objects are not written".to_owned(),
     };
     let line = raw.as_ref().and_then(|(_, raw)| raw.subnets.first().map(|text| text.line));
     let place = raw.as_ref().map_or(step.main.name(), |(file, _)| *file);
-    let fix = format!("{RANGES}, with addresses that the IPAM gives to nobody else");
+    let fix = format!("{RANGES}, with addresses that the IPAM does not assign to others");
     draft.notes.push(step.note_in(place, line.unwrap_or(step.plugin.line), why, fix));
     draft.side(step.family).leases = true;
     Ok(())
@@ -87,7 +93,7 @@ struct Leases {
 pub(super) fn leases(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, Leases { namespace }) = read(step, files)?;
     let why = format!("Lease objects of FeDHCP are not written to {}", namespace.value);
-    let fix = "give --lease-file, where netboot keeps its leases";
+    let fix = "set --lease-file, where netboot stores its leases";
     draft.notes.push(step.note_in(file, namespace.line, why, fix));
     Ok(())
 }
@@ -106,8 +112,8 @@ struct Delegation {
 
 /// The address after that of the relay, on point-to-point links.
 pub(super) fn onmetal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
-    let why = "addresses are not made of the relay's: they come from the ranges of a subnet";
-    draft.notes.push(step.note(why, format!("{RANGES}; a link of two addresses is a /126")));
+    let why = "addresses are not derived from the relay's; they come from the ranges of a subnet";
+    draft.notes.push(step.note(why, format!("{RANGES}; a link with two addresses is a /126")));
     draft.side(step.family).leases = true;
     if step.plugin.args.is_empty() || step.plugin.is_early() {
         return Ok(());
@@ -115,11 +121,11 @@ pub(super) fn onmetal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
     let (file, Onmetal { prefix_delegation }) = read(step, files)?;
     if let Some(Delegation { length }) = prefix_delegation {
         if !(1..=127).contains(&length.value) {
-            let problem = format!("`{}` is no length of a prefix; write 1 to 127", length.value);
+            let problem = format!("`{}` is not a prefix length; use 1 to 127", length.value);
             return Err(fail(file, length.line, "prefixDelegation.length", problem));
         }
         let why = format!("prefixes (/{}) are not delegated by netboot", length.value);
-        let fix = "route a prefix to each machine by other means where it needs one";
+        let fix = "route prefixes to machines by other means if they need them";
         draft.notes.push(step.note_in(file, length.line, why, fix));
     }
     Ok(())
@@ -156,7 +162,7 @@ pub(super) fn oob(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
     let labels = subnet_labels.iter().map(|Label { key, value }| format!("{key}={value}"));
     let labels: Vec<_> = labels.chain(subnet_label.map(|label| label.value)).collect();
     let why = format!(
-        "addresses are not asked of the Subnet objects in {} ({})",
+        "addresses are not taken from the Subnet objects in {} ({})",
         namespace.value,
         labels.join(",")
     );
@@ -164,7 +170,7 @@ pub(super) fn oob(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
         Family::V4 => "IPv4",
         Family::V6 => "IPv6",
     };
-    let fix = format!("{RANGES} of {kind} that these objects name");
+    let fix = format!("{RANGES} of {kind} that these objects specify");
     draft.notes.push(step.note_in(file, namespace.line, why, fix));
     draft.side(step.family).leases = true;
     Ok(())
@@ -172,12 +178,12 @@ pub(super) fn oob(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
 
 /// The subnet of the relay, and the MAC address.
 pub(super) fn stateless(draft: &mut Draft, step: &Step<'_>) {
-    let why = "addresses are not made of MAC addresses: they come from the ranges of a subnet, and \
-               a machine keeps the one it had";
+    let why = "addresses are not derived from MAC addresses; they come from the ranges of a \
+               subnet, and a machine keeps its address";
     draft.notes.push(step.note(why, RANGES));
     if let Some(file) = step.plugin.args.first() {
-        let why = format!("lease times in `{file}` are not taken over");
-        draft.notes.push(step.note(why, "set leaseTime of the subnets where it is not 24h"));
+        let why = format!("lease times in `{file}` are not converted");
+        draft.notes.push(step.note(why, "set leaseTime of subnets if it is not 24h"));
     }
     draft.side(step.family).leases = true;
 }

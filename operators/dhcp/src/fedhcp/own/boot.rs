@@ -37,15 +37,14 @@ pub(super) fn httpboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Re
     let client_specific = client_specific || service.is_some();
     let url = service.unwrap_or(url);
     if client_specific {
-        let why = format!(
-            "{url} is not asked: netboot knows from the API server which UKI a machine boots"
-        );
-        let fix = "give it the rights of bases/rbac, and not --no-endpoints";
+        let why =
+            format!("{url} is not queried; netboot gets the UKI of a machine from the API server");
+        let fix = "grant the permissions in bases/rbac, and do not use --no-endpoints";
         draft.notes.push(step.note_in(file, line, why, fix));
         return Ok(());
     }
     draft.boot(step, (file, line), "http", &url);
-    let why = "goes to machines of every architecture with FeDHCP, and to x86-64 with us";
+    let why = "is sent to all architectures by FeDHCP, but only to x86-64 by netboot";
     draft.notes.push(step.note_in(file, line, why, "set httpArm64 for 64-bit ARM"));
     Ok(())
 }
@@ -106,8 +105,8 @@ pub(super) fn pxeboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
             }
         }
         if let Some(url) = tftp.amd64.filter(|_| step.family == Family::V4) {
-            let why = "goes to BIOS machines, too, with FeDHCP, which cannot run it";
-            let fix = "set boot.bios for them, to undionly.kpxe for example";
+            let why = "is also sent to BIOS machines by FeDHCP, which cannot run it";
+            let fix = "set boot.bios for them, for example to undionly.kpxe";
             draft.notes.push(step.note_in(file, url.line, why, fix));
         }
     }
@@ -152,8 +151,8 @@ pub(super) fn ztp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
                 draft.notes.push(step.note_in(file, url.line, why, "set it in ztp by hand"));
             }
             None if draft.ztp.iter().any(|other| other.0 == entry.0 && other != &entry) => {
-                let why = format!("{} has another URL already", entry.0);
-                draft.notes.push(step.note_in(file, mac.line, why, "see which one is meant"));
+                let why = format!("{} already has a different URL", entry.0);
+                draft.notes.push(step.note_in(file, mac.line, why, "check which one is intended"));
             }
             None if draft.ztp.contains(&entry) => {}
             None => draft.ztp.push(entry),
@@ -165,8 +164,8 @@ pub(super) fn ztp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
 /// Installers of switches, by user class.
 pub(super) fn onie(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let file = step.file(files)?;
-    let why = "switches are known by their MAC addresses, and not by their user class";
-    let fix = "write a ztp entry with the MAC prefix of the switches and the URL of the installer";
+    let why = "switches are identified by MAC address, not by user class";
+    let fix = "add a ztp entry with the MAC prefix of the switches and the URL of the installer";
     draft.notes.push(step.note_in(&file.name, 1, why, fix));
     Ok(())
 }

@@ -26,7 +26,7 @@ struct MacFilter {
 pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, MacFilter { allow_list, deny_list }) = read(step, files)?;
     if allow_list.is_empty() && deny_list.is_empty() {
-        let problem = "both are empty; write a prefix into one of them, or leave the plugin out";
+        let problem = "both are empty; add a prefix to one of them, or remove the plugin";
         return Err(fail(file, 1, "allowList, denyList", problem.to_owned()));
     }
     for (field, list) in [("allow", allow_list), ("deny", deny_list)] {
@@ -34,7 +34,7 @@ pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
             if let Some(why) = refusal(&format!("{field}: [{}]\n", quote(&text.value))) {
                 // If the prefix were dropped, an allow list would admit fewer clients, and a deny
                 // list more.
-                let fix = format!("write the prefix that is meant into {field}");
+                let fix = format!("add the intended prefix to {field}");
                 draft.notes.push(step.note_in(file, text.line, why, fix));
                 continue;
             }
@@ -45,8 +45,8 @@ pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
             }
         }
     }
-    let why = "holds for clients of both kinds of IP with us";
-    draft.notes.push(step.note(why, "see that this is meant"));
+    let why = "applies to clients of both IP versions in netboot";
+    draft.notes.push(step.note(why, "check that this is intended"));
     Ok(())
 }
 
@@ -77,8 +77,8 @@ struct Filter {
 pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<(), Error> {
     let (file, Metal { name_prefix, hosts, filter }) = read(step, files)?;
     draft.side(step.family).bmc = true;
-    let why = "every subnet of this kind of IP is taken for one with BMCs";
-    draft.notes.push(step.note(why, "take `bmc: true` from the subnets where machines boot"));
+    let why = "all subnets of this IP version are assumed to contain BMCs";
+    draft.notes.push(step.note(why, "remove `bmc: true` from the subnets where machines boot"));
     if let Some(prefix) = name_prefix {
         let lines = format!("endpoints: {{ namePrefix: {} }}\n", quote(&prefix.value));
         match refusal(&lines) {
@@ -91,16 +91,19 @@ pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Resul
     }
     for Host { name, mac_address } in hosts {
         let why = format!(
-            "an Endpoint for {} would not be called {}",
+            "an Endpoint for {} would not be named {}",
             mac_address.value.to_ascii_lowercase(),
             name.value
         );
-        let fix = "create it with that name and MAC address, and netboot keeps its address";
+        let fix = "create it with that name and MAC address; netboot then updates its address";
         draft.notes.push(step.note_in(file, name.line, why, fix));
     }
     for prefix in filter.into_iter().flat_map(|filter| filter.mac_prefix) {
-        let why = format!("`{}` does not decide here who becomes an Endpoint", prefix.value);
-        let fix = "have it in the MAC prefix database, and give netboot --mac-prefixes-file";
+        let why = format!(
+            "`{}` does not determine which clients become Endpoints in netboot",
+            prefix.value
+        );
+        let fix = "add it to the MAC prefix database, and set --mac-prefixes-file of netboot";
         draft.notes.push(step.note_in(file, prefix.line, why, fix));
     }
     Ok(())
@@ -124,7 +127,8 @@ pub(super) fn ntp(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result<
     };
     for text in list {
         let ip: IpAddr = text.value.parse().map_err(|_| {
-            let problem = format!("`{}` is not an IP address; write one, no name", text.value);
+            let problem =
+                format!("`{}` is not an IP address; host names are not supported", text.value);
             fail(file, text.line, field, problem)
         })?;
         add(&mut draft.side(step.family).ntp, vec![ip], step.family);

@@ -19,7 +19,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such interface.
-    #[error("there is no interface `{name}`")]
+    #[error("network interface `{name}` not found")]
     NoInterface {
         /// Its name.
         name: String,
@@ -27,7 +27,10 @@ pub enum Error {
         source: nix::Error,
     },
     /// The socket could not be set up.
-    #[error("{place}: cannot be served; is another DHCP server running, or a right missing?")]
+    #[error(
+        "{place}: could not listen; check that no other DHCP server is running, and that this \
+         process has CAP_NET_BIND_SERVICE"
+    )]
     Socket {
         /// The place.
         place: String,

@@ -179,8 +179,8 @@ impl Place {
         let Self::Interface { name, .. } = self else { return None };
         let opened = Frames::open(name);
         if let Err(error) = &opened {
-            let hint = "CAP_NET_RAW and an Ethernet are needed";
-            tracing::info!(place = %self, %error, hint, "all clients are answered by broadcast");
+            let hint = "requires CAP_NET_RAW and an Ethernet interface";
+            tracing::info!(place = %self, %error, hint, "responding to all clients by broadcast");
         }
         opened.ok()
     }
@@ -312,7 +312,7 @@ mod tests {
     async fn a_place_that_is_not_there_is_named() {
         let place = Place::Interface { name: "nowhere0".to_owned(), port: 67 };
         let error = Link::open(place).unwrap_err();
-        assert_eq!(error.to_string(), "there is no interface `nowhere0`");
+        assert_eq!(error.to_string(), "network interface `nowhere0` not found");
         let place = Place::Address(SocketAddrV4::new([192, 0, 2, 1].into(), 0));
         let error = Link::open(place).unwrap_err();
         assert!(error.to_string().starts_with("192.0.2.1:0: cannot be served"), "{error}");

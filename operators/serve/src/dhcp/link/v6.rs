@@ -174,8 +174,8 @@ impl Link {
             || self.addresses.iter().any(|own| config.subnet_of(*own).is_some());
         let is_without = !has && !self.addresses.is_empty();
         if is_without && !self.is_without_subnet {
-            let hint = "write the subnet of one of its addresses into dhcp6.subnets, or name the \
-                        interface there, unless all clients on it are behind relays";
+            let hint = "add the subnet of one of its addresses to dhcp6.subnets, or set the \
+                        interface of a subnet, unless all clients there are behind relays";
             tracing::warn!(
                 interface = name, addresses = ?self.addresses, hint,
                 "no IPv6 subnet is configured for this interface: clients on it are not answered"
