@@ -40,7 +40,7 @@ pub struct Digest {
 
 /// Not a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("digest is not sha256: and 64, or sha512: and 128 lower-case hexadecimal digits")]
+#[error("digest must be sha256: with 64, or sha512: with 128 lower-case hexadecimal digits")]
 pub struct Malformed;
 
 impl Digest {

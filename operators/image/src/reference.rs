@@ -167,7 +167,7 @@ impl fmt::Display for Reference {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// An empty text.
-    #[error("image reference is empty: write registry/repository:tag")]
+    #[error("image reference is empty: use registry/repository:tag")]
     Empty,
     /// The registry is not valid.
     #[error("registry {0:?} is not a host with an optional port")]
@@ -182,7 +182,9 @@ pub enum Malformed {
     #[error("tag {0:?} is not up to 128 letters, digits, . _ and -")]
     Tag(String),
     /// The digest is not valid.
-    #[error("digest {0:?} is not sha256: and 64, or sha512: and 128 lower-case hexadecimal digits")]
+    #[error(
+        "digest {0:?} must be sha256: with 64, or sha512: with 128 lower-case hexadecimal digits"
+    )]
     Digest(String),
 }
 

@@ -84,7 +84,7 @@ async fn what_is_wrong_with_the_one_that_boots_is_told() {
     let outer = index(&[format!(r#"{{"digest":"blake3:00"{LINUX}}}"#)]);
     let error = Fake::start(vec![], outer).await.resolve("amd64").await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("MalformedManifest", false));
-    assert!(error.to_string().contains("digest is not sha256"), "{error}");
+    assert!(error.to_string().contains("digest must be sha256"), "{error}");
 
     let kernel = r#"{"mediaType":"application/vnd.ironcore.image.kernel","size":1}"#;
     let uki = layer(manifest::UKI[0], b"uki");

@@ -79,7 +79,7 @@ async fn an_image_that_is_not_there_is_named() {
     let error = resolve(&registry, "os:1", "amd64").await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("ImageNotFound", false));
     let image = registry.image("os");
-    let expected = format!("image {image} has no version 1: check the name, or push it");
+    let expected = format!("image {image} has no tag or digest 1: check the name, or push it");
     assert_eq!(error.to_string(), expected);
 }
 

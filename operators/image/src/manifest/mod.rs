@@ -114,7 +114,7 @@ pub struct Flavor {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Not the expected JSON.
-    #[error("manifest is not valid: {0}")]
+    #[error("invalid manifest: {0}")]
     Json(String),
     /// Both `manifests` and `layers`, or neither.
     #[error("manifest must have either manifests or layers (content type {content_type:?})")]
@@ -126,7 +126,7 @@ pub enum Malformed {
     #[error("manifest has more than {} entries", read::MAX_ENTRIES)]
     TooMany,
     /// The entry or layer that is needed is not a valid descriptor.
-    #[error("what the manifest says of it is not valid: {0}")]
+    #[error("invalid descriptor in the manifest: {0}")]
     Descriptor(String),
 }
 

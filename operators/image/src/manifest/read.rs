@@ -213,7 +213,7 @@ fn layer(raw: &RawValue) -> Option<Layer> {
     let content = || {
         let digest = digest(raw.digest)?;
         let size = raw.size.and_then(said);
-        let size = size.ok_or_else(|| Malformed::Descriptor("size is no number".to_owned()))?;
+        let size = size.ok_or_else(|| Malformed::Descriptor("size is not a number".to_owned()))?;
         Ok(Descriptor { media_type: media_type.clone(), digest, size })
     };
     Some(Layer { content: content(), media_type })
@@ -228,7 +228,7 @@ fn media_type(raw: Option<&RawValue>) -> Option<String> {
 
 fn digest(raw: Option<&RawValue>) -> Result<Digest, Malformed> {
     let text: Option<String> = raw.and_then(said);
-    let text = text.ok_or_else(|| Malformed::Descriptor("digest is no text".to_owned()))?;
+    let text = text.ok_or_else(|| Malformed::Descriptor("digest is not a string".to_owned()))?;
     text.parse().map_err(|error: crate::digest::Malformed| Malformed::Descriptor(error.to_string()))
 }
 

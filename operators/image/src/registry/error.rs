@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// No connection, no response in time, or a response that broke off.
-    #[error("registry {registry} does not answer")]
+    #[error("registry {registry} is unreachable")]
     Unreachable {
         /// The registry.
         registry: Registry,
@@ -20,19 +20,19 @@ pub enum Error {
         source: Arc<reqwest::Error>,
     },
     /// The response as a whole took too long.
-    #[error("registry {registry} took too long to answer")]
+    #[error("registry {registry} did not respond in time")]
     Deadline {
         /// The registry.
         registry: Registry,
     },
     /// The body arrived too slowly.
-    #[error("registry {registry} sends too slowly: try again when it is less busy, or mirror it")]
+    #[error("the download from registry {registry} is too slow: try again later, or use a mirror")]
     TooSlow {
         /// The registry.
         registry: Registry,
     },
     /// The registry asks for a login, and we have none.
-    #[error("registry {registry} refuses {name} without a login: make it public, or mirror it")]
+    #[error("registry {registry} requires a login for {name}: make it public, or use a mirror")]
     LoginNeeded {
         /// The registry.
         registry: Registry,
@@ -72,7 +72,7 @@ pub enum Error {
         what: String,
     },
     /// The image or version does not exist.
-    #[error("image {name} has no version {version}: check the name, or push it")]
+    #[error("image {name} has no tag or digest {version}: check the name, or push it")]
     NoImage {
         /// The image.
         name: Name,
@@ -88,13 +88,13 @@ pub enum Error {
         digest: Digest,
     },
     /// Too many requests.
-    #[error("registry {registry} limits the rate of requests")]
+    #[error("registry {registry} is rate-limiting requests")]
     RateLimited {
         /// The registry.
         registry: Registry,
     },
     /// Any other error status.
-    #[error("registry {registry} answers with status {status}")]
+    #[error("registry {registry} responded with status {status}")]
     Status {
         /// The registry.
         registry: Registry,

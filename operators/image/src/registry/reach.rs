@@ -68,7 +68,7 @@ impl Screen for Reach {
             if downgrade {
                 attempt.error(io::Error::other("redirect from https to http"))
             } else if !self.admits_url(attempt.url()) {
-                attempt.error(io::Error::other("redirect to an address of our own networks"))
+                attempt.error(io::Error::other("redirect to an internal address"))
             } else if attempt.previous().len() > MAX_REDIRECTS {
                 attempt.error(io::Error::other("too many redirects"))
             } else {
@@ -149,10 +149,11 @@ fn screen(
     let (admitted, near): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|address| reach.admits(address.ip()));
     match near.first() {
-        Some(address) if admitted.is_empty() => {
-            Err(format!("{name} is {}, to where this registry may not send us", address.ip())
-                .into())
-        }
+        Some(address) if admitted.is_empty() => Err(format!(
+            "{name} resolves to {}, an internal address, to which this registry may not redirect",
+            address.ip()
+        )
+        .into()),
         _ => Ok(admitted),
     }
 }

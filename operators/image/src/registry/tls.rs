@@ -13,16 +13,16 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// Not PEM, or not certificates.
-    #[error("the certificates of --registry-ca-path are not PEM")]
+    #[error("--registry-ca-path: not PEM")]
     Pem(#[source] rustls::pki_types::pem::Error),
     /// PEM, but not a usable certificate.
-    #[error("a certificate of --registry-ca-path is not usable")]
+    #[error("--registry-ca-path: invalid certificate")]
     Certificate(#[source] rustls::Error),
     /// Does not happen with ring.
-    #[error("no TLS")]
+    #[error("could not set up TLS")]
     Rustls(#[from] rustls::Error),
     /// Does not happen.
-    #[error("no HTTP client")]
+    #[error("could not set up the HTTP client")]
     Client(#[from] reqwest::Error),
 }
 
@@ -30,7 +30,7 @@ pub(super) fn config(bundle: &[u8]) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     for error in &system.errors {
-        tracing::warn!(%error, "certificates of the system not read");
+        tracing::warn!(%error, "could not load the system's certificate authorities");
     }
     roots.add_parsable_certificates(system.certs);
     let certificates = CertificateDer::pem_slice_iter(bundle);

@@ -59,8 +59,8 @@ pub enum Error {
     },
     /// Indexes are nested too deeply, or there are too many.
     #[error(
-        "image {image}: its indexes lie more than {MAX_DEPTH} deep, or lead to more than \
-         {MAX_DOCUMENTS} documents: push one index of the images themselves"
+        "image {image}: its index is nested more than {MAX_DEPTH} levels deep, or references more \
+         than {MAX_DOCUMENTS} documents: push a flat index"
     )]
     Nested {
         /// The image.

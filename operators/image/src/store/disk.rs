@@ -41,7 +41,8 @@ impl Disk {
         let dir = dir.to_owned();
         blocking(move || {
             let lock = private(&dir)?;
-            lock.try_lock().map_err(|_| io::Error::other("another process uses the directory"))?;
+            lock.try_lock()
+                .map_err(|_| io::Error::other("the directory is in use by another process"))?;
             let found = scan(&dir)?;
             Ok((Self { dir, _lock: lock }, found))
         })
@@ -90,7 +91,7 @@ impl Disk {
     pub(super) async fn remove(&self, paths: Vec<Path>) {
         for path in paths {
             if let Err(error) = tokio::fs::remove_file(&path).await {
-                tracing::warn!(%error, path = %path.display(), "cached blob not removed");
+                tracing::warn!(%error, path = %path.display(), "could not remove a cached layer");
             }
         }
     }
@@ -117,7 +118,11 @@ impl Part {
     /// Removes the file.
     pub(super) async fn discard(self) {
         if let Err(error) = tokio::fs::remove_file(&self.unfinished).await {
-            tracing::warn!(%error, path = %self.unfinished.display(), "unfinished blob not removed");
+            tracing::warn!(
+                %error,
+                path = %self.unfinished.display(),
+                "could not remove an unfinished download",
+            );
         }
     }
 }
@@ -133,14 +138,14 @@ fn private(dir: &std::path::Path) -> io::Result<File> {
     }
     let metadata = fs::symlink_metadata(dir)?;
     if !metadata.is_dir() {
-        let what = if metadata.is_symlink() { "a symbolic link" } else { "no directory" };
-        return Err(io::Error::other(format!("it is {what}: name the directory itself")));
+        let what = if metadata.is_symlink() { "a symbolic link" } else { "not a directory" };
+        return Err(io::Error::other(format!("it is {what}: specify the directory itself")));
     }
     let us = ourselves(dir)?;
     if metadata.uid() != us {
         return Err(io::Error::other(format!(
-            "it belongs to user {}, and this process is user {us}: name a directory that is not \
-             there yet, for example one below it",
+            "it is owned by user {}, but this process runs as user {us}: specify a new directory, \
+             for example a subdirectory of it",
             metadata.uid()
         )));
     }
@@ -150,7 +155,7 @@ fn private(dir: &std::path::Path) -> io::Result<File> {
     let path = dir.join("lock");
     // It may have been placed there before the directory was private, and point anywhere.
     if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-        return Err(io::Error::other("its lock is no file: remove it"));
+        return Err(io::Error::other("its lock is not a regular file: remove it"));
     }
     OpenOptions::new().write(true).create(true).truncate(false).open(path)
 }
@@ -223,7 +228,7 @@ mod tests {
         assert!(refused(&link).await.contains("a symbolic link"));
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(refused(&file).await.contains("no directory"));
+        assert!(refused(&file).await.contains("not a directory"));
         symlink("/etc/passwd", real.join("lock")).unwrap();
         assert!(refused(&real).await.contains("its lock is no file"));
         // Only root can give a directory away.

@@ -10,7 +10,7 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] registry::Error),
     /// The blob is larger than the store, or than what other downloads leave.
-    #[error("no room for {size} bytes in an image cache of {limit}: raise --image-cache-size")]
+    #[error("{size} bytes do not fit in the image cache of {limit}: increase --image-cache-size")]
     Full {
         /// Size of the blob.
         size: u64,
@@ -19,7 +19,7 @@ pub enum Error {
     },
     /// The registry sends a size other than the manifest's.
     #[error(
-        "registry {registry} sends {sent} bytes for {digest}, of which the manifest says {expected}: \
+        "registry {registry} sent {sent} bytes for {digest}, but the manifest says {expected}: \
          push the image again"
     )]
     Size {
@@ -33,13 +33,13 @@ pub enum Error {
         sent: u64,
     },
     /// Nobody waits for the download any more.
-    #[error("download ended: nobody waits for it any more")]
+    #[error("download canceled: no client is waiting for it")]
     Abandoned,
     /// The disk failed.
-    #[error("image cache is not usable")]
+    #[error("image cache failed")]
     Disk(#[source] Arc<io::Error>),
     /// The registry took too long to start sending.
-    #[error("image did not begin to arrive in time")]
+    #[error("the download did not start in time")]
     Deadline,
     /// The process is shutting down.
     #[error("shutting down")]

@@ -52,7 +52,7 @@ impl Shared {
                 self.table().finish(digest, path, size, promised);
             }
             Err(error) => {
-                tracing::warn!(%name, %digest, %error, "image layer not cached");
+                tracing::warn!(%name, %digest, %error, "could not cache an image layer");
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 // Removed from the table first, so that whoever sees the failure can retry.
                 self.table().fail(digest, promised);
@@ -85,12 +85,12 @@ impl Shared {
             // The file may be good: the next process will check it.
             Ok(None) if self.shutdown.is_cancelled() => false,
             Ok(None) => {
-                tracing::warn!(%digest, "cached blob is not what its digest says: removed");
+                tracing::warn!(%digest, "removed a corrupted layer from the cache");
                 self.drop_old(old).await;
                 false
             }
             Err(error) => {
-                tracing::warn!(%error, %digest, "cached blob lost, fetching it again");
+                tracing::warn!(%error, %digest, "cached layer is missing; downloading it again");
                 self.drop_old(old).await;
                 false
             }

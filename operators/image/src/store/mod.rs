@@ -230,7 +230,7 @@ impl Shared {
                 Some(Blob::new(digest.clone(), size, Source::File(file), readings))
             }
             Err(error) => {
-                tracing::warn!(%error, %digest, "cached blob lost, fetching it again");
+                tracing::warn!(%error, %digest, "cached layer is missing; downloading it again");
                 self.table().lose(digest, &path);
                 None
             }

@@ -96,5 +96,5 @@ fn mismatch(name: &Name, digest: &Digest) -> Error {
 
 /// A sink is not used again after a failed write.
 fn lost() -> Error {
-    io::Error::other("a block was lost").into()
+    io::Error::other("a block is missing").into()
 }

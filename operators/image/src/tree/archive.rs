@@ -125,7 +125,7 @@ impl<R: Read> Archive<R> {
     /// Content that describes the next entry.
     fn extra(&mut self, size: u64, most: u64) -> Result<Vec<u8>, Failed> {
         if size > most {
-            let what = format!("an entry has {size} bytes of extended fields");
+            let what = format!("an entry has {size} bytes of extended headers");
             return Err(Unusable::Archive(what).into());
         }
         self.begin(size);

@@ -27,13 +27,13 @@ pub enum Error {
     #[error("the image has more than {0} layers")]
     TooManyLayers(usize),
     /// It has no `/disk` folder.
-    #[error("the image has no folder /disk: put what machines boot from there")]
+    #[error("the image has no folder /disk: put the boot files there")]
     NoDisk,
     /// The cache does not contain what was stored.
-    #[error("the image in the cache is not usable")]
+    #[error("the cached image is invalid")]
     Damaged,
     /// The disk failed.
-    #[error("the image cache is not usable")]
+    #[error("the image cache failed")]
     Disk(#[source] Arc<io::Error>),
     /// The process is shutting down.
     #[error("shutting down")]
@@ -47,13 +47,13 @@ pub enum Unusable {
     #[error("not a tar archive: {0}")]
     Archive(String),
     /// It is truncated.
-    #[error("the archive ends in the middle of an entry")]
+    #[error("the archive is truncated")]
     Cut,
     /// It has more entries than images have.
     #[error("more than {0} entries")]
     TooManyEntries(usize),
     /// It has more files below /disk than images have.
-    #[error("too many files below /disk")]
+    #[error("too many files in /disk")]
     TooManyFiles,
     /// It is larger than images may be.
     #[error("more than {0} bytes, decompressed")]

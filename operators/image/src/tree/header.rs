@@ -45,9 +45,9 @@ pub(super) struct Header {
 pub(super) enum Malformed {
     #[error("the checksum of a header is wrong")]
     Checksum,
-    #[error("the size of an entry is no number")]
+    #[error("the size of an entry is not a number")]
     Size,
-    #[error("the extended fields of an entry are malformed")]
+    #[error("the extended headers of an entry are malformed")]
     Fields,
 }
 

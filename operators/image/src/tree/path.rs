@@ -27,10 +27,10 @@ pub(super) fn parts(name: &[u8]) -> Result<Vec<String>, Unusable> {
     let parts = text.split('/').filter(|part| !matches!(*part, "" | "."));
     let parts: Vec<String> = parts.map(str::to_owned).collect();
     if parts.iter().any(|part| part == "..") {
-        return Err(refuse("the path leads upwards"));
+        return Err(refuse("the path contains .."));
     }
     if parts.len() > DEEPEST {
-        return Err(refuse("the file lies more than 32 folders deep"));
+        return Err(refuse("the file is nested more than 32 folders deep"));
     }
     if parts.iter().any(|part| part.len() > LONGEST_NAME) {
         return Err(refuse("a name is longer than 255 bytes"));

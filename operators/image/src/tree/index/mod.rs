@@ -180,7 +180,7 @@ impl Index {
                 Some(What::File(_) | What::Link(_)) | None => {}
             }
         }
-        let why = "the link is to something that is no file below /disk";
+        let why = "the link target is not a file in /disk";
         let file = file.ok_or_else(|| refused(parts, why))?;
         self.add_file(parts, layer, file)
     }
@@ -219,7 +219,7 @@ impl Index {
             folder = match &mut folder.0.entry(part.clone()).or_insert_with(new).what {
                 What::Folder(inner) => inner,
                 What::File(_) | What::Link(_) => {
-                    return Err(refused(parts, "the path leads through a link or a file"));
+                    return Err(refused(parts, "the path passes through a link or a file"));
                 }
             };
         }

@@ -163,7 +163,7 @@ impl<S: Sink> Unpacking<S> {
             | Kind::Extended
             | Kind::Global
             | Kind::Other => {
-                let why = "neither a file, nor a folder, nor a link";
+                let why = "not a file, folder or link";
                 return Err(Unusable::Path { path: excerpt(&parts.join("/")), why }.into());
             }
         }

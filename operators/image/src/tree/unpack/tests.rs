@@ -117,7 +117,7 @@ fn an_image_has_bounds() {
     };
     assert_eq!(told(&[vec![], vec![], vec![]]), "the image has more than 2 layers");
     assert_eq!(told(&[many("etc", 6), many("etc", 5)]), "layer 2: more than 10 entries");
-    assert_eq!(told(&[many("disk", 9)]), "layer 1: too many files below /disk");
+    assert_eq!(told(&[many("disk", 9)]), "layer 1: too many files in /disk");
     let zeros = Tar::default().file("disk/bomb", &vec![0; 40 << 10]).gzip();
     assert!(zeros.len() < 1000);
     assert_eq!(told(&[zeros.clone(), zeros]), "layer 2: more than 65536 bytes, decompressed");
