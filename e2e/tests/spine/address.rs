@@ -36,7 +36,9 @@ fn a_machine_that_asks_from_elsewhere_than_its_lease_says_boots_once_that_has_en
         let claim = Claim::of(stack, &machine, &stack.registry.image(PXE_TENANT)).await;
         let refused = eventually(LIMIT, async || {
             let printed = stack.boot.printed()?;
-            ensure!(printed.contains("refused at an address that netboot has not given"));
+            ensure!(
+                printed.contains("refused a request from an address that netboot has not leased")
+            );
             Ok(())
         });
         refused.await.unwrap();

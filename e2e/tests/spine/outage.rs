@@ -70,7 +70,7 @@ fn a_machine_in_its_window_boots_from_operators_that_start_while_the_api_server_
         assert_eq!(boot(&stack, &uuid).await, before);
         let others = get(&stack, "ipxe/11111111-2222-3333-4444-555555555555").await;
         assert_eq!(others.status(), 503);
-        assert!(stack.boot.printed().unwrap().contains("serving what was kept"));
+        assert!(stack.boot.printed().unwrap().contains("stored boots"));
         let report = stack.reports_url.join("t/x/register").unwrap();
         eventually(SOON * 4, async || {
             let answer = http().post(report.clone()).body("{}").send().await?;

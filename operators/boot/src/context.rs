@@ -80,7 +80,7 @@ impl Context {
     ) {
         let event = event(EventType::Warning, reason, "Validate", note);
         if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(error = %Chain(&error), "event not published");
+            tracing::warn!(error = %Chain(&error), "could not publish an event");
         }
     }
 }

@@ -7,7 +7,7 @@ use metal_runtime::{
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// An object was not written.
-    #[error("{what} was not written")]
+    #[error("could not write {what}")]
     Write {
         /// Its kind.
         what: &'static str,
@@ -19,7 +19,7 @@ pub enum Error {
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
     /// A Secret was not read.
-    #[error("the Secret of the boot was not read")]
+    #[error("could not read the Secret of the boot")]
     Secret(#[source] Box<kube::Error>),
 }
 

@@ -165,11 +165,14 @@ impl Leases {
 fn tell(why: Option<Absence>) {
     match why {
         Some(Absence::Forbidden) => tracing::warn!(
-            "may not list dhcpleases.bloomery.dev: machines are not bound to the addresses that netboot \
-             gives them; apply the ClusterRole of bases/rbac, or set --machine-addresses=any"
+            "no permission to list dhcpleases.bloomery.dev: source addresses of machines are not \
+             verified; apply the ClusterRole in bases/rbac, or set --machine-addresses=any"
         ),
         Some(Absence::NotServed) | None => {
-            tracing::info!("there are no DHCPLeases: machines are not bound to addresses");
+            tracing::info!(
+                "the DHCPLease CRD is not installed: source addresses of machines are not \
+                 verified"
+            );
         }
     }
 }

@@ -241,7 +241,7 @@ fn restore(
         secrets: Arc::clone(&ctx.secrets),
         key: ctx.key.clone(),
         folder,
-        start: kept::start_of_machine().context("which start of the machine this is")?,
+        start: kept::start_of_machine().context("the boot ID of this host")?,
         queue: queues.kept.clone(),
         metrics: kept::Metrics::register(metrics),
         written: Written::default(),
@@ -330,14 +330,14 @@ async fn listen(flag: &'static str, address: &BindAddress) -> anyhow::Result<Opt
 fn warn_of_risks(args: &Args, urls: &Urls) {
     if args.ignition_by_uuid == ByUuid::Always {
         tracing::warn!(
-            "--ignition-by-uuid=always: whoever knows a UUID gets the secrets of that machine, in its \
-             boot window"
+            "--ignition-by-uuid=always: anyone who knows the UUID of a machine can read its \
+             secrets during its boot window"
         );
     }
     if args.outside_boot_window == OutsideWindow::Answer {
         tracing::warn!(
-            "--outside-boot-window=answer: whoever knows a UUID gets a token for the secrets of that \
-             machine, at any time"
+            "--outside-boot-window=answer: anyone who knows the UUID of a machine can get a token \
+             for its secrets at any time"
         );
     }
     if args.default_httpboot_uki_url.is_some() {
@@ -349,6 +349,6 @@ fn warn_of_risks(args: &Args, urls: &Urls) {
         tracing::warn!("--controllers: no ServerBootConfiguration will become Ready");
     }
     if urls.service.is_none() {
-        tracing::warn!("--ipxe-service-url is not given: /ipxe answers 503");
+        tracing::warn!("--ipxe-service-url is not set: /ipxe responds with 503");
     }
 }

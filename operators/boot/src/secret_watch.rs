@@ -40,7 +40,10 @@ pub(crate) async fn follow(
         }
         let is_refused = matches!(may, Ok(Ok(false)));
         if ctx.secrets.set_watched(false) && is_refused {
-            tracing::info!(every = ?UNWATCHED, "Secrets are not watched, and read when boots wait for them");
+            tracing::info!(
+                every = ?UNWATCHED,
+                "no permission to watch Secrets: they are read on demand",
+            );
         }
         sleep(jittered(UNWATCHED)).await;
         wake(wakes::waiting(&ctx.view));

@@ -122,7 +122,11 @@ impl Secrets {
         if let Ok(Ok(secret)) = timeout(PATIENCE, reading).await {
             return Ok(secret.clone());
         }
-        tracing::warn!(namespace, name, "the API server is silent: Secret as last read");
+        tracing::warn!(
+            namespace,
+            name,
+            "the API server is unreachable: using the Secret as last read"
+        );
         // Others need not wait for it as well. If one was faster, its result counts.
         cell.set(Some(Arc::clone(&last))).ok();
         Ok(Some(last))
@@ -329,7 +333,7 @@ fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
 }
 
 fn absent(field: &str, namespace: &str, name: &str) -> String {
-    format!("{field}: there is no Secret {namespace}/{name}: create it")
+    format!("{field}: Secret {namespace}/{name} not found: create it")
 }
 
 fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {

@@ -115,7 +115,7 @@ impl View {
     /// time at which the process started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
         for (place, (kind, _)) in self.lists().0.into_iter().enumerate() {
-            let (view, waits) = (Arc::clone(self), format!("waits for the list of {kind}"));
+            let (view, waits) = (Arc::clone(self), format!("waiting for the list of {kind}"));
             readiness.part(kind, move || {
                 match (view.lists().is_ready_at(place), view.served.get()) {
                     (true, _) => State::Fine,
@@ -130,11 +130,10 @@ impl View {
             (true, _) => State::Fine,
             (false, None) => State::Unready(format!("nothing to serve; {since}")),
             (false, Some(Serving::Boots(boots))) => {
-                State::Noted(format!("serving what was kept of {boots} boots; {since}"))
+                State::Noted(format!("serving {boots} stored boots; {since}"))
             }
             (false, Some(Serving::Images(_))) => State::Noted(format!(
-                "serving what was kept: images only, for want of the key (--ignition-key-file); \
-                 {since}"
+                "serving images only: stored boots need --ignition-key-file; {since}"
             )),
         });
     }

@@ -135,7 +135,7 @@ async fn a_registry_that_is_down_is_an_error_until_it_is_back() {
     drop(registry);
     let world = World::of(&[&address], &image).await;
     world.settle().await;
-    assert!(world.message("ImageValidation").contains("does not answer"));
+    assert!(world.message("ImageValidation").contains("is unreachable"));
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn a_configuration_whose_secret_is_missing_is_not_ready() {
         .await;
     world.settle().await;
     assert_eq!(world.state(), Some(BootState::Error));
-    let expected = "spec.ignitionSecretRef: there is no Secret tenant/gone: create it";
+    let expected = "spec.ignitionSecretRef: Secret tenant/gone not found: create it";
     assert_eq!(world.message("IgnitionValidation"), expected);
 }
 

@@ -81,7 +81,7 @@ async fn default_url(state: &AppState) -> Result<Option<String>, Refusal> {
             let unusable = |why: String| Refusal::Unusable { why };
             let (name, digest) = default_blob(state).await.map_err(unusable)?;
             let images = state.urls.images.as_deref();
-            let images = images.ok_or_else(|| unusable("--image-server-url is missing".into()))?;
+            let images = images.ok_or_else(|| unusable("--image-server-url is not set".into()))?;
             Ok(Some(url::uki(images, &name.to_string(), &digest.to_string())))
         }
     }
@@ -90,7 +90,7 @@ async fn default_url(state: &AppState) -> Result<Option<String>, Refusal> {
 /// The UKI of the default image.
 pub(super) async fn default_blob(state: &AppState) -> Result<BlobRef, String> {
     let DefaultUki::Image(image) = &state.default_uki else {
-        return Err("there is no default image".to_owned());
+        return Err("no default image is configured".to_owned());
     };
     let resolved = state.images.resolve(image, &state.architecture).await;
     let resolved = resolved.map_err(|error| format!("{image}: {}", Chain(&error)))?;

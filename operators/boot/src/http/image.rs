@@ -209,7 +209,7 @@ pub(super) fn finish(
             Ok(plain(StatusCode::FORBIDDEN, "Forbidden: Registry not allowed"))
         }
         Err(Refused::Store(error)) => {
-            tracing::warn!(endpoint, error = %Chain(&error), "image layer not served");
+            tracing::warn!(endpoint, error = %Chain(&error), "could not serve an image layer");
             let (status, text) = said(&error);
             Ok(plain(status, text))
         }
@@ -228,12 +228,12 @@ fn said(error: &Error) -> (StatusCode, &'static str) {
             (StatusCode::UNAUTHORIZED, "Authentication failed")
         }
         Error::Registry(Registry::RateLimited { .. }) => {
-            (StatusCode::TOO_MANY_REQUESTS, "the registry limits the rate of requests")
+            (StatusCode::TOO_MANY_REQUESTS, "the registry is rate-limiting requests")
         }
         Error::Registry(_) | Error::Size { .. } => {
             (StatusCode::BAD_GATEWAY, "Registry detection failed")
         }
-        Error::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the registry takes too long"),
+        Error::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the registry took too long"),
         Error::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full"),
         Error::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         Error::Abandoned => (StatusCode::SERVICE_UNAVAILABLE, "try again"),

@@ -61,7 +61,7 @@ async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
     let unusable = |why: String| Refused::Refusal(Refusal::Unusable { why });
     let architecture = state.architecture.parse();
     let architecture = architecture.map_err(|_| {
-        unusable(format!("there are no media for architecture {}", state.architecture))
+        unusable(format!("virtual media are not available for architecture {}", state.architecture))
     })?;
     let medium = Medium::new(architecture, uki.size(), url.as_deref());
     let medium = medium.map_err(|unfit| unusable(unfit.to_string()))?;

@@ -39,12 +39,17 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
 pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
-            tracing::warn!(endpoint, ?names, "several claim the identity of one machine");
+            tracing::warn!(endpoint, ?names, "several objects claim the identity of one machine");
         }
-        Refusal::Unusable { why } => tracing::warn!(endpoint, why, "boot config is not usable"),
+        Refusal::Unusable { why } => tracing::warn!(endpoint, why, "invalid boot config"),
         Refusal::Closed { server } => {
             if let Some(unsaid) = told.again(server, refusal.reason()) {
-                tracing::info!(endpoint, server, unsaid, "refused outside of the boot window");
+                tracing::info!(
+                    endpoint,
+                    server,
+                    unsaid,
+                    "refused a request outside of the boot window"
+                );
             }
         }
         Refusal::Elsewhere { server, from, leased } => {
@@ -55,8 +60,8 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
                     ?from,
                     ?leased,
                     unsaid,
-                    "refused at an address that netboot has not given to this machine; if it is the \
-                     machine, set --machine-addresses=any"
+                    "refused a request from an address that netboot has not leased to this \
+                     machine; if it was the machine, set --machine-addresses=any"
                 );
             }
         }

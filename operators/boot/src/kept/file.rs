@@ -26,24 +26,24 @@ pub(super) struct Head {
 /// Why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub(super) enum Unusable {
-    #[error("it is no file of ours")]
+    #[error("not a file of boot-operator")]
     Foreign,
-    #[error("it was written by another version")]
+    #[error("written by a different version")]
     Version,
-    #[error("it is damaged, or was written with another key")]
+    #[error("damaged, or encrypted with a different key")]
     Sealed,
-    #[error("what is in it does not parse")]
+    #[error("its content could not be parsed")]
     Content,
 }
 
 /// Why a boot could not be encoded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unsealed {
-    #[error("it cannot be written as JSON")]
+    #[error("could not serialize it to JSON")]
     Json(#[from] serde_json::Error),
-    #[error("no randomness")]
+    #[error("no random numbers available")]
     Random(#[from] getrandom::Error),
-    #[error("it cannot be encrypted")]
+    #[error("could not encrypt it")]
     Cipher,
 }
 

@@ -37,7 +37,7 @@ impl Folder {
             Ok(()) | Err(_) => {}
         }
         if !fs::symlink_metadata(path)?.is_dir() {
-            return Err(io::Error::other("it is no directory"));
+            return Err(io::Error::other("not a directory"));
         }
         fs::set_permissions(path, Permissions::from_mode(FOLDER))?;
         Ok(Self(path.to_owned()))

@@ -75,11 +75,11 @@ struct Kept {
 enum Failure {
     #[error("it is larger than {LARGEST} bytes")]
     Large,
-    #[error("there are too many of them")]
+    #[error("too many stored boots")]
     Full,
     #[error(transparent)]
     Unsealed(#[from] Unsealed),
-    #[error("its file is not written")]
+    #[error("could not write its file")]
     Disk(#[from] io::Error),
 }
 
@@ -127,7 +127,7 @@ impl Keeper {
             over.try_for_each(|name| folder.remove(&name))
         });
         if let Err(error) = swept.await.map_err(io::Error::other).flatten() {
-            tracing::warn!(%error, "kept boots of earlier starts not removed");
+            tracing::warn!(%error, "could not remove stored boots of earlier starts");
         }
     }
 
@@ -150,7 +150,7 @@ impl Keeper {
             Ok(false) => Some(RETRY),
             Err(error) => {
                 self.metrics.failures.inc();
-                tracing::warn!(server, error = %Chain(&error), "boot not kept for a start without the API server");
+                tracing::warn!(server, error = %Chain(&error), "could not store a boot on disk");
                 // An earlier file may no longer match the boot.
                 self.remove(name).await;
                 Some(12 * RETRY)
@@ -195,7 +195,7 @@ impl Keeper {
         let (folder, file) = (self.folder.clone(), name.clone());
         let removed = spawn_blocking(move || folder.remove(&file)).await;
         if let Err(error) = removed.map_err(io::Error::other).flatten() {
-            tracing::error!(%error, file = name, "kept boot that is over not removed");
+            tracing::error!(%error, file = name, "could not remove a stored boot that has ended");
             return true;
         }
         self.note(|files| files.remove(&name));

@@ -125,7 +125,7 @@ impl Restore {
             (boots, _) => Some(Serving::Boots(boots)),
         };
         if view.served.get() != serving {
-            tracing::warn!(?serving, "the API server is not reached: serving what was kept");
+            tracing::warn!(?serving, "the API server is unreachable: serving stored boots");
         }
         view.served.set(serving);
         let count = i64::try_from(found.boots.len()).unwrap_or(i64::MAX);
@@ -146,7 +146,7 @@ impl Restore {
         let keeper = Arc::clone(&self.keeper);
         let found = spawn_blocking(move || find(&keeper, key.as_ref())).await;
         let found = found.map_err(io::Error::other).flatten().unwrap_or_else(|error| {
-            tracing::warn!(%error, "kept boots not readable");
+            tracing::warn!(%error, "could not read stored boots");
             Found::default()
         });
         found.boots.iter().for_each(|(_, boot)| self.presume_secrets(boot));
@@ -158,7 +158,7 @@ pub(super) fn find(keeper: &Keeper, key: Option<&Key>) -> io::Result<Found> {
     let (mut found, now) = (Found::default(), moment(&keeper.start));
     for name in keeper.folder.names()? {
         let unusable = |reason: &'static str, error: &dyn std::error::Error| {
-            tracing::warn!(file = name, %error, "kept boot not usable");
+            tracing::warn!(file = name, %error, "invalid stored boot");
             keeper.metrics.unusable.get_or_create(&Label { reason }).inc();
         };
         let file = match keeper.folder.read(&name) {

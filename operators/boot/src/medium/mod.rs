@@ -42,10 +42,10 @@ pub(crate) enum Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unfit {
     /// FAT16 has no room for it.
-    #[error("a UKI of {0} bytes is too large for a medium: make it smaller than 2 GiB")]
+    #[error("a UKI of {0} bytes is too large for a virtual medium: the maximum is 2 GiB")]
     Uki(u64),
     /// The URL is longer than it could reasonably be.
-    #[error("the URL of the ignition has {0} bytes, more than a medium has room for")]
+    #[error("the URL of the ignition has {0} bytes, too many for a virtual medium")]
     Credential(usize),
 }
 

@@ -27,7 +27,7 @@ pub enum CertificateError {
     #[error(transparent)]
     File(#[from] file::Error),
     /// A file is not PEM.
-    #[error("{flag} {}: not PEM of what it should have", path.display())]
+    #[error("{flag} {}: not valid PEM", path.display())]
     Pem {
         /// The flag.
         flag: &'static str,
@@ -37,13 +37,13 @@ pub enum CertificateError {
         source: pem::Error,
     },
     /// A file contains no certificate.
-    #[error("--https-certificate-file {}: there is no certificate in it", .0.display())]
+    #[error("--https-certificate-file {}: contains no certificate", .0.display())]
     Empty(PathBuf),
     /// The key cannot be used.
-    #[error("--https-key-file {}: a key of RSA is needed, of 2048 bits or more", .0.display())]
+    #[error("--https-key-file {}: must contain an RSA key of at least 2048 bits", .0.display())]
     Key(PathBuf, #[source] rustls::Error),
     /// Certificate and key do not belong together.
-    #[error("the key of --https-key-file is not that of --https-certificate-file")]
+    #[error("the key in --https-key-file does not match --https-certificate-file")]
     Mismatch(#[source] rustls::Error),
 }
 
@@ -132,7 +132,9 @@ async fn read(certificate: &Path, key: &Path) -> Result<Current, CertificateErro
     let unusable = |error| CertificateError::Key(key.to_owned(), error);
     let signer = any_supported_type(&der).map_err(unusable)?;
     if signer.algorithm() != SignatureAlgorithm::RSA {
-        return Err(unusable(rustls::Error::General("firmware takes no other".to_owned())));
+        return Err(unusable(rustls::Error::General(
+            "UEFI firmware supports no other key type".to_owned(),
+        )));
     }
     let certified = CertifiedKey::new(chain, signer);
     certified.keys_match().map_err(CertificateError::Mismatch)?;

@@ -67,10 +67,10 @@ async fn files_that_cannot_be_used_are_named() {
         ("rsa.pem", "nowhere", "--https-key-file"),
         ("nowhere", "rsa.key", "--https-certificate-file"),
         ("long", "rsa.key", "larger than 16 MiB"),
-        ("empty", "rsa.key", "no certificate in it"),
-        ("rsa.pem", "empty", "not PEM of what it should have"),
-        ("curve.pem", "curve.key", "a key of RSA is needed"),
-        ("rsa.pem", "curve.key", "a key of RSA is needed"),
+        ("empty", "rsa.key", "contains no certificate"),
+        ("rsa.pem", "empty", "not valid PEM"),
+        ("curve.pem", "curve.key", "must contain an RSA key"),
+        ("rsa.pem", "curve.key", "must contain an RSA key"),
     ] {
         let [certificate, key] = [certificate, key].map(|name| folder.path().join(name));
         let error = Certificate::open(&certificate, &key).await.unwrap_err().to_string();

@@ -114,7 +114,9 @@ async fn without_the_key_only_images_are_served_and_nothing_secret_is_on_the_dis
     second.serves(Some(Serving::Images(1))).await;
     let readiness = Readiness::default();
     second.server.state.view.register(&readiness, Timestamp::now());
-    assert!(readiness.report().contains("images only, for want of the key (--ignition-key-file)"));
+    assert!(
+        readiness.report().contains("serving images only: stored boots need --ignition-key-file")
+    );
     second.server.state.images = resolver(&[registry.address.as_str()]);
     let (router, _cluster, _dir) = second.server.router();
     let digest = registry.push_blob("os", UKI).await.to_string();
