@@ -148,7 +148,7 @@ pub enum Operation {
 
 /// The annotation names an operation that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("annotation {OPERATION} names the unknown operation `{0}`: remove it")]
+#[error("unknown operation `{0}` in annotation {OPERATION}; remove the annotation")]
 pub struct UnknownOperation(pub String);
 
 impl Operation {

@@ -20,7 +20,7 @@ pub enum ParseSystemUuidError {
     #[error("not a UUID")]
     Malformed,
     /// Many boards are shipped with it.
-    #[error("UUID {0} is one that many boards are shipped with")]
+    #[error("UUID {0} is not unique (a default value that many boards ship with)")]
     Placeholder(Uuid),
 }
 

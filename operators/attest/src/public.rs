@@ -15,7 +15,7 @@ pub enum KeyError {
     #[error("not a TPM2B_PUBLIC")]
     Malformed,
     /// It is not a key of the required kind.
-    #[error("{field} is {found}, and has to be {wanted}")]
+    #[error("{field} is {found}, but must be {wanted}")]
     Unsuitable {
         /// The field that is wrong, in the terms of TPM 2.0 Library, part 2.
         field: &'static str,
@@ -25,7 +25,7 @@ pub enum KeyError {
         wanted: &'static str,
     },
     /// The modulus or the point cannot belong to a key.
-    #[error("the unique field is no public key of its kind")]
+    #[error("the unique field is not a public key of this type")]
     NoKey,
 }
 

@@ -153,18 +153,18 @@ fn a_body_that_is_no_request_is_refused_with_the_field_that_is_wrong() {
     let machine = rsa();
     let (ek, srk) = (&machine.ek_pub, &machine.srk_pub);
     for (body, expected) in [
-        (long, "body has more than 16384 octets"),
-        ("{}".to_owned(), "body is no JSON object with the texts ekPub and srkPub"),
+        (long, "the body is larger than 16384 bytes"),
+        ("{}".to_owned(), "the body is not a JSON object with the strings ekPub and srkPub"),
         (
             format!(r#"{{"ekPub":"{ek}"}}"#),
-            "body is no JSON object with the texts ekPub and srkPub",
+            "the body is not a JSON object with the strings ekPub and srkPub",
         ),
         (format!(r#"{{"ekPub":"","srkPub":"{srk}"}}"#), "ekPub: not a TPM2B_PUBLIC"),
-        (format!(r#"{{"ekPub":"{ek}","srkPub":"AA"}}"#), "srkPub is not in base64 with padding"),
+        (format!(r#"{{"ekPub":"{ek}","srkPub":"AA"}}"#), "srkPub is not padded base64"),
         (format!(r#"{{"ekPub":"{ek}","srkPub":"AAAA"}}"#), "srkPub: not a TPM2B_PUBLIC"),
         (
             format!(r#"{{"ekPub":"{srk}","srkPub":"{srk}"}}"#),
-            "ekPub: objectAttributes is 0x00030472, and has to be 0x000300b2, as of an EK",
+            "ekPub: objectAttributes is 0x00030472, but must be 0x000300b2, as of an EK",
         ),
     ] {
         assert_eq!(Request::parse(body.as_bytes()).unwrap_err().to_string(), expected);

@@ -20,13 +20,13 @@ pub struct Request {
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// The body is too long.
-    #[error("body has more than {MAX_BODY} octets")]
+    #[error("the body is larger than {MAX_BODY} bytes")]
     TooLong,
     /// The body is not JSON, or lacks a field.
-    #[error("body is no JSON object with the texts ekPub and srkPub")]
+    #[error("the body is not a JSON object with the strings ekPub and srkPub")]
     Json(#[source] serde_json::Error),
     /// A field is not base64.
-    #[error("{0} is not in base64 with padding")]
+    #[error("{0} is not padded base64")]
     Base64(&'static str),
     /// A field is not an acceptable key.
     #[error("{field}: {error}")]

@@ -21,7 +21,7 @@ pub enum AuthoritiesError {
     #[error("not PEM")]
     Pem(#[source] pem::Error),
     /// A certificate is invalid, or not of an authority.
-    #[error("a certificate is no authority's")]
+    #[error("a certificate is not a CA certificate")]
     Certificate(#[source] rustls::Error),
 }
 

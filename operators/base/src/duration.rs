@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The text is not a Go duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a duration; give one like 30m, 1h30m or 500ms")]
+#[error("not a duration; use, for example, 30m, 1h30m or 500ms")]
 pub struct NotADuration;
 
 /// Parses a non-negative Go duration: `30m`, `1h30m`, `1.5s`, `500ms`, `0`.

@@ -272,7 +272,10 @@ async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Wr
         let deleted = ctx.writer(&ctx.view.secrets).delete_seen(&secret.metadata).await;
         deleted.map_err(Error::write("BMCSecret"))?;
     }
-    tracing::info!(bmc = bmc.name_any(), "removed: it never answered, and its Endpoint is gone");
+    tracing::info!(
+        bmc = bmc.name_any(),
+        "removed a BMC that never responded, because its Endpoint was deleted"
+    );
     let deleted = ctx.writer(&ctx.view.bmcs).delete_seen(&bmc.metadata).await;
     deleted.map_err(Error::write("BMC"))
 }
@@ -300,7 +303,11 @@ async fn own<C>(
         }
         Err(kube::Error::Api(status)) if status.is_forbidden() => {
             let name = server.name_any();
-            tracing::warn!(server = name, why = status.message, "owner reference not corrected");
+            tracing::warn!(
+                server = name,
+                why = status.message,
+                "could not correct the owner reference"
+            );
             Ok(Next::After(NOT_ALLOWED))
         }
         Err(source) => Err(Error::Write { what: "Server", source }),

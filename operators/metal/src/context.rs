@@ -267,7 +267,7 @@ impl<C> Context<C> {
         match (&server.spec.bmc_ref, &server.spec.bmc) {
             (Some(reference), _) => {
                 let name = &reference.name;
-                let absent = || missing(format!("spec.bmcRef: there is no BMC {name}: create it"));
+                let absent = || missing(format!("spec.bmcRef: BMC {name} not found: create it"));
                 self.destination_of_bmc(&*self.view.bmcs.named(None, name).ok_or_else(absent)?)
             }
             (None, Some(access)) => {
@@ -286,7 +286,7 @@ impl<C> Context<C> {
     /// Reports objects that cannot be parsed, for ever.
     pub(crate) async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
         while let Some(Unreadable { object, error }) = objects.recv().await {
-            let note = format!("left out until it is corrected: {error}");
+            let note = format!("ignored until it is corrected: {error}");
             self.publish(&object, EventType::Warning, "Unreadable", note).await;
         }
     }
@@ -312,7 +312,7 @@ impl<C> Context<C> {
     ) {
         let event = event(type_, reason, "Transition", &note);
         if let Err(error) = self.recorder.publish(&event, object).await {
-            tracing::warn!(error = %Chain(&error), "event not published");
+            tracing::warn!(error = %Chain(&error), "could not publish an event");
         }
     }
 }
@@ -323,8 +323,8 @@ fn ambiguous(endpoint: &Endpoint, others: &[String]) -> Missing {
     let (name, others) = (endpoint.name_any(), others.join(", "));
     let ip = endpoint.spec.ip.as_deref().unwrap_or_default();
     let message = format!(
-        "spec.ip {ip} of Endpoint {name} is also that of Endpoint {others}: correct spec.ip of all but \
-         the one whose BMC is there, or delete them"
+        "spec.ip {ip} of Endpoint {name} is also used by Endpoint {others}: keep only the \
+         Endpoint whose BMC has this address, and correct or delete the others"
     );
     Missing { reason: "Ambiguous", message }
 }
@@ -333,10 +333,10 @@ fn permit(leadership: Leadership, clock: fn() -> Duration, lasts: Duration) -> P
     let decided = clock();
     Permit::new(move || {
         if !leadership.holds() {
-            return Err(Withdrawn("this process does not hold the lease any more"));
+            return Err(Withdrawn("this process no longer holds the lease"));
         }
         if clock().saturating_sub(decided) >= lasts {
-            return Err(Withdrawn("it was decided too long ago"));
+            return Err(Withdrawn("the decision is too old"));
         }
         Ok(())
     })

@@ -8,10 +8,10 @@ use metal_runtime::{
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// The status was not recorded.
-    #[error("status not recorded")]
+    #[error("could not write the status")]
     Record(#[source] kube::Error),
     /// An object was not written.
-    #[error("{what} not written")]
+    #[error("could not write {what}")]
     Write {
         /// Which one.
         what: &'static str,
@@ -19,7 +19,7 @@ pub enum Error {
         source: kube::Error,
     },
     /// An object was not read.
-    #[error("{what} not read")]
+    #[error("could not read {what}")]
     Read {
         /// Which one.
         what: &'static str,
@@ -33,24 +33,24 @@ pub enum Error {
     #[error("--discovery-ignition-path")]
     Template(#[from] Unusable),
     /// The discovery's keys cannot be made.
-    #[error("keys of the discovery not made")]
+    #[error("could not create the SSH key and password for discovery")]
     Keys(#[from] crate::keys::Error),
     /// The discovery's token cannot be made.
-    #[error("registration token not issued")]
+    #[error("could not issue a registration token")]
     Token(#[from] Unissuable),
     /// The key is not known yet.
-    #[error("the key of registration tokens is not read yet")]
+    #[error("the key for registration tokens is not loaded yet")]
     RegistrationKey,
     /// URLs of media cannot be made.
     #[error(
-        "there is no key of media in the Secret {0}/boot-operator-ignition-key: \
-         run the boot-operator in this namespace"
+        "Secret {0}/boot-operator-ignition-key, with the key for virtual media, not found: run \
+         boot-operator in this namespace"
     )]
     MediaKey(String),
     /// Somebody else's object has a name that ours should have.
     #[error(
-        "{what} {namespace}/{name} was made by somebody else: delete it, or give the server another \
-         name"
+        "{what} {namespace}/{name} exists, but was not created by metal-operator: delete it, or \
+         rename the server"
     )]
     NameTaken {
         /// Its kind.
@@ -61,7 +61,7 @@ pub enum Error {
         name: String,
     },
     /// An object was deleted while it was being written.
-    #[error("{0} was deleted meanwhile")]
+    #[error("{0} was deleted in the meantime")]
     Vanished(&'static str),
     /// The decisions did not come to an end.
     #[error(transparent)]

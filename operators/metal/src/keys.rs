@@ -17,13 +17,13 @@ const COST: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system provides no randomness.
-    #[error("no randomness")]
+    #[error("no random numbers available")]
     Random(#[from] getrandom::Error),
     /// The key pair cannot be encoded.
-    #[error("key pair not encoded")]
+    #[error("could not encode the key pair")]
     Key(#[from] ssh_key::Error),
     /// The password cannot be hashed.
-    #[error("password not hashed")]
+    #[error("could not hash the password")]
     Hash(#[from] bcrypt::BcryptError),
 }
 

@@ -118,7 +118,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         })) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
         ended = shared_key.provide(Key::new, &ctx.discovery.key, || {}) => match ended? {},
-        () = ctx.tell_unreadable(broken) => anyhow::bail!("nobody tells of unreadable objects"),
+        () = ctx.tell_unreadable(broken) => anyhow::bail!(
+            "reporting of unparseable objects stopped",
+        ),
         _ = run_elected(candidate, &leading, &shutdown, work) => Ok(()),
     };
     // BMCs have few sessions.
@@ -228,21 +230,22 @@ async fn listen(args: &Args) -> anyhow::Result<TcpListener> {
         None => format!(":{}", args.registry_port).parse()?,
     };
     let bound = address.listen().await.with_context(|| format!("registry on {address}"))?;
-    bound.context("--registry-bind-address: the registry cannot be off")
+    bound.context("--registry-bind-address: the registry cannot be disabled")
 }
 
 fn warn_of_risks(args: &Args) {
     if args.registry_allow_tokenless {
         tracing::warn!(
-            "--registry-allow-tokenless: whoever reaches the registry can fake inventory"
+            "--registry-allow-tokenless: anyone who can reach the registry can forge inventories"
         );
     }
     if args.skip_cert_validation {
-        tracing::warn!("--skip-cert-validation: whoever is in between can be any BMC");
+        tracing::warn!(
+            "--skip-cert-validation: BMC connections are not protected against man-in-the-middle \
+             attacks"
+        );
     }
     if args.default_scheme() == Scheme::Http {
-        tracing::warn!(
-            "BMCs whose protocol names no scheme are spoken to over plain HTTP: set --protocol"
-        );
+        tracing::warn!("BMCs without protocol.scheme are accessed over plain HTTP: set --protocol");
     }
 }

@@ -22,7 +22,7 @@ const WRITE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file of `--kubeconfig` is unusable.
-    #[error("--kubeconfig {path}: not usable")]
+    #[error("--kubeconfig {path}: invalid")]
     File {
         /// The file.
         path: PathBuf,
@@ -39,14 +39,15 @@ pub enum Error {
     },
     /// Neither `--kubeconfig` nor a default.
     #[error(
-        "no API server: give --kubeconfig or KUBECONFIG, or run in a pod with a service account"
+        "no API server configured: set --kubeconfig or KUBECONFIG, or run in a pod with a service \
+         account"
     )]
     Nowhere(#[source] Box<InferConfigError>),
     /// The configuration was read, but no client can be made from it.
-    #[error("the configuration of the API server is not usable")]
+    #[error("invalid API server configuration")]
     Config(#[source] Box<kube::Error>),
     /// Not a header.
-    #[error("the user agent has characters that no header may have")]
+    #[error("the user agent contains characters that are not allowed in a header")]
     UserAgent(#[source] http::header::InvalidHeaderValue),
 }
 
@@ -143,7 +144,7 @@ mod tests {
         let path = Path::new("/nonexistent/kubeconfig").to_path_buf();
         let error = connect(&ClientArgs { kubeconfig: Some(path) }, "test").await.err().unwrap();
         assert!(matches!(error, Error::File { .. }), "{error:?}");
-        assert_eq!(error.to_string(), "--kubeconfig /nonexistent/kubeconfig: not usable");
+        assert_eq!(error.to_string(), "--kubeconfig /nonexistent/kubeconfig: invalid");
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ pub async fn run_elected<F: Future>(
         let done = tokio::select! {
             done = work() => Some(done),
             lost = candidate.keep() => {
-                tracing::warn!(reason = %lost, "controllers stopped; what is served goes on");
+                tracing::warn!(reason = %lost, "controllers stopped; servers keep running");
                 None
             }
         };
@@ -41,7 +41,7 @@ pub async fn run_elected<F: Future>(
             candidate.release().await;
             return Some(done);
         }
-        leading.wait_for("the lease, which was lost");
+        leading.wait_for("the lease, after it was lost");
     }
 }
 

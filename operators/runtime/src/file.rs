@@ -21,7 +21,7 @@ const LARGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// It does not exist, or cannot be accessed.
-    #[error("{flag} {}: not readable", path.display())]
+    #[error("{flag} {}: could not be read", path.display())]
     Unreadable {
         /// The flag that names it.
         flag: &'static str,
@@ -39,7 +39,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Its content cannot be used.
-    #[error("{flag} {}: not usable", path.display())]
+    #[error("{flag} {}: invalid", path.display())]
     Unusable {
         /// The flag that names it.
         flag: &'static str,
@@ -84,7 +84,7 @@ pub async fn reread(flag: &'static str, mut it: impl Reread, told: impl Fn(Readi
             Err(error) => {
                 let error = Chain(&error).to_string();
                 if reported.as_ref() != Some(&error) {
-                    tracing::error!(error, "file refused; its previous content stays in force");
+                    tracing::error!(error, "invalid file; its previous content stays in effect");
                     reported = Some(error);
                     told(Reading::Refused);
                 }

@@ -37,8 +37,8 @@ impl<'de, K: Resource + DeserializeOwned + 'static> Deserialize<'de> for Located
         };
         let object = if let Some(field) = budget.overrun() {
             let error = format!(
-                "{field}: the object takes more than the {most} bytes that are kept: shorten it, or \
-                 delete it"
+                "{field}: the object is larger than {most} bytes and is ignored; make it smaller, \
+                 or delete it"
             );
             Err(InvalidObject { error, metadata: identity(metadata()?) })
         } else {

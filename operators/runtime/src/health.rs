@@ -92,7 +92,7 @@ impl Readiness {
 }
 
 fn waits_for_text(what: &str) -> String {
-    format!("waits for {what}")
+    format!("waiting for {what}")
 }
 
 impl Gate {

@@ -109,7 +109,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
                 () = self.0.wake.notified(), if has_room => {}
                 Some(ended) = working.join_next(), if !working.is_empty() => {
                     if let Err(error) = ended {
-                        tracing::error!(%error, "a pass panicked");
+                        tracing::error!(%error, "reconciliation panicked");
                     }
                 }
             }

@@ -26,7 +26,7 @@ pub fn on_signal() -> io::Result<CancellationToken> {
         tracing::info!("shutting down");
         drop(cancel);
         if timeout(GRACE, either(&mut term, &mut int)).await.is_ok() {
-            tracing::warn!("ended by a second signal");
+            tracing::warn!("terminated by a second signal");
         } else {
             tracing::error!(grace = ?GRACE, "shutdown took too long");
         }

@@ -10,11 +10,12 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberIni
 pub enum Error {
     /// Not a filter.
     #[error(
-        "--log-level {0:?}: give error, warn, info, debug, trace, or a list like info,kube=debug"
+        "--log-level {0:?}: use error, warn, info, debug or trace, or a filter such as \
+         info,kube=debug"
     )]
     Level(String, #[source] ParseError),
     /// Called twice.
-    #[error("a log is set up already")]
+    #[error("logging is already set up")]
     Again(#[source] tracing_subscriber::util::TryInitError),
 }
 

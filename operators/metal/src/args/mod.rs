@@ -163,10 +163,10 @@ pub enum Contradiction {
     )]
     NoRegistry,
     /// The URL is invalid.
-    #[error("--virtual-media-url: `{0}` does not begin with http:// or https://")]
+    #[error("--virtual-media-url: `{0}` must begin with http:// or https://")]
     VirtualMediaUrl(String),
     /// The URL is invalid.
-    #[error("--registry-url: `{0}` does not begin with http:// or https://")]
+    #[error("--registry-url: `{0}` must begin with http:// or https://")]
     RegistryUrl(String),
     /// Verification is both enabled and disabled.
     #[error("--skip-cert-validation and --bmc-ca-file cannot be used together; remove one")]

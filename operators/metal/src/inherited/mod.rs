@@ -77,7 +77,11 @@ async fn clean<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let patched = patch_metadata(&api, &seen.metadata, &change, MANAGER).await.unless_absent();
     if let Some(new) = patched.map_err(Error::write(what))? {
         seen_at_once(ctx, key.kind, &seen.metadata, new);
-        tracing::info!(kind = what, name = key.name, "took away what another version left");
+        tracing::info!(
+            kind = what,
+            name = key.name,
+            "removed finalizers and owner references of another version"
+        );
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ pub(super) async fn before<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> 
         Kind::ServerMaintenance => release_server(ctx, key).await,
         Kind::ServerReadinessRule => remove_taint(ctx, key).await,
         Kind::BmcUser => {
-            let note = "the account stays on the BMC: this version does not delete accounts";
+            let note = "the account remains on the BMC, because this version does not delete \
+                        accounts";
             ctx.publish(&reference(key), EventType::Warning, "AccountKept", note.into()).await;
             Ok(())
         }

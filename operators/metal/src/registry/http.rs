@@ -121,9 +121,9 @@ fn answer(registry: &Registry, result: Result<Response, Denied>) -> Response {
     let response = result.unwrap_or_else(|denied| {
         let (code, error) = (denied.status().as_u16(), Chain(&denied));
         if registry.told.may() {
-            tracing::warn!(code, %error, "registry request refused");
+            tracing::warn!(code, %error, "refused a registry request");
         } else {
-            tracing::debug!(code, %error, "registry request refused");
+            tracing::debug!(code, %error, "refused a registry request");
         }
         denied.into_response()
     });

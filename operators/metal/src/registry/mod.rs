@@ -64,11 +64,11 @@ enum Reporter {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Denied {
     /// The lists have not arrived yet.
-    #[error("not ready: the servers are not listed yet")]
+    #[error("not ready: waiting for the list of servers")]
     NotReady,
     /// There is no token, but one is required.
     #[error(
-        "no token: post to the URL of --registry-url in the ignition of this boot, or start the \
+        "no token: post to the URL in --registry-url of this boot's ignition, or start \
          metal-operator with --registry-allow-tokenless"
     )]
     NoToken,
@@ -76,7 +76,7 @@ pub(crate) enum Denied {
     #[error("{0}: boot the machine again to get a new one")]
     Token(#[from] Refusal),
     /// The boot of the token is over.
-    #[error("the boot of this token is over: server {server} is {state}")]
+    #[error("this token is no longer valid: server {server} is in the state {state}")]
     Over {
         /// Name of the server.
         server: String,
@@ -84,7 +84,7 @@ pub(crate) enum Denied {
         state: String,
     },
     /// There is no token, and the server is not being booted.
-    #[error("no token, and server {server} is in no boot window")]
+    #[error("no token, and server {server} is not in a boot window")]
     Closed {
         /// Name of the server.
         server: String,
@@ -102,25 +102,25 @@ pub(crate) enum Denied {
     #[error("body: {0}")]
     Json(String),
     /// The body is too large.
-    #[error("body: at most {} bytes are taken", LARGEST_BODY)]
+    #[error("body: larger than {} bytes", LARGEST_BODY)]
     TooLarge,
     /// The body did not arrive in time.
     #[error("body: too slow")]
     Slow,
     /// The body was cut off.
-    #[error("body: broken off")]
+    #[error("body: connection closed early")]
     Broken,
     /// Too many reports are in progress.
-    #[error("too many reports at a time: try again")]
+    #[error("too many concurrent reports: try again")]
     Busy,
     /// The requested object does not exist.
-    #[error("there is no {0}")]
+    #[error("{0} not found")]
     Missing(&'static str),
     /// The API server refused the report.
-    #[error("not stored: try again")]
+    #[error("could not store the report: try again")]
     Store(#[source] Box<kube::Error>),
     /// The API server does not answer.
-    #[error("not stored, the API server is silent: try again")]
+    #[error("could not store the report, because the API server is unreachable: try again")]
     Silent,
 }
 

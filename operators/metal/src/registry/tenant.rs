@@ -90,7 +90,7 @@ impl Registry {
         let secret = match secrets.get_opt(SECRET).await {
             Ok(secret) => secret?,
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "key of the boot-operator not read");
+                tracing::warn!(error = %Chain(&error), "could not read the key of boot-operator");
                 return None;
             }
         };

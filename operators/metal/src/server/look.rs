@@ -96,7 +96,8 @@ async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError
     let systems = bmc.systems().await?;
     systems.into_iter().find(is_it).ok_or_else(|| BmcError::Failed {
         action: "find a system".to_owned(),
-        source: "no system of this BMC has spec.systemUUID: correct it, or set spec.systemURI"
+        source: "no system of this BMC has the UUID in spec.systemUUID: correct it, or set \
+                 spec.systemURI"
             .into(),
     })
 }

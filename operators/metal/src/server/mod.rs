@@ -232,7 +232,7 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
         return Err(error.into());
     }
     // A failed step may have had its effect, too: read back before anything else.
-    tracing::info!(server = name, ?step, ok = done.is_ok(), "step on the machine");
+    tracing::info!(server = name, ?step, ok = done.is_ok(), "executed a step on the machine");
     let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());
     let (taken, since) = (done.is_ok(), pending.map(|pending| pending.since.0));
     ctx.memories.edit(&name, |memory| memory.act(step, Now::read(), taken, since));

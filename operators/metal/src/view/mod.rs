@@ -269,7 +269,7 @@ impl View {
         lists::register(readiness, self, Self::lists);
         let view = Arc::clone(self);
         let waits = format!(
-            "the registry has reports come again; API server not reached since {started:.0}"
+            "the registry asks for reports to be retried; API server not reached since {started:.0}"
         );
         readiness.part("api-server", move || {
             if view.servers.is_ready() { State::Fine } else { State::Unready(waits.clone()) }

@@ -1,6 +1,9 @@
 /// Not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a size; give bytes, or a number with Ki, Mi, Gi or Ti, like 10Gi")]
+#[error(
+    "not a size; use a number of bytes, or a number with the suffix Ki, Mi, Gi or Ti, such as \
+     10Gi"
+)]
 pub struct NotASize;
 
 /// Parses a size in Kubernetes' notation, without fractions.

@@ -77,7 +77,7 @@ fn what_nobody_knows_is_refused_by_name() {
     assert_eq!(refused("--timeout").kind(), ErrorKind::InvalidValue);
     let text = refused("--timeout=5").to_string();
     assert!(text.contains("'5' for '--timeout <TIMEOUT>'"), "{text}");
-    assert!(text.contains("not a duration; give one like 30m"), "{text}");
+    assert!(text.contains("not a duration; use, for example, 30m"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,6 @@ pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("not a boolean; give true or false"),
+        _ => Err("not a boolean; use true or false"),
     }
 }

@@ -68,7 +68,7 @@ pub fn reference<K: Resource<DynamicType = ()>>(key: &impl Key) -> ObjectReferen
 
 /// The decisions did not come to an end: a bug, which must not become a busy loop.
 #[derive(Debug, thiserror::Error)]
-#[error("pass took too many turns")]
+#[error("the pass did not settle after the maximum number of turns")]
 pub struct TooManyTurns;
 
 /// The controller of one kind.

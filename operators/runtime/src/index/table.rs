@@ -118,7 +118,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             }
             Err(broken) => {
                 let error = broken.error;
-                tracing::warn!(error, object = name.1, "object withdrawn: unreadable");
+                tracing::warn!(
+                    error,
+                    object = name.1,
+                    "object ignored because it could not be parsed"
+                );
                 self.withdrawn.insert(name);
                 Outcome::Unreadable { meta: Box::new(broken.metadata), error }
             }

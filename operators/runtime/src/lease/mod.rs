@@ -96,9 +96,13 @@ impl Candidate {
                 Ok(Ok(true)) => break,
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %Chain(&error), lease = self.name, "election failed");
+                    tracing::warn!(
+                        error = %Chain(&error),
+                        lease = self.name,
+                        "leader election failed",
+                    );
                 }
-                Err(_) => tracing::warn!(lease = self.name, "election timed out"),
+                Err(_) => tracing::warn!(lease = self.name, "leader election timed out"),
             }
             sleep(jittered(RENEW)).await;
         }
@@ -121,7 +125,11 @@ impl Candidate {
                 Ok(Ok(true)) => renewed = started,
                 Ok(Ok(false)) => return Lost,
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %Chain(&error), lease = self.name, "lease not renewed");
+                    tracing::warn!(
+                        error = %Chain(&error),
+                        lease = self.name,
+                        "could not renew the lease",
+                    );
                 }
                 Err(_) => {
                     tracing::warn!(lease = self.name, "lease renewal timed out");
@@ -138,7 +146,11 @@ impl Candidate {
         match timeout(RENEW, self.give_up()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = %Chain(&error), lease = self.name, "lease not released");
+                tracing::warn!(
+                    error = %Chain(&error),
+                    lease = self.name,
+                    "could not release the lease",
+                );
             }
             Err(_) => tracing::warn!(lease = self.name, "lease release timed out"),
         }

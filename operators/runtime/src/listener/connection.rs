@@ -229,11 +229,11 @@ impl Owed {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Head => "no request in time",
-            Self::Idle => "no further request in time",
-            Self::Body => "no body in time",
+            Self::Head => "timed out waiting for a request",
+            Self::Idle => "timed out waiting for the next request",
+            Self::Body => "timed out waiting for the request body",
             Self::Stalled => "stalled",
-            Self::Room => "made room for another",
+            Self::Room => "closed to make room for another connection",
         })
     }
 }

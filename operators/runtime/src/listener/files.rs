@@ -9,7 +9,7 @@ pub fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        tracing::warn!(%error, files = file_limit(), "limit of open files not raised");
+        tracing::warn!(%error, files = file_limit(), "could not raise the limit of open files");
     }
 }
 

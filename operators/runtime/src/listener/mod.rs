@@ -103,7 +103,7 @@ pub async fn serve(
             }
             Err(error) => {
                 if told.may() {
-                    tracing::warn!(%error, "connection not accepted");
+                    tracing::warn!(%error, "could not accept a connection");
                 }
                 table.make_room(Instant::now());
                 sleep(NO_ROOM).await;
@@ -130,7 +130,7 @@ async fn drain(
         }
     };
     if timeout(limit, drained).await.is_err() && !limit.is_zero() {
-        tracing::warn!("requests cut off by the shutdown");
+        tracing::warn!("shutdown interrupted requests");
     }
 }
 
@@ -148,7 +148,7 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
     let peer = talk.peer;
     let connection = Arc::clone(place.connection());
     if let Err(error) = prepare(&stream) {
-        tracing::debug!(%error, %peer, "connection not prepared");
+        tracing::debug!(%error, %peer, "could not set up a connection");
         return;
     }
     let stream = Watched::new(stream, Arc::clone(&connection), talk.limits);
@@ -161,7 +161,7 @@ async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, t
                 // A machine that does not trust our authority reports that, and then closes the
                 // connection.
                 Err(error) if talk.told.may() => {
-                    tracing::info!(%error, %peer, "no HTTPS with this machine");
+                    tracing::info!(%error, %peer, "TLS handshake with a machine failed");
                 }
                 Err(_) => {}
             },
@@ -241,7 +241,7 @@ async fn answer(
 
 /// The body would be too large; none of it was kept.
 fn too_large(limits: Limits) -> Response {
-    let text = format!("body: at most {} bytes are taken\n", limits.body_bytes);
+    let text = format!("body: larger than {} bytes\n", limits.body_bytes);
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -54,7 +54,7 @@ enum Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server does not answer, or reports that it cannot.
-    #[error("Secret {secret}: the API server is silent")]
+    #[error("Secret {secret}: the API server is unreachable")]
     Silent {
         /// Namespace and name.
         secret: String,
@@ -62,7 +62,7 @@ pub enum Error {
         source: Option<Box<kube::Error>>,
     },
     /// The API server refuses.
-    #[error("Secret {secret}: neither to be read nor to be made")]
+    #[error("Secret {secret}: could not be read or created")]
     Refused {
         /// Namespace and name.
         secret: String,
@@ -70,13 +70,15 @@ pub enum Error {
         source: Box<kube::Error>,
     },
     /// It repeatedly appears and disappears.
-    #[error("Secret {secret}: somebody removes it again and again")]
+    #[error("Secret {secret}: it is repeatedly deleted by another client")]
     Unstable {
         /// Namespace and name.
         secret: String,
     },
     /// The entry is missing.
-    #[error("Secret {secret}: there is no entry {ENTRY}: delete the Secret, and a new one is made")]
+    #[error(
+        "Secret {secret}: entry {ENTRY} is missing; delete the Secret to have a new one created"
+    )]
     NoEntry {
         /// Namespace and name.
         secret: String,
@@ -90,7 +92,7 @@ pub enum Error {
         source: Box<dyn StdError + Send + Sync>,
     },
     /// This machine has no source of randomness.
-    #[error("no randomness for a key")]
+    #[error("no random numbers available for a key")]
     NoRandomness(#[source] getrandom::Error),
 }
 
@@ -145,7 +147,11 @@ impl SharedKey {
             return Err(error);
         }
         let has_file = file.is_some();
-        tracing::warn!(error = %Chain(&error), has_file, "key not read from the API server");
+        tracing::warn!(
+            error = %Chain(&error),
+            has_file,
+            "could not read the key from the API server",
+        );
         Ok(file.map(|key| (key, Origin::File)))
     }
 
@@ -165,7 +171,7 @@ impl SharedKey {
                 Err(error) => {
                     let error = Chain(&error).to_string();
                     if error != reported {
-                        tracing::warn!(error, "key not read from the API server");
+                        tracing::warn!(error, "could not read the key from the API server");
                         reported = error;
                     }
                 }
@@ -242,12 +248,12 @@ impl SharedKey {
             // Before the first start there is no Secret to mount.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!(flag, path = %path.display(), %error, "key file not readable");
+                tracing::warn!(flag, path = %path.display(), %error, "could not read the key file");
                 return None;
             }
         }
         let unusable = |error: &E| {
-            tracing::warn!(flag, path = %path.display(), error = %Chain(error), "key file not usable");
+            tracing::warn!(flag, path = %path.display(), error = %Chain(error), "invalid key file");
         };
         parse(&bytes).inspect_err(unusable).ok()
     }
