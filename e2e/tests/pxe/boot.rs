@@ -23,7 +23,7 @@ fn firmware_waits_for_the_image_of_its_machine_and_then_gets_its_files() {
             .unwrap();
         let mut client = lab.near(MAC).unwrap().boots_by_http(UUID).unwrap();
         client.switch_on().await.unwrap();
-        lab.says(&metalman, "before its image is there").await.unwrap();
+        lab.says(&metalman, "the image has not been downloaded yet").await.unwrap();
 
         // More than one block, and not a multiple of any.
         let loader: Vec<u8> = (0..100_003_u32).map(|at| at.to_le_bytes()[0]).collect();

@@ -112,7 +112,12 @@ impl Controller for Certificates {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
             Err(error) => return Err(Error::Certificate(Box::new(error))),
         }
-        tracing::info!(request = name, reason, note, "certificate request settled");
+        tracing::info!(
+            request = name,
+            reason,
+            note,
+            "CertificateSigningRequest approved or denied"
+        );
         let machine = whose(csr, &ctx.machine_namespace);
         if let Some(machine) = machine.and_then(|it| ctx.view.machines.named(None, it)) {
             ctx.tell(&machine, type_, reason, &note).await;

@@ -31,7 +31,7 @@ pub(crate) struct Source {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The API server did not say.
-    #[error("{0} cannot be read")]
+    #[error("could not read {0}")]
     Api(&'static str, #[source] Box<dyn StdError + Send + Sync>),
     /// What it says makes no sense.
     #[error("ConfigMap kube-public/cluster-info: {0}")]
@@ -49,7 +49,12 @@ pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
             Ok(read) => {
                 if cluster.get().is_none_or(|known| *known != read) {
                     let (url, version) = (&read.apiserver_url, &read.version);
-                    tracing::info!(url, version, dns = read.dns, "cluster that machines join");
+                    tracing::info!(
+                        url,
+                        version,
+                        dns = read.dns,
+                        "loaded the cluster information for joining machines"
+                    );
                     cluster.set(Arc::new(read));
                 }
                 told = None;
@@ -58,7 +63,10 @@ pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
             Err(error) => {
                 let error = Chain(&error).to_string();
                 if told.as_ref() != Some(&error) {
-                    tracing::warn!(error, "what machines are told of the cluster is not known");
+                    tracing::warn!(
+                        error,
+                        "could not determine the cluster information for joining machines"
+                    );
                 }
                 told = Some(error);
                 RETRY
@@ -97,7 +105,7 @@ impl Source {
                 Ok(ClusterInfo { server: url.clone(), authorities: authorities.clone() })
             }
             (None, _, _) => Err(Error::Missing(
-                "there is no ConfigMap kube-public/cluster-info: give --apiserver-url",
+                "ConfigMap kube-public/cluster-info not found: set --apiserver-url",
             )),
         }
     }
@@ -106,7 +114,7 @@ impl Source {
         let services = Api::<Service>::namespaced(self.client.clone(), "kube-system");
         let service = services.get_opt("kube-dns").await.map_err(api("kube-system/kube-dns"))?;
         let address = service.and_then(|service| service.spec?.cluster_ip);
-        let missing = "there is no Service kube-system/kube-dns: give --cluster-dns";
+        let missing = "Service kube-system/kube-dns not found: set --cluster-dns";
         address.filter(|address| address != "None").ok_or(Error::Missing(missing))
     }
 }

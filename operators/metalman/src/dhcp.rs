@@ -123,7 +123,10 @@ impl Responder for Dhcp {
 
     async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
         if let Err(error) = self.parts.listen.follow(sockets) {
-            tracing::debug!(error = %metal_runtime::report::Chain(&error), "not served elsewhere");
+            tracing::debug!(
+                error = %metal_runtime::report::Chain(&error),
+                "could not update the listening sockets",
+            );
         }
         self.look_after(sockets);
     }

@@ -7,28 +7,28 @@ use metal_runtime::{
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
     /// The status was not recorded.
-    #[error("status not recorded")]
+    #[error("could not write the status")]
     Record(#[source] Box<kube::Error>),
     /// The annotation with which a person vouched for a certificate is still there.
-    #[error("annotation not removed")]
+    #[error("could not remove the annotation")]
     Settle(#[source] Box<kube::Error>),
     /// A certificate request was neither approved nor denied.
-    #[error("certificate request not settled")]
+    #[error("could not update the CertificateSigningRequest")]
     Certificate(#[source] Box<kube::Error>),
     /// A Node was not changed.
-    #[error("Node not changed")]
+    #[error("could not update the Node")]
     Node(#[source] Box<kube::Error>),
     /// The pods of a Node are not known.
-    #[error("pods not listed")]
+    #[error("could not list pods")]
     Pods(#[source] Box<kube::Error>),
     /// The Secret with the password of a BMC was not read.
-    #[error("Secret not read")]
+    #[error("could not read the Secret")]
     Secret(#[source] Box<kube::Error>),
     /// What the Machine says of its BMC cannot be used any more.
     #[error("{0}")]
     Unusable(String),
     /// Others talk to the BMC all the time.
-    #[error("others talk to its BMC")]
+    #[error("its BMC is busy with another request")]
     Busy,
     /// The BMC did not do it.
     #[error(transparent)]

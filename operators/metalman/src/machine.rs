@@ -181,7 +181,7 @@ impl<C: Connect> Controller for Machines<C> {
             },
             Err(_) => return done,
         };
-        tracing::info!(machine = name, uri, ?step, ?outcome, "step on the machine");
+        tracing::info!(machine = name, uri, ?step, ?outcome, "executed a step on the machine");
         self.memories.with(&name, |memory| memory.acted(&step, outcome, moment()));
         done
     }
@@ -194,8 +194,8 @@ impl<C: Connect> Machines<C> {
         let (machines, annotations) = (self.ctx.machines(), [(annotation, None)].into());
         let settled = machines.patch_annotations(machine, &annotations).await;
         let settled = settled.map_err(|error| Error::Settle(Box::new(error)))?;
-        let note = format!("{annotation}, which {actor} has set, is taken over");
-        tracing::warn!(machine = machine.name_any(), annotation, actor, "pin replaced");
+        let note = format!("{annotation}, set by {actor}, was accepted");
+        tracing::warn!(machine = machine.name_any(), annotation, actor, "replaced a pin");
         self.ctx.tell(machine, EventType::Normal, "PinReplaced", &note).await;
         Ok(settled.into())
     }

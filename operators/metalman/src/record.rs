@@ -15,10 +15,10 @@ pub enum Error {
     #[error("the status could not be written")]
     Write(#[source] Box<kube::Error>),
     /// Others write it all the time.
-    #[error("the status could not be written, because others write it")]
+    #[error("the status could not be written because of conflicting updates")]
     Contended,
     /// The Machine is gone.
-    #[error("the Machine is gone")]
+    #[error("the Machine was deleted")]
     Gone,
 }
 

@@ -142,7 +142,10 @@ fn context(
     let own = url.own_address();
     let serve_url = own.map(|own| url.at(own).into_owned()).or_else(|| args.serve_url.clone());
     if serve_url.is_none() {
-        tracing::warn!("--serve-url is missing, and this host has no route to tell its address by");
+        tracing::warn!(
+            "--serve-url is not set, and this host has no route from which to determine its \
+             address"
+        );
     }
     let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
     Arc::new(Context {

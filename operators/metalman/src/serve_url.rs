@@ -64,16 +64,18 @@ fn routed() -> Option<Ipv4Addr> {
 ///
 /// What is wrong with the value.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("no URL: {error}"))?;
+    let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.host().filter(|_| is_http).ok_or("write it as http://HOST:PORT")?;
+    let host = uri.host().filter(|_| is_http).ok_or("use http://HOST:PORT")?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_nowhere = host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
     if is_nowhere {
-        return Err("no machine reaches this address: write one of this host, or its name".into());
+        return Err(
+            "machines cannot reach this address: use an address or the name of this host".into()
+        );
     }
     if uri.query().is_some() {
-        return Err("a query cannot be followed by the path of a file".into());
+        return Err("must not have a query, because paths are appended to it".into());
     }
     Ok(text.to_owned())
 }

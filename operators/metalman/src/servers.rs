@@ -128,8 +128,8 @@ fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
         None if args.dhcp_auto_interface => {
             let address = url.own_address().ok_or_else(|| {
                 anyhow::anyhow!(
-                    "--dhcp-auto-interface: this host has no route to anywhere, so it is not known \
-                     which interface is meant: give --bind-address, or --dhcp-interface"
+                    "--dhcp-auto-interface: this host has no default route, so the interface \
+                     cannot be determined: set --bind-address or --dhcp-interface"
                 )
             })?;
             Some(Listen::InterfaceOf { address, port })

@@ -69,7 +69,12 @@ impl ImageFiles {
             Refused::NotDue => Refusal::NotToBoot,
             Refused::Template(error) => {
                 if self.told.may() {
-                    tracing::warn!(%client, path, error = %Chain(error), "template not rendered");
+                    tracing::warn!(
+                        %client,
+                        path,
+                        error = %Chain(error),
+                        "could not render a template",
+                    );
                 }
                 Refusal::Unreadable
             }

@@ -31,11 +31,12 @@ pub(crate) enum Error {
     },
     /// There is a ServiceAccount of that name, of somebody else.
     #[error(
-        "ServiceAccount {0} does not belong to this Machine; delete it, unless that is happening"
+        "ServiceAccount {0} does not belong to this Machine; delete it, if it is not being \
+         deleted already"
     )]
     NameTaken(String),
     /// The API server returned none.
-    #[error("there is no token in the answer")]
+    #[error("the response contains no token")]
     Empty,
 }
 

@@ -185,7 +185,7 @@ impl View {
         self.changed.notify_one();
         if let Change::Unreadable { meta, error } = change {
             let name = meta.name.as_deref();
-            tracing::warn!(name, error, "Machine does not parse; it is left alone");
+            tracing::warn!(name, error, "ignoring a Machine that could not be parsed");
         }
         if let Change::Applied { new, .. } = change {
             queue.add(new.metadata.name.clone().unwrap_or_default());

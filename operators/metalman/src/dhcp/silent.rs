@@ -57,25 +57,34 @@ impl Silent {
     pub(super) fn tell(&self, packet: &Packet, mut is_due: impl FnMut(String) -> bool) {
         match self {
             Self::Stranger(mac, Stranger::Unknown) if is_due(mac.to_string()) => {
-                tracing::info!(%mac, "a machine asks that is no Machine of this site");
+                tracing::info!(
+                    %mac,
+                    "DHCP request from a MAC address that belongs to no Machine of this site",
+                );
             }
             Self::Stranger(mac, Stranger::Ambiguous) if is_due(mac.to_string()) => {
-                tracing::warn!(%mac, "not answered: Machines share an address, and say which");
+                tracing::warn!(
+                    %mac,
+                    "DHCP request not answered: several Machines share an address",
+                );
             }
             Self::Machine { name, why: Silence::Declined } if is_due(name.clone()) => {
-                tracing::warn!(machine = name, "somebody else uses the address of this machine");
+                tracing::warn!(
+                    machine = name,
+                    "the address of this machine is in use by another host"
+                );
             }
             Self::Machine { name, why: Silence::ImageMissing } if is_due(name.clone()) => {
                 tracing::info!(
                     machine = name,
-                    "its firmware is not answered before its image is there"
+                    "network boot request not answered: the image has not been downloaded yet"
                 );
             }
             Self::Machine { name, why: Silence::Packet(v4::Silence::NoSubnet) }
                 if is_due(name.clone()) =>
             {
-                let hint = "no lease of it is in the subnet of this link or relay: correct subnetMask, \
-                            or give this host an address there";
+                let hint = "none of its dhcpLeases is in the subnet of this link or relay: \
+                            correct subnetMask, or add an address of that subnet to this host";
                 tracing::warn!(machine = name, giaddr = %packet.giaddr, hint, "not answered");
             }
             other => tracing::debug!(why = ?other, "not answered"),

@@ -51,10 +51,14 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
         Ok(_) => None,
         Err(Wrong::Unusable(wrong)) => Some(wrong),
         Err(Wrong::Silent(error)) => {
-            tracing::warn!(machine = machine.name_any(), error = %Chain(error), "no user-data");
-            return unavailable("the API server does not answer");
+            tracing::warn!(
+                machine = machine.name_any(),
+                error = %Chain(error),
+                "could not read user-data",
+            );
+            return unavailable("the API server did not respond");
         }
-        Err(Wrong::Late) => return unavailable("the API server does not answer in time"),
+        Err(Wrong::Late) => return unavailable("the API server did not respond in time"),
     };
     say(&ctx, &machine, wrong).await;
     if let Some(wrong) = wrong {
@@ -86,7 +90,11 @@ async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
         Decision { status, result: () }
     });
     if let Err(error) = recorded.await {
-        tracing::warn!(machine = machine.name_any(), error = %Chain(&error), "user-data not told of");
+        tracing::warn!(
+            machine = machine.name_any(),
+            error = %Chain(&error),
+            "could not record the state of user-data",
+        );
     }
 }
 
@@ -104,7 +112,7 @@ async fn vendor_data(
             let text = tokio::fs::read(root.join(name)).await;
             let text = text.and_then(|it| String::from_utf8(it).map_err(io::Error::other));
             text.map(Some).map_err(|error| {
-                tracing::warn!(%error, path = VENDOR_DATA, "file of an image not read");
+                tracing::warn!(%error, path = VENDOR_DATA, "could not read a file of an image");
                 Refused::NotReady
             })
         }
@@ -125,7 +133,11 @@ pub(super) async fn log(
         && requester.may_tell()
     {
         let name = machine.name_any();
-        tracing::warn!(machine = name, error = %Chain(&error), "progress of cloud-init not recorded");
+        tracing::warn!(
+            machine = name,
+            error = %Chain(&error),
+            "could not record the progress of cloud-init",
+        );
     }
     StatusCode::OK
 }
@@ -140,7 +152,7 @@ async fn follow(
         return Ok(());
     }
     if !ctx.progress.may(&machine.name_any()) {
-        tracing::debug!(machine = machine.name_any(), "too many changes of progress");
+        tracing::debug!(machine = machine.name_any(), "too many progress updates");
         return Ok(());
     }
     let decide = |machine: &Machine| {

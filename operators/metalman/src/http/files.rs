@@ -32,7 +32,9 @@ pub(super) async fn file(
         Ok(machine) => machine,
         Err(refused) => return *refused,
     };
-    let Some(url) = &ctx.serve_url else { return super::unavailable("no URL of ours is known") };
+    let Some(url) = &ctx.serve_url else {
+        return super::unavailable("the URL of this server is unknown");
+    };
     let proof = Proof::Token(requester.token.as_deref());
     let asked = Asked { machine: &machine, path: uri.path(), url, proof };
     match open(&ctx, &asked) {
@@ -46,8 +48,8 @@ pub(super) async fn file(
                 response.map(Body::from_stream)
             }
             Err(error) => {
-                tracing::warn!(%error, path = uri.path(), "file of an image not read");
-                super::unavailable("the file cannot be read")
+                tracing::warn!(%error, path = uri.path(), "could not read a file of an image");
+                super::unavailable("the file could not be read")
             }
         },
         Err(refused) => refuse(&ctx, &requester, &machine, uri.path(), &refused),

@@ -61,7 +61,7 @@ async fn another_tpm_gets_nothing_and_the_machine_says_so_once() {
         let (status, body) = ask(&ctx, 1, ecc().body()).await;
         assert_eq!(
             (status, body.as_str()),
-            (StatusCode::FORBIDDEN, "the endorsement key is not the one that is pinned\n",)
+            (StatusCode::FORBIDDEN, "the endorsement key is not the pinned one\n",)
         );
     }
     assert_eq!(writes(&server).len(), 1, "{:?}", writes(&server));
@@ -88,7 +88,7 @@ async fn who_asks_is_known_by_its_address_and_by_no_header() {
         let (status, body) = send(&ctx, 9, request, rsa().body()).await;
         assert_eq!(
             (status, body.as_str()),
-            (StatusCode::NOT_FOUND, "no Machine has this address\n")
+            (StatusCode::NOT_FOUND, "no Machine has this IP address\n")
         );
     }
     assert_eq!(writes(&server), [""; 0]);

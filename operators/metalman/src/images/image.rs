@@ -32,7 +32,7 @@ pub(crate) enum Unusable {
     #[error(transparent)]
     MalformedMetadata(#[from] MalformedMetadata),
     /// It names a loader that it does not have.
-    #[error("metadata.yaml: dhcpBootImageName: there is no file /disk/{0}")]
+    #[error("metadata.yaml: dhcpBootImageName: file /disk/{0} not found in the image")]
     BootFileMissing(String),
     /// A file is larger than such files may be.
     #[error("{path} is larger than {limit} bytes")]
@@ -43,7 +43,7 @@ pub(crate) enum Unusable {
         limit: u64,
     },
     /// The disk failed.
-    #[error("the image cannot be read")]
+    #[error("could not read the image")]
     CacheFailed(#[from] io::Error),
 }
 

@@ -58,14 +58,15 @@ pub enum Served {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum Refused {
     /// The image is not there yet.
-    #[error("the image is not there yet")]
+    #[error("the image has not been downloaded yet")]
     NoImage,
     /// There is no such file.
-    #[error("there is no such file")]
+    #[error("no such file")]
     NotFound,
     /// It installs, and nobody has asked for that.
     #[error(
-        "no installation is due: raise spec.operations.repaveCounter of the Machine to ask for one"
+        "no installation is pending: increase spec.operations.repaveCounter of the Machine to \
+         request one"
     )]
     NotDue,
     /// The cluster is not known yet, or the key of tokens.

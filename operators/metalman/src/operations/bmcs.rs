@@ -66,7 +66,7 @@ impl<C: Connect> Bmcs<C> {
         Some(match self.connect.introduce(&target(&place)).await {
             Ok(shown) => shown
                 .and_then(|pin| to_pairs(&pin.to_string()))
-                .ok_or_else(|| "the BMC shows no certificate".to_owned()),
+                .ok_or_else(|| "the BMC presented no certificate".to_owned()),
             Err(error) => Err(Chain(&error).to_string()),
         })
     }
@@ -138,7 +138,7 @@ impl<C: Connect> Bmcs<C> {
         let reference = &redfish.password_ref;
         if reference.namespace != self.access.namespace {
             let message = format!(
-                "spec.pxe.redfish.passwordRef.namespace: Secrets are read in {} and nowhere else",
+                "spec.pxe.redfish.passwordRef.namespace: Secrets are only read from namespace {}",
                 self.access.namespace
             );
             return Ok(Err(Missing { reason: "NamespaceNotAllowed", message }));
@@ -154,7 +154,8 @@ impl<C: Connect> Bmcs<C> {
         };
         let pin = pin_of(machine);
         if destination.scheme == Scheme::Https && pin.is_none() {
-            let message = "status.redfish.certFingerprint is no fingerprint: remove it".to_owned();
+            let message =
+                "status.redfish.certFingerprint is not a valid fingerprint: remove it".to_owned();
             return Ok(Err(Missing { reason: "NotPinned", message }));
         }
         Ok(Ok(Way { destination, pin }))
@@ -199,10 +200,10 @@ impl<C: Connect> Bmcs<C> {
         let (leadership, decided) = (self.access.leadership.clone(), clock::since_boot());
         Permit::new(move || {
             if !leadership.holds() {
-                return Err(Withdrawn("this process does not hold the lease any more"));
+                return Err(Withdrawn("this process no longer holds the lease"));
             }
             if clock::since_boot().saturating_sub(decided) >= DECISION {
-                return Err(Withdrawn("it was decided too long ago"));
+                return Err(Withdrawn("the decision is too old"));
             }
             Ok(())
         })
@@ -211,7 +212,7 @@ impl<C: Connect> Bmcs<C> {
 
 fn redfish(machine: &Machine) -> Result<&MachineRedfish, Error> {
     let redfish = machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref());
-    redfish.ok_or_else(|| Error::Unusable("spec.pxe.redfish is not there".to_owned()))
+    redfish.ok_or_else(|| Error::Unusable("spec.pxe.redfish is not set".to_owned()))
 }
 
 /// The certificate that a BMC is held to.
@@ -233,7 +234,8 @@ fn target(place: &Place) -> Target {
 fn only(systems: Vec<SystemReading>) -> Result<SystemReading, Missing> {
     let ids: Vec<_> = systems.iter().map(|it| it.uri.rsplit('/').next().unwrap_or("")).collect();
     let message = format!(
-        "spec.pxe.redfish.deviceID is empty, and the systems of this BMC are [{}]: name one of them",
+        "spec.pxe.redfish.deviceID is empty, but this BMC has several systems [{}]: set it to one \
+         of them",
         ids.join(", ")
     );
     let ambiguous = Missing { reason: "SystemAmbiguous", message };

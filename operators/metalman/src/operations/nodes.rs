@@ -74,7 +74,13 @@ impl<'a> Nodes<'a> {
             let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
             let name = pod.name_any();
             if let Err(error) = api.evict(&name, &EvictParams::default()).await {
-                tracing::debug!(node, namespace, pod = name, error = %Chain(&error), "not evicted");
+                tracing::debug!(
+                    node,
+                    namespace,
+                    pod = name,
+                    error = %Chain(&error),
+                    "could not evict a pod",
+                );
             }
         }
         Ok(())
