@@ -4,7 +4,6 @@
 //! present a certificate for that name, or the pinned one. Services on this host or its link may
 //! trust any local client, so no name may lead there.
 
-use crate::wire::WireError;
 use metal_base::Nearness;
 use metal_core::host::{Host, HostName};
 use std::{
@@ -24,6 +23,21 @@ use tokio::{
 const TRIED: usize = 4;
 /// How many names are looked up at a time. Each takes a thread until the resolver answers.
 pub(crate) const LOOKUPS: usize = 32;
+
+/// Why there is no TCP connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("TCP connection failed")]
+    Connect(#[source] io::Error),
+    #[error("TCP connection timed out after {0:?}")]
+    Timeout(Duration),
+    #[error("its host name does not resolve")]
+    Lookup(#[source] io::Error),
+    #[error("its host name did not resolve within {0:?}")]
+    LookupTimeout(Duration),
+    #[error("{0} resolves to {1}; loopback and link-local addresses are not allowed")]
+    Forbidden(HostName, IpAddr),
+}
 
 /// How names of BMCs are resolved.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +74,13 @@ impl Names {
         (host, port): (&Host, u16),
         within: Duration,
         lookups: &Arc<Semaphore>,
-    ) -> Result<TcpStream, WireError> {
+    ) -> Result<TcpStream, DialError> {
         let until = Instant::now() + within;
         let addresses = match host {
             Host::Address(address) => vec![*address],
             Host::Name(name) => self.addresses(name, (within, until), lookups).await?,
         };
-        let mut why = WireError::ConnectTimeout("TCP", within);
+        let mut why = DialError::Timeout(within);
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for address in addresses {
             // An address that does not answer leaves time for the others.
@@ -75,8 +89,8 @@ impl Names {
             let dial = TcpStream::connect(SocketAddr::new(address, port));
             match timeout_at(Instant::now() + share, dial).await {
                 Ok(Ok(tcp)) => return Ok(tcp),
-                Ok(Err(error)) => why = WireError::Connect(error),
-                Err(_) => why = WireError::ConnectTimeout("TCP", within),
+                Ok(Err(error)) => why = DialError::Connect(error),
+                Err(_) => why = DialError::Timeout(within),
             }
         }
         Err(why)
@@ -88,8 +102,8 @@ impl Names {
         name: &HostName,
         (within, until): (Duration, Instant),
         lookups: &Arc<Semaphore>,
-    ) -> Result<Vec<IpAddr>, WireError> {
-        let late = |_| WireError::LookupTimeout(within);
+    ) -> Result<Vec<IpAddr>, DialError> {
+        let late = |_| DialError::LookupTimeout(within);
         let place = timeout_at(until, Arc::clone(lookups).acquire_owned()).await.map_err(late)?;
         let (lookup, text) = (self.lookup, name.as_str().to_owned());
         let asking = spawn_blocking(move || {
@@ -99,15 +113,15 @@ impl Names {
             lookup(&text)
         });
         let found = timeout_at(until, asking).await.map_err(late)?;
-        let found = found.map_err(io::Error::other).flatten().map_err(WireError::Lookup)?;
+        let found = found.map_err(io::Error::other).flatten().map_err(DialError::Lookup)?;
         let forbidden = found.iter().copied().find(|address| (self.forbids)(*address));
         let mut addresses = found;
         addresses.retain(|address| !(self.forbids)(*address));
         addresses.truncate(TRIED);
         match (addresses.is_empty(), forbidden) {
             (false, _) => Ok(addresses),
-            (true, Some(address)) => Err(WireError::Forbidden(name.clone(), address)),
-            (true, None) => Err(WireError::Lookup(io::ErrorKind::NotFound.into())),
+            (true, Some(address)) => Err(DialError::Forbidden(name.clone(), address)),
+            (true, None) => Err(DialError::Lookup(io::ErrorKind::NotFound.into())),
         }
     }
 }

@@ -5,13 +5,14 @@
 //! memory and time than [`Limits`] allows.
 
 use crate::{
-    Host, HostName, Limits, Target, Withdrawn,
+    Host, Limits, Target, Withdrawn,
     breaker::Failure,
-    budget::{Budget, Excess},
-    json::Extent,
+    budget::{Budget, LimitExceeded},
+    json::ObjectEnd,
+    names::DialError,
     offer::Offer,
     shared::Shared,
-    tls::{Changed, Pin, TrustOfOne},
+    tls::{BmcVerifier, Changed, Pin},
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -26,7 +27,7 @@ use rustls::{CertificateError, pki_types::ServerName};
 use std::{
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::{Pin as Pinned, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -47,14 +48,8 @@ const HEADER: usize = 64 << 10;
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
-    #[error("TCP connection failed")]
-    Connect(#[source] io::Error),
-    #[error("its host name does not resolve")]
-    Lookup(#[source] io::Error),
-    #[error("its host name did not resolve within {0:?}")]
-    LookupTimeout(Duration),
-    #[error("{0} resolves to {1}; loopback and link-local addresses are not allowed")]
-    Forbidden(HostName, IpAddr),
+    #[error(transparent)]
+    Dial(#[from] DialError),
     #[error("TLS connection failed")]
     Tls(#[source] io::Error),
     #[error(
@@ -68,8 +63,8 @@ pub(crate) enum WireError {
     Stranger(#[source] Changed),
     #[error("invalid TLS configuration")]
     TlsConfig(#[source] rustls::Error),
-    #[error("{0} connection timed out after {1:?}")]
-    ConnectTimeout(&'static str, Duration),
+    #[error("TLS connection timed out after {0:?}")]
+    TlsTimeout(Duration),
     #[error("the connection was closed before the request was sent")]
     Closed,
     #[error("no response within {0:?}")]
@@ -77,7 +72,7 @@ pub(crate) enum WireError {
     #[error("the response was not complete within {0:?}")]
     BodyTimeout(Duration),
     #[error(transparent)]
-    Excess(#[from] Excess),
+    LimitExceeded(#[from] LimitExceeded),
     #[error("the connection was lost")]
     Broken(#[source] hyper::Error),
     #[error("not sent")]
@@ -87,20 +82,17 @@ pub(crate) enum WireError {
 impl WireError {
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Connect(_)
-            | Self::Lookup(_)
-            | Self::LookupTimeout(_)
-            | Self::Forbidden(..)
+            Self::Dial(_)
             | Self::Tls(_)
             | Self::TlsName(_)
             | Self::TlsOffer(..)
             | Self::Stranger(_)
             | Self::TlsConfig(_)
-            | Self::ConnectTimeout(..) => Failure::Dead,
+            | Self::TlsTimeout(_) => Failure::Dead,
             Self::Closed
             | Self::HeaderTimeout(_)
             | Self::BodyTimeout(_)
-            | Self::Excess(_)
+            | Self::LimitExceeded(_)
             | Self::Broken(_)
             | Self::Withdrawn(_) => Failure::Stuck,
         }
@@ -163,14 +155,14 @@ impl Connection {
     pub(crate) async fn open(
         shared: &Shared,
         target: &Target,
-        trust: &TrustOfOne,
+        trust: &BmcVerifier,
     ) -> Result<(Self, Option<Pin>), WireError> {
         let Shared { config, lookups, .. } = shared;
         let limits = &config.limits;
         let place = (&target.host, target.port);
         let tcp = config.names.dial(place, limits.connect, lookups).await?;
-        let peer = tcp.peer_addr().map_err(WireError::Connect)?;
-        tcp.set_nodelay(true).map_err(WireError::Connect)?;
+        let peer = tcp.peer_addr().map_err(DialError::Connect)?;
+        tcp.set_nodelay(true).map_err(DialError::Connect)?;
         let (io, pin): (Box<dyn Io>, _) = match target.scheme {
             Scheme::Http => (Box::new(tcp), None),
             Scheme::Https => {
@@ -178,7 +170,7 @@ impl Connection {
                 let shake = TlsConnector::from(config).connect(server_name(&target.host)?, tcp);
                 let tls = timeout(limits.tls, shake)
                     .await
-                    .map_err(|_| WireError::ConnectTimeout("TLS", limits.tls))?;
+                    .map_err(|_| WireError::TlsTimeout(limits.tls))?;
                 match (tls, verifier.stranger()) {
                     (_, Some(Err(changed))) => return Err(WireError::Stranger(changed)),
                     (Err(error), _) => {
@@ -223,7 +215,7 @@ impl Connection {
             .handshake(TokioIo::new(self.io))
             .await
             .map_err(WireError::Broken)?;
-        let mut line = Driven { driver, has_ended: false };
+        let mut line = OpenConnection { driver, has_ended: false };
         line.settle().await;
         if line.has_ended {
             return Err(WireError::Closed);
@@ -240,7 +232,7 @@ impl Connection {
             .await;
         let whole = whole.unwrap_or_else(|| {
             // Others wait for the place that this body takes.
-            let slow = Excess::Slow(limits.body.as_secs());
+            let slow = LimitExceeded::Slow(limits.body.as_secs());
             Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
         });
         let is_clean = matches!(whole, Ok(End::Clean));
@@ -296,12 +288,12 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, WireError> {
 }
 
 /// A connection in use.
-struct Driven {
+struct OpenConnection {
     driver: http1::Connection<TokioIo<Box<dyn Io>>, Body>,
     has_ended: bool,
 }
 
-impl Driven {
+impl OpenConnection {
     fn poll(&mut self, cx: &mut Context<'_>) {
         if !self.has_ended {
             self.has_ended = Pinned::new(&mut self.driver).poll(cx).is_ready();
@@ -358,10 +350,10 @@ async fn collect(
     if let Some(length) = announced {
         budget.announce(length)?;
     }
-    let mut extent = Extent::default();
+    let mut object_end = ObjectEnd::default();
     loop {
         let next = body.frame();
-        let frame = if extent.is_closed() {
+        let frame = if object_end.is_closed() {
             let Ok(frame) = timeout(tail, next).await else { return Ok(End::Cut) };
             frame
         } else {
@@ -369,11 +361,11 @@ async fn collect(
         };
         match frame {
             None => return Ok(End::Clean),
-            Some(Err(_)) if extent.is_closed() => return Ok(End::Cut),
+            Some(Err(_)) if object_end.is_closed() => return Ok(End::Cut),
             Some(frame) => {
                 if let Ok(data) = frame.map_err(WireError::Broken)?.into_data() {
                     budget.grow(bytes.len(), data.len()).await?;
-                    extent.feed(&data);
+                    object_end.feed(&data);
                     bytes.extend_from_slice(&data);
                 }
             }

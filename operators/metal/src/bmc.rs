@@ -3,7 +3,7 @@
 use crate::{
     Context, Error, failure,
     reach::{target, unreachable},
-    server::Memories,
+    memory::Memories,
     view::{BmcKey, ServerKey, uuid_keys},
 };
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What every pass may use.
 
 use crate::{
-    Error, MANAGER, macdb::MacPrefixes, media::Media, reach::target, server::Memories, view::View,
+    Error, MANAGER, macdb::MacPrefixes, media::Media, memory::Memories, reach::target, view::View,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;

@@ -11,6 +11,7 @@ mod keys;
 mod macdb;
 mod machines;
 mod media;
+mod memory;
 mod metrics;
 mod notices;
 mod own;

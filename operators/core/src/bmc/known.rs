@@ -8,27 +8,16 @@
 //! What is known is stored in the status of the BMC and with the credentials, so that it also
 //! applies to a BMC object that was deleted and recreated, or restored without its status.
 
-use super::{Destination, Missing, shared};
+use super::{Destination, Missing, Note, Verification, shared};
 use crate::redfish::Scheme;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{Bmc, BmcSecret, annotation};
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// For how long new credentials that nobody has changed yet may follow a BMC that has not answered:
 /// when a BMC starts, it may get an address of either IP version first.
 const SETTLING: SignedDuration = SignedDuration::from_hours(1);
-
-/// How the certificates of BMCs are verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
-    /// An authority vouches for each.
-    Authorities,
-    /// The certificate that a BMC presents first is pinned.
-    Pinned,
-    /// Not at all.
-    Off,
-}
 
 /// The certificate that a BMC is pinned to: that in its status; if it has none because it was
 /// recreated, that of the BMC its credentials belong to, or that stored for its address.
@@ -136,9 +125,6 @@ pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -
     let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
     (!is_there).then_some(note)
 }
-
-/// Annotations and their new values; `None` removes one.
-pub type Note = BTreeMap<Cow<'static, str>, Option<String>>;
 
 /// The annotations of new credentials about the BMC that they are made for.
 pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {

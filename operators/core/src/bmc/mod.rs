@@ -3,24 +3,28 @@
 mod decide;
 mod known;
 mod lockout;
+mod note;
 mod reach;
 mod reading;
 mod servers;
 mod shared;
 mod status;
 mod systems;
+mod verification;
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub(crate) use known::note_of_new;
-pub use known::{Note, Verification, certificate, may_log_in};
+pub use known::{certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
+pub use note::Note;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
 pub use shared::{certificate_of_server, note_of_server};
+pub use verification::Verification;
 
 use crate::macdb::MacDb;
 use jiff::Timestamp;

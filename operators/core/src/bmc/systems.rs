@@ -46,9 +46,9 @@ pub(super) fn systems(
         }
         match (ours, holders.as_slice()) {
             (None, []) => match newcomer(seen, said, system, uuid) {
-                Newcomer::Welcome => made.push(create(seen, system, uuid, &made)),
-                Newcomer::Waits => {}
-                Newcomer::Unclear(why) => trouble.push(why),
+                UnknownSystem::Welcome => made.push(create(seen, system, uuid, &made)),
+                UnknownSystem::Waits => {}
+                UnknownSystem::Unclear(why) => trouble.push(why),
             },
             (Some(server), [_]) => changed = changed.or_else(|| update(seen, server, system)),
             (_, all) => trouble.push(foreign(uuid, system, all)),
@@ -83,7 +83,7 @@ fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> V
 }
 
 /// What a system is whose UUID no server has.
-enum Newcomer {
+enum UnknownSystem {
     /// A new one.
     Welcome,
     /// That of a server whose previous system is now that of another server.
@@ -98,20 +98,20 @@ fn newcomer(
     said: &Answers,
     system: &SystemReading,
     uuid: SystemUuid,
-) -> Newcomer {
+) -> UnknownSystem {
     let was_there =
         |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
     if let Some(server) = seen.servers.iter().find(was_there) {
         let has = |other: &SystemReading| other.uuid.is_some_and(|it| has_uuid(server, it));
         if said.systems.iter().any(has) {
-            return Newcomer::Waits;
+            return UnknownSystem::Waits;
         }
-        return Newcomer::Unclear(changed(server, system, uuid));
+        return UnknownSystem::Unclear(changed(server, system, uuid));
     }
     if seen.unreadable.is_empty() {
-        return Newcomer::Welcome;
+        return UnknownSystem::Welcome;
     }
-    Newcomer::Unclear(format!(
+    UnknownSystem::Unclear(format!(
         "{} may belong to server {}, which could not be parsed: correct that object",
         system.uri,
         seen.unreadable.join(", "),

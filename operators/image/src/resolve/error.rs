@@ -1,4 +1,4 @@
-use super::search::{MAX_DEPTH, MAX_DOCUMENTS};
+use super::limits::{MAX_DEPTH, MAX_DOCUMENTS};
 use crate::{
     allow::NotAllowed,
     manifest,

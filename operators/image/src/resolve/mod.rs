@@ -2,6 +2,7 @@
 
 mod error;
 mod layers;
+mod limits;
 mod search;
 
 pub use error::{Error, Missing};

@@ -1,6 +1,9 @@
 //! Searches an index, and the indexes in it, for the layers of one machine.
 
-use super::{Error, Resolver};
+use super::{
+    Error, Resolver,
+    limits::{MAX_DEPTH, MAX_DOCUMENTS},
+};
 use crate::{
     digest::Digest,
     login::Logins,
@@ -9,11 +12,6 @@ use crate::{
     reference::{Reference, Version},
     registry::Access,
 };
-
-/// How deep indexes may be nested.
-pub(super) const MAX_DEPTH: usize = 4;
-/// How many manifests and indexes may be read for one image.
-pub(super) const MAX_DOCUMENTS: usize = 16;
 
 /// One search for the layers of an image.
 pub(super) struct Search<'a> {
@@ -98,15 +96,15 @@ impl<'a> Search<'a> {
     }
 
     /// The entries that are worth reading, in order.
-    fn candidates<'i>(&self, index: &'i Open, boot: Boot) -> Vec<(&'i Entry, Leads)> {
+    fn candidates<'i>(&self, index: &'i Open, boot: Boot) -> Vec<(&'i Entry, Candidate)> {
         if let Some(entry) = choose(&index.entries, self.machine, boot) {
-            return vec![(entry, Leads { to_image: true, is_only: false })];
+            return vec![(entry, Candidate { to_image: true, is_only: false })];
         }
         if let Some(entry) = only(&index.entries).filter(|_| index.is_only) {
-            return vec![(entry, Leads { to_image: true, is_only: true })];
+            return vec![(entry, Candidate { to_image: true, is_only: true })];
         }
         let possible = index.entries.iter().filter(|entry| entry.may_lead_on());
-        possible.map(|entry| (entry, Leads { to_image: false, is_only: false })).collect()
+        possible.map(|entry| (entry, Candidate { to_image: false, is_only: false })).collect()
     }
 
     async fn entry(&mut self, entry: &Entry) -> Result<Manifest, Error> {
@@ -141,7 +139,7 @@ impl<'a> Search<'a> {
 
 /// What an entry of an index may lead to.
 #[derive(Clone, Copy)]
-struct Leads {
+struct Candidate {
     /// Whether an image behind it is the one to boot.
     to_image: bool,
     /// Whether there is no other candidate.

@@ -14,7 +14,7 @@ use metal_core::{
 use std::sync::Arc;
 
 /// Whether the API server was asked for the claim in this pass.
-pub(crate) enum ClaimLook {
+pub(crate) enum ClaimLookup {
     /// No: the cache is used.
     Cached,
     /// Yes, with this result.
@@ -22,7 +22,7 @@ pub(crate) enum ClaimLook {
 }
 
 /// The claim that holds a server.
-pub(super) enum Held {
+pub(super) enum HoldingClaim {
     Unclaimed,
     By(Arc<ServerClaim>),
     NotCached,
@@ -30,17 +30,17 @@ pub(super) enum Held {
 }
 
 /// The state of the claim in `spec.serverClaimRef`.
-pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLook) -> Held {
-    let Some(reference) = &server.spec.server_claim_ref else { return Held::Unclaimed };
+pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLookup) -> HoldingClaim {
+    let Some(reference) = &server.spec.server_claim_ref else { return HoldingClaim::Unclaimed };
     match claim {
-        ClaimLook::Asked(Some(claim)) if binding(server, claim).holds() => {
-            Held::By(Arc::clone(claim))
+        ClaimLookup::Asked(Some(claim)) if binding(server, claim).holds() => {
+            HoldingClaim::By(Arc::clone(claim))
         }
-        ClaimLook::Asked(_) => Held::Gone,
-        ClaimLook::Cached => {
+        ClaimLookup::Asked(_) => HoldingClaim::Gone,
+        ClaimLookup::Cached => {
             let cached = ctx.view.claims.named(Some(&reference.namespace), &reference.name);
             let holds = |claim: &Arc<ServerClaim>| binding(server, claim).holds();
-            cached.filter(holds).map_or(Held::NotCached, Held::By)
+            cached.filter(holds).map_or(HoldingClaim::NotCached, HoldingClaim::By)
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) async fn look<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     need: Need,
-    claim: &mut ClaimLook,
+    claim: &mut ClaimLookup,
 ) -> Result<(), Error> {
     match need {
         Need::System => system(ctx, server).await,
@@ -65,7 +65,7 @@ pub(super) async fn look<C: Connect>(
             }
             drives(ctx, server).await;
         }
-        Need::Claim => *claim = ClaimLook::Asked(ask(ctx, server).await?),
+        Need::Claim => *claim = ClaimLookup::Asked(ask(ctx, server).await?),
     }
     Ok(())
 }

@@ -2,20 +2,18 @@
 
 mod change;
 mod look;
-mod memory;
 mod prepare;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use memory::{Machine, Memories, Memory, Now};
-
 use crate::{
     Context, Error, failure,
+    memory::{Machine, Memory, Now},
     view::{ClaimKey, ServerKey},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use look::ClaimLook;
+use look::ClaimLookup;
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
@@ -35,7 +33,7 @@ impl<C: Connect> Controller for Servers<C> {
     type Object = Server;
     type Key = String;
     type IndexKey = ServerKey;
-    type Facts = ClaimLook;
+    type Facts = ClaimLookup;
     type Status = ServerStatus;
     type Change = Change;
     type Need = Need;
@@ -59,14 +57,14 @@ impl<C: Connect> Controller for Servers<C> {
         Ok(Next::Wait)
     }
 
-    async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLook, Error> {
-        Ok(ClaimLook::Cached)
+    async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLookup, Error> {
+        Ok(ClaimLookup::Cached)
     }
 
     fn decide(
         &self,
         server: &Arc<Server>,
-        claim: &ClaimLook,
+        claim: &ClaimLookup,
         failed: Option<&report::Failure>,
     ) -> Decision {
         judge(&self.0, server, failure(failed).as_ref(), claim)
@@ -76,7 +74,7 @@ impl<C: Connect> Controller for Servers<C> {
         &self,
         server: &Server,
         need: Need,
-        claim: &mut ClaimLook,
+        claim: &mut ClaimLookup,
     ) -> Result<Option<Next>, Error> {
         look::look(&self.0, server, need, claim).await?;
         Ok(None)
@@ -100,7 +98,7 @@ fn judge<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
-    claim: &ClaimLook,
+    claim: &ClaimLookup,
 ) -> Decision {
     let name = server.name_any();
     let destination = ctx.destination_of(server);

@@ -1,7 +1,7 @@
 //! Which requests a pass sends, and when it sends none.
 
 use super::*;
-use crate::{DiscoveryBoot, macdb::MacPrefixes, view::View};
+use crate::{DiscoveryBoot, macdb::MacPrefixes, memory::Memories, view::View};
 use futures::stream;
 use kube::{
     Api, Client,
