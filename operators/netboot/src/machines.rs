@@ -21,7 +21,7 @@ use metal_core::{
 use metal_runtime::{
     follow,
     health::Gate,
-    index::{Ended, Index},
+    index::{Ended, Index, lists::Lists},
 };
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -79,30 +79,24 @@ impl Machines {
             follow(client, &self.configurations, |_| {}),
             follow(client, &self.http, |_| {}),
             follow(client, &self.ipxe, |_| {}),
-            listed.open_after::<Result<(), Ended>>(self.listed()),
+            listed.open_after::<Result<(), Ended>>(self.lists().listed()),
             self.identity_conflicts.tell(client),
         )
         .map(drop)
     }
 
-    /// Waits until everything is known.
-    async fn listed(&self) {
-        self.servers.listed().await;
-        self.configurations.listed().await;
-        self.http.listed().await;
-        self.ipxe.listed().await;
-    }
-
-    fn is_ready(&self) -> bool {
-        self.servers.is_ready()
-            && self.configurations.is_ready()
-            && self.http.is_ready()
-            && self.ipxe.is_ready()
+    fn lists(&self) -> Lists<'_, 4> {
+        Lists([
+            ("servers", &self.servers),
+            ("serverbootconfigurations", &self.configurations),
+            ("httpbootconfigs", &self.http),
+            ("ipxebootconfigs", &self.ipxe),
+        ])
     }
 
     /// What a machine boots. Never waits.
     pub(crate) fn boot_of(&self, identity: Identity) -> Boot {
-        if !self.is_ready() {
+        if !self.lists().is_ready() {
             return decide(&Known::Nothing);
         }
         let found: Vec<Found> =

@@ -30,7 +30,6 @@ use metal_runtime::{
     Expected, apply, follow,
     health::Gate,
     index::{Change, Ended, Index},
-    metrics::Registry,
     report::{Class, Outcome, ReconcileError, Reporter, class_of},
     work::{NOT_LISTED, Next, Pass, Passed, Work},
 };
@@ -74,14 +73,6 @@ impl ReconcileError for Error {
     }
 }
 
-/// Registers the counter of passes.
-pub(crate) fn passes(registry: &mut Registry) -> Metric<Outcome, Counter> {
-    let passes = Metric::default();
-    let help = "Synchronizations of leases to DHCPLease objects, by result";
-    registry.register("lease_object_passes", help, passes.clone());
-    passes
-}
-
 /// Writes objects.
 pub(crate) struct Publisher {
     api: Api<DhcpLease>,
@@ -101,11 +92,11 @@ impl Publisher {
         published: Published,
         config: watch::Receiver<Arc<Config>>,
         listed: Gate,
-        registry: &mut Registry,
+        passes: Metric<Outcome, Counter>,
     ) -> Self {
         let source = Source { controller: MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), source);
-        let reporter = Reporter { controller: "lease", recorder, passes: passes(registry) };
+        let reporter = Reporter { controller: "lease", recorder, passes };
         Self {
             api: Api::all(client.clone()),
             client,

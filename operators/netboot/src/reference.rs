@@ -1,10 +1,11 @@
 //! The reference page of this binary is up to date.
 
-use crate::{args::Args, metrics::FileReadings, publisher, recorder::Sightings, run};
+use crate::{args::Args, metrics::FileReadings, recorder::Sightings};
 use clap::CommandFactory;
 use metal_runtime::{
     metrics::Registry,
     reference::{compare, page},
+    report,
 };
 use metal_serve::{
     dhcp::{Metrics, Protocol},
@@ -19,8 +20,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     tftp::Metrics::register(&mut registry);
     Metrics::register(&mut registry, Protocol::DhcpV6);
     Sightings::default().register(&mut registry);
-    run::passes(&mut registry);
-    publisher::passes(&mut registry);
+    report::passes(&mut registry);
     let page = page(Args::command(), None, Some(&registry.table()));
     compare("netboot.md", &page).unwrap();
 }

@@ -5,9 +5,6 @@ mod files;
 mod servers;
 
 use crate::{args::Args, metrics::FileReadings};
-#[cfg(test)]
-pub(crate) use cluster::passes;
-
 use cluster::Cluster;
 use files::Files;
 use futures::future::{FusedFuture, FutureExt};

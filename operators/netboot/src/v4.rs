@@ -19,8 +19,8 @@ use metal_dhcp::{
 use metal_runtime::health::Gate;
 use metal_serve::{
     dhcp::{
-        self, Metrics, Request, Responder, Server, Sockets, UnknownRelays, Unserved, link,
-        link::v4::Link, prober::Prober,
+        self, Metrics, Request, Responder, Server, Sockets, UnknownRelays, UnservedArchitectures,
+        link, link::v4::Link, prober::Prober,
     },
     neighbor_limit::NeighborLimit,
 };
@@ -63,7 +63,7 @@ struct V4 {
     neighbors: NeighborLimit,
     lease_store: LeaseStore<Ipv4Addr>,
     prober: Option<Prober<probes::PendingOffer>>,
-    unserved: Unserved,
+    unserved: UnservedArchitectures,
     sightings: Option<Sightings>,
     metrics: Metrics,
     ready: Gate,
@@ -107,7 +107,7 @@ fn open(parts: Parts) -> Result<Server<V4>, Error> {
         neighbors: parts.neighbors,
         lease_store,
         prober: None,
-        unserved: Unserved::default(),
+        unserved: UnservedArchitectures::default(),
         sightings: parts.sightings,
         metrics: metrics.clone(),
         ready: parts.ready,

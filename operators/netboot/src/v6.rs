@@ -17,7 +17,7 @@ use metal_dhcp::{
 };
 use metal_runtime::report::Chain;
 use metal_serve::dhcp::{
-    self, Request, Responder, Server, Sockets, UnknownRelays, Unserved,
+    self, Request, Responder, Server, Sockets, UnknownRelays, UnservedArchitectures,
     link::{
         self,
         v6::{Link, Place, duid, places},
@@ -60,7 +60,7 @@ struct V6 {
     duid: Vec<u8>,
     /// Its file is opened when the configuration has a DHCPv6 server for the first time.
     lease_store: LeaseStore<Ipv6Addr>,
-    unserved: Unserved,
+    unserved: UnservedArchitectures,
     unknown_relays: UnknownRelays,
 }
 
@@ -90,7 +90,7 @@ fn open(mut parts: Parts) -> Result<Server<V6>, Error> {
         bmcs,
         duid: Vec::new(),
         lease_store,
-        unserved: Unserved::default(),
+        unserved: UnservedArchitectures::default(),
         unknown_relays: UnknownRelays::default(),
     };
     v6.take(config, &mut sockets)?;

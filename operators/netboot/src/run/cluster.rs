@@ -21,7 +21,7 @@ use metal_runtime::{
     health::{Gate, Readiness},
     lease::Candidate,
     metrics::Registry,
-    report::{Outcome, Reporter},
+    report::{self, Outcome, Reporter},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
@@ -58,10 +58,11 @@ impl Cluster {
             )?;
         let sightings = Sightings::default();
         sightings.register(registry);
-        let recorder = recorder(&client, files, &sightings, readiness, registry);
+        let passes = report::passes(registry);
+        let recorder = recorder(&client, files, &sightings, readiness, passes.clone());
         let published = Published::new(files.config().borrow().instances);
         let (shown, listed) = (published.clone(), readiness.note("leases", "the API server"));
-        let writer = Publisher::new(client.clone(), shown, files.config(), listed, registry);
+        let writer = Publisher::new(client.clone(), shown, files.config(), listed, passes);
         Ok(Self {
             candidate: candidate(args, files, &client),
             machines: Arc::default(),
@@ -114,22 +115,14 @@ fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
     candidate.map(|candidate| candidate.lasting(standby::DURATION))
 }
 
-/// Registers the counter of passes.
-pub(crate) fn passes(registry: &mut Registry) -> Family<Outcome, Counter> {
-    let passes = Family::default();
-    registry.register("endpoint_passes", "Attempts to record a BMC, by result", passes.clone());
-    passes
-}
-
 fn recorder(
     client: &Client,
     files: &Files,
     sightings: &Sightings,
     readiness: &Readiness,
-    registry: &mut Registry,
+    passes: Family<Outcome, Counter>,
 ) -> Recorder {
     let source = Source { controller: MANAGER.to_owned(), instance: None };
-    let passes = passes(registry);
     let reporter =
         Reporter { controller: "endpoint", recorder: Events::new(client.clone(), source), passes };
     Recorder {
