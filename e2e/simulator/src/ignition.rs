@@ -42,7 +42,7 @@ pub(super) struct AgentFlags {
 
 /// What a configuration does to a machine.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Meaning {
+pub(super) struct IgnitionEffect {
     /// SHA-256 of the text.
     pub(super) digest: String,
     /// The agent, if an enabled unit starts it.
@@ -69,7 +69,7 @@ pub(super) enum IgnitionError {
 }
 
 /// Reads a configuration.
-pub(super) fn read(text: &[u8]) -> Result<Meaning, IgnitionError> {
+pub(super) fn read(text: &[u8]) -> Result<IgnitionEffect, IgnitionError> {
     let document: Document = serde_json::from_slice(text)?;
     if !document.ignition.version.starts_with("3.") {
         return Err(IgnitionError::Version(document.ignition.version));
@@ -86,9 +86,12 @@ pub(super) fn read(text: &[u8]) -> Result<Meaning, IgnitionError> {
                 .ok_or_else(|| IgnitionError::Flag { unit: unit.name.clone(), flag })
         };
         let (registry_url, server_uuid) = (value("--registry-url")?, value("--server-uuid")?);
-        return Ok(Meaning { digest, agent: Some(AgentFlags { registry_url, server_uuid }) });
+        return Ok(IgnitionEffect {
+            digest,
+            agent: Some(AgentFlags { registry_url, server_uuid }),
+        });
     }
-    Ok(Meaning { digest, agent: None })
+    Ok(IgnitionEffect { digest, agent: None })
 }
 
 /// The words of the `ExecStart` that runs the agent.
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with_unit(enabled: bool, contents: &str) -> Result<Meaning, IgnitionError> {
+    fn with_unit(enabled: bool, contents: &str) -> Result<IgnitionEffect, IgnitionError> {
         let unit = json!({ "name": "a.service", "enabled": enabled, "contents": contents });
         let document = json!({ "ignition": { "version": "3.2.0" }, "systemd": { "units": [unit] }});
         read(document.to_string().as_bytes())

@@ -72,7 +72,7 @@ struct Args {
     #[arg(long, default_value = "198.18.0.1")]
     host_base: Ipv4Addr,
     #[command(flatten)]
-    real: Real,
+    real: VmArgs,
     #[command(flatten)]
     firmware: Firmware,
     #[command(flatten)]
@@ -81,7 +81,7 @@ struct Args {
 
 /// Machines that are virtual ones.
 #[derive(Debug, clap::Args)]
-struct Real {
+struct VmArgs {
     /// Machine N is a virtual machine, with the tap device TAP as its network; once for each. What
     /// it needs, `hack/prepare vm` installs.
     #[arg(long, value_name = "N=TAP", value_parser = vm, requires = "vm_folder")]
@@ -221,7 +221,7 @@ fn vm(text: &str) -> Result<(u32, String), String> {
     Ok((number, tap.to_owned()))
 }
 
-fn vms(real: Real) -> BTreeMap<u32, Vm> {
+fn vms(real: VmArgs) -> BTreeMap<u32, Vm> {
     let Some(folder) = real.vm_folder else { return BTreeMap::new() };
     let vm = |(number, tap): (u32, String)| {
         let vm = Vm::new(folder.join(number.to_string()), tap);

@@ -3,7 +3,7 @@
 use super::{
     agent,
     fetch::{Agent, FetchError},
-    ignition::{self, Meaning},
+    ignition::{self, IgnitionEffect},
     journal::Event,
     life::Life,
     machine::Host,
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// A running system.
 pub(super) struct System {
     images: Vec<String>,
-    meaning: Option<Meaning>,
+    meaning: Option<IgnitionEffect>,
 }
 
 /// Starts what was loaded.
@@ -89,7 +89,7 @@ fn token(uki: &str) -> Option<&str> {
     uki.split_once("/httpboot/t/")?.1.split('/').next()
 }
 
-async fn read(life: &Life, url: &str) -> Result<Meaning, BootError> {
+async fn read(life: &Life, url: &str) -> Result<IgnitionEffect, BootError> {
     let text = fetch(life, url).await?;
     let meaning = ignition::read(&text)?;
     life.note(Event::Ignition, format!("{url} sha256:{}", meaning.digest));

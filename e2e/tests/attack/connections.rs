@@ -24,14 +24,14 @@ const ASKS: usize = 10;
 pub(crate) const HONEST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[derive(Clone, Copy, Debug)]
-enum Habit {
+enum ClientBehavior {
     Idle,
     KeepAlive,
     HalfAsked,
     SlowReader,
 }
 
-impl Habit {
+impl ClientBehavior {
     const ALL: [(Self, &'static str); 4] = [
         (Self::Idle, "idle connections"),
         (Self::KeepAlive, "kept connections"),
@@ -55,9 +55,10 @@ pub(crate) async fn hold_all_ports(site: &mut Site) {
     let number = site.scale.of(1200, 5000);
     for (place, (port, target, address, path)) in ports(site).into_iter().enumerate() {
         // Each habit at one port or another, or every habit at every port.
-        let habits = site.scale.of(1, Habit::ALL.len());
-        for (habit, what) in Habit::ALL.into_iter().cycle().skip(place).take(habits) {
-            let number = if matches!(habit, Habit::SlowReader) { number / 5 } else { number };
+        let habits = site.scale.of(1, ClientBehavior::ALL.len());
+        for (habit, what) in ClientBehavior::ALL.into_iter().cycle().skip(place).take(habits) {
+            let number =
+                if matches!(habit, ClientBehavior::SlowReader) { number / 5 } else { number };
             let mut slowest = Ok(Duration::ZERO);
             for sources in [1, 50] {
                 let waited = held(address, path, habit, number, sources).await;
@@ -76,7 +77,7 @@ pub(crate) async fn hold_all_ports(site: &mut Site) {
 async fn held(
     address: SocketAddr,
     path: &str,
-    habit: Habit,
+    habit: ClientBehavior,
     number: usize,
     sources: u8,
 ) -> Result<Duration> {
@@ -87,8 +88,10 @@ async fn held(
     // An honest client that shares the attackers' address. Requests that are being answered are not
     // aborted for others of the same address.
     let among = match habit {
-        Habit::SlowReader => Ok(Duration::ZERO),
-        Habit::Idle | Habit::KeepAlive | Habit::HalfAsked => served(address, path, source(0)).await,
+        ClientBehavior::SlowReader => Ok(Duration::ZERO),
+        ClientBehavior::Idle | ClientBehavior::KeepAlive | ClientBehavior::HalfAsked => {
+            served(address, path, source(0)).await
+        }
     };
     drop(strangers?);
     Ok(during?.max(beside?).max(among?))

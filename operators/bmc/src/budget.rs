@@ -13,7 +13,7 @@
 use crate::{
     Error,
     config::Limits,
-    encoding::{Encoding, Undecoded},
+    encoding::{DecodeError, Encoding},
     json::{self, JsonError},
 };
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use tokio::{
 
 /// A BMC has exceeded a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Excess {
+pub(crate) enum LimitExceeded {
     #[error("the response is longer than {0} bytes")]
     Body(usize),
     #[error("parsing the response needs more than {0} bytes of memory")]
@@ -43,7 +43,7 @@ pub(crate) enum Excess {
     Fleet,
 }
 
-impl Excess {
+impl LimitExceeded {
     /// Whether only one resource is affected, so that nothing follows for the others.
     pub(crate) fn is_of_one_resource(self) -> bool {
         matches!(self, Self::Body(_) | Self::Parsed(_))
@@ -56,14 +56,14 @@ pub(crate) struct Traffic(Mutex<Option<(Instant, usize)>>);
 
 impl Traffic {
     /// Counts bytes. Fails once there are too many.
-    fn count(&self, bytes: usize, now: Instant, limits: &Limits) -> Result<(), Excess> {
+    fn count(&self, bytes: usize, now: Instant, limits: &Limits) -> Result<(), LimitExceeded> {
         let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_now = period.filter(|(start, _)| now.duration_since(*start) < limits.bmc_period);
         let (start, sum) = of_now.unwrap_or((now, 0));
         let sum = sum.saturating_add(bytes);
         *period = Some((start, sum));
         if sum > limits.bmc_bytes {
-            return Err(Excess::Bmc(limits.bmc_bytes, limits.bmc_period.as_secs()));
+            return Err(LimitExceeded::Bmc(limits.bmc_bytes, limits.bmc_period.as_secs()));
         }
         Ok(())
     }
@@ -74,11 +74,11 @@ pub(crate) struct Budget<'a> {
     limits: &'a Limits,
     traffic: &'a Traffic,
     places: &'a Arc<Semaphore>,
-    spent: Mutex<Spent>,
+    spent: Mutex<Usage>,
 }
 
 #[derive(Default)]
-struct Spent {
+struct Usage {
     bytes: usize,
     place: Option<OwnedSemaphorePermit>,
 }
@@ -93,22 +93,22 @@ impl<'a> Budget<'a> {
     }
 
     /// Whether the BMC may be asked at all.
-    pub(crate) fn admit(&self) -> Result<(), Excess> {
+    pub(crate) fn admit(&self) -> Result<(), LimitExceeded> {
         self.traffic.count(0, Instant::now(), self.limits)
     }
 
     /// A body of this length is about to arrive.
-    pub(crate) fn announce(&self, length: usize) -> Result<(), Excess> {
+    pub(crate) fn announce(&self, length: usize) -> Result<(), LimitExceeded> {
         let limit = self.limits.body_bytes;
-        if length > limit { Err(Excess::Body(limit)) } else { Ok(()) }
+        if length > limit { Err(LimitExceeded::Body(limit)) } else { Ok(()) }
     }
 
     /// Lets a body of `held` bytes grow by `more`, waiting for a place if it needs one.
-    pub(crate) async fn grow(&self, held: usize, more: usize) -> Result<(), Excess> {
+    pub(crate) async fn grow(&self, held: usize, more: usize) -> Result<(), LimitExceeded> {
         let limits = self.limits;
         let body = held.saturating_add(more);
         if body > limits.body_bytes {
-            return Err(Excess::Body(limits.body_bytes));
+            return Err(LimitExceeded::Body(limits.body_bytes));
         }
         self.traffic.count(more, Instant::now(), limits)?;
         let sum = self.with(|spent| {
@@ -116,7 +116,7 @@ impl<'a> Budget<'a> {
             spent.bytes
         });
         if sum > limits.call_bytes {
-            return Err(Excess::Call(limits.call_bytes));
+            return Err(LimitExceeded::Call(limits.call_bytes));
         }
         if body > limits.small_body || sum > limits.small_call {
             self.take_place().await?;
@@ -126,10 +126,14 @@ impl<'a> Budget<'a> {
 
     /// The decompressed body. One that cannot be decompressed is returned as it is: it then fails
     /// as JSON, and that error is reported.
-    pub(crate) async fn decode(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, Excess> {
+    pub(crate) async fn decode(
+        &self,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Bytes, LimitExceeded> {
         let Some(encoding) = Encoding::of(headers, &body) else { return Ok(body) };
         let small = encoding.decode(&body, self.limits.small_body);
-        let decoded = if small == Err(Undecoded::TooLong) {
+        let decoded = if small == Err(DecodeError::TooLong) {
             self.take_place().await?;
             encoding.decode(&body, self.limits.body_bytes)
         } else {
@@ -140,20 +144,23 @@ impl<'a> Budget<'a> {
                 self.grow(0, decoded.len()).await?;
                 Ok(decoded.into())
             }
-            Err(Undecoded::TooLong) => Err(Excess::Body(self.limits.body_bytes)),
-            Err(Undecoded::Broken) => Ok(body),
+            Err(DecodeError::TooLong) => Err(LimitExceeded::Body(self.limits.body_bytes)),
+            Err(DecodeError::Broken) => Ok(body),
         }
     }
 
     /// The JSON object in a body.
-    pub(crate) async fn object(&self, body: &[u8]) -> Result<Result<Value, JsonError>, Excess> {
+    pub(crate) async fn object(
+        &self,
+        body: &[u8],
+    ) -> Result<Result<Value, JsonError>, LimitExceeded> {
         let limit = match json::object(body, self.limits.small_parsed) {
             Err(JsonError::TooLarge(_)) => self.limits.parsed_bytes,
             done => return Ok(done),
         };
         self.take_place().await?;
         match json::object(body, limit) {
-            Err(JsonError::TooLarge(_)) => Err(Excess::Parsed(limit)),
+            Err(JsonError::TooLarge(_)) => Err(LimitExceeded::Parsed(limit)),
             done => Ok(done),
         }
     }
@@ -163,7 +170,7 @@ impl<'a> Budget<'a> {
         self.with(|spent| spent.place.is_some())
     }
 
-    async fn take_place(&self) -> Result<(), Excess> {
+    async fn take_place(&self) -> Result<(), LimitExceeded> {
         if self.has_place() {
             return Ok(());
         }
@@ -172,19 +179,19 @@ impl<'a> Budget<'a> {
         let wait = self.limits.body * 2 / 3;
         let place = timeout(wait, Arc::clone(self.places).acquire_owned()).await;
         // The semaphore is never closed.
-        let place = place.map_err(|_| Excess::Fleet)?.ok();
+        let place = place.map_err(|_| LimitExceeded::Fleet)?.ok();
         self.with(|spent| spent.place = place);
         Ok(())
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut Spent) -> T) -> T {
+    fn with<T>(&self, f: impl FnOnce(&mut Usage) -> T) -> T {
         f(&mut self.spent.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Why a call fails that took more than it may.
-pub(crate) fn misbehaving(action: String, excess: Excess) -> Error {
-    if excess == Excess::Fleet {
+pub(crate) fn misbehaving(action: String, excess: LimitExceeded) -> Error {
+    if excess == LimitExceeded::Fleet {
         return Error::Unreachable(excess.into());
     }
     Error::Misbehaving { action, source: excess.into() }
@@ -211,15 +218,15 @@ mod tests {
         let (limits, traffic, places) = (limits(), Traffic::default(), Arc::new(Semaphore::new(1)));
         let call = Budget::new(&limits, &traffic, &places);
         assert_eq!(call.grow(90, 10).await, Ok(()));
-        assert_eq!(call.grow(91, 10).await, Err(Excess::Body(100)));
+        assert_eq!(call.grow(91, 10).await, Err(LimitExceeded::Body(100)));
         assert_eq!(call.grow(0, 100).await, Ok(()));
-        assert_eq!(call.grow(0, 60).await, Err(Excess::Call(150)));
+        assert_eq!(call.grow(0, 60).await, Err(LimitExceeded::Call(150)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_bmc_is_bounded_over_time() {
         let (limits, traffic, places) = (limits(), Traffic::default(), Arc::new(Semaphore::new(1)));
-        let excess = Err(Excess::Bmc(400, limits.bmc_period.as_secs()));
+        let excess = Err(LimitExceeded::Bmc(400, limits.bmc_period.as_secs()));
         for _ in 0..4 {
             assert_eq!(Budget::new(&limits, &traffic, &places).grow(0, 100).await, Ok(()));
         }
@@ -239,7 +246,7 @@ mod tests {
         other.grow(0, 10).await.unwrap();
         let soon = Duration::from_secs(1);
         assert!(timeout(soon, other.grow(10, 1)).await.is_err(), "there is one place");
-        assert_eq!(other.grow(10, 1).await, Err(Excess::Fleet), "nobody waits for ever");
+        assert_eq!(other.grow(10, 1).await, Err(LimitExceeded::Fleet), "nobody waits for ever");
         long.grow(0, 100).await.unwrap();
         drop(long);
         timeout(soon, other.grow(10, 1)).await.unwrap().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Host, Permit,
-    budget::{Budget, Excess, misbehaving},
+    budget::{Budget, LimitExceeded, misbehaving},
     endpoint::Endpoint,
     etags::Etags,
     memory::Memory,
@@ -179,7 +179,7 @@ pub(crate) fn is_of_a_part(error: &Error) -> bool {
 }
 
 fn is_of_one_resource(source: &(dyn StdError + Send + Sync + 'static)) -> bool {
-    source.downcast_ref::<Excess>().is_some_and(|excess| excess.is_of_one_resource())
+    source.downcast_ref::<LimitExceeded>().is_some_and(|excess| excess.is_of_one_resource())
 }
 
 /// Whether a BMC says that it does not have a resource.

@@ -58,11 +58,11 @@ impl Member {
     pub(crate) fn list(value: &Value) -> Vec<Self> {
         let mut known = HashSet::new();
         let entries = value.as_array().into_iter().flatten();
-        let members = entries.filter_map(|entry| Self::new(entry, Asked::Links));
+        let members = entries.filter_map(|entry| Self::new(entry, Requested::Links));
         members.filter(|member| known.insert(member.key())).take(MEMBERS).collect()
     }
 
-    fn new(entry: &Value, asked: Asked) -> Option<Self> {
+    fn new(entry: &Value, asked: Requested) -> Option<Self> {
         let uri = field::link(entry)?;
         let is_whole = is_whole(entry, asked);
         Some(Self { uri, body: is_whole.then(|| entry.to_string().into_bytes().into()) })
@@ -76,18 +76,18 @@ impl Member {
 
 /// How a collection was requested.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum Requested {
     Links,
     Members,
 }
 
 /// Whether an entry is the member itself. Some firmware adds a name, or an error, to a link.
-fn is_whole(entry: &Value, asked: Asked) -> bool {
+fn is_whole(entry: &Value, asked: Requested) -> bool {
     /// A link may have this many other fields: its type, name and id.
     const STUB: usize = 4;
     const FEW: usize = 6;
     let fields = entry.as_object().map_or(0, serde_json::Map::len);
-    let is_typed = asked == Asked::Members && entry["@odata.type"].is_string();
+    let is_typed = asked == Requested::Members && entry["@odata.type"].is_string();
     entry.get("error").is_none() && (fields > FEW || is_typed && fields > STUB)
 }
 
@@ -96,7 +96,7 @@ fn key(uri: &str) -> String {
 }
 
 /// A collection, as far as it has been read.
-struct Walk<'a> {
+struct CollectionReader<'a> {
     collection: &'a str,
     members: Vec<Member>,
     known: HashSet<String>,
@@ -107,9 +107,9 @@ struct Walk<'a> {
     count: Option<u64>,
 }
 
-impl Walk<'_> {
+impl CollectionReader<'_> {
     /// Takes the members of a page, and returns the link to the next.
-    fn take(&mut self, (page, asked): (&Value, Asked)) -> Option<String> {
+    fn take(&mut self, (page, asked): (&Value, Requested)) -> Option<String> {
         let entries = page["Members"].as_array();
         for entry in entries.into_iter().flatten() {
             self.entries += 1;
@@ -153,7 +153,7 @@ pub(crate) async fn members(
     collection: &str,
     missing: &mut Vec<String>,
 ) -> Result<Vec<Member>, Error> {
-    let mut walk = Walk {
+    let mut walk = CollectionReader {
         collection,
         members: vec![],
         known: HashSet::new(),
@@ -198,19 +198,19 @@ async fn first_page(
     call: &Call<'_>,
     root: &Root,
     collection: &str,
-) -> Result<(Value, Asked), Error> {
+) -> Result<(Value, Requested), Error> {
     if let Some(query) = root.expand() {
         let mark = if collection.contains('?') { '&' } else { '?' };
         match call.get(&format!("{collection}{mark}{query}")).await {
-            Ok(page) => return Ok((page.body, Asked::Members)),
+            Ok(page) => return Ok((page.body, Requested::Members)),
             Err(error) if is_fatal(&error) => return Err(error),
             // Either the BMC does not support what it advertises, or there is no such collection.
             Err(_) => {
                 let page = call.get(collection).await?;
                 root.give_up_expand();
-                return Ok((page.body, Asked::Links));
+                return Ok((page.body, Requested::Links));
             }
         }
     }
-    Ok((call.get(collection).await?.body, Asked::Links))
+    Ok((call.get(collection).await?.body, Requested::Links))
 }

@@ -7,7 +7,7 @@ use miniz_oxide::inflate::{
 
 /// Why a body could not be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undecoded {
+pub(crate) enum DecodeError {
     /// Its decompressed size exceeds the limit.
     TooLong,
     /// It is broken, or its compression is unknown.
@@ -36,18 +36,18 @@ impl Encoding {
     }
 
     /// The decompressed body, if it is no longer than `limit`.
-    pub(crate) fn decode(self, body: &[u8], limit: usize) -> Result<Vec<u8>, Undecoded> {
+    pub(crate) fn decode(self, body: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
         let told = |error: DecompressError| match error.status {
-            TINFLStatus::HasMoreOutput => Undecoded::TooLong,
-            _ => Undecoded::Broken,
+            TINFLStatus::HasMoreOutput => DecodeError::TooLong,
+            _ => DecodeError::Broken,
         };
         match self {
             Self::Gzip => {
-                let body = within_gzip(body).ok_or(Undecoded::Broken)?;
+                let body = within_gzip(body).ok_or(DecodeError::Broken)?;
                 decompress_to_vec_with_limit(body, limit).map_err(told)
             }
             Self::Deflate => match decompress_to_vec_zlib_with_limit(body, limit).map_err(told) {
-                Err(Undecoded::Broken) => decompress_to_vec_with_limit(body, limit).map_err(told),
+                Err(DecodeError::Broken) => decompress_to_vec_with_limit(body, limit).map_err(told),
                 done => done,
             },
         }
@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn a_bomb_ends_at_its_limit_and_a_broken_body_is_told() {
         let bomb = gzip(&vec![b' '; 1 << 20], 0, b"");
-        assert_eq!(Encoding::Gzip.decode(&bomb, 1000), Err(Undecoded::TooLong));
+        assert_eq!(Encoding::Gzip.decode(&bomb, 1000), Err(DecodeError::TooLong));
         for broken in [&bomb[..12], b"\x1f\x8b", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name"] {
-            assert_eq!(Encoding::Gzip.decode(broken, 1 << 22), Err(Undecoded::Broken));
+            assert_eq!(Encoding::Gzip.decode(broken, 1 << 22), Err(DecodeError::Broken));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The parsers in this crate that read bytes from BMCs, for hack/fuzz.
 
 use crate::{
-    encoding::{Encoding, Undecoded},
+    encoding::{DecodeError, Encoding},
     inventory, json, manager, media,
     message::{self, Refused},
     redact::Secret,
@@ -38,8 +38,8 @@ pub fn decode(name: &str, body: &[u8], limit: usize) -> Option<Result<Option<Vec
     let decoded = Encoding::of(&headers, body)?.decode(body, limit);
     Some(match decoded {
         Ok(body) => Ok(Some(body)),
-        Err(Undecoded::TooLong) => Ok(None),
-        Err(Undecoded::Broken) => Err(()),
+        Err(DecodeError::TooLong) => Ok(None),
+        Err(DecodeError::Broken) => Err(()),
     })
 }
 

@@ -56,7 +56,7 @@ pub(crate) enum BasicAuthReason {
 /// No session is free, and Basic authentication is disabled.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}: delete sessions on the BMC, or reset it")]
-pub(crate) struct Full(pub(crate) String);
+pub(crate) struct SessionsFull(pub(crate) String);
 
 impl Auth {
     pub(crate) fn basic(why: BasicAuthReason) -> Self {

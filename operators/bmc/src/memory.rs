@@ -28,7 +28,7 @@ struct Inner {
     forms: HashMap<Kind, Form>,
     /// By system, the forms in which a boot override was accepted since the last reset but did not
     /// become visible.
-    unseen: HashMap<String, Unseen>,
+    unseen: HashMap<String, PendingOverride>,
     /// The allowable values in an `ActionInfo`, by its path.
     allowed: HashMap<String, Vec<String>>,
     /// Settings resources that have no boot settings, and those that could not be read, with the
@@ -46,7 +46,7 @@ struct Inner {
 
 /// A boot override that is not visible yet.
 #[derive(Default)]
-struct Unseen {
+struct PendingOverride {
     forms: Vec<Form>,
     /// The values to be seen.
     wanted: Option<(BootSource, Option<BootMode>)>,

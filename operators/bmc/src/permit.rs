@@ -6,12 +6,12 @@
 
 use std::{fmt, sync::Arc};
 
-type Question = dyn Fn() -> Result<(), Withdrawn> + Send + Sync;
+type Check = dyn Fn() -> Result<(), Withdrawn> + Send + Sync;
 
 /// A check made right before the first byte of each request that changes something on a BMC.
 /// Logging in and out changes nothing.
 #[derive(Clone, Default)]
-pub struct Permit(Option<Arc<Question>>);
+pub struct Permit(Option<Arc<Check>>);
 
 /// A write was not sent, because what it was decided on may no longer hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

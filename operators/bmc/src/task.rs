@@ -33,7 +33,7 @@ enum TaskError {
 
 /// How long to wait for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Until {
+pub(crate) enum TaskWait {
     /// Until it ends.
     Done,
     /// Until it is accepted. It is carried out at the next reset of the host.
@@ -56,7 +56,7 @@ pub(crate) async fn finish(
     call: &Call<'_>,
     mut reply: Reply,
     action: String,
-    until: Until,
+    until: TaskWait,
 ) -> Result<(), Error> {
     if reply.status != StatusCode::ACCEPTED {
         return Ok(());
@@ -64,8 +64,8 @@ pub(crate) async fn finish(
     let Some(monitor) = monitor(&reply) else { return Ok(()) };
     for look in 0_u32.. {
         let time = match until {
-            Until::Done => pause(call, &reply),
-            Until::Accepted => call.task_poll(),
+            TaskWait::Done => pause(call, &reply),
+            TaskWait::Accepted => call.task_poll(),
         };
         if !call.pause(upper_half(time * 2, number_of(&(&monitor, look)))).await {
             return Err(failed(action, TaskError::Unfinished(monitor)));
@@ -76,9 +76,9 @@ pub(crate) async fn finish(
             Err(_) => continue,
         };
         match progress(&reply) {
-            Progress::Waits if until == Until::Accepted => return Ok(()),
+            Progress::Waits if until == TaskWait::Accepted => return Ok(()),
             // Some BMCs report tasks as running that only wait.
-            Progress::Runs if until == Until::Accepted && look >= LOOKS => return Ok(()),
+            Progress::Runs if until == TaskWait::Accepted && look >= LOOKS => return Ok(()),
             Progress::Waits | Progress::Runs => {}
             Progress::Done => return Ok(()),
             Progress::Failed(_) if !reply.status.is_success() => {

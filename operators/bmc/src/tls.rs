@@ -138,9 +138,9 @@ impl Trust {
     }
 
     /// The trust for one BMC, which is pinned to this certificate, or may have one for this name.
-    pub(crate) fn of(&self, pin: Option<Pin>, host_name: Option<&str>) -> TrustOfOne {
+    pub(crate) fn of(&self, pin: Option<Pin>, host_name: Option<&str>) -> BmcVerifier {
         let host_name = host_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
-        TrustOfOne { trust: self.clone(), pin, host_name }
+        BmcVerifier { trust: self.clone(), pin, host_name }
     }
 
     fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
@@ -150,13 +150,13 @@ impl Trust {
 
 /// Which certificates of one BMC are accepted.
 #[derive(Clone, Debug)]
-pub(crate) struct TrustOfOne {
+pub(crate) struct BmcVerifier {
     trust: Trust,
     pin: Option<Pin>,
     host_name: Option<ServerName<'static>>,
 }
 
-impl TrustOfOne {
+impl BmcVerifier {
     /// What one connection is made with, and the verifier that records the verdict on its
     /// certificate.
     pub(crate) fn connection(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
@@ -187,7 +187,7 @@ pub(crate) struct Changed {
 /// Verifies the certificate of one connection.
 #[derive(Debug)]
 pub(crate) struct Verifier {
-    of: TrustOfOne,
+    of: BmcVerifier,
     stranger: Mutex<Option<Result<Pin, Changed>>>,
 }
 

@@ -6,6 +6,7 @@
 //! Secrets that it has not read for a while.
 
 pub mod args;
+mod blob_refs;
 mod config;
 mod config_ref;
 mod configuration;
@@ -16,7 +17,6 @@ mod fetches;
 mod http;
 mod kept;
 mod leases;
-mod live;
 mod medium;
 mod metrics;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Args, ByUuid, Controllers, OutsideWindow, Urls},
+    blob_refs::ReferencedBlobs,
     config::{Configs, Recording},
     configuration::Configurations,
     context::Context,
@@ -9,7 +10,6 @@ use crate::{
     fetches::Fetches,
     http::{Answer, AppState, DefaultUki, PATIENCE, RefusalLog, router},
     kept::{self, Folder, Keeper, Restore, Written},
-    live::Live,
     metrics::{self, Cache},
     secrets::Secrets,
     view::View,
@@ -246,7 +246,7 @@ fn restore(
         metrics: kept::Metrics::register(metrics),
         written: Written::default(),
     };
-    Ok(Restore { keeper: Arc::new(keeper), live: Arc::clone(&queues.live), is_silent })
+    Ok(Restore { keeper: Arc::new(keeper), blob_refs: Arc::clone(&queues.blob_refs), is_silent })
 }
 
 fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
@@ -255,7 +255,7 @@ fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter
         configs: Arc::new(Work::new(reporter("bootconfig")).forgiving()),
         ipxe: controllers.ipxe_config,
         http: controllers.http_config,
-        live: Arc::new(Live::default()),
+        blob_refs: Arc::new(ReferencedBlobs::default()),
         kept: Queue::default(),
     }
 }
@@ -297,7 +297,7 @@ fn state(
         secrets: Arc::clone(&ctx.secrets),
         images: Arc::clone(&ctx.images),
         store,
-        live: Arc::clone(&queues.live),
+        blob_refs: Arc::clone(&queues.blob_refs),
         fetches: Arc::clone(&ctx.fetches),
         fetch_limit: FetchLimit::new(
             fetch_limit::share(args.ignition_fetches, args.replicas),

@@ -98,7 +98,7 @@ mod tests {
     use crate::{
         config::BootConfig as _,
         testing::{Cluster, Objects, configuration, context, resolver},
-        wakes::Woken,
+        wakes::WakeTarget,
     };
     use metal_api::BootState;
     use std::cell::RefCell;
@@ -114,8 +114,8 @@ mod tests {
         let (client, woken) = (cluster.client(), RefCell::new(Wakes::new()));
         let follow = follow(&client, &ctx, |all| woken.borrow_mut().extend(all));
         assert!(timeout(UNWATCHED * 3, follow).await.is_err());
-        let server = Woken::Kept("server".to_owned());
-        let expected = [Woken::Configuration(waits), Woken::Config(config), server];
+        let server = WakeTarget::Kept("server".to_owned());
+        let expected = [WakeTarget::Configuration(waits), WakeTarget::Config(config), server];
         assert_eq!(woken.into_inner(), expected.into(), "not what is ready");
         assert_eq!(cluster.reads(), 0, "nobody has tried to list them");
         let asked = cluster.take();

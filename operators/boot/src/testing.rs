@@ -6,11 +6,11 @@ pub(crate) mod registry;
 
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
+    blob_refs::ReferencedBlobs,
     context::Context,
     fetch_limit::FetchLimit,
     fetches::Fetches,
     http::{AppState, DefaultUki, RefusalLog},
-    live::Live,
     secrets::Secrets,
     view::View,
 };
@@ -321,7 +321,7 @@ pub(crate) async fn state(
         secrets: Arc::new(Secrets::new(cluster.client())),
         images,
         store,
-        live: Arc::new(Live::default()),
+        blob_refs: Arc::new(ReferencedBlobs::default()),
         fetches: Arc::new(Fetches::default()),
         fetch_limit: FetchLimit::new(20, Duration::from_mins(30)),
         key: key().into(),

@@ -1,8 +1,8 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
 use crate::{
+    blob_refs::{self, BlobRef},
     leases::Leases,
-    live::{self, BlobRef},
     served::{Served, Serving},
 };
 use jiff::Timestamp;
@@ -237,7 +237,7 @@ fn http_keys(config: &HttpBootConfig) -> Vec<ConfigKey> {
     addresses.sort_unstable();
     addresses.dedup();
     keys.extend(addresses.into_iter().map(ConfigKey::Address));
-    keys.extend(live::blobs(spec.uki_url.as_deref()).into_iter().map(ConfigKey::Uki));
+    keys.extend(blob_refs::blobs(spec.uki_url.as_deref()).into_iter().map(ConfigKey::Uki));
     keys
 }
 

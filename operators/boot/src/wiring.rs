@@ -2,12 +2,12 @@
 
 use crate::{
     args::Addresses,
+    blob_refs::ReferencedBlobs,
     config::BootConfig,
     config_ref::{ConfigRef, Kind, Named},
     context::Context,
-    live::Live,
     secret_watch,
-    wakes::{self, Woken},
+    wakes::{self, WakeTarget},
 };
 use kube::{Client, Resource};
 use metal_runtime::{
@@ -29,20 +29,22 @@ pub(crate) struct Queues {
     /// Whether `HTTPBootConfig`s are enabled.
     pub(crate) http: bool,
     /// Blobs that boot configs refer to.
-    pub(crate) live: Arc<Live<ConfigRef>>,
+    pub(crate) blob_refs: Arc<ReferencedBlobs<ConfigRef>>,
     /// Servers whose boot has to be stored, or removed.
     pub(crate) kept: Queue<String>,
 }
 
 impl wiring::Queues for Queues {
-    type Woken = Woken;
+    type WakeTarget = WakeTarget;
 
-    fn wake(&self, woken: Woken) {
+    fn wake(&self, woken: WakeTarget) {
         match woken {
-            Woken::Configuration(name) => self.configurations.queue.add(name),
-            Woken::Config(config) if self.cares_for(config.kind) => self.configs.queue.add(config),
-            Woken::Config(_) => {}
-            Woken::Kept(server) => self.kept.add(server),
+            WakeTarget::Configuration(name) => self.configurations.queue.add(name),
+            WakeTarget::Config(config) if self.cares_for(config.kind) => {
+                self.configs.queue.add(config)
+            }
+            WakeTarget::Config(_) => {}
+            WakeTarget::Kept(server) => self.kept.add(server),
         }
     }
 }
@@ -66,10 +68,10 @@ pub(crate) async fn watch(client: &Client, ctx: &Context, queues: &Queues) -> Re
     let configurations = Row::new(&view.configurations, wakes::configuration).heard_by(unreadable);
     let ipxe = Row::new(&view.ipxe, wakes::config)
         .heard_by(unreadable)
-        .heard_by(|change| set_live(&queues.live, change));
+        .heard_by(|change| set_blob_refs(&queues.blob_refs, change));
     let http = Row::new(&view.http, wakes::config)
         .heard_by(unreadable)
-        .heard_by(|change| set_live(&queues.live, change));
+        .heard_by(|change| set_blob_refs(&queues.blob_refs, change));
     let servers = Row::new(&view.servers, wakes::server).heard_by(unreadable);
     tokio::try_join!(
         configurations.follow(client, view, queues),
@@ -95,14 +97,14 @@ async fn leases(client: &Client, ctx: &Context) -> Result<(), Ended> {
 }
 
 /// Only blobs that boot configs refer to are served.
-fn set_live<K: BootConfig>(live: &Live<ConfigRef>, change: &Change<'_, K>) {
+fn set_blob_refs<K: BootConfig>(blob_refs: &ReferencedBlobs<ConfigRef>, change: &Change<'_, K>) {
     match change {
-        Change::Applied { new, .. } => live.set(new.config_ref(), new.blobs()),
-        Change::Removed(old) => live.set(old.config_ref(), vec![]),
+        Change::Applied { new, .. } => blob_refs.set(new.config_ref(), new.blobs()),
+        Change::Removed(old) => blob_refs.set(old.config_ref(), vec![]),
         Change::Unreadable { meta, .. } => {
             let name = (meta.namespace.clone(), meta.name.clone());
             let name = (name.0.unwrap_or_default(), name.1.unwrap_or_default());
-            live.set(ConfigRef::new(K::KIND, name), vec![]);
+            blob_refs.set(ConfigRef::new(K::KIND, name), vec![]);
         }
     }
 }

@@ -47,8 +47,9 @@ pub enum LeadingZero {
 /// If it is not YAML, has several documents, or does not match `T`.
 pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Error> {
     let text = text.trim_start_matches('\u{feff}');
-    let malformed =
-        |error: serde_saphyr::Error| Error::Malformed(error.render_with_formatter(&WithoutValues));
+    let malformed = |error: serde_saphyr::Error| {
+        Error::Malformed(error.render_with_formatter(&RedactingFormatter))
+    };
     let all = serde_saphyr::from_multiple_with_options::<T>(text, settings(zero));
     let mut all = all.map_err(malformed)?;
     match (all.pop(), all.len()) {
@@ -60,9 +61,9 @@ pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Err
 }
 
 /// Formats messages with field names, but without values, as a value may be a password.
-struct WithoutValues;
+struct RedactingFormatter;
 
-impl MessageFormatter for WithoutValues {
+impl MessageFormatter for RedactingFormatter {
     fn format_message<'a>(&self, error: &'a serde_saphyr::Error) -> Cow<'a, str> {
         use serde_saphyr::Error::{SerdeInvalidType, SerdeInvalidValue, UnsupportedTag};
         if let SerdeInvalidType { unexpected, expected, .. }

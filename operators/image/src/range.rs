@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// Which bytes to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestedRange {
     /// All of them.
     Whole,
     /// This part of it.
@@ -17,12 +17,12 @@ pub(crate) enum Wanted {
 ///
 /// Anything but exactly one byte range is ignored, which RFC 9110 permits; no firmware asks for
 /// several.
-pub(crate) fn wanted(value: &str, size: u64) -> Wanted {
-    let Some((unit, range)) = value.split_once('=') else { return Wanted::Whole };
+pub(crate) fn wanted(value: &str, size: u64) -> RequestedRange {
+    let Some((unit, range)) = value.split_once('=') else { return RequestedRange::Whole };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
-        return Wanted::Whole;
+        return RequestedRange::Whole;
     }
-    let Some((first, last)) = range.trim().split_once('-') else { return Wanted::Whole };
+    let Some((first, last)) = range.trim().split_once('-') else { return RequestedRange::Whole };
     match (number(first), number(last)) {
         (Parsed::Number(first), Parsed::Empty) => part(first, size, size),
         (Parsed::Number(first), Parsed::Number(last)) if first <= last => {
@@ -34,13 +34,13 @@ pub(crate) fn wanted(value: &str, size: u64) -> Wanted {
         (Parsed::Number(_), Parsed::Number(_))
         | (Parsed::Empty, Parsed::Empty)
         | (Parsed::Nonsense, _)
-        | (_, Parsed::Nonsense) => Wanted::Whole,
+        | (_, Parsed::Nonsense) => RequestedRange::Whole,
     }
 }
 
 /// `first..end`, if `first` is before `limit`.
-fn part(first: u64, end: u64, limit: u64) -> Wanted {
-    if first < limit { Wanted::Part(first..end) } else { Wanted::Unsatisfiable }
+fn part(first: u64, end: u64, limit: u64) -> RequestedRange {
+    if first < limit { RequestedRange::Part(first..end) } else { RequestedRange::Unsatisfiable }
 }
 
 enum Parsed {
@@ -63,7 +63,7 @@ fn number(text: &str) -> Parsed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Wanted::{Part, Unsatisfiable, Whole};
+    use RequestedRange::{Part, Unsatisfiable, Whole};
 
     #[test]
     fn ranges_are_read_as_rfc_9110_says() {

@@ -4,7 +4,7 @@
 //! UEFI firmware sizes its buffer by the response to HEAD, and resumes downloads with `Range`.
 
 use crate::{
-    range::{Wanted, wanted},
+    range::{RequestedRange, wanted},
     store::Blob,
 };
 use bytes::Bytes;
@@ -88,19 +88,19 @@ pub fn respond(
     }
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     match range(method, request, &etag, size) {
-        Wanted::Unsatisfiable => {
+        RequestedRange::Unsatisfiable => {
             headers.insert(CONTENT_RANGE, value(&format!("bytes */{size}")));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
             *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
         }
-        Wanted::Part(part) => {
+        RequestedRange::Part(part) => {
             let text = format!("bytes {}-{}/{size}", part.start, part.end - 1);
             headers.insert(CONTENT_RANGE, value(&text));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             *response.body_mut() = Body::Content(content.read(part));
         }
-        Wanted::Whole => {
+        RequestedRange::Whole => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(size));
             if method != Method::HEAD {
                 *response.body_mut() = Body::Content(content.read(0..size));
@@ -110,12 +110,12 @@ pub fn respond(
     response
 }
 
-fn range(method: &Method, request: &HeaderMap, etag: &str, size: u64) -> Wanted {
+fn range(method: &Method, request: &HeaderMap, etag: &str, size: u64) -> RequestedRange {
     let same = text(request, IF_RANGE).is_none_or(|known| known == etag);
     match text(request, RANGE) {
         // `Range` is defined for GET only.
         Some(value) if same && method == Method::GET => wanted(value, size),
-        Some(_) | None => Wanted::Whole,
+        Some(_) | None => RequestedRange::Whole,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     claim::Key as ClaimQueueKey,
     inherited, machines, notices,
     view::View,
-    wakes::{self, Wakes, Woken},
+    wakes::{self, WakeTarget, Wakes},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
@@ -36,14 +36,14 @@ pub(crate) struct Queues {
 }
 
 impl wiring::Queues for Queues {
-    type Woken = Woken;
+    type WakeTarget = WakeTarget;
 
-    fn wake(&self, woken: Woken) {
+    fn wake(&self, woken: WakeTarget) {
         match woken {
-            Woken::Endpoint(name) => self.endpoints.queue.add(name),
-            Woken::Bmc(name) => self.bmcs.queue.add(name),
-            Woken::Server(name) => self.servers.queue.add(name),
-            Woken::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
+            WakeTarget::Endpoint(name) => self.endpoints.queue.add(name),
+            WakeTarget::Bmc(name) => self.bmcs.queue.add(name),
+            WakeTarget::Server(name) => self.servers.queue.add(name),
+            WakeTarget::Claim(namespace, name) => self.claims.queue.add((namespace, name)),
         }
     }
 }
@@ -94,7 +94,7 @@ fn row<'a, C, K, Key>(
     ctx: &'a Context<C>,
     index: &'a Index<K, Key>,
     wakes: fn(&View, &Change<'_, K>) -> Wakes,
-) -> Row<'a, View, K, Key, Woken>
+) -> Row<'a, View, K, Key, WakeTarget>
 where
     C: Send + Sync,
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,

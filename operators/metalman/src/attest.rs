@@ -30,7 +30,7 @@ pub enum Refused {
     #[error(transparent)]
     Stranger(#[from] Stranger),
     /// It has another endorsement key than the Machine.
-    #[error("the endorsement key is not the one that is pinned")]
+    #[error("the endorsement key is not the pinned one")]
     KeyDiffers,
     /// Not everything is listed yet.
     #[error("not ready yet")]
@@ -170,8 +170,13 @@ async fn tell(
     let (type_, reason, what) = if is_admitted {
         (EventType::Normal, "KeyVerified", "presented")
     } else {
-        tracing::warn!(machine = machine.name_any(), %address, fingerprint, "another TPM than before");
-        (EventType::Warning, KEY_DIFFERS, "presented, without being the machine,")
+        tracing::warn!(
+            machine = machine.name_any(),
+            %address,
+            fingerprint,
+            "endorsement key differs from the pinned one",
+        );
+        (EventType::Warning, KEY_DIFFERS, "presented, instead of the pinned key,")
     };
     let note = format!("{address} {what} the endorsement key with SHA-256 {fingerprint}");
     ctx.tell(machine, type_, reason, &note).await;

@@ -25,8 +25,8 @@ use metal_dhcp::{
 use metal_runtime::health::Gate;
 use metal_serve::{
     dhcp::{
-        self, Answer, Error, Metrics, Once, Request, Responder, Server, Sockets, Unserved,
-        link::v4::Link,
+        self, Answer, Error, Metrics, Once, Request, Responder, Server, Sockets,
+        UnservedArchitectures, link::v4::Link,
     },
     neighbor_limit::NeighborLimit,
 };
@@ -64,7 +64,7 @@ struct Dhcp {
     strangers: Once<(String, &'static str)>,
     /// Existing machines.
     machines: Once<(String, &'static str)>,
-    unserved: Unserved,
+    unserved: UnservedArchitectures,
 }
 
 /// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened` once they are
@@ -86,7 +86,7 @@ fn open(parts: Parts) -> Result<Server<Dhcp>, Error> {
     sockets.serve(&parts.listen.places())?;
     let metrics = parts.metrics.clone();
     let (strangers, machines) = (Once::default(), Once::with_room_for(MACHINES));
-    let dhcp = Dhcp { parts, strangers, machines, unserved: Unserved::default() };
+    let dhcp = Dhcp { parts, strangers, machines, unserved: UnservedArchitectures::default() };
     dhcp.look_after(&mut sockets);
     Ok(Server::new(dhcp, sockets, metrics))
 }

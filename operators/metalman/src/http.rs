@@ -65,7 +65,12 @@ fn refuse(
     };
     // Loaders look for many a file that is not there.
     if *refused != images::Refused::NotFound && requester.may_tell() {
-        tracing::warn!(machine = machine.name_any(), path, error = %refused, "file not served");
+        tracing::warn!(
+            machine = machine.name_any(),
+            path,
+            error = %refused,
+            "refused an HTTP request",
+        );
     }
     (status, format!("{refused}\n")).into_response()
 }
@@ -85,7 +90,11 @@ async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Byt
         Ok(response) => ([(header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
         Err(refused) => {
             if requester.may_tell() {
-                tracing::warn!(address = ?requester.address, error = %Chain(&refused), "no token for a machine");
+                tracing::warn!(
+                    address = ?requester.address,
+                    error = %Chain(&refused),
+                    "could not issue a token to a machine",
+                );
             }
             refused.into_response()
         }

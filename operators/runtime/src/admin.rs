@@ -142,7 +142,7 @@ mod tests {
         let waiting = ask(health(readiness.clone()), "/readyz").await;
         assert_eq!(
             waiting,
-            (StatusCode::SERVICE_UNAVAILABLE, line("[-] index: waits for the first list"))
+            (StatusCode::SERVICE_UNAVAILABLE, line("[-] index: waiting for the first list"))
         );
         assert_eq!(ask(health(readiness.clone()), "/healthz").await, (StatusCode::OK, line("ok")));
 

@@ -254,11 +254,11 @@ mod tests {
         let text = |error: Error| Chain(&error).to_string();
         let start = format!("--number {}: ", path.display());
         let missing = text(open().await.unwrap_err());
-        assert!(missing.starts_with(&format!("{start}not readable: ")), "{missing}");
+        assert!(missing.starts_with(&format!("{start}could not be read: ")), "{missing}");
         for wrong in [&b"one"[..], b"\xff"] {
             std::fs::write(&path, wrong).unwrap();
             let wrong = text(open().await.unwrap_err());
-            assert!(wrong.starts_with(&format!("{start}not usable: invalid ")), "{wrong}");
+            assert!(wrong.starts_with(&format!("{start}invalid: invalid ")), "{wrong}");
         }
         std::fs::File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
         assert!(text(open().await.unwrap_err()).ends_with("larger than 16 MiB"));

@@ -141,7 +141,7 @@ mod tests {
         let list = json!([text(900_000), text(100_000)]).to_string();
         let list: Vec<Located<Service>> = serde_json::from_str(&list).unwrap();
         let broken = list[0].0.0.as_ref().unwrap_err();
-        assert!(broken.error.starts_with("spec.externalName: the object takes more than"));
+        assert!(broken.error.starts_with("spec.externalName: the object is larger than"));
         assert_eq!(broken.metadata.uid.as_deref(), Some("u"));
         assert_eq!(broken.metadata.labels, None);
         assert!(list[1].0.0.is_ok());

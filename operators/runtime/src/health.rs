@@ -70,7 +70,7 @@ impl Readiness {
         !locked(&self.0).iter().any(|part| matches!((part.state)(), State::Unready(_)))
     }
 
-    /// One line per part: `[+] name` or `[-] name: waits for ..`; `[ ]` if for information only.
+    /// One line per part: `[+] name` or `[-] name: waiting for ..`; `[ ]` if for information only.
     pub fn report(&self) -> String {
         let line = |part: &Part| match (part.state)() {
             State::Fine => format!("[+] {}\n", part.name),
@@ -140,7 +140,7 @@ mod tests {
         assert!(!readiness.is_ready());
         assert_eq!(
             readiness.report(),
-            "[-] servers: waits for the first list\n[-] prefixes: waits for prefixes.yaml\n"
+            "[-] servers: waiting for the first list\n[-] prefixes: waiting for prefixes.yaml\n"
         );
 
         listed.store(true, Ordering::Relaxed);
@@ -157,7 +157,7 @@ mod tests {
         let readiness = Readiness::default();
         let leading = readiness.note("controllers", "the lease");
         assert!(readiness.is_ready());
-        assert_eq!(readiness.report(), "[ ] controllers: waits for the lease\n");
+        assert_eq!(readiness.report(), "[ ] controllers: waiting for the lease\n");
         leading.open();
         assert_eq!(readiness.report(), "[+] controllers\n");
     }

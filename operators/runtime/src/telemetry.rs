@@ -124,6 +124,6 @@ mod tests {
         let args = LogArgs { log_level: Some("kube=loud".to_owned()), ..LogArgs::default() };
         let error = init(&args).unwrap_err();
         assert!(matches!(error, Error::Level(..)), "{error:?}");
-        assert!(error.to_string().starts_with("--log-level \"kube=loud\": give error"));
+        assert!(error.to_string().starts_with("--log-level \"kube=loud\": use error"));
     }
 }

@@ -15,13 +15,13 @@ use std::{collections::BTreeSet, fmt::Debug, hash::Hash};
 /// The queues of a binary.
 pub trait Queues: Sync {
     /// What can be woken.
-    type Woken: Ord;
+    type WakeTarget: Ord;
 
     /// Requests a pass over it.
-    fn wake(&self, woken: Self::Woken);
+    fn wake(&self, woken: Self::WakeTarget);
 
     /// Requests a pass over each of them.
-    fn wake_all(&self, woken: BTreeSet<Self::Woken>) {
+    fn wake_all(&self, woken: BTreeSet<Self::WakeTarget>) {
         for one in woken {
             self.wake(one);
         }
@@ -29,25 +29,25 @@ pub trait Queues: Sync {
 }
 
 /// What a change wakes, given what is known.
-type WokenBy<View, K, Woken> = fn(&View, &Change<'_, K>) -> BTreeSet<Woken>;
+type WakeRule<View, K, WakeTarget> = fn(&View, &Change<'_, K>) -> BTreeSet<WakeTarget>;
 
 /// A listener for every change.
 type Listener<'a, K> = Box<dyn Fn(&Change<'_, K>) + Send + Sync + 'a>;
 
 /// A kind, and the effects of its changes.
-pub struct Row<'a, View, K, Key, Woken> {
+pub struct Row<'a, View, K, Key, WakeTarget> {
     index: &'a Index<K, Key>,
-    wakes: WokenBy<View, K, Woken>,
+    wakes: WakeRule<View, K, WakeTarget>,
     listeners: Vec<Listener<'a, K>>,
 }
 
-impl<'a, View, K, Key, Woken> Row<'a, View, K, Key, Woken>
+impl<'a, View, K, Key, WakeTarget> Row<'a, View, K, Key, WakeTarget>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
     /// The objects of `index`, whose changes wake something.
-    pub fn new(index: &'a Index<K, Key>, wakes: WokenBy<View, K, Woken>) -> Self {
+    pub fn new(index: &'a Index<K, Key>, wakes: WakeRule<View, K, WakeTarget>) -> Self {
         Self { index, wakes, listeners: Vec::new() }
     }
 
@@ -67,7 +67,7 @@ where
         self,
         client: &Client,
         view: &View,
-        queues: &impl Queues<Woken = Woken>,
+        queues: &impl Queues<WakeTarget = WakeTarget>,
     ) -> Result<(), Ended> {
         follow(client, self.index, |change| {
             self.listeners.iter().for_each(|listener| listener(&change));

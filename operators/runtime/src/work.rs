@@ -59,12 +59,12 @@ pub struct Work<Key> {
     pub failures: Failures<Key>,
     /// Log, events and metrics.
     pub reporter: Reporter,
-    forgives: Forgives,
+    forgives: ClearsFailures,
 }
 
 /// Which passes clear earlier failures of their key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Forgives {
+enum ClearsFailures {
     /// Those that return [`Next::Rested`]: a pass that only recorded the failure does not count.
     Rested,
     /// All successful ones.
@@ -107,7 +107,7 @@ where
     /// A controller with an empty queue.
     pub fn new(reporter: Reporter) -> Self {
         let (queue, failures) = (Queue::default(), Failures::default());
-        Self { queue, failures, reporter, forgives: Forgives::Rested }
+        Self { queue, failures, reporter, forgives: ClearsFailures::Rested }
     }
 
     /// A controller with a queue that others fill.
@@ -118,7 +118,7 @@ where
     /// Clears failures after any successful pass: for a controller that does not record them.
     #[must_use]
     pub fn forgiving(self) -> Self {
-        Self { forgives: Forgives::Worked, ..self }
+        Self { forgives: ClearsFailures::Worked, ..self }
     }
 
     /// The last failure of `key`, if no pass has succeeded since.
@@ -157,7 +157,7 @@ where
         if let Some(result) = result {
             self.reporter.count(result);
         }
-        if self.forgives == Forgives::Worked {
+        if self.forgives == ClearsFailures::Worked {
             self.failures.succeeded(key);
         }
         match next {

@@ -40,7 +40,7 @@ const RUSH: usize = 256;
 const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 #[derive(Clone, Copy, Debug)]
-enum Habit {
+enum ClientBehavior {
     /// Sends nothing.
     Idle,
     /// Sends one request, and keeps the connection.
@@ -77,7 +77,7 @@ async fn a_probe_is_answered_while_strangers_hold_the_metrics_and_the_probes() {
     for sources in [1, 50] {
         let mut held = vec![];
         for address in addresses {
-            held.extend(strangers(address, Habit::Idle, 1100, sources).await);
+            held.extend(strangers(address, ClientBehavior::Idle, 1100, sources).await);
         }
         served(addresses[1], "/healthz", HONEST, "probe").await;
         served(addresses[0], "/metrics", HONEST, "scrape").await;
@@ -94,10 +94,10 @@ async fn withstands(scale: usize) {
         ..Limits::MACHINES
     };
     let attacks = [
-        (Habit::Idle, 5000),
-        (Habit::KeepAlive, 5000),
-        (Habit::HalfAsked, 5000),
-        (Habit::SlowReader, 1000),
+        (ClientBehavior::Idle, 5000),
+        (ClientBehavior::KeepAlive, 5000),
+        (ClientBehavior::HalfAsked, 5000),
+        (ClientBehavior::SlowReader, 1000),
     ];
     for (habit, number) in attacks {
         for sources in [1, 50] {
@@ -106,7 +106,7 @@ async fn withstands(scale: usize) {
     }
 }
 
-async fn attack(limits: Limits, habit: Habit, number: usize, sources: usize) {
+async fn attack(limits: Limits, habit: ClientBehavior, number: usize, sources: usize) {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let address = SocketAddr::from((HONEST, listener.local_addr().unwrap().port()));
     let shutdown = CancellationToken::new();
@@ -145,7 +145,7 @@ fn source(number: usize) -> Ipv4Addr {
 /// Opens the connections of strangers.
 async fn strangers(
     address: SocketAddr,
-    habit: Habit,
+    habit: ClientBehavior,
     number: usize,
     sources: usize,
 ) -> Vec<TcpStream> {
@@ -162,16 +162,20 @@ async fn strangers(
     came.into_iter().flatten().flatten().collect()
 }
 
-async fn stranger(address: SocketAddr, habit: Habit, from: Ipv4Addr) -> io::Result<TcpStream> {
+async fn stranger(
+    address: SocketAddr,
+    habit: ClientBehavior,
+    from: Ipv4Addr,
+) -> io::Result<TcpStream> {
     let mut stream = connect(address, from).await?;
     let asks: &[u8] = match habit {
-        Habit::Idle => b"",
-        Habit::KeepAlive => b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        Habit::HalfAsked => b"GET / HTTP/1.1\r\nHos",
-        Habit::SlowReader => b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+        ClientBehavior::Idle => b"",
+        ClientBehavior::KeepAlive => b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ClientBehavior::HalfAsked => b"GET / HTTP/1.1\r\nHos",
+        ClientBehavior::SlowReader => b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
     };
     stream.write_all(asks).await?;
-    if matches!(habit, Habit::KeepAlive | Habit::SlowReader) {
+    if matches!(habit, ClientBehavior::KeepAlive | ClientBehavior::SlowReader) {
         stream.read_u8().await?;
     }
     Ok(stream)

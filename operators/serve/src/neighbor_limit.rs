@@ -29,13 +29,13 @@ pub struct NeighborLimit(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     neighbors: neighbor_limit::NeighborLimit,
-    links: Copied<Vec<Link>>,
-    arp: Copied<HashSet<Ipv4Addr>>,
+    links: Snapshot<Vec<Link>>,
+    arp: Snapshot<HashSet<Ipv4Addr>>,
 }
 
 /// What the kernel knew at some time.
 #[derive(Debug, Default)]
-struct Copied<T> {
+struct Snapshot<T> {
     at: Option<Instant>,
     value: T,
 }
@@ -51,7 +51,7 @@ struct Link {
 impl Default for NeighborLimit {
     fn default() -> Self {
         let neighbors = neighbor_limit::NeighborLimit::new(Instant::now());
-        let state = State { neighbors, links: Copied::default(), arp: Copied::default() };
+        let state = State { neighbors, links: Snapshot::default(), arp: Snapshot::default() };
         Self(Arc::new(Mutex::new(state)))
     }
 }
@@ -101,7 +101,7 @@ impl NeighborLimit {
     }
 }
 
-impl<T> Copied<T> {
+impl<T> Snapshot<T> {
     fn no_older_than(&mut self, age: Duration, now: Instant, read: impl FnOnce() -> T) -> &T {
         if self.at.is_none_or(|at| now.saturating_duration_since(at) >= age) {
             *self = Self { at: Some(now), value: read() };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// When a command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joint {
+pub(super) enum RunCondition {
     Always,
     And,
     Or,
@@ -14,7 +14,7 @@ pub(super) enum Joint {
 /// One command of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
-    pub(super) joint: Joint,
+    pub(super) joint: RunCondition,
     pub(super) words: Vec<String>,
 }
 
@@ -45,15 +45,15 @@ pub(super) fn logical(text: &str) -> Option<Vec<String>> {
 
 /// The commands of a line.
 pub(super) fn steps(line: &str) -> VecDeque<Step> {
-    let mut steps = VecDeque::from([Step { joint: Joint::Always, words: Vec::new() }]);
+    let mut steps = VecDeque::from([Step { joint: RunCondition::Always, words: Vec::new() }]);
     if line.starts_with(':') {
         return VecDeque::new();
     }
     for word in line.split_whitespace() {
         let joint = match word {
-            "||" => Some(Joint::Or),
-            "&&" => Some(Joint::And),
-            ";" => Some(Joint::Always),
+            "||" => Some(RunCondition::Or),
+            "&&" => Some(RunCondition::And),
+            ";" => Some(RunCondition::Always),
             _ if word.starts_with('#') => break,
             _ => None,
         };

@@ -12,7 +12,7 @@ pub(super) use command::Request;
 pub(super) use line::expand;
 
 use command::Done;
-use line::{Joint, Step};
+use line::{RunCondition, Step};
 use std::collections::{BTreeMap, VecDeque};
 use url::Url;
 
@@ -113,9 +113,9 @@ impl Script {
                 continue;
             };
             let is_due = match step.joint {
-                Joint::Always => true,
-                Joint::And => frame.succeeded,
-                Joint::Or => !frame.succeeded,
+                RunCondition::Always => true,
+                RunCondition::And => frame.succeeded,
+                RunCondition::Or => !frame.succeeded,
             };
             if !is_due {
                 continue;

@@ -39,7 +39,7 @@ struct Keeper<'a> {
 
 /// What follows a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+enum AfterBoot {
     /// Power off.
     Off,
     /// Another boot.
@@ -62,37 +62,37 @@ impl Keeper<'_> {
     async fn live(&self) {
         loop {
             match self.boot().await {
-                Ok(Then::Boot) => {}
-                Ok(Then::Off) => return self.off(),
+                Ok(AfterBoot::Boot) => {}
+                Ok(AfterBoot::Off) => return self.off(),
                 Err(error) => return self.failed(&error),
             }
         }
     }
 
     /// One boot, until its end.
-    async fn boot(&self) -> Result<Then, VmError> {
+    async fn boot(&self) -> Result<AfterBoot, VmError> {
         let mut boot = self.next_boot();
         boot.medium = self.medium().await?;
         let mut running = Running::start(self.vm, &self.machine.hardware, &boot).await?;
         self.on(running.id().unwrap_or_default());
-        let mut then = Then::Off;
+        let mut then = AfterBoot::Off;
         loop {
             tokio::select! {
                 plan = self.orders.next() => match plan {
                     Plan::CutPower | Plan::Cycle => {
                         running.cut_power().await;
-                        return Ok(if plan == Plan::Cycle { Then::Boot } else { Then::Off });
+                        return Ok(if plan == Plan::Cycle { AfterBoot::Boot } else { AfterBoot::Off });
                     }
-                    Plan::ShutDown => then = ask(running.press_button().await, Then::Off)?,
+                    Plan::ShutDown => then = ask(running.press_button().await, AfterBoot::Off)?,
                     Plan::Reboot(Warning::Given) => {
-                        then = ask(running.press_button().await, Then::Boot)?;
+                        then = ask(running.press_button().await, AfterBoot::Boot)?;
                     }
-                    Plan::Reboot(Warning::None) => then = ask(running.reset().await, Then::Boot)?,
+                    Plan::Reboot(Warning::None) => then = ask(running.reset().await, AfterBoot::Boot)?,
                     // It is already on.
                     Plan::SwitchOn | Plan::Nothing | Plan::Refused => {}
                 },
                 said = running.event() => match said? {
-                    Some(said) if said.is_reset() => then = Then::Boot,
+                    Some(said) if said.is_reset() => then = AfterBoot::Boot,
                     Some(Said::Shutdown { .. } | Said::Other(_)) => {}
                     None => {
                         running.gone().await;
@@ -155,7 +155,7 @@ impl Keeper<'_> {
 }
 
 /// The guest was asked; if it has ended meanwhile, the next event says so.
-fn ask(asked: Result<(), VmError>, then: Then) -> Result<Then, VmError> {
+fn ask(asked: Result<(), VmError>, then: AfterBoot) -> Result<AfterBoot, VmError> {
     match asked {
         Ok(()) | Err(VmError::Qmp(QmpError::Closed | QmpError::Io(_))) => Ok(then),
         Err(error) => Err(error),

@@ -32,7 +32,7 @@ use crate::{
 use attempt::Attempt;
 use http::{Method, StatusCode};
 use metal_core::redfish::{BootMode, BootSource};
-use refusal::{Blame, Refusal, is_of_form};
+use refusal::{Refusal, RefusalCause, is_of_form};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ impl Write<'_> {
     pub(crate) async fn send(self, call: &Call<'_>) -> Result<(), Error> {
         let (action, kind) = (self.action.clone(), self.kind);
         let reply = self.taken(call).await?;
-        let until = if kind.is_of_boot() { task::Until::Accepted } else { task::Until::Done };
+        let until = if kind.is_of_boot() { task::TaskWait::Accepted } else { task::TaskWait::Done };
         task::finish(call, reply, action, until).await
     }
 
@@ -107,7 +107,8 @@ impl Write<'_> {
                 }
                 Attempt::Contended(etags) => {
                     // Or the BMC returns a different ETag each time.
-                    let blame = Blame { condition: true, ..Blame::of(StatusCode::OK) };
+                    let blame =
+                        RefusalCause { condition: true, ..RefusalCause::of(StatusCode::OK) };
                     let said = format!("HTTP {}", StatusCode::PRECONDITION_FAILED);
                     refusals.push(Refusal::said(self.shown(&form), said));
                     (blame, etags)
@@ -122,7 +123,7 @@ impl Write<'_> {
                 }
                 Attempt::Unanswered(error) => {
                     refusals.push(Refusal::unanswered(self.shown(&form), &error));
-                    (Blame::of(StatusCode::NOT_FOUND), self.etags.clone())
+                    (RefusalCause::of(StatusCode::NOT_FOUND), self.etags.clone())
                 }
             };
             tried.push(form.clone());
@@ -170,7 +171,7 @@ impl Write<'_> {
         if !self.unseen.contains(first) {
             return None;
         }
-        self.next(last, &Blame::of(StatusCode::OK), &self.etags, &self.unseen)
+        self.next(last, &RefusalCause::of(StatusCode::OK), &self.etags, &self.unseen)
     }
 
     /// The first place to try. Boot settings are sent to where they are read from.
@@ -185,9 +186,9 @@ impl Write<'_> {
     }
 
     /// What a refusal blames.
-    fn blame(&mut self, reply: &Reply) -> Blame {
+    fn blame(&mut self, reply: &Reply) -> RefusalCause {
         let body = json::value(&reply.body, REFUSAL).unwrap_or_default();
-        let blame = Blame::read(reply, &body);
+        let blame = RefusalCause::read(reply, &body);
         blame.names.iter().for_each(|name| self.learn(name));
         blame
     }
@@ -209,7 +210,13 @@ impl Write<'_> {
     }
 
     /// The next form to try.
-    fn next(&self, form: &Form, blame: &Blame, etags: &Etags, tried: &[Form]) -> Option<Form> {
+    fn next(
+        &self,
+        form: &Form,
+        blame: &RefusalCause,
+        etags: &Etags,
+        tried: &[Form],
+    ) -> Option<Form> {
         let other = |condition: Condition| Form { condition, ..form.clone() };
         let sets = self.sets.iter().map(|with| Form { with: with.clone(), ..form.clone() });
         let place = match form.place {

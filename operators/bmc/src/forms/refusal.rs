@@ -40,13 +40,13 @@ impl Refusal {
 pub(crate) struct AllRefused {
     said: Vec<String>,
     is_about_a_value: bool,
-    tried: Option<Tried>,
+    tried: Option<TriedForms>,
 }
 
 /// The forms that were tried.
 #[derive(Debug, thiserror::Error)]
 #[error("tried {}", .0.join("; "))]
-struct Tried(Vec<String>);
+struct TriedForms(Vec<String>);
 
 impl fmt::Display for AllRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +70,7 @@ impl AllRefused {
             }
             tried.push(refusal.form);
         }
-        Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(Tried(tried)) }
+        Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(TriedForms(tried)) }
     }
 
     /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.
@@ -80,13 +80,13 @@ impl AllRefused {
 }
 
 /// What a refusal blames.
-pub(super) struct Blame {
+pub(super) struct RefusalCause {
     pub(super) status: StatusCode,
     pub(super) condition: bool,
     pub(super) names: Vec<String>,
 }
 
-impl Blame {
+impl RefusalCause {
     /// What a status alone blames: the resource, or nothing.
     pub(super) fn of(status: StatusCode) -> Self {
         Self { status, condition: false, names: vec![] }

@@ -4,12 +4,12 @@
 //! and eightyfold for objects with one short field. So memory is counted during parsing. An error
 //! of the firmware costs the value that it is in, not the whole resource.
 
-mod extent;
-mod mend;
+mod object_end;
+mod repair;
 
-pub(crate) use extent::Extent;
+pub(crate) use object_end::ObjectEnd;
 
-use mend::mend;
+use repair::repair;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::{cell::Cell, fmt};
@@ -48,8 +48,8 @@ pub(crate) fn value(body: &[u8], limit: usize) -> Result<Value, JsonError> {
     if left.replace(Some(limit)).is_none() {
         return Err(JsonError::TooLarge(limit));
     }
-    let mended = parse(&mend(body), &left);
-    match (mended, left.get()) {
+    let repaired = parse(&repair(body), &left);
+    match (repaired, left.get()) {
         (Ok(value), _) => Ok(value),
         (Err(_), None) => Err(JsonError::TooLarge(limit)),
         // The error in the text as it was sent is the one to report.

@@ -7,7 +7,7 @@ use crate::{
     breaker::Breaker,
     budget::{Budget, misbehaving},
     json,
-    login::{self, Auth, BasicAuthReason, Full, Outcome, Session},
+    login::{self, Auth, BasicAuthReason, Outcome, Session, SessionsFull},
     message::Refused,
     peer::Peer,
     refusals::{Refusals, Verdict},
@@ -133,7 +133,7 @@ impl Line {
             }
             Auth::Basic { why: BasicAuthReason::SessionsFull(said), .. } => {
                 self.full = Some((Instant::now(), said.clone()));
-                Err(Error::SessionsFull(Full(said).into()))
+                Err(Error::SessionsFull(SessionsFull(said).into()))
             }
             Auth::Basic { .. } | Auth::Unknown => Err(self.refuse(at, credentials.clone())),
         }
@@ -226,7 +226,7 @@ impl Line {
         };
         if let Some((_, said)) = self.full.as_ref().filter(is_fresh) {
             counters.skipped.inc();
-            return Err(Error::SessionsFull(Full(said.clone()).into()));
+            return Err(Error::SessionsFull(SessionsFull(said.clone()).into()));
         }
         if let Some(why) = self.breaker.rests(now) {
             counters.skipped.inc();

@@ -57,7 +57,7 @@ impl Line {
             }
             // Says nothing about the BMC.
             Err(WireError::Withdrawn(why)) => Err(Error::Withdrawn(why)),
-            Err(WireError::Excess(excess)) => {
+            Err(WireError::LimitExceeded(excess)) => {
                 at.shared.counters.unreachable.inc();
                 let Request { method, path, .. } = sent.request;
                 let method = method.as_str().to_ascii_lowercase();

@@ -1,8 +1,8 @@
 //! What the two kinds of boot configs have in common.
 
 use crate::{
+    blob_refs::{BlobRef, blobs},
     config_ref::{ConfigRef, Kind, named},
-    live::{BlobRef, blobs},
     view::{ConfigKey, View},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

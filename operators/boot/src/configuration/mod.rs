@@ -12,7 +12,7 @@ use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_base::Never;
 use metal_core::boot::configuration::{Decision, Step, decide, outdated};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
-use observe::Seen;
+use observe::OwnedObservation;
 use std::sync::Arc;
 
 /// The controller.
@@ -23,7 +23,7 @@ pub(crate) enum Facts {
     /// This has to be done before anything is looked at.
     Outdated(Decision),
     /// Everything was looked at.
-    Seen(Box<Seen>),
+    Observed(Box<OwnedObservation>),
 }
 
 impl Controller for Configurations {
@@ -55,7 +55,7 @@ impl Controller for Configurations {
         if let Some(decision) = outdated(configuration, self.0.modes, Timestamp::now()) {
             return Ok(Facts::Outdated(decision));
         }
-        Ok(Facts::Seen(Box::new(observe::observe(&self.0, configuration).await?)))
+        Ok(Facts::Observed(Box::new(observe::observe(&self.0, configuration).await?)))
     }
 
     fn decide(
@@ -66,7 +66,7 @@ impl Controller for Configurations {
     ) -> Decision {
         match facts {
             Facts::Outdated(decision) => decision.clone(),
-            Facts::Seen(seen) => decide(&seen.as_observation(), self.0.modes),
+            Facts::Observed(seen) => decide(&seen.as_observation(), self.0.modes),
         }
     }
 

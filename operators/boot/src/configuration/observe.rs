@@ -22,7 +22,7 @@ use std::sync::Arc;
 const LINK: SignedDuration = SignedDuration::from_hours(20 * 365 * 24);
 
 /// An observation that owns its data.
-pub(crate) struct Seen {
+pub(crate) struct OwnedObservation {
     configuration: Arc<ServerBootConfiguration>,
     server: Option<Arc<Server>>,
     image: Image,
@@ -32,7 +32,7 @@ pub(crate) struct Seen {
     http: Option<Arc<HttpBootConfig>>,
 }
 
-impl Seen {
+impl OwnedObservation {
     pub(super) fn as_observation(&self) -> Observation<'_> {
         Observation {
             configuration: &self.configuration,
@@ -50,7 +50,7 @@ impl Seen {
 pub(super) async fn observe(
     ctx: &Context,
     configuration: &Arc<ServerBootConfiguration>,
-) -> Result<Seen, Error> {
+) -> Result<OwnedObservation, Error> {
     let (namespace, name) = named(&**configuration);
     let server = ctx.view.servers.named(None, &configuration.spec.server_ref.name);
     let ipxe = ctx.view.ipxe.named(Some(&namespace), &name);
@@ -66,7 +66,7 @@ pub(super) async fn observe(
         if is_open && server.is_some() { image(ctx, configuration).await } else { Image::Settled };
     let uki_token = uki_token(ctx, configuration);
     let configuration = Arc::clone(configuration);
-    Ok(Seen { configuration, server, image, uki_token, ignition, ipxe, http })
+    Ok(OwnedObservation { configuration, server, image, uki_token, ignition, ipxe, http })
 }
 
 /// The token in the URL of a boot configuration's UKI. It is the same for the lifetime of the boot

@@ -7,8 +7,8 @@ use super::{
     refused::plain,
 };
 use crate::{
+    blob_refs::BlobRef,
     config_ref::Kind,
-    live::BlobRef,
     view::{ConfigKey, as_address, canonical_address},
 };
 use axum::{

@@ -29,7 +29,7 @@ use metal_core::{
 use std::sync::Arc;
 
 /// The client, and how it asks.
-struct Asked<'a> {
+struct IgnitionRequest<'a> {
     token: Option<&'a str>,
     asker: Requester,
     /// Whether it only asks what it would get (`HEAD`), which does not count as a fetch.
@@ -46,14 +46,14 @@ pub(super) async fn ignition(
     let (token, uuid) = parse(&path);
     let peer = peer.map(|Extension(peer)| peer);
     let by = Requester::of(peer, &headers, &state.trusted_proxies);
-    let asked = Asked { token, asker: by, only_looks: verb == Verb::HEAD };
+    let asked = IgnitionRequest { token, asker: by, only_looks: verb == Verb::HEAD };
     let answer = state.patiently(|| answer(&state, &asked, uuid)).await;
     state.answer("ignition", answer)
 }
 
 async fn answer(
     state: &AppState,
-    asked: &Asked<'_>,
+    asked: &IgnitionRequest<'_>,
     uuid: Option<SystemUuid>,
 ) -> Result<Response, Refusal> {
     let ipxe = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
@@ -109,7 +109,7 @@ fn is_unscripted(config: &IpxeBootConfig) -> bool {
 fn admit<K: BootConfig>(
     state: &AppState,
     chosen: &Chosen<K>,
-    asked: &Asked<'_>,
+    asked: &IgnitionRequest<'_>,
     is_unscripted: bool,
 ) -> Result<(), Refusal> {
     let may = match asked.token {
@@ -145,7 +145,7 @@ fn is_of<K>(key: &Key, chosen: &Chosen<K>, token: &str) -> bool {
 async fn payload<K: BootConfig>(
     state: &AppState,
     chosen: &Chosen<K>,
-    asked: &Asked<'_>,
+    asked: &IgnitionRequest<'_>,
 ) -> Result<Response, Refusal> {
     let name = named(chosen.config.ignition()).ok_or(Refusal::NoContent)?;
     let secret = state.secrets.get(&chosen.reference.namespace, name).await;

@@ -8,8 +8,8 @@ use super::{
     refused::plain,
 };
 use crate::{
+    blob_refs::{self, BlobRef},
     config_ref::Kind,
-    live::{self, BlobRef},
     view::{ConfigKey, ConfigurationKey},
 };
 use axum::{
@@ -80,7 +80,7 @@ pub(super) async fn uki(
 
 /// The UKI at a URL, if it is requested by the machine that the URL is for.
 async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobRef, Refusal> {
-    let blob = url::uki_path(path).as_ref().and_then(live::parse).ok_or(Refusal::NoContent)?;
+    let blob = url::uki_path(path).as_ref().and_then(blob_refs::parse).ok_or(Refusal::NoContent)?;
     match url::split_token(path).0 {
         Some(token) => of_token(state, asker, token, &blob)?,
         None => of_anybody(state, asker, &blob).await?,
@@ -108,7 +108,7 @@ fn of_token(
     let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
     let claims = claims.map_err(refused)?;
     let (chosen, _) = of_boot(state, &claims, Method::is_http, asker)?;
-    let named = live::blobs(chosen.config.spec.uki_url.as_deref());
+    let named = blob_refs::blobs(chosen.config.spec.uki_url.as_deref());
     if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
 }
 
@@ -139,7 +139,7 @@ fn named(query: &HashMap<String, String>) -> Option<BlobRef> {
     let (image, digest) = (value("imageName")?, value("layerDigest")?);
     value("version")?;
     let image = image.strip_suffix(".efi").unwrap_or(image);
-    live::parse(&(image.to_owned(), digest.clone()))
+    blob_refs::parse(&(image.to_owned(), digest.clone()))
 }
 
 /// Why there is no blob.
@@ -160,7 +160,7 @@ impl From<Refusal> for Refused {
 pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Refused> {
     let (name, digest) = blob;
     state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
-    if !state.live.contains(blob) && !is_default(state, blob).await {
+    if !state.blob_refs.contains(blob) && !is_default(state, blob).await {
         let starting = !state.view.is_ready();
         let refusal = if starting { Refusal::Starting } else { Refusal::NoContent };
         return Err(Refused::Refusal(refusal));

@@ -11,7 +11,7 @@ use super::{
     image::{Refused, blob_of, finish},
 };
 use crate::{
-    live,
+    blob_refs,
     medium::{Medium, Part},
     view::named,
 };
@@ -48,7 +48,7 @@ async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
     // The URL is for one boot and a limited time; the ignition that it leads to has its own window.
     let (chosen, uuid) = of_boot(state, &claims, Method::is_virtual_media, &Requester::Medium)?;
     let spec = &chosen.config.spec;
-    let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(live::parse);
+    let uki = spec.uki_url.as_deref().and_then(url::named).as_ref().and_then(blob_refs::parse);
     let uki = blob_of(state, &uki.ok_or(Refusal::NoContent)?).await?;
     let url = match named(spec.ignition_secret_ref.as_ref()) {
         Some(_) => {

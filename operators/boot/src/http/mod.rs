@@ -19,10 +19,10 @@ pub(crate) use refused::RefusalLog;
 
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
+    blob_refs::ReferencedBlobs,
     config_ref::ConfigRef,
     fetch_limit::FetchLimit,
     fetches::Fetches,
-    live::Live,
     secrets::Secrets,
     view::View,
     windows::Windows,
@@ -56,7 +56,7 @@ pub(crate) struct AppState {
     /// Layers of images.
     pub store: Store,
     /// Layers that boot configs refer to.
-    pub live: Arc<Live<ConfigRef>>,
+    pub blob_refs: Arc<ReferencedBlobs<ConfigRef>>,
     /// What was served.
     pub fetches: Arc<Fetches>,
     /// Limits the fetches of ignitions.

@@ -2,8 +2,8 @@
 
 use super::Boot;
 use crate::{
+    blob_refs::BlobRef,
     config::{BootConfig, owner},
-    live::BlobRef,
     secrets::SecretKey,
     view::{ConfigKey, View, canonical_address, named},
 };
@@ -22,7 +22,7 @@ const MOST: usize = 64;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// What an open boot window needs.
-pub(super) struct Gathered {
+pub(super) struct BootSnapshot {
     /// Its objects; its Secrets have yet to be read.
     pub(super) boot: Boot,
     /// Names of its Secrets.
@@ -35,7 +35,7 @@ pub(super) struct Gathered {
 
 /// What the boot window of a server needs; `None` if it is not open. Includes other objects with
 /// the same identity, so that what is ambiguous stays ambiguous.
-pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gathered> {
+pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<BootSnapshot> {
     let window = server.status.as_ref()?.boot_window.clone()?;
     let reference = &window.boot_configuration_ref;
     let configuration = view.configurations.named(Some(&reference.namespace), &reference.name)?;
@@ -76,7 +76,7 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Gat
         secrets: Vec::new(),
         places: places(view, server, now),
     };
-    Some(Gathered { boot: without_news(boot), secrets, window, closes })
+    Some(BootSnapshot { boot: without_news(boot), secrets, window, closes })
 }
 
 /// The addresses of a server. A MAC address of two servers identifies neither.

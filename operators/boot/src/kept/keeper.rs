@@ -4,7 +4,7 @@ use super::{
     Boot, Folder, KeptSecret, Metrics,
     file::{self, Head, Unsealed},
     folder::{LARGEST, MOST},
-    gather::{Gathered, gather, images},
+    gather::{BootSnapshot, gather, images},
     moment,
 };
 use crate::{
@@ -58,12 +58,12 @@ pub(crate) struct Keeper {
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     hasher: RandomState,
-    files: Mutex<HashMap<String, Kept>>,
+    files: Mutex<HashMap<String, StoredBoot>>,
 }
 
 /// The content of a file.
 #[derive(Debug)]
-struct Kept {
+struct StoredBoot {
     hash: u64,
     size: usize,
     /// The window that it was stored for.
@@ -84,7 +84,7 @@ enum Failure {
 }
 
 impl Written {
-    fn files(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<String, StoredBoot>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -159,8 +159,8 @@ impl Keeper {
     }
 
     /// Whether all of it is stored.
-    async fn keep(&self, name: &str, gathered: Gathered) -> Result<bool, Failure> {
-        let Gathered { mut boot, secrets, window, closes } = gathered;
+    async fn keep(&self, name: &str, gathered: BootSnapshot) -> Result<bool, Failure> {
+        let BootSnapshot { mut boot, secrets, window, closes } = gathered;
         // If this process ends before the new boot is stored, the previous one must not be served.
         if self.written.is_of_another(name, &window) && self.remove(name.to_owned()).await {
             return Ok(false);
@@ -186,7 +186,7 @@ impl Keeper {
         }
         let (folder, file) = (self.folder.clone(), name.to_owned());
         spawn_blocking(move || folder.write(&file, &sealed)).await.map_err(io::Error::other)??;
-        self.note(|files| files.insert(name.to_owned(), Kept { hash, size, window }));
+        self.note(|files| files.insert(name.to_owned(), StoredBoot { hash, size, window }));
         Ok(true)
     }
 
@@ -202,7 +202,7 @@ impl Keeper {
         false
     }
 
-    fn note<T>(&self, change: impl FnOnce(&mut HashMap<String, Kept>) -> T) {
+    fn note<T>(&self, change: impl FnOnce(&mut HashMap<String, StoredBoot>) -> T) {
         let mut files = self.written.files();
         change(&mut files);
         self.metrics.kept.set(i64::try_from(files.len()).unwrap_or(i64::MAX));

@@ -2,9 +2,9 @@
 
 use super::{Boot, Keeper, Label, file, moment};
 use crate::{
+    blob_refs::{self, ReferencedBlobs},
     config::BootConfig,
     config_ref::{ConfigRef, Kind},
-    live::{self, Live},
     secrets::BootSecret,
     served::Serving,
 };
@@ -28,7 +28,7 @@ pub(crate) struct Restore {
     /// Stores boots from then on.
     pub keeper: Arc<Keeper>,
     /// Layers that boot configs refer to.
-    pub live: Arc<Live<ConfigRef>>,
+    pub blob_refs: Arc<ReferencedBlobs<ConfigRef>>,
     /// Set when an outage of the API server is assumed.
     pub is_silent: Deferred<()>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Found {
     /// Stored boots, and until when each is valid, by [`clock::since_boot`].
     pub(super) boots: Vec<(Duration, Boot)>,
     /// The same for boots of which only the images can be read.
-    pub(super) images: Vec<(Duration, String, Vec<live::BlobRef>)>,
+    pub(super) images: Vec<(Duration, String, Vec<blob_refs::BlobRef>)>,
 }
 
 impl Restore {
@@ -79,7 +79,7 @@ impl Restore {
         // The lists have withdrawn objects that no longer exist, but these files are known only
         // here.
         for (_, name, _) in found.images {
-            self.live.set(nameless(name), vec![]);
+            self.blob_refs.set(nameless(name), vec![]);
         }
     }
 
@@ -94,7 +94,7 @@ impl Restore {
         view.servers.presume(servers);
         view.leases.presume(boots().flat_map(|boot| boot.places.clone()));
         view.configurations.presume(boots().flat_map(|boot| boot.configurations.clone()));
-        let mut holders: Vec<(ConfigRef, Vec<live::BlobRef>)> = Vec::new();
+        let mut holders: Vec<(ConfigRef, Vec<blob_refs::BlobRef>)> = Vec::new();
         if view.ipxe.presume(boots().flat_map(|boot| boot.ipxe.clone())) {
             let configs = boots().flat_map(|boot| &boot.ipxe);
             holders.extend(configs.map(|it| (it.config_ref(), it.blobs())));
@@ -112,11 +112,11 @@ impl Restore {
                 Kind::Http => view.http.is_ready() && !gone.namespace.is_empty(),
             };
             if !is_listed {
-                self.live.set(gone.clone(), vec![]);
+                self.blob_refs.set(gone.clone(), vec![]);
             }
         }
         for (holder, blobs) in holders {
-            self.live.set(holder, blobs);
+            self.blob_refs.set(holder, blobs);
         }
         *named = now;
         let serving = match (found.boots.len(), found.images.len()) {
@@ -185,7 +185,7 @@ pub(super) fn find(keeper: &Keeper, key: Option<&Key>) -> io::Result<Found> {
                 if let Some(boot) = boot {
                     found.boots.push((until, boot));
                 } else {
-                    let blobs = head.images.iter().filter_map(live::parse).collect();
+                    let blobs = head.images.iter().filter_map(blob_refs::parse).collect();
                     found.images.push((until, name, blobs));
                 }
             }

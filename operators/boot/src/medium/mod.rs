@@ -40,7 +40,7 @@ pub(crate) enum Architecture {
 
 /// What does not fit on a medium.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum MediumError {
     /// FAT16 has no room for it.
     #[error("a UKI of {0} bytes is too large for a virtual medium: the maximum is 2 GiB")]
     Uki(u64),
@@ -75,12 +75,12 @@ impl Medium {
         architecture: Architecture,
         uki: u64,
         url: Option<&str>,
-    ) -> Result<Self, Unfit> {
+    ) -> Result<Self, MediumError> {
         let credential = url.unwrap_or_default();
         if credential.len() > LONGEST {
-            return Err(Unfit::Credential(credential.len()));
+            return Err(MediumError::Credential(credential.len()));
         }
-        let fat = Fat::new(architecture, uki, credential.len()).ok_or(Unfit::Uki(uki))?;
+        let fat = Fat::new(architecture, uki, credential.len()).ok_or(MediumError::Uki(uki))?;
         Ok(Self { fat, credential: credential.to_owned() })
     }
 

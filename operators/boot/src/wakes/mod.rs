@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// Something that is due for a pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Woken {
+pub(crate) enum WakeTarget {
     /// The controller of a ServerBootConfiguration.
     Configuration(Named),
     /// The controller of a boot config.
@@ -26,14 +26,14 @@ pub(crate) enum Woken {
 }
 
 /// Everything that is woken.
-pub(crate) type Wakes = BTreeSet<Woken>;
+pub(crate) type Wakes = BTreeSet<WakeTarget>;
 
 /// A ServerBootConfiguration is part of the boot of its server.
 pub(crate) fn configuration(_: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
-    let server = |it: &ServerBootConfiguration| Woken::Kept(it.spec.server_ref.name.clone());
+    let server = |it: &ServerBootConfiguration| WakeTarget::Kept(it.spec.server_ref.name.clone());
     let mut woken: Wakes = change.objects().map(|it| server(it)).collect();
     if let Change::Applied { new, .. } = change {
-        woken.insert(Woken::Configuration(named(&***new)));
+        woken.insert(WakeTarget::Configuration(named(&***new)));
     }
     woken
 }
@@ -49,7 +49,7 @@ pub(crate) fn config<K: BootConfig>(view: &View, change: &Change<'_, K>) -> Wake
             if change.is_wish() || old.is_some_and(|old| fetched(&**old) != fetched(&***new)) {
                 configurations_of(new.meta(), &mut woken);
             }
-            woken.insert(Woken::Config(new.config_ref()));
+            woken.insert(WakeTarget::Config(new.config_ref()));
         }
         Change::Removed(old) => configurations_of(old.meta(), &mut woken),
         Change::Unreadable { .. } => {}
@@ -71,19 +71,19 @@ fn boots_of<K: BootConfig>(view: &View, config: &K, woken: &mut Wakes) {
         configuration.and_then(|(name, _)| view.configurations.named(namespace, name));
     let servers = view.servers_of(config.uuid()).into_iter().map(|server| server.name_any());
     let servers = servers.chain(configuration.map(|it| it.spec.server_ref.name.clone()));
-    woken.extend(servers.map(Woken::Kept));
+    woken.extend(servers.map(WakeTarget::Kept));
 }
 
 /// The boot configuration of the same name, whether it owns the object or is waiting for its name.
 fn configurations_of(meta: &ObjectMeta, woken: &mut Wakes) {
     let namespace = meta.namespace.clone().unwrap_or_default();
     let names = meta.name.as_deref().into_iter().chain(owner(meta).map(|(owner, _)| owner));
-    woken.extend(names.map(|name| Woken::Configuration((namespace.clone(), name.to_owned()))));
+    woken.extend(names.map(|name| WakeTarget::Configuration((namespace.clone(), name.to_owned()))));
 }
 
 /// A server has a boot, and its boot configurations depend on it.
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
-    let mut woken: Wakes = boot(change).map(Woken::Kept).into_iter().collect();
+    let mut woken: Wakes = boot(change).map(WakeTarget::Kept).into_iter().collect();
     let facts = |server: &Server| {
         (server.spec.effective_uuid(), network_identifiers(server), is_idle(server))
     };
@@ -126,7 +126,7 @@ pub(crate) fn secret(view: &View, (namespace, name): &Named) -> Wakes {
 fn configs_with_secret<K: BootConfig>(view: &View, configs: &[Arc<K>], woken: &mut Wakes) {
     for config in configs {
         boots_of(view, &**config, woken);
-        woken.insert(Woken::Config(config.config_ref()));
+        woken.insert(WakeTarget::Config(config.config_ref()));
     }
 }
 
@@ -142,17 +142,17 @@ pub(crate) fn waiting(view: &View) -> Wakes {
         all.iter().filter(|it| waits(it)).map(|it| configuration_of(it)).collect();
     let all = view.ipxe.all();
     let waiting = all.iter().filter(|it| !is_ready(it.state()));
-    woken.extend(waiting.map(|it| Woken::Config(it.config_ref())));
+    woken.extend(waiting.map(|it| WakeTarget::Config(it.config_ref())));
     let all = view.http.all();
     let waiting = all.iter().filter(|it| !is_ready(it.state()));
-    woken.extend(waiting.map(|it| Woken::Config(it.config_ref())));
+    woken.extend(waiting.map(|it| WakeTarget::Config(it.config_ref())));
     let all = view.servers.all();
-    woken.extend(all.iter().filter(|it| has_window(it)).map(|it| Woken::Kept(it.name_any())));
+    woken.extend(all.iter().filter(|it| has_window(it)).map(|it| WakeTarget::Kept(it.name_any())));
     woken
 }
 
-fn configuration_of(configuration: &ServerBootConfiguration) -> Woken {
-    Woken::Configuration(named(configuration))
+fn configuration_of(configuration: &ServerBootConfiguration) -> WakeTarget {
+    WakeTarget::Configuration(named(configuration))
 }
 
 #[cfg(test)]

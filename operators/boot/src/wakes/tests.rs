@@ -123,9 +123,9 @@ fn show(woken: &Wakes) -> Vec<String> {
     let mut all: Vec<_> = woken
         .iter()
         .map(|one| match one {
-            Woken::Configuration((_, name)) => format!("configuration {name}"),
-            Woken::Config(config) => format!("config {:?}/{}", config.kind, config.name),
-            Woken::Kept(server) => format!("kept {server}"),
+            WakeTarget::Configuration((_, name)) => format!("configuration {name}"),
+            WakeTarget::Config(config) => format!("config {:?}/{}", config.kind, config.name),
+            WakeTarget::Kept(server) => format!("kept {server}"),
         })
         .collect();
     all.sort();

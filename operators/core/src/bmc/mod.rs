@@ -10,9 +10,9 @@ mod servers;
 mod shared;
 mod status;
 mod systems;
-mod verification;
 #[cfg(test)]
 mod tests;
+mod verification;
 
 pub use decide::decide;
 pub(crate) use known::note_of_new;

@@ -23,7 +23,7 @@ use crate::{
 use node::{Kind, Node};
 use serde_json::{Value, json};
 use std::fmt;
-use translate::Walk;
+use translate::Translation;
 
 /// Largest text; Kubernetes limits a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
@@ -188,7 +188,7 @@ pub fn translate(text: &str) -> Result<String, Error> {
         let [variant, version] = [variant, version].map(|word| cut(&word, NAME).into_owned());
         return Err(Error::Version { variant, version });
     };
-    let walk = Walk { version: known, source: text };
+    let walk = Translation { version: known, source: text };
     let mut ignition = translate::document(&document, &root, walk)?;
     let header = ignition.entry("ignition").or_insert_with(|| json!({}));
     if let Value::Object(header) = header {

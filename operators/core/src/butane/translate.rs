@@ -19,7 +19,7 @@ use std::{
 
 /// The context of the whole document.
 #[derive(Clone, Copy)]
-pub(super) struct Walk<'a> {
+pub(super) struct Translation<'a> {
     pub(super) version: Version,
     /// The text that is translated.
     pub(super) source: &'a str,
@@ -28,7 +28,7 @@ pub(super) struct Walk<'a> {
 pub(super) fn document(
     document: &Node,
     root: &Path,
-    walk: Walk<'_>,
+    walk: Translation<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let translated = Value::Object(object(document, DOCUMENT, root, walk)?);
     let found = storage::check(&translated, walk.version.ignition);
@@ -59,7 +59,7 @@ fn object(
     node: &Node,
     fields: &[Field],
     path: &Path,
-    walk: Walk<'_>,
+    walk: Translation<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let mut translated = Map::new();
     for (name, node) in mapping(node, path)? {
@@ -82,14 +82,14 @@ fn object(
 }
 
 /// Whether the Ignition of the document's version has a feature.
-fn require((since, needs): Since, path: &Path, walk: Walk<'_>) -> Result<(), Error> {
+fn require((since, needs): Since, path: &Path, walk: Translation<'_>) -> Result<(), Error> {
     if walk.version.ignition < since {
         return Err(Error::TooNew { path: path.clone(), needs });
     }
     Ok(())
 }
 
-fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Translation<'_>) -> Result<Value, Error> {
     let wrong = |expected| Error::Wrong { path: path.clone(), expected };
     match shape {
         Shape::Text => text(node, path, walk).map(|text| json!(text)),
@@ -120,7 +120,7 @@ fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Walk<'_>) -> Result<Val
     }
 }
 
-fn texts(node: &Node, path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+fn texts(node: &Node, path: &Path, walk: Translation<'_>) -> Result<Value, Error> {
     let mut seen = HashSet::new();
     let mut all = vec![];
     for (item, path) in items(node, path)? {
@@ -138,7 +138,7 @@ fn objects(
     fields: &[Field],
     unique: &str,
     path: &Path,
-    walk: Walk<'_>,
+    walk: Translation<'_>,
 ) -> Result<Value, Error> {
     let mut seen = HashSet::new();
     let mut translated = vec![];
@@ -155,7 +155,12 @@ fn objects(
 }
 
 /// Content by URL, or inline as a `data:` URL (RFC 2397).
-fn resource(node: &Node, fields: &[Field], path: &Path, walk: Walk<'_>) -> Result<Value, Error> {
+fn resource(
+    node: &Node,
+    fields: &[Field],
+    path: &Path,
+    walk: Translation<'_>,
+) -> Result<Value, Error> {
     let mut resource = object(node, fields, path, walk)?;
     let at = |fields: &[&str]| inside(node, path, fields);
     let wrong = |path: Path, expected| Error::Wrong { path, expected };
@@ -238,7 +243,7 @@ fn number(node: &Node) -> Option<u64> {
 }
 
 /// Any scalar, as written: Butane accepts `name: 0123` as a name.
-fn text<'a>(node: &'a Node, path: &Path, walk: Walk<'a>) -> Result<&'a str, Error> {
+fn text<'a>(node: &'a Node, path: &Path, walk: Translation<'a>) -> Result<&'a str, Error> {
     let wrong = || Error::Wrong { path: path.clone(), expected: "text; put it in quotes" };
     node.text(walk.source).ok_or_else(wrong)
 }

@@ -183,11 +183,11 @@ fn a_value_that_a_machine_would_refuse_is_told_with_its_place() {
         ),
         (
             r#""storage":{"files":[{"path":"/a","contents":{"source":"ftp://a/b"}}]}"#,
-            "$.storage.files.0.contents.source: line 2, column 55: must be an address",
+            "$.storage.files.0.contents.source: line 2, column 55: must be a URL",
         ),
         (
             r#""storage":{"files":[{"path":"/a","contents":{"source":"data:;base64,A"}}]}"#,
-            "$.storage.files.0.contents.source: line 2, column 55: must be a data: address whose",
+            "$.storage.files.0.contents.source: line 2, column 55: must be a data: URL with valid base64",
         ),
         (
             r#""storage":{"files":[{"path":"/a","contents":{"verification":{"hash":"sha512-0"}}}]}"#,
@@ -223,7 +223,7 @@ fn a_value_that_a_machine_would_refuse_is_told_with_its_place() {
         ),
         (
             r#""systemd":{"units":[{"name":"a.service","contents":"[Unit]"}]},"storage":{"files":[{"path":"/etc/systemd/system/a.service"}]}"#,
-            "$.storage.files.0.path: line 2, column 92: must be no unit",
+            "$.storage.files.0.path: line 2, column 92: must be different from the units",
         ),
         (r#""passwd":{"users":[{"uid":1}]}"#, "$.passwd.users.0.name: line 2, column 20: missing"),
         (

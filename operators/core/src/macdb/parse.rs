@@ -34,7 +34,7 @@ pub enum ParseError {
         line: u64,
     },
     /// The value of a field cannot be used.
-    #[error("line {line}: unknown {field} `{text}`; use {fix}")]
+    #[error("line {line}: invalid {field} `{text}`; use {fix}")]
     Value {
         /// Line of the value.
         line: u64,

@@ -106,11 +106,15 @@ fn bad_prefixes_are_named_with_their_line() {
 #[test]
 fn bad_values_are_named_with_line_field_and_fix() {
     let cases = [
-        ("port: 443", "port: 70000", "line 18: unknown port `70000`; use a port from"),
-        ("port: 443", "port: 0", "line 18: unknown port `0`; use a port from"),
-        ("protocolScheme: http", "protocolScheme: ftp", "line 12: protocolScheme `ftp`"),
-        ("type: SSH", "type: VNC", "line 9: unknown console.type `VNC`; use `IPMI`"),
-        ("    type: bmc\n    defaultCred", "    type: switch\n    defaultCred", "line 7: type"),
+        ("port: 443", "port: 70000", "line 18: invalid port `70000`; use a port from"),
+        ("port: 443", "port: 0", "line 18: invalid port `0`; use a port from"),
+        ("protocolScheme: http", "protocolScheme: ftp", "line 12: invalid protocolScheme `ftp`"),
+        ("type: SSH", "type: VNC", "line 9: invalid console.type `VNC`; use `IPMI`"),
+        (
+            "    type: bmc\n    defaultCred",
+            "    type: switch\n    defaultCred",
+            "line 7: invalid type",
+        ),
     ];
     for (good, bad, text) in cases {
         assert!(FILE.contains(good), "{good}");

@@ -17,7 +17,7 @@ use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condi
 
 /// The way in which a host is to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum BootPath {
     /// From the network, by this source.
     Network(BootSource),
     /// From a medium in a virtual media slot.
@@ -33,7 +33,7 @@ fn way(
     server: &Server,
     boot: &BootReading,
     configuration: &ServerBootConfiguration,
-) -> Result<(Way, Option<BootMode>), String> {
+) -> Result<(BootPath, Option<BootMode>), String> {
     let method = Method::of(Some(server), configuration).map_err(|_| {
         let name = annotation::BOOT_METHOD;
         format!(
@@ -52,13 +52,13 @@ fn way(
                 "virtual media require UEFI and an image with a UKI: use such an image".to_owned()
             );
         }
-        Way::Medium
+        BootPath::Medium
     } else if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
-        Way::Network(BootSource::UefiHttp)
+        BootPath::Network(BootSource::UefiHttp)
     } else if ipxe && allows(&boot.allowable, &BootSource::Pxe) {
-        Way::Network(BootSource::Pxe)
+        BootPath::Network(BootSource::Pxe)
     } else if medium && method.is_none() {
-        Way::Medium
+        BootPath::Medium
     } else {
         let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();
         return Err(format!(
@@ -96,8 +96,9 @@ pub(super) fn start(
     }
     window::open(new, settings, configuration, seen.now);
     let source = match way {
-        Way::Network(source) => source,
-        Way::Medium => match media::prepare(new, seen, settings, &system.boot, configuration)? {
+        BootPath::Network(source) => source,
+        BootPath::Medium => match media::prepare(new, seen, settings, &system.boot, configuration)?
+        {
             Prepared::Inserted(source) => source,
             Prepared::Do(decision) => return Ok(decision),
         },

@@ -72,7 +72,9 @@ pub use missing_boot_files::MissingBootFiles;
 pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
-use crate::{client::Client, fair_queue::Standing, instances::Instances, lease::claim::Room};
+use crate::{
+    client::Client, fair_queue::Standing, instances::Instances, lease::claim::LeaseSubnet,
+};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -257,7 +259,7 @@ impl Config {
     }
 }
 
-impl Room<Ipv4Addr> for Subnet {
+impl LeaseSubnet<Ipv4Addr> for Subnet {
     fn addresses(&self) -> RangeInclusive<Ipv4Addr> {
         self.net.network()..=self.net.broadcast()
     }

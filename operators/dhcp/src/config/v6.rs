@@ -37,7 +37,7 @@ use super::{
     field::{ConfigError, distinct, fail, interface, scalar},
     raw::v6 as raw,
 };
-use crate::{instances::Instances, lease::claim::Room, port::DHCPV6_SERVER};
+use crate::{instances::Instances, lease::claim::LeaseSubnet, port::DHCPV6_SERVER};
 use ipnet::Ipv6Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -150,7 +150,7 @@ impl Config {
     }
 }
 
-impl Room<Ipv6Addr> for Subnet {
+impl LeaseSubnet<Ipv6Addr> for Subnet {
     fn addresses(&self) -> RangeInclusive<Ipv6Addr> {
         self.net.network()..=self.net.broadcast()
     }

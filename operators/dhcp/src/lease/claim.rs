@@ -21,7 +21,7 @@ pub(crate) enum Claim {
 }
 
 /// A subnet, as seen by the lease code.
-pub(crate) trait Room<A> {
+pub(crate) trait LeaseSubnet<A> {
     /// All of its addresses.
     fn addresses(&self) -> RangeInclusive<A>;
     /// Ranges for any client, including addresses that are set aside.
@@ -44,7 +44,7 @@ pub(crate) struct Claimant<'a, A, S> {
     pub(crate) now: Timestamp,
 }
 
-impl<'a, A: Address, S: Room<A>> Claimant<'a, A, S> {
+impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
     /// The address for a client that asks for one: the reserved one, one that it has or had, one
     /// that it requests, or any other.
     pub(crate) fn choose(&self, mut wished: impl Iterator<Item = A>) -> Option<A> {

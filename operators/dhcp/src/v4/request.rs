@@ -5,7 +5,7 @@ use crate::{
     booting::Booting,
     client::Client,
     config::{Config, Subnet},
-    lease::{Leases, claim::Room as _},
+    lease::{Leases, claim::LeaseSubnet as _},
     origin::{self, Way},
 };
 use jiff::Timestamp;

@@ -8,7 +8,7 @@ use crate::{
         self,
         v6::{Config, Subnet},
     },
-    lease::{Leases, claim::Room as _},
+    lease::{Leases, claim::LeaseSubnet as _},
     origin::{self, Way},
 };
 use jiff::Timestamp;

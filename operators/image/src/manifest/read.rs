@@ -177,8 +177,8 @@ fn flavor(raw: &RawValue) -> Option<Flavor> {
 /// A platform that we cannot read may be anything, so it boots nothing.
 fn platform(raw: &RawValue) -> Platform {
     let read = || {
-        let raw: RawPlatform<'_> = said(raw).ok_or(NoWord)?;
-        Ok::<_, NoWord>((word(raw.architecture)?, word(raw.os)?, word(raw.variant)?))
+        let raw: RawPlatform<'_> = said(raw).ok_or(NotText)?;
+        Ok::<_, NotText>((word(raw.architecture)?, word(raw.os)?, word(raw.variant)?))
     };
     let Ok((architecture, os, variant)) = read() else { return Platform::Foreign };
     let os = os.map(|os| os.to_ascii_lowercase());
@@ -194,15 +194,15 @@ fn platform(raw: &RawValue) -> Platform {
 }
 
 /// A value that is not a word.
-struct NoWord;
+struct NotText;
 
 /// A word, which may be missing or empty. Versions may be numbers.
-fn word(raw: Option<&RawValue>) -> Result<Option<String>, NoWord> {
+fn word(raw: Option<&RawValue>) -> Result<Option<String>, NotText> {
     let Some(raw) = raw else { return Ok(None) };
-    let text = match said(raw).ok_or(NoWord)? {
+    let text = match said(raw).ok_or(NotText)? {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(NoWord),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(NotText),
     };
     Ok(Some(text).filter(|text| !text.is_empty()))
 }

@@ -39,7 +39,7 @@ pub(super) trait Screen: Copy {
     fn redirects(self) -> redirect::Policy;
 
     /// Resolves names, but only to admitted addresses.
-    fn resolver(self) -> Arc<Screened>;
+    fn resolver(self) -> Arc<ScreeningResolver>;
 }
 
 impl Screen for Reach {
@@ -77,8 +77,8 @@ impl Screen for Reach {
         })
     }
 
-    fn resolver(self) -> Arc<Screened> {
-        Arc::new(Screened { reach: self, proxies: proxies() })
+    fn resolver(self) -> Arc<ScreeningResolver> {
+        Arc::new(ScreeningResolver { reach: self, proxies: proxies() })
     }
 }
 
@@ -122,12 +122,12 @@ fn proxies() -> BTreeSet<String> {
 }
 
 /// A resolver that drops addresses that are too near.
-pub(super) struct Screened {
+pub(super) struct ScreeningResolver {
     reach: Reach,
     proxies: BTreeSet<String>,
 }
 
-impl Resolve for Screened {
+impl Resolve for ScreeningResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let is_proxy = self.proxies.contains(&name.as_str().to_ascii_lowercase());
         let reach = self.reach;

@@ -22,14 +22,14 @@ pub(super) struct Table {
 
 enum Entry {
     /// A verified file.
-    Ready(Kept),
+    Ready(CachedFile),
     /// A file of an earlier process, which may have been modified since.
-    Inherited(Kept),
+    Inherited(CachedFile),
     Loading(Arc<Download>),
 }
 
 /// A complete file.
-struct Kept {
+struct CachedFile {
     path: Path,
     size: u64,
     used: u64,
@@ -61,7 +61,7 @@ impl Table {
             self.sequence = self.sequence.max(sequence);
             self.clock += 1;
             self.total += size;
-            let entry = Entry::Inherited(Kept { path, size, used: self.clock });
+            let entry = Entry::Inherited(CachedFile { path, size, used: self.clock });
             if let Some(copy) = self.entries.insert(digest, entry).and_then(Entry::into_kept) {
                 self.total -= copy.size;
                 surplus.push(copy.path);
@@ -155,7 +155,7 @@ impl Table {
     pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: u64) {
         self.clock += 1;
         self.total = self.total - promised + size;
-        let kept = Kept { path, size, used: self.clock };
+        let kept = CachedFile { path, size, used: self.clock };
         self.entries.insert(digest.clone(), Entry::Ready(kept));
     }
 
@@ -184,7 +184,7 @@ impl Table {
 }
 
 impl Entry {
-    fn into_kept(self) -> Option<Kept> {
+    fn into_kept(self) -> Option<CachedFile> {
         match self {
             Self::Ready(kept) | Self::Inherited(kept) => Some(kept),
             Self::Loading(_) => None,

@@ -55,20 +55,20 @@ impl Default for Bodies {
 
 /// The sender of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Holder {
+enum Sender {
     Server(String),
     Address(Option<IpAddr>),
 }
 
 /// The use of each sender.
 #[derive(Debug, Default)]
-struct Usage(Mutex<HashMap<Holder, usize>>);
+struct Usage(Mutex<HashMap<Sender, usize>>);
 
 /// What a report takes up until it has been processed.
 #[derive(Debug)]
 pub(super) struct Reservation {
     usage: Arc<Usage>,
-    holder: Holder,
+    holder: Sender,
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -85,7 +85,7 @@ impl Bodies {
         peer: Option<Peer>,
         body: Body,
     ) -> Result<(T, Reservation), Denied> {
-        let mut held = self.begin(Holder::of(reporter, peer))?;
+        let mut held = self.begin(Sender::of(reporter, peer))?;
         let reading = async {
             let bytes = self.collect(body, &mut held).await?;
             let parser = Arc::clone(&self.parsers).acquire_owned().await;
@@ -100,10 +100,10 @@ impl Bodies {
         Ok((value, held))
     }
 
-    fn begin(&self, holder: Holder) -> Result<Reservation, Denied> {
+    fn begin(&self, holder: Sender) -> Result<Reservation, Denied> {
         let limit = match holder {
-            Holder::Server(_) => PER_SERVER,
-            Holder::Address(_) => PER_ADDRESS,
+            Sender::Server(_) => PER_SERVER,
+            Sender::Address(_) => PER_ADDRESS,
         };
         let mut usage = self.usage.lock();
         let turn = usage.entry(holder.clone()).or_default();
@@ -158,12 +158,12 @@ impl Drop for Reservation {
 }
 
 impl Usage {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sender, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Holder {
+impl Sender {
     fn of(reporter: &Reporter, peer: Option<Peer>) -> Self {
         match reporter {
             Reporter::Known(server, _) => Self::Server(server.name_any()),

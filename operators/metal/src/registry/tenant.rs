@@ -24,11 +24,11 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct BootKey {
     namespace: String,
-    kept: Mutex<Kept>,
+    kept: Mutex<CachedKey>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct CachedKey {
     key: Option<Key>,
     asked: Option<Instant>,
 }
@@ -39,7 +39,7 @@ impl BootKey {
         Self { namespace: namespace.into(), kept: Mutex::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, CachedKey> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! Which objects seem to be the same machine.
 
 use super::*;
-use crate::{server::tests::list, wakes::Woken};
+use crate::{server::tests::list, wakes::WakeTarget};
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
     MachinePxe, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus, Taint,
@@ -66,7 +66,7 @@ async fn a_server_with_a_network_interface_of_a_machine_of_metalman_knows_it() {
     assert_eq!(view.machines_of(&same), ["node-01"]);
     assert_eq!(view.machines_of(&other), [""; 0]);
     let woken = crate::wakes::machine(&view, &Change::Removed(&Arc::new(machine)));
-    assert_eq!(woken, [Woken::Server("a".to_owned())].into(), "it is woken when that changes");
+    assert_eq!(woken, [WakeTarget::Server("a".to_owned())].into(), "it is woken when that changes");
 }
 
 #[tokio::test]

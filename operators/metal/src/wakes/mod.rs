@@ -25,7 +25,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// An object that is due for a pass.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Woken {
+pub(crate) enum WakeTarget {
     /// By name.
     Endpoint(String),
     /// By name.
@@ -37,7 +37,7 @@ pub(crate) enum Woken {
 }
 
 /// Objects that are due for a pass.
-pub(crate) type Wakes = BTreeSet<Woken>;
+pub(crate) type Wakes = BTreeSet<WakeTarget>;
 
 /// An Endpoint determines the addresses of BMCs, and so how their servers are reached.
 pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
@@ -53,19 +53,19 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
             if change.is_wish() {
                 servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
             }
-            woken.insert(Woken::Bmc(bmc.name_any()));
+            woken.insert(WakeTarget::Bmc(bmc.name_any()));
         }
-        woken.insert(Woken::Endpoint(name));
+        woken.insert(WakeTarget::Endpoint(name));
         // Endpoints that share an address with it, or did.
         let twins = endpoint_keys(endpoint).into_iter().flat_map(|key| view.endpoints.get(&key));
         for twin in twins.map(|twin| twin.name_any()) {
             for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
                 if change.is_wish() {
                     servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
-                    woken.insert(Woken::Bmc(bmc.name_any()));
+                    woken.insert(WakeTarget::Bmc(bmc.name_any()));
                 }
             }
-            woken.insert(Woken::Endpoint(twin));
+            woken.insert(WakeTarget::Endpoint(twin));
         }
     }
     woken
@@ -94,9 +94,9 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
                 rivals(view, address, &mut woken);
             }
             // The Endpoint that it was made from recreates it.
-            woken.insert(Woken::Endpoint(name.clone()));
+            woken.insert(WakeTarget::Endpoint(name.clone()));
         }
-        woken.insert(Woken::Bmc(name));
+        woken.insert(WakeTarget::Bmc(name));
     }
     woken
 }
@@ -117,7 +117,7 @@ pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
         let name = secret.name_any();
         for bmc in view.bmcs.get(&BmcKey::Secret(name.clone())) {
             servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
-            woken.insert(Woken::Bmc(bmc.name_any()));
+            woken.insert(WakeTarget::Bmc(bmc.name_any()));
         }
         servers(view, &ServerKey::Secret(name), &mut woken);
     }
@@ -129,9 +129,9 @@ pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     let mut woken = Wakes::new();
     for server in change.objects() {
-        woken.insert(Woken::Server(server.name_any()));
+        woken.insert(WakeTarget::Server(server.name_any()));
         if let Some(claim) = &server.spec.server_claim_ref {
-            woken.insert(Woken::Claim(claim.namespace.clone(), claim.name.clone()));
+            woken.insert(WakeTarget::Claim(claim.namespace.clone(), claim.name.clone()));
         }
         if let Some(uuid) = server.spec.effective_uuid() {
             uuid_keys(uuid).for_each(|key| servers(view, &key, &mut woken));
@@ -141,16 +141,16 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             let uri = server.spec.system_uri.as_deref().unwrap_or_default();
             woken.extend(neighbors(view, server).into_iter().filter_map(|other| {
                 let its = other.spec.system_uri.as_deref().unwrap_or_default();
-                is_same_uri(its, uri).then(|| Woken::Server(other.name_any()))
+                is_same_uri(its, uri).then(|| WakeTarget::Server(other.name_any()))
             }));
         }
     }
     if is_another_system(change) {
         // A BMC creates its servers one after the other, and recreates one that was deleted.
         let own = change.objects().filter_map(|server| server.spec.bmc_ref.as_ref());
-        woken.extend(own.map(|bmc| Woken::Bmc(bmc.name.clone())));
+        woken.extend(own.map(|bmc| WakeTarget::Bmc(bmc.name.clone())));
         let others = view.bmcs.get(&BmcKey::LeavesOut);
-        woken.extend(others.iter().map(|bmc| Woken::Bmc(bmc.name_any())));
+        woken.extend(others.iter().map(|bmc| WakeTarget::Bmc(bmc.name_any())));
     }
     candidates(view, change, &mut woken);
     woken
@@ -179,7 +179,7 @@ fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
 /// Servers with a system at an address, as another one may have it now, or no longer.
 fn rivals(view: &View, address: IpAddr, woken: &mut Wakes) {
     let servers = servers_at(view, &address.into());
-    woken.extend(servers.iter().map(|server| Woken::Server(server.name_any())));
+    woken.extend(servers.iter().map(|server| WakeTarget::Server(server.name_any())));
 }
 
 /// The servers whose BMC has this address.
@@ -228,18 +228,18 @@ fn candidates(view: &View, change: &Change<'_, Server>, woken: &mut Wakes) {
 
 fn wake_claims<'a>(claims: impl Iterator<Item = &'a Arc<ServerClaim>>, woken: &mut Wakes) {
     let key = |claim: &Arc<ServerClaim>| (claim.namespace().unwrap_or_default(), claim.name_any());
-    woken.extend(claims.map(key).map(|(namespace, name)| Woken::Claim(namespace, name)));
+    woken.extend(claims.map(key).map(|(namespace, name)| WakeTarget::Claim(namespace, name)));
 }
 
 /// A boot configuration concerns its server, and the claim of its name.
 pub(crate) fn configuration(view: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
     let mut woken = Wakes::new();
     for configuration in change.objects() {
-        woken.insert(Woken::Server(configuration.spec.server_ref.name.clone()));
+        woken.insert(WakeTarget::Server(configuration.spec.server_ref.name.clone()));
         let (namespace, name) =
             (configuration.namespace().unwrap_or_default(), configuration.name_any());
         servers(view, &ServerKey::Boots(namespace.clone(), name.clone()), &mut woken);
-        woken.insert(Woken::Claim(namespace, name));
+        woken.insert(WakeTarget::Claim(namespace, name));
     }
     woken
 }
@@ -254,27 +254,27 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
         let named = claim.spec.server_ref.as_ref();
         let named = named.and_then(|server| view.servers.named(None, &server.name));
         let named = named.filter(|server| server.spec.server_claim_ref.is_none());
-        woken.extend(named.map(|server| Woken::Server(server.name_any())));
-        woken.insert(Woken::Claim(namespace, name));
+        woken.extend(named.map(|server| WakeTarget::Server(server.name_any())));
+        woken.insert(WakeTarget::Claim(namespace, name));
     }
     // It may be being deleted, or gone.
     if let Change::Unreadable { meta, .. } = change
         && let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name)
     {
         servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
-        woken.insert(Woken::Claim(namespace.clone(), name.clone()));
+        woken.insert(WakeTarget::Claim(namespace.clone(), name.clone()));
     }
     woken
 }
 
 /// A report is about the server of its name.
 pub(crate) fn inventory(change: &Change<'_, ServerInventory>) -> Wakes {
-    change.objects().map(|inventory| Woken::Server(inventory.name_any())).collect()
+    change.objects().map(|inventory| WakeTarget::Server(inventory.name_any())).collect()
 }
 
 fn servers(view: &View, key: &ServerKey, woken: &mut Wakes) {
     let found = view.servers.get(key);
-    woken.extend(found.iter().map(|server| Woken::Server(server.name_any())));
+    woken.extend(found.iter().map(|server| WakeTarget::Server(server.name_any())));
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
     /// The installer was handed out for an earlier installation.
-    #[error("the installer is of an earlier installation")]
+    #[error("the installer belongs to an earlier installation")]
     Stale,
     /// It is not written down.
     #[error("the end of the installation could not be recorded")]
@@ -47,7 +47,7 @@ pub async fn installer_is_done(
     }
     if recorded.is_news {
         tracing::info!(machine = recorded.machine.name_any(), "installed");
-        let note = "the installer says that it is done";
+        let note = "the installer reported that it is done";
         ctx.tell(&recorded.machine, EventType::Normal, "Repaved", note).await;
     }
     Ok(())

@@ -108,7 +108,7 @@ mod tests {
         register(&readiness, &view, View::lists);
         list(&view.nodes).await;
         assert!(!view.lists().is_ready() && view.lists().listed().now_or_never().is_none());
-        let waits = "[+] nodes\n[-] configmaps: waits for the list of configmaps\n";
+        let waits = "[+] nodes\n[-] configmaps: waiting for the list of configmaps\n";
         assert_eq!((readiness.report().as_str(), readiness.is_ready()), (waits, false));
         list(&view.maps).await;
         assert!(view.lists().is_ready() && view.lists().listed().now_or_never().is_some());

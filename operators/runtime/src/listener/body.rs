@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 const DISCARDED: usize = 16 << 20;
 const DISCARDING: Duration = Duration::from_secs(2);
 
-type Boxed = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The part of a request body that a handler has not read.
 #[derive(Clone, Debug, Default)]
@@ -61,12 +61,12 @@ pub(super) async fn discard(mut body: Incoming) {
 
 /// A body that is handed back if it is dropped before its end.
 #[derive(Debug)]
-struct Lent {
+struct RequestBody {
     body: Option<Unread>,
     rest: Rest,
 }
 
-impl HttpBody for Lent {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -92,7 +92,7 @@ impl HttpBody for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.body.take().filter(|unread| !unread.body.is_end_stream());
         *self.rest.0.lock().unwrap_or_else(PoisonError::into_inner) = unread;
@@ -102,7 +102,7 @@ impl Drop for Lent {
 /// The body of a request, of limited size.
 #[derive(Debug)]
 pub(super) struct Received {
-    body: Limited<Lent>,
+    body: Limited<RequestBody>,
     limits: Limits,
     connection: Arc<Connection>,
 }
@@ -112,19 +112,19 @@ impl Received {
     pub(super) fn new(body: Incoming, limits: Limits, connection: Arc<Connection>) -> (Self, Rest) {
         let most = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
         let rest = Rest::default();
-        let lent = Lent { body: Some(Unread { body, begun: false }), rest: rest.clone() };
+        let lent = RequestBody { body: Some(Unread { body, begun: false }), rest: rest.clone() };
         (Self { body: Limited::new(lent, most), limits, connection }, rest)
     }
 }
 
 impl HttpBody for Received {
     type Data = Bytes;
-    type Error = Boxed;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Boxed>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let now = Instant::now();
         self.connection.body_awaited(now);
         let frame = Pin::new(&mut self.body).poll_frame(cx);

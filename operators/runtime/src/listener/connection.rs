@@ -66,13 +66,13 @@ struct State {
     since: Instant,
     /// Since when a body is being waited for.
     body_since: Option<Instant>,
-    owed: Owed,
+    owed: PeerProgress,
     leaves: Option<Reason>,
 }
 
 /// What the peer owes: bytes of a body, or acceptance of those of a response.
 #[derive(Debug, Default)]
-struct Owed {
+struct PeerProgress {
     /// Since when the peer is being waited for.
     since: Option<Instant>,
     /// How long the peer has been waited for since `moved` was zero.
@@ -86,7 +86,7 @@ impl Connection {
             phase: Phase::New,
             since: now,
             body_since: None,
-            owed: Owed::default(),
+            owed: PeerProgress::default(),
             leaves: None,
         };
         Self { state: Mutex::new(state), leave: Notify::new() }
@@ -117,7 +117,7 @@ impl Connection {
     pub(super) fn body_ended(&self) {
         let mut state = self.state();
         state.body_since = None;
-        state.owed = Owed::default();
+        state.owed = PeerProgress::default();
     }
 
     /// There is a response.
@@ -207,11 +207,11 @@ impl Connection {
 impl State {
     fn enter(&mut self, phase: Phase, now: Instant) {
         let leaves = self.leaves;
-        *self = Self { phase, since: now, body_since: None, owed: Owed::default(), leaves };
+        *self = Self { phase, since: now, body_since: None, owed: PeerProgress::default(), leaves };
     }
 }
 
-impl Owed {
+impl PeerProgress {
     fn moved(&mut self, bytes: usize, now: Instant, progress: u64) {
         self.waited = self.waited(now);
         self.since = None;

@@ -41,7 +41,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
-use stream::Watched;
+use stream::MonitoredStream;
 use table::{Place, Table};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -95,7 +95,8 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 let Some(place) = table.admit(peer, Instant::now()) else { continue };
                 let (router, shutdown) = (router.clone(), shutdown.clone());
-                let talk = Talk { peer, limits, router, shutdown, told: Arc::clone(&told) };
+                let talk =
+                    ConnectionContext { peer, limits, router, shutdown, told: Arc::clone(&told) };
                 connections.spawn(connection(stream, place, tls.clone(), talk));
                 // It may have sent a request already, which should be noticed before others need
                 // its place.
@@ -135,7 +136,7 @@ async fn drain(
 }
 
 /// What a connection is served with.
-struct Talk {
+struct ConnectionContext {
     peer: SocketAddr,
     limits: Limits,
     router: Router,
@@ -144,14 +145,19 @@ struct Talk {
 }
 
 /// Serves one connection, from its first byte until it ends or has to be closed.
-async fn connection(stream: TcpStream, place: Place, tls: Option<TlsAcceptor>, talk: Talk) {
+async fn connection(
+    stream: TcpStream,
+    place: Place,
+    tls: Option<TlsAcceptor>,
+    talk: ConnectionContext,
+) {
     let peer = talk.peer;
     let connection = Arc::clone(place.connection());
     if let Err(error) = prepare(&stream) {
         tracing::debug!(%error, %peer, "could not set up a connection");
         return;
     }
-    let stream = Watched::new(stream, Arc::clone(&connection), talk.limits);
+    let stream = MonitoredStream::new(stream, Arc::clone(&connection), talk.limits);
     let talking = async {
         match tls {
             None => talk.run(stream, &connection).await,
@@ -182,7 +188,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     socket.set_tcp_notsent_lowat(UNSENT)
 }
 
-impl Talk {
+impl ConnectionContext {
     async fn run<S>(self, stream: S, watched: &Arc<Connection>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

@@ -17,13 +17,13 @@ use tokio::{
 
 /// A socket that reports every byte to its connection.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct MonitoredStream {
     socket: TcpStream,
     connection: Arc<Connection>,
     limits: Limits,
 }
 
-impl Watched {
+impl MonitoredStream {
     pub(super) fn new(socket: TcpStream, connection: Arc<Connection>, limits: Limits) -> Self {
         Self { socket, connection, limits }
     }
@@ -39,7 +39,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for MonitoredStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -54,7 +54,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for MonitoredStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl AsyncWrite for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for MonitoredStream {
     /// What the peer of a closed connection has not received yet must not stay queued in the
     /// kernel.
     fn drop(&mut self) {

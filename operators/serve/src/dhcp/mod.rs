@@ -24,4 +24,4 @@ pub use once::Once;
 pub use server::{Answer, Error, Responder, Server, serve};
 pub use sockets::{Request, Sockets};
 pub use unknown_relays::UnknownRelays;
-pub use unserved::Unserved;
+pub use unserved::UnservedArchitectures;

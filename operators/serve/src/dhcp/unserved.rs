@@ -6,9 +6,9 @@ use std::fmt::Display;
 
 /// The kinds that were reported.
 #[derive(Debug, Default)]
-pub struct Unserved(Once<Result<Architecture, u16>>);
+pub struct UnservedArchitectures(Once<Result<Architecture, u16>>);
 
-impl Unserved {
+impl UnservedArchitectures {
     /// Reports one, and returns a label for it.
     pub fn tell(&mut self, kind: Result<Architecture, u16>, client: impl Display) -> &'static str {
         let word = kind.map_or("Unknown", Into::into);
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn a_kind_has_its_name_and_a_number_that_nobody_has_is_unknown() {
-        let mut unserved = Unserved::default();
+        let mut unserved = UnservedArchitectures::default();
         assert_eq!(unserved.tell(Ok(Architecture::RiscV64Uefi), "a"), "RiscV64Uefi");
         assert_eq!(unserved.tell(Err(4711), "a"), "Unknown");
     }

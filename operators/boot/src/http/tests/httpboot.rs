@@ -99,7 +99,7 @@ async fn a_default_image_that_cannot_be_had_is_an_error() {
     assert_eq!((got.status, got.body.as_str()), (500, "Internal Server Error\n"));
 }
 
-async fn ask_for(server: TestServer, identifiers: &str) -> Got {
+async fn ask_for(server: TestServer, identifiers: &str) -> TestResponse {
     let (router, _cluster, _dir) = server.router();
     ask(&router, Method::GET, "/httpboot", &[(FORWARDED, identifiers)], "10.0.0.1").await
 }

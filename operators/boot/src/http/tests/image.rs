@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
+    blob_refs::blobs,
     config_ref::{ConfigRef, Kind},
-    live::blobs,
     testing::registry::{OCI_MANIFEST, TestRegistry},
 };
 use metal_core::boot::url;
@@ -148,7 +148,7 @@ async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> TestServer {
         .map(|d| url::layer("http://boot:8082", &image, &d.to_string(), "1"))
         .collect();
     let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
-    server.state.live.set(config, blobs(urls.iter().map(String::as_str)));
+    server.state.blob_refs.set(config, blobs(urls.iter().map(String::as_str)));
     server
 }
 

@@ -237,8 +237,8 @@ fn keeper(state: &AppState, folder: &Path) -> Arc<Keeper> {
 }
 
 fn restore(state: &AppState, folder: &Path) -> Task {
-    let (keeper, live) = (keeper(state, folder), Arc::clone(&state.live));
-    Task(tokio::spawn(Restore { keeper, live, is_silent: Deferred::from(()) }.run()))
+    let (keeper, blob_refs) = (keeper(state, folder), Arc::clone(&state.blob_refs));
+    Task(tokio::spawn(Restore { keeper, blob_refs, is_silent: Deferred::from(()) }.run()))
 }
 
 /// Ends with the test.
@@ -290,7 +290,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 /// Path of the UKI in a response to a DHCP server.
-fn uki_of(got: &Got) -> String {
+fn uki_of(got: &TestResponse) -> String {
     let answer: serde_json::Value = serde_json::from_str(&got.body).unwrap();
     answer["UKIURL"].as_str().unwrap().strip_prefix("http://boot:8083").unwrap().to_owned()
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
+    blob_refs::blobs,
     config_ref::{ConfigRef, Kind},
-    live::blobs,
     testing::{configuration, registry::TestRegistry},
 };
 use jiff::Timestamp;
@@ -113,7 +113,7 @@ async fn offering(registry: &TestRegistry, objects: Objects) -> TestServer {
     let mut server = TestServer::with(objects).await;
     server.state.images = resolver(&[registry.address.as_str()]);
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "claim".to_owned()));
-    server.state.live.set(config, blobs(uki.as_deref()));
+    server.state.blob_refs.set(config, blobs(uki.as_deref()));
     server
 }
 

@@ -24,7 +24,7 @@ struct TestServer {
 }
 
 /// Status, headers and body of an answer.
-struct Got {
+struct TestResponse {
     status: u16,
     headers: HeaderMap,
     body: String,
@@ -49,13 +49,13 @@ impl TestServer {
         (router(Arc::new(self.state)), self.cluster, self.dir)
     }
 
-    async fn get(self, path: &str) -> Got {
+    async fn get(self, path: &str) -> TestResponse {
         let (router, _cluster, _dir) = self.router();
         get(&router, path).await
     }
 }
 
-async fn get(router: &Router, path: &str) -> Got {
+async fn get(router: &Router, path: &str) -> TestResponse {
     ask(router, Method::GET, path, &[], "10.0.0.1").await
 }
 
@@ -65,7 +65,7 @@ async fn ask(
     path: &str,
     headers: &[(&str, &str)],
     peer: &str,
-) -> Got {
+) -> TestResponse {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -75,14 +75,14 @@ async fn ask(
     let response = router.clone().oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
-    Got {
+    TestResponse {
         status: head.status.as_u16(),
         headers: head.headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     }
 }
 
-impl Got {
+impl TestResponse {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
+    blob_refs::blobs,
     config_ref::{ConfigRef, Kind},
-    live::blobs,
     testing::{UUID, ipxe, registry::TestRegistry},
 };
 use jiff::Timestamp;
@@ -141,7 +141,7 @@ async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
     let server = offering(&registry, linked(&registry).await).await;
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "other".to_owned()));
     let other = url::uki("http://boot:8083/httpboot", &registry.image("os"), &other);
-    server.state.live.set(config, blobs([other.as_str()]));
+    server.state.blob_refs.set(config, blobs([other.as_str()]));
     let own = server.state.view.http_of(UUID.parse().unwrap())[0].spec.uki_url.clone().unwrap();
     let short = |claims: Claims| issue_short(&server.state.key().unwrap(), &claims).unwrap();
     let good = uki_claims();
@@ -269,6 +269,6 @@ pub(super) async fn offering(registry: &TestRegistry, objects: Objects) -> TestS
     let mut server = TestServer::with(objects).await;
     server.state.images = resolver(&[registry.address.as_str()]);
     let config = ConfigRef::new(Kind::Http, ("tenant".to_owned(), "claim".to_owned()));
-    server.state.live.set(config, blobs(uki.as_deref()));
+    server.state.blob_refs.set(config, blobs(uki.as_deref()));
     server
 }

@@ -34,10 +34,10 @@ fn the_head_does_not_grow_with_the_uki_for_ever() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let new = |uki, url: &str| Medium::new(Architecture::Amd64, uki, Some(url)).err();
-    assert_eq!(new(2 << 30, URL), Some(Unfit::Uki(2 << 30)));
-    assert_eq!(new(u64::MAX - 5, URL), Some(Unfit::Uki(u64::MAX - 5)));
+    assert_eq!(new(2 << 30, URL), Some(MediumError::Uki(2 << 30)));
+    assert_eq!(new(u64::MAX - 5, URL), Some(MediumError::Uki(u64::MAX - 5)));
     assert_eq!(new(1, &"u".repeat(LONGEST)), None);
-    assert_eq!(new(1, &"u".repeat(LONGEST + 1)), Some(Unfit::Credential(LONGEST + 1)));
+    assert_eq!(new(1, &"u".repeat(LONGEST + 1)), Some(MediumError::Credential(LONGEST + 1)));
 }
 
 #[test]

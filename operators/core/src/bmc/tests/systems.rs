@@ -61,7 +61,9 @@ fn systems_of_one_bmc_with_one_uuid_are_told_apart_by_nobody_and_the_server_ther
         scene.reading = Some(Ok(systems(&[(2, UUID), (1, UUID), (3, OTHER)])));
     }
     scene.servers = vec![Arc::new(server)];
-    for (mut scene, kept) in [(scene, "server bmc-1-system-0 remains assigned to"), (alone, "no Server is created")] {
+    for (mut scene, kept) in
+        [(scene, "server bmc-1-system-0 remains assigned to"), (alone, "no Server is created")]
+    {
         scene.record();
         let created = scene.created();
         assert_eq!(created.len(), 1, "the third is another one");

@@ -99,8 +99,8 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let uki =
         uki.map(|url| seen.uki_token.map_or(url.clone(), |token| url::with_token(&url, token)));
     let uki = uki.and_then(|url| carried(url, server, configuration));
-    let pxe = Way::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
-    let http = Way::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
+    let pxe = MethodState::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
+    let http = MethodState::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
     if let Some(step) = step(seen, server, &pxe, &http) {
         return step;
     }
@@ -134,24 +134,24 @@ pub fn is_idle(server: &Server) -> bool {
 }
 
 /// The state of one way of booting.
-enum Way<T> {
+enum MethodState<T> {
     Ignored,
     /// To be offered by a boot config that is ours or has yet to be created.
     Offered(T),
     /// Not to be offered.
-    Lacks(Lack, Surplus),
+    Lacks(Lack, Leftover),
     /// To be offered once somebody else's object is gone.
     Blocked,
 }
 
 /// Whether there is a boot config of ours that should not exist.
 #[derive(PartialEq, Eq)]
-enum Surplus {
+enum Leftover {
     Yes,
     No,
 }
 
-impl<T> Way<T> {
+impl<T> MethodState<T> {
     fn new(
         wanted: bool,
         offer: Result<T, Lack>,
@@ -169,13 +169,13 @@ impl<T> Way<T> {
                 let message = format!(
                     "a boot config of this name exists and belongs to {kind} {name}: delete it"
                 );
-                Self::Lacks(Lack { reason: NAME_TAKEN, message }, Surplus::No)
+                Self::Lacks(Lack { reason: NAME_TAKEN, message }, Leftover::No)
             }
             (Err(lack), _) => {
                 let ours = there.is_some_and(|meta| {
                     meta.deletion_timestamp.is_none() && is_controlled_by(meta, configuration)
                 });
-                Self::Lacks(lack, if ours { Surplus::Yes } else { Surplus::No })
+                Self::Lacks(lack, if ours { Leftover::Yes } else { Leftover::No })
             }
         }
     }
@@ -200,29 +200,29 @@ impl<T> Way<T> {
 fn step(
     seen: &Observation<'_>,
     server: &Server,
-    pxe: &Way<PxeUrls>,
-    http: &Way<String>,
+    pxe: &MethodState<PxeUrls>,
+    http: &MethodState<String>,
 ) -> Option<Decision> {
     let configuration = seen.configuration;
     match pxe {
-        Way::Offered(urls) => {
+        MethodState::Offered(urls) => {
             if let Some(config) = child::ipxe(configuration, server, urls, seen.ipxe) {
                 return Some(Decision::Change(Step::ApplyIpxe(Box::new(config))));
             }
         }
-        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Change(Step::DeleteIpxe)),
-        Way::Blocked => return Some(Decision::Rest(LEAVING)),
-        Way::Ignored | Way::Lacks(_, Surplus::No) => {}
+        MethodState::Lacks(_, Leftover::Yes) => return Some(Decision::Change(Step::DeleteIpxe)),
+        MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
+        MethodState::Ignored | MethodState::Lacks(_, Leftover::No) => {}
     }
     match http {
-        Way::Offered(uki) => {
+        MethodState::Offered(uki) => {
             if let Some(config) = child::http(configuration, server, uki, seen.http) {
                 return Some(Decision::Change(Step::ApplyHttp(Box::new(config))));
             }
         }
-        Way::Lacks(_, Surplus::Yes) => return Some(Decision::Change(Step::DeleteHttp)),
-        Way::Blocked => return Some(Decision::Rest(LEAVING)),
-        Way::Ignored | Way::Lacks(_, Surplus::No) => {}
+        MethodState::Lacks(_, Leftover::Yes) => return Some(Decision::Change(Step::DeleteHttp)),
+        MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
+        MethodState::Ignored | MethodState::Lacks(_, Leftover::No) => {}
     }
     None
 }
@@ -231,8 +231,8 @@ fn step(
 fn finish(
     seen: &Observation<'_>,
     modes: Modes,
-    pxe: &Way<PxeUrls>,
-    http: &Way<String>,
+    pxe: &MethodState<PxeUrls>,
+    http: &MethodState<String>,
 ) -> Decision {
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
     let nothing = match (pxe.lack(), http.lack(), pxe, http) {
@@ -244,9 +244,8 @@ fn finish(
                 pxe.message, http.message
             ),
         }),
-        (Some(lack), None, _, Way::Ignored) | (None, Some(lack), Way::Ignored, _) => {
-            Some(lack.clone())
-        }
+        (Some(lack), None, _, MethodState::Ignored)
+        | (None, Some(lack), MethodState::Ignored, _) => Some(lack.clone()),
         _ => None,
     };
     draft.image(nothing.as_ref());

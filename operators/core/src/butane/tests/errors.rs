@@ -179,7 +179,7 @@ fn content_is_named_as_ignition_takes_it() {
         ("source: 'http://a:b/'", "source: must be a URL with a host"),
         ("source: 'http://a/%zz'", "source: must be a URL with a host"),
         ("source: 'data:a'", "source: must be a data: URL with a comma"),
-        ("source: 'data:,%4'", "source: must be a data: address in which %"),
+        ("source: 'data:,%4'", "source: must be a data: URL with valid percent"),
         ("source: 'data:;base64,aGk'", "source: must be a data: URL with valid base64"),
         ("source: 'http://a/b', compression: xz", "compression: must be gzip, or absent"),
         ("source: 'http://a/b', compression: GZIP", "compression: must be gzip, or absent"),

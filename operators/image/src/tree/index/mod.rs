@@ -43,11 +43,11 @@ struct Folder(BTreeMap<String, Node>);
 struct Node {
     /// The layer that it is of.
     layer: u16,
-    what: What,
+    what: NodeKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum What {
+enum NodeKind {
     Folder(Folder),
     File(File),
     Link(String),
@@ -56,18 +56,18 @@ enum What {
 impl Index {
     /// Whether there is a folder to boot from.
     pub fn has_disk(&self) -> bool {
-        self.root.0.get(DISK).is_some_and(|node| matches!(node.what, What::Folder(_)))
+        self.root.0.get(DISK).is_some_and(|node| matches!(node.what, NodeKind::Folder(_)))
     }
 
     /// The file at `path`, which is relative to `/disk`, whatever links it leads through.
     pub fn find(&self, path: &str) -> Option<File> {
         match self.follow(path)? {
-            What::File(file) => Some(*file),
-            What::Folder(_) | What::Link(_) => None,
+            NodeKind::File(file) => Some(*file),
+            NodeKind::Folder(_) | NodeKind::Link(_) => None,
         }
     }
 
-    fn follow(&self, path: &str) -> Option<&What> {
+    fn follow(&self, path: &str) -> Option<&NodeKind> {
         // What is still to go, the next part last.
         let mut rest: Vec<&str> = split(path).rev().collect();
         rest.push(DISK);
@@ -82,8 +82,8 @@ impl Index {
                 continue;
             }
             match &folder.0.get(part)?.what {
-                What::Folder(inner) => at.push(inner),
-                What::Link(target) => {
+                NodeKind::Folder(inner) => at.push(inner),
+                NodeKind::Link(target) => {
                     links += 1;
                     if links > MOST_LINKS || rest.len() > path::LONGEST {
                         return None;
@@ -94,7 +94,9 @@ impl Index {
                     rest.extend(split(target).rev());
                 }
                 // A file in the root is `/disk` itself, which is no folder then.
-                file @ What::File(_) => return (rest.is_empty() && at.len() > 1).then_some(file),
+                file @ NodeKind::File(_) => {
+                    return (rest.is_empty() && at.len() > 1).then_some(file);
+                }
             }
         }
     }
@@ -102,7 +104,7 @@ impl Index {
     /// Paths below `/disk` of all files, links left out.
     pub fn paths(&self) -> Vec<(String, File)> {
         let mut paths = vec![];
-        if let Some(What::Folder(disk)) = self.root.0.get(DISK).map(|node| &node.what) {
+        if let Some(NodeKind::Folder(disk)) = self.root.0.get(DISK).map(|node| &node.what) {
             disk.paths("", &mut paths);
         }
         paths
@@ -122,11 +124,11 @@ impl Index {
         let (folder, name) = self.parent(parts, layer)?;
         let is_there = folder.0.get_mut(name);
         if let Some(node) = is_there
-            && matches!(node.what, What::Folder(_))
+            && matches!(node.what, NodeKind::Folder(_))
         {
             node.layer = layer;
         } else {
-            folder.put(name, layer, What::Folder(Folder::default()));
+            folder.put(name, layer, NodeKind::Folder(Folder::default()));
         }
         Ok(())
     }
@@ -139,7 +141,7 @@ impl Index {
         file: File,
     ) -> Result<(), Unusable> {
         let (folder, name) = self.parent(parts, layer)?;
-        folder.put(name, layer, What::File(file));
+        folder.put(name, layer, NodeKind::File(file));
         Ok(())
     }
 
@@ -159,7 +161,7 @@ impl Index {
         }
         let target = text.into_owned();
         let (folder, name) = self.parent(parts, layer)?;
-        folder.put(name, layer, What::Link(target));
+        folder.put(name, layer, NodeKind::Link(target));
         Ok(())
     }
 
@@ -175,9 +177,9 @@ impl Index {
         for (number, part) in target.iter().enumerate() {
             let node = at.take().and_then(|folder| folder.0.get(part));
             match node.map(|node| &node.what) {
-                Some(What::Folder(folder)) => at = Some(folder),
-                Some(What::File(found)) if number + 1 == target.len() => file = Some(*found),
-                Some(What::File(_) | What::Link(_)) | None => {}
+                Some(NodeKind::Folder(folder)) => at = Some(folder),
+                Some(NodeKind::File(found)) if number + 1 == target.len() => file = Some(*found),
+                Some(NodeKind::File(_) | NodeKind::Link(_)) | None => {}
             }
         }
         let why = "the link target is not a file in /disk";
@@ -192,8 +194,8 @@ impl Index {
         let mut folder = Some(&mut self.root);
         for part in parents {
             folder = folder.and_then(|folder| match &mut folder.0.get_mut(part)?.what {
-                What::Folder(inner) => Some(inner),
-                What::File(_) | What::Link(_) => None,
+                NodeKind::Folder(inner) => Some(inner),
+                NodeKind::File(_) | NodeKind::Link(_) => None,
             });
         }
         if let Some(folder) = folder {
@@ -215,10 +217,10 @@ impl Index {
         let (name, parents) = parts.split_last().ok_or_else(|| refused(parts, "it is the root"))?;
         let mut folder = &mut self.root;
         for part in parents {
-            let new = || Node { layer, what: What::Folder(Folder::default()) };
+            let new = || Node { layer, what: NodeKind::Folder(Folder::default()) };
             folder = match &mut folder.0.entry(part.clone()).or_insert_with(new).what {
-                What::Folder(inner) => inner,
-                What::File(_) | What::Link(_) => {
+                NodeKind::Folder(inner) => inner,
+                NodeKind::File(_) | NodeKind::Link(_) => {
                     return Err(refused(parts, "the path passes through a link or a file"));
                 }
             };
@@ -236,16 +238,16 @@ fn refused(parts: &[String], why: &'static str) -> Unusable {
 }
 
 impl Folder {
-    fn put(&mut self, name: &str, layer: u16, what: What) {
+    fn put(&mut self, name: &str, layer: u16, what: NodeKind) {
         self.0.insert(name.to_owned(), Node { layer, what });
     }
 
     fn paths(&self, above: &str, into: &mut Vec<(String, File)>) {
         for (name, node) in &self.0 {
             match &node.what {
-                What::Folder(folder) => folder.paths(&format!("{above}{name}/"), into),
-                What::File(file) => into.push((format!("{above}{name}"), *file)),
-                What::Link(_) => {}
+                NodeKind::Folder(folder) => folder.paths(&format!("{above}{name}/"), into),
+                NodeKind::File(file) => into.push((format!("{above}{name}"), *file)),
+                NodeKind::Link(_) => {}
             }
         }
     }
@@ -253,9 +255,9 @@ impl Folder {
     fn collect(&self, files: &mut Vec<File>) {
         for node in self.0.values() {
             match &node.what {
-                What::Folder(folder) => folder.collect(files),
-                What::File(file) => files.push(*file),
-                What::Link(_) => {}
+                NodeKind::Folder(folder) => folder.collect(files),
+                NodeKind::File(file) => files.push(*file),
+                NodeKind::Link(_) => {}
             }
         }
     }
@@ -264,7 +266,7 @@ impl Folder {
 impl Node {
     /// Forgets what is of layers below `layer`; says whether anything is left.
     fn keep(&mut self, layer: u16) -> bool {
-        if let What::Folder(folder) = &mut self.what {
+        if let NodeKind::Folder(folder) = &mut self.what {
             folder.0.retain(|_, node| node.keep(layer));
             return self.layer >= layer || !folder.0.is_empty();
         }

@@ -54,7 +54,7 @@ pub(super) fn unpack(
     let sink = Files { folder: into, file: None, sums: Sums::default() };
     let mut unpacking = Unpacking::new(sink, limits, shutdown.clone());
     for (at, layer) in layers.iter().enumerate() {
-        let bytes = BufReader::with_capacity(PIECE, At { file: layer, offset: 0 });
+        let bytes = BufReader::with_capacity(PIECE, OffsetReader { file: layer, offset: 0 });
         unpacking.layer(at, bytes).map_err(|failed| match failed {
             _ if shutdown.is_cancelled() => Error::Shutdown,
             Failed::Archive(what) => Error::Layer { layer: at + 1, what },
@@ -252,12 +252,12 @@ impl Sink for Files<'_> {
 }
 
 /// Reads a file with its own offset, as it has other readers.
-struct At<'a> {
+struct OffsetReader<'a> {
     file: &'a fs::File,
     offset: u64,
 }
 
-impl Read for At<'_> {
+impl Read for OffsetReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(into, self.offset)?;
         self.offset += read as u64;

@@ -306,10 +306,10 @@ fn show(woken: &Wakes) -> Vec<String> {
     let mut all: Vec<_> = woken
         .iter()
         .map(|one| match one {
-            Woken::Endpoint(name) => format!("endpoint {name}"),
-            Woken::Bmc(name) => format!("bmc {name}"),
-            Woken::Server(name) => format!("server {name}"),
-            Woken::Claim(namespace, name) => format!("claim {namespace}/{name}"),
+            WakeTarget::Endpoint(name) => format!("endpoint {name}"),
+            WakeTarget::Bmc(name) => format!("bmc {name}"),
+            WakeTarget::Server(name) => format!("server {name}"),
+            WakeTarget::Claim(namespace, name) => format!("claim {namespace}/{name}"),
         })
         .collect();
     all.sort();

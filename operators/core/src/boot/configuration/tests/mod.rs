@@ -111,7 +111,7 @@ fn an_image_for_no_way_is_an_error_that_says_what_is_missing() {
     world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Err(lack("no UKI")) };
     assert_eq!(world.settle(BOTH), ["Error"]);
     let expected = "ImageValidation=False/ValidationFailed: \
-                    neither PXE nor HTTP boot: no kernel; no UKI";
+                    neither PXE nor HTTP boot is possible: no kernel; no UKI";
     assert!(world.shown().contains(&expected.to_owned()), "{:?}", world.shown());
 
     let mut world = World::new();
@@ -182,7 +182,7 @@ fn a_configuration_without_its_server_waits_and_says_for_what() {
         (None, "spec.serverRef: Server \"server\" not found: create it"),
         (
             Some(Server::new("server", ServerSpec::default())),
-            "Server server has no spec.systemUUID that",
+            "Server server has no unique spec.systemUUID",
         ),
     ] {
         let mut world = World::new();

@@ -3,45 +3,45 @@
 /// The repaired text: no byte order mark, and nothing after the end; every byte that is not UTF-8
 /// read as Latin-1; no control character or unknown escape in a string; one comma between two
 /// values and none elsewhere; `null` in place of words that are not values.
-pub(super) fn mend(body: &[u8]) -> String {
+pub(super) fn repair(body: &[u8]) -> String {
     let text = decoded(body);
     let text = text.trim_start_matches('\u{feff}').trim_matches(|c: char| c <= ' ');
-    let mut mended = Mended::default();
+    let mut repaired = Repaired::default();
     let mut rest = text.chars();
     loop {
         let at = rest.as_str();
         let Some(c) = rest.next() else { break };
         match c {
             '"' => {
-                mended.value();
-                rest = string(rest, &mut mended.text);
+                repaired.value();
+                rest = string(rest, &mut repaired.text);
             }
-            '{' | '[' => mended.open(c),
+            '{' | '[' => repaired.open(c),
             '}' | ']' => {
-                mended.close(c);
-                if mended.depth == 0 {
+                repaired.close(c);
+                if repaired.depth == 0 {
                     break;
                 }
             }
-            ',' => mended.comma(),
-            ':' => mended.colon(),
+            ',' => repaired.comma(),
+            ':' => repaired.colon(),
             c if c <= ' ' => {}
             _ => {
                 let length = at.find(|c: char| c <= ' ' || "{}[],:\"".contains(c));
                 let (word, after) = at.split_at(length.unwrap_or(at.len()));
-                mended.value();
+                repaired.value();
                 // A word outside of any object or array is not JSON at all.
-                mended.text.push_str(if mended.depth == 0 { word } else { meaning(word) });
+                repaired.text.push_str(if repaired.depth == 0 { word } else { meaning(word) });
                 rest = after.chars();
             }
         }
     }
-    mended.text
+    repaired.text
 }
 
 /// What was written last.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Last {
+enum LastToken {
     #[default]
     Start,
     Value,
@@ -50,51 +50,51 @@ enum Last {
 }
 
 #[derive(Default)]
-struct Mended {
+struct Repaired {
     text: String,
-    last: Last,
+    last: LastToken,
     depth: usize,
 }
 
-impl Mended {
+impl Repaired {
     /// Prepares for a value or a name.
     fn value(&mut self) {
-        if self.last == Last::Value {
+        if self.last == LastToken::Value {
             self.text.push(if self.depth == 0 { ' ' } else { ',' });
         }
-        self.last = Last::Value;
+        self.last = LastToken::Value;
     }
 
     fn open(&mut self, c: char) {
         self.value();
         self.text.push(c);
-        (self.last, self.depth) = (Last::Start, self.depth + 1);
+        (self.last, self.depth) = (LastToken::Start, self.depth + 1);
     }
 
     fn close(&mut self, c: char) {
         match self.last {
-            Last::Comma => {
+            LastToken::Comma => {
                 self.text.pop();
             }
-            Last::Colon => self.text.push_str("null"),
-            Last::Start | Last::Value => {}
+            LastToken::Colon => self.text.push_str("null"),
+            LastToken::Start | LastToken::Value => {}
         }
         self.text.push(c);
-        (self.last, self.depth) = (Last::Value, self.depth.saturating_sub(1));
+        (self.last, self.depth) = (LastToken::Value, self.depth.saturating_sub(1));
     }
 
     fn comma(&mut self) {
         match self.last {
-            Last::Value => self.text.push(','),
-            Last::Colon => self.text.push_str("null,"),
-            Last::Start | Last::Comma => return,
+            LastToken::Value => self.text.push(','),
+            LastToken::Colon => self.text.push_str("null,"),
+            LastToken::Start | LastToken::Comma => return,
         }
-        self.last = Last::Comma;
+        self.last = LastToken::Comma;
     }
 
     fn colon(&mut self) {
         self.text.push(':');
-        self.last = Last::Colon;
+        self.last = LastToken::Colon;
     }
 }
 
@@ -106,27 +106,27 @@ fn meaning(word: &str) -> &str {
 }
 
 /// Copies a string, from after its opening quote.
-fn string<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::Chars<'a> {
-    mended.push('"');
+fn string<'a>(mut rest: std::str::Chars<'a>, repaired: &mut String) -> std::str::Chars<'a> {
+    repaired.push('"');
     while let Some(c) = rest.next() {
         match c {
             '"' => {
-                mended.push('"');
+                repaired.push('"');
                 break;
             }
-            '\\' => rest = escape(rest, mended),
-            c if c.is_control() => mended.push(' '),
-            c => mended.push(c),
+            '\\' => rest = escape(rest, repaired),
+            c if c.is_control() => repaired.push(' '),
+            c => repaired.push(c),
         }
     }
     rest
 }
 
 /// Copies what follows a backslash, as an escape that JSON has.
-fn escape<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::Chars<'a> {
+fn escape<'a>(mut rest: std::str::Chars<'a>, repaired: &mut String) -> std::str::Chars<'a> {
     let text = rest.as_str();
     match rest.next() {
-        Some(c @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => mended.extend(['\\', c]),
+        Some(c @ ('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't')) => repaired.extend(['\\', c]),
         Some('u') => {
             let unit = |text: &str| {
                 let digits = text.strip_prefix('u')?.get(..4)?;
@@ -134,23 +134,23 @@ fn escape<'a>(mut rest: std::str::Chars<'a>, mended: &mut String) -> std::str::C
                 u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
             };
             let Some(first) = unit(text) else {
-                mended.push_str("\\\\u");
+                repaired.push_str("\\\\u");
                 return rest;
             };
             let second = text.get(5..).and_then(|text| unit(text.strip_prefix('\\')?));
             let units: Vec<u16> = [Some(first), second].into_iter().flatten().collect();
             let Some(Ok(c)) = char::decode_utf16(units).next() else {
                 // One half of a surrogate pair.
-                mended.push_str("\\ufffd");
+                repaired.push_str("\\ufffd");
                 return text[5..].chars();
             };
             let length = if c.len_utf16() == 1 { 5 } else { 11 };
-            mended.push('\\');
-            mended.push_str(&text[..length]);
+            repaired.push('\\');
+            repaired.push_str(&text[..length]);
             return text[length..].chars();
         }
-        Some(c) if !c.is_control() => mended.extend(['\\', '\\', c]),
-        Some(_) => mended.push_str("\\\\ "),
+        Some(c) if !c.is_control() => repaired.extend(['\\', '\\', c]),
+        Some(_) => repaired.push_str("\\\\ "),
         None => {}
     }
     rest

@@ -13,7 +13,7 @@ pub(crate) type BlobRef = (Name, Digest);
 
 /// Blobs that are referred to, by holder.
 #[derive(Debug)]
-pub(crate) struct Live<Holder>(RwLock<Table<Holder>>);
+pub(crate) struct ReferencedBlobs<Holder>(RwLock<Table<Holder>>);
 
 #[derive(Debug)]
 struct Table<Holder> {
@@ -21,13 +21,13 @@ struct Table<Holder> {
     counts: HashMap<BlobRef, usize>,
 }
 
-impl<Holder> Default for Live<Holder> {
+impl<Holder> Default for ReferencedBlobs<Holder> {
     fn default() -> Self {
         Self(RwLock::new(Table { by_holder: HashMap::new(), counts: HashMap::new() }))
     }
 }
 
-impl<Holder: Eq + Hash> Live<Holder> {
+impl<Holder: Eq + Hash> ReferencedBlobs<Holder> {
     /// From now on `holder` refers to these blobs only.
     pub(crate) fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -74,27 +74,27 @@ mod tests {
 
     #[test]
     fn a_blob_is_live_as_long_as_somebody_names_it() {
-        let live = Live::default();
+        let blob_refs = ReferencedBlobs::default();
         let (kernel, initrd) = (blob("kernel"), blob("initrd"));
-        live.set("a", vec![kernel.clone(), initrd.clone()]);
-        live.set("b", vec![kernel.clone()]);
-        assert!(live.contains(&kernel) && live.contains(&initrd));
-        live.set("a", vec![kernel.clone()]);
-        assert!(live.contains(&kernel) && !live.contains(&initrd));
-        live.set("b", vec![]);
-        live.set("b", vec![]);
-        assert!(live.contains(&kernel));
-        live.set("a", vec![]);
-        assert!(!live.contains(&kernel));
-        assert!(live.0.read().unwrap().by_holder.is_empty());
+        blob_refs.set("a", vec![kernel.clone(), initrd.clone()]);
+        blob_refs.set("b", vec![kernel.clone()]);
+        assert!(blob_refs.contains(&kernel) && blob_refs.contains(&initrd));
+        blob_refs.set("a", vec![kernel.clone()]);
+        assert!(blob_refs.contains(&kernel) && !blob_refs.contains(&initrd));
+        blob_refs.set("b", vec![]);
+        blob_refs.set("b", vec![]);
+        assert!(blob_refs.contains(&kernel));
+        blob_refs.set("a", vec![]);
+        assert!(!blob_refs.contains(&kernel));
+        assert!(blob_refs.0.read().unwrap().by_holder.is_empty());
     }
 
     #[test]
     fn a_blob_is_one_of_an_image_and_not_of_another() {
-        let live = Live::default();
-        live.set("a", vec![blob("kernel")]);
+        let blob_refs = ReferencedBlobs::default();
+        blob_refs.set("a", vec![blob("kernel")]);
         let (_, digest) = blob("kernel");
-        assert!(!live.contains(&("ghcr.io/other/image".parse().unwrap(), digest)));
+        assert!(!blob_refs.contains(&("ghcr.io/other/image".parse().unwrap(), digest)));
     }
 
     #[test]
