@@ -1,4 +1,4 @@
-//! The command line: that of the peer, as far as it does something.
+//! The command line, compatible with that of unbounded-metal.
 
 use crate::{
     context::PULL_SECRETS,
@@ -15,7 +15,7 @@ use std::{
     path::PathBuf,
 };
 
-/// Flags of the peer that mean nothing here.
+/// Flags of the Go program that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[
     Accepted::value("leader-elect-lease-duration", "the lease duration is fixed at 15 s"),
     Accepted::value("leader-elect-renew-deadline", "the lease duration is fixed at 15 s"),
@@ -54,8 +54,8 @@ pub struct Args {
     /// TFTP port for boot files from netboot images; 0 disables TFTP
     #[arg(long, default_value_t = 69, value_name = "PORT")]
     pub tftp_port: u16,
-    /// Networks whose hosts are trusted as proxies: X-Forwarded-For of their requests is believed, so
-    /// each of them can act as any Machine [default: none]
+    /// Networks of proxies whose X-Forwarded-For header is trusted. Any host in them can
+    /// impersonate any Machine, so list only proxies [default: none]
     #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
     pub trusted_proxies: Vec<IpNet>,
     /// Base URL at which machines reach the HTTP port [default: the IP address at which they reach
@@ -126,17 +126,17 @@ impl Args {
         self.site.as_deref().filter(|site| !site.is_empty())
     }
 
-    /// Where machines are answered by HTTP.
+    /// The listen address for HTTP.
     pub fn http_address(&self) -> SocketAddr {
         SocketAddr::new(self.bind_address, self.http_port)
     }
 
-    /// Where machines find what is served by HTTP.
+    /// The base URL for machines.
     pub fn serve_url(&self) -> ServeUrl {
         ServeUrl::new(self.serve_url.as_deref(), self.bind_address, self.http_port)
     }
 
-    /// Where health and metrics are told.
+    /// The addresses for health and metrics.
     pub fn admin(&self) -> AdminArgs {
         AdminArgs {
             metrics_bind_address: self.metrics_bind_address.clone(),
@@ -152,7 +152,7 @@ impl Args {
 ///
 /// # Errors
 ///
-/// Those of clap, `--help` and `--version` among them.
+/// Those of clap, including `--help` and `--version`.
 pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     is_set: impl Fn(&str) -> bool,

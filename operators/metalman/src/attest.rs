@@ -1,4 +1,4 @@
-//! A machine proves itself, and gets the token with which it joins.
+//! Attestation: a machine proves its identity by its TPM, and gets a token for joining the cluster.
 
 use crate::{
     Context,
@@ -17,31 +17,31 @@ use metal_core::machine::{
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long a machine is waited for by us: less than it waits for us.
+/// Time limit for a request; shorter than the timeout of clients.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Why a machine gets no token. What it is told says nothing of other machines.
+/// Why a machine gets no token. The texts are sent to it, and reveal nothing about other machines.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Refused {
-    /// Its request is none, or its keys are not those of a TPM.
+    /// Its request is invalid, or its keys are not those of a TPM.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// It is not known from where it asks.
+    /// The address of the client belongs to no Machine, or to several.
     #[error(transparent)]
     Stranger(#[from] Stranger),
-    /// It has another endorsement key than the Machine.
+    /// Its endorsement key is not the pinned one.
     #[error("the endorsement key is not the pinned one")]
     KeyDiffers,
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
-    /// The status is not written.
+    /// The status could not be written.
     #[error("the key could not be recorded")]
     Record(#[source] record::Error),
-    /// There is no token.
+    /// No token could be issued.
     #[error("the token could not be issued")]
     Token(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Nothing can be encrypted.
+    /// Encryption failed.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// It took too long.
@@ -65,7 +65,7 @@ impl From<record::Error> for Refused {
 }
 
 impl Refused {
-    /// A word for it, of few.
+    /// The reason, from a small fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Stranger(stranger) => stranger.into(),
@@ -74,13 +74,13 @@ impl Refused {
     }
 }
 
-/// What is answered to whoever asks from `address` with `body`.
+/// The response to a request with `body` from `address`.
 ///
-/// The key is recorded before there is a token: one that is not written down would be given away again.
+/// The key is recorded before a token is issued; otherwise another client could get one as well.
 ///
 /// # Errors
 ///
-/// It gets no token.
+/// If it gets no token.
 pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Response, Refused> {
     let admitted = async {
         let place = ctx.attestations.acquire().await.map_err(|_| Refused::Late)?;
@@ -104,16 +104,16 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, 
     Ok(sealed.into_response(ctx.cluster_ca.clone()))
 }
 
-/// What becomes of a key.
+/// The verdict about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Judged {
     Admitted,
     Differs,
-    /// The Machine has left the address meanwhile.
+    /// The Machine no longer has the address.
     Moved,
 }
 
-/// Whether the key is that of the machine; says so in its status first.
+/// Whether the key is that of the machine; records that in its status first.
 async fn verify(
     ctx: &Context,
     machine: Arc<Machine>,
@@ -150,7 +150,7 @@ fn compare(ek: &EndorsementKey, pin: &str) -> Compared {
     }
 }
 
-/// Whether the Machine still is the one at that address.
+/// Whether the Machine still has that address.
 fn is_at(machine: &Machine, address: IpAddr) -> bool {
     let has_address = match address.to_canonical() {
         IpAddr::V4(address) => addresses(machine).contains(&Address::Ip(address)),
@@ -159,7 +159,7 @@ fn is_at(machine: &Machine, address: IpAddr) -> bool {
     has_address && machine.metadata.deletion_timestamp.is_none()
 }
 
-/// Tells what the status says since now.
+/// Publishes an event about the change of the status.
 async fn tell(
     ctx: &Context,
     machine: &Machine,

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// Certificates that are in DER, one behind the other; nothing where there are none.
+/// Converts concatenated DER certificates to PEM; `None` if there are none.
 pub(crate) fn to_pem(all: &[Vec<u8>]) -> Option<String> {
     let mut pem = String::new();
     for der in all {

@@ -1,5 +1,5 @@
-//! Controller of certificate requests: approves what machines ask for about themselves, and denies what
-//! else they ask for. [`metal_core::machine::csr`] decides.
+//! Controller of CertificateSigningRequests: approves requests of machines for their own nodes, and
+//! denies their other requests. [`metal_core::machine::csr`] decides.
 
 use crate::{Context, Error};
 use jiff::{SignedDuration, Timestamp};
@@ -17,16 +17,17 @@ use metal_runtime::{controller::Controller, index::Index, report::Failure, work:
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Requests are kept for some hours, and nothing becomes of them by itself.
+/// The API server deletes requests after some hours.
 const REST: SignedDuration = SignedDuration::from_hours(1);
 
-/// When to look again for the Machine of a request.
+/// When to look for the Machine of a request again.
 const UNKNOWN: SignedDuration = SignedDuration::from_mins(1);
 
 /// The controller.
 pub(crate) struct Certificates(pub(crate) Arc<Context>);
 
-/// What is written: approval has a way of its own, so that a right of its own can be asked for.
+/// The update of a request. Approval is a subresource, so that it can require a separate
+/// permission.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Approval {

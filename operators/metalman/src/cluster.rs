@@ -1,4 +1,4 @@
-//! What machines are told of the cluster that they join: where it is, its authorities, DNS and version.
+//! The information about the cluster for joining machines: its URL, authorities, DNS and version.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Api, Client};
@@ -10,12 +10,12 @@ use metal_runtime::{Deferred, jittered, report::Chain};
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 use tokio::time::sleep;
 
-/// How often it is asked whether something has changed.
+/// How often it is refreshed.
 const PERIOD: Duration = Duration::from_mins(5);
-/// How soon to ask again where there is no answer.
+/// Retry interval.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Where it is known from.
+/// The sources of the information.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) client: Client,
@@ -23,17 +23,17 @@ pub(crate) struct Source {
     pub(crate) apiserver_url: Option<String>,
     /// Address of DNS, instead of that of the Service `kube-system/kube-dns`.
     pub(crate) dns: Option<String>,
-    /// Authorities of the cluster where there is no `cluster-info`, as PEM.
+    /// Certificate authorities of the cluster, if there is no `cluster-info`, as PEM.
     pub(crate) authorities: Option<String>,
 }
 
-/// Something is not known.
+/// Why the information is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The API server did not say.
+    /// A request to the API server failed.
     #[error("could not read {0}")]
     Api(&'static str, #[source] Box<dyn StdError + Send + Sync>),
-    /// What it says makes no sense.
+    /// An object is invalid.
     #[error("ConfigMap kube-public/cluster-info: {0}")]
     ClusterInfo(String),
     /// There is no such object.
@@ -41,7 +41,7 @@ pub(crate) enum Error {
     Missing(&'static str),
 }
 
-/// Has in `cluster` what is known, for ever.
+/// Updates `cluster`, for ever.
 pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
     let mut told = None;
     loop {

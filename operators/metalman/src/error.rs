@@ -3,37 +3,37 @@ use metal_runtime::{
     report::{Class, ReconcileError, class_of},
 };
 
-/// A pass failed.
+/// Why a pass failed.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
-    /// The status was not recorded.
+    /// The status could not be written.
     #[error("could not write the status")]
     Record(#[source] Box<kube::Error>),
-    /// The annotation with which a person vouched for a certificate is still there.
+    /// An annotation could not be removed.
     #[error("could not remove the annotation")]
     Settle(#[source] Box<kube::Error>),
-    /// A certificate request was neither approved nor denied.
+    /// A CertificateSigningRequest could not be updated.
     #[error("could not update the CertificateSigningRequest")]
     Certificate(#[source] Box<kube::Error>),
-    /// A Node was not changed.
+    /// A Node could not be updated.
     #[error("could not update the Node")]
     Node(#[source] Box<kube::Error>),
-    /// The pods of a Node are not known.
+    /// The pods of a Node could not be listed.
     #[error("could not list pods")]
     Pods(#[source] Box<kube::Error>),
-    /// The Secret with the password of a BMC was not read.
+    /// The Secret with the password of a BMC could not be read.
     #[error("could not read the Secret")]
     Secret(#[source] Box<kube::Error>),
-    /// What the Machine says of its BMC cannot be used any more.
+    /// The BMC settings of the Machine have become invalid.
     #[error("{0}")]
     Unusable(String),
-    /// Others talk to the BMC all the time.
+    /// The BMC is busy with other requests.
     #[error("its BMC is busy with another request")]
     Busy,
-    /// The BMC did not do it.
+    /// The BMC did not execute the action.
     #[error(transparent)]
     Bmc(Box<metal_bmc::Error>),
-    /// Decisions did not come to an end.
+    /// The pass did not settle.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
 }

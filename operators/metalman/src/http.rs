@@ -1,5 +1,5 @@
-//! What machines ask for, over HTTP. Every path may have `/c/TOKEN` in front, which an installer has from
-//! the templates of its installation.
+//! The HTTP server for machines. Any path may be prefixed by `/c/TOKEN`, which an installer gets
+//! from the templates of its installation.
 
 mod cloud_init;
 mod disable;
@@ -28,10 +28,10 @@ use metal_runtime::{LogLimit, report::Chain};
 use requester::Requester;
 use std::sync::Arc;
 
-/// What a machine that is refused for now is to wait, in seconds.
+/// Value of `Retry-After` for temporary refusals, in seconds.
 const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
 
-/// Every route.
+/// All routes.
 pub fn router(ctx: Arc<Context>) -> Router {
     let told = Arc::<LogLimit>::default();
     let routes = || {
@@ -47,7 +47,7 @@ pub fn router(ctx: Arc<Context>) -> Router {
     routes().nest("/c/{token}", routes()).layer(Extension(told)).with_state(ctx)
 }
 
-/// Says why a machine does not get what is at `path`.
+/// The response to a refused request for `path`.
 fn refuse(
     ctx: &Context,
     requester: &Requester,
@@ -63,7 +63,7 @@ fn refuse(
         images::Refused::NotFound | images::Refused::Template(_) => StatusCode::NOT_FOUND,
         images::Refused::NotDue => StatusCode::FORBIDDEN,
     };
-    // Loaders look for many a file that is not there.
+    // Boot loaders probe for many files that do not exist.
     if *refused != images::Refused::NotFound && requester.may_tell() {
         tracing::warn!(
             machine = machine.name_any(),

@@ -1,9 +1,10 @@
-//! Machines that join a cluster by the network: what is told of them, and what they ask for.
+//! Provisioning of machines that join a cluster: boots and installs them over the network.
 //!
-//! [`machine`] is the controller that says in the status of a `Machine` how far it is, and that reboots
-//! and installs it by its BMC ([`operations`]); only the replica that leads runs it, and
-//! approves the certificates of machines. Every replica answers machines: by DHCP with their addresses, and by [`http`], where [`attest`] gives a machine the
-//! token with which it joins, if its TPM is the one that was seen first.
+//! [`machine`] is the controller that updates the status of a `Machine`, and reboots and installs
+//! it through its BMC ([`operations`]); only the replica that leads runs it, and approves the
+//! certificates of machines. Every replica answers machines: by DHCP with their addresses, and by
+//! [`http`], where [`attest`] gives a machine the token with which it joins, if its TPM is the one
+//! that was seen first.
 
 pub mod args;
 pub mod attest;

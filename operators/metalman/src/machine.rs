@@ -1,4 +1,4 @@
-//! Controller of [`Machine`]: says in its status how far it is, and reboots and installs it.
+//! Controller of [`Machine`]: updates its status, and reboots and installs it.
 
 use crate::{
     Context, Error, images,
@@ -21,9 +21,9 @@ use metal_core::{
 use metal_runtime::{Written, controller::Controller, index::Index, report::Failure, work::Next};
 use std::{sync::Arc, time::Duration};
 
-/// When to come back to a BMC that somebody else talks to.
+/// When to retry a BMC that is busy with another request.
 const BUSY: Duration = Duration::from_secs(1);
-/// When to look again whether pods have moved away.
+/// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);
 
 /// The controller.
@@ -34,13 +34,13 @@ pub struct Machines<C> {
 }
 
 impl<C> Machines<C> {
-    /// One that remembers nothing.
+    /// A controller without memories.
     pub(crate) fn new(ctx: Arc<Context>, bmcs: Bmcs<C>) -> Self {
         Self { ctx, bmcs, memories: Memories::default() }
     }
 }
 
-/// What was looked for in one pass.
+/// What was read in one pass.
 #[derive(Debug, Default)]
 pub struct Facts {
     certificate: Option<Certificate>,
@@ -171,7 +171,7 @@ impl<C: Connect> Controller for Machines<C> {
         let outcome = match &done {
             Ok(()) => Outcome::Taken,
             Err(Error::Bmc(error)) => match **error {
-                // Nothing was done: the facts are to be read again, and decided on.
+                // Nothing was done: read the facts again, and decide anew.
                 BmcError::Withdrawn(_) => {
                     self.memories.with(&name, Memory::forget_reading);
                     return done;
@@ -188,7 +188,8 @@ impl<C: Connect> Controller for Machines<C> {
 }
 
 impl<C: Connect> Machines<C> {
-    /// Removes an annotation by which a person has vouched for what is pinned now, and tells who did.
+    /// Removes an annotation after what it accepts was pinned, and publishes an event with its
+    /// author.
     async fn settle(&self, machine: &Machine, annotation: &str) -> Result<Next, Error> {
         let actor = actor(&machine.metadata, annotation).unwrap_or("an unknown program").to_owned();
         let (machines, annotations) = (self.ctx.machines(), [(annotation, None)].into());
@@ -204,7 +205,8 @@ impl<C: Connect> Machines<C> {
         Nodes::new(&self.ctx.client, &self.ctx.view.nodes)
     }
 
-    /// Other Machines with the same system of the same BMC: whoever acts on one would act on the other.
+    /// Other Machines with the same system of the same BMC, on which an action would have the same
+    /// effect.
     fn sharing(&self, machine: &Machine) -> Vec<String> {
         if is_idle(machine) {
             return vec![];
@@ -225,7 +227,7 @@ impl<C: Connect> Machines<C> {
     }
 }
 
-/// Whether nothing is under way, and nothing asked for.
+/// Whether no operation is in progress or requested.
 fn is_idle(machine: &Machine) -> bool {
     let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
     let is_under_way = operations.is_some_and(|operations| operations.current.is_some());

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The metrics.
 
 use metal_runtime::metrics::Registry;
 use metal_serve::dhcp::{Metrics, Protocol};
@@ -14,7 +14,7 @@ pub(crate) struct Attested {
     pub(crate) result: &'static str,
 }
 
-/// Labels of a file that a machine does not get; bounded by the code.
+/// Labels of a refused request; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Refusal {
     /// Why.
@@ -26,18 +26,18 @@ pub(crate) fn registry() -> Registry {
     Registry::of("metalman")
 }
 
-/// What is counted of machines that ask for a token.
+/// Registers the metrics of attestation.
 pub(crate) fn attested(registry: &mut Registry, attested: &Family<Attested, Counter>) {
     let help = "Attestations by machines, by result";
     registry.register("attestations", help, attested.clone());
 }
 
-/// What DHCP counts.
+/// Registers the metrics of DHCP.
 pub(crate) fn dhcp(registry: &mut Registry) -> Metrics {
     Metrics::register_answers(registry, Protocol::DhcpV4)
 }
 
-/// What is counted of files that machines ask for by HTTP.
+/// Registers the metrics of HTTP requests.
 pub(crate) fn refusals(registry: &mut Registry, refusals: &Family<Refusal, Counter>) {
     let help = "HTTP requests of machines that were refused, by reason";
     registry.register("http_refusals", help, refusals.clone());

@@ -1,53 +1,53 @@
-//! Writes to the status of a Machine that a machine brings about.
+//! Writes to the status of a Machine on behalf of requests of the machine.
 
 use crate::Context;
 use kube::ResourceExt;
 use metal_api::{Machine, MachineStatus};
 use std::sync::Arc;
 
-/// How often it is tried again because somebody else has written the status meanwhile.
+/// How many times a conflicting write is retried.
 const TRIES: usize = 5;
 
-/// Why it is not written.
+/// Why the status is not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refuses, or is silent.
+    /// The API server refused, or is unreachable.
     #[error("the status could not be written")]
     Write(#[source] Box<kube::Error>),
-    /// Others write it all the time.
+    /// There were too many conflicting writes.
     #[error("the status could not be written because of conflicting updates")]
     Contended,
-    /// The Machine is gone.
+    /// The Machine was deleted.
     #[error("the Machine was deleted")]
     Gone,
 }
 
-/// What is decided of a Machine: what its status is to say, if that is news, and what comes of it.
+/// A decision about a Machine: its new status, if that changes, and the result.
 #[derive(Clone, Debug)]
 pub(crate) struct Decision<T> {
-    /// The status to write, unless it says so already.
+    /// The status to write, if it changes.
     pub(crate) status: Option<Box<MachineStatus>>,
-    /// What holds as soon as that is written.
+    /// The result, valid once the status is written.
     pub(crate) result: T,
 }
 
-/// Something was decided of a Machine, and is written down.
+/// A recorded decision about a Machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded<T> {
-    /// The Machine of which it was decided.
+    /// The Machine.
     pub(crate) machine: Arc<Machine>,
-    /// What was decided.
+    /// The result.
     pub(crate) result: T,
-    /// Whether the status was written: it did not say so before.
+    /// Whether the status was written, because it has changed.
     pub(crate) is_news: bool,
 }
 
-/// Decides of a Machine, and writes the status that comes of it; decides anew of what the Machine is
-/// meanwhile where somebody else was faster. Nothing holds that is not written down.
+/// Makes a decision about a Machine, and writes its status; after a conflict, decides again with
+/// the current Machine. A decision is valid only once it is written.
 ///
 /// # Errors
 ///
-/// It is not.
+/// If the status was not written.
 pub(crate) async fn record<T>(
     ctx: &Context,
     machine: Arc<Machine>,

@@ -38,11 +38,11 @@ use std::{future::pending, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How many Machines are worked on at a time.
+/// How many Machines are reconciled concurrently.
 const CONCURRENCY: usize = 32;
-/// How many requests for certificates are looked at, at a time.
+/// How many CertificateSigningRequests are reconciled concurrently.
 const APPROVALS: usize = 4;
-/// How long the logout from all BMCs may take.
+/// Time limit for logging out of all BMCs.
 const LOGOUT: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown`.
@@ -90,7 +90,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
     let pull = images::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
-    // After a shutdown all end by themselves: the lease is given up, and machines are answered.
+    // After a shutdown, all parts end by themselves: the lease is released, and pending requests
+    // are answered.
     let all = async { tokio::join!(serve, elected, pull, servers.ended(&shutdown)).3 };
     let key = startup::key(&args, &ctx.client);
     let key = key.provide(capability::Key::new, &ctx.key, || {});
@@ -106,7 +107,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = key => match ended? {},
         ended = until(&shutdown, watch) => Ok(ended?),
     };
-    // BMCs have few sessions to give away.
+    // BMCs have few sessions, so they must not be left open.
     fleet.close(LOGOUT).await;
     ended
 }
@@ -119,7 +120,7 @@ fn access(args: &Args, leadership: Leadership) -> Access {
     }
 }
 
-/// Watches until `shutdown`; after that others say when it is over.
+/// Watches until `shutdown`; the other parts then determine when the process ends.
 async fn until(
     shutdown: &CancellationToken,
     watch: impl Future<Output = Result<(), Ended>>,
@@ -130,7 +131,7 @@ async fn until(
     }
 }
 
-/// What every part shares. Without a URL of ours no template can be rendered.
+/// What all parts share. Templates can only be rendered if our own URL is known.
 fn context(
     args: &Args,
     client: Client,

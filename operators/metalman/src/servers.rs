@@ -1,4 +1,4 @@
-//! DHCP and TFTP, each on a thread of its own.
+//! The DHCP and TFTP servers, each on its own thread.
 
 use crate::{
     Context,
@@ -28,7 +28,7 @@ pub(crate) struct Servers {
     tftp: Option<Running<tftp::Error>>,
 }
 
-/// What there is around them.
+/// What the servers share.
 struct Around<'a> {
     args: &'a Args,
     ctx: &'a Arc<Context>,
@@ -38,7 +38,7 @@ struct Around<'a> {
 }
 
 impl Servers {
-    /// Starts them; when this returns, each has opened its sockets, or has failed.
+    /// Starts the servers; when this returns, each one has opened its sockets or failed.
     ///
     /// # Errors
     ///
@@ -118,7 +118,7 @@ impl Around<'_> {
         running::start("TFTP", serve, self.shutdown).await
     }
 }
-/// Where DHCP is answered, if anywhere.
+/// Where DHCP requests are answered, if at all.
 fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
     let port = args.dhcp_port;
     let interface = args.dhcp_interface.as_deref().filter(|name| !name.is_empty());

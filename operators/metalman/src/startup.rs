@@ -1,4 +1,4 @@
-//! What is made of flags at the start.
+//! Settings that are derived from flags.
 
 use crate::{NAME, args::Args, cluster::Source};
 use anyhow::Context as _;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 /// The Secret with the key of tokens in URLs.
 const KEY_SECRET: &str = "metalman-key";
-/// Where images are kept, unless a flag or systemd says otherwise.
+/// Default folder of the image cache.
 const CACHE: &str = "/var/cache/metalman";
 
 /// Opens the folder of images.
 ///
 /// # Errors
 ///
-/// If it is not usable, or a flag is not.
+/// If the folder or a flag is unusable.
 pub(crate) async fn trees(args: &Args, shutdown: &CancellationToken) -> anyhow::Result<Trees> {
     let dir = cache_dir(args);
     let config = Config { dir: dir.clone(), limit: args.image_cache_size, limits: limits(args) };
@@ -55,7 +55,7 @@ fn registries(args: &Args) -> anyhow::Result<Registries> {
     Ok(Registries::new(&config)?)
 }
 
-/// Where the key of tokens is, which every replica and every start shares.
+/// The Secret with the key of tokens, which is shared by all replicas.
 pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     SharedKey {
         client: client.clone(),
@@ -66,18 +66,18 @@ pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     }
 }
 
-/// Where the objects of this process are.
+/// The namespace of this process.
 fn namespace(args: &Args, client: &Client) -> String {
     let namespace = args.election.leader_elect_namespace.as_deref();
     namespace.unwrap_or_else(|| client.default_namespace()).to_owned()
 }
 
-/// The only namespace of which ConfigMaps are served.
+/// The only namespace whose ConfigMaps are served.
 pub(crate) fn user_data_namespace(args: &Args, client: &Client) -> String {
     args.user_data_namespace.clone().unwrap_or_else(|| namespace(args, client))
 }
 
-/// Where it is known from what the cluster is.
+/// The sources of the cluster information.
 pub(crate) fn source(args: &Args, client: &Client, authorities: Option<String>) -> Source {
     Source {
         client: client.clone(),

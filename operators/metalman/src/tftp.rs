@@ -1,4 +1,4 @@
-//! Files of images by TFTP: what a machine gets is what [`open`] has for it. It is known by its address.
+//! The files of images by TFTP, as [`open`] serves them. A machine is identified by its address.
 
 use crate::{
     Context,
@@ -18,15 +18,15 @@ use std::{
 
 /// The files of the images of all machines.
 pub(crate) struct ImageFiles {
-    /// What is known of the cluster.
+    /// The cached state of the cluster.
     pub(crate) ctx: Arc<Context>,
-    /// Where machines find what is served by HTTP.
+    /// The base URL for machines.
     pub(crate) url: ServeUrl,
-    /// Which faults of templates are logged.
+    /// Limits the logging of template errors.
     pub(crate) told: LogLimit,
 }
 
-/// Where files are served.
+/// Where TFTP requests are served.
 pub(crate) type Addresses = Vec<SocketAddr>;
 
 impl Files for ImageFiles {

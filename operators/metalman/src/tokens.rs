@@ -1,8 +1,9 @@
 //! Tokens with which machines join the cluster.
 //!
-//! Each machine has a ServiceAccount of its own, which is named like its Machine and belongs to it: whoever
-//! sees its token in use knows whose it is, and it ends with the Machine. All of them are in a namespace
-//! where nothing else is, so that the group of its ServiceAccounts is that of joining machines.
+//! Each machine has its own ServiceAccount, with the name of its Machine and owned by it: so the
+//! user of a token is known, and the account is deleted with the Machine. They are in a namespace
+//! without other accounts, so that the group of its ServiceAccounts is the group of joining
+//! machines.
 
 use k8s_openapi::{
     api::{
@@ -14,22 +15,22 @@ use k8s_openapi::{
 use kube::{Api, Client, Resource, api::PostParams};
 use metal_api::Machine;
 
-/// How long a token is good: the shortest time that the API server grants. That is enough to ask for a
-/// certificate, and all that a machine needs it for.
+/// Lifetime of a token: the shortest that the API server grants, which is enough to request a
+/// certificate.
 const LIFETIME: i64 = 600;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The API server did not do it.
+    /// A request to the API server failed.
     #[error("{what} failed")]
     Api {
-        /// What it was asked for.
+        /// The request.
         what: &'static str,
         /// Why.
         source: Box<kube::Error>,
     },
-    /// There is a ServiceAccount of that name, of somebody else.
+    /// A ServiceAccount of that name exists, and does not belong to the Machine.
     #[error(
         "ServiceAccount {0} does not belong to this Machine; delete it, if it is not being \
          deleted already"

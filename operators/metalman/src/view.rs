@@ -1,4 +1,4 @@
-//! What this process knows of the cluster: one watch per kind, each found by what is asked for.
+//! The cached state of the cluster: one watch per kind, with an index for lookups.
 
 use crate::metal_servers;
 use k8s_openapi::api::{
@@ -23,18 +23,19 @@ use metal_runtime::{
 use std::{net::IpAddr, sync::Arc};
 use tokio::sync::Notify;
 
-/// Every kind that is looked at.
+/// All watched kinds.
 #[derive(Debug)]
 pub struct View {
     /// Machines of the site, by their addresses.
     pub machines: Index<Machine, Address>,
-    /// Nodes, by name; no more of them than says whether they are ready, and for whom cordoned.
+    /// Nodes, by name; only the fields that tell whether they are ready, and for which Machine they
+    /// are cordoned.
     pub nodes: Index<Node, ()>,
     /// Servers of the metal-operator, by the MAC addresses of their network interfaces.
     pub servers: Index<Server, MacAddr>,
-    /// Requests for certificates of kubelets.
+    /// CertificateSigningRequests of kubelets.
     pub certificates: Index<CertificateSigningRequest, ()>,
-    /// Told of every change of a Machine.
+    /// Notified of every change of a Machine.
     changed: Notify,
 }
 
@@ -64,7 +65,7 @@ fn trim(node: &mut Node) {
     node.metadata.managed_fields = None;
 }
 
-/// Anybody may ask for certificates of other kinds, as long as they like.
+/// Requests for other signers may be of any size.
 fn trim_request(csr: &mut CertificateSigningRequest) {
     csr.metadata.managed_fields = None;
     csr.spec.extra = None;
@@ -77,24 +78,24 @@ fn trim_request(csr: &mut CertificateSigningRequest) {
 }
 
 impl View {
-    /// Whether every Machine and every Node is listed: until then a miss means nothing. Whoever switches
-    /// a machine off waits for Servers as well.
+    /// Whether all Machines and Nodes have been listed; until then a miss means nothing. Power
+    /// actions also wait for the list of Servers.
     pub fn is_ready(&self) -> bool {
         self.machines.is_ready() && self.nodes.is_ready()
     }
 
-    /// Waits for a change of a Machine that nobody has waited for yet.
+    /// Waits for the next change of a Machine.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Waits for lists that came after the last doubt.
+    /// Waits for lists that arrived after the last doubt.
     pub async fn listed(&self) {
         let (machines, nodes) = (self.machines.listed(), self.nodes.listed());
         tokio::join!(machines, nodes, self.servers.listed(), self.certificates.listed());
     }
 
-    /// What is here may be old.
+    /// The content may be outdated.
     pub fn doubt(&self) {
         self.machines.doubt();
         self.nodes.doubt();
@@ -102,7 +103,7 @@ impl View {
         self.certificates.doubt();
     }
 
-    /// Tells for which lists the process waits.
+    /// Registers the lists that the process waits for.
     pub fn register(self: &Arc<Self>, readiness: &Readiness) {
         let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
         let (servers, certificates) = (Arc::clone(self), Arc::clone(self));
@@ -113,29 +114,29 @@ impl View {
         readiness.check("certificates", what, move || certificates.certificates.is_ready());
     }
 
-    /// Machines that have an address of this one, and Servers.
+    /// Other Machines and Servers that share an address with this one.
     pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
         let mut twins = twins(machine, |address| self.machines.get(&address));
         twins.extend(servers_of(machine, |mac| self.servers.get(&mac)));
         twins
     }
 
-    /// The Machine that has this address, and has it alone.
+    /// The only Machine with this IP address.
     ///
     /// # Errors
     ///
-    /// There is none, or more than one.
+    /// If there is none, or more than one.
     pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, Stranger> {
         let IpAddr::V4(address) = address.to_canonical() else { return Err(Stranger::Unknown) };
         let holders = self.machines.get(&Address::Ip(address));
         whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
     }
 
-    /// The Machine that has this MAC address, and has it alone.
+    /// The only Machine with this MAC address.
     ///
     /// # Errors
     ///
-    /// There is none, or more than one.
+    /// If there is none, or more than one.
     pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, Stranger> {
         let holders = self.machines.get(&Address::Mac(mac));
         whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
@@ -146,11 +147,11 @@ impl View {
         !self.machines.get(&Address::Mac(mac)).is_empty()
     }
 
-    /// Follows every kind, and wakes the Machines that a change concerns.
+    /// Watches all kinds, and wakes the Machines that are affected by a change.
     ///
     /// # Errors
     ///
-    /// When a watch ends, which none does by itself.
+    /// When a watch ends, which it never should.
     pub async fn watch(
         &self,
         client: &Client,
@@ -171,7 +172,7 @@ impl View {
         .map(drop)
     }
 
-    /// Machines with a network interface that a Server has, or had.
+    /// Machines that share a network interface with a Server, now or before the change.
     fn wake_machines(&self, change: &Change<'_, Server>, queue: &Queue<String>) {
         for mac in change.objects().flat_map(|server| metal_servers::mac_addresses(server)) {
             for machine in self.machines.get(&Address::Mac(mac)) {
@@ -180,7 +181,7 @@ impl View {
         }
     }
 
-    /// The Machine, and those that have an address which it has, or had.
+    /// The Machine, and those that share an address with it, now or before the change.
     fn wake(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
         self.changed.notify_one();
         if let Change::Unreadable { meta, error } = change {
@@ -198,7 +199,7 @@ impl View {
     }
 }
 
-/// Whatever has the name of the object, if there is anything.
+/// The name of the object, as a set.
 fn wake_same<K: Resource>(change: &Change<'_, K>, queue: &Queue<String>) {
     let name = match change {
         Change::Applied { new: object, .. } | Change::Removed(object) => object.meta().name.clone(),

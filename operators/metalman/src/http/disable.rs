@@ -1,4 +1,4 @@
-//! An installer says that it is done.
+//! The endpoint at which an installer reports that it is done.
 
 use super::{Requester, unavailable};
 use crate::{
@@ -15,8 +15,8 @@ use metal_core::machine::{netboot::access::is_token, operations::installs};
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
-/// Ends the installation that is due, if the token belongs to it. Nothing is due after that, and then it
-/// is no error to say so again.
+/// Ends the pending installation, if the token belongs to it. It is not an error to report that
+/// again afterwards.
 pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
     let machine = match requester.machine(&ctx) {
         Ok(machine) => machine,

@@ -14,10 +14,10 @@ use axum::{
 use metal_image::respond;
 use std::sync::Arc;
 
-/// The type of what is rendered.
+/// Content type of rendered templates.
 pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Whatever is at a path.
+/// Serves the file at a path.
 pub(super) async fn file(
     State(ctx): State<Arc<Context>>,
     requester: Requester,
@@ -56,7 +56,7 @@ pub(super) async fn file(
     }
 }
 
-/// By the ending of a path; firmware looks at the type of what it boots.
+/// The content type by file name extension; firmware checks the type of a boot file.
 fn type_of(path: &str) -> &'static str {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {

@@ -15,10 +15,10 @@ use metal_runtime::{
 };
 use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
-/// The part of a path that is the token of an installation.
+/// The token of an installation in a path.
 const TOKEN: &str = "token";
 
-/// Somebody who asks for something.
+/// The client of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Requester {
     pub(super) address: Option<IpAddr>,
@@ -45,11 +45,11 @@ impl FromRequestParts<Arc<Context>> for Requester {
 }
 
 impl Requester {
-    /// The Machine that asks.
+    /// The Machine of the client.
     ///
     /// # Errors
     ///
-    /// What to answer if that is not known.
+    /// The response if it is not known.
     pub(super) fn machine(&self, ctx: &Context) -> Result<Arc<Machine>, Box<Response>> {
         if !ctx.view.is_ready() {
             return Err(Box::new(super::unavailable("not ready yet")));

@@ -1,4 +1,4 @@
-//! An image that is there, with what of it is small in memory.
+//! A downloaded image, with its small files in memory.
 
 use metal_core::machine::netboot::{
     access::METADATA,
@@ -14,7 +14,7 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
-/// Bytes of all templates of an image at most.
+/// Maximum size of all templates of an image, in bytes.
 const TEMPLATES: u64 = 8 << 20;
 
 /// An image that machines boot from.
@@ -25,16 +25,16 @@ pub struct Image {
     templates: BTreeMap<File, Arc<[u8]>>,
 }
 
-/// What is in the image cannot be used.
+/// Why an image is unusable.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub(crate) enum Unusable {
-    /// What it says of itself makes no sense.
+    /// Its metadata.yaml is invalid.
     #[error(transparent)]
     MalformedMetadata(#[from] MalformedMetadata),
-    /// It names a loader that it does not have.
+    /// Its metadata.yaml refers to a boot file that does not exist.
     #[error("metadata.yaml: dhcpBootImageName: file /disk/{0} not found in the image")]
     BootFileMissing(String),
-    /// A file is larger than such files may be.
+    /// A file is too large.
     #[error("{path} is larger than {limit} bytes")]
     FileTooLarge {
         /// Which.
@@ -48,11 +48,11 @@ pub(crate) enum Unusable {
 }
 
 impl Image {
-    /// Reads what is small of an image.
+    /// Reads the small files of an image.
     ///
     /// # Errors
     ///
-    /// If the disk fails, or what the image says of itself makes no sense.
+    /// If the disk fails, or the image is invalid.
     pub(crate) async fn load(tree: Arc<Tree>) -> Result<Self, Unusable> {
         let read = spawn_blocking(move || Self::read(tree)).await;
         read.map_err(io::Error::other)?
@@ -84,24 +84,24 @@ impl Image {
         self.tree.digest().to_string()
     }
 
-    /// The path that firmware is told, below the folder of the image. An image may have none.
+    /// The boot file for firmware, relative to the folder of the image, if there is one.
     pub fn boot_file(&self) -> Option<&str> {
         self.boot_file.as_deref()
     }
 
-    /// Whether there is something at a path: a file, or what a template is rendered to.
+    /// Whether there is a file or a template for a path.
     pub fn has(&self, path: &str) -> bool {
         self.tree.find(path).is_some() || self.tree.find(&format!("{path}{SUFFIX}")).is_some()
     }
 
-    /// The template that a path is rendered from: its name, and what is in it.
+    /// The template of a path: its name and content.
     pub(super) fn template(&self, path: &str) -> Option<(String, Arc<[u8]>)> {
         let name = format!("{path}{SUFFIX}");
         let file = self.tree.find(&name)?;
         Some((name, Arc::clone(self.templates.get(&file)?)))
     }
 
-    /// Every template: the path that is rendered from it.
+    /// All templates, by the path that is rendered from them.
     pub(crate) fn templates(&self) -> Vec<String> {
         let paths = self.tree.paths().into_iter();
         paths.filter_map(|(path, _)| Some(path.strip_suffix(SUFFIX)?.to_owned())).collect()
@@ -112,12 +112,12 @@ impl Image {
         self.tree.find(path)
     }
 
-    /// The folder in which files lie by their names ([`File::name`]).
+    /// The folder of its files, which are named by [`File::name`].
     pub(super) fn dir(&self) -> PathBuf {
         self.tree.dir().to_owned()
     }
 
-    /// The tree that it is of.
+    /// The unpacked image.
     pub(crate) fn tree(&self) -> &Arc<Tree> {
         &self.tree
     }

@@ -1,4 +1,4 @@
-//! What a machine gets that asks for a path.
+//! Serves the files of an image to a machine.
 
 use super::Image;
 use crate::Context;
@@ -14,62 +14,62 @@ use metal_core::machine::{
 use metal_image::{Tree, tree::File};
 use std::{path::PathBuf, sync::Arc};
 
-/// What is asked for.
+/// A request for a file.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// For whom.
+    /// The Machine.
     pub machine: &'a Machine,
     /// The path below the folder of the image.
     pub path: &'a str,
     /// Where the machine reaches us, without a slash at the end.
     pub url: &'a str,
-    /// How it proves that it is installed now.
+    /// How it proves that it is the pending installer.
     pub proof: Proof<'a>,
 }
 
-/// How somebody proves that it is the installer that is due.
+/// How a client proves that it is the installer of the pending installation.
 #[derive(Clone, Copy, Debug)]
 pub enum Proof<'a> {
-    /// By its address: a loader that asks by TFTP can show nothing else.
+    /// By its address: a TFTP client has no other means.
     Address,
-    /// By the token in its URL, if that has one.
+    /// By the token in its URL, if there is one.
     Token(Option<&'a str>),
 }
 
-/// What it gets.
+/// The response.
 #[derive(Clone, Debug)]
 pub enum Served {
     /// A file of the image.
     File {
-        /// The folder in which it lies.
+        /// The folder that contains it.
         root: PathBuf,
         /// Its name there.
         name: String,
         /// The file.
         file: File,
-        /// The image that it is of.
+        /// The image that it belongs to.
         tree: Arc<Tree>,
     },
     /// A template that was rendered.
     Text(String),
 }
 
-/// Why it gets nothing.
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum Refused {
-    /// The image is not there yet.
+    /// The image has not been downloaded yet.
     #[error("the image has not been downloaded yet")]
     NoImage,
     /// There is no such file.
     #[error("no such file")]
     NotFound,
-    /// It installs, and nobody has asked for that.
+    /// It belongs to an installation, and none is pending.
     #[error(
         "no installation is pending: increase spec.operations.repaveCounter of the Machine to \
          request one"
     )]
     NotDue,
-    /// The cluster is not known yet, or the key of tokens.
+    /// The cluster information or the token key is not known yet.
     #[error("not ready yet")]
     NotReady,
     /// The template cannot be rendered.
@@ -77,11 +77,11 @@ pub enum Refused {
     Template(#[from] Unusable),
 }
 
-/// What is served for what is asked. Waits for nothing.
+/// Serves a request. Never waits.
 ///
 /// # Errors
 ///
-/// Nothing is.
+/// If the request is refused.
 pub fn open(ctx: &Context, asked: &Asked<'_>) -> Result<Served, Refused> {
     let image = ctx.images.of(asked.machine).ok_or(Refused::NoImage)?;
     let path = asked.path.trim_start_matches('/');
@@ -100,7 +100,7 @@ pub fn open(ctx: &Context, asked: &Asked<'_>) -> Result<Served, Refused> {
     Ok(Served::File { root: image.dir(), name: file.name(), file, tree })
 }
 
-/// What a path is rendered to, if there is a template for it.
+/// Renders the template of a path, if there is one.
 pub(crate) fn rendered(
     ctx: &Context,
     image: &Image,
@@ -130,7 +130,7 @@ pub(crate) fn rendered(
     Ok(Some(render(&name, &template, &variables)?))
 }
 
-/// Whether whoever asks is the installer that is due.
+/// Whether the client is the installer of the pending installation.
 fn admit(ctx: &Context, asked: &Asked<'_>) -> Result<(), Refused> {
     let repave = installs(asked.machine).ok_or(Refused::NotDue)?;
     match asked.proof {

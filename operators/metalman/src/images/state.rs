@@ -1,11 +1,12 @@
-//! How far the image of a Machine is, as its status is to say it.
+//! The state of the image of a Machine, for its status.
 
 use super::open::{Refused, rendered};
 use crate::Context;
 use metal_api::Machine;
 use metal_core::machine::netboot::image::State;
 
-/// How far it is. A template that cannot be rendered for this Machine is a flaw of the image.
+/// The state of the image. A template that cannot be rendered for this Machine is reported as a
+/// flaw of the image.
 pub(crate) fn state(ctx: &Context, machine: &Machine) -> State {
     let state = ctx.images.state(machine);
     let (State::Ready { digest, .. }, Some(image)) = (&state, ctx.images.of(machine)) else {

@@ -1,4 +1,4 @@
-//! The BMCs of Machines: one conversation with each at a time, whoever its Machines are.
+//! The BMCs of Machines: only one request at a time to each BMC, even if it has several Machines.
 
 use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
@@ -20,19 +20,19 @@ use std::{
 };
 use tokio::{sync, time::timeout};
 
-/// For how long a decision about a machine counts: what waits for longer is decided anew.
+/// How long a decision is valid; after that it has to be made again.
 const DECISION: Duration = Duration::from_secs(30);
-/// How long something that is to be done waits for the conversation that is going on.
+/// How long an action waits for the request in progress.
 const TURN: Duration = Duration::from_secs(20);
 
-/// What may be done with BMCs.
+/// Restrictions for access to BMCs.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    /// Namespace of the Secrets with their passwords; those of any other are not read.
+    /// Namespace of the Secrets with their passwords; Secrets in other namespaces are not read.
     pub(crate) namespace: String,
-    /// Whether they may be spoken to by plain HTTP.
+    /// Whether plain HTTP is allowed.
     pub(crate) plain_http: bool,
-    /// For how long this process may act.
+    /// The lease, which allows this process to act.
     pub(crate) leadership: Leadership,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Bmcs<C> {
     lines: Mutex<HashMap<Place, Arc<sync::Mutex<()>>>>,
 }
 
-/// The way to the BMC of one Machine.
+/// Access to the BMC of one Machine.
 struct Way {
     destination: Destination,
     pin: Option<Pin>,
@@ -56,7 +56,8 @@ impl<C: Connect> Bmcs<C> {
         Self { connect, secrets, access, lines: Mutex::default() }
     }
 
-    /// The certificate that the BMC of a Machine shows; nothing while somebody else talks to it.
+    /// The certificate that the BMC of a Machine presents; `None` while the BMC is busy with
+    /// another request.
     pub(crate) async fn certificate(&self, redfish: &MachineRedfish) -> Option<Certificate> {
         let place = match place(redfish, self.access.plain_http) {
             Ok(place) => place,
@@ -71,7 +72,7 @@ impl<C: Connect> Bmcs<C> {
         })
     }
 
-    /// What the system of a Machine says; nothing while somebody else talks to its BMC.
+    /// A reading of the system of a Machine; `None` while its BMC is busy with another request.
     ///
     /// # Errors
     ///
@@ -97,11 +98,12 @@ impl<C: Connect> Bmcs<C> {
         }))
     }
 
-    /// Does one thing to the system with this URI.
+    /// Executes one action on the system with this URI.
     ///
     /// # Errors
     ///
-    /// Those of the API server and of the BMC. After any of the BMC's it may have been done.
+    /// Those of the API server and of the BMC. After an error of the BMC, the action may have been
+    /// executed.
     pub(crate) async fn perform(
         &self,
         machine: &Machine,
@@ -117,15 +119,15 @@ impl<C: Connect> Bmcs<C> {
         bmc.perform(uri, step).await.map_err(|error| Error::Bmc(Box::new(error)))
     }
 
-    /// Logs out of the BMC of a Machine that is gone.
+    /// Logs out of the BMC of a deleted Machine.
     pub(crate) async fn forget(&self, redfish: &MachineRedfish) {
         if let Ok(place) = place(redfish, self.access.plain_http) {
             self.connect.forget(&target(&place)).await;
         }
     }
 
-    /// Where the BMC of a Machine is, and who logs in. The Secret is read each time: it is seldom needed,
-    /// and what was deleted counts no more.
+    /// The address and credentials of the BMC of a Machine. The Secret is read each time, because
+    /// that is rare, and a deleted Secret must not be used.
     async fn way(
         &self,
         machine: &Machine,
@@ -161,8 +163,8 @@ impl<C: Connect> Bmcs<C> {
         Ok(Ok(Way { destination, pin }))
     }
 
-    /// The connection to a BMC that is held to its certificate. One that was made while it was held to
-    /// another one is not used any more.
+    /// The connection to a BMC with a pinned certificate. A connection that was made with another
+    /// pin is not used any more.
     async fn client(&self, way: &Way) -> C::Bmc {
         let target = target(&place_of(&way.destination));
         if self.connect.pin(&target) != way.pin {
@@ -172,8 +174,7 @@ impl<C: Connect> Bmcs<C> {
         self.connect.connect(&target, &way.destination.credentials)
     }
 
-    /// Why a BMC gave no usable answer: one with another certificate says so to whoever asks for nothing
-    /// else.
+    /// Why a BMC gave no usable response; a different certificate is detected by reading it.
     async fn trouble(&self, error: BmcError, way: &Way) -> Trouble {
         let unreachable = Unreachable::from(error);
         if let (Unreachable::NoAnswer(_), Some(pin)) = (&unreachable, way.pin) {
@@ -188,14 +189,14 @@ impl<C: Connect> Bmcs<C> {
         Trouble::Silent(unreachable)
     }
 
-    /// What whoever talks to a BMC holds meanwhile.
+    /// Held while a request to a BMC is in progress.
     fn line(&self, place: &Place) -> Arc<sync::Mutex<()>> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.retain(|known, line| known == place || Arc::strong_count(line) > 1);
         Arc::clone(lines.entry(place.clone()).or_default())
     }
 
-    /// Holds while this process leads and the decision is young.
+    /// Valid while this process leads and the decision is recent.
     fn permit(&self) -> Permit {
         let (leadership, decided) = (self.access.leadership.clone(), clock::since_boot());
         Permit::new(move || {
@@ -215,7 +216,7 @@ fn redfish(machine: &Machine) -> Result<&MachineRedfish, Error> {
     redfish.ok_or_else(|| Error::Unusable("spec.pxe.redfish is not set".to_owned()))
 }
 
-/// The certificate that a BMC is held to.
+/// The pinned certificate of a BMC.
 fn pin_of(machine: &Machine) -> Option<Pin> {
     let redfish = machine.status.as_ref()?.redfish.as_ref()?;
     from_pairs(redfish.cert_fingerprint.as_deref()?)?.parse().ok()
@@ -230,7 +231,7 @@ fn target(place: &Place) -> Target {
     Target { scheme: place.scheme, host: place.host.clone(), port: place.port }
 }
 
-/// The system of a BMC that has one.
+/// The system of a BMC with only one.
 fn only(systems: Vec<SystemReading>) -> Result<SystemReading, Missing> {
     let ids: Vec<_> = systems.iter().map(|it| it.uri.rsplit('/').next().unwrap_or("")).collect();
     let message = format!(

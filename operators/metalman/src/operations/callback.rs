@@ -1,4 +1,4 @@
-//! An installer says that it is done.
+//! The report of an installer that it is done.
 
 use crate::{
     Context,
@@ -10,24 +10,25 @@ use metal_api::Machine;
 use metal_core::machine::operations::{Callback, installed};
 use std::sync::Arc;
 
-/// Why it does not count.
+/// Why the report is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
-    /// The installer was handed out for an earlier installation.
+    /// The installer belongs to an earlier installation.
     #[error("the installer belongs to an earlier installation")]
     Stale,
-    /// It is not written down.
+    /// The status could not be written.
     #[error("the end of the installation could not be recorded")]
     Record(#[from] record::Error),
 }
 
-/// The installer of `machine` says that it is done. `counter` is the repave counter for which it was
-/// handed out, where its URL tells that ([`metal_core::machine::operations::installs`]). When this
-/// returns, it is written down; what was written down before, or asked for by nobody, is no error.
+/// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
+/// booted for, if its URL contains it ([`metal_core::machine::operations::installs`]). When this
+/// returns, that is recorded. It is not an error if it was recorded before, or if no installation
+/// was requested.
 ///
 /// # Errors
 ///
-/// It does not count, or is not written down: the installer is to say it again.
+/// If the report is refused, or could not be recorded: the installer has to repeat it.
 pub async fn installer_is_done(
     ctx: &Context,
     machine: Arc<Machine>,

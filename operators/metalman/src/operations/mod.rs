@@ -1,4 +1,5 @@
-//! Reboots and installations: what [`metal_core::machine::operations`] decides is carried out here.
+//! Carries out the decisions of [`metal_core::machine::operations`] about reboots and
+//! installations.
 
 mod bmcs;
 mod callback;
@@ -16,24 +17,24 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// What is remembered of each Machine. All of it may be lost.
+/// What is remembered about each Machine. All of it may be lost.
 #[derive(Debug, Default)]
 pub(crate) struct Memories(Mutex<HashMap<String, Memory>>);
 
 impl Memories {
-    /// Looks at, or changes, what is remembered of one.
+    /// Reads or changes what is remembered about a Machine.
     pub(crate) fn with<T>(&self, name: &str, work: impl FnOnce(&mut Memory) -> T) -> T {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         work(all.entry(name.to_owned()).or_default())
     }
 
-    /// Forgets one that is gone, and returns what was remembered.
+    /// Forgets a deleted Machine, and returns what was remembered.
     pub(crate) fn forget(&self, name: &str) -> Option<Memory> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
     }
 }
 
-/// Now, by a clock that nobody sets.
+/// The current time of a monotonic clock.
 pub(crate) fn moment() -> SignedDuration {
     SignedDuration::try_from(clock::since_boot()).unwrap_or(SignedDuration::MAX)
 }

@@ -1,4 +1,4 @@
-//! What is done to a Node before its machine goes off, and after.
+//! Cordons, drains and deletes Nodes.
 
 use crate::{Error, context::MANAGER};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -11,7 +11,7 @@ use metal_core::machine::operations::{CORDONED_FOR, is_cordoned_by_us, is_to_be_
 use metal_runtime::{Writer, Written, index::Index, report::Chain};
 use serde::Serialize;
 
-/// A kubelet has 110 pods unless it is told otherwise; more than this are counted as this.
+/// Upper limit of the count; a kubelet has 110 pods by default.
 const PODS: u32 = 500;
 
 /// Nodes, and the pods on them.
@@ -30,7 +30,7 @@ impl<'a> Nodes<'a> {
         Self { client, index }
     }
 
-    /// Says first for whom it is cordoned, and then cordons it.
+    /// Annotates it with the Machine that it is cordoned for, and then cordons it.
     pub(crate) async fn cordon(&self, node: &Node, machine: &Machine) -> Result<Written, Error> {
         let writer = self.writer();
         let written = if is_cordoned_by_us(node) {
@@ -42,7 +42,7 @@ impl<'a> Nodes<'a> {
         written.map_err(Error::node)
     }
 
-    /// The other way round.
+    /// The reverse.
     pub(crate) async fn uncordon(&self, node: &Node) -> Result<Written, Error> {
         let writer = self.writer();
         let is_cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
@@ -59,7 +59,7 @@ impl<'a> Nodes<'a> {
         self.writer().delete(&node.metadata).await.map_err(Error::node)
     }
 
-    /// Pods that have to move away.
+    /// Pods that have to be evicted.
     pub(crate) async fn pods(&self, node: &str) -> Result<Vec<Pod>, Error> {
         let params = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(PODS);
         let pods = Api::<Pod>::all(self.client.clone()).list(&params).await;
@@ -67,7 +67,7 @@ impl<'a> Nodes<'a> {
         Ok(pods.items.into_iter().filter(is_to_be_evicted).collect())
     }
 
-    /// Asks all of them to. What a budget keeps there is asked again later.
+    /// Evicts all of them. Those that a disruption budget protects are retried later.
     pub(crate) async fn evict(&self, node: &str) -> Result<(), Error> {
         for pod in self.pods(node).await? {
             let namespace = pod.namespace().unwrap_or_default();
