@@ -1,5 +1,5 @@
-//! What a person vouches for, once, by an annotation: another certificate of a BMC, another endorsement
-//! key of a TPM. Once it is taken over the annotation goes, and an event says whose it was.
+//! Annotations by which a person accepts a new BMC certificate or a new TPM endorsement key. Each
+//! applies once: after it was used, the annotation is removed, and an event says who had set it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -7,18 +7,18 @@ use metal_api::{Machine, annotation};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// Whether a person vouches for the endorsement key with this SHA-256.
+/// Whether an annotation accepts the endorsement key with this SHA-256.
 pub(super) fn endorsement_key(machine: &Machine, fingerprint: &str) -> bool {
     annotated(&machine.metadata, annotation::ACCEPT_ENDORSEMENT_KEY)
         .is_some_and(|accepted| accepted.trim().eq_ignore_ascii_case(fingerprint))
 }
 
-/// The annotation that vouched for the endorsement key that is pinned now.
+/// The annotation that accepted the endorsement key that is pinned now.
 pub(super) fn settled(machine: &Machine, pinned: Option<&str>) -> Option<&'static str> {
     endorsement_key(machine, &fingerprint(pinned?)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
 }
 
-/// Which program, on whose behalf, wrote an annotation last (`metadata.managedFields`).
+/// The field manager that last wrote an annotation (`metadata.managedFields`).
 pub fn actor<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     let field = format!("f:{key}");
     let mut entries = meta.managed_fields.iter().flatten();

@@ -1,49 +1,49 @@
-//! What a network interface of a Machine is given.
+//! DHCP leases of a Machine.
 
 use metal_api::{MacAddr, Machine, MachineLease};
 use std::net::Ipv4Addr;
 
-/// How many servers of DNS a machine is told: clients ask three at most, and an answer has little room.
+/// Maximum number of DNS servers: clients use at most three, and a response has little room.
 const MAX_DNS: usize = 8;
 
 /// A lease that can be served.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Lease {
-    /// Whose it is.
+    /// The MAC address of the interface.
     pub mac: MacAddr,
     /// Its address.
     pub ip: Ipv4Addr,
-    /// Length of the prefix of its subnet.
+    /// Prefix length of its subnet.
     pub prefix: u8,
-    /// Where the rest of the world is.
+    /// The default gateway.
     pub gateway: Option<Ipv4Addr>,
-    /// Servers of DNS.
+    /// DNS servers.
     pub dns: Vec<Ipv4Addr>,
 }
 
-/// A lease cannot be served.
+/// Why a lease is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unusable<'a> {
-    /// There is no such MAC address.
+    /// Invalid MAC address.
     #[error("mac: `{0}` is not a MAC address; use the form aa:bb:cc:dd:ee:ff")]
     Mac(&'a str),
-    /// There is no such address, or no host can have it.
+    /// Invalid address, or not the address of a host.
     #[error("ipv4: `{0}` is not the IPv4 address of a host")]
     Ip(&'a str),
-    /// The mask is none, or leaves nothing of the address.
+    /// Invalid mask, or one without room for hosts.
     #[error("subnetMask: `{0}` is not a subnet mask; use, for example, 255.255.255.0")]
     Mask(&'a str),
-    /// The gateway is no address.
+    /// Invalid gateway address.
     #[error("gateway: `{0}` is not an IPv4 address; correct it, or leave it empty")]
     Gateway(&'a str),
 }
 
 impl Lease {
-    /// The lease that is written there.
+    /// Parses a lease of a Machine.
     ///
     /// # Errors
     ///
-    /// The first field that says nothing that can be served.
+    /// The first invalid field.
     pub fn parse(lease: &MachineLease) -> Result<Self, Unusable<'_>> {
         let mac = mac(lease).ok_or(Unusable::Mac(&lease.mac))?;
         let ip = ipv4(lease).filter(|ip| is_host(*ip)).ok_or(Unusable::Ip(&lease.ipv4))?;
@@ -57,14 +57,14 @@ impl Lease {
     }
 }
 
-/// The leases of an interface of a Machine, in their order; there is one for each subnet that it may
-/// be found in.
+/// The leases of one interface of a Machine, in their order; there is one per subnet in which it
+/// may appear.
 pub fn leases_of(machine: &Machine, mac: MacAddr) -> Vec<Lease> {
     let all = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     all.filter_map(|lease| Lease::parse(lease).ok()).filter(|lease| lease.mac == mac).collect()
 }
 
-/// The MAC address of a lease, in whichever notation it is written.
+/// The MAC address of a lease, in any notation.
 pub(super) fn mac(lease: &MachineLease) -> Option<MacAddr> {
     lease.mac.parse().ok()
 }
@@ -74,12 +74,12 @@ pub(super) fn ipv4(lease: &MachineLease) -> Option<Ipv4Addr> {
     lease.ipv4.trim().parse().ok()
 }
 
-/// Whether a host can have it.
+/// Whether it can be the address of a host.
 fn is_host(ip: Ipv4Addr) -> bool {
     !(ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast())
 }
 
-/// How many ones a mask begins with, if nothing but zeros follows them.
+/// The prefix length of a mask; `None` if its ones are not contiguous.
 fn prefix(mask: &str) -> Option<u8> {
     let bits = mask.trim().parse::<Ipv4Addr>().ok()?.to_bits();
     let ones = bits.leading_ones();

@@ -1,4 +1,4 @@
-//! How far a [`Machine`] is that boots from the network, and what keeps it from going on.
+//! The phase and conditions of a [`Machine`] that boots from the network.
 //!
 //! ```text
 //!            first attestation              its Node is there and ready
@@ -10,9 +10,9 @@
 //!   Failed: an address that two Machines have, or none that can be used; another TPM than before
 //! ```
 //!
-//! Each state follows from what is there, and from no state before: a status that was lost is found
-//! again. The endorsement key is remembered: [`attest`] says when; so is a reboot or an installation
-//! that is under way: [`operations`] says how far.
+//! The phase depends only on what is observed, not on the previous phase, so a lost status is
+//! restored. Only the endorsement key (see [`attest`]) and the progress of a reboot or an
+//! installation (see [`operations`]) are remembered in the status.
 
 mod accepted;
 pub mod attest;
@@ -44,20 +44,21 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 pub struct Observation<'a> {
     /// The object, from the cache.
     pub machine: &'a Machine,
-    /// Machines that have an address of it, and which.
+    /// Other objects that share an address with it.
     pub twins: &'a [Twin],
     /// The Node of the same name.
     pub node: Option<&'a Node>,
-    /// What is known of its BMC, and of what was done there.
+    /// What is known about its BMC, and about previous actions.
     pub known: Known<'a>,
     /// When this was observed.
     pub now: Timestamp,
 }
 
-/// What one pass is to do.
+/// What a pass should do.
 pub type Decision = metal_base::Decision<MachineStatus, Change, Need, Step>;
 
-/// Decides what one pass does about one Machine. One without `spec.pxe` is somebody else's.
+/// Decides what to do about a Machine. A Machine without `spec.pxe` is managed by another
+/// controller.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let machine = seen.machine;
     if machine.spec.pxe.is_none() {
@@ -77,7 +78,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let generation = seen.machine.metadata.generation;
     new.observed_generation = generation;
     record_twins(&mut new, seen);
-    // Nobody switches a machine off that may be another one.
+    // Never power off a machine that may be a different one.
     let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
     let settled = accepted::settled(seen.machine, attest::pinned(old));
     let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
@@ -87,7 +88,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let state = state(&new, seen);
     new.node_ref =
         seen.node.and_then(|node| node.metadata.name.clone()).map(LocalObjectReference::new);
-    // Who reaches a machine by SSH owns these two.
+    // The controller that manages machines over SSH owns these two fields.
     if seen.machine.spec.ssh.is_none() {
         new.phase = Some(state.phase.clone());
         new.message = Some(state.message.clone());
@@ -102,7 +103,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     (new, next)
 }
 
-/// Says which addresses are not the Machine's alone. One that was always alone carries no condition.
+/// Sets the condition about shared addresses. It is absent if there never was a conflict.
 fn record_twins(new: &mut MachineStatus, seen: &Observation<'_>) {
     let type_ = condition::ADDRESSES_UNIQUE;
     let message = twins::told(seen.twins);
@@ -147,7 +148,8 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     state(MachinePhase::Pending, "NotAttested", message)
 }
 
-/// What is wrong with its leases: the schema knows it as well, and an object may be older.
+/// What is wrong with its leases. The schema checks the same, but the object may be older than the
+/// schema.
 fn unusable(machine: &Machine) -> Option<String> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let mut leases = leases.enumerate().peekable();

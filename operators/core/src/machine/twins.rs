@@ -1,4 +1,4 @@
-//! Which Machines have one address.
+//! Machines that share an address.
 
 use super::lease::{ipv4, mac};
 use metal_api::{MacAddr, Machine, Server};
@@ -7,12 +7,12 @@ use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 /// How many addresses a message names.
 const TOLD: usize = 8;
 
-/// What a machine is known by on a network.
+/// What identifies a machine on a network.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Address {
-    /// Of one of its network interfaces.
+    /// The MAC address of a network interface.
     Mac(MacAddr),
-    /// What that interface is given.
+    /// The IP address assigned to that interface.
     Ip(Ipv4Addr),
 }
 
@@ -30,11 +30,11 @@ impl fmt::Display for Address {
 pub struct Twin {
     /// The address.
     pub address: Address,
-    /// Name of the other Machine; of a Server, with its kind in front.
+    /// Name of the other Machine, or the name of a Server, prefixed by its kind.
     pub name: String,
 }
 
-/// The addresses of a Machine that boots from the network; those that are none are left out.
+/// The addresses of a Machine that boots from the network; invalid ones are skipped.
 pub fn addresses(machine: &Machine) -> Vec<Address> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let of = |lease| [mac(lease).map(Address::Mac), ipv4(lease).map(Address::Ip)];
@@ -42,7 +42,8 @@ pub fn addresses(machine: &Machine) -> Vec<Address> {
     all.into_iter().collect()
 }
 
-/// The twins of `machine`, in one order. `holders` has every Machine with an address.
+/// Other Machines with an address of `machine`, sorted. `holders` returns all Machines with an
+/// address.
 pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) -> Vec<Twin> {
     let of = |address| {
         let others = holders(address).into_iter();
@@ -58,8 +59,8 @@ pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) 
     twins
 }
 
-/// Servers with a network interface of `machine`, in one order: both objects are one piece of hardware.
-/// `holders` has every Server with a MAC address.
+/// Servers with a network interface of `machine`, sorted: both objects represent the same hardware.
+/// `holders` returns all Servers with a MAC address.
 pub fn servers_of(machine: &Machine, holders: impl Fn(MacAddr) -> Vec<Arc<Server>>) -> Vec<Twin> {
     let of = |address| {
         let Address::Mac(mac) = address else { return vec![] };
@@ -72,7 +73,7 @@ pub fn servers_of(machine: &Machine, holders: impl Fn(MacAddr) -> Vec<Arc<Server
     twins
 }
 
-/// The same in a sentence, with what to do; nothing where there are none.
+/// A message about them, with the fix; `None` if there are none.
 pub(super) fn told(twins: &[Twin]) -> Option<String> {
     let shared: Vec<_> =
         twins.iter().map(|it| format!("{} is also used by {}", it.address, it.name)).collect();

@@ -24,7 +24,7 @@ const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x2b, 0x81, 4, 0, 0x22];
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
-/// What a request is for, where it is for a name and nothing else.
+/// The subject of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// `CN` of the subject.
@@ -36,10 +36,10 @@ pub struct Request {
 /// Why a request is not one of a kubelet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// It is no PEM block, or more than one.
+    /// Not exactly one PEM block.
     #[error("the request is not a single PEM block")]
     Pem,
-    /// It is no certification request in DER.
+    /// Not a certification request in DER.
     #[error("the request is not a DER-encoded PKCS #10 request")]
     Der,
     /// Its subject is not one common name and one organization.
@@ -48,7 +48,7 @@ pub enum RequestError {
     /// It asks for extensions, such as other names.
     #[error("the request has attributes; alternative names and extensions are not allowed")]
     Attributes,
-    /// Its key is of no kind that is in use.
+    /// Its key type is not allowed.
     #[error("the key must be ECDSA P-256 or P-384, or RSA with 2048 to 4096 bits")]
     Key,
 }
@@ -64,7 +64,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// It is none, or asks for more than a name.
+    /// If it is invalid, or requests more than a name.
     pub fn parse(pem: &[u8]) -> Result<Self, RequestError> {
         let der = decode(pem)?;
         let [info, _, _] = parts(whole(&der)?)?;
@@ -88,12 +88,12 @@ fn decode(pem: &[u8]) -> Result<Vec<u8>, RequestError> {
     STANDARD.decode(body).map_err(|_| RequestError::Pem)
 }
 
-/// The one value that these bytes are.
+/// Parses exactly one value.
 fn whole(bytes: &[u8]) -> Result<AnyRef<'_>, RequestError> {
     Ok(AnyRef::from_der(bytes)?)
 }
 
-/// The values of a sequence that has so many.
+/// The values of a sequence of this length.
 fn parts<const N: usize>(value: AnyRef<'_>) -> Result<[AnyRef<'_>; N], RequestError> {
     if value.tag() != Tag::Sequence {
         return Err(RequestError::Der);
@@ -102,7 +102,7 @@ fn parts<const N: usize>(value: AnyRef<'_>) -> Result<[AnyRef<'_>; N], RequestEr
     <[AnyRef<'_>; N]>::try_from(all).map_err(|_| RequestError::Der)
 }
 
-/// The values that these bytes are, at most so many.
+/// Parses values, at most this many.
 fn values(bytes: &[u8], most: usize) -> Result<Vec<AnyRef<'_>>, RequestError> {
     let mut reader = SliceReader::new(bytes)?;
     let mut all = vec![];
@@ -143,14 +143,14 @@ fn identifier(value: AnyRef<'_>) -> Result<&[u8], RequestError> {
     if value.tag() == Tag::ObjectIdentifier { Ok(value.value()) } else { Err(RequestError::Der) }
 }
 
-/// A string of one of the kinds that are in use (RFC 5280, section 4.1.2.4).
+/// A string of one of the common types (RFC 5280, section 4.1.2.4).
 fn text(value: AnyRef<'_>) -> Option<String> {
     let is_text = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString);
     let text = std::str::from_utf8(value.value()).ok().filter(|_| is_text)?;
     Some(text.to_owned())
 }
 
-/// Whether a public key (RFC 5280, section 4.1.2.7) is of a kind that is in use.
+/// Whether a public key (RFC 5280, section 4.1.2.7) is of an allowed type.
 fn check_key(key: AnyRef<'_>) -> Result<(), RequestError> {
     let [algorithm, bits] = parts(key)?;
     // Newer kinds have no parameters.

@@ -1,4 +1,4 @@
-//! How an operation begins.
+//! The start of an operation.
 
 use super::{
     super::Observation,
@@ -8,9 +8,9 @@ use super::{
 };
 use metal_api::{MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineStatus};
 
-/// Begins to count, at the first sight of a Machine: at the counters that are there. A Machine that was
-/// restored from a backup or from Git looks like a new one, and its host may be in use; so only a counter
-/// that is raised afterwards asks for something.
+/// Records the counters of a new Machine as completed. A Machine that was restored from a backup or
+/// from Git looks like a new one, and its host may be in use; so only a counter that is increased
+/// afterwards requests an operation.
 pub(super) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     if new.operations.is_some() {
         return;
@@ -23,15 +23,15 @@ pub(super) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     });
 }
 
-/// Without a BMC nothing is under way: a person has to switch the machine off and on.
+/// Without a BMC, no operation is in progress: a person has to power-cycle the machine.
 pub(super) fn without_bmc(new: &mut MachineStatus) {
     if let Some(operations) = &mut new.operations {
         operations.current = None;
     }
 }
 
-/// Begins what is asked for, and adds to what has begun what was asked for since, as long as the host
-/// was not switched on for it.
+/// Begins requested operations; adds later requests to the current one, as long as the host has not
+/// been powered on for it.
 pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
     let pending = pending::of(seen.machine, new);
     if pending.is_nothing() {

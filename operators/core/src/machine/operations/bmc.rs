@@ -1,4 +1,4 @@
-//! Where the BMC of a Machine is, what it is held to, and what it says.
+//! The BMC of a Machine: its URL, its pinned certificate, and its readings.
 
 use super::{
     super::{Observation, RESYNC},
@@ -11,30 +11,30 @@ use crate::{
 };
 use metal_api::{MachineRedfish, MachineRedfishStatus, MachineStatus, annotation};
 
-/// The first of its systems, where nobody says which.
+/// Used for the only system, if no ID is set.
 const FIRST: &str = "1";
-/// Where systems are (DSP0266, section 8.2).
+/// Path of the systems (DSP0266, section 8.2).
 const SYSTEMS: &str = "/redfish/v1/Systems/";
 
-/// What the system said, or why it said nothing.
+/// A reading of the system, or why there is none.
 pub type Reading = Result<SystemReading, Trouble>;
 
-/// The SHA-256 of a certificate as 32 pairs of lower-case digits with colons between, or why there is
-/// none.
+/// The SHA-256 of a certificate as 32 pairs of lower-case digits separated by colons, or why there
+/// is none.
 pub type Certificate = Result<String, String>;
 
-/// Why nothing is known of a system.
+/// Why there is no reading of a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The Machine, or its Secret, says nothing that can be used.
+    /// The Machine or its Secret is invalid.
     Unusable(Missing),
-    /// The BMC shows another certificate than the one it is held to. It was not logged in to.
+    /// The BMC presented a certificate other than the pinned one. No login was attempted.
     CertificateDiffers(String),
-    /// It gives no usable answer.
+    /// There was no usable response.
     Silent(Unreachable),
 }
 
-/// Where a BMC listens.
+/// The address of a BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// `http` or `https`.
@@ -45,12 +45,12 @@ pub struct Place {
     pub port: u16,
 }
 
-/// Where `spec.pxe.redfish.url` leads.
+/// Parses `spec.pxe.redfish.url`.
 ///
 /// # Errors
 ///
-/// It is not `https://HOST[:PORT]`, or by plain HTTP without leave, or to a name by plain HTTP, for
-/// which anybody may answer.
+/// It is not `https://HOST[:PORT]`, or uses plain HTTP although that is not allowed, or with a host
+/// name, which anybody may answer for.
 pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missing> {
     let url = redfish.url.trim();
     let refuse = |reason, why: &str| {
@@ -104,7 +104,7 @@ fn split(authority: &str) -> Option<(&str, Option<&str>)> {
 ///
 /// # Errors
 ///
-/// It is no name of a system.
+/// If it is not the ID of a system.
 pub fn system_uri(redfish: &MachineRedfish) -> Result<Option<String>, Missing> {
     let id = redfish.device_id.as_deref().unwrap_or(FIRST);
     if id.is_empty() {
@@ -118,11 +118,11 @@ pub fn system_uri(redfish: &MachineRedfish) -> Result<Option<String>, Missing> {
     Ok(Some(format!("{SYSTEMS}{id}")))
 }
 
-/// Where the BMC is and who logs in, with the value of `passwordRef` if it is there.
+/// The address and credentials of the BMC; `password` is the value of `passwordRef`, if it exists.
 ///
 /// # Errors
 ///
-/// There is no password: an empty one is never sent.
+/// If there is no password; an empty one is never sent.
 pub fn destination(
     redfish: &MachineRedfish,
     place: Place,
@@ -146,7 +146,7 @@ pub fn destination(
     Ok(Destination { scheme, host, port, credentials: Credentials { username, password } })
 }
 
-/// Holds the BMC to the certificate that it shows first, before anybody logs in. `None` once it is.
+/// Pins the first certificate that the BMC presents, before any login. `None` once it is pinned.
 pub(super) fn pin(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
@@ -187,17 +187,17 @@ pub(super) fn pin(
     }
 }
 
-/// The certificate that a BMC is held to.
+/// The pinned certificate of a BMC.
 pub(super) fn pinned(status: &MachineStatus) -> Option<&str> {
     let pin = status.redfish.as_ref()?.cert_fingerprint.as_deref()?;
     (!pin.trim().is_empty()).then_some(pin)
 }
 
-/// What the system said, not too long ago.
+/// A recent reading of the system.
 ///
 /// # Errors
 ///
-/// What is to be done for it.
+/// What to do to get one.
 pub(super) fn system<'a>(
     new: &mut MachineStatus,
     seen: &Observation<'a>,

@@ -1,12 +1,12 @@
-//! Fingerprints of certificates in the two forms that there are: 32 pairs of hexadecimal digits with
-//! colons between, as a Machine has them, and `sha256:` with 64 digits, as everything else here has them.
+//! Certificate fingerprints in two notations: 32 pairs of hexadecimal digits separated by colons,
+//! as in a Machine, and `sha256:` with 64 digits, as everywhere else here.
 
 use metal_api::{Machine, annotation};
 
 const PREFIX: &str = "sha256:";
 const BYTES: usize = 32;
 
-/// As a Machine has it, from what everything else has.
+/// Converts to the notation of a Machine.
 pub fn to_pairs(pin: &str) -> Option<String> {
     let digits = pin.strip_prefix(PREFIX)?;
     let is_whole = digits.len() == 2 * BYTES && digits.bytes().all(|it| it.is_ascii_hexdigit());
@@ -17,7 +17,7 @@ pub fn to_pairs(pin: &str) -> Option<String> {
     })
 }
 
-/// The other way round; in upper case as well.
+/// Converts from the notation of a Machine, in lower or upper case.
 pub fn from_pairs(pairs: &str) -> Option<String> {
     let pairs: Vec<_> = pairs.trim().split(':').collect();
     let is_pair = |pair: &&str| pair.len() == 2 && pair.bytes().all(|it| it.is_ascii_hexdigit());
@@ -25,7 +25,7 @@ pub fn from_pairs(pairs: &str) -> Option<String> {
     is_whole.then(|| format!("{PREFIX}{}", pairs.concat().to_ascii_lowercase()))
 }
 
-/// The certificate that a person vouches for, in the form of a Machine.
+/// The certificate that an annotation accepts, in the notation of a Machine.
 pub(super) fn accepted(machine: &Machine) -> Option<String> {
     let annotations = machine.metadata.annotations.as_ref()?;
     to_pairs(&from_pairs(annotations.get(annotation::ACCEPT_CERTIFICATE)?)?)

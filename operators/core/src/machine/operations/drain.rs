@@ -1,4 +1,4 @@
-//! A Node takes no new pods, and those that are there move away, before its machine goes off.
+//! Cordons and drains the Node of a machine before it is powered off.
 
 use super::{
     super::{Observation, is_ready, lease::ipv4},
@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use metal_api::{Machine, MachineOperationStep, MachineStatus};
 use std::net::Ipv4Addr;
 
-/// On a pod: it is the kubelet's own, whatever the API server is told.
+/// Annotation of static pods, which the kubelet manages itself.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// The Node that the Machine is: one of its name, with an address of it. One that only has its name is
-/// somebody else's, and whoever may name a Machine may not do anything to that.
+/// The Node of the Machine: it has its name and one of its addresses. A Node that only has the same
+/// name is left alone, so that creating a Machine gives no power over other Nodes.
 pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
     seen.node.filter(|node| is_node_of(seen.machine, node))
 }
@@ -28,12 +28,12 @@ pub fn is_node_of(machine: &Machine, node: &Node) -> bool {
     internal.any(|address| has(&address.address))
 }
 
-/// Whether pods of a Node can move away: only a kubelet that is there ends them.
+/// Whether pods of a Node can be evicted: only a running kubelet terminates them.
 pub(super) fn is_worth_draining(node: &Node) -> bool {
     is_ready(node)
 }
 
-/// Waits until the pods are gone, or have had their time.
+/// Waits until the pods are gone, or the time limit is reached.
 pub(super) fn drain(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let is_over = seen.known.done.draining.is_some_and(|ago| ago >= DRAIN);
     let node = node(seen).filter(|node| is_worth_draining(node) && !is_over);
@@ -51,13 +51,13 @@ pub(super) fn drain(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<D
     None
 }
 
-/// Lets a Node take pods again that was kept from it for an operation that is over.
+/// Uncordons a Node that was cordoned for an operation that has ended.
 pub(super) fn uncordon(seen: &Observation<'_>) -> Option<Decision> {
     let node = node(seen)?;
     is_cordoned_by_us(node).then_some(Decision::Change(Change::Uncordon))
 }
 
-/// Whether a Node takes no new pods because of us: what somebody else has cordoned stays so.
+/// Whether we have cordoned a Node; one that was cordoned by others stays cordoned.
 pub fn is_cordoned_by_us(node: &Node) -> bool {
     let annotations = node.metadata.annotations.as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key(CORDONED_FOR))
@@ -67,7 +67,7 @@ fn is_unschedulable(node: &Node) -> bool {
     node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
 }
 
-/// Whether a pod has to move away: not one that has ended, nor one that is made again on this very Node.
+/// Whether a pod has to be evicted: not if it has ended, or would be recreated on the same Node.
 pub fn is_to_be_evicted(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     let mut owners = pod.metadata.owner_references.iter().flatten();

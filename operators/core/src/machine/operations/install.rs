@@ -1,4 +1,4 @@
-//! An installer runs, and says when it is done.
+//! The part of an operation in which the installer runs.
 
 use super::{
     super::{Observation, RESYNC},
@@ -7,19 +7,20 @@ use super::{
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Machine, MachineOperationStep, MachineStatus};
 
-/// What an installer that says that it is done means.
+/// How to handle the report of an installer that it is done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Callback {
-    /// It is: this is to be written before it is told so.
+    /// It is done: this status has to be written before the installer gets a response.
     Record(Box<MachineStatus>),
-    /// It was said before, or nobody has asked for an installation: there is nothing to write.
+    /// It was reported before, or no installation was requested: there is nothing to write.
     Nothing,
-    /// It is the installer of an earlier installation than the one that is asked for now.
+    /// It is the installer of an earlier installation.
     Stale,
 }
 
-/// The installer of `machine` says that it is done. `counter` is the repave counter for which it was
-/// handed out, where its URL tells that. Only an installation that may be going on is ever done by it.
+/// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
+/// booted for, if its URL contains it. Only an installation that may be in progress is completed by
+/// it.
 pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Callback {
     let Some(asked) = installs(machine) else { return Callback::Nothing };
     if counter.is_some_and(|counter| counter != asked) {
@@ -29,12 +30,12 @@ pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Cal
     let operations = new.operations.get_or_insert_default();
     operations.repave_counter = operations.repave_counter.max(Some(asked));
     if let Some(current) = &mut operations.current {
-        // It has come up, or nothing could have said so.
+        // The host is on, otherwise there could be no report.
         operations.reboot_counter = operations.reboot_counter.max(current.reboot_counter);
         current.step = MachineOperationStep::Finishing;
         current.since.0 = Timestamp::from_second(now.as_second()).unwrap_or(now);
     } else {
-        // A person has switched it off and on.
+        // A person has power-cycled it.
         let wanted = machine.spec.operations.as_ref().and_then(|it| it.reboot_counter);
         operations.reboot_counter = operations.reboot_counter.max(wanted);
     }
@@ -52,7 +53,7 @@ pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
     }
     let left = INSTALL - seen.now.duration_since(current.since.0);
     if left.is_positive() {
-        // A clock that was set back does not make it longer.
+        // Setting the clock back does not extend the time limit.
         return Some(Decision::Rest(
             left.min(INSTALL).min(RESYNC).max(SignedDuration::from_secs(1)),
         ));
@@ -66,7 +67,7 @@ pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
     None
 }
 
-/// It is installed: takes the boot source away, and ends the operation.
+/// It is installed: resets the boot source, and ends the operation.
 pub(super) fn finish(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let decision = power::tidy(new, seen);
     if decision.is_none() {

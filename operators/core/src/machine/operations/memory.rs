@@ -1,17 +1,17 @@
-//! What one process remembers of a machine between passes. None of it is the truth: one that starts
-//! again knows nothing of it, and decides the same.
+//! What a process remembers about a machine between passes. None of it is authoritative: a
+//! restarted process makes the same decisions without it.
 
 use super::{Done, Reading};
 use crate::redfish::{ResetType, Step};
 use jiff::SignedDuration;
 use metal_api::{Machine, MachineOperation, MachineRedfish};
 
-/// What is remembered. Times are since any one moment, by a clock that nobody sets.
+/// What is remembered. Times are relative to an arbitrary moment, by a monotonic clock.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The machine that all this is of.
+    /// The machine that this is about.
     machine: Option<Identity>,
-    /// The step that what was done is of.
+    /// The step that the actions belong to.
     step: Option<MachineOperation>,
     reading: Option<(SignedDuration, Reading)>,
     draining: Option<SignedDuration>,
@@ -23,22 +23,22 @@ pub struct Memory {
     refusals: u32,
 }
 
-/// What makes a machine another one.
+/// What identifies a machine.
 type Identity = (Option<String>, Option<MachineRedfish>, Option<String>);
 
-/// What came of a request to a BMC.
+/// The outcome of a request to a BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The BMC took it.
+    /// The BMC accepted it.
     Taken,
     /// The BMC refused it.
     Refused,
-    /// Nobody knows: it gave no answer.
+    /// Unknown: there was no response.
     Unknown,
 }
 
 impl Memory {
-    /// Forgets what was read of another machine, and done for another step.
+    /// Forgets readings of another machine, and actions for another step.
     pub fn keep_to(&mut self, machine: &Machine) {
         let status = machine.status.as_ref();
         let pin = status.and_then(|it| it.redfish.clone()).and_then(|it| it.cert_fingerprint);
@@ -60,37 +60,37 @@ impl Memory {
         };
     }
 
-    /// The BMC that all this is of.
+    /// The BMC that this is about.
     pub fn redfish(&self) -> Option<&MachineRedfish> {
         self.machine.as_ref().and_then(|(_, redfish, _)| redfish.as_ref())
     }
 
-    /// The system was asked at this time.
+    /// When the system was read.
     pub fn read(&mut self, reading: Reading, at: SignedDuration) {
         self.reading = Some((at, reading));
     }
 
-    /// What the system said last.
+    /// The last reading of the system.
     pub fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref().map(|(_, reading)| reading)
     }
 
-    /// The same, with how long ago it was asked.
+    /// The same, with its age.
     pub fn aged(&self, now: SignedDuration) -> Option<(SignedDuration, &Reading)> {
         self.reading.as_ref().map(|(at, reading)| (now - *at, reading))
     }
 
-    /// The system is to be read again before anything else.
+    /// The system must be read again before anything else.
     pub fn forget_reading(&mut self) {
         self.reading = None;
     }
 
-    /// Pods are asked to move away.
+    /// Pods are being evicted.
     pub fn drains(&mut self, at: SignedDuration) {
         self.draining.get_or_insert(at);
     }
 
-    /// A step was sent to the BMC. What was read before does not count any more.
+    /// A step was sent to the BMC, so earlier readings are outdated.
     pub fn acted(&mut self, step: &Step, outcome: Outcome, at: SignedDuration) {
         self.reading = None;
         self.last = Some(at);
@@ -100,7 +100,7 @@ impl Memory {
             Outcome::Unknown => {}
         }
         if matches!(step, Step::BootOnce { .. }) {
-            // Who cannot be told where to boot from may be told everything else.
+            // A BMC that does not support setting the boot source may support everything else.
             (self.arms, self.refusals) = (self.arms.saturating_add(1), 0);
         }
         if outcome != Outcome::Taken {
@@ -126,7 +126,7 @@ impl Memory {
         }
     }
 
-    /// What was done for the step, as a decision wants it.
+    /// What was done for the step, in the form that a decision takes.
     pub fn done(&self, now: SignedDuration) -> Done {
         let ago = |at: Option<SignedDuration>| at.map(|at| now - at);
         Done {

@@ -1,4 +1,4 @@
-//! Reboots and installations of a Machine, which somebody asks for by raising a counter.
+//! Reboots and installations of a Machine, which are requested by increasing a counter.
 //!
 //! ```text
 //!            a counter above what was done, or given up
@@ -13,13 +13,13 @@
 //!                                    Failed, until a counter is raised again ◄── attempts are used up
 //! ```
 //!
-//! Each step is recorded before anything is done for it, and what was done is read back from the BMC.
-//! How long somebody has had to comply is counted from the request, by the process that sent it; one
-//! that starts in the middle asks again. The installer alone may take its time from the record, since
-//! nothing is asked of anybody.
+//! Each step is recorded before it is executed, and its effect is read back from the BMC. Time
+//! limits are measured from the request, by the process that sent it; a process that starts in
+//! between repeats the request. Only the limit of the installer is measured from the recorded time,
+//! because it involves no request.
 //!
-//! A machine gets an installer only while [`installs`] says so: not before its host was off, not after
-//! the installer has said that it is done, and not once the installation is given up.
+//! A machine can boot the installer only while [`installs`] allows it: not before its host was off,
+//! not after the installer has reported that it is done, and not after the installation has failed.
 
 mod begin;
 mod bmc;
@@ -49,98 +49,98 @@ use metal_api::{MachineOperationStep, MachineStatus, annotation};
 
 pub(super) use report::{State, record, state};
 
-/// How often an operation is tried.
+/// How many times an operation is attempted.
 pub const ATTEMPTS: i32 = 3;
-/// How long pods have to move away, from when the first was asked to.
+/// Time limit for evicting pods, from the first eviction.
 pub const DRAIN: SignedDuration = SignedDuration::from_mins(5);
-/// How long an operating system has to shut down, from when it was asked to.
+/// Time limit for a graceful shutdown, from its request.
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
-/// How long a host has to go off whose power was cut, and to come on that was switched on.
+/// Time limit for a forced power-off, and for a power-on.
 pub const POWER: SignedDuration = SignedDuration::from_mins(5);
-/// How long an installation may take, from when the host was seen on.
+/// Time limit for an installation, from when the host was seen on.
 pub const INSTALL: SignedDuration = SignedDuration::from_mins(30);
-/// How soon to look again while the power changes.
+/// Polling interval while the power state changes.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
-/// How soon to ask again a BMC that gives no usable answer.
+/// Retry interval for a BMC without a usable response.
 const SILENT: SignedDuration = SignedDuration::from_secs(15);
-/// How long taking away the boot source may be tried.
+/// Time limit for resetting the boot source.
 const TIDY: SignedDuration = SignedDuration::from_mins(5);
-/// A BMC that takes none of so many requests in a row is not going to.
+/// After this many refused requests in a row, an attempt has failed.
 const REFUSALS: u32 = 3;
 
-/// On a Node: the UID of the Machine for which it takes no new pods.
+/// Annotation of a Node: the UID of the Machine for which it is cordoned.
 pub const CORDONED_FOR: &str = annotation::CORDONED_FOR;
 
-/// What is known besides the objects.
+/// What is known in addition to the objects.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known<'a> {
-    /// What the BMC said last, and how long ago it was asked.
+    /// The last reading of the BMC, and its age.
     pub reading: Option<(SignedDuration, &'a Reading)>,
-    /// The certificate of the BMC, if it was asked for in this pass.
+    /// The certificate of the BMC, if it was read in this pass.
     pub certificate: Option<&'a Certificate>,
-    /// How many pods have to move away, if they were counted in this pass.
+    /// How many pods have to be evicted, if they were counted in this pass.
     pub pods: Option<usize>,
     /// What this process has done for the recorded step.
     pub done: Done,
-    /// Names of other Machines with the same system of the same BMC: whoever acts on one acts on all.
+    /// Names of other Machines with the same system of the same BMC.
     pub sharing: &'a [String],
-    /// Whether BMCs may be spoken to by plain HTTP.
+    /// Whether plain HTTP is allowed for BMCs.
     pub plain_http: bool,
 }
 
-/// What one process has done for one step of one attempt, each as the time since then.
+/// What this process has done for the current step of the current attempt, as the time since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Pods were asked to move away, the first time.
+    /// Since the first eviction.
     pub draining: Option<SignedDuration>,
-    /// The BMC took the request to shut down, the first time.
+    /// Since the BMC first accepted a shutdown.
     pub asked: Option<SignedDuration>,
-    /// The BMC took the request to cut the power, the first time.
+    /// Since the BMC first accepted a forced power-off.
     pub forced: Option<SignedDuration>,
-    /// The BMC took the request to switch on, the first time.
+    /// Since the BMC first accepted a power-on.
     pub on: Option<SignedDuration>,
-    /// The last request, whether or not the BMC took it.
+    /// Since the last request, accepted or not.
     pub last: Option<SignedDuration>,
-    /// How often the boot source was set, or tried to be.
+    /// How many times setting the boot source was attempted.
     pub arms: u32,
-    /// How many requests the BMC has refused in a row.
+    /// How many consecutive requests the BMC has refused.
     pub refusals: u32,
 }
 
 /// A fact that a decision needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// The certificate of the BMC; no password is sent for it.
+    /// The certificate of the BMC; reading it needs no password.
     Certificate,
     /// The system, now.
     System,
-    /// How many pods have to move away.
+    /// How many pods have to be evicted.
     Pods,
 }
 
-/// One write to the cluster that is no status.
+/// A write to an object other than the status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The Node takes no new pods.
+    /// Cordons the Node.
     Cordon,
-    /// Asks pods of the Node to move away.
+    /// Evicts pods of the Node.
     Evict,
-    /// The Node is of a system that is about to be overwritten: delete it.
+    /// Deletes the Node of a system that will be overwritten.
     DeleteNode,
-    /// The Node takes pods again.
+    /// Uncordons the Node.
     Uncordon,
-    /// What a person vouched for is taken over: remove the annotation that did.
+    /// Removes an annotation that has been applied.
     Settle {
         /// Its key.
         annotation: &'static str,
     },
 }
 
-/// What one pass is to do about operations.
+/// What a pass should do about operations.
 pub(super) type Decision = super::Decision;
 
-/// Brings the operations of a Machine forward: changes what its status says of them, or returns what
-/// is to be done once that is recorded.
+/// Advances the operations of a Machine: changes their status, or returns what to do once that is
+/// recorded.
 pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     begin::adopt(new, seen);
     let Some(redfish) = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref()) else {
@@ -162,12 +162,12 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
         MachineOperationStep::Installing => install::wait(new, seen),
         MachineOperationStep::Finishing => install::finish(new, seen),
         MachineOperationStep::Failed => power::tidy(new, seen).or_else(|| drain::uncordon(seen)),
-        // Of a version that knows more: it is for that one to go on.
+        // Recorded by a newer version, which has to continue it.
         MachineOperationStep::Other(_) => None,
     }
 }
 
-/// One thing to be done to the machine.
+/// One action on the machine.
 fn act(step: Step) -> Decision {
     Decision::Act(step)
 }

@@ -1,8 +1,8 @@
-//! Which counters ask for something.
+//! Which operations are requested.
 
 use metal_api::{Machine, MachineOperationStep, MachineStatus};
 
-/// Counters that are above what was done, and above what was given up.
+/// Counters that are higher than those of completed and failed operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pending {
     /// `spec.operations.rebootCounter`.
@@ -12,20 +12,20 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Whether nothing is asked for.
+    /// Whether nothing is requested.
     pub fn is_nothing(self) -> bool {
         self == Self::default()
     }
 }
 
-/// What is asked for. A counter that is absent is 0. Nothing is, as long as `status.operations` does not
-/// say where counting began.
+/// The requested operations. A missing counter is 0. Nothing is requested until `status.operations`
+/// has the initial counters.
 pub fn pending(machine: &Machine) -> Pending {
     let none = MachineStatus::default();
     of(machine, machine.status.as_ref().unwrap_or(&none))
 }
 
-/// The same, where the status is about to be this.
+/// The same, for a status that is not written yet.
 pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
     let wanted = machine.spec.operations.clone().unwrap_or_default();
     let Some(done) = &status.operations else { return Pending::default() };
@@ -47,12 +47,11 @@ pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
     }
 }
 
-/// The repave counter for which the machine may be given an installer now; without one it gets none,
-/// whatever it asks for.
+/// The repave counter for which the machine may boot the installer now; `None` if it must not.
 ///
-/// Where there is a BMC, that is from when its host was seen off until the installer has said that it
-/// is done, or the attempt is over. Where there is none, a person switches the machine on, and nobody
-/// knows when: it may install as long as that is asked for.
+/// With a BMC, it may from the time that the host was seen off until the installer reports that it
+/// is done, or the attempt ends. Without a BMC, a person power-cycles the machine at an unknown
+/// time, so it may install as long as an installation is requested.
 pub fn installs(machine: &Machine) -> Option<i64> {
     let pxe = machine.spec.pxe.as_ref()?;
     if machine.metadata.deletion_timestamp.is_some() {

@@ -1,4 +1,4 @@
-//! A host is switched off, and on again: ask, wait, cut the power, read back.
+//! Powers a host off and on: shut down, wait, force off, read back.
 
 use super::{
     super::Observation, Change, Decision, GRACE, POLL, POWER, REFUSALS, TIDY, act, bmc::system,
@@ -12,10 +12,10 @@ use metal_api::{MachineOperationStep, MachineStatus};
 
 const FROM_NETWORK: BootSource = BootSource::Pxe;
 const NO_OVERRIDE: Step = Step::BootOnce { source: BootSource::None, mode: None };
-/// How soon a request is sent again that has had no effect.
+/// How soon a request without effect is repeated.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// Switches the host off.
+/// Powers the host off.
 pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let system = match system(new, seen) {
         Ok(system) => system,
@@ -42,7 +42,7 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     };
     let forces = next == ResetType::ForceOff;
     let is_sent = if forces { done.forced.is_some() } else { done.asked.is_some() };
-    // Nobody cuts the power of a host without knowing that it has any, or asks one that is going down.
+    // Only if the power state is known, and the host is not already shutting down.
     let waits = matches!(system.power, PowerState::Unknown)
         || (system.power == PowerState::PoweringOff && !forces)
         || (is_sent && done.last.is_some_and(|ago| ago < AGAIN));
@@ -50,7 +50,7 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     Some(if waits || !repeats { Decision::Rest(POLL) } else { act(Step::Reset(next)) })
 }
 
-/// The host is off: what was its Node is none any more if it is to be overwritten.
+/// The host is off: if it will be reinstalled, its Node is deleted.
 fn is_off(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
@@ -61,7 +61,7 @@ fn is_off(
     if installs && drain::node(seen).is_some() {
         return Some(Decision::Change(Change::DeleteNode));
     }
-    // What boots from the network anyhow is somebody's wish, and stays as it is.
+    // If it boots from the network in any case, that is intentional, and stays as it is.
     current.boot_override |= installs && !boots_from_network_always(&system.boot);
     report::is_off(new, seen, "ForceOff");
     if installs {
@@ -71,7 +71,7 @@ fn is_off(
     None
 }
 
-/// Switches the host on, from the network where it is to be installed.
+/// Powers the host on; from the network, if it is to be installed.
 pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let system = match system(new, seen) {
         Ok(system) => system,
@@ -104,7 +104,7 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
     Some(if waits { Decision::Rest(POLL) } else { act(Step::Reset(ResetType::On)) })
 }
 
-/// The host is on: it was rebooted, and where it is to be installed, that has begun.
+/// The host is on: the reboot is done, or the installation has begun.
 fn is_on(new: &mut MachineStatus, seen: &Observation<'_>) {
     step::rebooted(new);
     report::is_on(new);
@@ -116,8 +116,8 @@ fn is_on(new: &mut MachineStatus, seen: &Observation<'_>) {
     }
 }
 
-/// What sets the boot source, unless it is set, or cannot be. A BMC may still show one that was used
-/// up, so it is set at least once.
+/// Sets the boot source, unless it is set already, or not supported. A BMC may still show a
+/// one-time override that was used up, so it is set at least once.
 fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) -> Option<Step> {
     if !step::current(new)?.boot_override {
         return None;
@@ -146,7 +146,7 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
     Some(Step::BootOnce { source: FROM_NETWORK, mode: uefi.then_some(BootMode::Uefi) })
 }
 
-/// Takes the boot source away that was set for an operation that is over. `None` if there is none.
+/// Resets the boot source that was set for an operation that has ended. `None` if it is not set.
 pub(super) fn tidy(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let current = step::current(new)?;
     if !current.boot_override {
@@ -175,7 +175,7 @@ fn boots_from_network_always(boot: &BootReading) -> bool {
     boot.enabled == BootEnabled::Continuous && boot.target == Some(FROM_NETWORK)
 }
 
-/// Whether a list of allowable values has this one; a BMC that lists nothing allows everything.
+/// Whether a value is allowable; an empty list allows everything.
 fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
     allowable.is_empty() || allowable.contains(wanted)
 }

@@ -1,4 +1,4 @@
-//! What people are told of operations.
+//! Conditions, phases and events about operations.
 
 use super::{super::Observation, pending};
 use crate::conditions::{self, Fact};
@@ -7,14 +7,14 @@ use metal_api::{
     Machine, MachineOperation, MachineOperationStep, MachinePhase, MachineStatus, condition,
 };
 
-/// How far a Machine is, as far as an operation says so.
+/// The phase of a Machine, as far as an operation determines it.
 pub(in crate::machine) struct State {
     pub(in crate::machine) phase: MachinePhase,
     pub(in crate::machine) reason: &'static str,
     pub(in crate::machine) message: String,
 }
 
-/// The phase of a Machine with an operation that is under way, or that has failed.
+/// The phase of a Machine with an operation in progress, or one that has failed.
 pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
     let current = status.operations.as_ref()?.current.as_ref()?;
     let what = what(current);
@@ -44,7 +44,7 @@ pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
     Some(State { phase, reason, message })
 }
 
-/// Which operation it is, and which attempt.
+/// The name of the operation, and the attempt.
 fn what(current: &MachineOperation) -> String {
     let (name, counter) = match (current.repave_counter, current.reboot_counter) {
         (Some(repave), _) => ("repave", repave),
@@ -59,7 +59,7 @@ fn reason_of(current: &MachineOperation) -> &'static str {
     found.unwrap_or("OperationFailed")
 }
 
-/// Says in a condition whether everything is done that was asked for.
+/// Sets the condition that all requested operations are complete.
 pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>) {
     let pending = pending::of(seen.machine, new);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
@@ -93,8 +93,7 @@ fn by_hand(pending: pending::Pending) -> String {
     }
 }
 
-/// What the change from one status to another is, for an event: whether it is as it should be, a
-/// reason and a note.
+/// The event for a change of the status: whether it is an expected change, a reason and a note.
 pub fn news(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
     let current = |status: &MachineStatus| status.operations.clone().and_then(|it| it.current);
     let (before, after) = (current(old), current(new));
@@ -117,7 +116,7 @@ pub fn news(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, S
     }
 }
 
-/// The BMC has shown another certificate than the one it is held to.
+/// The BMC presented a certificate other than the pinned one.
 fn differs(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
     let why = |status: &MachineStatus| {
         let it = status.conditions.iter().find(|it| it.type_ == condition::BMC_REACHABLE)?;
@@ -160,7 +159,7 @@ fn image(machine: &Machine) -> String {
     format!("image={image}")
 }
 
-/// What an earlier installation has left is about to be overwritten.
+/// A reinstallation begins: resets what the previous one left in the status.
 pub(super) fn installation_begins(new: &mut MachineStatus) {
     remove(new, condition::CLOUD_INIT_DONE);
     remove(new, condition::REPAVED);
@@ -200,7 +199,7 @@ pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now:
     conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
 }
 
-/// It is tried no more.
+/// It has failed, and is not retried.
 pub(super) fn gave_up(new: &mut MachineStatus, seen: &Observation<'_>, reason: &str) {
     remove(new, condition::POWERED_OFF);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
@@ -210,7 +209,7 @@ pub(super) fn gave_up(new: &mut MachineStatus, seen: &Observation<'_>, reason: &
     }
 }
 
-/// What came of the attempt before says nothing of a new operation.
+/// The outcome of a previous attempt says nothing about a new operation.
 pub(super) fn forget_outcome(new: &mut MachineStatus) {
     let current = new.operations.as_mut().and_then(|it| it.current.as_mut());
     if let Some(current) = current.filter(|current| current.attempt == 1) {
@@ -218,7 +217,7 @@ pub(super) fn forget_outcome(new: &mut MachineStatus) {
     }
 }
 
-/// Whether the BMC can be told where to boot from.
+/// Sets the condition whether the BMC supports setting the boot source.
 pub(super) fn boot_source(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
@@ -229,13 +228,13 @@ pub(super) fn boot_source(
         Err(why) => (false, "NotSupported", why),
     };
     let type_ = condition::BOOT_ORDER_CONFIG_SUPPORTED;
-    // One that always could carries no condition.
+    // The condition is absent if it always did.
     if !holds || new.conditions.iter().any(|it| it.type_ == type_) {
         set(new, Fact { type_, holds, reason, message }, seen);
     }
 }
 
-/// Whether the BMC gives usable answers.
+/// Sets the condition whether the BMC is reachable.
 pub(super) fn reachable(
     new: &mut MachineStatus,
     seen: &Observation<'_>,

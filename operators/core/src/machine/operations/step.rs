@@ -1,21 +1,21 @@
-//! From one step of an operation to the next.
+//! Transitions between the steps of an operation.
 
 use super::{super::Observation, ATTEMPTS, report};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{MachineGivenUp, MachineOperation, MachineOperationStep, MachineStatus};
 
-/// This second: the API server keeps no fractions.
+/// The current second, because the API server stores no fractions.
 pub(super) fn now(seen: &Observation<'_>) -> Time {
     Time(Timestamp::from_second(seen.now.as_second()).unwrap_or(seen.now))
 }
 
-/// The operation that is under way.
+/// The operation in progress.
 pub(super) fn current(new: &mut MachineStatus) -> Option<&mut MachineOperation> {
     new.operations.as_mut()?.current.as_mut()
 }
 
-/// Goes on to this step.
+/// Enters this step.
 pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: MachineOperationStep) {
     if let Some(current) = current(new) {
         current.step = step;
@@ -23,7 +23,7 @@ pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: Machi
     }
 }
 
-/// This attempt is over: begins the next one, or gives up.
+/// This attempt has failed: begins the next one, or gives up.
 pub(super) fn fail(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
@@ -56,7 +56,7 @@ pub(super) fn rebooted(new: &mut MachineStatus) {
     operations.reboot_counter = operations.reboot_counter.max(counter);
 }
 
-/// Nothing is under way any more.
+/// The operation has ended.
 pub(super) fn end(new: &mut MachineStatus) {
     if let Some(operations) = &mut new.operations {
         operations.current = None;
