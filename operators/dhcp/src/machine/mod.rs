@@ -1,8 +1,8 @@
-//! DHCPv4 for machines whose addresses stand in objects: each has what is reserved for it, from every
-//! server alike, and nobody else has anything.
+//! DHCPv4 for machines with addresses in objects: each machine gets its reserved address, the same
+//! from every server, and no other client gets any.
 //!
-//! The decision is that of [`v4::decide`], for a configuration that is made of the reservations of one
-//! machine. There is no lease to remember: what the object says is the lease.
+//! The decision is made by [`v4::decide`], with a configuration that consists of the reservations
+//! of one machine. There are no leases to store: the object is the lease.
 //!
 //! ```text
 //! DISCOVER ──► OFFER of its address          REQUEST of its address ──► ACK
@@ -27,27 +27,27 @@ use std::{collections::HashMap, net::Ipv4Addr};
 /// How long a lease lasts.
 const LEASE_TIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// A machine, as its object has it.
+/// A machine, as its object describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Reserved<'a> {
-    /// What the interface that asks is given: one for each subnet that it may be found in.
+    /// The leases of the requesting interface, one per subnet in which it may appear.
     pub leases: &'a [Lease],
-    /// Its name, which is told to whoever asks for one.
+    /// Its host name, for clients that request one.
     pub hostname: &'a str,
-    /// What it boots; `None` if that is not there yet.
+    /// What it boots; `None` if that is not available yet.
     pub image: Option<Image<'a>>,
-    /// Where its files are to be had by HTTP.
+    /// URL of its files by HTTP.
     pub url: &'a str,
-    /// Where its files are to be had by TFTP; `None` is where it asks.
+    /// TFTP server of its files; `None` for the address at which it reaches us.
     pub tftp: Option<Ipv4Addr>,
 }
 
 /// What a machine boots.
 #[derive(Clone, Copy)]
 pub struct Image<'a> {
-    /// The file that firmware loads first; empty if it names none.
+    /// The boot file; empty if there is none.
     pub boot_file: &'a str,
-    /// Whether it has a file.
+    /// Returns whether the image has a file.
     pub has: &'a dyn Fn(&str) -> bool,
 }
 
@@ -60,17 +60,18 @@ impl std::fmt::Debug for Image<'_> {
 /// Why a machine is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Silence {
-    /// Its firmware asks, and what it is to boot is not there yet: it asks again.
+    /// A request of its firmware, and its image is not available yet; firmware retries.
     ImageMissing,
-    /// It found its address in use by somebody else; there is no answer to that.
+    /// A DHCPDECLINE: the machine found its address in use by another host; there is no response to
+    /// that.
     Declined,
-    /// The packet itself is why.
+    /// For a reason in the packet itself.
     #[strum(disabled)]
     Packet(v4::Silence),
 }
 
 impl Silence {
-    /// A word for it, of few.
+    /// The reason, from a small fixed set.
     pub fn word(self) -> &'static str {
         match self {
             Self::ImageMissing | Self::Declined => self.into(),
@@ -97,7 +98,7 @@ pub fn decide(
         let silence = if is_theirs { Silence::Declined } else { NOT_THEIRS };
         return Err(silence);
     }
-    // A machine that runs keeps its address, whatever became of its image.
+    // A running machine keeps its address, whatever the state of its image.
     let is_firmware = v4::identity(packet).is_some();
     if kind == Some(MessageType::Discover) && is_firmware && machine.image.is_none() {
         return Err(Silence::ImageMissing);
@@ -125,7 +126,7 @@ fn subnet(lease: &Lease, hostname: &str) -> Option<Subnet> {
     let (mac, router) = (lease.mac, lease.gateway);
     Some(Subnet {
         router,
-        // A gateway may be the relay of a subnet that it has no address of.
+        // A gateway may be the relay of a subnet in which it has no address.
         relays: router.into_iter().collect(),
         dns: lease.dns.clone(),
         lease_time: LEASE_TIME,

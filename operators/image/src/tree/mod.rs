@@ -1,8 +1,8 @@
-//! Files of an image, for machines that boot from its folder `/disk`.
+//! The files of an image, for machines that boot from its folder `/disk`.
 //!
-//! Nothing of a layer becomes a name in our file system. The files of an image lie beside each other
-//! under numbers, and an index says which path leads to which: links are followed in the index, so
-//! whatever they say, none leads out of the image.
+//! Names in a layer are never used as names in our file system. The files of an image are stored
+//! under numbers in one folder, and an index maps paths to them. Links are resolved in the index,
+//! so no link can point outside of the image.
 
 mod archive;
 mod cache;
@@ -27,16 +27,16 @@ pub(crate) use trees::unpack_into;
 #[cfg(feature = "fuzzing")]
 pub(crate) use unpack::{Sink, unpack_archive};
 
-/// What one image may hold, and what it may cost to find out.
+/// Limits for an image, and for the cost of unpacking it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Layers of an image.
+    /// Number of layers.
     pub layers: usize,
-    /// Entries of all layers together, those elsewhere than below `/disk` among them.
+    /// Number of entries in all layers, including those outside of `/disk`.
     pub entries: usize,
-    /// Bytes of memory for the names of all files, folders and links below `/disk`, about.
+    /// Approximate memory for the names of all files, folders and links in `/disk`, in bytes.
     pub index: usize,
-    /// Bytes of all layers together, decompressed.
+    /// Size of all layers, decompressed, in bytes.
     pub bytes: u64,
 }
 

@@ -9,10 +9,10 @@ use nix::{
 };
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt, path::Path, sync::Arc};
 
-/// How much of a file is kept in memory at a time, unless a block is longer.
+/// Size of the chunk of a file in memory, unless a block is longer.
 const PIECE: usize = 64 << 10;
 
-/// A file that may be served, and how long it was when it was opened.
+/// A file to serve, and its size when it was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
     content: Content,
@@ -25,11 +25,11 @@ enum Content {
     Bytes(Arc<[u8]>),
 }
 
-/// Opens what was found.
+/// Opens a file.
 ///
 /// # Errors
 ///
-/// If there is no such file to be served, and what the kernel says about it.
+/// If it does not exist or is not a regular file, with the error of the kernel.
 pub(super) fn open_found(found: &Found) -> Result<Opened, (Refusal, io::Error)> {
     match found {
         Found::File { root, path, .. } => open_below(root, path),
@@ -39,12 +39,12 @@ pub(super) fn open_found(found: &Found) -> Result<Opened, (Refusal, io::Error)> 
     }
 }
 
-/// Opens a file below a folder. Symbolic links that stay below it are followed: mounted
-/// `ConfigMap`s consist of them.
+/// Opens a file in a folder. Symbolic links that do not leave the folder are followed, because
+/// mounted `ConfigMap`s consist of them.
 ///
 /// # Errors
 ///
-/// If there is no such file to be served, and what the kernel says about it.
+/// If it does not exist or is not a regular file, with the error of the kernel.
 fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io::Error)> {
     let refused = |errno: Errno| {
         let refusal = match errno {
@@ -57,7 +57,7 @@ fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io::Error)> {
     };
     let folder = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let folder = open(root, folder, Mode::empty()).map_err(refused)?;
-    // A pipe would wait for somebody who writes.
+    // Opening a pipe would wait for a writer.
     let read = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let beneath = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(read).resolve(beneath);
@@ -69,27 +69,27 @@ fn open_below(root: &Path, path: &str) -> Result<Opened, (Refusal, io::Error)> {
     Ok(Opened { size: metadata.len(), content: Content::File(file) })
 }
 
-/// A file in blocks, of which a piece is in memory. The first block has number 1.
+/// A file divided into blocks, with a chunk of them in memory. The first block has number 1.
 #[derive(Debug)]
 pub(super) struct Blocks {
     content: Content,
     size: u64,
     blksize: usize,
-    /// How many blocks a piece has.
+    /// Number of blocks in a chunk.
     count: u64,
-    /// The first piece is one block: it is sent to clients that may not be there.
+    /// The first chunk is a single block, because the address of the client may be forged.
     is_first_alone: bool,
     piece: Vec<u8>,
-    /// The blocks of the piece.
+    /// The blocks in the chunk.
     held: Range<u64>,
 }
 
 impl Content {
-    /// Fills a piece from a place on.
+    /// Fills a chunk, beginning at an offset.
     ///
     /// # Errors
     ///
-    /// If there is less.
+    /// If the file is shorter.
     fn read(&self, piece: &mut [u8], start: u64) -> io::Result<()> {
         match self {
             Self::File(file) => file.read_exact_at(piece, start),
@@ -104,11 +104,11 @@ impl Content {
 }
 
 impl Blocks {
-    /// A file in blocks of this many bytes, for windows of this many blocks.
+    /// Divides a file into blocks of this size, for windows of this many blocks.
     pub(super) fn new(opened: Opened, blksize: u16, windowsize: u16) -> Self {
         let fitting = (PIECE / usize::from(blksize.max(1))).max(1) as u64;
         let windowsize = u64::from(windowsize.max(1));
-        // A window that a piece has as a whole is sent in one go.
+        // A window that is completely in a chunk is sent with one system call.
         let whole = fitting / windowsize * windowsize;
         let count = if whole == 0 { fitting } else { whole };
         let Opened { content, size } = opened;
@@ -117,7 +117,7 @@ impl Blocks {
         Self { content, size, blksize, count, is_first_alone, piece, held }
     }
 
-    /// Has a block in memory, and returns the end of the blocks from there on that are.
+    /// Loads a block, and returns the end of the loaded blocks that follow it.
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Blocks {
         Ok(self.held.end)
     }
 
-    /// A block that is in memory; the one behind a file of whole blocks is empty.
+    /// A loaded block; after the end of a file that consists of full blocks, it is empty.
     pub(super) fn block(&self, block: u64) -> &[u8] {
         let skipped = usize::try_from(block - self.held.start).unwrap_or(usize::MAX);
         let start = skipped.saturating_mul(self.blksize).min(self.piece.len());

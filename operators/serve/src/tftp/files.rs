@@ -1,4 +1,4 @@
-//! What there is to be had.
+//! Which files can be requested.
 
 use metal_dhcp::{
     fair_queue::Standing,
@@ -6,17 +6,17 @@ use metal_dhcp::{
 };
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
-/// Which file a request gets. Asked by several threads, and for each request of anybody: it must
-/// not wait.
+/// Determines the file for a request. Called by several threads, for requests of any client, so it
+/// must not block.
 pub trait Files: Send + Sync {
-    /// How welcome a client is when there are too many, and it has no address from us.
+    /// The priority of a client without an address from us, if there are too many.
     fn standing_of(&self, client: IpAddr) -> Standing;
 
-    /// What a client gets that asks `here`, an address of ours.
+    /// The file for a request that was sent to `here`, one of our addresses.
     ///
     /// # Errors
     ///
-    /// If the client does not get it.
+    /// If the request is refused.
     fn find(
         &self,
         request: &ReadRequest<'_>,
@@ -25,29 +25,29 @@ pub trait Files: Send + Sync {
     ) -> Result<Found, Refusal>;
 }
 
-/// Where a file is that a client may have.
+/// The location of a file to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Below a folder. Symbolic links that stay below it are followed.
+    /// In a folder. Symbolic links that do not leave it are followed.
     File {
         /// The folder.
         root: PathBuf,
         /// The path from there.
         path: String,
-        /// What it is called in the log.
+        /// Its name in the log.
         name: String,
     },
     /// In memory.
     Bytes {
-        /// What it is called in the log.
+        /// Its name in the log.
         name: String,
-        /// The whole of it.
+        /// Its content.
         bytes: Arc<[u8]>,
     },
 }
 
 impl Found {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::File { name, .. } | Self::Bytes { name, .. } => name,

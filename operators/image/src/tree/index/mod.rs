@@ -1,4 +1,4 @@
-//! Which path of an image leads to which file.
+//! The index of an image, which maps paths to files.
 
 use super::{error::Unusable, path};
 use crate::reference::excerpt;
@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 
 /// The folder that machines boot from.
 pub(super) const DISK: &str = "disk";
-/// Links that one path may lead through (`MAXSYMLINKS` of Linux).
+/// Maximum number of links in the resolution of a path (`MAXSYMLINKS` of Linux).
 const MOST_LINKS: usize = 40;
-/// Name of a file that hides one of a layer below (OCI image-spec 1.1, "Whiteouts").
+/// Prefix of the name of a file that hides a file of a lower layer (OCI image-spec 1.1,
+/// "Whiteouts").
 const WHITEOUT: &str = ".wh.";
-/// Name of a file that hides everything of its folder in layers below.
+/// Name of a file that hides everything in its folder in lower layers.
 const OPAQUE: &str = ".wh..wh..opq";
 
 /// A file of the image.
@@ -41,7 +42,7 @@ struct Folder(BTreeMap<String, Node>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Node {
-    /// The layer that it is of.
+    /// The layer that it comes from.
     layer: u16,
     what: NodeKind,
 }
@@ -59,7 +60,7 @@ impl Index {
         self.root.0.get(DISK).is_some_and(|node| matches!(node.what, NodeKind::Folder(_)))
     }
 
-    /// The file at `path`, which is relative to `/disk`, whatever links it leads through.
+    /// The file at `path`, which is relative to `/disk`; links are followed.
     pub fn find(&self, path: &str) -> Option<File> {
         match self.follow(path)? {
             NodeKind::File(file) => Some(*file),
@@ -68,7 +69,7 @@ impl Index {
     }
 
     fn follow(&self, path: &str) -> Option<&NodeKind> {
-        // What is still to go, the next part last.
+        // The remaining parts of the path, in reverse order.
         let mut rest: Vec<&str> = split(path).rev().collect();
         rest.push(DISK);
         let mut at: Vec<&Folder> = vec![&self.root];
@@ -77,7 +78,7 @@ impl Index {
             let folder = *at.last()?;
             let part = rest.pop()?;
             if part == ".." {
-                // Above the root is the root.
+                // The parent of the root is the root.
                 at.truncate(at.len().max(2) - 1);
                 continue;
             }
@@ -93,7 +94,7 @@ impl Index {
                     }
                     rest.extend(split(target).rev());
                 }
-                // A file in the root is `/disk` itself, which is no folder then.
+                // A file in the root is `/disk` itself, which is not a folder then.
                 file @ NodeKind::File(_) => {
                     return (rest.is_empty() && at.len() > 1).then_some(file);
                 }
@@ -101,7 +102,7 @@ impl Index {
         }
     }
 
-    /// Paths below `/disk` of all files, links left out.
+    /// Paths of all files relative to `/disk`, without links.
     pub fn paths(&self) -> Vec<(String, File)> {
         let mut paths = vec![];
         if let Some(NodeKind::Folder(disk)) = self.root.0.get(DISK).map(|node| &node.what) {
@@ -110,7 +111,7 @@ impl Index {
         paths
     }
 
-    /// The files that a path leads to.
+    /// All files at or below a path.
     pub(super) fn files(&self) -> Vec<File> {
         let mut files = vec![];
         self.root.collect(&mut files);
@@ -119,7 +120,7 @@ impl Index {
         files
     }
 
-    /// A folder; what is in one that is there stays.
+    /// Adds a folder; the content of an existing one is kept.
     pub(super) fn add_folder(&mut self, parts: &[String], layer: u16) -> Result<(), Unusable> {
         let (folder, name) = self.parent(parts, layer)?;
         let is_there = folder.0.get_mut(name);
@@ -165,7 +166,7 @@ impl Index {
         Ok(())
     }
 
-    /// Another name of the file at `target`.
+    /// Adds another name for the file at `target`.
     pub(super) fn add_name(
         &mut self,
         parts: &[String],
@@ -187,7 +188,7 @@ impl Index {
         self.add_file(parts, layer, file)
     }
 
-    /// Hides what layers below have there, if the path is that of a whiteout; says whether it is.
+    /// If the path is a whiteout, hides the files of lower layers; returns whether it is one.
     pub(super) fn hide(&mut self, parts: &[String], layer: u16) -> bool {
         let Some((name, parents)) = parts.split_last() else { return false };
         let Some(hidden) = name.strip_prefix(WHITEOUT) else { return false };
@@ -208,7 +209,7 @@ impl Index {
         true
     }
 
-    /// The folder that holds the last part; those on the way are made.
+    /// The parent folder of a path; missing folders are created.
     fn parent<'a>(
         &mut self,
         parts: &'a [String],
@@ -264,7 +265,7 @@ impl Folder {
 }
 
 impl Node {
-    /// Forgets what is of layers below `layer`; says whether anything is left.
+    /// Removes everything from layers below `layer`; returns whether anything is left.
     fn keep(&mut self, layer: u16) -> bool {
         if let NodeKind::Folder(folder) = &mut self.what {
             folder.0.retain(|_, node| node.keep(layer));
