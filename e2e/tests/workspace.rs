@@ -5,7 +5,7 @@
 
 #[path = "workspace/layout.rs"]
 mod layout;
-#[path = "workspace/modules.rs"]
+#[path = "workspace/modules/mod.rs"]
 mod modules;
 
 use e2e::cluster::workspace;

@@ -1,7 +1,11 @@
 //! Modules of a crate must not depend on each other in a cycle: such modules can only be read
-//! together.
+//! together. Where a module imports an item from one that only re-exports it, it depends on the module
+//! in which the item is written.
+
+mod imports;
 
 use e2e::cluster::workspace;
+use imports::Imports;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -31,6 +35,9 @@ const ACYCLIC: &[&str] = &[
     "operators/serve",
 ];
 
+/// Cycles that exist, by crate: what is in metalman's context fetches and serves images with it.
+const KNOWN: &[(&str, &[&str])] = &[("operators/metalman", &["context", "images"])];
+
 /// A module, as the names that lead to it.
 type Name = Vec<String>;
 
@@ -41,7 +48,9 @@ fn no_module_uses_one_that_uses_it() {
         read(&workspace().join(folder).join("src"), &[], &mut modules);
         assert!(modules.len() > 5, "{folder}");
         let cycles: Vec<_> = siblings(&modules).into_iter().filter_map(cycle).collect();
-        assert!(cycles.is_empty(), "{folder}: these modules use each other: {cycles:#?}");
+        let known = KNOWN.iter().filter(|(of, _)| of == folder).map(|(_, cycle)| *cycle);
+        let known: Vec<_> = known.collect();
+        assert_eq!(cycles, known, "{folder}: these modules use each other");
     }
 }
 
@@ -77,6 +86,32 @@ fn a_cycle_is_found_over_groups_of_imports_and_through_folders() {
     assert_eq!(siblings(&to_the_parent.into()).into_iter().find_map(cycle), None);
 }
 
+#[test]
+fn a_cycle_is_found_through_names_that_a_parent_re_exports() {
+    for (root, a, b, is_cycle) in [
+        ("pub use b::It;", "use crate::It;", "use crate::a;", true),
+        ("pub use b::It;", "use super::It;", "use crate::c;", false),
+        (
+            "pub(crate) use b::{self, Other, It as Its};",
+            "fn f(_: crate::Its) \
+                                                         {}",
+            "use super::a;",
+            true,
+        ),
+        ("use c::It;", "use crate::{Other, It};", "use crate::a;", false),
+        ("pub use c::It;", "use crate::It;", "use super::a;", true),
+        ("pub use b::It as Own;", "use crate::It;", "use crate::a;", false),
+        ("// pub use b::It;", "use crate::It;", "use crate::a;", false),
+    ] {
+        let c = "pub use super::b::It;";
+        let modules = [(vec![], root), (vec!["a"], a), (vec!["b"], b), (vec!["c"], c)];
+        let name = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect::<Name>();
+        let modules = modules.map(|(module, text)| (name(module), text.to_owned()));
+        let found = siblings(&modules.into()).into_iter().find_map(cycle);
+        assert_eq!(found.is_some(), is_cycle, "{root} {a} {b}: {found:?}");
+    }
+}
+
 /// Reads the sources of a folder by module, except for tests.
 fn read(folder: &Path, above: &[String], modules: &mut BTreeMap<Name, String>) {
     for entry in fs::read_dir(folder).unwrap() {
@@ -92,7 +127,8 @@ fn read(folder: &Path, above: &[String], modules: &mut BTreeMap<Name, String>) {
         if path.is_dir() {
             read(&path, &name, modules);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            modules.insert(name, fs::read_to_string(path).unwrap());
+            // A library and a program share the root.
+            *modules.entry(name).or_default() += &fs::read_to_string(path).unwrap();
         }
     }
 }
@@ -100,12 +136,11 @@ fn read(folder: &Path, above: &[String], modules: &mut BTreeMap<Name, String>) {
 /// For each module, which of its direct children use which.
 fn siblings(modules: &BTreeMap<Name, String>) -> Vec<BTreeMap<Name, BTreeSet<Name>>> {
     let mut edges: BTreeMap<Name, BTreeMap<Name, BTreeSet<Name>>> = BTreeMap::new();
+    let imports = Imports::of(modules);
     for (user, text) in modules {
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         for path in paths(user, text) {
-            let mut known = (0..=path.len()).rev().map(|len| &path[..len]);
-            let Some(other) = known.find(|name| modules.contains_key(*name)) else { continue };
-            let shared = user.iter().zip(other).take_while(|(a, b)| a == b).count();
+            let other = imports.module_of(path, modules);
+            let shared = user.iter().zip(&other).take_while(|(a, b)| a == b).count();
             // A module and its descendants count as one.
             if shared < user.len() && shared < other.len() {
                 let below = edges.entry(user[..shared].to_vec()).or_default();
@@ -119,9 +154,7 @@ fn siblings(modules: &BTreeMap<Name, String>) -> Vec<BTreeMap<Name, BTreeSet<Nam
 
 /// The absolute paths that a text names by `crate` or `super`.
 fn paths(module: &[String], text: &str) -> Vec<Name> {
-    let code: Vec<&str> =
-        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let code = code.join("\n");
+    let code = code(text);
     let mut paths = Vec::new();
     for start in ["crate", "super"] {
         for (at, _) in code.match_indices(&format!("{start}::")) {
@@ -133,14 +166,23 @@ fn paths(module: &[String], text: &str) -> Vec<Name> {
             }
         }
     }
-    let absolute = |path: Vec<&str>| {
-        let up = path.iter().take_while(|name| **name == "super").count();
-        let mut name = if path[0] == "crate" { Vec::new() } else { module.to_vec() };
-        name.truncate(name.len().saturating_sub(up));
-        name.extend(path[up.max(1)..].iter().map(|name| (*name).to_owned()));
-        name
-    };
-    paths.into_iter().map(absolute).collect()
+    paths.into_iter().map(|path| absolute(module, &path)).collect()
+}
+
+/// The path from the root of the crate for one that begins with `crate`, `super` or `self`.
+fn absolute(module: &[String], path: &[impl AsRef<str>]) -> Name {
+    let up = path.iter().take_while(|name| name.as_ref() == "super").count();
+    let mut name = if path[0].as_ref() == "crate" { Vec::new() } else { module.to_vec() };
+    name.truncate(name.len().saturating_sub(up));
+    name.extend(path[up.max(1)..].iter().map(|name| name.as_ref().to_owned()));
+    name
+}
+
+/// A text without comments and tests.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Parses a path, which may have braces, and returns the text after it.
@@ -170,17 +212,17 @@ fn tree<'a>(text: &'a str, above: &mut Vec<&'a str>, paths: &mut Vec<Vec<&'a str
     rest
 }
 
-/// A cycle of modules, if there is one.
+/// The modules that use each other, if there are any.
 fn cycle(mut uses: BTreeMap<Name, BTreeSet<Name>>) -> Option<Vec<String>> {
     loop {
-        let idle: Vec<_> = {
-            let is_idle = |used: &BTreeSet<Name>| used.iter().all(|it| !uses.contains_key(it));
-            uses.iter().filter(|(_, used)| is_idle(used)).map(|(name, _)| name.clone()).collect()
-        };
-        if idle.is_empty() {
+        let is_used = |name: &Name| uses.values().any(|used| used.contains(name));
+        let is_using = |used: &BTreeSet<Name>| used.iter().any(|name| uses.contains_key(name));
+        let is_outside = |(name, used): &(&Name, &BTreeSet<Name>)| !is_used(name) || !is_using(used);
+        let outside: Vec<_> = uses.iter().filter(is_outside).map(|(name, _)| name.clone()).collect();
+        if outside.is_empty() {
             break;
         }
-        uses.retain(|name, _| !idle.contains(name));
+        uses.retain(|name, _| !outside.contains(name));
     }
     (!uses.is_empty()).then(|| uses.into_keys().map(|name| name.join("::")).collect())
 }
