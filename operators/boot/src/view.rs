@@ -130,7 +130,7 @@ impl View {
             (true, _) => State::Fine,
             (false, None) => State::Unready(format!("nothing to serve; {since}")),
             (false, Some(Serving::Boots(boots))) => {
-                State::Noted(format!("serving {boots} stored boots; {since}"))
+                State::Noted(format!("serving stored boots ({boots}); {since}"))
             }
             (false, Some(Serving::Images(_))) => State::Noted(format!(
                 "serving images only: stored boots need --ignition-key-file; {since}"

@@ -2,8 +2,8 @@
 
 use crate::{
     Context, Error, failure,
-    reach::{target, unreachable},
     memory::Memories,
+    reach::{target, unreachable},
     view::{BmcKey, ServerKey, uuid_keys},
 };
 use jiff::Timestamp;

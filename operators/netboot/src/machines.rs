@@ -74,12 +74,13 @@ impl Machines {
     ///
     /// When a watch ends, which it never should.
     pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
+        let lists = self.lists();
         tokio::try_join!(
             follow(client, &self.servers, |_| {}),
             follow(client, &self.configurations, |_| {}),
             follow(client, &self.http, |_| {}),
             follow(client, &self.ipxe, |_| {}),
-            listed.open_after::<Result<(), Ended>>(self.lists().listed()),
+            listed.open_after::<Result<(), Ended>>(lists.listed()),
             self.identity_conflicts.tell(client),
         )
         .map(drop)

@@ -89,7 +89,7 @@ seen link none "${curl[@]}" tftp://10.77.0.1/snponly.efi
 rm "$dir/root/undionly.kpxe"
 mkdir "$dir/root/undionly.kpxe"
 seen folder none "${curl[@]}" tftp://10.77.0.1/undionly.kpxe
-echo "told $(grep -c 'file refused client=10.77.0.9:[0-9]* file="[^"]*" refusal=' "$dir/netboot.log" || true)"
+echo "told $(grep -c 'refused a file request client=10.77.0.9:[0-9]* file="[^"]*" refusal=' "$dir/netboot.log" || true)"
 
 metric() { curl -sS --max-time 10 http://127.0.0.1:8080/metrics | sed -n "s/^netboot_tftp_$1 //p"; }
 until_true curl -fsS --max-time 10 http://127.0.0.1:8081/readyz

@@ -217,8 +217,10 @@ fn cycle(mut uses: BTreeMap<Name, BTreeSet<Name>>) -> Option<Vec<String>> {
     loop {
         let is_used = |name: &Name| uses.values().any(|used| used.contains(name));
         let is_using = |used: &BTreeSet<Name>| used.iter().any(|name| uses.contains_key(name));
-        let is_outside = |(name, used): &(&Name, &BTreeSet<Name>)| !is_used(name) || !is_using(used);
-        let outside: Vec<_> = uses.iter().filter(is_outside).map(|(name, _)| name.clone()).collect();
+        let is_outside =
+            |(name, used): &(&Name, &BTreeSet<Name>)| !is_used(name) || !is_using(used);
+        let outside: Vec<_> =
+            uses.iter().filter(is_outside).map(|(name, _)| name.clone()).collect();
         if outside.is_empty() {
             break;
         }

@@ -108,7 +108,7 @@ async fn an_image_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     registry.push_image("os", "empty", OCI_MANIFEST, &[("text/plain", b"a")]).await;
     let address = registry.address.as_str();
     let cases = [
-        (registry.image("os:gone"), "has no version gone: check the name, or push it"),
+        (registry.image("os:gone"), "has no tag or digest gone: check the name, or push it"),
         (registry.image("os:empty"), "image has no kernel layer: push one of media type"),
         ("quay.io/a/b:1".to_owned(), "or add it to --allowed-registries"),
         ("quay.io/A/b:1".to_owned(), "must be lower-case"),

@@ -101,7 +101,7 @@ mod tests {
         let text = "interfaces: [a]\nsubnets:\n- subnet: 10.1.0.0/24\n  mode: proxy\n  bmc: true\n";
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(
-            error.starts_with("line 5: subnets.bmc: a proxy gives out no addresses"),
+            error.starts_with("line 5: subnets.bmc: a proxy does not assign addresses"),
             "{error}"
         );
     }

@@ -51,7 +51,7 @@ mod tests {
             ),
             (
                 "instances:\n  mode: split\n  part: 3",
-                "line 5: instances.part: there are two instances, and no part 3; write 1 for one",
+                "line 5: instances.part: there are only two instances, so there is no part 3; use 1",
             ),
             ("instances: { mode: split, part: 0 }", "no part 0"),
             ("instances: { mode: split }", "missing field `part`"),

@@ -67,10 +67,13 @@ fn with_a_tftp_server_of_our_own_files_need_no_other() {
 #[test]
 fn mistakes_of_tftp_name_line_field_and_fix() {
     for (section, text) in [
-        ("tftp: { root: boot }", "line 3: tftp.root: `boot` is no absolute path; write the"),
-        ("tftp: { root: '' }", "line 3: tftp.root: `` is no absolute path"),
+        ("tftp: { root: boot }", "line 3: tftp.root: `boot` is not an absolute path; use the"),
+        ("tftp: { root: '' }", "line 3: tftp.root: `` is not an absolute path"),
         ("tftp: { root: /b, listen: [eth1] }", "line 3: tftp.listen: `eth1` is not an IP address"),
-        ("tftp: { root: /b, listen: [::1, ::1] }", "line 3: tftp.listen: `::1` stands in line 3"),
+        (
+            "tftp: { root: /b, listen: [::1, ::1] }",
+            "line 3: tftp.listen: `::1` is already in line 3",
+        ),
     ] {
         let error = Config::parse(&format!("{MINIMAL}{section}\n")).unwrap_err().to_string();
         assert!(error.starts_with(text), "{error}");
@@ -92,9 +95,13 @@ fn what_is_left_out_has_a_default() {
 #[test]
 fn errors_name_line_field_and_fix() {
     let cases = [
-        ("10.77.0.0/24", "10.77.0.5/24", "line 5: subnets.subnet: `10.77.0.5/24` has bits set"),
-        ("10.77.0.0/24", "10.77.0.0/31", "line 5: subnets.subnet: write a prefix length from 8"),
-        ("10.77.0.0/24", "ten", "line 5: subnets.subnet: `ten` is not a subnet; write it like"),
+        (
+            "10.77.0.0/24",
+            "10.77.0.5/24",
+            "line 5: subnets.subnet: `10.77.0.5/24` has host bits set",
+        ),
+        ("10.77.0.0/24", "10.77.0.0/31", "line 5: subnets.subnet: use a prefix length from 8"),
+        ("10.77.0.0/24", "ten", "line 5: subnets.subnet: `ten` is not a subnet; use, for"),
         (
             "10.78.0.0/16",
             "10.77.0.0/16",
@@ -105,43 +112,59 @@ fn errors_name_line_field_and_fix() {
             "    mode: Proxy\n    relays",
             "line 6: subnets.mode: `Proxy` is not `leases`",
         ),
-        ("    relays", "    mode: proxy\n    relays", "line 8: subnets.mode: a proxy gives out no"),
-        ("10.77.0.100-", "10.78.0.100-", "line 7: subnets.ranges: `10.78.0.100-10.77.0.200` is no"),
-        ("10.77.0.100-", "10.77.0.201-", "line 7: subnets.ranges: `10.77.0.201-10.77.0.200` is no"),
+        (
+            "    relays",
+            "    mode: proxy\n    relays",
+            "line 8: subnets.mode: a proxy does not assign",
+        ),
+        (
+            "10.77.0.100-",
+            "10.78.0.100-",
+            "line 7: subnets.ranges: `10.78.0.100-10.77.0.200` is not",
+        ),
+        (
+            "10.77.0.100-",
+            "10.77.0.201-",
+            "line 7: subnets.ranges: `10.77.0.201-10.77.0.200` is not",
+        ),
         (
             "10.77.0.100-",
             "10.77.0.0-",
-            "line 7: subnets.ranges: `10.77.0.0-10.77.0.200` is no range",
+            "line 7: subnets.ranges: `10.77.0.0-10.77.0.200` is not a range",
         ),
         (
             "10.77.0.210 ",
             "10.77.0.200 ",
             "line 7: subnets.ranges: overlaps 10.77.0.100-10.77.0.200",
         ),
-        ("10.77.0.1\n", "10.77.0.255\n", "line 8: subnets.router: 10.77.0.255 is no host of"),
-        ("90m", "5s", "line 9: subnets.leaseTime: `5s` is no lease time; write one from `1m`"),
-        ("90m", "soon", "line 9: subnets.leaseTime: `soon` is no lease time"),
-        ("1500", "67", "line 10: subnets.mtu: `67` is no MTU; write a number from 68"),
+        (
+            "10.77.0.1\n",
+            "10.77.0.255\n",
+            "line 8: subnets.router: 10.77.0.255 is not a host address",
+        ),
+        ("90m", "5s", "line 9: subnets.leaseTime: `5s` is not a lease time; use `1m`"),
+        ("90m", "soon", "line 9: subnets.leaseTime: `soon` is not a lease time"),
+        ("1500", "67", "line 10: subnets.mtu: `67` is not an MTU; use a number from 68"),
         ("AA-BB", "AA", "line 12: subnets.reservations.mac: `AA-CC-00-00-01` is not a MAC address"),
-        ("ip: 10.77.0.10", "ip: 10.7.0.10", "line 12: subnets.reservations.ip: 10.7.0.10 is no"),
+        ("ip: 10.77.0.10", "ip: 10.7.0.10", "line 12: subnets.reservations.ip: 10.7.0.10 is not"),
         ("rack1-u1.", "-rack.", "line 12: subnets.reservations.hostname: `-rack.example.org` is"),
         ("nextServer: 10.77.0.2", "nextServer: tftp", "line 16: boot.nextServer: `tftp` is not an"),
         ("tftp://10.77.0.3/", "tftp://boot/", "line 18: boot.bios: `boot` is not an IPv4 address"),
-        ("undionly.kpxe", "", "line 18: boot.bios: write a path of 1 to 127 visible ASCII"),
+        ("undionly.kpxe", "", "line 18: boot.bios: use a path of 1 to 127 visible ASCII"),
         (
             "http://boot",
             "tftp://boot",
             "line 19: boot.ipxe: `tftp://boot:8082/ipxe/${uuid}` is not",
         ),
-        ("'aa:bb'", "'aa:bg'", "line 20: allow: `aa:bg` has `g` in it; write hexadecimal"),
+        ("'aa:bb'", "'aa:bg'", "line 20: allow: `aa:bg` contains `g`; use hexadecimal"),
         ("namePrefix: bmc-", "mode: both", "line 22: endpoints.mode: `both` is not `endpoint` or"),
-        ("bmc-", "BMC-", "line 22: endpoints.namePrefix: cannot begin an object's name"),
+        ("bmc-", "BMC-", "line 22: endpoints.namePrefix: not a valid prefix of an object name"),
         (
             "[eth1]",
             "[a-very-long-name-of-one]",
-            "line 2: interfaces: `a-very-long-name-of-one` can",
+            "line 2: interfaces: `a-very-long-name-of-one` is not",
         ),
-        ("[eth1]", "[eth1, eth1]", "line 2: interfaces: `eth1` stands in line 2 already"),
+        ("[eth1]", "[eth1, eth1]", "line 2: interfaces: `eth1` is already in line 2"),
         ("listen: [10", "listen: [a", "line 3: listen: `a.0.0.2` is not an IPv4 address"),
     ];
     for (good, bad, text) in cases {
@@ -163,10 +186,14 @@ fn routes_and_what_switches_load_are_read_or_refused_with_the_place() {
     assert_eq!(config.ztp_of(MacAddr([0xaa, 0xbb, 0, 0, 0, 1])), Some("http://a/b"));
     assert_eq!(config.ztp_of(MacAddr([0xab; 6])), None);
     for (good, bad, hint) in [
-        ("10.80.0.0/16", "10.80.0.1/16", "line 4: subnets.routes.to: `10.80.0.1/16` has bits set"),
+        (
+            "10.80.0.0/16",
+            "10.80.0.1/16",
+            "line 4: subnets.routes.to: `10.80.0.1/16` has host bits set",
+        ),
         ("via: 10.78.0.2", "via: gw", "line 4: subnets.routes.via: `gw` is not an IPv4 address"),
         ("'aa:bb',", "'x',", "line 5: ztp.mac: `x`"),
-        ("http://a/b", "a/b", "line 5: ztp.url: `a/b` is not a URL"),
+        ("http://a/b", "a/b", "line 5: ztp.url: `a/b` is not a valid URL"),
     ] {
         let error = Config::parse(&text.replacen(good, bad, 1)).unwrap_err().to_string();
         assert!(error.starts_with(hint), "{error}");
@@ -177,10 +204,10 @@ fn routes_and_what_switches_load_are_read_or_refused_with_the_place() {
 fn twice_the_same_is_an_error_that_names_the_other_line() {
     let again = "reservations:\n      - { mac: 'aa:bb:cc:00:00:01', ip: 10.77.0.11 }";
     let error = Config::parse(&FULL.replace("reservations:", again)).unwrap_err().to_string();
-    assert!(error.contains("aa:bb:cc:00:00:01 stands in line 12 already"), "{error}");
+    assert!(error.contains("aa:bb:cc:00:00:01 is already in line 12"), "{error}");
     let again = "reservations:\n      - { mac: 'aa:bb:cc:00:00:02', ip: 10.77.0.10 }";
     let error = Config::parse(&FULL.replace("reservations:", again)).unwrap_err().to_string();
-    assert!(error.contains("10.77.0.10 stands in line 12 already"), "{error}");
+    assert!(error.contains("10.77.0.10 is already in line 12"), "{error}");
     let relay = FULL.replace("10.78.0.0/16\n", "10.78.0.0/16\n    relays: [10.9.0.1]\n");
     let error = Config::parse(&relay).unwrap_err().to_string();
     assert!(error.contains("10.9.0.1 is already a relay of 10.77.0.0/24 in line 5"), "{error}");
@@ -190,12 +217,15 @@ fn twice_the_same_is_an_error_that_names_the_other_line() {
 fn a_file_of_another_form_is_refused_with_the_place() {
     for (text, hint) in [
         ("interfaces: [eth1]\nsubnets: []\nsubnet: []\n", "subnet"),
-        ("interfaces: [eth1]\n", "line 1: subnets: there are none, so nobody is answered there"),
-        ("listen: [10.0.0.2]\ndhcp6: { interfaces: [a], subnets: [] }\n", "line 1: subnets: there"),
+        ("interfaces: [eth1]\n", "line 1: subnets: no subnets, so no client would be answered"),
+        (
+            "listen: [10.0.0.2]\ndhcp6: { interfaces: [a], subnets: [] }\n",
+            "line 1: subnets: no subnets",
+        ),
         ("interfaces: [eth1]\nsubnets: [{}]\n", "subnet"),
         ("interfaces: eth1\nsubnets: []\n", "line 1"),
         ("interfaces: [", "line"),
-        ("subnets: []\n", "interfaces: nothing to listen on; name an interface"),
+        ("subnets: []\n", "interfaces: nothing to listen on; add an interface"),
     ] {
         let error = Config::parse(text).unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");

@@ -122,27 +122,27 @@ fn every_plugin_is_carried_over_or_told() {
 
     let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
     for start in [
-        "config.yaml: line 4: server_id: netboot calls itself by the address",
-        "config.yaml: line 7: range: its leases are not taken over",
+        "config.yaml: line 4: server_id: the server identifier of netboot",
+        "config.yaml: line 7: range: its leases are not converted",
         "hosts.txt: line 4: file: 10.8.0.10 is not in a known subnet",
         "oob.yaml: line 1: oob: addresses are not taken from the Subnet objects in oob \
          (subnet=oob)",
-        "pxeboot.yaml: line 2: pxeboot: goes to BIOS machines, too",
-        "pxeboot.yaml: line 5: pxeboot: `http://10.0.0.2/boot-arm` is a second one",
-        "httpboot.yaml: line 1: httpboot: http://boot:8083/httpboot is not asked",
-        "metal.yaml: line 3: metal: an Endpoint for 00:1a:2b:3c:4d:5e would not be called",
-        "metal.yaml: line 7: metal: `00:AA:BB` does not decide here",
-        "config.yaml: server6.listen: names no link",
-        "macfilter.yaml: line 3: macfilter: `0Z:00` has `Z` in it",
-        "config.yaml: line 23: macfilter: holds for clients of both kinds of IP",
-        "bluefield.yaml: line 1: bluefield: fd00::b goes to one client at a time",
-        "ipam.yaml: line 3: ipam: IP objects are not written to ipam for the subnets one, two",
-        "config.yaml: line 26: onmetal: addresses are not made of the relay's",
+        "pxeboot.yaml: line 2: pxeboot: is also sent to BIOS machines",
+        "pxeboot.yaml: line 5: pxeboot: `http://10.0.0.2/boot-arm` is a second URL",
+        "httpboot.yaml: line 1: httpboot: http://boot:8083/httpboot is not queried",
+        "metal.yaml: line 3: metal: an Endpoint for 00:1a:2b:3c:4d:5e would not be named",
+        "metal.yaml: line 7: metal: `00:AA:BB` does not determine",
+        "config.yaml: server6.listen: lists no interface",
+        "macfilter.yaml: line 3: macfilter: `0Z:00` contains `Z`",
+        "config.yaml: line 23: macfilter: applies to clients of both IP versions",
+        "bluefield.yaml: line 1: bluefield: fd00::b is assigned to one client at a time",
+        "ipam.yaml: line 3: ipam: IP objects in ipam for the subnets one, two are not written",
+        "config.yaml: line 26: onmetal: addresses are not derived from the relay's",
         "onmetal.yaml: line 2: onmetal: prefixes (/80) are not delegated",
-        "config.yaml: line 27: stateless: addresses are not made of MAC addresses",
+        "config.yaml: line 27: stateless: addresses are not derived from MAC addresses",
         "leases.yaml: line 1: leases: Lease objects of FeDHCP are not written to fedhcp",
-        "config.yaml: line 32: httpboot: goes to machines of every architecture",
-        "onie.yaml: line 1: onie: switches are known by their MAC addresses",
+        "config.yaml: line 32: httpboot: is sent to all architectures",
+        "onie.yaml: line 1: onie: switches are identified by MAC address",
         "config.yaml: line 36: prefix: prefixes are not delegated",
     ] {
         assert!(notes.iter().any(|note| note.starts_with(start)), "{start}\n{notes:#?}");
@@ -159,7 +159,7 @@ fn what_belongs_to_subnets_is_told_when_there_are_none() {
     assert_eq!((v6.subnets.len(), v6.listen.len()), (0, 1));
     let note = notes.last().unwrap().to_string();
     assert!(
-        note.contains("server6: dns belong to a subnet, and no prefix is known; give --subnet")
+        note.contains("server6: dns belong to a subnet, but its prefix is unknown; use --subnet")
     );
 }
 
@@ -179,17 +179,21 @@ fn without_a_plugin_that_leases_others_give_out_the_addresses() {
 fn errors_name_file_line_field_and_fix() {
     let none = Places::default();
     for (good, bad, start) in [
-        ("- stateless:", "- stateles:", "config.yaml: line 27: server6.stateles: `stateles` is no"),
-        ("hosts.txt", "no.txt", "config.yaml: line 13: server4.file: its file `no.txt` is not"),
-        ("oob: oob.yaml", "oob:", "config.yaml: line 14: server4.oob: names no file; write"),
-        ("LL 00", "EN 00", "config.yaml: line 22: server6.server_id: `EN` is no kind of DUID"),
+        (
+            "- stateless:",
+            "- stateles:",
+            "config.yaml: line 27: server6.stateles: `stateles` is not",
+        ),
+        ("hosts.txt", "no.txt", "config.yaml: line 13: server4.file: its file `no.txt` does not"),
+        ("oob: oob.yaml", "oob:", "config.yaml: line 14: server4.oob: has no file; add the"),
+        ("LL 00", "EN 00", "config.yaml: line 22: server6.server_id: `EN` is not a known DUID"),
         ("dns: 10.0.0.3", "dns: gw", "config.yaml: line 9: server4.dns: `gw` is not an IP"),
         ("255.255.255.0", "255.0.255.0", "config.yaml: line 6: server4.netmask: `255.0.255.0` is"),
-        ("10.0.0.100 ", "10.0.0.201 ", "config.yaml: line 7: server4.range: 10.0.0.201 is behind"),
-        ("oob.yaml", "ipam.yaml", "ipam.yaml: not what the plugin oob reads: "),
-        ("10.0.0.1']", "all']", "config.yaml: listen: `all` is no address to listen on; write it"),
-        ("server6:", "server7:", "config.yaml: not what FeDHCP reads: "),
-        ("plugins:", "plugins: [", "config.yaml: not what FeDHCP reads: "),
+        ("10.0.0.100 ", "10.0.0.201 ", "config.yaml: line 7: server4.range: 10.0.0.201 is after"),
+        ("oob.yaml", "ipam.yaml", "ipam.yaml: invalid for the plugin oob: "),
+        ("10.0.0.1']", "all']", "config.yaml: listen: `all` is not a listen address; use, for"),
+        ("server6:", "server7:", "config.yaml: invalid for FeDHCP: "),
+        ("plugins:", "plugins: [", "config.yaml: invalid for FeDHCP: "),
     ] {
         assert!(MAIN.contains(good), "{good}");
         let error = error(&MAIN.replacen(good, bad, 1), &none);
@@ -199,7 +203,7 @@ fn errors_name_file_line_field_and_fix() {
     let nowhere = "server4:\n  plugins:\n  - lease_time: 1h\n";
     let text = error(nowhere, &none);
     assert!(
-        text.starts_with("config.yaml: server4.listen: no link")
+        text.starts_with("config.yaml: server4.listen: no interface")
             && text.contains("--interface NAME"),
         "{text}"
     );

@@ -58,7 +58,7 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
             ))
         }
         "sleep" | "example" => {
-            draft.notes.push(step.note("is only an example plugin of FeDHCP", "remove it"))
+            draft.notes.push(step.note("is only an example plugin of FeDHCP", "remove it"));
         }
         _ => return Ok(false),
     }

@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(admitted, found(&["8.8.8.8:0"]));
         let refused = screen(Reach::Public, "metadata.example", found(&["169.254.169.254:0"]));
         let text = refused.unwrap_err().to_string();
-        assert!(text.starts_with("metadata.example is 169.254.169.254, to where"), "{text}");
+        assert!(text.starts_with("metadata.example resolves to 169.254.169.254, an"), "{text}");
         assert!(screen(Reach::Private, "a", found(&["10.0.0.1:0"])).is_ok());
         assert!(screen(Reach::Private, "a", found(&["127.0.0.1:0"])).is_err());
     }

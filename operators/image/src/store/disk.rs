@@ -230,12 +230,12 @@ mod tests {
         fs::write(&file, "").unwrap();
         assert!(refused(&file).await.contains("not a directory"));
         symlink("/etc/passwd", real.join("lock")).unwrap();
-        assert!(refused(&real).await.contains("its lock is no file"));
+        assert!(refused(&real).await.contains("its lock is not a regular file"));
         // Only root can give a directory away.
         let theirs = parent.path().join("theirs");
         fs::create_dir(&theirs).unwrap();
         if chown(&theirs, Some(12_345), None).is_ok() {
-            assert!(refused(&theirs).await.contains("it belongs to user 12345"));
+            assert!(refused(&theirs).await.contains("it is owned by user 12345"));
         }
     }
 }

@@ -79,7 +79,7 @@ async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and
     let [(note, document), (event, told)] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!(*note, format!("PATCH {PATH}/mine"));
     let text = document["metadata"]["annotations"][annotation::ADDRESS_CONFLICT].as_str().unwrap();
-    assert!(text.contains("10.77.0.5") && text.contains("still answers at 127.0.0.1"), "{text}");
+    assert!(text.contains("10.77.0.5") && text.contains("still responds at 127.0.0.1"), "{text}");
     assert!(event.starts_with("POST /apis/events.k8s.io/"), "{event}");
     assert_eq!((&told["reason"], told["note"].as_str()), (&json!("AddressConflict"), Some(text)));
 
@@ -109,7 +109,7 @@ async fn a_bmc_whose_lease_elsewhere_runs_does_not_move_and_a_conflict_ends_wher
     let document = api.asked().swap_remove(0).1;
     assert_eq!(document.get("spec"), None);
     let text = &document["metadata"]["annotations"][annotation::ADDRESS_CONFLICT];
-    assert!(text.as_str().unwrap().contains("lease of 127.0.0.1 still runs"), "{text}");
+    assert!(text.as_str().unwrap().contains("lease of 127.0.0.1 has not expired"), "{text}");
 
     let mut told = endpoint("mine", "aa:bb:cc:00:00:01", "127.0.0.1");
     let text = text.as_str().unwrap().to_owned();

@@ -99,7 +99,7 @@ mod tests {
         let error = |path: &Path| format!("{:#}", convert(path, vec![], vec![]).unwrap_err());
         assert!(
             error(folder.path())
-                .ends_with("no config.yaml and no config.yml in it; name the main file")
+                .ends_with("contains no config.yaml and no config.yml; specify the main file")
         );
         assert!(error(&folder.path().join("a")).contains("/a: not readable: "));
         let large = folder.path().join("large");

@@ -65,10 +65,10 @@ fn what_is_not_to_be_had_is_refused_with_the_number_for_it() {
     assert_eq!(ask("b.efi"), b"\0\x05\0\x01not a boot file\0");
     assert_eq!(ask("missing"), b"\0\x05\0\x01file not found\0");
     assert_eq!(ask("folder"), b"\0\x05\0\x02not a file\0");
-    assert_eq!(ask("link"), b"\0\x05\0\x02link leads out of the folder\0");
+    assert_eq!(ask("link"), b"\0\x05\0\x02link points outside of the served folder\0");
     for (request, answer) in [
-        (&b"\0\x02a.efi\0octet\0"[..], &b"\0\x05\0\x02files can only be read\0"[..]),
-        (b"\0\x01a.efi\0netascii\0", b"\0\x05\0\x04only mode octet is served\0"),
+        (&b"\0\x02a.efi\0octet\0"[..], &b"\0\x05\0\x02only read requests are supported\0"[..]),
+        (b"\0\x01a.efi\0netascii\0", b"\0\x05\0\x04only octet mode is supported\0"),
     ] {
         let client = Client::at(1);
         client.0.send_to(request, lab.address).unwrap();
@@ -268,7 +268,7 @@ fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
     let (addresses, files) = (addresses(listen), Box::new(Folder("/".into())));
     let parts = Parts { addresses, files, neighbors, metrics, ready };
     let error = serve(parts, oneshot::channel().0, &CancellationToken::new()).unwrap_err();
-    let start = format!("{address}: could not start the TFTP server; is another");
+    let start = format!("{address}: could not listen for TFTP; check that");
     assert!(error.to_string().starts_with(&start), "{error}");
 
     let lab = Lab::new();
@@ -302,5 +302,5 @@ fn a_file_that_shrinks_ends_its_transfer_with_an_error() {
     let path = lab.folder.path().join("a.efi");
     fs::File::options().write(true).open(path).unwrap().set_len(70_000).unwrap();
     let error = client.take(first, from, 512, 1).unwrap_err();
-    assert_eq!(error, b"\0\x05\0\0file cannot be read to its end\0");
+    assert_eq!(error, b"\0\x05\0\0the file could not be read completely\0");
 }

@@ -37,8 +37,7 @@ async fn a_machine_in_its_window_boots_from_a_process_that_never_reached_the_api
     second.serves(Some(Serving::Boots(1))).await;
     let readiness = Readiness::default();
     second.server.state.view.register(&readiness, Timestamp::UNIX_EPOCH);
-    let told =
-        "[ ] api-server: serving what was kept of 1 boots; API server not reached since 1970";
+    let told = "[ ] api-server: serving stored boots (1); API server not reached since 1970";
     assert!(readiness.is_ready() && readiness.report().contains(told), "{}", readiness.report());
     second.server.state.images = resolver(&[address.as_str()]);
     second.server.state.default_uki = DefaultUki::Url("http://default".to_owned());

@@ -39,25 +39,41 @@ fn everything_is_read_and_no_ipv4_needed() {
 #[test]
 fn errors_name_line_field_and_fix() {
     let cases = [
-        ("[eth1]", "[eth1, eth1]", "line 3: dhcp6.interfaces: `eth1` stands in line 3 already"),
-        ("[eth1]", "[eth2]", "line 8: dhcp6.subnets.interface: `eth1` is not served; name it"),
+        ("[eth1]", "[eth1, eth1]", "line 3: dhcp6.interfaces: `eth1` is already in line 3"),
+        ("[eth1]", "[eth2]", "line 8: dhcp6.subnets.interface: `eth1` is not served; add it"),
         ("'fd00::2',", "'10.0.0.1',", "line 4: dhcp6.listen: `10.0.0.1` is not an IPv6 address"),
-        (":01\n", ":0\n", "line 5: dhcp6.duid: `00:03:00:01:52:54:00:0a:00:0` is no DUID; write 3"),
-        ("00:03:00:01:52:54:00:0a:00:01", "00:03", "line 5: dhcp6.duid: `00:03` is no DUID"),
-        ("fd77::/64", "fd77::1/64", "line 7: dhcp6.subnets.subnet: `fd77::1/64` has bits set"),
+        (
+            ":01\n",
+            ":0\n",
+            "line 5: dhcp6.duid: `00:03:00:01:52:54:00:0a:00:0` is not a DUID; use 3",
+        ),
+        ("00:03:00:01:52:54:00:0a:00:01", "00:03", "line 5: dhcp6.duid: `00:03` is not a DUID"),
+        ("fd77::/64", "fd77::1/64", "line 7: dhcp6.subnets.subnet: `fd77::1/64` has host bits set"),
         ("fd77::/64", "10.0.0.0/8", "line 7: dhcp6.subnets.subnet: `10.0.0.0/8` is not an IPv6"),
-        ("fd77::/64", "fe80::/64", "line 7: dhcp6.subnets.subnet: `fe80::/64` is none for hosts"),
+        (
+            "fd77::/64",
+            "fe80::/64",
+            "line 7: dhcp6.subnets.subnet: `fe80::/64` is not a subnet for hosts",
+        ),
         ("fd88::/64", "fd77::/48", "line 15: dhcp6.subnets.subnet: overlaps fd77::/64 in line 7"),
         ("fd99::1", "relay", "line 9: dhcp6.subnets.relays: `relay` is not an IPv6 address"),
-        ("'fd77::1000-", "'fd77::-", "line 10: dhcp6.subnets.ranges: `fd77::-fd77::1fff` is no"),
+        ("'fd77::1000-", "'fd77::-", "line 10: dhcp6.subnets.ranges: `fd77::-fd77::1fff` is not"),
         ("fd77::1fff", "fd77:0:0:0:1::", "line 10: dhcp6.subnets.ranges: `fd77::1000-fd77:0:0:0:1"),
         ("fd77::2000 ", "fd77::1fff ", "line 10: dhcp6.subnets.ranges: overlaps fd77::1000-fd77"),
-        ("90m", "5s", "line 11: dhcp6.subnets.leaseTime: `5s` is no lease time; write one from"),
-        ("oob.", "-oob.", "line 12: dhcp6.subnets.search: `-oob.example.org` is no host name"),
+        ("90m", "5s", "line 11: dhcp6.subnets.leaseTime: `5s` is not a lease time; use `1m`"),
+        ("oob.", "-oob.", "line 12: dhcp6.subnets.search: `-oob.example.org` is not a host name"),
         ("'AA-BB", "'AA", "line 14: dhcp6.subnets.reservations.mac: `AA-CC-00-00-01` is not a"),
-        ("'fd77::10'", "'fd78::10'", "line 14: dhcp6.subnets.reservations.ip: fd78::10 is no host"),
+        (
+            "'fd77::10'",
+            "'fd78::10'",
+            "line 14: dhcp6.subnets.reservations.ip: fd78::10 is not a host",
+        ),
         ("stateless", "SLAAC", "line 16: dhcp6.subnets.mode: `SLAAC` is not `stateful` or"),
-        ("tftp:", "ftp:", "line 18: dhcp6.boot.uefi: `ftp://[fd77::2]/snponly.efi` is not a URL"),
+        (
+            "tftp:",
+            "ftp:",
+            "line 18: dhcp6.boot.uefi: `ftp://[fd77::2]/snponly.efi` is not a valid URL",
+        ),
         ("http://[", "tftp://[", "line 19: dhcp6.boot.http: `tftp://[fd77::2]/uki.efi` is not a"),
     ];
     for (good, bad, text) in cases {
@@ -75,9 +91,9 @@ fn what_cannot_be_meant_is_refused() {
     let nowhere = nowhere.replacen("['fd00::2', '[fd00::2]:5470']", "[]", 1);
     let unknown = FULL.replacen("duid:", "id:", 1);
     for (text, hint) in [
-        (stateless, "line 10: dhcp6.subnets.mode: a stateless subnet has no addresses"),
+        (stateless, "line 10: dhcp6.subnets.mode: a stateless subnet does not assign addresses"),
         (twice, "line 15: dhcp6.subnets.interface: eth1 is already used by fd77::/64 in line 7"),
-        (nowhere, "dhcp6.interfaces: nothing to listen on; name an interface here"),
+        (nowhere, "dhcp6.interfaces: nothing to listen on; add an interface here"),
         (unknown, "id"),
     ] {
         let error = Config::parse(&text).unwrap_err().to_string();

@@ -58,5 +58,5 @@ fn block_numbers_roll_over_to_zero() {
 #[test]
 fn an_error_has_its_number_and_its_text() {
     let error = encode_error(Code::AccessViolation, Refusal::Write);
-    assert_eq!(error, b"\0\x05\0\x02files can only be read\0");
+    assert_eq!(error, b"\0\x05\0\x02only read requests are supported\0");
 }

@@ -103,7 +103,7 @@ async fn foreign_replayed_forged_and_late_reports_are_refused() {
     let late = Scene::new(ServerState::Available).await;
     let (code, text) = late.post(&path, &report(UUID)).await;
     assert_eq!(code, StatusCode::CONFLICT);
-    assert!(text.contains("server server-a is Available"), "{text}");
+    assert!(text.contains("server server-a is in the state Available"), "{text}");
     assert_eq!((scene.sent().len(), late.sent().len()), (0, 0));
 }
 

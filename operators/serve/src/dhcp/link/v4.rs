@@ -315,6 +315,6 @@ mod tests {
         assert_eq!(error.to_string(), "network interface `nowhere0` not found");
         let place = Place::Address(SocketAddrV4::new([192, 0, 2, 1].into(), 0));
         let error = Link::open(place).unwrap_err();
-        assert!(error.to_string().starts_with("192.0.2.1:0: cannot be served"), "{error}");
+        assert!(error.to_string().starts_with("192.0.2.1:0: could not listen"), "{error}");
     }
 }
