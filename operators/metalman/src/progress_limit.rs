@@ -11,7 +11,7 @@ use tokio::time::Instant;
 const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
 /// Of an installer, which tells of each share of its work.
 const INSTALLER: (u32, Duration) = (1, Duration::from_secs(10));
-/// Machines that are remembered.
+/// Maximum number of remembered Machines.
 const MACHINES: usize = 65_536;
 
 /// Counts changes by Machine.
@@ -37,7 +37,7 @@ impl ProgressLimit {
         Self { changes, window, counts: Mutex::default() }
     }
 
-    /// Whether the Machine of this name may change once more; counts it if it may.
+    /// Whether the Machine of this name may make another change; counts it if so.
     pub(crate) fn may(&self, name: &str) -> bool {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MACHINES && !counts.contains_key(name) {

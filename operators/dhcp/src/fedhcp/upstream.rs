@@ -55,7 +55,7 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
             draft.notes.push(step.note(
                 "option 116 is not sent by netboot",
                 "nothing to do if clients get addresses",
-            ))
+            ));
         }
         "sleep" | "example" => {
             draft.notes.push(step.note("is only an example plugin of FeDHCP", "remove it"));

@@ -32,13 +32,17 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
         Ok(()) => StatusCode::OK.into_response(),
         Err(CallbackError::Stale) => stale(),
         Err(error) => {
-            tracing::warn!(machine = name, error = %Chain(&error), "installation not recorded");
+            tracing::warn!(
+                machine = name,
+                error = %Chain(&error),
+                "could not record the installation",
+            );
             unavailable("the status could not be written")
         }
     }
 }
 
 pub(super) fn stale() -> Response {
-    let stale = "this is not the installer of the installation that is due\n";
+    let stale = "this installer does not belong to the pending installation\n";
     (StatusCode::FORBIDDEN, stale).into_response()
 }
