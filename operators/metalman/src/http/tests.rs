@@ -88,7 +88,7 @@ async fn who_asks_is_known_by_its_address_and_by_no_header() {
         let (status, body) = send(&ctx, 9, request, rsa().body()).await;
         assert_eq!(
             (status, body.as_str()),
-            (StatusCode::NOT_FOUND, "no Machine has this IP address\n")
+            (StatusCode::NOT_FOUND, "no Machine has this address\n")
         );
     }
     assert_eq!(writes(&server), [""; 0]);
