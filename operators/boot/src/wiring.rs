@@ -41,7 +41,7 @@ impl wiring::Queues for Queues {
         match woken {
             WakeTarget::Configuration(name) => self.configurations.queue.add(name),
             WakeTarget::Config(config) if self.cares_for(config.kind) => {
-                self.configs.queue.add(config)
+                self.configs.queue.add(config);
             }
             WakeTarget::Config(_) => {}
             WakeTarget::Kept(server) => self.kept.add(server),
