@@ -4,17 +4,20 @@ use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::{
     cluster::{Cluster, eventually, unique},
-    stack::metalman::{Metalman, pxe},
+    stack::metalman::{Metalman, condition, pxe},
 };
 use k8s_openapi::api::{
     certificates::v1::CertificateSigningRequest,
-    core::v1::{Node, ServiceAccount},
+    core::v1::{ConfigMap, Node, ServiceAccount},
 };
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use metal_api::{Machine, MachinePhase, MachineSpec};
+use metal_api::{
+    Machine, MachineCloudInit, MachineConfigMapReference, MachinePhase, MachinePxe, MachineSpec,
+    MachineStatus,
+};
 use metal_attest::{
     Response,
     testing::{self, machines},
@@ -130,6 +133,35 @@ async fn another_tpm_and_another_site_get_nothing() {
     // Neither of the two with one address is attested, and both say so.
     site.phase(&name, MachinePhase::Failed, "Ambiguous").await.unwrap();
     assert_eq!(site.attest(site.address, &theirs).await.unwrap().0, StatusCode::CONFLICT);
+    site.metalman.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_config_map_without_user_data_is_told_of_and_nothing_else_is_served_instead() {
+    let site = Site::start(Ipv4Addr::new(127, 11, 0, 5)).await.unwrap();
+    let name = unique("node");
+    let reference = MachineConfigMapReference {
+        name: name.clone(),
+        namespace: "unbounded-kube".to_owned(),
+        ..MachineConfigMapReference::default()
+    };
+    let cloud_init = Some(MachineCloudInit { user_data_config_map_ref: Some(reference) });
+    let pxe = MachinePxe { cloud_init, ..pxe(&name, site.address) };
+    let maps = Api::<ConfigMap>::namespaced(site.metalman.client.clone(), "unbounded-kube");
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some(name.clone());
+    map.data = Some([("other".to_owned(), "#cloud-config\n".to_owned())].into());
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    site.metalman.create(&name, pxe).await.unwrap();
+    site.phase(&name, MachinePhase::Pending, "NotAttested").await.unwrap();
+    let http = reqwest::Client::builder().local_address(IpAddr::V4(site.address)).build().unwrap();
+    let url = format!("http://{}/cloud-init/user-data", site.metalman.http);
+    let answer = http.get(url).timeout(PATIENCE).send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let expected = format!("ConfigMap unbounded-kube/{name} has no key user-data\n");
+    assert_eq!((status, text), (StatusCode::NOT_FOUND, expected));
+    let is_told = |it: &MachineStatus| condition(it, "UserDataReady") == Some("KeyMissing");
+    site.metalman.is(&name, "told", is_told).await.unwrap();
     site.metalman.end().await.unwrap();
 }
 

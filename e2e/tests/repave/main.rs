@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod front;
+mod kills;
+mod odd;
+
 use e2e::{
     cluster::Cluster,
     stack::metalman::{Metalman, PASSWORDS, condition, done},
