@@ -3,8 +3,8 @@
 use crate::{given_up::pxe, site::Site};
 use anyhow::Result;
 use e2e::{
-    cluster::unique,
-    stack::{Printed, ended, plugin},
+    cluster::{Cluster, unique},
+    stack::{Printed, ended, plugin, run_plugin},
 };
 use serde_json::json;
 
@@ -80,6 +80,41 @@ async fn a_missing_right_is_named_and_the_role_of_operators_has_it() {
     bind("metal-machine-operator").await;
     let printed = alone(&reboot).await.unwrap();
     assert_eq!(printed.out, format!("machine.unbounded-cloud.io/{name} reboot 1 requested\n"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_not_prepared_is_told_what_to_do() {
+    let cluster = Cluster::start().await.unwrap();
+    let register = [
+        "machine",
+        "register",
+        "--pxe",
+        "a",
+        "--image=i",
+        "--mac=02:22:00:00:00:01",
+        "--ipv4=10.22.2.3/8",
+    ];
+    for (args, told) in [
+        (
+            &["machine", "reboot", "a"][..],
+            "the cluster knows no Machines: run kubectl metal site init first",
+        ),
+        (&register, "error: the cluster knows no Machines: run kubectl metal site init first"),
+        (&["site", "deploy-pxe", "--site=a"], "is missing: run kubectl metal site init a first"),
+    ] {
+        let printed = run_plugin(&cluster, args, "").await.unwrap();
+        assert_eq!(printed.code, Some(1), "{printed:?}");
+        assert!(printed.err.contains(told), "{printed:?}");
+    }
+    let dry = ["site", "init", "a", "--dry-run=server"];
+    let printed = run_plugin(&cluster, &dry, "").await.unwrap();
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let told = "serviceaccount/metalman-controller: not checked, its namespace is not there yet";
+    assert!(printed.err.contains(told), "{printed:?}");
+    assert!(
+        printed.out.contains("namespace/metalman-bmcs applied (server dry run)"),
+        "{printed:?}"
+    );
 }
 
 /// Runs the plugin with nothing but these arguments.

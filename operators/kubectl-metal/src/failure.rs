@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 /// HTTP status codes with which the API server refuses.
 const UNAUTHORIZED: u16 = 401;
 const FORBIDDEN: u16 = 403;
+const NOT_FOUND: u16 = 404;
 
 /// An error and its sources in one line, each said once.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
@@ -34,6 +35,10 @@ fn of_client(error: &KubeError) -> String {
         KubeError::Api(status) => match status.code {
             // It names the verb, the resource and the group that are missing.
             FORBIDDEN => format!("{}; docs/metalman-sites.md names the roles", status.message),
+            // Of a kind that it does not serve; of an object that is not there, it names the object.
+            NOT_FOUND if !status.is_not_found() => {
+                "the cluster knows no Machines: run kubectl metal site init first".to_owned()
+            }
             UNAUTHORIZED => {
                 "the API server does not know who asks: the credentials of the kubeconfig are not \
                  valid, or no longer"

@@ -7,14 +7,16 @@ use super::{
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condition};
 use metal_api::{Machine, MachineOperations, MachineOperationsStatus, MachineStatus, condition};
 
-/// Conditions that say what a machine waits for, in the order in which they come to matter.
+/// Conditions that say what a machine waits for; those that change most often come first.
 const TOLD: [&str; 5] = [
+    condition::REPAVED,
+    condition::CLOUD_INIT_DONE,
     condition::BMC_REACHABLE,
     condition::BOOT_ORDER_CONFIG_SUPPORTED,
     condition::IMAGE_READY,
-    condition::REPAVED,
-    condition::CLOUD_INIT_DONE,
 ];
+/// Characters of what one condition says: the last of them is to be seen as well.
+const MESSAGE: usize = 120;
 /// Characters of a line: messages hold what BMCs and registries say.
 const LINE: usize = 400;
 
@@ -190,7 +192,10 @@ fn line(status: &MachineStatus, node: Option<&str>) -> String {
         let wrong = status.conditions.iter().find(|it| it.type_ == type_ && it.status != "True");
         parts.extend(wrong.map(|it| match it.message.as_str() {
             "" => format!("{type_} {}", it.reason),
-            message => format!("{type_} {}: {message}", it.reason),
+            message => {
+                let message: String = message.chars().take(MESSAGE).collect();
+                format!("{type_} {}: {message}", it.reason)
+            }
         }));
     }
     parts.extend(node.map(str::to_owned));

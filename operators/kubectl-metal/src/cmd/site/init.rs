@@ -59,8 +59,14 @@ impl Init {
         let client = connection.client().await?;
         let mut applied = vec![];
         for object in &all {
-            let done = apply(&client, object, dry_run).await;
-            applied.push(done.with_context(|| output::name(object))?);
+            let name = output::name(object);
+            match apply(&client, object, dry_run).await {
+                Ok(done) => applied.push(done),
+                Err(error) if dry_run == DryRun::Server && is_missing(&error) => {
+                    complain(&format!("{name}: not checked, its namespace is not there yet"));
+                }
+                Err(error) => return Err(error.context(name)),
+            }
         }
         if dry_run == DryRun::None {
             served(&client).await?;
@@ -100,6 +106,12 @@ impl Init {
         }
         complain(&format!("next: kubectl metal site deploy-pxe --site {site}"));
     }
+}
+
+/// Whether something is not there that a write needs: what was applied before is, but for a dry run.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<kube::Error>();
+    matches!(error, Some(kube::Error::Api(status)) if status.is_not_found())
 }
 
 /// Waits until Machines can be created.

@@ -133,11 +133,5 @@ async fn create(client: &Client, machine: &Machine, dry_run: DryRun) -> Result<M
         field_manager: Some(crate::MANAGER.to_owned()),
     };
     let created = timeout(REQUEST, machines.create(&params, machine)).await;
-    match created.context("the API server does not answer; the Machine may be there")? {
-        // Of a cluster that knows nothing of Machines, not of a Machine.
-        Err(kube::Error::Api(status)) if status.is_not_found() => {
-            bail!("the cluster knows no Machines: run kubectl metal site init first")
-        }
-        created => Ok(created?),
-    }
+    Ok(created.context("the API server does not answer; the Machine may be there")??)
 }
