@@ -21,6 +21,9 @@ static_binary() {
   say "building $binary for $triple"
   (
     cd "$hack/.."
+    # What cargo tells the tests that it runs is not for the cargo below: build scripts would run again, and
+    # much be compiled again.
+    unset "${!CARGO_PKG_@}" "${!CARGO_MANIFEST_@}"
     # For this target alone: build scripts stay as they are.
     export "CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_RUSTFLAGS=-C target-feature=+crt-static"
     cargo build --quiet --locked --profile probe --target "$triple" -p "$1" --bin "$binary"
