@@ -1,6 +1,9 @@
-//! The discovery image alone, in QEMU without firmware: what it reports, and what it prints.
+//! The discovery image alone, in QEMU without firmware: what it reports, and what it prints; and
+//! the netboot image: which disk it writes.
 
+mod install;
 mod machine;
+mod netboot;
 mod service;
 
 use machine::{Machine, UUID};

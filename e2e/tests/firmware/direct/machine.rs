@@ -6,6 +6,7 @@ use e2e::cluster::{eventually, workspace};
 use serde_json::{Value, json};
 use std::{
     fs,
+    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -43,11 +44,15 @@ pub(super) struct Machine {
 impl Machine {
     /// Starts the discovery image with this command line.
     pub(super) async fn start(command_line: &str) -> Self {
-        let image = image().await.join("amd64");
+        Self::boot(&image().await.join("amd64"), command_line, &hardware()).await
+    }
+
+    /// Starts the kernel in a folder, with this command line, on this hardware.
+    pub(super) async fn boot(image: &Path, command_line: &str, hardware: &[String]) -> Self {
         let turn = TURNS.acquire().await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(emulator().await.unwrap());
-        command.args(hardware()).current_dir(folder.path());
+        command.args(hardware).current_dir(folder.path());
         command.arg("-kernel").arg(image.join("vmlinuz"));
         command.arg("-initrd").arg(image.join("initrd")).args(["-append", command_line]);
         let log = fs::File::create(folder.path().join("qemu.log")).unwrap();
@@ -129,24 +134,34 @@ async fn answer(stream: &mut BufReader<UnixStream>) -> Result<()> {
 }
 
 fn hardware() -> Vec<String> {
-    let common = format!(
-        "-machine q35 -accel tcg,thread=multi -cpu max -m {} -smp 2,sockets=2 -nodefaults \
-         -display none -no-reboot -serial file:console.log -qmp unix:qmp,server=on,wait=off \
-         -uuid {UUID} -smbios type=1,manufacturer=Bloomery,product=Virtual,serial=SN-1 \
-         -smbios type=2,serial=BOARD-1 -device virtio-rng-pci -device virtio-scsi-pci",
-        MEMORY >> 20
-    );
-    let nics = MACS.iter().enumerate().map(|(n, mac)| {
-        format!("-netdev user,id=n{n} -device virtio-net-pci,netdev=n{n},mac={mac},romfile=")
-    });
     let disks = DISKS.iter().map(|(serial, device, size)| {
         format!(
             "-blockdev null-co,node-name={serial},size={size},read-zeroes=on \
              -device {device},drive={serial},serial={serial}"
         )
     });
-    let parts: Vec<_> = std::iter::once(common).chain(nics).chain(disks).collect();
-    parts.join(" ").split_whitespace().map(str::to_owned).collect()
+    let parts: Vec<_> = disks.collect();
+    [common(MEMORY >> 20), words(&parts.join(" "))].concat()
+}
+
+/// A machine with two network adapters, and so many MiB of memory.
+pub(super) fn common(memory: i64) -> Vec<String> {
+    let common = format!(
+        "-machine q35 -accel tcg,thread=multi -cpu max -m {memory} -smp 2,sockets=2 -nodefaults \
+         -display none -no-reboot -serial file:console.log -qmp unix:qmp,server=on,wait=off \
+         -uuid {UUID} -smbios type=1,manufacturer=Bloomery,product=Virtual,serial=SN-1 \
+         -smbios type=2,serial=BOARD-1 -device virtio-rng-pci -device virtio-scsi-pci"
+    );
+    let nics = MACS.iter().enumerate().map(|(n, mac)| {
+        format!("-netdev user,id=n{n} -device virtio-net-pci,netdev=n{n},mac={mac},romfile=")
+    });
+    let parts: Vec<_> = std::iter::once(common).chain(nics).collect();
+    words(&parts.join(" "))
+}
+
+/// Arguments, which have no spaces in them.
+pub(super) fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Path of QEMU.

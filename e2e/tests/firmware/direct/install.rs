@@ -1,0 +1,225 @@
+//! The installer alone, in QEMU without firmware: which disk it writes, and what is on it then.
+
+use super::{
+    machine::{MACS, Machine, common, words},
+    netboot::{DISK_IMAGE, netboot_image},
+};
+use anyhow::{Context, Result, ensure};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path as Segment, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use e2e::cluster::eventually;
+use serde_json::{Value, json};
+use std::{
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::AbortHandle};
+
+const LIMIT: Duration = Duration::from_mins(10);
+const TOKEN: &str = "token-of-this-installation";
+/// The host, as the machine sees it.
+const HOST: &str = "10.0.2.2";
+/// Serial numbers and sizes.
+const DISKS: [(&str, u64); 2] = [("DISK-A", 96 << 20), ("DISK-B", 160 << 20)];
+/// What is on the disks before.
+const OLD: u8 = 0xdd;
+
+#[tokio::test]
+async fn a_disk_image_is_written_to_the_disk_that_is_named_and_to_no_other() {
+    let lab = Lab::start(json!({ "serial": "DISK-B" })).await;
+    let mut machine = lab.machine().await;
+    machine.console_with("the machine restarts").await;
+    // With -no-reboot, a restart ends QEMU.
+    machine.is_off().await;
+    let seconds = machine.since_power_on().as_secs_f64();
+    println!("firmware: direct kernel: {seconds:.1} s from power-on to the end of an installation");
+    assert!(lab.shared.done(), "{}", machine.console());
+    assert!(!machine.console().contains(TOKEN), "a token is on the console: {}", machine.console());
+    let phases: Vec<String> = lab.shared.told().iter().map(phase).collect();
+    assert_eq!(phases, ["downloading", "writing", "configuring", "done"], "{phases:?}");
+    assert!(lab.is_untouched("DISK-A"));
+    let disk = lab.disk("DISK-B");
+    let said = Command::new("/sbin/sfdisk").arg("--verify").arg(&disk).output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("No errors detected"), "{said}");
+    let table = Command::new("/sbin/sfdisk").arg("--json").arg(&disk).output().unwrap();
+    let table: Value = serde_json::from_slice(&table.stdout).unwrap();
+    let part = &table["partitiontable"]["partitions"][0];
+    let (start, size) = (part["start"].as_u64().unwrap(), part["size"].as_u64().unwrap());
+    assert_eq!(
+        (start + size) * 512,
+        DISKS[1].1 - (1 << 20),
+        "the root ends with the disk: {table}"
+    );
+    let config = read_inside(&disk, start * 512, "/etc/cloud/cloud.cfg.d/90-bloomery.cfg");
+    assert!(config.contains(&format!("seedfrom: \"http://{HOST}:8880/cloud-init/\"")), "{config}");
+}
+
+#[tokio::test]
+async fn a_machine_with_two_disks_says_so_and_writes_to_neither() {
+    let lab = Lab::start(Value::Null).await;
+    let machine = lab.machine().await;
+    let failed = eventually(LIMIT, async || {
+        let told = lab.shared.told();
+        let failed = told.iter().find(|it| it["phase"] == "failed").context("no failure yet")?;
+        Ok(failed["message"].as_str().context("no message")?.to_owned())
+    });
+    let failed = machine.told(failed.await);
+    for words in ["2 disks fit", "serial DISK-A", "serial DISK-B", "spec.pxe.targetDisk"] {
+        assert!(failed.contains(words), "{words} is missing in {failed}");
+    }
+    machine.console_with("not installed: 2 disks fit").await;
+    assert!(lab.is_untouched("DISK-A") && lab.is_untouched("DISK-B"));
+    assert!(!lab.shared.done());
+}
+
+fn phase(told: &Value) -> String {
+    told["phase"].as_str().unwrap_or_default().to_owned()
+}
+
+/// What metalman would serve, and what was told.
+struct Shared {
+    order: Value,
+    image: Vec<u8>,
+    sums: String,
+    told: Mutex<Vec<Value>>,
+    done: Mutex<bool>,
+}
+
+impl Shared {
+    /// Changes of the phase.
+    fn told(&self) -> Vec<Value> {
+        let mut told = self.told.lock().unwrap().clone();
+        told.dedup_by_key(|it| phase(it));
+        told
+    }
+
+    fn done(&self) -> bool {
+        *self.done.lock().unwrap()
+    }
+}
+
+struct Lab {
+    folder: TempDir,
+    port: u16,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Lab {
+    /// Two disks, and an order with these hints.
+    async fn start(hints: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (serial, size) in DISKS {
+            let size = usize::try_from(size).unwrap();
+            fs::write(folder.path().join(serial), vec![OLD; size]).unwrap();
+        }
+        let image = netboot_image().await;
+        let order = json!({
+            "machine": "node-01", "mac": [MACS[0]], "label": "node-01", "targetDisk": hints,
+            "disk": { "url": DISK_IMAGE, "checksums": format!("{DISK_IMAGE}.sha256") },
+            "cloudInit": format!("http://{HOST}:8880/cloud-init/"),
+        });
+        let shared = Arc::new(Shared {
+            order,
+            image: fs::read(image.join(DISK_IMAGE)).unwrap(),
+            sums: fs::read_to_string(image.join(format!("{DISK_IMAGE}.sha256"))).unwrap(),
+            told: Mutex::default(),
+            done: Mutex::default(),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let router = Router::new()
+            .route(&format!("/c/{TOKEN}/install/progress"), post(progress))
+            .route(&format!("/c/{TOKEN}/pxe/disable"), post(disable))
+            .route(&format!("/c/{TOKEN}/{{file}}"), get(file))
+            .with_state(Arc::clone(&shared));
+        let serve = tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { folder, port, shared, task: serve.abort_handle() }
+    }
+
+    /// Switches the machine on.
+    async fn machine(&self) -> Machine {
+        let image = netboot_image().await;
+        let mut hardware = common(512);
+        for (serial, _) in DISKS {
+            let file = self.disk(serial);
+            hardware.extend(words(&format!(
+                "-drive file={},if=none,id={serial},format=raw,cache=unsafe \
+                 -device virtio-blk-pci,drive={serial},serial={serial}",
+                file.display()
+            )));
+        }
+        let url = format!("http://{HOST}:{}/c/{TOKEN}", self.port);
+        // As the image has it, the kernel does not print this line.
+        let line =
+            format!("console=ttyS0,115200 loglevel=5 nohz=off highres=off bloomery.install={url}");
+        Machine::boot(&image, &line, &hardware).await
+    }
+
+    fn disk(&self, serial: &str) -> PathBuf {
+        self.folder.path().join(serial)
+    }
+
+    fn is_untouched(&self, serial: &str) -> bool {
+        fs::read(self.disk(serial)).unwrap().iter().all(|byte| *byte == OLD)
+    }
+}
+
+async fn file(State(shared): State<Arc<Shared>>, Segment(name): Segment<String>) -> Response {
+    match name.as_str() {
+        "install.json" => shared.order.to_string().into_response(),
+        DISK_IMAGE => shared.image.clone().into_response(),
+        name if name == format!("{DISK_IMAGE}.sha256") => shared.sums.clone().into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn progress(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
+    match serde_json::from_slice(&body) {
+        Ok(told) => {
+            shared.told.lock().unwrap().push(told);
+            StatusCode::OK
+        }
+        Err(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+async fn disable(State(shared): State<Arc<Shared>>) {
+    *shared.done.lock().unwrap() = true;
+}
+
+/// A file of the ext4 file system at this place of a disk.
+fn read_inside(disk: &Path, start: u64, file: &str) -> String {
+    let inside = || -> Result<String> {
+        let (mut from, part) = (File::open(disk)?, tempfile::NamedTempFile::new()?);
+        from.seek(SeekFrom::Start(start))?;
+        let mut content = vec![];
+        from.read_to_end(&mut content)?;
+        fs::write(part.path(), content)?;
+        let output = Command::new("/sbin/debugfs")
+            .args(["-R", &format!("cat {file}")])
+            .arg(part.path())
+            .output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    inside().unwrap()
+}
