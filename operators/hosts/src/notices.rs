@@ -103,3 +103,39 @@ impl Notices {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, pause};
+
+    #[tokio::test]
+    async fn the_same_is_told_of_an_object_only_so_often() {
+        pause();
+        let notices = Notices::default();
+        let may = |uid: &str, reason| notices.may(uid.to_owned(), reason);
+        assert!(may("a", "Expired") && may("a", "Revoked") && may("b", "Expired"));
+        assert!(!may("a", "Expired"));
+        advance(SELDOM).await;
+        assert!(may("a", "Expired"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_objects_takes_bounded_room_and_is_not_looked_through_for_each_of_them() {
+        pause();
+        let notices = Notices::default();
+        let told = |numbers: std::ops::Range<usize>| {
+            let told = numbers.filter(|number| notices.may(number.to_string(), "Expired")).count();
+            let last = notices.last.lock().unwrap();
+            (told, last.swept, last.of.len())
+        };
+        assert_eq!(told(0..OBJECTS), (OBJECTS, None, OBJECTS), "there is room");
+        let first = told(OBJECTS..OBJECTS + 1).1;
+        assert!(first.is_some());
+        advance(SELDOM / 2).await;
+        assert_eq!(told(OBJECTS..OBJECTS + 1000), (0, first, OBJECTS));
+        advance(SELDOM).await;
+        let (told, swept, left) = told(OBJECTS..OBJECTS + 1000);
+        assert!(swept > first && (told, left) == (1000, 1000), "{told} are told, {left} kept");
+    }
+}

@@ -136,4 +136,25 @@ mod tests {
         advance(WINDOW).await;
         assert!(refusals.refused(source(1)));
     }
+
+    #[tokio::test]
+    async fn a_crowd_of_sources_is_not_looked_through_with_each_of_its_requests() {
+        pause();
+        let refusals = Refusals::default();
+        let refused = |numbers: std::ops::Range<usize>| {
+            for number in numbers {
+                refusals.refused(Some(IpAddr::from(u32::try_from(number).unwrap().to_be_bytes())));
+            }
+            let counts = refusals.0.lock().unwrap();
+            (counts.swept, counts.sources.len())
+        };
+        assert_eq!(refused(0..SOURCES), (None, SOURCES), "there is room");
+        let first = refused(SOURCES..SOURCES + 1).0;
+        assert!(first.is_some());
+        advance(SWEEP / 2).await;
+        assert_eq!(refused(SOURCES..SOURCES + 1000), (first, SOURCES));
+        advance(WINDOW).await;
+        let (swept, left) = refused(SOURCES..SOURCES + 1000);
+        assert!(swept > first && left == 1000, "{left} are remembered");
+    }
 }
