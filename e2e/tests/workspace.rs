@@ -37,6 +37,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-operator", &["metal-dhcp"]),
     ("boot-operator", &["metal-dhcp"]),
     ("metal-agent", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),
+    ("metal-host", &["kube", "k8s-openapi", "metal-api", "metal-core"]),
     ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
     (
         "metal-simulator",
@@ -111,6 +112,7 @@ fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
         "hosts",
         "kubectl-metal",
         "metal-agent",
+        "metal-host",
         "metal-installer",
         "metal-operator",
         "metalman",

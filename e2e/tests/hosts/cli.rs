@@ -73,7 +73,7 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
 }
 
 /// What `kubectl metal` prints to standard output.
-async fn kubectl(site: &Site<'_>, args: &[&str]) -> Result<String> {
+pub(crate) async fn kubectl(site: &Site<'_>, args: &[&str]) -> Result<String> {
     let mut command = Command::new(binary("kubectl-metal").await?);
     command.args(args).arg("--kubeconfig").arg(site.cluster.kubeconfig());
     let output = command.kill_on_drop(true).output().await.context("kubectl-metal")?;

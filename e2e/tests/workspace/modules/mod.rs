@@ -15,6 +15,7 @@ use std::{
 /// Crates without cycles.
 const ACYCLIC: &[&str] = &[
     "agent",
+    "agent/host",
     "agent/installer",
     "agent/node",
     "crds",

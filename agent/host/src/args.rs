@@ -1,0 +1,36 @@
+//! Flags.
+
+use clap::Parser;
+use std::{path::PathBuf, time::Duration};
+
+/// Makes this machine a Host, and has it run the release that its Host names.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "metal-host", version)]
+pub struct Args {
+    /// What the installation has left: where the server is, and what to register with
+    #[arg(long, value_name = "FILE", default_value = "/etc/bloomery/host.json")]
+    pub config: PathBuf,
+    /// Folder of the key and of what is recorded; it has to outlive updates of the system
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/bloomery-host")]
+    pub state_dir: PathBuf,
+    /// Authorities that sign the certificate of the server, as PEM, besides those of the system
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// Program that has the system run a release: with BLOOMERY_RELEASE, BLOOMERY_IMAGE and
+    /// BLOOMERY_CONFIG (a file, or empty). 0 is done, 75 is after the reboot that it has begun
+    #[arg(long, value_name = "FILE", default_value = "/usr/libexec/bloomery/activate")]
+    pub hook: PathBuf,
+    /// Program that ends with 0 where the system is healthy [default: it always is]
+    #[arg(long, value_name = "FILE")]
+    pub health_command: Option<PathBuf>,
+    /// How long a release may take until it is healthy
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub health_timeout: Duration,
+    /// How long the hook may take
+    #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME")]
+    pub hook_timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, metal_base::duration::NotADuration> {
+    metal_base::duration::parse(text)
+}

@@ -1,0 +1,175 @@
+//! What the server is asked for. Every request is signed with a number that the server has just
+//! given out, so the clock of this machine may be wrong.
+
+use crate::{config::Config, key::Key, open::Sealed};
+use anyhow::{Context, Result, bail, ensure};
+use metal_base::authorities::{self, Unusable};
+use reqwest::{Client, Method, Response, StatusCode, redirect};
+use ring::digest::{SHA256, digest};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring as provider,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fmt::Write as _, path::Path, sync::Arc, time::Duration};
+
+/// How long the server may wait for another release, in seconds.
+const WAIT: u64 = 50;
+/// How long a request may take.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// MAC addresses that are said.
+const MACS: usize = 64;
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 1 << 20;
+
+/// The release that this host is to run.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) image: String,
+    #[serde(default)]
+    pub(crate) configuration: Option<Sealed>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    release: Option<Wanted>,
+}
+
+/// The server, as this host asks it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    http: Client,
+    url: String,
+    host: String,
+}
+
+impl Server {
+    pub(crate) fn new(config: &Config, ca: Option<&Path>) -> Result<Self> {
+        let http = Client::builder()
+            .tls_backend_preconfigured(tls(ca)?)
+            .redirect(redirect::Policy::none())
+            .timeout(DEADLINE)
+            .build()?;
+        let url = config.server.trim_end_matches('/').to_owned();
+        Ok(Self { http, url, host: config.host() })
+    }
+
+    /// Registers the key.
+    pub(crate) async fn register(&self, key: &Key, credential: &str) -> Result<()> {
+        let body = json!({
+            "credential": credential,
+            "publicKey": key.public_pem(),
+            "hardware": hardware(),
+        });
+        let target = "/api/hosts/register";
+        let body = body.to_string();
+        self.signed(key, Method::POST, target, "", body).await.map(drop)
+    }
+
+    /// Waits for another release than the one of this name, which is empty for none; without a name
+    /// it does not wait.
+    pub(crate) async fn release(&self, key: &Key, known: Option<&str>) -> Result<Option<Wanted>> {
+        // A name of Kubernetes is a word of a query as it is.
+        let target = match known {
+            Some(known) => format!("/api/hosts/self?release={known}&wait={WAIT}"),
+            None => "/api/hosts/self".to_owned(),
+        };
+        let body = self.signed(key, Method::GET, &target, &self.host, String::new()).await?;
+        let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        };
+        ensure!(told.release.as_ref().is_none_or(|it| is_name(&it.name)), "its name is none");
+        Ok(told.release)
+    }
+
+    /// Reports how this host is.
+    pub(crate) async fn report(&self, key: &Key, report: &Value) -> Result<()> {
+        let target = "/api/hosts/self/status";
+        self.signed(key, Method::POST, target, &self.host, report.to_string()).await.map(drop)
+    }
+
+    async fn signed(
+        &self,
+        key: &Key,
+        method: Method,
+        target: &str,
+        host: &str,
+        body: String,
+    ) -> Result<Vec<u8>> {
+        let answer = self.http.get(format!("{}/api/hosts/nonce", self.url)).send().await?;
+        let answer: Value = serde_json::from_slice(&read(answer).await?)?;
+        let nonce = answer["nonce"].as_str().context("the server gave no number")?;
+        let digest = hex(digest(&SHA256, body.as_bytes()).as_ref());
+        let message = format!("bloomery-hosts-v1\n{method}\n{target}\n{nonce}\n{host}\n{digest}\n");
+        let signature = key.sign(message.as_bytes())?;
+        let request = self.http.request(method, format!("{}{target}", self.url));
+        let request = request.header("Bloomery-Nonce", nonce).header("Bloomery-Host", host);
+        read(request.header("Bloomery-Signature", signature).body(body).send().await?).await
+    }
+}
+
+/// The body of an answer that is fine.
+async fn read(mut answer: Response) -> Result<Vec<u8>> {
+    let status = answer.status();
+    let mut body = vec![];
+    while let Some(chunk) = answer.chunk().await? {
+        ensure!(body.len() + chunk.len() <= LONGEST, "the answer is too long");
+        body.extend_from_slice(&chunk);
+    }
+    match status {
+        status if status.is_success() => Ok(body),
+        StatusCode::FORBIDDEN => bail!(
+            "refused: the token is consumed, expired or bound to another machine, or the Host is deleted"
+        ),
+        status => bail!("the server answered {status}"),
+    }
+}
+
+fn tls(ca: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let system = rustls_native_certs::load_native_certs().certs;
+    authorities::add(&mut roots, system.into_iter().map(Ok), Unusable::Skip)?;
+    if let Some(path) = ca {
+        let name = || path.display().to_string();
+        let pem = crate::files::read(path)?.with_context(name)?;
+        let certificates = CertificateDer::pem_slice_iter(&pem);
+        let count = authorities::add(&mut roots, certificates, Unusable::Refuse);
+        ensure!(count.with_context(name)? > 0, "{}: there is no certificate", name());
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// What this machine says about itself.
+fn hardware() -> Value {
+    /// Digits and colons of a MAC address, and the one of loopback.
+    const LENGTH: usize = 17;
+    const NONE: &str = "00:00:00:00:00:00";
+    let dmi = |name: &str| {
+        let text = std::fs::read_to_string(format!("/sys/class/dmi/id/{name}")).ok();
+        text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    // Only hardware has a device.
+    let interfaces = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let interfaces = interfaces.filter(|it| it.path().join("device").exists());
+    let macs = interfaces.filter_map(|it| std::fs::read_to_string(it.path().join("address")).ok());
+    let macs = macs.map(|mac| mac.trim().to_owned());
+    let macs = macs.filter(|mac| mac.len() == LENGTH && mac != NONE).collect::<BTreeSet<_>>();
+    let macs = macs.into_iter().take(MACS).collect::<Vec<_>>();
+    let (serial, uuid) = (dmi("product_serial"), dmi("product_uuid"));
+    json!({ "serial": serial, "systemUUID": uuid, "macAddresses": macs })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
+}

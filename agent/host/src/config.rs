@@ -1,0 +1,39 @@
+//! What the installation has left.
+
+use crate::files;
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The file that the installer has fetched.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct Config {
+    pub(crate) server: String,
+    pub(crate) namespace: String,
+    pub(crate) host: String,
+    /// What it registers with; gone as soon as it is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) credential: Option<String>,
+}
+
+impl Config {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let name = path.display();
+        let text = files::read(path)?.with_context(|| format!("there is no {name}"))?;
+        let config: Self = serde_json::from_slice(&text).with_context(|| name.to_string())?;
+        let is_url = ["https://", "http://"].iter().any(|it| config.server.starts_with(it));
+        ensure!(is_url, "{name}: server: give a URL like https://hosts.example.org");
+        Ok(config)
+    }
+
+    /// `NAMESPACE/NAME`.
+    pub(crate) fn host(&self) -> String {
+        format!("{}/{}", self.namespace, self.host)
+    }
+
+    /// Forgets what it registered with: it opens nothing any more.
+    pub(crate) fn registered(&mut self, path: &Path) -> Result<()> {
+        self.credential = None;
+        files::write(path, &serde_json::to_vec_pretty(self)?)
+    }
+}

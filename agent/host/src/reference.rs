@@ -1,0 +1,10 @@
+//! The page about this binary says what is so.
+
+use crate::args::Args;
+use clap::CommandFactory;
+use metal_runtime::reference::{compare, page};
+
+#[test]
+fn the_page_of_flags_is_what_they_are() {
+    compare("metal-host.md", &page(Args::command(), None, None)).unwrap();
+}
