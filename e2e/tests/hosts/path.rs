@@ -1,7 +1,11 @@
 //! From one URL to a Host.
 
-use super::{machine::Machine, site::Site};
-use e2e::cluster::Cluster;
+use super::{
+    machine::Machine,
+    site::{PATIENCE, Site},
+};
+use anyhow::ensure;
+use e2e::cluster::{Cluster, eventually};
 use kube::api::DeleteParams;
 use metal_api::BootTokenPhase;
 use reqwest::StatusCode;
@@ -64,8 +68,13 @@ async fn a_machine_becomes_a_host_with_one_url() {
 
     // A Host that was deleted does not come back.
     site.hosts().delete("web-1", &DeleteParams::default()).await.unwrap();
-    let (status, _) = machine.register(&installed).await.unwrap();
-    assert_eq!(status, StatusCode::FORBIDDEN);
+    // The server may be told of the deletion a moment later.
+    let refused = eventually(PATIENCE, async || {
+        let (status, text) = machine.register(&installed).await?;
+        ensure!(status == StatusCode::FORBIDDEN, "{status}: {text}");
+        Ok(())
+    });
+    refused.await.unwrap();
     assert_eq!(site.all().await.unwrap(), [""; 0]);
     site.end().await.unwrap();
 }
