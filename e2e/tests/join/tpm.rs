@@ -20,7 +20,7 @@ async fn another_tpm_gets_nothing_until_a_person_vouches_for_it() {
     machine.tpm = Swtpm::start();
     std::fs::remove_dir_all(machine.kubeconfig().parent().unwrap()).unwrap();
     let agent = machine.start().await.unwrap();
-    said(&agent, "403 Forbidden: the endorsement key is not the one that is pinned").await.unwrap();
+    said(&agent, "403 Forbidden: the endorsement key is not the pinned one").await.unwrap();
     site.reason(&machine.name, "KeyDiffers").await.unwrap();
     assert!(!machine.kubeconfig().exists());
 
@@ -29,7 +29,7 @@ async fn another_tpm_gets_nothing_until_a_person_vouches_for_it() {
     let params = PatchParams::default();
     site.machines().patch(&machine.name, &params, &Patch::Merge(vouch)).await.unwrap();
     machine.joined().await.unwrap();
-    let once = agent.printed().unwrap().matches("is not the one that is pinned").count();
+    let once = agent.printed().unwrap().matches("is not the pinned one").count();
     assert_eq!(once, 1, "a refusal is told once, however often it tries again");
 }
 

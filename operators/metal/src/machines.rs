@@ -1,7 +1,6 @@
 //! Machines of metalman, where there are any: one that has a network interface of a Server is the same
 //! hardware, and two programs would switch it off and on.
 
-use crate::view::ServerKey;
 use kube::Client;
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec};
 use metal_core::machine::{Address, addresses};
@@ -16,17 +15,12 @@ pub(crate) fn index() -> Index<Machine, MacAddr> {
 }
 
 /// The MAC addresses of a Machine.
-fn mac_addresses(machine: &Machine) -> Vec<MacAddr> {
+pub(crate) fn mac_addresses(machine: &Machine) -> Vec<MacAddr> {
     let mac = |address| match address {
         Address::Mac(mac) => Some(mac),
         Address::Ip(_) => None,
     };
     addresses(machine).into_iter().filter_map(mac).collect()
-}
-
-/// The keys of the Servers that have a network interface of a Machine.
-pub(crate) fn server_keys(machine: &Machine) -> impl Iterator<Item = ServerKey> {
-    mac_addresses(machine).into_iter().map(ServerKey::Mac)
 }
 
 /// Nothing else of them is looked at.

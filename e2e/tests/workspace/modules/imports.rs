@@ -27,7 +27,7 @@ impl Imports {
     pub(super) fn module_of(&self, mut path: Name, modules: &BTreeMap<Name, String>) -> Name {
         for _ in 0..DEPTH {
             let lengths = (0..=path.len()).rev();
-            let length = lengths.into_iter().find(|len| modules.contains_key(&path[..*len]));
+            let length = lengths.into_iter().find(|len| is_module(&path[..*len], modules));
             let length = length.unwrap_or_default();
             let (module, rest) = path.split_at(length);
             let import = rest.first().and_then(|name| self.0.get(&(module.to_vec(), name.clone())));
@@ -100,12 +100,17 @@ fn word(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
+/// Whether this is a module, or a folder of modules.
+fn is_module(name: &[String], modules: &BTreeMap<Name, String>) -> bool {
+    modules.range(name.to_vec()..).next().is_some_and(|(first, _)| first.starts_with(name))
+}
+
 /// The path from the root of the crate, if it is one within the crate.
 fn absolute(module: &[String], path: &[String], modules: &BTreeMap<Name, String>) -> Option<Name> {
     let first = path.first()?;
     let child = [module, std::slice::from_ref(first)].concat();
     match first.as_str() {
         "crate" | "self" | "super" => Some(super::absolute(module, path)),
-        _ => modules.contains_key(&child).then(|| [module, path].concat()),
+        _ => is_module(&child, modules).then(|| [module, path].concat()),
     }
 }

@@ -91,7 +91,7 @@ fn a_cycle_is_found_over_groups_of_imports_and_through_folders() {
 fn a_cycle_is_found_through_names_that_a_parent_re_exports() {
     for (root, a, b, is_cycle) in [
         ("pub use b::It;", "use crate::It;", "use crate::a;", true),
-        ("pub use b::It;", "use super::It;", "use crate::c;", false),
+        ("pub use b::It;", "use super::It;", "use crate::Other;", false),
         (
             "pub(crate) use b::{self, Other, It as Its};",
             "fn f(_: crate::Its) \

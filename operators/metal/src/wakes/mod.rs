@@ -5,7 +5,7 @@
 //! resync.
 
 use crate::{
-    machines::server_keys,
+    machines::mac_addresses,
     view::{
         BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
     },
@@ -75,7 +75,8 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
 pub(crate) fn machine(view: &View, change: &Change<'_, Machine>) -> Wakes {
     let mut woken = Wakes::new();
     for machine in change.objects() {
-        server_keys(machine).for_each(|key| servers(view, &key, &mut woken));
+        let keys = mac_addresses(machine).into_iter().map(ServerKey::Mac);
+        keys.for_each(|key| servers(view, &key, &mut woken));
     }
     woken
 }
