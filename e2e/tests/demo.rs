@@ -94,6 +94,10 @@ async fn a_machine_is_discovered_claimed_and_given_back_and_then_nothing_is_left
         " s  claim default/demo holds server compute-",
         " is Reserved and On, and runs demo-os:1 with the ignition of its claim",
         " is off, and Available",
+        " s  config/metalman is installed, and metalman runs as it says",
+        " s  machine demo-node is installed: its BMC boots it from the network, ",
+        " s  demo-node has attested, and has a certificate of its own",
+        " s  node demo-node is ready, and so is its machine",
     ] {
         assert!(printed.contains(said), "not said: {said}\n{printed}");
     }

@@ -45,7 +45,7 @@ pub fn inherited() -> Result<TcpListener> {
 }
 
 /// Forwards connections to `to`, forever.
-pub(super) async fn forward(listener: TcpListener, to: SocketAddr) {
+pub async fn forward(listener: TcpListener, to: SocketAddr) {
     let mut connections = JoinSet::new();
     loop {
         if connections.len() >= CONNECTIONS {

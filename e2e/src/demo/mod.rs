@@ -10,13 +10,14 @@
 
 mod control;
 mod forward;
+mod node;
 mod operators;
 mod path;
 mod rack;
 mod screen;
 mod seen;
 
-pub use forward::{inherited, listen};
+pub use forward::{forward, inherited, listen};
 pub use screen::Screen;
 
 use crate::{
@@ -63,6 +64,7 @@ pub struct Running {
     cluster: Cluster,
     operators: Operators,
     kubeconfig: PathBuf,
+    _node: node::Node,
     _rack: Network,
     _registry: OciRegistry,
     _simulator: Process,
@@ -126,11 +128,13 @@ pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) ->
     demo.documents().await?;
     let simulator = demo.discover(&rack).await?;
     demo.claim_and_release().await?;
+    let node = demo.machine_joins(&registry).await?;
     Ok(Running {
         kubeconfig,
         cluster,
         operators,
         _rack: rack,
+        _node: node,
         _registry: registry,
         _simulator: simulator,
         _forward: forward,
