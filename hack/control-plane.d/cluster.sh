@@ -176,7 +176,8 @@ certificates() {
   openssl req -x509 "${ec[@]}" -keyout ca.key -out ca.crt -days 3650 -subj /CN=control-plane 2>/dev/null
   openssl req "${ec[@]}" -keyout apiserver.key -subj /CN=kube-apiserver 2>/dev/null |
     openssl x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 3650 -out apiserver.crt -extfile <(
-      echo subjectAltName=IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc,DNS:kubernetes.default
+      # Virtual machines reach it as 10.77.0.1.
+      echo subjectAltName=IP:127.0.0.1,IP:10.0.0.1,IP:10.77.0.1,DNS:localhost,DNS:kubernetes.default.svc,DNS:kubernetes.default
     ) 2>/dev/null
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out sa.key 2>/dev/null
   openssl pkey -in sa.key -pubout -out sa.pub

@@ -1,6 +1,6 @@
 //! A network for each test, and what a test needs in it.
 
-use crate::image::image;
+use crate::{image::image, node};
 use anyhow::{Context, Result};
 use e2e::{
     cluster::binary,
@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// How long a test may take, once everything that it needs has been built.
-const LIMIT: Duration = Duration::from_mins(15);
+const LIMIT: Duration = Duration::from_mins(30);
 /// Set in the namespace: folder of our binaries.
 const BIN_DIR: &str = "BLOOMERY_BIN_DIR";
 /// Set in the namespace: folder of the discovery image.
@@ -38,6 +38,16 @@ pub(crate) fn in_a_network_of_its_own<T: AsyncFnOnce()>(test: T) {
 /// The same for a test that needs the discovery image.
 pub(crate) fn with_discovery_image<T: AsyncFnOnce()>(test: T) {
     run_test(test, async || image().await.to_owned());
+}
+
+/// The same for a test that installs machines.
+pub(crate) fn with_netboot_image<T: AsyncFnOnce()>(test: T) {
+    run_test(test, async || node::image().await.to_owned());
+}
+
+/// The folder with the netboot image.
+pub(crate) fn netboot_image() -> PathBuf {
+    env::var_os(INSIDE).unwrap_or_default().into()
 }
 
 /// The folder with the discovery image.

@@ -14,6 +14,7 @@ mod inside;
 mod keys;
 mod lab;
 mod network;
+mod node;
 mod path;
 mod router;
 mod script;
