@@ -30,7 +30,7 @@ pub enum Error {
         source: KubeconfigError,
     },
     /// There is no such context, or it is unusable.
-    #[error("--context {context}: not usable")]
+    #[error("--context {context}: invalid")]
     Context {
         /// Its name.
         context: String,
@@ -154,6 +154,6 @@ mod tests {
         std::fs::write(&path, "apiVersion: v1\nkind: Config\n").unwrap();
         let args = ClientArgs { kubeconfig: Some(path) };
         let error = connect_in(&args, Some("rack"), "test").await.err().unwrap();
-        assert_eq!(error.to_string(), "--context rack: not usable");
+        assert_eq!(error.to_string(), "--context rack: invalid");
     }
 }

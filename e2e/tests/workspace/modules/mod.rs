@@ -99,7 +99,7 @@ fn a_cycle_is_found_through_names_that_a_parent_re_exports() {
             "use super::a;",
             true,
         ),
-        ("use c::It;", "use crate::{Other, It};", "use crate::a;", false),
+        ("use c::It;", "use crate::{Other, It};", "use crate::a;", true),
         ("pub use c::It;", "use crate::It;", "use super::a;", true),
         ("pub use b::It as Own;", "use crate::It;", "use crate::a;", false),
         ("// pub use b::It;", "use crate::It;", "use crate::a;", false),
