@@ -31,7 +31,7 @@ async fn a_bmc_that_refuses_to_switch_off_is_told_of_and_the_next_attempt_counts
             let message = current.message.as_deref().unwrap_or_default();
             current.attempt == 2
                 && current.reason.as_deref() == Some("PowerOffFailed")
-                && message.ends_with("told to cut the power, and the host is still on")
+                && message.ends_with("a forced power-off was requested, but the host is still on")
         })
     };
     let status = site.is(&name, "told", has_failed).await.unwrap();

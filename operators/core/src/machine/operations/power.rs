@@ -28,7 +28,7 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     let done = seen.known.done;
     let has_failed = done.forced.is_some_and(|ago| ago >= POWER);
     if has_failed || (done.forced.is_none() && done.refusals >= 2 * REFUSALS) {
-        let message = "the BMC accepted a forced power-off, but the host is still on".to_owned();
+        let message = "a forced power-off was requested, but the host is still on".to_owned();
         step::fail(new, seen, ("PowerOffFailed", message));
         return None;
     }
@@ -89,7 +89,7 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
     }
     let done = seen.known.done;
     if done.on.is_some_and(|ago| ago >= POWER) || done.refusals >= 2 * REFUSALS {
-        let message = "the BMC accepted a power-on, but the host is still off".to_owned();
+        let message = "a power-on was requested, but the host is still off".to_owned();
         step::fail(new, seen, ("PowerOnFailed", message));
         return None;
     }
