@@ -54,7 +54,9 @@ fn cloud_init_gets_an_agent_that_joins_and_an_instance_for_each_installation() {
         let agent: Value = serde_json::from_str(file["content"].as_str().unwrap()).unwrap();
         assert_eq!(agent["MachineName"], "node-01.rack-a");
         assert_eq!(agent["Attest"]["URL"], case.url());
-        assert!(vendor["runcmd"][0].as_array().unwrap().contains(&json!("metal-agent.service")));
+        // What was written is on the disk before anything depends on it.
+        assert_eq!(vendor["runcmd"][0], json!(["sync"]));
+        assert!(vendor["runcmd"][1].as_array().unwrap().contains(&json!("metal-agent.service")));
         let meta = yaml(&case.render("cloud-init/meta-data"));
         assert_eq!(meta["local-hostname"], "node-01.rack-a");
         let network = yaml(&case.render("cloud-init/network-config"));
