@@ -80,7 +80,10 @@ mod tests {
             .filter(|it| it["kind"] == "Namespace")
             .map(|it| &it["metadata"]["name"])
             .collect();
-        assert_eq!(namespaces, ["unbounded-kube", "metalman-machines", "metalman-bmcs"]);
+        assert_eq!(
+            namespaces,
+            ["unbounded-kube", "metalman-machines", "metalman-pull-secrets", "metalman-bmcs"]
+        );
         // Every other is in a namespace that is there by then, or was there before, or in none.
         for object in &all[1 + namespaces.len()..] {
             let namespace = &object["metadata"]["namespace"];
