@@ -3,7 +3,10 @@
 
 use crate::{config::Config, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
-use metal_base::authorities::{self, Unusable};
+use metal_base::{
+    authorities::{self, Unusable},
+    hex,
+};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 use ring::digest::{SHA256, digest};
 use rustls::{
@@ -13,7 +16,7 @@ use rustls::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fmt::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 /// How long the server may wait for another release, in seconds.
 const WAIT: u64 = 50;
@@ -164,12 +167,4 @@ fn hardware() -> Value {
     let macs = macs.into_iter().take(MACS).collect::<Vec<_>>();
     let (serial, uuid) = (dmi("product_serial"), dmi("product_uuid"));
     json!({ "serial": serial, "systemUUID": uuid, "macAddresses": macs })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }

@@ -1,7 +1,5 @@
 //! Checksums as `sha256sum` writes them.
 
-use std::fmt::Write;
-
 /// The longest list, in bytes.
 pub const LARGEST: usize = 64 << 10;
 /// Bytes of SHA-256.
@@ -61,15 +59,6 @@ fn parse(line: &[u8]) -> Option<(Sha256, &[u8])> {
     (!name.is_empty()).then_some((sum, name.strip_prefix(b"./").unwrap_or(name)))
 }
 
-/// The checksum as text.
-pub fn hex(sum: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * sum.len());
-    for byte in sum {
-        write!(text, "{byte:02x}").ok();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,7 +74,6 @@ mod tests {
             assert_eq!(find(list.as_bytes(), "disk.img"), Ok([10; 32]), "{list}");
         }
         assert_eq!(find(format!("{b}  other").as_bytes(), "other"), Ok([255; 32]));
-        assert_eq!(hex(&[10, 255]), "0aff");
     }
 
     #[test]

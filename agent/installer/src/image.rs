@@ -1,11 +1,11 @@
 //! A disk image as it comes: hashed, decompressed, written.
 
 use crate::{
-    checksum::{LENGTH, Sha256, hex},
+    checksum::{LENGTH, Sha256},
     gpt::{GptError, Table},
     sink::{Sink, SinkError},
 };
-use metal_base::compression::decompressed;
+use metal_base::{compression::decompressed, hex};
 use ring::digest::{Context, SHA256};
 use std::{
     fs::File,

@@ -9,11 +9,13 @@ mod chain;
 pub mod compression;
 mod decision;
 pub mod duration;
+mod hex;
 pub mod jitter;
 mod nearness;
 
 pub use backoff::Backoff;
 pub use chain::Chain;
 pub use decision::{Decision, Never};
+pub use hex::hex;
 pub use jitter::jittered;
 pub use nearness::Nearness;

@@ -28,7 +28,7 @@ pub mod located;
 pub mod macdb;
 pub mod machine;
 pub mod ownership;
-pub mod plain;
+mod plain;
 pub mod redfish;
 pub mod registry;
 pub mod rented_host;

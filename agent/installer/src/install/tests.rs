@@ -186,7 +186,7 @@ impl Metalman {
     /// Serves this order and this image, with the checksum of the one that is meant.
     async fn start(order: &str, image: &[u8], meant: &[u8]) -> Self {
         let sum = ring::digest::digest(&ring::digest::SHA256, meant);
-        let list = format!("{}  disk.img\n", checksum::hex(sum.as_ref()));
+        let list = format!("{}  disk.img\n", metal_base::hex(sum.as_ref()));
         let served = vec![
             ("install.json", order.as_bytes().to_vec()),
             ("disk.img.sha256", list.into_bytes()),

@@ -1,7 +1,7 @@
 //! The secret in the URL of a token.
 
-use crate::plain::hex;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use metal_base::hex;
 use sha2::{Digest, Sha256};
 
 /// How every secret begins, so that it is recognized where it does not belong.

@@ -3,7 +3,7 @@
 //! So neither the clock of the host counts nor any secret that it could lose, and what was recorded
 //! on its way is void minutes later.
 
-use crate::plain::hex;
+use metal_base::hex;
 use sha2::{Digest, Sha256};
 
 /// Separates these signatures from anything else that is signed with the same key.

@@ -11,9 +11,9 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::Host;
+use metal_base::hex;
 use metal_core::{
     capability::{Claims, Purpose, issue, verify},
-    plain::hex,
     rented_host::{PublicKey, signed::message},
 };
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};

@@ -10,10 +10,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use kube::{Api, api::PostParams};
 use metal_api::{BootBinding, BootToken, BootTokenSpec, MachineTargetDisk};
-use metal_core::{
-    boot_token::{installer::is_word, secret},
-    plain::hex,
-};
+use metal_base::hex;
+use metal_core::boot_token::{installer::is_word, secret};
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// What becomes of the machine that boots with it.
