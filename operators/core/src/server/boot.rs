@@ -46,6 +46,7 @@ fn way(
     let uefi = allows(&boot.allowable_modes, &BootMode::Uefi);
     let drive = |source| boot.allowable.contains(&source);
     let medium = http && uefi && (drive(BootSource::Cd) || drive(BootSource::Usb));
+    let is_asked = |kind: fn(Method) -> bool| method.is_none_or(kind);
     let way = if method.is_some_and(Method::is_virtual_media) {
         if !(http && uefi) {
             return Err(
@@ -53,23 +54,37 @@ fn way(
             );
         }
         BootPath::Medium
-    } else if http && uefi && boot.allowable.contains(&BootSource::UefiHttp) {
+    } else if is_asked(Method::is_http) && http && uefi && drive(BootSource::UefiHttp) {
         BootPath::Network(BootSource::UefiHttp)
-    } else if ipxe && allows(&boot.allowable, &BootSource::Pxe) {
+    } else if is_asked(Method::is_ipxe) && ipxe && allows(&boot.allowable, &BootSource::Pxe) {
         BootPath::Network(BootSource::Pxe)
     } else if medium && method.is_none() {
         BootPath::Medium
     } else {
-        let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>();
-        return Err(format!(
-            "the BMC only allows to boot from [{}], but the image supports {}: use a matching \
-             image",
-            offered.join(", "),
-            if http { "UefiHttp" } else { "nothing for PXE" },
-        ));
+        return Err(no_way(boot, http, ipxe, method));
     };
     let mode = boot.mode.map(|_| if uefi { BootMode::Uefi } else { BootMode::Legacy });
     Ok((way, mode))
+}
+
+/// Why a host cannot boot from the network, and what to do.
+fn no_way(boot: &BootReading, http: bool, ipxe: bool, method: Option<Method>) -> String {
+    let offered = boot.allowable.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let image = match (http, ipxe) {
+        (true, true) => "UefiHttp and PXE",
+        (true, false) => "UefiHttp",
+        (false, true) => "PXE",
+        (false, false) => "neither UefiHttp nor PXE",
+    };
+    let remedy = match method {
+        Some(method) => format!(
+            "and the annotation {} asks for {}: change it, or use a matching image",
+            annotation::BOOT_METHOD,
+            <&str>::from(method).to_ascii_lowercase(),
+        ),
+        None => "and no source is in both: use a matching image".to_owned(),
+    };
+    format!("the BMC only allows to boot from [{offered}], the image supports {image}, {remedy}")
 }
 
 /// The next step to power a host on for its boot: first a medium, if it boots from one, then the
