@@ -45,7 +45,8 @@ pub struct Args {
     /// requests that a DHCP relay forwards]
     #[arg(long, value_name = "NAME", conflicts_with = "dhcp_auto_interface")]
     pub dhcp_interface: Option<String>,
-    /// Answer DHCP requests on the network interface that has the IP address of --bind-address
+    /// Answer DHCP requests on the network interface that has the IP address of --bind-address, or
+    /// without one, that of the default route
     #[arg(long)]
     pub dhcp_auto_interface: bool,
     /// DHCP port; 0 disables DHCP

@@ -52,6 +52,7 @@ const LOGOUT: Duration = Duration::from_secs(5);
 /// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     let client = client::connect(&args.client, NAME).await?;
+    let args = startup::with_namespace(args, &client);
     let cluster_ca = to_pem(&client::authorities(&args.client).await?);
     let admin = Admin::bind(&args.admin()).await?;
     let listener = listen(&args).await?;

@@ -8,13 +8,28 @@ use metal_image::{
     tree::{Config, Limits},
 };
 use metal_runtime::shared_key::SharedKey;
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// The Secret with the key of tokens in URLs.
 const KEY_SECRET: &str = "metalman-key";
+/// Where metalman is installed, and where Azure/unbounded's always has its Lease.
+const NAMESPACE: &str = "unbounded-kube";
 /// Default folder of the image cache.
 const CACHE: &str = "/var/cache/metalman";
+
+/// Fills in the namespace of the Lease. Where two processes lead by different Leases, both switch
+/// the same machines; so one that is started by hand uses that of the installed one.
+pub(crate) fn with_namespace(mut args: Args, client: &Client) -> Args {
+    let is_pod = env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let usual = || lease_namespace(client.default_namespace(), is_pod).to_owned();
+    args.election.leader_elect_namespace.get_or_insert_with(usual);
+    args
+}
+
+fn lease_namespace(of_client: &str, is_pod: bool) -> &str {
+    if of_client == "default" && !is_pod { NAMESPACE } else { of_client }
+}
 
 /// Opens the folder of images.
 ///
@@ -34,7 +49,7 @@ fn limits(args: &Args) -> Limits {
 }
 
 fn cache_dir(args: &Args) -> PathBuf {
-    let by_systemd = || std::env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
+    let by_systemd = || env::var_os("CACHE_DIRECTORY").map(PathBuf::from);
     args.cache_dir.clone().or_else(by_systemd).unwrap_or_else(|| CACHE.into())
 }
 
@@ -84,5 +99,18 @@ pub(crate) fn source(args: &Args, client: &Client, authorities: Option<String>) 
         apiserver_url: args.apiserver_url.clone().filter(|url| !url.is_empty()),
         dns: args.cluster_dns.map(|address| address.to_string()),
         authorities,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_started_by_hand_leads_by_the_lease_of_the_one_that_is_installed() {
+        assert_eq!(lease_namespace("default", false), "unbounded-kube");
+        assert_eq!(lease_namespace("other", false), "other");
+        assert_eq!(lease_namespace("default", true), "default");
+        assert_eq!(lease_namespace("unbounded-kube", true), "unbounded-kube");
     }
 }
