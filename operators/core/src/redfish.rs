@@ -155,6 +155,19 @@ pub struct SystemReading {
     pub last_reset: Option<Timestamp>,
 }
 
+impl SystemReading {
+    /// Whether the BMC can ask the host to shut down. Pressing the power button asks a host that is
+    /// on, but starts one that is off.
+    pub(crate) fn can_be_asked(&self) -> bool {
+        allows(&self.reset_types, &ResetType::GracefulShutdown)
+            || (self.has_button() && self.power == PowerState::On)
+    }
+
+    pub(crate) fn has_button(&self) -> bool {
+        self.reset_types.contains(&ResetType::PushPowerButton)
+    }
+}
+
 /// One `Processor`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processor {

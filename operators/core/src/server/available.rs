@@ -2,7 +2,7 @@
 
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings, bound, media,
-    power::{Force, can_be_asked, switch_off},
+    power::{Force, switch_off},
     status::{self, Ready},
 };
 use crate::redfish::{IndicatorLed, PowerState, Step, SystemReading};
@@ -76,7 +76,7 @@ fn missing_parts(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decis
 pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'static str {
     if settings.enforce_power_off {
         "the host is shutting down; its power is cut if that takes too long"
-    } else if !can_be_asked(system) {
+    } else if !system.can_be_asked() {
         "the BMC supports neither GracefulShutdown nor PushPowerButton: power off the host by \
          hand, or set --enforce-power-off"
     } else {

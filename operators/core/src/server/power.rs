@@ -1,7 +1,7 @@
 //! Powers a host off: ask, wait, and cut the power only if that is allowed.
 
 use super::{Decision, Need, Observation, Settings, acted::is_from};
-use crate::redfish::{PowerState, ResetType, Step, SystemReading, allows};
+use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{Pending, PendingKind, ServerStatus};
@@ -88,12 +88,12 @@ pub(super) fn off(
     let asked = seen.acted.and_then(|acted| acted.asked).filter(|at| is_from(*at, since));
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
-    let can_ask = can_be_asked(system);
+    let can_ask = system.can_be_asked();
     // The button is for a host that is on: one that is starting soon will be, and one that is
     // shutting down was asked.
     let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
     let has_time = seen.now.duration_since(since.max(seen.started)) < grace;
-    let asks_soon = changes && has_time && has_button(system);
+    let asks_soon = changes && has_time && system.has_button();
     let is_hopeless = !can_ask && !asks_soon && asked.is_none();
     let ask = Decision::Act(ASK);
     match system.power {
@@ -119,17 +119,6 @@ pub(super) fn off(
             }
         }
     }
-}
-
-/// Whether the BMC can ask the host to shut down. Pressing the power button asks a host that is on,
-/// but starts one that is off.
-pub(super) fn can_be_asked(system: &SystemReading) -> bool {
-    allows(&system.reset_types, &ResetType::GracefulShutdown)
-        || (has_button(system) && system.power == PowerState::On)
-}
-
-fn has_button(system: &SystemReading) -> bool {
-    system.reset_types.contains(&ResetType::PushPowerButton)
 }
 
 /// Whether the previous process may have asked already: it recorded the intent, and may have ended

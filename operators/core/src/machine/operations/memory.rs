@@ -2,7 +2,7 @@
 //! restarted process makes the same decisions without it.
 
 use super::{Done, Reading};
-use crate::redfish::{ResetType, Step};
+use crate::redfish::{PowerState, ResetType, Step};
 use jiff::SignedDuration;
 use metal_api::{Machine, MachineOperation, MachineRedfish};
 
@@ -18,6 +18,7 @@ pub struct Memory {
     asked: Option<SignedDuration>,
     forced: Option<SignedDuration>,
     on: Option<SignedDuration>,
+    changing: Option<(PowerState, SignedDuration)>,
     last: Option<SignedDuration>,
     arms: u32,
     refusals: u32,
@@ -67,6 +68,14 @@ impl Memory {
 
     /// When the system was read.
     pub fn read(&mut self, reading: Reading, at: SignedDuration) {
+        match reading.as_ref().map(|system| system.power) {
+            Ok(power @ (PowerState::PoweringOn | PowerState::PoweringOff)) => {
+                let before = self.changing.filter(|(before, _)| *before == power);
+                self.changing = before.or(Some((power, at)));
+            }
+            Ok(PowerState::On | PowerState::Off | PowerState::Paused) => self.changing = None,
+            Ok(PowerState::Unknown) | Err(_) => {}
+        }
         self.reading = Some((at, reading));
     }
 
@@ -134,6 +143,7 @@ impl Memory {
             asked: ago(self.asked),
             forced: ago(self.forced),
             on: ago(self.on),
+            changing: ago(self.changing.map(|(_, at)| at)),
             last: ago(self.last),
             arms: self.arms,
             refusals: self.refusals,

@@ -99,6 +99,8 @@ pub struct Done {
     pub forced: Option<SignedDuration>,
     /// Since the BMC first accepted a power-on.
     pub on: Option<SignedDuration>,
+    /// Since the host was first read in the state `PoweringOn` or `PoweringOff` that it is in now.
+    pub changing: Option<SignedDuration>,
     /// Since the last request, accepted or not.
     pub last: Option<SignedDuration>,
     /// How many times setting the boot source was attempted.

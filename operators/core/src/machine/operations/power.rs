@@ -6,6 +6,7 @@ use super::{
 };
 use crate::redfish::{
     BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
+    allows,
 };
 use jiff::SignedDuration;
 use metal_api::{MachineOperationStep, MachineStatus};
@@ -32,9 +33,14 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
         step::fail(new, seen, ("PowerOffFailed", message));
         return None;
     }
-    let can_ask = allows(&system.reset_types, &ResetType::GracefulShutdown);
+    // The button is for a host that is on: one that is starting soon will be, and one that is
+    // shutting down was asked.
+    let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
+    let hangs = changes && done.changing.is_some_and(|ago| ago >= GRACE);
+    let can_ask = system.can_be_asked() || (changes && system.has_button());
     let is_asked = done.asked.is_some() || done.refusals >= REFUSALS;
-    let has_had_its_time = done.asked.map_or(is_asked, |ago| ago >= GRACE);
+    let is_hopeless = is_asked || (hangs && !asks(system));
+    let has_had_its_time = done.asked.map_or(is_hopeless, |ago| ago >= GRACE);
     let next = if done.forced.is_some() || !can_ask || has_had_its_time {
         ResetType::ForceOff
     } else {
@@ -44,10 +50,15 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     let is_sent = if forces { done.forced.is_some() } else { done.asked.is_some() };
     // Only if the power state is known, and the host is not already shutting down.
     let waits = matches!(system.power, PowerState::Unknown)
-        || (system.power == PowerState::PoweringOff && !forces)
+        || (!asks(system) && !forces)
         || (is_sent && done.last.is_some_and(|ago| ago < AGAIN));
     let repeats = !is_sent || forces;
     Some(if waits || !repeats { Decision::Rest(POLL) } else { act(Step::Reset(next)) })
+}
+
+/// Whether it is of use to ask the host to shut down now.
+fn asks(system: &SystemReading) -> bool {
+    system.power != PowerState::PoweringOff && system.can_be_asked()
 }
 
 /// The host is off: if it will be reinstalled, its Node is deleted.
@@ -94,6 +105,11 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
         return None;
     }
     if system.power != PowerState::Off {
+        if done.changing.is_some_and(|ago| ago >= POWER) {
+            let message = format!("the host is {}, and does not change", system.power);
+            step::fail(new, seen, ("PowerOnFailed", message));
+            return None;
+        }
         return Some(Decision::Rest(POLL));
     }
     if let (Some(step), None) = (arm(new, seen, system), done.on) {
@@ -173,9 +189,4 @@ fn is_from_network(boot: &BootReading) -> bool {
 
 fn boots_from_network_always(boot: &BootReading) -> bool {
     boot.enabled == BootEnabled::Continuous && boot.target == Some(FROM_NETWORK)
-}
-
-/// Whether a value is allowable; an empty list allows everything.
-fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
-    allowable.is_empty() || allowable.contains(wanted)
 }

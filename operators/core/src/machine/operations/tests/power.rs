@@ -173,3 +173,76 @@ fn the_node_of_a_machine_is_deleted_only_where_its_system_is_overwritten() {
         assert_eq!(decision == expected, deletes, "{repave} {ip}: {decision:?}");
     }
 }
+
+#[test]
+fn a_host_that_hangs_while_it_powers_off_is_cut_by_a_process_that_did_not_ask() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    scene.sees(PowerState::PoweringOff);
+    for (changing, expected) in [
+        (None, Decision::Rest(POLL)),
+        (Some(GRACE - SignedDuration::from_secs(1)), Decision::Rest(POLL)),
+        (Some(GRACE), CUT),
+    ] {
+        scene.done.changing = changing;
+        assert_eq!(scene.settle(), expected, "{changing:?}");
+    }
+    // A host that this process has asked has its time from there.
+    (scene.done.asked, scene.done.last) = (Some(minutes(1)), Some(minutes(1)));
+    assert_eq!(scene.settle(), Decision::Rest(POLL));
+}
+
+#[test]
+fn a_host_that_neither_starts_nor_stops_has_failed_to_power_on() {
+    for power in [PowerState::PoweringOff, PowerState::PoweringOn] {
+        let mut scene = Scene::asks(1, 0).at(PoweringOn);
+        scene.sees(power);
+        scene.done.changing = Some(POWER - SignedDuration::from_secs(1));
+        assert_eq!(scene.settle(), Decision::Rest(POLL), "{power}");
+        scene.done.changing = Some(POWER);
+        scene.settle();
+        let current = scene.current().unwrap();
+        assert_eq!((current.attempt, &current.step), (2, &PoweringOff), "{power}");
+        assert_eq!(current.reason.as_deref(), Some("PowerOnFailed"), "{power}");
+    }
+}
+
+#[test]
+fn a_power_state_that_changes_is_timed_from_when_it_was_first_seen() {
+    let mut memory = Memory::default();
+    let mut changing = |power, second| {
+        let at = SignedDuration::from_secs(second);
+        memory.read(Ok(system(power)), at);
+        memory.done(at + SignedDuration::from_secs(1)).changing.map(|it| it.as_secs())
+    };
+    let seen = [
+        (PowerState::On, None),
+        (PowerState::PoweringOff, Some(1)),
+        (PowerState::Unknown, Some(11)),
+        (PowerState::PoweringOff, Some(21)),
+        (PowerState::PoweringOn, Some(1)),
+        (PowerState::On, None),
+        (PowerState::PoweringOn, Some(1)),
+    ];
+    for (second, (power, ago)) in (0..).step_by(10).zip(seen) {
+        assert_eq!(changing(power, second), ago, "{power} at {second} s");
+    }
+}
+
+#[test]
+fn a_host_that_can_only_be_asked_by_its_button_is_asked_before_its_power_is_cut() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    let mut sees = |power, changing| {
+        let mut reading = system(power);
+        reading.reset_types = vec![ResetType::On, ResetType::ForceOff, ResetType::PushPowerButton];
+        scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+        scene.done.changing = changing;
+        scene.settle()
+    };
+    assert_eq!(sees(PowerState::On, None), ASK);
+    // Now the button would turn it off, or on again.
+    for power in [PowerState::PoweringOn, PowerState::PoweringOff] {
+        assert_eq!(sees(power, Some(minutes(1))), Decision::Rest(POLL), "{power}");
+        assert_eq!(sees(power, Some(GRACE)), CUT, "{power}");
+    }
+    assert_eq!(sees(PowerState::Paused, None), CUT, "the button does not ask one that is paused");
+}
