@@ -89,7 +89,7 @@ pub use expected::Expected;
 pub use follow::{
     Absence, absence, follow, follow_if_served, follow_selected, watch_if_served, watch_in_pages,
 };
-pub use list::list_in_pages;
+pub use list::{list_in_pages, list_selected_in_pages};
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;
 pub use record::record_status;

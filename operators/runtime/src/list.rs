@@ -19,7 +19,22 @@ pub async fn list_in_pages<K>(api: &Api<K>) -> Result<Vec<K>, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let mut params = ListParams::default().limit(PAGE);
+    list_selected_in_pages(api, ListParams::default()).await
+}
+
+/// Those that `params` select.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn list_selected_in_pages<K>(
+    api: &Api<K>,
+    params: ListParams,
+) -> Result<Vec<K>, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
+    let mut params = params.limit(PAGE);
     let mut all = Vec::new();
     loop {
         let ObjectList { items, metadata, .. } = api.list(&params).await?;

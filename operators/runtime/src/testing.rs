@@ -48,6 +48,8 @@ struct State {
     fails: Option<StatusCode>,
     /// No request is answered at all.
     is_silent: bool,
+    /// How many objects a list returns at a time; 0 for all.
+    page: usize,
     version: u64,
 }
 
@@ -107,6 +109,11 @@ impl ApiServer {
         self.locked().is_silent = true;
     }
 
+    /// From now on a list returns so many objects at a time; 0 for all.
+    pub fn page(&self, objects: usize) {
+        self.locked().page = objects;
+    }
+
     /// All requests so far, in order.
     pub fn sent(&self) -> Vec<Sent> {
         self.locked().sent.clone()
@@ -140,7 +147,7 @@ impl ApiServer {
         let mut state = self.locked();
         let answer = match state.fails {
             Some(code) => Err((code, "InternalError")),
-            None => state.carry_out(&head.method, &path, query.contains("force="), body),
+            None => state.carry_out(&head.method, (path.as_str(), query), body),
         };
         let (code, answer) = match answer {
             Ok(answer) => (StatusCode::OK, answer),
@@ -156,31 +163,38 @@ impl State {
     fn carry_out(
         &mut self,
         method: &Method,
-        path: &str,
-        applies: bool,
+        (path, query): (&str, &str),
         body: Value,
     ) -> Result<Value, Refused> {
+        let applies = query.contains("force=");
         match *method {
-            Method::GET => self.read(path),
+            Method::GET => self.read(path, query),
             Method::POST => self.create(path, body),
             Method::DELETE => self.delete(path, &body["preconditions"]),
             _ => self.patch(path, applies, &body),
         }
     }
 
-    fn read(&self, path: &str) -> Result<Value, Refused> {
+    fn read(&self, path: &str, query: &str) -> Result<Value, Refused> {
         if let Some(object) = self.objects.get(path) {
             return Ok(object.clone());
         }
         let is_in = |(key, _): &(&String, &Value)| {
-            key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+            let is_below = |key: &str| key.strip_prefix(path).is_some_and(|it| it.starts_with('/'));
+            is_below(key) || is_below(&in_all_namespaces(key))
         };
         let items: Vec<_> = self.objects.iter().filter(is_in).map(|(_, object)| object).collect();
         // A kind without objects is not served.
         if items.is_empty() {
             return Err((StatusCode::NOT_FOUND, "NotFound"));
         }
-        Ok(json!({ "metadata": { "resourceVersion": self.version.to_string() }, "items": items }))
+        let token = query.split('&').find_map(|it| it.strip_prefix("continue="));
+        let first: usize = token.and_then(|token| token.parse().ok()).unwrap_or_default();
+        let page = if self.page == 0 { items.len() } else { self.page };
+        let next = (first + page < items.len()).then(|| (first + page).to_string());
+        let items: Vec<_> = items.into_iter().skip(first).take(page).collect();
+        let metadata = json!({ "resourceVersion": self.version.to_string(), "continue": next });
+        Ok(json!({ "metadata": metadata, "items": items }))
     }
 
     fn create(&mut self, path: &str, mut object: Value) -> Result<Value, Refused> {
@@ -276,6 +290,12 @@ impl State {
 
 fn path<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> String {
     format!("{}/{name}", K::url_path(&(), namespace))
+}
+
+/// The path of an object without its namespace.
+fn in_all_namespaces(path: &str) -> String {
+    let Some((api, rest)) = path.split_once("/namespaces/") else { return path.to_owned() };
+    rest.split_once('/').map_or_else(|| path.to_owned(), |(_, object)| format!("{api}/{object}"))
 }
 
 fn name_of(object: &Value) -> &str {

@@ -8,11 +8,11 @@ use kube::{
 };
 use metal_api::Machine;
 use metal_core::machine::operations::{CORDONED_FOR, is_cordoned_by_us, is_to_be_evicted};
-use metal_runtime::{Writer, Written, index::Index, report::Chain};
+use metal_runtime::{Writer, Written, index::Index, list_selected_in_pages, report::Chain};
 use serde::Serialize;
 
-/// Upper limit of the count; a kubelet has 110 pods by default.
-const PODS: u32 = 500;
+/// Pods that have ended need no eviction.
+const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// Nodes, and the pods on them.
 pub(crate) struct Nodes<'a> {
@@ -61,10 +61,12 @@ impl<'a> Nodes<'a> {
 
     /// Pods that have to be evicted.
     pub(crate) async fn pods(&self, node: &str) -> Result<Vec<Pod>, Error> {
-        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).limit(PODS);
-        let pods = Api::<Pod>::all(self.client.clone()).list(&params).await;
+        let api = Api::<Pod>::all(self.client.clone());
+        let fields = format!("spec.nodeName={node},{NOT_ENDED}");
+        let params = ListParams::default().fields(&fields);
+        let pods = list_selected_in_pages(&api, params).await;
         let pods = pods.map_err(|error| Error::Pods(Box::new(error)))?;
-        Ok(pods.items.into_iter().filter(is_to_be_evicted).collect())
+        Ok(pods.into_iter().filter(is_to_be_evicted).collect())
     }
 
     /// Evicts all of them. Those that a disruption budget protects are retried later.
@@ -88,5 +90,30 @@ impl<'a> Nodes<'a> {
 
     fn writer(&self) -> Writer<'a, Node, ()> {
         Writer::new(Api::all(self.client.clone()), self.index, MANAGER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn pods_beyond_the_first_page_are_evicted_too() {
+        let server = ApiServer::default();
+        server.page(2);
+        for name in ["a", "b", "c", "d", "e"] {
+            let mut pod = Pod::default();
+            pod.metadata.name = Some(name.to_owned());
+            pod.metadata.namespace = Some("tenant".to_owned());
+            server.put(&pod);
+        }
+        let (client, index) = (server.client("default"), Index::new(|_: &Node| vec![]));
+        Nodes::new(&client, &index).evict("node-a").await.unwrap();
+        let sent = server.sent();
+        let lists: Vec<_> = sent.iter().filter(|sent| sent.is_read()).collect();
+        let evicted: Vec<_> = sent.iter().filter(|sent| !sent.is_read()).collect();
+        assert_eq!((lists.len(), evicted.len()), (3, 5), "{sent:?}");
+        assert!(lists.iter().all(|it| it.query.contains("Succeeded")), "{lists:?}");
     }
 }
