@@ -41,7 +41,22 @@ pub enum Armed {
     UsedUp,
 }
 
+impl Armed {
+    /// The same after a request for another source that was not accepted, but may have arrived.
+    fn unless_replaced(self, source: BootSource) -> Self {
+        match self {
+            Self::For(before) if before != source => Self::Unknown,
+            Self::For(_) | Self::Unknown | Self::UsedUp => self,
+        }
+    }
+}
+
 impl Acted {
+    /// Whether the BMC took none of several requests in a row for this step.
+    pub(super) fn is_refused(&self, step: &Step) -> bool {
+        self.step == *step && self.count >= UNANSWERED
+    }
+
     /// What to remember after a step that was finished at `at`. `taken` is whether the BMC accepted
     /// the request; `since` is when the operation of the step was recorded, as earlier requests
     /// belonged to another operation.
@@ -76,8 +91,10 @@ impl Acted {
             | Step::InsertMedium { .. }
             | Step::EjectMedium { .. } => (asked, on, starts),
         };
+        let remembered = before.map_or(Armed::Unknown, |before| before.armed);
         let armed = match step {
-            Step::BootOnce { source, .. } => Armed::For(source),
+            Step::BootOnce { source, .. } if taken => Armed::For(source),
+            Step::BootOnce { source, .. } => remembered.unless_replaced(source),
             Step::Reset(
                 ResetType::On
                 | ResetType::ForceOn
@@ -89,7 +106,7 @@ impl Acted {
             | Step::IndicatorLed(_)
             | Step::BootOrder(_)
             | Step::InsertMedium { .. }
-            | Step::EjectMedium { .. } => before.map_or(Armed::Unknown, |before| before.armed),
+            | Step::EjectMedium { .. } => remembered,
         };
         Self { step, at, count, asked, on, starts, armed }
     }
@@ -189,6 +206,21 @@ mod tests {
         }
         acted.saw(PowerState::On);
         assert_eq!(acted.starts, 0);
+    }
+
+    #[test]
+    fn an_override_that_was_refused_does_not_count_as_armed() {
+        let arm = |source| Step::BootOnce { source, mode: None };
+        let on = Acted::after(None, ON, at(0), true, None);
+        let refused = Acted::after(Some(&on), arm(BootSource::Pxe), at(60), false, None);
+        let taken = Acted::after(Some(&refused), arm(BootSource::Pxe), at(120), true, None);
+        let again = Acted::after(Some(&taken), arm(BootSource::Pxe), at(180), false, None);
+        let other = Acted::after(Some(&taken), arm(BootSource::UefiHttp), at(180), false, None);
+        let pxe = Armed::For(BootSource::Pxe);
+        assert_eq!(
+            [refused.armed, taken.armed, again.armed, other.armed],
+            [Armed::UsedUp, pxe, pxe, Armed::Unknown],
+        );
     }
 
     fn at(second: i64) -> Timestamp {

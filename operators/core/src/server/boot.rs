@@ -98,12 +98,13 @@ pub(super) fn start(
 ) -> Result<Decision, String> {
     if system.power == PowerState::Off && window::boots_itself(seen.server, configuration) {
         let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
-        let step = if is_left_over(&system.boot) && armed != Armed::For(BootSource::None) {
-            Step::BootOnce { source: BootSource::None, mode: None }
-        } else {
-            Step::Reset(ResetType::On)
-        };
-        return Ok(Decision::Act(step));
+        let clear = Step::BootOnce { source: BootSource::None, mode: None };
+        // A BMC that cannot clear it does not keep the host off.
+        let is_told = armed == Armed::For(BootSource::None)
+            || seen.acted.is_some_and(|acted| acted.is_refused(&clear));
+        let clears = is_left_over(&system.boot) && !is_told;
+        let on = Step::Reset(ResetType::On);
+        return Ok(Decision::Act(if clears { clear } else { on }));
     }
     let (way, mode) = way(seen.server, &system.boot, configuration)?;
     if system.power != PowerState::Off {
