@@ -110,7 +110,7 @@ fn set_blob_refs<K: BootConfig>(blob_refs: &ReferencedBlobs<ConfigRef>, change: 
 }
 
 fn unreadable<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
-    if let Change::Unreadable { meta, error } = change {
+    if let Change::Unreadable { meta, error, .. } = change {
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let kind = K::kind(&());
         tracing::warn!(

@@ -121,7 +121,7 @@ fn notice<K: Resource>(queues: &Queues, change: &Change<'_, K>, key: fn(&K) -> n
 
 /// Passes on an object that cannot be parsed, to be reported.
 fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Change<'_, K>) {
-    let Change::Unreadable { meta, error } = change else { return };
+    let Change::Unreadable { meta, error, .. } = change else { return };
     if *error == GONE || meta.deletion_timestamp.is_some() {
         return;
     }

@@ -184,7 +184,7 @@ impl View {
     /// The Machine, and those that share an address with it, now or before the change.
     fn wake(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
         self.changed.notify_one();
-        if let Change::Unreadable { meta, error } = change {
+        if let Change::Unreadable { meta, error, .. } = change {
             let name = meta.name.as_deref();
             tracing::warn!(name, error, "ignoring a Machine that could not be parsed");
         }

@@ -38,7 +38,7 @@ async fn objects_too_large_to_keep_are_told_of_and_cost_no_memory() {
     let index = Index::<ConfigMap, ()>::new(|_| vec![]);
     let (tell, mut told) = unbounded_channel();
     let following = follow(&client, &index, |change| {
-        if let Change::Unreadable { meta, error } = change {
+        if let Change::Unreadable { meta, error, .. } = change {
             tell.send((meta.name.clone().unwrap(), error.to_owned())).unwrap();
         }
     });

@@ -25,6 +25,8 @@ pub enum Change<'a, K> {
         meta: &'a ObjectMeta,
         /// What is wrong, with the path of the field.
         error: &'a str,
+        /// The object as it was before, if it was in the index until now.
+        old: Option<&'a Arc<K>>,
     },
 }
 
@@ -34,7 +36,7 @@ impl<'a, K> Change<'a, K> {
         let (old, new) = match *self {
             Self::Applied { old, new } => (old, Some(new)),
             Self::Removed(old) => (Some(old), None),
-            Self::Unreadable { .. } => (None, None),
+            Self::Unreadable { old, .. } => (old, None),
         };
         old.into_iter().chain(new)
     }

@@ -80,12 +80,19 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
 
     /// Whether the object of this name exists but cannot be parsed.
     pub fn is_withdrawn(&self, namespace: Option<&str>, name: &str) -> bool {
-        self.read(|live| live.withdrawn.contains(&(namespace.map(str::to_owned), name.to_owned())))
+        self.read(|live| {
+            live.withdrawn.contains_key(&(namespace.map(str::to_owned), name.to_owned()))
+        })
     }
 
     /// Names of the objects that exist but cannot be parsed.
     pub fn withdrawn(&self) -> Vec<String> {
-        self.read(|live| live.withdrawn.iter().map(|(_, name)| name.clone()).collect())
+        self.read(|live| live.withdrawn.keys().map(|(_, name)| name.clone()).collect())
+    }
+
+    /// Of those, the ones that could be parsed before, as they were then.
+    pub fn withdrawn_objects(&self) -> Vec<Arc<K>> {
+        self.read(|live| live.withdrawn.values().flatten().cloned().collect())
     }
 
     /// All objects, in no particular order.

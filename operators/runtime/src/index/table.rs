@@ -9,13 +9,7 @@
 
 use super::{Change, Name, name_of, version::Version};
 use kube::{Resource, api::ObjectMeta, core::DeserializeGuard};
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Ordering, collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// How long a returned object is kept that a list from about the same time lacks. If the list was
@@ -28,8 +22,8 @@ const DOUBT: Duration = Duration::from_secs(30);
 pub(super) struct Table<K, Key> {
     pub(super) by_name: HashMap<Name, Arc<K>>,
     pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
-    /// Objects that exist but cannot be parsed.
-    pub(super) withdrawn: HashSet<Name>,
+    /// Objects that exist but cannot be parsed, as they were when they could be.
+    pub(super) withdrawn: HashMap<Name, Option<Arc<K>>>,
     /// Whether the content came from the API server at least once.
     pub(super) is_listed: bool,
     /// Our own writes that have not appeared in the watch yet.
@@ -68,7 +62,7 @@ impl<K> Unseen<K> {
 pub(super) enum Outcome<K> {
     Applied { old: Option<Arc<K>>, new: Arc<K> },
     Removed(Arc<K>),
-    Unreadable { meta: Box<ObjectMeta>, error: String },
+    Unreadable { meta: Box<ObjectMeta>, error: String, old: Option<Arc<K>> },
 }
 
 impl<K> Outcome<K> {
@@ -76,7 +70,9 @@ impl<K> Outcome<K> {
         on_change(match self {
             Self::Applied { old, new } => Change::Applied { old: old.as_ref(), new },
             Self::Removed(old) => Change::Removed(old),
-            Self::Unreadable { meta, error } => Change::Unreadable { meta, error },
+            Self::Unreadable { meta, error, old } => {
+                Change::Unreadable { meta, error, old: old.as_ref() }
+            }
         });
     }
 }
@@ -86,7 +82,7 @@ impl<K, Key> Default for Table<K, Key> {
         Self {
             by_name: HashMap::new(),
             by_key: HashMap::new(),
-            withdrawn: HashSet::new(),
+            withdrawn: HashMap::new(),
             is_listed: false,
             unseen: HashMap::new(),
             shown: None,
@@ -109,7 +105,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
         let told = self.unseen.remove(&name).map(|unseen| unseen.told);
         let there = self.remove(&name, keys_of);
-        self.withdrawn.remove(&name);
+        let before = self.withdrawn.remove(&name).flatten();
         Some(match object.0 {
             Ok(object) => {
                 let new = Arc::new(object);
@@ -123,8 +119,9 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
                     object = name.1,
                     "object ignored because it could not be parsed"
                 );
-                self.withdrawn.insert(name);
-                Outcome::Unreadable { meta: Box::new(broken.metadata), error }
+                let old = told.unwrap_or(there);
+                self.withdrawn.insert(name, old.clone().or(before));
+                Outcome::Unreadable { meta: Box::new(broken.metadata), error, old }
             }
         })
     }
@@ -144,7 +141,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
         let told = self.unseen.remove(&name).and_then(|unseen| unseen.told);
         let there = self.remove(&name, keys_of);
-        let was_withdrawn = self.withdrawn.remove(&name);
+        let was_withdrawn = self.withdrawn.remove(&name).is_some();
         match told.or(there) {
             Some(old) => Some(Outcome::Removed(old)),
             None if was_withdrawn => Some(gone(meta.clone())),
@@ -233,9 +230,13 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         });
         let removed = old.by_name.iter().filter(|(name, _)| !self.by_name.contains_key(*name));
         let removed = removed.map(|(_, old)| Outcome::Removed(Arc::clone(old)));
+        for (name, last) in &mut self.withdrawn {
+            let before = old.withdrawn.get(name).cloned().flatten();
+            *last = old.by_name.get(name).cloned().or(before);
+        }
         let is_gone =
-            |name: &&Name| !self.by_name.contains_key(*name) && !self.withdrawn.contains(*name);
-        let forgotten = old.withdrawn.iter().filter(is_gone).map(|(namespace, name)| {
+            |name: &&Name| !self.by_name.contains_key(*name) && !self.withdrawn.contains_key(*name);
+        let forgotten = old.withdrawn.keys().filter(is_gone).map(|(namespace, name)| {
             let (name, namespace) = (Some(name.clone()), namespace.clone());
             gone(ObjectMeta { name, namespace, ..ObjectMeta::default() })
         });
@@ -251,7 +252,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         keys_of: fn(&K) -> Vec<Key>,
     ) {
         let there = self.by_name.get(&name);
-        let is_missing = there.is_none() && !self.withdrawn.contains(&name);
+        let is_missing = there.is_none() && !self.withdrawn.contains_key(&name);
         let is_older = match there {
             Some(there) => unseen.is_ahead_of(there.meta()),
             // A list with anything later than the write was taken after it.
@@ -327,5 +328,5 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
 }
 
 fn gone<K>(meta: ObjectMeta) -> Outcome<K> {
-    Outcome::Unreadable { meta: Box::new(meta), error: super::GONE.to_owned() }
+    Outcome::Unreadable { meta: Box::new(meta), error: super::GONE.to_owned(), old: None }
 }

@@ -99,13 +99,35 @@ async fn an_object_that_does_not_parse_is_known_to_be_there_and_told_of_when_it_
     let mut told = vec![];
     let events = stream::iter(list.chain(again).map(Ok));
     let ended = index.follow_with(events, |change| {
-        if let Change::Unreadable { meta, error } = change {
+        if let Change::Unreadable { meta, error, .. } = change {
             told.push(format!("{} {error}", meta.name.as_deref().unwrap()));
         }
     });
     assert!(ended.await.is_err());
     assert_eq!(told, ["a broken", "b broken", "c broken", "c it is gone", "a it is gone"]);
     assert!(!["a", "b", "c"].iter().any(|name| index.is_withdrawn(None, name)));
+}
+
+#[tokio::test]
+async fn what_depends_on_an_object_is_woken_when_it_cannot_be_read_any_longer() {
+    let index = Index::new(mac_of);
+    let metadata = object("a", "m1").meta().clone();
+    let broken = || {
+        DeserializeGuard(Err(InvalidObject { error: String::new(), metadata: metadata.clone() }))
+    };
+    let applied = Event::Apply(object("a", "m1"));
+    let listed = [Event::Init, Event::InitApply(object("a", "m1")), Event::InitDone];
+    let broken_list = [Event::Init, Event::InitApply(broken()), Event::InitDone];
+    let events = [applied, Event::Apply(broken()), Event::Apply(broken())];
+    let events = events.into_iter().chain(listed).chain(broken_list);
+    let mut told = vec![];
+    let ended = index.follow_with(stream::iter(events.map(Ok)), |change| {
+        told.push(change.objects().map(|it| it.labels()["mac"].clone()).collect::<Vec<_>>());
+    });
+    assert!(ended.await.is_err());
+    let (nobody, everybody) = (vec![], vec!["m1".to_owned()]);
+    let [none, some] = [&nobody, &everybody];
+    assert_eq!(told.iter().collect::<Vec<_>>(), [some, some, none, some, none, some]);
 }
 
 #[tokio::test]
