@@ -5,7 +5,7 @@ use super::{
     power::{FRESH, poll},
     reserved,
     status::{self, Ready},
-    window,
+    twins, window,
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED},
@@ -122,15 +122,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         return then.unwrap_or(Decision::Rest(settings.resync));
     }
     if !seen.twins.is_empty() {
-        let names = seen.twins.join(", ");
-        let message = format!(
-            "spec.systemUUID, or spec.systemURI at the same BMC, is also used by {names}: if \
-             these are different machines, set a unique UUID for each in the BIOS; if it is the \
-             same machine, delete all objects but the one that its BMC references; until then \
-             none of them is powered or booted",
-        );
+        let message = twins::message(seen.twins);
         reserved::by_facts(new, seen);
-        status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
+        status::ready(new, Ready::Waits(twins::REASON, &message), seen.now);
         return Decision::Rest(settings.resync);
     }
     if !seen.machines.is_empty() {

@@ -36,6 +36,7 @@ mod reserved;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod twins;
 mod window;
 
 pub use acted::{Acted, Armed};

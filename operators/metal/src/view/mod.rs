@@ -3,10 +3,10 @@
 use crate::machines;
 use jiff::Timestamp;
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, SystemUuid, condition, inventory::Report,
+    Bmc, BmcAccess, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration,
+    ServerClaim, ServerInventory, SystemUuid, condition, inventory::Report,
 };
-use metal_core::{claim::free, host::Host, identity, kept};
+use metal_core::{claim::free, host::Host, identity, kept, server::twins};
 use metal_runtime::{
     health::{Readiness, State},
     index::{
@@ -33,6 +33,8 @@ pub(crate) enum ServerKey {
     Claim(String, String),
     /// By namespace and name of what it boots.
     Boots(String, String),
+    /// By the name of another server that it was last seen to share a machine with.
+    Twin(String),
     /// Free for a claim.
     Free,
     /// Every server.
@@ -81,7 +83,7 @@ pub(crate) struct View {
     pub secrets: Index<BmcSecret, ()>,
     /// Servers.
     pub servers: Index<Server, ServerKey>,
-    /// Boot configurations by the name of their server.
+    /// Boot configurations by their UID.
     pub configurations: Index<ServerBootConfiguration, String>,
     /// Claims.
     pub claims: Index<ServerClaim, ClaimKey>,
@@ -99,7 +101,7 @@ impl Default for View {
             secrets: Index::new(|_: &BmcSecret| vec![]),
             servers: Index::new(server_keys),
             configurations: Index::new(|configuration: &ServerBootConfiguration| {
-                vec![configuration.spec.server_ref.name.clone()]
+                configuration.metadata.uid.clone().into_iter().collect()
             })
             .trimmed(kept::trim),
             claims: Index::new(|claim: &ServerClaim| {
@@ -153,6 +155,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     let claim = spec.server_claim_ref.as_ref();
     let boots = spec.boot_configuration_ref.as_ref();
     let macs = mac_addresses(server).into_iter().map(ServerKey::Mac);
+    let twins = twins::recorded(server).into_iter().map(ServerKey::Twin);
     [
         Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
@@ -166,7 +169,25 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     .into_iter()
     .flatten()
     .chain(macs)
+    .chain(twins)
     .collect()
+}
+
+/// Whether two servers refer to the same system at the same BMC in the same way.
+fn is_same_system(server: &Server, other: &Server) -> bool {
+    let (own, its) = (&server.spec, &other.spec);
+    let place = |access: &BmcAccess| (canonical_host(&access.address), access.protocol.port);
+    let is_same_bmc = match (&own.bmc_ref, &its.bmc_ref) {
+        (Some(own), Some(its)) => own.name == its.name,
+        (None, None) => own
+            .bmc
+            .as_ref()
+            .zip(its.bmc.as_ref())
+            .is_some_and(|(own, its)| place(own) == place(its)),
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    let uris = own.system_uri.as_ref().zip(its.system_uri.as_ref());
+    is_same_bmc && uris.is_some_and(|(own, its)| identity::is_same_uri(own, its))
 }
 
 /// The MAC addresses of a server, as far as they are known.
@@ -240,7 +261,24 @@ impl View {
         }
         let twins = same.iter().filter(|other| identity::is_twin(server, other));
         let names = twins.filter_map(|twin| twin.metadata.name.clone());
-        names.collect::<BTreeSet<_>>().into_iter().collect()
+        let names: BTreeSet<_> = names.chain(self.unreadable_twins(server)).collect();
+        names.into_iter().collect()
+    }
+
+    /// The servers that cannot be read, but seemed to be the same machine when they could be.
+    fn unreadable_twins(&self, server: &Server) -> impl Iterator<Item = String> {
+        let is_same = |other: &&Arc<Server>| {
+            let uuid = other.spec.effective_uuid();
+            let has_uuid = uuid.is_some_and(|uuid| identity::has_uuid(server, uuid));
+            let is_twin = has_uuid || is_same_system(server, other);
+            is_twin && identity::is_twin(server, other)
+        };
+        let known = self.servers.withdrawn_objects();
+        let known: Vec<_> =
+            known.iter().filter(is_same).filter_map(|it| it.metadata.name.clone()).collect();
+        let recorded = twins::recorded(server).into_iter();
+        let recorded = recorded.filter(|name| self.servers.is_withdrawn(None, name));
+        known.into_iter().chain(recorded.collect::<Vec<_>>())
     }
 
     /// Machines of metalman with a network interface of this server: it is not known whose machine it is.

@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::{server::tests::list, wakes::WakeTarget};
+use kube::{
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::watcher::Event,
+};
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
     MachinePxe, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus, Taint,
@@ -43,6 +47,59 @@ async fn two_servers_of_one_system_are_both_left_alone() {
             .filter(|_| other.spec.bmc_ref.as_ref().is_none_or(|it| it.name != "elsewhere"));
         assert_eq!(view.twins(&other, its), ["a"], "{what}");
     }
+}
+
+#[tokio::test]
+async fn a_twin_that_cannot_be_read_still_makes_a_server_ambiguous() {
+    let at = || Some((IP.parse().unwrap(), 443));
+    let own = server("a", UUID, URI, "bmc-1");
+    let of_the_bmc = server("b", OTHER, URI, "bmc-1");
+    for other in [server("b", UUID, "", "elsewhere"), of_the_bmc] {
+        let view = world(vec![own.clone(), other.clone()]).await;
+        feed(&view, [Event::Apply(unreadable(&other))]).await;
+        assert_eq!(view.twins(&own, at()), ["b"]);
+        let list = [Event::InitApply(DeserializeGuard(Ok(own.clone())))];
+        let list = list.into_iter().chain([Event::InitApply(unreadable(&other))]);
+        feed(&view, [Event::Init].into_iter().chain(list).chain([Event::InitDone])).await;
+        assert_eq!(view.twins(&own, at()), ["b"], "it is still there in a new list");
+        feed(&view, [Event::Delete(unreadable(&other))]).await;
+        assert_eq!(view.twins(&own, at()), [""; 0]);
+    }
+    // A process that could never read it knows what another one has recorded.
+    let strange = server("b", UUID, "", "elsewhere");
+    let view = world(vec![own.clone()]).await;
+    feed(&view, [Event::Apply(unreadable(&strange))]).await;
+    assert_eq!(view.twins(&own, at()), [""; 0]);
+    let mut told = own.clone();
+    let message = "spec.systemUUID, or spec.systemURI at the same BMC, is also used by b: if these \
+                   are different machines, set";
+    let ready = k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+        type_: condition::READY.to_owned(),
+        status: "False".to_owned(),
+        reason: "Ambiguous".to_owned(),
+        message: message.to_owned(),
+        observed_generation: None,
+        last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            Timestamp::UNIX_EPOCH,
+        ),
+    };
+    told.status = Some(ServerStatus { conditions: vec![ready], ..ServerStatus::default() });
+    assert_eq!(view.twins(&told, at()), ["b"]);
+    // And when that changes, it is looked at again.
+    list(&view.servers, vec![told]).await;
+    let gone = Arc::new(strange);
+    let woken = crate::wakes::server(&view, &Change::Removed(&gone));
+    assert!(woken.contains(&WakeTarget::Server("a".to_owned())), "{woken:?}");
+}
+
+fn unreadable(server: &Server) -> DeserializeGuard<Server> {
+    let metadata = server.metadata.clone();
+    DeserializeGuard(Err(InvalidObject { error: "spec.power".to_owned(), metadata }))
+}
+
+async fn feed(view: &View, events: impl IntoIterator<Item = Event<DeserializeGuard<Server>>>) {
+    let events = futures::stream::iter(events.into_iter().map(Ok).collect::<Vec<_>>());
+    view.servers.follow(events).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -146,6 +146,13 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
             }));
         }
     }
+    let name = match change {
+        Change::Applied { new: server, .. } | Change::Removed(server) => Some(server.name_any()),
+        Change::Unreadable { meta, .. } => meta.name.clone(),
+    };
+    if let Some(name) = name {
+        servers(view, &ServerKey::Twin(name), &mut woken);
+    }
     if is_another_system(change) {
         // A BMC creates its servers one after the other, and recreates one that was deleted.
         let own = change.objects().filter_map(|server| server.spec.bmc_ref.as_ref());
@@ -210,7 +217,7 @@ fn candidates(view: &View, change: &Change<'_, Server>, woken: &mut Wakes) {
     let (old, new) = match change {
         Change::Applied { old, new } => (*old, Some(*new)),
         Change::Removed(old) => (Some(*old), None),
-        Change::Unreadable { .. } => return,
+        Change::Unreadable { old, .. } => (*old, None),
     };
     let Some(name) = new.or(old).map(|server| server.name_any()) else { return };
     let named = view.claims.get(&ClaimKey::Server(name));

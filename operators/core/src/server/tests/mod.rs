@@ -63,9 +63,10 @@ fn silent_bmc_is_shown_then_asked_again_and_refused_credentials_are_not() {
 #[test]
 fn two_servers_with_one_uuid_are_both_left_alone_and_say_so() {
     let mut scene = Scene::new();
-    scene.twins = vec!["server-b".to_owned()];
+    scene.twins = vec!["server-b".to_owned(), "server-c".to_owned()];
     scene.record();
     assert_eq!(scene.condition(condition::READY), ("False", "Ambiguous"));
+    assert_eq!(twins::recorded(&scene.server), scene.twins, "the next process knows them");
     assert!(matches!(scene.decide(), Decision::Rest(_)));
 }
 
