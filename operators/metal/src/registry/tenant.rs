@@ -76,9 +76,8 @@ impl Registry {
     fn claims_of(&self, key: &Key, token: &str) -> Option<Claims> {
         let (keys, now) = (std::slice::from_ref(key), Timestamp::now());
         let server_of = |boot: &str| {
-            let all = self.view.configurations.all();
-            let found = all.iter().find(|it| it.metadata.uid.as_deref() == Some(boot))?;
-            Some(found.spec.server_ref.name.clone())
+            let found = self.view.configurations.get(&boot.to_owned());
+            found.first().map(|it| it.spec.server_ref.name.clone())
         };
         verify(keys, token, Purpose::Ignition, now)
             .or_else(|_| verify_short(keys, token, Purpose::Uki, now, server_of))

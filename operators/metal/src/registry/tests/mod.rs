@@ -174,6 +174,23 @@ async fn a_tenants_system_says_that_it_is_up_with_the_token_of_its_boot_and_no_o
 }
 
 #[tokio::test]
+async fn a_forged_token_costs_one_look_up() {
+    let scene = Scene::booting().await;
+    let other = Key::new(&[8; 32]).unwrap();
+    let of = |boot: &str| scene.view.configurations.get(&boot.to_owned());
+    assert_eq!((of(BOOT).len(), of("server-a").len()), (1, 0), "they are found by their UID");
+    let claims = Claims {
+        purpose: Purpose::Uki,
+        server: "server-a".to_owned(),
+        boot: BOOT.to_owned(),
+        expires: Timestamp::now() + SignedDuration::from_mins(5),
+    };
+    let forged = capability::issue_short(&other, &claims).unwrap();
+    let path = format!("/t/{}/bootstate", forged.as_str());
+    assert_eq!(scene.post(&path, &report(UUID)).await.0, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn a_registry_that_knows_nothing_yet_has_good_tokens_come_again_and_refuses_all_others() {
     let scene = Scene::new(ServerState::Discovery).await;
     let other = Key::new(&[8; 32]).unwrap();
