@@ -1,21 +1,32 @@
 //! Endpoints with the addresses of BMCs.
 
 use super::{Error, MANAGER, Recorder};
+use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
-use metal_api::{Endpoint, EndpointSpec, annotation};
+use metal_api::{Bmc, Endpoint, EndpointSpec, MacAddr, annotation};
 use metal_core::endpoint::{
     Sighting,
+    inline::mac_of,
     recording::{Answer, Conflict, Recording, name, recording},
 };
 use metal_runtime::{patch_annotations, patch_spec};
-use std::{net::IpAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use std::{collections::BTreeSet, io::ErrorKind, net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 
-/// How long a BMC may take to accept a connection at its previous address.
+/// How long a BMC may take to respond to a connection at its previous address.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Port of a BMC that is no longer in the database.
+/// How often it is asked, as packets get lost.
+const TIMES: u32 = 3;
+/// The time between two of them.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Port of a BMC of which no other is known.
 const HTTPS: u16 = 443;
+/// At how many ports of BMC objects it is asked.
+const PORTS: usize = 4;
 
 impl Recorder {
     pub(super) async fn record_endpoint(&self, seen: &Sighting) -> Result<&'static str, Error> {
@@ -44,13 +55,35 @@ impl Recorder {
         }
     }
 
-    /// Whether anything accepts connections at the BMC's previous address.
+    /// Whether anything responds at the BMC's previous address.
     async fn ask(&self, seen: &Sighting, known: IpAddr) -> Answer {
-        let port = self.database.borrow().lookup(seen.mac).map_or(HTTPS, |entry| entry.port);
-        match timeout(PATIENCE, TcpStream::connect((known, port))).await {
-            Ok(Ok(_)) => Answer::Given,
-            Ok(Err(_)) | Err(_) => Answer::Missing,
+        let ports = self.ports(seen.mac);
+        for time in 0..TIMES {
+            if time > 0 {
+                sleep(PAUSE).await;
+            }
+            let asked = ports.iter().map(|port| responds(known, *port));
+            if join_all(asked).await.contains(&true) {
+                return Answer::Given;
+            }
         }
+        Answer::Missing
+    }
+
+    /// Ports at which a BMC may respond: of its BMC objects, and of the database.
+    pub(super) fn ports(&self, mac: MacAddr) -> Vec<u16> {
+        let of_endpoint = self.endpoints.get(&mac).into_iter().map(|it| it.name_any());
+        let names: Vec<_> = of_endpoint.collect();
+        let is_its = |bmc: &Bmc| {
+            let endpoint = bmc.spec.endpoint_ref.as_ref();
+            endpoint.is_some_and(|it| names.contains(&it.name)) || mac_of(bmc) == Some(mac)
+        };
+        let bmcs = self.bmcs.all();
+        let its = bmcs.iter().filter(|bmc| is_its(bmc));
+        let its = its.filter_map(|bmc| u16::try_from(bmc.spec.protocol.port).ok());
+        let of_database = self.database.borrow().lookup(mac).map(|entry| entry.port);
+        let ports: BTreeSet<_> = its.take(PORTS).chain(of_database).collect();
+        if ports.is_empty() { vec![HTTPS] } else { ports.into_iter().collect() }
     }
 
     async fn create(&self, seen: &Sighting, new: &Endpoint) -> Result<&'static str, Error> {
@@ -118,6 +151,17 @@ impl Recorder {
         let annotations = [(annotation::ADDRESS_CONFLICT, text)].into();
         let noted = patch_annotations(&api, endpoint, &annotations, MANAGER).await;
         noted.map(drop).map_err(Error::Note)
+    }
+}
+
+/// Whether a host is there: one that refuses a connection is, too.
+async fn responds(address: IpAddr, port: u16) -> bool {
+    match timeout(PATIENCE, TcpStream::connect((address, port))).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset)
+        }
+        Err(_) => false,
     }
 }
 

@@ -52,12 +52,47 @@ async fn an_endpoint_is_known_by_its_mac_address_however_that_is_written() {
 
 #[tokio::test]
 async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else() {
-    let (api, recorder, bmc) = at_loopback("").await;
-    drop(bmc);
+    let (api, recorder) = at_nowhere().await;
     recorder.sightings.saw(seen(MAC, IP));
     assert_eq!(recorder.pass(MAC).await, None);
     let document = json!({"metadata": {"resourceVersion": "7"}, "spec": {"ip": "10.77.0.5"}});
     assert_eq!(api.asked(), [(format!("PATCH {PATH}/mine"), document)]);
+}
+
+#[tokio::test]
+async fn a_bmc_that_refuses_the_connection_is_still_there() {
+    let (api, recorder, bmc) = at_loopback("").await;
+    drop(bmc);
+    recorder.sightings.saw(seen(MAC, IP));
+    assert!(recorder.pass(MAC).await.is_some());
+    let document = api.asked().swap_remove(0).1;
+    assert_eq!(document.get("spec"), None, "it does not move");
+}
+
+#[tokio::test]
+async fn a_bmc_is_asked_at_the_port_of_its_object_and_at_that_of_the_database() {
+    let recorder = recorder(&Api::default());
+    let other = MacAddr([2, 0, 0, 0, 0, 1]);
+    assert_eq!(recorder.ports(other), [443], "none is known");
+    list(&recorder, vec![endpoint("mine", "aa:bb:cc:00:00:01", "127.0.0.1")]).await;
+    let bmc = |name: &str, port| {
+        let endpoint_ref = Some(metal_api::LocalObjectReference { name: name.to_owned() });
+        let protocol = metal_api::Protocol { port, ..metal_api::Protocol::default() };
+        Bmc::new(name, metal_api::BmcSpec { endpoint_ref, protocol, ..Default::default() })
+    };
+    fixture::list_bmcs(&recorder, vec![bmc("mine", 8443), bmc("other", 9443)]).await;
+    assert_eq!(recorder.ports(MAC), [443, 8443]);
+}
+
+/// An address to which there are no connections: Linux knows none to a broadcast address.
+const NOWHERE: &str = "255.255.255.255";
+
+/// An Endpoint at an address where nothing is.
+async fn at_nowhere() -> (Api, Tested) {
+    let api = Api::default();
+    let recorder = recorder(&api);
+    list(&recorder, vec![endpoint("mine", "aa:bb:cc:00:00:01", NOWHERE)]).await;
+    (api, recorder)
 }
 
 /// An Endpoint at a loopback address, where connections are accepted only if the BMC is there.
@@ -72,7 +107,7 @@ async fn at_loopback(more: &str) -> (Api, Tested, TcpListener) {
 
 #[tokio::test]
 async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and_does_not_move() {
-    let (api, recorder, bmc) = at_loopback("").await;
+    let (api, recorder, _bmc) = at_loopback("").await;
     recorder.sightings.saw(seen(MAC, IP));
     assert!(recorder.pass(MAC).await.is_some());
     let asked = api.asked();
@@ -87,11 +122,12 @@ async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and
     let mut told = endpoint("mine", "aa:bb:cc:00:00:01", "127.0.0.1");
     told.metadata.annotations =
         Some([(annotation::ADDRESS_CONFLICT.to_owned(), text.to_owned())].into());
-    list(&recorder, vec![told]).await;
+    list(&recorder, vec![told.clone()]).await;
     assert!(recorder.pass(MAC).await.is_some());
     assert!(api.asked().iter().all(|(request, _)| !request.starts_with("PATCH /apis/metal")));
 
-    drop(bmc);
+    told.spec.ip = Some(NOWHERE.to_owned());
+    list(&recorder, vec![told]).await;
     assert_eq!(recorder.pass(MAC).await, None);
     let asked = api.asked();
     assert_eq!(asked[0].1["spec"], json!({"ip": "10.77.0.5"}));
