@@ -8,7 +8,10 @@ use kube::{
 };
 use metal_api::Server;
 use metal_core::boot::decision::Identity;
-use metal_runtime::{index::Ended, report::Chain};
+use metal_runtime::{
+    index::Ended,
+    report::{self, Chain},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -100,14 +103,8 @@ impl IdentityConflict {
     async fn publish(&self, events: &Recorder) {
         let note = self.note();
         tracing::warn!(note, "refusing to boot a machine");
+        let event = told(&note);
         for server in &self.servers {
-            let event = Event {
-                type_: EventType::Warning,
-                reason: "AmbiguousIdentity".to_owned(),
-                note: Some(note.clone()),
-                action: "Boot".to_owned(),
-                secondary: None,
-            };
             let about = server.object_ref(&());
             match timeout(DEADLINE, events.publish(&event, &about)).await {
                 Ok(Ok(())) => {}
@@ -132,5 +129,25 @@ impl IdentityConflict {
              several Servers ({names}): set a unique UUID for each machine, and correct or delete \
              the wrong Servers"
         )
+    }
+}
+
+fn told(note: &str) -> Event {
+    report::event(EventType::Warning, "AmbiguousIdentity", "Boot", note)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::ServerSpec;
+
+    #[test]
+    fn a_conflict_of_servers_with_long_names_is_told() {
+        let name = |number: usize| format!("{number}{}", "a".repeat(252));
+        let server = |number| Arc::new(Server::new(&name(number), ServerSpec::default()));
+        let servers = (0..8).map(server).collect();
+        let conflict = IdentityConflict { identity: Identity::default(), servers };
+        let note = told(&conflict.note()).note.unwrap();
+        assert!(note.contains(&name(0)) && note.len() <= 1024, "the API server refuses it: {note}");
     }
 }
