@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 use std::borrow::Cow;
 
 /// A value and its line.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "Spanned<T>", bound = "T: serde::de::DeserializeOwned")]
 pub struct Located<T> {
     /// The value.

@@ -5,7 +5,7 @@
 //! how it is written.
 
 use crate::conditions::cut;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_saphyr::{
     DefaultMessageFormatter, MessageFormatter, NonFiniteFloatPolicy, Options, alias_limits, budget,
     options,
@@ -60,6 +60,28 @@ pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Err
     }
 }
 
+/// For fields that may be left out: one without a value is, as when all lines below it are comments.
+///
+/// # Errors
+///
+/// If the value does not match `T`.
+pub fn or_default<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
+}
+
+/// The same for what is `true` if it is left out.
+///
+/// # Errors
+///
+/// If the value is not a boolean.
+pub fn or_yes<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Option::deserialize(from).map(|value| value.unwrap_or(true))
+}
+
 /// Formats messages with field names, but without values, as a value may be a password.
 struct RedactingFormatter;
 
@@ -99,7 +121,6 @@ fn settings(zero: LeadingZero) -> Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Deserialize;
     use serde_json::{Value, json};
     use std::fmt::Write;
 
@@ -210,6 +231,30 @@ mod tests {
             let error = read::<Login>(&text, LeadingZero::Decimal).unwrap_err().to_string();
             assert!(error.len() < MESSAGE + 60, "{error}");
         }
+    }
+
+    #[test]
+    fn a_field_without_a_value_is_as_if_it_were_left_out() {
+        #[derive(Debug, PartialEq, Eq, Deserialize)]
+        struct File {
+            #[serde(default, deserialize_with = "or_default")]
+            list: Vec<crate::located::Text>,
+            #[serde(default, deserialize_with = "or_default")]
+            text: String,
+            #[serde(default = "yes", deserialize_with = "or_yes")]
+            flag: bool,
+        }
+        fn yes() -> bool {
+            true
+        }
+        let file = |text: &str| read::<File>(text, LeadingZero::Decimal).unwrap();
+        let empty = file("{}");
+        for text in ["list:\n#  - a\ntext:\nflag:\n", "list: ~\ntext: null\nflag: ~"] {
+            assert_eq!(file(text), empty, "{text}");
+        }
+        let full = file("text: x\nflag: false\nlist:\n  - a\n");
+        assert_eq!((full.text.as_str(), full.flag, full.list[0].line), ("x", false, 4));
+        assert!(read::<File>("list: a", LeadingZero::Decimal).is_err());
     }
 
     #[test]

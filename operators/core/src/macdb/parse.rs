@@ -1,5 +1,5 @@
 use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError};
-use crate::yaml::{self, LeadingZero};
+use crate::yaml::{self, LeadingZero, or_default};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{HashMap, hash_map};
@@ -50,6 +50,7 @@ pub enum ParseError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawFile {
+    #[serde(deserialize_with = "or_default")]
     mac_prefixes: Vec<RawEntry>,
 }
 
@@ -57,13 +58,13 @@ struct RawFile {
 #[serde(rename_all = "camelCase")]
 struct RawEntry {
     mac_prefix: Spanned<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     manufacturer: String,
     protocol: Spanned<String>,
     protocol_scheme: Option<Spanned<String>>,
     port: Spanned<i64>,
     r#type: Spanned<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     default_credentials: Vec<Credential>,
     console: Option<RawConsole>,
 }

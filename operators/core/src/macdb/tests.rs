@@ -33,6 +33,15 @@ fn the_longest_prefix_wins_whatever_its_case_and_separators() {
 }
 
 #[test]
+fn a_field_without_a_value_is_as_if_it_were_left_out() {
+    let entry = "macPrefixes:\n- { macPrefix: aabbcc, protocol: Redfish, port: 443, type: bmc";
+    let plain = MacDb::parse(&format!("{entry} }}")).unwrap();
+    let optional = "manufacturer: , protocolScheme: , defaultCredentials: , console: ";
+    assert_eq!(MacDb::parse(&format!("{entry}, {optional}}}")).unwrap(), plain);
+    assert_eq!(MacDb::parse("macPrefixes:\n# - macPrefix: aabbcc\n").unwrap(), MacDb::default());
+}
+
+#[test]
 fn every_field_is_read_and_unknown_ones_are_ignored() {
     let db = MacDb::parse(FILE).unwrap();
     let foo = Entry {

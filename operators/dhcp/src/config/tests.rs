@@ -51,6 +51,31 @@ fn everything_is_read() {
 }
 
 #[test]
+fn a_field_without_a_value_is_as_if_it_were_left_out() {
+    let nothing = |fields: &[&str]| {
+        fields.iter().map(|field| format!("  {field}:\n#   - x\n")).collect::<Vec<_>>().concat()
+    };
+    let subnets = ["10.77.0.0/24", "fd77::/64"].map(|net| {
+        let plain = format!("subnets:\n- subnet: {net}\n");
+        let lists = ["relays", "ranges", "dns", "ntp", "reservations", "mode", "bmc", "leaseTime"];
+        (plain.clone(), plain + &nothing(&lists))
+    });
+    let [(plain, empty), (plain6, empty6)] = subnets;
+    let indented =
+        |text: &str| text.lines().map(|it| format!("  {it}\n")).collect::<Vec<_>>().concat();
+    let dhcp6 = "dhcp6:\n  listen: [fd00::2]\n";
+    let plain = format!("interfaces: [eth1]\n{plain}{dhcp6}{}", indented(&plain6));
+    let top =
+        ["relays", "listen", "authoritative", "conflictProbe", "boot", "tftp", "ztp", "allow"];
+    let top = nothing(&top) + &nothing(&["deny", "endpoints", "instances"]);
+    let top = top.replace("  ", "");
+    let of_dhcp6 = nothing(&["interfaces", "relays", "duid", "rapidCommit", "boot"]);
+    let empty = format!("interfaces: [eth1]\n{top}{empty}{dhcp6}{}{of_dhcp6}", indented(&empty6));
+    let read = |text: &str| format!("{:?}", Config::parse(text).unwrap());
+    assert_eq!(read(&empty), read(&plain), "{empty}");
+}
+
+#[test]
 fn with_a_tftp_server_of_our_own_files_need_no_other() {
     let section = "tftp: { root: /srv/tftp }\nboot: { uefi: uki.efi }\n";
     let config = Config::parse(&format!("{MINIMAL}{section}")).unwrap();

@@ -3,7 +3,7 @@
 use super::note::Error;
 use metal_core::{
     located::Located,
-    yaml::{self, LeadingZero},
+    yaml::{self, LeadingZero, or_default},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::IpAddr};
@@ -74,7 +74,7 @@ struct RawMain {
 #[serde(deny_unknown_fields)]
 struct RawChain {
     listen: Option<RawListen>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     plugins: Vec<Located<BTreeMap<String, Option<String>>>>,
 }
 

@@ -5,6 +5,7 @@ pub(super) mod v6;
 
 pub(super) use metal_core::located::{Located, Text};
 
+use metal_core::yaml::{or_default, or_yes};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,39 +15,39 @@ use serde::Deserialize;
 #[schemars(extend("anyOf" = [{ "required": ["subnets"] }, { "required": ["dhcp6"] }]))]
 pub(super) struct Config {
     /// Interfaces whose links are served. Relays may send there, too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) interfaces: Vec<Text>,
     /// Source addresses of relays that may act for any subnet.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) relays: Vec<Text>,
     /// Local IPv4 addresses at which relays are answered, optionally followed by `:port`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) listen: Vec<Text>,
     /// No other server assigns addresses of these subnets: clients that ask for a wrong address are
     /// told so.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "or_yes")]
     pub(super) authoritative: bool,
     /// An address is pinged before it is offered to a new client.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "or_yes")]
     pub(super) conflict_probe: bool,
     /// The IPv4 subnets; they may not overlap. Required, unless only `dhcp6` is used.
     pub(super) subnets: Option<Vec<Subnet>>,
     /// What machines boot that are not Servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) boot: Boot,
     /// Serve the files of `bios`, `uefi` and `arm64` by TFTP.
     pub(super) tftp: Option<Tftp>,
     /// What switches load first; the longest matching prefix counts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) ztp: Vec<Ztp>,
     /// MAC address prefixes; if there are any, clients with other addresses are not answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) allow: Vec<Text>,
     /// MAC address prefixes of clients that are never answered.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) deny: Vec<Text>,
     /// How BMCs are recorded.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) endpoints: Endpoints,
     /// Two servers for one network; without this section there is one.
     pub(super) instances: Option<Instances>,
@@ -75,19 +76,19 @@ pub(super) struct Subnet {
     pub(super) bmc: Option<Located<bool>>,
     /// Relays outside of the subnet that act for it, by `giaddr` or by source address; those inside
     /// always do.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) relays: Vec<Text>,
     /// Addresses for any client, such as `10.77.0.100-10.77.0.200`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) ranges: Vec<Text>,
     /// Default route.
     #[schemars(extend("format" = "ipv4"))]
     pub(super) router: Option<Text>,
     /// DNS servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) dns: Vec<Text>,
     /// NTP servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) ntp: Vec<Text>,
     /// Domain name.
     pub(super) domain: Option<Text>,
@@ -95,13 +96,13 @@ pub(super) struct Subnet {
     #[schemars(extend("minimum" = 68, "maximum" = 65_535))]
     pub(super) mtu: Option<Located<i64>>,
     /// Routes in addition to that of `router`, for clients that ask for option 121.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) routes: Vec<Route>,
     /// How long a lease lasts, in seconds or as in `12h`; `1m` to `8784h`.
     #[schemars(extend("type" = ["string", "integer"], "default" = "1h"))]
     pub(super) lease_time: Option<Text>,
     /// Addresses for one client each.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) reservations: Vec<Reservation>,
 }
 
@@ -169,7 +170,7 @@ pub(super) struct Tftp {
     /// Absolute path of the folder with the files.
     pub(super) root: Text,
     /// Local addresses to listen on, optionally followed by `:port`; by default all IPv4 addresses.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) listen: Vec<Text>,
 }
 

@@ -1,6 +1,9 @@
 //! The section `dhcp6` as it is written in the file.
 
-use metal_core::located::{Located, Text};
+use metal_core::{
+    located::{Located, Text},
+    yaml::or_default,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,23 +12,23 @@ use serde::Deserialize;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in super::super) struct Dhcp6 {
     /// Interfaces whose links are served. Relays may send there, too.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) interfaces: Vec<Text>,
     /// Source addresses of relays that may act for any subnet.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) relays: Vec<Text>,
     /// Local addresses at which relays are answered, such as `fd00::2` or `[fd00::2]:547`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) listen: Vec<Text>,
     /// DUID of the server, in hexadecimal; by default made from a MAC address.
     pub(in super::super) duid: Option<Text>,
     /// Give clients that ask for it an address with two messages instead of four.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) rapid_commit: bool,
     /// The IPv6 subnets; they may not overlap.
     pub(in super::super) subnets: Vec<Subnet>,
     /// What machines boot that are not Servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) boot: Boot,
 }
 
@@ -48,25 +51,25 @@ pub(in super::super) struct Subnet {
     pub(in super::super) bmc: Option<Located<bool>>,
     /// Relays outside of the subnet that act for it, by link address or by source address; those
     /// inside always do.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) relays: Vec<Text>,
     /// Addresses for any client, such as `fd77::1000-fd77::1fff`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) ranges: Vec<Text>,
     /// DNS servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) dns: Vec<Text>,
     /// NTP servers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) ntp: Vec<Text>,
     /// DNS search domains.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) search: Vec<Text>,
     /// How long a lease lasts, in seconds or as in `12h`; `1m` to `8784h`.
     #[schemars(extend("type" = ["string", "integer"], "default" = "1h"))]
     pub(in super::super) lease_time: Option<Text>,
     /// Addresses for one client each.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) reservations: Vec<Reservation>,
 }
 
@@ -98,6 +101,6 @@ pub(in super::super) struct Boot {
     /// The script for iPXE, which expands settings such as `${uuid}` in it.
     pub(in super::super) ipxe: Option<Text>,
     /// Parameters for the boot file.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(in super::super) parameters: Vec<Text>,
 }

@@ -7,7 +7,10 @@ use crate::fedhcp::{
     note::Error,
     step::Step,
 };
-use metal_core::located::{Located, Text};
+use metal_core::{
+    located::{Located, Text},
+    yaml::or_default,
+};
 use serde::Deserialize;
 use std::net::IpAddr;
 
@@ -60,7 +63,7 @@ pub(super) fn bluefield(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Ipam {
     namespace: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     subnets: Vec<Text>,
 }
 
@@ -135,7 +138,7 @@ pub(super) fn onmetal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Oob {
     namespace: Text,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     subnet_labels: Vec<Label>,
     /// `key=value`, from versions with only one.
     subnet_label: Option<Text>,

@@ -9,7 +9,10 @@ use crate::fedhcp::{
     step::Step,
 };
 use metal_api::MacAddr;
-use metal_core::located::{Located, Text};
+use metal_core::{
+    located::{Located, Text},
+    yaml::or_default,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -18,7 +21,7 @@ struct HttpBoot {
     /// Prefixed with `bootservice:` in versions without `client_specific`.
     #[serde(alias = "bootServer")]
     boot_file: Text,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     client_specific: bool,
 }
 
@@ -121,7 +124,7 @@ pub(super) fn pxeboot(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Res
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Ztp {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     switches: Vec<Switch>,
 }
 

@@ -9,16 +9,16 @@ use crate::fedhcp::{
     step::Step,
     upstream::add,
 };
-use metal_core::located::Text;
+use metal_core::{located::Text, yaml::or_default};
 use serde::Deserialize;
 use std::net::IpAddr;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct MacFilter {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     allow_list: Vec<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     deny_list: Vec<Text>,
 }
 
@@ -54,7 +54,7 @@ pub(super) fn macfilter(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> R
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Metal {
     name_prefix: Option<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     hosts: Vec<Host>,
     filter: Option<Filter>,
 }
@@ -69,7 +69,7 @@ struct Host {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Filter {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     mac_prefix: Vec<Text>,
 }
 
@@ -112,9 +112,9 @@ pub(super) fn metal(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Resul
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Ntp {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     servers: Vec<Text>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     servers_v6: Vec<Text>,
 }
 
