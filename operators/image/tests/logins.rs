@@ -143,7 +143,8 @@ async fn a_login_is_sent_to_a_token_service_at_the_host_that_it_is_for() {
 #[tokio::test]
 async fn a_registry_does_not_get_a_login_sent_elsewhere() {
     let elsewhere = Fake::start(|_, _| r#"{"token":"granted"}"#.into_response()).await;
-    let realm = format!(r#"Bearer realm="http://{}/token""#, elsewhere.address);
+    let scope = "repository:private:pull";
+    let realm = format!(r#"Bearer realm="http://{}/token",scope="{scope}""#, elsewhere.address);
     let fake = Fake::start(move |path, headers| {
         if shows(headers, "Bearer granted") { content(path) } else { challenge(&realm) }
     })
@@ -161,7 +162,25 @@ async fn a_registry_does_not_get_a_login_sent_elsewhere() {
     // It has a login of its own there.
     let both = Logins::joined([ours, logins(&elsewhere.address, "another")]);
     pull(&trees, &image, &both).await.unwrap();
-    assert_eq!(elsewhere.asked().len(), 1);
+    assert_eq!(elsewhere.asked(), ["/token?scope=repository%3Aos%3Apull"], "for nothing else");
+}
+
+#[tokio::test]
+async fn the_scope_that_the_registry_names_is_asked_for() {
+    let fake = Fake::start(|path, headers| match path {
+        "/token?scope=repository%3Aremote%2Flibrary%2Fos%3Apull&service=s" => {
+            r#"{"token":"granted","expires_in":300}"#.into_response()
+        }
+        path if path.starts_with("/token?") => StatusCode::UNAUTHORIZED.into_response(),
+        path if shows(headers, "Bearer granted") => content(path),
+        _ => challenge(
+            r#"Bearer realm="/token",service="s",scope="repository:remote/library/os:pull,push""#,
+        ),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let (trees, image) = (open(dir.path()).await, wanted(&format!("{}:1", fake.name), "a", "1"));
+    pull(&trees, &image, &Logins::default()).await.unwrap();
 }
 
 #[tokio::test]

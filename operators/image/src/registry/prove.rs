@@ -64,6 +64,8 @@ impl Registries {
         let refusal = Error::of_status(access, response.status());
         if let Some(service) = Service::of(response).map_err(refused)? {
             let login = self.login_for(access, &service.realm)?;
+            let is_own = login.is_none_or(|login| access.login() == Some(login));
+            let service = if is_own { service } else { service.of_its_name() };
             return Ok(Proof::Bearer(self.token(access, service, login, reach).await?));
         }
         // Redirects may have led anywhere: there nobody is to learn of a login.

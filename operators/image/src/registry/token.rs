@@ -17,6 +17,10 @@ use tokio::time::{Instant, timeout};
 
 /// Largest token response, in bytes.
 const LIMIT: usize = 64 << 10;
+/// How many scopes of a challenge are used.
+const MAX_SCOPES: usize = 4;
+/// Longest of them, in bytes.
+const MAX_SCOPE: usize = 512;
 /// Validity if the service gives none (distribution's default).
 const DEFAULT_VALIDITY: Duration = Duration::from_mins(1);
 /// A longer validity is cut to this.
@@ -31,10 +35,13 @@ pub(crate) struct Token {
     pub(crate) until: Instant,
 }
 
-/// Where to request a token.
+/// Where to request a token, and what for.
 pub(super) struct Service {
     pub(super) realm: Url,
-    service: Option<String>,
+    /// The parameter `service` of the challenge.
+    name: Option<String>,
+    /// What the registry wants a token for; `None` if it does not say.
+    scope: Option<String>,
 }
 
 impl Registries {
@@ -42,7 +49,7 @@ impl Registries {
     pub(super) async fn token(
         &self,
         access: &Access,
-        Service { realm, service }: Service,
+        Service { realm, name: service, scope }: Service,
         login: Option<&Login>,
         reach: Reach,
     ) -> Result<Token, Error> {
@@ -54,7 +61,7 @@ impl Registries {
         if !reach.admits_url(&realm) {
             return Err(refused(format!("{} is no address for it", excerpt(realm.authority()))));
         }
-        let scope = format!("repository:{}:pull", name.repository());
+        let scope = scope.unwrap_or_else(|| format!("repository:{}:pull", name.repository()));
         let mut query = vec![("scope", scope.as_str())];
         query.extend(service.as_deref().map(|service| ("service", service)));
         let mut request = self.client(reach).get(realm).query(&query);
@@ -84,13 +91,36 @@ impl Service {
         let realm = bearer.parameter("realm").filter(|realm| !realm.is_empty());
         let realm = realm.ok_or("the registry does not name it: its challenge has no realm")?;
         let realm = address(response.url(), realm)?;
-        Ok(Some(Self { realm, service: bearer.parameter("service").map(str::to_owned) }))
+        let name = bearer.parameter("service").map(str::to_owned);
+        let scope = bearer.parameter("scope").and_then(pulls);
+        Ok(Some(Self { realm, name, scope }))
+    }
+
+    /// The same without what the registry wants a token for: it is not to choose that where a login
+    /// for somebody else is shown.
+    pub(super) fn of_its_name(self) -> Self {
+        Self { scope: None, ..self }
     }
 
     /// Whether whoever responds takes logins itself.
     pub(super) fn takes_logins(response: &Response) -> bool {
         challenge(response, "Basic").is_some()
     }
+}
+
+/// What of a scope is about pulling; a proxy has other names for its repositories than its clients.
+/// `None` if nothing is (distribution "Token Scope Documentation").
+fn pulls(scope: &str) -> Option<String> {
+    let pull = |one: &str| {
+        let (resource, actions) = one.rsplit_once(':')?;
+        let is_repository = resource.split_once(':').is_some_and(|(type_, name)| {
+            (type_ == "repository" || type_.starts_with("repository(")) && !name.is_empty()
+        });
+        let is_pull = actions.split(',').any(|action| action == "pull");
+        (is_repository && is_pull && one.len() <= MAX_SCOPE).then(|| format!("{resource}:pull"))
+    };
+    let all: Vec<_> = scope.split(' ').take(MAX_SCOPES).filter_map(pull).collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 /// The first challenge of a scheme in a response.
@@ -221,6 +251,30 @@ mod tests {
         for body in ["", "{}", "[]", r#""a""#, r#"{"token":""}"#, r#"{"token":"a""#] {
             assert!(parse(body.as_bytes()).is_none(), "{body}");
         }
+    }
+
+    #[test]
+    fn of_a_scope_only_what_is_about_pulling_is_asked_for() {
+        let cases = [
+            ("repository:os:pull", Some("repository:os:pull")),
+            ("repository:remote/library/os:pull,push", Some("repository:remote/library/os:pull")),
+            ("repository:here:5000/os:pull", Some("repository:here:5000/os:pull")),
+            ("repository:a:push repository:b:*,pull", Some("repository:b:pull")),
+            ("repository:a:pull  repository:b:pull", Some("repository:a:pull repository:b:pull")),
+            ("repository(plugin):a:pull", Some("repository(plugin):a:pull")),
+            ("registry:catalog:*", None),
+            ("repository:os:push", None),
+            ("repository::pull", None),
+            ("repository:pull", None),
+            ("x", None),
+            ("", None),
+        ];
+        for (scope, expected) in cases {
+            assert_eq!(pulls(scope).as_deref(), expected, "{scope}");
+        }
+        assert_eq!(pulls(&format!("repository:{}:pull", "a".repeat(MAX_SCOPE))), None);
+        let many = pulls(&"repository:a:pull ".repeat(100)).unwrap();
+        assert_eq!(many.split(' ').count(), MAX_SCOPES);
     }
 
     #[test]
