@@ -6,7 +6,7 @@ use reqwest::{
     Method, Response, StatusCode,
     header::{ACCEPT, RANGE},
 };
-use std::sync::PoisonError;
+use std::{collections::HashMap, sync::PoisonError};
 use tokio::time::{Instant, timeout};
 
 /// How many tokens and logins are cached.
@@ -80,12 +80,49 @@ impl Registries {
 
     fn remember(&self, access: &Access, proof: Proof) {
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
-        if proofs.len() >= MAX_PROOFS {
-            let now = Instant::now();
-            proofs.retain(|_, proof| proof.until() > now);
+        keep(&mut proofs, access.clone(), proof, Instant::now());
+    }
+}
+
+/// Adds a proof. If there is no room, the one that ends first makes room for it.
+fn keep(proofs: &mut HashMap<Access, Proof>, access: Access, proof: Proof, now: Instant) {
+    if proofs.len() >= MAX_PROOFS && !proofs.contains_key(&access) {
+        proofs.retain(|_, proof| proof.until() > now);
+    }
+    if proofs.len() >= MAX_PROOFS && !proofs.contains_key(&access) {
+        let first = proofs.iter().min_by_key(|(_, proof)| proof.until());
+        let first = first.map(|(access, _)| access.clone());
+        first.and_then(|first| proofs.remove(&first));
+    }
+    proofs.insert(access, proof);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::token::Token, *};
+    use std::time::Duration;
+
+    #[test]
+    fn the_proof_of_one_more_repository_is_kept() {
+        let (now, mut proofs) = (Instant::now(), HashMap::new());
+        let access = |number: usize| {
+            Access::anonymous(&format!("registry.example/os-{number}").parse().unwrap())
+        };
+        let proof = |seconds: usize| {
+            let until = now + Duration::from_secs(seconds.try_into().unwrap());
+            Proof::Bearer(Token { text: "a".to_owned(), until })
+        };
+        for number in 0..MAX_PROOFS {
+            // The one in the middle ends first.
+            let seconds = if number == MAX_PROOFS / 2 { 50 } else { 100 + number };
+            keep(&mut proofs, access(number), proof(seconds), now);
         }
-        if proofs.len() < MAX_PROOFS {
-            proofs.insert(access.clone(), proof);
-        }
+        keep(&mut proofs, access(0), proof(99), now);
+        assert_eq!(proofs.len(), MAX_PROOFS, "another proof of the same replaces it");
+        keep(&mut proofs, access(MAX_PROOFS), proof(60), now);
+        assert!(proofs.contains_key(&access(MAX_PROOFS)) && proofs.len() == MAX_PROOFS);
+        assert!(!proofs.contains_key(&access(MAX_PROOFS / 2)));
+        keep(&mut proofs, access(1000), proof(60), now + Duration::from_secs(200));
+        assert!(proofs.len() < MAX_PROOFS, "those that have ended go first");
     }
 }
