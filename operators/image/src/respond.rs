@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{
-        ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+        ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MATCH,
         IF_NONE_MATCH, IF_RANGE, RANGE,
     },
 };
@@ -69,8 +69,8 @@ impl Stream for Body {
     }
 }
 
-/// Answers a GET or HEAD request for `content`: always with `Content-Length`, and with 206, 304 or
-/// 416 where the request's headers ask for it.
+/// Answers a GET or HEAD request for `content`: always with `Content-Length`, and with 206, 304, 412
+/// or 416 where the request's headers ask for it.
 pub fn respond(
     method: &Method,
     request: &HeaderMap,
@@ -82,6 +82,11 @@ pub fn respond(
     let headers = response.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(ETAG, value(&etag));
+    if !is_wanted(request, &etag) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+        return response;
+    }
     if is_known(request, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
@@ -119,10 +124,21 @@ fn range(method: &Method, request: &HeaderMap, etag: &str, size: u64) -> Request
     }
 }
 
+/// By `If-Match`, which compares strongly (RFC 9110, section 13.1.1).
+fn is_wanted(request: &HeaderMap, etag: &str) -> bool {
+    !request.contains_key(IF_MATCH) || tags(request, IF_MATCH).any(|tag| tag == etag || tag == "*")
+}
+
+/// By `If-None-Match`, which compares weakly (RFC 9110, section 13.1.2).
 fn is_known(request: &HeaderMap, etag: &str) -> bool {
-    let Some(known) = text(request, IF_NONE_MATCH) else { return false };
-    let known = known.split(',').map(str::trim);
+    let known = tags(request, IF_NONE_MATCH);
     known.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == etag || tag == "*")
+}
+
+/// The entity tags of a header, which may have several lines.
+fn tags(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let lines = request.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -131,4 +147,58 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("digits, letters and punctuation of ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Ten;
+
+    impl Content for Ten {
+        fn tag(&self) -> String {
+            "ten".to_owned()
+        }
+
+        fn size(&self) -> u64 {
+            10
+        }
+
+        fn read(&self, _: Range<u64>) -> BoxStream<'static, io::Result<Bytes>> {
+            futures::stream::empty().boxed()
+        }
+    }
+
+    /// The status of a response to a request for the second half, with these headers.
+    fn status(headers: &[(HeaderName, &'static str)]) -> u16 {
+        let range = (RANGE, HeaderValue::from_static("bytes=5-9"));
+        let mut request = HeaderMap::from_iter([range]);
+        for (name, value) in headers {
+            request.append(name, HeaderValue::from_static(value));
+        }
+        respond(&Method::GET, &request, &Ten, "a/b").status().as_u16()
+    }
+
+    #[test]
+    fn a_part_of_something_else_is_refused_by_if_match() {
+        for (tag, expected) in [
+            ("\"ten\"", 206),
+            ("*", 206),
+            ("\"nine\", \"ten\"", 206),
+            ("\"nine\"", 412),
+            ("W/\"ten\"", 412),
+            ("", 412),
+        ] {
+            assert_eq!(status(&[(IF_MATCH, tag)]), expected, "{tag}");
+        }
+        assert_eq!(status(&[(IF_MATCH, "\"nine\""), (IF_MATCH, "\"ten\"")]), 206);
+        assert_eq!(status(&[(IF_MATCH, "\"nine\""), (IF_NONE_MATCH, "\"ten\"")]), 412);
+        assert_eq!(status(&[(IF_MATCH, "\"ten\""), (IF_NONE_MATCH, "\"ten\"")]), 304);
+    }
+
+    #[test]
+    fn what_is_known_may_be_said_in_several_lines() {
+        let known = [(IF_NONE_MATCH, "\"nine\""), (IF_NONE_MATCH, "W/\"ten\"")];
+        assert_eq!((status(&known), status(&known[..1])), (304, 206));
+    }
 }
