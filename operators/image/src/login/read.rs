@@ -70,6 +70,7 @@ impl Logins {
         if text.len() > LIMIT {
             return Err(Malformed::TooLong);
         }
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         // What serde_json says may quote a password.
         let Configuration { auths } = serde_json::from_slice(text)
             .map_err(|it| Malformed::Json { line: it.line(), column: it.column() })?;

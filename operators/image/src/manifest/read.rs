@@ -139,7 +139,8 @@ impl List<'_> {
 
 impl Manifest {
     /// Parses what a registry sent. The structure decides, not the content type. A document that is
-    /// both an index and an image is refused, because the next tool may read it differently.
+    /// both an index and an image is refused, because the next tool may read it differently. A byte
+    /// order mark is ignored (RFC 8259, section 8.1).
     ///
     /// # Errors
     ///
@@ -147,7 +148,8 @@ impl Manifest {
     pub fn parse(document: &Document) -> Result<Self, Malformed> {
         let text = String::from_utf8_lossy(&document.bytes);
         let json = |error: serde_json::Error| Malformed::Json(excerpt(&error.to_string()));
-        let raw: Raw<'_> = serde_json::from_str(&text).map_err(json)?;
+        let raw: Raw<'_> =
+            serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(json)?;
         match (raw.manifests, raw.layers) {
             (Some(entries), None) => Ok(Self::Index(entries.read(entry)?)),
             (None, Some(layers)) => Ok(Self::Image(layers.read(layer)?)),

@@ -13,6 +13,13 @@ fn shape_decides_what_a_document_is() {
 }
 
 #[test]
+fn a_byte_order_mark_before_a_manifest_is_ignored() {
+    let manifest = r#"{"layers":[]}"#;
+    assert_eq!(parse(&format!("\u{feff}{manifest}")), parse(manifest));
+    assert_eq!(parse(manifest), Ok(Manifest::Image(vec![])));
+}
+
+#[test]
 fn digests_are_strict() {
     let text = r#"{"layers":[{"mediaType":"a","digest":"sha256:../..","size":1}]}"#;
     let Ok(Manifest::Image(layers)) = parse(text) else { unreachable!() };
