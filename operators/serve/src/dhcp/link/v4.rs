@@ -235,12 +235,19 @@ pub fn interface_of(address: Ipv4Addr) -> Option<String> {
     let has = |it: &InterfaceAddress| {
         it.address.and_then(|it| Some(it.as_sockaddr_in()?.ip())) == Some(address)
     };
-    all.find(has).map(|it| it.interface_name)
+    all.find(has).map(|it| interface_of_label(&it.interface_name).to_owned())
+}
+
+/// The interface of an address with this label. Labels begin with the name of the interface, and
+/// names have no colon (`ip-address(8)`).
+fn interface_of_label(label: &str) -> &str {
+    label.split_once(':').map_or(label, |(interface, _)| interface)
 }
 
 /// The addresses of an interface that are not link-local.
 fn addresses_of(name: &str) -> Vec<Ipv4Addr> {
-    let all = getifaddrs().into_iter().flatten().filter(|it| it.interface_name == name);
+    let is_its = |it: &InterfaceAddress| interface_of_label(&it.interface_name) == name;
+    let all = getifaddrs().into_iter().flatten().filter(is_its);
     let addresses = all.filter_map(|it| Some(it.address?.as_sockaddr_in()?.ip()));
     addresses.filter(|address| !address.is_link_local()).collect()
 }
@@ -268,6 +275,15 @@ mod tests {
         let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         for place in [Place::Interface { name: "lo".to_owned(), port: 0 }, any] {
             asked_alone(Link::open(place).unwrap()).await;
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_label_is_one_of_its_interface() {
+        for (label, interface) in
+            [("eth1:1", "eth1"), ("eth1:", "eth1"), ("eth1.5:a:b", "eth1.5"), ("eth1", "eth1")]
+        {
+            assert_eq!(interface_of_label(label), interface);
         }
     }
 
