@@ -84,7 +84,7 @@ async fn post(
         etags: crate::etags::Etags::default(),
         settings: None,
         body: json!({}),
-        parameters: choices.iter().map(|it| Parameter::choice("ResetType", it)).collect(),
+        parameters: choices.iter().map(|it| Parameter::choice(&["ResetType"], it)).collect(),
         sets: choices.iter().map(|it| set([it.as_str()])).collect(),
         present: Value::Null,
         unseen: vec![],

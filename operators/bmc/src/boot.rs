@@ -12,6 +12,9 @@ use http::Method;
 use metal_core::redfish::{BootEnabled, BootMode, BootSource, SystemReading};
 use serde_json::{Value, json};
 
+const ENABLED: &str = "BootSourceOverrideEnabled";
+const ENABLED_VALUES: &str = "BootSourceOverrideEnabled@Redfish.AllowableValues";
+const TARGET: &str = "BootSourceOverrideTarget";
 const MODE: &str = "BootSourceOverrideMode";
 
 /// The BMC does not list this value as allowed, so it would refuse it.
@@ -28,8 +31,7 @@ pub(crate) async fn boot_once(
 ) -> Result<(), Error> {
     let resource = call.get(uri).await?;
     if source == BootSource::None {
-        let change = json!({"BootSourceOverrideEnabled": BootEnabled::Disabled.to_string()});
-        return write(uri, resource, &change).send(call).await;
+        return clear(call, uri, resource).send(call).await;
     }
     let system = system::read(call, uri.to_owned(), &resource.body).await?;
     let allowable = &system.boot.allowable;
@@ -40,8 +42,8 @@ pub(crate) async fn boot_once(
     }
     let unseen = call.memory().unseen(uri);
     let change = json!({
-        "BootSourceOverrideEnabled": once(&resource.body["Boot"]).to_string(),
-        "BootSourceOverrideTarget": source.to_string(),
+        ENABLED: once(&resource.body["Boot"]).to_string(),
+        TARGET: source.to_string(),
     });
     let has_mode = resource.body["Boot"].get(MODE).is_some();
     let wanted = Some((source, mode));
@@ -57,10 +59,41 @@ pub(crate) async fn boot_once(
     Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
 }
 
+/// Clears an override. Some firmware takes no `Disabled`, and clears it by the target `None`: alone,
+/// or with how long that is to last.
+fn clear<'a>(call: &Call<'_>, uri: &'a str, resource: Resource) -> Write<'a> {
+    let (disabled, none) = (BootEnabled::Disabled.to_string(), BootSource::None.to_string());
+    let lasting = once(&resource.body["Boot"]).to_string();
+    let mut sets = vec![
+        set([disabled.as_str()]),
+        set([none.as_str()]),
+        set([none.as_str(), lasting.as_str()]),
+    ];
+    if !can_be_disabled(&resource.body["Boot"]) {
+        sets.rotate_left(1);
+    }
+    let parameters = vec![
+        Parameter::choice(&["Boot", ENABLED], &disabled),
+        Parameter::choice(&["Boot", ENABLED], &lasting),
+        Parameter::choice(&["Boot", TARGET], &none),
+        forms::apply_time(),
+    ];
+    let mut unseen = call.memory().unseen(uri);
+    unseen.retain(|form| sets.iter().any(|set| set.is_subset(&form.with)));
+    let wanted = Some((BootSource::None, None));
+    let write = write(uri, resource, &json!({}));
+    Write { kind: Kind::NoBootOverride, parameters, sets, unseen, wanted, ..write }
+}
+
+/// Whether an override can be disabled, as far as the BMC says what it takes.
+fn can_be_disabled(boot: &Value) -> bool {
+    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
+    allowed.is_empty() || allowed.contains(&BootEnabled::Disabled)
+}
+
 /// How the BMC spells "once". If it has no such value, the override stays until it is changed.
 fn once(boot: &Value) -> BootEnabled {
-    let allowed: Vec<BootEnabled> =
-        field::words(&boot["BootSourceOverrideEnabled@Redfish.AllowableValues"]);
+    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
     let is_continuous =
         allowed.contains(&BootEnabled::Continuous) && !allowed.contains(&BootEnabled::Once);
     if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once }
@@ -80,7 +113,11 @@ pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> 
     let system = system::read(call, uri.to_owned(), &resource.body).await?;
     let mut change = json!({ "BootOrder": order });
     if system.boot.enabled != BootEnabled::Disabled {
-        change["BootSourceOverrideEnabled"] = Value::from(BootEnabled::Disabled.to_string());
+        if can_be_disabled(&resource.body["Boot"]) {
+            change[ENABLED] = Value::from(BootEnabled::Disabled.to_string());
+        } else {
+            change[TARGET] = Value::from(BootSource::None.to_string());
+        }
     }
     write(uri, resource, &change).send(call).await
 }

@@ -11,6 +11,7 @@ pub(crate) const MOST: usize = 12;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     BootOverride,
+    NoBootOverride,
     BootOrder,
     Led,
     Insert,
@@ -22,7 +23,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether it is a boot setting.
     pub(crate) fn is_of_boot(self) -> bool {
-        matches!(self, Self::BootOverride | Self::BootOrder)
+        matches!(self, Self::BootOverride | Self::NoBootOverride | Self::BootOrder)
     }
 }
 

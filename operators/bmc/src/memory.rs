@@ -217,6 +217,9 @@ impl Memory {
 /// Whether an override is visible as it was written. Some firmware shows one way of network boot as
 /// the other (sushy-emulator 2.2), or no mode.
 fn is_seen(boot: &BootReading, (source, mode): (BootSource, Option<BootMode>)) -> bool {
+    if source == BootSource::None {
+        return boot.enabled == BootEnabled::Disabled || boot.target == Some(source);
+    }
     let of_network = |source| matches!(source, BootSource::Pxe | BootSource::UefiHttp);
     let is_source = |shown| shown == source || (of_network(shown) && of_network(source));
     boot.enabled != BootEnabled::Disabled

@@ -90,6 +90,10 @@ impl Dialects<'_> {
         if self.speak(Dialect::BootSettings) && request.path != SETTINGS {
             return Some(Problem::not_writable("Boot"));
         }
+        let enabled = "BootSourceOverrideEnabled";
+        if self.speak(Dialect::ClearedByTarget) && boot[enabled] == "Disabled" {
+            return Some(Problem::not_in_list("Disabled", enabled));
+        }
         boot.get("BootSourceOverrideTarget")?;
         let mode = "BootSourceOverrideMode";
         match boot.get(mode) {
@@ -190,6 +194,12 @@ impl Dialects<'_> {
             && let Some(types) = reset["ResetType@Redfish.AllowableValues"].as_array_mut()
         {
             types.retain(|type_| type_ != "GracefulShutdown" && type_ != "GracefulRestart");
+        }
+        let enabled = "BootSourceOverrideEnabled@Redfish.AllowableValues";
+        if self.speak(Dialect::ClearedByTarget)
+            && let Some(values) = system["Boot"][enabled].as_array_mut()
+        {
+            values.retain(|value| value != "Disabled");
         }
         if self.speak(Dialect::DeadSettings) {
             let settings = link(format!("{URI}/Nowhere"));

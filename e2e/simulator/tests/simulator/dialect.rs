@@ -114,6 +114,16 @@ async fn sessions_that_are_all_taken_are_no_wrong_password() {
 }
 
 #[tokio::test]
+async fn an_override_is_cleared_by_target_none_where_disabled_is_refused() {
+    let lab = start(&[Dialect::ClearedByTarget]).await;
+    let once = |source| Step::BootOnce { source, mode: None };
+    lab.bmc.perform(SYSTEM, &once(BootSource::Pxe)).await.unwrap();
+    assert_eq!(lab.bmc.system(SYSTEM).await.unwrap().boot.target, Some(BootSource::Pxe));
+    lab.bmc.perform(SYSTEM, &once(BootSource::None)).await.unwrap();
+    assert_eq!(lab.bmc.system(SYSTEM).await.unwrap().boot.target, Some(BootSource::None));
+}
+
+#[tokio::test]
 async fn a_host_that_is_on_is_asked_by_its_button_where_nothing_else_asks() {
     let lab = start(&[Dialect::ButtonOnly]).await;
     let ask = Step::Reset(ResetType::GracefulShutdown);

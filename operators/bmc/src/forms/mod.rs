@@ -195,7 +195,9 @@ impl Write<'_> {
 
     /// Makes an optional parameter out of a property that the BMC asks for, with its current value.
     fn learn(&mut self, name: &str) {
-        let is_known = self.parameters.iter().any(|it| it.name == *name || it.path[0] == *name);
+        let is_of =
+            |it: &Parameter| [it.path.first(), it.path.last()].contains(&Some(&name.to_owned()));
+        let is_known = self.parameters.iter().any(|it| it.name == *name || is_of(it));
         if is_known || is_in(&self.body, name) {
             return;
         }

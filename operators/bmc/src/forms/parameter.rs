@@ -23,9 +23,8 @@ impl Parameter {
     }
 
     /// One of several values for the same property.
-    pub(crate) fn choice(name: &str, value: &str) -> Self {
-        let path = vec![name.to_owned()];
-        Self { name: value.to_owned(), path, value: value.into(), is_choice: true }
+    pub(crate) fn choice(path: &[&str], value: &str) -> Self {
+        Self { name: value.to_owned(), is_choice: true, ..Self::new(path, value) }
     }
 
     /// Whether it is one of several values, and among those that are allowed.
