@@ -63,7 +63,7 @@ pub struct BmcSpec {
     /// Serial console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub console_protocol: Option<ConsoleProtocol>,
-    /// Host name, for DNS records.
+    /// Host name, for which certificates are valid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// BMCSettings that apply to this BMC.

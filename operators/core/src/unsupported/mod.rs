@@ -44,7 +44,6 @@ pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
     let spec = &bmc.spec;
     let console = spec.console_protocol.is_some() && spec.endpoint_ref.is_none();
     let mut lines = ignored([
-        (spec.hostname.is_some(), "spec.hostname", "DNS records are not created"),
         (console, "spec.consoleProtocol", "consoles are not available"),
         (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "BMC settings are not applied"),
     ]);
@@ -77,6 +76,16 @@ pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
 /// What has no effect on an Endpoint.
 pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
     operation(&endpoint.metadata, &[]).into_iter().collect()
+}
+
+/// What has no effect on what a server boots: a boot configuration, or a boot config.
+pub fn on_boot(meta: &ObjectMeta) -> Option<String> {
+    operation(meta, &[])
+}
+
+/// Whether the annotation of an object says that it is to be left alone.
+pub fn is_ignored(meta: &ObjectMeta) -> bool {
+    Operation::requested(meta).ok().flatten().is_some_and(Operation::ignores_self)
 }
 
 /// The consequence if nothing acts on any object of this kind; `None` for kinds that work.

@@ -51,12 +51,10 @@ fn a_server_in_maintenance_is_told_by_its_state() {
 #[test]
 fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
     let mut bmc = Bmc::new("bmc-a", BmcSpec::default());
-    bmc.spec.hostname = Some("bmc-a".to_owned());
     bmc.spec.bmc_settings_ref = Some(LocalObjectReference::default());
     bmc.spec.console_protocol =
         Some(ConsoleProtocol { name: metal_api::ConsoleProtocolName::Ssh, port: 22 });
-    let [hostname, console, settings] = on_bmc(&bmc).try_into().unwrap();
-    assert!(hostname.contains("spec.hostname"), "{hostname}");
+    let [console, settings] = on_bmc(&bmc).try_into().unwrap();
     assert!(console.contains("spec.consoleProtocol"), "{console}");
     assert!(settings.contains("spec.bmcSettingsRef"), "{settings}");
     let mut claim = ServerClaim::new("claim-a", ServerClaimSpec::default());
@@ -64,6 +62,13 @@ fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
     claim.spec.user_data_ref = Some(LocalObjectReference::default());
     let [line] = on_claim(&claim).try_into().unwrap();
     assert!(line.contains("spec.userDataRef"), "{line}");
+}
+
+#[test]
+fn a_host_name_that_is_used_for_tls_is_not_called_without_effect() {
+    let mut bmc = Bmc::new("bmc-a", BmcSpec::default());
+    bmc.spec.hostname = Some("bmc-a.example".to_owned());
+    assert_eq!(on_bmc(&bmc), Vec::<String>::new());
 }
 
 #[test]
