@@ -3,6 +3,7 @@
 use crate::{
     args::{Addresses, Urls},
     fetches::Fetches,
+    notices::LastNotices,
     secrets::Secrets,
     view::View,
 };
@@ -11,7 +12,7 @@ use kube::{
     core::NamespaceResourceScope,
     runtime::events::{EventType, Recorder},
 };
-use metal_core::{boot::configuration::Modes, capability};
+use metal_core::{boot::configuration::Modes, capability, unsupported::on_boot};
 use metal_image::Resolver;
 use metal_runtime::{
     Deferred, Writer,
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub recorder: Recorder,
     /// Secrets of boots.
     pub secrets: Arc<Secrets>,
+    /// What was reported on objects.
+    pub notices: LastNotices,
     /// Images.
     pub images: Arc<Resolver>,
     /// What was served and has not been recorded yet.
@@ -69,6 +72,15 @@ impl Context {
         IndexKey: Eq + Hash,
     {
         Writer::new(Api::namespaced(self.client.clone(), namespace), index, manager)
+    }
+
+    /// Reports once what has no effect on a boot configuration or a boot config.
+    pub(crate) async fn tell_unsupported<K: Resource<DynamicType = ()>>(&self, object: &K) {
+        let note = on_boot(object.meta());
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        if self.notices.is_news(uid, note.as_deref()) {
+            self.warn(object, "NotSupported", &note.unwrap_or_default()).await;
+        }
     }
 
     /// Publishes a warning; best effort, because the status is the record.

@@ -19,6 +19,7 @@ mod kept;
 mod leases;
 mod medium;
 mod metrics;
+mod notices;
 #[cfg(test)]
 mod reference;
 mod run;

@@ -11,6 +11,7 @@ use crate::{
     fetch_limit::FetchLimit,
     fetches::Fetches,
     http::{AppState, DefaultUki, RefusalLog},
+    notices::LastNotices,
     secrets::Secrets,
     view::View,
 };
@@ -283,6 +284,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         view: Arc::new(View::default()),
         recorder: Recorder::new(client.clone(), source),
         secrets: Arc::new(Secrets::new(client)),
+        notices: LastNotices::default(),
         images,
         fetches: Arc::new(Fetches::default()),
         architecture: "amd64".to_owned(),

@@ -19,9 +19,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use metal_api::{HttpBootConfig, IpxeBootConfig};
 use metal_base::Never;
-use metal_core::boot::{
-    Ignition, Lack,
-    config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
+use metal_core::{
+    boot::{
+        Ignition, Lack,
+        config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
+    },
+    unsupported::is_ignored,
 };
 use metal_runtime::{
     Expected,
@@ -85,6 +88,9 @@ impl Recording {
     fn is_open<K: BootConfig>(&self, config: &ConfigRef) -> bool {
         let object = K::index(&self.ctx.view).named(Some(&config.namespace), &config.name);
         object.is_some_and(|object| {
+            if is_ignored(object.meta()) {
+                return false;
+            }
             let fetched = self.ctx.fetches.of(config, object.meta().uid.as_deref());
             fetched != Fetched::default() && is_news(object.conditions(), fetched)
         })
@@ -153,7 +159,12 @@ impl<K: BootConfig> Controller for OfKind<K> {
         self.ctx.view.is_ready()
     }
 
+    fn ignores(&self, object: &K) -> bool {
+        object.meta().deletion_timestamp.is_some() || is_ignored(object.meta())
+    }
+
     async fn observe(&self, object: &Arc<K>) -> Result<Facts, Error> {
+        self.ctx.tell_unsupported(&**object).await;
         let (secrets, config) = (&self.ctx.secrets, object.config_ref());
         let failed = |error| Error::Secret(Box::new(error));
         let ignition = view::named(object.ignition());

@@ -36,6 +36,31 @@ async fn what_was_made_by_hand_becomes_ready_in_one_write() {
 }
 
 #[tokio::test]
+async fn a_boot_configuration_that_is_to_be_ignored_is_left_alone() {
+    for (operation, is_left_alone) in [("ignore", true), ("retry", false), ("dance", false)] {
+        let cluster = Cluster::default();
+        cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+        let mut config = ipxe("hand");
+        let operation = (metal_api::annotation::OPERATION.to_owned(), operation.to_owned());
+        config.metadata.annotations = Some([operation.clone()].into());
+        let ctx = seeing(&cluster, config).await;
+        pass(&ctx, reference("hand")).await.unwrap();
+        let written = cluster.written();
+        if is_left_alone {
+            assert!(written.is_empty(), "{written:?}");
+            continue;
+        }
+        let [event, status] = &written[..] else { panic!("{written:?}") };
+        assert_eq!(event.body["reason"], "NotSupported");
+        assert!(event.body["note"].as_str().unwrap().contains(&operation.1), "{event:?}");
+        assert!(status.request.ends_with("/status"), "{status:?}");
+        cluster.take();
+        pass(&ctx, reference("hand")).await.unwrap();
+        assert_eq!(cluster.take(), [""; 0], "it is told once");
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[], "SecretNotFound"),

@@ -10,7 +10,10 @@ use crate::{Error, config_ref::Named, context::Context, view::ConfigurationKey};
 use jiff::Timestamp;
 use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_base::Never;
-use metal_core::boot::configuration::{Decision, Step, decide, outdated};
+use metal_core::{
+    boot::configuration::{Decision, Step, decide, outdated},
+    unsupported::is_ignored,
+};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use observe::OwnedObservation;
 use std::sync::Arc;
@@ -47,11 +50,12 @@ impl Controller for Configurations {
         self.0.view.is_ready() && self.0.key.get().is_some()
     }
 
-    fn ignores(&self, _: &ServerBootConfiguration) -> bool {
-        false
+    fn ignores(&self, configuration: &ServerBootConfiguration) -> bool {
+        configuration.metadata.deletion_timestamp.is_none() && is_ignored(&configuration.metadata)
     }
 
     async fn observe(&self, configuration: &Arc<ServerBootConfiguration>) -> Result<Facts, Error> {
+        self.0.tell_unsupported(&**configuration).await;
         if let Some(decision) = outdated(configuration, self.0.modes, Timestamp::now()) {
             return Ok(Facts::Outdated(decision));
         }

@@ -53,6 +53,18 @@ async fn a_pxe_image_costs_one_boot_config_and_one_status_and_then_nothing() {
 }
 
 #[tokio::test]
+async fn a_boot_configuration_that_is_to_be_ignored_is_left_alone() {
+    let registry = TestRegistry::start().await;
+    let world = World::new(&registry, "os:1").await;
+    let mut ignored = world.configuration();
+    let ignore = (metal_api::annotation::OPERATION.to_owned(), "ignore".to_owned());
+    ignored.metadata.annotations = Some([ignore].into());
+    list(&world.ctx.view.configurations, vec![ignored]).await;
+    world.pass().await;
+    assert_eq!(world.cluster.take(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_boot_config_is_written_once_however_late_the_watch_shows_it() {
     let registry = TestRegistry::start().await;
     let layers: [(&str, &[u8]); 2] = [(KERNEL[0], b"k"), (INITRD[0], b"i")];

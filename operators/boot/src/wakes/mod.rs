@@ -6,7 +6,7 @@ use crate::{
     view::{ConfigKey, ConfigurationKey, View},
 };
 use kube::{ResourceExt, api::ObjectMeta};
-use metal_api::{BootState, Server, ServerBootConfiguration};
+use metal_api::{BootState, Server, ServerBootConfiguration, annotation};
 use metal_core::boot::{
     config::{Fetched, is_news},
     configuration::{is_idle, network_identifiers},
@@ -52,7 +52,7 @@ pub(crate) fn config<K: BootConfig>(view: &View, change: &Change<'_, K>) -> Wake
             woken.insert(WakeTarget::Config(new.config_ref()));
         }
         Change::Removed(old) => configurations_of(old.meta(), &mut woken),
-        Change::Unreadable { .. } => {}
+        Change::Unreadable { meta, .. } => configurations_of(meta, &mut woken),
     }
     woken
 }
@@ -85,7 +85,8 @@ fn configurations_of(meta: &ObjectMeta, woken: &mut Wakes) {
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
     let mut woken: Wakes = boot(change).map(WakeTarget::Kept).into_iter().collect();
     let facts = |server: &Server| {
-        (server.spec.effective_uuid(), network_identifiers(server), is_idle(server))
+        let method = server.annotations().get(annotation::BOOT_METHOD).cloned();
+        (server.spec.effective_uuid(), network_identifiers(server), is_idle(server), method)
     };
     if let Change::Applied { old: Some(old), new } = change
         && facts(old) == facts(new)

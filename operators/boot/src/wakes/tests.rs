@@ -6,6 +6,7 @@ use crate::testing::{
     server as boot_server,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::Resource;
 use metal_api::{IpxeBootConfigStatus, condition};
 
 #[tokio::test]
@@ -21,7 +22,7 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
     let windowed = Arc::new(boot_server("server", UUID, "claim"));
     let idle = edited(&windowed, |it| it.status = None);
     let renamed = edited(&windowed, |it| it.spec.system_uuid = Some("another".to_owned()));
-    let changes: [(&str, Wakes, &[&str]); 13] = [
+    let changes: [(&str, Wakes, &[&str]); 14] = [
         (
             "new configuration",
             configuration(&view, &applied(None, &boots)),
@@ -51,6 +52,11 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
         (
             "boot config that is gone",
             config(&view, &removed(&plain)),
+            &["configuration claim", "kept server"],
+        ),
+        (
+            "boot config that cannot be read any longer",
+            config(&view, &unreadable(&plain)),
             &["configuration claim", "kept server"],
         ),
         (
@@ -85,6 +91,20 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
     }
 }
 
+#[tokio::test]
+async fn a_boot_method_on_the_server_wakes_its_boot_configuration() {
+    let view = view().await;
+    let plain = Arc::new(boot_server("server", UUID, "claim"));
+    let annotated = edited(&plain, |it| {
+        let method = (annotation::BOOT_METHOD.to_owned(), "virtual-media".to_owned());
+        it.metadata.annotations = Some([method].into());
+    });
+    for (old, new) in [(&plain, &annotated), (&annotated, &plain)] {
+        let woken = show(&server(&view, &applied(Some(old), new)));
+        assert_eq!(woken, ["configuration claim", "kept server"]);
+    }
+}
+
 /// A view with a server that has boot configs of both kinds.
 async fn view() -> View {
     let view = View::default();
@@ -111,6 +131,10 @@ fn applied<'a, K>(old: Option<&'a Arc<K>>, new: &'a Arc<K>) -> Change<'a, K> {
 
 fn removed<K>(old: &Arc<K>) -> Change<'_, K> {
     Change::Removed(old)
+}
+
+fn unreadable<K: Resource>(old: &Arc<K>) -> Change<'_, K> {
+    Change::Unreadable { meta: old.meta(), error: "a field", old: Some(old) }
 }
 
 fn edited<K: Clone>(object: &Arc<K>, edit: impl FnOnce(&mut K)) -> Arc<K> {
