@@ -1,4 +1,8 @@
-use crate::{machines::Machines, published::Published, recorder::Sightings};
+use crate::{
+    machines::Machines,
+    published::Published,
+    recorder::{RecordedBmcs, Sightings},
+};
 use metal_core::macdb::MacDb;
 use metal_dhcp::config::Config;
 use metal_runtime::health::Gate;
@@ -19,6 +23,8 @@ pub(crate) struct Parts {
     pub neighbors: NeighborLimit,
     /// The lease file of DHCPv4; that of DHCPv6 is next to it.
     pub lease_file: Option<PathBuf>,
+    /// The recorded BMCs, whose addresses nobody else gets.
+    pub recorded: Option<RecordedBmcs>,
     /// Receives sightings of BMCs.
     pub sightings: Option<Sightings>,
     /// Publishes the leases, and knows whether packets are answered.

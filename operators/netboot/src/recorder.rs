@@ -15,6 +15,7 @@ mod bmc;
 mod endpoint;
 mod error;
 mod new_bmcs;
+mod recorded;
 mod sightings;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ mod tests;
 pub(crate) use bmc::{Bmcs, bmcs};
 pub(crate) use error::Error;
 pub(crate) use new_bmcs::NewBmcs;
+pub(crate) use recorded::RecordedBmcs;
 pub(crate) use sightings::Sightings;
 
 use jiff::Timestamp;

@@ -6,7 +6,12 @@ mod probes;
 #[cfg(test)]
 mod tests;
 
-use crate::{Parts, lease_file, lease_store::LeaseStore, machines::Machines, recorder::Sightings};
+use crate::{
+    Parts, lease_file,
+    lease_store::LeaseStore,
+    machines::Machines,
+    recorder::{RecordedBmcs, Sightings},
+};
 use jiff::Timestamp;
 use metal_core::{boot::decision::Boot, endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::{
@@ -25,7 +30,7 @@ use metal_serve::{
     neighbor_limit::NeighborLimit,
 };
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
 };
@@ -64,6 +69,7 @@ struct V4 {
     lease_store: LeaseStore<Ipv4Addr>,
     prober: Option<Prober<probes::PendingOffer>>,
     unserved: UnservedArchitectures,
+    recorded: Option<RecordedBmcs>,
     sightings: Option<Sightings>,
     metrics: Metrics,
     ready: Gate,
@@ -108,6 +114,7 @@ fn open(parts: Parts) -> Result<Server<V4>, Error> {
         lease_store,
         prober: None,
         unserved: UnservedArchitectures::default(),
+        recorded: parts.recorded,
         sightings: parts.sightings,
         metrics: metrics.clone(),
         ready: parts.ready,
@@ -293,7 +300,16 @@ impl V4 {
         bound.for_each(|lease| self.neighbors.note(lease.address));
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
+        if let Some(recorded) = &self.recorded {
+            let config = &self.config;
+            let has_bmcs = |it: &Ipv4Addr| config.subnet_of(*it).is_some_and(|it| it.bmc);
+            let address = |ip| match ip {
+                IpAddr::V4(ip) => Some(ip).filter(has_bmcs),
+                IpAddr::V6(_) => None,
+            };
+            self.lease_store.leases.keep_for(recorded.addresses(address));
+        }
         self.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
     }
 }

@@ -24,7 +24,7 @@ use metal_serve::dhcp::{
     },
 };
 use std::{
-    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
+    net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -179,6 +179,7 @@ impl Responder for V6 {
             self.recall_bmcs();
         }
         self.look_after(sockets);
+        self.keep_for_bmcs();
         self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
         if !self.lease_store.hear() || !self.lease_store.maintain().await {
             self.parts.metrics.not_logged();
@@ -261,6 +262,16 @@ impl V6 {
                 self.parts.ready.wait_for(format!("an IPv6 link-local address on {}", link.place));
             }
         }
+    }
+
+    fn keep_for_bmcs(&mut self) {
+        let (Some(recorded), Some(v6)) = (&self.parts.recorded, &self.config.dhcp6) else { return };
+        let has_bmcs = |it: &Ipv6Addr| v6.subnet_of(*it).is_some_and(|it| it.bmc);
+        let address = |ip| match ip {
+            IpAddr::V6(ip) => Some(ip).filter(has_bmcs),
+            IpAddr::V4(_) => None,
+        };
+        self.lease_store.leases.keep_for(recorded.addresses(address));
     }
 
     fn recall_bmcs(&self) {

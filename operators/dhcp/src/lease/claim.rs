@@ -34,6 +34,8 @@ pub(crate) trait LeaseSubnet<A> {
 #[derive(Debug)]
 pub(crate) struct Claimant<'a, A, S> {
     pub(crate) client: &'a Client,
+    /// Its MAC address, if it is known.
+    pub(crate) mac: Option<MacAddr>,
     pub(crate) subnet: &'a S,
     pub(crate) leases: &'a Leases<A>,
     pub(crate) instances: Option<Instances>,
@@ -58,7 +60,7 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
             .or_else(|| wished.find(|address| self.claim(*address) == Claim::Free))
             .or_else(|| {
                 let within = self.subnet.addresses();
-                self.leases.pick_within(&within, self.client, self.own_in_pool(), self.now)
+                self.leases.pick_within(&within, self.client, self.is_barred(), self.now)
             })
     }
 
@@ -69,7 +71,8 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let held = lease.filter(|lease| lease.holds(self.now));
         let is_anothers = held.is_some_and(|lease| lease.client != *self.client);
         let is_offered = held.is_some_and(|lease| lease.state == State::Offered);
-        if rests || (is_anothers && !is_offered) || self.own.contains(&address) {
+        let is_kept = self.leases.is_kept_from(address, self.mac);
+        if rests || is_kept || (is_anothers && !is_offered) || self.own.contains(&address) {
             return Claim::Refused;
         }
         match self.reserved {
@@ -107,7 +110,7 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
 
     /// Whether every address of the subnet is taken or offered.
     fn is_short(&self) -> bool {
-        self.leases.is_short_within(&self.subnet.addresses(), self.own_in_pool(), self.now)
+        self.leases.is_short_within(&self.subnet.addresses(), self.is_barred(), self.now)
     }
 
     /// The leases that it has or had in the subnet.
@@ -142,6 +145,12 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let is_free =
             |lease: &Lease<A>| lease.client == *self.client && !lease.is_quarantined(self.now);
         lease.is_none_or(is_free) && !self.own.contains(&reserved)
+    }
+
+    /// Addresses of the pools that it cannot have: our own, and those that are kept for BMCs.
+    fn is_barred(&self) -> impl Fn(A) -> bool {
+        let (own, leases, mac) = (self.own_in_pool(), self.leases, self.mac);
+        move |address| address == own || leases.is_kept_from(address, mac)
     }
 
     /// Our own address, which a pool may contain; if there is none, an address that is in no pool.

@@ -7,6 +7,7 @@ pub mod record;
 
 use crate::{address::Address, client::Client, fair_queue::Standing};
 use jiff::{SignedDuration, Timestamp};
+use metal_api::MacAddr;
 use pool::Pool;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -119,6 +120,8 @@ pub struct Leases<A = Ipv4Addr> {
     offers: BTreeSet<(Timestamp, A)>,
     /// By first address.
     pools: Vec<Pool<A>>,
+    /// Addresses that are recorded for BMCs.
+    kept: HashMap<A, MacAddr>,
 }
 
 /// How many leases are searched for an offer whose address can be offered to another client. They
@@ -143,6 +146,8 @@ pub struct Count {
     pub declined: usize,
     /// Ended, and kept for their clients.
     pub past: usize,
+    /// Addresses of ranges that no client has, and that are kept for recorded BMCs.
+    pub kept: usize,
 }
 
 impl<A: Address> Leases<A> {
@@ -278,17 +283,31 @@ impl<A: Address> Leases<A> {
             };
             *place += 1;
         }
+        let is_bound = |address: A| self.get(address).is_some_and(|lease| lease.is_bound(now));
+        let is_away = |address: &&A| self.pool_of(**address).is_some() && !is_bound(**address);
+        count.kept = self.kept.keys().filter(is_away).count();
         count
+    }
+
+    /// From now on these addresses are given to nobody but the BMCs that they are recorded for, and
+    /// no others are kept.
+    pub fn keep_for(&mut self, bmcs: HashMap<A, MacAddr>) {
+        self.kept = bmcs;
+    }
+
+    /// Whether an address is kept for another client than the one with this MAC address.
+    pub(crate) fn is_kept_from(&self, address: A, mac: Option<MacAddr>) -> bool {
+        self.kept.get(&address).is_some_and(|owner| Some(*owner) != mac)
     }
 
     /// An address among `within` for a client without one: first one without any lease, then the
     /// one whose lease ended first; each from our own pools, then from those of the other instance;
-    /// finally, the one with the oldest offer. Never `except`, which is our own.
+    /// finally, the one with the oldest offer. Never one that `is_barred`.
     pub(crate) fn pick_within(
         &self,
         within: &RangeInclusive<A>,
         client: &Client,
-        except: A,
+        is_barred: impl Fn(A) -> bool,
         now: Timestamp,
     ) -> Option<A> {
         let seed = fnv1a(client.bytes());
@@ -297,32 +316,32 @@ impl<A: Address> Leases<A> {
         let free = |is_spare: bool| {
             let such = |pool: &&Pool<A>| pool.is_spare() == is_spare;
             let mut in_turn = pools[shift..].iter().chain(&pools[..shift]).filter(such);
-            in_turn.find_map(|pool| pool.unused(seed, except)).or_else(|| {
-                let ends = pools.iter().filter(such).filter_map(|pool| pool.oldest(except));
+            in_turn.find_map(|pool| pool.unused(seed, &is_barred)).or_else(|| {
+                let ends = pools.iter().filter(such).filter_map(|pool| pool.oldest(&is_barred));
                 ends.min().filter(|(end, _)| *end <= now).map(|(_, address)| address)
             })
         };
         let offered = || {
             let is_offer =
                 |address: &A| self.get(*address).is_some_and(|lease| lease.state == State::Offered);
-            let offers = pools.iter().flat_map(|pool| pool.ends(except).take(MOST_ENDS));
+            let offers = pools.iter().flat_map(|pool| pool.ends(&is_barred).take(MOST_ENDS));
             let offers = offers.filter(|(_, address)| is_offer(address));
             offers.min().map(|(_, address)| address)
         };
         free(false).or_else(|| free(true)).or_else(offered)
     }
 
-    /// Whether a new client can only get an address that is offered to another one. `except` is our
-    /// own address.
+    /// Whether a new client can only get an address that is offered to another one, and none that
+    /// `is_barred`.
     pub(crate) fn is_short_within(
         &self,
         within: &RangeInclusive<A>,
-        except: A,
+        is_barred: impl Fn(A) -> bool,
         now: Timestamp,
     ) -> bool {
         let is_taken = |pool: &Pool<A>| {
-            let oldest = pool.oldest(except);
-            pool.unused(0, except).is_none() && oldest.is_none_or(|(end, _)| end > now)
+            let oldest = pool.oldest(&is_barred);
+            pool.unused(0, &is_barred).is_none() && oldest.is_none_or(|(end, _)| end > now)
         };
         self.pools_in(within).iter().all(is_taken)
     }
@@ -343,7 +362,8 @@ impl<A> Default for Leases<A> {
     /// No leases, and no pools.
     fn default() -> Self {
         let (by_address, by_client) = (HashMap::new(), HashMap::new());
-        Self { by_address, by_client, offers: BTreeSet::new(), pools: Vec::new() }
+        let (offers, pools, kept) = (BTreeSet::new(), Vec::new(), HashMap::new());
+        Self { by_address, by_client, offers, pools, kept }
     }
 }
 

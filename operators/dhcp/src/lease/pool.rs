@@ -104,8 +104,8 @@ impl<A: Address> Pool<A> {
     }
 
     /// An address that nobody has: the next one from a place that depends on `seed`, so that a
-    /// client finds the same one again if its lease was lost.
-    pub(crate) fn unused(&self, seed: u64, except: A) -> Option<A> {
+    /// client finds the same one again if its lease was lost. Never one that `is_barred`.
+    pub(crate) fn unused(&self, seed: u64, is_barred: impl Fn(A) -> bool) -> Option<A> {
         if self.free == 0 {
             return None;
         }
@@ -120,16 +120,16 @@ impl<A: Address> Pool<A> {
                 _ if step == words => !behind_start,
                 _ => u64::MAX,
             };
-            self.first_free(index, mask, except)
+            self.first_free(index, mask, &is_barred)
         })
     }
 
-    fn first_free(&self, index: usize, mask: u64, except: A) -> Option<A> {
+    fn first_free(&self, index: usize, mask: u64, is_barred: impl Fn(A) -> bool) -> Option<A> {
         let mut free = !self.taken[index] & mask;
         while free != 0 {
             let position = index * WORD + free.trailing_zeros() as usize;
             let address = self.address(position)?;
-            if address != except {
+            if !is_barred(address) {
                 return Some(address);
             }
             free &= free - 1;
@@ -138,13 +138,16 @@ impl<A: Address> Pool<A> {
     }
 
     /// The lease that ended first, as end and address.
-    pub(crate) fn oldest(&self, except: A) -> Option<(Timestamp, A)> {
-        self.ends(except).next()
+    pub(crate) fn oldest(&self, is_barred: impl Fn(A) -> bool) -> Option<(Timestamp, A)> {
+        self.ends(is_barred).next()
     }
 
     /// The leases by their ends, as ends and addresses.
-    pub(crate) fn ends(&self, except: A) -> impl Iterator<Item = (Timestamp, A)> {
-        self.ends.iter().copied().filter(move |&(_, address)| address != except)
+    pub(crate) fn ends(
+        &self,
+        is_barred: impl Fn(A) -> bool,
+    ) -> impl Iterator<Item = (Timestamp, A)> {
+        self.ends.iter().copied().filter(move |&(_, address)| !is_barred(address))
     }
 
     fn position(&self, address: A) -> Option<usize> {

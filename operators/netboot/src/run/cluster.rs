@@ -6,7 +6,7 @@ use crate::{
     machines::Machines,
     published::Published,
     publisher::Publisher,
-    recorder::{self, MANAGER, NewBmcs, Recorder, Sightings},
+    recorder::{self, MANAGER, NewBmcs, RecordedBmcs, Recorder, Sightings},
     standby,
 };
 use anyhow::Context as _;
@@ -73,6 +73,12 @@ impl Cluster {
             publisher: Arc::new(writer),
             client,
         })
+    }
+
+    /// The recorded BMCs.
+    pub(super) fn recorded(&self) -> RecordedBmcs {
+        let Recorder { endpoints, bmcs, .. } = &*self.recorder;
+        RecordedBmcs { endpoints: Arc::clone(endpoints), bmcs: Arc::clone(bmcs) }
     }
 
     /// Reads and writes for ever.

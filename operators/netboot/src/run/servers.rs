@@ -34,6 +34,7 @@ impl ServerContext<'_> {
             machines: self.cluster.map(|cluster| Arc::clone(&cluster.machines)),
             neighbors: self.neighbors.clone(),
             lease_file: self.args.lease_file.clone(),
+            recorded: self.cluster.map(Cluster::recorded),
             sightings: self.cluster.map(|cluster| cluster.sightings.clone()),
             published: self.cluster.map(|cluster| cluster.published.clone()),
             metrics,

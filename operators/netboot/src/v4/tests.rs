@@ -99,6 +99,7 @@ fn parts(
         machines: None,
         neighbors: NeighborLimit::default(),
         lease_file: lease_file.map(Path::to_owned),
+        recorded: None,
         sightings: Some(sightings.clone()),
         published: None,
         metrics: Metrics::default(),

@@ -49,6 +49,7 @@ impl Lab {
             machines: None,
             neighbors: NeighborLimit::default(),
             lease_file: lease_file.map(Path::to_owned),
+            recorded: None,
             sightings: Some(sightings.clone()),
             published: None,
             metrics: Metrics::register(&mut registry, Protocol::DhcpV6),

@@ -159,10 +159,14 @@ impl Metrics {
 
     /// The leases by state.
     pub fn count(&self, count: &Count) {
-        let Count { pool, offered, bound, declined, past } = *count;
-        for (state, value) in
-            [("offered", offered), ("bound", bound), ("declined", declined), ("past", past)]
-        {
+        let Count { pool, offered, bound, declined, past, kept } = *count;
+        for (state, value) in [
+            ("offered", offered),
+            ("bound", bound),
+            ("declined", declined),
+            ("past", past),
+            ("kept", kept),
+        ] {
             self.leases.get_or_create(&State { state }).set(signed(value));
         }
         self.pool.set(signed(pool));

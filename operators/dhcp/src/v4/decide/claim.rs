@@ -13,6 +13,7 @@ impl Request<'_> {
     pub(super) fn claimant(&self) -> Claimant<'_, Ipv4Addr, Subnet> {
         Claimant {
             client: &self.client,
+            mac: self.client.mac(),
             subnet: self.subnet,
             leases: self.server.leases,
             instances: self.server.config.instances,

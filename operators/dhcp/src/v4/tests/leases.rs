@@ -157,7 +157,7 @@ fn leases_are_counted_by_what_they_mean_now() {
     let two = lab.bind(2);
     lab.send(&release(2, two));
     lab.answer(&discover(0x99));
-    let count = Count { pool: 14, offered: 1, bound: 1, declined: 0, past: 1 };
+    let count = Count { pool: 14, offered: 1, bound: 1, declined: 0, past: 1, kept: 0 };
     assert_eq!(lab.leases.count(lab.now), count);
     assert_eq!((lab.leases.len(), lab.leases.is_empty()), (3, false));
 }
@@ -260,4 +260,24 @@ fn offers_to_ever_new_clients_take_bounded_room_and_leases_are_untouched() {
     assert!(!kept(1), "the oldest offer");
     let count = leases.count(now);
     assert_eq!((count.bound, count.offered), (1, MOST_OFFERS));
+}
+
+#[test]
+fn the_address_of_a_recorded_bmc_is_given_to_nobody_else_while_it_is_away() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.bind(1), lab.bind(2));
+    lab.send(&release(1, one));
+    lab.leases.keep_for([(one, mac(1))].into());
+    assert_eq!(lab.leases.count(lab.now).kept, 1);
+    assert_eq!(lab.send(&discover(3)).answer, Err(Silence::NoFreeAddress), "only this is left");
+    // Nor does anybody get it who asks for it.
+    lab.send(&release(2, two));
+    let mut wishes = discover(3);
+    wishes.options.set(code::REQUESTED_ADDRESS, one.octets());
+    assert_eq!(lab.send(&wishes).answer.unwrap().packet.yiaddr, two);
+    assert_eq!(lab.bind(1), one, "it is back");
+    assert_eq!(lab.leases.count(lab.now).kept, 0);
+    lab.send(&release(1, one));
+    lab.leases.keep_for([].into());
+    assert_eq!(lab.bind(4), one, "it is recorded no longer");
 }

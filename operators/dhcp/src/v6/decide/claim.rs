@@ -8,6 +8,7 @@ impl Request<'_> {
     pub(super) fn claimant<'a>(&'a self, client: &'a Client) -> Claimant<'a, Ipv6Addr, Subnet> {
         Claimant {
             client,
+            mac: self.mac,
             subnet: self.subnet,
             leases: self.server.leases,
             instances: self.server.v6.instances,
