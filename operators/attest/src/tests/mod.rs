@@ -3,6 +3,8 @@ use crate::testing::{Machine, machines};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::rand::SystemRandom;
 
+mod tpm2_tools;
+
 #[test]
 fn an_answer_that_go_tpm_made_opens_to_its_token() {
     for machine in machines() {
