@@ -45,8 +45,8 @@ pub const ENDPOINT_FOUND: &str = "EndpointFound";
 pub const SYSTEMS_KNOWN: &str = "SystemsKnown";
 /// Machine: no other Machine has one of its MAC or IP addresses; absent if there never was a conflict.
 pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
-/// Machine: the last client that attested from its address has the pinned endorsement key; absent
-/// until the first one.
+/// Machine: the last client that attested from its address has the pinned endorsement key, or the first
+/// one was pinned; absent until somebody attests.
 pub const TPM_VERIFIED: &str = "TPMVerified";
 /// Machine: its image is valid, and in the cache of the leading metalman replica.
 pub const IMAGE_READY: &str = "ImageReady";

@@ -127,7 +127,8 @@ impl Agent {
     async fn join(&mut self) -> Result<(), Failure> {
         notify::status("proving the TPM to metalman");
         let metalman = Server::new(self.config.metalman.clone(), None);
-        let admission = attest(&metalman, &self.args.tpm).await?;
+        let template = self.args.endorsement_key.template();
+        let admission = attest(&metalman, &self.args.tpm, template).await?;
         if admission.authorities.is_some_and(|it| it.trim() != self.config.authorities.trim()) {
             tracing::warn!(
                 "metalman names other authorities than Cluster.CaCertBase64, which are not trusted"

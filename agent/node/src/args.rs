@@ -1,7 +1,8 @@
 //! Flags.
 
 use crate::tpm::Place;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use metal_attest::client::EkTemplate;
 use std::path::PathBuf;
 
 /// Makes this machine a node of a cluster: proves its TPM to metalman, and keeps the kubelet's kubeconfig
@@ -18,12 +19,34 @@ pub struct Args {
     /// TPM 2.0: a device such as /dev/tpmrm0, or swtpm:PATH or swtpm:HOST:PORT for one in software
     #[arg(long, default_value = "/dev/tpmrm0")]
     pub tpm: Place,
+    /// Type of the endorsement key by which metalman knows this machine: some TPMs have a certificate for one
+    /// of them only. Agents of Azure/unbounded take rsa
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
+    pub endorsement_key: EkType,
     /// Where the kubelet's kubeconfig is kept; its certificate and key are in a file of this name with .pem
     #[arg(long, value_name = "FILE", default_value = "/var/lib/kubelet/kubeconfig")]
     pub kubeconfig: PathBuf,
     /// Ends as soon as there is a certificate: for kubelets that renew it themselves
     #[arg(long)]
     pub once: bool,
+}
+
+/// A type of endorsement keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EkType {
+    /// RSA, 2,048 bits
+    Rsa,
+    /// ECC, P-256
+    Ecc,
+}
+
+impl EkType {
+    pub(crate) fn template(self) -> EkTemplate {
+        match self {
+            Self::Rsa => EkTemplate::Rsa2048,
+            Self::Ecc => EkTemplate::P256,
+        }
+    }
 }
 
 /// What it can print.
@@ -42,6 +65,9 @@ mod tests {
         let args = Args::parse_from(["metal-agent"]);
         assert_eq!(args.tpm, Place::Device("/dev/tpmrm0".into()));
         assert!(!args.once && args.command.is_none());
+        assert_eq!(args.endorsement_key.template(), EkTemplate::Rsa2048);
+        let args = Args::parse_from(["metal-agent", "--endorsement-key=ecc"]);
+        assert_eq!(args.endorsement_key.template(), EkTemplate::P256);
         let version = Args::parse_from(["metal-agent", "version"]);
         assert!(matches!(version.command, Some(Command::Version)));
         assert!(Args::try_parse_from(["metal-agent", "--once", "version"]).is_err());

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use metal_attest::{
     Response,
-    client::{self, OpenError, Wrapped},
+    client::{self, EkTemplate, OpenError, Wrapped},
 };
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -44,12 +44,17 @@ pub(crate) struct Admission {
 }
 
 /// Gets a token.
-pub(crate) async fn attest(metalman: &Server, tpm: &Place) -> Result<Admission, AttestError> {
+pub(crate) async fn attest(
+    metalman: &Server,
+    tpm: &Place,
+    template: EkTemplate,
+) -> Result<Admission, AttestError> {
     let place = tpm.clone();
-    let created = spawn_blocking(move || Keys::create(Tpm::open(&place)?)).await?;
+    let created = spawn_blocking(move || Keys::create(Tpm::open(&place)?, template)).await?;
     let mut keys = Flushed(Some(created?));
     let Some(loaded) = &keys.0 else { return Err(AttestError::Answer) };
-    let body = client::request(loaded.ek(), loaded.srk()).map_err(|_| AttestError::Answer)?;
+    let body = client::request(loaded.ek(), loaded.srk(), &loaded.certificates());
+    let body = body.map_err(|_| AttestError::Answer)?;
     let response = post(metalman, body).await?;
     let wrapped = Wrapped::of(&response)?;
     let loaded = keys.0.take();

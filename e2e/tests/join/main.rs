@@ -3,6 +3,7 @@
 
 mod away;
 mod certificate;
+mod ek_certificate;
 mod join;
 mod killed;
 mod machine;

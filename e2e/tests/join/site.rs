@@ -24,16 +24,22 @@ pub(crate) struct Site<'a> {
     pub(crate) client: Client,
     pub(crate) http: SocketAddr,
     kubeconfig: PathBuf,
+    flags: Vec<String>,
     metalman: Mutex<Metalman>,
 }
 
 impl<'a> Site<'a> {
     /// A site whose metalman runs.
     pub(crate) async fn start(cluster: &'a Cluster) -> Result<Self> {
+        Self::start_with(cluster, vec![]).await
+    }
+
+    /// The same, with these flags.
+    pub(crate) async fn start_with(cluster: &'a Cluster, flags: Vec<String>) -> Result<Self> {
         let kubeconfig = Metalman::kubeconfig(cluster).await?;
-        let metalman = Metalman::start_with(cluster, &kubeconfig, &[]).await?;
+        let metalman = Metalman::start_with(cluster, &kubeconfig, &flags).await?;
         let (client, http) = (metalman.client.clone(), metalman.http);
-        Ok(Self { cluster, client, http, kubeconfig, metalman: Mutex::new(metalman) })
+        Ok(Self { cluster, client, http, kubeconfig, flags, metalman: Mutex::new(metalman) })
     }
 
     /// Kills its metalman.
@@ -50,7 +56,7 @@ impl<'a> Site<'a> {
 
     /// Starts its metalman again.
     pub(crate) async fn start_again(&self) -> Result<()> {
-        self.metalman.lock().await.kill_and_start_again(&self.kubeconfig, &[]).await
+        self.metalman.lock().await.kill_and_start_again(&self.kubeconfig, &self.flags).await
     }
 
     /// How many tokens it has given away.

@@ -3,8 +3,9 @@
 
 use bloomery_fuzz::told;
 use libfuzzer_sys::fuzz_target;
-use metal_attest::{EndorsementKey, Request, StorageKey, seal};
+use metal_attest::{EndorsementKey, MAX_CERTIFICATES, Request, Roots, StorageKey, client, seal};
 use ring::rand::SystemRandom;
+use std::time::Duration;
 
 fuzz_target!(|data: &[u8]| {
     match Request::parse(data) {
@@ -17,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         told(&error.to_string(), 300);
     }
     if let (Ok(ek), Ok(srk)) = (ek, srk) {
-        accepted(&Request { ek, srk });
+        let certificates = client::certificates(data).into_iter().map(<[u8]>::to_vec).collect();
+        accepted(&Request { ek, srk, certificates });
     }
 });
 
@@ -34,4 +36,7 @@ fn accepted(request: &Request) {
     assert_eq!(request.ek.is_in(&request.ek.to_pem()), Ok(true));
     assert_eq!(request.ek.fingerprint().len(), 64);
     assert_eq!(request.srk.name().len(), 34);
+    assert!(request.certificates.len() <= MAX_CERTIFICATES);
+    let proved = Roots::default().verify(&request.ek, &request.certificates, Duration::from_secs(1 << 30));
+    told(&proved.expect_err("no root can have signed it").to_string(), 200);
 }

@@ -40,6 +40,14 @@ const P256_HEAD: [u8; 26] = [
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
+/// Where the modulus begins in a SubjectPublicKeyInfo, as a BIT STRING, after its algorithm.
+const RSA_BITS_AT: usize = 19;
+/// rsaEncryption, and id-RSAES-OAEP (RFC 4055, section 4.1), which some makers write of their keys.
+const RSA_ALGORITHMS: [[u8; 11]; 2] = [
+    [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01],
+    [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x07],
+];
+
 const PEM_BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
 const PEM_END: &str = "-----END PUBLIC KEY-----";
 
@@ -95,6 +103,21 @@ impl EndorsementKey {
             Kind::Rsa(modulus) => [&RSA_HEAD[..], modulus, &RSA_TAIL].concat(),
             Kind::P256(point) => [&P256_HEAD[..], point].concat(),
         }
+    }
+
+    /// Whether a SubjectPublicKeyInfo in DER is that of this key. An RSA key may also be named as one
+    /// of id-RSAES-OAEP, with any parameters.
+    pub(crate) fn is_spki(&self, der: &[u8]) -> bool {
+        let ours = self.to_der();
+        if matches!(self.0, Kind::P256(_)) || der == ours {
+            return der == ours;
+        }
+        let head = der.strip_suffix(&ours[RSA_BITS_AT..]);
+        let Some([0x30, 0x82, high, low, 0x30, len, algorithm @ ..]) = head else { return false };
+        usize::from(u16::from_be_bytes([*high, *low])) == der.len() - 4
+            && *len < 0x80
+            && usize::from(*len) == algorithm.len()
+            && RSA_ALGORITHMS.iter().any(|oid| algorithm.starts_with(oid))
     }
 
     /// The same in PEM, as in `status.tpm.ekPublicKey`, with a line feed at the end.

@@ -22,8 +22,10 @@
 //! crate is stricter: an EK must be from one of the TCG's default templates (see
 //! [`EndorsementKey`]), and an SRK must be a storage key of a TPM. Without a certificate of the EK,
 //! software can still present an EK of its own; what is proved is that later secrets go to whoever
-//! presented that key first.
+//! presented that key first. [`Roots::verify`] says whether a certificate of the maker of the TPM is
+//! there.
 
+mod certificate;
 pub mod client;
 mod credential;
 mod curve;
@@ -40,6 +42,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use certificate::{CertificateError, MAX_CERTIFICATES, Roots, RootsError};
 pub use credential::SealError;
 pub use endorsement::{EndorsementKey, UnreadablePem};
 pub use public::KeyError;

@@ -1,10 +1,13 @@
 //! `POST /attest`, in the wire format of Azure/unbounded's metalman.
 
-use crate::{endorsement::EndorsementKey, public::KeyError, storage::StorageKey};
+use crate::{
+    certificate::MAX_CERTIFICATES, endorsement::EndorsementKey, public::KeyError,
+    storage::StorageKey,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
-/// The longest accepted body, in octets: two keys have about 800.
+/// The longest accepted body, in octets: two keys have about 800, and a certificate 2,000.
 pub const MAX_BODY: usize = 16 * 1024;
 
 /// What a machine presents.
@@ -14,6 +17,9 @@ pub struct Request {
     pub ek: EndorsementKey,
     /// Its storage root key.
     pub srk: StorageKey,
+    /// The certificate of its endorsement key, in DER, and behind it those between it and a root.
+    /// Agents of Azure/unbounded present none.
+    pub certificates: Vec<Vec<u8>>,
 }
 
 /// Why a request is refused. The text may be sent to the machine.
@@ -25,6 +31,9 @@ pub enum RequestError {
     /// The body is not JSON, or lacks a field.
     #[error("the body is not a JSON object with the strings ekPub and srkPub")]
     Json(#[source] serde_json::Error),
+    /// There are too many certificates.
+    #[error("ekCertificates has more than {MAX_CERTIFICATES} certificates")]
+    Certificates,
     /// A field is not base64.
     #[error("{0} is not padded base64")]
     Base64(&'static str),
@@ -44,6 +53,9 @@ pub enum RequestError {
 pub(crate) struct Body {
     pub(crate) ek_pub: String,
     pub(crate) srk_pub: String,
+    /// An extension.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ek_certificates: Vec<String>,
 }
 
 impl Request {
@@ -60,7 +72,13 @@ impl Request {
         let body: Body = serde_json::from_slice(body).map_err(RequestError::Json)?;
         let ek = key("ekPub", &body.ek_pub, EndorsementKey::parse)?;
         let srk = key("srkPub", &body.srk_pub, StorageKey::parse)?;
-        Ok(Self { ek, srk })
+        if body.ek_certificates.len() > MAX_CERTIFICATES {
+            return Err(RequestError::Certificates);
+        }
+        let certificates = body.ek_certificates.iter().map(|text| STANDARD.decode(text));
+        let certificates = certificates.collect::<Result<_, _>>();
+        let certificates = certificates.map_err(|_| RequestError::Base64("ekCertificates"))?;
+        Ok(Self { ek, srk, certificates })
     }
 }
 

@@ -96,6 +96,11 @@ pub struct Args {
     /// Address of the /metrics endpoint; 0 disables it
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub metrics_bind_address: BindAddress,
+    /// PEM file, or folder of .pem and .crt files, with the authorities of TPM makers: the first
+    /// endorsement key of a machine then needs a certificate of one of them. Read again when it
+    /// changes [default: the first key is taken on trust]
+    #[arg(long, env = "METALMAN_EK_ROOTS_PATH", value_name = "PATH")]
+    pub ek_roots_path: Option<PathBuf>,
     /// Namespace of the ServiceAccounts that machines join the cluster with, one per Machine; must
     /// not contain other ServiceAccounts
     #[arg(long, default_value = "metalman-machines", value_name = "NAMESPACE")]

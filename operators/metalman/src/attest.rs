@@ -9,10 +9,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
-use metal_attest::{EndorsementKey, Request, RequestError, Response, SealError, seal};
+use metal_attest::{
+    CertificateError, EndorsementKey, Request, RequestError, Response, SealError, seal,
+};
 use metal_core::machine::{
     Address, addresses,
-    attest::{Compared, KEY_DIFFERS, Presented, Stranger, Verdict, judge},
+    attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -32,6 +34,9 @@ pub enum Refused {
     /// Its endorsement key is not the pinned one.
     #[error("the endorsement key is not the pinned one")]
     KeyDiffers,
+    /// Its endorsement key would be the first, and needs a certificate.
+    #[error("the endorsement key needs a certificate: {0}")]
+    Certificate(CertificateError),
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
@@ -69,6 +74,8 @@ impl Refused {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Stranger(stranger) => stranger.into(),
+            Self::Certificate(CertificateError::Missing) => Refusal::CertificateMissing.reason(),
+            Self::Certificate(_) => Refusal::CertificateRefused.reason(),
             other => other.into(),
         }
     }
@@ -97,7 +104,7 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, 
     }
     let machine = ctx.view.machine_at(address)?;
     let request = Request::parse(body)?;
-    let machine = verify(ctx, machine, address, &request.ek).await?;
+    let machine = verify(ctx, machine, address, &request).await?;
     let token = ctx.tokens.issue(&machine).await?;
     let sealed = seal(&request, token.as_bytes(), &ctx.random)?;
     tracing::info!(machine = machine.name_any(), %address, "token issued");
@@ -108,7 +115,7 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Judged {
     Admitted,
-    Differs,
+    Refused(Refusal),
     /// The Machine no longer has the address.
     Moved,
 }
@@ -118,27 +125,56 @@ async fn verify(
     ctx: &Context,
     machine: Arc<Machine>,
     address: IpAddr,
-    ek: &EndorsementKey,
+    request: &Request,
 ) -> Result<Arc<Machine>, Refused> {
+    let ek = &request.ek;
     let (pem, fingerprint) = (ek.to_pem(), ek.fingerprint());
-    let presented = Presented { pem: &pem, fingerprint: &fingerprint };
+    let certified = certified(ctx, request);
+    let why = certified.as_ref().and_then(|it| it.err()).map(|it| it.to_string());
+    let certificate = certificate(certified, why.as_deref().unwrap_or_default());
+    let presented = Presented { pem: &pem, fingerprint: &fingerprint, certificate };
     let decide = |machine: &Machine| {
         if !is_at(machine, address) {
             return Decision { status: None, result: Judged::Moved };
         }
         match judge(machine, presented, |pin| compare(ek, pin), Timestamp::now()) {
             Verdict::Admitted(status) => Decision { status, result: Judged::Admitted },
-            Verdict::Refused(status) => Decision { status, result: Judged::Differs },
+            Verdict::Refused(refusal, status) => {
+                let status = status.filter(|_| ctx.refused.may(&machine.name_any()));
+                Decision { status, result: Judged::Refused(refusal) }
+            }
         }
     };
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
     if is_news {
-        tell(ctx, &machine, result == Judged::Admitted, address, &fingerprint).await;
+        tell(ctx, &machine, result, address, presented).await;
     }
     match result {
         Judged::Admitted => Ok(machine),
-        Judged::Differs => Err(Refused::KeyDiffers),
+        Judged::Refused(Refusal::CertificateMissing | Refusal::CertificateRefused) => {
+            let error = certified.and_then(Result::err).unwrap_or(CertificateError::Missing);
+            Err(Refused::Certificate(error))
+        }
+        Judged::Refused(Refusal::KeyDiffers | Refusal::KeyNotExpected | Refusal::PinUnreadable) => {
+            Err(Refused::KeyDiffers)
+        }
         Judged::Moved => Err(Stranger::Unknown.into()),
+    }
+}
+
+/// Whether a root vouches for the key; nothing, if no roots are configured.
+fn certified(ctx: &Context, request: &Request) -> Option<Result<(), CertificateError>> {
+    let roots = ctx.ek_roots.as_ref()?.borrow().clone();
+    let now = Timestamp::now().as_duration().unsigned_abs();
+    Some(roots.verify(&request.ek, &request.certificates, now))
+}
+
+fn certificate(certified: Option<Result<(), CertificateError>>, why: &str) -> Certificate<'_> {
+    match certified {
+        None => Certificate::NotAsked,
+        Some(Ok(())) => Certificate::Trusted,
+        Some(Err(CertificateError::Missing)) => Certificate::Missing,
+        Some(Err(_)) => Certificate::Refused(why),
     }
 }
 
@@ -163,21 +199,24 @@ fn is_at(machine: &Machine, address: IpAddr) -> bool {
 async fn tell(
     ctx: &Context,
     machine: &Machine,
-    is_admitted: bool,
+    result: Judged,
     address: IpAddr,
-    fingerprint: &str,
+    presented: Presented<'_>,
 ) {
-    let (type_, reason, what) = if is_admitted {
-        (EventType::Normal, "KeyVerified", "presented")
-    } else {
-        tracing::warn!(
-            machine = machine.name_any(),
-            %address,
-            fingerprint,
-            "endorsement key differs from the pinned one",
-        );
-        (EventType::Warning, KEY_DIFFERS, "presented, instead of the pinned key,")
+    let key = format!("the endorsement key with SHA-256 {}", presented.fingerprint);
+    let Judged::Refused(refusal) = result else {
+        let note = format!("{address} presented {key}");
+        return ctx.tell(machine, EventType::Normal, "KeyVerified", &note).await;
     };
-    let note = format!("{address} {what} the endorsement key with SHA-256 {fingerprint}");
-    ctx.tell(machine, type_, reason, &note).await;
+    let note = match (refusal, presented.certificate) {
+        (Refusal::CertificateMissing, _) => {
+            format!("{address} presented {key}, without a certificate")
+        }
+        (Refusal::CertificateRefused, Certificate::Refused(why)) => {
+            format!("{address} presented {key}, with a certificate that is refused: {why}")
+        }
+        _ => format!("{address} presented, instead of the pinned key, {key}"),
+    };
+    tracing::warn!(machine = machine.name_any(), note, "endorsement key refused");
+    ctx.tell(machine, EventType::Warning, refusal.reason(), &note).await;
 }

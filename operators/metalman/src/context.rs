@@ -11,6 +11,7 @@ use kube::{
     runtime::events::{EventType, Recorder},
 };
 use metal_api::Machine;
+use metal_attest::Roots;
 use metal_core::{
     capability,
     machine::{Address, netboot::agent::Cluster},
@@ -23,7 +24,7 @@ use metal_runtime::{
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use ring::rand::SystemRandom;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Field manager of what is ours in a status.
 pub(crate) const MANAGER: &str = "metalman";
@@ -54,6 +55,10 @@ pub struct Context {
     pub(crate) attestations: Semaphore,
     /// Number of attestations.
     pub(crate) attested: Family<Attested, Counter>,
+    /// Who vouches for endorsement keys; without any, the first one of a Machine is taken on trust.
+    pub(crate) ek_roots: Option<watch::Receiver<Arc<Roots>>>,
+    /// How often it is recorded that endorsement keys were refused.
+    pub(crate) refused: ProgressLimit,
     /// Images of the Machines.
     pub(crate) images: Images,
     /// The cluster that machines join, as soon as it is known.
@@ -95,6 +100,8 @@ impl Context {
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),
+            ek_roots: None,
+            refused: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: Deferred::default(),
             key: Deferred::default(),

@@ -105,7 +105,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) => StatusCode::BAD_REQUEST,
-            Self::KeyDiffers => StatusCode::FORBIDDEN,
+            Self::KeyDiffers | Self::Certificate(_) => StatusCode::FORBIDDEN,
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
             Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -13,6 +13,7 @@ mod certificates;
 mod cluster;
 mod context;
 mod dhcp;
+mod ek_roots;
 mod error;
 #[cfg(test)]
 mod fixture;

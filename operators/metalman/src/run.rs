@@ -6,6 +6,7 @@ use crate::{
     authorities::to_pem,
     certificates::Certificates,
     cluster,
+    ek_roots::EkRoots,
     http::router,
     images::{self, Settings},
     machine::Machines,
@@ -58,7 +59,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let listener = listen(&args).await?;
     let recorder = recorder(&args, &client);
     let trees = startup::trees(&args, &shutdown).await?;
-    let ctx = context(&args, client, recorder.clone(), cluster_ca.clone());
+    let ek_roots = EkRoots::open(&args).await?;
+    let ctx = context(&args, client, recorder.clone(), cluster_ca.clone(), ek_roots.as_ref());
 
     let (mut registry, readiness) = (metrics::registry(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
@@ -106,6 +108,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = all => ended,
         () = cluster::follow(source, &ctx.cluster) => Ok(()),
         ended = key => match ended? {},
+        never = EkRoots::follow(ek_roots) => match never {},
         ended = until(&shutdown, watch) => Ok(ended?),
     };
     // BMCs have few sessions, so they must not be left open.
@@ -138,6 +141,7 @@ fn context(
     client: Client,
     recorder: Recorder,
     cluster_ca: Option<String>,
+    ek_roots: Option<&EkRoots>,
 ) -> Arc<Context> {
     let namespace = startup::user_data_namespace(args, &client);
     let url = args.serve_url();
@@ -152,6 +156,7 @@ fn context(
     let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
     Arc::new(Context {
         serve_url,
+        ek_roots: ek_roots.map(EkRoots::subscribe),
         user_data_namespace: namespace,
         trusted_proxies: args.trusted_proxies.clone(),
         pull_secret_namespace: args.pull_secret_namespace.clone(),

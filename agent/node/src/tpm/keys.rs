@@ -2,8 +2,8 @@
 
 use super::{Tpm, TpmError, of_hierarchy};
 use metal_attest::client::{
-    Handle, Wrapped, activate_credential, activated, create_ek, create_srk, created, done, flush,
-    policy_secret, start_policy_session, started,
+    EkTemplate, Handle, Wrapped, activate_credential, activated, create_ek, create_srk, created,
+    done, flush, policy_secret, start_policy_session, started,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -13,14 +13,17 @@ pub(crate) struct Keys {
     loaded: Vec<Handle>,
     ek: Vec<u8>,
     srk: Vec<u8>,
+    certificates: Vec<Vec<u8>>,
 }
 
 impl Keys {
-    /// Creates both.
-    pub(crate) fn create(tpm: Tpm) -> Result<Self, TpmError> {
-        let mut keys = Self { tpm, loaded: vec![], ek: vec![], srk: vec![] };
-        keys.ek = keys.load(&create_ek()?).map_err(of_hierarchy("endorsement"))?;
+    /// Creates both, and reads the certificates of the first.
+    pub(crate) fn create(tpm: Tpm, template: EkTemplate) -> Result<Self, TpmError> {
+        let (ek, srk, certificates) = (vec![], vec![], vec![]);
+        let mut keys = Self { tpm, loaded: vec![], ek, srk, certificates };
+        keys.ek = keys.load(&create_ek(template)?).map_err(of_hierarchy("endorsement"))?;
         keys.srk = keys.load(&create_srk()?).map_err(of_hierarchy("owner"))?;
+        keys.certificates = keys.tpm.ek_certificates(template)?;
         Ok(keys)
     }
 
@@ -32,6 +35,11 @@ impl Keys {
     /// TPM2B_PUBLIC of the storage root key.
     pub(crate) fn srk(&self) -> &[u8] {
         &self.srk
+    }
+
+    /// Its certificate, and those between it and a root, each in DER; none, if the TPM has none.
+    pub(crate) fn certificates(&self) -> Vec<&[u8]> {
+        self.certificates.iter().map(Vec::as_slice).collect()
     }
 
     /// Opens a credential.

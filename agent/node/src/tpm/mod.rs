@@ -1,5 +1,6 @@
 //! The TPM of this machine.
 
+mod certificates;
 mod keys;
 mod place;
 mod transport;

@@ -1,5 +1,10 @@
 use super::*;
-use metal_attest::{EndorsementKey, Request, client, seal, testing::Swtpm};
+use metal_attest::{
+    EndorsementKey, Request,
+    client::{self, EkTemplate},
+    seal,
+    testing::{Maker, Swtpm},
+};
 use ring::rand::SystemRandom;
 use std::{
     io::{Read, Write},
@@ -13,8 +18,9 @@ fn a_tpm_opens_what_was_sealed_for_it_again_and_again() {
     let mut eks = vec![];
     // A TPM has room for three objects and three sessions: whoever leaves one behind fails soon.
     for _ in 0..5 {
-        let mut keys = Keys::create(Tpm::open(&place(&software)).unwrap()).unwrap();
-        let body = client::request(keys.ek(), keys.srk()).unwrap();
+        let mut keys =
+            Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
+        let body = client::request(keys.ek(), keys.srk(), &keys.certificates()).unwrap();
         let request = Request::parse(body.as_bytes()).unwrap();
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
         let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
@@ -27,15 +33,65 @@ fn a_tpm_opens_what_was_sealed_for_it_again_and_again() {
 }
 
 #[test]
+fn the_certificates_of_a_key_are_read_and_that_there_are_none_is_no_error() {
+    let create = |software: &Swtpm, template| {
+        let keys = Keys::create(Tpm::open(&place(software)).unwrap(), template).unwrap();
+        keys.certificates().into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let without = Swtpm::start();
+    assert!(create(&without, EkTemplate::Rsa2048).is_empty());
+    // In two areas is what belongs together; the second begins in the middle of a certificate.
+    let certified = Maker::new().tpm();
+    let own = certified.certificate();
+    let chain = [&[0x30, 0x82, 3, 0][..], &[1; 0x300], &[0x30, 0x82, 0, 2, 2, 2]].concat();
+    certified.write_nv("0x01c00100", &chain[..600]);
+    certified.write_nv("0x01c00101", &chain[600..]);
+    let found = create(&certified, EkTemplate::Rsa2048);
+    assert_eq!(found, [own, chain[..0x304].to_vec(), chain[0x304..].to_vec()]);
+    assert!(create(&certified, EkTemplate::P256).is_empty(), "its chain alone is of no use");
+    assert_eq!(certified.loaded(), "");
+}
+
+#[test]
+fn an_area_that_cannot_be_read_is_as_none() {
+    let software = Swtpm::start();
+    software.tpm2("tpm2_nvdefine", &["0x01c00002", "-C", "o", "-s", "32"]);
+    let keys = Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
+    assert!(keys.certificates().is_empty(), "nobody has written it");
+    drop(keys);
+    software.tpm2("tpm2_nvundefine", &["0x01c00002", "-C", "o"]);
+    software.tpm2(
+        "tpm2_nvdefine",
+        &["0x01c00002", "-C", "o", "-s", "32", "-a", "ownerwrite|authread", "-p", "secret"],
+    );
+    software.write("certificate", &[0x30; 32]);
+    software.tpm2("tpm2_nvwrite", &["0x01c00002", "-C", "o", "-i", "certificate"]);
+    let keys = Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
+    assert!(keys.certificates().is_empty(), "it has a password");
+}
+
+#[test]
+fn a_tpm_opens_what_was_sealed_for_its_key_on_p_256() {
+    let software = Swtpm::start();
+    let mut keys = Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::P256).unwrap();
+    let body = client::request(keys.ek(), keys.srk(), &[]).unwrap();
+    let request = Request::parse(body.as_bytes()).unwrap();
+    let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
+    let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
+    assert_eq!(client::open(&response, &credential).unwrap(), "token");
+}
+
+#[test]
 fn nothing_stays_loaded_after_an_answer_that_is_for_another_tpm() {
     let software = Swtpm::start();
     let other = Swtpm::start();
     for _ in 0..5 {
-        let theirs = Keys::create(Tpm::open(&place(&other)).unwrap()).unwrap();
-        let body = client::request(theirs.ek(), theirs.srk()).unwrap();
+        let theirs = Keys::create(Tpm::open(&place(&other)).unwrap(), EkTemplate::Rsa2048).unwrap();
+        let body = client::request(theirs.ek(), theirs.srk(), &[]).unwrap();
         let request = Request::parse(body.as_bytes()).unwrap();
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
-        let mut ours = Keys::create(Tpm::open(&place(&software)).unwrap()).unwrap();
+        let mut ours =
+            Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
         let opened = ours.activate(&client::Wrapped::of(&response).unwrap());
         let refused = matches!(opened, Err(TpmError::Response(ResponseError::Refused(_))));
         assert!(refused, "{opened:?}");
@@ -48,7 +104,7 @@ fn a_hierarchy_with_a_password_is_named_with_what_to_do_about_it() {
     for (hierarchy, flag) in [("owner", "o"), ("endorsement", "e")] {
         let software = Swtpm::start();
         software.tpm2("tpm2_changeauth", &["-c", flag, "secret"]);
-        let keys = Keys::create(Tpm::open(&place(&software)).unwrap());
+        let keys = Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048);
         let error = keys.err().unwrap();
         assert!(matches!(error, TpmError::Password(it) if it == hierarchy), "{error:?}");
         assert!(error.to_string().contains(&format!("tpm2_changeauth -c {hierarchy}")));
@@ -59,7 +115,8 @@ fn a_hierarchy_with_a_password_is_named_with_what_to_do_about_it() {
 fn a_hierarchy_that_is_disabled_is_named() {
     let software = Swtpm::start();
     software.tpm2("tpm2_hierarchycontrol", &["-C", "p", "shEnable", "clear"]);
-    let error = Keys::create(Tpm::open(&place(&software)).unwrap()).err().unwrap();
+    let error =
+        Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).err().unwrap();
     assert!(matches!(error, TpmError::Disabled("owner")), "{error:?}");
 }
 

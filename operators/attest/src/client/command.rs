@@ -2,7 +2,7 @@
 
 use super::{
     response::Handle,
-    template::{endorsement_key, storage_root_key},
+    template::{EkTemplate, storage_root_key},
 };
 use tpm2_protocol::{
     TpmError, TpmWriter,
@@ -37,8 +37,8 @@ impl From<TpmError> for BuildError {
 /// # Errors
 ///
 /// None, as its parts are constants.
-pub fn create_ek() -> Result<Vec<u8>, BuildError> {
-    create(TpmRh::Endorsement, endorsement_key()?)
+pub fn create_ek(template: EkTemplate) -> Result<Vec<u8>, BuildError> {
+    create(TpmRh::Endorsement, template.public()?)
 }
 
 /// `TPM2_CreatePrimary` of the storage root key.
@@ -131,7 +131,7 @@ pub fn flush(handle: Handle) -> Result<Vec<u8>, BuildError> {
     build(&TpmFlushContextCommand { handles: [], flush_handle: handle.0.into() }, &[])
 }
 
-fn empty_password() -> TpmsAuthCommand {
+pub(super) fn empty_password() -> TpmsAuthCommand {
     auth(TpmRh::Pw.value())
 }
 
@@ -145,7 +145,10 @@ fn auth(session: u32) -> TpmsAuthCommand {
     }
 }
 
-fn build<C: TpmFrame>(command: &C, sessions: &[TpmsAuthCommand]) -> Result<Vec<u8>, BuildError> {
+pub(super) fn build<C: TpmFrame>(
+    command: &C,
+    sessions: &[TpmsAuthCommand],
+) -> Result<Vec<u8>, BuildError> {
     let mut buffer = [0; LONGEST];
     let mut writer = TpmWriter::new(&mut buffer);
     let tag = if sessions.is_empty() { TpmSt::NoSessions } else { TpmSt::Sessions };

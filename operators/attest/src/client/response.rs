@@ -36,6 +36,11 @@ impl Rc {
         matches!(self.base(), Some(TpmRcBase::Retry | TpmRcBase::Yielded | TpmRcBase::Testing))
     }
 
+    /// Whether there is nothing that a handle or an index names.
+    pub fn is_missing(self) -> bool {
+        self.base() == Some(TpmRcBase::Handle)
+    }
+
     /// Whether the empty password is not that of the hierarchy or key.
     pub fn is_password(self) -> bool {
         matches!(self.base(), Some(TpmRcBase::BadAuth | TpmRcBase::AuthFail))
@@ -115,7 +120,7 @@ pub fn done(response: &[u8]) -> Result<(), ResponseError> {
     frame(response).map(drop)
 }
 
-fn body<R: TpmUnmarshalBody>(response: &[u8]) -> Result<R, ResponseError> {
+pub(super) fn body<R: TpmUnmarshalBody>(response: &[u8]) -> Result<R, ResponseError> {
     frame(response)?.unmarshal().map_err(|_| ResponseError::Malformed)
 }
 

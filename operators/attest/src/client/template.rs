@@ -5,22 +5,57 @@ use crate::{endorsement, public::aes_128_cfb};
 use tpm2_protocol::{
     TpmError,
     data::{
-        Tpm2bDigest, Tpm2bPublicKeyRsa, TpmAlgId, TpmaObject, TpmsRsaParms, TpmtPublic,
-        TpmtRsaScheme, TpmuAsymScheme, TpmuPublicId, TpmuPublicParms,
+        Tpm2bDigest, Tpm2bEccParameter, Tpm2bPublicKeyRsa, TpmAlgId, TpmEccCurve, TpmaObject,
+        TpmsEccParms, TpmsEccPoint, TpmsRsaParms, TpmtEccScheme, TpmtKdfScheme, TpmtPublic,
+        TpmtRsaScheme, TpmuAsymScheme, TpmuKdfScheme, TpmuPublicId, TpmuPublicParms,
     },
 };
 
 /// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `userWithAuth`, `noDA`, `restricted`, `decrypt`.
 const SRK_ATTRIBUTES: u32 = 0x0003_0472;
 
-/// The endorsement key: template L-1 of the TCG EK Credential Profile 2.5, annex B.3.3.
-pub(super) fn endorsement_key() -> Result<TpmtPublic, TpmError> {
-    rsa(endorsement::ATTRIBUTES, &endorsement::POLICY)
+/// The template of an endorsement key (TCG EK Credential Profile 2.5, annex B.3); `--endorsement-key` of the
+/// agent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EkTemplate {
+    /// L-1: RSA, 2,048 bits.
+    Rsa2048,
+    /// L-2: ECC, P-256.
+    P256,
+}
+
+impl EkTemplate {
+    pub(super) fn public(self) -> Result<TpmtPublic, TpmError> {
+        match self {
+            Self::Rsa2048 => rsa(endorsement::ATTRIBUTES, &endorsement::POLICY),
+            Self::P256 => p256(endorsement::ATTRIBUTES, &endorsement::POLICY),
+        }
+    }
 }
 
 /// The storage root key: template H-1 of the TCG TPM v2.0 Provisioning Guidance 1.0, section 7.5.1.
 pub(super) fn storage_root_key() -> Result<TpmtPublic, TpmError> {
     rsa(SRK_ATTRIBUTES, &[])
+}
+
+/// A storage key on P-256; the zeros instead of a point are part of the template.
+fn p256(attributes: u32, policy: &[u8]) -> Result<TpmtPublic, TpmError> {
+    let scheme = TpmtEccScheme { scheme: TpmAlgId::Null, details: TpmuAsymScheme::Null };
+    let kdf = TpmtKdfScheme { scheme: TpmAlgId::Null, details: TpmuKdfScheme::Null };
+    let zeros = Tpm2bEccParameter::try_from(&[0; 32][..])?;
+    Ok(TpmtPublic {
+        object_type: TpmAlgId::Ecc,
+        name_alg: TpmAlgId::Sha256,
+        object_attributes: TpmaObject::from_bits_truncate(attributes),
+        auth_policy: Tpm2bDigest::try_from(policy)?,
+        parameters: TpmuPublicParms::Ecc(TpmsEccParms {
+            symmetric: aes_128_cfb(),
+            scheme,
+            curve_id: TpmEccCurve::NistP256,
+            kdf,
+        }),
+        unique: TpmuPublicId::Ecc(TpmsEccPoint { x: zeros, y: zeros }),
+    })
 }
 
 /// A storage key of RSA with 2,048 bits; the zeros instead of a modulus are part of the template.

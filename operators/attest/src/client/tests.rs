@@ -15,13 +15,19 @@ fn head(hierarchy: u8) -> Vec<u8> {
 
 #[test]
 fn keys_are_created_from_the_templates_of_the_peer() {
-    for (command, hierarchy, recorded) in
-        [(create_ek().unwrap(), 0x0b, rsa().ek_pub), (create_srk().unwrap(), 0x01, rsa().srk_pub)]
-    {
-        // The template is the key that the peer has created, without its modulus.
+    let create = |template| create_ek(template).unwrap();
+    for (command, hierarchy, recorded, unique) in [
+        (create(EkTemplate::Rsa2048), 0x0b, rsa().ek_pub, &[(256, 258)][..]),
+        (create(EkTemplate::P256), 0x0b, ecc().ek_pub, &[(32, 34), (32, 34)]),
+        (create_srk().unwrap(), 0x01, rsa().srk_pub, &[(256, 258)]),
+    ] {
+        // The template is the key that the peer has created, without its modulus or point.
         let mut template = STANDARD.decode(recorded).unwrap();
-        let len = template.len();
-        template[len - 256..].fill(0);
+        let mut end = template.len();
+        for (len, step) in unique {
+            template[end - len..end].fill(0);
+            end -= step;
+        }
         let parts = [&head(hierarchy)[..], &template, &[0, 0, 0, 0, 0, 0]].concat();
         assert_eq!(command[..2], [0x80, 2], "TPM_ST_SESSIONS");
         assert_eq!(command[6..10], [0, 0, 1, 0x31], "TPM_CC_CreatePrimary");
@@ -44,7 +50,7 @@ fn an_answer_that_go_tpm_made_opens_with_its_credential() {
 fn a_request_is_written_as_the_peer_writes_it() {
     for machine in machines() {
         let [ek, srk] = [&machine.ek_pub, &machine.srk_pub].map(|it| STANDARD.decode(it).unwrap());
-        let body = request(&ek, &srk).unwrap();
+        let body = request(&ek, &srk, &[]).unwrap();
         let written: serde_json::Value = serde_json::from_str(&body).unwrap();
         let recorded: serde_json::Value = serde_json::from_str(&machine.body()).unwrap();
         assert_eq!(written, recorded);
@@ -134,6 +140,47 @@ fn response(code: u32) -> Vec<u8> {
 
 fn sized(octets: &[u8]) -> Vec<u8> {
     crate::credential::sized(octets)
+}
+
+#[test]
+fn certificates_are_found_one_behind_the_other_and_what_fills_the_rest_is_none() {
+    let long = [&[0x30, 0x82, 1, 0][..], &[7; 256]].concat();
+    let short = [0x30, 0x82, 0, 1, 9];
+    for fill in [&[][..], &[0; 9], &[0xff; 9], &[0x30, 0x82, 0, 9, 1]] {
+        let area = [&long, &short[..], fill].concat();
+        assert_eq!(certificates(&area), [&long[..], &short]);
+    }
+    assert_eq!(certificates(&short.repeat(20)).len(), 8);
+    assert_eq!(certificates(&[]), [&[] as &[u8]; 0]);
+}
+
+#[test]
+fn an_area_is_read_by_whoever_may_and_in_pieces() {
+    let area = |attributes: u32| {
+        let public = [&[1, 0xc0, 0, 2, 0, 0x0b][..], &attributes.to_be_bytes(), &[0, 0, 4, 1]];
+        let body = [&[0, 14][..], &public.concat(), &[0, 0]].concat();
+        let len = u8::try_from(body.len() + 10).unwrap();
+        nv_area(&[&[0x80, 1, 0, 0, 0, len, 0, 0, 0, 0][..], &body].concat())
+    };
+    let readable = area(0x2006_0000).unwrap().unwrap();
+    assert_eq!((readable.index, readable.by, readable.len), (0x01c0_0002, 0x4000_0001, 1025));
+    assert_eq!(area(0x2204_0000).unwrap().unwrap().by, 0x01c0_0002, "by itself");
+    for (attributes, why) in [
+        (0x0006_0000, "never written"),
+        (0x3006_0000, "locked"),
+        (0x2008_0000, "by a policy"),
+        (0x2004_0000, "its password might be a wrong one, which counts"),
+    ] {
+        assert_eq!(area(attributes), Ok(None), "{why}");
+    }
+    let piece = |offset| nv_read(readable, offset).unwrap().map(|it| it[it.len() - 4..].to_vec());
+    assert_eq!(piece(0).unwrap(), [2, 0, 0, 0]);
+    assert_eq!(piece(1024).unwrap(), [0, 1, 4, 0]);
+    assert_eq!((piece(1025), piece(u16::MAX)), (None, None));
+}
+
+fn ecc() -> Machine {
+    machines().into_iter().find(|machine| machine.kind == "ecc-p256").unwrap()
 }
 
 fn rsa() -> Machine {

@@ -2,8 +2,10 @@
 //! are from exchanges that were recorded with go-tpm; they were created for that purpose and
 //! protect nothing.
 
+mod maker;
 mod swtpm;
 
+pub use maker::Maker;
 pub use swtpm::Swtpm;
 
 use crate::{

@@ -7,7 +7,8 @@
 //!    │ │                           │ │ └───────────────────────────────────┘
 //!    │ │                           │ │        its Node is not ready, or gone
 //!    │ ▼                           │ ▼
-//!   Failed: an address that two Machines have, or none that can be used; another TPM than before
+//!   Failed: an address that two Machines have, or none that can be used; another TPM than before, or one
+//!           that nobody vouches for
 //! ```
 //!
 //! The phase depends only on what is observed, not on the previous phase, so a lost status is
@@ -134,7 +135,8 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
         return state(MachinePhase::Ready, "NodeReady", format!("Node {name} is ready"));
     }
     if let Some(condition) = attest::refused(status) {
-        return failed("KeyDiffers", condition.message.clone());
+        let refusal = attest::Refusal::of(condition).unwrap_or(attest::Refusal::KeyDiffers);
+        return failed(refusal.reason(), condition.message.clone());
     }
     if seen.node.is_some() {
         let message = format!("Node {name} is not ready");

@@ -1,5 +1,5 @@
 use super::{
-    attest::{Compared, Presented, Stranger, Verdict, judge, pinned, whose},
+    attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge, pinned, whose},
     *,
 };
 use crate::dice::Dice;
@@ -129,12 +129,16 @@ fn the_first_key_is_pinned_and_no_other_is_taken_afterwards() {
     assert_eq!(pinned(&pin), Some("ours"));
     let known = Machine { status: Some(*pin), ..new };
     assert_eq!(present(&known, "ours"), Verdict::Admitted(None), "nothing is written again");
-    let Verdict::Refused(Some(told)) = present(&known, "theirs") else { unreachable!() };
+    let Verdict::Refused(_, Some(told)) = present(&known, "theirs") else { unreachable!() };
     assert_eq!(pinned(&told), Some("ours"));
     assert_eq!(attest::refused(&told).unwrap().reason, "KeyDiffers");
     let attacked = Machine { status: Some(*told), ..known };
-    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(None));
-    assert_eq!(present(&attacked, "more"), Verdict::Refused(None), "key after key costs one write");
+    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(Refusal::KeyDiffers, None));
+    assert_eq!(
+        present(&attacked, "more"),
+        Verdict::Refused(Refusal::KeyDiffers, None),
+        "key after key costs one write"
+    );
     let Verdict::Admitted(Some(back)) = present(&attacked, "ours") else { unreachable!() };
     assert_eq!(attest::refused(&back), None);
 }
@@ -148,11 +152,11 @@ fn a_machine_that_names_its_key_pins_no_other_and_takes_no_annotation() {
     };
     // Whoever is first is not taken for it.
     let new = named(machine("a", 1), "ours");
-    let Verdict::Refused(Some(told)) = present(&new, "theirs") else { panic!() };
+    let Verdict::Refused(_, Some(told)) = present(&new, "theirs") else { panic!() };
     assert_eq!(pinned(&told), None);
     assert_eq!(attest::refused(&told).unwrap().reason, "KeyDiffers");
     let attacked = Machine { status: Some(*told), ..new };
-    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(None));
+    assert_eq!(present(&attacked, "theirs"), Verdict::Refused(Refusal::KeyNotExpected, None));
     let Verdict::Admitted(Some(status)) = present(&attacked, "ours") else { panic!() };
     assert_eq!((pinned(&status), attest::refused(&status)), (Some("ours"), None));
     let known = Machine { status: Some(*status), ..attacked };
@@ -163,7 +167,9 @@ fn a_machine_that_names_its_key_pins_no_other_and_takes_no_annotation() {
     let accepted = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "theirs".to_owned());
     renamed.metadata.annotations = Some([accepted].into());
     for refused in ["ours", "theirs"] {
-        let Verdict::Refused(Some(told)) = present(&renamed, refused) else { panic!("{refused}") };
+        let Verdict::Refused(_, Some(told)) = present(&renamed, refused) else {
+            panic!("{refused}")
+        };
         assert_eq!(pinned(&told), Some("ours"));
     }
     let Verdict::Admitted(Some(status)) = present(&renamed, "other") else { panic!() };
@@ -180,15 +186,15 @@ fn a_person_vouches_for_one_other_key() {
     };
     let Verdict::Admitted(Some(status)) = present(&accept("theirs"), "theirs") else { panic!() };
     assert_eq!(pinned(&status), Some("theirs"));
-    assert!(matches!(present(&accept("theirs"), "others"), Verdict::Refused(_)));
-    assert!(matches!(present(&accept(""), "theirs"), Verdict::Refused(_)));
+    assert!(matches!(present(&accept("theirs"), "others"), Verdict::Refused(..)));
+    assert!(matches!(present(&accept(""), "theirs"), Verdict::Refused(..)));
 }
 
 #[test]
 fn a_pin_that_nobody_can_read_is_not_replaced_by_a_stranger() {
     let mut machine = attested("a", 1);
     machine.status.as_mut().unwrap().tpm.as_mut().unwrap().ek_public_key = Some("junk".to_owned());
-    let Verdict::Refused(Some(told)) = present(&machine, "theirs") else { unreachable!() };
+    let Verdict::Refused(_, Some(told)) = present(&machine, "theirs") else { unreachable!() };
     assert_eq!(attest::refused(&told).unwrap().reason, "PinUnreadable");
     assert_eq!(pinned(&told), Some("junk"));
     // An empty one is none: so it is reset.
@@ -225,7 +231,7 @@ fn whatever_happens_a_pass_settles_and_a_pin_stays() {
                         pin = Some(key.to_owned());
                     }
                 }
-                Verdict::Refused(news) => {
+                Verdict::Refused(_, news) => {
                     assert!(pin.as_deref().is_some_and(|pin| pin != key), "{pin:?} {key}");
                     machine.status = news.map(|it| *it).or(machine.status);
                 }
@@ -251,7 +257,9 @@ fn present(machine: &Machine, key: &str) -> Verdict {
         pin if pin == key => Compared::Same,
         _ => Compared::Differs,
     };
-    judge(machine, Presented { pem: key, fingerprint: key }, compare, Timestamp::UNIX_EPOCH)
+    let certificate = Certificate::NotAsked;
+    let presented = Presented { pem: key, fingerprint: key, certificate };
+    judge(machine, presented, compare, Timestamp::UNIX_EPOCH)
 }
 
 fn recorded(machine: &Machine, twins: &[Twin], node: Option<&Node>) -> MachineStatus {
@@ -276,7 +284,7 @@ fn holders(all: &[Machine], address: Address) -> Vec<Arc<Machine>> {
 
 fn refused(name: &str, number: u8) -> Machine {
     let mut machine = attested(name, number);
-    let Verdict::Refused(Some(status)) = present(&machine, "theirs") else { unreachable!() };
+    let Verdict::Refused(_, Some(status)) = present(&machine, "theirs") else { unreachable!() };
     machine.status = Some(*status);
     machine
 }

@@ -20,6 +20,7 @@ use metal_runtime::{
 };
 use tower::ServiceExt;
 
+mod certificate;
 mod files;
 mod install;
 

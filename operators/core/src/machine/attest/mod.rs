@@ -1,15 +1,18 @@
 //! Whether who presents an endorsement key is the machine: the key that its Machine names, or the first one
-//! that is seen, which is pinned; no other is taken until a person says so.
+//! that is seen, with a certificate where roots are configured; it is pinned, and no other is taken until a
+//! person says so.
+
+#[cfg(test)]
+mod tests;
+mod told;
+
+pub use told::Refusal;
 
 use super::accepted;
-use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{Machine, MachineStatus, MachineTpmStatus, condition};
 use std::sync::Arc;
-
-/// Reason of the condition where another key was presented.
-pub const KEY_DIFFERS: &str = "KeyDiffers";
 
 /// Why nobody is attested at an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error, strum::IntoStaticStr)]
@@ -58,6 +61,21 @@ pub struct Presented<'a> {
     pub pem: &'a str,
     /// SHA-256 of it, in hexadecimal digits.
     pub fingerprint: &'a str,
+    /// Its certificate.
+    pub certificate: Certificate<'a>,
+}
+
+/// What a certificate says of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Certificate<'a> {
+    /// Nothing: no roots are configured.
+    NotAsked,
+    /// That it is in a TPM, by one of the roots.
+    Trusted,
+    /// Nothing: none was presented.
+    Missing,
+    /// Nothing, for this reason.
+    Refused(&'a str),
 }
 
 /// What comes of it.
@@ -66,7 +84,7 @@ pub enum Verdict {
     /// It is the machine. The status says so already, or has to first.
     Admitted(Option<Box<MachineStatus>>),
     /// It is not. The status says so already, or has to.
-    Refused(Option<Box<MachineStatus>>),
+    Refused(Refusal, Option<Box<MachineStatus>>),
 }
 
 /// The key that is pinned, as PEM.
@@ -87,12 +105,8 @@ enum Outcome {
     Pinned,
     /// It is the one that is pinned.
     Verified,
-    /// Another one is pinned.
-    Differs,
-    /// The Machine names another one.
-    NotExpected,
-    /// Nobody can read what is pinned.
-    Unreadable,
+    /// It is refused.
+    Refused(Refusal),
 }
 
 /// Judges a key; `compare` compares it to what is pinned.
@@ -104,65 +118,41 @@ pub fn judge(
 ) -> Verdict {
     let old = machine.status.clone().unwrap_or_default();
     let outcome = outcome(machine, presented, pinned(&old).map(compare));
-    let (holds, reason, message) = told(outcome, presented);
     let mut new = old.clone();
-    let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message: &message };
-    conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
+    told::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
     if outcome == Outcome::Pinned {
         new.tpm = Some(MachineTpmStatus { ek_public_key: Some(presented.pem.to_owned()) });
     }
-    let news = (!is_same(&old, &new)).then(|| Box::new(new));
-    if holds { Verdict::Admitted(news) } else { Verdict::Refused(news) }
+    let news = (!told::is_same(&old, &new)).then(|| Box::new(new));
+    match outcome {
+        Outcome::Pinned | Outcome::Verified => Verdict::Admitted(news),
+        Outcome::Refused(refusal) => Verdict::Refused(refusal, news),
+    }
 }
 
-/// Where the Machine names a key, nothing else counts: neither who came first, nor an annotation.
+/// Where the Machine names a key, nothing else counts: neither who came first, nor a certificate, nor an
+/// annotation. A certificate is for the first key only: that another TPM is the machine's own by now, a
+/// person says.
 fn outcome(machine: &Machine, presented: Presented<'_>, compared: Option<Compared>) -> Outcome {
     let attestation = machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
     let expected = attestation.and_then(|it| it.ek_hash.as_deref());
     let is_expected = expected.map(|hash| hash.eq_ignore_ascii_case(presented.fingerprint));
     match (is_expected, compared) {
-        (Some(false), _) => Outcome::NotExpected,
+        (Some(false), _) => Outcome::Refused(Refusal::KeyNotExpected),
         (_, Some(Compared::Same)) => Outcome::Verified,
-        (Some(true), _) | (None, None) => Outcome::Pinned,
+        (Some(true), _) => Outcome::Pinned,
         _ if accepted::endorsement_key(machine, presented.fingerprint) => Outcome::Pinned,
-        (None, Some(Compared::Differs)) => Outcome::Differs,
-        (None, Some(Compared::Unreadable)) => Outcome::Unreadable,
+        (None, Some(Compared::Differs)) => Outcome::Refused(Refusal::KeyDiffers),
+        (None, Some(Compared::Unreadable)) => Outcome::Refused(Refusal::PinUnreadable),
+        (None, None) => first(presented.certificate),
     }
 }
 
-/// What the condition says: whether it holds, why, and a message. Whoever is at that address may present key
-/// after key: the message about a refusal is the same for each.
-fn told(outcome: Outcome, presented: Presented<'_>) -> (bool, &'static str, String) {
-    let text = match outcome {
-        Outcome::Pinned => return (true, "Pinned", key(presented)),
-        Outcome::Verified => return (true, "Verified", key(presented)),
-        Outcome::Differs => {
-            "another endorsement key was presented than the one that is pinned: look at the machine; if its TPM              was replaced, annotate this Machine with bloomery.dev/accept-endorsement-key and the SHA-256 of the              new key, which is in the event"
-        }
-        Outcome::NotExpected => {
-            "another endorsement key was presented than the one that spec.pxe.attestation.ekHash names: look at              the machine; if its TPM was replaced, set ekHash to the SHA-256 of the new key, which is in the              event"
-        }
-        Outcome::Unreadable => {
-            "status.tpm.ekPublicKey is no public key in PEM: remove status.tpm, and the next key is pinned"
-        }
-    };
-    let reason = if outcome == Outcome::Unreadable { "PinUnreadable" } else { KEY_DIFFERS };
-    (false, reason, text.to_owned())
-}
-
-fn key(presented: Presented<'_>) -> String {
-    format!("SHA-256 of the endorsement key: {}", presented.fingerprint)
-}
-
-/// Whether nothing is told that was not told before. A pin that is verified stays `Pinned` in words: one
-/// write for each machine is enough.
-fn is_same(old: &MachineStatus, new: &MachineStatus) -> bool {
-    let told = |status: &MachineStatus| {
-        let condition = status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED);
-        condition.map(|it| {
-            let reason = (it.status != "True").then(|| it.reason.clone());
-            (it.status.clone(), reason, it.message.clone())
-        })
-    };
-    old.tpm == new.tpm && told(old) == told(new)
+/// What becomes of the first key of a machine that names none.
+fn first(certificate: Certificate<'_>) -> Outcome {
+    match certificate {
+        Certificate::NotAsked | Certificate::Trusted => Outcome::Pinned,
+        Certificate::Missing => Outcome::Refused(Refusal::CertificateMissing),
+        Certificate::Refused(_) => Outcome::Refused(Refusal::CertificateRefused),
+    }
 }
