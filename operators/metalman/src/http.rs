@@ -10,8 +10,8 @@ mod requester;
 use crate::{
     Context,
     attest::{self, Refused},
-    images,
     metrics::{Attested, Refusal},
+    open,
 };
 use axum::{
     Extension, Json, Router,
@@ -53,18 +53,18 @@ fn refuse(
     requester: &Requester,
     machine: &Machine,
     path: &str,
-    refused: &images::Refused,
+    refused: &open::Refused,
 ) -> Response {
     ctx.refusals.get_or_create(&Refusal { reason: refused.into() }).inc();
     let status = match refused {
-        images::Refused::NoImage | images::Refused::NotReady => {
+        open::Refused::NoImage | open::Refused::NotReady => {
             return unavailable(&refused.to_string());
         }
-        images::Refused::NotFound | images::Refused::Template(_) => StatusCode::NOT_FOUND,
-        images::Refused::NotDue => StatusCode::FORBIDDEN,
+        open::Refused::NotFound | open::Refused::Template(_) => StatusCode::NOT_FOUND,
+        open::Refused::NotDue => StatusCode::FORBIDDEN,
     };
     // Boot loaders probe for many files that do not exist.
-    if *refused != images::Refused::NotFound && requester.may_tell() {
+    if *refused != open::Refused::NotFound && requester.may_tell() {
         tracing::warn!(
             machine = machine.name_any(),
             path,

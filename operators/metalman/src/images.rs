@@ -1,18 +1,12 @@
 //! Images of the Machines of this site: every replica fetches them, and serves them from its disk.
 //!
 //! DHCP asks for the boot file of a Machine ([`Images::of`], [`Image::boot_file`]), and TFTP and HTTP
-//! for what is at a path ([`open`]). None of that waits for a registry or for the disk.
+//! for what is at a path ([`open`](crate::open::open)). None of that waits for a registry or for the disk, which
+//! [`pull`](crate::pull::pull) does.
 
 mod image;
-mod logins;
-mod open;
-mod pull;
-mod state;
 
 pub use image::Image;
-pub use open::{Asked, Proof, Refused, Served, open};
-pub use pull::{Settings, pull};
-pub(crate) use state::state;
 
 use metal_api::Machine;
 use metal_core::machine::netboot::{
@@ -28,31 +22,11 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     /// Its reference.
-    image: String,
+    pub(crate) image: String,
     /// The architecture of what they boot of it.
-    architecture: String,
+    pub(crate) architecture: String,
     /// Names of the Secrets that open it. Machines with other ones have to open it themselves.
-    secrets: Vec<String>,
-}
-
-/// Why an image is not there.
-#[derive(Clone, Debug)]
-struct Failure {
-    /// Reason for the condition.
-    reason: &'static str,
-    /// The cause, for people; no secret is in it.
-    message: String,
-    /// When it is worth trying again.
-    again: Again,
-}
-
-/// When a failure is worth trying again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Again {
-    /// Nobody answers.
-    Silent,
-    /// The answer is no, or of no use: somebody has to change something.
-    Refused,
+    pub(crate) secrets: Vec<String>,
 }
 
 /// What is known of the images that Machines name.
@@ -75,7 +49,7 @@ impl Images {
     }
 
     /// How far the image of a Machine is.
-    fn state(&self, machine: &Machine) -> State {
+    pub(crate) fn state(&self, machine: &Machine) -> State {
         let Some(key) = key(machine) else {
             let message = "spec.pxe.image is empty".to_owned();
             return State::Failed { reason: "NoImage", message };
@@ -84,7 +58,7 @@ impl Images {
     }
 
     /// Has learned how far an image is. Says whether that is news.
-    fn tell(&self, key: &Key, state: State) -> bool {
+    pub(crate) fn tell(&self, key: &Key, state: State) -> bool {
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
         // Whether a tag has moved says nothing of the image that is there.
@@ -97,7 +71,7 @@ impl Images {
     }
 
     /// Has an image, which these versions of its Secrets have opened. Says whether that is news.
-    fn put(&self, key: &Key, image: Image, opened_by: &str) -> bool {
+    pub(crate) fn put(&self, key: &Key, image: Image, opened_by: &str) -> bool {
         let state = State::Ready { digest: image.digest(), flaw: None };
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
@@ -107,7 +81,7 @@ impl Images {
     }
 
     /// Gives an image away no more that these versions of its Secrets do not open.
-    fn withdraw(&self, key: &Key, versions: Option<&str>) {
+    pub(crate) fn withdraw(&self, key: &Key, versions: Option<&str>) {
         if let Some(entry) = self.table().get_mut(key)
             && versions != Some(&entry.opened_by)
         {
@@ -116,12 +90,19 @@ impl Images {
     }
 
     /// Forgets images that nobody names any more.
-    fn keep(&self, is_wanted: impl Fn(&Key) -> bool) {
+    pub(crate) fn keep(&self, is_wanted: impl Fn(&Key) -> bool) {
         self.table().retain(|key, _| is_wanted(key));
     }
 
-    fn has(&self, key: &Key) -> bool {
+    /// Whether an image is there.
+    pub(crate) fn has(&self, key: &Key) -> bool {
         self.table().get(key).is_some_and(|entry| entry.image.is_some())
+    }
+
+    /// Has an image without a registry, for tests.
+    #[cfg(test)]
+    pub(crate) fn preset(&self, machine: &Machine, image: Image) {
+        self.put(&key(machine).expect("it names an image"), image, "");
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
@@ -130,7 +111,7 @@ impl Images {
 }
 
 /// What a Machine names.
-fn key(machine: &Machine) -> Option<Key> {
+pub(crate) fn key(machine: &Machine) -> Option<Key> {
     let (image, architecture) = wanted(machine)?;
     let secrets = pull_secret::names(machine).into_iter().map(str::to_owned).collect();
     Some(Key { image: image.to_owned(), architecture: architecture.to_owned(), secrets })

@@ -22,8 +22,10 @@ pub mod images;
 pub mod machine;
 mod metal_servers;
 mod metrics;
+pub mod open;
 pub mod operations;
 mod progress_limit;
+pub mod pull;
 mod record;
 #[cfg(test)]
 mod reference;

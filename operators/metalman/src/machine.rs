@@ -1,7 +1,7 @@
 //! Controller of [`Machine`]: updates its status, and reboots and installs it.
 
 use crate::{
-    Context, Error, images,
+    Context, Error, open,
     operations::{Bmcs, Memories, Nodes, moment},
 };
 use jiff::Timestamp;
@@ -98,7 +98,7 @@ impl<C: Connect> Controller for Machines<C> {
                 now,
             })
         });
-        with_image(decision, machine, &images::state(&self.ctx, machine), now)
+        with_image(decision, machine, &open::state(&self.ctx, machine), now)
     }
 
     async fn look(

@@ -8,10 +8,10 @@ use crate::{
     cluster,
     ek_roots::EkRoots,
     http::router,
-    images::{self, Settings},
     machine::Machines,
     metrics,
     operations::{Access, Bmcs},
+    pull::{self, Settings},
     servers::Servers,
     startup,
 };
@@ -92,7 +92,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let elected = run_elected(candidate, &leading, &shutdown, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
-    let pull = images::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
+    let pull = pull::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
     // After a shutdown, all parts end by themselves: the lease is released, and pending requests
     // are answered.
     let all = async { tokio::join!(serve, elected, pull, servers.ended(&shutdown)).3 };

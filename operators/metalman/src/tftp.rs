@@ -2,7 +2,7 @@
 
 use crate::{
     Context,
-    images::{Asked, Proof, Refused, Served, open},
+    open::{Asked, Proof, Refused, Served, open},
     serve_url::ServeUrl,
 };
 use metal_dhcp::{

@@ -3,7 +3,7 @@
 use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
-    images::{Asked, Proof, Refused, Served, open},
+    open::{Asked, Proof, Refused, Served, open},
     record::{self, Decision, record},
 };
 use axum::{

@@ -3,7 +3,7 @@
 use super::{Requester, refuse};
 use crate::{
     Context,
-    images::{Asked, Proof, Served, open},
+    open::{Asked, Proof, Served, open},
 };
 use axum::{
     body::Body,

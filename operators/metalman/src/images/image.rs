@@ -95,7 +95,7 @@ impl Image {
     }
 
     /// The template of a path: its name and content.
-    pub(super) fn template(&self, path: &str) -> Option<(String, Arc<[u8]>)> {
+    pub(crate) fn template(&self, path: &str) -> Option<(String, Arc<[u8]>)> {
         let name = format!("{path}{SUFFIX}");
         let file = self.tree.find(&name)?;
         Some((name, Arc::clone(self.templates.get(&file)?)))
@@ -108,12 +108,12 @@ impl Image {
     }
 
     /// The file at a path.
-    pub(super) fn file(&self, path: &str) -> Option<File> {
+    pub(crate) fn file(&self, path: &str) -> Option<File> {
         self.tree.find(path)
     }
 
     /// The folder of its files, which are named by [`File::name`].
-    pub(super) fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.tree.dir().to_owned()
     }
 

@@ -1,7 +1,7 @@
 //! What machines get of their image, and when.
 
 use super::*;
-use crate::images::Image;
+use crate::{images::Image, open};
 use k8s_openapi::api::core::v1::ConfigMap;
 use metal_api::{MachineCloudInit, MachineConfigMapReference, MachineOperations};
 use metal_core::{
@@ -96,7 +96,7 @@ async fn files_are_served_whole_and_in_part_and_templates_are_not() {
     let response = lab.ask(1, "DELETE", "/shimx64.efi", "").await;
     assert_eq!(response.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(lab.ask(9, "GET", "/shimx64.efi", "").await.0, StatusCode::NOT_FOUND);
-    let flaw = images::state(&lab.ctx, &asked(1, Some(1), Some(0)));
+    let flaw = open::state(&lab.ctx, &asked(1, Some(1), Some(0)));
     let flaw = format!("{flaw:?}");
     assert!(flaw.contains("broken.tmpl:2"), "{flaw}");
 }

@@ -1,7 +1,7 @@
 //! Logins for the registry of an image, from the Secrets that its Machines name.
 
-use super::{Again, Failure, Key};
-use crate::Context;
+use super::{Again, Failure};
+use crate::{Context, images::Key};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use metal_core::machine::netboot::pull_secret::{content, version};

@@ -1,7 +1,11 @@
 //! Fetches what Machines name, and looks every now and then whether it has changed.
 
-use super::{Again, Failure, Image, Images, Key, key, logins};
-use crate::Context;
+mod logins;
+
+use crate::{
+    Context,
+    images::{Image, Key, key},
+};
 use kube::ResourceExt;
 use metal_core::machine::netboot::image::State;
 use metal_image::{Opener, Reference, Trees, Wanted, tree::Error};
@@ -49,6 +53,26 @@ impl Settings {
         };
         first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.period)
     }
+}
+
+/// Why an image is not there.
+#[derive(Clone, Debug)]
+struct Failure {
+    /// Reason for the condition.
+    reason: &'static str,
+    /// The cause, for people; no secret is in it.
+    message: String,
+    /// When it is worth trying again.
+    again: Again,
+}
+
+/// When a failure is worth trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// Nobody answers.
+    Silent,
+    /// The answer is no, or of no use: somebody has to change something.
+    Refused,
 }
 
 /// When an image is due, and how often it has failed since it last was there.
@@ -271,14 +295,6 @@ fn wake(ctx: &Context, queue: &Queue<String>, of: &Key) {
         if key(&machine).as_ref() == Some(of) {
             queue.add(machine.name_any());
         }
-    }
-}
-
-impl Images {
-    /// Has an image without a registry, for tests.
-    #[cfg(test)]
-    pub(crate) fn preset(&self, machine: &metal_api::Machine, image: Image) {
-        self.put(&key(machine).expect("it names an image"), image, "");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The state of the image of a Machine, for its status.
 
-use super::open::{Refused, rendered};
+use super::{Refused, rendered};
 use crate::Context;
 use metal_api::Machine;
 use metal_core::machine::netboot::image::State;

@@ -1,7 +1,10 @@
 //! Serves the files of an image to a machine.
 
-use super::Image;
-use crate::Context;
+mod state;
+
+pub(crate) use state::state;
+
+use crate::{Context, images::Image};
 use metal_api::Machine;
 use metal_core::machine::{
     netboot::{
