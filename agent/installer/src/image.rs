@@ -2,6 +2,7 @@
 
 use crate::{
     checksum::{LENGTH, Sha256},
+    ends::Ends,
     gpt::{GptError, Table},
     sink::{Sink, SinkError},
 };
@@ -61,8 +62,8 @@ pub(crate) struct Place<'a> {
     pub(crate) sector: u64,
 }
 
-/// Writes the image that `transfer` yields to a disk, if it has this checksum as it comes; returns its
-/// partitions. What is on the disk after an error boots nothing.
+/// Writes the image that `transfer` yields to a disk, if it has this checksum as it comes, but for both ends of
+/// the disk, which are returned. The disk boots nothing before they are on it.
 ///
 /// # Errors
 ///
@@ -71,7 +72,7 @@ pub(crate) fn write(
     transfer: impl Read,
     expected: &Sha256,
     place: Place<'_>,
-) -> Result<Table, ImageError> {
+) -> Result<Ends, ImageError> {
     let mut sink = Sink::wipe(place.disk, place.size)?;
     let mut hashed = BufReader::with_capacity(PIECE, Hashed::new(transfer));
     let written = pour(&mut hashed, &mut sink);
@@ -88,11 +89,7 @@ pub(crate) fn write(
     sink.finish()?;
     let mut table = Table::read(&sink.head, place.sector, place.size / place.sector)?;
     table.grow();
-    let (mut head, mut tail) = (std::mem::take(&mut sink.head), std::mem::take(&mut sink.tail));
-    table.write(&mut head, &mut tail);
-    (sink.head, sink.tail) = (head, tail);
-    sink.seal()?;
-    Ok(table)
+    Ok(Ends::new(sink.head, sink.tail, table))
 }
 
 /// Decompresses all of it, to its last byte.
@@ -153,7 +150,9 @@ mod tests {
         let image = image();
         for bytes in [image.bytes.clone(), gzip(&image.bytes), zstd(&image.bytes)] {
             let disk = disk();
-            let table = write(&*bytes, &sum(&bytes), place(&disk)).unwrap();
+            let ends = write(&*bytes, &sum(&bytes), place(&disk)).unwrap();
+            boots_nothing(&disk, "not sealed yet");
+            let table = ends.seal(place(&disk)).unwrap();
             assert_eq!(table.partitions().next().unwrap().last, mib(31) / 512 - 1);
             let found = fs::read(disk.path()).unwrap();
             let mut table = Table::read(image.head(), 512, mib(32) / 512).unwrap();

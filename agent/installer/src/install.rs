@@ -4,41 +4,34 @@
 //!  install.json ─► this machine? ─► which disk? ─► wiped ─► written but for its ends ─► checksum
 //!                       │                │                                                  │
 //!                       ▼                ▼                                                  ▼
-//!                  told, and nothing is written                  both ends ─► cloud-init ─► boot entry
+//!                  told, and nothing is written                  cloud-init ─► both ends ─► boot entry
 //! ```
 //!
 //! What fails is told and tried again from the beginning, for ever: an order may be corrected, a cable
-//! plugged in. A disk that was begun with boots nothing until all of it is there.
+//! plugged in. A disk that was begun with boots nothing until all of it is there, cloud-init's data included
+//! (see `configure`).
 
 use crate::{
     checksum::{self, ChecksumError, Sha256},
-    disk::{
-        Candidate, ChoiceError, EFI, Partitioned, ROOT, Target, TargetError, candidates, choose,
-    },
-    efi::{self, Loader, VariableError},
+    configure::{ConfigureError, configure},
+    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
+    ends::Ends,
     fetch::{Broken, Client, Failure, Pieces, transfer},
-    gpt::{ESP, GptError, Table, root as root_of},
     image::{self, ImageError},
     order::{self, Order, OrderError},
     report::{Phase, Reporter},
-    seed::{self, SeedError},
 };
 use bytes::Bytes;
 use metal_base::Chain;
 use metalprobe::{Root, init::End};
-use std::{env::consts::ARCH, time::Duration};
 use tokio::{
     sync::mpsc,
     task::{JoinError, spawn_blocking},
-    time::{Instant, sleep},
+    time::sleep,
 };
 
 /// Pieces between network and disk; each is at most some 100 KiB.
 const PIECES: usize = 32;
-/// How often to look for disks.
-const LOOK: Duration = Duration::from_millis(50);
-
-const VARIABLES: &str = "/sys/firmware/efi/efivars";
 const LINKS: &str = "/sys/class/net";
 
 /// Why there is no installation yet.
@@ -65,17 +58,7 @@ enum InstallError {
     #[error("it broke off")]
     Task(#[from] JoinError),
     #[error(transparent)]
-    Gpt(#[from] GptError),
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    #[error("the disk image has no EFI system partition, and this machine boots by UEFI")]
-    NoEsp,
-    #[error(
-        "the EFI system partition of the disk image has no {0}, which is what the machine would boot"
-    )]
-    NoLoader(&'static str),
-    #[error(transparent)]
-    Variable(#[from] VariableError),
+    Configure(#[from] ConfigureError),
 }
 
 impl InstallError {
@@ -96,7 +79,7 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
     Reporter::new(client).enter(Phase::Downloading).await;
     loop {
         let reporter = Reporter::new(client);
-        let Err(error) = attempt(root, client, &reporter).await else { break };
+        let Err(error) = attempt(root, client, &reporter, &Linux).await else { break };
         let why = Chain(&error).to_string();
         if error.is_stale() {
             tracing::error!("{why}; this installation is not due: the machine restarts");
@@ -116,6 +99,7 @@ async fn attempt(
     root: &Root,
     client: &Client,
     reporter: &Reporter<'_>,
+    kernel: &impl Kernel,
 ) -> Result<(), InstallError> {
     let order = client.get("install.json", order::LARGEST).await;
     let order = order::read(&order.map_err(|error| InstallError::Fetch("install.json", error))?)?;
@@ -126,19 +110,19 @@ async fn attempt(
     let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
     let name = order.image.rsplit('/').next().unwrap_or_default();
     let sum = checksum::find(&list, name)?;
-    let disks = settled(root, client.patience.settled).await;
+    let disks = settled(root, &order.hints, &client.patience).await?;
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
     tracing::info!(disk = disk.name, serial = disk.serial, gib, "this disk is overwritten now");
     reporter.enter(Phase::Writing).await;
-    let (target, table) = tokio::select! {
+    let (target, ends) = tokio::select! {
         written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,
         never = reporter.go_on() => never,
     };
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(Phase::Configuring).await;
-    let root = root.clone();
-    spawn_blocking(move || configure(&root, &order, target, &table)).await??;
+    let (root, kernel) = (root.clone(), kernel.clone());
+    spawn_blocking(move || configure(&root, &kernel, &order, target, ends)).await??;
     reporter.enter(Phase::Done).await;
     Ok(())
 }
@@ -151,20 +135,6 @@ fn is_this(root: &Root, order: &Order) -> bool {
     addresses.any(|address| order.mac.contains(&address))
 }
 
-/// The disks, once none has come for a while: of two, one is found later.
-async fn settled(root: &Root, (quiet, longest): (Duration, Duration)) -> Vec<Candidate> {
-    let began = Instant::now();
-    let (mut disks, mut since) = (candidates(root), began);
-    while since.elapsed() < quiet && began.elapsed() < longest {
-        sleep(LOOK).await;
-        let now = candidates(root);
-        if now != disks {
-            (disks, since) = (now, Instant::now());
-        }
-    }
-    disks
-}
-
 /// Writes the disk image.
 async fn write(
     client: &Client,
@@ -172,11 +142,11 @@ async fn write(
     sum: Sha256,
     target: Target,
     reporter: &Reporter<'_>,
-) -> Result<(Target, Table), InstallError> {
+) -> Result<(Target, Ends), InstallError> {
     let (to, from) = mpsc::channel(PIECES);
     let writer = spawn_blocking(move || {
         let written = image::write(Pieces::new(from), &sum, target.place());
-        written.map(|table| (target, table))
+        written.map(|ends| (target, ends))
     });
     let moved = transfer(client, &order.image, &to, &reporter.transfer).await;
     drop(to);
@@ -188,38 +158,11 @@ async fn write(
     }
 }
 
-/// Makes what was written this machine's own.
-fn configure(
-    root: &Root,
-    order: &Order,
-    target: Target,
-    table: &Table,
-) -> Result<(), InstallError> {
-    let disk: Partitioned = target.reread()?;
-    if let Some(url) = &order.cloud_init {
-        let partition = root_of(table, ARCH)?;
-        disk.mounted(root, (&partition, ROOT), |place| seed::write(place, url))??;
-        tracing::info!(partition = partition.number, "cloud-init knows where its data is");
-    }
-    if root.has(VARIABLES) {
-        let esp = table.partitions().find(|it| it.kind == ESP).ok_or(InstallError::NoEsp)?;
-        let loader = Loader { partition: esp, path: efi::fallback_path(ARCH) };
-        let file = loader.path.trim_start_matches('\\').replace('\\', "/");
-        let is_there = disk.mounted(root, (&esp, EFI), |place| place.join(file).exists())?;
-        if !is_there {
-            return Err(InstallError::NoLoader(loader.path));
-        }
-        efi::register(&root.below(VARIABLES), &order.label, loader)?;
-        tracing::info!(label = order.label, "this disk is what the machine boots");
-    }
-    Ok(())
-}
-
-/// Tells that it is done, in the way that counts, for minutes if need be.
+/// Tells that it is done, in the way that counts, until that is heard: whoever has not heard it, would have the
+/// system installed again that is there now.
 async fn say_done(client: &Client) {
-    let end = Instant::now() + client.patience.last_words;
     let mut backoff = client.patience.again();
-    while Instant::now() < end {
+    loop {
         match client.post("pxe/disable", Bytes::new()).await {
             Ok(()) => {
                 tracing::info!("installed; the machine restarts");
@@ -236,7 +179,6 @@ async fn say_done(client: &Client) {
         }
         sleep(backoff.pause()).await;
     }
-    tracing::error!("installed, and nobody could be told; the machine restarts");
 }
 
 /// What the kernel's command line says is to be installed.

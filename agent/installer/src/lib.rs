@@ -3,11 +3,14 @@
 //!
 //! `order` says what is wanted, `disk` which disk that is, `fetch` and `image` bring it there, `gpt`, `seed`
 //! and `efi` make it this machine's own, `report` tells, and `install` is what happens after what. Nothing
-//! that comes over the network is trusted, and a disk boots nothing unless all of the image is on it.
+//! that comes over the network is trusted, and a disk boots nothing unless all of the image is on it, and what makes
+//! it this machine's own.
 
 pub mod checksum;
+mod configure;
 mod disk;
 mod efi;
+mod ends;
 mod fetch;
 pub mod gpt;
 mod image;

@@ -55,6 +55,13 @@ pub struct Hints {
     pub rotational: Option<bool>,
 }
 
+impl Hints {
+    /// Whether one disk is meant, by a name of its own.
+    pub fn name_a_disk(&self) -> bool {
+        self.serial.is_some() || self.wwn.is_some()
+    }
+}
+
 /// Why a document is no order.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {

@@ -14,13 +14,13 @@ pub(crate) struct Patience {
     pub(crate) resume: (Duration, Duration),
     /// First and longest pause before an installation begins again.
     pub(crate) again: (Duration, Duration),
-    /// How long the end may take to be told.
-    pub(crate) last_words: Duration,
     /// How long a person may want to read why a machine goes on or off.
     pub(crate) reading: Duration,
     /// How long no disk may come or go before those that are there count, and how long that is waited
     /// for.
     pub(crate) settled: (Duration, Duration),
+    /// The same where no disk is named.
+    pub(crate) unnamed: (Duration, Duration),
 }
 
 /// What machines need.
@@ -29,9 +29,9 @@ pub(crate) const PATIENCE: Patience = Patience {
     stall: Duration::from_secs(30),
     resume: (Duration::from_secs(1), Duration::from_mins(1)),
     again: (Duration::from_secs(5), Duration::from_mins(2)),
-    last_words: Duration::from_mins(10),
     reading: Duration::from_mins(1),
     settled: (Duration::from_secs(5), Duration::from_mins(1)),
+    unnamed: (Duration::from_secs(30), Duration::from_mins(5)),
 };
 
 /// What tests need: nothing is far away. A silence is one on a loaded machine as well.
@@ -41,9 +41,9 @@ pub(crate) const QUICK: Patience = Patience {
     stall: Duration::from_secs(2),
     resume: (Duration::from_millis(1), Duration::from_millis(5)),
     again: (Duration::from_millis(1), Duration::from_millis(5)),
-    last_words: Duration::from_secs(5),
     reading: Duration::from_millis(1),
     settled: (Duration::from_millis(400), Duration::from_secs(20)),
+    unnamed: (Duration::from_millis(400), Duration::from_secs(20)),
 };
 
 impl Patience {

@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 pub(crate) const LINUX_TYPE: u128 = 0x0fc6_3daf_8483_4772_8e79_3d69_d847_7de4;
 
+pub(crate) const ESP_TYPE: u128 = 0xc12a_7328_f81f_11d2_ba4b_00a0_c93e_c93b;
+
 /// Number, type, first and last sector.
 pub(crate) type Part = (usize, u128, u64, u64);
 

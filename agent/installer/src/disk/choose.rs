@@ -1,6 +1,6 @@
 //! Which disk is installed to: the one that fits, if it is one.
 
-use super::Candidate;
+use super::{Candidate, Reach};
 use crate::order::Hints;
 use std::fmt::Write;
 
@@ -25,6 +25,12 @@ pub(crate) enum ChoiceError {
         "{0} have the same WWN; several paths to a disk are not supported: leave one, or name another disk"
     )]
     Twins(String),
+    /// Others may show yet.
+    #[error(
+        "{0}: there may be disks that do not show yet, so none is chosen; name one by its serial number or WWN in \
+         spec.pxe.targetDisk"
+    )]
+    StillLooking(String),
     /// The disk is mounted, or part of something else.
     #[error("disk {0} is in use: {1}")]
     InUse(String, String),
@@ -43,7 +49,11 @@ pub(crate) fn choose<'a>(
     if usable.is_empty() {
         return Err(ChoiceError::NoDisk(told(all.iter())));
     }
-    let fitting: Vec<_> = usable.iter().copied().filter(|it| fits(it, hints)).collect();
+    let fitting: Vec<_> = usable
+        .iter()
+        .copied()
+        .filter(|it| fits(it, hints) && (it.reach == Reach::Local || hints.name_a_disk()))
+        .collect();
     match fitting[..] {
         [] => Err(ChoiceError::NoneFits(told(usable.into_iter()))),
         [one] => match (twin(one, all), &one.in_use) {
@@ -117,7 +127,9 @@ fn told<'a>(disks: impl ExactSizeIterator<Item = &'a Candidate>) -> String {
     let mut text = String::new();
     for disk in disks.take(SHOWN) {
         let gib = disk.size / GIB;
-        let why = unusable(disk).or(disk.is_rotational.then_some("rotational"));
+        let far =
+            (disk.reach == Reach::Network).then_some("on a network, so only by serial or WWN");
+        let why = unusable(disk).or(far).or(disk.is_rotational.then_some("rotational"));
         let separator = if text.is_empty() { "" } else { ", " };
         write!(text, "{separator}{} ({gib} GiB", disk.name).ok();
         for (name, value) in

@@ -23,8 +23,19 @@ pub(crate) struct Candidate {
     pub(crate) is_read_only: bool,
     /// The bus that it is attached to; empty if that is not known.
     pub(crate) transport: String,
+    /// Where it is.
+    pub(crate) reach: Reach,
     /// What uses it, if anything does.
     pub(crate) in_use: Option<String>,
+}
+
+/// Where a disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// In this machine, or attached to it alone.
+    Local,
+    /// On a network: others may use it as well.
+    Network,
 }
 
 /// Every disk that is hardware, and has a medium.
@@ -39,12 +50,32 @@ pub(crate) fn candidates(root: &Root) -> Vec<Candidate> {
             is_rotational: disk.rotational.unwrap_or(false),
             is_removable: disk.removable.unwrap_or(false),
             is_read_only: disk.read_only.unwrap_or(false),
+            reach: reach(root, &disk.name, &disk.transport),
             transport: disk.transport,
             serial: disk.serial,
             wwn: disk.wwid,
             name: disk.name,
         })
         .collect()
+}
+
+/// How a disk is reached. Of NVMe the controllers say that; a disk with several paths has
+/// several of them.
+fn reach(root: &Root, disk: &str, transport: &str) -> Reach {
+    let is_far = match transport {
+        "fc" | "iscsi" => true,
+        "nvme" => is_over_fabrics(root, disk),
+        _ => false,
+    };
+    if is_far { Reach::Network } else { Reach::Local }
+}
+
+fn is_over_fabrics(root: &Root, disk: &str) -> bool {
+    let device = format!("/sys/block/{disk}/device");
+    let paths = root.folders(&device).into_iter().filter(|name| name.starts_with("nvme"));
+    let controllers = paths.map(|name| format!("{device}/{name}")).chain([device.clone()]);
+    let mut transports = controllers.filter_map(|path| root.word(&format!("{path}/transport")));
+    transports.any(|transport| transport != "pcie")
 }
 
 /// Who uses a disk, or a partition of it: a mount, or another block device.
@@ -123,6 +154,26 @@ mod tests {
             machine.write("/proc/self/mountinfo", mount);
             assert_eq!(candidates(&machine.root())[0].in_use.as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_disk_on_a_network_is_told_by_its_bus_or_by_its_controllers() {
+        for (file, content, expected) in [
+            ("device/transport", "pcie", false),
+            ("device/transport", "tcp", true),
+            ("device/nvme0/transport", "pcie", false),
+            ("device/nvme1/transport", "rdma", true),
+            ("x", "", false),
+        ] {
+            let machine = Machine::new();
+            machine.disk("nvme0n1", &[("size", "8"), (file, content)]);
+            let found = candidates(&machine.root())[0].reach;
+            assert_eq!(found == Reach::Network, expected, "{file} {content}");
+        }
+        let root = Machine::new().root();
+        let buses = ["fc", "iscsi", "sas", "sata", "virtio", ""];
+        let found = buses.map(|transport| reach(&root, "sda", transport) == Reach::Network);
+        assert_eq!(found, [true, true, false, false, false, false]);
     }
 
     struct Machine(TempDir);

@@ -2,8 +2,12 @@
 
 mod choose;
 mod find;
+mod settle;
 mod target;
 
 pub(crate) use choose::{ChoiceError, choose};
-pub(crate) use find::{Candidate, candidates};
-pub(crate) use target::{EFI, Partitioned, ROOT, Target, TargetError};
+pub(crate) use find::{Candidate, Reach, candidates};
+pub(crate) use settle::settled;
+#[cfg(test)]
+pub(crate) use target::{Disk, FileSystem};
+pub(crate) use target::{EFI, Kernel, Linux, ROOT, Target, TargetError};

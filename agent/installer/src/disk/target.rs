@@ -47,7 +47,7 @@ pub(crate) enum TargetError {
 }
 
 /// What a partition has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileSystem {
     kinds: &'static [&'static str],
     flags: MsFlags,
@@ -56,8 +56,14 @@ pub(crate) struct FileSystem {
 /// An open disk.
 #[derive(Debug)]
 pub(crate) struct Target {
-    name: String,
+    disk: Disk,
     file: File,
+}
+
+/// A disk that is not open.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    name: String,
     size: u64,
     sector: u64,
 }
@@ -69,72 +75,103 @@ impl Target {
     ///
     /// If it is in use.
     pub(crate) fn open(root: &Root, disk: &Candidate) -> Result<Self, TargetError> {
-        let mut options = OpenOptions::new();
-        // Of a block device: fails if it, or a part of it, is mounted or held (open(2)).
-        options.read(true).write(true).custom_flags(O_EXCL);
-        let file = options.open(root.below("/dev").join(&disk.name));
-        let file = file.map_err(|error| TargetError::Open(disk.name.clone(), error))?;
-        Ok(Self { name: disk.name.clone(), file, size: disk.size, sector: disk.sector })
+        Disk { name: disk.name.clone(), size: disk.size, sector: disk.sector }.open(root)
+    }
+
+    /// Which disk it is.
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// What an image is written to.
     pub(crate) fn place(&self) -> Place<'_> {
-        Place { disk: &self.file, size: self.size, sector: self.sector }
+        Place { disk: &self.file, size: self.disk.size, sector: self.disk.sector }
     }
+}
 
-    /// Makes the kernel read the partition table again, and gives the disk up.
+impl Disk {
+    /// Opens it for nobody but us.
+    ///
+    /// # Errors
+    ///
+    /// If it is in use.
+    pub(crate) fn open(self, root: &Root) -> Result<Target, TargetError> {
+        let mut options = OpenOptions::new();
+        // Of a block device: fails if it, or a part of it, is mounted or held (open(2)).
+        options.read(true).write(true).custom_flags(O_EXCL);
+        let file = options.open(root.below("/dev").join(&self.name));
+        let file = file.map_err(|error| TargetError::Open(self.name.clone(), error))?;
+        Ok(Target { disk: self, file })
+    }
+}
+
+/// What only a kernel does with the partitions of a disk.
+pub(crate) trait Kernel: Clone + Send + 'static {
+    /// Reads the partition table of a disk again, which is given up for that.
     ///
     /// # Errors
     ///
     /// If the kernel does not.
-    pub(crate) fn reread(mut self) -> Result<Partitioned, TargetError> {
-        gptman::linux::reread_partition_table(&mut self.file)
-            .map_err(|error| TargetError::Reread(self.name.clone(), Box::new(error)))?;
-        Ok(Partitioned(self.name))
-    }
-}
+    fn reread(&self, target: Target) -> Result<Disk, TargetError>;
 
-/// A disk whose partitions the kernel knows.
-#[derive(Debug)]
-pub(crate) struct Partitioned(String);
-
-impl Partitioned {
     /// Mounts a partition while `work` is done, with its root folder.
     ///
     /// # Errors
     ///
     /// If it cannot be mounted, or unmounted afterwards; else what `work` returns.
-    pub(crate) fn mounted<T>(
+    fn mounted<T>(
         &self,
         root: &Root,
+        disk: &Disk,
+        partition: (&Partition, FileSystem),
+        work: impl FnOnce(&Path) -> T,
+    ) -> Result<T, TargetError>;
+}
+
+/// The kernel that this machine runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linux;
+
+impl Kernel for Linux {
+    fn reread(&self, target: Target) -> Result<Disk, TargetError> {
+        let Target { disk, mut file } = target;
+        gptman::linux::reread_partition_table(&mut file)
+            .map_err(|error| TargetError::Reread(disk.name.clone(), Box::new(error)))?;
+        Ok(disk)
+    }
+
+    fn mounted<T>(
+        &self,
+        root: &Root,
+        Disk { name, .. }: &Disk,
         (partition, system): (&Partition, FileSystem),
         work: impl FnOnce(&Path) -> T,
     ) -> Result<T, TargetError> {
         let number = partition.number;
-        let device = self.device(root, number)?;
+        let device = shown(root, name, number)?;
         let place = Path::new(MOUNT_POINT);
         attach(&device, place, system).map_err(|error| {
-            TargetError::Mount(self.0.clone(), number, system.kinds.join(" or "), error)
+            TargetError::Mount(name.clone(), number, system.kinds.join(" or "), error)
         })?;
         let result = work(place);
         let unmounted = umount(place);
-        unmounted.map_err(|error| TargetError::Unmount(self.0.clone(), number, error.into()))?;
+        unmounted.map_err(|error| TargetError::Unmount(name.clone(), number, error.into()))?;
         Ok(result)
     }
+}
 
-    /// The device of a partition, once there is one.
-    fn device(&self, root: &Root, number: u32) -> Result<PathBuf, TargetError> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let found = device(root, &self.0, number);
-            if let Some(path) = found.filter(|path| path.exists()) {
-                return Ok(path);
-            }
-            if Instant::now() >= end {
-                return Err(TargetError::NoPartition(self.0.clone(), number));
-            }
-            park_timeout(LOOK);
+/// The device of a partition, once there is one.
+fn shown(root: &Root, disk: &str, number: u32) -> Result<PathBuf, TargetError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let found = device(root, disk, number);
+        if let Some(path) = found.filter(|path| path.exists()) {
+            return Ok(path);
         }
+        if Instant::now() >= end {
+            return Err(TargetError::NoPartition(disk.to_owned(), number));
+        }
+        park_timeout(LOOK);
     }
 }
 

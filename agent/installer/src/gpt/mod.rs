@@ -139,6 +139,17 @@ impl Table {
         })
     }
 
+    /// The same table with this partition alone.
+    pub(crate) fn only(&self, number: u32) -> Self {
+        let mut table = self.clone();
+        for (at, entry) in (1..).zip(table.entries.chunks_exact_mut(self.entry)) {
+            if at != number {
+                entry.fill(0);
+            }
+        }
+        table
+    }
+
     /// Partitions lie where the table says that they may, in ascending order and apart.
     fn check(&self) -> Result<(), GptError> {
         let mut all: Vec<_> = self.partitions().map(|it| (it.first, it.last)).collect();

@@ -19,6 +19,15 @@ pub(super) async fn netboot_image() -> PathBuf {
     folder.path().join("amd64/disk")
 }
 
+/// A disk image that has no place for cloud-init.
+pub(super) async fn bare_disk() -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir()?;
+    let disk = folder.path().join("bare");
+    let mut command = Command::new(workspace().join("e2e/tests/firmware/small-disk.sh"));
+    run(command.arg(&disk).arg("other")).await?;
+    Ok(std::fs::read(disk)?)
+}
+
 async fn built() -> Result<TempDir> {
     let folder = tempfile::tempdir()?;
     let disk = folder.path().join("small");

@@ -34,6 +34,24 @@ fn the_only_disk_is_taken_without_a_hint() {
 }
 
 #[test]
+fn a_disk_on_a_network_is_taken_only_if_it_is_named() {
+    let far = Candidate { reach: Reach::Network, wwn: "naa.6".into(), ..disk("sdb") };
+    let only = [far];
+    let size = Hints { min_size_gib: Some(1), ..ANY };
+    for hints in [&ANY, &size] {
+        let error = chosen(&only, hints).unwrap_err().to_string();
+        assert!(error.contains("on a network, so only by serial or WWN"), "{error}");
+        let beside = [only[0].clone(), disk("sda")];
+        assert_eq!(chosen(&beside, hints), Ok("sda".into()));
+    }
+    let serial = Hints { serial: Some("SN-sdb".into()), ..ANY };
+    let wwn = Hints { wwn: Some("0x6".into()), ..ANY };
+    for hints in [&serial, &wwn] {
+        assert_eq!(chosen(&only, hints), Ok("sdb".into()));
+    }
+}
+
+#[test]
 fn each_hint_has_to_hold_and_all_of_them_together() {
     let small = Candidate { size: 100 * GIB, is_rotational: true, ..disk("sda") };
     let large = Candidate { wwn: "naa.5000c500aabbccdd".into(), ..disk("nvme0n1") };
@@ -136,6 +154,7 @@ fn disk(name: &str) -> Candidate {
         is_rotational: false,
         is_removable: false,
         is_read_only: false,
+        reach: Reach::Local,
         transport: String::new(),
         in_use: None,
     }

@@ -1,0 +1,182 @@
+//! When the disks of the machine are all there: of two, one is found later.
+//!
+//! A disk that is named by its serial number or World Wide Name is the right one as soon as it shows. Without
+//! a name, the only disk may be a data disk while a controller still looks for the one with the system; so
+//! nothing is chosen before every controller has a driver and has been quiet for a while.
+
+use super::{Candidate, ChoiceError, candidates};
+use crate::{order::Hints, patience::Patience};
+use metalprobe::Root;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(50);
+const FUNCTIONS: &str = "/sys/bus/pci/devices";
+const MODULES: &str = "/sys/module";
+/// Base class of mass storage controllers (PCI Code and ID Assignment, section 1.2).
+const STORAGE: u32 = 0x01;
+/// What a kernel calls the threads that look for SCSI disks.
+const SCAN: &str = "scsi_scan_";
+
+/// The disks, once none has come for a while and, unless one is named, nothing looks for others.
+///
+/// # Errors
+///
+/// If a controller is not ready for minutes, and no disk is named.
+pub(crate) async fn settled(
+    root: &Root,
+    hints: &Hints,
+    patience: &Patience,
+) -> Result<Vec<Candidate>, ChoiceError> {
+    let is_named = hints.name_a_disk();
+    let (quiet, longest) = if is_named { patience.settled } else { patience.unnamed };
+    let pending = || if is_named { None } else { pending(root) };
+    let began = Instant::now();
+    let (mut disks, mut since) = (candidates(root), began);
+    loop {
+        let busy = pending();
+        if busy.is_none() && since.elapsed() >= quiet {
+            return Ok(disks);
+        }
+        if began.elapsed() >= longest {
+            return busy.map_or(Ok(disks), |what| Err(ChoiceError::StillLooking(what)));
+        }
+        sleep(LOOK).await;
+        let now = candidates(root);
+        if now != disks || busy.is_some() {
+            (disks, since) = (now, Instant::now());
+        }
+    }
+}
+
+/// What may still find disks.
+fn pending(root: &Root) -> Option<String> {
+    controller(root).or_else(|| module(root)).or_else(|| scan(root))
+}
+
+/// A storage controller without a driver.
+fn controller(root: &Root) -> Option<String> {
+    let functions = root.names(FUNCTIONS).unwrap_or_default();
+    let waits = |address: &String| {
+        let folder = format!("{FUNCTIONS}/{address}");
+        let class = root.hex(&format!("{folder}/class"));
+        class.is_some_and(|class| class >> 16 == STORAGE) && !root.has(&format!("{folder}/driver"))
+    };
+    let address = functions.into_iter().find(waits)?;
+    Some(format!("the storage controller {address} has no driver"))
+}
+
+/// A driver that is not through with its devices.
+fn module(root: &Root) -> Option<String> {
+    let modules = root.names(MODULES).unwrap_or_default();
+    let is_coming = |name: &String| {
+        root.word(&format!("{MODULES}/{name}/initstate")).as_deref() == Some("coming")
+    };
+    let name = modules.into_iter().find(is_coming)?;
+    Some(format!("the driver {name} still looks for devices"))
+}
+
+/// A host that is scanned.
+fn scan(root: &Root) -> Option<String> {
+    let processes = root.names("/proc").unwrap_or_default().into_iter();
+    let mut processes = processes.filter(|name| name.bytes().all(|it| it.is_ascii_digit()));
+    let thread = processes.find_map(|id| {
+        root.word(&format!("/proc/{id}/comm")).filter(|name| name.starts_with(SCAN))
+    })?;
+    Some(format!("{thread} still looks for disks"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patience::QUICK;
+    use std::{fs, path::PathBuf};
+    use tempfile::TempDir;
+
+    const ANY: Hints =
+        Hints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
+
+    #[tokio::test]
+    async fn a_disk_that_comes_late_counts() {
+        let machine = Machine::with_disk("vda");
+        let late = async {
+            sleep(LOOK).await;
+            machine.plug_in("vdb");
+        };
+        // Quiet for long, as this machine may be slow.
+        let quiet = Duration::from_secs(3);
+        let patience = Patience { unnamed: (quiet, 10 * quiet), ..QUICK };
+        let root = machine.root();
+        let (disks, ()) = tokio::join!(settled(&root, &ANY, &patience), late);
+        assert_eq!(disks.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_disk_behind_a_controller_that_still_scans_is_waited_for() {
+        for (what, busy, content, ready) in [
+            ("no driver", format!("{FUNCTIONS}/0000:01:00.0/class"), "0x010700", Some("driver")),
+            ("a module", format!("{MODULES}/mpt3sas/initstate"), "coming", None),
+            ("a thread", "/proc/77/comm".to_owned(), "scsi_scan_0", None),
+        ] {
+            let machine = Machine::with_disk("vda");
+            machine.write(&busy, content);
+            let late = async {
+                sleep(QUICK.unnamed.0 * 2).await;
+                machine.plug_in("vdb");
+                match ready {
+                    Some(file) => {
+                        let folder = machine.path(&busy).parent().unwrap().join(file);
+                        fs::create_dir(folder).unwrap();
+                    }
+                    None => machine.write(&busy, "live"),
+                }
+            };
+            let root = machine.root();
+            let (disks, ()) = tokio::join!(settled(&root, &ANY, &QUICK), late);
+            assert_eq!(disks.unwrap().len(), 2, "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_name_nothing_is_chosen_beside_a_controller_that_is_never_ready() {
+        let machine = Machine::with_disk("vda");
+        machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), "0x030000");
+        machine.write(&format!("{FUNCTIONS}/0000:01:00.0/class"), "0x010400");
+        let impatient =
+            Patience { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
+        let error = settled(&machine.root(), &ANY, &impatient).await.unwrap_err().to_string();
+        assert!(error.contains("the storage controller 0000:01:00.0 has no driver"), "{error}");
+        assert!(error.contains("spec.pxe.targetDisk"), "{error}");
+        let named = Hints { serial: Some("SN".to_owned()), ..ANY };
+        assert_eq!(settled(&machine.root(), &named, &impatient).await.unwrap().len(), 1);
+    }
+
+    struct Machine(TempDir);
+
+    impl Machine {
+        fn with_disk(name: &str) -> Self {
+            let machine = Self(tempfile::tempdir().unwrap());
+            machine.plug_in(name);
+            machine
+        }
+
+        fn plug_in(&self, disk: &str) {
+            self.write(&format!("/sys/block/{disk}/size"), "409600");
+        }
+
+        fn path(&self, path: &str) -> PathBuf {
+            self.0.path().join(path.trim_start_matches('/'))
+        }
+
+        fn write(&self, path: &str, content: &str) {
+            let path = self.path(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+
+        fn root(&self) -> Root {
+            Root::new(self.0.path())
+        }
+    }
+}
