@@ -95,7 +95,8 @@ pub use machine::{
 pub use machine_attestation::MachineAttestation;
 pub use machine_disk::MachineTargetDisk;
 pub use machine_operation::{
-    MachineGivenUp, MachineOperation, MachineOperationStep, MachineOperationsStatus,
+    MachineGivenUp, MachineInstallProgress, MachineOperation, MachineOperationStep,
+    MachineOperationsStatus,
 };
 pub use power::{IndicatorLed, Power, PowerState};
 pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};

@@ -49,6 +49,9 @@ pub struct MachineOperation {
     pub attempt: i32,
     /// When the step was recorded.
     pub since: Time,
+    /// How far the installer of this attempt has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<MachineInstallProgress>,
     /// Whether the boot source of the BMC is ours to set, and to take away in the end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub boot_override: bool,
@@ -58,6 +61,18 @@ pub struct MachineOperation {
     /// The same in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// The furthest that an installer has come in one attempt.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineInstallProgress {
+    /// What it did.
+    pub phase: String,
+    /// Bytes of the disk image that had come.
+    pub written: i64,
+    /// When it got there; what it reports again does not change this.
+    pub at: Time,
 }
 
 open_enum! {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod front;
+mod given_up;
 mod kills;
 mod odd;
 

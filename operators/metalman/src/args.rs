@@ -3,6 +3,7 @@
 use crate::{
     context::PULL_SECRETS,
     serve_url::{self, ServeUrl},
+    time_limits::TimeLimits,
 };
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use ipnet::IpNet;
@@ -115,6 +116,9 @@ pub struct Args {
     /// Allow http:// URLs for BMCs; credentials then cross the network unencrypted
     #[arg(long)]
     pub allow_plain_http_bmcs: bool,
+    /// Time limits of reboots and installations.
+    #[command(flatten)]
+    pub time_limits: TimeLimits,
     /// Which API server.
     #[command(flatten)]
     pub client: ClientArgs,

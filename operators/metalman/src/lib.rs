@@ -34,6 +34,7 @@ mod serve_url;
 mod servers;
 mod startup;
 mod tftp;
+mod time_limits;
 mod tokens;
 pub mod view;
 

@@ -13,7 +13,8 @@ use metal_core::{
         Address, Decision, Observation, actor, decide,
         netboot::pass::with_image,
         operations::{
-            Certificate, Change, Known, Memory, Need, Outcome, news, pending, place, system_uri,
+            Certificate, Change, Known, Limits, Memory, Need, Outcome, news, pending, place,
+            system_uri,
         },
     },
     redfish::Step,
@@ -31,12 +32,13 @@ pub struct Machines<C> {
     ctx: Arc<Context>,
     bmcs: Bmcs<C>,
     memories: Memories,
+    limits: Limits,
 }
 
 impl<C> Machines<C> {
     /// A controller without memories.
-    pub(crate) fn new(ctx: Arc<Context>, bmcs: Bmcs<C>) -> Self {
-        Self { ctx, bmcs, memories: Memories::default() }
+    pub(crate) fn new(ctx: Arc<Context>, bmcs: Bmcs<C>, limits: Limits) -> Self {
+        Self { ctx, bmcs, memories: Memories::default(), limits }
     }
 }
 
@@ -82,7 +84,7 @@ impl<C: Connect> Controller for Machines<C> {
         let (view, name, at) = (&self.ctx.view, machine.name_any(), moment());
         let (sharing, now) = (self.sharing(machine), Timestamp::now());
         let decision = self.memories.with(&name, |memory| {
-            memory.keep_to(machine);
+            memory.keep_to(machine, at);
             decide(&Observation {
                 machine,
                 twins: &view.twins(machine),
@@ -94,6 +96,7 @@ impl<C: Connect> Controller for Machines<C> {
                     done: memory.done(at),
                     sharing: &sharing,
                     plain_http: self.bmcs.access.plain_http,
+                    limits: self.limits,
                 },
                 now,
             })

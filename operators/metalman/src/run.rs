@@ -85,7 +85,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             return;
         }
         let bmcs = Bmcs::new(fleet.clone(), &ctx.client, access.clone());
-        let drive = work.drive(CONCURRENCY, Machines::new(Arc::clone(&ctx), bmcs));
+        let machines = Machines::new(Arc::clone(&ctx), bmcs, args.time_limits.limits());
+        let drive = work.drive(CONCURRENCY, machines);
         let approve = requests.drive(APPROVALS, Certificates(Arc::clone(&ctx)));
         shutdown.run_until_cancelled(async { tokio::join!(drive, approve) }).await;
     };

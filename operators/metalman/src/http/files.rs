@@ -1,6 +1,6 @@
 //! Files of images, and templates that are rendered for the machine that asks.
 
-use super::{Requester, refuse};
+use super::{Requester, install::has_begun, refuse};
 use crate::{
     Context,
     open::{Asked, Proof, Served, open},
@@ -11,6 +11,8 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use metal_api::Machine;
+use metal_core::machine::netboot::access::{Class, class};
 use metal_image::respond;
 use std::sync::Arc;
 
@@ -44,6 +46,9 @@ pub(super) async fn file(
         }
         Ok(Served::File { tree, file, .. }) => match tree.open(file).await {
             Ok(content) => {
+                if is_of_installer(&ctx, &machine, uri.path()) {
+                    has_begun(&ctx, &machine).await;
+                }
                 let response = respond(&method, &headers, &content, type_of(uri.path()));
                 response.map(Body::from_stream)
             }
@@ -54,6 +59,13 @@ pub(super) async fn file(
         },
         Err(refused) => refuse(&ctx, &requester, &machine, uri.path(), &refused),
     }
+}
+
+/// Whether a file is served only to an installer, which has proved that it is the one that is due.
+fn is_of_installer(ctx: &Context, machine: &Machine, path: &str) -> bool {
+    let image = ctx.images.of(machine);
+    let boot_file = image.as_ref().and_then(|image| image.boot_file());
+    class(path, boot_file) == Class::Install
 }
 
 /// The content type by file name extension; firmware checks the type of a boot file.

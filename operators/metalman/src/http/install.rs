@@ -16,7 +16,7 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineStatus, condition};
 use metal_core::machine::{
     netboot::access::is_token,
-    operations::{InstallPhase, InstallProgress, installs, reported},
+    operations::{InstallPhase, InstallProgress, installs, is_heard, reported},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -48,6 +48,15 @@ pub(super) async fn progress(
             .into_response();
     };
     follow(&ctx, &machine, repave, &progress).await
+}
+
+/// Notes that the installer of the installation that is due has begun, if nothing was heard of it before: not
+/// every image has one that reports.
+pub(super) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
+    let Some(repave) = installs(machine).filter(|_| !is_heard(machine)) else { return };
+    let phase = InstallPhase::Downloading;
+    let progress = InstallProgress { phase, written: 0, total: None, message: String::new() };
+    follow(ctx, machine, repave, &progress).await;
 }
 
 async fn follow(

@@ -2,7 +2,6 @@
 
 use super::{
     super::Observation,
-    drain,
     pending::{self, Pending},
     report, step,
 };
@@ -56,17 +55,13 @@ pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
 }
 
 fn first(pending: Pending, seen: &Observation<'_>) -> MachineOperation {
-    let step = if drain::node(seen).is_some_and(drain::is_worth_draining) {
-        MachineOperationStep::Draining
-    } else {
-        MachineOperationStep::PoweringOff
-    };
     MachineOperation {
         reboot_counter: pending.reboot,
         repave_counter: pending.repave,
-        step,
+        step: step::first(seen),
         attempt: 1,
         since: step::now(seen),
+        progress: None,
         boot_override: false,
         reason: None,
         message: None,

@@ -2,10 +2,10 @@
 
 use super::{
     super::{Observation, RESYNC},
-    Decision, INSTALL, installs, power, report, step,
+    Decision, Done, Limits, drain, installs, limits, pending, power, progress, report, step,
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Machine, MachineOperationStep, MachineStatus};
+use metal_api::{Machine, MachineOperation, MachineOperationStep, MachineStatus};
 
 /// How to handle the report of an installer that it is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,44 +27,95 @@ pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Cal
         return Callback::Stale;
     }
     let mut new = machine.status.clone().unwrap_or_default();
+    complete(&mut new, machine, now);
+    Callback::Record(Box::new(new))
+}
+
+/// What is installed now is what was asked for.
+fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
+    let asked = pending::of(machine, new);
     let operations = new.operations.get_or_insert_default();
-    operations.repave_counter = operations.repave_counter.max(Some(asked));
     if let Some(current) = &mut operations.current {
+        operations.repave_counter = operations.repave_counter.max(current.repave_counter);
         // The host is on, otherwise there could be no report.
         operations.reboot_counter = operations.reboot_counter.max(current.reboot_counter);
         current.step = MachineOperationStep::Finishing;
         current.since.0 = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        current.progress = None;
     } else {
         // A person has power-cycled it.
+        operations.repave_counter = operations.repave_counter.max(asked.repave);
         let wanted = machine.spec.operations.as_ref().and_then(|it| it.reboot_counter);
         operations.reboot_counter = operations.reboot_counter.max(wanted);
     }
-    report::installation_done(&mut new, machine, now);
-    Callback::Record(Box::new(new))
+    report::installation_done(new, machine, now);
 }
 
 /// Waits for the installer.
 pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    let done = new.operations.as_ref().and_then(|it| it.repave_counter);
-    let current = step::current(new)?;
-    if done >= current.repave_counter {
+    let old: &MachineStatus = new;
+    let operations = old.operations.as_ref()?;
+    let current = operations.current.as_ref()?;
+    if operations.repave_counter >= current.repave_counter {
         step::go_to(new, seen, MachineOperationStep::Finishing);
         return None;
     }
-    let left = INSTALL - seen.now.duration_since(current.since.0);
-    if left.is_positive() {
-        // Setting the clock back does not extend the time limit.
-        return Some(Decision::Rest(
-            left.min(INSTALL).min(RESYNC).max(SignedDuration::from_secs(1)),
-        ));
+    if current.progress.is_some() && joined(seen, current.since.0) {
+        complete(new, seen.machine, seen.now);
+        return None;
     }
-    let minutes = INSTALL.as_mins();
-    let message = match report::installer_failure(new) {
-        Some(why) => format!("the installer has failed for {minutes} minutes: {why}"),
-        None => format!("the installer was not done within {minutes} minutes: look at its console"),
-    };
+    let (limits, done) = (seen.known.limits, seen.known.done);
+    let left = left(&limits, &done);
+    if left.is_positive() {
+        return Some(Decision::Rest(left.min(RESYNC).max(SignedDuration::from_secs(1))));
+    }
+    let message = over(current, &limits, &done, report::installer_failure(old));
     step::fail(new, seen, ("InstallTimedOut", message));
     None
+}
+
+/// Without a BMC: a machine that has joined since its installer was first heard is installed.
+pub(super) fn by_hand(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let is_due = pending::of(seen.machine, new).repave.is_some();
+    if is_due && report::installer_heard(new).is_some_and(|since| joined(seen, since)) {
+        complete(new, seen.machine, seen.now);
+    }
+}
+
+/// Whether the Node of the machine was made since then: the installed system is up, and joined. The
+/// installer may not have been able to say that it is done.
+fn joined(seen: &Observation<'_>, since: Timestamp) -> bool {
+    let node = drain::node(seen).and_then(|node| node.metadata.creation_timestamp.as_ref());
+    node.is_some_and(|made| made.0 > since)
+}
+
+/// How much time is left for the installer: `limits.install` since it was first seen, or since it has come
+/// further than ever in this attempt, and not more than `limits.install_in_all`.
+fn left(limits: &Limits, done: &Done) -> SignedDuration {
+    let here = done.here.unwrap_or_default();
+    let without = limits.install - done.progressed.unwrap_or(here);
+    without.min(limits.install_in_all - here)
+}
+
+/// Why it has no time left.
+fn over(current: &MachineOperation, limits: &Limits, done: &Done, failure: Option<&str>) -> String {
+    let (without, all) = (limits::words(limits.install), limits::words(limits.install_in_all));
+    if done.here.is_some_and(|ago| ago >= limits.install_in_all) {
+        return format!("the installer was not done within {all}");
+    }
+    match (failure, &current.progress) {
+        (Some(why), None) => format!("the installer has failed for {without}: {why}"),
+        (Some(why), Some(_)) => format!("the installer made no progress for {without}: {why}"),
+        (None, None) => {
+            format!("the installer was not done within {without}: look at its console")
+        }
+        (None, Some(last)) => {
+            let last = progress::furthest(last);
+            format!(
+                "the installer made no progress for {without} after {last}: look at its console"
+            )
+        }
+    }
 }
 
 /// It is installed: resets the boot source, and ends the operation.

@@ -11,8 +11,13 @@ use metal_api::{Machine, MachineOperation, MachineRedfish};
 pub struct Memory {
     /// The machine that this is about.
     machine: Option<Identity>,
+    /// Its generation that was last decided on.
+    generation: Option<i64>,
     /// The step that the actions belong to.
     step: Option<MachineOperation>,
+    /// When that was first seen, and when its installer had come further.
+    seen: Option<SignedDuration>,
+    progressed: Option<SignedDuration>,
     reading: Option<(SignedDuration, Reading)>,
     draining: Option<SignedDuration>,
     asked: Option<SignedDuration>,
@@ -39,8 +44,9 @@ pub enum Outcome {
 }
 
 impl Memory {
-    /// Forgets readings of another machine, and actions for another step.
-    pub fn keep_to(&mut self, machine: &Machine) {
+    /// Forgets readings of another machine, actions for another step, and, once the spec has changed, why
+    /// there was no reading: whoever asks for something may have mended that before.
+    pub fn keep_to(&mut self, machine: &Machine, now: SignedDuration) {
         let status = machine.status.as_ref();
         let pin = status.and_then(|it| it.redfish.clone()).and_then(|it| it.cert_fingerprint);
         let redfish = machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.clone());
@@ -48,16 +54,27 @@ impl Memory {
         if self.machine.as_ref() != Some(&identity) {
             *self = Self { machine: Some(identity), ..Self::default() };
         }
+        let generation = machine.metadata.generation;
         let step = status.and_then(|it| it.operations.as_ref()).and_then(|it| it.current.clone());
         let key =
             |it: &Option<MachineOperation>| it.as_ref().map(|it| (it.step.clone(), it.attempt));
         let is_same = key(&self.step) == key(&step);
+        let progress =
+            |it: &Option<MachineOperation>| it.as_ref().and_then(|it| it.progress.clone());
+        let progressed = if is_same && progress(&self.step) != progress(&step) {
+            Some(now)
+        } else {
+            self.progressed
+        };
+        let is_asked_anew = self.generation != generation;
         let (machine, reading) = (self.machine.take(), self.reading.take());
+        let reading = reading.filter(|(_, reading)| reading.is_ok() || !is_asked_anew);
         let before = std::mem::take(self);
         *self = if is_same {
-            Self { machine, step, reading, ..before }
+            Self { machine, generation, step, progressed, reading, ..before }
         } else {
-            Self { machine, step, reading, ..Self::default() }
+            let seen = step.is_some().then_some(now);
+            Self { machine, generation, step, seen, reading, ..Self::default() }
         };
     }
 
@@ -139,6 +156,8 @@ impl Memory {
     pub fn done(&self, now: SignedDuration) -> Done {
         let ago = |at: Option<SignedDuration>| at.map(|at| now - at);
         Done {
+            here: ago(self.seen),
+            progressed: ago(self.progressed),
             draining: ago(self.draining),
             asked: ago(self.asked),
             forced: ago(self.forced),
@@ -147,6 +166,30 @@ impl Memory {
             last: ago(self.last),
             arms: self.arms,
             refusals: self.refusals,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::operations::Trouble;
+    use crate::redfish::{SystemReading, Unreachable};
+
+    #[test]
+    fn why_a_bmc_could_not_be_read_is_forgotten_when_something_is_asked_for() {
+        let silent = || Err(Trouble::Silent(Unreachable::Unauthorized));
+        let mut machine = Machine::new("a", metal_api::MachineSpec::default());
+        machine.metadata.generation = Some(1);
+        let mut memory = Memory::default();
+        for (reading, is_kept) in [(silent(), false), (Ok(SystemReading::default()), true)] {
+            memory.keep_to(&machine, SignedDuration::ZERO);
+            memory.read(reading, SignedDuration::ZERO);
+            memory.keep_to(&machine, SignedDuration::ZERO);
+            assert!(memory.reading().is_some());
+            machine.metadata.generation = machine.metadata.generation.map(|it| it + 1);
+            memory.keep_to(&machine, SignedDuration::ZERO);
+            assert_eq!(memory.reading().is_some(), is_kept);
         }
     }
 }

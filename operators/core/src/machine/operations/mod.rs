@@ -14,9 +14,10 @@
 //! ```
 //!
 //! Each step is recorded before it is executed, and its effect is read back from the BMC. Time
-//! limits are measured from the request, by the process that sent it; a process that starts in
-//! between repeats the request. Only the limit of the installer is measured from the recorded time,
-//! because it involves no request.
+//! limits are measured by a clock that nobody sets, from the request, by the process that sent it; a process
+//! that starts in between repeats the request. The limit of the installer, which involves no request, is
+//! measured from when the process has first seen it run. An installer that reports [progress](reported) has as
+//! long again from there, up to a limit for the whole installation.
 //!
 //! A machine can boot the installer only while [`installs`] allows it: not before its host was off,
 //! not after the installer has reported that it is done, and not after the installation has failed.
@@ -26,6 +27,7 @@ mod bmc;
 mod certificate;
 mod drain;
 mod install;
+mod limits;
 mod memory;
 mod pending;
 mod power;
@@ -37,9 +39,10 @@ pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_u
 pub use certificate::{from_pairs, to_pairs};
 pub use drain::{is_cordoned_by_us, is_node_of, is_to_be_evicted};
 pub use install::{Callback, installed};
+pub use limits::Limits;
 pub use memory::{Memory, Outcome};
 pub use pending::{Pending, installs, pending};
-pub use progress::{InstallPhase, InstallProgress, reported};
+pub use progress::{InstallPhase, InstallProgress, is_heard, reported};
 pub use report::news;
 
 use super::Observation;
@@ -57,8 +60,10 @@ pub const DRAIN: SignedDuration = SignedDuration::from_mins(5);
 pub const GRACE: SignedDuration = SignedDuration::from_mins(2);
 /// Time limit for a forced power-off, and for a power-on.
 pub const POWER: SignedDuration = SignedDuration::from_mins(5);
-/// Time limit for an installation, from when the host was seen on.
+/// Time limit for an installer without progress, from when the host was seen on.
 pub const INSTALL: SignedDuration = SignedDuration::from_mins(30);
+/// Time limit for an installer with progress, from when the host was seen on.
+pub const INSTALL_IN_ALL: SignedDuration = SignedDuration::from_hours(4);
 /// Polling interval while the power state changes.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
 /// Retry interval for a BMC without a usable response.
@@ -86,11 +91,17 @@ pub struct Known<'a> {
     pub sharing: &'a [String],
     /// Whether plain HTTP is allowed for BMCs.
     pub plain_http: bool,
+    /// Time limits of an attempt.
+    pub limits: Limits,
 }
 
 /// What this process has done for the current step of the current attempt, as the time since then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Done {
+    /// Since it has first seen the step.
+    pub here: Option<SignedDuration>,
+    /// Since it has seen that the installer had come further.
+    pub progressed: Option<SignedDuration>,
     /// Since the first eviction.
     pub draining: Option<SignedDuration>,
     /// Since the BMC first accepted a shutdown.
@@ -147,6 +158,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     begin::adopt(new, seen);
     let Some(redfish) = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref()) else {
         begin::without_bmc(new);
+        install::by_hand(new, seen);
         return None;
     };
     if let Some(decision) = bmc::pin(new, seen, redfish) {

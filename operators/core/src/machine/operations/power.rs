@@ -1,8 +1,8 @@
 //! Powers a host off and on: shut down, wait, force off, read back.
 
 use super::{
-    super::Observation, Change, Decision, GRACE, POLL, POWER, REFUSALS, TIDY, act, bmc::system,
-    drain, report, step,
+    super::Observation, Change, Decision, POLL, REFUSALS, TIDY, act, bmc::system, drain, report,
+    step,
 };
 use crate::redfish::{
     BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
@@ -26,8 +26,8 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
         return is_off(new, seen, system);
     }
     report::powering_off(new, seen);
-    let done = seen.known.done;
-    let has_failed = done.forced.is_some_and(|ago| ago >= POWER);
+    let (done, limits) = (seen.known.done, seen.known.limits);
+    let has_failed = done.forced.is_some_and(|ago| ago >= limits.power);
     if has_failed || (done.forced.is_none() && done.refusals >= 2 * REFUSALS) {
         let message = "a forced power-off was requested, but the host is still on".to_owned();
         step::fail(new, seen, ("PowerOffFailed", message));
@@ -36,11 +36,12 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     // The button is for a host that is on: one that is starting soon will be, and one that is
     // shutting down was asked.
     let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
-    let hangs = changes && done.changing.is_some_and(|ago| ago >= GRACE);
+    let is_over = |ago: Option<SignedDuration>| ago.is_some_and(|ago| ago >= limits.shutdown);
+    let hangs = changes && (is_over(done.changing) || is_over(done.here));
     let can_ask = system.can_be_asked() || (changes && system.has_button());
     let is_asked = done.asked.is_some() || done.refusals >= REFUSALS;
     let is_hopeless = is_asked || (hangs && !asks(system));
-    let has_had_its_time = done.asked.map_or(is_hopeless, |ago| ago >= GRACE);
+    let has_had_its_time = done.asked.map_or(is_hopeless, |ago| ago >= limits.shutdown);
     let next = if done.forced.is_some() || !can_ask || has_had_its_time {
         ResetType::ForceOff
     } else {
@@ -98,18 +99,20 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
         | PowerState::Unknown
         | PowerState::Off => {}
     }
-    let done = seen.known.done;
-    if done.on.is_some_and(|ago| ago >= POWER) || done.refusals >= 2 * REFUSALS {
-        let message = "a power-on was requested, but the host is still off".to_owned();
+    let (done, limit) = (seen.known.done, seen.known.limits.power);
+    let is_over = |ago: Option<SignedDuration>| ago.is_some_and(|ago| ago >= limit);
+    let is_stuck =
+        system.power != PowerState::Off && (is_over(done.changing) || is_over(done.here));
+    if done.on.map_or(is_stuck, |ago| ago >= limit) || done.refusals >= 2 * REFUSALS {
+        let message = if system.power == PowerState::Off {
+            "a power-on was requested, but the host is still off".to_owned()
+        } else {
+            format!("the host is to be on, but the BMC still reports {}", system.power)
+        };
         step::fail(new, seen, ("PowerOnFailed", message));
         return None;
     }
     if system.power != PowerState::Off {
-        if done.changing.is_some_and(|ago| ago >= POWER) {
-            let message = format!("the host is {}, and does not change", system.power);
-            step::fail(new, seen, ("PowerOnFailed", message));
-            return None;
-        }
         return Some(Decision::Rest(POLL));
     }
     if let (Some(step), None) = (arm(new, seen, system), done.on) {

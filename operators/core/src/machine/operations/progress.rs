@@ -2,11 +2,12 @@
 
 use super::{
     installs,
-    report::{INSTALL_FAILED, installing},
+    report::{INSTALL_FAILED, installer_heard, installing},
 };
 use crate::conditions::cut;
 use jiff::Timestamp;
-use metal_api::{Machine, MachineStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{Machine, MachineInstallProgress, MachineOperation, MachineStatus};
 use serde::Deserialize;
 
 /// The longest text that an installer may add, in bytes.
@@ -31,7 +32,18 @@ pub struct InstallProgress {
 }
 
 /// What an installer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, strum::IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Deserialize,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum InstallPhase {
@@ -64,7 +76,44 @@ pub fn reported(
     let mut new = old.clone();
     let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
     installing(&mut new, machine, (reason, &told(progress)), now);
+    if let Some(current) = new.operations.as_mut().and_then(|it| it.current.as_mut()) {
+        advance(current, progress, now);
+    }
     (new != old).then_some(new)
+}
+
+/// Whether the installer that is due was heard, or seen to fetch something.
+pub fn is_heard(machine: &Machine) -> bool {
+    let none = MachineStatus::default();
+    let status = machine.status.as_ref().unwrap_or(&none);
+    let current = status.operations.as_ref().and_then(|it| it.current.as_ref());
+    current.map_or_else(|| installer_heard(status).is_some(), |it| it.progress.is_some())
+}
+
+/// Remembers what is further than everything before it in this attempt. An installer that begins again and
+/// again comes no further by that.
+fn advance(current: &mut MachineOperation, progress: &InstallProgress, now: Timestamp) {
+    if progress.phase == InstallPhase::Failed {
+        return;
+    }
+    let written = i64::try_from(progress.written).unwrap_or(i64::MAX);
+    // A phase of another version counts for less than any that is known.
+    let rank =
+        |last: &MachineInstallProgress| (last.phase.parse::<InstallPhase>().ok(), last.written);
+    if current.progress.as_ref().is_some_and(|last| rank(last) >= (Some(progress.phase), written)) {
+        return;
+    }
+    let phase: &str = progress.phase.into();
+    let at = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    current.progress = Some(MachineInstallProgress { phase: phase.to_owned(), written, at });
+}
+
+/// The furthest that an installer has come, in words.
+pub(super) fn furthest(last: &MachineInstallProgress) -> String {
+    match u64::try_from(last.written) {
+        Ok(written) if written > 0 => format!("{} ({})", last.phase, size(written)),
+        _ => last.phase.clone(),
+    }
 }
 
 /// The progress as one line.

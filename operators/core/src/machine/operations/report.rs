@@ -192,6 +192,14 @@ pub(super) fn installer_failure(status: &MachineStatus) -> Option<&str> {
     (it.status == "False" && it.reason == INSTALL_FAILED).then_some(it.message.as_str())
 }
 
+/// Since when the installer of a machine without a BMC has been heard.
+pub(super) fn installer_heard(status: &MachineStatus) -> Option<Timestamp> {
+    let it = status.conditions.iter().find(|it| it.type_ == condition::REPAVED)?;
+    let is_its_own =
+        it.status == "False" && matches!(it.reason.as_str(), "Pending" | INSTALL_FAILED);
+    is_its_own.then_some(it.last_transition_time.0)
+}
+
 pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     remove(new, condition::POWERED_OFF);
     let (type_, reason, message) = (condition::REPAVED, "Succeeded", image(machine));

@@ -1,6 +1,6 @@
 //! Transitions between the steps of an operation.
 
-use super::{super::Observation, ATTEMPTS, report};
+use super::{super::Observation, ATTEMPTS, drain, report};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{MachineGivenUp, MachineOperation, MachineOperationStep, MachineStatus};
@@ -20,6 +20,16 @@ pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: Machi
     if let Some(current) = current(new) {
         current.step = step;
         current.since = now(seen);
+        current.progress = None;
+    }
+}
+
+/// With what an attempt begins: its host may run a system that pods are on.
+pub(super) fn first(seen: &Observation<'_>) -> MachineOperationStep {
+    if drain::node(seen).is_some_and(drain::is_worth_draining) {
+        MachineOperationStep::Draining
+    } else {
+        MachineOperationStep::PoweringOff
     }
 }
 
@@ -34,7 +44,7 @@ pub(super) fn fail(
     failed.message = Some(message);
     if failed.attempt < ATTEMPTS {
         failed.attempt += 1;
-        go_to(new, seen, MachineOperationStep::PoweringOff);
+        go_to(new, seen, first(seen));
         return;
     }
     let (reboot, repave) = (failed.reboot_counter, failed.repave_counter);

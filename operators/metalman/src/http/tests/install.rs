@@ -69,6 +69,27 @@ async fn progress_is_written_once_in_ten_seconds_and_a_failure_at_once() {
 }
 
 #[tokio::test]
+async fn an_installer_that_fetches_its_files_has_begun_if_it_reports_nothing_as_well() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    for path in ["/shimx64.efi", "/grub/grub.cfg", "/cloud-init/meta-data", "/vmlinuz"] {
+        lab.ask(1, "GET", path, "").await;
+    }
+    assert_eq!(writes(&lab.server), [""; 0], "every boot fetches these, or has no token");
+    let path = format!("/c/{}/disk.img.gz", lab.token(3));
+    for _ in 0..2 {
+        assert_eq!(lab.ask(1, "GET", &path, "").await.0, StatusCode::OK);
+        assert_eq!(repaved(&lab), ("False".into(), "Pending".into(), "downloading".into()));
+    }
+    assert_eq!(writes(&lab.server).len(), 1);
+    // What it says itself stays.
+    let progress = format!("/c/{}/install/progress", lab.token(3));
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    assert_eq!(lab.ask(1, "POST", &progress, WRITING).await.0, StatusCode::OK);
+    assert_eq!(lab.ask(1, "GET", &path, "").await.0, StatusCode::OK);
+    assert_eq!(repaved(&lab).2, "writing: 25 %, 1.0 GiB");
+}
+
+#[tokio::test]
 async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
     let lab = Lab::new(asked(1, Some(3), Some(2))).await;
     let path = format!("/c/{}/install/progress", lab.token(3));

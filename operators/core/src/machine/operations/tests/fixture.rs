@@ -24,6 +24,7 @@ pub(super) struct Scene {
     pub(super) pods: Option<usize>,
     pub(super) done: Done,
     pub(super) sharing: Vec<String>,
+    pub(super) limits: Limits,
     pub(super) now: Timestamp,
 }
 
@@ -38,6 +39,7 @@ impl Scene {
             pods: None,
             done: Done::default(),
             sharing: vec![],
+            limits: Limits::default(),
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
         };
         let (reboot_counter, repave_counter) = (Some(reboot), Some(repave));
@@ -55,6 +57,7 @@ impl Scene {
             step,
             attempt: 1,
             since: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now),
+            progress: None,
             boot_override: false,
             reason: None,
             message: None,
@@ -96,6 +99,7 @@ impl Scene {
                 done: self.done,
                 sharing: &self.sharing,
                 plain_http: false,
+                limits: self.limits,
             },
             now: self.now,
         })

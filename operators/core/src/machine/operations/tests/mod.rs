@@ -1,4 +1,5 @@
 mod fixture;
 mod power;
+mod progress;
 mod rules;
 mod simulation;

@@ -79,6 +79,23 @@ fn a_host_that_never_goes_off_is_given_up_after_three_attempts_until_the_counter
 }
 
 #[test]
+fn a_host_that_is_forever_about_to_go_off_or_on_is_not_waited_for_forever() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    scene.sees(PowerState::PoweringOff);
+    assert_eq!(scene.settle(), Decision::Rest(POLL), "it may go off yet");
+    scene.done.here = Some(GRACE);
+    assert_eq!(scene.settle(), CUT);
+    let mut scene = Scene::asks(1, 0).at(PoweringOn);
+    scene.sees(PowerState::PoweringOn);
+    assert_eq!(scene.settle(), Decision::Rest(POLL), "somebody has switched it on");
+    scene.done.here = Some(POWER);
+    scene.settle();
+    let current = scene.current().unwrap();
+    assert_eq!((current.attempt, current.reason.as_deref()), (2, Some("PowerOnFailed")));
+    assert!(current.message.as_deref().unwrap().ends_with("still reports PoweringOn"));
+}
+
+#[test]
 fn a_reboot_touches_no_boot_source_and_an_installation_sets_it_once() {
     let mut scene = Scene::asks(1, 0).at(PoweringOn);
     scene.sees(PowerState::Off);

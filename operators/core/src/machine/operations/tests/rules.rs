@@ -60,7 +60,7 @@ fn why_an_installer_fails_is_why_its_attempt_is_over() {
     *scene.status() = reported(&scene.machine, 1, &failed, scene.now).unwrap();
     scene.settle();
     assert_eq!(scene.reason(condition::REPAVED), Some("InstallFailed"));
-    scene.now += INSTALL;
+    scene.done.here = Some(INSTALL);
     scene.settle();
     let current = scene.current().unwrap();
     assert_eq!((current.attempt, current.reason.as_deref()), (2, Some("InstallTimedOut")));
@@ -73,8 +73,9 @@ fn an_installer_that_says_nothing_is_started_again_three_times_and_then_given_up
     for attempt in 1..=ATTEMPTS {
         assert_eq!(scene.current().unwrap().attempt, attempt);
         assert!(matches!(scene.settle(), Decision::Rest(_)));
-        scene.now += INSTALL;
+        scene.done.here = Some(INSTALL);
         let next = scene.settle();
+        scene.done = Done::default();
         if attempt == ATTEMPTS {
             assert!(matches!(next, Decision::Rest(_)));
             break;

@@ -187,10 +187,10 @@ impl World {
     }
 
     fn decide(&mut self, certificate: Option<&Certificate>, pods: Option<usize>) -> Decision {
-        self.memory.keep_to(&self.seen.0);
         let at = self.moment();
+        self.memory.keep_to(&self.seen.0, at);
         let (reading, done) = (self.memory.aged(at), self.memory.done(at));
-        let known = Known { reading, certificate, pods, done, sharing: &[], plain_http: false };
+        let known = Known { reading, certificate, pods, done, ..Known::default() };
         let (machine, node, now) = (&self.seen.0, self.node.as_ref(), self.now);
         decide(&Observation { machine, twins: &[], node, known, now })
     }
