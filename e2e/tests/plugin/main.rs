@@ -4,6 +4,7 @@
 
 mod given_up;
 mod operations;
+mod person;
 mod refused;
 mod register;
 mod site;

@@ -30,9 +30,13 @@ pub(crate) struct Waiting {
         default_missing_value = "true"
     )]
     pub(crate) wait: bool,
-    /// How long to wait, all together; metalman tries three times, for up to 45 minutes each
+    /// How long to wait, all together; metalman tries three times, for up to 45 minutes each, or longer
+    /// while the installer makes progress
     #[arg(long, default_value = "3h", value_parser = duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,
+    /// Wait also for what a person has to mend first, such as a certificate of a BMC that differs
+    #[arg(long = "keep-waiting")]
+    pub(crate) for_people: bool,
     /// How objects are printed [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
@@ -67,7 +71,7 @@ pub(crate) async fn carry_out(
             }
         }
     }
-    if waiting.wait && wait::until_done(&client, asked, waiting.timeout, &mut results).await? > 0 {
+    if waiting.wait && wait::until_done(&client, asked, waiting, &mut results).await? > 0 {
         outcome = Outcome::Failed;
     }
     results.finish()?;

@@ -1,6 +1,6 @@
 //! Waits until what was asked for is done.
 
-use super::{Results, machine_and_node};
+use super::{Results, Waiting, machine_and_node};
 use crate::{failure, output::complain};
 use anyhow::Result;
 use futures::{StreamExt, stream};
@@ -37,15 +37,16 @@ enum Look {
 pub(super) async fn until_done(
     client: &Client,
     asked: Vec<(String, Asked)>,
-    within: Duration,
+    waiting: &Waiting,
     results: &mut Results,
 ) -> Result<usize> {
+    let within = waiting.timeout;
     let begin = Instant::now();
     let new = |(name, asked)| Wait { name, asked, said: String::new() };
     let mut waits: Vec<_> = asked.into_iter().map(new).collect();
     let mut failed = 0;
     while !waits.is_empty() {
-        let looks = stream::iter(waits.iter().map(|wait| look(client, wait)));
+        let looks = stream::iter(waits.iter().map(|wait| look(client, wait, waiting.for_people)));
         let looks = looks.buffered(AT_A_TIME).collect::<Vec<_>>();
         let Ok(looks) = timeout_at(begin + within, looks).await else {
             return Ok(failed + out_of_time(&waits, within));
@@ -96,10 +97,16 @@ fn out_of_time(waits: &[Wait], within: Duration) -> usize {
     waits.len()
 }
 
-async fn look(client: &Client, wait: &Wait) -> Look {
+async fn look(client: &Client, wait: &Wait, keeps_waiting: bool) -> Look {
     match machine_and_node(client, &wait.name).await {
         Ok((Some(machine), node)) => match progress(&machine, node.as_ref(), &wait.asked) {
             Progress::Waits(line) => Look::Waits(line),
+            Progress::NeedsPerson { reason, message } if keeps_waiting => {
+                Look::Waits(format!("{reason}: {message}"))
+            }
+            Progress::NeedsPerson { reason, message } => Look::Failed(format!(
+                "{reason}: {message}; it goes on as soon as that is mended, and --keep-waiting waits for it"
+            )),
             Progress::Done => Look::Done(Box::new(machine)),
             Progress::GivenUp { reason, message } => Look::Failed(format!("{reason}: {message}")),
         },

@@ -4,14 +4,17 @@
 //! ```text
 //!            counted by metalman          raised               seen, by its generation
 //! asked for ────────────────────► counter ───────► not seen ────────────────────────────► waits ──► done
-//!                                                                                           │
-//!                                                            given up, or nobody acts on it ▼
+//!                                                                                         │ │
+//!                                                            given up, or nobody acts on it ▼ └─► needs a person
 //!                                                                                        given up
 //! ```
+//!
+//! Who mends what a machine waits for, time or a person, is in one [table](mends).
 //!
 //! Before metalman has counted a Machine, a raised counter would be where counting begins, and nothing
 //! would happen.
 
+mod mends;
 mod progress;
 
 pub use progress::{Asked, Progress, progress};

@@ -2,18 +2,19 @@
 
 use super::{
     super::{is_ready, operations},
-    Request, unusable, whose,
+    Request, mends, unusable, whose,
 };
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condition};
 use metal_api::{Machine, MachineOperations, MachineOperationsStatus, MachineStatus, condition};
 
 /// Conditions that say what a machine waits for; those that change most often come first.
-const TOLD: [&str; 5] = [
+const TOLD: [&str; 6] = [
     condition::REPAVED,
     condition::CLOUD_INIT_DONE,
     condition::BMC_REACHABLE,
     condition::BOOT_ORDER_CONFIG_SUPPORTED,
     condition::IMAGE_READY,
+    condition::USER_DATA_READY,
 ];
 /// Characters of what one condition says: the last of them is to be seen as well.
 const MESSAGE: usize = 120;
@@ -56,6 +57,13 @@ impl Asked {
 pub enum Progress {
     /// Not far enough: what there is to say of it, in one line.
     Waits(String),
+    /// A person has to do something first; then it goes on.
+    NeedsPerson {
+        /// Why, in one word.
+        reason: String,
+        /// The same in one line.
+        message: String,
+    },
     /// It is done, and the Node is ready again.
     Done,
     /// It will not be done.
@@ -83,11 +91,22 @@ pub fn progress(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Progre
     }
     let operations = status.operations.clone().unwrap_or_default();
     if !is_counted(&operations, asked) || is_false(status, condition::OPERATIONS_DONE) {
-        return Progress::Waits(line(status, None));
+        return waits(status, asked, None);
     }
     match back(machine, node, asked) {
         Ok(()) => Progress::Done,
-        Err(why) => Progress::Waits(line(status, Some(why))),
+        Err(why) => waits(status, asked, Some(why)),
+    }
+}
+
+/// It is not done, and it either goes on by itself or does not.
+fn waits(status: &MachineStatus, asked: &Asked, node: Option<&str>) -> Progress {
+    match mends::by_a_person(asked.request, &status.conditions, asked.generation) {
+        Some(Condition { type_, reason, message, .. }) => {
+            let message = if message.is_empty() { type_ } else { message };
+            Progress::NeedsPerson { reason: reason.clone(), message: one_line(message) }
+        }
+        None => Progress::Waits(line(status, node)),
     }
 }
 

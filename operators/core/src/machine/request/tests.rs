@@ -176,7 +176,7 @@ fn a_machine_that_is_nobodys_or_another_now_is_given_up() {
         edit(&mut machine);
         match progress(&machine, None, &asked) {
             Progress::GivenUp { reason, .. } => reason,
-            Progress::Waits(line) => panic!("{line}"),
+            Progress::Waits(line) | Progress::NeedsPerson { message: line, .. } => panic!("{line}"),
             Progress::Done => panic!("done"),
         }
     };
@@ -198,6 +198,24 @@ fn a_tpm_that_was_refused_before_may_be_vouched_for_meanwhile() {
 }
 
 #[test]
+fn what_only_a_person_mends_is_told_and_the_rest_is_waited_for() {
+    let mut machine = counted();
+    let asked = ask(&mut machine, Request::Reboot, None);
+    see(&mut machine, "PoweringOff", 0, 0);
+    let mut says = |reason: &str, generation| {
+        told(&mut machine, "BMCReachable", "False", reason, "a\nb");
+        let conditions = &mut machine.status.as_mut().unwrap().conditions;
+        conditions.last_mut().unwrap().observed_generation = generation;
+        progress(&machine, None, &asked)
+    };
+    assert!(waits(&says("NoAnswer", asked.generation)).contains("BMCReachable NoAnswer: a b"));
+    assert!(waits(&says("Unauthorized", Some(1))).contains("BMCReachable Unauthorized"));
+    let (reason, message) = ("Unauthorized".to_owned(), "a b".to_owned());
+    let needs = Progress::NeedsPerson { reason, message };
+    assert_eq!(says("Unauthorized", asked.generation), needs);
+}
+
+#[test]
 fn a_line_is_one_line_of_limited_length() {
     let mut machine = counted();
     let asked = ask(&mut machine, Request::Reboot, None);
@@ -210,7 +228,9 @@ fn a_line_is_one_line_of_limited_length() {
 fn waits(progress: &Progress) -> String {
     match progress {
         Progress::Waits(line) => line.clone(),
-        Progress::Done | Progress::GivenUp { .. } => panic!("{progress:?}"),
+        Progress::Done | Progress::NeedsPerson { .. } | Progress::GivenUp { .. } => {
+            panic!("{progress:?}")
+        }
     }
 }
 
@@ -242,6 +262,7 @@ fn see(machine: &mut Machine, step: &str, reboots: i64, repaves: i64) {
         step: MachineOperationStep::from(step),
         attempt: 1,
         since: Time(Timestamp::UNIX_EPOCH),
+        progress: None,
         boot_override: false,
         reason: None,
         message: None,
