@@ -54,6 +54,7 @@ pub use boot_settings::{BootEnabled, BootMode, BootOption, BootSettings, BootTar
 pub use config::{
     Account, Boot, Config, Dhcp, Expand, Limits, Profile, ResetAnswer, Timing, Transport,
 };
+pub use dhcp::{DhcpClients, DhcpError, Offered};
 pub use dialect::Dialect;
 pub use error::StartError;
 pub use faults::{Action, Fault, FaultError};

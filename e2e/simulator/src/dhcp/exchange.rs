@@ -21,7 +21,7 @@ const TRIES: u32 = 4;
 
 /// Why a client got no address.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DhcpError {
+pub enum DhcpError {
     /// No server answered.
     #[error("DHCP: no {0}")]
     NoAnswer(&'static str),

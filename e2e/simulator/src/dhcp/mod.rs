@@ -3,10 +3,13 @@
 //! Clients request broadcast answers, and an answer is matched to its client by transaction and MAC
 //! address, so offered addresses need not exist yet.
 
+mod clients;
 mod exchange;
 mod wire;
 
-pub(super) use exchange::{DhcpError, Renewal};
+pub use clients::{DhcpClients, Offered};
+pub use exchange::DhcpError;
+pub(super) use exchange::Renewal;
 pub(super) use wire::{Answer, BootUri, Client, Identity};
 
 use super::{config::Dhcp, mac::Mac};

@@ -13,7 +13,7 @@ mod writes;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use std::io::Write as _;
+use std::{io::Write as _, process::ExitCode};
 
 /// Benchmarks of the whole stack, on loopback.
 #[derive(Debug, Parser)]
@@ -29,22 +29,30 @@ enum Bench {
     Discovery(discovery::Args),
     /// From firmware to the token of each Machine, all of them at once.
     Metalman(metalman::Args),
+    /// The machines of it, in a network of their own.
+    #[command(hide = true)]
+    MetalmanMachines(metalman::MachinesArgs),
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     match Args::parse().bench {
         Bench::Discovery(args) => {
             let outcome = discovery::run(args).await?;
             tell(&outcome)?;
-            outcome.verdict()
+            outcome.verdict()?;
         }
         Bench::Metalman(args) => {
+            if let Some(code) = metalman::enter()? {
+                return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
+            }
             let outcome = metalman::run(args).await?;
             tell(&outcome)?;
-            outcome.verdict()
+            outcome.verdict()?;
         }
+        Bench::MetalmanMachines(args) => tell(&metalman::boot_machines(&args).await?)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn tell(outcome: &impl Serialize) -> Result<()> {

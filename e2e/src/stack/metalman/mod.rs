@@ -1,6 +1,10 @@
 //! metalman as a process of a site of its own, under the rights of its overlay, and what a test or a
 //! demonstration does to its Machines.
 
+mod objects;
+
+pub use objects::{condition, done, pxe, redfish};
+
 use super::{Host, Overlay, list, pod_of};
 use crate::cluster::{Cluster, Process, binary, eventually, unique};
 use anyhow::{Context, Result, ensure};
@@ -12,14 +16,12 @@ use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
 };
-use metal_api::{
-    Machine, MachineKeyReference, MachineLease, MachinePxe, MachineRedfish, MachineSpec,
-    MachineStatus,
-};
+use metal_api::{Machine, MachinePxe, MachineSpec, MachineStatus};
 use metal_runtime::client::install_crypto_provider;
+use objects::ACCOUNT;
 use serde_json::{Value, json};
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -33,9 +35,6 @@ const NAMESPACE: &str = "unbounded-kube";
 pub const PASSWORDS: &str = "metalman-bmcs";
 /// Label with the site of a Machine.
 const SITE: &str = "unbounded-cloud.io/site";
-/// The account of every simulated BMC.
-const ACCOUNT: (&str, &str) = ("foo", "bar");
-
 /// A metalman of a site of its own.
 pub struct Metalman {
     /// The administrator.
@@ -99,6 +98,22 @@ impl Metalman {
         Self::start_site(cluster, unique("site"), binary, kubeconfig, flags).await
     }
 
+    /// Like [`start_binary`](Self::start_binary), at this address.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start_at(
+        cluster: &Cluster,
+        binary: &Path,
+        address: IpAddr,
+        kubeconfig: &Path,
+        flags: &[String],
+    ) -> Result<Self> {
+        let host = Host::own(address, &[])?;
+        Self::start_on(cluster, host, unique("site"), (binary, kubeconfig), flags).await
+    }
+
     async fn start_site(
         cluster: &Cluster,
         site: String,
@@ -107,6 +122,16 @@ impl Metalman {
         flags: &[String],
     ) -> Result<Self> {
         let host = Host::reserve(&[])?;
+        Self::start_on(cluster, host, site, (binary, kubeconfig), flags).await
+    }
+
+    async fn start_on(
+        cluster: &Cluster,
+        host: Host,
+        site: String,
+        (binary, kubeconfig): (&Path, &Path),
+        flags: &[String],
+    ) -> Result<Self> {
         let (http, health) = (host.spare()?, host.spare()?);
         let (client, folder) = (cluster.client().await?, cluster.scratch());
         let binary = binary.to_owned();
@@ -331,49 +356,13 @@ fn spawn(at: &At<'_>, kubeconfig: &Path, flags: &[String]) -> Result<Process> {
     command.arg(format!("--bind-address={}", http.ip()));
     command.arg(format!("--http-port={}", http.port()));
     command.arg(format!("--health-port={}", health.port()));
-    command.args(["--dhcp-port=0", "--cluster-dns=10.96.0.10"]);
+    command.arg("--cluster-dns=10.96.0.10");
+    if !flags.iter().any(|flag| flag.starts_with("--dhcp-")) {
+        command.arg("--dhcp-port=0");
+    }
     if !flags.iter().any(|flag| flag.starts_with("--tftp-port")) {
         command.arg("--tftp-port=0");
     }
     command.arg(format!("--cache-dir={}", folder.join(format!("{site}.cache")).display()));
     Process::start(command.args(flags), folder.join(format!("{site}.log")))
-}
-
-/// What boots by the network at this address, with an image that is nowhere.
-pub fn pxe(name: &str, address: Ipv4Addr) -> MachinePxe {
-    let [.., third, last] = address.octets();
-    let random = name.bytes().fold(third, u8::wrapping_add);
-    let lease = MachineLease {
-        ipv4: address.to_string(),
-        mac: format!("02:21:00:{third:02x}:{random:02x}:{last:02x}"),
-        subnet_mask: "255.0.0.0".to_owned(),
-        ..MachineLease::default()
-    };
-    let (image, dhcp_leases) = ("registry.example/image:1".to_owned(), vec![lease]);
-    MachinePxe { image, dhcp_leases, ..MachinePxe::default() }
-}
-
-/// A simulated BMC, whose password is in this Secret.
-pub fn redfish(bmc: SocketAddr, secret: &str) -> MachineRedfish {
-    MachineRedfish {
-        url: format!("https://{bmc}"),
-        username: ACCOUNT.0.to_owned(),
-        password_ref: MachineKeyReference {
-            name: secret.to_owned(),
-            namespace: PASSWORDS.to_owned(),
-            key: Some("password".to_owned()),
-        },
-        ..MachineRedfish::default()
-    }
-}
-
-/// Reason of a condition.
-pub fn condition<'a>(status: &'a MachineStatus, type_: &str) -> Option<&'a str> {
-    status.conditions.iter().find(|it| it.type_ == type_).map(|it| it.reason.as_str())
-}
-
-/// Reboots and installations that were done.
-pub fn done(status: &MachineStatus) -> (i64, i64) {
-    let done = status.operations.clone().unwrap_or_default();
-    (done.reboot_counter.unwrap_or(0), done.repave_counter.unwrap_or(0))
 }
