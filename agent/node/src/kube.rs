@@ -183,7 +183,7 @@ impl Api {
 }
 
 /// What the API server says in a `Status`.
-fn message(body: &[u8]) -> Vec<u8> {
+pub(crate) fn message(body: &[u8]) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Refusal {
         message: String,
@@ -193,7 +193,7 @@ fn message(body: &[u8]) -> Vec<u8> {
 }
 
 /// The certificate of a request, if it is signed.
-fn read(name: &str, body: &[u8]) -> Result<Option<String>, KubeError> {
+pub(crate) fn read(name: &str, body: &[u8]) -> Result<Option<String>, KubeError> {
     let seen: Seen = serde_json::from_slice(body).map_err(|_| KubeError::Answer)?;
     for (type_, word) in [("Denied", "denied"), ("Failed", "failed")] {
         if let Some(it) = seen.status.conditions.iter().find(|it| it.type_ == type_) {

@@ -17,6 +17,8 @@ pub mod args;
 mod attest;
 mod certificate;
 pub mod config;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod http;
 mod key;
 mod kube;

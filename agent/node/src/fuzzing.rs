@@ -1,0 +1,22 @@
+//! What the API server and metalman answer, as it is read, for `hack/fuzz`.
+
+use crate::{certificate::Facts, http::Reason, kube};
+
+/// The certificate in an answer about a request, if it is signed; else what is told.
+///
+/// # Errors
+///
+/// What is told of an answer that is of no use.
+pub fn signed(body: &[u8]) -> Result<Option<String>, String> {
+    kube::read("csr", body).map_err(|error| error.to_string())
+}
+
+/// What is told of a refusal.
+pub fn refusal(body: &[u8]) -> String {
+    Reason::of(&kube::message(body)).to_string()
+}
+
+/// The name in a certificate in DER.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    Facts::read(der).ok().map(|facts| facts.common_name)
+}
