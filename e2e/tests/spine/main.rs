@@ -8,6 +8,7 @@ mod claim;
 mod endpoint;
 mod hostile;
 mod image;
+mod machines;
 mod object;
 mod outage;
 mod path;

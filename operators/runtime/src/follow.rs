@@ -27,7 +27,7 @@ const PAGE: u32 = 25;
 const PAGE_OF_OURS: u32 = 250;
 
 /// How often to look whether a kind is served by now.
-const AGAIN: Duration = Duration::from_mins(5);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Time limit for one list.
 const TURN: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ where
 
 /// Follows a kind that need not be installed, for ever, and so never returns. Where the API server does not
 /// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
-/// After it was installed it takes a few minutes until it is followed.
+/// After it was installed it takes about a minute until it is followed.
 ///
 /// # Errors
 ///
