@@ -7,8 +7,7 @@
 
 use crate::{
     gpt::{Partition, Table, WINDOW},
-    image::Place,
-    sink::{SinkError, fresh, same},
+    sink::{Place, SinkError, fresh, same},
 };
 use std::os::unix::fs::FileExt;
 

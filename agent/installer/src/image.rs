@@ -4,14 +4,11 @@ use crate::{
     checksum::{LENGTH, Sha256},
     ends::Ends,
     gpt::{GptError, Table},
-    sink::{Sink, SinkError},
+    sink::{Place, Sink, SinkError},
 };
 use metal_base::{compression::decompressed, hex};
 use ring::digest::{Context, SHA256};
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read, copy},
-};
+use std::io::{self, BufRead, BufReader, Read, copy};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 128 << 10;
@@ -49,17 +46,6 @@ pub(crate) enum ImageError {
     /// It cannot be booted from.
     #[error(transparent)]
     Gpt(#[from] GptError),
-}
-
-/// The disk that is written to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
-    /// Open for reading and writing.
-    pub(crate) disk: &'a File,
-    /// Its size in bytes.
-    pub(crate) size: u64,
-    /// The size of its sectors in bytes.
-    pub(crate) sector: u64,
 }
 
 /// Writes the image that `transfer` yields to a disk, if it has this checksum as it comes, but for both ends of

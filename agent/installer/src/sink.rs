@@ -30,6 +30,17 @@ pub(crate) enum SinkError {
     Differs(u64),
 }
 
+/// The disk that is written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// Open for reading and writing.
+    pub(crate) disk: &'a File,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// The size of its sectors in bytes.
+    pub(crate) sector: u64,
+}
+
 /// A disk that an image is written to. Chunks of a MiB are written at multiples of a MiB.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {

@@ -1,7 +1,7 @@
 //! The disk that is written to, held so that nobody else uses it meanwhile.
 
 use super::Candidate;
-use crate::{gpt::Partition, image::Place};
+use crate::{gpt::Partition, sink::Place};
 use metalprobe::Root;
 use nix::{
     libc::O_EXCL,
