@@ -1,5 +1,6 @@
 use crate::{
-    LocalObjectReference, MachineAttestation, MachineOperationsStatus, MachineTargetDisk,
+    LocalObjectReference, MachineAttestation, MachineOperationsStatus, MachineSystemStatus,
+    MachineTargetDisk,
     schema::{self, rule},
     text::open_enum,
 };
@@ -373,6 +374,9 @@ pub struct MachineRedfishStatus {
     /// SHA-256 fingerprint of its certificate, as pairs of hexadecimal digits separated by colons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_fingerprint: Option<String>,
+    /// Extension: the system that was read there last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<MachineSystemStatus>,
 }
 
 /// The TPM of a machine.

@@ -75,6 +75,19 @@ pub struct MachineInstallProgress {
     pub at: Time,
 }
 
+/// A system that was read by Redfish.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineSystemStatus {
+    /// `spec.pxe.redfish.url` by which it was read.
+    pub url: String,
+    /// `spec.pxe.redfish.deviceID` by which it was read.
+    #[serde(rename = "deviceID", skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// Its UUID (SMBIOS 3.7, section 7.2.1).
+    pub uuid: String,
+}
+
 open_enum! {
     /// How far an operation is.
     MachineOperationStep {

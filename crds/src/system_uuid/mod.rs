@@ -48,6 +48,12 @@ impl SystemUuid {
         [Some(self), Some(other).filter(|other| *other != self)].into_iter().flatten()
     }
 
+    /// The same for both byte orders: the lesser of the two.
+    #[must_use]
+    pub fn canonical(self) -> Self {
+        self.byte_orders().min().unwrap_or(self)
+    }
+
     /// Whether two UUIDs are the same, in either byte order.
     pub fn is_same(self, other: Self) -> bool {
         self.byte_orders().any(|one| one == other)

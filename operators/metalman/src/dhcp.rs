@@ -15,7 +15,10 @@ use crate::{Context, serve_url::ServeUrl};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_base::Never;
-use metal_core::machine::lease::{Lease, leases_of};
+use metal_core::machine::{
+    attest::Stranger,
+    lease::{Lease, leases_of},
+};
 use metal_dhcp::{
     Client,
     fair_queue::Standing,
@@ -151,6 +154,10 @@ impl Dhcp {
         }
         let mac = Client::of(packet).and_then(|client| client.mac()).ok_or(Silent::Unidentified)?;
         let machine = ctx.view.machine_with(mac).map_err(|why| Silent::Stranger(mac, why))?;
+        let uuid = v4::identity(packet).and_then(|identity| identity.uuid);
+        if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
+            return Err(Silent::Stranger(mac, Stranger::Ambiguous));
+        }
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();
         let Some(server) = to.or_else(|| own_address(link, &leases)) else {

@@ -6,9 +6,9 @@ use k8s_openapi::api::{
     core::v1::{Node, NodeSpec, NodeStatus},
 };
 use kube::{Client, Resource};
-use metal_api::{MacAddr, Machine, Server};
+use metal_api::{MacAddr, Machine, Server, SystemUuid};
 use metal_core::machine::{
-    Address, Twin, addresses,
+    Address, Twin, addresses, addresses_of_server,
     attest::{Stranger, whose},
     csr,
     operations::CORDONED_FOR,
@@ -31,8 +31,8 @@ pub struct View {
     /// Nodes, by name; only the fields that tell whether they are ready, and for which Machine they
     /// are cordoned.
     pub nodes: Index<Node, ()>,
-    /// Servers of the metal-operator, by the MAC addresses of their network interfaces.
-    pub servers: Index<Server, MacAddr>,
+    /// Servers of the metal-operator, by the MAC addresses of their network interfaces, and by UUID.
+    pub servers: Index<Server, Address>,
     /// CertificateSigningRequests of kubelets.
     pub certificates: Index<CertificateSigningRequest, ()>,
     /// Notified of every change of a Machine.
@@ -117,7 +117,7 @@ impl View {
     /// Other Machines and Servers that share an address with this one.
     pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
         let mut twins = twins(machine, |address| self.machines.get(&address));
-        twins.extend(servers_of(machine, |mac| self.servers.get(&mac)));
+        twins.extend(servers_of(machine, |address| self.servers.get(&address)));
         twins
     }
 
@@ -172,10 +172,17 @@ impl View {
         .map(drop)
     }
 
-    /// Machines that share a network interface with a Server, now or before the change.
+    /// Whether hardware with this UUID is known to be another's than this Machine's.
+    pub fn is_of_another(&self, machine: &Machine, uuid: SystemUuid) -> bool {
+        let address = Address::Uuid(uuid.canonical());
+        let is_other = |it: &Arc<Machine>| it.metadata.uid != machine.metadata.uid;
+        self.machines.get(&address).iter().any(is_other) || !self.servers.get(&address).is_empty()
+    }
+
+    /// Machines that are the hardware of a Server, now or before the change.
     fn wake_machines(&self, change: &Change<'_, Server>, queue: &Queue<String>) {
-        for mac in change.objects().flat_map(|server| metal_servers::mac_addresses(server)) {
-            for machine in self.machines.get(&Address::Mac(mac)) {
+        for address in change.objects().flat_map(|server| addresses_of_server(server)) {
+            for machine in self.machines.get(&address) {
                 queue.add(machine.metadata.name.clone().unwrap_or_default());
             }
         }

@@ -26,7 +26,7 @@ pub mod site;
 mod twins;
 
 pub use accepted::actor;
-pub use twins::{Address, Twin, addresses, servers_of, twins};
+pub use twins::{Address, Twin, addresses, addresses_of_server, servers_of, twins};
 
 use crate::{
     conditions::{self, Fact},

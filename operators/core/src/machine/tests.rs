@@ -92,12 +92,61 @@ fn a_machine_that_is_also_a_server_is_told_so() {
     let server = Arc::new(Server::new("compute-1", ServerSpec::default()));
     let machine = machine("a", 1);
     let mac: MacAddr = "02:00:00:00:00:01".parse().unwrap();
-    let twins = servers_of(&machine, |it| if it == mac { vec![server.clone()] } else { vec![] });
+    let twins =
+        servers_of(
+            &machine,
+            |it| if it == Address::Mac(mac) { vec![server.clone()] } else { vec![] },
+        );
     let status = recorded(&machine, &twins, None);
     assert_eq!(status.phase.unwrap().as_str(), "Failed");
     let message = status.message.unwrap();
     assert!(message.starts_with("02:00:00:00:00:01 is also used by Server compute-1"), "{message}");
     assert_eq!(servers_of(&machine, |_| vec![]), vec![]);
+}
+
+#[test]
+fn hardware_of_one_uuid_is_of_one_machine_in_either_byte_order() {
+    let (one, swapped) =
+        ("33221100-5544-7766-8899-010203040506", "00112233-4455-6677-8899-010203040506");
+    let of = |name: &str, uuid: &str| {
+        let mut machine = attested(name, name.bytes().next().unwrap());
+        let redfish = metal_api::MachineRedfish {
+            url: format!("https://{name}"),
+            ..metal_api::MachineRedfish::default()
+        };
+        let system = metal_api::MachineSystemStatus {
+            url: redfish.url.clone(),
+            device_id: None,
+            uuid: uuid.to_owned(),
+        };
+        machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+        machine.status.get_or_insert_default().redfish.get_or_insert_default().system =
+            Some(system);
+        machine
+    };
+    let (a, b) = (of("a", one), of("b", swapped));
+    let shared = |a: &Machine, b: &Machine| {
+        let b = Arc::new(b.clone());
+        twins(a, |at| if addresses(&b).contains(&at) { vec![Arc::clone(&b)] } else { vec![] })
+    };
+    let found = shared(&a, &b);
+    assert_eq!(found.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    let message = twins::told(&found).unwrap();
+    assert!(message.contains("the system UUID") && message.contains("also used by b"), "{message}");
+    // What was read elsewhere than the Machine says now, says nothing.
+    let mut moved = b.clone();
+    moved.spec.pxe.as_mut().unwrap().redfish.as_mut().unwrap().url = "https://c".to_owned();
+    assert_eq!(shared(&a, &moved), []);
+    assert_eq!(shared(&a, &of("b", "ffffffff-ffff-ffff-ffff-ffffffffffff")), []);
+
+    let mut server = Server::new("s", ServerSpec::default());
+    server.spec.system_uuid = Some(swapped.to_owned());
+    let server = Arc::new(server);
+    let holders = |at| {
+        let holds = addresses_of_server(&server).contains(&at);
+        if holds { vec![Arc::clone(&server)] } else { vec![] }
+    };
+    assert_eq!(servers_of(&a, holders)[0].name, "Server s");
 }
 
 #[test]

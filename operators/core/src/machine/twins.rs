@@ -1,19 +1,21 @@
-//! Machines that share an address.
+//! Machines that share an address, or the UUID of their hardware.
 
 use super::lease::{ipv4, mac};
-use metal_api::{MacAddr, Machine, Server};
+use metal_api::{MacAddr, Machine, Server, SystemUuid};
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 /// How many addresses a message names.
 const TOLD: usize = 8;
 
-/// What identifies a machine on a network.
+/// What identifies a machine.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Address {
     /// The MAC address of a network interface.
     Mac(MacAddr),
     /// The IP address assigned to that interface.
     Ip(Ipv4Addr),
+    /// The UUID of the hardware, in the [canonical](SystemUuid::canonical) byte order.
+    Uuid(SystemUuid),
 }
 
 impl fmt::Display for Address {
@@ -21,6 +23,7 @@ impl fmt::Display for Address {
         match self {
             Self::Mac(mac) => mac.fmt(f),
             Self::Ip(ip) => ip.fmt(f),
+            Self::Uuid(uuid) => write!(f, "the system UUID {uuid}"),
         }
     }
 }
@@ -34,12 +37,30 @@ pub struct Twin {
     pub name: String,
 }
 
-/// The addresses of a Machine that boots from the network; invalid ones are skipped.
+/// The addresses of a Machine that boots from the network, and the UUID of its hardware as far as its BMC has
+/// told it; invalid ones are skipped.
 pub fn addresses(machine: &Machine) -> Vec<Address> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let of = |lease| [mac(lease).map(Address::Mac), ipv4(lease).map(Address::Ip)];
-    let all: BTreeSet<_> = leases.flat_map(of).flatten().collect();
+    let all: BTreeSet<_> =
+        leases.flat_map(of).flatten().chain(uuid(machine).map(Address::Uuid)).collect();
     all.into_iter().collect()
+}
+
+/// The UUID that was read at the BMC of the Machine as it is now.
+fn uuid(machine: &Machine) -> Option<SystemUuid> {
+    let redfish = machine.spec.pxe.as_ref()?.redfish.as_ref()?;
+    let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
+    let is_there = read.url == redfish.url && read.device_id == redfish.device_id;
+    Some(read.uuid.parse::<SystemUuid>().ok().filter(|_| is_there)?.canonical())
+}
+
+/// What identifies the hardware of a Server.
+pub fn addresses_of_server(server: &Server) -> Vec<Address> {
+    let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
+    let macs = interfaces.filter_map(|it| it.mac_address.parse().ok()).map(Address::Mac);
+    let uuid = server.spec.effective_uuid().map(|uuid| Address::Uuid(uuid.canonical()));
+    macs.chain(uuid).collect()
 }
 
 /// Other Machines with an address of `machine`, sorted. `holders` returns all Machines with an
@@ -59,14 +80,13 @@ pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) 
     twins
 }
 
-/// Servers with a network interface of `machine`, sorted: both objects represent the same hardware.
-/// `holders` returns all Servers with a MAC address.
-pub fn servers_of(machine: &Machine, holders: impl Fn(MacAddr) -> Vec<Arc<Server>>) -> Vec<Twin> {
+/// Servers with a network interface or the UUID of `machine`, sorted: both objects represent the same
+/// hardware. `holders` returns all Servers with an address.
+pub fn servers_of(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Server>>) -> Vec<Twin> {
     let of = |address| {
-        let Address::Mac(mac) = address else { return vec![] };
         let name = |server: Arc<Server>| server.metadata.name.clone().unwrap_or_default();
-        let twin = |server| Twin { address, name: format!("Server {}", name(server)) };
-        holders(mac).into_iter().map(twin).collect()
+        let twin = move |server| Twin { address, name: format!("Server {}", name(server)) };
+        holders(address).into_iter().map(twin).collect::<Vec<_>>()
     };
     let mut twins: Vec<_> = addresses(machine).into_iter().flat_map(of).collect();
     twins.sort();

@@ -194,7 +194,7 @@ fn is_machine(names: &[String]) -> String {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let told = told.join(", ");
     format!(
-        "a network interface of it is also in dhcpLeases of Machine {told}{more}: delete one of the two \
+        "Machine {told}{more} has a network interface (dhcpLeases) or the system UUID of it: delete one of the two \
          objects, or correct dhcpLeases; until then the server is neither switched nor booted"
     )
 }

@@ -6,7 +6,13 @@ use metal_api::{
     Bmc, BmcAccess, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration,
     ServerClaim, ServerInventory, SystemUuid, condition, inventory::Report,
 };
-use metal_core::{claim::free, host::Host, identity, kept, server::twins};
+use metal_core::{
+    claim::free,
+    host::Host,
+    identity, kept,
+    machine::{Address, addresses_of_server},
+    server::twins,
+};
 use metal_runtime::{
     health::{Readiness, State},
     index::{
@@ -89,8 +95,8 @@ pub(crate) struct View {
     pub claims: Index<ServerClaim, ClaimKey>,
     /// Inventories by name, reduced to what decisions need.
     pub inventories: Index<ServerInventory, ()>,
-    /// Machines of metalman, by MAC address.
-    pub machines: Index<Machine, MacAddr>,
+    /// Machines of metalman, by what identifies their hardware.
+    pub machines: Index<Machine, Address>,
 }
 
 impl Default for View {
@@ -281,9 +287,11 @@ impl View {
         known.into_iter().chain(recorded.collect::<Vec<_>>())
     }
 
-    /// Machines of metalman with a network interface of this server: it is not known whose machine it is.
+    /// Machines of metalman with a network interface or the UUID of this server: it is not known whose machine
+    /// it is.
     pub(crate) fn machines_of(&self, server: &Server) -> Vec<String> {
-        let machines = mac_addresses(server).into_iter().flat_map(|mac| self.machines.get(&mac));
+        let addresses = addresses_of_server(server).into_iter();
+        let machines = addresses.flat_map(|address| self.machines.get(&address));
         let names = machines.filter_map(|machine| machine.metadata.name.clone());
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }

@@ -5,7 +5,7 @@
 //! resync.
 
 use crate::{
-    machines::mac_addresses,
+    machines::hardware,
     view::{
         BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
     },
@@ -19,6 +19,7 @@ use metal_core::{
     claim::{fits, free},
     host::Host,
     identity::is_same_uri,
+    machine::Address,
 };
 use metal_runtime::index::Change;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -75,7 +76,11 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
 pub(crate) fn machine(view: &View, change: &Change<'_, Machine>) -> Wakes {
     let mut woken = Wakes::new();
     for machine in change.objects() {
-        let keys = mac_addresses(machine).into_iter().map(ServerKey::Mac);
+        let keys = hardware(machine).into_iter().flat_map(|address| match address {
+            Address::Mac(mac) => vec![ServerKey::Mac(mac)],
+            Address::Uuid(uuid) => uuid_keys(uuid).collect(),
+            Address::Ip(_) => vec![],
+        });
         keys.for_each(|key| servers(view, &key, &mut woken));
     }
     woken

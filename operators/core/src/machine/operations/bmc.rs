@@ -9,7 +9,7 @@ use crate::{
     host::Host,
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
-use metal_api::{MachineRedfish, MachineRedfishStatus, MachineStatus, annotation};
+use metal_api::{MachineRedfish, MachineStatus, MachineSystemStatus, annotation};
 
 /// Used for the only system, if no ID is set.
 const FIRST: &str = "1";
@@ -167,7 +167,7 @@ pub(super) fn pin(
             let annotation = annotation::ACCEPT_CERTIFICATE;
             return Some(Decision::Change(Change::Settle { annotation }));
         }
-        new.redfish = Some(MachineRedfishStatus { cert_fingerprint: Some(accepted) });
+        new.redfish.get_or_insert_default().cert_fingerprint = Some(accepted);
     }
     if pinned(new).is_some() {
         return None;
@@ -175,8 +175,7 @@ pub(super) fn pin(
     match seen.known.certificate {
         None => Some(Decision::Look(Need::Certificate)),
         Some(Ok(certificate)) => {
-            let cert_fingerprint = Some(certificate.clone());
-            new.redfish = Some(MachineRedfishStatus { cert_fingerprint });
+            new.redfish.get_or_insert_default().cert_fingerprint = Some(certificate.clone());
             report::reachable(new, seen, Ok(()));
             None
         }
@@ -224,6 +223,7 @@ pub(super) fn system<'a>(
         }
         Ok(system) => {
             report::reachable(new, seen, Ok(()));
+            identify(new, seen, system);
             return Ok(system);
         }
         Err(trouble) => Err(describe(trouble)),
@@ -231,6 +231,15 @@ pub(super) fn system<'a>(
     let told = told.as_ref().map_err(|(reason, message): &(&str, String)| (*reason, &**message));
     report::reachable(new, seen, told.map(|(): &()| ()));
     Err(Decision::Rest(lasts - age))
+}
+
+/// Records which hardware it is, before anything is done to it: another object may be of the same.
+fn identify(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) {
+    let redfish = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref());
+    let (Some(redfish), Some(uuid)) = (redfish, system.uuid) else { return };
+    let (url, device_id) = (redfish.url.clone(), redfish.device_id.clone());
+    let system = MachineSystemStatus { url, device_id, uuid: uuid.to_string() };
+    new.redfish.get_or_insert_default().system = Some(system);
 }
 
 fn describe(trouble: &Trouble) -> (&'static str, String) {

@@ -136,7 +136,10 @@ pub(super) fn machine() -> Machine {
     };
     let mut machine = Machine::new("a", MachineSpec { pxe: Some(pxe), ..MachineSpec::default() });
     machine.metadata.uid = Some("uid".to_owned());
-    let redfish = Some(MachineRedfishStatus { cert_fingerprint: Some(PINNED.to_owned()) });
+    let redfish = Some(MachineRedfishStatus {
+        cert_fingerprint: Some(PINNED.to_owned()),
+        ..MachineRedfishStatus::default()
+    });
     let operations = Some(MachineOperationsStatus::default());
     machine.status = Some(MachineStatus { redfish, operations, ..MachineStatus::default() });
     machine

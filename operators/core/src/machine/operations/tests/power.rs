@@ -30,6 +30,19 @@ fn a_host_is_asked_and_its_power_is_cut_only_after_the_grace_period() {
 }
 
 #[test]
+fn which_hardware_it_is_is_recorded_before_anything_is_done_to_it() {
+    let mut scene = Scene::asks(1, 0).at(PoweringOff);
+    let mut reading = system(PowerState::On);
+    reading.uuid = Some("33221100-5544-7766-8899-010203040506".parse().unwrap());
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    let Decision::Record(status) = scene.decide() else { unreachable!() };
+    let read = status.redfish.as_ref().unwrap().system.clone().unwrap();
+    assert_eq!(read.uuid, "33221100-5544-7766-8899-010203040506");
+    scene.machine.status = Some(*status);
+    assert_eq!(scene.settle(), ASK);
+}
+
+#[test]
 fn a_host_that_cannot_be_asked_is_switched_off_at_once_and_never_without_knowing_its_power() {
     let mut scene = Scene::asks(1, 0).at(PoweringOff);
     let mut reading = system(PowerState::On);
