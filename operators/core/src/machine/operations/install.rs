@@ -2,7 +2,7 @@
 
 use super::{
     super::{Observation, RESYNC},
-    Decision, Done, Limits, drain, installs, limits, pending, power, progress, report, step,
+    Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report, step,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Machine, MachineOperation, MachineOperationStep, MachineStatus};
@@ -85,7 +85,7 @@ pub(super) fn by_hand(new: &mut MachineStatus, seen: &Observation<'_>) {
 /// Whether the Node of the machine was made since then: the installed system is up, and joined. The
 /// installer may not have been able to say that it is done.
 fn joined(seen: &Observation<'_>, since: Timestamp) -> bool {
-    let node = drain::node(seen).and_then(|node| node.metadata.creation_timestamp.as_ref());
+    let node = own_node::node(seen).and_then(|node| node.metadata.creation_timestamp.as_ref());
     node.is_some_and(|made| made.0 > since)
 }
 

@@ -1,7 +1,7 @@
 //! Powers a host off and on: shut down, wait, force off, read back.
 
 use super::{
-    super::Observation, Change, Decision, POLL, REFUSALS, TIDY, act, bmc::system, drain, report,
+    super::Observation, Change, Decision, POLL, REFUSALS, TIDY, act, bmc::system, own_node, report,
     step,
 };
 use crate::redfish::{
@@ -70,7 +70,7 @@ fn is_off(
 ) -> Option<Decision> {
     let current = step::current(new)?;
     let installs = current.repave_counter.is_some();
-    if installs && drain::node(seen).is_some() {
+    if installs && own_node::node(seen).is_some() {
         return Some(Decision::Change(Change::DeleteNode));
     }
     // If it boots from the network in any case, that is intentional, and stays as it is.

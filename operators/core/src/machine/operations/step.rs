@@ -1,6 +1,6 @@
 //! Transitions between the steps of an operation.
 
-use super::{super::Observation, ATTEMPTS, drain, report};
+use super::{super::Observation, ATTEMPTS, own_node, report};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{MachineGivenUp, MachineOperation, MachineOperationStep, MachineStatus};
@@ -26,7 +26,7 @@ pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: Machi
 
 /// With what an attempt begins: its host may run a system that pods are on.
 pub(super) fn first(seen: &Observation<'_>) -> MachineOperationStep {
-    if drain::node(seen).is_some_and(drain::is_worth_draining) {
+    if own_node::node(seen).is_some_and(own_node::is_worth_draining) {
         MachineOperationStep::Draining
     } else {
         MachineOperationStep::PoweringOff
