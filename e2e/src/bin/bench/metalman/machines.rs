@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::eventually;
 use futures::{StreamExt, stream};
 use metal_attest::testing::{Machine as Tpm, machines};
+use metal_runtime::client::install_crypto_provider;
 use metal_simulator::{BootMode, Dhcp, DhcpClients, Mac, duration};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
@@ -88,6 +89,7 @@ pub(super) fn mac(number: u16) -> Mac {
 
 /// Boots all of them at once.
 pub(crate) async fn run(args: &Args) -> Result<Load> {
+    install_crypto_provider();
     let (done, tpms) = (Done::default(), machines());
     let clients = args.device.as_ref().map(|device| DhcpClients::open(&Dhcp::on(device)));
     let clients = clients.transpose().context("DHCP")?;

@@ -37,6 +37,8 @@ const GRUB: &str = "{{ if le .Machine.Spec.Operations.RepaveCounter .Machine.Sta
 const MAKING: usize = 32;
 /// The first address where there is no network of its own.
 const LOOPBACK: Ipv4Addr = Ipv4Addr::new(127, 51, 1, 1);
+/// What templates name, and nobody asks.
+const API: &str = "--apiserver-url=https://api.example:6443";
 const MIB: f64 = 1_048_576.0;
 
 /// Has all machines boot and be installed at once.
@@ -102,7 +104,7 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
     let front = Front::start(registry.address()).await?;
     if !network::is_own() {
         let tftp = Host::reserve(&[69])?.at(69)?.port();
-        let flags = [format!("--tftp-port={tftp}")];
+        let flags = [format!("--tftp-port={tftp}"), API.to_owned()];
         let mut site = Metalman::start_binary(&cluster, &binary, &kubeconfig, &flags).await?;
         let boots = booting(&args, &site, LOOPBACK, tftp);
         make(&site, &front, &boots).await?;
@@ -119,7 +121,8 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
 
 /// metalman on the link to the machines.
 async fn on_link(cluster: &Cluster, binary: &Path, kubeconfig: &Path) -> Result<Metalman> {
-    let flags = [format!("--dhcp-interface={}", network::DEVICE), "--tftp-port=69".to_owned()];
+    let interface = format!("--dhcp-interface={}", network::DEVICE);
+    let flags = [interface, "--tftp-port=69".to_owned(), API.to_owned()];
     let address = IpAddr::V4(network::OWN);
     Metalman::start_at(cluster, binary, address, kubeconfig, &flags).await
 }
