@@ -7,14 +7,17 @@ pub mod backoff;
 mod chain;
 #[cfg(feature = "compression")]
 pub mod compression;
+mod cut;
 mod decision;
 pub mod duration;
+pub mod files;
 mod hex;
 pub mod jitter;
 mod nearness;
 
 pub use backoff::Backoff;
 pub use chain::Chain;
+pub use cut::cut;
 pub use decision::{Decision, Never};
 pub use hex::hex;
 pub use jitter::jittered;

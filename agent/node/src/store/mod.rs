@@ -10,6 +10,7 @@ use crate::{
     http::Identity,
     key::{Key, common_name},
 };
+use metal_base::files;
 use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -17,16 +18,12 @@ use rustls::{
 };
 use serde_json::json;
 use std::{
-    fs::{self, DirBuilder, File, Permissions},
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    io,
     path::{Path, PathBuf},
 };
 
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 128 << 10;
-/// Read and written by its owner alone.
-const PRIVATE: u32 = 0o600;
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -114,9 +111,7 @@ fn base64(text: &str) -> String {
 
 /// A short file of text, if it is there.
 fn content(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(LONGEST).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(files::read(path, LONGEST).ok()??).ok()
 }
 
 /// A certificate of this node, and its key.
@@ -136,29 +131,13 @@ fn read(text: &str, node: &str) -> Result<Current, StoreError> {
     Ok(Current { validity: facts.validity, identity: Identity { chain, key } })
 }
 
-/// Writes a file beside its place, and moves it there once it is on the disk.
+/// Writes a file, in a folder that is made if it is not there.
 fn write(path: &Path, text: &str) -> Result<(), StoreError> {
-    replace(path, text).map_err(|error| StoreError::Write(path.to_owned(), error))
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let none = || io::Error::new(io::ErrorKind::InvalidInput, "it is not the path of a file");
-    let (folder, name) = (path.parent().ok_or_else(none)?, path.file_name().ok_or_else(none)?);
-    if !folder.exists() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(".new");
-    let beside = folder.join(beside);
-    let mut options = File::options();
-    let mut file = options.write(true).create(true).truncate(true).mode(PRIVATE).open(&beside)?;
-    // It may be left from before, with another mode.
-    file.set_permissions(Permissions::from_mode(PRIVATE))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    let written = path
+        .parent()
+        .map_or(Ok(()), files::folder)
+        .and_then(|()| files::write(path, text.as_bytes()));
+    written.map_err(|error| StoreError::Write(path.to_owned(), error))
 }
 
 #[cfg(test)]

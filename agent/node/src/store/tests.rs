@@ -1,7 +1,10 @@
 use super::*;
 use crate::testing::Authority;
 use serde_json::Value;
-use std::os::unix::fs::MetadataExt;
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 use tempfile::TempDir;
 
 const NODE: &str = "node-01";
