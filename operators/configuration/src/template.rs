@@ -1,0 +1,94 @@
+//! Go's text/template, within limits of size and time.
+//!
+//! gtmpl-ng renders templates as Go does, at least for all of `vectors.json`, which Go itself has
+//! written (`hack/templates`). Two differences are known: a backslash in a raw string starts an
+//! escape, and `else with` of Go 1.23 is not supported.
+
+use gtmpl_ng::{Context, Func, FuncError, Limits, Template, Value};
+use metal_base::cut;
+use std::{sync::LazyLock, time::Duration};
+
+/// The largest template, in bytes.
+pub const LARGEST: u64 = 256 << 10;
+
+/// The largest output, in bytes.
+pub const OUTPUT: usize = 1 << 20;
+/// The most iterations of all loops together.
+const TURNS: usize = 100_000;
+/// The time limit.
+const DEADLINE: Duration = Duration::from_secs(2);
+/// The longest error, in bytes; errors may contain values.
+const ERROR: usize = 512;
+
+/// Why a template cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is not valid UTF-8.
+    #[error("{0} is not UTF-8")]
+    Text(String),
+    /// It is not a template, or cannot be rendered; includes the line number.
+    #[error("{0}")]
+    Template(String),
+}
+
+/// Renders the template `name` with these variables. The time and the output are limited.
+///
+/// # Errors
+///
+/// If it is not a template, or refers to something that does not exist.
+pub fn render(name: &str, template: &[u8], variables: Value) -> Result<String, Unusable> {
+    let template = std::str::from_utf8(template).map_err(|_| Unusable::Text(name.to_owned()))?;
+    let unusable = |error: &dyn std::error::Error| {
+        let line = error.to_string().replace(char::is_control, " ");
+        let line = if line.contains(name) { line } else { format!("{name}: {line}") };
+        Unusable::Template(cut(&line, ERROR).into_owned())
+    };
+    let limits = Limits::default().with_output_bytes(OUTPUT).with_total_iterations(TURNS);
+    let mut parsed = Template::with_limits(limits.with_deadline(DEADLINE));
+    name.clone_into(&mut parsed.name);
+    parsed.add_func(INDEX, index);
+    parsed.parse(template).map_err(|error| unusable(&error))?;
+    parsed.render(&Context::from(variables)).map_err(|error| unusable(&error))
+}
+
+const INDEX: &str = "index";
+static BUILTIN: LazyLock<Option<Func>> =
+    LazyLock::new(|| Template::default().funcs.get(INDEX).copied());
+
+/// Most of our maps have string values, and for these Go returns the empty string if a key is missing;
+/// for those of a configuration it would return nil, which is as false.
+fn index(arguments: &[Value]) -> Result<Value, FuncError> {
+    let builtin = BUILTIN.ok_or_else(|| FuncError::Generic("there is no index".to_owned()))?;
+    let found = builtin(arguments)?;
+    Ok(if found == Value::NoValue { text("") } else { found })
+}
+
+/// A struct: a missing field is an error.
+pub fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// A string.
+pub fn text(text: &str) -> Value {
+    Value::String(text.to_owned())
+}
+
+/// A JSON document as templates see it: a field that is missing has no value.
+pub fn value(document: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match document {
+        Json::Null => Value::Nil,
+        Json::Bool(is) => Value::Bool(*is),
+        Json::String(text) => Value::String(text.clone()),
+        Json::Array(list) => Value::Array(list.iter().map(value).collect()),
+        Json::Object(fields) => {
+            Value::Map(fields.iter().map(|(name, it)| (name.clone(), value(it))).collect())
+        }
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), _, _) => Value::from(number),
+            (_, Some(number), _) => Value::from(number),
+            (_, _, Some(number)) => Value::from(number),
+            (None, None, None) => Value::NoValue,
+        },
+    }
+}
