@@ -4,6 +4,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use read::annotation;
+
 use crate::{digest::Digest, machine::Machine};
 
 /// The kernel.

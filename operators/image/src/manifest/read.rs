@@ -8,7 +8,7 @@ use serde::{
     de::{IgnoredAny, SeqAccess, Visitor},
 };
 use serde_json::{Value, value::RawValue};
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 pub(super) const MAX_ENTRIES: usize = 1024;
 
@@ -157,6 +157,24 @@ impl Manifest {
                 let content_type = document.content_type.as_deref().unwrap_or_default();
                 Err(Malformed::Shape { content_type: excerpt(content_type) })
             }
+        }
+    }
+}
+
+/// An annotation of the document itself.
+pub(crate) fn annotation(document: &Document, name: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Annotated<'a> {
+        #[serde(borrow)]
+        annotations: Option<&'a RawValue>,
+    }
+    let text = std::str::from_utf8(&document.bytes).ok()?;
+    let annotated: Annotated<'_> = serde_json::from_str(text).ok()?;
+    let mut all: HashMap<String, Value> = said(annotated.annotations?)?;
+    match all.remove(name)? {
+        Value::String(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            None
         }
     }
 }

@@ -7,6 +7,7 @@
 mod archive;
 mod cache;
 mod error;
+mod folder;
 mod header;
 mod index;
 mod path;
@@ -17,6 +18,7 @@ mod unpacked;
 mod wanted;
 
 pub use error::{Error, Unusable};
+pub use folder::{Files, Folder, FolderError, folder};
 pub use index::{File, Index};
 pub use trees::{Config, Resolved, Trees};
 pub use unpacked::{Tree, TreeFile};

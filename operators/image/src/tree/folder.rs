@@ -1,0 +1,277 @@
+//! The files of one folder of an image, without fetching the image: an operating system has
+//! gigabytes, and the folder is in a small layer of its own.
+//!
+//! The highest layer that has something in the folder counts, alone. Layers of more than 8 MiB are
+//! not looked into.
+
+use super::{
+    archive::{Archive, Entry, Failed},
+    error::Unusable,
+    header::Kind,
+    path,
+};
+use crate::{
+    AllowList,
+    digest::{Digest, Hasher},
+    login::Logins,
+    machine::Machine,
+    manifest::{Descriptor, annotation},
+    reference::{Reference, Version, excerpt},
+    registry::{self, Access, Registries},
+    resolve::{self, Missing, Resolver},
+};
+use futures::TryStreamExt;
+use metal_base::compression::decompressed;
+use std::{collections::BTreeMap, io::Read, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// The largest layer that is looked into, and all of them together, in bytes.
+const LAYER: u64 = 8 << 20;
+const LAYERS: u64 = 64 << 20;
+/// Bytes of a layer, decompressed, and its entries.
+const CONTENT: u64 = 64 << 20;
+const ENTRIES: usize = 20_000;
+/// Files of the folder, and bytes of all of them together.
+const FILES: usize = 128;
+const BYTES: usize = 4 << 20;
+/// How long all of it may take.
+const DEADLINE: Duration = Duration::from_mins(2);
+/// What names of files begin with that hide others.
+const WHITEOUT: &str = ".wh.";
+
+/// Which folder, and what the image says of itself if it has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Folder<'a> {
+    /// Annotation of the manifest, and its value.
+    pub marker: (&'a str, &'a str),
+    /// Path in the image, without a slash at its begin and end.
+    pub path: &'a str,
+}
+
+/// Files by their paths in the folder.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Why a folder cannot be had.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The image was not found.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// There is no image for the architecture.
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    /// A layer was not sent.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// A layer is not what the manifest says.
+    #[error("layer {0} of the image: {1}")]
+    Layer(Digest, Unusable),
+    /// There are too many files, or they are too large.
+    #[error("the folder has more than {FILES} files or 4 MiB")]
+    TooLarge,
+    /// It took too long.
+    #[error("the image was not read within 2 min")]
+    Deadline,
+}
+
+impl FolderError {
+    /// Whether it was the registry that could not be asked, so that nothing is known of the image.
+    pub fn is_unknown(&self) -> bool {
+        let of_registry = |error: &registry::Error| error.is_transient() || error.is_refusal();
+        match self {
+            Self::Resolve(resolve::Error::Registry(error)) | Self::Registry(error) => {
+                of_registry(error)
+            }
+            Self::Resolve(error) => error.is_transient(),
+            Self::Deadline => true,
+            Self::Missing(_) | Self::Layer(..) | Self::TooLarge => false,
+        }
+    }
+}
+
+/// The files of a folder of `image` for machines of `architecture`; `None` if the image has no
+/// marker.
+///
+/// # Errors
+///
+/// If the registry cannot be asked, or the image is not one.
+pub async fn folder(
+    registries: &Arc<Registries>,
+    image: &Reference,
+    logins: &Logins,
+    architecture: &str,
+    folder: Folder<'_>,
+) -> Result<Option<Files>, FolderError> {
+    let found = find(registries, image, logins, architecture, folder);
+    timeout(DEADLINE, found).await.map_err(|_| FolderError::Deadline)?
+}
+
+async fn find(
+    registries: &Arc<Registries>,
+    image: &Reference,
+    logins: &Logins,
+    architecture: &str,
+    folder: Folder<'_>,
+) -> Result<Option<Files>, FolderError> {
+    let resolver = Resolver::new(Arc::clone(registries), AllowList::any());
+    let machine = Machine::named(architecture);
+    let (digest, layers) = resolver.layers(image, logins, &machine).await??;
+    let access = Access::new(&image.name, logins);
+    let manifest = registries.manifest_as(&access, &Version::Digest(digest)).await?;
+    let (name, value) = folder.marker;
+    if annotation(&manifest, name).as_deref() != Some(value) {
+        return Ok(None);
+    }
+    let mut fetched = 0;
+    for layer in layers.into_iter().rev().filter_map(|layer| layer.content.ok()) {
+        if layer.size > LAYER || fetched + layer.size > LAYERS {
+            continue;
+        }
+        fetched += layer.size;
+        let bytes = fetch(registries, &access, &layer).await?;
+        let failed = |what| FolderError::Layer(layer.digest.clone(), what);
+        match read(&bytes, folder.path) {
+            Ok(None) => {}
+            Ok(Some(files)) => return Ok(Some(files)),
+            Err(Refused::Layer(what)) => return Err(failed(what)),
+            Err(Refused::Folder) => return Err(FolderError::TooLarge),
+        }
+    }
+    Ok(Some(Files::new()))
+}
+
+/// A layer, as its digest says.
+async fn fetch(
+    registries: &Registries,
+    access: &Access,
+    layer: &Descriptor,
+) -> Result<Vec<u8>, FolderError> {
+    let mut incoming = registries.blob_as(access, &layer.digest, 0).await?;
+    let mut bytes = vec![];
+    let mut hasher = Hasher::new(layer.digest.algorithm());
+    while let Some(piece) = incoming.bytes.try_next().await? {
+        if (bytes.len() + piece.len()) as u64 > layer.size {
+            break;
+        }
+        hasher.update(&piece);
+        bytes.extend_from_slice(&piece);
+    }
+    if hasher.finish() != layer.digest {
+        let (registry, expected) = (access.name().registry().clone(), layer.digest.clone());
+        return Err(registry::Error::DigestMismatch { registry, expected }.into());
+    }
+    Ok(bytes)
+}
+
+/// Why a layer is not read.
+enum Refused {
+    Layer(Unusable),
+    Folder,
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        Self::Layer(match failed {
+            Failed::Archive(what) => what,
+            Failed::Read(error) => Unusable::Archive(excerpt(&error.to_string())),
+        })
+    }
+}
+
+/// The files of the folder in a layer; `None` if it says nothing about the folder.
+fn read(layer: &[u8], folder: &str) -> Result<Option<Files>, Refused> {
+    let from = decompressed(layer).map_err(Failed::Read)?;
+    let mut archive = Archive::new(from, CONTENT);
+    let (mut files, mut entries, mut is_there, mut size) = (Files::new(), 0, false, 0);
+    while let Some(entry) = archive.next()? {
+        entries += 1;
+        if entries > ENTRIES {
+            return Err(Refused::Layer(Unusable::TooManyEntries(ENTRIES)));
+        }
+        let parts = path::parts(&entry.name).map_err(Refused::Layer)?.join("/");
+        is_there |= hides(&parts, folder);
+        let Some(name) = parts.strip_prefix(folder).and_then(|it| it.strip_prefix('/')) else {
+            continue;
+        };
+        is_there = true;
+        if entry.kind != Kind::File || name.rsplit('/').next().is_some_and(is_whiteout) {
+            continue;
+        }
+        size += usize::try_from(entry.size).unwrap_or(usize::MAX).min(BYTES + 1);
+        if size > BYTES || files.len() == FILES {
+            return Err(Refused::Folder);
+        }
+        files.insert(name.to_owned(), content(&entry, &mut archive)?);
+    }
+    Ok(is_there.then_some(files))
+}
+
+fn is_whiteout(name: &str) -> bool {
+    name.starts_with(WHITEOUT)
+}
+
+/// Whether this entry removes the folder, or one that it is in.
+fn hides(path: &str, folder: &str) -> bool {
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let Some(hidden) = name.strip_prefix(WHITEOUT) else { return false };
+    let is_in = |around: &str| {
+        folder.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let hidden = if above.is_empty() { hidden.to_owned() } else { format!("{above}/{hidden}") };
+    // An opaque folder hides all that lower layers have in it.
+    is_in(&hidden) || (hidden.ends_with(".wh..opq") && (above.is_empty() || is_in(above)))
+}
+
+fn content(entry: &Entry, archive: &mut Archive<impl Read>) -> Result<Vec<u8>, Refused> {
+    let mut bytes = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX).min(BYTES)];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match archive.read(&mut bytes[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::archive;
+
+    const FOLDER: &str = "usr/share/app";
+
+    fn found(files: &[(&str, &[u8])]) -> Option<Vec<String>> {
+        let read = read(&archive(files), FOLDER);
+        read.unwrap_or_else(|_| panic!("refused")).map(|files| files.into_keys().collect())
+    }
+
+    #[test]
+    fn a_layer_has_the_folder_if_it_has_or_hides_something_in_it() {
+        assert_eq!(found(&[("etc/a", b""), ("usr/share/application", b"")]), None);
+        let both = found(&[("./usr/share/app/a", b"1"), ("/usr/share/app/b/c", b"2")]).unwrap();
+        assert_eq!(both, ["a", "b/c"]);
+        for hidden in ["usr/share/.wh.app", "usr/.wh.share", ".wh.usr", "usr/share/app/.wh.a"] {
+            assert_eq!(found(&[(hidden, b"")]), Some(vec![]), "{hidden}");
+        }
+        for hidden in ["usr/share/.wh..wh..opq", "usr/share/app/.wh..wh..opq"] {
+            assert_eq!(found(&[(hidden, b"")]), Some(vec![]), "{hidden}");
+        }
+        for other in ["usr/.wh.lib", "usr/share/.wh.ap", "etc/.wh..wh..opq", "usr/.wh.share2"] {
+            assert_eq!(found(&[(other, b"")]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_too_large_is_refused() {
+        let many: Vec<_> = (0..=FILES).map(|at| format!("{FOLDER}/{at}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        assert!(read(&archive(&many[1..]), FOLDER).is_ok());
+        assert!(matches!(read(&archive(&many), FOLDER), Err(Refused::Folder)));
+        let large = vec![0; BYTES / 2 + 1];
+        let large = [("usr/share/app/a", &*large), ("usr/share/app/b", &*large)];
+        assert!(matches!(read(&archive(&large), FOLDER), Err(Refused::Folder)));
+        assert!(read(b"no archive at all, but long enough", FOLDER).is_err());
+    }
+}
