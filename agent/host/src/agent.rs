@@ -2,19 +2,18 @@
 
 use crate::{
     args::Args,
-    client::{Server, Wanted},
+    client::{Known, Server, Wanted},
     config::Config,
-    files,
-    hook::{self, Hooked},
+    files, hook,
     key::Key,
-    open::open,
     plan::{Step, next},
-    state::{Failed, Release, State},
+    prepare::{Prepared, described},
+    state::{Failed, Phase, Release, State},
 };
-use anyhow::Result;
-use metal_base::{Backoff, jittered};
+use anyhow::{Context, Result};
+use metal_base::{Backoff, cut, jittered};
 use serde_json::{Value, json};
-use std::{future::pending, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 use tokio::time::sleep;
 
 /// Pauses after something has failed.
@@ -22,6 +21,8 @@ const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_mins(5);
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest message, in bytes.
+const MESSAGE: usize = 2048;
 
 /// The agent of this machine.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub struct Agent {
     args: Args,
     server: Server,
     key: Key,
+    prepared: Prepared,
+    /// Number of this boot.
+    boot: String,
 }
 
 impl Agent {
@@ -42,7 +46,9 @@ impl Agent {
         files::folder(&args.state_dir)?;
         let key = Key::load(&args.state_dir.join("key"))?;
         let server = Server::new(&config, args.ca_file.as_deref())?;
-        Ok(Self { args, server, key })
+        let prepared = Prepared::new(&args.state_dir);
+        let boot = fs::read_to_string(&args.boot_id).context("the number of this boot")?;
+        Ok(Self { args, server, key, prepared, boot: boot.trim().to_owned() })
     }
 
     /// Runs for ever.
@@ -53,8 +59,10 @@ impl Agent {
     pub async fn run(&self) -> Result<()> {
         self.register().await?;
         let (mut backoff, mut known) = (Backoff::new(FIRST, LONGEST), None);
+        // Held here as well: where the disk is full, what cannot be recorded still ends.
+        let mut state = State::read(&self.args.state_dir.join("state.json"))?;
         loop {
-            match self.turn(&mut known).await {
+            match self.turn(&mut state, &mut known).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     tracing::warn!("{error:#}");
@@ -71,6 +79,10 @@ impl Agent {
         let Some(credential) = config.credential.clone() else { return Ok(()) };
         let mut backoff = Backoff::new(FIRST, LONGEST);
         while let Err(error) = self.server.register(&self.key, &credential).await {
+            // It may have been registered, and not have heard it before its token was over.
+            if self.server.release(&self.key, None).await.is_ok() {
+                break;
+            }
             tracing::warn!("not registered: {error:#}");
             sleep(backoff.pause()).await;
         }
@@ -79,30 +91,34 @@ impl Agent {
     }
 
     /// Finishes what has begun, or waits for another release than the one that is `known`.
-    async fn turn(&self, known: &mut Option<String>) -> Result<()> {
-        let mut state = self.state()?;
+    async fn turn(&self, state: &mut State, known: &mut Option<Known>) -> Result<()> {
         let mut wanted = None;
-        if state.trying.is_none() {
-            self.tell(&state).await;
-            wanted = self.server.release(&self.key, known.as_deref()).await?;
-            *known = Some(wanted.as_ref().map_or_else(String::new, |it| it.name.clone()));
+        if state.work.is_none() {
+            self.prepared.sweep(state.kept())?;
+            self.tell(state).await;
+            wanted = self.server.release(&self.key, known.as_ref()).await?;
+            let told =
+                wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
+            *known = Some(told.unwrap_or_default());
         }
         let release = wanted.as_ref().map(described);
-        match next(&state, release.as_ref()) {
-            Step::Rest => self.rest(&mut state, release.as_ref()).await,
-            Step::Activate(release) => self.activate(&mut state, release, wanted).await,
-            Step::Check(release) => self.check(&mut state, &release).await,
+        match next(state, release.as_ref(), &self.boot) {
+            Step::Rest => self.rest(state, release.as_ref()).await,
+            Step::Begin => self.begin(state, wanted),
+            Step::Hook(release) => self.run_hook(state, &release).await,
+            Step::AwaitRestart => self.await_restart(state).await,
+            Step::Check(release) => self.check(state, &release).await,
             Step::GiveUp => {
-                state.give_up("it was begun again and again, and never found healthy");
-                self.record(&state)
+                state.give_up();
+                self.record(state)
             }
-            Step::RollBack(release) => self.roll_back(&mut state, release.as_ref()).await,
         }
     }
 
     /// Nothing is to be done; what failed is forgotten once it is no longer wanted.
     async fn rest(&self, state: &mut State, wanted: Option<&Release>) -> Result<()> {
-        if state.failed.is_some() && wanted.is_some() && wanted == state.active.as_ref() {
+        let is_active = |wanted| state.active.as_ref().is_some_and(|it| it.is(wanted));
+        if state.failed.is_some() && !state.is_lost && wanted.is_some_and(is_active) {
             state.failed = None;
             self.record(state)?;
         }
@@ -111,102 +127,112 @@ impl Agent {
         Ok(())
     }
 
-    async fn activate(
-        &self,
-        state: &mut State,
-        release: Release,
-        wanted: Option<Wanted>,
-    ) -> Result<()> {
-        if let Some(wanted) = wanted {
-            if let Some(sealed) = &wanted.configuration {
-                let host = Config::read(&self.args.config)?.host();
-                match open(&self.key, &host, sealed) {
-                    Ok(plain) => files::write(&self.config_of(&release), &plain)?,
-                    Err(error) => {
-                        let (name, why) = (release.name.clone(), format!("{error:#}"));
-                        state.failed = Some(Failed { name, why, rolled_back: false });
-                        return self.record(state);
-                    }
-                }
-            }
-            state.begin(release.clone());
-        }
-        state.beginnings += 1;
-        self.record(state)?;
-        self.report(json!({ "result": "Activating", "of": release.name })).await;
-        tracing::info!(release = release.name, image = release.image, "activating");
-        match self.hook(&release).await {
-            Ok(hooked) => {
-                state.hooked = true;
-                self.record(state)?;
-                self.after(hooked).await;
-                Ok(())
-            }
+    /// The release before is not touched before the configuration of this one was found to fit.
+    fn begin(&self, state: &mut State, wanted: Option<Wanted>) -> Result<()> {
+        let Some(wanted) = wanted else { return Ok(()) };
+        let host = Config::read(&self.args.config)?.host();
+        match self.prepared.prepare(&wanted, &self.key, &host) {
+            Ok(release) => state.begin(release),
             Err(error) => {
-                state.give_up(&format!("{error:#}"));
-                self.record(state)
+                let why = format!("{error:#}");
+                tracing::warn!(release = wanted.name, "cannot be run: {why}");
+                state.failed = Some(Failed::of(&described(&wanted), why, false));
             }
         }
+        self.record(state)
+    }
+
+    async fn run_hook(&self, state: &mut State, release: &Release) -> Result<()> {
+        state.begins(Phase::Hook);
+        if let Err(error) = self.begun(state) {
+            return self.ended(state, release, Err::<(), _>(error), |_, ()| ()).await;
+        }
+        self.say(state).await;
+        tracing::info!(release = release.name, image = release.image, "activating");
+        let (hook, limit) = (&self.args.hook, self.args.hook_timeout);
+        let hooked = hook::activate(hook, release, &self.prepared, limit).await;
+        self.ended(state, release, hooked, |state, hooked| state.hooked(hooked, &self.boot)).await
+    }
+
+    /// After the hook has begun a restart, nothing else is done; it may never come.
+    async fn await_restart(&self, state: &mut State) -> Result<()> {
+        tracing::info!("waiting for the restart");
+        sleep(self.args.restart_timeout).await;
+        tracing::warn!("the restart that the hook has begun did not come");
+        state.not_restarted();
+        self.record(state)
     }
 
     async fn check(&self, state: &mut State, release: &Release) -> Result<()> {
-        state.beginnings += 1;
-        self.record(state)?;
-        let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
-        match hook::healthy(command, limit).await {
+        state.begins(Phase::Check);
+        let checked = match self.begun(state) {
             Ok(()) => {
-                tracing::info!(release = release.name, "active");
-                let before = state.active.clone();
-                state.healthy();
-                self.record(state)?;
-                before
-                    .filter(|it| it.name != release.name)
-                    .map_or(Ok(()), |before| files::remove(&self.config_of(&before)))
+                let (command, limit) =
+                    (self.args.health_command.as_deref(), self.args.health_timeout);
+                hook::healthy(command, limit).await
             }
-            Err(error) => {
-                tracing::warn!(release = release.name, "rolled back: {error:#}");
-                state.give_up(&format!("{error:#}"));
+            Err(error) => Err(error),
+        };
+        self.ended(state, release, checked, |state, ()| state.healthy()).await
+    }
+
+    /// Records that something begins. A release with which that cannot be recorded is not healthy; the
+    /// one before is brought back all the same.
+    fn begun(&self, state: &State) -> Result<()> {
+        let recorded = self.record(state);
+        match recorded {
+            Err(error) if state.rolls_back() => {
+                tracing::warn!("not recorded: {error:#}");
+                Ok(())
+            }
+            recorded => recorded.context("nothing can be recorded"),
+        }
+    }
+
+    /// Records how a step has ended. What is brought back is tried again after a pause.
+    async fn ended<T>(
+        &self,
+        state: &mut State,
+        release: &Release,
+        result: Result<T>,
+        done: impl FnOnce(&mut State, T),
+    ) -> Result<()> {
+        match result {
+            Ok(it) => {
+                done(state, it);
                 self.record(state)
             }
+            Err(error) => {
+                tracing::warn!(release = release.name, "not run: {error:#}");
+                let is_back = state.rolls_back();
+                state.fails(&format!("{error:#}"));
+                let recorded = self.record(state);
+                if is_back {
+                    sleep(jittered(self.args.rollback_pause)).await;
+                }
+                recorded
+            }
         }
     }
 
-    async fn roll_back(&self, state: &mut State, release: Option<&Release>) -> Result<()> {
-        let tried = state.trying.clone();
-        let hooked = match release {
-            Some(release) => self.hook(release).await?,
-            None => Hooked::Done,
-        };
-        state.rolled_back();
-        self.record(state)?;
-        if let Some(tried) = tried {
-            files::remove(&self.config_of(&tried))?;
+    /// Says what is being done.
+    async fn say(&self, state: &State) {
+        let Some(work) = &state.work else { return };
+        let mut report = json!({ "result": "Activating", "of": work.release.name });
+        if let Some(why) = &work.rolls_back {
+            let why = format!("the release before is brought back: {why} {}", work.trouble);
+            report["message"] = json!(cut(why.trim(), MESSAGE));
         }
-        self.after(hooked).await;
-        Ok(())
-    }
-
-    /// After the hook has begun a reboot, nothing else is done.
-    async fn after(&self, hooked: Hooked) {
-        if hooked == Hooked::Rebooting {
-            tracing::info!("waiting for the reboot");
-            pending::<()>().await;
-        }
-    }
-
-    async fn hook(&self, release: &Release) -> Result<Hooked> {
-        let config = self.config_of(release);
-        let config = Some(config.as_path()).filter(|_| release.configured);
-        hook::activate(&self.args.hook, release, config, self.args.hook_timeout).await
+        self.report(report).await;
     }
 
     /// Says what runs, and how the last activation ended.
     async fn tell(&self, state: &State) {
-        let active = state.active.as_ref();
+        let active = state.active.as_ref().filter(|_| !state.is_lost);
         let mut report = match (&state.failed, active) {
             (Some(failed), _) => {
                 let result = if failed.rolled_back { "RolledBack" } else { "Failed" };
-                json!({ "result": result, "of": failed.name, "message": failed.why })
+                json!({ "result": result, "of": failed.name, "message": cut(&failed.why, MESSAGE) })
             }
             (None, Some(active)) => json!({ "result": "Active", "of": active.name }),
             (None, None) => json!({}),
@@ -225,21 +251,7 @@ impl Agent {
         }
     }
 
-    fn state(&self) -> Result<State> {
-        State::read(&self.args.state_dir.join("state.json"))
-    }
-
     fn record(&self, state: &State) -> Result<()> {
         state.write(&self.args.state_dir.join("state.json"))
     }
-
-    /// The file with the configuration of a release, whose name is one of Kubernetes and so no path.
-    fn config_of(&self, release: &Release) -> PathBuf {
-        self.args.state_dir.join(format!("config.{}", release.name.replace('/', "_")))
-    }
-}
-
-fn described(wanted: &Wanted) -> Release {
-    let configured = wanted.configuration.is_some();
-    Release { name: wanted.name.clone(), image: wanted.image.clone(), configured }
 }

@@ -16,11 +16,12 @@ pub struct Args {
     /// Authorities that sign the certificate of the server, as PEM, besides those of the system
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Program that has the system run a release: with BLOOMERY_RELEASE, BLOOMERY_IMAGE and
-    /// BLOOMERY_CONFIG (a file, or empty). 0 is done, 75 is after the reboot that it has begun
+    /// Program that has the system run a release: with BLOOMERY_RELEASE, BLOOMERY_IMAGE,
+    /// BLOOMERY_CONFIG (a file, or empty) and BLOOMERY_FILES (a folder of rendered files, or
+    /// empty). 0 is done, 75 is after the restart that it has begun
     #[arg(long, value_name = "FILE", default_value = "/usr/libexec/bloomery/activate")]
     pub hook: PathBuf,
-    /// Program that ends with 0 where the system is healthy [default: it always is]
+    /// Program that exits with 0 if the system is healthy [default: it always counts as healthy]
     #[arg(long, value_name = "FILE")]
     pub health_command: Option<PathBuf>,
     /// How long a release may take until it is healthy
@@ -29,6 +30,20 @@ pub struct Args {
     /// How long the hook may take
     #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME")]
     pub hook_timeout: Duration,
+    /// How long the restart that the hook has begun may take to come
+    #[arg(long, default_value = "15m", value_parser = duration, value_name = "TIME")]
+    pub restart_timeout: Duration,
+    /// Pause before the hook is tried again that brings the release before back
+    #[arg(long, default_value = "30s", value_parser = duration, value_name = "TIME")]
+    pub rollback_pause: Duration,
+    /// File with the number of this boot
+    #[arg(
+        long,
+        hide = true,
+        value_name = "FILE",
+        default_value = "/proc/sys/kernel/random/boot_id"
+    )]
+    pub boot_id: PathBuf,
 }
 
 fn duration(text: &str) -> Result<Duration, metal_base::duration::NotADuration> {

@@ -22,6 +22,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 const WAIT: u64 = 50;
 /// How long a request may take.
 const DEADLINE: Duration = Duration::from_secs(90);
+/// The longest name, in bytes.
+const NAME: usize = 253;
 /// MAC addresses that are said.
 const MACS: usize = 64;
 /// The longest answer that is read, in bytes.
@@ -31,9 +33,18 @@ const LONGEST: usize = 1 << 20;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) uid: String,
     pub(crate) image: String,
     #[serde(default)]
     pub(crate) configuration: Option<Sealed>,
+}
+
+/// The release that is known already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) uid: String,
 }
 
 #[derive(Deserialize)]
@@ -72,21 +83,24 @@ impl Server {
         self.signed(key, Method::POST, target, "", body).await.map(drop)
     }
 
-    /// Waits for another release than the one of this name, which is empty for none; without a name
-    /// it does not wait.
-    pub(crate) async fn release(&self, key: &Key, known: Option<&str>) -> Result<Option<Wanted>> {
-        // A name of Kubernetes is a word of a query as it is.
+    /// Waits for another release than the one that is known, whose name is empty for none; without
+    /// one it does not wait.
+    pub(crate) async fn release(&self, key: &Key, known: Option<&Known>) -> Result<Option<Wanted>> {
+        // Names and UIDs of Kubernetes are words of a query as they are.
         let target = match known {
-            Some(known) => format!("/api/hosts/self?release={known}&wait={WAIT}"),
+            Some(Known { name, uid }) => {
+                format!("/api/hosts/self?release={name}&uid={uid}&wait={WAIT}")
+            }
             None => "/api/hosts/self".to_owned(),
         };
         let body = self.signed(key, Method::GET, &target, &self.host, String::new()).await?;
         let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
-        let is_name = |name: &str| {
-            !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
+        let is_word = |word: &str| {
+            word.len() <= NAME
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
         };
-        ensure!(told.release.as_ref().is_none_or(|it| is_name(&it.name)), "its name is none");
+        let is_named = |it: &Wanted| !it.name.is_empty() && is_word(&it.name) && is_word(&it.uid);
+        ensure!(told.release.as_ref().is_none_or(is_named), "its name is none");
         Ok(told.release)
     }
 

@@ -1,46 +1,41 @@
 //! The programs of the image: the hook that has a release run, and the one that says whether the
 //! system is healthy.
 
-use crate::state::Release;
+use crate::{group, plan::Hooked, prepare::Prepared, state::Release};
 use anyhow::{Context, Result, bail};
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     process::Command,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
-/// The hook has begun a reboot (EX_TEMPFAIL of sysexits.h).
-const REBOOTING: i32 = 75;
+/// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
+const RESTARTING: i32 = 75;
 /// How long one check may take, and the pause after it.
 const CHECK: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What came of a hook.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hooked {
-    /// The system runs the release.
-    Done,
-    /// It will, after the reboot that has begun.
-    Rebooting,
-}
-
-/// Has the system run a release. `config` is the file with its configuration.
+/// Has the system run a release, whose files were prepared.
 pub(crate) async fn activate(
     hook: &Path,
     release: &Release,
-    config: Option<&Path>,
+    prepared: &Prepared,
     limit: Duration,
 ) -> Result<Hooked> {
     let mut command = Command::new(hook);
+    let path = |is_there: bool, path| if is_there { path } else { PathBuf::new() };
     command.env("BLOOMERY_RELEASE", &release.name).env("BLOOMERY_IMAGE", &release.image);
-    command.env("BLOOMERY_CONFIG", config.unwrap_or(Path::new("")));
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    let status = timeout(limit, command.status()).await;
-    let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
+    command.env("BLOOMERY_CONFIG", path(release.configured, prepared.config(release)));
+    command.env("BLOOMERY_FILES", path(release.rendered, prepared.files(release)));
+    let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
+    let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
     match status.code() {
         Some(0) => Ok(Hooked::Done),
-        Some(REBOOTING) => Ok(Hooked::Rebooting),
+        Some(RESTARTING) => Ok(Hooked::Restarting),
         _ => bail!("the hook ended with {status}"),
     }
 }
@@ -50,10 +45,8 @@ pub(crate) async fn healthy(command: Option<&Path>, limit: Duration) -> Result<(
     let Some(program) = command else { return Ok(()) };
     let deadline = Instant::now() + limit;
     loop {
-        let mut command = Command::new(program);
-        command.stdin(Stdio::null()).kill_on_drop(true);
-        let checked = timeout(CHECK, command.status()).await;
-        if matches!(checked, Ok(Ok(status)) if status.success()) {
+        let checked = group::run(Command::new(program), CHECK).await;
+        if matches!(checked, Ok(Some(status)) if status.success()) {
             return Ok(());
         }
         if Instant::now() + PAUSE >= deadline {
@@ -66,20 +59,38 @@ pub(crate) async fn healthy(command: Option<&Path>, limit: Duration) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     const LIMIT: Duration = Duration::from_mins(2);
 
     #[tokio::test]
     async fn a_hook_that_fails_or_is_not_there_is_an_error_that_says_so() {
-        let release = Release { name: "v1".into(), image: "image".into(), configured: false };
+        let release = Release { name: "v1".into(), ..Release::default() };
+        let prepared = Prepared::new(Path::new("/nowhere"));
         let run = async |hook: &str| {
-            let hooked = activate(Path::new(hook), &release, None, LIMIT).await;
+            let hooked = activate(Path::new(hook), &release, &prepared, LIMIT).await;
             hooked.map_err(|error| format!("{error:#}"))
         };
         assert_eq!(run("/bin/true").await, Ok(Hooked::Done));
         assert_eq!(run("/bin/false").await, Err("the hook ended with exit status: 1".to_owned()));
         let missing = run("/nowhere/hook").await.unwrap_err();
         assert!(missing.contains("/nowhere/hook"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_hook_that_took_too_long_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hook, mark) = (folder.path().join("hook"), folder.path().join("mark"));
+        // What it has started, and that has started something itself.
+        let text = format!("#!/bin/bash\n(sleep 1; (sleep 1; touch {})) &\nwait\n", mark.display());
+        fs::write(&hook, text).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let release = Release { name: "v1".into(), ..Release::default() };
+        let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_millis(300));
+        let error = activate(&hook, &release, &prepared, limit).await.unwrap_err().to_string();
+        assert!(error.contains("takes longer than 300ms"), "{error}");
+        sleep(Duration::from_secs(3)).await;
+        assert!(!mark.exists());
     }
 
     #[tokio::test]

@@ -13,13 +13,17 @@
 
 pub mod agent;
 pub mod args;
+#[cfg(test)]
+mod bootc;
 mod client;
 mod config;
 mod files;
+mod group;
 mod hook;
 mod key;
 mod open;
 mod plan;
+mod prepare;
 #[cfg(test)]
 mod reference;
 mod state;

@@ -60,13 +60,40 @@ fn unreadable() -> anyhow::Error {
     anyhow!("configuration: not encrypted to the key of this host, or altered")
 }
 
+/// The other side.
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
     use ring::{
         agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral},
         rand::SystemRandom,
     };
+
+    /// What the plugin does.
+    pub(crate) fn seal(key: &Key, host: &str, plain: &[u8]) -> Sealed {
+        let ephemeral = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
+        let public = ephemeral.compute_public_key().unwrap();
+        let salt = [public.as_ref(), &key.point()].concat();
+        let peer = UnparsedPublicKey::new(&ECDH_P256, key.point());
+        let mut derived = [0; AES + NONCE_LEN];
+        agree_ephemeral(ephemeral, &peer, |secret| {
+            let extracted = Salt::new(HKDF_SHA256, &salt).extract(secret);
+            extracted.expand(&[INFO], Derived).unwrap().fill(&mut derived).unwrap();
+        })
+        .unwrap();
+        let (aes, nonce) = derived.split_at(AES);
+        let aes = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, aes).unwrap());
+        let nonce = Nonce::try_assume_unique_for_key(nonce).unwrap();
+        let mut text = plain.to_vec();
+        aes.seal_in_place_append_tag(nonce, Aad::from(host), &mut text).unwrap();
+        let ciphertext = STANDARD.encode([public.as_ref(), &text].concat());
+        Sealed { algorithm: ALGORITHM.to_owned(), ciphertext }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{testing::seal, *};
 
     #[test]
     fn a_configuration_opens_with_the_key_of_its_host_and_for_no_other() {
@@ -87,26 +114,5 @@ mod tests {
             let (algorithm, ciphertext) = (algorithm.to_owned(), ciphertext.to_owned());
             assert!(open(&key, "org/web-1", &Sealed { algorithm, ciphertext }).is_err());
         }
-    }
-
-    /// What the plugin does.
-    fn seal(key: &Key, host: &str, plain: &[u8]) -> Sealed {
-        let ephemeral = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
-        let public = ephemeral.compute_public_key().unwrap();
-        let salt = [public.as_ref(), &key.point()].concat();
-        let peer = UnparsedPublicKey::new(&ECDH_P256, key.point());
-        let mut derived = [0; AES + NONCE_LEN];
-        agree_ephemeral(ephemeral, &peer, |secret| {
-            let extracted = Salt::new(HKDF_SHA256, &salt).extract(secret);
-            extracted.expand(&[INFO], Derived).unwrap().fill(&mut derived).unwrap();
-        })
-        .unwrap();
-        let (aes, nonce) = derived.split_at(AES);
-        let aes = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, aes).unwrap());
-        let nonce = Nonce::try_assume_unique_for_key(nonce).unwrap();
-        let mut text = plain.to_vec();
-        aes.seal_in_place_append_tag(nonce, Aad::from(host), &mut text).unwrap();
-        let ciphertext = STANDARD.encode([public.as_ref(), &text].concat());
-        Sealed { algorithm: ALGORITHM.to_owned(), ciphertext }
     }
 }

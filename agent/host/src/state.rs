@@ -1,4 +1,4 @@
-//! What is recorded: which release runs, and which one is being tried.
+//! What is recorded: which release runs, and what is being done about another one.
 
 use crate::files;
 use anyhow::{Context, Result};
@@ -6,42 +6,81 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// A release, as far as the hook needs it.
-#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Release {
     pub(crate) name: String,
+    /// Another one for each object of this name; empty for a server that gives none.
+    #[serde(default)]
+    pub(crate) uid: String,
     pub(crate) image: String,
     /// Whether there is a file with its configuration.
     #[serde(default)]
     pub(crate) configured: bool,
+    /// Whether there is a folder with its rendered files.
+    #[serde(default)]
+    pub(crate) rendered: bool,
+}
+
+impl Release {
+    /// Whether it is the release that the server has described so.
+    pub(crate) fn is(&self, wanted: &Self) -> bool {
+        self.name == wanted.name
+            && self.uid == wanted.uid
+            && self.image == wanted.image
+            && self.configured == wanted.configured
+    }
 }
 
 /// What is recorded.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The release that runs, and was healthy.
+    /// The release that was healthy last.
     #[serde(default)]
     pub(crate) active: Option<Release>,
-    /// The release that is being tried.
+    /// Whether the system could not be brought back to it: nobody knows what runs.
     #[serde(default)]
-    pub(crate) trying: Option<Release>,
-    /// How often the hook or the check of its health has begun.
+    pub(crate) is_lost: bool,
+    /// What is being done.
     #[serde(default)]
-    pub(crate) beginnings: u32,
-    /// Whether the hook is through with it.
-    #[serde(default)]
-    pub(crate) hooked: bool,
-    /// Whether the hook has the release before run again.
-    #[serde(default)]
-    pub(crate) rolling_back: bool,
+    pub(crate) work: Option<Work>,
     /// The release that is not to be tried again.
     #[serde(default)]
     pub(crate) failed: Option<Failed>,
+}
+
+/// A release that is being tried.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(crate) struct Work {
+    pub(crate) release: Release,
+    /// Where the release before is brought back: why.
+    #[serde(default)]
+    pub(crate) rolls_back: Option<String>,
+    pub(crate) phase: Phase,
+    /// How often the hook or the check of its health has begun, in this direction.
+    #[serde(default)]
+    pub(crate) begun: u32,
+    /// Why it was not brought back the last time.
+    #[serde(default)]
+    pub(crate) trouble: String,
+}
+
+/// What comes next for it.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The hook is to run.
+    Hook,
+    /// The hook has begun a restart, in the boot with this number.
+    Restart(String),
+    /// The health is to be checked.
+    Check,
 }
 
 /// A release that cannot be run.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Failed {
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) uid: String,
     pub(crate) why: String,
     /// Whether the system has run it, and the one before came back.
     pub(crate) rolled_back: bool,
@@ -57,5 +96,15 @@ impl State {
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         files::write(path, &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Whether the release before is being brought back.
+    pub(crate) fn rolls_back(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.rolls_back.is_some())
+    }
+
+    /// The releases whose files are needed.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Release> {
+        self.active.iter().chain(self.work.iter().map(|work| &work.release))
     }
 }

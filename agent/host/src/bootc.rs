@@ -1,0 +1,142 @@
+//! The hook for images of bootc, with a bootc that is a script.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+/// A system, whose deployments are files with the names of their images.
+struct System {
+    folder: TempDir,
+}
+
+impl System {
+    fn new() -> Self {
+        let it = Self { folder: tempfile::tempdir().unwrap() };
+        let bootc = r#"
+            of() { [ -e $1 ] && printf '{"image":{"image":{"image":"%s","transport":"registry"}}}' $(cat $1) || echo null; }
+            case $1 in
+            status)
+                queued=$([ -e queued ] && echo true || echo false)
+                echo '{"status":{"staged":'$(of staged)',"booted":'$(of booted)',"rollback":'$(of rollback)',"rollbackQueued":'$queued'}}' ;;
+            switch) rm -f queued; echo $2 > staged ;;
+            rollback) rm -f staged; if [ -e queued ]; then rm queued; else touch queued; fi ;;
+            esac"#;
+        it.script("bootc", &format!("echo $1 >> asked\n{bootc}"));
+        it.script("systemctl", "echo $1 >> asked");
+        it
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn script(&self, name: &str, body: &str) {
+        let text = format!("#!/bin/bash\ncd {}\n{body}\n", self.folder.path().display());
+        fs::write(self.path(name), text).unwrap();
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn is(&self, deployment: &str, image: &str) {
+        fs::write(self.path(deployment), image).unwrap();
+    }
+
+    /// What the next boot boots.
+    fn next(&self) -> String {
+        let of = |name: &str| fs::read_to_string(self.path(name)).ok();
+        let queued = self.path("queued").exists();
+        let next = of("staged").or_else(|| of("rollback").filter(|_| queued));
+        next.or_else(|| of("booted")).unwrap().trim().to_owned()
+    }
+
+    fn restart(&self) {
+        let (next, booted) = (self.next(), fs::read_to_string(self.path("booted")).unwrap());
+        if next != booted {
+            self.is("rollback", &booted);
+            self.is("booted", &next);
+        }
+        for gone in ["staged", "queued"] {
+            fs::remove_file(self.path(gone)).ok();
+        }
+    }
+
+    /// Runs the hook; returns its status, and what it asked for.
+    fn hook(&self, image: &str, config: &str, files: &str) -> (i32, String) {
+        fs::write(self.path("asked"), "").unwrap();
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("activate"));
+        let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path).env("BLOOMERY_ROOT", self.path("root"));
+        command.env("BLOOMERY_IMAGE", image).env("BLOOMERY_RELEASE", "any");
+        command.env("BLOOMERY_CONFIG", config).env("BLOOMERY_FILES", files);
+        let status = command.status().unwrap().code().unwrap();
+        let asked = fs::read_to_string(self.path("asked")).unwrap();
+        (
+            status,
+            asked.split_whitespace().filter(|it| *it != "status").collect::<Vec<_>>().join(" "),
+        )
+    }
+
+    fn installed(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.path("root").join(name)).ok()
+    }
+}
+
+#[test]
+fn a_release_is_done_once_its_image_is_booted() {
+    let system = System::new();
+    system.is("booted", "v1");
+    assert_eq!(system.hook("v2", "", ""), (75, "switch reboot".to_owned()));
+    // Again, because the restart did not come: it is staged already.
+    assert_eq!(system.hook("v2", "", ""), (75, "reboot".to_owned()));
+    system.restart();
+    assert_eq!(system.hook("v2", "", ""), (0, String::new()));
+    // Back, without a registry, and again.
+    assert_eq!(system.hook("v1", "", ""), (75, "rollback reboot".to_owned()));
+    assert_eq!(system.hook("v1", "", ""), (75, "reboot".to_owned()));
+    system.restart();
+    assert_eq!(system.hook("v1", "", ""), (0, String::new()));
+}
+
+#[test]
+fn a_release_that_was_staged_and_rolled_back_does_not_boot() {
+    let system = System::new();
+    system.is("booted", "v1");
+    assert_eq!(system.hook("v2", "", "").0, 75);
+    assert_eq!(system.next(), "v2");
+    assert_eq!(system.hook("v1", "", "").0, 0);
+    assert_eq!(system.next(), "v1");
+    // The same of one that was queued.
+    system.is("rollback", "v0");
+    fs::remove_file(system.path("staged")).ok();
+    assert_eq!(system.hook("v0", "", "").0, 75);
+    assert_eq!(system.next(), "v0");
+    assert_eq!(system.hook("v1", "", "").0, 0);
+    assert_eq!(system.next(), "v1");
+}
+
+#[test]
+fn a_release_without_a_configuration_runs_without_that_of_another() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let files = system.path("files");
+    fs::create_dir_all(files.join("etc/app")).unwrap();
+    fs::write(files.join("etc/app/a.conf"), "a").unwrap();
+    fs::write(system.path("config"), "secret").unwrap();
+    let config = system.path("config").display().to_string();
+    let files = files.display().to_string();
+    // Not before the system of the release runs.
+    assert_eq!(system.hook("v2", &config, &files).0, 75);
+    assert_eq!(system.installed("etc/bloomery/config.json"), None);
+    system.restart();
+    assert_eq!(system.hook("v2", &config, &files).0, 0);
+    assert_eq!(system.installed("etc/bloomery/config.json").as_deref(), Some("secret"));
+    assert_eq!(system.installed("etc/app/a.conf").as_deref(), Some("a"));
+    let path = system.path("root/etc/app/a.conf");
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(system.hook("v2", "", "").0, 0);
+    assert_eq!(system.installed("etc/bloomery/config.json"), None);
+    assert_eq!(system.installed("etc/app/a.conf"), None);
+}

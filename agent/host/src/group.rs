@@ -1,0 +1,73 @@
+//! Programs that end with all that they have started.
+
+use nix::{
+    errno::Errno,
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep, timeout},
+};
+
+/// How long a process may take to go after SIGKILL; one in the middle of writing to a disk takes longer.
+const GOING: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A group of processes, which is killed unless its first one has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&self) {
+        if let Some(group) = self.0 {
+            // It may be gone already.
+            killpg(group, Signal::SIGKILL).ok();
+        }
+    }
+
+    /// Waits until nothing of it is left.
+    async fn gone(&self) {
+        let until = Instant::now() + GOING;
+        let Some(group) = self.0 else { return };
+        while killpg(group, None) != Err(Errno::ESRCH) {
+            if Instant::now() >= until {
+                tracing::warn!("a program does not end");
+                return;
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a program to its end; `None` if it took too long, and was killed with all that it has started.
+///
+/// # Errors
+///
+/// If it cannot be started.
+pub(crate) async fn run(mut command: Command, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    // A group of its own, which has its number.
+    let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(id.map(Pid::from_raw));
+    if let Ok(status) = timeout(limit, child.wait()).await {
+        // What it has left behind is meant to stay: a restart, for one.
+        group.0 = None;
+        return status.map(Some);
+    }
+    group.kill();
+    child.wait().await?;
+    group.gone().await;
+    group.0 = None;
+    Ok(None)
+}

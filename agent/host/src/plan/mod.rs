@@ -1,0 +1,178 @@
+//! What comes next, from what is recorded and what is wanted.
+//!
+//! ```text
+//!            another release     0              healthy
+//!   Rest ───────────────────► Hook ───► Check ─────────────► Rest: Active
+//!                              │ ▲ 75     │
+//!                              │ └─► Restart
+//!                       fails  │          │ not in time, or begun ten times
+//!                              ▼          ▼
+//!                    the same, for the release before ─────► Rest: RolledBack
+//!                              │ begun six times
+//!                              ▼
+//!                    Rest: Failed, and nobody knows what runs
+//! ```
+//!
+//! After a restart the hook runs again: it alone knows whether the system that has started is that of the
+//! release, or one that the boot loader has fallen back to.
+//!
+//! Without a release before, one that fails is `Failed`, and what it has done stays. Each beginning is
+//! recorded before it is made, so no number of restarts and crashes makes it go on for ever.
+
+use crate::state::{Failed, Phase, Release, State, Work};
+
+/// How often the hook or the check of a release may begin. One that restarts the machine before it is
+/// found healthy would otherwise do so for ever.
+const BEGINNINGS: u32 = 10;
+/// The same for the release before, when it is brought back: three times each.
+const BACK: u32 = 6;
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing, until something else is wanted.
+    Rest,
+    /// Record this release as being tried.
+    Begin,
+    /// Run the hook for this release.
+    Hook(Release),
+    /// Wait for the restart that its hook has begun.
+    AwaitRestart,
+    /// Wait until this release is healthy.
+    Check(Release),
+    /// Note that it has begun too often.
+    GiveUp,
+}
+
+/// What came of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hooked {
+    /// The system runs the release.
+    Done,
+    /// It will, after the restart that has begun.
+    Restarting,
+}
+
+/// Decides what comes next. What has begun is finished first. `boot` is the number of this boot.
+pub(crate) fn next(state: &State, wanted: Option<&Release>, boot: &str) -> Step {
+    if let Some(work) = &state.work {
+        return unfinished(state, work, boot);
+    }
+    let Some(wanted) = wanted else { return Step::Rest };
+    let is_active = !state.is_lost && state.active.as_ref().is_some_and(|it| it.is(wanted));
+    let has_failed = state.failed.as_ref().is_some_and(|it| it.is(wanted));
+    if is_active || has_failed { Step::Rest } else { Step::Begin }
+}
+
+fn unfinished(state: &State, work: &Work, boot: &str) -> Step {
+    let (most, release) = match (&work.rolls_back, &state.active) {
+        (None, _) => (BEGINNINGS, &work.release),
+        (Some(_), Some(before)) => (BACK, before),
+        (Some(_), None) => return Step::GiveUp,
+    };
+    match &work.phase {
+        Phase::Restart(begun_in) if begun_in == boot => Step::AwaitRestart,
+        _ if work.begun >= most => Step::GiveUp,
+        Phase::Hook | Phase::Restart(_) => Step::Hook(release.clone()),
+        Phase::Check => Step::Check(release.clone()),
+    }
+}
+
+impl State {
+    /// The release is being tried; another one may be tried again after it.
+    pub(crate) fn begin(&mut self, release: Release) {
+        self.failed = None;
+        let (rolls_back, trouble) = (None, String::new());
+        self.work = Some(Work { release, rolls_back, phase: Phase::Hook, begun: 0, trouble });
+    }
+
+    /// The hook, or a check, is about to begin.
+    pub(crate) fn begins(&mut self, phase: Phase) {
+        if let Some(work) = &mut self.work {
+            (work.phase, work.begun) = (phase, work.begun.saturating_add(1));
+        }
+    }
+
+    /// The hook is through with it.
+    pub(crate) fn hooked(&mut self, hooked: Hooked, boot: &str) {
+        if let Some(work) = &mut self.work {
+            work.phase = match hooked {
+                Hooked::Done => Phase::Check,
+                Hooked::Restarting => Phase::Restart(boot.to_owned()),
+            };
+        }
+    }
+
+    /// The restart that the hook has begun did not come.
+    pub(crate) fn not_restarted(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.phase = Phase::Hook;
+        }
+    }
+
+    /// The release that was tried, or the one before, is healthy.
+    pub(crate) fn healthy(&mut self) {
+        let Some(work) = self.work.take() else { return };
+        self.is_lost = false;
+        match work.rolls_back {
+            None => self.active = Some(work.release),
+            Some(why) => self.failed = Some(Failed::of(&work.release, why, true)),
+        }
+    }
+
+    /// The hook has failed, or it was not healthy in time. The release before is tried again until it
+    /// has begun too often.
+    pub(crate) fn fails(&mut self, why: &str) {
+        let Some(work) = &mut self.work else { return };
+        if work.rolls_back.is_some() {
+            (work.phase, work.trouble) = (Phase::Hook, why.to_owned());
+            return;
+        }
+        let is_before = |active: &Release| !active.is(&work.release);
+        if self.active.as_ref().is_some_and(is_before) {
+            work.rolls_back = Some(why.to_owned());
+            (work.phase, work.begun) = (Phase::Hook, 0);
+            return;
+        }
+        // Nothing to go back to. If it was running before, it no longer is.
+        self.is_lost = self.active.is_some();
+        self.end(why.to_owned());
+    }
+
+    /// It has begun too often.
+    pub(crate) fn give_up(&mut self) {
+        let before = self.active.as_ref().map_or("none", |it| it.name.as_str());
+        let back = self.work.as_ref().and_then(|it| Some((it.rolls_back.clone()?, &it.trouble)));
+        match back {
+            None => self.fails("it was begun again and again, and never found healthy"),
+            Some((why, trouble)) => {
+                let why = format!("{why}; and {before} could not be brought back: {trouble}");
+                self.is_lost = true;
+                self.end(why);
+            }
+        }
+    }
+
+    fn end(&mut self, why: String) {
+        if let Some(work) = self.work.take() {
+            self.failed = Some(Failed::of(&work.release, why, false));
+        }
+    }
+}
+
+impl Failed {
+    /// This release is not to be tried again.
+    pub(crate) fn of(release: &Release, why: String, rolled_back: bool) -> Self {
+        let (name, uid) = (release.name.clone(), release.uid.clone());
+        Self { name, uid, why, rolled_back }
+    }
+
+    fn is(&self, wanted: &Release) -> bool {
+        self.name == wanted.name && self.uid == wanted.uid
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;

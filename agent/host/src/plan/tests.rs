@@ -1,0 +1,137 @@
+use super::*;
+
+const BOOT: &str = "boot-1";
+
+#[test]
+fn a_release_is_tried_checked_and_kept() {
+    let mut state = State::default();
+    let (v1, v2) = (release("v1"), release("v2"));
+    assert_eq!(next(&state, None, BOOT), Step::Rest);
+    assert_eq!(next(&state, Some(&v1), BOOT), Step::Begin);
+    state.begin(v1.clone());
+    // The agent was killed: the hook may or may not have run, and runs again.
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
+    state.hooked(Hooked::Done, BOOT);
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
+    state.healthy();
+    assert_eq!(next(&state, Some(&v1), BOOT), Step::Rest);
+    assert_eq!(next(&state, None, BOOT), Step::Rest, "nothing is taken away");
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Begin);
+    let other = Release { image: "another".to_owned(), ..v1 };
+    assert_eq!(next(&state, Some(&other), BOOT), Step::Begin, "made anew under the same name");
+}
+
+#[test]
+fn nothing_is_checked_before_the_restart_that_the_hook_has_begun() {
+    let mut state = State::default();
+    state.begin(release("v1"));
+    state.hooked(Hooked::Restarting, BOOT);
+    assert_eq!(next(&state, None, BOOT), Step::AwaitRestart);
+    state.not_restarted();
+    assert_eq!(next(&state, None, BOOT), Step::Hook(release("v1")));
+}
+
+#[test]
+fn a_machine_that_came_back_with_the_old_system_is_not_said_to_run_the_new_one() {
+    let mut state = active("v1");
+    state.begin(release("v2"));
+    state.hooked(Hooked::Restarting, BOOT);
+    // The hook says which system it is.
+    assert_eq!(next(&state, None, "boot-2"), Step::Hook(release("v2")));
+    state.hooked(Hooked::Done, "boot-2");
+    assert_eq!(next(&state, None, "boot-2"), Step::Check(release("v2")));
+}
+
+#[test]
+fn a_release_made_again_under_its_name_is_another_one() {
+    let mut state = active("v1");
+    let again = Release { uid: "2".to_owned(), ..release("v1") };
+    assert_eq!(next(&state, Some(&again), BOOT), Step::Begin);
+    state.begin(again.clone());
+    state.fails("not healthy");
+    assert_eq!(next(&state, Some(&again), BOOT), Step::Hook(release("v1")), "the one before");
+    state.healthy();
+    assert_eq!(next(&state, Some(&again), BOOT), Step::Rest);
+    let third = Release { uid: "3".to_owned(), ..again };
+    assert_eq!(next(&state, Some(&third), BOOT), Step::Begin);
+}
+
+#[test]
+fn a_release_that_is_not_healthy_is_not_tried_again_until_another_was() {
+    let mut state = active("v1");
+    let (v1, v2, v3) = (release("v1"), release("v2"), release("v3"));
+    state.begin(v2.clone());
+    state.fails("not healthy");
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
+    state.hooked(Hooked::Done, BOOT);
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
+    state.healthy();
+    let failed = Failed::of(&release("v2"), "not healthy".to_owned(), true);
+    assert_eq!((&state.failed, &state.active), (&Some(failed), &Some(v1.clone())));
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Rest);
+    assert_eq!(next(&state, Some(&v3), BOOT), Step::Begin);
+    assert_eq!(next(&state, Some(&v1), BOOT), Step::Rest);
+    state.begin(v3);
+    state.healthy();
+    assert_eq!(next(&state, Some(&v2), BOOT), Step::Begin);
+}
+
+#[test]
+fn a_release_that_restarts_the_machine_again_and_again_is_given_up() {
+    let mut state = active("v1");
+    state.begin(release("v2"));
+    let mut begun = 0;
+    while let Step::Hook(_) | Step::Check(_) = next(&state, None, BOOT) {
+        state.begins(if begun > 1 { Phase::Check } else { Phase::Hook });
+        begun += 1;
+    }
+    assert_eq!((begun, next(&state, None, BOOT)), (BEGINNINGS, Step::GiveUp));
+    state.give_up();
+    assert_eq!(next(&state, None, BOOT), Step::Hook(release("v1")), "it is counted anew");
+}
+
+#[test]
+fn a_release_before_that_does_not_come_back_is_given_up_and_said_to_be_lost() {
+    let mut state = active("v1");
+    state.begin(release("v2"));
+    state.fails("not healthy within 5m");
+    let mut begun = 0;
+    while let Step::Hook(_) | Step::Check(_) = next(&state, None, BOOT) {
+        state.begins(Phase::Hook);
+        state.fails("the hook ended with 1");
+        begun += 1;
+    }
+    assert_eq!((begun, next(&state, None, BOOT)), (BACK, Step::GiveUp));
+    state.give_up();
+    let failed = state.failed.clone().unwrap();
+    assert!(state.is_lost && !failed.rolled_back);
+    let says = "not healthy within 5m; and v1 could not be brought back: the hook ended with 1";
+    assert_eq!(failed.why, says);
+    assert_eq!(next(&state, Some(&release("v2")), BOOT), Step::Rest);
+    // A person may try the one before again, or another.
+    assert_eq!(next(&state, Some(&release("v1")), BOOT), Step::Begin);
+    state.begin(release("v1"));
+    state.fails("still not");
+    assert_eq!((next(&state, Some(&release("v1")), BOOT), state.is_lost), (Step::Rest, true));
+    state.begin(release("v3"));
+    state.healthy();
+    assert_eq!((state.active, state.is_lost), (Some(release("v3")), false));
+}
+
+#[test]
+fn without_a_release_before_one_that_fails_has_failed() {
+    let mut state = State::default();
+    state.begin(release("v1"));
+    state.fails("no hook");
+    let failed = Failed::of(&release("v1"), "no hook".to_owned(), false);
+    assert_eq!((state.failed, state.work, state.is_lost), (Some(failed), None, false));
+}
+
+fn active(name: &str) -> State {
+    State { active: Some(release(name)), ..State::default() }
+}
+
+pub(super) fn release(name: &str) -> Release {
+    let image = format!("image-{name}");
+    Release { name: name.to_owned(), image, ..Release::default() }
+}

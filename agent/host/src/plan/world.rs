@@ -1,0 +1,197 @@
+//! A machine with an agent that is killed before or after any of its writes.
+
+use super::{tests::release, *};
+
+/// What the hook and the health command of a release do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Works,
+    Restarts,
+    FailsInHook,
+    NeverRestarts,
+    FallsBack,
+    IsIll,
+    RestartsAndIsIll,
+    CrashesTheMachine,
+}
+
+const ALL: [Does; 8] = [
+    Does::Works,
+    Does::Restarts,
+    Does::FailsInHook,
+    Does::NeverRestarts,
+    Does::FallsBack,
+    Does::IsIll,
+    Does::RestartsAndIsIll,
+    Does::CrashesTheMachine,
+];
+
+struct World {
+    /// On disk.
+    state: State,
+    /// What the system runs, and what it will after a restart.
+    runs: String,
+    next: String,
+    boot: u32,
+    hooks: u32,
+    /// What each release does.
+    v1: Does,
+    v2: Does,
+    /// The agent is killed at this write, before or after it.
+    killed: Option<(usize, bool)>,
+    writes: usize,
+}
+
+/// The agent was killed, or the machine has restarted.
+struct Gone;
+
+impl World {
+    /// v1 runs, and v2 is to.
+    fn new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
+        let state = State { active: Some(release("v1")), ..State::default() };
+        let (runs, next) = ("v1".to_owned(), "v1".to_owned());
+        Self { state, runs, next, boot: 1, hooks: 0, v1, v2, killed, writes: 0 }
+    }
+
+    fn does(&self, release: &str) -> Does {
+        if release == "v1" { self.v1 } else { self.v2 }
+    }
+
+    fn write(&mut self, state: &State) -> Result<(), Gone> {
+        let now = self.killed.filter(|(at, _)| *at == self.writes);
+        self.writes += 1;
+        match now {
+            Some((_, false)) => Err(Gone),
+            Some((_, true)) => {
+                self.state = state.clone();
+                Err(Gone)
+            }
+            None => {
+                self.state = state.clone();
+                Ok(())
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        self.boot += 1;
+        // The boot loader may take the system that was there.
+        if self.does(&self.next) != Does::FallsBack {
+            self.runs = self.next.clone();
+        }
+    }
+
+    fn hook(&mut self, release: &str) -> Result<Result<Hooked, ()>, Gone> {
+        self.hooks += 1;
+        let does = self.does(release);
+        if does == Does::FailsInHook {
+            return Ok(Err(()));
+        }
+        self.next = release.to_owned();
+        match does {
+            Does::Works | Does::IsIll | Does::FailsInHook => {
+                self.runs = release.to_owned();
+                Ok(Ok(Hooked::Done))
+            }
+            Does::Restarts | Does::RestartsAndIsIll | Does::FallsBack => {
+                let is_there = self.runs == release;
+                Ok(Ok(if is_there { Hooked::Done } else { Hooked::Restarting }))
+            }
+            Does::NeverRestarts => Ok(Ok(Hooked::Restarting)),
+            Does::CrashesTheMachine => {
+                self.restart();
+                Err(Gone)
+            }
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        matches!(self.does(&self.runs), Does::Works | Does::Restarts)
+    }
+
+    /// One life of the agent, until it rests, or is gone.
+    fn live(&mut self) -> Result<(), Gone> {
+        let wanted = release("v2");
+        for _ in 0..100 {
+            let (mut state, boot) = (self.state.clone(), self.boot.to_string());
+            match next(&state, Some(&wanted), &boot) {
+                Step::Rest => return Ok(()),
+                Step::Begin => state.begin(wanted.clone()),
+                Step::GiveUp => state.give_up(),
+                Step::AwaitRestart if self.does(&self.next) == Does::NeverRestarts => {
+                    state.not_restarted();
+                }
+                Step::AwaitRestart => {
+                    self.restart();
+                    return Err(Gone);
+                }
+                Step::Hook(release) => {
+                    state.begins(Phase::Hook);
+                    self.write(&state)?;
+                    match self.hook(&release.name)? {
+                        Ok(hooked) => state.hooked(hooked, &boot),
+                        Err(()) => state.fails("hook"),
+                    }
+                }
+                Step::Check(_) => {
+                    state.begins(Phase::Check);
+                    self.write(&state)?;
+                    if self.is_healthy() { state.healthy() } else { state.fails("ill") }
+                }
+            }
+            self.write(&state)?;
+        }
+        panic!("it goes on for ever: {:?}", self.state);
+    }
+
+    fn run(mut self) -> Self {
+        for _ in 0..60 {
+            if self.live().is_ok() {
+                return self;
+            }
+        }
+        panic!("it restarts for ever: {:?}", self.state);
+    }
+}
+
+#[test]
+fn wherever_it_is_killed_it_ends_and_says_what_is_true() {
+    for v2 in ALL {
+        for v1 in ALL {
+            let undisturbed = World::new(v1, v2, None).run();
+            let points = 0..undisturbed.writes;
+            let points = points.flat_map(|at| [Some((at, false)), Some((at, true))]);
+            for killed in points.chain([None]) {
+                let world = World::new(v1, v2, killed).run();
+                let context = format!("v1 {v1:?}, v2 {v2:?}, killed at {killed:?}");
+                judge(&world, &context);
+                assert_eq!(outcome(&world), outcome(&undisturbed), "{context}");
+            }
+        }
+    }
+}
+
+/// Whether v2 runs, v1 was brought back, or neither.
+fn outcome(world: &World) -> (bool, Option<bool>) {
+    let failed = world.state.failed.as_ref();
+    (world.state.is_lost, failed.map(|failed| failed.rolled_back))
+}
+
+fn judge(world: &World, context: &str) {
+    let state = &world.state;
+    assert!(world.hooks <= BEGINNINGS + BACK && world.boot - 1 <= BEGINNINGS + BACK, "{context}");
+    assert_eq!(state.work, None, "{context}");
+    let active = state.active.as_ref().unwrap();
+    match &state.failed {
+        None => assert_eq!((active.name.as_str(), world.runs.as_str()), ("v2", "v2"), "{context}"),
+        Some(failed) if failed.rolled_back => {
+            assert_eq!((active.name.as_str(), world.runs.as_str()), ("v1", "v1"), "{context}");
+            assert!(!state.is_lost && world.is_healthy(), "{context}");
+        }
+        // Of a release before that works, nobody says that it is lost.
+        Some(_) => {
+            assert!(state.is_lost, "{context}");
+            assert!(!matches!(world.v1, Does::Works | Does::Restarts), "{context}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From what the server gives to the files that the hook is given.
+
+use crate::{client::Wanted, files, key::Key, open::open, state::Release};
+use anyhow::{Context, Result, anyhow};
+use metal_configuration::{Bundle, Unpacked};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What names of files with a configuration begin with, and of folders with rendered files.
+const CONFIG: &str = "config.";
+const FILES: &str = "files.";
+
+/// The files of releases.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    folder: PathBuf,
+}
+
+impl Prepared {
+    /// The files in this folder.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// The file with the configuration of a release: one that is made again under its name is another
+    /// one.
+    pub(crate) fn config(&self, release: &Release) -> PathBuf {
+        self.folder.join(format!("{CONFIG}{}", word(release)))
+    }
+
+    /// The folder with its rendered files.
+    pub(crate) fn files(&self, release: &Release) -> PathBuf {
+        self.folder.join(format!("{FILES}{}", word(release)))
+    }
+
+    /// Decrypts the configuration, checks it against the schema that it came with, renders the
+    /// templates, and writes all of it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be decrypted or does not fit; the text names fields and lines, and quotes no value.
+    pub(crate) fn prepare(&self, wanted: &Wanted, key: &Key, host: &str) -> Result<Release> {
+        let mut release = described(wanted);
+        let Some(sealed) = &wanted.configuration else { return Ok(release) };
+        let plain = open(key, host, sealed)?;
+        let bundle = Bundle::decode(&plain).context("configuration")?;
+        let Some(bundle) = bundle else {
+            files::write(&self.config(&release), &plain)?;
+            return Ok(release);
+        };
+        let unpacked = bundle.unpack().map_err(|why| anyhow!(why.without_values()));
+        let Unpacked { configuration, files: rendered } = unpacked.context("configuration")?;
+        files::write(&self.config(&release), configuration.as_bytes())?;
+        let folder = self.files(&release);
+        // Left from an attempt that was cut off.
+        files::remove(&folder)?;
+        files::folder(&folder)?;
+        for (path, text) in rendered {
+            let file = folder.join(path);
+            file.parent().map_or(Ok(()), files::folder)?;
+            files::write(&file, text.as_bytes())?;
+        }
+        release.rendered = true;
+        Ok(release)
+    }
+
+    /// Removes the files of all releases but these.
+    pub(crate) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Release>) -> Result<()> {
+        let kept: Vec<_> = kept.flat_map(|it| [self.config(it), self.files(it)]).collect();
+        for entry in fs::read_dir(&self.folder).context("the folder of the state")? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // A file that was being written begins with a point.
+            let name = name.strip_prefix('.').unwrap_or(name);
+            if (name.starts_with(CONFIG) || name.starts_with(FILES)) && !kept.contains(&path) {
+                files::remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A release as the server describes it.
+pub(crate) fn described(wanted: &Wanted) -> Release {
+    Release {
+        name: wanted.name.clone(),
+        uid: wanted.uid.clone(),
+        image: wanted.image.clone(),
+        configured: wanted.configuration.is_some(),
+        rendered: false,
+    }
+}
+
+/// Names and UIDs of Kubernetes are no paths.
+fn word(release: &Release) -> String {
+    format!("{}.{}", release.name, release.uid).replace('/', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::testing::seal;
+    use metal_configuration::Package;
+    use serde_json::json;
+    use std::os::unix::fs::MetadataExt;
+
+    const HOST: &str = "org/web-1";
+
+    fn wanted(key: &Key, plain: &[u8]) -> Wanted {
+        let configuration = Some(seal(key, HOST, plain));
+        let [name, uid, image] = ["v1", "uid", "image"].map(str::to_owned);
+        Wanted { name, uid, image, configuration }
+    }
+
+    fn bundle(configuration: serde_json::Value, template: &str) -> Vec<u8> {
+        let package = Package {
+            schema: r#"{"properties": {"password": {"type": "string"}}}"#.to_owned(),
+            templates: [("etc/app/app.conf".to_owned(), template.to_owned())].into(),
+        };
+        Bundle { configuration, package }.encode().unwrap()
+    }
+
+    #[test]
+    fn a_configuration_becomes_private_files_which_go_with_their_release() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::load(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        let plain = bundle(json!({"password": "hunter2"}), "pass={{.password}}\n");
+        let release = prepared.prepare(&wanted(&key, &plain), &key, HOST).unwrap();
+        assert!(release.configured && release.rendered);
+        let conf = prepared.files(&release).join("etc/app/app.conf");
+        assert_eq!(fs::read_to_string(&conf).unwrap(), "pass=hunter2\n");
+        let config = fs::read_to_string(prepared.config(&release)).unwrap();
+        assert_eq!(config, "{\n  \"password\": \"hunter2\"\n}\n");
+        for path in [&conf, &prepared.config(&release), &prepared.files(&release)] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
+        }
+        // Killed in the middle of writing another.
+        fs::write(folder.path().join(".config.v0.new"), "secret").unwrap();
+        prepared.sweep([&release].into_iter()).unwrap();
+        assert!(conf.exists() && !folder.path().join(".config.v0.new").exists());
+        prepared.sweep([].into_iter()).unwrap();
+        let left = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["key"]);
+    }
+
+    #[test]
+    fn a_release_made_again_is_another_one_and_leaves_the_rollback_its_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::load(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        let first = prepared.prepare(&wanted(&key, b"first"), &key, HOST).unwrap();
+        let again = Wanted { uid: "another".to_owned(), ..wanted(&key, b"second") };
+        let second = prepared.prepare(&again, &key, HOST).unwrap();
+        for (release, content) in [(&first, "first"), (&second, "second")] {
+            assert_eq!(fs::read_to_string(prepared.config(release)).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_does_not_fit_is_refused_without_its_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::load(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        for (plain, says) in [
+            (
+                bundle(json!({"password": 777}), ""),
+                "configuration: line 2: /password: must be a string",
+            ),
+            (
+                bundle(json!({"password": "hunter2"}), "{{.password.x}}"),
+                "template cannot be rendered",
+            ),
+            (bundle(json!({}), "\n{{.password}}"), "the template cannot be rendered"),
+            (b"bloomery-configuration-v1\n{\"hunter2\":".to_vec(), "configuration: the document"),
+        ] {
+            let error = prepared.prepare(&wanted(&key, &plain), &key, HOST).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(says), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("777"), "{error}");
+        }
+        // Of an image of which nothing is known.
+        let release = prepared.prepare(&wanted(&key, b"anything"), &key, HOST).unwrap();
+        assert_eq!(fs::read(prepared.config(&release)).unwrap(), b"anything");
+        assert!(release.configured && !release.rendered);
+    }
+}
