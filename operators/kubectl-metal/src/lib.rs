@@ -8,7 +8,9 @@
 mod apply;
 pub mod args;
 mod cmd;
+mod configuration;
 mod failure;
+mod image;
 mod manifest;
 mod operations;
 mod output;

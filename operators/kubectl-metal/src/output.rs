@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -55,6 +56,19 @@ pub(crate) fn objects(all: &[Value], format: Option<Format>, done: &str) -> Resu
         None => all.iter().map(|it| name(it) + " " + done + "\n").collect(),
     };
     print(&text)
+}
+
+/// The same for objects of one type.
+///
+/// # Errors
+///
+/// If standard output is closed.
+pub(crate) fn shown<T: Serialize>(all: &[T], format: Option<Format>, done: &str) -> Result<()> {
+    let mut all = all.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+    for metadata in all.iter_mut().filter_map(|it| it["metadata"].as_object_mut()) {
+        metadata.remove("managedFields");
+    }
+    objects(&all, format, done)
 }
 
 /// Prints text to standard output.
@@ -116,7 +130,31 @@ fn wide(object: &Value, done: &str) -> String {
             format!("image={}", text(&pxe["image"])),
         ]);
     }
+    words.extend(said(object).iter().map(|(name, pointer)| {
+        format!("{name}={}", object.pointer(pointer).map_or_else(|| "-".to_owned(), text))
+    }));
     words.join(" ") + "\n"
+}
+
+/// What a person wants to know of rented servers, by kind.
+fn said(object: &Value) -> &'static [(&'static str, &'static str)] {
+    match object["kind"].as_str() {
+        Some("Host") => &[
+            ("release", "/spec/activeRelease"),
+            ("running", "/status/runningRelease"),
+            ("image", "/status/runningImage"),
+            ("address", "/status/address"),
+            ("seen", "/status/lastSeen"),
+        ],
+        Some("HostRelease") => &[("host", "/spec/hostName"), ("image", "/spec/image")],
+        Some("BootToken") => &[
+            ("host", "/spec/hostName"),
+            ("phase", "/status/phase"),
+            ("expires", "/status/expiresAt"),
+            ("image", "/spec/image"),
+        ],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +178,18 @@ mod tests {
         assert_eq!((list["kind"].as_str(), &list["items"]), (Some("List"), &json!(all)));
         assert_eq!(yaml(&all).unwrap(), "kind: A\n---\nkind: B\n");
         assert!(json(&all[..1]).unwrap().starts_with("{\n  \"kind\": \"A\""));
+    }
+
+    #[test]
+    fn a_wide_line_says_what_a_rented_server_runs() {
+        let host = json!({
+            "apiVersion": "bloomery.dev/v1alpha1", "kind": "Host",
+            "metadata": {"name": "web-1", "namespace": "org"},
+            "spec": {"activeRelease": "web-1-v2"}, "status": {"runningRelease": "web-1-v1"},
+        });
+        let line = "host.bloomery.dev/web-1 created namespace=org release=web-1-v2 running=web-1-v1 \
+                    image=- address=- seen=-\n";
+        assert_eq!(wide(&host, "created"), line);
     }
 
     #[test]

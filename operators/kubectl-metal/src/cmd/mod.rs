@@ -2,6 +2,7 @@
 
 pub(crate) mod hosts;
 pub(crate) mod ipxe_tokens;
+mod lists;
 pub(crate) mod machine;
 mod names;
 pub(crate) mod releases;

@@ -1,4 +1,4 @@
-//! `ipxe-tokens create`
+//! `ipxe-tokens create`, and `hosts ipxe create`.
 
 use crate::{
     Outcome,
@@ -14,12 +14,22 @@ use metal_base::hex;
 use metal_core::boot_token::{installer::is_word, secret};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// What becomes of the machine that boots with it.
+/// A token, and how its URL is printed.
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Organization, a namespace; or with the name of the host [default: a new name]
     #[arg(value_name = "ORG[/HOST]")]
     target: String,
+    #[command(flatten)]
+    fate: Fate,
+    /// Print a whole iPXE script instead of the URL
+    #[arg(long)]
+    script: bool,
+}
+
+/// What becomes of the machine that boots with it.
+#[derive(Debug, Args)]
+pub(crate) struct Fate {
     /// Bootable container image to install, with its digest
     #[arg(long, value_name = "IMAGE")]
     image: String,
@@ -50,33 +60,18 @@ pub(crate) struct Create {
     /// Only for the machine with this UUID
     #[arg(long, value_name = "UUID")]
     uuid: Option<String>,
-    /// Print a whole iPXE script instead of the URL
-    #[arg(long)]
-    script: bool,
 }
 
 impl Create {
-    /// Makes a secret, has its hash kept, and prints the URL. The secret is nowhere else.
+    /// Prints the URL, or a script that leads to it.
     ///
     /// # Errors
     ///
     /// If the API server refuses it, or there is no randomness.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let server = self.server.trim_end_matches('/');
-        let is_url = server.starts_with("https://") || server.starts_with("http://");
-        ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
-        let random = random()?;
         let (org, host) = self.names()?;
-        let text = secret::text(&random);
-        let hash = secret::hash(&text).context("no secret")?;
-        let token = BootToken::new(&host, self.spec(&host, hash));
-        let api = Api::namespaced(connection.client().await?, &org);
-        let created = api.create(&PostParams::default(), &token).await;
-        created.with_context(|| format!("BootToken {org}/{host}"))?;
-        complain(&format!("boottoken.bloomery.dev/{host} created; its URL is not shown again"));
-        let url = format!("{server}/api/ipxe/{text}");
-        let script = format!("#!ipxe\ndhcp\nchain --autofree {url}\n");
-        print(&if self.script { script } else { format!("{url}\n") })?;
+        let url = self.fate.make(connection, &org, &host).await?;
+        print(&if self.script { script(&url) } else { format!("{url}\n") })?;
         Ok(Outcome::Done)
     }
 
@@ -86,9 +81,47 @@ impl Create {
             let (org, host) = names::host(&self.target)?;
             return Ok((org.to_owned(), host.to_owned()));
         }
-        let mut name = [0; 4];
-        SystemRandom::new().fill(&mut name).map_err(|_| anyhow!("no randomness"))?;
-        Ok((names::parse(&self.target)?.to_owned(), format!("host-{}", hex(&name))))
+        Ok((names::parse(&self.target)?.to_owned(), format!("host-{}", suffix()?)))
+    }
+}
+
+/// What makes a name another one.
+fn suffix() -> Result<String> {
+    let mut random = [0; 4];
+    SystemRandom::new().fill(&mut random).map_err(|_| anyhow!("no randomness"))?;
+    Ok(hex(&random))
+}
+
+/// An iPXE script that boots from this URL.
+pub(crate) fn script(url: &str) -> String {
+    format!("#!ipxe\ndhcp\nchain --autofree {url}\n")
+}
+
+impl Fate {
+    /// Makes a secret, has its hash kept, and returns the URL. The secret is nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// If the API server refuses it, or there is no randomness.
+    pub(crate) async fn make(
+        &self,
+        connection: &Connection,
+        org: &str,
+        host: &str,
+    ) -> Result<String> {
+        let server = self.server.trim_end_matches('/');
+        let is_url = server.starts_with("https://") || server.starts_with("http://");
+        ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
+        let text = secret::text(&random()?);
+        let hash = secret::hash(&text).context("no secret")?;
+        // A host may get another one while the first is still kept, though it is over.
+        let name = format!("{host}-{}", suffix()?);
+        let token = BootToken::new(&name, self.spec(host, hash));
+        let api = Api::namespaced(connection.client().await?, org);
+        let created = api.create(&PostParams::default(), &token).await;
+        created.with_context(|| format!("BootToken {org}/{name}"))?;
+        complain(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
+        Ok(format!("{server}/api/ipxe/{text}"))
     }
 
     fn spec(&self, host: &str, hash: String) -> BootTokenSpec {

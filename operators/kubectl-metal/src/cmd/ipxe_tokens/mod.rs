@@ -1,18 +1,18 @@
 //! `ipxe-tokens`
 
-mod create;
+pub(crate) mod create;
 
 use crate::{
     Outcome,
     args::Connection,
-    cmd::names::parse,
-    output::{Format, objects, print},
+    cmd::{lists::all, names::parse},
+    output::{Format, print, shown},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams},
+    api::{Patch, PatchParams},
 };
 use metal_api::{BootToken, BootTokenPhase};
 use serde_json::json;
@@ -28,7 +28,7 @@ pub(crate) enum TokenCommand {
         #[arg(value_name = "ORG")]
         org: String,
         /// How they are printed
-        #[arg(long, short, value_enum)]
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
     /// Withdraw a token for good
@@ -36,9 +36,12 @@ pub(crate) enum TokenCommand {
         /// Organization: a namespace
         #[arg(value_name = "ORG")]
         org: String,
-        /// Name of the token
+        /// Name of the token, or of the host, for all of its tokens
         #[arg(value_name = "NAME")]
         name: String,
+        /// How it is printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
     },
 }
 
@@ -51,17 +54,24 @@ pub(crate) async fn run(command: TokenCommand, connection: &Connection) -> Resul
     match command {
         TokenCommand::Create(create) => create.run(connection).await,
         TokenCommand::List { org, output } => list(connection, &org, output).await,
-        TokenCommand::Revoke { org, name } => revoke(connection, &org, &name).await,
+        TokenCommand::Revoke { org, name, output } => revoke(connection, &org, &name, output).await,
     }
 }
 
-async fn list(connection: &Connection, org: &str, output: Option<Format>) -> Result<Outcome> {
+/// Lists tokens that are neither consumed nor over.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(crate) async fn list(
+    connection: &Connection,
+    org: &str,
+    output: Option<Format>,
+) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
-    let all = api.list(&ListParams::default()).await.context("BootTokens")?;
-    let open = all.items.into_iter().filter(is_open).collect::<Vec<_>>();
-    if let Some(format) = output {
-        let open: Vec<_> = open.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
-        objects(&open, Some(format), "")?;
+    let open = all(&api).await?.into_iter().filter(is_open).collect::<Vec<_>>();
+    if output.is_some() {
+        shown(&open, output, "")?;
         return Ok(Outcome::Done);
     }
     for token in open {
@@ -79,11 +89,65 @@ fn is_open(token: &BootToken) -> bool {
     !token.spec.revoked && phase.is_none_or(|phase| !over.contains(&phase))
 }
 
-async fn revoke(connection: &Connection, org: &str, name: &str) -> Result<Outcome> {
+async fn revoke(
+    connection: &Connection,
+    org: &str,
+    name: &str,
+    output: Option<Format>,
+) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
     let patch = Patch::Merge(json!({ "spec": { "revoked": true } }));
-    let revoked = api.patch(name, &PatchParams::default(), &patch).await;
-    revoked.with_context(|| format!("BootToken {name}"))?;
-    print(&format!("boottoken.bloomery.dev/{name} revoked\n"))?;
+    let mut revoked = vec![];
+    for token in meant(all(&api).await?, org, name)? {
+        let token = token.name_any();
+        let patched = api.patch(&token, &PatchParams::default(), &patch).await;
+        revoked.push(patched.with_context(|| format!("BootToken {org}/{token}"))?);
+    }
+    shown(&revoked, output, "revoked")?;
     Ok(Outcome::Done)
+}
+
+/// The token of this name, or those of the host of this name that are not over.
+///
+/// # Errors
+///
+/// If there is none.
+pub(crate) fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
+    if let Some(token) = all.iter().find(|token| token.name_any() == name) {
+        return Ok(vec![token.clone()]);
+    }
+    let of_host = |token: &BootToken| token.spec.host_name == name && is_open(token);
+    let found: Vec<_> = all.into_iter().filter(of_host).collect();
+    ensure!(
+        !found.is_empty(),
+        "there is no token {name} in {org}, and none that is open for a host {name}"
+    );
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::{BootTokenSpec, BootTokenStatus};
+
+    #[test]
+    fn a_token_is_meant_by_its_name_or_by_that_of_its_host() {
+        let all = || vec![token("web-1-a", true), token("web-1-b", false), token("web-1-c", true)];
+        let names = |name| {
+            let found = meant(all(), "org", name).map_err(|error| error.to_string())?;
+            Ok::<_, String>(found.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
+        };
+        assert_eq!(names("web-1").unwrap(), ["web-1-a", "web-1-c"]);
+        assert_eq!(names("web-1-b").unwrap(), ["web-1-b"], "by its name also when it is over");
+        assert!(names("web-2").unwrap_err().contains("no token web-2 in org"));
+    }
+
+    fn token(name: &str, is_open: bool) -> BootToken {
+        let host_name = "web-1".to_owned();
+        let mut token =
+            BootToken::new(name, BootTokenSpec { host_name, ..BootTokenSpec::default() });
+        let phase = if is_open { BootTokenPhase::Fetched } else { BootTokenPhase::Consumed };
+        token.status = Some(BootTokenStatus { phase: Some(phase), ..BootTokenStatus::default() });
+        token
+    }
 }

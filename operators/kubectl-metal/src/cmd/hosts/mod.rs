@@ -1,16 +1,18 @@
 //! `hosts`
 
+mod ipxe;
+
 use crate::{
     Outcome,
     args::Connection,
-    cmd::names,
-    output::{Format, complain, objects, print},
+    cmd::{lists::all, names},
+    output::{Format, complain, print, shown},
 };
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use metal_api::{Host, HostSpec};
 use metal_core::rented_host::PublicKey;
@@ -26,7 +28,7 @@ pub(crate) enum HostCommand {
         #[arg(long, value_name = "ORG")]
         org: Option<String>,
         /// How they are printed
-        #[arg(long, short, value_enum)]
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
     /// Show a host
@@ -35,7 +37,7 @@ pub(crate) enum HostCommand {
         #[arg(value_name = "ORG/HOST")]
         host: String,
         /// How it is printed
-        #[arg(long, short, value_enum)]
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
     /// Register a host by hand, with its public key
@@ -46,19 +48,31 @@ pub(crate) enum HostCommand {
         /// Its public key, of P-256, as PEM
         #[arg(long, value_name = "FILE")]
         public_key_file: PathBuf,
+        /// How it is printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
     },
     /// Remove the record of a host: the machine keeps running
     Delete {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
+        /// How it is printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
     },
     /// Have a host run a release, a later one or an earlier one
     Activate {
         /// The release
         #[arg(value_name = "ORG/HOST:TAG")]
         release: String,
+        /// How it is printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
     },
+    /// Make, list and withdraw iPXE scripts that make servers hosts
+    #[command(subcommand)]
+    Ipxe(ipxe::IpxeCommand),
 }
 
 /// Does it.
@@ -75,28 +89,30 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
             let found = api(client, org).get(name).await.with_context(|| format!("Host {host}"))?;
             show(&[found], output)
         }
-        HostCommand::Create { host, public_key_file } => {
+        HostCommand::Create { host, public_key_file, output } => {
             let (org, name) = names::host(&host)?;
             let file = public_key_file.display().to_string();
             let text = std::fs::read_to_string(&public_key_file).with_context(|| file.clone())?;
             let public_key = PublicKey::parse(&text).context(file)?.pem();
             let new = Host::new(name, HostSpec { public_key, active_release: None });
             let created = api(client, org).create(&PostParams::default(), &new).await;
-            created.with_context(|| format!("Host {host}"))?;
-            done(name, "created")
+            done(created.with_context(|| format!("Host {host}"))?, output, "created")
         }
-        HostCommand::Delete { host } => {
+        HostCommand::Delete { host, output } => {
             let (org, name) = names::host(&host)?;
-            let deleted = api(client, org).delete(name, &DeleteParams::default()).await;
+            let api = api(client, org);
+            let found = api.get(name).await.with_context(|| format!("Host {host}"))?;
+            let deleted = api.delete(name, &DeleteParams::default()).await;
             deleted.with_context(|| format!("Host {host}"))?;
             complain("the machine keeps running: wipe it and give it back at your provider");
-            done(name, "deleted")
+            done(found, output, "deleted")
         }
-        HostCommand::Activate { release } => {
+        HostCommand::Activate { release, output } => {
             let (org, host, release) = names::release(&release)?;
-            activate(client, org, host, &release).await?;
-            done(host, &format!("is to run {release}"))
+            let host = activate(client, org, host, &release).await?;
+            done(host, output, &format!("is to run {release}"))
         }
+        HostCommand::Ipxe(command) => ipxe::run(command, connection).await,
     }
 }
 
@@ -105,10 +121,10 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
 /// # Errors
 ///
 /// If there is no such host.
-pub(crate) async fn activate(client: Client, org: &str, host: &str, release: &str) -> Result<()> {
+pub(crate) async fn activate(client: Client, org: &str, host: &str, release: &str) -> Result<Host> {
     let patch = Patch::Merge(json!({ "spec": { "activeRelease": release } }));
     let patched = api(client, org).patch(host, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("Host {org}/{host}")).map(drop)
+    patched.with_context(|| format!("Host {org}/{host}"))
 }
 
 fn api(client: Client, org: &str) -> Api<Host> {
@@ -120,14 +136,12 @@ async fn list(client: Client, org: Option<&str>, output: Option<Format>) -> Resu
         Some(org) => api(client, names::parse(org)?),
         None => Api::all(client),
     };
-    let all = api.list(&ListParams::default()).await.context("Hosts")?;
-    show(&all.items, output)
+    show(&all(&api).await?, output)
 }
 
 fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
     if output.is_some() {
-        let all: Vec<_> = all.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
-        objects(&all, output, "")?;
+        shown(all, output, "")?;
         return Ok(Outcome::Done);
     }
     for host in all {
@@ -142,7 +156,7 @@ fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn done(name: &str, what: &str) -> Result<Outcome> {
-    print(&format!("host.bloomery.dev/{name} {what}\n"))?;
+fn done(host: Host, output: Option<Format>, what: &str) -> Result<Outcome> {
+    shown(&[host], output, what)?;
     Ok(Outcome::Done)
 }

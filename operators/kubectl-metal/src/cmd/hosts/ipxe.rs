@@ -1,0 +1,79 @@
+//! `hosts ipxe`
+
+use crate::{
+    Outcome,
+    args::Connection,
+    cmd::{
+        ipxe_tokens::{
+            self,
+            create::{Fate, script},
+        },
+        lists::all,
+        names,
+    },
+    output::{Format, print, shown},
+};
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use kube::{Api, ResourceExt, api::DeleteParams};
+use metal_api::BootToken;
+
+/// What to do about the scripts that servers boot with.
+#[derive(Debug, Subcommand)]
+pub(crate) enum IpxeCommand {
+    /// Print an iPXE script that makes a server this host, and nothing else: it is shown once
+    Create {
+        /// The host
+        #[arg(value_name = "ORG/HOST")]
+        host: String,
+        #[command(flatten)]
+        fate: Box<Fate>,
+    },
+    /// List the scripts of an organization with which a server may still become a host
+    List {
+        /// Organization: a namespace
+        #[arg(long, value_name = "ORG")]
+        org: String,
+        /// How they are printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+    /// Withdraw the scripts of a host: whoever boots with one is refused
+    Delete {
+        /// The host
+        #[arg(value_name = "ORG/HOST")]
+        host: String,
+        /// How it is printed
+        #[arg(long, short, value_enum, value_name = "FORMAT")]
+        output: Option<Format>,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result<Outcome> {
+    match command {
+        IpxeCommand::Create { host, fate } => {
+            let (org, name) = names::host(&host)?;
+            let url = fate.make(connection, org, name).await?;
+            print(&script(&url))?;
+            Ok(Outcome::Done)
+        }
+        IpxeCommand::List { org, output } => ipxe_tokens::list(connection, &org, output).await,
+        IpxeCommand::Delete { host, output } => {
+            let (org, name) = names::host(&host)?;
+            let api = Api::<BootToken>::namespaced(connection.client().await?, org);
+            let found = ipxe_tokens::meant(all(&api).await?, org, name)?;
+            for token in &found {
+                let token = token.name_any();
+                let deleted = api.delete(&token, &DeleteParams::default()).await;
+                deleted.with_context(|| format!("BootToken {org}/{token}"))?;
+            }
+            shown(&found, output, "deleted")?;
+            Ok(Outcome::Done)
+        }
+    }
+}

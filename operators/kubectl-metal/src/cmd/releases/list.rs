@@ -1,0 +1,41 @@
+//! `releases list`
+
+use crate::{
+    Outcome,
+    args::Connection,
+    cmd::{lists::all, names},
+    output::{Format, print, shown},
+};
+use anyhow::Result;
+use clap::Args;
+use kube::{Api, ResourceExt};
+use metal_api::HostRelease;
+
+/// Of which host.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// The host
+    #[arg(value_name = "ORG/HOST")]
+    host: String,
+    /// How they are printed
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+impl List {
+    pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let (org, host) = names::host(&self.host)?;
+        let api = Api::<HostRelease>::namespaced(connection.client().await?, org);
+        let all = all(&api).await?;
+        let ours: Vec<_> = all.into_iter().filter(|it| it.spec.host_name == host).collect();
+        if self.output.is_some() {
+            shown(&ours, self.output, "")?;
+            return Ok(Outcome::Done);
+        }
+        for release in ours {
+            let sealed = if release.spec.configuration.is_some() { "configured" } else { "-" };
+            print(&format!("{} {} {sealed}\n", release.name_any(), release.spec.image))?;
+        }
+        Ok(Outcome::Done)
+    }
+}

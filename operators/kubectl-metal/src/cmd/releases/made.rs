@@ -1,0 +1,115 @@
+//! A release, from what a person gives.
+
+use crate::{
+    args::Connection,
+    cmd::names,
+    configuration::{plain, with_schema},
+    image::{Known, RegistryArgs, pinned},
+    output::complain,
+    seal::seal,
+};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use kube::{Api, Client, api::PostParams};
+use metal_api::{Host, HostRelease, HostReleaseSpec, SealedConfiguration};
+use metal_configuration::{MARKER, Package};
+use metal_core::rented_host::PublicKey;
+use std::path::PathBuf;
+
+/// Which release.
+#[derive(Debug, Args)]
+pub(super) struct What {
+    /// The release
+    #[arg(value_name = "ORG/HOST:TAG")]
+    release: String,
+    /// Bootable container image, with its digest
+    #[arg(long, value_name = "IMAGE")]
+    image: String,
+    /// Configuration of the host, in YAML or JSON; encrypted here, so that the cluster never sees it
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// JSON schema for the configuration [default: the one of the image]
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// A release that was made.
+pub(super) struct Made {
+    pub(super) client: Client,
+    pub(super) org: String,
+    pub(super) host: String,
+    pub(super) release: HostRelease,
+}
+
+/// What the image has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Needs {
+    /// It may be any.
+    Anything,
+    /// It is one that says what its configuration has to be, as far as its registry can be asked.
+    Marker,
+}
+
+impl What {
+    /// Makes the release, after its configuration was checked.
+    pub(super) async fn make(&self, connection: &Connection, needs: Needs) -> Result<Made> {
+        let (org, host, name) = names::release(&self.release)?;
+        let image = pinned(&self.image)?;
+        let known = match needs {
+            Needs::Anything if self.config_file.is_none() => None,
+            Needs::Anything | Needs::Marker => Some(self.registry.ask(&image).await?),
+        };
+        let of_image = self.package(known, needs)?;
+        let package = match &self.schema {
+            Some(file) => Some(with_schema(file, of_image)?),
+            None => of_image,
+        };
+        let plain = plain(self.config_file.as_deref(), package)?;
+        let client = connection.client().await?;
+        let configuration = match plain {
+            Some(plain) => Some(sealed(&client, org, host, &plain).await?),
+            None => None,
+        };
+        let (host_name, image) = (host.to_owned(), self.image.clone());
+        let release = HostRelease::new(&name, HostReleaseSpec { host_name, image, configuration });
+        let api = Api::namespaced(client.clone(), org);
+        let created = api.create(&PostParams::default(), &release).await;
+        let release = created.with_context(|| format!("HostRelease {org}/{name}"))?;
+        Ok(Made { client, org: org.to_owned(), host: host.to_owned(), release })
+    }
+
+    fn package(&self, known: Option<Known>, needs: Needs) -> Result<Option<Package>> {
+        let image = &self.image;
+        match known {
+            Some(Known::Configurable(package)) => Ok(Some(package)),
+            Some(Known::Plain) if needs == Needs::Marker => bail!(
+                "--image: {image} is not configurable: it has no annotation {MARKER}=1; docs/hosts.md says \
+                 what an image needs"
+            ),
+            Some(Known::Unknown(why)) => {
+                let unchecked = if self.schema.is_none() && self.config_file.is_some() {
+                    "; the configuration is encrypted as it is, without a check and without templates"
+                } else {
+                    ""
+                };
+                complain(&format!("the image was not looked at: {why}{unchecked}"));
+                Ok(None)
+            }
+            Some(Known::Plain) | None => Ok(None),
+        }
+    }
+}
+
+async fn sealed(
+    client: &Client,
+    org: &str,
+    host: &str,
+    plain: &[u8],
+) -> Result<SealedConfiguration> {
+    let found = Api::<Host>::namespaced(client.clone(), org).get(host).await;
+    let found = found.with_context(|| format!("Host {org}/{host}"))?;
+    let key = PublicKey::parse(&found.spec.public_key).context("spec.publicKey")?;
+    seal(&key, &format!("{org}/{host}"), plain)
+}

@@ -1,0 +1,107 @@
+//! What a host says of the release that it is to run.
+
+use metal_api::{Host, condition};
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is not done, and this is what is known.
+    Waits(String),
+    /// The release runs, and is healthy.
+    Active,
+    /// It does not run: why.
+    Failed(String),
+}
+
+/// How far a host is with the release that was activated.
+pub(super) fn progress(host: &Host, release: &str) -> Progress {
+    if host.spec.active_release.as_deref() != Some(release) {
+        let other = host.spec.active_release.as_deref().unwrap_or("none");
+        return Progress::Failed(format!("another release was activated meanwhile: {other}"));
+    }
+    let status = host.status.clone().unwrap_or_default();
+    let condition = |of: &str| status.conditions.iter().find(|it| it.type_ == of);
+    if let Some(found) = condition(condition::RELEASE_FOUND)
+        && found.status == "False"
+        && status.requested_release.as_deref() == Some(release)
+    {
+        return Progress::Failed(format!("{}: {}", found.reason, found.message));
+    }
+    // The condition begins with the release that it is about.
+    let said = condition(condition::RELEASE_ACTIVE).and_then(|it| {
+        let rest = it.message.strip_prefix(release)?;
+        let message = if rest.is_empty() { rest } else { rest.strip_prefix(": ")? };
+        Some((it.reason.as_str(), message))
+    });
+    match said {
+        None if status.last_seen.is_none() => {
+            Progress::Waits("the host has never reported".to_owned())
+        }
+        None => Progress::Waits("the host has not taken it yet".to_owned()),
+        Some(("Active", _)) => Progress::Active,
+        Some((reason @ ("Failed" | "RolledBack"), message)) => {
+            Progress::Failed(format!("{reason}: {message}"))
+        }
+        Some((reason, "")) => Progress::Waits(reason.to_owned()),
+        Some((reason, message)) => Progress::Waits(format!("{reason}: {message}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::{
+        apimachinery::pkg::apis::meta::v1::{Condition, Time},
+        jiff::Timestamp,
+    };
+    use metal_api::{HostSpec, HostStatus};
+
+    #[test]
+    fn only_what_a_host_says_of_this_release_counts() {
+        let waits = |text: &str| Progress::Waits(text.to_owned());
+        let failed = |text: &str| Progress::Failed(text.to_owned());
+        for (reason, message, expected) in [
+            ("Active", "web-v2", Progress::Active),
+            ("Activating", "web-v2", waits("Activating")),
+            ("Activating", "web-v2: fetching", waits("Activating: fetching")),
+            ("RolledBack", "web-v2: not healthy", failed("RolledBack: not healthy")),
+            ("Failed", "web-v2: no hook", failed("Failed: no hook")),
+            ("Active", "web-v1", waits("the host has not taken it yet")),
+            ("Active", "web-v22", waits("the host has not taken it yet")),
+            ("RolledBack", "", waits("the host has not taken it yet")),
+        ] {
+            let host = host(condition::RELEASE_ACTIVE, "False", reason, message);
+            assert_eq!(progress(&host, "web-v2"), expected, "{reason} {message}");
+        }
+        let never = Host { status: None, ..host("x", "", "", "") };
+        assert_eq!(progress(&never, "web-v2"), waits("the host has never reported"));
+    }
+
+    #[test]
+    fn a_release_that_another_replaces_or_that_is_gone_is_not_waited_for() {
+        let found = host(condition::RELEASE_FOUND, "False", "NotFound", "there is none");
+        let gone = progress(&found, "web-v2");
+        assert_eq!(gone, Progress::Failed("NotFound: there is none".to_owned()));
+        assert!(matches!(progress(&found, "web-v1"), Progress::Failed(_)));
+    }
+
+    fn host(type_: &str, status: &str, reason: &str, message: &str) -> Host {
+        let active_release = Some("web-v2".to_owned());
+        let mut host = Host::new("web", HostSpec { public_key: String::new(), active_release });
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            observed_generation: None,
+        };
+        host.status = Some(HostStatus {
+            last_seen: Some(Time(Timestamp::UNIX_EPOCH)),
+            requested_release: Some("web-v2".to_owned()),
+            conditions: vec![condition],
+            ..HostStatus::default()
+        });
+        host
+    }
+}

@@ -1,0 +1,123 @@
+//! `releases start`
+
+use super::{
+    made::{Made, Needs, What},
+    progress::{Progress, progress},
+};
+use crate::{
+    Outcome,
+    args::Connection,
+    cmd::hosts,
+    failure,
+    output::{Format, complain, shown},
+};
+use anyhow::Result;
+use clap::{ArgAction, Args};
+use kube::{Api, ResourceExt};
+use metal_api::Host;
+use metal_base::jittered;
+use metal_runtime::args::duration;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How often to look, by name: that takes no right to watch, and outlives any connection.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Which release, and how long it is waited for.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    what: What,
+    /// Wait until the host runs it; --wait=false returns at once
+    #[arg(
+        long,
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    timeout: Duration,
+    /// How the Host is printed in the end
+    #[arg(long, short, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+impl Start {
+    pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let made = self.what.make(connection, Needs::Marker).await?;
+        let name = made.release.name_any();
+        complain(&format!("hostrelease.bloomery.dev/{name} created"));
+        hosts::activate(made.client.clone(), &made.org, &made.host, &name).await?;
+        let api = Api::<Host>::namespaced(made.client.clone(), &made.org);
+        if !self.wait {
+            let host = api.get(&made.host).await?;
+            shown(&[host], self.output, &format!("is to run {name}"))?;
+            return Ok(Outcome::Done);
+        }
+        self.waited(&api, &made, &name).await
+    }
+
+    /// Says what the host reports until it is done with the release.
+    async fn waited(&self, api: &Api<Host>, made: &Made, name: &str) -> Result<Outcome> {
+        let begin = Instant::now();
+        let mut said = String::new();
+        loop {
+            let look = timeout_at(begin + self.timeout, look(api, &made.host, name)).await;
+            let line = match look {
+                Ok(Look::Waits(line)) => line,
+                Ok(Look::Active(host)) => {
+                    shown(&[*host], self.output, &format!("runs {name}"))?;
+                    return Ok(Outcome::Done);
+                }
+                Ok(Look::Failed(why)) => {
+                    complain(&format!("error: host {}: {name}: {why}", made.host));
+                    return Ok(Outcome::Failed);
+                }
+                Err(_) => return Ok(self.late(made, &said)),
+            };
+            if line != said {
+                let seconds = begin.elapsed().as_secs();
+                complain(&format!("{}: {seconds}s: {line}", made.host));
+                said = line;
+            }
+            if timeout_at(begin + self.timeout, sleep(jittered(POLL))).await.is_err() {
+                return Ok(self.late(made, &said));
+            }
+        }
+    }
+
+    fn late(&self, made: &Made, said: &str) -> Outcome {
+        let within = self.timeout.as_secs();
+        let last = if said.is_empty() { "nothing was seen of it" } else { said };
+        complain(&format!(
+            "error: host {}: not done within {within} s, and goes on without being waited for: {last}",
+            made.host
+        ));
+        Outcome::Failed
+    }
+}
+
+enum Look {
+    Waits(String),
+    Active(Box<Host>),
+    Failed(String),
+}
+
+async fn look(api: &Api<Host>, host: &str, release: &str) -> Look {
+    match api.get_opt(host).await {
+        Ok(Some(host)) => match progress(&host, release) {
+            Progress::Waits(line) => Look::Waits(line),
+            Progress::Active => Look::Active(Box::new(host)),
+            Progress::Failed(why) => Look::Failed(why),
+        },
+        Ok(None) => Look::Failed("the Host is gone".to_owned()),
+        Err(error) => {
+            let (is_passing, why) = (failure::is_passing(&error), failure::chain(&error.into()));
+            if is_passing { Look::Waits(format!("{why}; still trying")) } else { Look::Failed(why) }
+        }
+    }
+}
