@@ -22,6 +22,7 @@ mod played;
 mod plugin;
 mod pod;
 mod registry;
+pub mod rented;
 mod settings;
 mod site;
 mod until;

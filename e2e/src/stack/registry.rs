@@ -113,6 +113,25 @@ impl OciRegistry {
         self.push_manifest(repository, tag, MANIFEST, &manifest).await
     }
 
+    /// Like [`push`](Self::push), with these annotations; returns its name with its digest.
+    ///
+    /// # Errors
+    ///
+    /// If the registry refuses it.
+    pub async fn push_annotated(
+        &self,
+        name: &str,
+        annotations: &Value,
+        layers: &[Layer<'_>],
+    ) -> Result<String> {
+        let (repository, tag) = name.split_once(':').context("a name has a tag")?;
+        let mut manifest = self.manifest(repository, layers).await?;
+        manifest["annotations"] = annotations.clone();
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await?;
+        let digest = sha256(manifest.to_string().as_bytes());
+        Ok(format!("{}@sha256:{digest}", self.image(repository)))
+    }
+
     /// Like [`push`](Self::push), as the only image of an index, for this architecture.
     ///
     /// # Errors

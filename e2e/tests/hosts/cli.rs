@@ -1,8 +1,11 @@
 //! What a person types.
 
-use super::{machine::Machine, site::Site};
+use super::{
+    machine::Machine,
+    site::{PATIENCE, Site},
+};
 use anyhow::{Context, Result, ensure};
-use e2e::cluster::{Cluster, binary};
+use e2e::cluster::{Cluster, binary, eventually};
 use metal_api::BootTokenPhase;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -13,7 +16,7 @@ use tokio::process::Command;
 async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
     let (org, server) = (site.org.clone(), format!("http://{}", site.address));
-    let image = format!("--image=quay.io/example/base@sha256:{}", "a".repeat(64));
+    let image = format!("--image=127.0.0.1:1/example/base@sha256:{}", "a".repeat(64));
     let to = format!("--server={server}");
     let target = format!("{org}/web-1");
 
@@ -24,15 +27,17 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let script = ["ipxe-tokens", "create", &org, &image, &to, "--ttl=1h", "--script"];
     let script = kubectl(&site, &script).await.unwrap();
     assert!(script.starts_with("#!ipxe\ndhcp\nchain --autofree http://"), "{script}");
-    site.phase("web-1", BootTokenPhase::Issued).await.unwrap();
     let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
-    assert!(listed.contains("web-1 Issued web-1 ") && listed.lines().count() == 2, "{listed}");
+    let web = listed.lines().find(|it| it.starts_with("web-1-") && it.contains(" web-1 "));
+    assert!(web.is_some() && listed.lines().count() == 2, "{listed}");
+    let web = web.unwrap().split_whitespace().next().unwrap().to_owned();
+    site.phase(&web, BootTokenPhase::Issued).await.unwrap();
     assert!(!listed.contains(secret));
 
     let machine = Machine::new().unwrap();
     let installed = machine.install(url.trim_end()).await.unwrap();
     assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::OK);
-    site.phase("web-1", BootTokenPhase::Consumed).await.unwrap();
+    site.phase(&web, BootTokenPhase::Consumed).await.unwrap();
     let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
     let other = listed.split_whitespace().next().unwrap().to_owned();
     assert!(other.starts_with("host-") && listed.lines().count() == 1, "{listed}");
@@ -69,6 +74,47 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     }
     kubectl(&site, &["hosts", "delete", &target]).await.unwrap();
     assert_eq!(site.all().await.unwrap(), [""; 0]);
+    site.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_gets_another_token_as_soon_as_the_first_is_over() {
+    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
+    let (org, to) = (site.org.clone(), format!("--server=http://{}", site.address));
+    let image = format!("--image=127.0.0.1:1/example/base@sha256:{}", "a".repeat(64));
+    let target = format!("{org}/web-1");
+    let bound = "--mac=02:00:00:00:00:01";
+    let create = ["hosts", "ipxe", "create", &target, &image, &to, bound];
+    let (mut scripts, machine) = (vec![], Machine::new().unwrap());
+    for _ in 0..2 {
+        let script = kubectl(&site, &create).await.unwrap();
+        let url = script.strip_prefix("#!ipxe\ndhcp\nchain --autofree ").unwrap().trim_end();
+        scripts.push(url.to_owned());
+        let listed =
+            kubectl(&site, &["hosts", "ipxe", "list", "--org", &org, "-o=json"]).await.unwrap();
+        let listed: Value = serde_json::from_str(&listed).unwrap();
+        assert_eq!(listed["spec"]["hostName"], "web-1", "one alone is open: {listed}");
+        assert_eq!(listed["spec"]["binding"]["macAddress"], "02:00:00:00:00:01");
+        if scripts.len() == 1 {
+            let revoked = ["ipxe-tokens", "revoke", &org, "web-1", "-o=name"];
+            let revoked = kubectl(&site, &revoked).await.unwrap();
+            assert!(revoked.starts_with("boottoken.bloomery.dev/web-1-"), "{revoked}");
+        }
+    }
+    assert_ne!(scripts[0], scripts[1]);
+    kubectl(&site, &["hosts", "ipxe", "delete", &target]).await.unwrap();
+    let listed = kubectl(&site, &["hosts", "ipxe", "list", "--org", &org]).await.unwrap();
+    assert_eq!(listed, "");
+    for url in &scripts {
+        let refused = eventually(PATIENCE, async || {
+            let (_, text) = machine.get(url).await?;
+            ensure!(!text.contains("set base "), "{text}");
+            Ok(())
+        });
+        refused.await.unwrap();
+    }
+    let error = kubectl(&site, &["hosts", "ipxe", "delete", &target]).await.unwrap_err();
+    assert!(error.to_string().contains("none that is open for a host web-1"), "{error}");
     site.end().await.unwrap();
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod broken;
 mod cli;
 mod crash;
 mod ipxe;
@@ -14,3 +15,5 @@ mod race;
 mod refused;
 mod release;
 mod site;
+mod start;
+mod system;

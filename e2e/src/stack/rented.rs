@@ -1,0 +1,207 @@
+//! Rented servers: the server for them as a process, under the rights of its overlay, and what iPXE, the
+//! installer and the agent of a machine ask for.
+
+use super::{Host, Overlay, sha256};
+use crate::cluster::{Cluster, Process, eventually, unique};
+use anyhow::{Context, Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::{Method, StatusCode, redirect};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use serde_json::{Value, json};
+use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use tokio::process::Command;
+
+const PATIENCE: Duration = Duration::from_mins(2);
+/// Where hosts is, according to its overlay.
+const NAMESPACE: &str = "bloomery-hosts";
+
+/// A server for rented servers.
+#[derive(Debug)]
+pub struct Hosts {
+    /// Where machines reach it.
+    pub address: SocketAddr,
+    process: Process,
+}
+
+impl Hosts {
+    /// Installs the overlay, and starts the server from this binary under its ServiceAccount; waits
+    /// until it answers.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start(cluster: &Cluster, binary: &Path) -> Result<Self> {
+        metal_runtime::client::install_crypto_provider();
+        cluster.apply(&Overlay::build("hosts").await?.yaml).await?;
+        let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
+        let place = Host::reserve(&[])?;
+        let (address, health) = (place.spare()?, place.spare()?);
+        let name = unique("hosts");
+        let mut command = Command::new(binary);
+        command.arg(format!("--kubeconfig={}", account.display())).stdin(Stdio::null());
+        command.arg(format!("--service-url=http://{address}")).env_remove("POD_NAME");
+        command.arg(format!("--http-server-address={address}")).arg("--leader-elect");
+        command.arg(format!("--leader-elect-identity={name}"));
+        command.arg(format!("--health-probe-bind-address={health}"));
+        command.args([
+            "--metrics-bind-address=0",
+            "--installer-kernel-url=http://mirror.example.org/vmlinuz",
+            "--installer-initrd-url=http://mirror.example.org/initrd.img",
+        ]);
+        let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
+        let mut it = Self { address, process };
+        let ready = eventually(PATIENCE, async || {
+            let answer = reqwest::get(format!("http://{health}/readyz")).await?;
+            ensure!(answer.status().is_success(), "{}", answer.text().await?);
+            let nonce = format!("http://{address}/api/hosts/nonce");
+            ensure!(reqwest::get(nonce).await?.status().is_success(), "it has no key yet");
+            Ok(())
+        });
+        let ready = ready.await;
+        it.process.check()?;
+        ready.map(|()| it)
+    }
+
+    /// The process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// What is in front of the point in a public key of P-256.
+const HEAD: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
+
+/// A machine with its key.
+#[derive(Debug)]
+pub struct Machine {
+    http: reqwest::Client,
+    key: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+/// Where a boot finds what it installs with.
+#[derive(Clone, Debug)]
+pub struct Boot(pub String);
+
+impl Machine {
+    /// A machine with a new key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no randomness.
+    pub fn new() -> Result<Self> {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random);
+        let key = key.ok().context("no key")?;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random);
+        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).build()?;
+        Ok(Self { http, key: key.ok().context("no key")?, random })
+    }
+
+    /// Its public key, as PEM.
+    pub fn public_key(&self) -> String {
+        let [_, point @ ..] = self.key.public_key().as_ref() else { return String::new() };
+        let der = [STANDARD.decode(HEAD).unwrap_or_default(), point.to_vec()].concat();
+        let text = STANDARD.encode(der);
+        let (first, second) = text.split_at(64);
+        format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n")
+    }
+
+    /// Gets a URL: the status, and the text.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered.
+    pub async fn get(&self, url: &str) -> Result<(StatusCode, String)> {
+        let answer = self.http.get(url).timeout(PATIENCE).send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+
+    /// Runs the first script as far as its second one; returns where the boot is.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn boot(&self, url: &str) -> Result<Boot> {
+        let (status, script) = self.get(url).await?;
+        let base = script.lines().find_map(|line| line.strip_prefix("set base "));
+        let base = base.with_context(|| format!("{status}: {script}"))?;
+        Ok(Boot(base.to_owned()))
+    }
+
+    /// Reports as the installer does.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn report(&self, boot: &Boot, step: &str) -> Result<StatusCode> {
+        let url = format!("{}/progress", boot.0);
+        let body = json!({ "step": step, "message": "" }).to_string();
+        Ok(self.http.post(url).body(body).timeout(PATIENCE).send().await?.status())
+    }
+
+    /// Installs from this URL; returns what the installed system finds.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn install(&self, url: &str) -> Result<Value> {
+        let boot = self.boot(url).await?;
+        let (status, text) = self.get(&format!("{}/credential", boot.0)).await?;
+        ensure!(status.is_success(), "{text}");
+        let status = self.report(&boot, "Done").await?;
+        ensure!(status.is_success(), "{status}");
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Registers with what the installer has left.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn register(&self, installed: &Value) -> Result<(StatusCode, String)> {
+        let body = json!({
+            "credential": installed["credential"],
+            "publicKey": self.public_key(),
+            "hardware": { "serial": "SN-1", "macAddresses": ["02:00:00:00:00:01"] },
+        });
+        let server = installed["server"].as_str().context("no server")?;
+        self.signed(server, Method::POST, "/api/hosts/register", "", &body.to_string()).await
+    }
+
+    /// Asks with a signature, as this host.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn signed(
+        &self,
+        server: &str,
+        method: Method,
+        target: &str,
+        host: &str,
+        body: &str,
+    ) -> Result<(StatusCode, String)> {
+        let (status, nonce) = self.get(&format!("{server}/api/hosts/nonce")).await?;
+        ensure!(status.is_success(), "{nonce}");
+        let nonce: Value = serde_json::from_str(&nonce)?;
+        let nonce = nonce["nonce"].as_str().context("no nonce")?;
+        let digest = sha256(body.as_bytes());
+        let message = format!("bloomery-hosts-v1\n{method}\n{target}\n{nonce}\n{host}\n{digest}\n");
+        let signature = self.key.sign(&self.random, message.as_bytes()).ok().context("no key")?;
+        let answer = self
+            .http
+            .request(method, format!("{server}{target}"))
+            .header("Bloomery-Nonce", nonce)
+            .header("Bloomery-Signature", STANDARD.encode(signature))
+            .header("Bloomery-Host", host)
+            .body(body.to_owned())
+            .timeout(PATIENCE);
+        let answer = answer.send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+}
