@@ -1,0 +1,161 @@
+use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use metal_api::{
+    HttpBootConfigSpec, IpxeBootConfigSpec, ServerBootConfigurationSpec,
+    ServerBootConfigurationStatus, ServerSpec, ServerStatus,
+};
+
+const UKI: &str = "http://boot:8083/httpboot/a/sha256-b.efi";
+
+/// A server and its boot configs.
+struct World {
+    server: Server,
+    configuration: ServerBootConfiguration,
+    http: Option<HttpBootConfig>,
+    ipxe: Option<IpxeBootConfig>,
+}
+
+#[test]
+fn a_server_gets_what_its_configuration_offers() {
+    let mut world = World::new();
+    assert_eq!(world.decide(), assigned(Some(UKI), true));
+    world.ipxe = None;
+    assert_eq!(world.decide(), assigned(Some(UKI), false));
+    world.http = None;
+    assert_eq!(world.decide(), assigned(None, false));
+}
+
+#[test]
+fn a_server_that_is_to_boot_nothing_gets_nothing() {
+    let world = World::new();
+    let alone = Candidate { configuration: None, ..world.candidate() };
+    assert_eq!(decide(&Known::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
+    for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
+        let mut world = World::new();
+        world.configuration.status = Some(ServerBootConfigurationStatus {
+            state,
+            ..ServerBootConfigurationStatus::default()
+        });
+        assert_eq!(world.decide(), Boot::Nothing(Reason::NotReady));
+    }
+}
+
+#[test]
+fn the_method_of_a_boot_comes_before_that_of_the_server() {
+    let nothing = Boot::Nothing(Reason::OtherMethod);
+    for (server, boot, expected) in [
+        (Some("Http"), None, assigned(Some(UKI), false)),
+        (Some("ipxe"), None, assigned(None, true)),
+        (Some("disk"), None, nothing.clone()),
+        (Some("none"), Some("HTTP"), assigned(Some(UKI), false)),
+        (Some("http"), Some("disk"), nothing.clone()),
+        (None, Some("None"), nothing.clone()),
+        (None, Some(""), assigned(Some(UKI), true)),
+        (Some("virtual-media"), None, nothing.clone()),
+        (Some("floppy"), None, Boot::Nothing(Reason::UnknownMethod)),
+    ] {
+        let mut world = World::new();
+        annotate(&mut world.server.metadata, server);
+        annotate(&mut world.configuration.metadata, boot);
+        assert_eq!(world.decide(), expected, "{server:?} {boot:?}");
+    }
+}
+
+#[test]
+fn what_somebody_else_made_under_the_same_name_is_not_booted() {
+    let mut world = World::new();
+    for meta in
+        [&mut world.http.as_mut().unwrap().metadata, &mut world.ipxe.as_mut().unwrap().metadata]
+    {
+        meta.owner_references.as_mut().unwrap()[0].uid = "other".to_owned();
+    }
+    assert_eq!(world.decide(), assigned(None, false));
+}
+
+#[test]
+fn two_servers_with_one_identity_are_never_guessed() {
+    let (one, other) = (World::new(), World::new());
+    let both = Known::Servers(vec![one.candidate(), other.candidate()]);
+    assert_eq!(decide(&both), Boot::Nothing(Reason::Ambiguous));
+}
+
+#[test]
+fn nobodys_machine_and_one_that_we_cannot_know_get_what_the_file_has() {
+    assert_eq!(decide(&Known::Servers(vec![])), Boot::Default);
+    assert_eq!(decide(&Known::Nothing), Boot::Default);
+    assert!(Boot::Default.has_script());
+    assert_eq!(Boot::Default.uki(Some("a")), Some("a"));
+    assert_eq!(Boot::Nothing(Reason::NotReady).uki(Some("a")), None);
+}
+
+#[test]
+fn during_a_maintenance_its_own_configuration_counts() {
+    let mut server = World::new().server;
+    let fix = ObjectReference::new("ns", "fix");
+    server.spec.maintenance_boot_configuration_ref = Some(fix.clone());
+    assert_eq!(current(&server), Some(&ObjectReference::new("ns", "work")));
+    let state = Some(ServerState::Maintenance);
+    server.status = Some(ServerStatus { state, ..ServerStatus::default() });
+    assert_eq!(current(&server), Some(&fix));
+    assert_eq!(current(&Server::new("a", ServerSpec::default())), None);
+
+    // Nobody has admitted it.
+    let key = metal_api::Taint::NOT_ADMITTED.to_owned();
+    server.spec.taints = vec![metal_api::Taint { key, ..metal_api::Taint::default() }];
+    for (state, boots) in [
+        (Some(ServerState::Initial), true),
+        (Some(ServerState::Discovery), true),
+        (Some(ServerState::Reserved), false),
+        (Some(ServerState::Maintenance), false),
+        (Some(ServerState::Available), false),
+        (None, false),
+    ] {
+        server.status = Some(ServerStatus { state, ..ServerStatus::default() });
+        assert_eq!(current(&server).is_some(), boots, "{:?}", server.status);
+    }
+}
+
+fn assigned(uki: Option<&str>, script: bool) -> Boot {
+    Boot::Assigned { uki: uki.map(str::to_owned), script }
+}
+
+fn annotate(meta: &mut ObjectMeta, method: Option<&str>) {
+    let pair = |method: &str| (annotation::BOOT_METHOD.to_owned(), method.to_owned());
+    meta.annotations = Some(method.map(pair).into_iter().collect());
+}
+
+impl World {
+    fn new() -> Self {
+        let reference = ObjectReference::new("ns", "work");
+        let spec = ServerSpec { boot_configuration_ref: Some(reference), ..ServerSpec::default() };
+        let mut configuration =
+            ServerBootConfiguration::new("work", ServerBootConfigurationSpec::default());
+        configuration.metadata.uid = Some("uid".to_owned());
+        configuration.status = Some(ServerBootConfigurationStatus {
+            state: Some(BootState::Ready),
+            ..ServerBootConfigurationStatus::default()
+        });
+        let owners = vec![configuration.controller_owner_ref(&()).unwrap()];
+        let uki_url = Some(UKI.to_owned());
+        let spec_http = HttpBootConfigSpec { uki_url, ..HttpBootConfigSpec::default() };
+        let mut http = HttpBootConfig::new("work", spec_http);
+        http.metadata.owner_references = Some(owners.clone());
+        let mut ipxe = IpxeBootConfig::new("work", IpxeBootConfigSpec::default());
+        ipxe.metadata.owner_references = Some(owners);
+        let server = Server::new("a", spec);
+        Self { server, configuration, http: Some(http), ipxe: Some(ipxe) }
+    }
+
+    fn candidate(&self) -> Candidate<'_> {
+        Candidate {
+            server: &self.server,
+            configuration: Some(&self.configuration),
+            http: self.http.as_ref(),
+            ipxe: self.ipxe.as_ref(),
+        }
+    }
+
+    fn decide(&self) -> Boot {
+        decide(&Known::Servers(vec![self.candidate()]))
+    }
+}
