@@ -281,7 +281,7 @@ fn the_template_to_patch_is_the_built_in_one() {
 }
 
 /// The overlay of a site, as in [`Overlay::of_site`].
-async fn site(text: &str, files: &[(&str, &str)]) -> Overlay {
+pub(crate) async fn site(text: &str, files: &[(&str, &str)]) -> Overlay {
     let site = tempfile::tempdir().unwrap();
     Overlay::of_site("site", site.path(), text, files).await.unwrap()
 }

@@ -50,6 +50,10 @@ pub struct Args {
     /// the pod or the kubeconfig]
     #[arg(long, value_name = "NAMESPACE")]
     pub leader_elect_namespace: Option<String>,
+    /// Namespace of the Secrets that each give one machine a boot URL, which has to have no other
+    /// Secrets; they are never logged [default: there are none]
+    #[arg(long, value_name = "NAMESPACE", conflicts_with = "no_endpoints")]
+    pub boot_url_namespace: Option<String>,
     /// Which API server.
     #[command(flatten)]
     pub client: ClientArgs,

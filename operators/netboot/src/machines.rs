@@ -3,19 +3,24 @@
 //! Packets are answered from here, without requests to the API server. Once everything has been
 //! listed, an outage of the API server changes nothing: the last known state counts.
 
+mod boot_urls;
+mod conflict;
 mod holders;
-mod identity_conflicts;
+mod notices;
 
+use boot_urls::{BootUrls, Found as FoundUrls};
 use holders::Holders;
-use identity_conflicts::IdentityConflicts;
-use kube::Client;
+use kube::{Client, Resource};
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
     IpxeBootConfigStatus, MacAddr, NetworkInterface, ObjectReference, Server,
     ServerBootConfiguration, ServerStatus, SystemUuid,
 };
 use metal_core::{
-    boot::decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
+    boot::{
+        boot_url,
+        decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
+    },
     kept,
 };
 use metal_runtime::{
@@ -23,6 +28,7 @@ use metal_runtime::{
     health::Gate,
     index::{Ended, Index, lists::Lists},
 };
+use notices::Notices;
 use std::{net::Ipv4Addr, sync::Arc};
 
 /// Lookup keys of a server.
@@ -42,8 +48,10 @@ pub(crate) struct Machines {
     configurations: ByName<ServerBootConfiguration>,
     http: ByName<HttpBootConfig>,
     ipxe: ByName<IpxeBootConfig>,
+    /// `None` if nobody may make any.
+    urls: Option<BootUrls>,
     holders: Holders,
-    identity_conflicts: IdentityConflicts,
+    notices: Notices,
 }
 
 impl Default for Machines {
@@ -53,8 +61,9 @@ impl Default for Machines {
             configurations: Index::new(|_| Vec::new()).trimmed(prune_configuration),
             http: Index::new(|_| Vec::new()).trimmed(prune_http),
             ipxe: Index::new(|_| Vec::new()).trimmed(prune_ipxe),
+            urls: None,
             holders: Holders::default(),
-            identity_conflicts: IdentityConflicts::default(),
+            notices: Notices::default(),
         }
     }
 }
@@ -68,20 +77,37 @@ struct Found {
 }
 
 impl Machines {
+    /// Those of a site, with boot URLs in Secrets of this namespace, if there is one.
+    pub(crate) fn new(boot_url_namespace: Option<String>) -> Self {
+        Self { urls: boot_url_namespace.map(BootUrls::of), ..Self::default() }
+    }
+
     /// Watches all kinds for ever, and opens `listed` once everything is known.
     ///
     /// # Errors
     ///
     /// When a watch ends, which it never should.
     pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
-        let lists = self.lists();
+        let listed_all = async {
+            self.lists().listed().await;
+            if let Some(urls) = &self.urls {
+                tokio::join!(urls.secrets.listed(), urls.machines.listed());
+            }
+        };
+        let follow_urls = async {
+            match &self.urls {
+                Some(urls) => urls.follow(client, &self.notices).await,
+                None => Ok(()),
+            }
+        };
         tokio::try_join!(
             follow(client, &self.servers, |_| {}),
             follow(client, &self.configurations, |_| {}),
             follow(client, &self.http, |_| {}),
             follow(client, &self.ipxe, |_| {}),
-            listed.open_after::<Result<(), Ended>>(lists.listed()),
-            self.identity_conflicts.tell(client),
+            follow_urls,
+            listed.open_after::<Result<(), Ended>>(listed_all),
+            self.notices.tell(client),
         )
         .map(drop)
     }
@@ -95,9 +121,15 @@ impl Machines {
         ])
     }
 
+    /// Whether everything was listed.
+    fn is_ready(&self) -> bool {
+        let has_urls = |urls: &BootUrls| urls.secrets.is_ready() && urls.machines.is_ready();
+        self.lists().is_ready() && self.urls.as_ref().is_none_or(has_urls)
+    }
+
     /// What a machine boots. Never waits.
     pub(crate) fn boot_of(&self, identity: Identity) -> Boot {
-        if !self.lists().is_ready() {
+        if !self.is_ready() {
             return decide(&Known::Nothing);
         }
         let found: Vec<Found> =
@@ -108,11 +140,20 @@ impl Machines {
             http: found.http.as_deref(),
             ipxe: found.ipxe.as_deref(),
         });
-        let boot = decide(&Known::Servers(candidates.collect()));
+        let FoundUrls { urls, mut about, machines } = self.urls_of(identity);
+        let by_url = boot_url::decide(&urls, found.len() + machines);
+        let boot = by_url.unwrap_or_else(|| decide(&Known::Servers(candidates.collect())));
         if boot == Boot::Nothing(Reason::Ambiguous) {
-            self.identity_conflicts.note(identity, found.into_iter().map(|found| found.server));
+            about.retain(|_| !urls.is_empty());
+            about.extend(found.iter().map(|found| found.server.object_ref(&())));
+            self.notices.add(|| conflict::notice(identity, about));
         }
         boot
+    }
+
+    fn urls_of(&self, identity: Identity) -> FoundUrls {
+        let found = self.urls.as_ref().zip(identity.mac).map(|(urls, mac)| urls.find(mac));
+        found.unwrap_or_default()
     }
 
     /// Records who has an address from now on; `None` for a client that does not boot.

@@ -3,6 +3,7 @@ use crate::{
     index::{Change, Ended, Index},
 };
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
@@ -72,6 +73,33 @@ where
     let api = Api::<Located<K>>::all(client.clone());
     let config = watcher::Config::default().page_size(PAGE);
     let config = if selector.is_empty() { config } else { config.labels(selector) };
+    let events = by_config(api, config).map_ok(guarded).boxed();
+    index.follow_with(events, on_change).await
+}
+
+/// Like [`follow`], for objects of one namespace whose fields match `selector`.
+///
+/// # Errors
+///
+/// When the watch ends, which it never should.
+pub async fn follow_fields<K, Key>(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+    index: &Index<K, Key>,
+    on_change: impl FnMut(Change<'_, K>),
+) -> Result<(), Ended>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
+    Key: Eq + Hash,
+{
+    let api = Api::<Located<K>>::namespaced(client.clone(), namespace);
+    let config = watcher::Config::default().page_size(PAGE).fields(selector);
     let events = by_config(api, config).map_ok(guarded).boxed();
     index.follow_with(events, on_change).await
 }

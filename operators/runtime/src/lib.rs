@@ -87,7 +87,8 @@ pub use apply::{
 pub use deferred::Deferred;
 pub use expected::Expected;
 pub use follow::{
-    Absence, absence, follow, follow_if_served, follow_selected, watch_if_served, watch_in_pages,
+    Absence, absence, follow, follow_fields, follow_if_served, follow_selected, watch_if_served,
+    watch_in_pages,
 };
 pub use list::{list_in_pages, list_selected_in_pages};
 pub use log_limit::LogLimit;

@@ -5,12 +5,14 @@
 //! * [`config`] decides about those two.
 //! * [`select`] finds the one for a machine, or says why there is none.
 //! * [`decision`] is what a machine is told beforehand, by DHCP and TFTP.
+//! * [`boot_url`] is a URL that a machine which is no Server boots.
 //! * [`address`] says whether a request comes from that machine.
 //! * [`window`] says whether it may fetch anything now.
 //! * [`kept`] says for how long a stored answer is valid.
 //! * [`script`] and [`url`] are the texts that are served.
 
 pub mod address;
+pub mod boot_url;
 pub mod config;
 pub mod configuration;
 pub mod decision;

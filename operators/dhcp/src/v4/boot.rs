@@ -20,7 +20,7 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
     let (files, boot) = (&request.config().boot, request.boot());
     let is_added = match request.booting() {
         Booting::No => false,
-        Booting::Ipxe => files.ipxe.as_ref().filter(|_| boot.has_script()).is_some_and(|url| {
+        Booting::Ipxe => boot.script(files.ipxe.as_deref()).is_some_and(|url| {
             add_url(url, reply);
             true
         }),

@@ -26,7 +26,7 @@ fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
     let (urls, boot) = (&request.v6().boot, request.boot());
     match request.booting() {
         Booting::No => None,
-        Booting::Ipxe => Some((urls.ipxe.as_deref().filter(|_| boot.has_script())?, None)),
+        Booting::Ipxe => Some((boot.script(urls.ipxe.as_deref())?, None)),
         // PXE firmware loads iPXE, which then asks for its script.
         Booting::Pxe(machine) => {
             let url = match machine {

@@ -1,20 +1,18 @@
-//! Servers whose identities contradict each other: their machines boot nothing, and both servers
-//! get an event.
+//! What people are told about the objects that say what machines boot: in the log, and by events.
 
 use crate::recorder::MANAGER;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Client, Resource, ResourceExt,
+    Client,
     runtime::events::{Event, EventType, Recorder, Reporter as Source},
 };
-use metal_api::Server;
-use metal_core::boot::decision::Identity;
 use metal_runtime::{
     index::Ended,
     report::{self, Chain},
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -24,38 +22,42 @@ use tokio::{
 
 /// How many are queued for reporting; booting machines repeat them.
 const KEPT: usize = 64;
-/// How soon a server gets an event again.
+/// How soon an object gets an event of the same reason again.
 const AGAIN: Duration = Duration::from_mins(10);
-/// For how many servers this is remembered.
+/// For how many objects this is remembered.
 const REMEMBERED: usize = 4096;
 /// Time limit for an event.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Conflicts to be reported.
+/// Notices to be reported.
 #[derive(Debug, Default)]
-pub(super) struct IdentityConflicts {
-    kept: Mutex<Vec<IdentityConflict>>,
+pub(super) struct Notices {
+    kept: Mutex<Vec<Notice>>,
     more: Notify,
 }
 
-/// A machine whose identity several servers have.
+/// Something to be told of some objects.
 #[derive(Clone, Debug)]
-struct IdentityConflict {
-    identity: Identity,
-    servers: Vec<Arc<Server>>,
+pub(super) struct Notice {
+    /// The objects that get an event.
+    pub(super) about: Vec<ObjectReference>,
+    /// The reason of the event: one word.
+    pub(super) reason: &'static str,
+    /// The text. It has no secret.
+    pub(super) note: String,
 }
 
-impl IdentityConflicts {
-    /// Queues a conflict. Never waits.
-    pub(super) fn note(&self, identity: Identity, servers: impl Iterator<Item = Arc<Server>>) {
+impl Notices {
+    /// Queues a notice. Never waits.
+    pub(super) fn add(&self, notice: impl FnOnce() -> Notice) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT {
-            kept.push(IdentityConflict { identity, servers: servers.collect() });
+            kept.push(notice());
             self.more.notify_one();
         }
     }
 
-    /// Reports conflicts for ever: in the log, and on every server.
+    /// Reports notices for ever.
     ///
     /// # Errors
     ///
@@ -66,47 +68,50 @@ impl IdentityConflicts {
         let mut told = HashMap::new();
         loop {
             self.more.notified().await;
-            for quarrel in self.take() {
-                if is_news(&mut told, &quarrel) {
-                    quarrel.publish(&events).await;
+            for notice in self.take() {
+                if is_news(&mut told, &notice) {
+                    notice.publish(&events).await;
                 }
             }
         }
     }
 
-    fn take(&self) -> Vec<IdentityConflict> {
+    /// Empties the queue.
+    pub(super) fn take(&self) -> Vec<Notice> {
         std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The names of the servers in queued conflicts, for tests.
-    #[cfg(test)]
-    pub(super) fn noted(&self) -> Vec<Vec<String>> {
-        let names =
-            |quarrel: &IdentityConflict| quarrel.servers.iter().map(|it| it.name_any()).collect();
-        self.take().iter().map(names).collect()
     }
 }
 
-/// Whether one of the servers has not got an event for a while.
-fn is_news(told: &mut HashMap<String, Instant>, quarrel: &IdentityConflict) -> bool {
+/// Whether one of the objects has not got such an event for a while.
+fn is_news(told: &mut HashMap<String, Instant>, notice: &Notice) -> bool {
     let now = Instant::now();
     told.retain(|_, at| now.duration_since(*at) < AGAIN);
-    let names: Vec<_> = quarrel.servers.iter().map(|server| server.name_any()).collect();
-    let is_news = names.iter().any(|name| !told.contains_key(name)) && told.len() < REMEMBERED;
+    let key = |about: &ObjectReference| format!("{} {}", notice.reason, named(about));
+    let keys: Vec<_> = notice.about.iter().map(key).collect();
+    let is_news = keys.iter().any(|key| !told.contains_key(key)) && told.len() < REMEMBERED;
     if is_news {
-        told.extend(names.into_iter().map(|name| (name, now)));
+        told.extend(keys.into_iter().map(|key| (key, now)));
     }
     is_news
 }
 
-impl IdentityConflict {
+/// Kind, namespace and name of an object, for people.
+pub(super) fn named(about: &ObjectReference) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (kind, name) = (text(&about.kind), text(&about.name));
+    match &about.namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+impl Notice {
     async fn publish(&self, events: &Recorder) {
-        let note = self.note();
-        tracing::warn!(note, "refusing to boot a machine");
-        let event = told(&note);
-        for server in &self.servers {
-            let about = server.object_ref(&());
-            match timeout(DEADLINE, events.publish(&event, &about)).await {
+        let Self { about, reason, note } = self;
+        tracing::warn!(reason, note, "refusing to boot a machine");
+        let event = self.event();
+        for about in about {
+            match timeout(DEADLINE, events.publish(&event, about)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::warn!(
                     error = %Chain(&error),
@@ -117,37 +122,20 @@ impl IdentityConflict {
         }
     }
 
-    fn note(&self) -> String {
-        const SHOWN: usize = 8;
-        let names = self.servers.iter().take(SHOWN).map(|server| server.name_any());
-        let names = names.collect::<Vec<_>>().join(", ");
-        let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-        let uuid = said(self.identity.uuid.map(|uuid| uuid.to_string()));
-        let mac = said(self.identity.mac.map(|mac| mac.to_string()));
-        format!(
-            "the machine with UUID {uuid} and MAC address {mac} is not booted, because it matches \
-             several Servers ({names}): set a unique UUID for each machine, and correct or delete \
-             the wrong Servers"
-        )
+    fn event(&self) -> Event {
+        report::event(EventType::Warning, self.reason, "Boot", &self.note)
     }
-}
-
-fn told(note: &str) -> Event {
-    report::event(EventType::Warning, "AmbiguousIdentity", "Boot", note)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_api::ServerSpec;
 
     #[test]
     fn a_conflict_of_servers_with_long_names_is_told() {
-        let name = |number: usize| format!("{number}{}", "a".repeat(252));
-        let server = |number| Arc::new(Server::new(&name(number), ServerSpec::default()));
-        let servers = (0..8).map(server).collect();
-        let conflict = IdentityConflict { identity: Identity::default(), servers };
-        let note = told(&conflict.note()).note.unwrap();
-        assert!(note.contains(&name(0)) && note.len() <= 1024, "the API server refuses it: {note}");
+        let names = "a".repeat(8 * 253);
+        let notice = Notice { about: vec![], reason: "AmbiguousIdentity", note: names };
+        let note = notice.event().note.unwrap();
+        assert!(note.starts_with('a') && note.len() <= 1024, "the API server refuses it: {note}");
     }
 }

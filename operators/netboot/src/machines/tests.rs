@@ -1,12 +1,14 @@
 use super::*;
 use futures::stream;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Resource,
     core::DeserializeGuard,
     runtime::watcher::{self, Event},
 };
 use metal_api::{
-    BootState, ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec,
+    BootState, Machine, MachineLease, MachinePxe, MachineSpec, ServerBootConfigurationSpec,
+    ServerBootConfigurationStatus, ServerSpec,
 };
 use metal_core::boot::decision::Reason;
 use std::hash::Hash;
@@ -59,7 +61,10 @@ async fn a_mac_address_that_contradicts_the_uuid_boots_nothing() {
     assert_eq!(machines.boot_of(identity(Some(UUID), Some(other.1))), ambiguous);
     assert_eq!(machines.boot_of(identity(Some(other.0), Some(MAC))), ambiguous);
     assert_eq!(machines.boot_of(identity(Some(SWAPPED), Some(other.1))), ambiguous);
-    assert_eq!(machines.identity_conflicts.noted(), [["a", "b"], ["b", "a"], ["a", "b"]]);
+    assert_eq!(
+        noted(&machines),
+        [["Server a", "Server b"], ["Server b", "Server a"], ["Server a", "Server b"]]
+    );
     let new_interface = identity(Some(UUID), Some("02:00:00:00:00:99"));
     assert!(matches!(machines.boot_of(new_interface), Boot::Assigned { .. }));
 }
@@ -86,6 +91,66 @@ async fn a_uuid_that_two_servers_have_in_different_byte_orders_boots_nothing() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_no_server_boots_its_url_and_nobody_else_does() {
+    let machines =
+        with_urls(vec![server("a", UUID, MAC)], vec![url("web-1", OTHER, URL)], vec![]).await;
+    assert_eq!(machines.boot_of(identity(None, Some(OTHER))), Boot::Url(URL.parse().unwrap()));
+    assert!(matches!(machines.boot_of(identity(None, Some(MAC))), Boot::Assigned { .. }));
+    assert_eq!(machines.boot_of(identity(None, Some("02:00:00:00:00:03"))), Boot::Default);
+    assert!(noted(&machines).is_empty());
+}
+
+#[tokio::test]
+async fn a_url_of_a_server_or_a_machine_or_with_another_url_boots_nothing_and_all_are_told() {
+    let ambiguous = Boot::Nothing(Reason::Ambiguous);
+    let (one, other) = (url("web-1", OTHER, URL), url("web-2", OTHER, URL));
+    for (servers, urls, joining, told) in [
+        (
+            vec![server("a", UUID, OTHER)],
+            vec![one.clone()],
+            vec![],
+            &["Secret urls/web-1", "Server a"],
+        ),
+        (
+            vec![],
+            vec![one.clone()],
+            vec![machine("node-1", OTHER)],
+            &["Secret urls/web-1", "Machine node-1"],
+        ),
+        (vec![], vec![one.clone(), other], vec![], &["Secret urls/web-1", "Secret urls/web-2"]),
+    ] {
+        let machines = with_urls(servers, urls, joining).await;
+        assert_eq!(machines.boot_of(identity(None, Some(OTHER))), ambiguous);
+        let notices = machines.notices.take();
+        assert!(!notices[0].note.contains("metal_ipxe"), "{}", notices[0].note);
+        let mut names: Vec<_> = notices[0].about.iter().map(notices::named).collect();
+        names.sort_by_key(|name| told.iter().position(|told| told == name));
+        assert_eq!(names, told);
+    }
+    // A server that boots from another interface, but has the UUID.
+    let server = server("a", UUID, MAC);
+    let machines = with_urls(vec![server], vec![one], vec![]).await;
+    assert_eq!(machines.boot_of(identity(Some(UUID), Some(OTHER))), ambiguous);
+}
+
+#[tokio::test]
+async fn without_urls_a_machine_of_metalman_and_a_secret_that_cannot_be_used_change_nothing() {
+    let broken = url("web-1", OTHER, "https://h/ metal_ipxe_1");
+    let machines =
+        with_urls(vec![server("a", UUID, MAC)], vec![broken], vec![machine("node-1", MAC)]).await;
+    assert!(matches!(machines.boot_of(identity(None, Some(MAC))), Boot::Assigned { .. }));
+    assert_eq!(machines.boot_of(identity(None, Some(OTHER))), Boot::Default);
+    assert!(noted(&machines).is_empty());
+}
+
+#[tokio::test]
+async fn until_the_urls_were_listed_the_configuration_file_counts() {
+    let mut machines = listed(vec![server("a", UUID, MAC)]).await;
+    machines.urls = Some(BootUrls::of("urls".to_owned()));
+    assert_eq!(machines.boot_of(identity(None, Some(MAC))), Boot::Default);
+}
+
+#[tokio::test]
 async fn what_boots_at_an_address_is_what_its_holder_boots() {
     let (machines, idle) = with_an_idle_machine().await;
     let address = Ipv4Addr::new(10, 77, 0, 9);
@@ -101,6 +166,38 @@ pub(crate) async fn with_an_idle_machine() -> (Machines, Identity) {
     let mut server = server("a", UUID, MAC);
     server.spec.boot_configuration_ref = None;
     (listed(vec![server]).await, identity(Some(UUID), None))
+}
+
+const OTHER: &str = "02:00:00:00:00:02";
+const URL: &str = "https://hosts.example.org/api/ipxe/metal_ipxe_1";
+
+/// The names of the objects of each queued notice.
+fn noted(machines: &Machines) -> Vec<Vec<String>> {
+    let notices = machines.notices.take();
+    notices.iter().map(|notice| notice.about.iter().map(notices::named).collect()).collect()
+}
+
+async fn with_urls(servers: Vec<Server>, urls: Vec<Secret>, joining: Vec<Machine>) -> Machines {
+    let boot_urls = BootUrls::of("urls".to_owned());
+    list(&boot_urls.secrets, urls).await;
+    list(&boot_urls.machines, joining).await;
+    let machines = listed(servers).await;
+    Machines { urls: Some(boot_urls), ..machines }
+}
+
+fn url(name: &str, mac: &str, url: &str) -> Secret {
+    let value = |text: &str| ByteString(text.as_bytes().to_vec());
+    let data = [("mac".to_owned(), value(mac)), ("url".to_owned(), value(url))];
+    let mut secret = Secret { data: Some(data.into()), ..Secret::default() };
+    secret.metadata.name = Some(name.to_owned());
+    secret.metadata.namespace = Some("urls".to_owned());
+    secret
+}
+
+fn machine(name: &str, mac: &str) -> Machine {
+    let lease = MachineLease { mac: mac.to_owned(), ..MachineLease::default() };
+    let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
+    Machine::new(name, MachineSpec { pxe: Some(pxe), ..MachineSpec::default() })
 }
 
 async fn listed(servers: Vec<Server>) -> Machines {

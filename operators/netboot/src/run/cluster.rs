@@ -65,7 +65,7 @@ impl Cluster {
         let writer = Publisher::new(client.clone(), shown, files.config(), listed, passes);
         Ok(Self {
             candidate: candidate(args, files, &client),
-            machines: Arc::default(),
+            machines: Arc::new(Machines::new(args.boot_url_namespace.clone())),
             listed: readiness.note("machines", "the API server"),
             sightings,
             recorder: Arc::new(recorder),

@@ -127,6 +127,7 @@ impl Metrics {
         let reason = match boot {
             Boot::Default => "Default",
             Boot::Assigned { .. } => "Assigned",
+            Boot::Url(_) => "URL",
             Boot::Nothing(reason) => reason.into(),
         };
         self.boots.get_or_create(&Reason { reason }).inc();

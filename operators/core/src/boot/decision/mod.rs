@@ -9,6 +9,7 @@
 //! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
 //! machine gets whatever its boot configuration offers and its firmware asks for.
 
+use super::boot_url::BootUrl;
 use crate::{identity::keep_admitted, ownership::is_controlled_by};
 use kube::Resource;
 use metal_api::{
@@ -119,6 +120,8 @@ pub enum Boot {
         /// iPXE and its script.
         script: bool,
     },
+    /// iPXE, and the script at a URL of its own.
+    Url(BootUrl),
     /// Nothing: it goes on to its next boot device.
     Nothing(Reason),
 }
@@ -126,7 +129,7 @@ pub enum Boot {
 /// Why a machine gets nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
 pub enum Reason {
-    /// Several servers have its identity: a wrong guess could wipe a disk.
+    /// Several objects have its identity: a wrong guess could wipe a disk.
     Ambiguous,
     /// Its server has nothing to boot.
     NotReferred,
@@ -139,12 +142,22 @@ pub enum Reason {
 }
 
 impl Boot {
-    /// Whether it gets iPXE and the script.
+    /// Whether it gets iPXE and a script.
     pub fn has_script(&self) -> bool {
         match self {
-            Self::Default => true,
+            Self::Default | Self::Url(_) => true,
             Self::Assigned { script, .. } => *script,
             Self::Nothing(_) => false,
+        }
+    }
+
+    /// The URL of the script for iPXE; `default` is that in the configuration file.
+    pub fn script<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::Url(url) => Some(url.as_str()),
+            Self::Default | Self::Assigned { .. } | Self::Nothing(_) => {
+                default.filter(|_| self.has_script())
+            }
         }
     }
 
@@ -153,7 +166,7 @@ impl Boot {
         match self {
             Self::Default => default,
             Self::Assigned { uki, .. } => uki.as_deref(),
-            Self::Nothing(_) => None,
+            Self::Url(_) | Self::Nothing(_) => None,
         }
     }
 }

@@ -245,6 +245,26 @@ fn a_machine_is_told_what_it_is_to_boot() {
 }
 
 #[test]
+fn a_machine_with_a_boot_url_gets_ipxe_by_tftp_and_then_its_url_and_nothing_by_http_boot() {
+    let url = "https://hosts.example.org/api/ipxe/metal_ipxe_1";
+    // Also where the configuration has no script for everybody.
+    for config in [CONFIG, &CONFIG.replace("  ipxe: http://10.77.0.2:8082/ipxe/${uuid}\n", "")] {
+        let mut lab = Lab::with(config);
+        lab.boot = Boot::Url(url.parse().unwrap());
+        for (architecture, expected) in
+            [([0, 0], "undionly.kpxe"), ([0, 7], "snponly.efi"), ([0, 16], "")]
+        {
+            let mut packet = discover(1);
+            packet.options.set(code::ARCHITECTURE, architecture);
+            let reply = lab.answer(&packet);
+            assert_eq!(text(&reply, code::BOOT_FILE), expected, "{architecture:?}");
+            packet.options.set(code::IPXE, []);
+            assert_eq!(text(&lab.answer(&packet), code::BOOT_FILE), url);
+        }
+    }
+}
+
+#[test]
 fn the_machine_identifier_is_read_in_the_byte_order_of_smbios() {
     let mut options = Options::default();
     let id = |value: &[u8], options: &mut Options| {

@@ -150,6 +150,10 @@ fn what_a_machine_boots_is_decided_per_machine() {
     lab.boot = Boot::Assigned { uki: Some(uki.clone()), script: false };
     assert_eq!(told(&mut lab, &http), Some((uki, Some("HTTPClient".to_owned()))));
     assert_eq!(told(&mut lab, &ipxe), None);
+    let url = "https://[fd00::2]/api/ipxe/metal_ipxe_1";
+    lab.boot = Boot::Url(url.parse().unwrap());
+    assert_eq!(told(&mut lab, &http), None);
+    assert_eq!(told(&mut lab, &ipxe).map(|(url, _)| url).as_deref(), Some(url));
     lab.boot = Boot::Nothing(Reason::NotReady);
     assert_eq!(told(&mut lab, &http), None);
     assert!(address(&lab.answer(&http, 1)).is_some(), "it gets an address all the same");
