@@ -109,17 +109,28 @@ fn day() -> String {
     "24h".to_owned()
 }
 
-/// The installer that a machine boots.
+/// The installer that a machine boots: an image, or files of a mirror.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule(
+        "has(self.image) ? !has(self.kernelURL) && !has(self.initrdURL) && !has(self.stage2URL) : has(self.kernelURL) && has(self.initrdURL)",
+        "installer must have either an image, or a kernelURL and an initrdURL",
+    ),
+]))]
 pub struct BootInstaller {
+    /// OCI image with its digest, which has a kernel and an initial RAM disk as layers, and maybe a
+    /// root file system (squashfs). The server fetches it, and verifies every layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = IMAGE), length(max = 512))]
+    pub image: Option<String>,
     /// URL of its kernel.
-    #[serde(rename = "kernelURL")]
+    #[serde(rename = "kernelURL", skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = URL), length(max = 2048))]
-    pub kernel_url: String,
+    pub kernel_url: Option<String>,
     /// URL of its initial RAM disk.
-    #[serde(rename = "initrdURL")]
+    #[serde(rename = "initrdURL", skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = URL), length(max = 2048))]
-    pub initrd_url: String,
+    pub initrd_url: Option<String>,
     /// URL of what Anaconda loads then (`inst.stage2`).
     #[serde(rename = "stage2URL", skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = URL), length(max = 2048))]

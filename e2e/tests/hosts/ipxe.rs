@@ -17,8 +17,8 @@ async fn real_ipxe_comes_from_one_url_to_the_installer_and_says_why_where_it_doe
     let folder = tempfile::tempdir().unwrap();
     let mirror = mirror().await.unwrap();
     let installer = BootInstaller {
-        kernel_url: format!("http://{OUTSIDE}:{}/vmlinuz", mirror.port()),
-        initrd_url: format!("http://{OUTSIDE}:{}/initrd.img", mirror.port()),
+        kernel_url: Some(format!("http://{OUTSIDE}:{}/vmlinuz", mirror.port())),
+        initrd_url: Some(format!("http://{OUTSIDE}:{}/initrd.img", mirror.port())),
         arguments: vec!["console=ttyS0".to_owned()],
         ..BootInstaller::default()
     };

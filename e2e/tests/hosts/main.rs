@@ -7,6 +7,7 @@ mod agent;
 mod broken;
 mod cli;
 mod crash;
+mod image;
 mod ipxe;
 mod kickstart;
 mod machine;

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, unique},
-    stack::{Host as Place, Overlay, sha256},
+    stack::{Host as Place, OciRegistry, Overlay, sha256},
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{
@@ -34,6 +34,7 @@ pub(crate) struct Site<'a> {
     url: String,
     health: SocketAddr,
     name: String,
+    flags: Vec<String>,
     process: Option<Process>,
 }
 
@@ -42,8 +43,26 @@ impl<'a> Site<'a> {
         Self::start_for(cluster, None).await
     }
 
+    /// Starts a server that serves images of this registry.
+    pub(crate) async fn start_with(cluster: &'a Cluster, registry: &OciRegistry) -> Result<Self> {
+        let cache = cluster.scratch().join(unique("layers"));
+        let flags = [
+            format!("--image-cache-dir={}", cache.display()),
+            format!("--allowed-registries={}", registry.address()),
+        ];
+        Self::start_as(cluster, None, flags.to_vec()).await
+    }
+
     /// Starts a server on 127.0.0.1 that machines know by another address.
     pub(crate) async fn start_for(cluster: &'a Cluster, outside: Option<&str>) -> Result<Self> {
+        Self::start_as(cluster, outside, vec![]).await
+    }
+
+    async fn start_as(
+        cluster: &'a Cluster,
+        outside: Option<&str>,
+        flags: Vec<String>,
+    ) -> Result<Self> {
         install_crypto_provider();
         cluster.apply(&Overlay::build("hosts").await?.yaml).await?;
         let place = match outside {
@@ -60,6 +79,7 @@ impl<'a> Site<'a> {
             url: format!("http://{known}:{}", address.port()),
             health: place.spare()?,
             name: unique("hosts"),
+            flags,
             process: None,
         };
         drop(place);
@@ -83,6 +103,7 @@ impl<'a> Site<'a> {
             "--installer-kernel-url=http://mirror.example.org/vmlinuz",
             "--installer-initrd-url=http://mirror.example.org/initrd.img",
         ]);
+        command.args(&self.flags);
         let log = self.cluster.scratch().join(format!("{}.log", self.name));
         let process = Process::start(&mut command, log)?;
         self.process = Some(process);

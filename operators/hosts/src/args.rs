@@ -3,8 +3,12 @@
 use clap::Parser;
 use ipnet::IpNet;
 use metal_api::BootInstaller;
-use metal_core::boot_token::installer::is_word;
-use metal_runtime::args::{Accepted, BindAddress, RuntimeArgs};
+use metal_core::boot_token::installer::{is_word, source};
+use metal_image::{Reference, Version};
+use metal_runtime::{
+    args::{self, Accepted, BindAddress, RuntimeArgs},
+    report::Chain,
+};
 use std::path::PathBuf;
 
 /// Flags of others that mean nothing here: there are none.
@@ -41,8 +45,13 @@ pub struct Args {
     /// Folder with kickstart templates, each NAME.ks.tmpl [default: the built-in template `default`]
     #[arg(long, value_name = "DIR")]
     pub templates_dir: Option<PathBuf>,
+    /// OCI image with the installer of tokens that name none, by its digest; needs
+    /// --image-cache-dir
+    #[arg(long, value_name = "IMAGE", value_parser = image, requires = "image_cache_dir")]
+    pub installer_image: Option<String>,
     /// Kernel of the installer of tokens that name none
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_initrd_url")]
+    #[arg(conflicts_with = "installer_image")]
     pub installer_kernel_url: Option<String>,
     /// Initial RAM disk of that installer
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
@@ -53,6 +62,26 @@ pub struct Args {
     /// One more argument of that installer's kernel; may be repeated
     #[arg(long = "installer-argument", value_name = "WORD", value_parser = word)]
     pub installer_arguments: Vec<String>,
+    /// Architecture of the machines, as in the platform of OCI images
+    #[arg(long, default_value = "amd64", value_name = "NAME")]
+    pub architecture: String,
+    /// OCI registries that images of installers may be pulled from; replaces the default [default:
+    /// ghcr.io]
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub allowed_registries: Vec<String>,
+    /// OCI registries to access by plain HTTP; those on localhost always are
+    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
+    pub insecure_registries: Vec<String>,
+    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
+    #[arg(long, value_name = "FILE")]
+    pub registry_ca_path: Option<PathBuf>,
+    /// Cache directory for image layers, created if missing. Must be owned by the user of this
+    /// process, and not shared with another process [default: no images are served]
+    #[arg(long, value_name = "DIR")]
+    pub image_cache_dir: Option<PathBuf>,
+    /// Maximum size of the image cache
+    #[arg(long, default_value = "10Gi", value_parser = args::size, value_name = "BYTES")]
+    pub image_cache_size: u64,
     /// How many tokens, and how many hosts, are worked on at a time
     #[arg(long, default_value_t = 8)]
     pub max_concurrent_reconciles: usize,
@@ -72,12 +101,14 @@ pub enum Contradiction {
 impl Args {
     /// The installer of tokens that name none.
     pub fn installer(&self) -> Option<BootInstaller> {
-        Some(BootInstaller {
-            kernel_url: self.installer_kernel_url.clone()?,
-            initrd_url: self.installer_initrd_url.clone()?,
+        let installer = BootInstaller {
+            image: self.installer_image.clone(),
+            kernel_url: self.installer_kernel_url.clone(),
+            initrd_url: self.installer_initrd_url.clone(),
             stage2_url: self.installer_stage2_url.clone(),
             arguments: self.installer_arguments.clone(),
-        })
+        };
+        source(&installer).is_some().then_some(installer)
     }
 }
 
@@ -88,6 +119,14 @@ fn url(text: &str) -> Result<String, String> {
         return Err("give a URL like https://host.example.org".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn image(text: &str) -> Result<String, String> {
+    let image: Reference = text.parse().map_err(|error| Chain(&error).to_string())?;
+    match image.version {
+        Version::Digest(_) => Ok(text.to_owned()),
+        Version::Tag(_) => Err("give its digest, as in ghcr.io/example/installer@sha256:…".into()),
+    }
 }
 
 fn word(text: &str) -> Result<String, String> {
@@ -114,7 +153,17 @@ mod tests {
         assert!(parsed(&[service, "--installer-kernel-url=http://m/vmlinuz"]).is_err());
         let both = ["--installer-kernel-url=http://m/k", "--installer-initrd-url=http://m/i"];
         let args = parsed(&[&[service][..], &both].concat()).unwrap();
-        assert_eq!(args.installer().unwrap().initrd_url, "http://m/i");
+        assert_eq!(args.installer().unwrap().initrd_url.as_deref(), Some("http://m/i"));
+        let image = format!("--installer-image=ghcr.io/a/b@sha256:{}", "a".repeat(64));
+        let dir = "--image-cache-dir=/var/cache/hosts";
+        let args = parsed(&[service, &image, dir]).unwrap();
+        assert_eq!(
+            args.installer().unwrap().image.as_deref(),
+            image.split_once('=').map(|it| it.1)
+        );
+        assert!(parsed(&[service, &image]).is_err());
+        assert!(parsed(&[&[service, &image, dir][..], &both].concat()).is_err());
+        assert!(parsed(&[service, "--installer-image=ghcr.io/a/b:1", dir]).is_err());
         assert!(parsed(&[service, "--https-certificate-file=/a"]).is_err());
     }
 

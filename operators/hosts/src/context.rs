@@ -1,4 +1,5 @@
 use crate::{
+    images::Images,
     metrics::Answers,
     notices::Notices,
     refusals::Refusals,
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) templates: Templates,
     /// The installer of tokens that name none.
     pub(crate) installer: Option<BootInstaller>,
+    /// Images of installers, if they are served.
+    pub(crate) images: Option<Images>,
 }
 
 impl Context {

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod host;
 mod http;
+mod images;
 mod metrics;
 mod notices;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     host::Hosts,
     http::router,
+    images::Images,
     metrics::{self, Answers},
     notices::Notices,
     refusals::Refusals,
@@ -58,7 +59,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
-    let ctx = context(&args, client.clone());
+    // Downloads continue until those who wait for them have been served.
+    let downloads = CancellationToken::new();
+    let images = Images::open(&args, downloads.clone()).await?;
+    let ctx = context(&args, client.clone(), images);
     let (mut registry, readiness) = (metrics::registry(&ctx.answers), Readiness::default());
     ctx.view.register(&readiness);
     let leading = readiness.note("controllers", "the lease");
@@ -82,7 +86,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         shutdown.run_until_cancelled(async { tokio::join!(token, host) }).await;
     };
     let elected = run_elected(candidate, &leading, &shutdown, lead);
-    let serve = serve(http, https, router(Arc::clone(&ctx)), &shutdown);
+    let serve = async {
+        serve(http, https, router(Arc::clone(&ctx)), &shutdown).await;
+        downloads.cancel();
+        if let Some(images) = &ctx.images {
+            images.closed().await;
+        }
+    };
     let all = async { tokio::join!(serve, elected).0 };
     let key = key(&args, &client);
     let key = key.provide(capability::Key::new, &ctx.key, || {});
@@ -145,7 +155,7 @@ async fn plain(args: &Args) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// What every part shares.
-fn context(args: &Args, client: Client) -> Arc<Context> {
+fn context(args: &Args, client: Client, images: Option<Images>) -> Arc<Context> {
     Arc::new(Context {
         client,
         view: Arc::new(View::default()),
@@ -158,6 +168,7 @@ fn context(args: &Args, client: Client) -> Arc<Context> {
         trusted_proxies: args.trusted_proxies.clone(),
         templates: Templates::new(args.templates_dir.clone()),
         installer: args.installer(),
+        images,
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     Error,
     context::Context,
+    images::Images,
     view::{Named, TokenKey},
 };
 use jiff::Timestamp;
@@ -46,6 +47,7 @@ impl Controller for Tokens {
             is_ambiguous: self.0.view.tokens.get(&hash).len() > 1,
             host: self.0.host_of(token).as_deref(),
             installer: self.0.installer.as_ref(),
+            refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),
             now: Timestamp::now(),
         })
     }

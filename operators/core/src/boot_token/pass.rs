@@ -1,6 +1,10 @@
 //! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
 
-use super::{Refusal, expiry, phase, register};
+use super::{
+    Refusal, expiry,
+    installer::{Source, installer, source},
+    phase, register,
+};
 use crate::{
     conditions::{self, Fact},
     rented_host::PublicKey,
@@ -17,7 +21,7 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Everything one decision depends on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Observation<'a> {
     /// The object, from the cache.
     pub token: &'a BootToken,
@@ -27,6 +31,8 @@ pub struct Observation<'a> {
     pub host: Option<&'a Host>,
     /// The installer of tokens without one.
     pub installer: Option<&'a BootInstaller>,
+    /// Why the server does not serve an image, by its reference.
+    pub refusal_of: &'a dyn Fn(&str) -> Option<String>,
     /// When this was observed.
     pub now: Timestamp,
 }
@@ -144,10 +150,16 @@ fn problem(
         let message = format!("Host {name} {what}: delete it, or create a token for another name");
         return Some(("HostNameTaken", message));
     }
-    if super::installer::installer(seen.token, seen.installer).is_none() {
-        let message = "spec.installer is missing, and the server has no default \
-                       (--installer-kernel-url, --installer-initrd-url)";
-        return Some(("NoInstaller", message.to_owned()));
+    match installer(seen.token, seen.installer).and_then(source) {
+        None => {
+            let message = "spec.installer is missing, and the server has no default \
+                           (--installer-image, or --installer-kernel-url and --installer-initrd-url)";
+            Some(("NoInstaller", message.to_owned()))
+        }
+        Some(Source::Image(image)) => {
+            let why = (seen.refusal_of)(image)?;
+            Some(("ImageNotServed", format!("installer.image: {why}")))
+        }
+        Some(Source::Mirror { .. }) => None,
     }
-    None
 }

@@ -5,7 +5,6 @@
 //! waits for ever.
 
 use super::installer::is_word;
-use metal_api::BootInstaller;
 use std::fmt::Write;
 
 /// Seconds between attempts to fetch something.
@@ -82,7 +81,18 @@ pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
     Ok(script)
 }
 
-/// The second script: boots the installer.
+/// What an installer loads after its initial RAM disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage2<'a> {
+    /// Nothing.
+    None,
+    /// What Anaconda finds at this URL.
+    Url(&'a str),
+    /// The root file system of its image, at the URL of this boot.
+    Squashfs,
+}
+
+/// The second script: boots the installer, with further arguments for its kernel.
 ///
 /// No secret that is good for long is on its command line: the URL of the kickstart is void once
 /// the machine is installed, or boots again.
@@ -90,24 +100,28 @@ pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
 /// # Errors
 ///
 /// If a value is not one word.
-pub fn second(base: &str, installer: &BootInstaller) -> Result<String, NotAWord> {
+pub fn second(base: &str, stage2: Stage2<'_>, arguments: &[String]) -> Result<String, NotAWord> {
     words(&[("the URL", base)])?;
-    let mut arguments = String::new();
-    if let Some(stage2) = &installer.stage2_url {
-        words(&[("installer.stage2URL", stage2)])?;
-        // Writing to a String does not fail.
-        write!(arguments, " inst.stage2={stage2}").ok();
-    }
-    for argument in &installer.arguments {
+    let mut last = match stage2 {
+        Stage2::None => String::new(),
+        Stage2::Url(url) => {
+            words(&[("installer.stage2URL", url)])?;
+            format!(" inst.stage2={url}")
+        }
+        // As dracut loads it (dracut.cmdline(7)).
+        Stage2::Squashfs => " root=live:${base}/squashfs".to_owned(),
+    };
+    for argument in arguments {
         words(&[("installer.arguments", argument)])?;
-        write!(arguments, " {argument}").ok();
+        // Writing to a String does not fail.
+        write!(last, " {argument}").ok();
     }
     let mut script = String::with_capacity(2048);
     let text = &mut script;
     line(text, format_args!("#!ipxe"));
     line(text, format_args!("set base {base}"));
     let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text";
-    fetch(text, "kernel", &format!("{kernel} inst.ks=${{base}}/kickstart{arguments}"));
+    fetch(text, "kernel", &format!("{kernel} inst.ks=${{base}}/kickstart{last}"));
     // The argument `initrd=` refers to the file by this name.
     fetch(text, "initrd", "initrd --name initrd ${base}/initrd");
     line(text, format_args!("boot || goto failed"));

@@ -208,7 +208,7 @@ fn what_is_over_is_said_and_removed_a_day_later() {
 
 #[test]
 fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
-    let installer = installer();
+    let console = ["console=ttyS0".to_owned()];
     let base = "https://hosts.example.org/c/abc";
     let scripts = [
         script::refused(),
@@ -216,7 +216,9 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
         script::installed(),
         script::no_installer(),
         script::first(base, "web-1").unwrap(),
-        script::second(base, &installer).unwrap(),
+        script::second(base, script::Stage2::Url("http://mirror/"), &console).unwrap(),
+        script::second(base, script::Stage2::Squashfs, &console).unwrap(),
+        script::second(base, script::Stage2::None, &[]).unwrap(),
     ];
     for script in &scripts {
         assert!(script.starts_with("#!ipxe\n") && script.is_ascii(), "{script}");
@@ -229,10 +231,12 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
     let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text \
                   inst.ks=${base}/kickstart inst.stage2=http://mirror/ console=ttyS0 &&";
     assert!(scripts[5].contains(kernel), "{}", scripts[5]);
+    let live = "inst.ks=${base}/kickstart root=live:${base}/squashfs console=ttyS0 &&";
+    assert!(scripts[6].contains(live), "{}", scripts[6]);
     for argument in ["a b", "", "a\nb", "${uuid}", "a||b", "é", "a;b"] {
         let arguments = vec![argument.to_owned()];
-        let installer = BootInstaller { arguments, ..installer.clone() };
-        assert!(script::second(base, &installer).is_err(), "{argument}");
+        assert!(script::second(base, script::Stage2::None, &arguments).is_err(), "{argument}");
+        assert!(script::second(base, script::Stage2::Url(argument), &[]).is_err(), "{argument}");
     }
 }
 
@@ -309,10 +313,9 @@ fn host(key: &PublicKey) -> Host {
 
 fn installer() -> BootInstaller {
     BootInstaller {
-        kernel_url: "http://mirror/vmlinuz".to_owned(),
-        initrd_url: "http://mirror/initrd".to_owned(),
-        stage2_url: Some("http://mirror/".to_owned()),
-        arguments: vec!["console=ttyS0".to_owned()],
+        kernel_url: Some("http://mirror/vmlinuz".to_owned()),
+        initrd_url: Some("http://mirror/initrd".to_owned()),
+        ..BootInstaller::default()
     }
 }
 
@@ -332,6 +335,7 @@ fn pass(token: &BootToken, host: Option<&Host>, time: i64) -> pass::Decision {
         is_ambiguous: false,
         host,
         installer: Some(&installer),
+        refusal_of: &|image| Some(format!("{image} is not allowed")),
         now: at(time),
     })
 }

@@ -9,20 +9,16 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::{
-        StatusCode,
-        header::{CONTENT_TYPE, LOCATION},
-    },
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{BootInstaller, BootStep, BootToken};
+use metal_api::{BootStep, BootToken};
 use metal_core::{
     boot_token::{
         Refusal, expiry,
         fetch::is_current,
-        installer::installer,
         kickstart::{DEFAULT_NAME, Urls, render},
         only, progress,
     },
@@ -63,38 +59,6 @@ pub(super) fn current(
         Ok(()) => Ok((token, attempt)),
         Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
     }
-}
-
-/// Where the kernel of the installer is.
-pub(super) async fn kernel(
-    State(ctx): State<Arc<Context>>,
-    asker: Asker,
-    Path(cap): Path<String>,
-) -> Response {
-    let answer = redirect(&ctx, &asker, &cap, |installer| &installer.kernel_url);
-    settle(&ctx, &asker, "kernel", answer)
-}
-
-/// Where its initial RAM disk is.
-pub(super) async fn initrd(
-    State(ctx): State<Arc<Context>>,
-    asker: Asker,
-    Path(cap): Path<String>,
-) -> Response {
-    let answer = redirect(&ctx, &asker, &cap, |installer| &installer.initrd_url);
-    settle(&ctx, &asker, "initrd", answer)
-}
-
-fn redirect(
-    ctx: &Context,
-    asker: &Asker,
-    cap: &str,
-    url: impl Fn(&BootInstaller) -> &str,
-) -> Result<Response, Failure> {
-    let (token, _) = current(ctx, asker, cap)?;
-    let missing = || Failure::Unusable("there is no installer".to_owned(), Some(token.clone()));
-    let installer = installer(&token, ctx.installer.as_ref()).ok_or_else(missing)?;
-    Ok((StatusCode::FOUND, [(LOCATION, url(installer))]).into_response())
 }
 
 /// What the installer is to do.

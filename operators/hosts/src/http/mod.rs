@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `GET /api/ipxe/SECRET` | anybody | the first script, or one that says that the URL is not valid |
 //! | `GET /c/CAP/boot` | a boot | the second script |
-//! | `GET /c/CAP/kernel`, `initrd`, `kickstart`, `credential` | a boot | what it installs with |
+//! | `GET /c/CAP/kernel`, `initrd`, `squashfs`, `kickstart`, `credential` | a boot | what it installs with |
 //! | `POST /c/CAP/progress` | a boot | how far it is |
 //! | `GET /api/hosts/nonce` | anybody | a number to sign with the next request |
 //! | `POST /api/hosts/register` | an installed machine | becomes a Host |
@@ -14,6 +14,7 @@
 //! Whoever is refused gets the same answer whatever the reason is.
 
 mod asker;
+mod files;
 mod host;
 mod install;
 mod proof;
@@ -40,8 +41,9 @@ pub(crate) fn router(ctx: Arc<Context>) -> Router {
     Router::new()
         .route("/api/ipxe/{secret}", get(script::first))
         .route("/c/{cap}/boot", get(script::second))
-        .route("/c/{cap}/kernel", get(install::kernel))
-        .route("/c/{cap}/initrd", get(install::initrd))
+        .route("/c/{cap}/kernel", get(files::kernel))
+        .route("/c/{cap}/initrd", get(files::initrd))
+        .route("/c/{cap}/squashfs", get(files::squashfs))
         .route("/c/{cap}/kickstart", get(install::kickstart))
         .route("/c/{cap}/credential", get(install::credential))
         .route("/c/{cap}/progress", post(install::progress))

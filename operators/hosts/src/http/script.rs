@@ -1,10 +1,10 @@
 //! The two scripts of a boot.
 
 use super::{
-    Asker, Failure, PRIVATE, install, refuse, settle,
+    Asker, Failure, PRIVATE, files, install, refuse, settle,
     write::{TRIES, record},
 };
-use crate::{context::Context, metrics::Answer, view::TokenKey};
+use crate::{context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
     extract::{Path, Query, State},
     http::header::CONTENT_TYPE,
@@ -17,8 +17,10 @@ use metal_core::{
     boot_token::{
         Refusal, binding, expiry,
         fetch::{Fetch, fetch},
-        installer::installer,
-        only, script, secret,
+        installer::{Source, installer},
+        only,
+        script::{self, Stage2},
+        secret,
     },
     capability::{Claims, Purpose, issue},
 };
@@ -55,7 +57,7 @@ pub(super) async fn second(
     Path(cap): Path<String>,
     Query(said): Query<Said>,
 ) -> Response {
-    let answer = boot(&ctx, &asker, &cap, said);
+    let answer = boot(&ctx, &asker, &cap, said).await;
     shown(&ctx, &asker, "boot", answer)
 }
 
@@ -125,9 +127,7 @@ async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failu
 
 fn answer(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result<String, Failure> {
     let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(token)));
-    if installer(token, ctx.installer.as_ref()).is_none() {
-        return Err(unusable("there is no installer: see the condition Usable".to_owned()));
-    }
+    files::source_of(ctx, token)?;
     let base = base(ctx, token, attempt)?;
     script::first(&base, &token.spec.host_name).map_err(|error| unusable(error.to_string()))
 }
@@ -147,7 +147,7 @@ fn base(ctx: &Context, token: &BootToken, attempt: i64) -> Result<String, Failur
     Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))
 }
 
-fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<String, Failure> {
+async fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<String, Failure> {
     let (token, _) = install::current(ctx, asker, cap)?;
     let hardware = HostHardware {
         serial: said.serial,
@@ -156,9 +156,16 @@ fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<String, F
     };
     let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
     binding::check(token.spec.binding.as_ref(), &hardware).map_err(refused)?;
-    let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
-    let installer = installer(&token, ctx.installer.as_ref());
-    let installer = installer.ok_or_else(|| unusable("there is no installer".to_owned()))?;
+    let stage2 = match files::source_of(ctx, &token)? {
+        Source::Mirror { stage2, .. } => stage2.map_or(Stage2::None, Stage2::Url),
+        Source::Image(image) => {
+            let layers = Images::layers(ctx.images.as_ref(), image).await;
+            let layers = layers.map_err(|error| files::unfetched(ctx, &token, &error))?;
+            if layers.squashfs.is_some() { Stage2::Squashfs } else { Stage2::None }
+        }
+    };
+    let arguments = installer(&token, ctx.installer.as_ref()).map(|it| it.arguments.as_slice());
     let base = format!("{}/c/{cap}", ctx.service_url);
-    script::second(&base, installer).map_err(|error| unusable(error.to_string()))
+    let script = script::second(&base, stage2, arguments.unwrap_or_default());
+    script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(&token))))
 }

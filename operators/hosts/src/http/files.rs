@@ -1,0 +1,98 @@
+//! The files that an installer consists of: at a mirror, or layers of an image.
+
+use super::{Asker, Failure, install::current, settle};
+use crate::{
+    context::Context,
+    images::{ImageError, Images, Part},
+};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+};
+use kube::runtime::events::EventType;
+use metal_api::BootToken;
+use metal_core::boot_token::installer::{Source, installer, source};
+use metal_image::respond;
+use metal_runtime::report::Chain;
+use std::sync::Arc;
+
+const BINARY: &str = "application/octet-stream";
+
+/// The kernel of the installer.
+pub(super) async fn kernel(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = part(&ctx, &asker, &cap, Part::Kernel, (&method, &headers)).await;
+    settle(&ctx, &asker, "kernel", answer)
+}
+
+/// Its initial RAM disk.
+pub(super) async fn initrd(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = part(&ctx, &asker, &cap, Part::Initrd, (&method, &headers)).await;
+    settle(&ctx, &asker, "initrd", answer)
+}
+
+/// Its root file system.
+pub(super) async fn squashfs(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = part(&ctx, &asker, &cap, Part::Squashfs, (&method, &headers)).await;
+    settle(&ctx, &asker, "squashfs", answer)
+}
+
+async fn part(
+    ctx: &Context,
+    asker: &Asker,
+    cap: &str,
+    part: Part,
+    (method, headers): (&Method, &HeaderMap),
+) -> Result<Response, Failure> {
+    let (token, _) = current(ctx, asker, cap)?;
+    let image = match source_of(ctx, &token)? {
+        Source::Image(image) => image,
+        Source::Mirror { kernel, initrd, .. } => {
+            let url = match part {
+                Part::Kernel => kernel,
+                Part::Initrd => initrd,
+                Part::Squashfs => return Err(unfetched(ctx, &token, &ImageError::NoSquashfs)),
+            };
+            return Ok((StatusCode::FOUND, [(LOCATION, url)]).into_response());
+        }
+    };
+    let blob = Images::open_part(ctx.images.as_ref(), image, part).await;
+    let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
+    Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
+}
+
+/// Where the installer of a token is.
+pub(super) fn source_of<'a>(
+    ctx: &'a Context,
+    token: &'a Arc<BootToken>,
+) -> Result<Source<'a>, Failure> {
+    let source = installer(token, ctx.installer.as_ref()).and_then(source);
+    let why = "there is no installer: see the condition Usable";
+    source.ok_or_else(|| Failure::Unusable(why.to_owned(), Some(Arc::clone(token))))
+}
+
+/// Somebody may push the image, or start the registry.
+pub(super) fn unfetched(ctx: &Context, token: &Arc<BootToken>, error: &ImageError) -> Failure {
+    let why = format!("the image of the installer: {}", Chain(error));
+    ctx.notices.tell(&**token, EventType::Warning, "ImageNotFetched", why);
+    Failure::Unavailable("the image of the installer is not there")
+}

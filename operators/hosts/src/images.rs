@@ -1,0 +1,132 @@
+//! Images of installers: which may be served, and their layers, which are fetched once for all
+//! machines and verified.
+
+use crate::args::Args;
+use anyhow::Context as _;
+use metal_image::{
+    AllowList, Reference, Registries, Resolver, Store,
+    manifest::Descriptor,
+    registry,
+    resolve::{self, Missing, PxeLayers},
+    store::{self, Blob},
+};
+use metal_runtime::report::Chain;
+use std::{fs, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// What is said where no image is served.
+const OFF: &str = "the server serves no images: set --image-cache-dir";
+
+/// Images of the allowed registries.
+pub(crate) struct Images {
+    resolver: Resolver,
+    store: Store,
+    architecture: String,
+}
+
+/// Why a layer is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    #[error("{}", OFF)]
+    Off,
+    #[error(transparent)]
+    Image(#[from] resolve::Error),
+    #[error(transparent)]
+    Layer(#[from] Missing),
+    #[error("the image has no squashfs layer")]
+    NoSquashfs,
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A layer of an installer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    Kernel,
+    Initrd,
+    Squashfs,
+}
+
+impl Images {
+    /// Opens the folder for layers, if there is to be one. Downloads end with `downloads`.
+    ///
+    /// # Errors
+    ///
+    /// If a flag or the folder cannot be used.
+    pub(crate) async fn open(
+        args: &Args,
+        downloads: CancellationToken,
+    ) -> anyhow::Result<Option<Self>> {
+        let allowed = AllowList::new(args.allowed_registries.iter().map(String::as_str));
+        let allowed = allowed.context("--allowed-registries")?;
+        let registries = Arc::new(registries(args)?);
+        let Some(dir) = &args.image_cache_dir else { return Ok(None) };
+        let (limit, known) = (args.image_cache_size, Arc::clone(&registries));
+        let store = Store::open_dir(dir, limit, known, downloads).await;
+        let store = store.with_context(|| format!("--image-cache-dir {}", dir.display()))?;
+        let resolver = Resolver::new(registries, allowed);
+        Ok(Some(Self { resolver, store, architecture: args.architecture.clone() }))
+    }
+
+    /// Why an image is not served, as far as that shows without its registry.
+    pub(crate) fn refusal_of(images: Option<&Self>, image: &str) -> Option<String> {
+        let Some(images) = images else { return Some(OFF.to_owned()) };
+        match image.parse::<Reference>() {
+            Ok(image) => {
+                let allowed = images.resolver.allowed().check(image.name.registry());
+                allowed.err().map(|error| error.to_string())
+            }
+            Err(error) => Some(Chain(&error).to_string()),
+        }
+    }
+
+    /// Finds the layers of an image.
+    ///
+    /// # Errors
+    ///
+    /// If there are none, or the registry does not say.
+    pub(crate) async fn layers(
+        images: Option<&Self>,
+        image: &str,
+    ) -> Result<PxeLayers, ImageError> {
+        let images = images.ok_or(ImageError::Off)?;
+        let resolved = images.resolver.resolve(image, &images.architecture).await?;
+        Ok(resolved.pxe.clone()?)
+    }
+
+    /// Opens a layer of an image; it comes from the registry where it is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be had.
+    pub(crate) async fn open_part(
+        images: Option<&Self>,
+        image: &str,
+        part: Part,
+    ) -> Result<Blob, ImageError> {
+        let layers = Self::layers(images, image).await?;
+        let layer: Descriptor = match part {
+            Part::Kernel => layers.kernel,
+            Part::Initrd => layers.initrd,
+            Part::Squashfs => layers.squashfs.ok_or(ImageError::NoSquashfs)?,
+        };
+        let images = images.ok_or(ImageError::Off)?;
+        let image: Reference = image.parse().map_err(resolve::Error::from)?;
+        Ok(images.store.open(&image.name, &layer.digest).await?)
+    }
+
+    /// Waits until no layer is on its way.
+    pub(crate) async fn closed(&self) {
+        self.store.closed().await;
+    }
+}
+
+fn registries(args: &Args) -> anyhow::Result<Registries> {
+    let insecure = args.insecure_registries.iter().filter(|text| !text.is_empty());
+    let insecure = insecure.map(|text| text.parse()).collect::<Result<_, _>>();
+    let insecure = insecure.context("--insecure-registries")?;
+    let authorities = args.registry_ca_path.as_ref().map(fs::read).transpose();
+    let authorities = authorities.context("--registry-ca-path")?.unwrap_or_default();
+    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
+    Ok(Registries::new(&config)?)
+}
