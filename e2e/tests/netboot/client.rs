@@ -7,6 +7,7 @@ use e2e::{
 };
 use std::{
     fs,
+    io::ErrorKind,
     net::Ipv4Addr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -70,6 +71,17 @@ impl<'a> Client<'a> {
              send machine 00:{};\n\
              send vendor-class-identifier \"HTTPClient:Arch:00016:UNDI:003001\";\n",
             octets.join(":")
+        );
+        fs::write(self.folder.join("config"), config)?;
+        Ok(self)
+    }
+
+    /// Makes it ask like iPXE.
+    pub(crate) fn boots_by_ipxe(self) -> Result<Self> {
+        let config = format!(
+            "{CONFIG}option architecture code 93 = unsigned integer 16;\n\
+             send architecture 7;\n\
+             send user-class \"iPXE\";\n"
         );
         fs::write(self.folder.join("config"), config)?;
         Ok(self)
@@ -167,8 +179,16 @@ impl<'a> Client<'a> {
         if let Some(running) = self.running.take() {
             running.kill().await?;
         }
-        fs::remove_file(self.folder.join("leases"))?;
+        self.forget()?;
         self.reboot().await
+    }
+
+    /// Removes its lease file, if it has one.
+    fn forget(&self) -> Result<()> {
+        match fs::remove_file(self.folder.join("leases")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => Ok(removed?),
+        }
     }
 
     /// Next to `folder`, where the cluster looks for processes that must end with it.

@@ -5,6 +5,7 @@
 //!                             ──── far  10.77.9.0/24 ──── relay ──── behind 10.77.2.0/24 ── clients
 //! ```
 
+mod boot_urls;
 mod inline;
 
 use crate::{client::Client, inside::Tools};
@@ -45,6 +46,8 @@ pub(crate) struct Lab {
     netboot: RefCell<Option<Process>>,
     /// The second instance, if there are two.
     other: RefCell<Option<Process>>,
+    /// Further flags of netboot.
+    flags: RefCell<Vec<String>>,
 }
 
 /// What is served for HTTP boot to machines that are not Servers.
@@ -67,8 +70,8 @@ impl Lab {
         let links = Links::new(&cluster).await?;
         let scratch = cluster.scratch();
         fs::write(scratch.join("macdb.yaml"), BMCS)?;
-        let (netboot, other) = (RefCell::default(), RefCell::default());
-        let lab = Self { cluster, tools, links, scratch, account, netboot, other };
+        let (netboot, other, flags) = <(RefCell<_>, RefCell<_>, RefCell<_>)>::default();
+        let lab = Self { cluster, tools, links, scratch, account, netboot, other, flags };
         lab.configure("")?;
         lab.start_netboot().await?;
         Ok(lab)
@@ -177,12 +180,13 @@ impl Lab {
 
     async fn start_instance(&self, name: &str, leases: &str, health: &str) -> Result<Process> {
         let file = |flag, name| format!("--{flag}={}", self.scratch.join(name).display());
-        let flags = [
+        let own = [
             file("mac-prefixes-file", "macdb.yaml"),
             file("lease-file", leases),
             format!("--leader-elect-namespace={NAMESPACE}"),
             format!("--kubeconfig={}", self.account.display()),
         ];
+        let flags = [&own[..], &self.flags.borrow()].concat();
         stack::netboot_as(name, health, &self.tools.server, &self.scratch, &flags).await
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bmc;
+mod boot_url;
 mod booting;
 mod client;
 mod inside;
