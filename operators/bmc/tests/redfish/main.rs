@@ -7,6 +7,8 @@ mod body;
 #[cfg(test)]
 mod budget;
 #[cfg(test)]
+mod clear;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod fault;
