@@ -98,6 +98,9 @@ async fn a_machine_is_discovered_claimed_and_given_back_and_then_nothing_is_left
         " s  machine demo-node is installed: its BMC boots it from the network, ",
         " s  demo-node has attested, and has a certificate of its own",
         " s  node demo-node is ready, and so is its machine",
+        " s  config/hosts is installed, and hosts runs under its ServiceAccount",
+        " s  default/demo-rented has registered a key that it has made itself",
+        " s  default/demo-rented runs its release, with a configuration that it alone could read",
     ] {
         assert!(printed.contains(said), "not said: {said}\n{printed}");
     }

@@ -16,7 +16,7 @@ prepare() {
   use_target_dir
   begin control_plane "$hack/control-plane" build
   begin build build
-  finish build "metal-operator, boot-operator, netboot, metalman and the simulator are built"
+  finish build "metal-operator, boot-operator, netboot, metalman, hosts and the simulator are built"
   if [ -n "$3" ]; then
     # However it ends, the next demo removes what it has not finished.
     TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
@@ -45,7 +45,8 @@ take_folder() {
 build() {
   cd "$hack/.." || return
   cargo build --locked --package metal-operator --package boot-operator --package netboot \
-    --package metalman --package metal-simulator --package e2e --bins
+    --package metalman --package hosts --package metal-host --package kubectl-metal \
+    --package metal-simulator --package e2e --bins
 }
 
 # end: nothing is left, but logs of what failed.

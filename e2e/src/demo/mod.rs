@@ -14,6 +14,7 @@ mod node;
 mod operators;
 mod path;
 mod rack;
+mod rented;
 mod screen;
 mod seen;
 
@@ -65,6 +66,7 @@ pub struct Running {
     operators: Operators,
     kubeconfig: PathBuf,
     _node: node::Node,
+    _rented: rented::Rented,
     _rack: Network,
     _registry: OciRegistry,
     _simulator: Process,
@@ -129,12 +131,14 @@ pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) ->
     let simulator = demo.discover(&rack).await?;
     demo.claim_and_release().await?;
     let node = demo.machine_joins(&registry).await?;
+    let rented = demo.server_is_rented(&registry).await?;
     Ok(Running {
         kubeconfig,
         cluster,
         operators,
         _rack: rack,
         _node: node,
+        _rented: rented,
         _registry: registry,
         _simulator: simulator,
         _forward: forward,
