@@ -4,6 +4,7 @@
 //! units in its keys.
 
 mod discovery;
+mod hosts;
 mod kills;
 mod metalman;
 mod tftp;
@@ -32,6 +33,8 @@ enum Bench {
     /// The machines of it, in a network of their own.
     #[command(hide = true)]
     MetalmanMachines(metalman::MachinesArgs),
+    /// From the URL of each token to its script, and from firmware to the Host of each machine.
+    Hosts(hosts::Args),
 }
 
 #[tokio::main]
@@ -51,6 +54,11 @@ async fn main() -> Result<ExitCode> {
             outcome.verdict()?;
         }
         Bench::MetalmanMachines(args) => tell(&metalman::boot_machines(&args).await?)?,
+        Bench::Hosts(args) => {
+            let outcome = hosts::run(args).await?;
+            tell(&outcome)?;
+            outcome.verdict()?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
