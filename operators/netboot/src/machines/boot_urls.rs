@@ -93,7 +93,7 @@ fn check(change: &Change<'_, Secret>, notices: &Notices) {
 fn macs_of(machine: &Machine) -> Vec<MacAddr> {
     let mac = |address| match address {
         Address::Mac(mac) => Some(mac),
-        Address::Ip(_) => None,
+        Address::Ip(_) | Address::Uuid(_) => None,
     };
     addresses(machine).into_iter().filter_map(mac).collect()
 }
