@@ -4,6 +4,7 @@ use crate::{
     machine::{Installed, said},
     site::Site,
 };
+use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::cluster::Cluster;
 use kube::api::{Patch, PatchParams};
@@ -19,8 +20,8 @@ async fn a_tpm_whose_certificates_chain_to_a_root_joins_and_keeps_its_place() {
     let maker = Maker::new();
     let tpm = maker.tpm();
     // As makers do whose authorities are many: the certificate between is in the TPM, too.
-    tpm.write_nv("0x01c00100", &der(&maker.between()));
-    let site = trusting(&maker.root()).await;
+    tpm.write_nv("0x01c00100", &der(&maker.between()).unwrap());
+    let site = trusting(&maker.root()).await.unwrap();
     let mut machine = Installed::with(&site, tpm, None).await.unwrap();
     assert!(machine.once().await.unwrap().success());
     machine.register(&machine.name).await.unwrap();
@@ -37,7 +38,7 @@ async fn a_tpm_whose_certificates_chain_to_a_root_joins_and_keeps_its_place() {
 async fn a_tpm_that_nobody_vouches_for_joins_only_when_a_person_names_its_key() {
     let (maker, other) = (Maker::new(), Maker::new());
     maker.tpm();
-    let site = trusting(&maker.between()).await;
+    let site = trusting(&maker.between()).await.unwrap();
     let mut machine = Installed::with(&site, other.tpm(), None).await.unwrap();
     let agent = machine.start().await.unwrap();
     let needs = "403 Forbidden: the endorsement key needs a certificate";
@@ -60,14 +61,14 @@ async fn a_tpm_that_nobody_vouches_for_joins_only_when_a_person_names_its_key() 
 }
 
 /// A site whose metalman trusts what is in this file.
-async fn trusting(roots: &Path) -> Site<'static> {
+async fn trusting(roots: &Path) -> Result<Site<'static>> {
     let flags = vec![format!("--ek-roots-path={}", roots.display())];
-    Site::start_with(Cluster::shared().await.unwrap(), flags).await.unwrap()
+    Site::start_with(Cluster::shared().await?, flags).await
 }
 
 /// The only certificate of a PEM file.
-fn der(path: &Path) -> Vec<u8> {
-    let pem = fs::read_to_string(path).unwrap();
+fn der(path: &Path) -> Result<Vec<u8>> {
+    let pem = fs::read_to_string(path)?;
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    STANDARD.decode(body).unwrap()
+    Ok(STANDARD.decode(body)?)
 }
