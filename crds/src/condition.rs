@@ -48,6 +48,9 @@ pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
 /// Machine: the last client that attested from its address has the pinned endorsement key, or the first
 /// one was pinned; absent until somebody attests.
 pub const TPM_VERIFIED: &str = "TPMVerified";
+/// Machine: when it asked for its last token, its TPM had signed values of PCRs that are allowed; absent until
+/// it was asked for them.
+pub const BOOT_VERIFIED: &str = "BootVerified";
 /// Machine: its image is valid, and in the cache of the leading metalman replica.
 pub const IMAGE_READY: &str = "ImageReady";
 /// Machine: all requested operations are complete; absent if none was ever requested.

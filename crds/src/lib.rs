@@ -92,7 +92,7 @@ pub use machine::{
     MachineRedfishStatus, MachineSecretReference, MachineSpec, MachineSsh, MachineSshStatus,
     MachineStatus, MachineTpmStatus,
 };
-pub use machine_attestation::MachineAttestation;
+pub use machine_attestation::{MachineAttestation, MachinePcr};
 pub use machine_disk::MachineTargetDisk;
 pub use machine_operation::{
     MachineGivenUp, MachineInstallProgress, MachineOperation, MachineOperationStep,

@@ -11,4 +11,22 @@ pub struct MachineAttestation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"))]
     pub ek_hash: Option<String>,
+    /// What it may have booted, by platform configuration registers (PCRs) of its TPM: it has to present a
+    /// quote of all of them. Without any, it may have booted anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 24))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["index"]))]
+    pub pcrs: Vec<MachinePcr>,
+}
+
+/// A PCR, and its values that are allowed.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachinePcr {
+    /// Which PCR, from 0 to 23.
+    #[schemars(range(min = 0, max = 23))]
+    pub index: i32,
+    /// Its values in the bank of SHA-256 that are allowed, each as 64 hexadecimal digits.
+    #[schemars(length(min = 1, max = 16), inner(regex(pattern = "^[0-9A-Fa-f]{64}$")))]
+    pub sha256: Vec<String>,
 }

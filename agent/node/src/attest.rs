@@ -7,8 +7,8 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use metal_attest::{
-    Response,
-    client::{self, EkTemplate, OpenError, Wrapped},
+    Answer, Asked, Quote,
+    client::{self, EkTemplate, OpenError, Presented, Wrapped},
 };
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -52,16 +52,48 @@ pub(crate) async fn attest(
     let place = tpm.clone();
     let created = spawn_blocking(move || Keys::create(Tpm::open(&place)?, template)).await?;
     let mut keys = Flushed(Some(created?));
-    let Some(loaded) = &keys.0 else { return Err(AttestError::Answer) };
-    let body = client::request(loaded.ek(), loaded.srk(), &loaded.certificates());
-    let body = body.map_err(|_| AttestError::Answer)?;
-    let response = post(metalman, body).await?;
+    let response = match post(metalman, keys.body(None)?).await? {
+        Answer::Token(response) => response,
+        Answer::Challenge { challenge } => {
+            let nonce = Wrapped::of_challenge(&challenge)?;
+            let pcrs = challenge.pcrs.clone();
+            let quote = keys.run(move |keys| keys.quote(&nonce, &pcrs)).await?;
+            match post(metalman, keys.body(Some((&challenge, &quote)))?).await? {
+                Answer::Token(response) => response,
+                Answer::Challenge { .. } => return Err(AttestError::Answer),
+            }
+        }
+    };
     let wrapped = Wrapped::of(&response)?;
-    let loaded = keys.0.take();
-    let credential = spawn_blocking(move || loaded.map(|mut keys| keys.activate(&wrapped))).await?;
-    let credential = credential.ok_or(AttestError::Answer)??;
+    let credential = keys.run(move |keys| keys.activate(&wrapped)).await?;
     let token = client::open(&response, &credential)?;
     Ok(Admission { token, authorities: response.cluster_ca })
+}
+
+impl Flushed {
+    /// What is posted.
+    fn body(&self, quote: Option<(&Asked, &Quote)>) -> Result<String, AttestError> {
+        let keys = self.0.as_ref().ok_or(AttestError::Answer)?;
+        let certificates = keys.certificates();
+        let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));
+        let presented = Presented { ek, srk, certificates: &certificates, ak, quote };
+        client::request(presented).map_err(|_| AttestError::Answer)
+    }
+
+    /// Has the TPM do something, on a thread that may wait.
+    async fn run<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Keys) -> Result<T, TpmError> + Send + 'static,
+    ) -> Result<T, AttestError> {
+        let mut keys = self.0.take().ok_or(AttestError::Answer)?;
+        let (keys, done) = spawn_blocking(move || {
+            let done = act(&mut keys);
+            (keys, done)
+        })
+        .await?;
+        self.0 = Some(keys);
+        Ok(done?)
+    }
 }
 
 /// Keys that are flushed by a thread that may wait, also where what follows fails.
@@ -76,7 +108,7 @@ impl Drop for Flushed {
     }
 }
 
-async fn post(metalman: &Server, body: String) -> Result<Response, AttestError> {
+async fn post(metalman: &Server, body: String) -> Result<Answer, AttestError> {
     let request = Request::post("/attest")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Bytes::from(body))

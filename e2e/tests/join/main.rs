@@ -2,6 +2,7 @@
 //! signs: from a machine without any secret to its node, and what may go wrong on the way.
 
 mod away;
+mod boot;
 mod certificate;
 mod ek_certificate;
 mod join;

@@ -38,7 +38,7 @@ async fn whoever_comes_first_is_not_taken_for_a_machine_that_names_its_key() {
     let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
     let known = Swtpm::start();
     let ek_hash = Some(EndorsementKey::parse(&known.tpm2_ek()).unwrap().fingerprint());
-    let attestation = Some(MachineAttestation { ek_hash });
+    let attestation = Some(MachineAttestation { ek_hash, ..MachineAttestation::default() });
     let mut machine = Installed::with(&site, Swtpm::start(), attestation).await.unwrap();
     let stranger = machine.start().await.unwrap();
     said(&stranger, "403 Forbidden").await.unwrap();

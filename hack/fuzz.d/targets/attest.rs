@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let (Ok(ek), Ok(srk)) = (ek, srk) {
         let certificates = client::certificates(data).into_iter().map(<[u8]>::to_vec).collect();
-        accepted(&Request { ek, srk, certificates });
+        accepted(&Request { ek, srk, certificates, ak: None, quote: None });
     }
 });
 
@@ -36,6 +36,13 @@ fn accepted(request: &Request) {
     assert_eq!(request.ek.is_in(&request.ek.to_pem()), Ok(true));
     assert_eq!(request.ek.fingerprint().len(), 64);
     assert_eq!(request.srk.name().len(), 34);
+    if let (Some(ak), Some((_, quote))) = (&request.ak, &request.quote) {
+        assert_eq!(ak.name().len(), 34);
+        let wanted = quote.pcrs.keys().copied().collect();
+        if let Err(error) = quote.verify(ak, &[0; 32], &wanted) {
+            told(&error.to_string(), 100);
+        }
+    }
     assert!(request.certificates.len() <= MAX_CERTIFICATES);
     let proved = Roots::default().verify(&request.ek, &request.certificates, Duration::from_secs(1 << 30));
     told(&proved.expect_err("no root can have signed it").to_string(), 200);

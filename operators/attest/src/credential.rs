@@ -6,7 +6,6 @@ use crate::{
     endorsement::{EndorsementKey, Kind},
     kdf::{kdfa, kdfe},
     oaep,
-    storage::StorageKey,
 };
 use aes::Aes128;
 use cfb_mode::{Encryptor, cipher::KeyIvInit};
@@ -41,16 +40,16 @@ pub(crate) struct Wrapped {
     pub(crate) secret: Vec<u8>,
 }
 
-/// Wraps `credential` for the TPM that has both private keys.
+/// Wraps `credential` for the TPM that has both private keys, of which the second has this name.
 pub(crate) fn make(
     ek: &EndorsementKey,
-    srk: &StorageKey,
+    name: &[u8],
     credential: &[u8; CREDENTIAL_LEN],
     random: &dyn SecureRandom,
 ) -> Result<Wrapped, SealError> {
     let (seed, secret) = seed(ek, random)?;
-    let identity = encrypt(&kdfa(&seed, "STORAGE", srk.name()), &sized(credential));
-    let integrity = integrity(&seed, &identity, srk);
+    let identity = encrypt(&kdfa(&seed, "STORAGE", name), &sized(credential));
+    let integrity = integrity(&seed, &identity, name);
     let blob = [sized(&integrity), identity].concat();
     Ok(Wrapped { blob: sized(&blob), secret: sized(&secret) })
 }
@@ -91,11 +90,11 @@ fn encrypt(key: &[u8; 16], plain: &[u8]) -> Vec<u8> {
 }
 
 /// The HMAC of the encrypted credential, and of the name of the key that it is bound to.
-pub(crate) fn integrity(seed: &[u8; 32], identity: &[u8], srk: &StorageKey) -> [u8; 32] {
+pub(crate) fn integrity(seed: &[u8; 32], identity: &[u8], name: &[u8]) -> [u8; 32] {
     let key: [u8; 32] = kdfa(seed, "INTEGRITY", &[]);
     let mut hmac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &key));
     hmac.update(identity);
-    hmac.update(srk.name());
+    hmac.update(name);
     let mut out = [0; 32];
     out.copy_from_slice(hmac.sign().as_ref());
     out

@@ -33,6 +33,7 @@ mod endorsement;
 mod kdf;
 mod oaep;
 mod public;
+mod quote;
 mod seal;
 mod storage;
 #[cfg(any(test, feature = "testing"))]
@@ -46,6 +47,7 @@ pub use certificate::{CertificateError, MAX_CERTIFICATES, Roots, RootsError};
 pub use credential::SealError;
 pub use endorsement::{EndorsementKey, UnreadablePem};
 pub use public::KeyError;
-pub use seal::{Sealed, seal};
+pub use quote::{AttestationKey, Challenge, Pcrs, Quote, QuoteError, Ticket};
+pub use seal::{Sealed, challenge, seal};
 pub use storage::StorageKey;
-pub use wire::{MAX_BODY, Request, RequestError, Response};
+pub use wire::{Answer, Asked, MAX_BODY, Request, RequestError, Response};

@@ -2,7 +2,8 @@
 
 use crate::{
     credential::{self, CREDENTIAL_LEN, SealError, chance},
-    wire::{Request, Response},
+    quote::{Challenge, Ticket},
+    wire::{Asked, Request, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
@@ -31,7 +32,7 @@ pub fn seal(
     random: &dyn SecureRandom,
 ) -> Result<Sealed, SealError> {
     let key: [u8; CREDENTIAL_LEN] = chance(random)?;
-    let wrapped = credential::make(&request.ek, &request.srk, &key, random)?;
+    let wrapped = credential::make(&request.ek, request.srk.name(), &key, random)?;
     let nonce = chance(random)?;
     let mut encrypted_token = token.to_vec();
     // Called less safe because it relies on the caller not to reuse a nonce: this key is used once.
@@ -42,6 +43,28 @@ pub fn seal(
     )?;
     let (credential_blob, encrypted_secret) = (wrapped.blob, wrapped.secret);
     Ok(Sealed { credential_blob, encrypted_secret, encrypted_token, nonce })
+}
+
+/// Challenges the TPM that has both keys: it alone can tell the nonce, which `secret` and the ticket make.
+///
+/// # Errors
+///
+/// If the system provides no randomness.
+pub fn challenge(
+    challenge: &Challenge<'_>,
+    secret: &[u8; 32],
+    ticket: Ticket,
+    random: &dyn SecureRandom,
+) -> Result<Asked, SealError> {
+    let nonce = challenge.nonce(secret, ticket);
+    let wrapped = credential::make(challenge.ek, challenge.ak.name(), &nonce, random)?;
+    Ok(Asked {
+        credential_blob: STANDARD.encode(wrapped.blob),
+        encrypted_secret: STANDARD.encode(wrapped.secret),
+        pcrs: challenge.pcrs.iter().copied().collect(),
+        salt: STANDARD.encode(ticket.salt),
+        expires: ticket.expires,
+    })
 }
 
 impl Sealed {

@@ -47,7 +47,8 @@ impl StorageKey {
     }
 }
 
-fn name(public: &[u8]) -> [u8; NAME_LEN] {
+/// The name of a key, from its TPMT_PUBLIC.
+pub(crate) fn name(public: &[u8]) -> [u8; NAME_LEN] {
     let mut name = [0; NAME_LEN];
     let (algorithm, hash) = name.split_at_mut(2);
     algorithm.copy_from_slice(&(TpmAlgId::Sha256 as u16).to_be_bytes());

@@ -2,6 +2,7 @@ use crate::{
     images::Images,
     metrics::{Attested, Refusal},
     progress_limit::ProgressLimit,
+    spent::Spent,
     tokens::Tokens,
     view::View,
 };
@@ -57,6 +58,8 @@ pub struct Context {
     pub(crate) attested: Family<Attested, Counter>,
     /// Who vouches for endorsement keys; without any, the first one of a Machine is taken on trust.
     pub(crate) ek_roots: Option<watch::Receiver<Arc<Roots>>>,
+    /// Challenges that were answered.
+    pub(crate) spent: Spent,
     /// How often it is recorded that endorsement keys were refused.
     pub(crate) refused: ProgressLimit,
     /// Images of the Machines.
@@ -101,6 +104,7 @@ impl Context {
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),
             ek_roots: None,
+            spent: Spent::default(),
             refused: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: Deferred::default(),

@@ -23,6 +23,7 @@ use axum::{
 use bytes::Bytes;
 use kube::ResourceExt;
 use metal_api::Machine;
+use metal_attest::Answer;
 use metal_core::machine::attest::Stranger;
 use metal_runtime::{LogLimit, report::Chain};
 use requester::Requester;
@@ -84,7 +85,11 @@ async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Byt
         Some(address) => attest::answer(&ctx, address, &body).await,
         None => Err(Stranger::Unknown.into()),
     };
-    let result = answer.as_ref().map_or_else(Refused::reason, |_| "Issued");
+    let result = match &answer {
+        Ok(Answer::Token(_)) => "Issued",
+        Ok(Answer::Challenge { .. }) => "Challenged",
+        Err(refused) => refused.reason(),
+    };
     ctx.attested.get_or_create(&Attested { result }).inc();
     match answer {
         Ok(response) => ([(header::CACHE_CONTROL, "no-store")], Json(response)).into_response(),
@@ -105,7 +110,7 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) => StatusCode::BAD_REQUEST,
-            Self::KeyDiffers | Self::Certificate(_) => StatusCode::FORBIDDEN,
+            Self::KeyDiffers | Self::Certificate(_) | Self::Boot(_) => StatusCode::FORBIDDEN,
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
             Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,

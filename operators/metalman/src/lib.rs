@@ -32,6 +32,7 @@ mod reference;
 mod run;
 mod serve_url;
 mod servers;
+mod spent;
 mod startup;
 mod tftp;
 mod time_limits;

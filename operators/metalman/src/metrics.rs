@@ -10,7 +10,7 @@ use prometheus_client::{
 /// Labels of an attestation; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Attested {
-    /// `Issued`, or why it was refused.
+    /// `Issued`, `Challenged`, or why it was refused.
     pub(crate) result: &'static str,
 }
 

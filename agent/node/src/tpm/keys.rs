@@ -1,26 +1,40 @@
-//! The two keys of an attestation, while they are loaded.
+//! The three keys of an attestation, while they are loaded.
 
 use super::{Tpm, TpmError, of_hierarchy};
-use metal_attest::client::{
-    EkTemplate, Handle, Wrapped, activate_credential, activated, create_ek, create_srk, created,
-    done, flush, policy_secret, start_policy_session, started,
+use metal_attest::{
+    Pcrs, Quote,
+    client::{
+        EkTemplate, Handle, ResponseError, Wrapped, activate_credential, activated, create_ak,
+        create_ek, create_srk, created, done, flush, pcr_read, pcr_values, policy_secret, quote,
+        quoted, start_policy_session, started,
+    },
 };
 use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::BTreeSet;
 
-/// EK and SRK. Whatever becomes of them, they are flushed: a TPM has room for three objects.
+/// Where they are in [`Keys::loaded`].
+const EK: usize = 0;
+const SRK: usize = 1;
+const AK: usize = 2;
+
+/// EK, SRK and AK. Whatever becomes of them, they are flushed: a TPM has room for three objects.
 pub(crate) struct Keys {
     tpm: Tpm,
     loaded: Vec<Handle>,
     ek: Vec<u8>,
     srk: Vec<u8>,
+    ak: Vec<u8>,
     certificates: Vec<Vec<u8>>,
 }
 
 impl Keys {
-    /// Creates both, and reads the certificates of the first.
+    /// Creates them, and reads the certificates of the first.
     pub(crate) fn create(tpm: Tpm, template: EkTemplate) -> Result<Self, TpmError> {
-        let (ek, srk, certificates) = (vec![], vec![], vec![]);
-        let mut keys = Self { tpm, loaded: vec![], ek, srk, certificates };
+        let (ek, srk, ak, certificates) = (vec![], vec![], vec![], vec![]);
+        let mut keys = Self { tpm, loaded: vec![], ek, srk, ak, certificates };
+        // Created again for a quote, from the same template: others may need the room until then.
+        keys.ak = keys.load(&create_ak()?).map_err(of_hierarchy("endorsement"))?;
+        keys.unload()?;
         keys.ek = keys.load(&create_ek(template)?).map_err(of_hierarchy("endorsement"))?;
         keys.srk = keys.load(&create_srk()?).map_err(of_hierarchy("owner"))?;
         keys.certificates = keys.tpm.ek_certificates(template)?;
@@ -37,22 +51,64 @@ impl Keys {
         &self.srk
     }
 
+    /// TPM2B_PUBLIC of the attestation key.
+    pub(crate) fn ak(&self) -> &[u8] {
+        &self.ak
+    }
+
     /// Its certificate, and those between it and a root, each in DER; none, if the TPM has none.
     pub(crate) fn certificates(&self) -> Vec<&[u8]> {
         self.certificates.iter().map(Vec::as_slice).collect()
     }
 
-    /// Opens a credential.
+    /// Answers a challenge: the nonce in it is for the attestation key.
+    pub(crate) fn quote(&mut self, nonce: &Wrapped, pcrs: &[u8]) -> Result<Quote, TpmError> {
+        self.load(&create_ak()?)?;
+        let nonce = self.open(AK, nonce)?;
+        let (wanted, mut values) = (pcrs.iter().copied().collect::<BTreeSet<_>>(), Pcrs::new());
+        // A TPM tells some of them at a time.
+        for _ in 0..wanted.len() {
+            let known: BTreeSet<u8> = values.keys().copied().collect();
+            let missing = &wanted - &known;
+            if missing.is_empty() {
+                break;
+            }
+            values.extend(self.tpm.run(&pcr_read(&missing)?, pcr_values)?);
+        }
+        let ak = self.loaded.get(AK).copied().ok_or(ResponseError::Malformed)?;
+        let (quoted, signature) = self.tpm.run(&quote(ak, &nonce, &wanted)?, quoted)?;
+        self.unload()?;
+        Ok(Quote { quoted, signature, pcrs: values })
+    }
+
+    /// Opens a credential for the storage root key.
     pub(crate) fn activate(&mut self, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
+        self.open(SRK, wrapped)
+    }
+
+    /// Opens a credential for the key that was loaded at this place.
+    fn open(&mut self, at: usize, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
         let mut nonce = [0; 32];
         SystemRandom::new().fill(&mut nonce).map_err(|_| TpmError::Random)?;
         let session = self.tpm.run(&start_policy_session(&nonce)?, started)?;
         self.loaded.push(session);
         let secret = self.tpm.run(&policy_secret(session)?, done);
         secret.map_err(of_hierarchy("endorsement"))?;
-        let [ek, srk] = [0, 1].map(|at| self.loaded.get(at).copied().unwrap_or(session));
-        let command = activate_credential(srk, ek, session, &wrapped.blob, &wrapped.secret)?;
-        self.tpm.run(&command, activated)
+        let [ek, key] = [EK, at].map(|at| self.loaded.get(at).copied().unwrap_or(session));
+        let command = activate_credential(key, ek, session, &wrapped.blob, &wrapped.secret)?;
+        let opened = self.tpm.run(&command, activated)?;
+        // A TPM has room for three sessions, and this one is used up.
+        self.loaded.retain(|it| *it != session);
+        self.tpm.run(&flush(session)?, done)?;
+        Ok(opened)
+    }
+
+    /// Flushes what was loaded last.
+    fn unload(&mut self) -> Result<(), TpmError> {
+        match self.loaded.pop() {
+            Some(handle) => self.tpm.run(&flush(handle)?, done),
+            None => Ok(()),
+        }
     }
 
     fn load(&mut self, command: &[u8]) -> Result<Vec<u8>, TpmError> {

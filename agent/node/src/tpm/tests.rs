@@ -1,7 +1,7 @@
 use super::*;
 use metal_attest::{
-    EndorsementKey, Request,
-    client::{self, EkTemplate},
+    Challenge, EndorsementKey, Request, Ticket, challenge,
+    client::{self, EkTemplate, Presented},
     seal,
     testing::{Maker, Swtpm},
 };
@@ -20,7 +20,7 @@ fn a_tpm_opens_what_was_sealed_for_it_again_and_again() {
     for _ in 0..5 {
         let mut keys =
             Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
-        let body = client::request(keys.ek(), keys.srk(), &keys.certificates()).unwrap();
+        let body = body(&keys);
         let request = Request::parse(body.as_bytes()).unwrap();
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
         let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
@@ -74,7 +74,7 @@ fn an_area_that_cannot_be_read_is_as_none() {
 fn a_tpm_opens_what_was_sealed_for_its_key_on_p_256() {
     let software = Swtpm::start();
     let mut keys = Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::P256).unwrap();
-    let body = client::request(keys.ek(), keys.srk(), &[]).unwrap();
+    let body = body(&keys);
     let request = Request::parse(body.as_bytes()).unwrap();
     let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
     let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
@@ -87,7 +87,7 @@ fn nothing_stays_loaded_after_an_answer_that_is_for_another_tpm() {
     let other = Swtpm::start();
     for _ in 0..5 {
         let theirs = Keys::create(Tpm::open(&place(&other)).unwrap(), EkTemplate::Rsa2048).unwrap();
-        let body = client::request(theirs.ek(), theirs.srk(), &[]).unwrap();
+        let body = body(&theirs);
         let request = Request::parse(body.as_bytes()).unwrap();
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
         let mut ours =
@@ -97,6 +97,64 @@ fn nothing_stays_loaded_after_an_answer_that_is_for_another_tpm() {
         assert!(refused, "{opened:?}");
     }
     assert_eq!(software.loaded(), "");
+}
+
+#[test]
+fn a_quote_answers_a_challenge_and_tpm2_tools_take_it() {
+    let software = Swtpm::start();
+    let mut keys =
+        Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
+    let request = Request::parse(body(&keys).as_bytes()).unwrap();
+    let ak = request.ak.as_ref().unwrap();
+    // More than a TPM tells at a time.
+    let pcrs = (0..=16).collect();
+    let about = Challenge { machine: "uid", ek: &request.ek, ak, pcrs: &pcrs };
+    let random = SystemRandom::new();
+    // As often as somebody asks: sessions are given back.
+    for now in 0..5 {
+        let ticket = Ticket::new(now, &random).unwrap();
+        let asked = challenge(&about, &[9; 32], ticket, &random).unwrap();
+        let wrapped = client::Wrapped::of_challenge(&asked).unwrap();
+        let quote = keys.quote(&wrapped, &asked.pcrs).unwrap();
+        let nonce = about.nonce(&[9; 32], ticket);
+        assert_eq!(quote.verify(ak, &nonce, &pcrs), Ok(()));
+        for (name, content) in
+            [("ak", keys.ak()), ("message", &quote.quoted), ("signature", &quote.signature)]
+        {
+            software.write(name, content);
+        }
+        let args = ["-u", "ak", "-m", "message", "-s", "signature", "-g", "sha256", "-q"];
+        let check = |nonce: &[u8]| {
+            let nonce = metal_base::hex(nonce);
+            let checked = software.try_tpm2("tpm2_checkquote", &[&args[..], &[&nonce]].concat());
+            checked.status.success()
+        };
+        assert!(check(&nonce) && !check(&[8; 32]));
+    }
+    let response = seal(&request, b"token", &random).unwrap().into_response(None);
+    let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
+    assert_eq!(client::open(&response, &credential).unwrap(), "token");
+    drop(keys);
+    assert_eq!(software.loaded(), "");
+}
+
+#[test]
+fn a_challenge_for_another_tpm_is_not_answered() {
+    let (software, other) = (Swtpm::start(), Swtpm::start());
+    let theirs = Keys::create(Tpm::open(&place(&other)).unwrap(), EkTemplate::Rsa2048).unwrap();
+    let mut ours =
+        Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
+    let [their, our] = [&theirs, &ours].map(|it| Request::parse(body(it).as_bytes()).unwrap());
+    let (pcrs, random) = ([7].into(), SystemRandom::new());
+    let ticket = Ticket::new(0, &random).unwrap();
+    // The key of another endorsement, and another key of this one.
+    for (ek, ak) in [(&their.ek, &our.ak), (&our.ek, &their.ak)] {
+        let about = Challenge { machine: "uid", ek, ak: ak.as_ref().unwrap(), pcrs: &pcrs };
+        let asked = challenge(&about, &[9; 32], ticket, &random).unwrap();
+        let answered = ours.quote(&client::Wrapped::of_challenge(&asked).unwrap(), &asked.pcrs);
+        let refused = matches!(answered, Err(TpmError::Response(ResponseError::Refused(_))));
+        assert!(refused, "{answered:?}");
+    }
 }
 
 #[test]
@@ -153,6 +211,13 @@ fn a_place_is_a_device_or_a_socket() {
     for text in ["", "tpm0", "swtpm:", "swtpm:tpm", "mssim:/x"] {
         assert!(text.parse::<Place>().is_err(), "{text}");
     }
+}
+
+fn body(keys: &Keys) -> String {
+    let certificates = keys.certificates();
+    let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));
+    let presented = Presented { ek, srk, certificates: &certificates, ak, quote: None };
+    client::request(presented).unwrap()
 }
 
 fn place(software: &Swtpm) -> Place {

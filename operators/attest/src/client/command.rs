@@ -50,7 +50,7 @@ pub fn create_srk() -> Result<Vec<u8>, BuildError> {
     create(TpmRh::Owner, storage_root_key()?)
 }
 
-fn create(hierarchy: TpmRh, template: TpmtPublic) -> Result<Vec<u8>, BuildError> {
+pub(super) fn create(hierarchy: TpmRh, template: TpmtPublic) -> Result<Vec<u8>, BuildError> {
     let command = TpmCreatePrimaryCommand {
         handles: [hierarchy.value().into()],
         in_sensitive: Tpm2bSensitiveCreate::default(),

@@ -7,6 +7,7 @@
 mod command;
 mod nv;
 mod open;
+mod quote;
 mod response;
 mod template;
 
@@ -22,22 +23,44 @@ pub use nv::{
     nv_read_public,
 };
 pub use open::{MAX_TOKEN, OpenError, Wrapped, open};
+pub use quote::{create_ak, pcr_read, pcr_values, quote, quoted};
 pub use response::{Created, Handle, Rc, ResponseError, activated, created, done, started};
 pub use template::EkTemplate;
 
-use crate::wire::Body;
+use crate::{
+    quote::Quote,
+    wire::{Asked, Body, QuoteBody},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// The body of `POST /attest` for these keys, each a TPM2B_PUBLIC, and the certificates of the first of
-/// them, each in DER.
+/// What a machine presents: keys, each a TPM2B_PUBLIC, the certificates of the first of them, each in DER,
+/// and a quote with the challenge that it answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presented<'a> {
+    /// The endorsement key.
+    pub ek: &'a [u8],
+    /// The storage root key.
+    pub srk: &'a [u8],
+    /// The certificate of the endorsement key, and those between it and a root.
+    pub certificates: &'a [&'a [u8]],
+    /// The attestation key.
+    pub ak: Option<&'a [u8]>,
+    /// A quote by that key.
+    pub quote: Option<(&'a Asked, &'a Quote)>,
+}
+
+/// The body of `POST /attest`.
 ///
 /// # Errors
 ///
 /// None that keys could cause: they are written as text.
-pub fn request(ek: &[u8], srk: &[u8], certificates: &[&[u8]]) -> Result<String, serde_json::Error> {
+pub fn request(presented: Presented<'_>) -> Result<String, serde_json::Error> {
+    let Presented { ek, srk, certificates, ak, quote } = presented;
     serde_json::to_string(&Body {
         ek_pub: STANDARD.encode(ek),
         srk_pub: STANDARD.encode(srk),
         ek_certificates: certificates.iter().map(|der| STANDARD.encode(der)).collect(),
+        ak_pub: ak.map(|ak| STANDARD.encode(ak)),
+        quote: quote.map(|(asked, quote)| QuoteBody::of(asked, quote)),
     })
 }

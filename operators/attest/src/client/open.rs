@@ -1,6 +1,6 @@
 //! The answer of metalman, opened.
 
-use crate::wire::Response;
+use crate::wire::{Asked, Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
@@ -37,10 +37,21 @@ impl Wrapped {
     ///
     /// A field is not base64 of a TPM2B.
     pub fn of(response: &Response) -> Result<Self, OpenError> {
-        Ok(Self {
-            blob: content("credentialBlob", &response.credential_blob)?,
-            secret: content("encryptedSecret", &response.encrypted_secret)?,
-        })
+        Self::parse(&response.credential_blob, &response.encrypted_secret)
+    }
+
+    /// That of a challenge: in it is the nonce.
+    ///
+    /// # Errors
+    ///
+    /// A field is not base64 of a TPM2B.
+    pub fn of_challenge(asked: &Asked) -> Result<Self, OpenError> {
+        Self::parse(&asked.credential_blob, &asked.encrypted_secret)
+    }
+
+    fn parse(blob: &str, secret: &str) -> Result<Self, OpenError> {
+        let blob = content("credentialBlob", blob)?;
+        Ok(Self { blob, secret: content("encryptedSecret", secret)? })
     }
 }
 

@@ -6,8 +6,9 @@ use tpm2_protocol::{
     TpmError,
     data::{
         Tpm2bDigest, Tpm2bEccParameter, Tpm2bPublicKeyRsa, TpmAlgId, TpmEccCurve, TpmaObject,
-        TpmsEccParms, TpmsEccPoint, TpmsRsaParms, TpmtEccScheme, TpmtKdfScheme, TpmtPublic,
-        TpmtRsaScheme, TpmuAsymScheme, TpmuKdfScheme, TpmuPublicId, TpmuPublicParms,
+        TpmsEccParms, TpmsEccPoint, TpmsRsaParms, TpmsSchemeHash, TpmtEccScheme, TpmtKdfScheme,
+        TpmtPublic, TpmtRsaScheme, TpmtSymDef, TpmuAsymScheme, TpmuKdfScheme, TpmuPublicId,
+        TpmuPublicParms, TpmuSymKeyBits, TpmuSymMode,
     },
 };
 
@@ -36,6 +37,26 @@ impl EkTemplate {
 /// The storage root key: template H-1 of the TCG TPM v2.0 Provisioning Guidance 1.0, section 7.5.1.
 pub(super) fn storage_root_key() -> Result<TpmtPublic, TpmError> {
     rsa(SRK_ATTRIBUTES, &[])
+}
+
+/// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `userWithAuth`, `noDA`, `restricted`, `sign`.
+const AK_ATTRIBUTES: u32 = 0x0005_0472;
+
+/// An attestation key: ECC, P-256, ECDSA with SHA-256 (TCG TPM 2.0 Keys for Device Identity and Attestation
+/// 1.0, section 7.3.4).
+pub(super) fn attestation_key() -> Result<TpmtPublic, TpmError> {
+    let hash = TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 };
+    let mut key = p256(AK_ATTRIBUTES, &[])?;
+    if let TpmuPublicParms::Ecc(parms) = &mut key.parameters {
+        parms.symmetric = TpmtSymDef {
+            algorithm: TpmAlgId::Null,
+            key_bits: TpmuSymKeyBits::Null,
+            mode: TpmuSymMode::Null,
+        };
+        parms.scheme =
+            TpmtEccScheme { scheme: TpmAlgId::Ecdsa, details: TpmuAsymScheme::Hash(hash) };
+    }
+    Ok(key)
 }
 
 /// A storage key on P-256; the zeros instead of a point are part of the template.

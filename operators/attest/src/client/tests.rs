@@ -50,7 +50,7 @@ fn an_answer_that_go_tpm_made_opens_with_its_credential() {
 fn a_request_is_written_as_the_peer_writes_it() {
     for machine in machines() {
         let [ek, srk] = [&machine.ek_pub, &machine.srk_pub].map(|it| STANDARD.decode(it).unwrap());
-        let body = request(&ek, &srk, &[]).unwrap();
+        let body = request(Presented { ek: &ek, srk: &srk, ..Presented::default() }).unwrap();
         let written: serde_json::Value = serde_json::from_str(&body).unwrap();
         let recorded: serde_json::Value = serde_json::from_str(&machine.body()).unwrap();
         assert_eq!(written, recorded);

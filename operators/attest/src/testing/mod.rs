@@ -90,7 +90,7 @@ impl Machine {
         let request = Request::parse(self.body().as_bytes()).map_err(|_| SealError)?;
         let seed = self.seed(&request.ek.0, whole(secret)?)?;
         let (integrity, identity) = sized(whole(blob)?)?;
-        if integrity != credential::integrity(&seed, identity, &request.srk) {
+        if integrity != credential::integrity(&seed, identity, request.srk.name()) {
             return Err(SealError);
         }
         let key: [u8; 16] = kdfa(&seed, "STORAGE", request.srk.name());

@@ -138,6 +138,10 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
         let refusal = attest::Refusal::of(condition).unwrap_or(attest::Refusal::KeyDiffers);
         return failed(refusal.reason(), condition.message.clone());
     }
+    if let Some(condition) = attest::boot_refused(seen.machine, status) {
+        let refusal = attest::Refusal::of(condition).unwrap_or(attest::Refusal::PcrDiffers);
+        return failed(refusal.reason(), condition.message.clone());
+    }
     if seen.node.is_some() {
         let message = format!("Node {name} is not ready");
         return state(MachinePhase::Joining, "NodeNotReady", message);

@@ -195,7 +195,8 @@ fn the_first_key_is_pinned_and_no_other_is_taken_afterwards() {
 #[test]
 fn a_machine_that_names_its_key_pins_no_other_and_takes_no_annotation() {
     let named = |mut machine: Machine, hash: &str| {
-        let attestation = MachineAttestation { ek_hash: Some(hash.to_owned()) };
+        let attestation =
+            MachineAttestation { ek_hash: Some(hash.to_owned()), ..MachineAttestation::default() };
         machine.spec.pxe.get_or_insert_default().attestation = Some(attestation);
         machine
     };
@@ -351,7 +352,7 @@ fn without_leases() -> Machine {
     machine
 }
 
-fn machine(name: &str, number: u8) -> Machine {
+pub(super) fn machine(name: &str, number: u8) -> Machine {
     with_lease(name, &format!("10.0.0.{number}"), &format!("02:00:00:00:00:{number:02x}"))
 }
 

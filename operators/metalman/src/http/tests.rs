@@ -20,6 +20,7 @@ use metal_runtime::{
 };
 use tower::ServiceExt;
 
+mod boot;
 mod certificate;
 mod files;
 mod install;

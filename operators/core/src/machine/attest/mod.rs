@@ -2,10 +2,12 @@
 //! that is seen, with a certificate where roots are configured; it is pinned, and no other is taken until a
 //! person says so.
 
+mod measured;
 #[cfg(test)]
 mod tests;
 mod told;
 
+pub use measured::{Measured, judge_boot, measured_pcrs};
 pub use told::Refusal;
 
 use super::accepted;
@@ -96,6 +98,13 @@ pub fn pinned(status: &MachineStatus) -> Option<&str> {
 /// The condition that says that another key was presented last.
 pub fn refused(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED && it.status == "False")
+}
+
+/// The condition that says that what was booted last was not allowed, if anything is asked of it.
+pub fn boot_refused<'a>(machine: &Machine, status: &'a MachineStatus) -> Option<&'a Condition> {
+    let is_refused = |it: &&Condition| it.type_ == condition::BOOT_VERIFIED && it.status == "False";
+    let refused = status.conditions.iter().find(is_refused);
+    refused.filter(|_| !measured_pcrs(machine).is_empty())
 }
 
 /// What a key is to a Machine.

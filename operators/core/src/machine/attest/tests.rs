@@ -85,7 +85,7 @@ fn present(machine: &Machine, certificate: Certificate<'_>) -> Verdict {
 
 fn machine(ek_hash: Option<&str>) -> Machine {
     let ek_hash = ek_hash.map(ToOwned::to_owned);
-    let attestation = Some(MachineAttestation { ek_hash });
+    let attestation = Some(MachineAttestation { ek_hash, ..MachineAttestation::default() });
     let pxe = metal_api::MachinePxe { attestation, ..metal_api::MachinePxe::default() };
     Machine::new("a", metal_api::MachineSpec { pxe: Some(pxe), ..Default::default() })
 }

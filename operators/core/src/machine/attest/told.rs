@@ -19,15 +19,24 @@ pub enum Refusal {
     CertificateMissing,
     /// It is the first, and its certificate proves nothing.
     CertificateRefused,
+    /// Its agent makes no quote, which the Machine asks for.
+    QuoteMissing,
+    /// Its quote proves nothing.
+    QuoteRefused,
+    /// It has booted something that the Machine does not allow.
+    PcrDiffers,
 }
 
 impl Refusal {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::KeyDiffers,
         Self::KeyNotExpected,
         Self::PinUnreadable,
         Self::CertificateMissing,
         Self::CertificateRefused,
+        Self::QuoteMissing,
+        Self::QuoteRefused,
+        Self::PcrDiffers,
     ];
 
     /// Reason of conditions and events.
@@ -37,6 +46,9 @@ impl Refusal {
             Self::PinUnreadable => "PinUnreadable",
             Self::CertificateMissing => "CertificateMissing",
             Self::CertificateRefused => "CertificateRefused",
+            Self::QuoteMissing => "QuoteMissing",
+            Self::QuoteRefused => "QuoteRefused",
+            Self::PcrDiffers => "PCRDiffers",
         }
     }
 
@@ -70,8 +82,35 @@ impl Refusal {
                  --ek-roots-path: add the one that is missing, or set spec.pxe.attestation.ekHash to the SHA-256 \
                  of the key, which is in the event"
             }
+            Self::QuoteMissing => {
+                "spec.pxe.attestation.pcrs asks for a quote, which the agent of this machine does not make: use \
+                 metal-agent"
+            }
+            Self::QuoteRefused => "the quote that was presented proves nothing",
+            Self::PcrDiffers => {
+                "the machine has booted something that spec.pxe.attestation.pcrs does not allow: look at it, or \
+                 add the value if it is meant"
+            }
         }
     }
+}
+
+/// Sets the condition about what was booted last: why that is refused, and in words, or that it is not.
+pub(super) fn set_boot(
+    all: &mut Vec<Condition>,
+    refusal: Option<&(Refusal, String)>,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let (holds, reason, message) = match refusal {
+        None => (true, "Allowed", String::new()),
+        Some((refusal, what)) if what.is_empty() => {
+            (false, refusal.reason(), refusal.text().to_owned())
+        }
+        Some((refusal, what)) => (false, refusal.reason(), format!("{} ({what})", refusal.text())),
+    };
+    let fact = Fact { type_: condition::BOOT_VERIFIED, holds, reason, message: &message };
+    conditions::set(all, fact, generation, now);
 }
 
 /// Sets the condition about the key that was presented last.
@@ -108,10 +147,12 @@ fn message(refusal: Refusal, presented: Presented<'_>) -> String {
 /// write for each machine is enough.
 pub(super) fn is_same(old: &MachineStatus, new: &MachineStatus) -> bool {
     let told = |status: &MachineStatus| {
-        let condition = status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED);
-        condition.map(|it| {
-            let reason = (it.status != "True").then(|| it.reason.clone());
-            (it.status.clone(), reason, it.message.clone())
+        [condition::TPM_VERIFIED, condition::BOOT_VERIFIED].map(|type_| {
+            let condition = status.conditions.iter().find(|it| it.type_ == type_);
+            condition.map(|it| {
+                let reason = (it.status != "True").then(|| it.reason.clone());
+                (it.status.clone(), reason, it.message.clone())
+            })
         })
     };
     old.tpm == new.tpm && told(old) == told(new)

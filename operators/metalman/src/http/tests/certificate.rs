@@ -46,7 +46,8 @@ async fn a_key_that_the_machine_names_needs_no_certificate() {
     let body = tpm.body("rsa", &[]);
     let ek = metal_attest::Request::parse(body.as_bytes()).unwrap().ek;
     let mut named = machine("node-01", 1);
-    let attestation = MachineAttestation { ek_hash: Some(ek.fingerprint()) };
+    let attestation =
+        MachineAttestation { ek_hash: Some(ek.fingerprint()), ..MachineAttestation::default() };
     named.spec.pxe.as_mut().unwrap().attestation = Some(attestation);
     let (_, ctx) = trusting(&maker, named).await;
     assert_eq!(ask(&ctx, 1, body).await.0, StatusCode::OK);

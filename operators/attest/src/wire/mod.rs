@@ -1,7 +1,15 @@
 //! `POST /attest`, in the wire format of Azure/unbounded's metalman.
 
+mod quote;
+
+pub(crate) use quote::QuoteBody;
+pub use quote::{Answer, Asked};
+
 use crate::{
-    certificate::MAX_CERTIFICATES, endorsement::EndorsementKey, public::KeyError,
+    certificate::MAX_CERTIFICATES,
+    endorsement::EndorsementKey,
+    public::KeyError,
+    quote::{AttestationKey, Quote, Ticket},
     storage::StorageKey,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -20,6 +28,10 @@ pub struct Request {
     /// The certificate of its endorsement key, in DER, and behind it those between it and a root.
     /// Agents of Azure/unbounded present none.
     pub certificates: Vec<Vec<u8>>,
+    /// The key by which its TPM can sign a quote.
+    pub ak: Option<AttestationKey>,
+    /// A quote, and the ticket of the challenge that it answers.
+    pub quote: Option<(Ticket, Quote)>,
 }
 
 /// Why a request is refused. The text may be sent to the machine.
@@ -56,6 +68,12 @@ pub(crate) struct Body {
     /// An extension.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ek_certificates: Vec<String>,
+    /// An extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ak_pub: Option<String>,
+    /// An extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) quote: Option<QuoteBody>,
 }
 
 impl Request {
@@ -78,7 +96,9 @@ impl Request {
         let certificates = body.ek_certificates.iter().map(|text| STANDARD.decode(text));
         let certificates = certificates.collect::<Result<_, _>>();
         let certificates = certificates.map_err(|_| RequestError::Base64("ekCertificates"))?;
-        Ok(Self { ek, srk, certificates })
+        let ak = body.ak_pub.map(|text| key("akPub", &text, AttestationKey::parse)).transpose()?;
+        let quote = body.quote.as_ref().map(QuoteBody::parse).transpose()?;
+        Ok(Self { ek, srk, certificates, ak, quote })
     }
 }
 

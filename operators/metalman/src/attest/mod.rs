@@ -1,5 +1,7 @@
 //! Attestation: a machine proves its identity by its TPM, and gets a token for joining the cluster.
 
+mod boot;
+
 use crate::{
     Context,
     record::{self, Decision, Recorded, record},
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
 use metal_attest::{
-    CertificateError, EndorsementKey, Request, RequestError, Response, SealError, seal,
+    Answer, CertificateError, EndorsementKey, Request, RequestError, SealError, seal,
 };
 use metal_core::machine::{
     Address, addresses,
@@ -37,6 +39,9 @@ pub enum Refused {
     /// Its endorsement key would be the first, and needs a certificate.
     #[error("the endorsement key needs a certificate: {0}")]
     Certificate(CertificateError),
+    /// What it has booted is not allowed, or it does not say.
+    #[error("no proof of a boot that is allowed: {}", .0.reason())]
+    Boot(Refusal),
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
@@ -76,6 +81,7 @@ impl Refused {
             Self::Stranger(stranger) => stranger.into(),
             Self::Certificate(CertificateError::Missing) => Refusal::CertificateMissing.reason(),
             Self::Certificate(_) => Refusal::CertificateRefused.reason(),
+            Self::Boot(refusal) => refusal.reason(),
             other => other.into(),
         }
     }
@@ -88,7 +94,7 @@ impl Refused {
 /// # Errors
 ///
 /// If it gets no token.
-pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Response, Refused> {
+pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Answer, Refused> {
     let admitted = async {
         let place = ctx.attestations.acquire().await.map_err(|_| Refused::Late)?;
         let response = admit(ctx, address, body).await;
@@ -98,17 +104,20 @@ pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Resp
     timeout(DEADLINE, admitted).await.unwrap_or(Err(Refused::Late))
 }
 
-async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Response, Refused> {
+async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Answer, Refused> {
     if !ctx.view.is_ready() {
         return Err(Refused::NotListed);
     }
     let machine = ctx.view.machine_at(address)?;
     let request = Request::parse(body)?;
     let machine = verify(ctx, machine, address, &request).await?;
+    if let Some(challenge) = boot::challenged(ctx, &machine, address, &request).await? {
+        return Ok(Answer::Challenge { challenge });
+    }
     let token = ctx.tokens.issue(&machine).await?;
     let sealed = seal(&request, token.as_bytes(), &ctx.random)?;
     tracing::info!(machine = machine.name_any(), %address, "token issued");
-    Ok(sealed.into_response(ctx.cluster_ca.clone()))
+    Ok(Answer::Token(sealed.into_response(ctx.cluster_ca.clone())))
 }
 
 /// The verdict about a key.
@@ -158,6 +167,7 @@ async fn verify(
         Judged::Refused(Refusal::KeyDiffers | Refusal::KeyNotExpected | Refusal::PinUnreadable) => {
             Err(Refused::KeyDiffers)
         }
+        Judged::Refused(refusal) => Err(Refused::Boot(refusal)),
         Judged::Moved => Err(Stranger::Unknown.into()),
     }
 }

@@ -1,0 +1,100 @@
+//! The second round of attestation: what a machine has booted, if its Machine allows some values of PCRs only.
+
+use super::Refused;
+use crate::{
+    Context,
+    record::{Decision, Recorded, record},
+};
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::Machine;
+use metal_attest::{Asked, AttestationKey, Challenge, QuoteError, Request, Ticket, challenge};
+use metal_base::hex;
+use metal_core::machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// What the key of challenges is derived for.
+const LABEL: &str = "metalman attestation challenge";
+/// The challenge for a machine that has shown nothing yet; nothing, if it may have its token.
+///
+/// # Errors
+///
+/// If it may not.
+pub(super) async fn challenged(
+    ctx: &Context,
+    machine: &Arc<Machine>,
+    address: IpAddr,
+    request: &Request,
+) -> Result<Option<Asked>, Refused> {
+    let pcrs = measured_pcrs(machine);
+    if pcrs.is_empty() {
+        return Ok(None);
+    }
+    let Some(ak) = &request.ak else {
+        return judged(ctx, machine, address, Measured::Nothing).await;
+    };
+    let secret = ctx.key.get().ok_or(Refused::NotListed)?.derive(LABEL);
+    let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+    let about = Challenge { machine: uid, ek: &request.ek, ak, pcrs: &pcrs };
+    let now = Timestamp::now().as_second().unsigned_abs();
+    if request.quote.is_none() {
+        let ticket = Ticket::new(now, &ctx.random)?;
+        return Ok(Some(challenge(&about, &secret, ticket, &ctx.random)?));
+    }
+    match verified(ctx, request, &about, &secret, now) {
+        Ok(values) => judged(ctx, machine, address, Measured::Values(&values)).await,
+        Err(error) => judged(ctx, machine, address, Measured::Refused(&error.to_string())).await,
+    }
+}
+
+/// The values that its TPM has signed.
+fn verified(
+    ctx: &Context,
+    request: &Request,
+    about: &Challenge<'_>,
+    secret: &[u8; 32],
+    now: u64,
+) -> Result<BTreeMap<u8, String>, QuoteError> {
+    let (ticket, quote) = request.quote.as_ref().ok_or(QuoteError::Malformed)?;
+    let (ak, pcrs): (&AttestationKey, &BTreeSet<u8>) = (about.ak, about.pcrs);
+    quote.verify(ak, &about.nonce(secret, *ticket), pcrs)?;
+    if !ticket.is_valid(now) || !ctx.spent.spend(ticket.salt, ticket.expires, now) {
+        return Err(QuoteError::Nonce);
+    }
+    Ok(quote.pcrs.iter().map(|(index, value)| (*index, hex(value))).collect())
+}
+
+/// Records what comes of it; an error, if the machine gets no token.
+async fn judged(
+    ctx: &Context,
+    machine: &Arc<Machine>,
+    address: IpAddr,
+    measured: Measured<'_>,
+) -> Result<Option<Asked>, Refused> {
+    let decide = |machine: &Machine| match judge_boot(machine, measured, Timestamp::now()) {
+        Verdict::Admitted(status) => Decision { status, result: None },
+        Verdict::Refused(refusal, status) => {
+            let status = status.filter(|_| ctx.refused.may(&machine.name_any()));
+            Decision { status, result: Some(refusal) }
+        }
+    };
+    let Recorded { machine, result, is_news } = record(ctx, Arc::clone(machine), decide).await?;
+    if is_news {
+        tell(ctx, &machine, address, result).await;
+    }
+    result.map_or(Ok(None), |refusal| Err(Refused::Boot(refusal)))
+}
+
+async fn tell(ctx: &Context, machine: &Machine, address: IpAddr, refusal: Option<Refusal>) {
+    let Some(refusal) = refusal else {
+        let note = format!("{address} has booted what is allowed");
+        return ctx.tell(machine, EventType::Normal, "BootVerified", &note).await;
+    };
+    let note = format!("{address} got no token: {}", refusal.reason());
+    tracing::warn!(machine = machine.name_any(), note, "boot refused");
+    ctx.tell(machine, EventType::Warning, refusal.reason(), &note).await;
+}
