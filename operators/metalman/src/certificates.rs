@@ -12,7 +12,7 @@ use kube::{
     runtime::events::EventType,
 };
 use metal_base::{Decision, Never};
-use metal_core::machine::csr::{Verdict, condition, counts, judge, whose};
+use metal_core::machine::csr::{Verdict, condition, holder, judge, whose};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use serde::Serialize;
 use std::sync::Arc;
@@ -75,9 +75,12 @@ impl Controller for Certificates {
         (): &(),
         _: Option<&Failure>,
     ) -> Decision<Never, Verdict> {
-        let machines = &self.0.view.machines;
-        let is_there = |name: &str| machines.named(None, name).is_some_and(|it| counts(&it));
-        match judge(csr, &self.0.machine_namespace, is_there) {
+        let view = &self.0.view;
+        let holder = |name: &str| {
+            let (machine, node) = (view.machines.named(None, name), view.nodes.named(None, name));
+            holder(machine.as_deref(), node.as_deref())
+        };
+        match judge(csr, &self.0.machine_namespace, holder) {
             Verdict::Leave => Decision::Rest(REST),
             Verdict::Unknown => Decision::Rest(UNKNOWN),
             verdict => Decision::Change(verdict),

@@ -1,5 +1,6 @@
 use crate::{
     images::Images,
+    live::Live,
     metrics::{Attested, Refusal},
     progress_limit::ProgressLimit,
     spent::Spent,
@@ -42,6 +43,8 @@ pub struct Context {
     pub client: Client,
     /// What is known of the cluster.
     pub view: Arc<View>,
+    /// What the API server has at this moment.
+    pub(crate) live: Live,
     /// Publisher of events.
     pub recorder: Recorder,
     /// Where tokens come from.
@@ -96,6 +99,7 @@ impl Context {
     ) -> Self {
         Self {
             view: Arc::default(),
+            live: Live::new(&client),
             recorder,
             tokens: Tokens::new(&client, machine_namespace),
             machine_namespace: machine_namespace.to_owned(),

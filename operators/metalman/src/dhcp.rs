@@ -11,7 +11,7 @@ mod tests;
 
 pub(crate) use listen::Listen;
 
-use crate::{Context, serve_url::ServeUrl};
+use crate::{Context, live::confirm_here, serve_url::ServeUrl};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_base::Never;
@@ -157,6 +157,11 @@ impl Dhcp {
         let uuid = v4::identity(packet).and_then(|identity| identity.uuid);
         if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
             return Err(Silent::Stranger(mac, Stranger::Ambiguous));
+        }
+        let boots = v4::identity(packet).is_some();
+        let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
+        if boots && is_discover && confirm_here(ctx, &machine).is_err() {
+            return Err(Silent::Behind);
         }
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();

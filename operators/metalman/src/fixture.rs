@@ -33,20 +33,41 @@ pub(crate) fn machine(name: &str, address: Ipv4Addr, last: u8) -> Machine {
 }
 
 /// A context that has listed these Machines.
-pub(crate) async fn cluster(machines: impl IntoIterator<Item = Machine>) -> Arc<Context> {
-    let ctx = unlisted();
-    let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-    let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
-    let events: Vec<_> = events.map(Ok).collect();
-    ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
-    let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
-    ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
-    ctx
+pub(crate) fn cluster(
+    machines: impl IntoIterator<Item = Machine>,
+) -> impl Future<Output = Arc<Context>> {
+    let served = served(machines);
+    async { served.await.1 }
+}
+
+/// The same, and the API server that has them.
+pub(crate) fn served(
+    machines: impl IntoIterator<Item = Machine>,
+) -> impl Future<Output = (ApiServer, Arc<Context>)> {
+    let machines: Vec<_> = machines.into_iter().collect();
+    Box::pin(async move {
+        let server = ApiServer::default();
+        for machine in &machines {
+            server.put(machine);
+        }
+        let ctx = of(&server);
+        let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+        let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
+        let events: Vec<_> = events.map(Ok).collect();
+        ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
+        let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
+        ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
+        (server, ctx)
+    })
 }
 
 /// A context that has listed nothing yet.
 pub(crate) fn unlisted() -> Arc<Context> {
-    let client = ApiServer::default().client("default");
+    of(&ApiServer::default())
+}
+
+fn of(server: &ApiServer) -> Arc<Context> {
+    let client = server.client("default");
     let recorder = Recorder::new(client.clone(), Source::from("metalman"));
     Arc::new(Context::new(client, recorder, "joining", None))
 }

@@ -39,13 +39,18 @@ pub fn router(ctx: Arc<Context>) -> Router {
         Router::new()
             .route("/healthz", get(|| async { "ok" }))
             .route("/attest", post(attest))
-            .route("/pxe/disable", get(disable::disable).post(disable::disable))
+            .route("/pxe/disable", get(disable::disable).post(disable::disable).head(no_head))
             .route("/install/progress", post(install::progress))
             .route("/cloudinit/log", post(cloud_init::log))
-            .route("/cloud-init/user-data", get(cloud_init::user_data))
+            .route("/cloud-init/user-data", get(cloud_init::user_data).head(no_head))
             .fallback(files::file)
     };
     routes().nest("/c/{token}", routes()).layer(Extension(told)).with_state(ctx)
+}
+
+/// Whoever only looks changes nothing, and axum would answer HEAD by what answers GET.
+async fn no_head(State(_): State<Arc<Context>>) -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
 }
 
 /// The response to a refused request for `path`.
@@ -58,7 +63,7 @@ fn refuse(
 ) -> Response {
     ctx.refusals.get_or_create(&Refusal { reason: refused.into() }).inc();
     let status = match refused {
-        open::Refused::NoImage | open::Refused::NotReady => {
+        open::Refused::NoImage | open::Refused::NotReady | open::Refused::Behind => {
             return unavailable(&refused.to_string());
         }
         open::Refused::NotFound | open::Refused::Template(_) => StatusCode::NOT_FOUND,
@@ -112,7 +117,7 @@ impl IntoResponse for Refused {
             Self::Request(_) => StatusCode::BAD_REQUEST,
             Self::KeyDiffers | Self::Certificate(_) | Self::Boot(_) => StatusCode::FORBIDDEN,
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
-            Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
+            Self::NodeOfAnother | Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotListed | Self::Record(_) | Self::Token(_) | Self::Late => {
                 return (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{self}\n"))

@@ -19,6 +19,7 @@ mod error;
 mod fixture;
 pub mod http;
 pub mod images;
+mod live;
 pub mod machine;
 mod metal_servers;
 mod metrics;

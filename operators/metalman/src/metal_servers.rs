@@ -9,17 +9,22 @@ use metal_runtime::{
     index::{Change, Ended, Index},
 };
 
-/// Servers, by the MAC addresses of their network interfaces, and by UUID.
+/// Admitted Servers, by the MAC addresses of their network interfaces, and by UUID. What a Server says of
+/// these comes from its BMC: one that nobody has admitted may say anything.
 pub(crate) fn index() -> Index<Server, Address> {
-    Index::new(addresses_of_server).trimmed(trim)
+    Index::new(admitted).trimmed(trim)
+}
+
+fn admitted(server: &Server) -> Vec<Address> {
+    if server.spec.is_held() { vec![] } else { addresses_of_server(server) }
 }
 
 /// Nothing else of them is looked at.
 fn trim(server: &mut Server) {
     let network_interfaces = server.status.take().unwrap_or_default().network_interfaces;
     server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
-    let ServerSpec { system_uuid, uuid, .. } = std::mem::take(&mut server.spec);
-    server.spec = ServerSpec { system_uuid, uuid, ..ServerSpec::default() };
+    let ServerSpec { system_uuid, uuid, taints, .. } = std::mem::take(&mut server.spec);
+    server.spec = ServerSpec { system_uuid, uuid, taints, ..ServerSpec::default() };
     server.metadata.annotations = None;
     server.metadata.labels = None;
     server.metadata.managed_fields = None;
@@ -42,5 +47,55 @@ fn tell(why: Option<Absence>) {
              apply the ClusterRole of bases/metalman"
         ),
         Some(Absence::NotServed) | None => tracing::info!("there are no Servers"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        fixture::{OURS, machine, served},
+        live::{Unconfirmed, confirm},
+    };
+    use kube::{core::DeserializeGuard, runtime::watcher::Event};
+    use metal_api::{
+        MacAddr, MachineOperations, NetworkInterface, Server, ServerSpec, ServerStatus, Taint,
+    };
+    use std::sync::Arc;
+
+    fn server(taints: &[&str]) -> Server {
+        let taint = |key: &&str| Taint { key: (*key).to_owned(), ..Taint::default() };
+        let taints = taints.iter().map(taint).collect();
+        let mut server = Server::new("compute-1", ServerSpec { taints, ..ServerSpec::default() });
+        let interface = NetworkInterface {
+            mac_address: "02:00:00:00:00:01".to_owned(),
+            ..NetworkInterface::default()
+        };
+        let network_interfaces = vec![interface];
+        server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
+        server
+    }
+
+    #[tokio::test]
+    async fn a_server_that_nobody_has_admitted_makes_no_machine_ambiguous() {
+        let mut ours = machine("node-01", OURS, 1);
+        ours.metadata.uid = Some("uid".to_owned());
+        ours.spec.operations =
+            Some(MachineOperations { repave_counter: Some(1), ..MachineOperations::default() });
+        ours.status.get_or_insert_default().operations.get_or_insert_default();
+        let (_server, ctx) = served([ours.clone()]).await;
+        let ours = Arc::new(ours);
+        let mac: MacAddr = "02:00:00:00:00:01".parse().unwrap();
+        let unknown = confirm(&ctx, &ours, false).await;
+        assert!(unknown.is_ok());
+        for (taints, is_twin) in [(&[Taint::NOT_ADMITTED][..], false), (&[], true), (&["x"], true)]
+        {
+            let event = Ok(Event::Apply(DeserializeGuard(Ok(server(taints)))));
+            ctx.view.servers.follow(futures::stream::iter([event])).await.unwrap_err();
+            assert_eq!(!ctx.view.twins(&ours).is_empty(), is_twin, "{taints:?}");
+            // It keeps its address and its token, and gets no installer.
+            assert!(ctx.view.machine_at(OURS.into()).is_ok() && ctx.view.machine_with(mac).is_ok());
+            let refused = confirm(&ctx, &ours, false).await.err();
+            assert_eq!(refused, is_twin.then_some(Unconfirmed::IsServer), "{taints:?}");
+        }
     }
 }

@@ -58,7 +58,10 @@ pub(crate) async fn record<T>(
         let Decision { status, result } = decide(&machine);
         let Some(status) = status else { return Ok(Recorded { machine, result, is_news: false }) };
         match ctx.machines().record_status(&machine, &status).await {
-            Ok(_) => return Ok(Recorded { machine, result, is_news: true }),
+            Ok(_) => {
+                ctx.live.forget(&machine.name_any());
+                return Ok(Recorded { machine, result, is_news: true });
+            }
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
                 let new = ctx.machines().api().get_opt(&machine.name_any()).await;
                 let new = new.map_err(|error| Error::Write(Box::new(error)))?;

@@ -2,6 +2,7 @@
 
 use crate::{
     Context,
+    live::confirm_here,
     open::{Asked, Proof, Refused, Served, open},
     serve_url::ServeUrl,
 };
@@ -47,10 +48,11 @@ impl Files for ImageFiles {
         // Machines have no other addresses.
         let IpAddr::V4(here) = here.to_canonical() else { return Err(Refusal::NoMachine) };
         let machine = self.ctx.view.machine_at(client).map_err(|_| Refusal::NoMachine)?;
+        let machine = confirm_here(&self.ctx, &machine).map_err(|_| Refusal::NotYet)?;
         let image = self.ctx.images.of(&machine).ok_or(Refusal::NotYet)?;
         let path = path(request, image.boot_file().unwrap_or_default())?;
         let (url, proof) = (self.url.at(here), Proof::Address);
-        let asked = Asked { machine: &machine, path: &path, url: &url, proof };
+        let asked = Asked { machine: &machine, is_live: true, path: &path, url: &url, proof };
         match open(&self.ctx, &asked) {
             Ok(Served::File { root, name, .. }) => Ok(Found::File { root, path: name, name: path }),
             Ok(Served::Text(text)) => {
@@ -64,7 +66,7 @@ impl Files for ImageFiles {
 impl ImageFiles {
     fn refusal(&self, refused: &Refused, client: IpAddr, path: &str) -> Refusal {
         match refused {
-            Refused::NoImage | Refused::NotReady => Refusal::NotYet,
+            Refused::NoImage | Refused::NotReady | Refused::Behind => Refusal::NotYet,
             Refused::NotFound => Refusal::Missing,
             Refused::NotDue => Refusal::NotToBoot,
             Refused::Template(error) => {

@@ -114,11 +114,23 @@ impl View {
         readiness.check("certificates", what, move || certificates.certificates.is_ready());
     }
 
-    /// Other Machines and Servers that share an address with this one.
+    /// Other Machines and Servers that share an address with this one. With any of them its power is
+    /// left alone, and it is not installed.
     pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
-        let mut twins = twins(machine, |address| self.machines.get(&address));
-        twins.extend(servers_of(machine, |address| self.servers.get(&address)));
+        let mut twins = self.machines_like(machine);
+        twins.extend(self.servers_like(machine));
         twins
+    }
+
+    /// Other Machines that share an address with this one. A Machine with any of them is not known by
+    /// its addresses.
+    fn machines_like(&self, machine: &Machine) -> Vec<Twin> {
+        twins(machine, |address| self.machines.get(&address))
+    }
+
+    /// Servers that are the hardware of this Machine.
+    pub(crate) fn servers_like(&self, machine: &Machine) -> Vec<Twin> {
+        servers_of(machine, |address| self.servers.get(&address))
     }
 
     /// The only Machine with this IP address.
@@ -129,7 +141,7 @@ impl View {
     pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, Stranger> {
         let IpAddr::V4(address) = address.to_canonical() else { return Err(Stranger::Unknown) };
         let holders = self.machines.get(&Address::Ip(address));
-        whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
+        whose(&holders, |machine| !self.machines_like(machine).is_empty()).cloned()
     }
 
     /// The only Machine with this MAC address.
@@ -139,7 +151,7 @@ impl View {
     /// If there is none, or more than one.
     pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, Stranger> {
         let holders = self.machines.get(&Address::Mac(mac));
-        whose(&holders, |machine| !self.twins(machine).is_empty()).cloned()
+        whose(&holders, |machine| !self.machines_like(machine).is_empty()).cloned()
     }
 
     /// Whether there is a Machine with this MAC address.

@@ -35,7 +35,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use metal_api::{LocalObjectReference, Machine, MachinePhase, MachineStatus, condition};
-use operations::{Change, Known, Need, State};
+use operations::{Change, Known, Need, Ownership, State, ownership};
 
 /// Watches wake a Machine when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -79,6 +79,7 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let generation = seen.machine.metadata.generation;
     new.observed_generation = generation;
     record_twins(&mut new, seen);
+    record_node(&mut new, seen);
     // Never power off a machine that may be a different one.
     let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
     let settled = accepted::settled(seen.machine, attest::pinned(old));
@@ -114,6 +115,26 @@ fn record_twins(new: &mut MachineStatus, seen: &Observation<'_>) {
             Fact { type_, holds: true, reason: "Unique", message: "" }
         }
         None => return,
+    };
+    conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
+}
+
+/// Sets the condition about a Node of its name that is not its own. It is absent if there never was one.
+fn record_node(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let type_ = condition::NODE_OWNED;
+    let ownership = seen.node.map(|node| ownership(seen.machine, node));
+    let was = new.conditions.iter().any(|condition| condition.type_ == type_);
+    let fact = match ownership {
+        Some(Ownership::Another) => {
+            let message = "a Node of this name has none of the addresses of spec.pxe.dhcpLeases, so this \
+                           machine gets no token and no first certificate; if it is the same machine, \
+                           delete the Node, or add its address; if it is another one, rename this Machine";
+            Fact { type_, holds: false, reason: "NodeOfAnother", message }
+        }
+        Some(Ownership::Own) | None if was => {
+            Fact { type_, holds: true, reason: "Own", message: "" }
+        }
+        Some(Ownership::Own | Ownership::Unknown) | None => return,
     };
     conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
 }

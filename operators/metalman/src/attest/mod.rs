@@ -17,6 +17,7 @@ use metal_attest::{
 use metal_core::machine::{
     Address, addresses,
     attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge},
+    operations::{Ownership, ownership},
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -42,6 +43,9 @@ pub enum Refused {
     /// What it has booted is not allowed, or it does not say.
     #[error("no proof of a boot that is allowed: {}", .0.reason())]
     Boot(Refusal),
+    /// The Node of its name is another machine.
+    #[error("a Node has the name of this Machine, and none of its addresses")]
+    NodeOfAnother,
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
@@ -109,6 +113,10 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Answer, Re
         return Err(Refused::NotListed);
     }
     let machine = ctx.view.machine_at(address)?;
+    let node = ctx.view.nodes.named(None, &machine.name_any());
+    if node.is_some_and(|node| ownership(&machine, &node) == Ownership::Another) {
+        return Err(Refused::NodeOfAnother);
+    }
     let request = Request::parse(body)?;
     let machine = verify(ctx, machine, address, &request).await?;
     if let Some(challenge) = boot::challenged(ctx, &machine, address, &request).await? {

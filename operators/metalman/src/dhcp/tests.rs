@@ -1,7 +1,8 @@
 //! The server on loopback. The tests are relays: those may be answered at any port (RFC 8357).
 
 use super::*;
-use crate::fixture::{OURS, cluster, has_image, machine, unlisted};
+use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
+use metal_api::{MachineOperations, MachineOperationsStatus, MachineStatus};
 use metal_dhcp::v4::{Options, Packet};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::dhcp::Protocol;
@@ -159,4 +160,32 @@ async fn firmware_is_told_the_boot_file_of_its_image_once_that_is_there() {
     let (kind, offer) = lab.ask(&firmware(1)).await;
     assert_eq!((kind, &offer.file[..]), (MessageType::Offer, &b"shimx64.efi"[..]));
     assert_eq!(offer.siaddr, Ipv4Addr::LOCALHOST);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
+    let mut machine = machine("node-01", OURS, 1);
+    machine.metadata.uid = Some("uid".to_owned());
+    machine.spec.operations =
+        Some(MachineOperations { repave_counter: Some(1), ..MachineOperations::default() });
+    machine.status = Some(MachineStatus {
+        operations: Some(MachineOperationsStatus::default()),
+        ..MachineStatus::default()
+    });
+    let files: [(&str, &[u8]); 2] = [
+        ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),
+        ("disk/shimx64.efi", b"loader"),
+    ];
+    let (server, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, &files).await;
+    let mut lab = Lab::new(ctx).await;
+    assert_eq!(lab.ask(&firmware(1)).await.0, MessageType::Offer);
+    let (silent, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, &files).await;
+    let mut lab = Lab::new(ctx).await;
+    silent.fail(Some(axum::http::StatusCode::SERVICE_UNAVAILABLE));
+    lab.is_silent(&firmware(1), "Behind").await;
+    // An operating system keeps its address.
+    assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
+    drop(server);
 }

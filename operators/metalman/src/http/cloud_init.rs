@@ -3,6 +3,7 @@
 use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
+    live::Confirmed,
     open::{Asked, Proof, Refused, Served, open},
     record::{self, Decision, record},
 };
@@ -39,8 +40,8 @@ enum Wrong {
 
 /// What a person says, with what the image says behind it.
 pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
-    let machine = match requester.machine(&ctx) {
-        Ok(machine) => machine,
+    let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
+        Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
     };
     let user = match reference(&machine) {
@@ -65,7 +66,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
         return (StatusCode::NOT_FOUND, format!("{wrong}\n")).into_response();
     }
     let user = user.unwrap_or_default();
-    match vendor_data(&ctx, &requester, &machine).await {
+    match vendor_data(&ctx, &requester, &machine, is_live).await {
         Ok(vendor) => {
             let document = merged(&user, vendor.as_deref());
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], document)
@@ -103,10 +104,11 @@ async fn vendor_data(
     ctx: &Context,
     requester: &Requester,
     machine: &Machine,
+    is_live: bool,
 ) -> Result<Option<String>, Refused> {
     let url = ctx.serve_url.as_deref().ok_or(Refused::NotReady)?;
     let proof = Proof::Token(requester.token.as_deref());
-    match open(ctx, &Asked { machine, path: VENDOR_DATA, url, proof }) {
+    match open(ctx, &Asked { machine, is_live, path: VENDOR_DATA, url, proof }) {
         Ok(Served::Text(text)) => Ok(Some(text)),
         Ok(Served::File { root, name, file, .. }) if file.size <= LARGEST as u64 => {
             let text = tokio::fs::read(root.join(name)).await;

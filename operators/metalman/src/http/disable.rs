@@ -3,6 +3,7 @@
 use super::{Requester, unavailable};
 use crate::{
     Context,
+    live::Confirmed,
     operations::{CallbackError, installer_is_done},
 };
 use axum::{
@@ -11,24 +12,44 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kube::ResourceExt;
-use metal_core::machine::{netboot::access::is_token, operations::installs};
+use metal_api::Machine;
+use metal_core::machine::{
+    netboot::access::{TokenOf, token_of},
+    operations::installs,
+};
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
+/// What an installer gets whose installation may be known to others by now.
+pub(super) const BEHIND: &str = "it is not known whether this installation is pending";
+
 /// Ends the pending installation, if the token belongs to it. It is not an error to report that
-/// again afterwards.
+/// again afterwards. An installer takes success and refusal as final, so it gets either only by what
+/// the API server has at this moment.
 pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
-    let machine = match requester.machine(&ctx) {
-        Ok(machine) => machine,
+    let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
+        Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
     };
-    let Some(repave) = installs(&machine) else { return StatusCode::OK.into_response() };
-    let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    if !requester.token.as_deref().is_some_and(|token| is_token(&key, &machine, repave, token)) {
-        return stale();
+    let Some(token) = requester.token.as_deref() else {
+        // A system that was installed may say so at each boot.
+        return if installs(&machine).is_none() { StatusCode::OK.into_response() } else { stale() };
+    };
+    if !is_live {
+        return unavailable(BEHIND);
     }
+    let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
+    match token_of(&key, &machine, token) {
+        TokenOf::Due(repave) => end(&ctx, machine, repave).await,
+        TokenOf::Done => StatusCode::OK.into_response(),
+        TokenOf::Awaited => unavailable(BEHIND),
+        TokenOf::None => stale(),
+    }
+}
+
+async fn end(ctx: &Context, machine: Arc<Machine>, repave: i64) -> Response {
     let name = machine.name_any();
-    match installer_is_done(&ctx, machine, Some(repave)).await {
+    match installer_is_done(ctx, machine, Some(repave)).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(CallbackError::Stale) => stale(),
         Err(error) => {

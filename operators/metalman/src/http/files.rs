@@ -3,6 +3,7 @@
 use super::{Requester, install::has_begun, refuse};
 use crate::{
     Context,
+    live::Confirmed,
     open::{Asked, Proof, Served, open},
 };
 use axum::{
@@ -30,15 +31,15 @@ pub(super) async fn file(
     if !matches!(method, Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
-    let machine = match requester.machine(&ctx) {
-        Ok(machine) => machine,
+    let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
+        Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
     };
     let Some(url) = &ctx.serve_url else {
         return super::unavailable("the URL of this server is unknown");
     };
     let proof = Proof::Token(requester.token.as_deref());
-    let asked = Asked { machine: &machine, path: uri.path(), url, proof };
+    let asked = Asked { machine: &machine, is_live, path: uri.path(), url, proof };
     match open(&ctx, &asked) {
         Ok(Served::Text(text)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text)

@@ -1,8 +1,13 @@
 //! An installer says how far it is.
 
-use super::{Requester, disable::stale, unavailable};
+use super::{
+    Requester,
+    disable::{BEHIND, stale},
+    unavailable,
+};
 use crate::{
     Context,
+    live::Confirmed,
     record::{Decision, Recorded, record},
 };
 use axum::{
@@ -15,7 +20,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineStatus, condition};
 use metal_core::machine::{
-    netboot::access::is_token,
+    netboot::access::{TokenOf, token_of},
     operations::{InstallPhase, InstallProgress, installs, is_heard, reported},
 };
 use metal_runtime::report::Chain;
@@ -31,15 +36,17 @@ pub(super) async fn progress(
     requester: Requester,
     body: Bytes,
 ) -> Response {
-    let machine = match requester.machine(&ctx) {
-        Ok(machine) => machine,
+    let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
+        Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
     };
-    let Some(repave) = installs(&machine) else { return stale() };
+    let Some(token) = requester.token.as_deref() else { return stale() };
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    if !requester.token.as_deref().is_some_and(|token| is_token(&key, &machine, repave, token)) {
-        return stale();
-    }
+    let repave = match token_of(&key, &machine, token) {
+        TokenOf::Due(repave) => repave,
+        TokenOf::Done | TokenOf::None if is_live => return stale(),
+        TokenOf::Awaited | TokenOf::Done | TokenOf::None => return unavailable(BEHIND),
+    };
     if body.len() > LARGEST {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }

@@ -1,6 +1,9 @@
 //! Who asks: the Machine that has the address of the other end, or of what a trusted proxy asks for, and the token in the path.
 
-use crate::Context;
+use crate::{
+    Context,
+    live::{Confirmed, confirm},
+};
 use axum::{
     Extension, RequestPartsExt,
     extract::{FromRequestParts, RawPathParams},
@@ -62,6 +65,17 @@ impl Requester {
             };
             Box::new((status, format!("{stranger}\n")).into_response())
         })
+    }
+
+    /// The Machine of the client, as far as the API server has to confirm it.
+    ///
+    /// # Errors
+    ///
+    /// The response if it is not known, or not confirmed.
+    pub(super) async fn confirmed(&self, ctx: &Context) -> Result<Confirmed, Box<Response>> {
+        let machine = self.machine(ctx)?;
+        let confirmed = confirm(ctx, &machine, self.token.is_some()).await;
+        confirmed.map_err(|behind| Box::new(super::unavailable(&behind.to_string())))
     }
 
     /// Whether something about it may be logged.

@@ -1,7 +1,7 @@
 use super::*;
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
-use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeStatus, ServiceAccount};
 use kube::{
     core::DeserializeGuard,
     runtime::{
@@ -135,6 +135,21 @@ async fn of_two_machines_with_one_address_neither_is_attested() {
         let (server, ctx) = cluster([machine("node-01", 1), twin]).await;
         assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::CONFLICT);
         assert_eq!(writes(&server), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_named_like_a_node_of_another_gets_no_token_and_pins_no_key() {
+    let (server, ctx) = cluster([machine("node-01", 1)]).await;
+    for (ip, expected) in [("10.0.0.7", StatusCode::CONFLICT), ("10.0.0.1", StatusCode::OK)] {
+        let address = NodeAddress { type_: "InternalIP".to_owned(), address: ip.to_owned() };
+        let status = NodeStatus { addresses: Some(vec![address]), ..NodeStatus::default() };
+        let mut node = Node { status: Some(status), ..Node::default() };
+        node.metadata.name = Some("node-01".to_owned());
+        let node = Ok(Event::Apply(DeserializeGuard(Ok(node))));
+        ctx.view.nodes.follow(futures::stream::iter([node])).await.unwrap_err();
+        assert_eq!(ask(&ctx, 1, rsa().body()).await.0, expected, "{ip}");
+        assert_eq!(writes(&server).is_empty(), expected != StatusCode::OK, "{ip}");
     }
 }
 

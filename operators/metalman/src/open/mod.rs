@@ -8,7 +8,7 @@ use crate::{Context, images::Image};
 use metal_api::Machine;
 use metal_core::machine::{
     netboot::{
-        access::{Class, class, is_token, token},
+        access::{Class, TokenOf, class, token, token_of},
         agent::config_json,
         template::{Unusable, Variables, render},
     },
@@ -22,6 +22,8 @@ use std::{path::PathBuf, sync::Arc};
 pub struct Asked<'a> {
     /// The Machine.
     pub machine: &'a Machine,
+    /// Whether the API server has just said that it is like this.
+    pub is_live: bool,
     /// The path below the folder of the image.
     pub path: &'a str,
     /// Where the machine reaches us, without a slash at the end.
@@ -66,6 +68,9 @@ pub enum Refused {
     /// There is no such file.
     #[error("no such file")]
     NotFound,
+    /// Whether an installation is pending is not known at the moment.
+    #[error("it is not known whether an installation is pending")]
+    Behind,
     /// It belongs to an installation, and none is pending.
     #[error(
         "no installation is pending: increase spec.operations.repaveCounter of the Machine to \
@@ -135,14 +140,17 @@ pub(crate) fn rendered(
 
 /// Whether the client is the installer of the pending installation.
 fn admit(ctx: &Context, asked: &Asked<'_>) -> Result<(), Refused> {
-    let repave = installs(asked.machine).ok_or(Refused::NotDue)?;
-    match asked.proof {
-        Proof::Address => Ok(()),
-        Proof::Token(None) => Err(Refused::NotDue),
-        Proof::Token(Some(token)) => {
-            let key = ctx.key.get().ok_or(Refused::NotReady)?;
-            let is_ours = is_token(&key, asked.machine, repave, token);
-            is_ours.then_some(()).ok_or(Refused::NotDue)
-        }
+    let token = match asked.proof {
+        Proof::Address => return installs(asked.machine).map(drop).ok_or(Refused::NotDue),
+        Proof::Token(None) => return Err(Refused::NotDue),
+        Proof::Token(Some(token)) => token,
+    };
+    let key = ctx.key.get().ok_or(Refused::NotReady)?;
+    match token_of(&key, asked.machine, token) {
+        TokenOf::Due(_) => Ok(()),
+        TokenOf::Awaited => Err(Refused::Behind),
+        // Installers do not come again after a refusal.
+        TokenOf::Done | TokenOf::None if !asked.is_live => Err(Refused::Behind),
+        TokenOf::Done | TokenOf::None => Err(Refused::NotDue),
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::fixture::{OURS, cluster, has_image, machine, unlisted};
+use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
+use metal_api::{Machine, MachineOperations};
 use metal_core::machine::netboot::agent::Cluster;
 use metal_dhcp::tftp::{Mode, Packet};
 use std::{fs, net::Ipv4Addr};
@@ -76,4 +77,35 @@ async fn a_machine_is_asked_to_come_again_before_its_image_is_there() {
     let listed = files(cluster([machine("node-01", OURS, 1)]).await);
     assert_eq!(find(&listed, "shimx64.efi", OURS), Err(Refusal::NotYet));
     assert_eq!(find(&files(unlisted()), "shimx64.efi", OURS), Err(Refusal::NotYet));
+}
+
+#[tokio::test]
+async fn what_installs_is_confirmed_by_the_api_server_or_not_there() {
+    let mut machine = machine("node-01", OURS, 1);
+    machine.metadata.uid = Some("uid".to_owned());
+    let done = |machine: &mut Machine, counter: i64| {
+        let status = machine.status.get_or_insert_default();
+        status.operations.get_or_insert_default().repave_counter = Some(counter);
+    };
+    machine.spec.operations =
+        Some(MachineOperations { repave_counter: Some(1), ..MachineOperations::default() });
+    done(&mut machine, 0);
+    let (server, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, FILES).await;
+    let files = Arc::new(files(ctx));
+    let kernel = |files: &Arc<ImageFiles>| {
+        let files = Arc::clone(files);
+        tokio::task::spawn_blocking(move || find(&files, "vmlinuz", OURS).map(drop))
+    };
+    server.fail(Some(axum::http::StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(kernel(&files).await.unwrap(), Err(Refusal::NotYet));
+    let (server, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, FILES).await;
+    assert_eq!(kernel(&Arc::new(self::files(ctx))).await.unwrap(), Ok(()));
+    let (lagging, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, FILES).await;
+    done(&mut machine, 1);
+    lagging.put(&machine);
+    assert_eq!(kernel(&Arc::new(self::files(ctx))).await.unwrap(), Err(Refusal::NotToBoot));
+    drop(server);
 }

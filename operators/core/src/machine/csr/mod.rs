@@ -9,9 +9,13 @@ mod request;
 
 pub use request::{Request, RequestError};
 
+use super::operations::{Ownership, ownership};
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition},
+    api::{
+        certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition},
+        core::v1::Node,
+    },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use metal_api::Machine;
@@ -53,6 +57,12 @@ pub enum Refusal {
     /// It is for another organization, or for more than one.
     #[error("the organization has to be system:nodes, and nothing else")]
     OtherOrganization,
+    /// A Node of that name is there, and is not the machine.
+    #[error(
+        "a Node of this name exists that has none of the addresses of the Machine: if it is the same \
+         machine, delete the Node, or add its address to spec.pxe.dhcpLeases"
+    )]
+    NodeOfAnother,
     /// It is for something that a client does not need.
     #[error("the usages have to be those of a client, and nothing else")]
     OtherUsages,
@@ -85,16 +95,44 @@ fn node<'a>(csr: &CertificateSigningRequest, user: &'a str) -> Option<&'a str> {
     user.strip_prefix(NODE).filter(|_| is_node)
 }
 
-/// Judges a request. `namespace` is that of the ServiceAccounts of machines; `is_there` says whether there
-/// is a Machine of that name.
+/// Who has the name of a machine that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// No Machine of this site.
+    Nobody,
+    /// A Machine, and the Node of that name, if there is one, is its own.
+    Machine,
+    /// A Machine, and a Node that has said no address yet.
+    UnknownNode,
+    /// A Machine, and a Node that is not its own.
+    OtherNode,
+}
+
+/// Who has a name, by the Machine and the Node of that name.
+pub fn holder(machine: Option<&Machine>, node: Option<&Node>) -> Holder {
+    let Some(machine) = machine.filter(|machine| counts(machine)) else { return Holder::Nobody };
+    match node.map(|node| ownership(machine, node)) {
+        None | Some(Ownership::Own) => Holder::Machine,
+        Some(Ownership::Unknown) => Holder::UnknownNode,
+        Some(Ownership::Another) => Holder::OtherNode,
+    }
+}
+
+/// Judges a request. `namespace` is that of the ServiceAccounts of machines; `holder` says who has a name.
+/// Whoever may create a Machine may call it like a Node that is there: that gives it no credentials of
+/// that Node.
 pub fn judge(
     csr: &CertificateSigningRequest,
     namespace: &str,
-    is_there: impl FnOnce(&str) -> bool,
+    holder: impl FnOnce(&str) -> Holder,
 ) -> Verdict {
     let Some(name) = whose(csr, namespace) else { return Verdict::Leave };
-    if !is_there(name) {
-        return Verdict::Unknown;
+    let user = csr.spec.username.as_deref().unwrap_or_default();
+    let is_first = account(user, namespace).is_some();
+    match (holder(name), is_first) {
+        (Holder::Nobody, _) | (Holder::UnknownNode, true) => return Verdict::Unknown,
+        (Holder::OtherNode, true) => return Verdict::Deny(Refusal::NodeOfAnother),
+        (Holder::Machine, _) | (Holder::OtherNode | Holder::UnknownNode, false) => {}
     }
     match check(csr, name) {
         Ok(()) => Verdict::Approve,
@@ -103,7 +141,7 @@ pub fn judge(
 }
 
 /// Whether a Machine is there, and not on its way out.
-pub fn counts(machine: &Machine) -> bool {
+fn counts(machine: &Machine) -> bool {
     machine.metadata.deletion_timestamp.is_none() && machine.spec.pxe.is_some()
 }
 

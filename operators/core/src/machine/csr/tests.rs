@@ -1,8 +1,12 @@
 use super::*;
 use k8s_openapi::{
     ByteString,
-    api::certificates::v1::{CertificateSigningRequestSpec, CertificateSigningRequestStatus},
+    api::{
+        certificates::v1::{CertificateSigningRequestSpec, CertificateSigningRequestStatus},
+        core::v1::{NodeAddress, NodeStatus},
+    },
 };
+use metal_api::{MachineLease, MachinePxe, MachineSpec};
 
 const OURS: &[u8] = include_bytes!("testdata/p256.pem");
 const NAMESPACE: &str = "metalman-machines";
@@ -20,7 +24,7 @@ fn csr(request: &[u8]) -> CertificateSigningRequest {
 }
 
 fn verdict(csr: &CertificateSigningRequest) -> Verdict {
-    judge(csr, NAMESPACE, |name| name == "node-01")
+    judge(csr, NAMESPACE, |name| if name == "node-01" { Holder::Machine } else { Holder::Nobody })
 }
 
 #[test]
@@ -44,13 +48,47 @@ fn a_node_that_is_a_machine_renews_its_own_certificate_and_gets_no_other() {
     assert_eq!(verdict(&renewal), Verdict::Approve);
     assert_eq!(whose(&renewal, NAMESPACE), Some("node-01"));
     // One that is no Machine, or whose Machine is gone.
-    assert_eq!(judge(&renewal, NAMESPACE, |_| false), Verdict::Unknown);
+    assert_eq!(judge(&renewal, NAMESPACE, |_| Holder::Nobody), Verdict::Unknown);
     let mut other = renewal.clone();
     other.spec.request = ByteString(include_bytes!("testdata/other-node.pem").to_vec());
     assert_eq!(verdict(&other), Verdict::Deny(Refusal::OtherNode));
     let mut master = renewal;
     master.spec.request = ByteString(include_bytes!("testdata/master.pem").to_vec());
     assert_eq!(verdict(&master), Verdict::Deny(Refusal::OtherOrganization));
+}
+
+#[test]
+fn a_machine_named_like_a_node_that_is_not_its_own_gets_no_certificate() {
+    let lease = MachineLease { ipv4: "10.0.0.1".to_owned(), ..MachineLease::default() };
+    let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
+    let machine = Machine::new("node-01", MachineSpec { pxe: Some(pxe), ..MachineSpec::default() });
+    let node = |addresses: &[(&str, &str)]| {
+        let address = |(type_, address): &(&str, &str)| NodeAddress {
+            type_: (*type_).to_owned(),
+            address: (*address).to_owned(),
+        };
+        let addresses = Some(addresses.iter().map(address).collect());
+        Node { status: Some(NodeStatus { addresses, ..NodeStatus::default() }), ..Node::default() }
+    };
+    let mut renewal = csr(OURS);
+    renewal.spec.username = Some("system:node:node-01".to_owned());
+    renewal.spec.groups = Some(vec![ORGANIZATION.to_owned()]);
+    for (addresses, expected) in [
+        (&[("InternalIP", "10.0.0.1")][..], Verdict::Approve),
+        (&[("InternalIP", "10.0.0.7")], Verdict::Deny(Refusal::NodeOfAnother)),
+        (&[("InternalIP", "fd00::7")], Verdict::Deny(Refusal::NodeOfAnother)),
+        (&[("ExternalIP", "10.0.0.1"), ("Hostname", "node-01")], Verdict::Unknown),
+        (&[], Verdict::Unknown),
+    ] {
+        let node = node(addresses);
+        let judged = |csr: &CertificateSigningRequest| {
+            judge(csr, NAMESPACE, |_| holder(Some(&machine), Some(&node)))
+        };
+        assert_eq!(judged(&csr(OURS)), expected, "{addresses:?}");
+        assert_eq!(judged(&renewal), Verdict::Approve, "it is that node: {addresses:?}");
+    }
+    assert_eq!(holder(Some(&machine), None), Holder::Machine);
+    assert_eq!(holder(None, Some(&node(&[]))), Holder::Nobody);
 }
 
 #[test]
@@ -72,7 +110,7 @@ fn a_request_for_anything_else_is_denied() {
         assert_eq!(verdict(&csr(request)), Verdict::Deny(refusal));
     }
     // Machines of other sites are not known here.
-    assert_eq!(judge(&csr(OURS), NAMESPACE, |_| false), Verdict::Unknown);
+    assert_eq!(judge(&csr(OURS), NAMESPACE, |_| Holder::Nobody), Verdict::Unknown);
 }
 
 #[test]

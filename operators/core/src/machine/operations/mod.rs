@@ -25,6 +25,7 @@
 mod begin;
 mod bmc;
 mod certificate;
+mod confirm;
 mod drain;
 mod install;
 mod limits;
@@ -38,11 +39,12 @@ mod step;
 
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
 pub use certificate::{from_pairs, to_pairs};
+pub use confirm::{Behind, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use install::{Callback, installed};
 pub use limits::Limits;
 pub use memory::{Memory, Outcome};
-pub use own_node::is_node_of;
+pub use own_node::{Ownership, is_node_of, ownership};
 pub use pending::{Pending, installs, pending};
 pub use progress::{InstallPhase, InstallProgress, is_heard, reported};
 pub use report::news;

@@ -11,15 +11,37 @@ pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
     seen.node.filter(|node| is_node_of(seen.machine, node))
 }
 
+/// Whose the Node of a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It has an address of the Machine.
+    Own,
+    /// It has no address yet.
+    Unknown,
+    /// It has addresses, and none of the Machine.
+    Another,
+}
+
 /// Whether the Node of its name has an address of the Machine.
 pub fn is_node_of(machine: &Machine, node: &Node) -> bool {
+    ownership(machine, node) == Ownership::Own
+}
+
+/// Whose the Node of its name is.
+pub fn ownership(machine: &Machine, node: &Node) -> Ownership {
     let has = |ip: &str| {
         let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
         ip.parse::<Ipv4Addr>().is_ok_and(|ip| leases.filter_map(ipv4).any(|lease| lease == ip))
     };
     let addresses = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let mut internal = addresses.filter(|address| address.type_ == "InternalIP");
-    internal.any(|address| has(&address.address))
+    let mut internal = addresses.filter(|address| address.type_ == "InternalIP").peekable();
+    if internal.peek().is_none() {
+        Ownership::Unknown
+    } else if internal.any(|address| has(&address.address)) {
+        Ownership::Own
+    } else {
+        Ownership::Another
+    }
 }
 
 /// Whether pods of a Node can be evicted: only a running kubelet terminates them.

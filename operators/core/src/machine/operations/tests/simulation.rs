@@ -34,6 +34,8 @@ struct World {
     version: u32,
     /// What the process has seen of it, and which version that is.
     seen: (Machine, u32),
+    /// What the replica has seen of it that answers the machine; it may lag for any time.
+    served: Machine,
     node: Option<Node>,
     host: Host,
     memory: Memory,
@@ -62,6 +64,7 @@ impl World {
             dice: Dice(seed),
             trials,
             seen: (machine.clone(), 0),
+            served: machine.clone(),
             machine,
             version: 0,
             node: None,
@@ -121,7 +124,12 @@ impl World {
         if !from_network {
             return;
         }
-        if let Some(counter) = installs(&self.machine) {
+        if !self.fails(2) {
+            self.served = self.machine.clone();
+        }
+        let live = if self.fails(8) { None } else { Some(&self.machine) };
+        let Ok(served) = confirmed(&self.served, live) else { return };
+        if let Some(counter) = installs(served) {
             let wanted = self.wanted().repave_counter;
             assert!(wanted >= Some(counter) && counter > 0, "nobody has asked for {counter}");
             assert!(!self.heard.contains(&counter), "{counter} is installed already");

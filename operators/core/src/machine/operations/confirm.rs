@@ -1,0 +1,30 @@
+//! What a server of installers may believe of a Machine that it has cached.
+
+use super::installs;
+use crate::machine::addresses;
+use metal_api::Machine;
+
+/// The cached Machine may be outdated, and the API server was not asked, or did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not known whether an installation is pending")]
+pub struct Behind;
+
+/// The Machine by which a server decides: `live`, if the API server has just said so, else `seen`, the
+/// cached one. A cache whose watch is interrupted goes on to say that an installation is pending, which
+/// another replica has long ended: so that alone counts for nothing.
+///
+/// # Errors
+///
+/// If only the cache says that an installation is pending.
+pub fn confirmed<'a>(seen: &'a Machine, live: Option<&'a Machine>) -> Result<&'a Machine, Behind> {
+    match live {
+        Some(live) if is_same(seen, live) => Ok(live),
+        _ if installs(seen).is_none() => Ok(seen),
+        _ => Err(Behind),
+    }
+}
+
+/// Whether both are the same object, at the same addresses: those are how a client was identified.
+fn is_same(seen: &Machine, live: &Machine) -> bool {
+    seen.metadata.uid == live.metadata.uid && addresses(seen) == addresses(live)
+}
