@@ -45,6 +45,8 @@ pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";
 pub const ACCEPT_CERTIFICATE: &str = "bloomery.dev/accept-certificate";
 /// On a Machine: the SHA-256 of the one new endorsement key of its TPM that a person vouches for, once.
 pub const ACCEPT_ENDORSEMENT_KEY: &str = "bloomery.dev/accept-endorsement-key";
+/// On a Machine: the UUID of the one other system of its BMC that a person vouches for, once.
+pub const ACCEPT_SYSTEM: &str = "bloomery.dev/accept-system";
 /// On a Node: the UID of the Machine for whose reboot it takes no new pods.
 pub const CORDONED_FOR: &str = "bloomery.dev/cordoned-for";
 

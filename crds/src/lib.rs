@@ -96,7 +96,7 @@ pub use machine_attestation::{MachineAttestation, MachinePcr};
 pub use machine_disk::MachineTargetDisk;
 pub use machine_operation::{
     MachineGivenUp, MachineInstallProgress, MachineOperation, MachineOperationStep,
-    MachineOperationsStatus, MachineSystemStatus,
+    MachineOperationsStatus, MachineRequested, MachineSystemStatus,
 };
 pub use power::{IndicatorLed, Power, PowerState};
 pub use protocol::{ConsoleProtocol, ConsoleProtocolName, Protocol, ProtocolName, ProtocolScheme};

@@ -374,7 +374,7 @@ pub struct MachineRedfishStatus {
     /// SHA-256 fingerprint of its certificate, as pairs of hexadecimal digits separated by colons.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_fingerprint: Option<String>,
-    /// Extension: the system that was read there last.
+    /// Extension: the system that was read there first, or that a person has vouched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<MachineSystemStatus>,
 }

@@ -1,4 +1,4 @@
-use crate::text::open_enum;
+use crate::{MachineRedfish, SystemUuid, text::open_enum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,27 @@ pub struct MachineOperationsStatus {
     /// Extension: what was given up; it is tried again once a counter is above this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given_up: Option<MachineGivenUp>,
+    /// Extension: UID of the Machine that this is about; in another one it comes from a backup.
+    #[serde(rename = "machineUID", skip_serializing_if = "Option::is_none")]
+    pub machine_uid: Option<String>,
+    /// Extension: since when requests have been counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted_since: Option<Time>,
+    /// Extension: the counters of `spec.operations` that were seen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<MachineRequested>,
+}
+
+/// Counters of what was requested.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineRequested {
+    /// Reboots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reboot_counter: Option<i64>,
+    /// Installations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repave_counter: Option<i64>,
 }
 
 /// Counters of what was given up.
@@ -86,6 +107,14 @@ pub struct MachineSystemStatus {
     pub device_id: Option<String>,
     /// Its UUID (SMBIOS 3.7, section 7.2.1).
     pub uuid: String,
+}
+
+impl MachineSystemStatus {
+    /// The UUID, if it was read at this URL by this ID.
+    pub fn uuid_at(&self, redfish: &MachineRedfish) -> Option<SystemUuid> {
+        let is_there = self.url == redfish.url && self.device_id == redfish.device_id;
+        self.uuid.parse().ok().filter(|_| is_there)
+    }
 }
 
 open_enum! {

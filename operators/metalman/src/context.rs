@@ -3,8 +3,10 @@ use crate::{
     live::Live,
     metrics::{Attested, Refusal},
     progress_limit::ProgressLimit,
+    serve_url::ServeUrl,
     spent::Spent,
     tokens::Tokens,
+    user_data::UserData,
     view::View,
 };
 use ipnet::IpNet;
@@ -25,7 +27,7 @@ use metal_runtime::{
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use ring::rand::SystemRandom;
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::{Semaphore, watch};
 
 /// Field manager of what is ours in a status.
@@ -63,7 +65,7 @@ pub struct Context {
     pub(crate) ek_roots: Option<watch::Receiver<Arc<Roots>>>,
     /// Challenges that were answered.
     pub(crate) spent: Spent,
-    /// How often it is recorded that endorsement keys were refused.
+    /// How often it is recorded that a boot was refused.
     pub(crate) refused: ProgressLimit,
     /// Images of the Machines.
     pub(crate) images: Images,
@@ -71,16 +73,22 @@ pub struct Context {
     pub(crate) cluster: Deferred<Arc<Cluster>>,
     /// The key of tokens in URLs, as soon as it is known.
     pub(crate) key: Deferred<capability::Key>,
-    /// Where machines find what is served by HTTP, without a slash at its end.
-    pub(crate) serve_url: Option<String>,
+    /// Where machines find what is served by HTTP.
+    pub(crate) serve_url: ServeUrl,
     /// The only namespace of which Secrets with logins for registries are read.
     pub(crate) pull_secret_namespace: String,
     /// Networks of the proxies that say for which machine they ask.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// What was read of ConfigMaps.
+    pub(crate) user_data: UserData,
     /// The only namespace of which ConfigMaps are served.
     pub(crate) user_data_namespace: String,
     /// How often machines may tell of their progress.
     pub(crate) progress: ProgressLimit,
+    /// How often what is known of their keys may change.
+    pub(crate) verdicts: ProgressLimit,
+    /// How often they may have a token.
+    pub(crate) issued: ProgressLimit,
     /// How often their installers may.
     pub(crate) installs: ProgressLimit,
     /// How often their installers may fail.
@@ -113,11 +121,14 @@ impl Context {
             images: Images::default(),
             cluster: Deferred::default(),
             key: Deferred::default(),
-            serve_url: None,
+            serve_url: ServeUrl::new(None, Ipv4Addr::UNSPECIFIED.into(), 0),
             trusted_proxies: vec![],
             pull_secret_namespace: PULL_SECRETS.to_owned(),
+            user_data: UserData::default(),
             user_data_namespace: client.default_namespace().to_owned(),
             progress: ProgressLimit::of_boots(),
+            verdicts: ProgressLimit::of_boots(),
+            issued: ProgressLimit::of_tokens(),
             installs: ProgressLimit::of_installers(),
             failures: ProgressLimit::of_boots(),
             refusals: Family::default(),

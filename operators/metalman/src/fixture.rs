@@ -51,14 +51,23 @@ pub(crate) fn served(
             server.put(machine);
         }
         let ctx = of(&server);
-        let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-        let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
-        let events: Vec<_> = events.map(Ok).collect();
-        ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
+        list(&ctx, &machines).await;
         let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
         ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
         (server, ctx)
     })
+}
+
+/// Lists these Machines, of this site and of all.
+pub(crate) async fn list(ctx: &Context, machines: &[Machine]) {
+    let events = || {
+        let machines = machines.iter().cloned();
+        let machines = machines.map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+        let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
+        futures::stream::iter(events.map(Ok).collect::<Vec<_>>())
+    };
+    ctx.view.machines.follow(events()).await.unwrap_err();
+    ctx.view.everywhere.follow(events()).await.unwrap_err();
 }
 
 /// A context that has listed nothing yet.

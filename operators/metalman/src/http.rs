@@ -63,7 +63,10 @@ fn refuse(
 ) -> Response {
     ctx.refusals.get_or_create(&Refusal { reason: refused.into() }).inc();
     let status = match refused {
-        open::Refused::NoImage | open::Refused::NotReady | open::Refused::Behind => {
+        open::Refused::NoImage
+        | open::Refused::NotReady
+        | open::Refused::Behind
+        | open::Refused::Busy => {
             return unavailable(&refused.to_string());
         }
         open::Refused::NotFound | open::Refused::Template(_) => StatusCode::NOT_FOUND,
@@ -118,6 +121,9 @@ impl IntoResponse for Refused {
             Self::KeyDiffers | Self::Certificate(_) | Self::Boot(_) => StatusCode::FORBIDDEN,
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
             Self::NodeOfAnother | Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
+            Self::TooOften => {
+                return (StatusCode::TOO_MANY_REQUESTS, RETRY, format!("{self}\n")).into_response();
+            }
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotListed | Self::Record(_) | Self::Token(_) | Self::Late => {
                 return (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{self}\n"))

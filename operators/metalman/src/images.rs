@@ -14,9 +14,12 @@ use metal_core::machine::netboot::{
     pull_secret,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Maximum number of Machines whose flaws are remembered.
+const FLAWS: usize = 65_536;
 
 /// An image as Machines name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +34,24 @@ pub(crate) struct Key {
 
 /// What is known of the images that Machines name.
 #[derive(Debug, Default)]
-pub struct Images(Mutex<BTreeMap<Key, Entry>>);
+pub struct Images {
+    entries: Mutex<BTreeMap<Key, Entry>>,
+    /// By the UID of the Machine.
+    flaws: Mutex<HashMap<Option<String>, Found>>,
+}
+
+/// What was looked at, and what is wrong with it.
+type Found = (Flaw, Option<String>);
+
+/// What was looked at for flaws.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    pub(crate) digest: String,
+    /// UID of the Machine.
+    pub(crate) machine: Option<String>,
+    pub(crate) generation: Option<i64>,
+    pub(crate) installs: Option<i64>,
+}
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
@@ -106,7 +126,23 @@ impl Images {
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flaw that was found, if any was looked for.
+    #[expect(clippy::option_option, reason = "not looked for, none, or one")]
+    pub(crate) fn flaw(&self, of: &Flaw) -> Option<Option<String>> {
+        let flaws = self.flaws.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, flaw) = flaws.get(&of.machine).filter(|(known, _)| known == of)?;
+        Some(flaw.clone())
+    }
+
+    pub(crate) fn keep_flaw(&self, of: Flaw, flaw: Option<String>) {
+        let mut flaws = self.flaws.lock().unwrap_or_else(PoisonError::into_inner);
+        if flaws.len() >= FLAWS {
+            flaws.clear();
+        }
+        flaws.insert(of.machine.clone(), (of, flaw));
     }
 }
 

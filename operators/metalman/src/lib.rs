@@ -38,6 +38,7 @@ mod startup;
 mod tftp;
 mod time_limits;
 mod tokens;
+mod user_data;
 pub mod view;
 
 pub use context::Context;

@@ -2,6 +2,7 @@
 //! in installations that are long over, so nothing that installs is served from the cache alone.
 
 use crate::Context;
+use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use metal_api::Machine;
 use metal_core::machine::operations::{Behind, confirmed, installs};
@@ -33,7 +34,8 @@ const KEPT: usize = 1024;
 pub(crate) struct Live {
     machines: Api<Machine>,
     places: Semaphore,
-    runtime: Handle,
+    /// Where threads that cannot await have something done.
+    pub(crate) runtime: Handle,
     known: Mutex<Known>,
 }
 
@@ -166,7 +168,7 @@ pub(crate) fn confirm_here(
     ctx: &Arc<Context>,
     seen: &Arc<Machine>,
 ) -> Result<Arc<Machine>, Unconfirmed> {
-    if installs(seen).is_none() {
+    if installs(seen, Timestamp::now()).is_none() {
         return Ok(Arc::clone(seen));
     }
     let (answer, answered) = mpsc::sync_channel(1);
@@ -186,13 +188,14 @@ async fn confirm_within(
     has_token: bool,
     patience: Duration,
 ) -> Result<Confirmed, Unconfirmed> {
-    let live = if has_token || installs(seen).is_some() {
+    let now = Timestamp::now();
+    let live = if has_token || installs(seen, now).is_some() {
         ctx.live.read(&seen.name_any(), patience).await
     } else {
         None
     };
-    let by = confirmed(seen, live.as_deref())?;
-    if installs(by).is_some() && !ctx.view.servers_like(by).is_empty() {
+    let by = confirmed(seen, live.as_deref(), now)?;
+    if installs(by, now).is_some() && !ctx.view.servers_like(by).is_empty() {
         return Err(Unconfirmed::IsServer);
     }
     let is_live = live.as_deref().is_some_and(|live| std::ptr::eq(live, by));

@@ -3,27 +3,36 @@
 use crate::{
     Context, Error, open,
     operations::{Bmcs, Memories, Nodes, moment},
+    user_data::Wrong,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{Machine, MachineRedfish, MachineStatus};
+use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
 use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
     machine::{
         Address, Decision, Observation, actor, decide,
-        netboot::pass::with_image,
+        netboot::{image, pass::with_image, user_data},
         operations::{
-            Certificate, Change, Known, Limits, Memory, Need, Outcome, news, pending, place,
-            system_uri,
+            Certificate, Change, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us, news,
+            pending,
         },
     },
     redfish::Step,
 };
-use metal_runtime::{Written, controller::Controller, index::Index, report::Failure, work::Next};
+use metal_runtime::{
+    Written,
+    controller::Controller,
+    index::Index,
+    report::Failure,
+    work::{NOT_LISTED, Next},
+};
 use std::{sync::Arc, time::Duration};
 
 /// When to retry a BMC that is busy with another request.
 const BUSY: Duration = Duration::from_secs(1);
+/// When to look at the templates of an image if others were looked at.
+const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 /// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);
 
@@ -45,6 +54,10 @@ impl<C> Machines<C> {
 /// What was read in one pass.
 #[derive(Debug, Default)]
 pub struct Facts {
+    /// Unknown while others keep those busy who look at its templates.
+    image: Option<image::State>,
+    /// What is wrong with user-data that was missing before, if anything.
+    user_data: Option<Result<(), user_data::Unusable>>,
     certificate: Option<Certificate>,
     pods: Option<usize>,
 }
@@ -73,11 +86,13 @@ impl<C: Connect> Controller for Machines<C> {
         if let Some(redfish) = memory.as_ref().and_then(Memory::redfish) {
             self.bmcs.forget(redfish).await;
         }
-        Ok(Next::Wait)
+        self.release(name).await
     }
 
-    async fn observe(&self, _: &Arc<Machine>) -> Result<Facts, Error> {
-        Ok(Facts::default())
+    async fn observe(&self, machine: &Arc<Machine>) -> Result<Facts, Error> {
+        let image = open::state(&self.ctx, machine).await;
+        let user_data = self.user_data(machine).await;
+        Ok(Facts { image, user_data, ..Facts::default() })
     }
 
     fn decide(&self, machine: &Arc<Machine>, facts: &Facts, _: Option<&Failure>) -> Decision {
@@ -101,7 +116,12 @@ impl<C: Connect> Controller for Machines<C> {
                 now,
             })
         });
-        with_image(decision, machine, &open::state(&self.ctx, machine), now)
+        let image = facts.image.clone().unwrap_or_default();
+        let decision = match with_image(decision, machine, &image, now) {
+            Decision::Rest(rest) if facts.image.is_none() => Decision::Rest(rest.min(LOOKED_AT)),
+            decision => decision,
+        };
+        with_user_data(decision, machine, facts.user_data.as_ref(), now)
     }
 
     async fn look(
@@ -191,6 +211,18 @@ impl<C: Connect> Controller for Machines<C> {
 }
 
 impl<C: Connect> Machines<C> {
+    /// What is wrong with the user-data of a Machine that had none that could be used, if anything.
+    async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::Unusable>> {
+        let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
+        conditions.find(|it| it.type_ == condition::USER_DATA_READY && it.status != "True")?;
+        let Some(reference) = user_data::reference(machine) else { return Some(Ok(())) };
+        match self.ctx.user_data.read(&self.ctx, reference).await {
+            Ok(_) => Some(Ok(())),
+            Err(Wrong::Unusable(wrong)) => Some(Err(wrong)),
+            Err(Wrong::Silent(_) | Wrong::Late) => None,
+        }
+    }
+
     /// Removes an annotation after what it accepts was pinned, and publishes an event with its
     /// author.
     async fn settle(&self, machine: &Machine, annotation: &str) -> Result<Next, Error> {
@@ -211,22 +243,38 @@ impl<C: Connect> Machines<C> {
     /// Other Machines with the same system of the same BMC, on which an action would have the same
     /// effect.
     fn sharing(&self, machine: &Machine) -> Vec<String> {
-        if is_idle(machine) {
-            return vec![];
-        }
-        let system = |machine: &Machine| {
-            let redfish = redfish(machine)?;
-            let place = place(redfish, true).ok()?;
-            Some((place.host, place.port, system_uri(redfish).ok()?))
+        if is_idle(machine) { vec![] } else { self.ctx.view.sharing(machine) }
+    }
+
+    /// A Node that is cordoned for a Machine that no longer exists takes pods again.
+    async fn release(&self, name: &str) -> Result<Next, Error> {
+        let view = &self.ctx.view;
+        let Some(node) = view.nodes.named(None, name).filter(|it| is_cordoned_by_us(it)) else {
+            return Ok(Next::Wait);
         };
-        let Some(ours) = system(machine) else { return vec![] };
-        let all = self.ctx.view.machines.all();
-        let others = all.iter().filter(|other| {
-            other.metadata.uid != machine.metadata.uid && system(other).as_ref() == Some(&ours)
-        });
-        let mut names: Vec<_> = others.map(|other| other.name_any()).take(8).collect();
-        names.sort();
-        names
+        if !view.is_ready() {
+            return Ok(Next::After(NOT_LISTED));
+        }
+        // A Machine of another site is released by the leader there.
+        if view.everywhere.named(None, name).is_some() {
+            return Ok(Next::Wait);
+        }
+        Ok(self.nodes().uncordon(&node).await?.into())
+    }
+}
+
+/// The decision, and before it what has become of user-data that was missing.
+fn with_user_data(
+    decision: Decision,
+    machine: &Machine,
+    found: Option<&Result<(), user_data::Unusable>>,
+    now: Timestamp,
+) -> Decision {
+    let told = found.and_then(|found| user_data::told(machine, found.as_ref().err(), now));
+    match (decision, told) {
+        (Decision::Record(status), _) => Decision::Record(status),
+        (_, Some(status)) => Decision::Record(Box::new(status)),
+        (decision, None) => decision,
     }
 }
 
@@ -240,3 +288,6 @@ fn is_idle(machine: &Machine) -> bool {
 fn redfish(machine: &Machine) -> Option<&MachineRedfish> {
     machine.spec.pxe.as_ref()?.redfish.as_ref()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// Changes in a window of a boot, which makes three.
 const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
+/// Tokens: an agent asks until it has a certificate.
+const TOKENS: (u32, Duration) = (60, Duration::from_mins(10));
 /// Of an installer, which tells of each share of its work.
 const INSTALLER: (u32, Duration) = (1, Duration::from_secs(10));
 /// Maximum number of remembered Machines.
@@ -26,6 +28,11 @@ impl ProgressLimit {
     /// For what happens once in a boot.
     pub(crate) fn of_boots() -> Self {
         Self::new(BOOT)
+    }
+
+    /// For tokens.
+    pub(crate) fn of_tokens() -> Self {
+        Self::new(TOKENS)
     }
 
     /// For what goes on all the time.

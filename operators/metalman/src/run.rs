@@ -136,7 +136,7 @@ async fn until(
     }
 }
 
-/// What all parts share. Templates can only be rendered if our own URL is known.
+/// What all parts share.
 fn context(
     args: &Args,
     client: Client,
@@ -145,18 +145,9 @@ fn context(
     ek_roots: Option<&EkRoots>,
 ) -> Arc<Context> {
     let namespace = startup::user_data_namespace(args, &client);
-    let url = args.serve_url();
-    let own = url.own_address();
-    let serve_url = own.map(|own| url.at(own).into_owned()).or_else(|| args.serve_url.clone());
-    if serve_url.is_none() {
-        tracing::warn!(
-            "--serve-url is not set, and this host has no route from which to determine its \
-             address"
-        );
-    }
     let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
     Arc::new(Context {
-        serve_url,
+        serve_url: args.serve_url(),
         ek_roots: ek_roots.map(EkRoots::subscribe),
         user_data_namespace: namespace,
         trusted_proxies: args.trusted_proxies.clone(),

@@ -33,6 +33,16 @@ impl ServeUrl {
         }
     }
 
+    /// The URL for a machine that has reached us at the address `here`, or else where everybody would.
+    /// `None` without a route.
+    pub fn towards(&self, here: Option<Ipv4Addr>) -> Option<Cow<'_, str>> {
+        let own = match &self.given {
+            Some(_) => Ipv4Addr::UNSPECIFIED,
+            None => here.or_else(|| self.own_address())?,
+        };
+        Some(self.at(own))
+    }
+
     /// The IPv4 address that we listen at, unless it is unspecified.
     pub fn bound(&self) -> Option<Ipv4Addr> {
         self.bind
@@ -65,8 +75,16 @@ fn routed() -> Option<Ipv4Addr> {
 /// What is wrong with the value.
 pub(crate) fn parse(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
-    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-    let host = uri.host().filter(|_| is_http).ok_or("use http://HOST:PORT")?;
+    if uri.scheme_str() == Some("https") {
+        let fix = "use http://HOST:PORT: metal-agent and firmware speak plain HTTP to metalman; what is \
+                   secret is sealed for the TPM of the machine";
+        return Err(fix.into());
+    }
+    let is_http = uri.scheme_str() == Some("http");
+    let host = uri.host().filter(|it| is_http && !it.is_empty()).ok_or("use http://HOST:PORT")?;
+    if text.contains(['@', '#']) {
+        return Err("must not have a user or a fragment".into());
+    }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_nowhere = host.parse().is_ok_and(|address: IpAddr| address.is_unspecified());
     if is_nowhere {
@@ -89,24 +107,72 @@ mod tests {
 
     #[test]
     fn machines_are_told_the_given_url_else_where_we_listen_else_where_they_asked() {
-        let given = ServeUrl::new(Some("https://boot.example/a/"), ANY, 8880);
-        assert_eq!(given.at(OWN), "https://boot.example/a");
+        let given = ServeUrl::new(Some("http://boot.example/a/"), ANY, 8880);
+        assert_eq!(given.at(OWN), "http://boot.example/a");
         let bound = ServeUrl::new(None, [10, 0, 0, 9].into(), 8880);
         assert_eq!((bound.at(OWN).as_ref(), bound.bound()), ("http://10.0.0.9:8880", bound.bind));
         let any = ServeUrl::new(None, ANY, 80);
         assert_eq!((any.at(OWN).as_ref(), any.bound()), ("http://10.0.0.2:80", None));
         assert_eq!(bound.own_address(), Some([10, 0, 0, 9].into()));
+        for (url, expected) in [
+            (&given, "http://boot.example/a"),
+            (&bound, "http://10.0.0.9:8880"),
+            (&any, "http://10.0.0.2:80"),
+        ] {
+            assert_eq!(url.towards(Some(OWN)).as_deref(), Some(expected));
+        }
     }
 
     #[test]
     fn an_address_of_nobody_is_never_told() {
         let any = ServeUrl::new(None, ANY, 80);
         assert!(any.own_address().is_none_or(|own| !own.is_unspecified()));
-        for wrong in ["http://0.0.0.0:8880", "http://[::]/", "ftp://a", "boot", "http://a/?b", ""] {
+        for wrong in [
+            "http://0.0.0.0:8880",
+            "http://[::]/",
+            "https://a",
+            "ftp://a",
+            "boot",
+            "http://a/?b",
+            "http://u@a",
+            "",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
-        for right in ["http://10.0.0.2:8880", "https://boot.example/a", "http://[fd00::1]:80"] {
+        for right in ["http://10.0.0.2:8880", "http://boot.example/a", "http://[fd00::1]:80"] {
             assert_eq!(parse(right).as_deref(), Ok(right));
+        }
+    }
+
+    #[test]
+    fn whatever_url_metalman_takes_its_agent_takes() {
+        use metal_agent::config::Config;
+        for (text, is_taken) in [
+            ("http://10.0.0.2:8880", true),
+            ("http://boot.example/a/", true),
+            ("HTTP://boot", true),
+            ("http://[fd00::1]:80", true),
+            ("http://[fd00::1]", true),
+            ("https://boot.example", false),
+            ("http://u:p@boot", false),
+            ("http://boot?x", false),
+            ("http://boot#x", false),
+            ("http://", false),
+            ("//boot", false),
+            ("boot", false),
+        ] {
+            let taken = parse(text);
+            assert_eq!(taken.is_ok(), is_taken, "{text}: {taken:?}");
+            let url = ServeUrl::new(Some(text), ANY, 8880);
+            let config = serde_json::json!({
+                "MachineName": "node-01",
+                "Kubelet": { "ApiServer": "https://api.example" },
+                "Attest": { "URL": format!("{}/c/token", url.at(OWN)) },
+            });
+            // What it lacks next are authorities.
+            let error = Config::parse(config.to_string().as_bytes()).unwrap_err().to_string();
+            let agent_takes = error == "Cluster.CaCertBase64 is missing";
+            assert!(agent_takes || !is_taken, "{text}: {error}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The files of images by TFTP, as [`open`] serves them. A machine is identified by its address.
+//! The files of images by TFTP, as [`crate::open`] serves them. A machine is identified by its address.
 
 use crate::{
     Context,
     live::confirm_here,
-    open::{Asked, Proof, Refused, Served, open},
+    open::{Asked, Proof, Refused, Served, opened_here},
     serve_url::ServeUrl,
 };
 use metal_dhcp::{
@@ -52,8 +52,9 @@ impl Files for ImageFiles {
         let image = self.ctx.images.of(&machine).ok_or(Refusal::NotYet)?;
         let path = path(request, image.boot_file().unwrap_or_default())?;
         let (url, proof) = (self.url.at(here), Proof::Address);
-        let asked = Asked { machine: &machine, is_live: true, path: &path, url: &url, proof };
-        match open(&self.ctx, &asked) {
+        let (url, asked_for) = (url.into_owned(), path.clone());
+        let asked = Asked { machine, is_live: true, path: asked_for, url, proof };
+        match opened_here(&self.ctx, asked) {
             Ok(Served::File { root, name, .. }) => Ok(Found::File { root, path: name, name: path }),
             Ok(Served::Text(text)) => {
                 Ok(Found::Bytes { name: path, bytes: text.into_bytes().into() })
@@ -66,7 +67,9 @@ impl Files for ImageFiles {
 impl ImageFiles {
     fn refusal(&self, refused: &Refused, client: IpAddr, path: &str) -> Refusal {
         match refused {
-            Refused::NoImage | Refused::NotReady | Refused::Behind => Refusal::NotYet,
+            Refused::NoImage | Refused::NotReady | Refused::Behind | Refused::Busy => {
+                Refusal::NotYet
+            }
             Refused::NotFound => Refusal::Missing,
             Refused::NotDue => Refusal::NotToBoot,
             Refused::Template(error) => {

@@ -5,8 +5,11 @@ use metal_core::machine::operations::Limits;
 use metal_runtime::args;
 use std::time::Duration;
 
+/// The longest without progress: a step that is [`OUTDATED`](metal_core::machine::operations::OUTDATED) is given
+/// up as one of a backup.
+const LONGEST: Duration = Duration::from_hours(5);
 /// The longest of all: operations are given up at some time.
-const LONGEST: Duration = Duration::from_hours(24 * 7);
+const LONGEST_IN_ALL: Duration = Duration::from_hours(24 * 7);
 
 /// Time limits of an attempt.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -22,7 +25,7 @@ pub struct TimeLimits {
     #[arg(long = "install-timeout", default_value = "30m", value_name = "DURATION", value_parser = limit)]
     pub install: Duration,
     /// Time limit for an installer that reports progress; then the attempt has failed
-    #[arg(long = "install-total-timeout", default_value = "4h", value_name = "DURATION", value_parser = limit)]
+    #[arg(long = "install-total-timeout", default_value = "4h", value_name = "DURATION", value_parser = total)]
     pub install_total: Duration,
 }
 
@@ -40,13 +43,22 @@ impl TimeLimits {
     }
 }
 
-/// A time limit: from a second to a week.
+/// A time limit: from a second to five hours.
 fn limit(text: &str) -> Result<Duration, String> {
+    within(text, LONGEST)
+}
+
+/// A time limit with progress: from a second to a week.
+fn total(text: &str) -> Result<Duration, String> {
+    within(text, LONGEST_IN_ALL)
+}
+
+fn within(text: &str, longest: Duration) -> Result<Duration, String> {
     let limit = args::duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_secs(1)..=LONGEST).contains(&limit) {
+    if (Duration::from_secs(1)..=longest).contains(&limit) {
         Ok(limit)
     } else {
-        Err("use a duration from 1s to 168h".to_owned())
+        Err(format!("use a duration from 1s to {}h", longest.as_secs() / 3600))
     }
 }
 
@@ -54,6 +66,7 @@ fn limit(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use clap::Parser;
+    use metal_core::machine::operations::OUTDATED;
 
     #[derive(Parser)]
     struct Flags {
@@ -74,7 +87,19 @@ mod tests {
         assert_eq!((set.install, set.install_in_all), (hours, hours), "the whole is never shorter");
         assert_eq!(set.shutdown, SignedDuration::from_secs(90));
         for wrong in ["0", "999ms", "169h", "1", "never"] {
-            assert!(parsed(&format!("--power-timeout={wrong}")).is_err(), "{wrong}");
+            for limit in ["power", "install-total"] {
+                assert!(parsed(&format!("--{limit}-timeout={wrong}")).is_err(), "{limit} {wrong}");
+            }
         }
+    }
+
+    #[test]
+    fn no_limit_lasts_until_a_step_is_taken_for_one_of_a_backup() {
+        for limit in ["shutdown", "power", "install"] {
+            assert!(parsed(&format!("--{limit}-timeout=6h")).is_err(), "{limit}");
+        }
+        assert!(SignedDuration::try_from(LONGEST).unwrap() < OUTDATED);
+        let total = parsed("--install-total-timeout=168h").unwrap().install_in_all;
+        assert_eq!(total, SignedDuration::from_hours(168), "with progress it is never outdated");
     }
 }

@@ -6,12 +6,12 @@ use k8s_openapi::api::{
     core::v1::{Node, NodeSpec, NodeStatus},
 };
 use kube::{Client, Resource};
-use metal_api::{MacAddr, Machine, Server, SystemUuid};
+use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
 use metal_core::machine::{
     Address, Twin, addresses, addresses_of_server,
     attest::{Stranger, whose},
     csr,
-    operations::CORDONED_FOR,
+    operations::{CORDONED_FOR, Hardware, hardware, shares_system},
     servers_of, site, twins,
 };
 use metal_runtime::{
@@ -20,14 +20,19 @@ use metal_runtime::{
     index::{Change, Ended, Index},
     queue::Queue,
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 use tokio::sync::Notify;
+
+/// How many Machines a message names that share a system.
+const SHARING: usize = 8;
 
 /// All watched kinds.
 #[derive(Debug)]
 pub struct View {
     /// Machines of the site, by their addresses.
     pub machines: Index<Machine, Address>,
+    /// Machines of all sites, by what two of them cannot both have; nothing else of them is kept.
+    pub everywhere: Index<Machine, Hardware>,
     /// Nodes, by name; only the fields that tell whether they are ready, and for which Machine they
     /// are cordoned.
     pub nodes: Index<Node, ()>,
@@ -43,6 +48,7 @@ impl Default for View {
     fn default() -> Self {
         Self {
             machines: Index::new(addresses),
+            everywhere: Index::new(hardware).trimmed(trim_machine),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
             servers: metal_servers::index(),
             certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(trim_request),
@@ -65,6 +71,22 @@ fn trim(node: &mut Node) {
     node.metadata.managed_fields = None;
 }
 
+/// Only what tells that two Machines are the same hardware.
+fn trim_machine(machine: &mut Machine) {
+    let pxe = machine.spec.pxe.take();
+    let pxe = pxe.map(|MachinePxe { dhcp_leases, redfish, .. }| MachinePxe {
+        dhcp_leases,
+        redfish,
+        ..MachinePxe::default()
+    });
+    machine.spec = MachineSpec { pxe, ..MachineSpec::default() };
+    let redfish = machine.status.take().and_then(|status| status.redfish);
+    machine.status = Some(MachineStatus { redfish, ..MachineStatus::default() });
+    machine.metadata.annotations = None;
+    machine.metadata.labels = None;
+    machine.metadata.managed_fields = None;
+}
+
 /// Requests for other signers may be of any size.
 fn trim_request(csr: &mut CertificateSigningRequest) {
     csr.metadata.managed_fields = None;
@@ -81,7 +103,7 @@ impl View {
     /// Whether all Machines and Nodes have been listed; until then a miss means nothing. Power
     /// actions also wait for the list of Servers.
     pub fn is_ready(&self) -> bool {
-        self.machines.is_ready() && self.nodes.is_ready()
+        self.machines.is_ready() && self.everywhere.is_ready() && self.nodes.is_ready()
     }
 
     /// Waits for the next change of a Machine.
@@ -92,12 +114,14 @@ impl View {
     /// Waits for lists that arrived after the last doubt.
     pub async fn listed(&self) {
         let (machines, nodes) = (self.machines.listed(), self.nodes.listed());
-        tokio::join!(machines, nodes, self.servers.listed(), self.certificates.listed());
+        let (servers, certificates) = (self.servers.listed(), self.certificates.listed());
+        tokio::join!(machines, self.everywhere.listed(), nodes, servers, certificates);
     }
 
     /// The content may be outdated.
     pub fn doubt(&self) {
         self.machines.doubt();
+        self.everywhere.doubt();
         self.nodes.doubt();
         self.servers.doubt();
         self.certificates.doubt();
@@ -107,7 +131,8 @@ impl View {
     pub fn register(self: &Arc<Self>, readiness: &Readiness) {
         let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
         let (servers, certificates) = (Arc::clone(self), Arc::clone(self));
-        readiness.check("machines", "the list of Machines", move || machines.machines.is_ready());
+        let are_listed = move || machines.machines.is_ready() && machines.everywhere.is_ready();
+        readiness.check("machines", "the list of Machines", are_listed);
         readiness.check("nodes", "the list of Nodes", move || nodes.nodes.is_ready());
         readiness.check("servers", "the list of Servers", move || servers.servers.is_ready());
         let what = "the list of CertificateSigningRequests";
@@ -125,7 +150,26 @@ impl View {
     /// Other Machines that share an address with this one. A Machine with any of them is not known by
     /// its addresses.
     fn machines_like(&self, machine: &Machine) -> Vec<Twin> {
-        twins(machine, |address| self.machines.get(&address))
+        twins(machine, |address| {
+            let mut holders = self.machines.get(&address);
+            // An IP address may be another one in the network of another site.
+            if let Address::Mac(mac) = address {
+                holders.extend(self.everywhere.get(&Hardware::Mac(mac)));
+                holders.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+                holders.dedup_by(|a, b| a.metadata.name == b.metadata.name);
+            }
+            holders
+        })
+    }
+
+    /// Names of other Machines, of whatever site, with the same system of a BMC.
+    pub(crate) fn sharing(&self, machine: &Machine) -> Vec<String> {
+        let others = hardware(machine).into_iter().flat_map(|it| self.everywhere.get(&it));
+        let others = others.filter(|other| {
+            other.metadata.uid != machine.metadata.uid && shares_system(machine, other)
+        });
+        let names: BTreeSet<_> = others.filter_map(|it| it.metadata.name.clone()).collect();
+        names.into_iter().take(SHARING).collect()
     }
 
     /// Servers that are the hardware of this Machine.
@@ -174,6 +218,7 @@ impl View {
         let selector = site::selector(site);
         tokio::try_join!(
             follow_selected(client, &self.machines, &selector, |change| self.wake(&change, queue)),
+            follow(client, &self.everywhere, |change| self.wake_like(&change, queue)),
             follow(client, &self.nodes, |change| wake_same(&change, queue)),
             async {
                 let wake = |change: Change<'_, Server>| self.wake_machines(&change, queue);
@@ -189,6 +234,18 @@ impl View {
         let address = Address::Uuid(uuid.canonical());
         let is_other = |it: &Arc<Machine>| it.metadata.uid != machine.metadata.uid;
         self.machines.get(&address).iter().any(is_other) || !self.servers.get(&address).is_empty()
+    }
+
+    /// Machines of the site that have something in common with one, now or before the change.
+    fn wake_like(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
+        for it in change.objects().flat_map(|machine| hardware(machine)) {
+            for other in self.everywhere.get(&it) {
+                let name = other.metadata.name.as_deref().unwrap_or_default();
+                if self.machines.named(None, name).is_some() {
+                    queue.add(name.to_owned());
+                }
+            }
+        }
     }
 
     /// Machines that are the hardware of a Server, now or before the change.
@@ -225,4 +282,82 @@ fn wake_same<K: Resource>(change: &Change<'_, K>, queue: &Queue<String>) {
         Change::Unreadable { meta, .. } => meta.name.clone(),
     };
     queue.add(name.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{OURS, cluster, machine};
+    use kube::{core::DeserializeGuard, runtime::watcher::Event};
+    use metal_api::MachineRedfish;
+    use std::{sync::Mutex, time::Duration};
+    use tokio::time::timeout;
+
+    /// Who gets a turn.
+    async fn woken(queue: &Queue<String>) -> Vec<String> {
+        let seen = Arc::new(Mutex::new(BTreeSet::new()));
+        let told = Arc::clone(&seen);
+        let run = queue.clone().run(1, move |key| {
+            told.lock().unwrap().insert(key);
+            async { None }
+        });
+        timeout(Duration::from_secs(1), run).await.unwrap_err();
+        let seen = seen.lock().unwrap();
+        seen.iter().cloned().collect()
+    }
+
+    fn at(name: &str, last: u8, device_id: &str) -> Machine {
+        let mut machine = machine(name, [10, 77, 0, last].into(), last);
+        machine.metadata.uid = Some(name.to_owned());
+        let redfish = MachineRedfish {
+            url: "https://192.0.2.9".to_owned(),
+            device_id: Some(device_id.to_owned()),
+            ..MachineRedfish::default()
+        };
+        machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+        machine
+    }
+
+    #[tokio::test]
+    async fn a_machine_of_another_site_with_the_same_hardware_is_seen() {
+        let ours = at("a", 1, "1");
+        let ctx = cluster([ours.clone()]).await;
+        let mut others = [at("b", 2, ""), at("c", 3, "1"), at("d", 4, "2"), machine("e", OURS, 1)];
+        others[3].metadata.uid = Some("e".to_owned());
+        let events = [Event::Init]
+            .into_iter()
+            .chain(
+                [ours.clone()]
+                    .into_iter()
+                    .chain(others)
+                    .map(|it| Event::InitApply(DeserializeGuard(Ok(it)))),
+            )
+            .chain([Event::InitDone]);
+        let events = events.map(Ok).collect::<Vec<_>>();
+        ctx.view.everywhere.follow(futures::stream::iter(events)).await.unwrap_err();
+        assert_eq!(ctx.view.sharing(&ours), ["b", "c"]);
+        let twins = ctx.view.twins(&ours);
+        let twins: Vec<_> = twins.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(twins, ["e"], "by its MAC address");
+        assert!(ctx.view.machine_with("02:00:00:00:00:01".parse().unwrap()).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_machine_goes_on_at_once_when_the_other_gives_up_its_system() {
+        let (ours, other) = (at("a", 1, "1"), at("b", 2, "1"));
+        let ctx = cluster([ours.clone(), other.clone()]).await;
+        let queue = Queue::default();
+        let moved = at("b", 2, "2");
+        let event = Ok(Event::Apply(DeserializeGuard(Ok(moved))));
+        let view = &ctx.view;
+        let wake = |change: Change<'_, Machine>| view.wake_like(&change, &queue);
+        let events = futures::stream::iter([event]);
+        view.everywhere.follow_with(events, wake).await.unwrap_err();
+        assert!(view.sharing(&ours).is_empty());
+        assert_eq!(woken(&queue).await, ["a", "b"]);
+        let gone = Ok(Event::Delete(DeserializeGuard(Ok(other))));
+        let wake = |change: Change<'_, Machine>| view.wake_like(&change, &queue);
+        view.everywhere.follow_with(futures::stream::iter([gone]), wake).await.unwrap_err();
+        assert_eq!(woken(&queue).await, ["a"]);
+    }
 }

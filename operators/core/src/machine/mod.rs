@@ -84,7 +84,9 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
     let settled = accepted::settled(seen.machine, attest::pinned(old));
     let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
-    let next = if is_sure { operations::advance(&mut new, seen) } else { None };
+    operations::adopt(&mut new, seen);
+    let next =
+        if is_sure { operations::advance(&mut new, seen) } else { operations::at_rest(&new, seen) };
     let next = settled.or(next);
     operations::record(&mut new, seen);
     let state = state(&new, seen);

@@ -51,8 +51,7 @@ pub fn addresses(machine: &Machine) -> Vec<Address> {
 fn uuid(machine: &Machine) -> Option<SystemUuid> {
     let redfish = machine.spec.pxe.as_ref()?.redfish.as_ref()?;
     let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
-    let is_there = read.url == redfish.url && read.device_id == redfish.device_id;
-    Some(read.uuid.parse::<SystemUuid>().ok().filter(|_| is_there)?.canonical())
+    Some(read.uuid_at(redfish)?.canonical())
 }
 
 /// What identifies the hardware of a Server.

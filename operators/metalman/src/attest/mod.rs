@@ -46,6 +46,9 @@ pub enum Refused {
     /// The Node of its name is another machine.
     #[error("a Node has the name of this Machine, and none of its addresses")]
     NodeOfAnother,
+    /// It has asked too often.
+    #[error("too many requests: ask again in some minutes")]
+    TooOften,
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
@@ -122,6 +125,9 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Answer, Re
     if let Some(challenge) = boot::challenged(ctx, &machine, address, &request).await? {
         return Ok(Answer::Challenge { challenge });
     }
+    if !ctx.issued.may(&machine.name_any()) {
+        return Err(Refused::TooOften);
+    }
     let token = ctx.tokens.issue(&machine).await?;
     let sealed = seal(&request, token.as_bytes(), &ctx.random)?;
     tracing::info!(machine = machine.name_any(), %address, "token issued");
@@ -157,17 +163,27 @@ async fn verify(
         match judge(machine, presented, |pin| compare(ek, pin), Timestamp::now()) {
             Verdict::Admitted(status) => Decision { status, result: Judged::Admitted },
             Verdict::Refused(refusal, status) => {
-                let status = status.filter(|_| ctx.refused.may(&machine.name_any()));
                 Decision { status, result: Judged::Refused(refusal) }
             }
         }
     };
+    let Decision { status, result } = decide(&machine);
+    if status.is_some() && !ctx.verdicts.may(&machine.name_any()) {
+        // Whoever presents key after key is refused, and nothing is written about it.
+        outcome(result, certified)?;
+        return Err(Refused::TooOften);
+    }
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
     if is_news {
         tell(ctx, &machine, result, address, presented).await;
     }
+    outcome(result, certified).map(|()| machine)
+}
+
+/// What the client is told of a verdict.
+fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> Result<(), Refused> {
     match result {
-        Judged::Admitted => Ok(machine),
+        Judged::Admitted => Ok(()),
         Judged::Refused(Refusal::CertificateMissing | Refusal::CertificateRefused) => {
             let error = certified.and_then(Result::err).unwrap_or(CertificateError::Missing);
             Err(Refused::Certificate(error))

@@ -4,8 +4,9 @@ use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
     live::Confirmed,
-    open::{Asked, Proof, Refused, Served, open},
+    open::{Asked, Proof, Refused, Served, opened},
     record::{self, Decision, record},
+    user_data::Wrong,
 };
 use axum::{
     extract::State,
@@ -14,29 +15,18 @@ use axum::{
 };
 use bytes::Bytes;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
-use metal_api::{Machine, MachineConfigMapReference};
+use kube::ResourceExt;
+use metal_api::Machine;
 use metal_core::machine::netboot::{
     cloud_init::{DEFAULT_USER_DATA, LARGEST, user_data as merged},
     progress,
-    user_data::{Unusable, admit, content, reference, told},
+    user_data::{Unusable, reference, told},
 };
 use metal_runtime::report::Chain;
-use std::{io, sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::{io, sync::Arc};
 
-/// How long the API server is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Where the image says what cloud-init is to do.
 const VENDOR_DATA: &str = "cloud-init/vendor-data";
-
-/// Why there is no user-data.
-enum Wrong {
-    Unusable(Unusable),
-    Silent(Box<kube::Error>),
-    Late,
-}
 
 /// What a person says, with what the image says behind it.
 pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
@@ -46,17 +36,19 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     };
     let user = match reference(&machine) {
         None => Ok(DEFAULT_USER_DATA.as_bytes().to_vec()),
-        Some(reference) => read(&ctx, reference).await,
+        Some(reference) => ctx.user_data.read(&ctx, reference).await,
     };
     let wrong = match &user {
         Ok(_) => None,
         Err(Wrong::Unusable(wrong)) => Some(wrong),
         Err(Wrong::Silent(error)) => {
-            tracing::warn!(
-                machine = machine.name_any(),
-                error = %Chain(error),
-                "could not read user-data",
-            );
+            if requester.may_tell() {
+                tracing::warn!(
+                    machine = machine.name_any(),
+                    error = %Chain(error),
+                    "could not read user-data",
+                );
+            }
             return unavailable("the API server did not respond");
         }
         Err(Wrong::Late) => return unavailable("the API server did not respond in time"),
@@ -76,14 +68,6 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     }
 }
 
-async fn read(ctx: &Context, reference: &MachineConfigMapReference) -> Result<Vec<u8>, Wrong> {
-    admit(reference, &ctx.user_data_namespace).map_err(Wrong::Unusable)?;
-    let maps = Api::<ConfigMap>::namespaced(ctx.client.clone(), &ctx.user_data_namespace);
-    let found = timeout(PATIENCE, maps.get_opt(&reference.name)).await.map_err(|_| Wrong::Late)?;
-    let found = found.map_err(|error| Wrong::Silent(Box::new(error)))?;
-    content(reference, found.as_ref()).map_err(Wrong::Unusable)
-}
-
 /// Says in the status whether the user-data can be had.
 async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
     let recorded = record(ctx, Arc::clone(machine), |machine| {
@@ -101,14 +85,15 @@ async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
 
 /// What the image says, if it says anything.
 async fn vendor_data(
-    ctx: &Context,
+    ctx: &Arc<Context>,
     requester: &Requester,
-    machine: &Machine,
+    machine: &Arc<Machine>,
     is_live: bool,
 ) -> Result<Option<String>, Refused> {
-    let url = ctx.serve_url.as_deref().ok_or(Refused::NotReady)?;
-    let proof = Proof::Token(requester.token.as_deref());
-    match open(ctx, &Asked { machine, is_live, path: VENDOR_DATA, url, proof }) {
+    let url = requester.url(ctx).ok_or(Refused::NotReady)?;
+    let (path, proof) = (VENDOR_DATA.to_owned(), Proof::Token(requester.token.clone()));
+    let asked = Asked { machine: Arc::clone(machine), is_live, path, url, proof };
+    match opened(ctx, asked).await {
         Ok(Served::Text(text)) => Ok(Some(text)),
         Ok(Served::File { root, name, file, .. }) if file.size <= LARGEST as u64 => {
             let text = tokio::fs::read(root.join(name)).await;

@@ -11,6 +11,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::{
@@ -33,13 +34,17 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
     };
     let Some(token) = requester.token.as_deref() else {
         // A system that was installed may say so at each boot.
-        return if installs(&machine).is_none() { StatusCode::OK.into_response() } else { stale() };
+        return if installs(&machine, Timestamp::now()).is_none() {
+            StatusCode::OK.into_response()
+        } else {
+            stale()
+        };
     };
     if !is_live {
         return unavailable(BEHIND);
     }
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    match token_of(&key, &machine, token) {
+    match token_of(&key, &machine, token, Timestamp::now()) {
         TokenOf::Due(repave) => end(&ctx, machine, repave).await,
         TokenOf::Done => StatusCode::OK.into_response(),
         TokenOf::Awaited => unavailable(BEHIND),

@@ -4,7 +4,7 @@ use super::{Requester, install::has_begun, refuse};
 use crate::{
     Context,
     live::Confirmed,
-    open::{Asked, Proof, Served, open},
+    open::{Asked, Proof, Served, opened},
 };
 use axum::{
     body::Body,
@@ -35,12 +35,13 @@ pub(super) async fn file(
         Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
     };
-    let Some(url) = &ctx.serve_url else {
+    let Some(url) = requester.url(&ctx) else {
         return super::unavailable("the URL of this server is unknown");
     };
-    let proof = Proof::Token(requester.token.as_deref());
-    let asked = Asked { machine: &machine, is_live, path: uri.path(), url, proof };
-    match open(&ctx, &asked) {
+    let proof = Proof::Token(requester.token.clone());
+    let path = uri.path().to_owned();
+    let asked = Asked { machine: Arc::clone(&machine), is_live, path, url, proof };
+    match opened(&ctx, asked).await {
         Ok(Served::Text(text)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text)
                 .into_response()

@@ -42,7 +42,7 @@ pub(super) async fn progress(
     };
     let Some(token) = requester.token.as_deref() else { return stale() };
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    let repave = match token_of(&key, &machine, token) {
+    let repave = match token_of(&key, &machine, token, Timestamp::now()) {
         TokenOf::Due(repave) => repave,
         TokenOf::Done | TokenOf::None if is_live => return stale(),
         TokenOf::Awaited | TokenOf::Done | TokenOf::None => return unavailable(BEHIND),
@@ -60,7 +60,9 @@ pub(super) async fn progress(
 /// Notes that the installer of the installation that is due has begun, if nothing was heard of it before: not
 /// every image has one that reports.
 pub(super) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
-    let Some(repave) = installs(machine).filter(|_| !is_heard(machine)) else { return };
+    let Some(repave) = installs(machine, Timestamp::now()).filter(|_| !is_heard(machine)) else {
+        return;
+    };
     let phase = InstallPhase::Downloading;
     let progress = InstallProgress { phase, written: 0, total: None, message: String::new() };
     follow(ctx, machine, repave, &progress).await;

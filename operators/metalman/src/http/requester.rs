@@ -14,9 +14,14 @@ use metal_api::Machine;
 use metal_core::machine::attest::Stranger;
 use metal_runtime::{
     LogLimit,
-    listener::{self, Peer},
+    listener::{self, Local, Peer},
 };
-use std::{convert::Infallible, net::IpAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 /// The token of an installation in a path.
 const TOKEN: &str = "token";
@@ -25,6 +30,8 @@ const TOKEN: &str = "token";
 #[derive(Clone, Debug)]
 pub(super) struct Requester {
     pub(super) address: Option<IpAddr>,
+    /// Our address that it has reached, unless a proxy has.
+    here: Option<Ipv4Addr>,
     pub(super) token: Option<String>,
     told: Option<Arc<LogLimit>>,
 }
@@ -35,12 +42,20 @@ impl FromRequestParts<Arc<Context>> for Requester {
     async fn from_request_parts(parts: &mut Parts, ctx: &Arc<Context>) -> Result<Self, Infallible> {
         let peer = parts.extract::<Extension<Peer>>().await.ok();
         let peer = peer.map(|Extension(Peer(peer))| peer);
+        let here = parts.extensions.get::<Local>().and_then(|Local(here)| {
+            match here.ip().to_canonical() {
+                IpAddr::V4(here) => Some(here),
+                IpAddr::V6(_) => None,
+            }
+        });
         let told = parts.extract::<Extension<Arc<LogLimit>>>().await.ok();
         let params = parts.extract::<RawPathParams>().await.ok();
         let mut params = params.iter().flatten();
         let token = params.find(|(name, _)| *name == TOKEN).map(|(_, token)| token.to_owned());
+        let address = listener::client(peer, &parts.headers, &ctx.trusted_proxies);
         Ok(Self {
-            address: listener::client(peer, &parts.headers, &ctx.trusted_proxies),
+            here: here.filter(|_| peer.map(|peer| peer.ip().to_canonical()) == address),
+            address,
             token,
             told: told.map(|Extension(told)| told),
         })
@@ -76,6 +91,11 @@ impl Requester {
         let machine = self.machine(ctx)?;
         let confirmed = confirm(ctx, &machine, self.token.is_some()).await;
         confirmed.map_err(|behind| Box::new(super::unavailable(&behind.to_string())))
+    }
+
+    /// Where the machine reaches us, if that is known.
+    pub(super) fn url(&self, ctx: &Context) -> Option<String> {
+        ctx.serve_url.towards(self.here).map(Cow::into_owned)
     }
 
     /// Whether something about it may be logged.

@@ -15,11 +15,12 @@ use metal_attest::{
     testing::{self, machines},
 };
 use metal_runtime::{
-    listener::Peer,
+    listener::{Local, Peer},
     testing::{ApiServer, Sent},
 };
 use tower::ServiceExt;
 
+mod behind;
 mod boot;
 mod certificate;
 mod files;
@@ -154,6 +155,26 @@ async fn a_machine_named_like_a_node_of_another_gets_no_token_and_pins_no_key() 
 }
 
 #[tokio::test]
+async fn keys_in_turn_cost_a_machine_a_few_writes_and_no_more() {
+    let (server, ctx) = cluster([machine("node-01", 1), machine("node-02", 2)]).await;
+    assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::OK);
+    for _ in 0..50 {
+        assert_eq!(ask(&ctx, 1, ecc().body()).await.0, StatusCode::FORBIDDEN);
+        let status = ask(&ctx, 1, rsa().body()).await.0;
+        assert!(matches!(status, StatusCode::OK | StatusCode::TOO_MANY_REQUESTS), "{status}");
+    }
+    let events = server.written().into_iter().filter(Sent::is_event).count();
+    let verdicts = writes(&server).iter().filter(|it| it.ends_with("/status")).count();
+    assert!(verdicts <= 12 && events <= 12, "{verdicts} {events}");
+    for _ in 0..100 {
+        ask(&ctx, 2, rsa().body()).await;
+    }
+    let of_two = |it: &&String| it.ends_with("/node-02/token");
+    assert_eq!(writes(&server).iter().filter(of_two).count(), 60);
+    assert_eq!(ask(&ctx, 2, rsa().body()).await.0, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
 async fn before_everything_is_listed_a_machine_is_asked_to_come_again() {
     let server = ApiServer::default();
     let ctx = Arc::new(context(&server));
@@ -251,10 +272,7 @@ async fn cluster(machines: impl IntoIterator<Item = Machine>) -> (ApiServer, Arc
     for machine in &machines {
         server.put(machine);
     }
-    let machines = machines.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-    let events = [Event::Init].into_iter().chain(machines).chain([Event::InitDone]);
-    let events: Vec<_> = events.map(Ok).collect();
-    ctx.view.machines.follow(futures::stream::iter(events)).await.unwrap_err();
+    crate::fixture::list(&ctx, &machines).await;
     let nodes = [Event::<DeserializeGuard<Node>>::Init, Event::InitDone].map(Ok);
     ctx.view.nodes.follow(futures::stream::iter(nodes)).await.unwrap_err();
     (server, ctx)

@@ -12,10 +12,14 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio::task::spawn_blocking;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Maximum size of all templates of an image, in bytes.
 const TEMPLATES: u64 = 8 << 20;
+/// How many templates of an image are rendered at a time.
+const PLACES: usize = 2;
+/// Maximum number of templates of an image.
+const MOST_TEMPLATES: usize = 64;
 
 /// An image that machines boot from.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub struct Image {
     tree: Arc<Tree>,
     boot_file: Option<String>,
     templates: BTreeMap<File, Arc<[u8]>>,
+    /// For those who render templates.
+    places: Arc<Semaphore>,
 }
 
 /// Why an image is unusable.
@@ -34,6 +40,9 @@ pub(crate) enum Unusable {
     /// Its metadata.yaml refers to a boot file that does not exist.
     #[error("metadata.yaml: dhcpBootImageName: file /disk/{0} not found in the image")]
     BootFileMissing(String),
+    /// It has too many templates.
+    #[error("the image has more than 64 templates")]
+    TooManyTemplates,
     /// A file is too large.
     #[error("{path} is larger than {limit} bytes")]
     FileTooLarge {
@@ -63,6 +72,9 @@ impl Image {
         let mut left = TEMPLATES;
         for (path, file) in tree.paths() {
             if path.ends_with(SUFFIX) {
+                if templates.len() >= MOST_TEMPLATES {
+                    return Err(Unusable::TooManyTemplates);
+                }
                 let limit = left.min(LARGEST);
                 let content = read(tree.dir(), file, &path, limit)?;
                 left -= content.len() as u64;
@@ -76,7 +88,7 @@ impl Image {
         if let Some(missing) = boot_file.as_ref().filter(|path| tree.find(path).is_none()) {
             return Err(Unusable::BootFileMissing(missing.clone()));
         }
-        Ok(Self { tree, boot_file, templates })
+        Ok(Self { tree, boot_file, templates, places: Arc::new(Semaphore::new(PLACES)) })
     }
 
     /// Its digest.
@@ -115,6 +127,11 @@ impl Image {
     /// The folder of its files, which are named by [`File::name`].
     pub(crate) fn dir(&self) -> PathBuf {
         self.tree.dir().to_owned()
+    }
+
+    /// Places for those who render its templates.
+    pub(crate) fn places(&self) -> &Arc<Semaphore> {
+        &self.places
     }
 
     /// The unpacked image.

@@ -1,10 +1,13 @@
 //! Serves the files of an image to a machine.
 
+mod render;
 mod state;
 
+pub(crate) use render::{opened, opened_here};
 pub(crate) use state::state;
 
 use crate::{Context, images::Image};
+use jiff::Timestamp;
 use metal_api::Machine;
 use metal_core::machine::{
     netboot::{
@@ -18,27 +21,27 @@ use metal_image::{Tree, tree::File};
 use std::{path::PathBuf, sync::Arc};
 
 /// A request for a file.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+#[derive(Clone, Debug)]
+pub struct Asked {
     /// The Machine.
-    pub machine: &'a Machine,
+    pub machine: Arc<Machine>,
     /// Whether the API server has just said that it is like this.
     pub is_live: bool,
     /// The path below the folder of the image.
-    pub path: &'a str,
+    pub path: String,
     /// Where the machine reaches us, without a slash at the end.
-    pub url: &'a str,
+    pub url: String,
     /// How it proves that it is the pending installer.
-    pub proof: Proof<'a>,
+    pub proof: Proof,
 }
 
 /// How a client proves that it is the installer of the pending installation.
-#[derive(Clone, Copy, Debug)]
-pub enum Proof<'a> {
+#[derive(Clone, Debug)]
+pub enum Proof {
     /// By its address: a TFTP client has no other means.
     Address,
     /// By the token in its URL, if there is one.
-    Token(Option<&'a str>),
+    Token(Option<String>),
 }
 
 /// The response.
@@ -68,6 +71,9 @@ pub enum Refused {
     /// There is no such file.
     #[error("no such file")]
     NotFound,
+    /// Too many templates of the image are being rendered.
+    #[error("too many templates of this image are being rendered")]
+    Busy,
     /// Whether an installation is pending is not known at the moment.
     #[error("it is not known whether an installation is pending")]
     Behind,
@@ -85,19 +91,19 @@ pub enum Refused {
     Template(#[from] Unusable),
 }
 
-/// Serves a request. Never waits.
+/// Serves a request. Renders its template, if it has one, which may take seconds if the image wants it to.
 ///
 /// # Errors
 ///
 /// If the request is refused.
-pub fn open(ctx: &Context, asked: &Asked<'_>) -> Result<Served, Refused> {
-    let image = ctx.images.of(asked.machine).ok_or(Refused::NoImage)?;
+fn open(ctx: &Context, asked: &Asked) -> Result<Served, Refused> {
+    let image = ctx.images.of(&asked.machine).ok_or(Refused::NoImage)?;
     let path = asked.path.trim_start_matches('/');
     let class = class(path, image.boot_file());
     if class == Class::Never {
         return Err(Refused::NotFound);
     }
-    if let Some(text) = rendered(ctx, &image, asked.machine, path, asked.url)? {
+    if let Some(text) = rendered(ctx, &image, &asked.machine, path, &asked.url)? {
         return Ok(Served::Text(text));
     }
     let file = image.file(path).ok_or(Refused::NotFound)?;
@@ -118,7 +124,7 @@ pub(crate) fn rendered(
 ) -> Result<Option<String>, Refused> {
     let Some((name, template)) = image.template(path) else { return Ok(None) };
     let cluster = ctx.cluster.get().ok_or(Refused::NotReady)?;
-    let due = installs(machine);
+    let due = installs(machine, Timestamp::now());
     let url = match due {
         Some(repave) => {
             let key = ctx.key.get().ok_or(Refused::NotReady)?;
@@ -139,14 +145,16 @@ pub(crate) fn rendered(
 }
 
 /// Whether the client is the installer of the pending installation.
-fn admit(ctx: &Context, asked: &Asked<'_>) -> Result<(), Refused> {
-    let token = match asked.proof {
-        Proof::Address => return installs(asked.machine).map(drop).ok_or(Refused::NotDue),
+fn admit(ctx: &Context, asked: &Asked) -> Result<(), Refused> {
+    let token = match &asked.proof {
+        Proof::Address => {
+            return installs(&asked.machine, Timestamp::now()).map(drop).ok_or(Refused::NotDue);
+        }
         Proof::Token(None) => return Err(Refused::NotDue),
         Proof::Token(Some(token)) => token,
     };
     let key = ctx.key.get().ok_or(Refused::NotReady)?;
-    match token_of(&key, asked.machine, token) {
+    match token_of(&key, &asked.machine, token, Timestamp::now()) {
         TokenOf::Due(_) => Ok(()),
         TokenOf::Awaited => Err(Refused::Behind),
         // Installers do not come again after a refusal.

@@ -64,6 +64,10 @@ const UNSENT: u32 = 128 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// Our end of a connection, if it is known; an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local(pub SocketAddr);
+
 /// Serves until `shutdown`, and then completes requests in progress for as long as `limits` allow;
 /// with HTTPS, if there is TLS.
 pub async fn serve(
@@ -95,8 +99,14 @@ pub async fn serve(
             Ok((stream, peer)) => {
                 let Some(place) = table.admit(peer, Instant::now()) else { continue };
                 let (router, shutdown) = (router.clone(), shutdown.clone());
-                let talk =
-                    ConnectionContext { peer, limits, router, shutdown, told: Arc::clone(&told) };
+                let talk = ConnectionContext {
+                    peer,
+                    local: stream.local_addr().ok(),
+                    limits,
+                    router,
+                    shutdown,
+                    told: Arc::clone(&told),
+                };
                 connections.spawn(connection(stream, place, tls.clone(), talk));
                 // It may have sent a request already, which should be noticed before others need
                 // its place.
@@ -138,6 +148,7 @@ async fn drain(
 /// What a connection is served with.
 struct ConnectionContext {
     peer: SocketAddr,
+    local: Option<SocketAddr>,
     limits: Limits,
     router: Router,
     shutdown: CancellationToken,
@@ -193,8 +204,9 @@ impl ConnectionContext {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { peer, limits, router, shutdown, told: _ } = self;
-        let service = service_fn(|request| answer(peer, limits, &router, watched, request));
+        let Self { peer, local, limits, router, shutdown, told: _ } = self;
+        let ends = (peer, local);
+        let service = service_fn(|request| answer(ends, limits, &router, watched, request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // The table has the time limits.
@@ -219,7 +231,7 @@ impl ConnectionContext {
 }
 
 async fn answer(
-    peer: SocketAddr,
+    (peer, local): (SocketAddr, Option<SocketAddr>),
     limits: Limits,
     router: &Router,
     connection: &Arc<Connection>,
@@ -237,6 +249,9 @@ async fn answer(
         let (body, rest) = Received::new(body, limits, Arc::clone(connection));
         let mut request = Request::from_parts(head, Body::new(body));
         request.extensions_mut().insert(Peer(peer));
+        if let Some(local) = local {
+            request.extensions_mut().insert(Local(local));
+        }
         let response = router.clone().oneshot(request).await?;
         rest.discard(expects).await;
         response

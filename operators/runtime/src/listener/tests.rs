@@ -16,10 +16,11 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 async fn handlers_know_the_other_end_and_a_request_under_way_outlives_the_shutdown() {
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go_on));
-    let handler = move |Extension(Peer(peer)): Extension<Peer>| async move {
+    let handler = move |Extension(Local(here)): Extension<Local>,
+                        Extension(Peer(peer)): Extension<Peer>| async move {
         begins.notify_one();
         waits.notified().await;
-        peer.ip().to_string()
+        format!("{here} {}", peer.ip())
     };
     let site = Site::new(Router::new().route("/", get(handler)), Limits::MACHINES).await;
     let mut client = site.ask(GET).await;
@@ -27,8 +28,9 @@ async fn handlers_know_the_other_end_and_a_request_under_way_outlives_the_shutdo
     site.shutdown.cancel();
     go_on.notify_one();
     let answer = rest(&mut client).await;
-    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("127.0.0.1"), "{answer}");
     let address = site.address;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.ends_with(&format!("{address} 127.0.0.1")), "{answer}");
     site.end().await;
     assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 }

@@ -15,6 +15,7 @@ use crate::{
     machine::operations::{installs, pending},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use metal_api::{Machine, MachineOperationStep};
 use std::{ffi::OsStr, path::Path};
 
@@ -100,9 +101,9 @@ pub enum TokenOf {
 }
 
 /// What `text` is to the installations of `machine`.
-pub fn token_of(key: &Key, machine: &Machine, text: &str) -> TokenOf {
+pub fn token_of(key: &Key, machine: &Machine, text: &str, now: Timestamp) -> TokenOf {
     let is_of = |counter: i64| is_token(key, machine, counter, text);
-    if let Some(due) = installs(machine) {
+    if let Some(due) = installs(machine, now) {
         return if is_of(due) { TokenOf::Due(due) } else { TokenOf::None };
     }
     let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
@@ -202,8 +203,9 @@ mod tests {
     fn a_token_is_told_from_those_of_earlier_and_later_installations() {
         use MachineOperationStep::{Draining, Failed, Finishing, Installing, PoweringOff};
         let key = Key::new(&[1; 32]).unwrap();
-        let of =
-            |machine: &Machine, counter| token_of(&key, machine, &token(&key, machine, counter));
+        let of = |machine: &Machine, counter| {
+            token_of(&key, machine, &token(&key, machine, counter), Timestamp::UNIX_EPOCH)
+        };
         for (step, of_current) in [
             (Installing, TokenOf::Due(20)),
             (PoweringOff, TokenOf::Awaited),
@@ -235,9 +237,7 @@ mod tests {
             repave_counter: Some(counter),
             step,
             attempt: 1,
-            since: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-                jiff::Timestamp::UNIX_EPOCH,
-            ),
+            since: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH),
             progress: None,
             boot_override: false,
             reason: None,

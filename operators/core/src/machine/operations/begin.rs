@@ -2,24 +2,94 @@
 
 use super::{
     super::Observation,
+    ADOPTION, OUTDATED,
     pending::{self, Pending},
     report, step,
 };
-use metal_api::{MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineStatus};
+use metal_api::{
+    MachineOperation, MachineOperationStep, MachineOperations, MachineOperationsStatus,
+    MachineRequested, MachineStatus,
+};
 
-/// Records the counters of a new Machine as completed. A Machine that was restored from a backup or
-/// from Git looks like a new one, and its host may be in use; so only a counter that is increased
-/// afterwards requests an operation.
-pub(super) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
-    if new.operations.is_some() {
+/// Records what is requested of a Machine.
+///
+/// The counters of a new Machine count as completed. One that was restored from a backup or from Git
+/// looks like a new one, and its host may be in use; so only a counter that is increased afterwards
+/// requests an operation. Tools that restore merge what was in the backup only after the object was
+/// created: a counter that rises by more than one soon after counting began is such a one. A status of
+/// another Machine comes from a backup as a whole.
+pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let uid = &seen.machine.metadata.uid;
+    let Some(operations) = &mut new.operations else {
+        new.operations = Some(counted(seen));
+        return;
+    };
+    if operations.machine_uid.as_ref().is_some_and(|it| Some(it) != uid.as_ref()) {
+        let current = operations.current.take();
+        *operations = counted(seen);
+        if let Some(current) = current.filter(|it| it.step != MachineOperationStep::Failed) {
+            operations.current = Some(current);
+            let message = "it was begun for another Machine of this name, before a restore";
+            step::give_up(new, seen, ("Restored", message.to_owned()));
+        }
         return;
     }
-    let wanted = seen.machine.spec.operations.clone().unwrap_or_default();
-    new.operations = Some(MachineOperationsStatus {
-        reboot_counter: Some(wanted.reboot_counter.unwrap_or(0)),
-        repave_counter: Some(wanted.repave_counter.unwrap_or(0)),
+    operations.machine_uid.clone_from(uid);
+    let requested = requested(seen);
+    let Some(before) = operations.requested.replace(requested.clone()) else { return };
+    let is_new = operations
+        .counted_since
+        .as_ref()
+        .is_some_and(|since| seen.now.duration_since(since.0) < ADOPTION);
+    let jumps = |now: Option<i64>, before: Option<i64>| {
+        now.unwrap_or(0).saturating_sub(before.unwrap_or(0)) > 1
+    };
+    let is_jump = jumps(requested.reboot_counter, before.reboot_counter)
+        || jumps(requested.repave_counter, before.repave_counter);
+    if is_new && is_jump && operations.current.is_none() {
+        operations.reboot_counter = operations.reboot_counter.max(requested.reboot_counter);
+        operations.repave_counter = operations.repave_counter.max(requested.repave_counter);
+        report::adopted(new, seen);
+    }
+}
+
+fn counted(seen: &Observation<'_>) -> MachineOperationsStatus {
+    let requested = requested(seen);
+    MachineOperationsStatus {
+        reboot_counter: Some(requested.reboot_counter.unwrap_or(0)),
+        repave_counter: Some(requested.repave_counter.unwrap_or(0)),
+        machine_uid: seen.machine.metadata.uid.clone(),
+        counted_since: Some(step::now(seen)),
+        requested: Some(requested),
         ..MachineOperationsStatus::default()
+    }
+}
+
+fn requested(seen: &Observation<'_>) -> MachineRequested {
+    let MachineOperations { reboot_counter, repave_counter } =
+        seen.machine.spec.operations.clone().unwrap_or_default();
+    MachineRequested { reboot_counter, repave_counter }
+}
+
+/// Gives up a step that was recorded so long ago that the cluster may have been restored since.
+pub(super) fn expire(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    let goes_on = current.filter(|current| match current.step {
+        MachineOperationStep::Draining
+        | MachineOperationStep::PoweringOff
+        | MachineOperationStep::PoweringOn
+        | MachineOperationStep::Installing => true,
+        MachineOperationStep::Finishing
+        | MachineOperationStep::Failed
+        | MachineOperationStep::Other(_) => false,
     });
+    let Some(current) = goes_on.filter(|it| pending::is_outdated(it, seen.now)) else { return };
+    let message = format!(
+        "the step {} was recorded more than {} hours ago: it may come from a backup",
+        current.step.as_str(),
+        OUTDATED.as_hours()
+    );
+    step::give_up(new, seen, ("Outdated", message));
 }
 
 /// Without a BMC, no operation is in progress: a person has to power-cycle the machine.
@@ -27,6 +97,7 @@ pub(super) fn without_bmc(new: &mut MachineStatus) {
     if let Some(operations) = &mut new.operations {
         operations.current = None;
     }
+    report::no_bmc(new);
 }
 
 /// Begins requested operations; adds later requests to the current one, as long as the host has not

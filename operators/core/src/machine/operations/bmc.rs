@@ -2,15 +2,21 @@
 
 use super::{
     super::{Observation, RESYNC},
-    Change, Decision, Need, POLL, SILENT, certificate, report,
+    Change, Decision, Need, POLL, SILENT, certificate,
+    identity::{self, Unidentified},
+    report,
 };
 use crate::{
     bmc::{Destination, Missing, Verification, unconfirmed_name},
     host::Host,
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
-use metal_api::{MachineRedfish, MachineStatus, MachineSystemStatus, annotation};
+use jiff::SignedDuration;
+use metal_api::{MachineRedfish, MachineStatus, annotation};
 
+/// How long a BMC is left alone that has rejected our login, if nothing is to be done: most lock an
+/// account after a few.
+const LOCKED: SignedDuration = SignedDuration::from_mins(30);
 /// Used for the only system, if no ID is set.
 const FIRST: &str = "1";
 /// Path of the systems (DSP0266, section 8.2).
@@ -201,6 +207,26 @@ pub(super) fn system<'a>(
     new: &mut MachineStatus,
     seen: &Observation<'a>,
 ) -> Result<&'a SystemReading, Decision> {
+    recent(new, seen, |reading| if reading.is_ok() { POLL } else { SILENT })
+}
+
+/// Reads the system of a BMC again that had no usable response when it was last needed.
+pub(super) fn look_again(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    if !report::is_unreachable(new) {
+        return None;
+    }
+    recent(new, seen, |reading| match reading {
+        Err(Trouble::Silent(Unreachable::Unauthorized)) => LOCKED,
+        Ok(_) | Err(_) => RESYNC,
+    })
+    .err()
+}
+
+fn recent<'a>(
+    new: &mut MachineStatus,
+    seen: &Observation<'a>,
+    lasts: impl Fn(&Reading) -> SignedDuration,
+) -> Result<&'a SystemReading, Decision> {
     if !seen.known.sharing.is_empty() {
         let others = seen.known.sharing.join(", ");
         let message = format!(
@@ -213,7 +239,7 @@ pub(super) fn system<'a>(
     let Some((age, reading)) = seen.known.reading else {
         return Err(Decision::Look(Need::System));
     };
-    let lasts = if reading.is_ok() { POLL } else { SILENT };
+    let lasts = lasts(reading);
     if age >= lasts {
         return Err(Decision::Look(Need::System));
     }
@@ -221,25 +247,22 @@ pub(super) fn system<'a>(
         Ok(system) if system.power == PowerState::Unknown => {
             Err(("PowerUnknown", "the BMC does not report the power state of the host".to_owned()))
         }
-        Ok(system) => {
-            report::reachable(new, seen, Ok(()));
-            identify(new, seen, system);
-            return Ok(system);
-        }
+        Ok(system) => match identity::check(new, seen, system) {
+            Ok(()) => {
+                report::reachable(new, seen, Ok(()));
+                return Ok(system);
+            }
+            Err(Unidentified::Settle(decision)) => return Err(decision),
+            Err(Unidentified::Differs(message)) => {
+                report::reachable(new, seen, Err(("SystemDiffers", &message)));
+                return Err(Decision::Rest(lasts.max(SILENT)));
+            }
+        },
         Err(trouble) => Err(describe(trouble)),
     };
     let told = told.as_ref().map_err(|(reason, message): &(&str, String)| (*reason, &**message));
     report::reachable(new, seen, told.map(|(): &()| ()));
     Err(Decision::Rest(lasts - age))
-}
-
-/// Records which hardware it is, before anything is done to it: another object may be of the same.
-fn identify(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) {
-    let redfish = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref());
-    let (Some(redfish), Some(uuid)) = (redfish, system.uuid) else { return };
-    let (url, device_id) = (redfish.url.clone(), redfish.device_id.clone());
-    let system = MachineSystemStatus { url, device_id, uuid: uuid.to_string() };
-    new.redfish.get_or_insert_default().system = Some(system);
 }
 
 fn describe(trouble: &Trouble) -> (&'static str, String) {

@@ -2,6 +2,7 @@
 
 use super::installs;
 use crate::machine::addresses;
+use jiff::Timestamp;
 use metal_api::Machine;
 
 /// The cached Machine may be outdated, and the API server was not asked, or did not answer.
@@ -16,10 +17,14 @@ pub struct Behind;
 /// # Errors
 ///
 /// If only the cache says that an installation is pending.
-pub fn confirmed<'a>(seen: &'a Machine, live: Option<&'a Machine>) -> Result<&'a Machine, Behind> {
+pub fn confirmed<'a>(
+    seen: &'a Machine,
+    live: Option<&'a Machine>,
+    now: Timestamp,
+) -> Result<&'a Machine, Behind> {
     match live {
         Some(live) if is_same(seen, live) => Ok(live),
-        _ if installs(seen).is_none() => Ok(seen),
+        _ if installs(seen, now).is_none() => Ok(seen),
         _ => Err(Behind),
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     super::Observation,
     CORDONED_FOR, Change, DRAIN, Decision, Need,
-    own_node::{is_worth_draining, node},
+    own_node::{is_node_of, is_worth_draining, node},
     step,
 };
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -32,8 +32,12 @@ pub(super) fn drain(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<D
 
 /// Uncordons a Node that was cordoned for an operation that has ended.
 pub(super) fn uncordon(seen: &Observation<'_>) -> Option<Decision> {
-    let node = node(seen)?;
-    is_cordoned_by_us(node).then_some(Decision::Change(Change::Uncordon))
+    let node = seen.node?;
+    let annotations = node.metadata.annotations.as_ref();
+    let uid = annotations.and_then(|annotations| annotations.get(CORDONED_FOR));
+    let is_for_it = uid.is_some() && uid == seen.machine.metadata.uid.as_ref();
+    let is_ours = is_for_it || (is_cordoned_by_us(node) && is_node_of(seen.machine, node));
+    is_ours.then_some(Decision::Change(Change::Uncordon))
 }
 
 /// Whether we have cordoned a Node; one that was cordoned by others stays cordoned.

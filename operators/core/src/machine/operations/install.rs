@@ -22,7 +22,7 @@ pub enum Callback {
 /// booted for, if its URL contains it. Only an installation that may be in progress is completed by
 /// it.
 pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Callback {
-    let Some(asked) = installs(machine) else { return Callback::Nothing };
+    let Some(asked) = installs(machine, now) else { return Callback::Nothing };
     if counter.is_some_and(|counter| counter != asked) {
         return Callback::Stale;
     }

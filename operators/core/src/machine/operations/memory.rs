@@ -24,6 +24,9 @@ pub struct Memory {
     forced: Option<SignedDuration>,
     on: Option<SignedDuration>,
     changing: Option<(PowerState, SignedDuration)>,
+    asked_first: Option<SignedDuration>,
+    forced_first: Option<SignedDuration>,
+    on_first: Option<SignedDuration>,
     last: Option<SignedDuration>,
     arms: u32,
     refusals: u32,
@@ -129,13 +132,10 @@ impl Memory {
             // A BMC that does not support setting the boot source may support everything else.
             (self.arms, self.refusals) = (self.arms.saturating_add(1), 0);
         }
-        if outcome != Outcome::Taken {
-            return;
-        }
-        match step {
-            Step::Reset(ResetType::GracefulShutdown) => _ = self.asked.get_or_insert(at),
-            Step::Reset(ResetType::ForceOff) => _ = self.forced.get_or_insert(at),
-            Step::Reset(ResetType::On) => _ = self.on.get_or_insert(at),
+        let (first, taken) = match step {
+            Step::Reset(ResetType::GracefulShutdown) => (&mut self.asked_first, &mut self.asked),
+            Step::Reset(ResetType::ForceOff) => (&mut self.forced_first, &mut self.forced),
+            Step::Reset(ResetType::On) => (&mut self.on_first, &mut self.on),
             Step::Reset(
                 ResetType::ForceOn
                 | ResetType::GracefulRestart
@@ -148,7 +148,11 @@ impl Memory {
             | Step::IndicatorLed(_)
             | Step::BootOrder(_)
             | Step::InsertMedium { .. }
-            | Step::EjectMedium { .. } => {}
+            | Step::EjectMedium { .. } => return,
+        };
+        first.get_or_insert(at);
+        if outcome == Outcome::Taken {
+            taken.get_or_insert(at);
         }
     }
 
@@ -163,6 +167,9 @@ impl Memory {
             forced: ago(self.forced),
             on: ago(self.on),
             changing: ago(self.changing.map(|(_, at)| at)),
+            asked_first: ago(self.asked_first),
+            forced_first: ago(self.forced_first),
+            on_first: ago(self.on_first),
             last: ago(self.last),
             arms: self.arms,
             refusals: self.refusals,

@@ -27,6 +27,7 @@ mod bmc;
 mod certificate;
 mod confirm;
 mod drain;
+mod identity;
 mod install;
 mod limits;
 mod memory;
@@ -35,6 +36,7 @@ mod pending;
 mod power;
 mod progress;
 mod report;
+mod shared;
 mod step;
 
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
@@ -48,12 +50,14 @@ pub use own_node::{Ownership, is_node_of, ownership};
 pub use pending::{Pending, installs, pending};
 pub use progress::{InstallPhase, InstallProgress, is_heard, reported};
 pub use report::news;
+pub use shared::{Hardware, hardware, shares_system};
 
 use super::Observation;
 use crate::redfish::Step;
 use jiff::SignedDuration;
 use metal_api::{MachineOperationStep, MachineStatus, annotation};
 
+pub(super) use begin::adopt;
 pub(super) use report::{State, record, state};
 
 /// How many times an operation is attempted.
@@ -68,6 +72,11 @@ pub const POWER: SignedDuration = SignedDuration::from_mins(5);
 pub const INSTALL: SignedDuration = SignedDuration::from_mins(30);
 /// Time limit for an installer with progress, from when the host was seen on.
 pub const INSTALL_IN_ALL: SignedDuration = SignedDuration::from_hours(4);
+/// After this time without progress, by the clock on the wall, a step is given up: what recorded it may
+/// be a backup.
+pub const OUTDATED: SignedDuration = SignedDuration::from_hours(6);
+/// For how long after counting began a counter that rises by several is one of a backup.
+pub const ADOPTION: SignedDuration = SignedDuration::from_mins(10);
 /// Polling interval while the power state changes.
 const POLL: SignedDuration = SignedDuration::from_secs(2);
 /// Retry interval for a BMC without a usable response.
@@ -116,6 +125,12 @@ pub struct Done {
     pub on: Option<SignedDuration>,
     /// Since the host was first read in the state `PoweringOn` or `PoweringOff` that it is in now.
     pub changing: Option<SignedDuration>,
+    /// Since a shutdown was first sent, whatever became of it.
+    pub asked_first: Option<SignedDuration>,
+    /// Since a forced power-off was first sent.
+    pub forced_first: Option<SignedDuration>,
+    /// Since a power-on was first sent.
+    pub on_first: Option<SignedDuration>,
     /// Since the last request, accepted or not.
     pub last: Option<SignedDuration>,
     /// How many times setting the boot source was attempted.
@@ -159,19 +174,19 @@ pub(super) type Decision = super::Decision;
 /// Advances the operations of a Machine: changes their status, or returns what to do once that is
 /// recorded.
 pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    begin::adopt(new, seen);
+    begin::expire(new, seen);
     let Some(redfish) = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref()) else {
         begin::without_bmc(new);
         install::by_hand(new, seen);
-        return None;
+        return drain::uncordon(seen);
     };
     if let Some(decision) = bmc::pin(new, seen, redfish) {
-        return Some(decision);
+        return at_rest(new, seen).or(Some(decision));
     }
     begin::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let Some(step) = current.map(|current| current.step.clone()) else {
-        return drain::uncordon(seen);
+        return drain::uncordon(seen).or_else(|| bmc::look_again(new, seen));
     };
     match step {
         MachineOperationStep::Draining => drain::drain(new, seen),
@@ -183,6 +198,13 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
         // Recorded by a newer version, which has to continue it.
         MachineOperationStep::Other(_) => None,
     }
+}
+
+/// What is to be undone where no operation is in progress, whatever else is wrong.
+pub(super) fn at_rest(new: &MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    let is_at_rest = current.is_none_or(|it| it.step == MachineOperationStep::Failed);
+    drain::uncordon(seen).filter(|_| is_at_rest)
 }
 
 /// One action on the machine.

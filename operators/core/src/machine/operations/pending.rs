@@ -1,6 +1,11 @@
 //! Which operations are requested.
 
-use metal_api::{Machine, MachineOperationStep, MachineStatus};
+use super::OUTDATED;
+use jiff::Timestamp;
+use metal_api::{
+    Machine, MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineRequested,
+    MachineStatus,
+};
 
 /// Counters that are higher than those of completed and failed operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,23 +33,45 @@ pub fn pending(machine: &Machine) -> Pending {
 /// The same, for a status that is not written yet.
 pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
     let wanted = machine.spec.operations.clone().unwrap_or_default();
-    let Some(done) = &status.operations else { return Pending::default() };
-    let given_up = done.given_up.as_ref();
-    let above = |wanted: Option<i64>, done: Option<i64>, given_up: Option<i64>| {
-        wanted.filter(|wanted| *wanted > done.unwrap_or(0).max(given_up.unwrap_or(0)))
+    let Some(done) = status.operations.as_ref().filter(|it| is_of(machine, it)) else {
+        return Pending::default();
+    };
+    let given_up = done.given_up.clone().unwrap_or_default();
+    // What the leader has not seen yet may have to be adopted.
+    let seen = done.requested.clone().unwrap_or(MachineRequested {
+        reboot_counter: wanted.reboot_counter,
+        repave_counter: wanted.repave_counter,
+    });
+    let above = |wanted: Option<i64>, seen: Option<i64>, over: [Option<i64>; 2]| {
+        let over = over.into_iter().flatten().max().unwrap_or(0);
+        wanted.filter(|wanted| *wanted > over && Some(*wanted) <= seen)
     };
     Pending {
         reboot: above(
             wanted.reboot_counter,
-            done.reboot_counter,
-            given_up.and_then(|it| it.reboot_counter),
+            seen.reboot_counter,
+            [done.reboot_counter, given_up.reboot_counter],
         ),
         repave: above(
             wanted.repave_counter,
-            done.repave_counter,
-            given_up.and_then(|it| it.repave_counter),
+            seen.repave_counter,
+            [done.repave_counter, given_up.repave_counter],
         ),
     }
+}
+
+/// Whether this status is about the Machine, and not about another one in a backup.
+fn is_of(machine: &Machine, operations: &MachineOperationsStatus) -> bool {
+    let uid = operations.machine_uid.as_ref();
+    uid.is_none_or(|uid| machine.metadata.uid.as_ref() == Some(uid))
+}
+
+/// Whether a step, or the last progress of its installer, was recorded so long ago, or so far in the
+/// future, that it is not continued.
+pub(super) fn is_outdated(current: &MachineOperation, now: Timestamp) -> bool {
+    let progress = current.progress.as_ref().map(|it| it.at.0);
+    let last = progress.map_or(current.since.0, |at| at.max(current.since.0));
+    now.duration_since(last).abs() >= OUTDATED
 }
 
 /// The repave counter for which the machine may boot the installer now; `None` if it must not.
@@ -52,7 +79,7 @@ pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
 /// With a BMC, it may from the time that the host was seen off until the installer reports that it
 /// is done, or the attempt ends. Without a BMC, a person power-cycles the machine at an unknown
 /// time, so it may install as long as an installation is requested.
-pub fn installs(machine: &Machine) -> Option<i64> {
+pub fn installs(machine: &Machine, now: Timestamp) -> Option<i64> {
     let pxe = machine.spec.pxe.as_ref()?;
     if machine.metadata.deletion_timestamp.is_some() {
         return None;
@@ -60,7 +87,11 @@ pub fn installs(machine: &Machine) -> Option<i64> {
     if pxe.redfish.is_none() {
         return pending(machine).repave;
     }
-    let current = machine.status.as_ref()?.operations.as_ref()?.current.as_ref()?;
+    let operations = machine.status.as_ref()?.operations.as_ref()?;
+    let current = operations.current.as_ref().filter(|_| is_of(machine, operations))?;
+    if is_outdated(current, now) {
+        return None;
+    }
     match current.step {
         MachineOperationStep::PoweringOn | MachineOperationStep::Installing => {
             current.repave_counter

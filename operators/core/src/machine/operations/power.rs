@@ -27,7 +27,7 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     }
     report::powering_off(new, seen);
     let (done, limits) = (seen.known.done, seen.known.limits);
-    let has_failed = done.forced.is_some_and(|ago| ago >= limits.power);
+    let has_failed = is_past(limits.power, done.forced_first.or(done.forced));
     if has_failed || (done.forced.is_none() && done.refusals >= 2 * REFUSALS) {
         let message = "a forced power-off was requested, but the host is still on".to_owned();
         step::fail(new, seen, ("PowerOffFailed", message));
@@ -36,12 +36,14 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
     // The button is for a host that is on: one that is starting soon will be, and one that is
     // shutting down was asked.
     let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
-    let is_over = |ago: Option<SignedDuration>| ago.is_some_and(|ago| ago >= limits.shutdown);
+    let is_over = |ago| is_past(limits.shutdown, ago);
     let hangs = changes && (is_over(done.changing) || is_over(done.here));
     let can_ask = system.can_be_asked() || (changes && system.has_button());
     let is_asked = done.asked.is_some() || done.refusals >= REFUSALS;
     let is_hopeless = is_asked || (hangs && !asks(system));
-    let has_had_its_time = done.asked.map_or(is_hopeless, |ago| ago >= limits.shutdown);
+    // A BMC that does not answer may have heard it.
+    let has_had_its_time = is_past(limits.shutdown, done.asked_first.or(done.asked))
+        || (done.asked.is_none() && is_hopeless);
     let next = if done.forced.is_some() || !can_ask || has_had_its_time {
         ResetType::ForceOff
     } else {
@@ -70,7 +72,9 @@ fn is_off(
 ) -> Option<Decision> {
     let current = step::current(new)?;
     let installs = current.repave_counter.is_some();
-    if installs && own_node::node(seen).is_some() {
+    // One that is being deleted waits for somebody else, which the host does not.
+    let node = own_node::node(seen).filter(|node| node.metadata.deletion_timestamp.is_none());
+    if installs && node.is_some() {
         return Some(Decision::Change(Change::DeleteNode));
     }
     // If it boots from the network in any case, that is intentional, and stays as it is.
@@ -100,10 +104,10 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
         | PowerState::Off => {}
     }
     let (done, limit) = (seen.known.done, seen.known.limits.power);
-    let is_over = |ago: Option<SignedDuration>| ago.is_some_and(|ago| ago >= limit);
-    let is_stuck =
-        system.power != PowerState::Off && (is_over(done.changing) || is_over(done.here));
-    if done.on.map_or(is_stuck, |ago| ago >= limit) || done.refusals >= 2 * REFUSALS {
+    let is_stuck = system.power != PowerState::Off
+        && (is_past(limit, done.changing) || is_past(limit, done.here));
+    let sent = done.on_first.or(done.on);
+    if sent.map_or(is_stuck, |ago| ago >= limit) || done.refusals >= 2 * REFUSALS {
         let message = if system.power == PowerState::Off {
             "a power-on was requested, but the host is still off".to_owned()
         } else {
@@ -184,6 +188,11 @@ pub(super) fn tidy(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
         current.boot_override = false;
     }
     None
+}
+
+/// Whether this was at least so long ago.
+fn is_past(limit: SignedDuration, ago: Option<SignedDuration>) -> bool {
+    ago.is_some_and(|ago| ago >= limit)
 }
 
 fn is_from_network(boot: &BootReading) -> bool {

@@ -69,7 +69,7 @@ pub fn reported(
     progress: &InstallProgress,
     now: Timestamp,
 ) -> Option<MachineStatus> {
-    if installs(machine) != Some(repave) {
+    if installs(machine, now) != Some(repave) {
         return None;
     }
     let old = machine.status.clone().unwrap_or_default();

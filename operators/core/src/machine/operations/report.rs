@@ -3,9 +3,13 @@
 use super::{super::Observation, pending};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
     Machine, MachineOperation, MachineOperationStep, MachinePhase, MachineStatus, condition,
 };
+
+/// Reason of the condition after counters of a backup were adopted.
+const ADOPTED: &str = "Adopted";
 
 /// The phase of a Machine, as far as an operation determines it.
 pub(in crate::machine) struct State {
@@ -54,7 +58,7 @@ fn what(current: &MachineOperation) -> String {
 }
 
 fn reason_of(current: &MachineOperation) -> &'static str {
-    let known = ["PowerOffFailed", "PowerOnFailed", "InstallTimedOut"];
+    let known = ["PowerOffFailed", "PowerOnFailed", "InstallTimedOut", "Outdated", "Restored"];
     let found = known.into_iter().find(|known| current.reason.as_deref() == Some(known));
     found.unwrap_or("OperationFailed")
 }
@@ -66,11 +70,12 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
     let step = current.map(|current| current.step.as_str().to_owned());
     let has_bmc = seen.machine.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
     let state = state(new);
-    let was = new.conditions.iter().any(|it| it.type_ == condition::OPERATIONS_DONE);
+    let before = new.conditions.iter().find(|it| it.type_ == condition::OPERATIONS_DONE);
+    let (was, is_adopted) = (before.is_some(), before.is_some_and(is_adopted));
     let (holds, reason, message) = match (state, step) {
         (Some(state), _) => (false, state.reason.to_owned(), state.message),
         (None, Some(step)) => (false, step, String::new()),
-        (None, None) if pending.is_nothing() && !was => return,
+        (None, None) if pending.is_nothing() && (!was || is_adopted) => return,
         (None, None) if pending.is_nothing() => (true, "Done".to_owned(), String::new()),
         (None, None) if has_bmc => (false, "Pending".to_owned(), String::new()),
         (None, None) => (false, "NoBMC".to_owned(), by_hand(pending)),
@@ -78,6 +83,31 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
     let fact =
         Fact { type_: condition::OPERATIONS_DONE, holds, reason: &reason, message: &message };
     conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
+}
+
+/// Counters have risen as those of a backup do, and nothing is done for that.
+pub(super) fn adopted(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let message = "counters of spec.operations rose by more than one soon after this Machine was first \
+                   seen, as they do when a backup is restored: nothing was done; increase one by one to \
+                   request an operation";
+    let (type_, reason) = (condition::OPERATIONS_DONE, ADOPTED);
+    set(new, Fact { type_, holds: true, reason, message }, seen);
+}
+
+fn is_adopted(condition: &Condition) -> bool {
+    condition.status == "True" && condition.reason == ADOPTED
+}
+
+/// The event about counters that were adopted.
+fn adoption(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
+    let find = |status: &MachineStatus| {
+        let is_so = |it: &&Condition| it.type_ == condition::OPERATIONS_DONE && is_adopted(it);
+        status.conditions.iter().find(is_so).cloned()
+    };
+    let is_news = old.operations.as_ref().map(|it| &it.requested)
+        != new.operations.as_ref().map(|it| &it.requested);
+    let it = find(new).filter(|_| is_news)?;
+    Some((false, "CountersAdopted".to_owned(), it.message))
 }
 
 fn by_hand(pending: pending::Pending) -> String {
@@ -112,7 +142,7 @@ pub fn news(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, S
                 if is_next { reason_of(after).to_owned() } else { after.step.as_str().to_owned() };
             Some((!is_next && !failed, reason, note))
         }
-        _ => differs(old, new),
+        _ => adoption(old, new).or_else(|| differs(old, new)),
     }
 }
 
@@ -152,6 +182,15 @@ pub(super) fn is_off(new: &mut MachineStatus, seen: &Observation<'_>, reason: &s
 
 pub(super) fn is_on(new: &mut MachineStatus) {
     remove(new, condition::POWERED_OFF);
+}
+
+/// Nothing is known of a BMC that is no longer there.
+pub(super) fn no_bmc(new: &mut MachineStatus) {
+    for type_ in
+        [condition::POWERED_OFF, condition::BMC_REACHABLE, condition::BOOT_ORDER_CONFIG_SUPPORTED]
+    {
+        remove(new, type_);
+    }
 }
 
 fn image(machine: &Machine) -> String {
@@ -240,6 +279,11 @@ pub(super) fn boot_source(
     if !holds || new.conditions.iter().any(|it| it.type_ == type_) {
         set(new, Fact { type_, holds, reason, message }, seen);
     }
+}
+
+/// Whether the BMC had no usable response when it was last needed.
+pub(super) fn is_unreachable(status: &MachineStatus) -> bool {
+    status.conditions.iter().any(|it| it.type_ == condition::BMC_REACHABLE && it.status == "False")
 }
 
 /// Sets the condition whether the BMC is reachable.

@@ -40,13 +40,36 @@ pub(super) fn fail(
     (reason, message): (&'static str, String),
 ) {
     let Some(failed) = current(new) else { return };
-    failed.reason = Some(reason.to_owned());
-    failed.message = Some(message);
-    if failed.attempt < ATTEMPTS {
-        failed.attempt += 1;
-        go_to(new, seen, first(seen));
+    if failed.attempt >= ATTEMPTS {
+        stop(new, seen, (reason, message));
         return;
     }
+    failed.reason = Some(reason.to_owned());
+    failed.message = Some(message);
+    failed.attempt += 1;
+    go_to(new, seen, first(seen));
+}
+
+/// It is given up at once, and its boot source is left as it is: the host may be another one by now.
+pub(super) fn give_up(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    why: (&'static str, String),
+) {
+    if let Some(current) = current(new) {
+        current.boot_override = false;
+    }
+    stop(new, seen, why);
+}
+
+fn stop(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    (reason, message): (&'static str, String),
+) {
+    let Some(failed) = current(new) else { return };
+    failed.reason = Some(reason.to_owned());
+    failed.message = Some(message);
     let (reboot, repave) = (failed.reboot_counter, failed.repave_counter);
     go_to(new, seen, MachineOperationStep::Failed);
     let operations = new.operations.get_or_insert_default();

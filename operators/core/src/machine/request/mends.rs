@@ -44,6 +44,7 @@ const TABLE: &[Row] = &[
             ("CertificateDiffers", Person),
             ("Unauthorized", Person),
             ("SystemAmbiguous", Person),
+            ("SystemDiffers", Person),
             ("SystemShared", Person),
             // A BMC that restarts does so, too.
             ("NoAnswer", Time),

@@ -1,7 +1,7 @@
 //! What machines get of their image, and when.
 
 use super::*;
-use crate::{images::Image, open};
+use crate::{images::Image, open, serve_url::ServeUrl};
 use k8s_openapi::api::core::v1::ConfigMap;
 use metal_api::{MachineCloudInit, MachineConfigMapReference, MachineOperations};
 use metal_core::{
@@ -73,89 +73,6 @@ async fn an_installer_ends_its_own_installation_by_any_method_and_once() {
 }
 
 #[tokio::test]
-async fn a_replica_that_hears_nothing_of_the_api_server_hands_out_no_installer() {
-    // It has seen that an installation is pending, and not that another replica has ended it.
-    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
-    let token = lab.token(3);
-    lab.server.put(&asked(1, Some(3), Some(3)));
-    assert_eq!(lab.get("/grub/grub.cfg").await.1, "boot");
-    for path in ["/vmlinuz".to_owned(), format!("/c/{token}/vmlinuz")] {
-        assert_eq!(lab.get(&path).await.0, StatusCode::FORBIDDEN, "{path}");
-    }
-    // The API server is away, or does not answer.
-    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
-    lab.server.fail(Some(StatusCode::SERVICE_UNAVAILABLE));
-    for path in [
-        "/grub/grub.cfg".to_owned(),
-        "/cloud-init/user-data".to_owned(),
-        format!("/c/{token}/vmlinuz"),
-        format!("/c/{token}/grub/grub.cfg"),
-    ] {
-        let (status, body) = lab.get(&path).await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
-    }
-    // Whoever is not to install boots all the same, and is not waited for.
-    let lab = Lab::new(asked(1, Some(3), Some(3))).await;
-    lab.server.fall_silent();
-    assert_eq!(lab.get("/grub/grub.cfg").await.1, "boot");
-    assert_eq!(lab.server.sent(), []);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_api_server_that_does_not_answer_is_waited_for_once() {
-    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
-    lab.server.fall_silent();
-    for _ in 0..5 {
-        assert_eq!(lab.get("/grub/grub.cfg").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    }
-    assert_eq!(lab.server.sent().len(), 1);
-    lab.server.fail(None);
-    tokio::time::advance(std::time::Duration::from_secs(3)).await;
-    for _ in 0..5 {
-        assert_eq!(lab.get("/grub/grub.cfg").await.0, StatusCode::OK);
-    }
-    assert_eq!(lab.server.sent().len(), 2, "it is asked once in a second");
-}
-
-#[tokio::test]
-async fn a_replica_that_is_behind_does_not_tell_an_installer_that_it_was_heard() {
-    // It has not seen yet that the installation has begun.
-    let lab = Lab::new(asked(1, Some(3), Some(3))).await;
-    let disable = format!("/c/{}/pxe/disable", lab.token(4));
-    let kernel = format!("/c/{}/vmlinuz", lab.token(4));
-    let progress = format!("/c/{}/install/progress", lab.token(4));
-    lab.server.fail(Some(StatusCode::SERVICE_UNAVAILABLE));
-    for (method, path) in [("GET", &disable), ("GET", &kernel), ("POST", &progress)] {
-        let (status, body) = lab.ask(1, method, path, "").await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
-    }
-    let lab = Lab::new(asked(1, Some(3), Some(3))).await;
-    lab.server.put(&asked(1, Some(4), Some(3)));
-    assert_eq!(lab.get(&kernel).await.1, "kernel");
-    assert_eq!(lab.get(&disable).await.0, StatusCode::OK);
-    assert_eq!(lab.status().operations.unwrap().repave_counter, Some(4));
-    // What is complete may be told again, and nobody else is told that it was heard.
-    let lab = Lab::new(asked(1, Some(3), Some(3))).await;
-    for (counter, expected) in
-        [(3, StatusCode::OK), (2, StatusCode::OK), (4, StatusCode::FORBIDDEN)]
-    {
-        let path = format!("/c/{}/pxe/disable", lab.token(counter));
-        assert_eq!(lab.get(&path).await.0, expected, "{counter}");
-    }
-}
-
-#[tokio::test]
-async fn a_head_ends_no_installation() {
-    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
-    for path in [format!("/c/{}/pxe/disable", lab.token(3)), "/cloud-init/user-data".to_owned()] {
-        let (status, _) = lab.ask(1, "HEAD", &path, "").await;
-        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-    }
-    assert_eq!(lab.server.sent(), []);
-    assert_eq!(lab.ask(1, "HEAD", "/shimx64.efi", "").await.0, StatusCode::OK);
-}
-
-#[tokio::test]
 async fn files_are_served_whole_and_in_part_and_templates_are_not() {
     let lab = Lab::new(asked(1, Some(1), Some(0))).await;
     let path = format!("/c/{}/disk.img.gz", lab.token(1));
@@ -184,7 +101,7 @@ async fn files_are_served_whole_and_in_part_and_templates_are_not() {
     let response = lab.ask(1, "DELETE", "/shimx64.efi", "").await;
     assert_eq!(response.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(lab.ask(9, "GET", "/shimx64.efi", "").await.0, StatusCode::NOT_FOUND);
-    let flaw = open::state(&lab.ctx, &asked(1, Some(1), Some(0)));
+    let flaw = open::state(&lab.ctx, &Arc::new(asked(1, Some(1), Some(0)))).await;
     let flaw = format!("{flaw:?}");
     assert!(flaw.contains("broken.tmpl:2"), "{flaw}");
 }
@@ -266,10 +183,86 @@ async fn progress_is_recorded_and_whatever_is_told_is_well() {
     assert_eq!(lab.ask(1, "POST", "/cloudinit/log", &end).await.0, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_machine_on_the_second_interface_is_told_the_address_that_it_reached() {
+    let mut lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let ctx = Arc::get_mut(&mut lab.ctx).unwrap();
+    ctx.serve_url = ServeUrl::new(None, [0, 0, 0, 0].into(), 8880);
+    ctx.trusted_proxies = vec!["10.0.0.9/32".parse().unwrap()];
+    let get = async |from: u8, local: &str| {
+        let mut request = Request::get("/grub/grub.cfg").body(Body::empty()).unwrap();
+        let forwarded = "10.0.0.1".parse().unwrap();
+        request.headers_mut().insert("x-forwarded-for", forwarded);
+        request.extensions_mut().insert(Local(local.parse().unwrap()));
+        let body = answered(&lab.ctx, from, request).await.into_body();
+        String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    for (local, url) in [
+        ("10.9.0.2:8880", "http://10.9.0.2:8880/c/"),
+        ("[::ffff:10.8.0.2]:80", "http://10.8.0.2:8880/c/"),
+    ] {
+        assert!(get(1, local).await.starts_with(&format!("install {url}")), "{local}");
+    }
+    assert!(!get(9, "10.9.0.2:8880").await.contains("10.9.0.2"), "a proxy has reached that");
+}
+
+#[tokio::test]
+async fn an_image_with_slow_templates_delays_no_other_machine() {
+    let slow = "{{ range $i := .Machine.Spec.PXE.DHCPLeases }}x{{ end }}";
+    let lab = Lab::new(asked(1, None, None)).await;
+    let image = lab.ctx.images.of(&lab.machine).unwrap();
+    // Its templates are being rendered, for as long as they like.
+    let places = (image.places().try_acquire().unwrap(), image.places().try_acquire().unwrap());
+    let machine = Arc::new(lab.machine.clone());
+    assert_eq!(open::state(&lab.ctx, &machine).await, None, "a pass does not wait");
+    let asked = || open::Asked {
+        machine: Arc::clone(&machine),
+        is_live: true,
+        path: "grub/grub.cfg".to_owned(),
+        url: String::new(),
+        proof: open::Proof::Address,
+    };
+    let busy = open::opened_here(&lab.ctx, asked()).unwrap_err();
+    assert_eq!(busy, open::Refused::Busy, "and neither does TFTP");
+    assert_eq!(lab.get("/shimx64.efi").await.1, "loader", "files are no templates");
+    drop(places);
+    assert!(open::opened_here(&lab.ctx, asked()).is_ok());
+    assert!(open::state(&lab.ctx, &machine).await.is_some());
+    // What was found is known from then on, and not looked for again.
+    let places = (image.places().try_acquire().unwrap(), image.places().try_acquire().unwrap());
+    assert!(open::state(&lab.ctx, &machine).await.is_some());
+    drop(places);
+    // There are not too many of them.
+    let names: Vec<_> = (0..65).map(|it| format!("disk/grub/{it}.tmpl")).collect();
+    let files: Vec<_> = names.iter().map(|it| (it.as_str(), slow.as_bytes())).collect();
+    for (count, is_fine) in [(64, true), (65, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let image = Image::load(Arc::new(tree(dir.path(), &files[..count]).unwrap())).await;
+        assert_eq!(image.is_ok(), is_fine, "{count}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn user_data_is_read_once_in_some_seconds() {
+    let mut machine = asked(1, None, None);
+    let reference = MachineConfigMapReference {
+        name: "mine".to_owned(),
+        namespace: "default".to_owned(),
+        key: None,
+    };
+    machine.spec.pxe.as_mut().unwrap().cloud_init =
+        Some(MachineCloudInit { user_data_config_map_ref: Some(reference) });
+    let lab = Lab::new(machine).await;
+    for _ in 0..50 {
+        assert_eq!(lab.get("/cloud-init/user-data").await.0, StatusCode::OK);
+    }
+    assert_eq!(lab.server.sent().len(), 1);
+}
+
 /// A context whose first Machine has an image.
 pub(super) struct Lab {
     pub(super) server: ApiServer,
-    ctx: Arc<Context>,
+    pub(super) ctx: Arc<Context>,
     key: Key,
     machine: Machine,
     _dir: TempDir,
@@ -280,7 +273,7 @@ impl Lab {
         let (server, ctx) = Box::pin(cluster([machine.clone()])).await;
         let mut ctx = Arc::into_inner(ctx).unwrap();
         let key = Key::new(&[7; 32]).unwrap();
-        ctx.serve_url = Some(URL.to_owned());
+        ctx.serve_url = ServeUrl::new(Some(URL), [0, 0, 0, 0].into(), 8880);
         ctx.key.set(key.clone());
         ctx.cluster.set(Arc::new(Cluster::default()));
         let dir = tempfile::tempdir().unwrap();
@@ -294,7 +287,7 @@ impl Lab {
         token(&self.key, &self.machine, repave)
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, String) {
+    pub(super) async fn get(&self, path: &str) -> (StatusCode, String) {
         self.ask(1, "GET", path, "").await
     }
 

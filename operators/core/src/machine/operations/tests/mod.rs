@@ -1,5 +1,7 @@
+mod bmcs;
 mod fixture;
 mod power;
 mod progress;
+mod restored;
 mod rules;
 mod simulation;

@@ -22,10 +22,12 @@ fn an_installer_is_there_only_between_power_off_and_its_callback() {
         (Other("Later".to_owned()), false),
     ] {
         let scene = Scene::asks(3, 2).at(step.clone());
-        assert_eq!(installs(&scene.machine), is_there.then_some(2), "{step}");
-        assert_eq!(installs(&Scene::asks(3, 0).at(step).machine), None);
+        assert_eq!(installs(&scene.machine, scene.now), is_there.then_some(2), "{step}");
+        let scene = Scene::asks(3, 0).at(step);
+        assert_eq!(installs(&scene.machine, scene.now), None);
     }
-    assert_eq!(installs(&Scene::asks(3, 2).machine), None, "nothing has begun");
+    let scene = Scene::asks(3, 2);
+    assert_eq!(installs(&scene.machine, scene.now), None, "nothing has begun");
 }
 
 #[test]
@@ -41,7 +43,7 @@ fn a_callback_ends_the_installation_that_it_was_handed_out_for_and_no_other() {
         let operations = scene.machine.status.clone().unwrap().operations.unwrap();
         assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(3), Some(2)));
         assert_eq!(scene.reason(condition::REPAVED), Some("Succeeded"));
-        assert_eq!(installs(&scene.machine), None);
+        assert_eq!(installs(&scene.machine, scene.now), None);
         assert_eq!(installed(&scene.machine, counter, scene.now), Callback::Nothing);
         assert!(matches!(scene.settle(), Decision::Rest(_)));
         assert_eq!(scene.current(), None);
@@ -105,7 +107,10 @@ fn a_machine_that_is_new_or_has_lost_its_status_is_neither_rebooted_nor_installe
         let mut scene = Scene::asks(5, 4);
         scene.machine.status = None;
         scene.node = node;
-        assert_eq!((pending(&scene.machine), installs(&scene.machine)), (Pending::default(), None));
+        assert_eq!(
+            (pending(&scene.machine), installs(&scene.machine, scene.now)),
+            (Pending::default(), None)
+        );
         assert_eq!(
             scene.settle(),
             Decision::Look(Need::Certificate),
@@ -122,12 +127,13 @@ fn without_a_bmc_a_lost_status_gives_nobody_an_installer() {
     let mut scene = Scene::asks(5, 4);
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     scene.machine.status = None;
-    assert_eq!(installs(&scene.machine), None);
+    assert_eq!(installs(&scene.machine, scene.now), None);
     assert_eq!(installed(&scene.machine, None, scene.now), Callback::Nothing);
     scene.settle();
-    assert_eq!(installs(&scene.machine), None);
+    assert_eq!(installs(&scene.machine, scene.now), None);
     scene.machine.spec.operations.as_mut().unwrap().repave_counter = Some(5);
-    assert_eq!(installs(&scene.machine), Some(5));
+    scene.settle();
+    assert_eq!(installs(&scene.machine, scene.now), Some(5));
 }
 
 #[test]
@@ -136,7 +142,7 @@ fn a_machine_without_a_bmc_waits_for_a_person_and_says_so() {
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("NoBMC"));
-    assert_eq!(installs(&scene.machine), Some(1));
+    assert_eq!(installs(&scene.machine, scene.now), Some(1));
     let Callback::Record(status) = installed(&scene.machine, None, scene.now) else {
         unreachable!()
     };

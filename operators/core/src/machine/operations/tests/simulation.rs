@@ -58,7 +58,7 @@ struct Host {
 impl World {
     fn new(seed: u64, trials: Trials) -> Self {
         let mut machine = machine();
-        machine.spec.operations = Some(MachineOperations::default());
+        (machine.spec.operations, machine.status) = (Some(MachineOperations::default()), None);
         let host = Host { power: PowerState::On, next: None, boots_once: false, installer: None };
         Self {
             dice: Dice(seed),
@@ -128,8 +128,8 @@ impl World {
             self.served = self.machine.clone();
         }
         let live = if self.fails(8) { None } else { Some(&self.machine) };
-        let Ok(served) = confirmed(&self.served, live) else { return };
-        if let Some(counter) = installs(served) {
+        let Ok(served) = confirmed(&self.served, live, self.now) else { return };
+        if let Some(counter) = installs(served, self.now) {
             let wanted = self.wanted().repave_counter;
             assert!(wanted >= Some(counter) && counter > 0, "nobody has asked for {counter}");
             assert!(!self.heard.contains(&counter), "{counter} is installed already");
@@ -164,6 +164,13 @@ impl World {
 
     fn moment(&self) -> SignedDuration {
         self.now.duration_since(Timestamp::UNIX_EPOCH)
+    }
+
+    /// A pass that sees what was asked for last, and writes it.
+    fn notices(&mut self) {
+        let Decision::Record(status) = self.decide(None, None) else { return };
+        self.write(*status);
+        self.seen = (self.machine.clone(), self.version);
     }
 
     fn restart(&mut self) {
@@ -317,6 +324,13 @@ fn play(seed: u64, trials: Trials, repaves: bool) -> World {
         world.pass();
     }
     for _ in 0..=world.dice.roll(2) {
+        // Whoever asks for more than one step at once does so later: before, it is a backup that does.
+        if world.chance(2) {
+            world.now += ADOPTION;
+        } else {
+            world.seen = (world.machine.clone(), world.version);
+            world.notices();
+        }
         let repave = if repaves { i64::try_from(world.dice.roll(2)).unwrap() } else { 0 };
         world.asks(1, repave);
         let turns = world.dice.roll(14);

@@ -1,0 +1,56 @@
+//! What Machines have in common that are the same hardware, at whatever site.
+
+use super::{bmc::place, system_uri};
+use crate::{host::Host, machine::lease::mac};
+use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
+
+/// Something that one machine has, or its BMC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Hardware {
+    /// A network interface.
+    Mac(MacAddr),
+    /// A BMC, at whatever port.
+    Bmc(Host),
+    /// A system that was read, in the lower one of both byte orders.
+    System(SystemUuid),
+}
+
+/// What a Machine has; what is invalid is left out.
+pub fn hardware(machine: &Machine) -> Vec<Hardware> {
+    let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
+    let mut all: Vec<_> = leases.filter_map(mac).map(Hardware::Mac).collect();
+    all.extend(host(machine).map(Hardware::Bmc));
+    all.extend(system(machine).map(Hardware::System));
+    all
+}
+
+/// Whether an action on the system of one may be one on that of the other. A BMC has one address, and
+/// may have several ports; without an ID, its system may be any of them. A name and an address of one BMC
+/// lead to the same UUID.
+pub fn shares_system(one: &Machine, other: &Machine) -> bool {
+    let (Some(a), Some(b)) = (redfish(one), redfish(other)) else { return false };
+    if system(one).is_some() && system(one) == system(other) {
+        return true;
+    }
+    if host(one).is_none() || host(one) != host(other) {
+        return false;
+    }
+    match (system_uri(a), system_uri(b)) {
+        (Ok(Some(a)), Ok(Some(b))) => a.eq_ignore_ascii_case(&b),
+        (Ok(None), _) | (_, Ok(None)) => true,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+fn host(machine: &Machine) -> Option<Host> {
+    Some(place(redfish(machine)?, true).ok()?.host)
+}
+
+fn system(machine: &Machine) -> Option<SystemUuid> {
+    let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
+    Some(read.uuid_at(redfish(machine)?)?.canonical())
+}
+
+fn redfish(machine: &Machine) -> Option<&MachineRedfish> {
+    machine.spec.pxe.as_ref()?.redfish.as_ref()
+}

@@ -1,0 +1,127 @@
+//! Objects of a backup: what they ask for is not done.
+
+use super::{super::*, fixture::Scene};
+use crate::redfish::PowerState;
+use metal_api::{MachineOperationStep::*, MachineOperations, condition};
+
+fn wants(scene: &mut Scene, reboot: i64, repave: i64) {
+    let (reboot_counter, repave_counter) = (Some(reboot), Some(repave));
+    scene.machine.spec.operations = Some(MachineOperations { reboot_counter, repave_counter });
+}
+
+#[test]
+fn an_operation_from_a_backup_is_given_up_and_not_resumed() {
+    for step in [Draining, PoweringOff, PoweringOn, Installing] {
+        // A snapshot of the whole cluster, days later.
+        let mut scene = Scene::asks(3, 2).at(step.clone());
+        scene.now += SignedDuration::from_hours(72);
+        assert_eq!(installs(&scene.machine, scene.now), None, "{step}");
+        assert_eq!(installed(&scene.machine, Some(2), scene.now), Callback::Nothing, "{step}");
+        assert!(matches!(scene.settle(), Decision::Rest(_)), "{step}");
+        assert_eq!(scene.step(), Some("Failed"), "{step}");
+        assert_eq!(scene.reason(condition::READY), Some("Outdated"), "{step}");
+        assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Outdated"), "{step}");
+        assert_eq!(installs(&scene.machine, scene.now), None, "{step}");
+        // It is asked for again by a counter above.
+        wants(&mut scene, 4, 3);
+        scene.sees(PowerState::On);
+        assert!(matches!(scene.settle(), Decision::Act(_)), "{step}");
+        assert_eq!(scene.current().unwrap().repave_counter, Some(3));
+
+        // An object that was created anew, with the status of the one before.
+        let mut scene = Scene::asks(3, 2).at(step.clone());
+        scene.status().operations.as_mut().unwrap().machine_uid = Some("before".to_owned());
+        assert_eq!(installs(&scene.machine, scene.now), None, "{step}");
+        assert_eq!(pending(&scene.machine), Pending::default(), "{step}");
+        assert!(matches!(scene.settle(), Decision::Rest(_)), "{step}");
+        assert_eq!(scene.reason(condition::READY), Some("Restored"), "{step}");
+        let operations = scene.machine.status.clone().unwrap().operations.unwrap();
+        assert_eq!(operations.machine_uid.as_deref(), Some("uid"));
+        assert_eq!(operations.repave_counter, Some(2), "{step}");
+    }
+}
+
+#[test]
+fn an_operation_that_takes_some_hours_is_continued() {
+    let mut scene = Scene::asks(3, 2).at(PoweringOff);
+    scene.now += SignedDuration::from_hours(5);
+    assert!(matches!(scene.settle(), Decision::Act(_)));
+    assert_eq!(scene.step(), Some("PoweringOff"));
+    // An installer that makes progress may need longer.
+    let mut scene = Scene::asks(3, 2).at(Installing);
+    let started = scene.now;
+    scene.now += SignedDuration::from_hours(7);
+    let progress = InstallProgress {
+        phase: InstallPhase::Writing,
+        written: 1 << 30,
+        total: None,
+        message: String::new(),
+    };
+    let status = |scene: &Scene, now| reported(&scene.machine, 2, &progress, now);
+    assert_eq!(status(&scene, scene.now), None, "it is given up");
+    let told = status(&scene, started + SignedDuration::from_hours(5)).unwrap();
+    scene.machine.status = Some(told);
+    assert_eq!(installs(&scene.machine, scene.now), Some(2));
+    scene.settle();
+    assert_eq!(scene.step(), Some("Installing"));
+}
+
+#[test]
+fn a_boot_source_of_a_backup_is_not_taken_away_from_whatever_is_there_now() {
+    let mut scene = Scene::asks(3, 2).at(PoweringOn);
+    scene.status().operations.as_mut().unwrap().current.as_mut().unwrap().boot_override = true;
+    scene.now += SignedDuration::from_hours(72);
+    scene.reading = None;
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    assert!(!scene.current().unwrap().boot_override);
+}
+
+#[test]
+fn counters_that_a_backup_adds_after_the_object_was_created_are_adopted() {
+    let created = || {
+        let mut scene = Scene::asks(0, 0);
+        (scene.machine.spec.operations, scene.machine.status) = (None, None);
+        scene.settle();
+        scene
+    };
+    let begins = |scene: &mut Scene| {
+        scene.certificate = Some(Ok("aa:bb".to_owned()));
+        scene.settle();
+        scene.current().is_some()
+    };
+    for (reboot, repave) in [(5, 5), (0, 2), (2, 0)] {
+        let mut scene = created();
+        wants(&mut scene, reboot, repave);
+        assert_eq!(pending(&scene.machine), Pending::default(), "before the leader has seen it");
+        let old = scene.machine.status.clone().unwrap();
+        assert!(!begins(&mut scene), "{reboot} {repave}");
+        assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Adopted"));
+        let (is_fine, reason, _) = news(&old, scene.status()).unwrap();
+        assert_eq!((is_fine, reason.as_str()), (false, "CountersAdopted"));
+        // One more is a request, and so are several later on.
+        wants(&mut scene, reboot, repave + 1);
+        assert!(begins(&mut scene), "{reboot} {repave}");
+    }
+    let mut scene = created();
+    wants(&mut scene, 1, 1);
+    assert!(begins(&mut scene), "a new machine is installed");
+    let mut scene = created();
+    scene.now += ADOPTION;
+    wants(&mut scene, 5, 5);
+    assert!(begins(&mut scene));
+}
+
+#[test]
+fn without_a_bmc_nobody_gets_an_installer_for_the_counters_of_a_backup() {
+    let mut scene = Scene::asks(0, 0);
+    scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
+    (scene.machine.spec.operations, scene.machine.status) = (None, None);
+    scene.settle();
+    wants(&mut scene, 0, 5);
+    assert_eq!(installs(&scene.machine, scene.now), None, "before the leader has seen it");
+    scene.settle();
+    assert_eq!(installs(&scene.machine, scene.now), None);
+    wants(&mut scene, 0, 6);
+    scene.settle();
+    assert_eq!(installs(&scene.machine, scene.now), Some(6));
+}

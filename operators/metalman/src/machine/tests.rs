@@ -1,0 +1,79 @@
+use super::*;
+use crate::{
+    fixture::{OURS, machine, served},
+    operations::Access,
+};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, NodeSpec};
+use kube::{core::DeserializeGuard, runtime::watcher::Event};
+use metal_api::{MachineCloudInit, MachineConfigMapReference};
+use metal_bmc::{Config, Fleet};
+use metal_core::machine::operations::CORDONED_FOR;
+use metal_runtime::leadership::Leadership;
+
+fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {
+    let access = Access {
+        namespace: "bmcs".to_owned(),
+        plain_http: false,
+        leadership: Leadership::default(),
+    };
+    let bmcs = Bmcs::new(Fleet::new(Config::default()), &ctx.client, access);
+    Machines::new(Arc::clone(ctx), bmcs, Limits::default())
+}
+
+#[tokio::test]
+async fn a_node_takes_pods_again_when_its_machine_is_gone() {
+    let there = machine("there", OURS, 1);
+    let (server, ctx) = served([there]).await;
+    for (name, is_released) in [("gone", true), ("there", false)] {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        node.metadata.annotations = Some([(CORDONED_FOR.to_owned(), "uid".to_owned())].into());
+        node.spec = Some(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() });
+        server.put(&node);
+        let machines = controller(&ctx);
+        for _ in 0..3 {
+            let node: Node = server.object(None, name).unwrap();
+            let event = Ok(Event::Apply(DeserializeGuard(Ok(node))));
+            ctx.view.nodes.follow(futures::stream::iter([event])).await.unwrap_err();
+            machines.gone(&name.to_owned()).await.unwrap();
+        }
+        let node: Node = server.object(None, name).unwrap();
+        let is_cordoned = node.spec.clone().unwrap_or_default().unschedulable == Some(true);
+        assert_eq!((is_cordoned, is_cordoned_by_us(&node)), (!is_released, !is_released), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
+    let mut machine = machine("node-01", OURS, 1);
+    let reference = MachineConfigMapReference {
+        name: "mine".to_owned(),
+        namespace: "default".to_owned(),
+        key: None,
+    };
+    machine.spec.pxe.as_mut().unwrap().cloud_init =
+        Some(MachineCloudInit { user_data_config_map_ref: Some(reference) });
+    let wrong = user_data::Unusable::KeyMissing {
+        name: "mine".to_owned(),
+        namespace: "default".to_owned(),
+        key: "user-data".to_owned(),
+    };
+    machine.status = user_data::told(&machine, Some(&wrong), Timestamp::now());
+    let (server, ctx) = served([machine.clone()]).await;
+    let mut map = ConfigMap::default();
+    map.metadata.name = Some("mine".to_owned());
+    map.metadata.namespace = Some("default".to_owned());
+    map.data = Some([("user-data".to_owned(), "#!/bin/sh\n".to_owned())].into());
+    server.put(&map);
+    let machines = controller(&ctx);
+    for _ in 0..4 {
+        let seen = Arc::new(machine.clone());
+        let facts = machines.observe(&seen).await.unwrap();
+        if let Decision::Record(status) = machines.decide(&seen, &facts, None) {
+            machine.status = Some(*status);
+        }
+    }
+    let conditions = machine.status.unwrap().conditions;
+    let it = conditions.iter().find(|it| it.type_ == condition::USER_DATA_READY).unwrap();
+    assert_eq!(it.status, "True", "{it:?}");
+}

@@ -1,0 +1,64 @@
+//! Serves requests away from what must not wait. A template may use as much time as its limit allows,
+//! so the templates of one image are rendered on a few threads, and those of others on theirs.
+
+use super::{Asked, Refused, Served, open};
+use crate::Context;
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+/// How long a request of HTTP waits for a place.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a thread waits that answers all machines.
+const THREAD_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Serves a request.
+///
+/// # Errors
+///
+/// If it is refused.
+pub(crate) async fn opened(ctx: &Arc<Context>, asked: Asked) -> Result<Served, Refused> {
+    let Some(places) = places(ctx, &asked) else { return open(ctx, &asked) };
+    let Ok(Ok(place)) = timeout(PATIENCE, places.acquire_owned()).await else {
+        return Err(Refused::Busy);
+    };
+    let ctx = Arc::clone(ctx);
+    let served = spawn_blocking(move || served(&ctx, &asked, place)).await;
+    served.unwrap_or(Err(Refused::Busy))
+}
+
+/// Serves a request on a thread that answers all machines: waits a quarter of a second at most.
+///
+/// # Errors
+///
+/// If it is refused.
+pub(crate) fn opened_here(ctx: &Arc<Context>, asked: Asked) -> Result<Served, Refused> {
+    let Some(places) = places(ctx, &asked) else { return open(ctx, &asked) };
+    let place = places.try_acquire_owned().map_err(|_| Refused::Busy)?;
+    let (answer, answered) = mpsc::sync_channel(1);
+    let context = Arc::clone(ctx);
+    ctx.live.runtime.spawn_blocking(move || {
+        // Whoever asked may not wait any longer.
+        answer.send(served(&context, &asked, place)).ok();
+    });
+    answered.recv_timeout(THREAD_PATIENCE).unwrap_or(Err(Refused::Busy))
+}
+
+fn served(ctx: &Context, asked: &Asked, place: OwnedSemaphorePermit) -> Result<Served, Refused> {
+    let served = open(ctx, asked);
+    drop(place);
+    served
+}
+
+/// The places of the image, if a template is asked for.
+fn places(ctx: &Context, asked: &Asked) -> Option<Arc<Semaphore>> {
+    let image = ctx.images.of(&asked.machine)?;
+    image.template(asked.path.trim_start_matches('/'))?;
+    Some(Arc::clone(image.places()))
+}

@@ -1,0 +1,91 @@
+//! Reads user-data of people. A machine may ask for it as often as it likes, so what was read is kept
+//! for some seconds.
+
+use crate::Context;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use metal_api::MachineConfigMapReference;
+use metal_core::machine::netboot::user_data::{Unusable, admit, content};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+/// How long the API server is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a ConfigMap is used that was read.
+const FRESH: Duration = Duration::from_secs(5);
+/// How many ConfigMaps, each of 1 MiB at most, are kept.
+const KEPT: usize = 16;
+/// How many are read at a time.
+const READS: usize = 8;
+
+/// Why there is no user-data.
+#[derive(Debug)]
+pub(crate) enum Wrong {
+    /// It cannot be used.
+    Unusable(Unusable),
+    /// The API server refused.
+    Silent(Box<kube::Error>),
+    /// The API server did not respond in time.
+    Late,
+}
+
+/// ConfigMaps, by name; `None` for one that does not exist.
+#[derive(Debug)]
+pub(crate) struct UserData {
+    maps: Mutex<HashMap<String, Reading>>,
+    places: Semaphore,
+}
+
+type Reading = (Instant, Option<Arc<ConfigMap>>);
+
+impl Default for UserData {
+    fn default() -> Self {
+        Self { maps: Mutex::default(), places: Semaphore::new(READS) }
+    }
+}
+
+impl UserData {
+    /// What a Machine names.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it cannot be read.
+    pub(crate) async fn read(
+        &self,
+        ctx: &Context,
+        reference: &MachineConfigMapReference,
+    ) -> Result<Vec<u8>, Wrong> {
+        admit(reference, &ctx.user_data_namespace).map_err(Wrong::Unusable)?;
+        let map = timeout(PATIENCE, self.map(ctx, &reference.name)).await;
+        let map = map.map_err(|_| Wrong::Late)??;
+        content(reference, map.as_deref()).map_err(Wrong::Unusable)
+    }
+
+    async fn map(&self, ctx: &Context, name: &str) -> Result<Option<Arc<ConfigMap>>, Wrong> {
+        let _place = self.places.acquire().await.map_err(|_| Wrong::Late)?;
+        let kept = self.locked().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
+        if let Some((_, map)) = kept {
+            return Ok(map);
+        }
+        let maps = Api::<ConfigMap>::namespaced(ctx.client.clone(), &ctx.user_data_namespace);
+        let map = maps.get_opt(name).await.map_err(|error| Wrong::Silent(Box::new(error)))?;
+        let map = map.map(Arc::new);
+        let mut kept = self.locked();
+        kept.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if kept.len() < KEPT {
+            kept.insert(name.to_owned(), (Instant::now(), map.clone()));
+        }
+        Ok(map)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Reading>> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
