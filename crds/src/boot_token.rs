@@ -102,8 +102,10 @@ pub struct BootTokenSpec {
 /// A reference to an image that has a digest.
 pub(crate) const IMAGE: &str = "^[a-zA-Z0-9][a-zA-Z0-9.:_-]*/[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?@sha256:[0-9a-f]{64}$";
 
-/// A URL as a word of a script.
-const URL: &str = r"^https?://[!#-&(-;=?-\[\]_a-z~]+$";
+/// A URL that is one word of a script.
+const URL: &str = r"^https?://[!#%(-:=?-\[\]-_a-z~]+$";
+/// One word of a script: printable ASCII without `$"'\|&;<>` and the backtick, `{` and `}`.
+const WORD: &str = r"^[!#%(-:=?-\[\]-_a-z~]+$";
 
 fn day() -> String {
     "24h".to_owned()
@@ -146,7 +148,7 @@ fn arguments(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "array",
         "maxItems": 32,
-        "items": { "type": "string", "maxLength": 256, "pattern": "^[!#%-\\[\\]-{}~]+$" }
+        "items": { "type": "string", "maxLength": 256, "pattern": WORD }
     })
 }
 
@@ -194,6 +196,9 @@ pub struct BootTokenStatus {
     /// The address from which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
+    /// What the machine of that boot said about itself; another one is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<HostHardware>,
     /// What the installer reported last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<BootProgress>,

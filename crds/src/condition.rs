@@ -67,7 +67,7 @@ pub const BOOT_ORDER_CONFIG_SUPPORTED: &str = "BootOrderConfigSupported";
 pub const CLOUD_INIT_DONE: &str = "CloudInitDone";
 /// Machine: the user-data that it references was found; absent if it was never missing.
 pub const USER_DATA_READY: &str = "UserDataReady";
-/// BootToken: no other token has its hash, and no other machine its host name.
+/// BootToken: a machine can be installed with it, or was.
 pub const USABLE: &str = "Usable";
 /// Host: the release that it is to run exists, and is its own; absent where none is named.
 pub const RELEASE_FOUND: &str = "ReleaseFound";

@@ -128,6 +128,6 @@ pub struct SealedConfiguration {
     /// How it is encrypted.
     pub algorithm: Sealing,
     /// The encrypted configuration, in base64 (RFC 4648, section 4).
-    #[schemars(length(min = 4, max = 524_288), regex(pattern = "^[A-Za-z0-9+/]+={0,2}$"))]
+    #[schemars(length(min = 4, max = 200_000), regex(pattern = "^[A-Za-z0-9+/]+={0,2}$"))]
     pub ciphertext: String,
 }
