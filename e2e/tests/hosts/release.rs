@@ -5,12 +5,14 @@ use super::{
     site::{PATIENCE, Site},
 };
 use anyhow::ensure;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::cluster::{Cluster, eventually};
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use metal_api::{HostRelease, HostReleaseSpec, SealedConfiguration, Sealing};
+use metal_configuration::LARGEST;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -76,6 +78,47 @@ async fn a_host_waits_for_its_release_reports_it_and_a_rollback_is_shown() {
         Ok(())
     });
     told.await.unwrap();
+    site.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_largest_release_is_read_where_it_is_given_out_and_a_larger_one_is_refused() {
+    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
+    let machine = Machine::new().unwrap();
+    let url = site.token("web-1", |_| {}).await.unwrap();
+    let installed = machine.install(&url).await.unwrap();
+    assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::OK);
+    let (server, me) = (format!("http://{}", site.address), format!("{}/web-1", site.org));
+    let releases = Api::<HostRelease>::namespaced(site.client.clone(), &site.org);
+    let release = |name: &str, length: usize| {
+        let mut release = HostRelease::new(name, spec("web-1"));
+        let configuration = release.spec.configuration.as_mut().unwrap();
+        configuration.ciphertext = STANDARD.encode(vec![7; length]);
+        release
+    };
+    // What is encrypted, an ephemeral key and a tag.
+    let largest = LARGEST + 65 + 16;
+    let too_large = releases.create(&PostParams::default(), &release("v2", largest + 3)).await;
+    assert!(too_large.is_err());
+    let v1 = release("v1", largest);
+    let made = releases.create(&PostParams::default(), &v1).await.unwrap();
+    activate(&site, "v1").await;
+    let told = eventually(PATIENCE, async || {
+        let asked = machine.signed(&server, Method::GET, "/api/hosts/self", &me, "").await?;
+        let told: Value = serde_json::from_str(&asked.1)?;
+        ensure!(told["release"]["name"] == "v1", "{}", told["release"]["name"]);
+        Ok(told)
+    });
+    let told = told.await.unwrap();
+    assert_eq!(told["release"]["uid"], made.uid().unwrap());
+    let ciphertext = told["release"]["configuration"]["ciphertext"].as_str();
+    assert!(ciphertext == v1.spec.configuration.as_ref().map(|it| it.ciphertext.as_str()));
+    let hardware = eventually(PATIENCE, async || {
+        let status = site.hosts().get("web-1").await?.status.unwrap_or_default();
+        ensure!(status.hardware.is_some(), "{status:?}");
+        Ok(status.hardware.unwrap_or_default())
+    });
+    assert_eq!(hardware.await.unwrap().serial.as_deref(), Some("SN-1"));
     site.end().await.unwrap();
 }
 

@@ -1,4 +1,5 @@
 use crate::{
+    allowance::Allowances,
     images::Images,
     metrics::Answers,
     notices::Notices,
@@ -12,6 +13,10 @@ use metal_api::{BootInstaller, BootToken, Host};
 use metal_core::capability;
 use metal_runtime::{Deferred, LogLimit, Writer};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Configurations that are read from the API server at a time: each may have 200 kB.
+pub(crate) const READERS: usize = 16;
 
 /// Field manager of what is ours.
 pub(crate) const MANAGER: &str = "hosts";
@@ -26,6 +31,10 @@ pub(crate) struct Context {
     pub(crate) notices: Notices,
     /// Who guesses.
     pub(crate) refusals: Refusals,
+    /// Who writes too often.
+    pub(crate) allowances: Allowances,
+    /// Configurations that are read at a time.
+    pub(crate) readers: Semaphore,
     /// Limits the log.
     pub(crate) told: LogLimit,
     /// Number of answers.

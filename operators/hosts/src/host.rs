@@ -1,11 +1,15 @@
 //! Controller of [`Host`].
 
-use crate::{Error, context::Context, view::Named};
+use crate::{
+    Error,
+    context::Context,
+    view::{Named, TokenKey, named},
+};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use metal_api::{Host, HostRelease, HostStatus};
+use metal_api::{Host, HostHardware, HostRelease, HostStatus};
 use metal_base::Never;
-use metal_core::rented_host::pass::{Decision, decide};
+use metal_core::rented_host::pass::{self, Decision, Observation, decide};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use std::sync::Arc;
 
@@ -36,7 +40,13 @@ impl Controller for Hosts {
     }
 
     fn decide(&self, host: &Arc<Host>, (): &(), _: Option<&Failure>) -> Decision {
-        decide(host, release(&self.0, host).as_deref(), Timestamp::now())
+        let (release, hardware) = (release(&self.0, host), hardware(&self.0, host));
+        let release = match &release {
+            Some(release) => pass::Named::Here(release),
+            None if is_unreadable(&self.0, host) => pass::Named::Unreadable,
+            None => pass::Named::Missing,
+        };
+        decide(&Observation { host, release, hardware: hardware.as_ref(), now: Timestamp::now() })
     }
 
     async fn record(&self, host: &Host, status: &HostStatus) -> Result<Next, Error> {
@@ -55,4 +65,20 @@ impl Controller for Hosts {
 pub(crate) fn release(ctx: &Context, host: &Host) -> Option<Arc<HostRelease>> {
     let name = host.spec.active_release.as_deref()?;
     ctx.view.releases.named(host.namespace().as_deref(), name)
+}
+
+fn is_unreadable(ctx: &Context, host: &Host) -> bool {
+    let name = host.spec.active_release.as_deref().unwrap_or_default();
+    ctx.view.releases.is_withdrawn(host.namespace().as_deref(), name)
+}
+
+/// What a Host said about itself when it registered.
+fn hardware(ctx: &Context, host: &Host) -> Option<HostHardware> {
+    let (namespace, name) = named(host);
+    let tokens = ctx.view.tokens.get(&TokenKey::Host(namespace, name));
+    let mut registrations =
+        tokens.iter().filter_map(|it| it.status.as_ref()?.registration.as_ref());
+    let registration =
+        registrations.find(|it| it.host_uid.is_some() && it.host_uid == host.metadata.uid);
+    registration.map(|registration| registration.hardware.clone())
 }

@@ -47,6 +47,23 @@ pub(crate) enum Part {
     Squashfs,
 }
 
+impl Part {
+    /// The part of this name, as in URLs.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Kernel, Self::Initrd, Self::Squashfs];
+        all.into_iter().find(|part| part.name() == name)
+    }
+
+    /// Its name, as in URLs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Initrd => "initrd",
+            Self::Squashfs => "squashfs",
+        }
+    }
+}
+
 impl Images {
     /// Opens the folder for layers, if there is to be one. Downloads end with `downloads`.
     ///

@@ -6,6 +6,7 @@
 //! for somebody who has proved something. The controllers (`token`, `host`), on the replica that
 //! leads, end what is over and finish what a crash has left half done.
 
+mod allowance;
 pub mod args;
 mod context;
 mod error;

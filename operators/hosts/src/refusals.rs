@@ -1,17 +1,18 @@
 //! How often a stranger may guess.
 //!
 //! A secret has 256 bits, so no limit is needed against guessing. This one keeps those who try from
-//! costing us anything: logs, events, and lookups.
+//! costing us anything: logs and events.
 
+use metal_core::boot_token::fetch::source as of;
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
 
-/// Refusals of one source in a window, after which it is not even looked at what it asks for.
+/// Refusals of one source in a window, after which it is told no more, and nothing is told of it.
 const PER_SOURCE: u32 = 30;
 /// Refusals of all sources together, after which they are no longer told of.
 const IN_ALL: u32 = 3000;
@@ -41,8 +42,9 @@ struct Count {
 }
 
 impl Refusals {
-    /// Whether what this source asks for is looked at.
-    pub(crate) fn may_ask(&self, source: Option<IpAddr>) -> bool {
+    /// Whether one more refusal of this source is told. What it proves is heard all the same:
+    /// many machines may share an address.
+    pub(crate) fn may_fail(&self, source: Option<IpAddr>) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = source.and_then(|source| counts.sources.get(&of(source)));
         count.is_none_or(|count| !count.is_running() || count.number < PER_SOURCE)
@@ -91,17 +93,6 @@ impl Count {
     }
 }
 
-/// Whoever has one address of a /64 has all of them.
-fn of(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            Ipv6Addr::from(prefix).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,15 +104,15 @@ mod tests {
         let refusals = Refusals::default();
         let source = |text: &str| Some(text.parse().unwrap());
         for _ in 0..PER_SOURCE {
-            assert!(refusals.may_ask(source("2001:db8::1")));
+            assert!(refusals.may_fail(source("2001:db8::1")));
             assert!(refusals.refused(source("2001:db8::2")));
         }
-        assert!(!refusals.may_ask(source("2001:db8::3")));
+        assert!(!refusals.may_fail(source("2001:db8::3")));
         assert!(
-            refusals.may_ask(source("2001:db8:0:1::3")) && refusals.may_ask(source("192.0.2.1"))
+            refusals.may_fail(source("2001:db8:0:1::3")) && refusals.may_fail(source("192.0.2.1"))
         );
         advance(WINDOW).await;
-        assert!(refusals.may_ask(source("2001:db8::3")));
+        assert!(refusals.may_fail(source("2001:db8::3")));
     }
 
     #[tokio::test]
@@ -132,7 +123,7 @@ mod tests {
         let told = (0..100_000).filter(|number| refusals.refused(source(*number))).count();
         assert_eq!(told, 3000);
         assert_eq!(refusals.0.lock().unwrap().sources.len(), SOURCES);
-        assert!(refusals.may_ask(source(200_000)));
+        assert!(refusals.may_fail(source(200_000)));
         advance(WINDOW).await;
         assert!(refusals.refused(source(1)));
     }

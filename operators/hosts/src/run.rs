@@ -1,8 +1,9 @@
 //! Composes the parts. Nothing is detached: whatever ends first ends the process.
 
 use crate::{
+    allowance::Allowances,
     args::{Args, Contradiction},
-    context::Context,
+    context::{Context, READERS},
     host::Hosts,
     http::router,
     images::Images,
@@ -34,7 +35,7 @@ use metal_runtime::{
     work::Work,
 };
 use std::{future::pending, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "hosts";
@@ -155,12 +156,14 @@ async fn plain(args: &Args) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// What every part shares.
-fn context(args: &Args, client: Client, images: Option<Images>) -> Arc<Context> {
+pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Arc<Context> {
     Arc::new(Context {
         client,
         view: Arc::new(View::default()),
         notices: Notices::default(),
         refusals: Refusals::default(),
+        allowances: Allowances::default(),
+        readers: Semaphore::new(READERS),
         told: LogLimit::default(),
         answers: Answers::default(),
         key: Deferred::default(),

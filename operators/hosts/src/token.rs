@@ -10,8 +10,16 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus};
 use metal_base::Never;
-use metal_core::boot_token::pass::{Change, Decision, Observation, decide};
-use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
+use metal_core::boot_token::{
+    kickstart::DEFAULT_NAME,
+    pass::{Change, Decision, Observation, decide},
+};
+use metal_runtime::{
+    controller::Controller,
+    index::Index,
+    report::{Chain, Failure},
+    work::Next,
+};
 use std::sync::Arc;
 
 /// The controller.
@@ -21,7 +29,8 @@ impl Controller for Tokens {
     type Object = BootToken;
     type Key = Named;
     type IndexKey = TokenKey;
-    type Facts = ();
+    /// Why its template cannot be read.
+    type Facts = Option<String>;
     type Status = BootTokenStatus;
     type Change = Change;
     type Need = Never;
@@ -36,11 +45,18 @@ impl Controller for Tokens {
         self.0.view.is_ready()
     }
 
-    async fn observe(&self, _: &Arc<BootToken>) -> Result<(), Error> {
-        Ok(())
+    async fn observe(&self, token: &Arc<BootToken>) -> Result<Option<String>, Error> {
+        let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
+        let read = self.0.templates.read(name).await;
+        Ok(read.err().map(|error| Chain(&error).to_string()))
     }
 
-    fn decide(&self, token: &Arc<BootToken>, (): &(), _: Option<&Failure>) -> Decision {
+    fn decide(
+        &self,
+        token: &Arc<BootToken>,
+        no_template: &Option<String>,
+        _: Option<&Failure>,
+    ) -> Decision {
         let hash = TokenKey::Hash(token.spec.token_sha256.clone());
         decide(&Observation {
             token,
@@ -48,6 +64,7 @@ impl Controller for Tokens {
             host: self.0.host_of(token).as_deref(),
             installer: self.0.installer.as_ref(),
             refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),
+            no_template: no_template.as_deref(),
             now: Timestamp::now(),
         })
     }

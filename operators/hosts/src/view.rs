@@ -8,8 +8,11 @@ use metal_runtime::{
     index::{Change, Ended, Index},
     queue::Queue,
 };
-use std::sync::Arc;
+use std::{collections::hash_map::RandomState, hash::BuildHasher, iter::repeat_with, sync::Arc};
 use tokio::sync::watch;
+
+/// Those who wait for one of the Hosts of a group are woken together.
+const GROUPS: usize = 1024;
 
 /// Namespace and name.
 pub(crate) type Named = (String, String);
@@ -32,10 +35,11 @@ pub(crate) struct View {
     pub(crate) tokens: Index<BootToken, TokenKey>,
     /// Hosts, by name.
     pub(crate) hosts: Index<Host, ()>,
-    /// Releases, by namespace and name of their Host.
+    /// Releases without what is in their configurations, by namespace and name of their Host.
     pub(crate) releases: Index<HostRelease, Named>,
-    /// Changes with every Host and every release.
-    changed: watch::Sender<u64>,
+    /// Of each group of Hosts, changes with what they are to run.
+    changed: Vec<watch::Sender<()>>,
+    groups: RandomState,
 }
 
 impl Default for View {
@@ -43,8 +47,10 @@ impl Default for View {
         Self {
             tokens: Index::new(keys).trimmed(trim),
             hosts: Index::new(|_: &Host| vec![]).trimmed(trim),
-            releases: Index::new(|release: &HostRelease| vec![host_of(release)]).trimmed(trim),
-            changed: watch::Sender::new(0),
+            releases: Index::new(|release: &HostRelease| vec![host_of(release)])
+                .trimmed(trim_release),
+            changed: repeat_with(|| watch::Sender::new(())).take(GROUPS).collect(),
+            groups: RandomState::new(),
         }
     }
 }
@@ -64,6 +70,14 @@ fn trim<K: Resource>(object: &mut K) {
     meta.annotations = None;
     meta.labels = None;
     meta.managed_fields = None;
+}
+
+/// Of a configuration only that there is one: whoever may write releases may write thousands.
+fn trim_release(release: &mut HostRelease) {
+    trim(release);
+    if let Some(configuration) = &mut release.spec.configuration {
+        configuration.ciphertext = String::new();
+    }
 }
 
 fn host_of(release: &HostRelease) -> Named {
@@ -103,9 +117,16 @@ impl View {
             .check("releases", "the list of HostReleases", move || releases.releases.is_ready());
     }
 
-    /// Changes with every Host and every release.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// Changes with what this Host is to run.
+    pub(crate) fn changes(&self, host: &Named) -> watch::Receiver<()> {
+        self.group(host).subscribe()
+    }
+
+    fn group(&self, host: &Named) -> &watch::Sender<()> {
+        // What is cut off is as random as what is left.
+        let hash = self.groups.hash_one(host).to_ne_bytes();
+        let group = usize::from(u16::from_ne_bytes([hash[0], hash[1]])) % GROUPS;
+        &self.changed[group]
     }
 
     /// Follows every kind, and wakes what a change concerns.
@@ -120,20 +141,28 @@ impl View {
         hosts: &Queue<Named>,
     ) -> Result<(), Ended> {
         tokio::try_join!(
-            follow(client, &self.tokens, |change| self.wake_tokens(&change, tokens)),
+            follow(client, &self.tokens, |change| self.wake_tokens(&change, tokens, hosts)),
             follow(client, &self.hosts, |change| self.wake_hosts(&change, tokens, hosts)),
             follow(client, &self.releases, |change| self.wake_releases(&change, hosts)),
         )
         .map(drop)
     }
 
-    /// The token, and those with its hash.
-    fn wake_tokens(&self, change: &Change<'_, BootToken>, queue: &Queue<Named>) {
+    /// The token, those with its hash, and the Host that has registered with it.
+    fn wake_tokens(
+        &self,
+        change: &Change<'_, BootToken>,
+        tokens: &Queue<Named>,
+        hosts: &Queue<Named>,
+    ) {
         told(change);
         for token in change.objects() {
-            queue.add(named(&**token));
+            tokens.add(named(&**token));
             let hash = TokenKey::Hash(token.spec.token_sha256.clone());
-            self.tokens.get(&hash).iter().for_each(|other| queue.add(named(&**other)));
+            self.tokens.get(&hash).iter().for_each(|other| tokens.add(named(&**other)));
+            if token.status.as_ref().is_some_and(|status| status.registration.is_some()) {
+                hosts.add((token.namespace().unwrap_or_default(), token.spec.host_name.clone()));
+            }
         }
     }
 
@@ -144,15 +173,21 @@ impl View {
             let (namespace, name) = named(&**host);
             let key = TokenKey::Host(namespace.clone(), name.clone());
             self.tokens.get(&key).iter().for_each(|token| tokens.add(named(&**token)));
-            hosts.add((namespace, name));
+            let host = (namespace, name);
+            // Most changes are reports of the Host itself.
+            if change.is_wish() {
+                self.group(&host).send_replace(());
+            }
+            hosts.add(host);
         }
-        self.changed.send_modify(|times| *times = times.wrapping_add(1));
     }
 
     fn wake_releases(&self, change: &Change<'_, HostRelease>, hosts: &Queue<Named>) {
         told(change);
-        change.objects().for_each(|release| hosts.add(host_of(release)));
-        self.changed.send_modify(|times| *times = times.wrapping_add(1));
+        for host in change.objects().map(|release| host_of(release)) {
+            self.group(&host).send_replace(());
+            hosts.add(host);
+        }
     }
 }
 
@@ -161,5 +196,50 @@ fn told<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let kind = K::kind(&());
         tracing::warn!(%kind, namespace, name, error, "object does not parse; it is left alone");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::{HostReleaseSpec, HostSpec, SealedConfiguration, Sealing};
+
+    #[test]
+    fn configurations_of_many_releases_cost_the_server_no_memory() {
+        let view = View::default();
+        let release = |number: usize| {
+            let ciphertext = "A".repeat(200_000);
+            let algorithm = Sealing::P256HkdfSha256Aes256Gcm;
+            let configuration = Some(SealedConfiguration { algorithm, ciphertext });
+            let spec = HostReleaseSpec { configuration, ..HostReleaseSpec::default() };
+            let mut release = HostRelease::new(&format!("v{number}"), spec);
+            release.metadata.namespace = Some("org".to_owned());
+            release
+        };
+        view.releases.presume((0..100).map(release));
+        let all = view.releases.all();
+        let kept = all.iter().filter_map(|it| it.spec.configuration.as_ref());
+        let kept: Vec<_> = kept.map(|it| it.ciphertext.capacity()).collect();
+        assert_eq!(kept, [0; 100], "that there is one is known");
+    }
+
+    #[test]
+    fn who_waits_for_a_release_is_not_woken_by_what_its_host_reports() {
+        let (view, tokens, hosts) = (View::default(), Queue::default(), Queue::default());
+        let host = |generation| {
+            let mut host = Host::new("web-1", HostSpec::default());
+            host.metadata.namespace = Some("org".to_owned());
+            host.metadata.generation = Some(generation);
+            Arc::new(host)
+        };
+        let (old, new, same) = (host(1), host(2), host(2));
+        let mut waits = view.changes(&("org".to_owned(), "web-1".to_owned()));
+        let mut changed = |old, new| {
+            waits.mark_unchanged();
+            view.wake_hosts(&Change::Applied { old: Some(old), new }, &tokens, &hosts);
+            waits.has_changed().unwrap()
+        };
+        assert!(changed(&old, &new), "it is to run something else");
+        assert!(!changed(&new, &same));
     }
 }

@@ -1,10 +1,10 @@
 //! A machine asks for its script: another boot begins.
 
-use super::{Refusal, is_open, status};
+use super::{Refusal, binding::bounded, is_open, status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BootToken, BootTokenPhase, BootTokenStatus};
-use std::net::IpAddr;
+use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host, HostHardware};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Firmware that asks again so soon does so because an answer was lost: it is the same boot.
 const SAME: SignedDuration = SignedDuration::from_secs(10);
@@ -21,30 +21,38 @@ pub enum Fetch {
     Record(Box<BootTokenStatus>),
 }
 
-/// Decides about a machine that asks for its script, from this address.
+/// Decides about a machine that asks for its script, from this address. `host` is the Host of the
+/// token's host name.
 ///
 /// # Errors
 ///
 /// If it gets none.
-pub fn fetch(token: &BootToken, from: Option<IpAddr>, now: Timestamp) -> Result<Fetch, Refusal> {
-    let from = from.map(|address| address.to_canonical().to_string());
+pub fn fetch(
+    token: &BootToken,
+    host: Option<&Host>,
+    from: Option<IpAddr>,
+    now: Timestamp,
+) -> Result<Fetch, Refusal> {
     if is_open(token, now)? == BootTokenPhase::Installed {
         return Err(Refusal::Installed);
     }
+    is_unclaimed(token, host)?;
     let old = status(token);
     let attempt = old.attempts.unwrap_or_default();
     let is_recent = old.fetched_at.as_ref().is_some_and(|at| {
         let since = now.duration_since(at.0);
         since < SAME && since > -SAME
     });
-    if attempt > 0 && is_recent && old.fetched_from == from {
+    let before = old.fetched_from.as_ref().and_then(|address| address.parse().ok());
+    if attempt > 0 && is_recent && before.map(source) == from.map(source) {
         return Ok(Fetch::Answer { attempt });
     }
     let attempts = Some(attempt.saturating_add(1));
     let (phase, fetched_at) = (Some(BootTokenPhase::Fetched), Some(Time(now)));
-    let fetched_from = from;
-    let progress = None;
-    let new = BootTokenStatus { phase, attempts, fetched_at, fetched_from, progress, ..old };
+    let fetched_from = from.map(|address| address.to_canonical().to_string());
+    let (progress, machine) = (None, None);
+    let new =
+        BootTokenStatus { phase, attempts, fetched_at, fetched_from, progress, machine, ..old };
     Ok(Fetch::Record(Box::new(new)))
 }
 
@@ -60,5 +68,60 @@ pub fn is_current(token: &BootToken, attempt: i64, now: Timestamp) -> Result<(),
     match status(token).attempts {
         Some(current) if current == attempt => Ok(()),
         Some(_) | None => Err(Refusal::Superseded),
+    }
+}
+
+/// Whether what the boot of this number was given is still good for an installation. `host` is the
+/// Host of the token's host name.
+///
+/// # Errors
+///
+/// If it is not.
+pub fn may_install(
+    token: &BootToken,
+    host: Option<&Host>,
+    attempt: i64,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    is_current(token, attempt, now)?;
+    is_unclaimed(token, host)
+}
+
+/// The status in which the machine of the current boot is recorded, by what it says about itself as
+/// it loads its installer; `None` if it is recorded. Two machines behind one address may have been
+/// given the same boot. One that says nothing is not told apart.
+///
+/// # Errors
+///
+/// If another machine was first.
+pub fn claim(token: &BootToken, said: &HostHardware) -> Result<Option<BootTokenStatus>, Refusal> {
+    let said = bounded(said.clone());
+    let old = status(token);
+    match &old.machine {
+        _ if said == HostHardware::default() => Ok(None),
+        Some(first) if *first == said => Ok(None),
+        Some(_) => Err(Refusal::Superseded),
+        None => Ok(Some(BootTokenStatus { machine: Some(said), ..old })),
+    }
+}
+
+/// A machine that has not registered is no Host yet, so that of its name is another machine. This
+/// one could never register: nothing on its disk may be lost for that.
+fn is_unclaimed(token: &BootToken, host: Option<&Host>) -> Result<(), Refusal> {
+    match host {
+        Some(_) => Err(Refusal::HostNameTaken(token.spec.host_name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Where somebody is: an IPv4 address, or an IPv6 /64, because whoever has one address of it has
+/// all of them.
+pub fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = u128::from(address) & !u128::from(u64::MAX);
+            Ipv6Addr::from(prefix).into()
+        }
+        v4 @ IpAddr::V4(_) => v4,
     }
 }

@@ -72,6 +72,16 @@ pub fn expiry(token: &BootToken) -> Option<Timestamp> {
     created.checked_add(SignedDuration::try_from(ttl).ok()?).ok()
 }
 
+/// How long a token is kept after its time is over: for those who look for the reason, and for a
+/// machine that has registered in time, but has not heard the answer.
+const KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// Until when an installed machine may ask whether it has become its Host; [`register::register`]
+/// decides whether it has, or may become it now. `None` as for [`expiry`].
+pub fn kept_until(token: &BootToken) -> Option<Timestamp> {
+    expiry(token)?.checked_add(KEPT).ok()
+}
+
 /// How far the machine is, by what is recorded and the time.
 pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
     let status = token.status.as_ref();

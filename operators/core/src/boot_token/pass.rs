@@ -1,8 +1,8 @@
 //! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
 
 use super::{
-    Refusal, expiry,
-    installer::{Source, installer, source},
+    KEPT, Refusal, expiry,
+    installer::{Source, installer, is_word, source},
     phase, register,
 };
 use crate::{
@@ -13,12 +13,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootInstaller, BootToken, BootTokenPhase, BootTokenStatus, Host, condition};
 
-/// How long a token is kept after its time is over, for those who look for the reason.
-const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Watches wake a token when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// How long whoever has recorded a registration has to finish it before the controller does.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
+
+/// What a word may consist of.
+const PLAIN: &str = "create a token with printable ASCII only, without quotation marks, dollar \
+                     signs and the like";
 
 /// Everything one decision depends on.
 #[derive(Clone, Copy)]
@@ -33,6 +35,8 @@ pub struct Observation<'a> {
     pub installer: Option<&'a BootInstaller>,
     /// Why the server does not serve an image, by its reference.
     pub refusal_of: &'a dyn Fn(&str) -> Option<String>,
+    /// Why its kickstart template cannot be read.
+    pub no_template: Option<&'a str>,
     /// When this was observed.
     pub now: Timestamp,
 }
@@ -150,7 +154,20 @@ fn problem(
         let message = format!("Host {name} {what}: delete it, or create a token for another name");
         return Some(("HostNameTaken", message));
     }
-    match installer(seen.token, seen.installer).and_then(source) {
+    if let Some(why) = seen.no_template {
+        return Some(("NoTemplate", why.to_owned()));
+    }
+    no_installer(seen)
+}
+
+fn no_installer(seen: &Observation<'_>) -> Option<(&'static str, String)> {
+    let installer = installer(seen.token, seen.installer);
+    let arguments = installer.map(|it| it.arguments.as_slice()).unwrap_or_default();
+    if let Some(argument) = arguments.iter().find(|argument| !is_word(argument)) {
+        let why = format!("installer.arguments: {argument:?} is not one word: {PLAIN}");
+        return Some(("Malformed", why));
+    }
+    match installer.and_then(source) {
         None => {
             let message = "spec.installer is missing, and the server has no default \
                            (--installer-image, or --installer-kernel-url and --installer-initrd-url)";
@@ -160,6 +177,9 @@ fn problem(
             let why = (seen.refusal_of)(image)?;
             Some(("ImageNotServed", format!("installer.image: {why}")))
         }
-        Some(Source::Mirror { .. }) => None,
+        Some(Source::Mirror { stage2, .. }) => {
+            let url = stage2.filter(|url| !is_word(url))?;
+            Some(("Malformed", format!("installer.stage2URL: {url:?} is not one word: {PLAIN}")))
+        }
     }
 }

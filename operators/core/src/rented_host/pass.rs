@@ -3,7 +3,7 @@
 
 use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Host, HostRelease, HostStatus, condition};
+use metal_api::{Host, HostHardware, HostRelease, HostStatus, condition};
 use metal_base::Never;
 
 /// Watches wake a Host when something changes; this catches what they missed.
@@ -12,10 +12,36 @@ const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 /// What one pass is to do.
 pub type Decision = metal_base::Decision<HostStatus, Never>;
 
-/// Decides what one pass does about one Host. `release` is the one that it names.
-pub fn decide(host: &Host, release: Option<&HostRelease>, now: Timestamp) -> Decision {
+/// The release that a Host names.
+#[derive(Clone, Copy, Debug)]
+pub enum Named<'a> {
+    /// There is none.
+    Missing,
+    /// It exists, but is too large, or cannot be parsed.
+    Unreadable,
+    /// It is this one, whether it is for this Host or not.
+    Here(&'a HostRelease),
+}
+
+/// Everything one decision depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// The object, from the cache.
+    pub host: &'a Host,
+    /// The release that it names.
+    pub release: Named<'a>,
+    /// What it said about itself when it registered, as its token has it.
+    pub hardware: Option<&'a HostHardware>,
+    /// When this was observed.
+    pub now: Timestamp,
+}
+
+/// Decides what one pass does about one Host.
+pub fn decide(seen: &Observation<'_>) -> Decision {
+    let Observation { host, release, hardware, now } = *seen;
     let old = host.status.clone().unwrap_or_default();
     let mut new = old.clone();
+    new.hardware = new.hardware.or_else(|| hardware.cloned());
     if host.spec.active_release != old.requested_release {
         if old.requested_release.is_some() {
             new.previous_release.clone_from(&old.requested_release);
@@ -33,14 +59,18 @@ pub fn decide(host: &Host, release: Option<&HostRelease>, now: Timestamp) -> Dec
     if new == old { Decision::Rest(RESYNC) } else { Decision::Record(Box::new(new)) }
 }
 
-fn found(host: &Host, name: &str, release: Option<&HostRelease>) -> (bool, &'static str, String) {
+fn found(host: &Host, name: &str, release: Named<'_>) -> (bool, &'static str, String) {
     match release {
-        None => (false, "NotFound", format!("there is no HostRelease {name}: create it")),
-        Some(release) if !is_for(release, host) => {
+        Named::Missing => (false, "NotFound", format!("there is no HostRelease {name}: create it")),
+        Named::Unreadable => {
+            let what = "is too large, or cannot be read: create a smaller one";
+            (false, "Unreadable", format!("HostRelease {name} {what}"))
+        }
+        Named::Here(release) if !is_for(release, host) => {
             let of = &release.spec.host_name;
             (false, "OtherHost", format!("HostRelease {name} is for Host {of}"))
         }
-        Some(_) => (true, "Found", String::new()),
+        Named::Here(_) => (true, "Found", String::new()),
     }
 }
 

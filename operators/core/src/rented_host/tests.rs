@@ -1,9 +1,11 @@
 use super::{
-    pass::decide,
+    pass::{Named, Observation, decide},
     report::{Outcome, Report, record},
 };
 use jiff::Timestamp;
-use metal_api::{Host, HostRelease, HostReleaseSpec, HostSpec, HostStatus, condition};
+use metal_api::{
+    Host, HostHardware, HostRelease, HostReleaseSpec, HostSpec, HostStatus, condition,
+};
 use metal_base::Decision;
 
 #[test]
@@ -19,7 +21,7 @@ fn the_release_before_is_remembered_and_one_that_was_taken_away_as_well() {
     ] {
         host.spec.active_release = active.map(str::to_owned);
         let release = active.map(|name| release(name, "web-1"));
-        settle(&mut host, release.as_ref());
+        settle(&mut host, release.as_ref().map_or(Named::Missing, Named::Here));
         let status = host.status.clone().unwrap_or_default();
         let found = (status.requested_release.as_deref(), status.previous_release.as_deref());
         assert_eq!(found, (requested, previous), "{active:?}");
@@ -32,16 +34,17 @@ fn the_release_before_is_remembered_and_one_that_was_taken_away_as_well() {
 fn a_release_that_is_missing_or_of_another_host_is_said() {
     let mut host = host();
     host.spec.active_release = Some("v1".to_owned());
-    let mut reason = |release: Option<&HostRelease>| {
+    let mut reason = |release: Named<'_>| {
         settle(&mut host, release);
         host.status.as_ref().unwrap().conditions[0].reason.clone()
     };
-    assert_eq!(reason(None), "NotFound");
-    assert_eq!(reason(Some(&release("v1", "web-2"))), "OtherHost");
-    assert_eq!(reason(Some(&release("v1", "web-1"))), "Found");
+    assert_eq!(reason(Named::Missing), "NotFound");
+    assert_eq!(reason(Named::Unreadable), "Unreadable");
+    assert_eq!(reason(Named::Here(&release("v1", "web-2"))), "OtherHost");
+    assert_eq!(reason(Named::Here(&release("v1", "web-1"))), "Found");
     let mut foreign = release("v1", "web-1");
     foreign.metadata.namespace = Some("other".to_owned());
-    assert_eq!(reason(Some(&foreign)), "OtherHost");
+    assert_eq!(reason(Named::Here(&foreign)), "OtherHost");
 }
 
 #[test]
@@ -84,9 +87,29 @@ fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
     }
 }
 
-fn settle(host: &mut Host, release: Option<&HostRelease>) {
+#[test]
+fn what_a_machine_said_when_it_registered_is_kept_and_not_taken_from_another_token() {
+    let mut host = host();
+    let said =
+        |serial: &str| HostHardware { serial: Some(serial.to_owned()), ..HostHardware::default() };
+    let decided = |host: &Host, hardware: Option<&HostHardware>| {
+        decide(&Observation { host, release: Named::Missing, hardware, now: at(0) })
+    };
+    assert!(matches!(decided(&host, None), Decision::Rest(_)));
+    let Decision::Record(status) = decided(&host, Some(&said("SN-1"))) else {
+        panic!("it is not recorded")
+    };
+    assert_eq!(status.hardware, Some(said("SN-1")));
+    host.status = Some(*status);
+    for later in [None, Some(&said("SN-2"))] {
+        assert!(matches!(decided(&host, later), Decision::Rest(_)));
+    }
+}
+
+fn settle(host: &mut Host, release: Named<'_>) {
     for _ in 0..3 {
-        let Decision::Record(status) = decide(host, release, at(0)) else { return };
+        let seen = Observation { host, release, hardware: None, now: at(0) };
+        let Decision::Record(status) = decide(&seen) else { return };
         host.status = Some(*status);
     }
     panic!("it does not settle")

@@ -20,50 +20,26 @@ use std::sync::Arc;
 
 const BINARY: &str = "application/octet-stream";
 
-/// The kernel of the installer.
-pub(super) async fn kernel(
+/// A part of the installer: its kernel, initial RAM disk, or root file system.
+pub(super) async fn file(
     State(ctx): State<Arc<Context>>,
     asker: Asker,
-    Path(cap): Path<String>,
+    Path((cap, name)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let answer = part(&ctx, &asker, &cap, Part::Kernel, (&method, &headers)).await;
-    settle(&ctx, &asker, "kernel", answer)
-}
-
-/// Its initial RAM disk.
-pub(super) async fn initrd(
-    State(ctx): State<Arc<Context>>,
-    asker: Asker,
-    Path(cap): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let answer = part(&ctx, &asker, &cap, Part::Initrd, (&method, &headers)).await;
-    settle(&ctx, &asker, "initrd", answer)
-}
-
-/// Its root file system.
-pub(super) async fn squashfs(
-    State(ctx): State<Arc<Context>>,
-    asker: Asker,
-    Path(cap): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-) -> Response {
-    let answer = part(&ctx, &asker, &cap, Part::Squashfs, (&method, &headers)).await;
-    settle(&ctx, &asker, "squashfs", answer)
+    let Some(file) = Part::named(&name) else { return StatusCode::NOT_FOUND.into_response() };
+    let answer = part(&ctx, &cap, file, (&method, &headers)).await;
+    settle(&ctx, &asker, file.name(), answer)
 }
 
 async fn part(
     ctx: &Context,
-    asker: &Asker,
     cap: &str,
     part: Part,
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Failure> {
-    let (token, _) = current(ctx, asker, cap)?;
+    let (token, _) = current(ctx, cap).await?;
     let image = match source_of(ctx, &token)? {
         Source::Image(image) => image,
         Source::Mirror { kernel, initrd, .. } => {

@@ -1,7 +1,7 @@
 //! What a Host asks for: the release that it is to run.
 
 use super::{Asker, Failure, proof::Request, settle, write::record_host};
-use crate::{context::Context, host};
+use crate::{context::Context, host, view::named};
 use axum::{
     Json,
     body::Bytes,
@@ -10,24 +10,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use kube::ResourceExt;
-use metal_api::{Host, SealedConfiguration};
+use kube::{Api, ResourceExt};
+use metal_api::{Host, HostRelease, SealedConfiguration};
 use metal_core::rented_host::{pass::is_for, report};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The longest that somebody may wait for a change, in seconds.
 const LONGEST: u64 = 60;
+/// How long it may take to read a configuration, the turn of others included.
+const READ: Duration = Duration::from_secs(10);
 
 /// What a Host already knows, and how long it waits for something else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Wait {
+pub(super) struct Asked {
     /// Seconds.
     wait: u64,
     /// Name of the release that it knows; empty for none.
     release: String,
+    /// Its UID, if that is known: another release may have got its name.
+    uid: String,
+}
+
+impl Asked {
+    fn knows(&self, release: Option<&HostRelease>) -> bool {
+        let Some(release) = release else { return self.release.is_empty() };
+        let is_same = self.uid.is_empty() || release.metadata.uid.as_ref() == Some(&self.uid);
+        release.metadata.name.as_ref() == Some(&self.release) && is_same
+    }
 }
 
 /// What a Host is to run.
@@ -43,6 +55,7 @@ struct Wanted {
 #[derive(Debug, Serialize)]
 struct Release {
     name: String,
+    uid: String,
     image: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<SealedConfiguration>,
@@ -55,44 +68,70 @@ pub(super) async fn release(
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    Query(wait): Query<Wait>,
+    Query(query): Query<Asked>,
 ) -> Response {
     let request = Request { method: &method, uri: &uri, headers: &headers, body: b"" };
-    let answer = match request.host(&ctx, &asker) {
-        Ok(host) => wanted(&ctx, &host, &wait).await.map(|it| Json(it).into_response()),
+    let answer = match request.host(&ctx) {
+        Ok(host) => wanted(&ctx, &host, &query).await.map(|it| Json(it).into_response()),
         Err(failure) => Err(failure),
     };
     settle(&ctx, &asker, "release", answer)
 }
 
-async fn wanted(ctx: &Context, known: &Host, wait: &Wait) -> Result<Wanted, Failure> {
-    let until = Instant::now() + Duration::from_secs(wait.wait.min(LONGEST));
-    let mut changes = ctx.view.changes();
+async fn wanted(ctx: &Context, known: &Host, query: &Asked) -> Result<Wanted, Failure> {
+    let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
+    let mut changes = ctx.view.changes(&named(known));
     loop {
         changes.mark_unchanged();
         let host = ctx.view.hosts.named(known.namespace().as_deref(), &known.name_any());
         let host = host.filter(|host| host.metadata.uid == known.metadata.uid);
         let host = host.ok_or(Failure::Unproven("its Host is gone"))?;
-        let wanted = now(ctx, &host);
-        let name = wanted.release.as_ref().map_or("", |release| release.name.as_str());
-        if name != wait.release || timeout_at(until, changes.changed()).await.is_err() {
-            return Ok(wanted);
+        let release = host::release(ctx, &host).filter(|release| is_for(release, &host));
+        let is_known = query.knows(release.as_deref());
+        if !is_known || timeout_at(until, changes.changed()).await.is_err() {
+            return now(ctx, &host, release.as_deref()).await;
         }
     }
 }
 
-fn now(ctx: &Context, host: &Host) -> Wanted {
-    let release = host::release(ctx, host).filter(|release| is_for(release, host));
-    Wanted {
+async fn now(ctx: &Context, host: &Host, release: Option<&HostRelease>) -> Result<Wanted, Failure> {
+    let release = match release {
+        Some(release) => Some(Release {
+            name: release.name_any(),
+            uid: release.uid().unwrap_or_default(),
+            image: release.spec.image.clone(),
+            configuration: configuration(ctx, release).await?,
+        }),
+        None => None,
+    };
+    Ok(Wanted {
         namespace: host.namespace().unwrap_or_default(),
         host: host.name_any(),
-        release: release.map(|release| Release {
-            name: release.name_any(),
-            image: release.spec.image.clone(),
-            configuration: release.spec.configuration.clone(),
-        }),
+        release,
         previous: host.status.as_ref().and_then(|status| status.previous_release.clone()),
+    })
+}
+
+/// The configuration of a release, which is read only where it is given out.
+async fn configuration(
+    ctx: &Context,
+    release: &HostRelease,
+) -> Result<Option<SealedConfiguration>, Failure> {
+    if release.spec.configuration.is_none() {
+        return Ok(None);
     }
+    let namespace = release.namespace().unwrap_or_default();
+    let releases = Api::<HostRelease>::namespaced(ctx.client.clone(), &namespace);
+    let read = async {
+        // It is never closed.
+        let _turn = ctx.readers.acquire().await.ok();
+        releases.get_opt(&release.name_any()).await
+    };
+    let read = timeout(READ, read).await.map_err(|_| Failure::Unavailable("too many ask"))?;
+    let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+    let same = read.filter(|read| read.metadata.uid == release.metadata.uid);
+    let same = same.ok_or(Failure::Unavailable("the release is being replaced"))?;
+    Ok(same.spec.configuration)
 }
 
 /// Takes a report of a Host.
@@ -110,7 +149,7 @@ pub(super) async fn status(
 }
 
 async fn reported(ctx: &Context, asker: &Asker, request: &Request<'_>) -> Result<(), Failure> {
-    let host = request.host(ctx, asker)?;
+    let host = request.host(ctx)?;
     let said: report::Report = serde_json::from_slice(request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     let record = |host: &Host| report::record(host, &said, asker.address, Timestamp::now());

@@ -2,9 +2,9 @@
 
 use super::{
     Asker, Failure, settle,
-    write::{TRIES, record},
+    write::{TRIES, again, record},
 };
-use crate::{context::Context, view::TokenKey};
+use crate::{allowance, context::Context, view::TokenKey};
 use axum::{
     Json,
     body::Bytes,
@@ -17,8 +17,9 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{BootStep, BootToken};
 use metal_core::{
     boot_token::{
-        Refusal, expiry,
-        fetch::is_current,
+        Refusal,
+        fetch::may_install,
+        kept_until,
         kickstart::{DEFAULT_NAME, Urls, render},
         only, progress,
     },
@@ -29,15 +30,11 @@ use serde::Serialize;
 use std::sync::Arc;
 
 /// The token of a capability, and the number of its boot, whether that is over or not.
-pub(super) fn claimed(
+pub(super) async fn claimed(
     ctx: &Context,
-    asker: &Asker,
     text: &str,
     purpose: Purpose,
 ) -> Result<(Arc<BootToken>, i64), Failure> {
-    if !ctx.refusals.may_ask(asker.address) {
-        return Err(Failure::TooMany);
-    }
     let key = ctx.key.get().filter(|_| ctx.view.is_ready());
     let key = key.ok_or(Failure::Unavailable("not ready yet"))?;
     let claims = verify(&[key], text, purpose, Timestamp::now());
@@ -45,17 +42,18 @@ pub(super) fn claimed(
     let found = ctx.view.tokens.get(&TokenKey::Uid(claims.server));
     let token = only(&found).cloned()?;
     let attempt = claims.boot.parse().map_err(|_| Failure::Unproven("no boot"))?;
+    let recorded = token.status.as_ref().and_then(|status| status.attempts).unwrap_or_default();
+    if attempt > recorded {
+        // Another replica has given out this number after it had recorded it.
+        return Ok((again(ctx, &token).await?, attempt));
+    }
     Ok((token, attempt))
 }
 
 /// The token of the boot in progress that has this capability.
-pub(super) fn current(
-    ctx: &Context,
-    asker: &Asker,
-    cap: &str,
-) -> Result<(Arc<BootToken>, i64), Failure> {
-    let (token, attempt) = claimed(ctx, asker, cap, Purpose::Install)?;
-    match is_current(&token, attempt, Timestamp::now()) {
+pub(super) async fn current(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
+    let (token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
+    match may_install(&token, ctx.host_of(&token).as_deref(), attempt, Timestamp::now()) {
         Ok(()) => Ok((token, attempt)),
         Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
     }
@@ -67,12 +65,12 @@ pub(super) async fn kickstart(
     asker: Asker,
     Path(cap): Path<String>,
 ) -> Response {
-    let answer = rendered(&ctx, &asker, &cap).await;
+    let answer = rendered(&ctx, &cap).await;
     settle(&ctx, &asker, "kickstart", answer)
 }
 
-async fn rendered(ctx: &Context, asker: &Asker, cap: &str) -> Result<Response, Failure> {
-    let (token, _) = current(ctx, asker, cap)?;
+async fn rendered(ctx: &Context, cap: &str) -> Result<Response, Failure> {
+    let (token, _) = current(ctx, cap).await?;
     let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
     let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
     let template = ctx.templates.read(name).await;
@@ -99,18 +97,18 @@ pub(super) async fn credential(
     asker: Asker,
     Path(cap): Path<String>,
 ) -> Response {
-    let answer = issued(&ctx, &asker, &cap).map(|it| Json(it).into_response());
+    let answer = issued(&ctx, &cap).await.map(|it| Json(it).into_response());
     settle(&ctx, &asker, "credential", answer)
 }
 
-fn issued(ctx: &Context, asker: &Asker, cap: &str) -> Result<Installed, Failure> {
-    let (token, attempt) = current(ctx, asker, cap)?;
+async fn issued(ctx: &Context, cap: &str) -> Result<Installed, Failure> {
+    let (token, attempt) = current(ctx, cap).await?;
     let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
     let claims = Claims {
         purpose: Purpose::HostRegistration,
         server: token.uid().unwrap_or_default(),
         boot: attempt.to_string(),
-        expires: expiry(&token).ok_or(Refusal::Expired)?,
+        expires: kept_until(&token).ok_or(Refusal::Expired)?,
     };
     let credential = issue(&key, &claims);
     let credential = credential.map_err(|error| Failure::Unusable(error.to_string(), None))?;
@@ -129,18 +127,21 @@ pub(super) async fn progress(
     Path(cap): Path<String>,
     body: Bytes,
 ) -> Response {
-    let answer = reported(&ctx, &asker, &cap, &body).await;
+    let answer = reported(&ctx, &cap, &body).await;
     settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
-async fn reported(ctx: &Context, asker: &Asker, cap: &str, body: &[u8]) -> Result<(), Failure> {
-    let (mut token, attempt) = claimed(ctx, asker, cap, Purpose::Install)?;
+async fn reported(ctx: &Context, cap: &str, body: &[u8]) -> Result<(), Failure> {
+    let (mut token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
     let report: progress::Report = serde_json::from_slice(body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     for _ in 0..TRIES {
         let next = progress::record(&token, attempt, &report, Timestamp::now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
         let Some(status) = next else { return Ok(()) };
+        if !is_allowed(ctx, &token, report.step) {
+            return Ok(());
+        }
         let (new, is_recorded) = record(ctx, &token, &status).await?;
         if is_recorded {
             tell(ctx, &new, &report);
@@ -149,6 +150,13 @@ async fn reported(ctx: &Context, asker: &Asker, cap: &str, body: &[u8]) -> Resul
         token = new;
     }
     Err(Failure::Unavailable("others write the BootToken all the time"))
+}
+
+/// Whether one more report is written. The last one always is: only after it anything else is
+/// answered.
+fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
+    let uid = token.metadata.uid.as_deref();
+    step == BootStep::Done || ctx.allowances.may_write(uid, allowance::REPORTS)
 }
 
 fn tell(ctx: &Context, token: &BootToken, report: &progress::Report) {

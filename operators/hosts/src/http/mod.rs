@@ -20,6 +20,8 @@ mod install;
 mod proof;
 mod register;
 mod script;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use crate::{context::Context, metrics::Answer};
@@ -39,19 +41,22 @@ use std::sync::Arc;
 /// Every route.
 pub(crate) fn router(ctx: Arc<Context>) -> Router {
     Router::new()
-        .route("/api/ipxe/{secret}", get(script::first))
-        .route("/c/{cap}/boot", get(script::second))
-        .route("/c/{cap}/kernel", get(files::kernel))
-        .route("/c/{cap}/initrd", get(files::initrd))
-        .route("/c/{cap}/squashfs", get(files::squashfs))
-        .route("/c/{cap}/kickstart", get(install::kickstart))
-        .route("/c/{cap}/credential", get(install::credential))
+        .route("/api/ipxe/{secret}", get(script::first).head(not_head))
+        .route("/c/{cap}/boot", get(script::second).head(not_head))
+        .route("/c/{cap}/{file}", get(files::file))
+        .route("/c/{cap}/kickstart", get(install::kickstart).head(not_head))
+        .route("/c/{cap}/credential", get(install::credential).head(not_head))
         .route("/c/{cap}/progress", post(install::progress))
-        .route("/api/hosts/nonce", get(proof::nonce))
+        .route("/api/hosts/nonce", get(proof::nonce).head(not_head))
         .route("/api/hosts/register", post(register::register))
-        .route("/api/hosts/self", get(host::release))
+        .route("/api/hosts/self", get(host::release).head(not_head))
         .route("/api/hosts/self/status", post(host::status))
         .with_state(ctx)
+}
+
+/// A HEAD would do all that a GET does, as to begin a boot.
+async fn not_head() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]).into_response()
 }
 
 /// Why there is no answer.
@@ -91,11 +96,25 @@ fn settle(
     what: &'static str,
     answer: Result<Response, Failure>,
 ) -> Response {
+    let answer = answer.map_err(|failure| limited(ctx, asker, failure));
     let result = answer.as_ref().map_or_else(Failure::word, |_| "Ok");
     ctx.answers.get_or_create(&Answer { what, result }).inc();
     match answer {
         Ok(response) => (PRIVATE, response).into_response(),
         Err(failure) => (PRIVATE, refuse(ctx, asker, what, failure)).into_response(),
+    }
+}
+
+/// Whoever fails too often is told no more, and nothing is told of it. Whatever does not fail is
+/// answered all the same, because a guess of somebody with the same address says nothing about it.
+fn limited(ctx: &Context, asker: &Asker, failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(..) | Failure::Unproven(_) | Failure::Malformed(_)
+            if !ctx.refusals.may_fail(asker.address) =>
+        {
+            Failure::TooMany
+        }
+        failure => failure,
     }
 }
 
@@ -119,7 +138,10 @@ fn refuse(ctx: &Context, asker: &Asker, what: &'static str, failure: Failure) ->
             let text = "refused too often; wait a minute\n";
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")], text).into_response()
         }
-        Failure::Malformed(why) => (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
+        Failure::Malformed(why) => {
+            ctx.refusals.refused(asker.address);
+            (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
+        }
         Failure::Unavailable(why) => unavailable(why),
         Failure::Api(error) => {
             if ctx.told.may() {

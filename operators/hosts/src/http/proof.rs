@@ -32,6 +32,12 @@ const SIGNED: &str = "bloomery-signature";
 /// `NAMESPACE/NAME` of the Host that asks.
 const HOST: &str = "bloomery-host";
 
+/// A key that nobody has: a request for a Host that does not exist takes as long as any other.
+const NOBODY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyQDRZncekxl8o/GX9kyavYGBzjPC\n\
+    EoTReJjPPDm6H5JFaMEUzTVZwISV2MVI85+K/+KDpVJlysUba5BEvpTRJA==\n\
+    -----END PUBLIC KEY-----\n";
+
 /// Gives a number to sign.
 pub(super) async fn nonce(State(ctx): State<Arc<Context>>, asker: Asker) -> Response {
     let answer = number(&ctx).map(|nonce| Json(json!({ "nonce": nonce })).into_response());
@@ -61,6 +67,13 @@ pub(super) struct Request<'a> {
     pub(super) body: &'a [u8],
 }
 
+/// A signature over a number that was given out just before.
+#[derive(Debug)]
+struct Proof<'a> {
+    nonce: &'a str,
+    signature: Vec<u8>,
+}
+
 impl<'a> Request<'a> {
     /// Whether the holder of `key` has signed it, for this host, with a number that was given out
     /// just before.
@@ -70,6 +83,10 @@ impl<'a> Request<'a> {
         key: &PublicKey,
         host: &str,
     ) -> Result<(), Failure> {
+        self.is_by(key, host, &self.proof(ctx)?)
+    }
+
+    fn proof(&self, ctx: &Context) -> Result<Proof<'a>, Failure> {
         let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
         let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNED)?);
         verify(&[ours], nonce, Purpose::HostNonce, Timestamp::now())
@@ -77,10 +94,14 @@ impl<'a> Request<'a> {
         let signature = Some(signature).filter(|text| text.len() <= SIGNATURE);
         let signature = signature.and_then(|text| STANDARD.decode(text).ok());
         let signature = signature.ok_or(Failure::Unproven("no signature"))?;
+        Ok(Proof { nonce, signature })
+    }
+
+    fn is_by(&self, key: &PublicKey, host: &str, proof: &Proof<'_>) -> Result<(), Failure> {
         let target = self.uri.path_and_query().map_or("", |target| target.as_str());
-        let message = message(self.method.as_str(), target, nonce, host, self.body);
+        let message = message(self.method.as_str(), target, proof.nonce, host, self.body);
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
-        let verified = key.verify(&message, &signature);
+        let verified = key.verify(&message, &proof.signature);
         verified.map_err(|_| Failure::Unproven("the signature is not that of the key"))
     }
 
@@ -89,21 +110,19 @@ impl<'a> Request<'a> {
         value.ok_or_else(|| Failure::Malformed(format!("header {name} is missing")))
     }
 
-    /// The Host that asks.
-    pub(super) fn host(&self, ctx: &Context, asker: &Asker) -> Result<Arc<Host>, Failure> {
-        if !ctx.refusals.may_ask(asker.address) {
-            return Err(Failure::TooMany);
-        }
+    /// The Host that asks. Whoever cannot prove that it is one does not learn whether there is one:
+    /// nothing depends on that before the proof, and an unknown Host is verified as well.
+    pub(super) fn host(&self, ctx: &Context) -> Result<Arc<Host>, Failure> {
         if !ctx.view.is_ready() {
             return Err(Failure::Unavailable("not ready yet"));
         }
-        let text = self.header(HOST)?;
-        let unknown = Failure::Unproven("there is no such Host");
-        let Some((namespace, name)) = text.split_once('/') else { return Err(unknown) };
-        let host = ctx.view.hosts.named(Some(namespace), name).ok_or(unknown)?;
-        let key = PublicKey::parse(&host.spec.public_key);
-        let key = key.map_err(|_| Failure::Unproven("its Host has no key"))?;
-        self.is_signed(ctx, &key, text)?;
-        Ok(host)
+        let (text, proof) = (self.header(HOST)?, self.proof(ctx)?);
+        let named = text.split_once('/');
+        let host = named.and_then(|(space, name)| ctx.view.hosts.named(Some(space), name));
+        let pem = host.as_ref().map_or(NOBODY, |host| host.spec.public_key.as_str());
+        let key = PublicKey::parse(pem).or_else(|_| PublicKey::parse(NOBODY));
+        let unknown = || Failure::Unproven("there is no such Host, or it has no key");
+        self.is_by(&key.map_err(|_| unknown())?, text, &proof)?;
+        host.ok_or_else(unknown)
     }
 }

@@ -65,7 +65,7 @@ async fn registered(
     let said: Registration = serde_json::from_slice(request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     let (mut token, attempt) =
-        install::claimed(ctx, asker, &said.credential, Purpose::HostRegistration)?;
+        install::claimed(ctx, &said.credential, Purpose::HostRegistration).await?;
     let key = PublicKey::parse(&said.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
     request.is_signed(ctx, &key, "")?;

@@ -1,10 +1,10 @@
 //! The two scripts of a boot.
 
 use super::{
-    Asker, Failure, PRIVATE, files, install, refuse, settle,
+    Asker, Failure, PRIVATE, files, install, limited, refuse, settle,
     write::{TRIES, record},
 };
-use crate::{context::Context, images::Images, metrics::Answer, view::TokenKey};
+use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
     extract::{Path, Query, State},
     http::header::CONTENT_TYPE,
@@ -16,7 +16,7 @@ use metal_api::{BootToken, HostHardware};
 use metal_core::{
     boot_token::{
         Refusal, binding, expiry,
-        fetch::{Fetch, fetch},
+        fetch::{Fetch, claim, fetch, may_install},
         installer::{Source, installer},
         only,
         script::{self, Stage2},
@@ -57,7 +57,7 @@ pub(super) async fn second(
     Path(cap): Path<String>,
     Query(said): Query<Said>,
 ) -> Response {
-    let answer = boot(&ctx, &asker, &cap, said).await;
+    let answer = boot(&ctx, &cap, said).await;
     shown(&ctx, &asker, "boot", answer)
 }
 
@@ -68,7 +68,7 @@ fn shown(
     what: &'static str,
     answer: Result<String, Failure>,
 ) -> Response {
-    let script = match answer {
+    let script = match answer.map_err(|failure| limited(ctx, asker, failure)) {
         Ok(script) => Ok(script),
         Err(Failure::Refused(refusal, token)) => {
             let script = match &refusal {
@@ -96,9 +96,6 @@ fn plain(script: String) -> Response {
 
 /// Begins a boot, if the secret is that of a token that is open.
 async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failure> {
-    if !ctx.refusals.may_ask(asker.address) {
-        return Err(Failure::TooMany);
-    }
     if !ctx.view.is_ready() {
         return Err(Failure::Unavailable("not ready yet"));
     }
@@ -107,11 +104,15 @@ async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failu
     let told = found.first().cloned();
     let mut token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
     for _ in 0..TRIES {
-        let decided = fetch(&token, asker.address, Timestamp::now());
+        let host = ctx.host_of(&token);
+        let decided = fetch(&token, host.as_deref(), asker.address, Timestamp::now());
         match decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))? {
             Fetch::Answer { attempt } => return answer(ctx, &token, attempt),
             Fetch::Record(status) => {
                 let attempt = status.attempts.unwrap_or_default();
+                if !ctx.allowances.may_write(token.metadata.uid.as_deref(), allowance::BOOTS) {
+                    return Err(Failure::Unavailable("it boots too often"));
+                }
                 let (new, is_recorded) = record(ctx, &token, &status).await?;
                 if is_recorded {
                     let note = format!("boot {attempt}, from {asker}");
@@ -147,8 +148,31 @@ fn base(ctx: &Context, token: &BootToken, attempt: i64) -> Result<String, Failur
     Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))
 }
 
-async fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<String, Failure> {
-    let (token, _) = install::current(ctx, asker, cap)?;
+/// Records which machine the boot is that of, if none was before.
+async fn claimed(
+    ctx: &Context,
+    mut token: Arc<BootToken>,
+    attempt: i64,
+    hardware: &HostHardware,
+) -> Result<Arc<BootToken>, Failure> {
+    for _ in 0..TRIES {
+        let host = ctx.host_of(&token);
+        let decided = may_install(&token, host.as_deref(), attempt, Timestamp::now())
+            .and_then(|()| claim(&token, hardware));
+        let status =
+            decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+        let Some(status) = status else { return Ok(token) };
+        let (new, is_recorded) = record(ctx, &token, &status).await?;
+        if is_recorded {
+            return Ok(new);
+        }
+        token = new;
+    }
+    Err(Failure::Unavailable("others boot with the token all the time"))
+}
+
+async fn boot(ctx: &Context, cap: &str, said: Said) -> Result<String, Failure> {
+    let (token, attempt) = install::current(ctx, cap).await?;
     let hardware = HostHardware {
         serial: said.serial,
         system_uuid: said.uuid,
@@ -156,6 +180,7 @@ async fn boot(ctx: &Context, asker: &Asker, cap: &str, said: Said) -> Result<Str
     };
     let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
     binding::check(token.spec.binding.as_ref(), &hardware).map_err(refused)?;
+    let token = claimed(ctx, token, attempt, &hardware).await?;
     let stage2 = match files::source_of(ctx, &token)? {
         Source::Mirror { stage2, .. } => stage2.map_or(Stage2::None, Stage2::Url),
         Source::Image(image) => {

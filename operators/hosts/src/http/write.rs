@@ -1,7 +1,7 @@
 //! Writes to tokens and Hosts that somebody who asks brings about.
 
 use super::Failure;
-use crate::context::Context;
+use crate::{allowance, context::Context};
 use kube::ResourceExt;
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
@@ -36,7 +36,7 @@ pub(super) async fn record(
 }
 
 /// The token as the API server has it.
-async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootToken>, Failure> {
+pub(super) async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootToken>, Failure> {
     let namespace = token.namespace().unwrap_or_default();
     let read = ctx.tokens(&namespace).api().get_opt(&token.name_any()).await;
     let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
@@ -51,9 +51,14 @@ pub(super) async fn record_host(
     next: impl Fn(&Host) -> Option<HostStatus>,
 ) -> Result<(), Failure> {
     let namespace = host.namespace().unwrap_or_default();
-    let mut host = Arc::clone(host);
+    let (mut host, mut is_allowed) = (Arc::clone(host), false);
     for _ in 0..TRIES {
         let Some(status) = next(&host) else { return Ok(()) };
+        let uid = host.metadata.uid.as_deref();
+        is_allowed = is_allowed || ctx.allowances.may_write(uid, allowance::STATUS);
+        if !is_allowed {
+            return Err(Failure::Unavailable("it reports too often"));
+        }
         match ctx.hosts(&namespace).record_status(&host, &status).await {
             Ok(_) => return Ok(()),
             Err(kube::Error::Api(answer)) if answer.is_conflict() => {

@@ -1,5 +1,9 @@
+mod boots;
+mod passes;
+
 use super::{
-    fetch::{Fetch, fetch, is_current},
+    fetch::{Fetch, claim, fetch, is_current, may_install},
+    installer::is_word,
     pass::{Change, Observation, decide},
     progress::{Report, record},
     register::{Claimant, Next, created, register},
@@ -41,25 +45,10 @@ fn a_token_ends_by_its_time_by_a_person_or_by_a_registration_and_never_opens_aga
 }
 
 #[test]
-fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_boot() {
-    let first = boot(&token(), "192.0.2.1", 0);
-    assert_eq!(fetch(&first, from("192.0.2.1"), at(9)), Ok(Fetch::Answer { attempt: 1 }));
-    assert_eq!(is_current(&first, 1, at(9)), Ok(()));
-    for (address, time) in [("192.0.2.1", 10), ("192.0.2.2", 1)] {
-        let second = boot(&first, address, time);
-        assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
-        assert_eq!(is_current(&second, 1, at(time)), Err(Refusal::Superseded));
-        assert_eq!(is_current(&second, 2, at(time)), Ok(()));
-    }
-    assert_eq!(is_current(&token(), 0, at(0)), Err(Refusal::Superseded), "nothing has booted");
-    assert_eq!(fetch(&first, from("192.0.2.1"), at(3600)), Err(Refusal::Expired));
-}
-
-#[test]
 fn once_a_machine_is_installed_no_other_boot_voids_that_and_nothing_more_is_fetched() {
     let done = installed(token());
     assert_eq!(phase(&done, at(20)), BootTokenPhase::Installed);
-    assert_eq!(fetch(&done, from("192.0.2.9"), at(20)), Err(Refusal::Installed));
+    assert_eq!(fetch(&done, None, from("192.0.2.9"), at(20)), Err(Refusal::Installed));
     assert_eq!(is_current(&done, 1, at(20)), Err(Refusal::Installed));
     let report = |step| Report { step, message: String::new() };
     assert_eq!(record(&done, 1, &report(BootStep::Done), at(20)), Ok(None), "said twice");
@@ -133,6 +122,18 @@ fn the_name_of_a_host_with_another_key_is_not_taken_over() {
 }
 
 #[test]
+fn a_machine_that_missed_its_yes_gets_it_for_a_day_after_the_token_has_expired() {
+    let consumed = registered(&installed(token()), &key(1), 30);
+    let (ours, hardware) = (key(1), HostHardware::default());
+    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let late = register(&consumed, None, &claimant, at(3601));
+    assert!(matches!(late, Ok(Next::Create(_))), "{late:?}");
+    let unheard = register(&installed(token()), None, &claimant, at(3601));
+    assert_eq!(unheard, Err(Refusal::Expired), "it has never registered");
+    assert_eq!(kept_until(&token()), Some(at(3600 + 86_400)));
+}
+
+#[test]
 fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
     let uuid = "38947555-7742-3448-3784-82334782383a";
     let binding = BootBinding {
@@ -163,47 +164,6 @@ fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
     let binding = BootBinding { mac_address: Some("junk".to_owned()), ..BootBinding::default() };
     let junk = HostHardware { mac_addresses: vec!["junk".to_owned()], ..HostHardware::default() };
     assert!(binding::check(Some(&binding), &junk).is_err());
-}
-
-#[test]
-fn the_controller_finishes_what_a_crash_has_left_and_creates_no_host_twice() {
-    let ours = key(1);
-    let mut token = registered(&installed(token()), &ours, 30);
-    settle(&mut token, None, 31);
-    let rest = pass(&token, None, 31);
-    assert!(matches!(rest, Decision::Rest(_)), "whoever recorded it is finishing it: {rest:?}");
-    let Decision::Change(Change::Create(host)) = pass(&token, None, 32) else {
-        panic!("it is not created")
-    };
-    let mut there = *host;
-    there.metadata.uid = Some("uid".to_owned());
-    settle(&mut token, Some(&there), 33);
-    let uid = token.status.as_ref().unwrap().registration.as_ref().unwrap().host_uid.clone();
-    assert_eq!(uid.as_deref(), Some("uid"));
-    // A person deletes it.
-    settle(&mut token, None, 40);
-    assert!(matches!(pass(&token, None, 40), Decision::Rest(_)));
-}
-
-#[test]
-fn what_is_over_is_said_and_removed_a_day_later() {
-    let mut token = token();
-    settle(&mut token, None, 0);
-    let usable = |token: &BootToken| {
-        let conditions = &token.status.as_ref().unwrap().conditions;
-        let one = conditions.iter().find(|it| it.type_ == condition::USABLE).unwrap();
-        (one.status.clone(), one.reason.clone())
-    };
-    assert_eq!(usable(&token), ("True".to_owned(), "Issued".to_owned()));
-    settle(&mut token, None, 3600);
-    assert_eq!(token.status.as_ref().unwrap().phase, Some(BootTokenPhase::Expired));
-    assert_eq!(usable(&token), ("False".to_owned(), "Expired".to_owned()));
-    assert!(matches!(pass(&token, None, 3600 + 86_399), Decision::Rest(_)));
-    assert_eq!(pass(&token, None, 3600 + 86_400), Decision::Change(Change::Remove));
-    let host = host(&key(2));
-    let mut fresh = self::token();
-    settle(&mut fresh, Some(&host), 0);
-    assert_eq!(usable(&fresh), ("False".to_owned(), "HostNameTaken".to_owned()));
 }
 
 #[test]
@@ -281,7 +241,7 @@ fn token() -> BootToken {
 
 /// A boot from this address.
 fn boot(token: &BootToken, address: &str, time: i64) -> BootToken {
-    let Ok(Fetch::Record(status)) = fetch(token, from(address), at(time)) else {
+    let Ok(Fetch::Record(status)) = fetch(token, None, from(address), at(time)) else {
         panic!("no boot")
     };
     BootToken { status: Some(*status), ..token.clone() }
@@ -329,15 +289,24 @@ fn settle(token: &mut BootToken, host: Option<&Host>, time: i64) {
 }
 
 fn pass(token: &BootToken, host: Option<&Host>, time: i64) -> pass::Decision {
-    let installer = installer();
-    decide(&Observation {
+    decide(&seen(token, host, &installer(), time))
+}
+
+fn seen<'a>(
+    token: &'a BootToken,
+    host: Option<&'a Host>,
+    installer: &'a BootInstaller,
+    time: i64,
+) -> Observation<'a> {
+    Observation {
         token,
         is_ambiguous: false,
         host,
-        installer: Some(&installer),
+        installer: Some(installer),
         refusal_of: &|image| Some(format!("{image} is not allowed")),
+        no_template: None,
         now: at(time),
-    })
+    }
 }
 
 /// Any point will do: whether it is on the curve shows with a signature.

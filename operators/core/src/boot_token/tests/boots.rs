@@ -1,0 +1,68 @@
+//! Which boots begin, and what they are given.
+
+use super::*;
+
+#[test]
+fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_boot() {
+    let first = boot(&token(), "192.0.2.1", 0);
+    assert_eq!(fetch(&first, None, from("192.0.2.1"), at(9)), Ok(Fetch::Answer { attempt: 1 }));
+    assert_eq!(is_current(&first, 1, at(9)), Ok(()));
+    for (address, time) in [("192.0.2.1", 10), ("192.0.2.2", 1)] {
+        let second = boot(&first, address, time);
+        assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
+        assert_eq!(is_current(&second, 1, at(time)), Err(Refusal::Superseded));
+        assert_eq!(is_current(&second, 2, at(time)), Ok(()));
+    }
+    assert_eq!(is_current(&token(), 0, at(0)), Err(Refusal::Superseded), "nothing has booted");
+    // Whoever has one address of a /64 has all of them.
+    let first = boot(&token(), "2001:db8::1", 0);
+    let again = |address| fetch(&first, None, from(address), at(9));
+    assert_eq!(again("2001:db8::ffff:1"), Ok(Fetch::Answer { attempt: 1 }));
+    assert!(matches!(again("2001:db8:0:1::1"), Ok(Fetch::Record(_))));
+    let first = boot(&token(), "192.0.2.1", 0);
+    assert_eq!(fetch(&first, None, from("192.0.2.1"), at(3600)), Err(Refusal::Expired));
+}
+
+#[test]
+fn of_two_machines_behind_one_address_only_one_installs() {
+    let said =
+        |mac: &str| HostHardware { mac_addresses: vec![mac.to_owned()], ..HostHardware::default() };
+    let (one, other) = (said("02:00:00:00:00:01"), said("02:00:00:00:00:02"));
+    let mut token = boot(&token(), "192.0.2.1", 0);
+    assert_eq!(claim(&token, &HostHardware::default()), Ok(None), "nothing is known of it");
+    token.status = claim(&token, &one).unwrap();
+    assert_eq!(token.status.as_ref().unwrap().machine, Some(one.clone()));
+    assert_eq!(claim(&token, &one), Ok(None));
+    assert_eq!(claim(&token, &other), Err(Refusal::Superseded));
+    // The next boot may be that of another.
+    let mut next = boot(&token, "192.0.2.1", 10);
+    next.status = claim(&next, &other).unwrap();
+    assert_eq!(claim(&next, &one), Err(Refusal::Superseded));
+}
+
+#[test]
+fn nothing_is_installed_for_a_name_that_another_host_has() {
+    let (other, booted) = (host(&key(2)), boot(&token(), "192.0.2.1", 0));
+    let refusal = Refusal::HostNameTaken("web-1".to_owned());
+    assert_eq!(fetch(&token(), Some(&other), None, at(0)), Err(refusal.clone()));
+    assert_eq!(may_install(&booted, None, 1, at(1)), Ok(()));
+    assert_eq!(may_install(&booted, Some(&other), 1, at(1)), Err(refusal));
+}
+
+#[test]
+fn what_the_schema_takes_for_a_word_is_one_at_boot() {
+    let crds = metal_api::all_crds();
+    let crd = crds.iter().find(|crd| crd.spec.names.kind == "BootToken").unwrap();
+    let schema = serde_json::to_value(&crd.spec.versions[0].schema).unwrap();
+    let installer = &schema["openAPIV3Schema"]["properties"]["spec"]["properties"]["installer"];
+    let pattern = |schema: &serde_json::Value| {
+        regex::Regex::new(schema["pattern"].as_str().unwrap()).unwrap()
+    };
+    let argument = pattern(&installer["properties"]["arguments"]["items"]);
+    let url = pattern(&installer["properties"]["stage2URL"]);
+    for character in (0..=255_u8).map(char::from) {
+        let word = is_word(&character.to_string());
+        assert_eq!(argument.is_match(&character.to_string()), word, "{character:?}");
+        assert_eq!(url.is_match(&format!("http://{character}")), word, "{character:?}");
+    }
+}

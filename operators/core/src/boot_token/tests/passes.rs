@@ -1,0 +1,65 @@
+//! What the controller says and does.
+
+use super::*;
+
+#[test]
+fn an_installer_or_a_template_that_cannot_be_used_is_said_before_a_machine_boots() {
+    let mut token = token();
+    let reason = |token: &BootToken, no_template| {
+        let default = installer();
+        let seen = Observation { no_template, ..seen(token, None, &default, 0) };
+        let Decision::Record(status) = decide(&seen) else { panic!("nothing is recorded") };
+        let usable = status.conditions.iter().find(|it| it.type_ == condition::USABLE);
+        usable.map(|it| (it.reason.clone(), it.message.clone())).unwrap()
+    };
+    assert_eq!(reason(&token, None).0, "Issued");
+    let missing = reason(&token, Some("there is no template x"));
+    assert_eq!(missing, ("NoTemplate".to_owned(), "there is no template x".to_owned()));
+    token.spec.installer = Some(BootInstaller { arguments: vec!["a;b".into()], ..installer() });
+    let (word, why) = reason(&token, None);
+    assert!(word == "Malformed" && why.contains(r#"arguments: "a;b""#), "{why}");
+    token.spec.installer =
+        Some(BootInstaller { stage2_url: Some("http://a/&b".into()), ..installer() });
+    assert_eq!(reason(&token, None).0, "Malformed");
+}
+
+#[test]
+fn the_controller_finishes_what_a_crash_has_left_and_creates_no_host_twice() {
+    let ours = key(1);
+    let mut token = registered(&installed(token()), &ours, 30);
+    settle(&mut token, None, 31);
+    let rest = pass(&token, None, 31);
+    assert!(matches!(rest, Decision::Rest(_)), "whoever recorded it is finishing it: {rest:?}");
+    let Decision::Change(Change::Create(host)) = pass(&token, None, 32) else {
+        panic!("it is not created")
+    };
+    let mut there = *host;
+    there.metadata.uid = Some("uid".to_owned());
+    settle(&mut token, Some(&there), 33);
+    let uid = token.status.as_ref().unwrap().registration.as_ref().unwrap().host_uid.clone();
+    assert_eq!(uid.as_deref(), Some("uid"));
+    // A person deletes it.
+    settle(&mut token, None, 40);
+    assert!(matches!(pass(&token, None, 40), Decision::Rest(_)));
+}
+
+#[test]
+fn what_is_over_is_said_and_removed_a_day_later() {
+    let mut token = token();
+    settle(&mut token, None, 0);
+    let usable = |token: &BootToken| {
+        let conditions = &token.status.as_ref().unwrap().conditions;
+        let one = conditions.iter().find(|it| it.type_ == condition::USABLE).unwrap();
+        (one.status.clone(), one.reason.clone())
+    };
+    assert_eq!(usable(&token), ("True".to_owned(), "Issued".to_owned()));
+    settle(&mut token, None, 3600);
+    assert_eq!(token.status.as_ref().unwrap().phase, Some(BootTokenPhase::Expired));
+    assert_eq!(usable(&token), ("False".to_owned(), "Expired".to_owned()));
+    assert!(matches!(pass(&token, None, 3600 + 86_399), Decision::Rest(_)));
+    assert_eq!(pass(&token, None, 3600 + 86_400), Decision::Change(Change::Remove));
+    let host = host(&key(2));
+    let mut fresh = self::token();
+    settle(&mut fresh, Some(&host), 0);
+    assert_eq!(usable(&fresh), ("False".to_owned(), "HostNameTaken".to_owned()));
+}

@@ -1,0 +1,100 @@
+//! How often what somebody proves leads to a write: a machine may say something else all the time.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Objects that are remembered.
+const OBJECTS: usize = 16_384;
+/// How often all of them are looked through, for those that may do everything again.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// How often something may be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Why it is written; each counts by itself.
+    what: &'static str,
+    /// So often at once,
+    burst: u32,
+    /// and then once in this time.
+    every: Duration,
+}
+
+/// Boots with a token.
+pub(crate) const BOOTS: Rate = Rate { what: "boot", burst: 12, every: Duration::from_secs(50) };
+/// What an installer says: twelve reports in ten minutes, besides the last one.
+pub(crate) const REPORTS: Rate = Rate { what: "report", burst: 12, every: Duration::from_secs(50) };
+/// What a Host says.
+pub(crate) const STATUS: Rate = Rate { what: "status", burst: 12, every: Duration::from_secs(10) };
+
+/// When each object will have used up nothing again (a token bucket, told as a time).
+#[derive(Debug, Default)]
+pub(crate) struct Allowances(Mutex<Due>);
+
+#[derive(Debug, Default)]
+struct Due {
+    of: HashMap<(String, &'static str), Instant>,
+    swept: Option<Instant>,
+}
+
+impl Allowances {
+    /// Whether the object of this UID may be written once more.
+    pub(crate) fn may_write(&self, uid: Option<&str>, rate: Rate) -> bool {
+        let (now, key) = (Instant::now(), (uid.unwrap_or_default().to_owned(), rate.what));
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.make_room(now);
+        let due = all.of.get(&key).copied();
+        let is_full = due.is_none() && all.of.len() >= OBJECTS;
+        let due = due.map_or(now, |due| due.max(now));
+        if is_full || due.duration_since(now) > rate.every * rate.burst.saturating_sub(1) {
+            return false;
+        }
+        all.of.insert(key, due + rate.every);
+        true
+    }
+}
+
+impl Due {
+    fn make_room(&mut self, now: Instant) {
+        let is_due = self.swept.is_none_or(|at| now.duration_since(at) >= SWEEP);
+        if self.of.len() >= OBJECTS && is_due {
+            self.of.retain(|_, due| *due > now);
+            self.swept = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{advance, pause};
+
+    #[tokio::test]
+    async fn a_host_that_reports_something_else_all_the_time_costs_one_write_in_ten_seconds() {
+        pause();
+        let allowances = Allowances::default();
+        let written = |uid| (0..1000).filter(|_| allowances.may_write(Some(uid), STATUS)).count();
+        assert_eq!(written("a"), 12);
+        for _ in 0..5 {
+            advance(Duration::from_secs(10)).await;
+            assert_eq!(written("a"), 1);
+        }
+        assert_eq!(written("b"), 12, "another one is not held up");
+        assert!(allowances.may_write(Some("a"), REPORTS), "each counts by itself");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_objects_takes_bounded_room() {
+        pause();
+        let allowances = Allowances::default();
+        let may = |number: usize| allowances.may_write(Some(&number.to_string()), STATUS);
+        assert_eq!((0..OBJECTS + 1000).filter(|number| may(*number)).count(), OBJECTS);
+        assert!(may(0), "those that are known are not held up");
+        advance(Duration::from_mins(2)).await;
+        assert!(may(OBJECTS));
+        assert_eq!(allowances.0.lock().unwrap().of.len(), 1);
+    }
+}

@@ -1,0 +1,111 @@
+use super::*;
+use metal_api::{BootRegistration, HostHardware};
+use metal_core::capability::verify;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_head_begins_no_boot() {
+    let site = Site::new(vec![token(0)], vec![], vec![]).await;
+    let path = format!("/api/ipxe/{}", text());
+    let (status, _) = site.ask(request(Method::HEAD, &path, ""), "192.0.2.1").await;
+    assert_eq!((status, site.api.written().len()), (StatusCode::METHOD_NOT_ALLOWED, 0));
+    assert!(site.get(&path).await.1.contains("set base "));
+    assert_eq!(site.api.written().len(), 1);
+}
+
+#[tokio::test]
+async fn no_part_of_an_installation_is_given_for_a_name_that_another_host_has() {
+    let site = Site::new(vec![token(1)], vec![Machine::new().host()], vec![]).await;
+    let (_, script) = site.get(&format!("/api/ipxe/{}", text())).await;
+    assert!(script.contains("This boot URL is not valid."), "{script}");
+    let (_, script) = site.get(&format!("{}/boot", boot(1))).await;
+    assert!(script.contains("This boot URL is not valid."), "{script}");
+    for file in ["kernel", "initrd", "kickstart", "credential"] {
+        let (status, body) = site.get(&format!("{}/{file}", boot(1))).await;
+        assert_eq!((status, body.as_str()), REFUSED, "{file}");
+    }
+    assert_eq!(site.api.written().len(), 0);
+}
+
+#[tokio::test]
+async fn a_machine_that_missed_its_yes_becomes_its_host_after_the_token_has_expired() {
+    let machine = Machine::new();
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    let (_, text) = site.get(&format!("{}/credential", boot(1))).await;
+    let told: Value = serde_json::from_str(&text).unwrap();
+    let credential = told["credential"].as_str().unwrap();
+    let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
+    verify(&[key()], credential, Purpose::HostRegistration, tomorrow).unwrap();
+    // It has registered in time, and its token has expired since.
+    let mut late = token(1);
+    late.metadata.creation_timestamp = Some(Time(ago(120)));
+    late.status.as_mut().unwrap().registration = Some(BootRegistration {
+        public_key: machine.pem(),
+        at: Time(ago(90)),
+        address: None,
+        hardware: HostHardware::default(),
+        host_uid: Some("uid-of-host".to_owned()),
+    });
+    let site = Site::new(vec![late], vec![machine.host()], vec![]).await;
+    let register = async |machine: &Machine| {
+        let body = json!({ "credential": credential, "publicKey": machine.pem() }).to_string();
+        let request = (Method::POST, "/api/hosts/register", &*body);
+        site.signed(machine, request, "").await.0
+    };
+    assert_eq!(register(&machine).await, StatusCode::OK);
+    assert_eq!(register(&Machine::new()).await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
+    let machine = Machine::new();
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.put(&token(2));
+    assert_eq!(site.get(&format!("{}/kickstart", boot(2))).await.0, StatusCode::OK);
+    let report = site.post(&format!("{}/progress", boot(2)), r#"{"step":"Started"}"#).await;
+    assert_eq!(report, StatusCode::NO_CONTENT);
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.put(&token(2));
+    let credential = capability(Purpose::HostRegistration, 2);
+    let body = json!({ "credential": credential, "publicKey": machine.pem() }).to_string();
+    let request = (Method::POST, "/api/hosts/register", &*body);
+    assert_eq!(site.signed(&machine, request, "").await.0, StatusCode::OK);
+    // While nobody can say, it is to ask again.
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
+    let unknown = site.get(&format!("{}/boot", boot(2))).await.0;
+    assert_eq!(unknown, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_installer_that_alternates_steps_is_written_seldom() {
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    let progress = format!("{}/progress", boot(1));
+    for at in 0..100 {
+        let step = if at % 2 == 0 { "Writing" } else { "Failed" };
+        let body = json!({ "step": step, "message": at.to_string() }).to_string();
+        assert_eq!(site.post(&progress, &body).await, StatusCode::NO_CONTENT);
+    }
+    assert_eq!(site.api.written().len(), 12);
+    assert_eq!(site.post(&progress, r#"{"step":"Done"}"#).await, StatusCode::NO_CONTENT);
+    assert_eq!(site.api.written().len(), 13, "the last report is always written");
+}
+
+#[tokio::test]
+async fn of_two_machines_behind_one_address_only_one_installs() {
+    let site = Site::new(vec![token(0)], vec![], vec![]).await;
+    let mut bases = vec![];
+    for _ in 0..2 {
+        let (_, script) = site.get(&format!("/api/ipxe/{}", text())).await;
+        let base = script.lines().find_map(|line| line.strip_prefix("set base "));
+        bases.push(base.unwrap().strip_prefix("https://hosts.example.org").unwrap().to_owned());
+    }
+    let second = async |base: &String, mac: &str| {
+        let (_, script) = site.get(&format!("{base}/boot?mac={mac}&uuid=&serial=")).await;
+        script.contains("kernel ${base}/kernel")
+    };
+    assert!(second(&bases[0], "02:00:00:00:00:01").await);
+    assert!(!second(&bases[1], "02:00:00:00:00:02").await);
+    assert!(second(&bases[1], "02:00:00:00:00:01").await, "the same machine asks again");
+    assert_eq!(site.api.written().len(), 2);
+}

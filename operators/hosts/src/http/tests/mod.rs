@@ -1,0 +1,209 @@
+mod install;
+mod proof;
+mod release;
+
+use super::router;
+use crate::{
+    args::{ACCEPTED, Args},
+    context::Context,
+    run::context,
+};
+use axum::{
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::stream;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{Resource, ResourceExt, core::DeserializeGuard, runtime::watcher::Event};
+use metal_api::{
+    BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, Host, HostRelease, HostSpec,
+};
+use metal_base::hex;
+use metal_core::{
+    boot_token::secret,
+    capability::{Claims, Key, Purpose, issue},
+    rented_host::signed::message,
+};
+use metal_runtime::{args::try_parse, index::Index, listener::Peer, testing::ApiServer};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use serde_json::Value;
+use std::{hash::Hash, net::SocketAddr, sync::Arc};
+use tower::ServiceExt;
+
+/// What a refused machine is told.
+const REFUSED: (StatusCode, &str) = (StatusCode::FORBIDDEN, "refused\n");
+
+/// A server that has listed everything, and its API server.
+struct Site {
+    ctx: Arc<Context>,
+    api: ApiServer,
+}
+
+impl Site {
+    async fn new(tokens: Vec<BootToken>, hosts: Vec<Host>, releases: Vec<HostRelease>) -> Self {
+        let api = ApiServer::default();
+        let line = [
+            "hosts",
+            "--service-url=https://hosts.example.org",
+            "--installer-kernel-url=http://mirror/vmlinuz",
+            "--installer-initrd-url=http://mirror/initrd",
+        ];
+        let args = try_parse::<Args>(ACCEPTED, line.iter().map(Into::into), |_| false);
+        let ctx = context(&args.unwrap().args, api.client("org"), None);
+        ctx.key.set(key());
+        let site = Self { ctx, api };
+        site.list(&site.ctx.view.tokens, tokens).await;
+        site.list(&site.ctx.view.hosts, hosts).await;
+        site.list(&site.ctx.view.releases, releases).await;
+        site
+    }
+
+    /// Both the API server and its watch have these.
+    async fn list<K, Key>(&self, index: &Index<K, Key>, objects: Vec<K>)
+    where
+        K: Resource<DynamicType = ()> + serde::Serialize + serde::de::DeserializeOwned,
+        Key: Eq + Hash,
+    {
+        let stored = objects.iter().map(|object| {
+            self.api.put(object);
+            let name = object.name_any();
+            let stored = self.api.object(object.namespace().as_deref(), &name).unwrap();
+            Event::InitApply(DeserializeGuard(Ok(stored)))
+        });
+        let events: Vec<_> =
+            [Event::Init].into_iter().chain(stored).chain([Event::InitDone]).collect();
+        index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
+    }
+
+    /// Asks from this address.
+    async fn ask(&self, request: Request<Body>, from: &str) -> (StatusCode, String) {
+        let mut request = request;
+        let peer = SocketAddr::new(from.parse().unwrap(), 1024);
+        request.extensions_mut().insert(Peer(peer));
+        let answer = router(Arc::clone(&self.ctx)).oneshot(request).await.unwrap();
+        let status = answer.status();
+        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        self.ask(request(Method::GET, path, ""), "192.0.2.1").await
+    }
+
+    async fn post(&self, path: &str, body: &str) -> StatusCode {
+        self.ask(request(Method::POST, path, body), "192.0.2.1").await.0
+    }
+
+    /// A number to sign.
+    async fn nonce(&self) -> String {
+        let (_, text) = self.get("/api/hosts/nonce").await;
+        let nonce: Value = serde_json::from_str(&text).unwrap();
+        nonce["nonce"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks with a signature.
+    async fn signed(
+        &self,
+        machine: &Machine,
+        (method, path, body): (Method, &str, &str),
+        host: &str,
+    ) -> (StatusCode, String) {
+        let nonce = self.nonce().await;
+        let signature = machine.sign((&method, path, body), &nonce, host);
+        let mut request = request(method, path, body);
+        for (name, value) in [("nonce", &*nonce), ("signature", &*signature), ("host", host)] {
+            let name: axum::http::HeaderName = format!("bloomery-{name}").parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        self.ask(request, "192.0.2.1").await
+    }
+}
+
+/// A machine with its key.
+struct Machine(EcdsaKeyPair);
+
+impl Machine {
+    fn new() -> Self {
+        let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        Self(EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        let head = STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE").unwrap();
+        let der = STANDARD.encode([&head[..], &self.0.public_key().as_ref()[1..]].concat());
+        format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n")
+    }
+
+    fn sign(&self, (method, path, body): (&Method, &str, &str), nonce: &str, host: &str) -> String {
+        let message = message(method.as_str(), path, nonce, host, body.as_bytes());
+        STANDARD.encode(self.0.sign(&SystemRandom::new(), &message).unwrap())
+    }
+
+    /// The Host that it is.
+    fn host(&self) -> Host {
+        let spec = HostSpec { public_key: self.pem(), active_release: None };
+        let mut host = Host::new("web-1", spec);
+        host.metadata.namespace = Some("org".to_owned());
+        host.metadata.uid = Some("uid-of-host".to_owned());
+        host
+    }
+}
+
+fn request(method: Method, path: &str, body: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).unwrap()
+}
+
+fn key() -> Key {
+    Key::new(&[7; 32]).unwrap()
+}
+
+/// The secret of the token.
+fn text() -> String {
+    secret::text(&[1; secret::BYTES])
+}
+
+/// A token that is good for an hour, with which this many machines have booted, long ago.
+fn token(attempts: i64) -> BootToken {
+    let spec = BootTokenSpec {
+        token_sha256: secret::hash(&text()).unwrap(),
+        host_name: "web-1".to_owned(),
+        ttl: "1h".to_owned(),
+        image: format!("quay.io/example/base@sha256:{}", hex(&[0xaa; 32])),
+        ..BootTokenSpec::default()
+    };
+    let mut token = BootToken::new("web-1", spec);
+    token.metadata.namespace = Some("org".to_owned());
+    token.metadata.uid = Some("uid-of-token".to_owned());
+    token.metadata.creation_timestamp = Some(Time(ago(1)));
+    token.status = Some(BootTokenStatus {
+        phase: Some(BootTokenPhase::Fetched),
+        attempts: Some(attempts),
+        ..BootTokenStatus::default()
+    });
+    token
+}
+
+/// The path of a boot.
+fn boot(attempt: i64) -> String {
+    format!("/c/{}", capability(Purpose::Install, attempt))
+}
+
+fn capability(purpose: Purpose, attempt: i64) -> String {
+    let claims = Claims {
+        purpose,
+        server: "uid-of-token".to_owned(),
+        boot: attempt.to_string(),
+        expires: Timestamp::now() + SignedDuration::from_hours(1),
+    };
+    issue(&key(), &claims).unwrap().as_str().to_owned()
+}
+
+fn ago(minutes: i64) -> Timestamp {
+    Timestamp::now() - SignedDuration::from_mins(minutes)
+}

@@ -1,0 +1,62 @@
+use super::*;
+
+const SELF: &str = "/api/hosts/self";
+
+#[tokio::test]
+async fn a_stranger_learns_of_no_host_from_what_is_missing_in_its_request() {
+    let site = Site::new(vec![], vec![Machine::new().host()], vec![]).await;
+    let (stranger, nonce) = (Machine::new(), site.nonce().await);
+    let signed = |host: &str| stranger.sign((&Method::GET, SELF, ""), &nonce, host);
+    let asks = async |host: &str, headers: &[(&'static str, &str)], from: &str| {
+        let mut request = request(Method::GET, SELF, "");
+        for (name, value) in [&[("bloomery-host", host)][..], headers].concat() {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        site.ask(request, from).await
+    };
+    for missing in 0..6 {
+        let mut answers = vec![];
+        for host in ["org/web-1", "org/web-2", "other/web-1"] {
+            let signature = signed(host);
+            let (nonce, signature) =
+                (("bloomery-nonce", &*nonce), ("bloomery-signature", &*signature));
+            let all: [&[_]; 6] = [
+                &[],
+                &[nonce],
+                &[signature],
+                &[("bloomery-nonce", "x"), signature],
+                &[nonce, ("bloomery-signature", "x")],
+                &[nonce, signature],
+            ];
+            answers.push(asks(host, all[missing], "192.0.2.2").await);
+        }
+        assert!(answers.iter().all(|it| *it == answers[0]), "{missing}: {answers:?}");
+        assert!(answers[0].0.is_client_error());
+    }
+    let mut last = StatusCode::OK;
+    for _ in 0..31 {
+        last = asks("org/web-1", &[], "192.0.2.3").await.0;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS, "what makes no sense counts as a guess");
+}
+
+#[tokio::test]
+async fn who_proves_something_is_heard_beside_a_neighbor_who_guesses() {
+    let machine = Machine::new();
+    let site = Site::new(vec![token(1)], vec![machine.host()], vec![]).await;
+    let mut last = StatusCode::OK;
+    for _ in 0..40 {
+        last = site.get("/c/x/kickstart").await.0;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    let heard = site.signed(&machine, (Method::GET, SELF, ""), "org/web-1").await;
+    assert_eq!(heard.0, StatusCode::OK, "{}", heard.1);
+    let stranger = site.signed(&Machine::new(), (Method::GET, SELF, ""), "org/web-1").await;
+    assert_eq!(stranger.0, StatusCode::TOO_MANY_REQUESTS);
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    for _ in 0..40 {
+        site.get("/api/ipxe/x").await;
+    }
+    assert_eq!(site.get(&format!("{}/kickstart", boot(1))).await.0, StatusCode::OK);
+    assert!(site.get(&format!("/api/ipxe/{}", text())).await.1.contains("set base "));
+}

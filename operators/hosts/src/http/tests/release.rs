@@ -1,0 +1,45 @@
+use super::*;
+use metal_api::{HostReleaseSpec, SealedConfiguration, Sealing};
+use std::time::Duration;
+use tokio::time::Instant;
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_was_made_again_under_its_name_is_another_one() {
+    let machine = Machine::new();
+    let mut host = machine.host();
+    host.spec.active_release = Some("v1".to_owned());
+    let site = Site::new(vec![], vec![host], vec![release("second")]).await;
+    let waited = async |query: &str| {
+        let path = format!("/api/hosts/self?{query}&wait=30");
+        let began = Instant::now();
+        let (status, text) = site.signed(&machine, (Method::GET, &path, ""), "org/web-1").await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told["release"]["uid"], "second");
+        assert_eq!(told["release"]["configuration"]["ciphertext"], "AAAA", "as it was read");
+        began.elapsed() >= Duration::from_secs(30)
+    };
+    assert!(!waited("release=v1&uid=first").await, "told at once");
+    assert!(!waited("release=&uid=").await);
+    assert!(waited("release=v1&uid=second").await);
+    assert!(waited("release=v1").await, "who knows no UID goes by the name");
+    site.api.remove::<HostRelease>(Some("org"), "v1");
+    let path = (Method::GET, "/api/hosts/self", "");
+    let gone = site.signed(&machine, path, "org/web-1").await;
+    assert_eq!(gone.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+fn release(uid: &str) -> HostRelease {
+    let spec = HostReleaseSpec {
+        host_name: "web-1".to_owned(),
+        configuration: Some(SealedConfiguration {
+            algorithm: Sealing::P256HkdfSha256Aes256Gcm,
+            ciphertext: "AAAA".to_owned(),
+        }),
+        ..HostReleaseSpec::default()
+    };
+    let mut release = HostRelease::new("v1", spec);
+    release.metadata.namespace = Some("org".to_owned());
+    release.metadata.uid = Some(uid.to_owned());
+    release
+}
