@@ -38,8 +38,8 @@ pub struct Args {
     /// Where the HTTP server listens, for an ingress that ends TLS; 0 for nowhere
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub http_server_address: BindAddress,
-    /// Networks whose hosts may say in X-Forwarded-For whom they ask for: the ingress alone
-    /// [default: nobody may]
+    /// Networks of proxies whose X-Forwarded-For header is trusted; list only the ingress [default:
+    /// none]
     #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
     pub trusted_proxies: Vec<IpNet>,
     /// Folder with kickstart templates, each NAME.ks.tmpl [default: the built-in template `default`]
@@ -56,10 +56,10 @@ pub struct Args {
     /// Initial RAM disk of that installer
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
     pub installer_initrd_url: Option<String>,
-    /// What that installer loads then (inst.stage2)
+    /// URL of the second stage of that installer (inst.stage2)
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
     pub installer_stage2_url: Option<String>,
-    /// One more argument of that installer's kernel; may be repeated
+    /// Additional kernel argument for that installer; may be repeated
     #[arg(long = "installer-argument", value_name = "WORD", value_parser = word)]
     pub installer_arguments: Vec<String>,
     /// Architecture of the machines, as in the platform of OCI images
