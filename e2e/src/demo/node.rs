@@ -91,7 +91,8 @@ impl Demo<'_> {
 /// A host that is on, behind a BMC that speaks TLS.
 async fn bmc() -> Result<Simulator> {
     let profile = Profile { transport: Transport::Https, ..Profile::default() };
-    let config = Config { bmc_base: BMC, power: Power::On, profile, ..Config::default() };
+    // Another machine than those in the rack, which have the default seed.
+    let config = Config { bmc_base: BMC, power: Power::On, profile, seed: 1, ..Config::default() };
     Ok(Simulator::start(config).await?)
 }
 
