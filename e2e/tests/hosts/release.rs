@@ -58,6 +58,13 @@ async fn a_host_waits_for_its_release_reports_it_and_a_rollback_is_shown() {
     assert_eq!(reported.await.unwrap().0, StatusCode::NO_CONTENT);
     shown(&site, "True", "Active", Some("v1"), None).await;
 
+    // Another server of this cluster may have led until now.
+    let requested = eventually(PATIENCE, async || {
+        let status = site.hosts().get("web-1").await?.status.unwrap_or_default();
+        ensure!(status.requested_release.as_deref() == Some("v1"), "{status:?}");
+        Ok(())
+    });
+    requested.await.unwrap();
     activate(&site, "v2").await;
     let report = json!({ "release": "v1", "result": "RolledBack", "of": "v2", "message": "no" });
     let report = report.to_string();
