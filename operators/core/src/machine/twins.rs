@@ -23,7 +23,7 @@ impl fmt::Display for Address {
         match self {
             Self::Mac(mac) => mac.fmt(f),
             Self::Ip(ip) => ip.fmt(f),
-            Self::Uuid(uuid) => write!(f, "the system UUID {uuid}"),
+            Self::Uuid(_) => f.write_str("the system UUID"),
         }
     }
 }
