@@ -5,5 +5,5 @@ use std::{env, process::ExitCode};
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = kubectl_metal::args::parse(env::args_os()).unwrap_or_else(|error| error.exit());
-    kubectl_metal::run(args).await
+    Box::pin(kubectl_metal::run(args)).await
 }
