@@ -1,4 +1,4 @@
-use crate::{MachineRedfish, SystemUuid, text::open_enum};
+use crate::{SystemUuid, text::open_enum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,8 +111,8 @@ pub struct MachineSystemStatus {
 
 impl MachineSystemStatus {
     /// The UUID, if it was read at this URL by this ID.
-    pub fn uuid_at(&self, redfish: &MachineRedfish) -> Option<SystemUuid> {
-        let is_there = self.url == redfish.url && self.device_id == redfish.device_id;
+    pub fn uuid_at(&self, url: &str, device_id: Option<&str>) -> Option<SystemUuid> {
+        let is_there = self.url == url && self.device_id.as_deref() == device_id;
         self.uuid.parse().ok().filter(|_| is_there)
     }
 }

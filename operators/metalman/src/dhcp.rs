@@ -11,7 +11,7 @@ mod tests;
 
 pub(crate) use listen::Listen;
 
-use crate::{Context, live::confirm_here, serve_url::ServeUrl};
+use crate::{Context, confirm::confirm_here, serve_url::ServeUrl};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_base::Never;

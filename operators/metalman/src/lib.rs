@@ -11,6 +11,7 @@ pub mod attest;
 mod authorities;
 mod certificates;
 mod cluster;
+mod confirm;
 mod context;
 mod dhcp;
 mod ek_roots;

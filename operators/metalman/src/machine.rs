@@ -216,7 +216,8 @@ impl<C: Connect> Machines<C> {
         let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
         conditions.find(|it| it.type_ == condition::USER_DATA_READY && it.status != "True")?;
         let Some(reference) = user_data::reference(machine) else { return Some(Ok(())) };
-        match self.ctx.user_data.read(&self.ctx, reference).await {
+        let Context { client, user_data_namespace, user_data, .. } = &*self.ctx;
+        match user_data.read(client, user_data_namespace, reference).await {
             Ok(_) => Some(Ok(())),
             Err(Wrong::Unusable(wrong)) => Some(Err(wrong)),
             Err(Wrong::Silent(_) | Wrong::Late) => None,

@@ -53,8 +53,8 @@ fn tell(why: Option<Absence>) {
 #[cfg(test)]
 mod tests {
     use crate::{
+        confirm::{Unconfirmed, confirm},
         fixture::{OURS, machine, served},
-        live::{Unconfirmed, confirm},
     };
     use kube::{core::DeserializeGuard, runtime::watcher::Event};
     use metal_api::{

@@ -143,36 +143,4 @@ mod tests {
             assert_eq!(parse(right).as_deref(), Ok(right));
         }
     }
-
-    #[test]
-    fn whatever_url_metalman_takes_its_agent_takes() {
-        use metal_agent::config::Config;
-        for (text, is_taken) in [
-            ("http://10.0.0.2:8880", true),
-            ("http://boot.example/a/", true),
-            ("HTTP://boot", true),
-            ("http://[fd00::1]:80", true),
-            ("http://[fd00::1]", true),
-            ("https://boot.example", false),
-            ("http://u:p@boot", false),
-            ("http://boot?x", false),
-            ("http://boot#x", false),
-            ("http://", false),
-            ("//boot", false),
-            ("boot", false),
-        ] {
-            let taken = parse(text);
-            assert_eq!(taken.is_ok(), is_taken, "{text}: {taken:?}");
-            let url = ServeUrl::new(Some(text), ANY, 8880);
-            let config = serde_json::json!({
-                "MachineName": "node-01",
-                "Kubelet": { "ApiServer": "https://api.example" },
-                "Attest": { "URL": format!("{}/c/token", url.at(OWN)) },
-            });
-            // What it lacks next are authorities.
-            let error = Config::parse(config.to_string().as_bytes()).unwrap_err().to_string();
-            let agent_takes = error == "Cluster.CaCertBase64 is missing";
-            assert!(agent_takes || !is_taken, "{text}: {error}");
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Context,
-    live::confirm_here,
+    confirm::confirm_here,
     open::{Asked, Proof, Refused, Served, opened_here},
     serve_url::ServeUrl,
 };

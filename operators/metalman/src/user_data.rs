@@ -1,9 +1,8 @@
 //! Reads user-data of people. A machine may ask for it as often as it likes, so what was read is kept
 //! for some seconds.
 
-use crate::Context;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
+use kube::{Api, Client};
 use metal_api::MachineConfigMapReference;
 use metal_core::machine::netboot::user_data::{Unusable, admit, content};
 use std::{
@@ -52,29 +51,34 @@ impl Default for UserData {
 }
 
 impl UserData {
-    /// What a Machine names.
+    /// What a Machine names, in the only namespace that is served.
     ///
     /// # Errors
     ///
     /// If there is none, or it cannot be read.
     pub(crate) async fn read(
         &self,
-        ctx: &Context,
+        client: &Client,
+        namespace: &str,
         reference: &MachineConfigMapReference,
     ) -> Result<Vec<u8>, Wrong> {
-        admit(reference, &ctx.user_data_namespace).map_err(Wrong::Unusable)?;
-        let map = timeout(PATIENCE, self.map(ctx, &reference.name)).await;
+        admit(reference, namespace).map_err(Wrong::Unusable)?;
+        let maps = Api::namespaced(client.clone(), namespace);
+        let map = timeout(PATIENCE, self.map(&maps, &reference.name)).await;
         let map = map.map_err(|_| Wrong::Late)??;
         content(reference, map.as_deref()).map_err(Wrong::Unusable)
     }
 
-    async fn map(&self, ctx: &Context, name: &str) -> Result<Option<Arc<ConfigMap>>, Wrong> {
+    async fn map(
+        &self,
+        maps: &Api<ConfigMap>,
+        name: &str,
+    ) -> Result<Option<Arc<ConfigMap>>, Wrong> {
         let _place = self.places.acquire().await.map_err(|_| Wrong::Late)?;
         let kept = self.locked().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
         if let Some((_, map)) = kept {
             return Ok(map);
         }
-        let maps = Api::<ConfigMap>::namespaced(ctx.client.clone(), &ctx.user_data_namespace);
         let map = maps.get_opt(name).await.map_err(|error| Wrong::Silent(Box::new(error)))?;
         let map = map.map(Arc::new);
         let mut kept = self.locked();

@@ -48,10 +48,10 @@ pub fn addresses(machine: &Machine) -> Vec<Address> {
 }
 
 /// The UUID that was read at the BMC of the Machine as it is now.
-fn uuid(machine: &Machine) -> Option<SystemUuid> {
+pub(super) fn uuid(machine: &Machine) -> Option<SystemUuid> {
     let redfish = machine.spec.pxe.as_ref()?.redfish.as_ref()?;
     let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
-    Some(read.uuid_at(redfish)?.canonical())
+    Some(read.uuid_at(&redfish.url, redfish.device_id.as_deref())?.canonical())
 }
 
 /// What identifies the hardware of a Server.

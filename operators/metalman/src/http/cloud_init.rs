@@ -3,7 +3,7 @@
 use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
-    live::Confirmed,
+    confirm::Confirmed,
     open::{Asked, Proof, Refused, Served, opened},
     record::{self, Decision, record},
     user_data::Wrong,
@@ -36,7 +36,9 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     };
     let user = match reference(&machine) {
         None => Ok(DEFAULT_USER_DATA.as_bytes().to_vec()),
-        Some(reference) => ctx.user_data.read(&ctx, reference).await,
+        Some(reference) => {
+            ctx.user_data.read(&ctx.client, &ctx.user_data_namespace, reference).await
+        }
     };
     let wrong = match &user {
         Ok(_) => None,

@@ -3,7 +3,7 @@
 use super::{Requester, unavailable};
 use crate::{
     Context,
-    live::Confirmed,
+    confirm::Confirmed,
     operations::{CallbackError, installer_is_done},
 };
 use axum::{

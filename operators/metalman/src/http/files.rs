@@ -3,7 +3,7 @@
 use super::{Requester, install::has_begun, refuse};
 use crate::{
     Context,
-    live::Confirmed,
+    confirm::Confirmed,
     open::{Asked, Proof, Served, opened},
 };
 use axum::{

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Context,
-    live::Confirmed,
+    confirm::Confirmed,
     record::{Decision, Recorded, record},
 };
 use axum::{

@@ -2,7 +2,7 @@
 
 use crate::{
     Context,
-    live::{Confirmed, confirm},
+    confirm::{Confirmed, confirm},
 };
 use axum::{
     Extension, RequestPartsExt,

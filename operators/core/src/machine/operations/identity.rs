@@ -54,5 +54,6 @@ pub(super) fn check(
 
 /// The UUID that was read at this URL by this ID.
 fn recorded(status: &MachineStatus, redfish: &MachineRedfish) -> Option<SystemUuid> {
-    status.redfish.as_ref()?.system.as_ref()?.uuid_at(redfish)
+    let read = status.redfish.as_ref()?.system.as_ref()?;
+    read.uuid_at(&redfish.url, redfish.device_id.as_deref())
 }

@@ -1,7 +1,10 @@
 //! What Machines have in common that are the same hardware, at whatever site.
 
 use super::{bmc::place, system_uri};
-use crate::{host::Host, machine::lease::mac};
+use crate::{
+    host::Host,
+    machine::{lease::mac, twins::uuid},
+};
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
 
 /// Something that one machine has, or its BMC.
@@ -20,7 +23,7 @@ pub fn hardware(machine: &Machine) -> Vec<Hardware> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let mut all: Vec<_> = leases.filter_map(mac).map(Hardware::Mac).collect();
     all.extend(host(machine).map(Hardware::Bmc));
-    all.extend(system(machine).map(Hardware::System));
+    all.extend(uuid(machine).map(Hardware::System));
     all
 }
 
@@ -29,7 +32,7 @@ pub fn hardware(machine: &Machine) -> Vec<Hardware> {
 /// lead to the same UUID.
 pub fn shares_system(one: &Machine, other: &Machine) -> bool {
     let (Some(a), Some(b)) = (redfish(one), redfish(other)) else { return false };
-    if system(one).is_some() && system(one) == system(other) {
+    if uuid(one).is_some() && uuid(one) == uuid(other) {
         return true;
     }
     if host(one).is_none() || host(one) != host(other) {
@@ -44,11 +47,6 @@ pub fn shares_system(one: &Machine, other: &Machine) -> bool {
 
 fn host(machine: &Machine) -> Option<Host> {
     Some(place(redfish(machine)?, true).ok()?.host)
-}
-
-fn system(machine: &Machine) -> Option<SystemUuid> {
-    let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
-    Some(read.uuid_at(redfish(machine)?)?.canonical())
 }
 
 fn redfish(machine: &Machine) -> Option<&MachineRedfish> {

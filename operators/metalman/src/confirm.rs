@@ -1,0 +1,95 @@
+//! What the API server itself has to confirm before a machine gets what installs it.
+
+use crate::Context;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use metal_api::Machine;
+use metal_core::machine::operations::{Behind, confirmed, installs};
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+/// How long a request of HTTP waits for the API server.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a thread waits that answers all machines.
+const THREAD_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Why it is not known what a machine may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unconfirmed {
+    /// The API server does not answer.
+    #[error(transparent)]
+    Behind(#[from] Behind),
+    /// It is to be installed, and another program looks after the same hardware.
+    #[error("a Server has a MAC address of this Machine, so it is not installed")]
+    IsServer,
+}
+
+/// A Machine by which a request of it may be decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Confirmed {
+    /// The Machine.
+    pub(crate) machine: Arc<Machine>,
+    /// Whether the API server has just said so.
+    pub(crate) is_live: bool,
+}
+
+/// The Machine by which a request is decided that comes with a token or without: where an installation
+/// is pending, or may be, that is what the API server has now.
+///
+/// # Errors
+///
+/// If it does not answer, and only the cache says that an installation is pending.
+pub(crate) async fn confirm(
+    ctx: &Context,
+    seen: &Arc<Machine>,
+    has_token: bool,
+) -> Result<Confirmed, Unconfirmed> {
+    confirm_within(ctx, seen, has_token, PATIENCE).await
+}
+
+/// The same for a thread that answers all machines and cannot await. Waits for half a second at most,
+/// and after that not again for some seconds.
+///
+/// # Errors
+///
+/// As those of [`confirm`].
+pub(crate) fn confirm_here(
+    ctx: &Arc<Context>,
+    seen: &Arc<Machine>,
+) -> Result<Arc<Machine>, Unconfirmed> {
+    if installs(seen, Timestamp::now()).is_none() {
+        return Ok(Arc::clone(seen));
+    }
+    let (answer, answered) = mpsc::sync_channel(1);
+    let (context, machine) = (Arc::clone(ctx), Arc::clone(seen));
+    ctx.live.runtime.spawn(async move {
+        let confirmed = confirm_within(&context, &machine, false, THREAD_PATIENCE).await;
+        // Whoever asked may not wait any longer.
+        answer.send(confirmed).ok();
+    });
+    let confirmed = answered.recv_timeout(2 * THREAD_PATIENCE).map_err(|_| Behind)?;
+    Ok(confirmed?.machine)
+}
+
+async fn confirm_within(
+    ctx: &Context,
+    seen: &Arc<Machine>,
+    has_token: bool,
+    patience: Duration,
+) -> Result<Confirmed, Unconfirmed> {
+    let now = Timestamp::now();
+    let live = if has_token || installs(seen, now).is_some() {
+        ctx.live.read(&seen.name_any(), patience).await
+    } else {
+        None
+    };
+    let by = confirmed(seen, live.as_deref(), now)?;
+    if installs(by, now).is_some() && !ctx.view.servers_like(by).is_empty() {
+        return Err(Unconfirmed::IsServer);
+    }
+    let is_live = live.as_deref().is_some_and(|live| std::ptr::eq(live, by));
+    let machine = live.filter(|_| is_live).unwrap_or_else(|| Arc::clone(seen));
+    Ok(Confirmed { machine, is_live })
+}
