@@ -17,10 +17,7 @@ use metal_api::{
     ServerBootConfiguration, ServerStatus, SystemUuid,
 };
 use metal_core::{
-    boot::{
-        boot_url,
-        decision::{Boot, Candidate, Identity, Known, Reason, current, decide},
-    },
+    boot::decision::{Boot, Candidate, Identity, Known, Reason, by_url, current, decide},
     kept,
 };
 use metal_runtime::{
@@ -141,8 +138,8 @@ impl Machines {
             ipxe: found.ipxe.as_deref(),
         });
         let FoundUrls { urls, mut about, machines } = self.urls_of(identity);
-        let by_url = boot_url::decide(&urls, found.len() + machines);
-        let boot = by_url.unwrap_or_else(|| decide(&Known::Servers(candidates.collect())));
+        let from_url = by_url(&urls, found.len() + machines);
+        let boot = from_url.unwrap_or_else(|| decide(&Known::Servers(candidates.collect())));
         if boot == Boot::Nothing(Reason::Ambiguous) {
             about.retain(|_| !urls.is_empty());
             about.extend(found.iter().map(|found| found.server.object_ref(&())));

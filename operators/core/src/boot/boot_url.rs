@@ -3,10 +3,7 @@
 //!
 //! Whoever has such a URL may be able to install a machine, so it is shown to nobody but that machine.
 
-use super::{
-    decision::{Boot, Reason},
-    url::MAX_URL,
-};
+use super::url::MAX_URL;
 use crate::boot_token::installer::is_word;
 use k8s_openapi::api::core::v1::Secret;
 use metal_api::MacAddr;
@@ -90,16 +87,6 @@ pub fn prune(secret: &mut Secret) {
     crate::kept::trim(secret);
 }
 
-/// What a machine boots for which there are these URLs, and as many `others`: Servers and Machines.
-/// Of objects that contradict each other none counts. `None` if there is no URL.
-pub fn decide(urls: &[BootUrl], others: usize) -> Option<Boot> {
-    match (urls, others) {
-        ([], _) => None,
-        ([url], 0) => Some(Boot::Url(url.clone())),
-        ([_, ..], _) => Some(Boot::Nothing(Reason::Ambiguous)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +125,7 @@ mod tests {
     fn a_secret_is_read_and_what_is_wrong_with_it_is_said_without_its_content() {
         let (mac, url) = read(&secret(&format!("{MACHINE}\n"), &format!("{GOOD}\n"))).unwrap();
         assert_eq!((mac.to_string().as_str(), url.as_str()), (MACHINE, GOOD));
-        assert!(!format!("{url:?} {:?}", Boot::Url(url.clone())).contains("metal_ipxe"));
+        assert!(!format!("{url:?}").contains("metal_ipxe"));
         assert_eq!(read(&Secret::default()), Err(Unusable::Mac));
         assert_eq!(read(&secret("02:00", GOOD)), Err(Unusable::Mac));
         let error = read(&secret(MACHINE, "https://h/metal_ipxe_1 ;")).unwrap_err();
@@ -158,16 +145,6 @@ mod tests {
         let mut small = secret(MACHINE, GOOD);
         prune(&mut small);
         assert!(read(&small).is_ok());
-    }
-
-    #[test]
-    fn of_two_urls_or_a_url_and_a_server_none_is_booted() {
-        let url: BootUrl = GOOD.parse().unwrap();
-        let refused = Some(Boot::Nothing(Reason::Ambiguous));
-        assert_eq!(decide(&[], 1), None);
-        assert_eq!(decide(std::slice::from_ref(&url), 0), Some(Boot::Url(url.clone())));
-        assert_eq!(decide(std::slice::from_ref(&url), 1), refused);
-        assert_eq!(decide(&[url.clone(), url], 0), refused, "also if they are equal");
     }
 
     fn secret(mac: &str, url: &str) -> Secret {

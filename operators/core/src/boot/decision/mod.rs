@@ -205,6 +205,16 @@ pub fn decide(known: &Known<'_>) -> Boot {
     }
 }
 
+/// What a machine boots for which there are these URLs, and as many `others`: Servers and Machines.
+/// Of objects that contradict each other none counts. `None` if there is no URL.
+pub fn by_url(urls: &[BootUrl], others: usize) -> Option<Boot> {
+    match (urls, others) {
+        ([], _) => None,
+        ([url], 0) => Some(Boot::Url(url.clone())),
+        ([_, ..], _) => Some(Boot::Nothing(Reason::Ambiguous)),
+    }
+}
+
 fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
     let Candidate { server, configuration, http, ipxe } = candidate;
     let configuration = configuration.ok_or(Reason::NotReferred)?;

@@ -124,6 +124,17 @@ fn annotate(meta: &mut ObjectMeta, method: Option<&str>) {
     meta.annotations = Some(method.map(pair).into_iter().collect());
 }
 
+#[test]
+fn of_two_urls_or_a_url_and_a_server_none_is_booted() {
+    let url: BootUrl = "https://hosts.example.org/api/ipxe/metal_ipxe_1".parse().unwrap();
+    let refused = Some(Boot::Nothing(Reason::Ambiguous));
+    assert!(!format!("{:?}", Boot::Url(url.clone())).contains("metal_ipxe"));
+    assert_eq!(by_url(&[], 1), None);
+    assert_eq!(by_url(std::slice::from_ref(&url), 0), Some(Boot::Url(url.clone())));
+    assert_eq!(by_url(std::slice::from_ref(&url), 1), refused);
+    assert_eq!(by_url(&[url.clone(), url], 0), refused, "also if they are equal");
+}
+
 impl World {
     fn new() -> Self {
         let reference = ObjectReference::new("ns", "work");
