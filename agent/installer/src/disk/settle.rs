@@ -16,6 +16,9 @@ const FUNCTIONS: &str = "/sys/bus/pci/devices";
 const MODULES: &str = "/sys/module";
 /// Base class of mass storage controllers (PCI Code and ID Assignment, section 1.2).
 const STORAGE: u32 = 0x01;
+/// Those of IDE and SATA. A kernel for real hardware has their driver. One for virtual machines has none for
+/// the controller of the chipset, at which there is no disk.
+const ATA: [u32; 2] = [0x0101, 0x0106];
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
@@ -61,7 +64,8 @@ fn controller(root: &Root) -> Option<String> {
     let waits = |address: &String| {
         let folder = format!("{FUNCTIONS}/{address}");
         let class = root.hex(&format!("{folder}/class"));
-        class.is_some_and(|class| class >> 16 == STORAGE) && !root.has(&format!("{folder}/driver"))
+        let is_waited_for = |class: u32| class >> 16 == STORAGE && !ATA.contains(&(class >> 8));
+        class.is_some_and(is_waited_for) && !root.has(&format!("{folder}/driver"))
     };
     let address = functions.into_iter().find(waits)?;
     Some(format!("the storage controller {address} has no driver"))
@@ -150,6 +154,13 @@ mod tests {
         assert!(error.contains("spec.pxe.targetDisk"), "{error}");
         let named = Hints { serial: Some("SN".to_owned()), ..ANY };
         assert_eq!(settled(&machine.root(), &named, &impatient).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_sata_controller_of_a_virtual_machine_is_not_waited_for() {
+        let machine = Machine::with_disk("vda");
+        machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), "0x010601");
+        assert_eq!(settled(&machine.root(), &ANY, &QUICK).await.unwrap().len(), 1);
     }
 
     struct Machine(TempDir);
