@@ -1,7 +1,7 @@
 //! Images of the Machines of this site: every replica fetches them, and serves them from its disk.
 //!
 //! DHCP asks for the boot file of a Machine ([`Images::of`], [`Image::boot_file`]), and TFTP and HTTP
-//! for what is at a path ([`open`](crate::open::open)). None of that waits for a registry or for the disk, which
+//! for what is at a path (`open`). None of that waits for a registry or for the disk, which
 //! [`pull`](crate::pull::pull) does.
 
 mod image;

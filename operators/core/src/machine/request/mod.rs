@@ -9,7 +9,7 @@
 //!                                                                                        given up
 //! ```
 //!
-//! Who mends what a machine waits for, time or a person, is in one [table](mends).
+//! Who mends what a machine waits for, time or a person, is in one table (`mends.rs`).
 //!
 //! Before metalman has counted a Machine, a raised counter would be where counting begins, and nothing
 //! would happen.
