@@ -12,7 +12,7 @@ const SECRET: &str = "hunter2";
 
 fuzz_target!(|text: &str| {
     if let Ok(Some(bundle)) = Bundle::decode(text.as_bytes()) {
-        unpacked(&bundle);
+        _ = unpacked(&bundle);
     }
     // A template of an image, for a configuration with a secret.
     let template = grown(text);
