@@ -2,18 +2,23 @@
 
 use super::PASSWORDS;
 use metal_api::{MachineKeyReference, MachineLease, MachinePxe, MachineRedfish, MachineStatus};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::{Ipv4Addr, SocketAddr},
+};
 
 /// The account of every simulated BMC.
 pub(super) const ACCOUNT: (&str, &str) = ("foo", "bar");
 
 /// What boots by the network at this address, with an image that is nowhere.
 pub fn pxe(name: &str, address: Ipv4Addr) -> MachinePxe {
-    let [.., third, last] = address.octets();
-    let random = name.bytes().fold(third, u8::wrapping_add);
+    // Machines of all sites need different ones.
+    let mut hasher = DefaultHasher::new();
+    (name, address).hash(&mut hasher);
+    let [a, b, c, d, e, ..] = hasher.finish().to_be_bytes();
     let lease = MachineLease {
         ipv4: address.to_string(),
-        mac: format!("02:21:00:{third:02x}:{random:02x}:{last:02x}"),
+        mac: format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}"),
         subnet_mask: "255.0.0.0".to_owned(),
         ..MachineLease::default()
     };
