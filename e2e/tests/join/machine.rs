@@ -1,6 +1,9 @@
 //! An installed machine: its TPM, the configuration that cloud-init wrote, and the agent.
 
-use crate::{PATIENCE, site::Site};
+use crate::{
+    PATIENCE,
+    site::{ADDRESS, Site},
+};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::cluster::{Process, binary, eventually, unique};
@@ -118,10 +121,14 @@ impl<'a> Installed<'a> {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Creates a Node of this name, as the node.
+    /// Creates a Node of this name with the address of this machine, as the node.
     pub(crate) async fn register(&self, name: &str) -> Result<()> {
         let file = self.folder.join("node.json");
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+        let address = json!({"type": "InternalIP", "address": ADDRESS});
+        let (metadata, status) = (json!({"name": name}), json!({"addresses": [address]}));
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status,
+        });
         fs::write(&file, node.to_string())?;
         let file = file.to_str().context("no UTF-8")?;
         self.kubectl(&["create", "-f", file]).await.map(drop)

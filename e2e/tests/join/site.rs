@@ -16,7 +16,7 @@ use tokio::{process::Command, sync::Mutex};
 
 /// From where a process on this host reaches loopback addresses: all machines are here, each of a site of
 /// its own.
-const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// A metalman.
 pub(crate) struct Site<'a> {
