@@ -170,7 +170,13 @@ pub(crate) fn mac(address: Ipv4Addr) -> String {
 /// A machine that is on, behind a BMC that speaks TLS.
 pub(crate) async fn bmc(base: Ipv4Addr) -> Simulator {
     let profile = Profile { transport: Transport::Https, ..Profile::default() };
-    let config = Config { bmc_base: base, power: Power::On, profile, ..Config::default() };
+    let config = Config {
+        bmc_base: base,
+        seed: u32::from(base).into(),
+        power: Power::On,
+        profile,
+        ..Config::default()
+    };
     Simulator::start(config).await.unwrap()
 }
 

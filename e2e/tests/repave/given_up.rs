@@ -59,7 +59,14 @@ async fn a_host_that_never_goes_off_is_asked_and_forced_three_times_and_then_fai
         Profile { transport: Transport::Https, graceful: Graceful::Ignored, ..Profile::default() };
     let timing = Timing { force_off: Duration::from_hours(1), ..Timing::default() };
     let base = Ipv4Addr::new(127, 21, 0, 21);
-    let config = Config { bmc_base: base, power: Power::On, profile, timing, ..Config::default() };
+    let config = Config {
+        bmc_base: base,
+        seed: u32::from(base).into(),
+        power: Power::On,
+        profile,
+        timing,
+        ..Config::default()
+    };
     let bmc = Simulator::start(config).await.unwrap();
     let address = Ipv4Addr::new(10, 21, 0, 21);
     let name = site.create_with_bmc(bmc.bmc(0).unwrap(), address).await.unwrap();

@@ -146,7 +146,13 @@ async fn case(cluster: &Cluster, rights: &Rights<'_>, image: &str, after: u32) -
 
 async fn simulator(base: Ipv4Addr) -> Result<Simulator> {
     let timing = Timing { shutdown: Duration::from_millis(100), ..Timing::default() };
-    let config = Config { bmc_base: base, power: Power::On, timing, ..Config::default() };
+    let config = Config {
+        bmc_base: base,
+        seed: u32::from(base).into(),
+        power: Power::On,
+        timing,
+        ..Config::default()
+    };
     Ok(Simulator::start(config).await?)
 }
 

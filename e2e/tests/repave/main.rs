@@ -170,6 +170,7 @@ async fn bmc(base: Ipv4Addr, listen: Option<SocketAddr>) -> Simulator {
     let profile = Profile { transport: Transport::Https, ..Profile::default() };
     let config = Config {
         bmc_base: base,
+        seed: u32::from(base).into(),
         listen: listen.unwrap_or(defaults.listen),
         power: Power::On,
         profile,

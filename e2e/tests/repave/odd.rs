@@ -110,7 +110,12 @@ async fn a_bmc_that_hangs_keeps_no_other_machine_waiting_and_another_site_is_lef
 
 /// A machine that is on, behind a BMC without TLS.
 async fn plain(base: Ipv4Addr) -> Simulator {
-    let config = Config { bmc_base: base, power: Power::On, ..Config::default() };
+    let config = Config {
+        bmc_base: base,
+        seed: u32::from(base).into(),
+        power: Power::On,
+        ..Config::default()
+    };
     Simulator::start(config).await.unwrap()
 }
 
