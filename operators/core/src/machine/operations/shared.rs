@@ -1,11 +1,17 @@
 //! What Machines have in common that are the same hardware, at whatever site.
 
-use super::{bmc::place, system_uri};
+use super::{
+    bmc::{Place, place},
+    system_uri,
+};
 use crate::{
     host::Host,
     machine::{lease::mac, twins::uuid},
 };
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
+
+/// Ports of HTTP and HTTPS.
+const USUAL: [u16; 2] = [80, 443];
 
 /// Something that one machine has, or its BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,15 +33,14 @@ pub fn hardware(machine: &Machine) -> Vec<Hardware> {
     all
 }
 
-/// Whether an action on the system of one may be one on that of the other. A BMC has one address, and
-/// may have several ports; without an ID, its system may be any of them. A name and an address of one BMC
-/// lead to the same UUID.
+/// Whether an action on the system of one may be one on that of the other. Without an ID, it may be any system
+/// of the BMC. A name and an address of one BMC lead to the same UUID.
 pub fn shares_system(one: &Machine, other: &Machine) -> bool {
     let (Some(a), Some(b)) = (redfish(one), redfish(other)) else { return false };
     if uuid(one).is_some() && uuid(one) == uuid(other) {
         return true;
     }
-    if host(one).is_none() || host(one) != host(other) {
+    if !may_be_one_bmc(one, other) {
         return false;
     }
     match (system_uri(a), system_uri(b)) {
@@ -45,8 +50,20 @@ pub fn shares_system(one: &Machine, other: &Machine) -> bool {
     }
 }
 
+/// A BMC may be at several ports of its address. Two that are not those of HTTP are two BMCs behind one
+/// address, to which each port leads.
+fn may_be_one_bmc(one: &Machine, other: &Machine) -> bool {
+    let (Some(a), Some(b)) = (at(one), at(other)) else { return false };
+    let is_usual = |port| USUAL.contains(&port);
+    a.host == b.host && (a.port == b.port || is_usual(a.port) || is_usual(b.port))
+}
+
 fn host(machine: &Machine) -> Option<Host> {
-    Some(place(redfish(machine)?, true).ok()?.host)
+    Some(at(machine)?.host)
+}
+
+fn at(machine: &Machine) -> Option<Place> {
+    place(redfish(machine)?, true).ok()
 }
 
 fn redfish(machine: &Machine) -> Option<&MachineRedfish> {

@@ -91,6 +91,8 @@ fn an_empty_device_id_shares_with_every_system_of_that_bmc_and_sites_see_each_ot
             assert!(any(&ours).iter().any(|it| any(&other).contains(it)), "{url} is not found");
         }
     }
+    let forwarded = |port: u16| at(&format!("https://192.0.2.9:{port}"), None);
+    assert!(!shares_system(&forwarded(8443), &forwarded(8444)), "two BMCs behind one address");
     // A name and an address of one BMC are told by the system.
     let known = |mut machine: Machine, uuid: &str| {
         let redfish = machine.spec.pxe.as_ref().unwrap().redfish.clone().unwrap();
