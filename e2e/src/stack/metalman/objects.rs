@@ -15,10 +15,10 @@ pub fn pxe(name: &str, address: Ipv4Addr) -> MachinePxe {
     // Machines of all sites need different ones.
     let mut hasher = DefaultHasher::new();
     (name, address).hash(&mut hasher);
-    let [a, b, c, d, e, ..] = hasher.finish().to_be_bytes();
+    let [one, two, three, four, five, ..] = hasher.finish().to_be_bytes();
     let lease = MachineLease {
         ipv4: address.to_string(),
-        mac: format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}"),
+        mac: format!("02:{one:02x}:{two:02x}:{three:02x}:{four:02x}:{five:02x}"),
         subnet_mask: "255.0.0.0".to_owned(),
         ..MachineLease::default()
     };
