@@ -65,8 +65,29 @@ impl<'a> Public<'a> {
             .map_or(self.parsed.object_attributes.bits(), u32::from_be_bytes)
     }
 
+    /// Requires a restricted key that was created in a TPM and never leaves it, with the attribute
+    /// `with` and without `without`. Each comes with what an error says is wanted.
+    pub(crate) fn check_restricted(
+        &self,
+        with: (TpmaObject, &'static str),
+        without: (TpmaObject, &'static str),
+    ) -> Result<(), KeyError> {
+        let found = || format!("{:#010x}", self.attributes());
+        for (attribute, wanted) in [
+            (TpmaObject::FIXED_TPM, "one with fixedTPM"),
+            (TpmaObject::FIXED_PARENT, "one with fixedParent"),
+            (TpmaObject::SENSITIVE_DATA_ORIGIN, "one with sensitiveDataOrigin"),
+            (TpmaObject::RESTRICTED, "one with restricted"),
+            with,
+        ] {
+            check("objectAttributes", self.has(attribute), found, wanted)?;
+        }
+        let (attribute, wanted) = without;
+        check("objectAttributes", !self.has(attribute), found, wanted)
+    }
+
     /// Whether all of these are set.
-    pub(crate) fn has(&self, attributes: TpmaObject) -> bool {
+    fn has(&self, attributes: TpmaObject) -> bool {
         self.parsed.object_attributes.contains(attributes)
     }
 }

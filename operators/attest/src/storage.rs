@@ -21,18 +21,10 @@ impl StorageKey {
     pub fn parse(octets: &[u8]) -> Result<Self, KeyError> {
         let public = Public::parse(octets)?;
         public.check_name_alg()?;
-        let attributes = format!("{:#010x}", public.attributes());
-        for (attribute, wanted) in [
-            (TpmaObject::FIXED_TPM, "one with fixedTPM"),
-            (TpmaObject::FIXED_PARENT, "one with fixedParent"),
-            (TpmaObject::SENSITIVE_DATA_ORIGIN, "one with sensitiveDataOrigin"),
-            (TpmaObject::RESTRICTED, "one with restricted"),
+        public.check_restricted(
             (TpmaObject::DECRYPT, "one with decrypt"),
-        ] {
-            check("objectAttributes", public.has(attribute), || attributes.clone(), wanted)?;
-        }
-        let signs = public.has(TpmaObject::SIGN_ENCRYPT);
-        check("objectAttributes", !signs, || attributes.clone(), "one without sign")?;
+            (TpmaObject::SIGN_ENCRYPT, "one without sign"),
+        )?;
         let is_asymmetric =
             matches!(public.parsed.parameters, TpmuPublicParms::Rsa(_) | TpmuPublicParms::Ecc(_));
         let found = || public.parsed.object_type.to_string();

@@ -26,18 +26,10 @@ impl AttestationKey {
     pub fn parse(octets: &[u8]) -> Result<Self, KeyError> {
         let public = Public::parse(octets)?;
         public.check_name_alg()?;
-        let attributes = format!("{:#010x}", public.attributes());
-        for (attribute, wanted) in [
-            (TpmaObject::FIXED_TPM, "one with fixedTPM"),
-            (TpmaObject::FIXED_PARENT, "one with fixedParent"),
-            (TpmaObject::SENSITIVE_DATA_ORIGIN, "one with sensitiveDataOrigin"),
-            (TpmaObject::RESTRICTED, "one with restricted"),
+        public.check_restricted(
             (TpmaObject::SIGN_ENCRYPT, "one with sign"),
-        ] {
-            check("objectAttributes", public.has(attribute), || attributes.clone(), wanted)?;
-        }
-        let decrypts = public.has(TpmaObject::DECRYPT);
-        check("objectAttributes", !decrypts, || attributes.clone(), "one without decrypt")?;
+            (TpmaObject::DECRYPT, "one without decrypt"),
+        )?;
         let (TpmuPublicParms::Ecc(parms), TpmuPublicId::Ecc(point)) =
             (&public.parsed.parameters, &public.parsed.unique)
         else {
