@@ -25,7 +25,7 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
-use metal_image::{Registries, Resolver, Store, registry};
+use metal_image::{Resolver, Store};
 use metal_runtime::{
     Deferred, Relist,
     admin::Admin,
@@ -266,16 +266,8 @@ async fn images(
     args: &Args,
     shutdown: CancellationToken,
 ) -> anyhow::Result<(Arc<Resolver>, Store)> {
-    let (allowed, insecure) = args.registries()?;
-    let authorities = match &args.registry_ca_path {
-        Some(path) => {
-            let what = || format!("--registry-ca-path {}", path.display());
-            tokio::fs::read(path).await.with_context(what)?
-        }
-        None => vec![],
-    };
-    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
-    let registries = Arc::new(Registries::new(&config)?);
+    let allowed = args.allowed_registries()?;
+    let registries = Arc::new(args.registry.registries().await?);
     let dir = args.cache_dir();
     let store = Store::open_dir(&dir, args.image_cache_size, Arc::clone(&registries), shutdown);
     let store = store.await.with_context(|| format!("--image-cache-dir {}", dir.display()))?;

@@ -4,7 +4,7 @@ use clap::Parser;
 use ipnet::IpNet;
 use metal_api::BootInstaller;
 use metal_core::boot_token::installer::{is_word, source};
-use metal_image::{Reference, Version};
+use metal_image::{Reference, RegistryArgs, Version};
 use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
     report::Chain,
@@ -65,16 +65,9 @@ pub struct Args {
     /// Architecture of the machines, as in the platform of OCI images
     #[arg(long, default_value = "amd64", value_name = "NAME")]
     pub architecture: String,
-    /// OCI registries that images of installers may be pulled from; replaces the default [default:
-    /// ghcr.io]
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub allowed_registries: Vec<String>,
-    /// OCI registries to access by plain HTTP; those on localhost always are
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub insecure_registries: Vec<String>,
-    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
-    #[arg(long, value_name = "FILE")]
-    pub registry_ca_path: Option<PathBuf>,
+    /// Which registries, and how to access them.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Cache directory for image layers, created if missing. Must be owned by the user of this
     /// process, and not shared with another process [default: no images are served]
     #[arg(long, value_name = "DIR")]

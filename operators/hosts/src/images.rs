@@ -4,14 +4,13 @@
 use crate::args::Args;
 use anyhow::Context as _;
 use metal_image::{
-    AllowList, Reference, Registries, Resolver, Store,
+    Reference, Resolver, Store,
     manifest::Descriptor,
-    registry,
     resolve::{self, Missing, PxeLayers},
     store::{self, Blob},
 };
 use metal_runtime::report::Chain;
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// What is said where no image is served.
@@ -74,9 +73,8 @@ impl Images {
         args: &Args,
         downloads: CancellationToken,
     ) -> anyhow::Result<Option<Self>> {
-        let allowed = AllowList::new(args.allowed_registries.iter().map(String::as_str));
-        let allowed = allowed.context("--allowed-registries")?;
-        let registries = Arc::new(registries(args)?);
+        let allowed = args.registry.allowed()?;
+        let registries = Arc::new(args.registry.registries().await?);
         let Some(dir) = &args.image_cache_dir else { return Ok(None) };
         let (limit, known) = (args.image_cache_size, Arc::clone(&registries));
         let store = Store::open_dir(dir, limit, known, downloads).await;
@@ -136,14 +134,4 @@ impl Images {
     pub(crate) async fn closed(&self) {
         self.store.closed().await;
     }
-}
-
-fn registries(args: &Args) -> anyhow::Result<Registries> {
-    let insecure = args.insecure_registries.iter().filter(|text| !text.is_empty());
-    let insecure = insecure.map(|text| text.parse()).collect::<Result<_, _>>();
-    let insecure = insecure.context("--insecure-registries")?;
-    let authorities = args.registry_ca_path.as_ref().map(fs::read).transpose();
-    let authorities = authorities.context("--registry-ca-path")?.unwrap_or_default();
-    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
-    Ok(Registries::new(&config)?)
 }

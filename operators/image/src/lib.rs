@@ -7,6 +7,7 @@
 //! whom, is up to the caller.
 
 pub mod allow;
+pub mod args;
 pub mod digest;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
@@ -24,6 +25,7 @@ pub mod testing;
 pub mod tree;
 
 pub use allow::AllowList;
+pub use args::RegistryArgs;
 pub use digest::Digest;
 pub use login::Logins;
 pub use reference::{Name, Reference, Registry, Version};

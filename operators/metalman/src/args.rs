@@ -7,6 +7,7 @@ use crate::{
 };
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use ipnet::IpNet;
+use metal_image::RegistryArgs;
 use metal_runtime::args::{
     Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, size, try_parse,
 };
@@ -23,6 +24,9 @@ pub const ACCEPTED: &[Accepted] = &[
     Accepted::value("leader-elect-retry-period", "the lease duration is fixed at 15 s"),
 ];
 
+/// What --allowed-registries means here.
+const ALLOWED: &str = "OCI registries that netboot images may be pulled from [default: any]";
+
 /// Provisions the Machines of one site: assigns their IP addresses by DHCP, boots and installs them over
 /// the network, and issues a token for joining the cluster to those that authenticate by TPM.
 ///
@@ -31,6 +35,7 @@ pub const ACCEPTED: &[Accepted] = &[
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metalman", bin_name = "metalman serve-pxe", version, verbatim_doc_comment)]
 #[command(mut_arg("leader_elect", |arg| arg.default_value("true").hide(true)))]
+#[command(mut_arg("allowed_registries", |arg| arg.help(ALLOWED)))]
 pub struct Args {
     /// Only manage Machines whose label unbounded-cloud.io/site has this value [default: Machines
     /// without the label]
@@ -71,15 +76,9 @@ pub struct Args {
     /// Maximum size of an unpacked image, and of all layers being downloaded
     #[arg(long, default_value = "32Gi", value_parser = size, value_name = "BYTES")]
     pub image_cache_size: u64,
-    /// OCI registries that netboot images may be pulled from [default: any]
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub allowed_registries: Vec<String>,
-    /// OCI registries to access by plain HTTP; those on localhost always are
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub insecure_registries: Vec<String>,
-    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
-    #[arg(long, value_name = "FILE")]
-    pub registry_ca_path: Option<PathBuf>,
+    /// Which registries, and how to access them.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// URL at which machines reach the API server [default: from the ConfigMap
     /// kube-public/cluster-info]
     #[arg(long, env = "METALMAN_APISERVER_URL", value_name = "URL")]

@@ -4,11 +4,12 @@ use crate::{NAME, args::Args, cluster::Source};
 use anyhow::Context as _;
 use kube::Client;
 use metal_image::{
-    AllowList, Registries, Trees, registry,
+    AllowList, Trees,
+    args::ArgsError,
     tree::{Config, Limits},
 };
 use metal_runtime::shared_key::SharedKey;
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, path::PathBuf, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// The Secret with the key of tokens in URLs.
@@ -39,7 +40,7 @@ fn lease_namespace(of_client: &str, is_pod: bool) -> &str {
 pub(crate) async fn trees(args: &Args, shutdown: &CancellationToken) -> anyhow::Result<Trees> {
     let dir = cache_dir(args);
     let config = Config { dir: dir.clone(), limit: args.image_cache_size, limits: limits(args) };
-    let registries = Arc::new(registries(args)?);
+    let registries = Arc::new(args.registry.registries().await?);
     let trees = Trees::open(config, registries, allowed(args)?, shutdown.clone()).await;
     trees.with_context(|| format!("--cache-dir: {}", dir.display()))
 }
@@ -53,21 +54,11 @@ fn cache_dir(args: &Args) -> PathBuf {
     args.cache_dir.clone().or_else(by_systemd).unwrap_or_else(|| CACHE.into())
 }
 
-fn allowed(args: &Args) -> anyhow::Result<AllowList> {
-    if args.allowed_registries.is_empty() {
+fn allowed(args: &Args) -> Result<AllowList, ArgsError> {
+    if args.registry.allowed_registries.is_empty() {
         return Ok(AllowList::any());
     }
-    let list = args.allowed_registries.iter().map(String::as_str);
-    AllowList::new(list).context("--allowed-registries")
-}
-
-fn registries(args: &Args) -> anyhow::Result<Registries> {
-    let insecure = args.insecure_registries.iter().map(|name| name.parse());
-    let insecure = insecure.collect::<Result<_, _>>().context("--insecure-registries")?;
-    let authorities = args.registry_ca_path.as_ref().map(fs::read).transpose();
-    let authorities = authorities.context("--registry-ca-path")?.unwrap_or_default();
-    let config = registry::Config { insecure, authorities, ..registry::Config::default() };
-    Ok(Registries::new(&config)?)
+    args.registry.allowed()
 }
 
 /// The Secret with the key of tokens, which is shared by all replicas.

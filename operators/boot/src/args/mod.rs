@@ -8,9 +8,9 @@ pub use controllers::{Controllers, Unknown};
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
-use metal_image::{AllowList, Registry};
+use metal_image::{AllowList, RegistryArgs};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
-use std::{collections::BTreeSet, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Prepares and serves what servers boot: iPXE scripts, kernels, UKIs, virtual media and ignitions.
 #[derive(Clone, Debug, Parser)]
@@ -44,15 +44,9 @@ pub struct Args {
     /// Deprecated: URL of the UKI for machines without a boot configuration
     #[arg(long, value_name = "URL")]
     pub default_httpboot_uki_url: Option<String>,
-    /// OCI registries that images may be pulled from; replaces the default [default: ghcr.io]
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub allowed_registries: Vec<String>,
-    /// OCI registries to access by plain HTTP; those on localhost always are
-    #[arg(long, value_delimiter = ',', value_name = "HOST,..")]
-    pub insecure_registries: Vec<String>,
-    /// PEM file with certificate authorities for OCI registries, in addition to those of the system
-    #[arg(long, value_name = "FILE")]
-    pub registry_ca_path: Option<PathBuf>,
+    /// Which registries, and how to access them.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
     /// Controllers to run: ipxebootconfig, httpbootconfig, serverbootconfigpxe,
     /// serverbootconfighttp; * enables all, -name disables one. ironcore's boot-operator runs none
     /// by default
@@ -177,13 +171,8 @@ pub enum Contradiction {
         url: String,
     },
     /// The name of a registry is invalid.
-    #[error("--{flag}")]
-    Registry {
-        /// The flag.
-        flag: &'static str,
-        /// What is wrong.
-        source: metal_image::reference::Malformed,
-    },
+    #[error(transparent)]
+    Registry(#[from] metal_image::args::ArgsError),
     /// The name of an image is invalid.
     #[error("--default-httpboot-oci-image")]
     Image(#[source] metal_image::reference::Malformed),
@@ -205,23 +194,19 @@ pub struct Urls {
 }
 
 impl Args {
-    /// Which registries are allowed, and which are accessed by plain HTTP.
+    /// The registries that images may be pulled from.
     ///
     /// # Errors
     ///
     /// If the name of a registry is invalid, or the default image is from a registry that is not
     /// allowed.
-    pub fn registries(&self) -> Result<(AllowList, BTreeSet<Registry>), Contradiction> {
-        let named = |flag| move |source| Contradiction::Registry { flag, source };
-        let allowed = AllowList::new(self.allowed_registries.iter().map(String::as_str))
-            .map_err(named("allowed-registries"))?;
-        let insecure = self.insecure_registries.iter().filter(|text| !text.is_empty());
-        let insecure = insecure.map(|text| text.parse()).collect::<Result<_, _>>();
+    pub fn allowed_registries(&self) -> Result<AllowList, Contradiction> {
+        let allowed = self.registry.allowed()?;
         if let Some(image) = &self.default_httpboot_oci_image {
             let image: metal_image::Reference = image.parse().map_err(Contradiction::Image)?;
             allowed.check(image.name.registry()).map_err(Contradiction::ImageNotAllowed)?;
         }
-        Ok((allowed, insecure.map_err(named("insecure-registries"))?))
+        Ok(allowed)
     }
 
     /// The URLs at which machines reach this process.
