@@ -18,33 +18,25 @@ use crate::{
     wiring::{self, Queues},
 };
 use anyhow::Context as _;
-use axum::Router;
 use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter as Source},
-};
+use kube::Client;
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{Resolver, Store};
 use metal_runtime::{
     Deferred, Relist,
     admin::Admin,
-    args::BindAddress,
     client,
-    elect::run_elected,
     health::Readiness,
-    index::Ended,
     listener::{self, Limits},
     metrics::Registry,
     queue::Queue,
-    report::{self, Reporter},
+    report::Reporters,
     shared_key::SharedKey,
     tls::{self, Https},
     work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{future::pending, sync::Arc};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "boot-operator";
@@ -67,10 +59,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let downloads = CancellationToken::new();
     let (images, store) = images(&args, downloads.clone()).await?;
     let folder = kept_boots(&args)?;
-    let boot = listen("--boot-server-address", &args.boot_server_address).await?;
-    let image = listen("--image-proxy-server-address", &args.image_proxy_server_address).await?;
-    let files = (args.https_certificate_file.as_deref(), args.https_key_file.as_deref());
-    let https = Https::open(&args.https_server_address, files.0, files.1).await?;
+    let boot = args.boot_server_address.listen_by("--boot-server-address").await?;
+    let image = &args.image_proxy_server_address;
+    let image = image.listen_by("--image-proxy-server-address").await?;
+    let https = args.https.open().await?;
     let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
@@ -79,38 +71,36 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = readiness.note("leader", "the lease");
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
-    let passes = report::passes(&mut metrics);
-    let reporter = |controller| Reporter {
-        controller,
-        recorder: ctx.recorder.clone(),
-        passes: passes.clone(),
-    };
-    let queues = queues(args.controllers, &reporter);
-    let recording =
-        Arc::new(Work::with(ctx.fetches.queue.clone(), reporter("fetches")).forgiving());
+    let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics);
+    let queues = queues(args.controllers, &reporters);
+    let recording = Work::with(ctx.fetches.queue.clone(), reporters.of("fetches"));
+    let recording = Arc::new(recording.forgiving());
     metrics.register_collector(Cache(store.clone()), metrics::of_cache());
     let answers = metrics::answers(&mut metrics);
     let state = Arc::new(state(&args, &ctx, store.clone(), &queues, answers));
     let router = router(state);
 
     let record = recording.drive(4, Recording::new(&ctx));
-    let serve = serve([boot, image], https, &router, &store, &shutdown, &downloads);
-    let candidate = args.runtime.election.candidate(&client, LEASE);
-    let (relist, is_elected) = (Relist::default(), candidate.is_some());
-    let work = async || {
-        if is_elected && !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
-            return;
-        }
-        controllers(&args, &ctx, &queues, shutdown.clone()).await;
+    let plain = [boot, image].into_iter().flatten().map(|listener| (listener, None));
+    let listeners = plain.chain(https.map(Https::into_parts));
+    let serve = async {
+        listener::serve_all(listeners, &router, Limits::MACHINES, &shutdown).await;
+        downloads.cancel();
+        store.closed().await;
     };
+    let candidate = args.runtime.election.candidate(&client, LEASE);
+    let relist = Relist::default();
     let (shared_key, is_silent) = (shared_key(&args, &client), Deferred::default());
     let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
     let keep = restore(&ctx, &queues, folder, &mut metrics, is_silent.clone())?;
-    let elected = run_elected(candidate, &leading, &shutdown, work);
+    let listed = async || ctx.view.listed().await;
+    let work = async || controllers(&args, &ctx, &queues, shutdown.clone()).await;
+    let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
     // After a shutdown both end on their own: the lease is released, and requests in progress are
     // completed.
     let both = async { tokio::join!(serve, elected) };
-    let watch = watch(&client, &ctx, &queues, &relist, &shutdown);
+    let watch = || wiring::watch(&client, &ctx, &queues);
+    let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     tokio::select! {
         () = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(()),
         _ = both => Ok(()),
@@ -120,49 +110,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = keys => match ended? {},
         never = tls::follow(certificate) => match never {},
     }
-}
-
-/// Watches until `shutdown`; after that, waits for others to end.
-async fn watch(
-    client: &Client,
-    ctx: &Context,
-    queues: &Queues,
-    relist: &Relist,
-    shutdown: &CancellationToken,
-) -> Result<(), Ended> {
-    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(client, ctx, queues));
-    match shutdown.run_until_cancelled(watch).await {
-        Some(ended) => ended,
-        None => pending().await,
-    }
-}
-
-/// Serves machines until `shutdown`, then completes requests in progress, and then ends the
-/// downloads.
-async fn serve(
-    listeners: [Option<TcpListener>; 2],
-    https: Option<Https>,
-    router: &Router,
-    store: &Store,
-    shutdown: &CancellationToken,
-    downloads: &CancellationToken,
-) {
-    let [boot, image] = listeners.map(async |listener| match listener {
-        Some(listener) => {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            listener::serve(listener, None, router, Limits::MACHINES, shutdown).await;
-        }
-        None => shutdown.cancelled().await,
-    });
-    let https = async {
-        if let Some(Https { listener, acceptor, .. }) = https {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            listener::serve(listener, Some(acceptor), router, Limits::MACHINES, shutdown).await;
-        }
-    };
-    tokio::join!(boot, image, https);
-    downloads.cancel();
-    store.closed().await;
 }
 
 /// Runs until `shutdown`. A pass in progress is then dropped at its next await point: any write may
@@ -192,14 +139,10 @@ async fn controllers(
 }
 
 fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
-    let source = Source {
-        controller: NAME.to_owned(),
-        instance: Some(args.runtime.election.identity().into_owned()),
-    };
     Context {
         client: client.clone(),
         view: Arc::new(View::default()),
-        recorder: Recorder::new(client.clone(), source),
+        recorder: args.runtime.election.recorder(client, NAME),
         secrets: Arc::new(Secrets::new(client.clone())),
         notices: LastNotices::default(),
         images,
@@ -214,10 +157,9 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
 
 /// The key for tokens, which all replicas share and which survives restarts.
 fn shared_key(args: &Args, client: &Client) -> SharedKey {
-    let namespace = args.runtime.election.leader_elect_namespace.as_deref();
     SharedKey {
         client: client.clone(),
-        namespace: namespace.unwrap_or_else(|| client.default_namespace()).to_owned(),
+        namespace: args.runtime.election.namespace(client).to_owned(),
         name: KEY_SECRET,
         manager: NAME,
         file: args.ignition_key_file.clone().map(|path| ("--ignition-key-file", path)),
@@ -251,10 +193,11 @@ fn restore(
     Ok(Restore { keeper: Arc::new(keeper), blob_refs: Arc::clone(&queues.blob_refs), is_silent })
 }
 
-fn queues(controllers: Controllers, reporter: &impl Fn(&'static str) -> Reporter) -> Queues {
+fn queues(controllers: Controllers, reporters: &Reporters) -> Queues {
+    let configurations = Work::new(reporters.of("serverbootconfiguration"));
     Queues {
-        configurations: Arc::new(Work::new(reporter("serverbootconfiguration")).forgiving()),
-        configs: Arc::new(Work::new(reporter("bootconfig")).forgiving()),
+        configurations: Arc::new(configurations.forgiving()),
+        configs: Arc::new(Work::new(reporters.of("bootconfig")).forgiving()),
         ipxe: controllers.ipxe_config,
         http: controllers.http_config,
         blob_refs: Arc::new(ReferencedBlobs::default()),
@@ -311,14 +254,6 @@ fn state(
         trusted_proxies: args.trusted_proxies.clone(),
         answers,
     }
-}
-
-async fn listen(flag: &'static str, address: &BindAddress) -> anyhow::Result<Option<TcpListener>> {
-    let bound = address.listen().await.with_context(|| format!("{flag}={address}"))?;
-    if let Some(address) = bound.as_ref().and_then(|listener| listener.local_addr().ok()) {
-        tracing::info!(%address, flag, "listening");
-    }
-    Ok(bound)
 }
 
 fn warn_of_risks(args: &Args, urls: &Urls) {

@@ -8,6 +8,7 @@ use metal_image::{Reference, RegistryArgs, Version};
 use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
     report::Chain,
+    tls::HttpsArgs,
 };
 use std::path::PathBuf;
 
@@ -25,16 +26,9 @@ pub struct Args {
     /// front and the name of the host
     #[arg(long, value_name = "URL", value_parser = url)]
     pub service_url: String,
-    /// Where the HTTPS server listens; only with a certificate
-    #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
-    pub https_server_address: BindAddress,
-    /// Certificate of the HTTPS server and those between it and its authority, as PEM; read again
-    /// when it changes. iPXE takes RSA only
-    #[arg(long, requires = "https_key_file", value_name = "FILE")]
-    pub https_certificate_file: Option<PathBuf>,
-    /// Key of that certificate, as PEM
-    #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
-    pub https_key_file: Option<PathBuf>,
+    /// The HTTPS server.
+    #[command(flatten)]
+    pub https: HttpsArgs,
     /// Where the HTTP server listens, for an ingress that ends TLS; 0 for nowhere
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub http_server_address: BindAddress,

@@ -14,28 +14,21 @@ use crate::{
     token::Tokens,
     view::View,
 };
-use anyhow::Context as _;
-use axum::Router;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter as Source},
-};
+use kube::Client;
 use metal_core::capability;
 use metal_runtime::{
     Deferred, LogLimit, Relist,
     admin::Admin,
     client,
-    elect::run_elected,
     health::Readiness,
-    index::Ended,
     listener::{self, Limits},
-    report::{self, Reporter},
+    report::Reporters,
     shared_key::SharedKey,
     tls::{self, Https},
     work::Work,
 };
-use std::{future::pending, sync::Arc};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "hosts";
@@ -51,12 +44,14 @@ const KEY_SECRET: &str = "hosts-key";
 /// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     client::install_crypto_provider();
-    let files = (args.https_certificate_file.as_deref(), args.https_key_file.as_deref());
-    let https = Https::open(&args.https_server_address, files.0, files.1).await?;
+    let https = args.https.open().await?;
     let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
-    let http = plain(&args).await?;
+    let http = args.http_server_address.listen_by("--http-server-address").await?;
     if https.is_none() && http.is_none() {
         return Err(Contradiction::NoListener.into());
+    }
+    if args.service_url.starts_with("http://") {
+        tracing::warn!("--service-url is plain HTTP: whoever is on the way can become the host");
     }
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
@@ -67,28 +62,26 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (mut registry, readiness) = (metrics::registry(&ctx.answers), Readiness::default());
     ctx.view.register(&readiness);
     let leading = readiness.note("controllers", "the lease");
-    let recorder = recorder(&args, &client);
-    let passes = report::passes(&mut registry);
-    let reporter =
-        |controller| Reporter { controller, recorder: recorder.clone(), passes: passes.clone() };
-    let tokens = Arc::new(Work::new(reporter("boottoken")).forgiving());
-    let hosts = Arc::new(Work::new(reporter("host")).forgiving());
+    let recorder = args.runtime.election.recorder(&client, NAME);
+    let reporters = Reporters::new(recorder.clone(), &mut registry);
+    let tokens = Arc::new(Work::new(reporters.of("boottoken")).forgiving());
+    let hosts = Arc::new(Work::new(reporters.of("host")).forgiving());
 
     let relist = Relist::default();
     let candidate = args.runtime.election.candidate(&client, LEASE);
-    let is_elected = candidate.is_some();
     let lead = async || {
-        if is_elected && !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
-            return;
-        }
         let most = args.max_concurrent_reconciles;
         let token = tokens.drive(most, Tokens(Arc::clone(&ctx)));
         let host = hosts.drive(most, Hosts(Arc::clone(&ctx)));
         shutdown.run_until_cancelled(async { tokio::join!(token, host) }).await;
     };
-    let elected = run_elected(candidate, &leading, &shutdown, lead);
+    let listed = async || ctx.view.listed().await;
+    let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
+    let plain = http.map(|listener| (listener, None));
+    let listeners = plain.into_iter().chain(https.map(Https::into_parts));
+    let router = router(Arc::clone(&ctx));
     let serve = async {
-        serve(http, https, router(Arc::clone(&ctx)), &shutdown).await;
+        listener::serve_all(listeners, &router, Limits::MACHINES, &shutdown).await;
         downloads.cancel();
         if let Some(images) = &ctx.images {
             images.closed().await;
@@ -97,62 +90,16 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let all = async { tokio::join!(serve, elected).0 };
     let key = key(&args, &client);
     let key = key.provide(capability::Key::new, &ctx.key, || {});
-    let watch =
-        relist.follow(|| ctx.view.doubt(), || ctx.view.watch(&client, &tokens.queue, &hosts.queue));
+    let watch = || ctx.view.watch(&client, &tokens.queue, &hosts.queue);
+    let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         () = all => Ok(()),
         () = ctx.notices.publish(&recorder) => Ok(()),
         never = tls::follow(certificate) => match never {},
         ended = key => match ended? {},
-        ended = until(&shutdown, watch) => Ok(ended?),
+        ended = watch => Ok(ended?),
     }
-}
-
-/// Watches until `shutdown`; after that others say when it is over.
-async fn until(
-    shutdown: &CancellationToken,
-    watch: impl Future<Output = Result<(), Ended>>,
-) -> Result<(), Ended> {
-    match shutdown.run_until_cancelled(watch).await {
-        Some(ended) => ended,
-        None => pending().await,
-    }
-}
-
-async fn serve(
-    http: Option<TcpListener>,
-    https: Option<Https>,
-    router: Router,
-    shutdown: &CancellationToken,
-) {
-    let plain = async {
-        if let Some(listener) = http {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            listener::serve(listener, None, router, Limits::MACHINES, shutdown).await;
-        }
-    };
-    let secure = async {
-        if let Some(Https { listener, acceptor, .. }) = https {
-            let (router, shutdown) = (router.clone(), shutdown.clone());
-            listener::serve(listener, Some(acceptor), router, Limits::MACHINES, shutdown).await;
-        }
-    };
-    tokio::join!(plain, secure);
-}
-
-/// The listener without TLS, if there is one.
-async fn plain(args: &Args) -> anyhow::Result<Option<TcpListener>> {
-    let address = &args.http_server_address;
-    let listener = address.listen().await;
-    let listener = listener.with_context(|| format!("--http-server-address={address}"))?;
-    if let Some(address) = listener.as_ref().and_then(|it| it.local_addr().ok()) {
-        tracing::info!(%address, flag = "--http-server-address", "listening");
-    }
-    if args.service_url.starts_with("http://") {
-        tracing::warn!("--service-url is plain HTTP: whoever is on the way can become the host");
-    }
-    Ok(listener)
 }
 
 /// What every part shares.
@@ -177,17 +124,11 @@ pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Ar
 
 /// Where the key of capabilities is, which every replica and every start shares.
 fn key(args: &Args, client: &Client) -> SharedKey {
-    let namespace = args.runtime.election.leader_elect_namespace.as_deref();
     SharedKey {
         client: client.clone(),
-        namespace: namespace.unwrap_or_else(|| client.default_namespace()).to_owned(),
+        namespace: args.runtime.election.namespace(client).to_owned(),
         name: KEY_SECRET,
         manager: NAME,
         file: None,
     }
-}
-
-fn recorder(args: &Args, client: &Client) -> Recorder {
-    let instance = Some(args.runtime.election.identity().into_owned());
-    Recorder::new(client.clone(), Source { controller: NAME.to_owned(), instance })
 }

@@ -20,23 +20,19 @@ use crate::{
 };
 use anyhow::Context as _;
 use jiff::Timestamp;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter as Source},
-};
+use kube::Client;
 use metal_bmc::{Connect, Fleet};
 use metal_core::{capability::Key, macdb::MacDb, redfish::Scheme};
 use metal_runtime::{
     LogLimit, Relist,
     admin::Admin,
     client,
-    elect::run_elected,
     file::Followed,
     health::Readiness,
     leadership::Leadership,
     lease::Candidate,
     listener::{self, Limits},
-    report::{self, Reporter},
+    report::Reporters,
     work::Work,
 };
 use std::{sync::Arc, time::Duration};
@@ -94,20 +90,17 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let serve =
         listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
-    let (relist, is_elected) = (Relist::default(), candidate.is_some());
+    let relist = Relist::default();
     let work = async || {
-        if is_elected {
-            if !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
-                return;
-            }
-            ctx.memories.clear();
-        }
+        ctx.memories.clear();
         // Nothing can be discovered without it.
         if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
             return;
         }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
     };
+    let listed = async || ctx.view.listed().await;
+    let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
     let shared_key = startup::key(&args, &client);
     let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&ctx, &queues));
     let ended = tokio::select! {
@@ -122,7 +115,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = ctx.tell_unreadable(broken) => anyhow::bail!(
             "reporting of unparseable objects stopped",
         ),
-        _ = run_elected(candidate, &leading, &shutdown, work) => Ok(()),
+        () = elected => Ok(()),
     };
     // BMCs have few sessions.
     ctx.bmcs.close(LOGOUT).await;
@@ -164,14 +157,10 @@ async fn context(
     unreadable: Sender<Unreadable>,
     leadership: Leadership,
 ) -> anyhow::Result<Arc<Context<Fleet>>> {
-    let source = Source {
-        controller: MANAGER.to_owned(),
-        instance: Some(args.runtime.election.identity().into_owned()),
-    };
     Ok(Arc::new(Context {
         client: client.clone(),
         view: Arc::new(View::default()),
-        recorder: Recorder::new(client.clone(), source),
+        recorder: args.runtime.election.recorder(client, MANAGER),
         bmcs: Fleet::new(startup::bmcs(args).await?),
         memories: Memories::default(),
         settings: args.settings(),
@@ -189,19 +178,14 @@ async fn context(
 }
 
 fn queues<C>(ctx: &Context<C>, metrics: &mut metal_runtime::metrics::Registry) -> Queues {
-    let passes = report::passes(metrics);
-    let reporter = |controller| Reporter {
-        controller,
-        recorder: ctx.recorder.clone(),
-        passes: passes.clone(),
-    };
+    let reporters = Reporters::new(ctx.recorder.clone(), metrics);
     Queues {
-        endpoints: Arc::new(Work::new(reporter("endpoint"))),
-        bmcs: Arc::new(Work::new(reporter("bmc"))),
-        servers: Arc::new(Work::new(reporter("server"))),
-        claims: Arc::new(Work::new(reporter("serverclaim"))),
-        inherited: Arc::new(Work::new(reporter("inherited")).forgiving()),
-        notices: Arc::new(Work::new(reporter("notices")).forgiving()),
+        endpoints: Arc::new(Work::new(reporters.of("endpoint"))),
+        bmcs: Arc::new(Work::new(reporters.of("bmc"))),
+        servers: Arc::new(Work::new(reporters.of("server"))),
+        claims: Arc::new(Work::new(reporters.of("serverclaim"))),
+        inherited: Arc::new(Work::new(reporters.of("inherited")).forgiving()),
+        notices: Arc::new(Work::new(reporters.of("notices")).forgiving()),
     }
 }
 

@@ -16,26 +16,21 @@ use crate::{
     startup,
 };
 use anyhow::Context as _;
-use kube::{
-    Client,
-    runtime::events::{Recorder, Reporter as Source},
-};
+use kube::{Client, runtime::events::Recorder};
 use metal_bmc::{Config, Fleet};
 use metal_core::{capability, machine::site};
 use metal_runtime::{
     Relist,
     admin::Admin,
     client,
-    elect::run_elected,
     health::Readiness,
-    index::Ended,
     leadership::Leadership,
     lease::Candidate,
     listener::{self, Limits},
-    report::{self, Reporter},
+    report::Reporters,
     work::Work,
 };
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +52,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let cluster_ca = to_pem(&client::authorities(&args.client).await?);
     let admin = Admin::bind(&args.admin()).await?;
     let listener = listen(&args).await?;
-    let recorder = recorder(&args, &client);
+    let recorder = args.election.recorder(&client, NAME);
     let trees = startup::trees(&args, &shutdown).await?;
     let ek_roots = EkRoots::open(&args).await?;
     let ctx = context(&args, client, recorder.clone(), cluster_ca.clone(), ek_roots.as_ref());
@@ -67,11 +62,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     ctx.view.register(&readiness);
     metrics::attested(&mut registry, &ctx.attested);
     metrics::refusals(&mut registry, &ctx.refusals);
-    let passes = report::passes(&mut registry);
-    let reporter =
-        |controller| Reporter { controller, recorder: recorder.clone(), passes: passes.clone() };
-    let work = Arc::new(Work::new(reporter("machine")));
-    let requests = Arc::new(Work::new(reporter("certificate")));
+    let reporters = Reporters::new(recorder, &mut registry);
+    let work = Arc::new(Work::new(reporters.of("machine")));
+    let requests = Arc::new(Work::new(reporters.of("certificate")));
 
     let servers = Servers::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
 
@@ -79,18 +72,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
     let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
     let (fleet, access) = (Fleet::new(Config::default()), access(&args, leadership));
-    let is_elected = candidate.is_some();
     let lead = async || {
-        if is_elected && !relist.before_term(async || ctx.view.listed().await, &shutdown).await {
-            return;
-        }
         let bmcs = Bmcs::new(fleet.clone(), &ctx.client, access.clone());
         let machines = Machines::new(Arc::clone(&ctx), bmcs, args.time_limits.limits());
         let drive = work.drive(CONCURRENCY, machines);
         let approve = requests.drive(APPROVALS, Certificates(Arc::clone(&ctx)));
         shutdown.run_until_cancelled(async { tokio::join!(drive, approve) }).await;
     };
-    let elected = run_elected(candidate, &leading, &shutdown, lead);
+    let listed = async || ctx.view.listed().await;
+    let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
     let pull = pull::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
@@ -100,17 +90,15 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let key = startup::key(&args, &ctx.client);
     let key = key.provide(capability::Key::new, &ctx.key, || {});
     let source = startup::source(&args, &ctx.client, cluster_ca);
-    let watch = relist.follow(
-        || ctx.view.doubt(),
-        || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue),
-    );
+    let watch = || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue);
+    let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
         () = cluster::follow(source, &ctx.cluster) => Ok(()),
         ended = key => match ended? {},
         never = EkRoots::follow(ek_roots) => match never {},
-        ended = until(&shutdown, watch) => Ok(ended?),
+        ended = watch => Ok(ended?),
     };
     // BMCs have few sessions, so they must not be left open.
     fleet.close(LOGOUT).await;
@@ -122,17 +110,6 @@ fn access(args: &Args, leadership: Leadership) -> Access {
         namespace: args.bmc_secret_namespace.clone(),
         plain_http: args.allow_plain_http_bmcs,
         leadership,
-    }
-}
-
-/// Watches until `shutdown`; the other parts then determine when the process ends.
-async fn until(
-    shutdown: &CancellationToken,
-    watch: impl Future<Output = Result<(), Ended>>,
-) -> Result<(), Ended> {
-    match shutdown.run_until_cancelled(watch).await {
-        Some(ended) => ended,
-        None => pending().await,
     }
 }
 
@@ -162,9 +139,4 @@ async fn listen(args: &Args) -> anyhow::Result<TcpListener> {
     let listener = listener.with_context(|| format!("--http-port: cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, flag = "--http-port", "listening");
     Ok(listener)
-}
-
-fn recorder(args: &Args, client: &Client) -> Recorder {
-    let instance = Some(args.election.identity().into_owned());
-    Recorder::new(client.clone(), Source { controller: NAME.to_owned(), instance })
 }

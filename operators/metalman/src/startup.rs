@@ -65,22 +65,16 @@ fn allowed(args: &Args) -> Result<AllowList, ArgsError> {
 pub(crate) fn key(args: &Args, client: &Client) -> SharedKey {
     SharedKey {
         client: client.clone(),
-        namespace: namespace(args, client),
+        namespace: args.election.namespace(client).to_owned(),
         name: KEY_SECRET,
         manager: NAME,
         file: None,
     }
 }
 
-/// The namespace of this process.
-fn namespace(args: &Args, client: &Client) -> String {
-    let namespace = args.election.leader_elect_namespace.as_deref();
-    namespace.unwrap_or_else(|| client.default_namespace()).to_owned()
-}
-
 /// The only namespace whose ConfigMaps are served.
 pub(crate) fn user_data_namespace(args: &Args, client: &Client) -> String {
-    args.user_data_namespace.clone().unwrap_or_else(|| namespace(args, client))
+    args.user_data_namespace.clone().unwrap_or_else(|| args.election.namespace(client).to_owned())
 }
 
 /// The sources of the cluster information.

@@ -2,7 +2,7 @@
 //! another, with separate limits.
 
 use crate::{
-    args::{AdminArgs, BindAddress},
+    args::{AdminArgs, BindError},
     health::Readiness,
     listener::{self, Limits},
     metrics::Registry,
@@ -14,24 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-/// Why the process cannot report about itself.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address cannot be bound.
-    #[error("{flag}={address}: cannot listen")]
-    Bind {
-        /// The flag that named it.
-        flag: &'static str,
-        /// The address.
-        address: BindAddress,
-        /// The reason.
-        source: io::Error,
-    },
-}
 
 /// The two listeners, bound but not serving yet. Either may be disabled.
 #[derive(Debug)]
@@ -46,10 +31,10 @@ impl Admin {
     /// # Errors
     ///
     /// If an address cannot be bound.
-    pub async fn bind(args: &AdminArgs) -> Result<Self, Error> {
-        let health = ("--health-probe-bind-address", &args.health_probe_bind_address);
-        let metrics = ("--metrics-bind-address", &args.metrics_bind_address);
-        Ok(Self { health: listen(health).await?, metrics: listen(metrics).await? })
+    pub async fn bind(args: &AdminArgs) -> Result<Self, BindError> {
+        let health = args.health_probe_bind_address.listen_by("--health-probe-bind-address");
+        let metrics = args.metrics_bind_address.listen_by("--metrics-bind-address");
+        Ok(Self { health: health.await?, metrics: metrics.await? })
     }
 
     /// Where `/healthz` and `/readyz` answer.
@@ -74,17 +59,6 @@ impl Admin {
         let metrics = serve(self.metrics, metrics(registry), Limits::METRICS, &shutdown);
         tokio::join!(health, metrics);
     }
-}
-
-async fn listen(
-    (flag, address): (&'static str, &BindAddress),
-) -> Result<Option<TcpListener>, Error> {
-    let bound = address.listen().await;
-    let bound = bound.map_err(|source| Error::Bind { flag, address: address.clone(), source })?;
-    if let Some(address) = bound.as_ref().and_then(|listener| listener.local_addr().ok()) {
-        tracing::info!(%address, flag, "listening");
-    }
-    Ok(bound)
 }
 
 async fn serve(
@@ -130,6 +104,7 @@ async fn exposition(State(registry): State<Arc<Registry>>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::BindAddress;
     use axum::body::{Body, to_bytes};
     use http::Request;
     use prometheus_client::metrics::counter::Counter;

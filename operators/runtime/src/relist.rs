@@ -4,6 +4,8 @@
 //! the leader must not act on the state from before another one led: it requests lists that are
 //! newer than its lease.
 
+use crate::{elect::run_elected, health::Gate, lease::Candidate};
+use std::future::pending;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +31,41 @@ impl Relist {
         }
     }
 
+    /// Like [`Self::follow`] until `shutdown`; after that, waits for others to end.
+    pub async fn follow_until<W: Future>(
+        &self,
+        shutdown: &CancellationToken,
+        doubt: impl Fn(),
+        watch: impl Fn() -> W,
+    ) -> W::Output {
+        match shutdown.run_until_cancelled(self.follow(doubt, watch)).await {
+            Some(ended) => ended,
+            None => pending().await,
+        }
+    }
+
+    /// Runs `work` as [`run_elected`] does, each term after new lists, because the previous leader
+    /// may have made changes that the watches have not reported yet. `listed` waits for them.
+    pub async fn run_elected(
+        &self,
+        candidate: Option<Candidate>,
+        leading: &Gate,
+        shutdown: &CancellationToken,
+        listed: impl AsyncFn(),
+        work: impl AsyncFn(),
+    ) {
+        let is_elected = candidate.is_some();
+        let term = async || {
+            if !is_elected || self.before_term(&listed, shutdown).await {
+                work().await;
+            }
+        };
+        run_elected(candidate, leading, shutdown, term).await;
+    }
+
     /// Requests new lists, and waits until nothing more comes from the old ones. What is known is
     /// kept until a new list replaces it.
-    pub async fn ask(&self) {
+    async fn ask(&self) {
         let mut begun = self.begun.subscribe();
         begun.mark_unchanged();
         self.asked.notify_one();
@@ -39,14 +73,8 @@ impl Relist {
         begun.changed().await.ok();
     }
 
-    /// What precedes a term as the leader: new lists, because the previous leader may have made
-    /// changes that the watches have not reported yet. `listed` waits for them. Returns whether
-    /// they arrived before `shutdown`.
-    pub async fn before_term(
-        &self,
-        listed: impl AsyncFnOnce(),
-        shutdown: &CancellationToken,
-    ) -> bool {
+    /// Returns whether the new lists arrived before `shutdown`.
+    async fn before_term(&self, listed: impl AsyncFnOnce(), shutdown: &CancellationToken) -> bool {
         let renewed = async {
             self.ask().await;
             listed().await;
@@ -58,7 +86,7 @@ impl Relist {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{cell::Cell, future::pending};
+    use std::cell::Cell;
 
     #[tokio::test]
     async fn a_watch_begins_anew_after_what_it_brought_is_in_doubt() {

@@ -9,7 +9,10 @@ pub use controllers::{Controllers, Unknown};
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use metal_image::{AllowList, RegistryArgs};
-use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
+use metal_runtime::{
+    args::{self, Accepted, BindAddress, RuntimeArgs},
+    tls::HttpsArgs,
+};
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Prepares and serves what servers boot: iPXE scripts, kernels, UKIs, virtual media and ignitions.
@@ -58,17 +61,9 @@ pub struct Args {
     /// Listen address of the image server; it serves the same paths as the boot server
     #[arg(long, default_value = ":8083", value_name = "ADDRESS")]
     pub image_proxy_server_address: BindAddress,
-    /// Listen address of the HTTPS server, which serves the same paths; requires
-    /// --https-certificate-file
-    #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
-    pub https_server_address: BindAddress,
-    /// PEM file with the certificate chain of the HTTPS server; reloaded when it changes. UEFI
-    /// firmware supports only RSA keys
-    #[arg(long, requires = "https_key_file", value_name = "FILE")]
-    pub https_certificate_file: Option<PathBuf>,
-    /// PEM file with the private key for --https-certificate-file
-    #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
-    pub https_key_file: Option<PathBuf>,
+    /// The HTTPS server.
+    #[command(flatten)]
+    pub https: HttpsArgs,
     /// Cache directory for image layers, created if missing. Must be owned by the user of this
     /// process, and not shared with another process [default: images in $CACHE_DIRECTORY, or in
     /// /var/cache/boot-operator]

@@ -24,7 +24,30 @@ pub enum BindAddress {
 )]
 pub struct NotAnAddress;
 
+/// The address of a flag cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("{flag}={address}: cannot listen")]
+pub struct BindError {
+    flag: &'static str,
+    address: BindAddress,
+    source: io::Error,
+}
+
 impl BindAddress {
+    /// Listens, unless disabled, and logs where; `flag` is the one whose value this is.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be bound.
+    pub async fn listen_by(&self, flag: &'static str) -> Result<Option<TcpListener>, BindError> {
+        let bound = self.listen().await;
+        let bound = bound.map_err(|source| BindError { flag, address: self.clone(), source })?;
+        if let Some(address) = bound.as_ref().and_then(|listener| listener.local_addr().ok()) {
+            tracing::info!(%address, flag, "listening");
+        }
+        Ok(bound)
+    }
+
     /// Listens, unless disabled. All addresses means IPv6 and IPv4, or only IPv4 if there is no
     /// IPv6.
     ///

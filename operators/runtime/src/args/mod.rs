@@ -8,7 +8,7 @@ mod size;
 mod values;
 
 pub use accepted::{Accepted, Ignored, warn};
-pub use address::{BindAddress, NotAnAddress};
+pub use address::{BindAddress, BindError, NotAnAddress};
 pub use metal_base::duration::{NotADuration, parse as duration};
 pub use shared::{
     AdminArgs, ClientArgs, ElectionArgs, LogArgs, LogFormat, RuntimeArgs, ZapEncoder, ZapLevel,

@@ -4,7 +4,10 @@ use super::BindAddress;
 use crate::lease::Candidate;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    runtime::events::{Recorder, Reporter},
+};
 use std::{borrow::Cow, fs, path::PathBuf, process, str::FromStr};
 
 /// All of them; flatten this into the arguments of an operator.
@@ -65,10 +68,19 @@ impl ElectionArgs {
         if !self.leader_elect {
             return None;
         }
-        let namespace = self.leader_elect_namespace.as_deref();
-        let namespace = namespace.unwrap_or_else(|| client.default_namespace());
-        let api = Api::namespaced(client.clone(), namespace);
+        let api = Api::namespaced(client.clone(), self.namespace(client));
         Some(Candidate::new(api, lease, self.identity()))
+    }
+
+    /// The namespace of the Lease, and of the other objects of this process.
+    pub fn namespace<'a>(&'a self, client: &'a Client) -> &'a str {
+        self.leader_elect_namespace.as_deref().unwrap_or_else(|| client.default_namespace())
+    }
+
+    /// Publishes events as `controller`, in the name of this replica.
+    pub fn recorder(&self, client: &Client, controller: &str) -> Recorder {
+        let instance = Some(self.identity().into_owned());
+        Recorder::new(client.clone(), Reporter { controller: controller.to_owned(), instance })
     }
 
     /// The identity of this replica. A pod's name survives a restart of its container, so that it

@@ -32,6 +32,7 @@ use crate::LogLimit;
 use axum::{Router, body::Body, extract::Request, response::Response};
 use body::{Received, Sent, discard};
 use connection::Connection;
+use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
 use hyper::{
     body::{Body as _, Incoming},
@@ -123,6 +124,18 @@ pub async fn serve(
     }
     drop(listener);
     drain(connections, &table, sweep, limits.drain).await;
+}
+
+/// Serves the same at all listeners until `shutdown`, with separate limits.
+pub async fn serve_all(
+    listeners: impl IntoIterator<Item = (TcpListener, Option<TlsAcceptor>)>,
+    router: &Router,
+    limits: Limits,
+    shutdown: &CancellationToken,
+) {
+    let serve = |(listener, tls)| serve(listener, tls, router.clone(), limits, shutdown.clone());
+    let serving = join_all(listeners.into_iter().map(serve));
+    tokio::join!(serving, shutdown.cancelled());
 }
 
 /// Waits for requests in progress; the limits still apply.

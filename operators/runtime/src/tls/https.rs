@@ -1,8 +1,26 @@
 use super::{Certificate, CertificateError, config};
-use crate::args::BindAddress;
-use std::{convert::Infallible, future::pending, io, path::Path, sync::Arc};
+use crate::args::{BindAddress, BindError};
+use clap::Args;
+use std::{convert::Infallible, future::pending, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+
+/// Flags of an HTTPS server; flatten this into the arguments of a binary.
+#[expect(clippy::struct_field_names, reason = "named as the flags are")]
+#[derive(Args, Clone, Debug)]
+pub struct HttpsArgs {
+    /// Listen address of the HTTPS server, which serves the same paths as the HTTP server; requires
+    /// --https-certificate-file
+    #[arg(long, default_value = ":8444", value_name = "ADDRESS")]
+    pub https_server_address: BindAddress,
+    /// PEM file with the certificate chain of the HTTPS server; reloaded when it changes. iPXE and
+    /// UEFI firmware support only RSA keys
+    #[arg(long, requires = "https_key_file", value_name = "FILE")]
+    pub https_certificate_file: Option<PathBuf>,
+    /// PEM file with the private key for --https-certificate-file
+    #[arg(long, requires = "https_certificate_file", value_name = "FILE")]
+    pub https_key_file: Option<PathBuf>,
+}
 
 /// A listener with its certificate.
 pub struct Https {
@@ -18,13 +36,8 @@ pub struct Https {
 #[derive(Debug, thiserror::Error)]
 pub enum HttpsError {
     /// The address cannot be bound.
-    #[error("--https-server-address={address}")]
-    Bind {
-        /// The value of the flag.
-        address: BindAddress,
-        /// The reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -33,28 +46,27 @@ pub enum HttpsError {
     Tls(#[from] rustls::Error),
 }
 
-impl Https {
-    /// Listens at the address of `--https-server-address`, if there is a certificate.
+impl HttpsArgs {
+    /// Listens, if there is a certificate and an address.
     ///
     /// # Errors
     ///
     /// If the address cannot be bound, or the files cannot be used.
-    pub async fn open(
-        address: &BindAddress,
-        certificate: Option<&Path>,
-        key: Option<&Path>,
-    ) -> Result<Option<Self>, HttpsError> {
-        let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
-        let listener = address.listen().await;
-        let listener =
-            listener.map_err(|source| HttpsError::Bind { address: address.clone(), source })?;
+    pub async fn open(&self) -> Result<Option<Https>, HttpsError> {
+        let files = (&self.https_certificate_file, &self.https_key_file);
+        let (Some(certificate), Some(key)) = files else { return Ok(None) };
+        let listener = self.https_server_address.listen_by("--https-server-address").await?;
         let Some(listener) = listener else { return Ok(None) };
         let certificate = Arc::new(Certificate::open(certificate, key).await?);
         let acceptor = TlsAcceptor::from(Arc::new(config(Arc::clone(&certificate))?));
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, flag = "--https-server-address", "listening");
-        }
-        Ok(Some(Self { listener, acceptor, certificate }))
+        Ok(Some(Https { listener, acceptor, certificate }))
+    }
+}
+
+impl Https {
+    /// The listener, and how its connections are accepted.
+    pub fn into_parts(self) -> (TcpListener, Option<TlsAcceptor>) {
+        (self.listener, Some(self.acceptor))
     }
 }
 

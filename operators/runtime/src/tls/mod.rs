@@ -1,5 +1,5 @@
-//! TLS for machines that boot by HTTPS: for modern clients, and for firmware. The flags of every
-//! binary with it are `--https-certificate-file` and `--https-key-file`.
+//! TLS for machines that boot by HTTPS: for modern clients, and for firmware. [`HttpsArgs`]
+//! are the flags of every binary with it.
 //!
 //! OVMF as built by Debian supports only TLS 1.2 with DHE or static RSA, without elliptic curves.
 //! So in addition to rustls's cipher suites, there are two with DHE, which need an RSA key. Clients
@@ -11,7 +11,7 @@ mod group;
 mod https;
 
 pub use certificate::{Certificate, CertificateError};
-pub use https::{Https, HttpsError, follow};
+pub use https::{Https, HttpsArgs, HttpsError, follow};
 
 use rustls::{ServerConfig, crypto::CryptoProvider, crypto::ring};
 use std::sync::Arc;
