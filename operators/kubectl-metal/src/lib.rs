@@ -9,6 +9,7 @@ mod apply;
 pub mod args;
 mod cmd;
 mod configuration;
+mod connection;
 mod failure;
 mod image;
 mod manifest;

@@ -1,11 +1,13 @@
 //! The command line.
 
-use crate::cmd::{
-    hosts::HostCommand, ipxe_tokens::TokenCommand, machine::MachineCommand,
-    releases::ReleaseCommand, site::SiteCommand,
+use crate::{
+    cmd::{
+        hosts::HostCommand, ipxe_tokens::TokenCommand, machine::MachineCommand,
+        releases::ReleaseCommand, site::SiteCommand,
+    },
+    connection::Connection,
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use metal_runtime::args::ClientArgs;
 use std::{ffi::OsString, path::Path};
 
 /// Reboots, installs and registers the machines that metalman looks after, and starts metalman for their
@@ -19,30 +21,6 @@ pub struct Args {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Which API server.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct Connection {
-    /// File with address and credentials of the API server [default: $KUBECONFIG, or ~/.kube/config]
-    #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<std::path::PathBuf>,
-    /// Context of the kubeconfig [default: its current one]
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-}
-
-impl Connection {
-    /// A client for it. Nothing is sent yet.
-    ///
-    /// # Errors
-    ///
-    /// If there is no kubeconfig, or it is not usable.
-    pub(crate) async fn client(&self) -> Result<kube::Client, metal_runtime::client::Error> {
-        let user_agent = concat!("kubectl-metal/", env!("CARGO_PKG_VERSION"));
-        let args = ClientArgs { kubeconfig: self.kubeconfig.clone() };
-        metal_runtime::client::connect_in(&args, self.context.as_deref(), user_agent).await
-    }
 }
 
 /// What to do.

@@ -7,7 +7,7 @@ mod wait;
 use raise::{asked_for, machine_and_node};
 use results::Results;
 
-use crate::{Outcome, args::Connection, failure, output::Format, output::complain};
+use crate::{Outcome, connection::Connection, failure, output::Format, output::complain};
 use anyhow::Result;
 use clap::{ArgAction, Args};
 use metal_core::machine::request::{ByHand, Request};

@@ -2,7 +2,6 @@
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::{
         ipxe_tokens::{
             self,
@@ -11,6 +10,7 @@ use crate::{
         lists::all,
         names,
     },
+    connection::Connection,
     output::{Format, print, shown},
 };
 use anyhow::{Context, Result};

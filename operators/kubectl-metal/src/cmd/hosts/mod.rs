@@ -4,8 +4,8 @@ mod ipxe;
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::{lists::all, names},
+    connection::Connection,
     output::{Format, complain, print, shown},
 };
 use anyhow::{Context, Result};

@@ -2,8 +2,8 @@
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::names,
+    connection::Connection,
     output::{complain, print},
 };
 use anyhow::{Context, Result, anyhow, ensure};

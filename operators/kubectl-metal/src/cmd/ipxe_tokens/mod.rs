@@ -4,8 +4,8 @@ pub(crate) mod create;
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::{lists::all, names::parse},
+    connection::Connection,
     output::{Format, print, shown},
 };
 use anyhow::{Context, Result, ensure};

@@ -4,7 +4,7 @@ mod reboot;
 mod register;
 mod repave;
 
-use crate::{Outcome, args::Connection};
+use crate::{Outcome, connection::Connection};
 use anyhow::Result;
 use clap::Subcommand;
 

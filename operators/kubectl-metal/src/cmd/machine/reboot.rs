@@ -2,7 +2,7 @@
 
 use crate::{
     Outcome,
-    args::Connection,
+    connection::Connection,
     operations::{Waiting, carry_out},
 };
 use anyhow::Result;

@@ -3,8 +3,8 @@
 use super::made::{Needs, What};
 use crate::{
     Outcome,
-    args::Connection,
     cmd::hosts,
+    connection::Connection,
     output::{Format, complain, print, shown},
 };
 use anyhow::Result;

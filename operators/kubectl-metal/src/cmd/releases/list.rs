@@ -2,8 +2,8 @@
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::{lists::all, names},
+    connection::Connection,
     output::{Format, print, shown},
 };
 use anyhow::Result;

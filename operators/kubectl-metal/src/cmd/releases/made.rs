@@ -1,9 +1,9 @@
 //! A release, from what a person gives.
 
 use crate::{
-    args::Connection,
     cmd::names,
     configuration::{plain, with_schema},
+    connection::Connection,
     image::{Known, RegistryArgs, pinned},
     output::complain,
     seal::seal,

@@ -6,7 +6,7 @@ mod made;
 mod progress;
 mod start;
 
-use crate::{Outcome, args::Connection};
+use crate::{Outcome, connection::Connection};
 use anyhow::Result;
 use clap::Subcommand;
 

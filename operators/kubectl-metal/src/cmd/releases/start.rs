@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     Outcome,
-    args::Connection,
     cmd::hosts,
+    connection::Connection,
     failure,
     output::{Format, complain, shown},
 };

@@ -4,7 +4,7 @@ use super::{Applying, name};
 use crate::{
     Outcome,
     apply::apply,
-    args::Connection,
+    connection::Connection,
     manifest::{self, IMAGE},
     output::{DryRun, complain, objects},
 };

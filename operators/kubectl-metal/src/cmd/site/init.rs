@@ -4,7 +4,7 @@ use super::{Applying, name};
 use crate::{
     MANAGER, Outcome,
     apply::apply,
-    args::Connection,
+    connection::Connection,
     manifest,
     output::{self, DryRun, complain, objects},
 };

@@ -6,7 +6,7 @@ mod serve_pxe;
 
 use crate::{
     Outcome,
-    args::Connection,
+    connection::Connection,
     output::{DryRun, Format},
 };
 use anyhow::Result;

@@ -1,6 +1,6 @@
 //! `site serve-pxe`
 
-use crate::{Outcome, args::Connection, manifest::IMAGE};
+use crate::{Outcome, connection::Connection, manifest::IMAGE};
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use std::{ffi::OsString, io, os::unix::process::CommandExt, process::Command};

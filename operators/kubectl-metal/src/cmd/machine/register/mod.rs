@@ -6,8 +6,8 @@ mod password;
 
 use crate::{
     Outcome,
-    args::Connection,
     cmd::site,
+    connection::Connection,
     operations::{REQUEST, Waiting, carry_out},
     output::{DryRun, complain, objects},
 };
