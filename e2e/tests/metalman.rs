@@ -69,7 +69,7 @@ async fn a_machine_attests_joins_and_is_ready_under_the_rights_of_the_overlay() 
         site.settled(&request, settled).await.unwrap();
     }
 
-    site.metalman.join(&name, None).await.unwrap();
+    site.metalman.join(&name, site.address).await.unwrap();
     let machine = site.phase(&name, MachinePhase::Ready, "NodeReady").await.unwrap();
     assert_eq!(machine.status.unwrap().node_ref.unwrap().name, name);
     Api::<Node>::all(site.metalman.client.clone())

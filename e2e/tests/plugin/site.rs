@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, eventually, unique},
+    kubelet::Kubelet,
     stack::{Printed, metalman::Metalman, run_plugin},
 };
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
@@ -122,28 +123,8 @@ impl Site {
 
     /// What the kubelet of a machine does that has booted: its Node is there, and ready.
     pub(crate) async fn boots(&self, name: &str, address: Ipv4Addr, boot: &str) -> Result<()> {
-        let nodes = Api::<Node>::all(self.client.clone());
-        if nodes.get_opt(name).await?.is_none() {
-            let mut node = Node::default();
-            node.metadata.name = Some(name.to_owned());
-            nodes.create(&PostParams::default(), &node).await?;
-        }
-        let ready = NodeCondition {
-            type_: "Ready".to_owned(),
-            status: "True".to_owned(),
-            ..NodeCondition::default()
-        };
-        let address = NodeAddress { address: address.to_string(), type_: "InternalIP".to_owned() };
-        let info = NodeSystemInfo { boot_id: boot.to_owned(), ..NodeSystemInfo::default() };
-        let status = NodeStatus {
-            conditions: Some(vec![ready]),
-            addresses: Some(vec![address]),
-            node_info: Some(info),
-            ..NodeStatus::default()
-        };
-        let patch = Patch::Merge(json!({ "status": status }));
-        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
-        Ok(())
+        let kubelet = Kubelet { boot_id: boot.to_owned(), ..Kubelet::new(name, address.into()) };
+        kubelet.report(&self.client).await
     }
 
     pub(crate) async fn has_node(&self, name: &str) -> Result<bool> {

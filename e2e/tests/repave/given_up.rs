@@ -71,7 +71,7 @@ async fn a_host_that_never_goes_off_is_asked_and_forced_three_times_and_then_fai
     let address = Ipv4Addr::new(10, 21, 0, 21);
     let name = site.create_with_bmc(bmc.bmc(0).unwrap(), address).await.unwrap();
     site.is(&name, "counted", |it| it.operations.is_some()).await.unwrap();
-    site.join(&name, Some(address)).await.unwrap();
+    site.join(&name, address).await.unwrap();
     site.raise(&name, json!({ "rebootCounter": 1, "repaveCounter": 1 })).await.unwrap();
     let status = site.is(&name, "given up", is_given_up).await.unwrap();
     let why = "a forced power-off was requested, but the host is still on";

@@ -101,7 +101,7 @@ async fn case(cluster: &Cluster, rights: &Rights<'_>, image: &str, after: u32) -
         condition(it, "ImageReady") == Some("Pulled") && it.operations.is_some()
     };
     site.is(&name, "there", is_there).await?;
-    site.join(&name, Some(address)).await?;
+    site.join(&name, address).await?;
 
     let host = Host { bmc: &bmc, from: address, http: site.http, wipes: AtomicU32::new(0) };
     killer.arm(site.process().id().context("it runs")?, after);

@@ -42,7 +42,7 @@ async fn a_machine_is_rebooted_and_then_repaved_by_its_bmc() {
     assert_eq!(resets(&after), [(Reset::GracefulShutdown, 1), (Reset::On, 1)]);
 
     // Its Node takes no new pods, and goes with the system that is overwritten.
-    site.join(&name, Some(Ipv4Addr::new(10, 21, 0, 1))).await.unwrap();
+    site.join(&name, Ipv4Addr::new(10, 21, 0, 1)).await.unwrap();
     site.is(&name, "Ready", |it| it.phase == Some(MachinePhase::Ready)).await.unwrap();
     site.raise(&name, json!({ "rebootCounter": 2, "repaveCounter": 1 })).await.unwrap();
     let status = site

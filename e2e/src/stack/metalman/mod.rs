@@ -6,12 +6,12 @@ mod objects;
 pub use objects::{condition, done, pxe, redfish};
 
 use super::{Host, Overlay, list, pod_of};
-use crate::cluster::{Cluster, Process, binary, eventually, unique};
-use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::{
-    core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, Secret},
-    events::v1::Event,
+use crate::{
+    cluster::{Cluster, Process, binary, eventually, unique},
+    kubelet::Kubelet,
 };
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -291,27 +291,8 @@ impl Metalman {
     /// # Errors
     ///
     /// Those of the API server.
-    pub async fn join(&self, name: &str, address: Option<Ipv4Addr>) -> Result<()> {
-        let nodes = Api::<Node>::all(self.client.clone());
-        let mut node = Node::default();
-        node.metadata.name = Some(name.to_owned());
-        nodes.create(&PostParams::default(), &node).await?;
-        let ready = NodeCondition {
-            type_: "Ready".to_owned(),
-            status: "True".to_owned(),
-            ..NodeCondition::default()
-        };
-        let address = address.map(|address| {
-            vec![NodeAddress { address: address.to_string(), type_: "InternalIP".to_owned() }]
-        });
-        let status = NodeStatus {
-            conditions: Some(vec![ready]),
-            addresses: address,
-            ..NodeStatus::default()
-        };
-        let patch = Patch::Merge(json!({ "status": status }));
-        nodes.patch_status(name, &PatchParams::default(), &patch).await?;
-        Ok(())
+    pub async fn join(&self, name: &str, address: Ipv4Addr) -> Result<()> {
+        Kubelet::new(name, address.into()).report(&self.client).await
     }
 
     /// Reasons of the events of a Machine.
