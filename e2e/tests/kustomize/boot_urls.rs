@@ -1,6 +1,6 @@
 //! A site whose netboot reads boot URLs.
 
-use crate::parts::site;
+use crate::{parts::site, pod::args};
 use e2e::stack::{list, name, pod_of};
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ async fn netboot_reads_secrets_of_the_namespace_of_boot_urls_alone_wherever_it_i
     for (text, files) in [(plain, &[][..]), (apart, &[("bmcs.yaml", "macPrefixes: []\n")])] {
         let overlay = site(&text, files).await;
         let (_, container) = pod_of(overlay.named("Deployment", "netboot").unwrap());
-        let args: Vec<_> = list(&container["args"]).filter_map(Value::as_str).collect();
+        let args = args(container);
         assert!(args.contains(&"--boot-url-namespace=netboot-boot-urls"), "{args:?}");
         let account = &overlay.named("ServiceAccount", "netboot").unwrap()["metadata"];
         for kind in ["RoleBinding", "ClusterRoleBinding"] {

@@ -1,15 +1,15 @@
 //! The overlay of hosts, which may face the Internet.
 
+use crate::{
+    pod::{args, assert_confined},
+    review::may,
+};
 use e2e::{
     cluster::Cluster,
-    stack::{Overlay, list, name, pod_of},
+    stack::{Overlay, name, pod_of},
 };
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
-use kube::{Api, api::PostParams};
 
-const HOSTS: &str = "system:serviceaccount:bloomery-hosts:hosts";
+const HOSTS: &str = "bloomery-hosts:hosts";
 const GROUP: &str = "bloomery.dev";
 
 /// Verb, group, resource, namespace, and whether it may.
@@ -50,10 +50,10 @@ const RIGHTS: [Right; 28] = [
 async fn hosts_may_do_what_it_must_and_no_more() {
     let cluster = Cluster::shared().await.unwrap();
     cluster.apply(&Overlay::build("hosts").await.unwrap().yaml).await.unwrap();
-    let reviews = Api::<SubjectAccessReview>::all(cluster.client().await.unwrap());
-    for right in RIGHTS {
-        let review = reviews.create(&PostParams::default(), &review(right)).await.unwrap();
-        assert_eq!(review.status.unwrap().allowed, right.4, "{right:?}");
+    let client = cluster.client().await.unwrap();
+    for (verb, group, resource, namespace, expected) in RIGHTS {
+        let access = [verb, group, resource, namespace];
+        assert_eq!(may(&client, HOSTS, access).await.unwrap(), expected, "{access:?}");
     }
 }
 
@@ -66,12 +66,8 @@ async fn the_overlay_of_hosts_has_a_pod_without_privileges_that_reaches_nothing_
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert!(pod["hostNetwork"].is_null());
     assert_eq!(container["image"], format!("hosts:{}", env!("CARGO_PKG_VERSION")));
-    let limits = &container["securityContext"];
-    assert_eq!(limits["allowPrivilegeEscalation"], false);
-    assert_eq!(limits["readOnlyRootFilesystem"], true);
-    assert_eq!(limits["capabilities"]["drop"][0], "ALL");
-    assert!(limits["capabilities"]["add"].is_null());
-    let args: Vec<_> = list(&container["args"]).map(|it| it.as_str().unwrap()).collect();
+    assert_confined(container, &[]);
+    let args = args(container);
     // Two replicas, of which one leads, and TLS.
     assert!(args.contains(&"--leader-elect") && args.contains(&"--https-server-address=:8444"));
     assert!(!args.iter().any(|arg| arg.starts_with("--http-server-address")), "{args:?}");
@@ -81,23 +77,4 @@ async fn the_overlay_of_hosts_has_a_pod_without_privileges_that_reaches_nothing_
         let kind = binding["roleRef"]["kind"].as_str().unwrap();
         overlay.named(kind, name(&binding["roleRef"])).unwrap();
     }
-}
-
-fn review((verb, group, resource, namespace, _): Right) -> SubjectAccessReview {
-    let (resource, subresource) = match resource.split_once('/') {
-        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (resource, None),
-    };
-    let resource_attributes = Some(ResourceAttributes {
-        verb: Some(verb.to_owned()),
-        group: Some(group.to_owned()),
-        resource: Some(resource.to_owned()),
-        subresource,
-        namespace: Some(namespace.to_owned()),
-        ..ResourceAttributes::default()
-    });
-    let user = Some(HOSTS.to_owned());
-    let spec =
-        SubjectAccessReviewSpec { user, resource_attributes, ..SubjectAccessReviewSpec::default() };
-    SubjectAccessReview { spec, ..SubjectAccessReview::default() }
 }

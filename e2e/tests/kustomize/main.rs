@@ -7,6 +7,8 @@ mod boot_urls;
 mod hosts;
 mod metalman;
 mod parts;
+mod pod;
+mod review;
 mod rights;
 mod sites;
 mod start;

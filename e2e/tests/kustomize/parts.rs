@@ -1,6 +1,11 @@
 //! The parts of an overlay fit together.
 
-use crate::OVERLAYS;
+use crate::{
+    OVERLAYS,
+    pod::{
+        args, assert_confined, assert_has_port, assert_probes_have_ports, assert_restricted, kinds,
+    },
+};
 use e2e::{
     cluster::workspace,
     stack::{Overlay, list, name, pod_of},
@@ -12,10 +17,7 @@ const BINARIES: [&str; 3] = ["boot-operator", "metal-operator", "netboot"];
 
 #[tokio::test]
 async fn every_overlay_has_every_binary_and_every_custom_resource() {
-    let entries = fs::read_dir(workspace().join("bases/crd")).unwrap();
-    let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let kinds: BTreeSet<_> =
-        files.filter(|f| f != "kustomization.yaml").map(|f| f.replace(".yaml", "")).collect();
+    let kinds = kinds();
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
         let installed = overlay.names("CustomResourceDefinition");
@@ -62,7 +64,7 @@ async fn https_boot_is_a_component_of_a_site() {
     let mounted = list(&container["volumeMounts"]).find(|it| name(it) == "tls").unwrap();
     let volume = list(&pod["volumes"]).find(|it| name(it) == "tls").unwrap();
     assert_eq!(volume["secret"]["secretName"], "boot-operator-tls");
-    let args: Vec<_> = list(&container["args"]).filter_map(Value::as_str).collect();
+    let args = args(container);
     let files: Vec<_> = args.iter().filter(|arg| arg.starts_with("--https-")).collect();
     let place = mounted["mountPath"].as_str().unwrap();
     assert_eq!(files.iter().filter(|arg| arg.contains(&format!("={place}/tls."))).count(), 2);
@@ -134,21 +136,6 @@ async fn netboot_apart_has_the_only_namespace_of_privileged_pods_and_mounts_no_p
     assert!(!overlay.of("Secret").any(|secret| theirs(&secret)));
 }
 
-/// Kubernetes admits the pod in namespaces that enforce `restricted`.
-fn assert_restricted(pod: &Value, container: &Value) {
-    for forbidden in ["hostNetwork", "hostPID", "hostIPC"] {
-        assert!(pod[forbidden].is_null(), "{forbidden}");
-    }
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
-    assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
-    assert_eq!(container["securityContext"]["capabilities"]["drop"][0], "ALL");
-    assert!(list(&container["ports"]).all(|port| port["hostPort"].is_null()));
-    let kinds = ["configMap", "secret", "emptyDir", "persistentVolumeClaim"];
-    let is_plain = |volume: &Value| kinds.iter().any(|kind| !volume[kind].is_null());
-    assert!(list(&pod["volumes"]).all(is_plain), "{}", pod["volumes"]);
-}
-
 #[tokio::test]
 async fn secrets_are_listed_only_where_a_site_says_so() {
     let verbs = |overlay: &Overlay| {
@@ -199,18 +186,13 @@ async fn pods_may_do_little_and_use_little() {
         let overlay = Overlay::build(overlay).await.unwrap();
         for deployment in overlay.of("Deployment") {
             let (pod, container) = pod_of(deployment);
-            let limits = &container["securityContext"];
-            assert_eq!(limits["allowPrivilegeEscalation"], false);
-            assert_eq!(limits["readOnlyRootFilesystem"], true);
-            assert_eq!(limits["capabilities"]["drop"][0], "ALL");
             assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
             assert!(container["resources"]["limits"]["memory"].is_string());
             if name(deployment) == "netboot" {
-                let added: Vec<_> = list(&limits["capabilities"]["add"]).collect();
-                assert_eq!(added, ["NET_BIND_SERVICE", "NET_RAW"]);
+                assert_confined(container, &["NET_BIND_SERVICE", "NET_RAW"]);
             } else {
                 assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-                assert_eq!(limits["capabilities"]["add"], Value::Null);
+                assert_confined(container, &[]);
             }
         }
     }
@@ -222,7 +204,7 @@ async fn replicas_that_share_what_they_give_out_know_how_many_they_are() {
         let overlay = Overlay::build(overlay).await.unwrap();
         let deployment = overlay.named("Deployment", "boot-operator").unwrap();
         let replicas = deployment["spec"]["replicas"].as_u64().unwrap();
-        let told = list(&pod_of(deployment).1["args"]).filter_map(Value::as_str);
+        let told = args(pod_of(deployment).1).into_iter();
         let mut told = told.filter_map(|arg| arg.strip_prefix("--replicas=")?.parse::<u64>().ok());
         assert_eq!(told.next().unwrap_or(1), replicas.max(1), "{}", overlay.name);
     }
@@ -248,9 +230,7 @@ async fn services_budgets_and_policies_find_their_pods_and_ports() {
             selected(&overlay, &budget["spec"]["selector"]["matchLabels"]);
         }
         for deployment in overlay.of("Deployment").filter(|it| name(it) != "netboot") {
-            for probe in ["livenessProbe", "readinessProbe"] {
-                assert_has_port(deployment, &pod_of(deployment).1[probe]["httpGet"]["port"]);
-            }
+            assert_probes_have_ports(deployment);
         }
     }
 }
@@ -296,10 +276,4 @@ fn selected<'a>(overlay: &'a Overlay, labels: &Value) -> &'a Value {
     let found: Vec<_> = overlay.of("Deployment").filter(has_all).collect();
     assert_eq!(found.len(), 1, "{}: {labels:?}", overlay.name);
     found[0]
-}
-
-fn assert_has_port(deployment: &Value, port: &Value) {
-    let ports = list(&pod_of(deployment).1["ports"]);
-    let known: Vec<_> = ports.map(|port| &port["name"]).collect();
-    assert!(known.contains(&port), "{}: {port} is none of {known:?}", name(deployment));
 }
