@@ -32,12 +32,12 @@ pub use claim::{Claimed, IGNITION, claim};
 pub use image::{DISCOVERY, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
-pub use netboot::{HEALTH as NETBOOT_HEALTH, netboot, netboot_as};
+pub use netboot::configure_netboot;
 pub use operator::Operator;
 pub use overlay::{Overlay, list, name, pod_of};
 pub use played::{Agent, Credential, Played};
 pub use plugin::{Printed, ended, plugin, run_plugin};
-pub use pod::{Node, Ports, pod};
+pub use pod::{Node, Ports, pod, pod_alone};
 pub use registry::{Layer, Login, OciRegistry, client as http_client, sha256};
 pub use settings::{Settings, quick};
 pub use until::{deleted, until};
@@ -58,6 +58,7 @@ pub const NAMESPACE: &str = "metal-operator-system";
 pub struct Stack {
     /// A client of the API server.
     pub cluster: Cluster,
+    overlay: Overlay,
     /// The administrator.
     pub client: Client,
     /// The registry of the images.
@@ -114,8 +115,18 @@ impl Stack {
             .flag("--default-httpboot-oci-image", registry.image(DISCOVERY))
             .flags(without_netboot)
             .flags(settings.boot);
-        let stack =
-            Self { cluster, client, registry, fleets, macdb, metal, boot, boot_url, reports_url };
+        let stack = Self {
+            cluster,
+            overlay,
+            client,
+            registry,
+            fleets,
+            macdb,
+            metal,
+            boot,
+            boot_url,
+            reports_url,
+        };
         drop(host);
         stack.metal.start()?;
         stack.boot.start()?;

@@ -1,53 +1,38 @@
-//! netboot as a process.
+//! netboot in a stack, with the configuration of a test.
 
-use super::registry::client;
-use crate::cluster::{Process, eventually};
-use anyhow::{Context, Result, ensure};
-use std::{path::Path, process::Stdio, time::Duration};
-use tokio::process::Command;
+use super::{Node, Operator, Stack, pod};
+use anyhow::Result;
+use std::{fs, path::Path, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
-/// Health address of the first instance in a network namespace.
-pub const HEALTH: &str = "127.0.0.1:8081";
+const READY: Duration = Duration::from_mins(1);
 
-/// Starts this netboot binary with the configuration `netboot.yaml` in `folder`, where its log
-/// goes, and these flags; waits until it is ready.
-///
-/// # Errors
-///
-/// If it is not ready in time; with the end of its log.
-pub async fn netboot(binary: &Path, folder: &Path, flags: &[String]) -> Result<Process> {
-    netboot_as("netboot", HEALTH, binary, folder, flags).await
+impl Stack {
+    /// Starts the pod of netboot's Deployment with this configuration and the stack's MAC prefix
+    /// database; waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start; with the end of its log.
+    pub async fn netboot(&self, config: &str) -> Result<Operator> {
+        let deployment = self.overlay.named("Deployment", "netboot")?;
+        let (scratch, node) = (self.cluster.scratch(), Node::of_this_machine());
+        let netboot = pod(&self.cluster, &self.overlay, deployment, &scratch, node).await?;
+        let netboot = netboot.flag("--mac-prefixes-file", self.macdb.path().display());
+        configure_netboot(&scratch, config)?;
+        netboot.start()?;
+        netboot.ready(READY).await?;
+        Ok(netboot)
+    }
 }
 
-/// Like [`netboot`], for one of several instances: the names of its files contain `name`, and its
-/// health is at `health`.
+/// Gives the netboot whose volumes are in `folder` this configuration, at once, as a kubelet does.
 ///
 /// # Errors
 ///
-/// If it is not ready in time; with the end of its log.
-pub async fn netboot_as(
-    name: &str,
-    health: &str,
-    binary: &Path,
-    folder: &Path,
-    flags: &[String],
-) -> Result<Process> {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(binary).args(flags);
-    command.arg(format!("--config={}", folder.join(format!("{name}.yaml")).display()));
-    command.arg(format!("--health-probe-bind-address={health}"));
-    command.args(["--metrics-bind-address=0"]).stdin(Stdio::null()).env("NO_COLOR", "1");
-    let mut process = Process::start(&mut command, folder.join(format!("{name}.log")))?;
-    let http = client()?;
-    eventually(LIMIT, async || {
-        process.check()?;
-        let answer = http.get(format!("http://{health}/readyz")).send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{status}: {text}");
-        Ok(())
-    })
-    .await
-    .with_context(|| name.to_owned())?;
-    Ok(process)
+/// If the file cannot be written.
+pub fn configure_netboot(folder: &Path, config: &str) -> Result<()> {
+    let volume = folder.join("netboot/config");
+    let new = volume.join("new");
+    fs::write(&new, config)?;
+    Ok(fs::rename(new, volume.join("netboot.yaml"))?)
 }

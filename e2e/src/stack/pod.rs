@@ -29,6 +29,13 @@ pub struct Node<'a> {
     pub binaries: Option<&'a Path>,
 }
 
+impl Node<'_> {
+    /// This machine, with free ports of loopback.
+    pub fn of_this_machine() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into(), ports: Ports::Free, binaries: None }
+    }
+}
+
 /// Where the servers of a pod listen.
 #[derive(Clone, Copy, Debug)]
 pub enum Ports<'a> {
@@ -60,11 +67,25 @@ pub async fn pod(
     folder: &Path,
     node: Node<'_>,
 ) -> Result<Operator> {
+    let account = pod_of(deployment).0["serviceAccountName"].as_str().context("no account")?;
+    let account = cluster.service_account_kubeconfig(namespace_of(deployment)?, account).await?;
+    let operator = pod_alone(overlay, deployment, folder, node).await?;
+    Ok(operator.flag("--kubeconfig", account.display()))
+}
+
+/// Like [`pod`], without an API server.
+///
+/// # Errors
+///
+/// If the Deployment refers to something that does not exist.
+pub async fn pod_alone(
+    overlay: &Overlay,
+    deployment: &Value,
+    folder: &Path,
+    node: Node<'_>,
+) -> Result<Operator> {
     let (pod, container) = pod_of(deployment);
-    let namespace = deployment["metadata"]["namespace"].as_str().context("no namespace")?;
-    let account = pod["serviceAccountName"].as_str().context("no account")?;
-    let kubeconfig = cluster.service_account_kubeconfig(namespace, account).await?;
-    let deployment = name(deployment);
+    let (namespace, deployment) = (namespace_of(deployment)?, name(deployment));
     let mounts = mounts(overlay, pod, container, &folder.join(deployment))?;
     let pod = format!("{deployment}-0");
     let variables = variables(overlay, container, [&pod, namespace, &node.address.to_string()])?;
@@ -79,13 +100,16 @@ pub async fn pod(
         Some(folder) => folder.join(deployment),
         None => binary(deployment).await?,
     };
-    let mut operator =
-        Operator::new(deployment, &binary, log, health).flag("--kubeconfig", kubeconfig.display());
+    let mut operator = Operator::new(deployment, &binary, log, health);
     for argument in list(&container["args"]) {
         let argument = expand(argument.as_str().context("an argument is text")?, &variables)?;
         operator = operator.argument(local(argument, health, node.ports, &mounts)?);
     }
     Ok(operator.environment(variables))
+}
+
+fn namespace_of(deployment: &Value) -> Result<&str> {
+    deployment["metadata"]["namespace"].as_str().context("no namespace")
 }
 
 /// Writes the files of every volume; returns the mount path of each, and its real path.

@@ -3,9 +3,9 @@
 use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    cluster::{Process, binary, eventually, workspace},
+    cluster::{eventually, workspace},
     namespace::{Network, ip},
-    stack::{Machine, Prefix, Settings, Stack, netboot, quick},
+    stack::{Machine, Operator, Prefix, Settings, Stack, quick},
 };
 use metal_api::ServerState;
 use metal_simulator::{Account, BootTarget, Config, MacPrefix, Profile};
@@ -31,7 +31,6 @@ pub(crate) const REDFISH: u16 = 8000;
 pub(crate) const FILE: &str = "boot.efi";
 const FILE_BYTES: usize = 1 << 20;
 
-const NAMESPACE: &str = "metal-operator-system";
 const MACHINES: u32 = 32;
 const LIMIT: Duration = Duration::from_mins(5);
 
@@ -90,7 +89,7 @@ pub(crate) struct Site {
     pub(crate) bmcs: Wire,
     /// An honest client, with a kernel's own TCP/IP stack.
     pub(crate) honest: Network,
-    netboot: Process,
+    netboot: Operator,
     lost: Vec<String>,
     used: u32,
 }
@@ -153,7 +152,7 @@ impl Site {
 
     /// netboot's lease file.
     pub(crate) fn leases(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.stack.cluster.scratch().join("leases"))?)
+        Ok(fs::read_to_string(self.stack.cluster.scratch().join("netboot/leases/leases"))?)
     }
 
     /// Fails if anything was lost.
@@ -208,7 +207,7 @@ fn metrics(port: u16) -> String {
     format!("--metrics-bind-address={OPERATORS}:{port}")
 }
 
-async fn start_netboot(stack: &Stack) -> Result<Process> {
+async fn start_netboot(stack: &Stack) -> Result<Operator> {
     let scratch = stack.cluster.scratch();
     let root = scratch.join("root");
     fs::create_dir(&root)?;
@@ -227,13 +226,5 @@ async fn start_netboot(stack: &Stack) -> Result<Process> {
            reservations: [{{ mac: '{known}', ip: {KNOWN} }}]\n",
         root.display()
     );
-    fs::write(scratch.join("netboot.yaml"), text)?;
-    let account = stack.cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
-    let flags = [
-        format!("--mac-prefixes-file={}", stack.macdb.path().display()),
-        format!("--lease-file={}", scratch.join("leases").display()),
-        format!("--leader-elect-namespace={NAMESPACE}"),
-        format!("--kubeconfig={}", account.display()),
-    ];
-    netboot(&binary("netboot").await?, &scratch, &flags).await
+    stack.netboot(&text).await
 }

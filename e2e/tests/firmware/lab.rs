@@ -6,14 +6,13 @@
 //! ```
 
 use crate::{
-    network::{self, Cluster},
     path::Path,
     site::{Peers, Site},
 };
 use anyhow::{Context, Result};
 use e2e::{
-    cluster::{Process, eventually},
-    stack::{Machine, NAMESPACE, Settings, Stack},
+    cluster::eventually,
+    stack::{Machine, Operator, Settings, Stack},
 };
 use jiff::Timestamp;
 use metal_api::ServerState;
@@ -31,7 +30,7 @@ pub(crate) struct Lab {
     path: Path,
     site: Site,
     stack: Stack,
-    netboot: Process,
+    netboot: Operator,
     peers: Peers,
     vm: Vm,
     _folder: TempDir,
@@ -159,12 +158,9 @@ fn powered_on(machine: &Machine<'_>) -> Result<Timestamp> {
     Ok(on.context("it was never on")?.at)
 }
 
-/// Starts netboot, with the rights of its ServiceAccount.
-async fn netboot(stack: &Stack, site: Site) -> Result<Process> {
-    let account = stack.cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
-    let cluster = Cluster::At { kubeconfig: &account, macdb: stack.macdb.path() };
+async fn netboot(stack: &Stack, site: Site) -> Result<Operator> {
     // The API server has the URL of the UKI.
     let service = SocketAddr::new(site.address(), 8082);
     let boot = format!("uefi: snponly.efi, ipxe: 'http://{service}/ipxe/${{uuid}}'");
-    network::netboot(&stack.cluster.scratch(), &site.config(&boot), cluster).await
+    stack.netboot(&site.config(&boot)).await
 }

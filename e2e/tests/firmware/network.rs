@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use e2e::{
-    cluster::{Process, binary},
     namespace::ip,
-    stack,
+    stack::{Node, Operator, Overlay, configure_netboot, pod_alone},
 };
-use std::{fs, net::Ipv4Addr, path::Path};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
+
+const READY: Duration = Duration::from_mins(1);
 
 /// Folder of Debian's iPXE.
 pub(crate) const TFTP: &str = "/usr/lib/ipxe";
@@ -40,20 +41,6 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Where netboot gets what it knows about machines.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Cluster<'a> {
-    /// Only from its configuration, which is the same for all machines.
-    None,
-    /// From the API server.
-    At {
-        /// Path of the kubeconfig.
-        kubeconfig: &'a Path,
-        /// Path of the MAC prefix database.
-        macdb: &'a Path,
-    },
-}
-
 /// netboot's configuration on the bridge, with this `boot` section.
 pub(crate) fn on_the_link(boot: &str) -> String {
     format!(
@@ -67,15 +54,13 @@ pub(crate) fn on_the_link(boot: &str) -> String {
     )
 }
 
-/// Starts netboot with this configuration; its files are in `folder`.
-pub(crate) async fn netboot(folder: &Path, config: &str, cluster: Cluster<'_>) -> Result<Process> {
-    fs::write(folder.join("netboot.yaml"), config)?;
-    let flags = match cluster {
-        Cluster::None => vec!["--no-endpoints".to_owned()],
-        Cluster::At { kubeconfig, macdb } => vec![
-            format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--mac-prefixes-file={}", macdb.display()),
-        ],
-    };
-    stack::netboot(&binary("netboot").await?, folder, &flags).await
+/// Starts netboot with this configuration and without an API server; its files are in `folder`.
+pub(crate) async fn netboot(folder: &Path, config: &str) -> Result<Operator> {
+    let overlay = Overlay::build("default").await?;
+    let (deployment, node) = (overlay.named("Deployment", "netboot")?, Node::of_this_machine());
+    let netboot = pod_alone(&overlay, deployment, folder, node).await?.flag("--no-endpoints", true);
+    configure_netboot(folder, config)?;
+    netboot.start()?;
+    netboot.ready(READY).await?;
+    Ok(netboot)
 }

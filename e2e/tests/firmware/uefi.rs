@@ -4,7 +4,7 @@ use crate::{
     bmc::Bmc,
     inside::{in_a_network_of_its_own, with_discovery_image},
     lab::Lab,
-    network::{ADDRESS, Cluster, bridge, netboot, on_the_link},
+    network::{ADDRESS, bridge, netboot, on_the_link},
     path::Path,
     site::Site,
 };
@@ -93,7 +93,7 @@ fn an_http_boot_uri_comes_before_what_dhcp_says() {
         };
         let server = axum::serve(listener, Router::new().fallback(nothing)).into_future();
         let config = on_the_link(&format!("http: '{url}/from-dhcp.efi'"));
-        let _netboot = netboot(folder.path(), &config, Cluster::None).await.unwrap();
+        let _netboot = netboot(folder.path(), &config).await.unwrap();
         let bmc = Bmc::start(Vm::new(folder.path().join("0"), "tap0")).await.unwrap();
         bmc.patch(&json!({
             "BootSourceOverrideEnabled": "Once",

@@ -5,10 +5,10 @@ use crate::OVERLAYS;
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::Cluster,
-    stack::{Node, Overlay, Ports, name, pod},
+    stack::{Node, Overlay, name, pod},
 };
 use serde_json::Value;
-use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 const READY: Duration = Duration::from_mins(1);
 const END: Duration = Duration::from_secs(20);
@@ -29,8 +29,7 @@ async fn every_overlay_starts_with_its_defaults() {
 /// Starts the process of a pod, waits until it is ready, and ends it.
 async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Result<()> {
     let folder = cluster.scratch().join(overlay.name);
-    let address = Ipv4Addr::LOCALHOST.into();
-    let node = Node { address, ports: Ports::Free, binaries: None };
+    let node = Node::of_this_machine();
     let operator = pod(cluster, overlay, deployment, &folder, node).await?;
     give_port_67_away(&folder)?;
     operator.start()?;

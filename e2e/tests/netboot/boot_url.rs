@@ -13,8 +13,7 @@ const URL: &str = "https://hosts.example.org/api/ipxe/metal_ipxe_AAAABBBB";
 #[test]
 fn one_machine_boots_the_url_of_its_secret_until_another_object_contradicts_it() {
     in_a_network_of_its_own(async |tools| {
-        let lab = Lab::start(tools).await;
-        lab.read_boot_urls().await.unwrap();
+        let lab = Lab::with_boot_urls(tools).await;
         lab.give_url("web-1", MAC, URL).await.unwrap();
         lab.give_url("broken", OTHER, "gopher://metal_ipxe_AAAABBBB").await.unwrap();
         told(&lab, MAC, true).await.unwrap();

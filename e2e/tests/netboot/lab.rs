@@ -11,9 +11,9 @@ mod inline;
 use crate::{client::Client, inside::Tools};
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    cluster::{Cluster, Process, eventually, workspace},
+    cluster::{Cluster, Process, eventually},
     namespace::{Links, Network},
-    stack,
+    stack::{Node, Operator, Overlay, configure_netboot, pod},
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
@@ -21,7 +21,13 @@ use kube::{
     api::{ListParams, ObjectMeta},
 };
 use metal_api::{DhcpLease, Endpoint};
-use std::{cell::RefCell, fs, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{
+    cell::OnceCell,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 /// The namespace in which netboot would run, according to `bases`.
@@ -35,6 +41,11 @@ pub(crate) const USER: &str = "root";
 pub(crate) const PASSWORD: &str = "calvin";
 pub(crate) const REDFISH: u16 = 8000;
 
+/// Where netboot's MAC prefix database is, below the folder of its pod.
+const DATABASE: &str = "netboot/macdb/macdb.yaml";
+/// The folder of the second instance.
+const OTHER: &str = "other";
+
 /// The whole lab.
 pub(crate) struct Lab {
     pub(crate) cluster: Cluster,
@@ -42,12 +53,10 @@ pub(crate) struct Lab {
     /// netboot's peers at the ends of its links.
     links: Links,
     scratch: PathBuf,
-    account: PathBuf,
-    netboot: RefCell<Option<Process>>,
+    overlay: Overlay,
+    netboot: Operator,
     /// The second instance, if there are two.
-    other: RefCell<Option<Process>>,
-    /// Further flags of netboot.
-    flags: RefCell<Vec<String>>,
+    other: OnceCell<Operator>,
 }
 
 /// What is served for HTTP boot to machines that are not Servers.
@@ -56,22 +65,23 @@ pub(crate) const DEFAULT_UKI: &str = "http://10.77.1.1:8082/default.efi";
 impl Lab {
     /// Starts everything except the relay.
     pub(crate) async fn start(tools: Tools) -> Self {
-        Self::try_start(tools).await.unwrap()
+        Self::start_with(tools, "").await.unwrap()
     }
 
-    async fn try_start(tools: Tools) -> Result<Self> {
+    /// Starts everything except the relay, with further lines of the overlay.
+    async fn start_with(tools: Tools, components: &str) -> Result<Self> {
         let cluster = Cluster::start().await?;
-        cluster.install().await?;
-        cluster.kubectl(&["create", "namespace", NAMESPACE]).await?;
-        let rbac = workspace().join("bases/rbac");
-        let rbac = rbac.to_str().context("a path of the workspace is text")?;
-        cluster.kubectl(&["apply", "--server-side", "-k", rbac]).await?;
-        let account = cluster.service_account_kubeconfig(NAMESPACE, "netboot").await?;
+        let (scratch, site) = (cluster.scratch(), cluster.scratch().join("site"));
+        fs::create_dir_all(&site)?;
+        let text = format!("resources: [CONFIG/default]\n{components}");
+        let overlay = Overlay::of_site("netboot", &site, &text, &[]).await?;
+        cluster.apply(&overlay.yaml).await?;
+        cluster.established().await?;
         let links = Links::new(&cluster).await?;
-        let scratch = cluster.scratch();
-        fs::write(scratch.join("macdb.yaml"), BMCS)?;
-        let (netboot, other, flags) = <(RefCell<_>, RefCell<_>, RefCell<_>)>::default();
-        let lab = Self { cluster, tools, links, scratch, account, netboot, other, flags };
+        let (deployment, node) = (overlay.named("Deployment", "netboot")?, node(&tools));
+        let netboot = pod(&cluster, &overlay, deployment, &scratch, node).await?;
+        let lab = Self { cluster, tools, links, scratch, overlay, netboot, other: OnceCell::new() };
+        lab.write_database(BMCS)?;
         lab.configure("")?;
         lab.start_netboot().await?;
         Ok(lab)
@@ -79,10 +89,15 @@ impl Lab {
 
     /// Writes netboot's configuration, with these reservations on the near link.
     pub(crate) fn configure(&self, reservations: &str) -> Result<()> {
-        self.write_configuration("netboot", "", reservations)
+        Self::write_configuration(&self.scratch, "", reservations)
     }
 
-    fn write_configuration(&self, name: &str, sections: &str, reservations: &str) -> Result<()> {
+    /// Writes netboot's MAC prefix database.
+    fn write_database(&self, text: &str) -> Result<()> {
+        Ok(fs::write(self.scratch.join(DATABASE), text)?)
+    }
+
+    fn write_configuration(folder: &Path, sections: &str, reservations: &str) -> Result<()> {
         let text = format!(
             "{sections}boot: {{ http: '{DEFAULT_UKI}' }}\n\
              interfaces: [near, far]\n\
@@ -96,26 +111,30 @@ impl Lab {
                relays: [10.77.9.2]\n  \
                ranges: [10.77.2.100-10.77.2.199]\n",
         );
-        let file = |end: &str| self.scratch.join(format!("{name}.{end}"));
-        let (new, file) = (file("new"), file("yaml"));
-        fs::write(&new, text)?;
-        Ok(fs::rename(new, file)?)
+        configure_netboot(folder, &text)
     }
 
     async fn start_netboot(&self) -> Result<()> {
-        let process = self.start_instance("netboot", "leases", stack::NETBOOT_HEALTH).await?;
-        self.netboot.replace(Some(process));
-        Ok(())
+        self.netboot.start()?;
+        self.netboot.ready(LIMIT).await
+    }
+
+    /// An operator as the pod of its Deployment, whose files are in `folder`.
+    async fn pod(&self, name: &str, folder: &Path) -> Result<Operator> {
+        let deployment = self.overlay.named("Deployment", name)?;
+        pod(&self.cluster, &self.overlay, deployment, folder, node(&self.tools)).await
     }
 
     /// Replaces the instance with two that share the links. If only one of them answers, it is the
     /// first.
     pub(crate) async fn start_two(&self, mode: &str) -> Result<()> {
-        let netboot = self.netboot.take();
-        netboot.context("there is none")?.kill().await?;
-        for (part, name) in [(1, "netboot"), (2, "other")] {
+        self.netboot.kill().await?;
+        let folder = self.scratch.join(OTHER);
+        let other = self.pod("netboot", &folder).await?;
+        fs::copy(self.scratch.join(DATABASE), folder.join(DATABASE))?;
+        for (part, folder) in [(1, &self.scratch), (2, &folder)] {
             let section = format!("instances: {{ mode: {mode}, part: {part} }}\n");
-            self.write_configuration(name, &section, "")?;
+            Self::write_configuration(folder, &section, "")?;
         }
         self.start_netboot().await?;
         if mode == "standby" {
@@ -125,20 +144,19 @@ impl Lab {
             })
             .await?;
         }
-        let other = self.start_instance("other", "other-leases", "127.0.0.1:8082").await?;
-        self.other.replace(Some(other));
-        Ok(())
+        other.start()?;
+        other.ready(LIMIT).await?;
+        self.other.set(other).ok().context("there are two already")
     }
 
     /// Kills netboot, as `kill -9` does, without a replacement.
     pub(crate) async fn kill_netboot(&self) {
-        let netboot = self.netboot.take();
-        netboot.unwrap().kill().await.unwrap();
+        self.netboot.kill().await.unwrap();
     }
 
     /// Stops netboot, as a pod is stopped.
     pub(crate) async fn stop_netboot(&self) -> Result<()> {
-        self.netboot.take().context("there is none")?.terminate(LIMIT).await
+        self.netboot.terminate(LIMIT).await
     }
 
     /// The holder of the Lease that elects the instance that answers; empty if there is none.
@@ -164,12 +182,12 @@ impl Lab {
 
     /// The log of the second instance.
     pub(crate) fn other_log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.scratch.join("other.log"))?)
+        self.other.get().context("there is one instance")?.printed()
     }
 
     /// The log of the first instance.
     pub(crate) fn log(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.scratch.join("netboot.log"))?)
+        self.netboot.printed()
     }
 
     /// All DHCPLeases.
@@ -178,27 +196,14 @@ impl Lab {
         Ok(api.list(&ListParams::default()).await?.items)
     }
 
-    async fn start_instance(&self, name: &str, leases: &str, health: &str) -> Result<Process> {
-        let file = |flag, name| format!("--{flag}={}", self.scratch.join(name).display());
-        let own = [
-            file("mac-prefixes-file", "macdb.yaml"),
-            file("lease-file", leases),
-            format!("--leader-elect-namespace={NAMESPACE}"),
-            format!("--kubeconfig={}", self.account.display()),
-        ];
-        let flags = [&own[..], &self.flags.borrow()].concat();
-        stack::netboot_as(name, health, &self.tools.server, &self.scratch, &flags).await
-    }
-
     /// netboot's lease file.
     pub(crate) fn lease_file(&self) -> Result<String> {
-        Ok(fs::read_to_string(self.scratch.join("leases"))?)
+        Ok(fs::read_to_string(self.scratch.join("netboot/leases/leases"))?)
     }
 
     /// Kills netboot, as `kill -9` does, and starts it again.
     pub(crate) async fn restart_netboot(&self) {
-        let netboot = self.netboot.take();
-        netboot.unwrap().kill().await.unwrap();
+        self.netboot.kill().await.unwrap();
         self.start_netboot().await.unwrap();
     }
 
@@ -238,7 +243,11 @@ impl Lab {
             ensure!(ip == Some(address.to_string().as_str()), "has {ip:?}, not {address}");
             Ok(endpoint.metadata.clone())
         });
-        let printed = || fs::read_to_string(self.scratch.join("netboot.log")).unwrap_or_default();
+        let printed = || self.log().unwrap_or_default();
         found.await.with_context(|| format!("Endpoint of {mac}; netboot: {}", printed())).unwrap()
     }
+}
+
+fn node(tools: &Tools) -> Node<'_> {
+    Node { binaries: tools.server.parent(), ..Node::of_this_machine() }
 }

@@ -1,24 +1,16 @@
 //! A netboot that gives machines boot URLs, with the rights that `config/boot-urls` gives it.
 
 use super::Lab;
-use anyhow::{Context, Result};
-use e2e::cluster::workspace;
+use crate::inside::Tools;
+use anyhow::Result;
 
 /// The namespace of the Secrets.
 const NAMESPACE: &str = "netboot-boot-urls";
 
 impl Lab {
-    /// Replaces netboot with one that reads boot URLs.
-    pub(crate) async fn read_boot_urls(&self) -> Result<()> {
-        for file in ["namespace.yaml", "rbac.yaml"] {
-            let path = workspace().join("config/boot-urls").join(file);
-            let path = path.to_str().context("a path of the workspace is text")?;
-            self.cluster.kubectl(&["apply", "--server-side", "-f", path]).await?;
-        }
-        self.flags.borrow_mut().push(format!("--boot-url-namespace={NAMESPACE}"));
-        let netboot = self.netboot.take();
-        netboot.context("there is none")?.kill().await?;
-        self.start_netboot().await
+    /// Starts everything except the relay; netboot reads boot URLs.
+    pub(crate) async fn with_boot_urls(tools: Tools) -> Self {
+        Self::start_with(tools, "components: [CONFIG/boot-urls]\n").await.unwrap()
     }
 
     /// Gives a machine a boot URL.

@@ -1,10 +1,9 @@
 //! A netboot that records BMC objects, a BMC, and the operator that manages them.
 
-use super::{Lab, NAMESPACE, PASSWORD, REDFISH, USER};
-use anyhow::{Context, Result};
-use e2e::cluster::Process;
+use super::{DATABASE, Lab, PASSWORD, REDFISH, USER};
+use anyhow::Result;
+use e2e::{cluster::Process, stack::Operator};
 use std::{fs, path::Path, process::Stdio};
-use tokio::process::Command;
 
 /// Parts of the near network that contain the range, but no address of our side.
 const ADDRESSES: [&str; 3] = ["10.77.1.64/26", "10.77.1.128/26", "10.77.1.192/29"];
@@ -22,32 +21,23 @@ impl Lab {
                type: bmc\n  \
                defaultCredentials: [{{ username: {USER}, password: {PASSWORD} }}]\n",
         );
-        fs::write(self.scratch.join("macdb.yaml"), database)?;
+        self.write_database(&database)?;
         // The simulator answers at every address that a BMC may get, pings included.
         let sections = "conflictProbe: false\nendpoints: { mode: bmc }\n";
-        self.write_configuration("netboot", sections, reservations)?;
-        let netboot = self.netboot.take();
-        netboot.context("there is none")?.kill().await?;
+        Self::write_configuration(&self.scratch, sections, reservations)?;
+        self.netboot.kill().await?;
         self.start_netboot().await
     }
 
-    /// Starts metal-operator, with the rights of its ServiceAccount.
-    pub(crate) async fn metal_operator(&self) -> Result<Process> {
-        let account = self.cluster.service_account_kubeconfig(NAMESPACE, "metal-operator").await?;
-        let mut command = Command::new(self.tools.server.with_file_name("metal-operator"));
-        command.arg(format!("--kubeconfig={}", account.display()));
-        command.arg(format!("--mac-prefixes-file={}", self.scratch.join("macdb.yaml").display()));
-        command.args([
-            &format!("--manager-namespace={NAMESPACE}"),
-            "--probe-image=registry.example/metalprobe:1",
-            "--probe-os-image=registry.example/discovery:1",
-            "--registry-url=http://10.77.1.1:10000",
-            "--registry-bind-address=10.77.1.1:10000",
-            "--health-probe-bind-address=127.0.0.1:8083",
-            "--metrics-bind-address=0",
-        ]);
-        command.stdin(Stdio::null()).env("NO_COLOR", "1");
-        Process::start(&mut command, self.scratch.join("metal-operator.log"))
+    /// Starts metal-operator, as the pod of its Deployment.
+    pub(crate) async fn metal_operator(&self) -> Result<Operator> {
+        let operator = self.pod("metal-operator", &self.scratch).await?;
+        let operator = operator
+            .flag("--mac-prefixes-file", self.scratch.join(DATABASE).display())
+            .flag("--registry-url", "http://10.77.1.1:10000")
+            .flag("--registry-bind-address", "10.77.1.1:10000");
+        operator.start()?;
+        Ok(operator)
     }
 
     /// Plugs in a simulated BMC on the near link, which asks for its address.
