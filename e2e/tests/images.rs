@@ -179,16 +179,9 @@ impl Lab {
         command.args(["--cluster-dns=10.96.0.10", "--apiserver-url", APISERVER]);
         let log = self.cluster.scratch().join(format!("{}.log", unique(&self.site)));
         let mut process = Process::start(&mut command, log)?;
-        let health = self.health;
-        let ready = eventually(PATIENCE, async || {
-            let answer = reqwest::get(format!("http://{health}/readyz")).await?;
-            ensure!(answer.status().is_success(), "{}", answer.text().await?);
-            Ok(())
-        });
-        let ready = ready.await;
-        process.check()?;
+        process.ready(self.health, PATIENCE).await?;
         self.process = Some(process);
-        ready
+        Ok(())
     }
 
     async fn kill(&mut self) -> Result<()> {

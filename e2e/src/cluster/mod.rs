@@ -4,10 +4,12 @@
 //! from [`unique`]. Whatever the tests do, it ends with the process that started it.
 
 mod account;
+mod http;
 mod outage;
 mod process;
 mod wait;
 
+pub use http::{http_client, is_ready};
 pub use outage::Outage;
 pub use process::{Process, binary, ended};
 pub use wait::eventually;

@@ -1,10 +1,11 @@
 //! Our binaries, as processes of a test.
 
-use super::{run, workspace};
+use super::{eventually, is_ready, run, workspace};
 use anyhow::{Context, Result, ensure};
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -164,6 +165,19 @@ impl Process {
         let tail: Vec<_> = printed.lines().rev().take(20).collect();
         let tail: Vec<_> = tail.into_iter().rev().collect();
         anyhow::bail!("{status}: {}", tail.join("\n"))
+    }
+
+    /// Waits up to `within` until it reports ready at this health address.
+    ///
+    /// # Errors
+    ///
+    /// If it ends, or is not ready in time; with the end of its log, or what it is waiting for.
+    pub async fn ready(&mut self, health: SocketAddr, within: Duration) -> Result<()> {
+        eventually(within, async || {
+            self.check()?;
+            is_ready(health).await
+        })
+        .await
     }
 
     /// Kills it, as `kill -9` does, and waits until it is gone.

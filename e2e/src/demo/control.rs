@@ -1,6 +1,6 @@
 //! What the simulator says about its machines.
 
-use crate::stack::http_client;
+use crate::cluster::http_client;
 use anyhow::{Context, Result};
 use reqwest::Client;
 use serde::{Deserialize, de::DeserializeOwned};

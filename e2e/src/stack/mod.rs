@@ -38,7 +38,7 @@ pub use overlay::{Overlay, list, name, pod_of};
 pub use played::{Agent, Credential, Played};
 pub use plugin::{Printed, ended, plugin, run_plugin};
 pub use pod::{Node, Ports, pod, pod_alone};
-pub use registry::{Layer, Login, OciRegistry, client as http_client, sha256};
+pub use registry::{Layer, Login, OciRegistry, sha256};
 pub use settings::{Settings, quick};
 pub use until::{deleted, until};
 

@@ -1,8 +1,7 @@
 //! An operator as a process, which can be killed and restarted.
 
-use super::registry::client;
-use crate::cluster::{Process, eventually};
-use anyhow::{Context, Result, ensure};
+use crate::cluster::{Process, eventually, is_ready};
+use anyhow::{Context, Result};
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -117,10 +116,7 @@ impl Operator {
     ///
     /// If it does not; with what it is waiting for.
     pub async fn is_ready(&self) -> Result<()> {
-        let answer = client()?.get(format!("http://{}/readyz", self.health)).send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{status}: {text}");
-        Ok(())
+        is_ready(self.health).await
     }
 
     /// Fails, with the end of its log, unless it still runs.

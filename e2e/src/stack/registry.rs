@@ -1,7 +1,7 @@
 //! A registry on loopback: Debian's docker-registry.
 
 use super::Host;
-use crate::cluster::{Process, eventually, workspace};
+use crate::cluster::{Process, eventually, http_client, workspace};
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, RequestBuilder, header::LOCATION};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl OciRegistry {
             command.arg("serve").arg(&config).stdin(Stdio::null()),
             scratch.join("registry.log"),
         )?;
-        let http = client()?;
+        let http = http_client()?;
         eventually(START, async || {
             process.check()?;
             let asked = with(login, http.get(format!("http://{address}/v2/")));
@@ -216,16 +216,6 @@ async fn binary() -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "no docker-registry: {}", said.trim());
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-/// An HTTP client that uses no proxy.
-///
-/// # Errors
-///
-/// If there is no TLS.
-pub fn client() -> Result<Client> {
-    metal_runtime::client::install_crypto_provider();
-    Ok(Client::builder().no_proxy().timeout(START).build()?)
 }
 
 /// SHA-256 in hexadecimal.

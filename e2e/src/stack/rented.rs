@@ -2,7 +2,7 @@
 //! installer and the agent of a machine ask for.
 
 use super::{Host, Overlay, sha256};
-use crate::cluster::{Cluster, Process, eventually, unique};
+use crate::cluster::{Cluster, Process, eventually, is_ready, unique};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, StatusCode, redirect};
@@ -54,8 +54,7 @@ impl Hosts {
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let mut it = Self { address, process };
         let ready = eventually(PATIENCE, async || {
-            let answer = reqwest::get(format!("http://{health}/readyz")).await?;
-            ensure!(answer.status().is_success(), "{}", answer.text().await?);
+            is_ready(health).await?;
             let nonce = format!("http://{address}/api/hosts/nonce");
             ensure!(reqwest::get(nonce).await?.status().is_success(), "it has no key yet");
             Ok(())

@@ -1,8 +1,7 @@
 //! A Redfish client for the BMC of a virtual machine.
 
-use crate::network::client;
 use anyhow::{Context, Result, bail, ensure};
-use e2e::cluster::eventually;
+use e2e::cluster::{eventually, http_client};
 use metal_simulator::{BootTarget, Config, Host, Profile, Simulator, Vm};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -25,7 +24,7 @@ impl Bmc {
         let simulator = Simulator::start(config).await?;
         let bmc = simulator.bmc(0).context("a BMC has an address")?;
         let url = format!("http://{bmc}/redfish/v1/Systems/1");
-        Ok(Self { simulator, http: client(), url })
+        Ok(Self { simulator, http: http_client()?, url })
     }
 
     /// The ComputerSystem resource.

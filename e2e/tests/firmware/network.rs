@@ -35,12 +35,6 @@ pub(crate) fn tap() -> Result<()> {
     ip("link set tap0 up")
 }
 
-/// An HTTP client that uses no proxy.
-pub(crate) fn client() -> reqwest::Client {
-    metal_runtime::client::install_crypto_provider();
-    reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
 /// netboot's configuration on the bridge, with this `boot` section.
 pub(crate) fn on_the_link(boot: &str) -> String {
     format!(

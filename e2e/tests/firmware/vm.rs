@@ -1,12 +1,8 @@
 //! A virtual machine of the simulator: what Redfish says about its power is true.
 
-use crate::{
-    bmc::Bmc,
-    inside::in_a_network_of_its_own,
-    network::{client, tap},
-};
+use crate::{bmc::Bmc, inside::in_a_network_of_its_own, network::tap};
 use anyhow::{Context, Result, bail, ensure};
-use e2e::cluster::{Process, binary, eventually};
+use e2e::cluster::{Process, binary, eventually, http_client};
 use metal_simulator::{Config, Host, Power, Simulator, StartError, Vm};
 use serde_json::{Value, json};
 use std::{fs, process::Stdio, time::Duration};
@@ -96,7 +92,7 @@ fn a_virtual_machine_ends_with_its_simulator_however_that_ends() {
         command.args(["--vm", "0=tap0", "--control", "127.0.0.1:9000", "--vm-folder"]);
         command.arg(folder.path()).stdin(Stdio::null());
         let simulator = Process::start(&mut command, folder.path().join("log")).unwrap();
-        let http = client();
+        let http = http_client().unwrap();
         let machine = "http://127.0.0.1:9000/machines/0";
         eventually(LIMIT, async || {
             let on = http.post(format!("{machine}/reset")).json(&json!({ "ResetType": "On" }));

@@ -6,8 +6,8 @@ use super::{
 };
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    cluster::{Cluster, eventually},
-    stack::{INITRD, KERNEL, OciRegistry, http_client},
+    cluster::{Cluster, eventually, http_client},
+    stack::{INITRD, KERNEL, OciRegistry},
 };
 use metal_api::{BootInstaller, BootToken};
 use reqwest::{StatusCode, header::RANGE};

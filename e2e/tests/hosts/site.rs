@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
-    cluster::{Cluster, Process, binary, eventually, unique},
+    cluster::{Cluster, Process, binary, eventually, is_ready, unique},
     stack::{Host as Place, OciRegistry, Overlay, sha256},
 };
 use k8s_openapi::api::events::v1::Event;
@@ -112,10 +112,8 @@ impl<'a> Site<'a> {
 
     /// Waits until machines are answered; which replica leads does not matter to them.
     async fn ready(&mut self) -> Result<()> {
-        let url = format!("http://{}/readyz", self.health);
         let ready = eventually(PATIENCE, async || {
-            let answer = reqwest::get(&url).await?;
-            ensure!(answer.status().is_success(), "{}", answer.text().await?);
+            is_ready(self.health).await?;
             let nonce = format!("http://{}/api/hosts/nonce", self.address);
             ensure!(reqwest::get(nonce).await?.status().is_success(), "it has no key yet");
             Ok(())

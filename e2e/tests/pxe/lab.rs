@@ -22,7 +22,7 @@ use metal_runtime::client::install_crypto_provider;
 use serde_json::json;
 use std::{
     fs,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -32,7 +32,7 @@ use tokio::process::Command;
 const LIMIT: Duration = Duration::from_mins(1);
 const NAMESPACE: &str = "unbounded-kube";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const HEALTH: &str = "127.0.0.1:8081";
+const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// All of it.
 pub(crate) struct Lab {
@@ -65,13 +65,8 @@ impl Lab {
         command.arg("--apiserver-url=https://api.example:6443");
         let log = self.cluster.scratch().join(format!("{name}.log"));
         let mut process = Process::start(&mut command, log)?;
-        let ready = eventually(LIMIT, async || {
-            process.check()?;
-            let answer = reqwest::get(format!("http://{HEALTH}/readyz")).await?;
-            ensure!(answer.status().is_success(), "{}", answer.text().await?);
-            Ok(())
-        });
-        ready.await.with_context(|| process.printed().unwrap_or_default())?;
+        let ready = process.ready(HEALTH, LIMIT).await;
+        ready.with_context(|| process.printed().unwrap_or_default())?;
         Ok(process)
     }
 

@@ -182,15 +182,7 @@ impl Metalman {
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let url = format!("http://{}/readyz", self.health);
-        let ready = eventually(PATIENCE, async || {
-            let answer = reqwest::get(&url).await?;
-            ensure!(answer.status().is_success(), "{}", answer.text().await?);
-            Ok(())
-        });
-        let ready = ready.await;
-        self.process.check()?;
-        ready
+        self.process.ready(self.health, PATIENCE).await
     }
 
     /// The process.

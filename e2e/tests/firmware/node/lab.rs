@@ -281,12 +281,7 @@ async fn metalman(cluster: &Cluster, api: SocketAddr) -> Result<Process> {
     command.arg(format!("--cache-dir={}", cluster.scratch().join("cache").display()));
     command.stdin(Stdio::null());
     let mut process = Process::start(&mut command, cluster.scratch().join("metalman.log"))?;
-    let http = crate::network::client();
-    let ready = eventually(LIMIT, async || {
-        process.check()?;
-        http.get(format!("http://{ADDRESS}:8081/readyz")).send().await?.error_for_status()?;
-        Ok(())
-    });
-    ready.await.with_context(|| process.printed().unwrap_or_default())?;
+    let ready = process.ready((ADDRESS, 8081).into(), LIMIT).await;
+    ready.with_context(|| process.printed().unwrap_or_default())?;
     Ok(process)
 }
