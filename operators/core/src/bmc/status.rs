@@ -14,14 +14,10 @@ pub(super) fn set(
     type_: &'static str,
     fact: Result<&str, (&str, &str)>,
 ) {
-    let (holds, reason, message) = match fact {
-        Ok(reason) => (true, reason, ""),
-        Err((reason, message)) => (false, reason, message),
-    };
-    let fact = Fact { type_, holds, reason, message };
+    let fact = Fact::of(type_, fact);
     conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
     if type_ == condition::READY {
         new.refused_credentials =
-            (reason == lockout::REASON).then(|| refused(seen.secret)).flatten();
+            (fact.reason == lockout::REASON).then(|| refused(seen.secret)).flatten();
     }
 }

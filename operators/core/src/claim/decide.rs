@@ -210,11 +210,7 @@ fn set(
     type_: &'static str,
     fact: Result<&str, (&str, &str)>,
 ) {
-    let (holds, reason, message) = match fact {
-        Ok(reason) => (true, reason, ""),
-        Err((reason, message)) => (false, reason, message),
-    };
-    let fact = Fact { type_, holds, reason, message };
+    let fact = Fact::of(type_, fact);
     conditions::set(&mut new.conditions, fact, seen.claim.metadata.generation, seen.now);
 }
 
