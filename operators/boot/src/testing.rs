@@ -4,6 +4,8 @@
 #[path = "../../image/tests/support/mod.rs"]
 pub(crate) mod registry;
 
+pub(crate) use metal_runtime::testing::list;
+
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
     blob_refs::ReferencedBlobs,
@@ -39,13 +41,10 @@ use metal_api::{
 };
 use metal_core::{boot::configuration::Modes, capability::Key};
 use metal_image::{AllowList, Registries, Resolver, Store};
-use metal_runtime::{
-    index::Index,
-    testing::{ApiServer, Sent},
-};
+use metal_runtime::testing::{ApiServer, Sent};
 use prometheus_client::metrics::family::Family;
 use serde::Serialize;
-use std::{hash::Hash, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// An ignition that configures nothing.
@@ -111,18 +110,6 @@ impl Cluster {
     pub(crate) fn client(&self) -> Client {
         self.0.client(NAMESPACE)
     }
-}
-
-/// Fills an index with a list.
-pub(crate) async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
-where
-    K: Resource<DynamicType = ()>,
-    Key: Eq + Hash,
-{
-    let mut events = vec![Event::Init];
-    events.extend(objects.into_iter().map(|object| Event::InitApply(DeserializeGuard(Ok(object)))));
-    events.push(Event::InitDone);
-    assert!(index.follow(stream::iter(events.into_iter().map(Ok))).await.is_err());
 }
 
 /// The objects in a view.

@@ -3,13 +3,16 @@
 //! It has no schemas and no watches, and knows nothing about field ownership but this: an applied
 //! object replaces the status, or the spec and those parts of the metadata that it contains.
 
+use crate::index::Index;
+use futures::stream;
 use http::{Method, Request, Response, StatusCode};
-use kube::{Client, Resource, client::Body};
+use kube::{Client, Resource, client::Body, core::DeserializeGuard, runtime::watcher::Event};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
+    hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -51,6 +54,18 @@ struct State {
     /// How many objects a list returns at a time; 0 for all.
     page: usize,
     version: u64,
+}
+
+/// Has an index show these objects, as a watch does at its start.
+pub async fn list<K, Key>(index: &Index<K, Key>, objects: impl IntoIterator<Item = K>)
+where
+    K: Resource<DynamicType = ()>,
+    Key: Eq + Hash,
+{
+    let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
+    let events = [Event::Init].into_iter().chain(objects).chain([Event::InitDone]);
+    // It is there although the watch has ended.
+    index.follow(stream::iter(events.map(Ok))).await.err();
 }
 
 /// The response to a refused request.

@@ -1,5 +1,7 @@
 //! Which requests a pass sends, and when it sends none.
 
+pub(crate) use metal_runtime::testing::list;
+
 use super::*;
 use crate::{DiscoveryBoot, macdb::MacPrefixes, memory::Memories, view::View};
 use futures::stream;
@@ -230,7 +232,7 @@ impl Scene {
         if let Some(configuration) = &configuration {
             api.put(configuration);
         }
-        list(&view.configurations, configuration.into_iter().collect()).await;
+        list(&view.configurations, configuration).await;
         list(&view.servers, vec![server]).await;
         let bmc = FakeBmc::new(SystemReading {
             uri: "/redfish/v1/Systems/1".to_owned(),
@@ -308,18 +310,6 @@ pub(crate) fn context(
         leadership: metal_runtime::leadership::Leadership::default(),
         started: Timestamp::now(),
     }
-}
-
-/// Fills an index with a list.
-pub(crate) async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
-where
-    K: kube::Resource<DynamicType = ()> + Debug,
-    Key: Eq + Hash,
-{
-    let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-    let events: Vec<_> =
-        [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect();
-    index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
 }
 
 /// The watch shows this object.

@@ -1,17 +1,11 @@
 use super::*;
-use futures::stream;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Resource,
-    core::DeserializeGuard,
-    runtime::watcher::{self, Event},
-};
 use metal_api::{
     BootState, Machine, MachineLease, MachinePxe, MachineSpec, ServerBootConfigurationSpec,
     ServerBootConfigurationStatus, ServerSpec,
 };
 use metal_core::boot::decision::Reason;
-use std::hash::Hash;
+use metal_runtime::testing::list;
 
 const UUID: &str = "00112233-4455-6677-8899-010203040506";
 const SWAPPED: &str = "33221100-5544-7766-8899-010203040506";
@@ -223,19 +217,6 @@ async fn listed(servers: Vec<Server>) -> Machines {
     list(&machines.http, vec![http]).await;
     list(&machines.ipxe, vec![]).await;
     machines
-}
-
-/// What a watch delivers at its start.
-async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
-where
-    K: Resource<DynamicType = ()> + Clone,
-    Key: Eq + Hash,
-{
-    let mut events = vec![Event::Init];
-    events.extend(objects.into_iter().map(|object| Event::InitApply(DeserializeGuard(Ok(object)))));
-    events.push(Event::InitDone);
-    let events = events.into_iter().map(Ok::<_, watcher::Error>);
-    index.follow(stream::iter(events)).await.unwrap_err();
 }
 
 fn identity(uuid: Option<&str>, mac: Option<&str>) -> Identity {

@@ -57,12 +57,10 @@ impl RecordedBmcs {
 mod tests {
     use super::*;
     use crate::recorder::{bmcs, endpoints};
-    use futures::stream;
-    use kube::{Resource, core::DeserializeGuard, runtime::watcher::Event};
     use metal_api::{
         BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, annotation,
     };
-    use metal_runtime::index::Index;
+    use metal_runtime::testing::list;
     use std::net::Ipv4Addr;
 
     #[tokio::test]
@@ -103,15 +101,5 @@ mod tests {
         kept.sort();
         let pair = |last| (Ipv4Addr::new(10, 77, 0, last), MacAddr([2, 0, 0, 0, 0, last]));
         assert_eq!(kept, [1, 2, 5].map(pair));
-    }
-
-    async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
-    where
-        K: Resource<DynamicType = ()>,
-        Key: Eq + Hash,
-    {
-        let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-        let events = [Event::Init].into_iter().chain(objects).chain([Event::InitDone]);
-        index.follow(stream::iter(events.map(Ok))).await.unwrap_err();
     }
 }

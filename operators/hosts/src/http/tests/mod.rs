@@ -13,10 +13,9 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use futures::stream;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt, core::DeserializeGuard, runtime::watcher::Event};
+use kube::{Resource, ResourceExt};
 use metal_api::{
     BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, Host, HostRelease, HostSpec,
 };
@@ -26,7 +25,12 @@ use metal_core::{
     capability::{Claims, Key, Purpose, issue},
     rented_host::signed::message,
 };
-use metal_runtime::{args::try_parse, index::Index, listener::Peer, testing::ApiServer};
+use metal_runtime::{
+    args::try_parse,
+    index::Index,
+    listener::Peer,
+    testing::{ApiServer, list},
+};
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
@@ -72,12 +76,9 @@ impl Site {
         let stored = objects.iter().map(|object| {
             self.api.put(object);
             let name = object.name_any();
-            let stored = self.api.object(object.namespace().as_deref(), &name).unwrap();
-            Event::InitApply(DeserializeGuard(Ok(stored)))
+            self.api.object(object.namespace().as_deref(), &name).unwrap()
         });
-        let events: Vec<_> =
-            [Event::Init].into_iter().chain(stored).chain([Event::InitDone]).collect();
-        index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
+        list(index, stored.collect::<Vec<_>>()).await;
     }
 
     /// Asks from this address.

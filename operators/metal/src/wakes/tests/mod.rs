@@ -6,16 +6,14 @@ use super::{
     bmc as wakes_of_bmc, claim as wakes_of_claim, configuration as wakes_of_configuration,
     server as wakes_of_server, *,
 };
-use futures::stream;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
-use kube::{Resource, core::DeserializeGuard, runtime::watcher::Event};
+use kube::Resource;
 use metal_api::{
     BmcAccess, BmcSecretSpec, BmcSpec, BmcStatus, ClaimReference, LocalObjectReference,
     ObjectReference, PowerState, ServerBootConfigurationSpec, ServerClaimSpec, ServerInventorySpec,
     ServerSpec, ServerState, ServerStatus, Taint, Toleration, TolerationOperator,
 };
-use metal_runtime::index::Index;
-use std::{fmt::Debug, hash::Hash};
+use metal_runtime::testing::list;
 
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
 
@@ -320,15 +318,4 @@ fn sorted(expected: &[&str]) -> Vec<String> {
     let mut all: Vec<_> = expected.iter().map(ToString::to_string).collect();
     all.sort();
     all
-}
-
-async fn list<K, Key>(index: &Index<K, Key>, objects: Vec<K>)
-where
-    K: Resource<DynamicType = ()> + Debug,
-    Key: Eq + Hash,
-{
-    let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
-    let events: Vec<_> =
-        [Event::Init].into_iter().chain(objects).chain([Event::InitDone]).collect();
-    index.follow(stream::iter(events.into_iter().map(Ok))).await.unwrap_err();
 }
