@@ -20,7 +20,10 @@ use crate::{
 use anyhow::Context as _;
 use jiff::Timestamp;
 use kube::Client;
-use metal_core::{boot::configuration::Modes, capability::Key};
+use metal_core::{
+    boot::configuration::Modes,
+    capability::{BOOT_KEY_SECRET, Key},
+};
 use metal_image::{Resolver, Store};
 use metal_runtime::{
     Deferred, Relist,
@@ -43,8 +46,6 @@ const NAME: &str = "boot-operator";
 /// The Lease of the leader; the same as the peer's, so that the two never work on one cluster at a
 /// time.
 const LEASE: &str = "e9f0940b.ironcore.dev";
-/// Secret with the key for tokens, in the operator's namespace.
-const KEY_SECRET: &str = "boot-operator-ignition-key";
 
 /// Runs the operator until `shutdown`.
 ///
@@ -160,7 +161,7 @@ fn shared_key(args: &Args, client: &Client) -> SharedKey {
     SharedKey {
         client: client.clone(),
         namespace: args.runtime.election.namespace(client).to_owned(),
-        name: KEY_SECRET,
+        name: BOOT_KEY_SECRET,
         manager: NAME,
         file: args.ignition_key_file.clone().map(|path| ("--ignition-key-file", path)),
     }

@@ -1,4 +1,7 @@
-use metal_core::{capability::Unissuable, discovery::Unusable};
+use metal_core::{
+    capability::{BOOT_KEY_SECRET, Unissuable},
+    discovery::Unusable,
+};
 use metal_runtime::{
     controller::TooManyTurns,
     report::{Class, ReconcileError, class_of},
@@ -43,8 +46,9 @@ pub enum Error {
     RegistrationKey,
     /// URLs of media cannot be made.
     #[error(
-        "Secret {0}/boot-operator-ignition-key, with the key for virtual media, not found: run \
-         boot-operator in this namespace"
+        "Secret {0}/{secret}, with the key for virtual media, not found: run boot-operator in this \
+         namespace",
+        secret = BOOT_KEY_SECRET
     )]
     MediaKey(String),
     /// Somebody else's object has a name that ours should have.

@@ -6,14 +6,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_api::Server;
 use metal_core::{
-    capability::{Key, issue},
+    boot::url,
+    capability::{BOOT_KEY_SECRET, Key, issue},
     redfish::ImageUrl,
     server::medium_of,
 };
 use std::sync::{Mutex, PoisonError};
 
-/// Secret with the boot-operator's key, which the boot-operator creates at its first start.
-const SECRET: &str = "boot-operator-ignition-key";
 /// The only key in its data.
 const ENTRY: &str = "key";
 
@@ -39,7 +38,8 @@ impl Media {
     /// Those of the API server; or that there is no key.
     pub(crate) async fn learn(&self, client: &Client) -> Result<(), Error> {
         let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
-        let secret = secrets.get_opt(SECRET).await.map_err(Error::read("Secret of the media"))?;
+        let secret =
+            secrets.get_opt(BOOT_KEY_SECRET).await.map_err(Error::read("Secret of the media"))?;
         let data = secret.and_then(|secret| secret.data).unwrap_or_default();
         let key = data.get(ENTRY).and_then(|bytes| Key::new(&bytes.0).ok());
         let key = key.ok_or_else(|| Error::MediaKey(self.namespace.clone()))?;
@@ -52,7 +52,7 @@ impl Media {
         let claims = medium_of(server)?;
         let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
         let token = issue(key.as_ref()?, &claims).ok()?;
-        Some(ImageUrl::new(format!("{}/media/{}.iso", self.url, token.as_str())))
+        Some(ImageUrl::new(url::medium(&self.url, token.as_str())))
     }
 }
 

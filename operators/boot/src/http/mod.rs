@@ -34,7 +34,10 @@ use axum::{
     routing::get,
 };
 use ipnet::IpNet;
-use metal_core::{boot::Refusal, capability::Key};
+use metal_core::{
+    boot::{Refusal, url},
+    capability::Key,
+};
 use metal_image::{Resolver, Store};
 use metal_runtime::Deferred;
 use prometheus_client::{
@@ -124,7 +127,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/httpboot", get(httpboot::httpboot))
         .route("/httpboot/{*path}", get(image::uki))
         .route("/image", get(image::layer))
-        .route("/media/{file}", get(media::medium))
+        .route(url::MEDIUM, get(media::medium))
         .fallback(elsewhere)
         .with_state(state)
 }

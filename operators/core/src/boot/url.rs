@@ -6,6 +6,21 @@ use std::fmt::Write;
 /// not join split options (RFC 3396).
 pub const MAX_URL: usize = 255;
 
+/// Paths of the report registry for whoever has a token: the prefix of all its routes.
+pub const WITH_TOKEN: &str = "/t/{token}";
+/// Path of the media that BMCs read, as a route.
+pub const MEDIUM: &str = "/media/{file}";
+
+/// URL of the report registry for whoever has this token.
+pub fn reports(registry_url: &str, token: &str) -> String {
+    registry_url.to_owned() + &WITH_TOKEN.replace("{token}", token)
+}
+
+/// URL of the medium that this token opens.
+pub fn medium(service_url: &str, token: &str) -> String {
+    service_url.to_owned() + &MEDIUM.replace("{file}", &format!("{token}.iso"))
+}
+
 /// URL of a layer for iPXE, in the peer's format.
 pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> String {
     let mut url = format!("{}/image?imageName=", service_url.trim_end_matches('/'));

@@ -18,6 +18,9 @@ use sha2::Sha256;
 use std::fmt;
 use uuid::Uuid;
 
+/// Secret with boot-operator's key of capabilities, which boot-operator creates at its first start.
+pub const BOOT_KEY_SECRET: &str = "boot-operator-ignition-key";
+
 /// What the bearer of a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display)]
 pub enum Purpose {

@@ -10,6 +10,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use metal_api::inventory::{BootStateReport, Registration, Report};
+use metal_core::boot::url::WITH_TOKEN;
 use metal_runtime::{listener::Peer, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -21,25 +22,26 @@ const RETRY: &str = "5";
 
 /// The routes of the registry, with and without a token.
 pub(crate) fn router(registry: Arc<Registry>) -> Router {
+    let with_token = |path: &str| format!("{WITH_TOKEN}{path}");
     Router::new()
         .route("/register", post(|state, peer, body| register(state, None, peer, body)))
         .route("/bootstate", post(|state, peer, body| boot_state(state, None, peer, body)))
         .route("/systems/{uuid}", get(|state, Path(uuid)| system(state, None, uuid)))
         .route("/delete/{uuid}", delete(|state, Path(uuid)| forget(state, None, uuid)))
         .route(
-            "/t/{token}/register",
+            &with_token("/register"),
             post(|state, Path(t), peer, body| register(state, Some(t), peer, body)),
         )
         .route(
-            "/t/{token}/bootstate",
+            &with_token("/bootstate"),
             post(|state, Path(t), peer, body| boot_state(state, Some(t), peer, body)),
         )
         .route(
-            "/t/{token}/systems/{uuid}",
+            &with_token("/systems/{uuid}"),
             get(|state, Path((t, uuid))| system(state, Some(t), uuid)),
         )
         .route(
-            "/t/{token}/delete/{uuid}",
+            &with_token("/delete/{uuid}"),
             delete(|state, Path((t, uuid))| forget(state, Some(t), uuid)),
         )
         // Bodies are limited where they are read.

@@ -6,15 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use metal_api::Server;
-use metal_core::capability::{Claims, Key, Purpose, verify, verify_short};
+use metal_core::capability::{BOOT_KEY_SECRET, Claims, Key, Purpose, verify, verify_short};
 use metal_runtime::report::Chain;
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Secret with the boot-operator's key, which the boot-operator creates at its first start.
-const SECRET: &str = "boot-operator-ignition-key";
 /// The only key in its data.
 const ENTRY: &str = "key";
 /// How often the key is looked for: requests with invalid tokens must not cause a read each.
@@ -86,7 +84,7 @@ impl Registry {
 
     async fn read_key(&self) -> Option<Key> {
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.boot_key.namespace);
-        let secret = match secrets.get_opt(SECRET).await {
+        let secret = match secrets.get_opt(BOOT_KEY_SECRET).await {
             Ok(secret) => secret?,
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "could not read the key of boot-operator");

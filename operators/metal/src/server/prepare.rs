@@ -11,6 +11,7 @@ use metal_api::{
     LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec, annotation,
 };
 use metal_core::{
+    boot::url,
     capability::{self, Claims, Purpose},
     discovery::Variables,
     ownership::owned_by,
@@ -65,7 +66,7 @@ fn registry_url<C>(ctx: &Context<C>, server: &Server, attempt: u32) -> Result<St
     };
     let key = ctx.discovery.key.get().ok_or(Error::RegistrationKey)?;
     let token = capability::issue(&key, &claims)?;
-    Ok(format!("{}/t/{}", ctx.discovery.registry_url, token.as_str()))
+    Ok(url::reports(&ctx.discovery.registry_url, token.as_str()))
 }
 
 async fn configuration<C>(
