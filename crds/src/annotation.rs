@@ -14,8 +14,6 @@ pub const IS_DEFAULT_OS_IMAGE: &str = "metal.ironcore.dev/is-default-os-image";
 pub const MAINTENANCE_REASON: &str = "metal.ironcore.dev/maintenance-reason";
 /// On a ServerMaintenance: the reason, under the key that its printed column reads.
 pub const REASON: &str = "metal.ironcore.dev/reason";
-/// Prefix on a Server, followed by the name of a rule: [`TRUE`] once that rule was satisfied.
-pub const BOOTSTRAP_COMPLETED_PREFIX: &str = "readiness.metal.ironcore.dev/bootstrap-completed-";
 
 /// On a discovery's ServerBootConfiguration: the number of the attempt that its keys belong to.
 pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";

@@ -132,11 +132,5 @@ pub use variable::{FieldReference, KeyReference, ObjectFieldReference, Variable,
 
 /// API group of servers and BMCs.
 pub const METAL_GROUP: &str = "metal.ironcore.dev";
-/// API group of boot configurations.
-pub const BOOT_GROUP: &str = "boot.ironcore.dev";
-/// API group of machines that become nodes.
-pub const UNBOUNDED_GROUP: &str = "unbounded-cloud.io";
-/// API group of our own kinds.
-pub const BLOOMERY_GROUP: &str = "bloomery.dev";
 /// The version of every group except that of machines, which is `v1alpha3`.
 pub const VERSION: &str = "v1alpha1";

@@ -76,21 +76,6 @@ impl FakeBmc {
         Self { state, credentials: None, permit }
     }
 
-    /// Sets what `inventory` returns for every system.
-    pub fn set_inventory(&self, inventory: Inventory) {
-        self.with(|state| state.inventory = inventory);
-    }
-
-    /// Sets what `manager` returns.
-    pub fn set_manager(&self, manager: ManagerReading) {
-        self.with(|state| state.manager = manager);
-    }
-
-    /// Sets the `VirtualMedia` slots.
-    pub fn set_media(&self, slots: Vec<MediaSlot>) {
-        self.with(|state| state.media = slots);
-    }
-
     /// Refuses all other credentials from now on.
     pub fn accept_only(&self, credentials: Credentials) {
         self.with(|state| state.accepts = Some(credentials));
