@@ -1,6 +1,7 @@
 //! From having an address to reporting: asks the boot service what to report where, and does it.
 
 use super::{
+    boot_url::BootUrl,
     ignition::{self, AgentConfig, AgentConfigError},
     origin::{self, OriginError},
     power::ScanTrigger,
@@ -61,14 +62,14 @@ enum DiscoveryError {
 /// Reports forever. `boot_url` is what a DHCP server sent, if one was asked.
 pub(super) async fn report(
     root: &Root,
-    boot_url: &watch::Receiver<Option<String>>,
+    boot_url: &watch::Receiver<Option<BootUrl>>,
     buttons: &ScanTrigger,
 ) -> Infallible {
     address().await;
     let mut backoff = Backoff::new(PAUSE, LONGEST_PAUSE);
     loop {
         let url = boot_url.borrow().clone();
-        match agent(root, url.as_deref()).await {
+        match agent(root, url.as_ref().map(BootUrl::as_str)).await {
             Ok(agent) => {
                 buttons.scan().await;
                 match agent.run().await {}

@@ -11,6 +11,7 @@
 //! metalprobe changes nothing on the machine's disks. Everything that it does and waits for is told on
 //! every console, for a person who has nothing else to go by.
 
+mod boot_url;
 mod console;
 mod dhcp;
 mod dhcp6;

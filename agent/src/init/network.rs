@@ -1,6 +1,7 @@
 //! Every network port: its driver, its link, its carrier, its address.
 
 use super::{
+    boot_url::BootUrl,
     dhcp::{self, BootUrlRequest, Firmware, Link},
     dhcp6,
     drivers::Drivers,
@@ -39,7 +40,7 @@ pub async fn network(root: Root) -> Infallible {
 /// The same. If nothing else tells what to boot, the URL that a DHCP server sends goes to `boot_url`.
 pub(super) async fn keep(
     root: Root,
-    boot_url: Option<watch::Sender<Option<String>>>,
+    boot_url: Option<watch::Sender<Option<BootUrl>>>,
 ) -> Infallible {
     let began = Instant::now();
     let mut drivers = load(Drivers::read(&root), root.clone()).await;

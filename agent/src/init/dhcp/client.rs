@@ -4,7 +4,10 @@ use super::{
     lease::Lease,
     packet::{Answer, Firmware, LARGEST, Request},
 };
-use crate::netlink::{self, Address};
+use crate::{
+    init::boot_url::BootUrl,
+    netlink::{self, Address},
+};
 use metal_base::{
     Backoff, Chain,
     jitter::{number, within},
@@ -53,7 +56,7 @@ pub(in super::super) struct BootUrlRequest {
     /// The identity under which to ask what to boot; `None` if that is known already.
     pub(in super::super) firmware: Option<Firmware>,
     /// Where the boot URL goes.
-    pub(in super::super) boot_url: watch::Sender<Option<String>>,
+    pub(in super::super) boot_url: watch::Sender<Option<BootUrl>>,
 }
 
 /// Gives the link an address, and keeps it forever. Cancel safe: the address is removed.
@@ -193,7 +196,7 @@ impl<'a> Client<'a> {
                 continue;
             };
             if let Some(url) = answer.boot_url().filter(|_| self.boot_request.firmware.is_some()) {
-                self.boot_request.boot_url.send_replace(Some(url.to_owned()));
+                self.boot_request.boot_url.send_replace(Some(url));
             }
             match Lease::read(&answer) {
                 Some(lease) if answer.kind == kind => return Ok(Outcome::Lease(lease)),

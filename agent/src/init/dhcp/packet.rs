@@ -1,5 +1,6 @@
 //! Packets of a client: those it sends, and what it needs of an answer.
 
+use crate::init::boot_url::BootUrl;
 use metal_wire::v4::{BOOT_REPLY, MessageType, Options, Packet, code};
 use std::net::Ipv4Addr;
 
@@ -110,11 +111,10 @@ impl Answer {
     }
 
     /// The boot URL, from the option or the `file` field.
-    pub(super) fn boot_url(&self) -> Option<&str> {
+    pub(super) fn boot_url(&self) -> Option<BootUrl> {
         let value = self.packet.options.get(code::BOOT_FILE).unwrap_or(&self.packet.file);
         let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
-        let text = std::str::from_utf8(&value[..end]).ok()?;
-        (text.starts_with("http://") || text.starts_with("https://")).then_some(text)
+        BootUrl::new(std::str::from_utf8(&value[..end]).ok()?)
     }
 
     /// The value of a numeric option.
@@ -177,8 +177,9 @@ pub(super) mod tests {
     fn the_url_of_what_to_boot_may_be_in_an_option_or_in_the_field() {
         let kind = (code::MESSAGE_TYPE, &[MessageType::Ack as u8][..]);
         let url = "http://10.0.2.2:8083/httpboot/a.efi";
-        let read =
-            |bytes: &[u8]| Answer::parse(bytes, XID, MAC).unwrap().boot_url().map(str::to_owned);
+        let read = |bytes: &[u8]| {
+            Answer::parse(bytes, XID, MAC).unwrap().boot_url().map(|url| url.as_str().to_owned())
+        };
         let mut bytes = answer([10, 0, 2, 15], &[kind]);
         assert_eq!(read(&bytes), None);
         bytes[108..108 + url.len()].copy_from_slice(url.as_bytes());

@@ -4,7 +4,10 @@
 
 mod packet;
 
-use super::dhcp::{BootUrlRequest, Link};
+use super::{
+    boot_url::BootUrl,
+    dhcp::{BootUrlRequest, Link},
+};
 use metal_base::{
     Chain,
     jitter::{number, within},
@@ -44,7 +47,7 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
         let question = Question { xid: number(), mac: link.mac, firmware, began };
         match ask_once(link, question, within(pause, SPREAD)).await {
             Ok(Some(url)) => {
-                tracing::info!(link = link.name, url, "received a boot URL by DHCPv6");
+                tracing::info!(link = link.name, %url, "received a boot URL by DHCPv6");
                 boot_request.boot_url.send_if_modified(|known| {
                     let is_new = known.is_none();
                     known.get_or_insert(url);
@@ -64,7 +67,11 @@ pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
 }
 
 /// The URL of an answer that arrives in time.
-async fn ask_once(link: &Link, question: Question, within: Duration) -> io::Result<Option<String>> {
+async fn ask_once(
+    link: &Link,
+    question: Question,
+    within: Duration,
+) -> io::Result<Option<BootUrl>> {
     let socket = open(link)?;
     let deadline = Instant::now() + within;
     let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, link.index);

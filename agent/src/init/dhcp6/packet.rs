@@ -1,6 +1,6 @@
 //! The request, and what we need of an answer (RFC 9915, sections 7 and 21).
 
-use crate::init::dhcp::Firmware;
+use crate::init::{boot_url::BootUrl, dhcp::Firmware};
 use metal_wire::v6::{
     MessageType, Packet, code,
     value::{Architecture, DhcpOption, ORO},
@@ -60,7 +60,7 @@ impl Question {
 }
 
 /// The URL in an answer to this request; `None` for anything else.
-pub(super) fn boot_url(bytes: &[u8], question: &Question) -> Option<String> {
+pub(super) fn boot_url(bytes: &[u8], question: &Question) -> Option<BootUrl> {
     let packet = Packet::parse(bytes).ok()?;
     let options = &packet.options;
     let is_ours = packet.relays.is_empty()
@@ -69,8 +69,7 @@ pub(super) fn boot_url(bytes: &[u8], question: &Question) -> Option<String> {
         && options.get(code::CLIENT_ID)? == question.identifier()
         && options.get(code::SERVER_ID).is_some();
     let text = std::str::from_utf8(options.get(code::BOOT_FILE)?).ok()?;
-    let is_url = text.starts_with("http://") || text.starts_with("https://");
-    (is_ours && is_url).then(|| text.to_owned())
+    BootUrl::new(text).filter(|_| is_ours)
 }
 
 #[cfg(test)]
@@ -101,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn only_an_answer_to_us_that_has_a_url_is_one() {
         let question = question();
-        assert_eq!(boot_url(&answer(URL).encode(), &question).as_deref(), Some(URL));
+        assert_eq!(boot_url(&answer(URL).encode(), &question), BootUrl::new(URL));
         let other = answer("tftp://[fd77::1]/snponly.efi").encode();
         assert_eq!(boot_url(&other, &question), None);
         let other = Question { firmware: Firmware { uuid: None }, ..question };
