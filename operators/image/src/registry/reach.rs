@@ -18,7 +18,7 @@ use std::{
     env,
     error::Error as StdError,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
 };
 use tokio::net::lookup_host;
@@ -96,10 +96,26 @@ pub(super) async fn of_registry(registry: &Registry, is_configured: bool) -> Rea
         None => return Reach::Public,
     };
     // A name that does not resolve is treated as public; connecting to it will fail anyway.
-    let found = lookup_host((name, 0)).await.ok();
-    let nearest = found.into_iter().flatten().map(|address| Reach::of(address.ip())).max();
+    let found = lookup_host((name, 0)).await.into_iter().flatten().map(|address| address.ip());
     let most = if is_configured { Reach::Host } else { Reach::Private };
-    nearest.unwrap_or(Reach::Public).min(most)
+    farthest(found.collect(), has_route).min(most)
+}
+
+/// How near a name is with these addresses: the farthest counts that there is a route to. Whoever owns a
+/// name can add any address to it, but answers us only at his own.
+fn farthest(found: Vec<IpAddr>, has_route: impl Fn(IpAddr) -> bool) -> Reach {
+    let routed: Vec<_> = found.iter().copied().filter(|address| has_route(*address)).collect();
+    let counting = if routed.is_empty() { found } else { routed };
+    counting.into_iter().map(Reach::of).min().unwrap_or(Reach::Public)
+}
+
+/// Whether this host has a route to an address. Nothing is sent.
+fn has_route(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 443))).is_ok()
 }
 
 fn is_this_host(name: &str) -> bool {
@@ -200,6 +216,24 @@ mod tests {
         assert_eq!(of("localhost:5000", false).await, Reach::Host);
         assert_eq!(of("10.0.0.1", false).await, Reach::Private);
         assert_eq!(of("8.8.8.8", true).await, Reach::Public);
+    }
+
+    #[test]
+    fn a_name_is_as_near_as_the_farthest_of_its_addresses_that_has_a_route() {
+        let of = |texts: &[&str], has_route: fn(IpAddr) -> bool| {
+            farthest(texts.iter().map(|text| text.parse().unwrap()).collect(), has_route)
+        };
+        let mixed = ["10.0.0.1", "8.8.8.8", "127.0.0.1"];
+        assert_eq!(of(&mixed, |_| true), Reach::Public);
+        assert_eq!(of(&["10.0.0.1", "127.0.0.1"], |_| true), Reach::Private);
+        assert_eq!(of(&["127.0.0.1", "::1"], |_| true), Reach::Host);
+        // A registry with a public IPv6 address, on a host that has no IPv6.
+        let dual = ["10.0.0.1", "2001:4860:4860::8888"];
+        assert_eq!(of(&dual, |address| address.is_ipv4()), Reach::Private);
+        assert_eq!(of(&dual, |_| true), Reach::Public);
+        assert_eq!(of(&mixed, |_| false), Reach::Public, "nothing can be told");
+        assert_eq!(of(&[], |_| true), Reach::Public);
+        assert!(has_route(Ipv4Addr::LOCALHOST.into()));
     }
 
     #[test]
