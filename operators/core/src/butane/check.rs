@@ -2,18 +2,8 @@
 //! that what systemd or a server would refuse later is refused here (systemd.unit(5) for unit
 //! names).
 
-use super::since::{ALWAYS, Since};
-use crate::ignition::check::{UNITS, data_url, require, scheme};
-
-/// URL schemes that Ignition fetches from, with the version that introduced each.
-const SCHEMES: [(&str, Since); 6] = [
-    ("http", ALWAYS),
-    ("https", ALWAYS),
-    ("tftp", ALWAYS),
-    ("s3", ALWAYS),
-    ("arn", (4, "1.5.0, or flatcar 1.1.0")),
-    ("gs", (2, "1.2.0")),
-];
+use super::since::{Since, ignition};
+use crate::ignition::check::{UNITS, data_url, require, scheme, scheme_since};
 
 /// The name of a unit.
 pub(super) fn unit_name(name: &str) -> Result<(), &'static str> {
@@ -49,8 +39,7 @@ pub(super) fn source(url: &str) -> Result<(), &'static str> {
 
 /// The Ignition version that can fetch from a URL of this scheme; `None` if none can.
 pub(super) fn since(url: &str) -> Option<Since> {
-    let scheme = scheme(url)?;
-    SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, since)| *since)
+    scheme_since(url).map(ignition)
 }
 
 /// Whether Ignition does not decompress content from this URL.

@@ -4,10 +4,10 @@ use super::{
     Error, Path, Version, check,
     node::{Kind, Node},
     schema::{DOCUMENT, Field, Need, Shape},
-    since::{ALWAYS, SPECIAL_BITS, Since},
+    since::{ALWAYS, SPECIAL_BITS, Since, ignition},
 };
 use crate::ignition::{
-    check::takes_headers,
+    check::{hash_since, takes_headers},
     fault::{Fault, Must, Step},
     storage,
 };
@@ -182,9 +182,7 @@ fn resource(
     if hash.is_some() && source.is_empty() {
         return Err(wrong(of_hash(), "absent, because there is no source"));
     }
-    if walk.version.ignition == 0 && hash.is_some_and(|hash| hash.starts_with("sha256-")) {
-        return Err(Error::TooNew { path: of_hash(), needs: "1.1.0" });
-    }
+    require(ignition(hash.map_or(0, hash_since)), &of_hash(), walk)?;
     let has_headers = resource.get("httpHeaders").is_some_and(|headers| *headers != json!([]));
     if has_headers && !takes_headers(source) {
         return Err(wrong(

@@ -18,6 +18,10 @@ pub(crate) const UNITS: [&str; 12] = [
     ".slice",
     ".scope",
 ];
+/// URL schemes that Ignition fetches from, and the minor version of Ignition 3 that introduced each.
+const SCHEMES: [(&str, u8); 6] =
+    [("http", 0), ("https", 0), ("tftp", 0), ("s3", 0), ("gs", 2), ("arn", 4)];
+
 /// Checks a text; an error says what it must be.
 pub(crate) type Check = fn(&str) -> Result<(), &'static str>;
 
@@ -58,6 +62,17 @@ pub(crate) fn hash(text: &str) -> Result<(), &'static str> {
 /// The scheme of a URL, in lower case.
 pub(crate) fn scheme(url: &str) -> Option<String> {
     url.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase())
+}
+
+/// The minor version of Ignition 3 since which URLs of this scheme are fetched; `None` if in none.
+pub(crate) fn scheme_since(url: &str) -> Option<u8> {
+    let scheme = scheme(url)?;
+    SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, since)| *since)
+}
+
+/// The minor version of Ignition 3 since which a digest of this kind is verified.
+pub(crate) fn hash_since(text: &str) -> u8 {
+    u8::from(text.starts_with("sha256-"))
 }
 
 /// Whether headers are sent to a URL.

@@ -8,8 +8,18 @@ use super::{
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Schemes that some version of Ignition fetches from; `oem` is Flatcar's.
-const SCHEMES: [&str; 7] = ["http", "https", "tftp", "s3", "gs", "arn", "oem"];
+/// Flatcar's own scheme.
+const OEM: &str = "oem";
+/// What a value must be that is too new for a document of version 3.`index - 1`.
+const SINCE: [&str; 7] = [
+    "used with version 3.0.0 or later",
+    "used with version 3.1.0 or later",
+    "used with version 3.2.0 or later",
+    "used with version 3.3.0 or later",
+    "used with version 3.4.0 or later",
+    "used with version 3.5.0 or later",
+    "used with version 3.6.0 or later",
+];
 /// Stands for every entry of a list.
 const EACH: &str = "*";
 
@@ -59,7 +69,7 @@ const RULES: &[(&[&str], Rule)] = &[
 /// Checks a document of version 3.`minor`, whose types are correct.
 pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     for (place, rule) in RULES {
-        each(document, place, &mut vec![], &mut |value, at| judge(rule, value, at))?;
+        each(document, place, &mut vec![], &mut |value, at| judge(rule, value, at, minor))?;
     }
     storage::check(document, minor)
 }
@@ -88,7 +98,7 @@ fn each(
     Ok(())
 }
 
-fn judge(rule: &Rule, value: &Value, at: &[Step]) -> Result<(), Fault> {
+fn judge(rule: &Rule, value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
     match rule {
         Rule::Text(check) => {
             let text = value.as_str().unwrap_or_default();
@@ -99,7 +109,7 @@ fn judge(rule: &Rule, value: &Value, at: &[Step]) -> Result<(), Fault> {
             let expected = "a mode in decimal, from 0 to 4095 (0644 is 420)";
             require(is_mode, expected).map_err(|must| Fault::of(at, &[], Must::Be(must)))
         }
-        Rule::Resource => resource(value, at),
+        Rule::Resource => resource(value, at, minor),
         Rule::Unique(field) => unique(value, at, Some(field)),
         Rule::UniqueTexts => unique(value, at, None),
     }
@@ -118,19 +128,20 @@ fn unique(list: &Value, at: &[Step], field: Option<&'static str>) -> Result<(), 
     Ok(())
 }
 
-fn resource(value: &Value, at: &[Step]) -> Result<(), Fault> {
+fn resource(value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let must = |fields: &[&'static str]| {
         let fields = fields.to_vec();
         move |expected| Fault::of(at, &fields, Must::Be(expected))
     };
     let of = text("source").unwrap_or_default();
-    source(of).map_err(must(&["source"]))?;
+    source(of, minor).map_err(must(&["source"]))?;
     check::compression(text("compression").unwrap_or_default()).map_err(must(&["compression"]))?;
     let hash = value.get("verification").and_then(|it| it.get("hash")).and_then(Value::as_str);
     if let Some(hash) = hash {
         let must = must(&["verification", "hash"]);
         check::hash(hash).map_err(&must)?;
+        since(check::hash_since(hash), minor).map_err(&must)?;
         require(text("source").is_some(), "absent, because there is no source").map_err(must)?;
     }
     let headers = value.get("httpHeaders").and_then(Value::as_array);
@@ -142,17 +153,25 @@ fn resource(value: &Value, at: &[Step]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn source(url: &str) -> Result<(), &'static str> {
+fn source(url: &str, minor: u8) -> Result<(), &'static str> {
     if url.is_empty() {
         return Ok(());
     }
     match check::scheme(url).as_deref() {
         Some("data") => check::data_url(url.get("data:".len()..).unwrap_or_default()),
-        scheme => {
-            let is_known = scheme.is_some_and(|scheme| SCHEMES.contains(&scheme));
-            require(is_known, "a URL with the scheme http, https, tftp, s3, arn, gs or data")
+        Some(OEM) => Ok(()),
+        _ => {
+            let introduced = check::scheme_since(url);
+            let expected = "a URL with the scheme http, https, tftp, s3, arn, gs or data";
+            since(introduced.ok_or(expected)?, minor)
         }
     }
+}
+
+/// Whether version 3.`minor` has what version 3.`introduced` brought.
+fn since(introduced: u8, minor: u8) -> Result<(), &'static str> {
+    let expected = SINCE.get(usize::from(introduced)).copied();
+    require(minor >= introduced, expected.unwrap_or("used with a later version"))
 }
 
 /// The name of a unit, of which Ignition only checks the suffix.

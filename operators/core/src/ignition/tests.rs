@@ -30,6 +30,31 @@ fn what_machines_take_is_taken_in_every_version() {
     }
 }
 
+/// From the migration notes of Ignition, 3.0.0 to 3.4.0.
+#[test]
+fn what_the_ignition_of_that_version_does_not_fetch_or_verify_is_refused() {
+    let sha256 = format!("sha256-{}", "0".repeat(64));
+    let hashed = format!(r#""source":"https://a/b","verification":{{"hash":"{sha256}"}}"#);
+    let cases = [
+        (hashed.as_str(), "contents.verification.hash", 1),
+        (r#""source":"gs://bucket/o""#, "contents.source", 2),
+        (r#""source":"arn:aws:s3:::b/o""#, "contents.source", 4),
+    ];
+    for (contents, field, since) in cases {
+        for minor in 0..=6 {
+            let text = format!(
+                r#"{{"ignition":{{"version":"3.{minor}.0"}},
+                "storage":{{"files":[{{"path":"/a","contents":{{{contents}}}}}]}}}}"#
+            );
+            let said = said(text.as_bytes());
+            let refused = format!("must be used with version 3.{since}.0 or later");
+            let is_refused = said.contains(field) && said.ends_with(&refused);
+            assert_eq!(is_refused, minor < since, "{text}: {said}");
+            assert_eq!(said == "Valid", minor >= since, "{text}: {said}");
+        }
+    }
+}
+
 #[test]
 fn what_ignition_only_warns_of_is_handed_on() {
     for rest in [
