@@ -38,7 +38,9 @@ impl Lease {
         let prefix = prefix.and_then(|mask| u8::try_from(mask.leading_ones()).ok());
         let seconds = |code| answer.number(code).map(|it| Duration::from_secs(it.into()));
         let time = seconds(code::LEASE_TIME).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
-        let renewal = seconds(code::RENEWAL).unwrap_or(time / 2).clamp(SHORTEST / 2, time);
+        // As if it were not given where nothing would be left of the lease by then.
+        let renewal = seconds(code::RENEWAL).filter(|renewal| *renewal < time);
+        let renewal = renewal.unwrap_or(time / 2).max(SHORTEST / 2);
         usable.then_some(Self {
             ip,
             prefix: prefix.unwrap_or(PREFIX),
@@ -88,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn times_without_sense_do_not_make_us_ask_without_pause() {
+    fn times_without_sense_make_us_ask_neither_without_pause_nor_too_late() {
         let times = |time: u32, renewal: u32| {
             let (time, renewal) = (time.to_be_bytes(), renewal.to_be_bytes());
             let times = [(code::LEASE_TIME, &time[..]), (code::RENEWAL, &renewal)];
@@ -96,8 +98,12 @@ mod tests {
             (lease.time.as_secs(), lease.renewal.as_secs())
         };
         assert_eq!(times(0, 0), (10, 5));
-        assert_eq!(times(100, 1000), (100, 100));
-        assert_eq!(times(u32::MAX, u32::MAX), (86400, 86400));
+        assert_eq!(times(100, 99), (100, 99));
+        assert_eq!(times(100, 100), (100, 50));
+        assert_eq!(times(100, 1000), (100, 50));
+        // A week, of which we count a day.
+        assert_eq!(times(604_800, 302_400), (86400, 43200));
+        assert_eq!(times(u32::MAX, u32::MAX), (86400, 43200));
     }
 
     #[test]
