@@ -99,6 +99,8 @@ struct Client<'a> {
     link: &'a Link,
     boot_request: &'a BootUrlRequest,
     socket: UdpSocket,
+    /// All servers of the link.
+    servers: SocketAddrV4,
     xid: u32,
     began: Instant,
 }
@@ -113,7 +115,8 @@ impl<'a> Client<'a> {
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         let xid = u32::try_from(number() >> 32).unwrap_or_default();
-        Ok(Self { link, boot_request, socket, xid, began: Instant::now() })
+        let servers = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
+        Ok(Self { link, boot_request, socket, servers, xid, began: Instant::now() })
     }
 
     /// Asks until a server has assigned an address.
@@ -128,20 +131,31 @@ impl<'a> Client<'a> {
                 );
             }
             self.broadcast(MessageType::Discover, &[]).await?;
-            let Some(offer) =
-                self.answer(MessageType::Offer, within(pauses.failed(), SPREAD)).await?
-            else {
+            let pause = within(pauses.failed(), SPREAD);
+            let Outcome::Lease(offer) = self.hear(MessageType::Offer, pause).await? else {
                 continue;
             };
-            let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
-            for _ in 0..REQUESTS {
-                self.broadcast(MessageType::Request, &asked).await?;
-                if let Some(lease) = self.answer(MessageType::Ack, FIRST).await? {
-                    return Ok(lease);
-                }
+            match self.accept(&offer).await? {
+                Outcome::Lease(lease) => return Ok(lease),
+                // The server takes its offers back, and would do so as often as we ask.
+                Outcome::Nak => sleep(within(pauses.failed(), SPREAD)).await,
+                Outcome::Timeout => {}
             }
         }
         Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// Requests what was offered.
+    async fn accept(&self, offer: &Lease) -> io::Result<Outcome> {
+        let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
+        for _ in 0..REQUESTS {
+            self.broadcast(MessageType::Request, &asked).await?;
+            match self.hear(MessageType::Ack, FIRST).await? {
+                Outcome::Timeout => {}
+                heard @ (Outcome::Lease(_) | Outcome::Nak) => return Ok(heard),
+            }
+        }
+        Ok(Outcome::Timeout)
     }
 
     /// Extends the lease, asking first its own server and then all; `None` if it is lost.
@@ -150,9 +164,10 @@ impl<'a> Client<'a> {
             let left = until.saturating_duration_since(Instant::now());
             let request = self.request(MessageType::Request, Some(lease.ip), &[]);
             let near_end = left < lease.time / 8;
-            let to = if near_end { Ipv4Addr::BROADCAST } else { lease.server };
+            let own = SocketAddrV4::new(lease.server, self.servers.port());
+            let to = if near_end { self.servers } else { own };
             // A server that is unreachable for a while is no reason to give up.
-            self.socket.send_to(&request, (to, SERVER_PORT)).await.ok();
+            self.socket.send_to(&request, to).await.ok();
             let pause = (left / 4).max(FIRST);
             match self.hear(MessageType::Ack, pause).await? {
                 Outcome::Lease(lease) => return Ok(Some(lease)),
@@ -165,7 +180,7 @@ impl<'a> Client<'a> {
 
     async fn broadcast(&self, kind: MessageType, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
         let request = self.request(kind, None, options);
-        self.socket.send_to(&request, (Ipv4Addr::BROADCAST, SERVER_PORT)).await.map(drop)
+        self.socket.send_to(&request, self.servers).await.map(drop)
     }
 
     fn request(
@@ -177,13 +192,6 @@ impl<'a> Client<'a> {
         let (xid, mac, firmware) = (self.xid, self.link.mac, self.boot_request.firmware);
         let secs = u16::try_from(self.began.elapsed().as_secs()).unwrap_or(u16::MAX);
         Request { kind, xid, secs, mac, ciaddr, firmware, options }.encode()
-    }
-
-    async fn answer(&self, kind: MessageType, within: Duration) -> io::Result<Option<Lease>> {
-        Ok(match self.hear(kind, within).await? {
-            Outcome::Lease(lease) => Some(lease),
-            Outcome::Nak | Outcome::Timeout => None,
-        })
     }
 
     /// The first answer of this type, or a NAK.
@@ -210,6 +218,7 @@ impl<'a> Client<'a> {
     }
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Lease(Lease),
     Nak,
@@ -250,3 +259,6 @@ impl Drop for AssignedAddress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
