@@ -1,6 +1,6 @@
 //! Who asks by way of proxies.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,15 +15,17 @@ pub fn client(peer: Option<SocketAddr>, headers: &HeaderMap, trusted: &[IpNet]) 
     if !peer.is_some_and(is_trusted) {
         return peer;
     }
-    let values = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let named = values.flat_map(|value| value.split(',')).map(str::trim);
-    let named: Vec<Option<IpAddr>> = named.filter(|text| !text.is_empty()).map(address).collect();
+    // As bytes: what the client writes into its part must not hide what a proxy appends to it.
+    let values = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    let named = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let named: Vec<Option<IpAddr>> = named.filter(|it| !it.is_empty()).map(address).collect();
     let host = named.iter().rev().find(|host| !host.is_some_and(is_trusted));
     host.or(named.first()).copied().unwrap_or(peer)
 }
 
 /// An address as proxies write it, some of them with a port.
-fn address(text: &str) -> Option<IpAddr> {
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
     let with_port = || text.parse().map(|address: SocketAddr| address.ip());
     text.parse().or_else(|_| with_port()).ok().map(|address: IpAddr| address.to_canonical())
 }
@@ -60,5 +62,21 @@ mod tests {
             let asks = client(Some(peer), &headers, &["10.0.0.0/8".parse().unwrap()]);
             assert_eq!(asks, host.parse().ok(), "{forwarded:?}");
         }
+    }
+
+    #[test]
+    fn no_byte_of_a_client_hides_what_a_proxy_says_about_it() {
+        let asks = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap());
+            }
+            client(Some(([10, 0, 0, 1], 1).into()), &headers, &["10.0.0.0/8".parse().unwrap()])
+        };
+        let host = Some([198, 51, 100, 1].into());
+        assert_eq!(asks(&[b"\x80\xff, 198.51.100.1"]), host);
+        assert_eq!(asks(&[b"\x80", b"198.51.100.1"]), host);
+        assert_eq!(asks(&[b"198.51.100.9\xe9"]), None, "it is not the proxy");
+        assert_eq!(asks(&["198.51.100.9, caf\u{e9}".as_bytes()]), None);
     }
 }
