@@ -14,6 +14,7 @@ pub mod files;
 mod hex;
 pub mod jitter;
 mod nearness;
+mod source;
 
 pub use backoff::Backoff;
 pub use chain::Chain;
@@ -22,3 +23,4 @@ pub use decision::{Decision, Never};
 pub use hex::hex;
 pub use jitter::jittered;
 pub use nearness::Nearness;
+pub use source::Source;

@@ -3,7 +3,7 @@
 //! A secret has 256 bits, so no limit is needed against guessing. This one keeps those who try from
 //! costing us anything: logs and events.
 
-use metal_core::boot_token::fetch::source as of;
+use metal_base::Source;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -29,7 +29,7 @@ pub(crate) struct Refusals(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    sources: HashMap<IpAddr, Count>,
+    sources: HashMap<Source, Count>,
     all: Option<Count>,
     /// When room was made last.
     swept: Option<Instant>,
@@ -46,7 +46,7 @@ impl Refusals {
     /// many machines may share an address.
     pub(crate) fn may_fail(&self, source: Option<IpAddr>) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = source.and_then(|source| counts.sources.get(&of(source)));
+        let count = source.and_then(|source| counts.sources.get(&Source::from(source)));
         count.is_none_or(|count| !count.is_running() || count.number < PER_SOURCE)
     }
 
@@ -55,7 +55,7 @@ impl Refusals {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = counts.all.map_or_else(Count::new, Count::next);
         counts.all = Some(all);
-        if let Some(source) = source.map(of) {
+        if let Some(source) = source.map(Source::from) {
             counts.make_room();
             if counts.sources.len() < SOURCES || counts.sources.contains_key(&source) {
                 let count = counts.sources.get(&source).copied();

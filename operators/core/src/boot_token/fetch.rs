@@ -4,7 +4,8 @@ use super::{Refusal, binding::bounded, is_open, status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host, HostHardware};
-use std::net::{IpAddr, Ipv6Addr};
+use metal_base::Source;
+use std::net::IpAddr;
 
 /// Firmware that asks again so soon does so because an answer was lost: it is the same boot.
 const SAME: SignedDuration = SignedDuration::from_secs(10);
@@ -43,8 +44,8 @@ pub fn fetch(
         let since = now.duration_since(at.0);
         since < SAME && since > -SAME
     });
-    let before = old.fetched_from.as_ref().and_then(|address| address.parse().ok());
-    if attempt > 0 && is_recent && before.map(source) == from.map(source) {
+    let before: Option<IpAddr> = old.fetched_from.as_ref().and_then(|address| address.parse().ok());
+    if attempt > 0 && is_recent && before.map(Source::from) == from.map(Source::from) {
         return Ok(Fetch::Answer { attempt });
     }
     let attempts = Some(attempt.saturating_add(1));
@@ -111,17 +112,5 @@ fn is_unclaimed(token: &BootToken, host: Option<&Host>) -> Result<(), Refusal> {
     match host {
         Some(_) => Err(Refusal::HostNameTaken(token.spec.host_name.clone())),
         None => Ok(()),
-    }
-}
-
-/// Where somebody is: an IPv4 address, or an IPv6 /64, because whoever has one address of it has
-/// all of them.
-pub fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = u128::from(address) & !u128::from(u64::MAX);
-            Ipv6Addr::from(prefix).into()
-        }
-        v4 @ IpAddr::V4(_) => v4,
     }
 }

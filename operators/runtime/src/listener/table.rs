@@ -4,23 +4,17 @@ use super::{
     connection::{Connection, Rank, Reason},
     limits::Limits,
 };
+use metal_base::Source;
 use std::{
     cmp::Reverse,
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::time::Instant;
 
 /// This many connections are closed at a time, so that one scan makes room for many.
 const BATCH: usize = 64;
-
-/// A source: an IPv4 address, or an IPv6 /64, all of which a single host can use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Source {
-    V4(Ipv4Addr),
-    V6([u16; 4]),
-}
 
 /// All connections that are not being closed.
 #[derive(Debug)]
@@ -75,7 +69,7 @@ impl Table {
     /// A place for a connection from `peer`, if there is one or can be made: first within the limit
     /// of its source, then of the port.
     pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, now: Instant) -> Option<Place> {
-        let source = Source::of(peer.ip());
+        let source = Source::from(peer.ip());
         let mut places = self.places();
         let own = places.of(source);
         if own >= self.limits.per_source && !places.thin_out(source, own, now) {
@@ -199,18 +193,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.table.places().remove(self.source, self.id);
-    }
-}
-
-impl Source {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self::V6([a, b, c, d])
-            }
-        }
     }
 }
 
