@@ -19,6 +19,7 @@ use metal_runtime::{
 };
 use std::{
     convert::Infallible,
+    future::pending,
     io,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
@@ -27,7 +28,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 const PROMPT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 /// How long a stranger waits.
 const PATIENT: Duration = Duration::from_secs(20);
+/// After this long, an answer is no longer on its way: the listener's limit, and some more.
+const SOON: Duration = Duration::from_secs(4);
 /// How many strangers connect at the same time.
 const RUSH: usize = 256;
 const HONEST: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -49,6 +52,8 @@ enum ClientBehavior {
     HalfAsked,
     /// Requests much, and does not read it.
     SlowReader,
+    /// Requests what we wait for ourselves.
+    Unanswered,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +103,7 @@ async fn withstands(scale: usize) {
         (ClientBehavior::KeepAlive, 5000),
         (ClientBehavior::HalfAsked, 5000),
         (ClientBehavior::SlowReader, 1000),
+        (ClientBehavior::Unanswered, 5000),
     ];
     for (habit, number) in attacks {
         for sources in [1, 50] {
@@ -113,10 +119,14 @@ async fn attack(limits: Limits, habit: ClientBehavior, number: usize, sources: u
     let serving = tokio::spawn(serve(listener, None, router(), limits, shutdown.clone()));
 
     let what = format!("{number} x {habit:?} of {sources}");
-    let (held, honest) = tokio::join!(
-        strangers(address, habit, number, sources),
-        served(address, "/", HONEST, &what),
-    );
+    let (held, honest) = tokio::join!(strangers(address, habit, number, sources), async {
+        // At first, they look like anybody whose answer is on its way.
+        let is_first = !matches!(habit, ClientBehavior::Unanswered);
+        if is_first { served(address, "/", HONEST, &what).await } else { Duration::ZERO }
+    });
+    if matches!(habit, ClientBehavior::Unanswered) {
+        sleep(SOON).await;
+    }
     let beside = served(address, "/", HONEST, &what).await;
     // One of the clients with the same address is honest.
     let among = served(address, "/", source(0), &what).await;
@@ -134,7 +144,8 @@ fn router() -> Router {
         let pieces = (0..1 << 12).map(move |_| Ok::<_, Infallible>(piece.clone()));
         Body::from_stream(stream::iter(pieces))
     });
-    Router::new().route("/", get(async || "hello")).route("/large", large)
+    let never = get(|| pending::<&str>());
+    Router::new().route("/", get(async || "hello")).route("/large", large).route("/never", never)
 }
 
 /// The source addresses of strangers; that of the honest client is different.
@@ -173,6 +184,7 @@ async fn stranger(
         ClientBehavior::KeepAlive => b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         ClientBehavior::HalfAsked => b"GET / HTTP/1.1\r\nHos",
         ClientBehavior::SlowReader => b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n",
+        ClientBehavior::Unanswered => b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n",
     };
     stream.write_all(asks).await?;
     if matches!(habit, ClientBehavior::KeepAlive | ClientBehavior::SlowReader) {

@@ -28,7 +28,7 @@ pub(super) async fn httpboot(
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
     let (asker, identifiers) = identifiers(peer, &headers, &state.trusted_proxies);
-    let answer = state.patiently(|| answer(&state, &asker, &identifiers)).await;
+    let answer = state.patiently(&asker, || answer(&state, &asker, &identifiers)).await;
     state.answer("httpboot", answer)
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn ignition(
     let peer = peer.map(|Extension(peer)| peer);
     let by = Requester::of(peer, &headers, &state.trusted_proxies);
     let asked = IgnitionRequest { token, asker: by, only_looks: verb == Verb::HEAD };
-    let answer = state.patiently(|| answer(&state, &asked, uuid)).await;
+    let answer = state.patiently(&asked.asker, || answer(&state, &asked, uuid)).await;
     state.answer("ignition", answer)
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn layer(
     let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let answer = match query.ok().and_then(|query| named(&query)) {
         // If it is a UKI, it is only served to those whose boot it is for.
-        Some(blob) => match state.patiently(|| of_anybody(&state, &asker, &blob)).await {
+        Some(blob) => match state.patiently(&asker, || of_anybody(&state, &asker, &blob)).await {
             Ok(()) => blob_of(&state, &blob).await,
             Err(refusal) => Err(refusal.into()),
         },
@@ -71,7 +71,7 @@ pub(super) async fn uki(
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
     let asker = Requester::of(peer, &headers, &state.trusted_proxies);
-    let answer = match state.patiently(|| linked(&state, &asker, &path)).await {
+    let answer = match state.patiently(&asker, || linked(&state, &asker, &path)).await {
         Ok(blob) => blob_of(&state, &blob).await,
         Err(refusal) => Err(refusal.into()),
     };

@@ -43,7 +43,7 @@ pub(super) async fn script(
     let peer = peer.map(|Extension(peer)| peer);
     let by = Requester::of(peer, &headers, &state.trusted_proxies);
     let uuid = uuid.parse().ok();
-    let answer = state.patiently(|| answer(&state, &by, uuid, &verb)).await;
+    let answer = state.patiently(&by, || answer(&state, &by, uuid, &verb)).await;
     let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
     let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
     state.answer_by("ipxe", answer, |refusal| match refusal {

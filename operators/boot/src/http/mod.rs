@@ -4,6 +4,7 @@
 //! them. Requests are answered from what the watches have delivered; nothing is written.
 
 mod choose;
+mod delays;
 mod httpboot;
 mod identity;
 mod ignition;
@@ -15,6 +16,7 @@ mod refused;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use delays::Delays;
 pub(crate) use refused::RefusalLog;
 
 use crate::{
@@ -44,6 +46,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
+use identity::Requester;
 use refused::refused;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -76,6 +79,8 @@ pub(crate) struct AppState {
     pub addresses: Addresses,
     /// How long a refusal may be delayed: [`PATIENCE`].
     pub patience: Duration,
+    /// The refusals that are being delayed.
+    pub delays: Delays,
     /// What was logged recently.
     pub told: RefusalLog,
     /// How long windows have been open.
@@ -167,18 +172,27 @@ fn clean(path: &str) -> Option<String> {
 impl AppState {
     /// Checks again before refusing: a machine that has moved, or boots from another interface than
     /// before, sends its request moments after it got its address, and firmware sends it only once.
-    /// Requests outside of the window are delayed by the same time, which reveals nothing.
+    /// Requests outside of the window are delayed by the same time, which reveals nothing. Beyond the
+    /// limit of [`Delays`], it refuses at once.
     async fn patiently<T, Asked: Future<Output = Result<T, Refusal>>>(
         &self,
+        requester: &Requester,
         ask: impl Fn() -> Asked,
     ) -> Result<T, Refusal> {
+        let is_refused = |answer: &Result<T, Refusal>| {
+            matches!(answer, Err(Refusal::Closed { .. } | Refusal::Elsewhere { .. }))
+        };
         let mut answer = ask().await;
+        if !is_refused(&answer) {
+            return answer;
+        }
+        let Some(_delay) = self.delays.begin(requester) else { return answer };
         for _ in 0..LOOKS {
-            if !matches!(&answer, Err(Refusal::Closed { .. } | Refusal::Elsewhere { .. })) {
-                break;
-            }
             sleep(self.patience / LOOKS).await;
             answer = ask().await;
+            if !is_refused(&answer) {
+                break;
+            }
         }
         answer
     }

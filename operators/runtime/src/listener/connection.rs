@@ -8,8 +8,8 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// A busy connection may be closed to make room once nothing has been transferred on it for this
-/// long.
+/// A busy connection may be closed to make room once nothing has happened on it for this long: its
+/// peer has transferred nothing, or we have produced nothing.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// One connection. Reads, writes and responses are reported here.
@@ -41,6 +41,9 @@ pub(super) enum Rank {
     Waiting(Instant),
     /// Busy, but the peer has transferred nothing since this time.
     Quiet(Instant),
+    /// Busy, and the peer has waited for us since this time. It is not to blame, but a request that takes
+    /// long must not be a way to hold a place either.
+    Unanswered(Instant),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,8 @@ struct PeerProgress {
     /// How long the peer has been waited for since `moved` was zero.
     waited: Duration,
     moved: u64,
+    /// When the peer has last transferred anything.
+    last: Option<Instant>,
 }
 
 impl Connection {
@@ -169,12 +174,14 @@ impl Connection {
     /// How readily it is closed to make room; `None` if it must not be.
     pub(super) fn rank(&self, now: Instant) -> Option<Rank> {
         let state = self.state();
+        let is_over = |since: &Instant| now.saturating_duration_since(*since) >= QUIET;
         match (state.phase, state.owed.since) {
             (Phase::New | Phase::Head | Phase::Idle, _) => Some(Rank::Waiting(state.since)),
-            (_, Some(since)) if now.saturating_duration_since(since) >= QUIET => {
-                Some(Rank::Quiet(since))
+            (_, Some(since)) => Some(since).filter(is_over).map(Rank::Quiet),
+            (_, None) => {
+                let since = state.owed.last.map_or(state.since, |last| last.max(state.since));
+                Some(since).filter(is_over).map(Rank::Unanswered)
             }
-            _ => None,
         }
     }
 
@@ -215,9 +222,10 @@ impl PeerProgress {
     fn moved(&mut self, bytes: usize, now: Instant, progress: u64) {
         self.waited = self.waited(now);
         self.since = None;
+        self.last = Some(now);
         self.moved += u64::try_from(bytes).unwrap_or(u64::MAX);
         if self.moved >= progress {
-            *self = Self::default();
+            *self = Self { last: self.last, ..Self::default() };
         }
     }
 
@@ -327,9 +335,27 @@ mod tests {
         assert_eq!(slow.rank(at(0)), None, "it may be fast");
         let late = at(100);
         assert!(idle.rank(late) < slow.rank(late));
-        let (busy, _) = begun();
-        busy.request(at(0));
-        assert_eq!(busy.rank(late), None);
+    }
+
+    #[test]
+    fn those_that_wait_for_us_make_room_after_those_that_we_wait_for() {
+        let (slow, at) = begun();
+        slow.request(at(0));
+        slow.response(at(0));
+        slow.waits(at(0));
+        let (unanswered, _) = begun();
+        unanswered.request(at(0));
+        assert_eq!(unanswered.rank(at(2)), None, "the answer may be on its way");
+        assert_eq!(unanswered.rank(at(3)), Some(Rank::Unanswered(at(0))));
+        assert!(slow.rank(at(3)) < unanswered.rank(at(3)));
+
+        // What we produce slowly is on its way as long as it goes on.
+        unanswered.response(at(4));
+        assert_eq!(unanswered.rank(at(6)), None);
+        unanswered.waits(at(6));
+        unanswered.moved(10, at(6), &LIMITS);
+        assert_eq!(unanswered.rank(at(8)), None);
+        assert_eq!(unanswered.rank(at(9)), Some(Rank::Unanswered(at(6))));
     }
 
     fn begun() -> (Connection, impl Fn(u64) -> Instant) {

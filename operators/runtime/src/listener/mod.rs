@@ -13,8 +13,8 @@
 //!
 //! When a source or the port has no room for another connection, an idle one is closed: the longest
 //! idle one of the source with the most connections. If there is none, one is closed whose peer has
-//! not transferred what it owes for long. So neither idle nor slow connections block a port for
-//! others. Ports have separate limits: a probe is answered while machines fill the boot port.
+//! not transferred what it owes for long, or has waited for our answer for long. So neither idle nor
+//! slow connections, nor requests that take long, block a port for others. Ports have separate limits: a probe is answered while machines fill the boot port.
 
 mod body;
 mod connection;

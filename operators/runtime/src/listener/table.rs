@@ -51,13 +51,14 @@ struct Candidate {
 
 impl Candidate {
     /// Smaller ones first: idle ones before busy ones, then those of the source with the most
-    /// connections, then the oldest.
-    fn order(&self) -> (bool, Reverse<usize>, Instant, u64) {
-        let (is_under_way, since) = match self.rank {
-            Rank::Waiting(since) => (false, since),
-            Rank::Quiet(since) => (true, since),
-        };
-        (is_under_way, Reverse(self.crowd), since, self.id)
+    /// connections, then those that are to blame, then the oldest.
+    fn order(&self) -> (bool, Reverse<usize>, Rank, u64) {
+        (!self.is_idle(), Reverse(self.crowd), self.rank, self.id)
+    }
+
+    /// Whether it asks for nothing; the other ones are under way.
+    fn is_idle(&self) -> bool {
+        matches!(self.rank, Rank::Waiting(_))
     }
 }
 
@@ -126,10 +127,7 @@ impl Places {
         let own = newcomer.map_or(0, |source| self.of(source));
         let sources: Vec<_> = self.by_source.keys().copied().collect();
         let candidates = sources.into_iter().flat_map(|source| {
-            let may_go = |candidate: &Candidate| match candidate.rank {
-                Rank::Waiting(_) => true,
-                Rank::Quiet(_) => candidate.crowd > own + 1,
-            };
+            let may_go = |candidate: &Candidate| candidate.is_idle() || candidate.crowd > own + 1;
             self.candidates(source, now).filter(may_go)
         });
         let candidates = candidates.collect();
@@ -151,12 +149,11 @@ impl Places {
         candidates.sort_unstable_by_key(Candidate::order);
         let batch = match candidates.first() {
             None => return false,
-            Some(Candidate { rank: Rank::Quiet(_), .. }) => 1,
-            Some(Candidate { rank: Rank::Waiting(_), .. }) => (all / BATCH).max(1),
+            Some(first) if first.is_idle() => (all / BATCH).max(1),
+            Some(_) => 1,
         };
-        let is_waiting = |it: &Candidate| matches!(it.rank, Rank::Waiting(_));
         for (place, first) in candidates.iter().take(batch).enumerate() {
-            if place == 0 || is_waiting(first) {
+            if place == 0 || first.is_idle() {
                 self.dismiss(first.source, first.id, Reason::Room);
             }
         }
@@ -265,6 +262,21 @@ mod tests {
         let gone = crowd.iter().filter(|it| it.reason().is_some()).count();
         assert_eq!((gone, single.reason()), (1, None));
         assert!(scene.admit("10.0.0.1", 120).is_none(), "it has the most itself");
+    }
+
+    #[test]
+    fn a_crowd_that_waits_for_us_makes_room_for_who_has_fewer_and_for_its_own() {
+        let scene = Scene::new(4, 3);
+        let crowd = [0, 1, 2].map(|at| scene.busy("10.0.0.1", at));
+        let single = scene.busy("10.0.0.2", 0);
+        assert!(scene.admit("10.0.0.3", 2).is_none(), "they may be answered soon");
+        let _newcomer = scene.busy("10.0.0.3", 60);
+        assert_eq!(crowd[0].reason(), Some(Reason::Room), "it has waited longest");
+        assert_eq!(single.reason(), None);
+        let scene = Scene::new(10, 3);
+        let crowd = [0, 1, 2].map(|at| scene.busy("10.0.0.1", at));
+        assert!(scene.admit("10.0.0.1", 60).is_some());
+        assert_eq!(crowd.map(|it| it.reason().is_some()), [true, false, false]);
     }
 
     #[test]

@@ -115,6 +115,27 @@ async fn a_machine_that_has_just_got_another_address_is_not_refused() {
 }
 
 #[tokio::test]
+async fn who_asks_for_refusals_only_holds_few_connections_with_them() {
+    let mut server = TestServer::with(Objects { leases: vec![lease(OURS, MAC)], ..ours() }).await;
+    server.state.patience = Duration::from_mins(1);
+    server.state.delays = Delays::new(10, 2);
+    let (router, _cluster, _dir) = server.router();
+    let path = format!("/ipxe/{UUID}");
+    tokio::time::pause();
+    let begun = Instant::now();
+    let refused = async |from| {
+        assert_eq!(ask(&router, Method::GET, &path, &[], from).await.status, 403);
+        begun.elapsed()
+    };
+    let first = async { tokio::join!(refused(STRANGER), refused(STRANGER)) };
+    let then = async { tokio::join!(refused(STRANGER), refused("198.51.100.1")) };
+    let (delayed, (at_once, other)) = tokio::join!(first, then);
+    let patience = Duration::from_mins(1);
+    assert!(delayed.0 >= patience && delayed.1 >= patience && other >= patience);
+    assert_eq!(at_once, Duration::ZERO);
+}
+
+#[tokio::test]
 async fn where_no_lease_is_known_anybody_asks() {
     let old = {
         let mut old = lease(OURS, MAC);
