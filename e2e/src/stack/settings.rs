@@ -38,7 +38,8 @@ pub fn quick() -> Timing {
 /// Flags of boot-operator for machines that do not get their address and boot file from netboot:
 /// they boot as with a peer's DHCP server, which asks on their behalf, and whose default image has
 /// no token.
-const WITHOUT_NETBOOT: [&str; 2] = ["--trusted-proxies=127.0.0.0/8", "--ignition-by-uuid=always"];
+const WITHOUT_NETBOOT: [&str; 3] =
+    ["--trusted-proxies=127.0.0.0/8", "--dhcp-servers=127.0.0.0/8", "--ignition-by-uuid=always"];
 
 impl Settings {
     /// The flags of [`WITHOUT_NETBOOT`] that are needed and not set otherwise.

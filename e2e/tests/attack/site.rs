@@ -184,7 +184,11 @@ pub(crate) fn ports(site: &Site) -> [(&'static str, Target, SocketAddr, &'static
 fn settings() -> Settings {
     let metal = ["--power-polling-interval=1s".to_owned(), metrics(8443)];
     let none = Ipv4Addr::new(192, 0, 2, 1);
-    let boot = [format!("--trusted-proxies={none}/32"), "--ignition-by-uuid=never".to_owned()];
+    let boot = [
+        format!("--trusted-proxies={none}/32"),
+        format!("--dhcp-servers={none}/32"),
+        "--ignition-by-uuid=never".to_owned(),
+    ];
     let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd];
     let fleet = Config {
         machines: MACHINES,

@@ -254,6 +254,7 @@ fn state(
         default_uki,
         architecture: args.architecture.clone(),
         trusted_proxies: args.trusted_proxies.clone(),
+        dhcp_servers: args.dhcp_servers.clone(),
         answers,
     }
 }

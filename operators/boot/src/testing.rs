@@ -326,6 +326,7 @@ pub(crate) async fn state(
         default_uki: DefaultUki::None,
         architecture: "amd64".to_owned(),
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        dhcp_servers: vec!["10.0.0.1/32".parse().unwrap()],
         answers: Family::default(),
     };
     (state, dir)

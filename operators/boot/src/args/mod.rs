@@ -76,10 +76,16 @@ pub struct Args {
     /// if it starts while the API server is unreachable. Without it, only images are served then
     #[arg(long, value_name = "FILE")]
     pub ignition_key_file: Option<PathBuf>,
-    /// Networks of proxies whose X-Forwarded-For header is trusted. Any host in them can
-    /// impersonate any machine, so list only DHCP servers and proxies [default: none]
+    /// Networks of proxies whose X-Forwarded-For header is trusted: the last address in it that is
+    /// not such a proxy is the client's. Any host in them can impersonate any machine, so list only
+    /// proxies [default: none]
     #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks of DHCP servers that request /httpboot on behalf of machines, whose IP and MAC
+    /// addresses they list in X-Forwarded-For. Any host in them can ask for any machine, and so can
+    /// the clients of a proxy there, so list only DHCP servers [default: none]
+    #[arg(long, value_delimiter = ',', value_name = "CIDR,..")]
+    pub dhcp_servers: Vec<IpNet>,
     /// Who may fetch an ignition by system UUID alone, without the token from the iPXE script or
     /// UKI URL
     #[arg(long, value_enum, default_value_t = ByUuid::Never)]

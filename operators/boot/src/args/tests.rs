@@ -84,7 +84,7 @@ fn a_window_of_nothing_is_refused() {
 #[test]
 fn by_default_nobody_asks_for_another_and_nothing_opens_by_uuid_or_outside_of_a_window() {
     let args = parsed(&["--ipxe-service-url=http://a"]);
-    assert!(args.trusted_proxies.is_empty());
+    assert!(args.trusted_proxies.is_empty() && args.dhcp_servers.is_empty());
     assert_eq!(args.ignition_by_uuid, ByUuid::Never);
     assert_eq!(args.outside_boot_window, OutsideWindow::Refuse);
     let words = ["--trusted-proxies=10.0.0.1/32,::1/128", "--outside-boot-window=answer"];

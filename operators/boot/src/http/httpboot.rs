@@ -27,7 +27,8 @@ pub(super) async fn httpboot(
     headers: HeaderMap,
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
-    let (asker, identifiers) = identifiers(peer, &headers, &state.trusted_proxies);
+    let (asker, identifiers) =
+        identifiers(peer, &headers, &state.dhcp_servers, &state.trusted_proxies);
     let answer = state.patiently(&asker, || answer(&state, &asker, &identifiers)).await;
     state.answer("httpboot", answer)
 }

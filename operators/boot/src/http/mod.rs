@@ -35,6 +35,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use identity::Requester;
 use ipnet::IpNet;
 use metal_core::{
     boot::{Refusal, url},
@@ -46,7 +47,6 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use identity::Requester;
 use refused::refused;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -93,6 +93,8 @@ pub(crate) struct AppState {
     pub architecture: String,
     /// Networks of trusted proxies.
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks of DHCP servers that ask on behalf of machines.
+    pub dhcp_servers: Vec<IpNet>,
     /// Number of answers.
     pub answers: Family<Answer, Counter>,
 }

@@ -44,6 +44,26 @@ async fn whoever_is_not_trusted_asks_for_itself() {
 }
 
 #[tokio::test]
+async fn whoever_names_another_machine_to_a_proxy_gets_nothing_of_it() {
+    for (named, status) in [
+        // The proxy has appended the client's address.
+        ("10.1.1.1, 198.51.100.1", 500),
+        ("02-00-00-AA-00-01, 198.51.100.1", 500),
+        ("198.51.100.1, 02-00-00-AA-00-01", 400),
+        // The machine itself.
+        ("198.51.100.1, 10.1.1.1", 200),
+    ] {
+        let mut server = TestServer::with(Objects::ready_for_http()).await;
+        // The addresses of machines are beside those of proxies here.
+        server.state.trusted_proxies = vec!["10.0.0.0/24".parse().unwrap()];
+        let (router, _cluster, _dir) = server.router();
+        let headers = [(FORWARDED, named)];
+        let got = ask(&router, Method::GET, "/httpboot", &headers, "10.0.0.2").await;
+        assert_eq!(got.status, status, "{named}: {}", got.body);
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_machine_gets_the_default_if_there_is_one() {
     let got = ask_for(TestServer::with(Objects::ready_for_http()).await, "192.0.2.9").await;
     let text = "HTTP boot is not configured (missing default UKI)\n";
