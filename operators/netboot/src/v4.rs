@@ -167,6 +167,9 @@ impl Responder for V4 {
             }
             is_durable |= self.lease_store.record(lease);
         }
+        if let Some(address) = decision.doubted {
+            self.lease_store.leases.doubt(address, now);
+        }
         let reply = match decision.answer {
             Ok(reply) => reply,
             Err(reason) => return self.keep_silent(&packet, *from.ip(), reason),

@@ -134,6 +134,9 @@ impl Responder for V6 {
             }
             is_durable |= self.lease_store.record(lease);
         }
+        for address in decision.doubted {
+            self.lease_store.leases.doubt(address, now);
+        }
         let reply = match decision.answer {
             Ok(reply) => reply,
             Err(reason) => return self.keep_silent(&packet, from, reason),

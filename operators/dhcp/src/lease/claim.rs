@@ -48,20 +48,26 @@ pub(crate) struct Claimant<'a, A, S> {
 
 impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
     /// The address for a client that asks for one: the reserved one, one that it has or had, one
-    /// that it requests, or any other.
+    /// that it requests, or any other. One that it seems to have declined comes last.
     pub(crate) fn choose(&self, mut wished: impl Iterator<Item = A>) -> Option<A> {
-        let had = || {
-            let mine = self.leases().filter(|lease| self.claim(lease.address) == Claim::Theirs);
-            mine.max_by_key(|lease| (lease.is_bound(self.now), lease.until, lease.address))
-        };
-        let reserved = self.reserved.filter(|reserved| self.claim(*reserved) == Claim::Theirs);
-        reserved
-            .or_else(|| had().map(|lease| lease.address))
+        let is_doubted = |address: &A| self.leases.doubted.contains(*address, self.now);
+        self.own(|address| !is_doubted(address))
             .or_else(|| wished.find(|address| self.claim(*address) == Claim::Free))
             .or_else(|| {
                 let within = self.subnet.addresses();
                 self.leases.pick_within(&within, self.client, self.is_barred(), self.now)
             })
+            .or_else(|| self.own(is_doubted))
+    }
+
+    /// The address that is reserved for it, or one that it has or had.
+    fn own(&self, may_be: impl Fn(&A) -> bool) -> Option<A> {
+        let is_own = |address: &A| may_be(address) && self.claim(*address) == Claim::Theirs;
+        let had = || {
+            let mine = self.leases().filter(|lease| is_own(&lease.address));
+            mine.max_by_key(|lease| (lease.is_bound(self.now), lease.until, lease.address))
+        };
+        self.reserved.filter(&is_own).or_else(|| had().map(|lease| lease.address))
     }
 
     /// The standing of an address for this client.
@@ -144,7 +150,8 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let lease = self.leases.get(reserved).filter(|lease| lease.holds(self.now));
         let is_free =
             |lease: &Lease<A>| lease.client == *self.client && !lease.is_quarantined(self.now);
-        lease.is_none_or(is_free) && !self.own.contains(&reserved)
+        let is_doubted = self.leases.doubted.contains(reserved, self.now);
+        lease.is_none_or(is_free) && !is_doubted && !self.own.contains(&reserved)
     }
 
     /// Addresses of the pools that it cannot have: our own, and those that are kept for BMCs.

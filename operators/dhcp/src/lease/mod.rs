@@ -1,11 +1,13 @@
 //! Who has which address.
 
 pub(crate) mod claim;
+mod doubted;
 pub mod object;
 pub(crate) mod pool;
 pub mod record;
 
 use crate::{address::Address, client::Client, fair_queue::Standing};
+use doubted::Doubted;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use pool::Pool;
@@ -122,6 +124,8 @@ pub struct Leases<A = Ipv4Addr> {
     pools: Vec<Pool<A>>,
     /// Addresses that are recorded for BMCs.
     kept: HashMap<A, MacAddr>,
+    /// Addresses that their clients seem to have declined.
+    doubted: Doubted<A>,
 }
 
 /// How many leases are searched for an offer whose address can be offered to another client. They
@@ -204,6 +208,9 @@ impl<A: Address> Leases<A> {
     /// Records a lease.
     pub fn apply(&mut self, lease: Lease<A>) {
         let (address, until) = (lease.address, lease.until);
+        if lease.state == State::Bound {
+            self.doubted.clear(address);
+        }
         let old = self.by_address.get(&address);
         let (before, same_client) =
             (old.map(|old| old.until), old.is_some_and(|old| old.client == lease.client));
@@ -226,6 +233,13 @@ impl<A: Address> Leases<A> {
         {
             self.forget(oldest);
         }
+    }
+
+    /// The client of an address seems to have declined it, but anybody may have said so. Its lease is
+    /// untouched, and it goes on if the client renews it; but if the client starts over, it is offered
+    /// another address, if there is one.
+    pub fn doubt(&mut self, address: A, now: Timestamp) {
+        self.doubted.note(address, now);
     }
 
     /// Forgets an address, as if it had never been offered.
@@ -362,8 +376,9 @@ impl<A> Default for Leases<A> {
     /// No leases, and no pools.
     fn default() -> Self {
         let (by_address, by_client) = (HashMap::new(), HashMap::new());
-        let (offers, pools, kept) = (BTreeSet::new(), Vec::new(), HashMap::new());
-        Self { by_address, by_client, offers, pools, kept }
+        let (offers, pools) = (BTreeSet::new(), Vec::new());
+        let (kept, doubted) = (HashMap::new(), Doubted::default());
+        Self { by_address, by_client, offers, pools, kept, doubted }
     }
 }
 

@@ -27,6 +27,9 @@ pub struct Decision {
     /// An address that is new to this client. It should be probed for other users before the answer
     /// is sent.
     pub probe: Option<Ipv4Addr>,
+    /// An address that its client seems to have declined, by way of a relay that is not believed; for
+    /// [`Leases::doubt`](crate::lease::Leases::doubt).
+    pub doubted: Option<Ipv4Addr>,
 }
 
 impl Default for Decision {
@@ -37,7 +40,7 @@ impl Default for Decision {
 
 impl Decision {
     fn silence(reason: Silence) -> Self {
-        Self { changes: Vec::new(), answer: Err(reason), bmc: None, probe: None }
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None, probe: None, doubted: None }
     }
 }
 

@@ -91,6 +91,7 @@ impl Lab {
     fn send(&mut self, packet: &Packet) -> Decision {
         let decision = self.decide(packet);
         decision.changes.iter().for_each(|lease| self.leases.apply(lease.clone()));
+        decision.doubted.iter().for_each(|address| self.leases.doubt(*address, self.now));
         decision
     }
 

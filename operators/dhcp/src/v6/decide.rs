@@ -22,15 +22,19 @@ pub struct Decision {
     pub answer: Result<Box<Reply>, Silence>,
     /// A BMC that has an address now.
     pub bmc: Option<Sighting<Ipv6Addr>>,
+    /// Addresses that their clients seem to have declined, by way of a relay that is not believed; for
+    /// [`Leases::doubt`](crate::lease::Leases::doubt).
+    pub doubted: Vec<Ipv6Addr>,
 }
 
 impl Decision {
     fn silence(reason: Silence) -> Self {
-        Self { changes: Vec::new(), answer: Err(reason), bmc: None }
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None, doubted: Vec::new() }
     }
 
     fn answer(reply: Reply) -> Self {
-        Self { changes: Vec::new(), answer: Ok(Box::new(reply)), bmc: None }
+        let answer = Ok(Box::new(reply));
+        Self { changes: Vec::new(), answer, bmc: None, doubted: Vec::new() }
     }
 }
 

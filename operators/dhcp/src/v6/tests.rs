@@ -100,6 +100,7 @@ impl Lab {
     fn send(&mut self, packet: &Packet, from: Ipv6Addr) -> Decision {
         let decision = self.decide(packet, from);
         decision.changes.iter().for_each(|lease| self.leases.apply(lease.clone()));
+        decision.doubted.iter().for_each(|address| self.leases.doubt(*address, self.now));
         decision
     }
 

@@ -28,7 +28,7 @@ impl Request<'_> {
         let is_new = old.is_none_or(|old| old.client != self.client) || claimant.is_others(address);
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
         let probe = is_new.then_some(address);
-        Decision { changes, answer: Ok(Box::new(reply)), bmc: None, probe }
+        Decision { changes, answer: Ok(Box::new(reply)), probe, ..Decision::default() }
     }
 
     /// RFC 2131, section 4.3.2: the fields that a client fills in show which of the four states it
@@ -80,7 +80,7 @@ impl Request<'_> {
         let bmc = bmc.map(|mac| claimant.sighting(mac, &lease));
         changes.push(lease);
         let reply = reply::grant(self, MessageType::Ack, address, time);
-        Decision { changes, answer: Ok(Box::new(reply)), bmc, probe: None }
+        Decision { changes, answer: Ok(Box::new(reply)), bmc, ..Decision::default() }
     }
 
     /// A client has one address per subnet, so its other leases there end now.
@@ -106,10 +106,13 @@ impl Request<'_> {
 
     pub(super) fn decline(&self) -> Decision {
         let address = self.packet.options.address(code::REQUESTED_ADDRESS);
-        self.give_back(address, |lease| {
+        let decision = self.give_back(address, |lease| {
             let rests = self.claimant().lease(lease.address, State::Declined, DECLINE_TIME);
             (rests, Silence::Declined)
-        })
+        });
+        let is_refused = decision.answer == Err(Silence::NotTheirs);
+        let doubted = address.filter(|address| is_refused && self.may_speak_for(*address));
+        Decision { doubted, ..decision }
     }
 
     pub(super) fn release(&self) -> Decision {
@@ -127,8 +130,8 @@ impl Request<'_> {
             return Decision::silence(Silence::OtherServer);
         }
         let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
-        let is_theirs = |lease: &&Lease| lease.client == self.client && self.speaks_for(address);
-        let Some(lease) = lease.filter(is_theirs) else {
+        let is_theirs = |lease: &&Lease| lease.client == self.client;
+        let Some(lease) = lease.filter(is_theirs).filter(|_| self.speaks_for(address)) else {
             return Decision::silence(Silence::NotTheirs);
         };
         let (lease, silence) = change(lease);
@@ -140,18 +143,38 @@ impl Request<'_> {
     /// address must be made from theirs. A relayed packet is trusted if the relay acts for the
     /// subnet.
     fn speaks_for(&self, address: Ipv4Addr) -> bool {
+        let is_from = if self.has_no_address() {
+            self.is_believed
+        } else {
+            *self.arrival.from.ip() == address
+        };
+        is_from && self.is_their_identifier()
+    }
+
+    /// Whether a packet can come from the client of an address, but also from anybody: a relay has
+    /// forwarded it that is not believed.
+    fn may_speak_for(&self, address: Ipv4Addr) -> bool {
+        let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
+        lease.is_some_and(|lease| lease.client == self.client)
+            && self.has_no_address()
+            && !self.is_believed
+            && self.is_their_identifier()
+    }
+
+    /// Whether the client has sent the packet from no address of its own.
+    fn has_no_address(&self) -> bool {
+        !self.packet.giaddr.is_unspecified() || self.arrival.from.ip().is_unspecified()
+    }
+
+    /// Whether an identifier that is made from a hardware address is made from the client's.
+    fn is_their_identifier(&self) -> bool {
         const ETHERNET: u8 = 1;
-        let from = *self.arrival.from.ip();
-        let is_relayed = !self.packet.giaddr.is_unspecified();
-        let has_none = is_relayed || from.is_unspecified();
-        let is_from = if has_none { self.is_believed } else { from == address };
-        let is_theirs = match (self.packet.options.get(code::CLIENT_ID), &self.client) {
+        match (self.packet.options.get(code::CLIENT_ID), &self.client) {
             (Some([ETHERNET, mac @ ..]), Client::Mac(own)) if mac.len() == own.0.len() => {
                 *mac == own.0
             }
             (Some(_) | None, Client::Mac(_) | Client::Id(_)) => true,
-        };
-        is_from && is_theirs
+        }
     }
 
     pub(super) fn inform(&self) -> Decision {

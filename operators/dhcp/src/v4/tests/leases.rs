@@ -70,6 +70,68 @@ fn a_declined_address_rests() {
     assert_eq!(lab.bind(2), one);
 }
 
+/// Through a relay that is not listed, and whose source address is another one of its own.
+#[test]
+fn whoever_declines_by_a_relay_that_is_not_believed_gets_another_address_and_nobody_loses_one() {
+    let mut lab = Lab::new();
+    lab.arrival.from = to([192, 0, 2, 1], 67);
+    let relayed = |packet: Packet| Packet { giaddr: [10, 88, 0, 1].into(), ..packet };
+    let bind = |lab: &mut Lab, client: u8| {
+        let offered = lab.answer(&relayed(discover(client))).packet.yiaddr;
+        let ack = lab.answer(&relayed(select(client, offered)));
+        assert_eq!((ack.kind, ack.packet.yiaddr), (MessageType::Ack, offered));
+        offered
+    };
+    let first = bind(&mut lab, 1);
+    let declined = lab.send(&relayed(decline(1, first)));
+    assert_eq!((&declined.answer, &declined.changes), (&Err(Silence::NotTheirs), &vec![]));
+    assert!(lab.leases.get(first).unwrap().is_bound(lab.now), "anybody can say so");
+
+    // If it was somebody else, the client renews, and keeps its address.
+    let ack = lab.answer(&relayed(renew(1, first)));
+    assert_eq!((ack.kind, ack.packet.yiaddr), (MessageType::Ack, first));
+    assert_eq!(bind(&mut lab, 1), first);
+
+    lab.send(&relayed(decline(1, first)));
+    lab.pass(10);
+    let offer = lab.send(&relayed(discover(1)));
+    let second = offer.answer.unwrap().packet.yiaddr;
+    assert_ne!(second, first);
+    assert_eq!(offer.probe, Some(second));
+    assert_eq!(bind(&mut lab, 1), second);
+    // Whoever gets the first one next has it probed.
+    let mut wishes = relayed(discover(2));
+    wishes.options.set(code::REQUESTED_ADDRESS, first.octets());
+    let offer = lab.send(&wishes);
+    assert_eq!((offer.answer.unwrap().packet.yiaddr, offer.probe), (first, Some(first)));
+    lab.pass(600);
+    assert_eq!(bind(&mut lab, 1), second, "it does not come back");
+
+    // Another client's, or with another identifier, nothing is doubted.
+    let mut foreign_id = relayed(decline(1, second));
+    foreign_id.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 2]);
+    for packet in [foreign_id, relayed(decline(2, second))] {
+        assert_eq!(lab.send(&packet).doubted, None);
+    }
+}
+
+#[test]
+fn a_client_gets_what_it_seems_to_have_declined_if_there_is_nothing_else() {
+    let mut lab = Lab::new();
+    let (one, two) = (lab.bind(1), lab.bind(2));
+    lab.leases.doubt(one, lab.now);
+    assert_eq!(lab.bind(1), one);
+
+    let reserved = lab.bind(0x98);
+    lab.send(&release(2, two));
+    lab.leases.doubt(reserved, lab.now);
+    let other = lab.bind(0x98);
+    assert_ne!(other, reserved, "nor is a reservation forced upon its client");
+    lab.pass(600);
+    assert_eq!(lab.answer(&renew(0x98, other)).kind, MessageType::Nak, "it moves back in time");
+    assert_eq!(lab.bind(0x98), reserved);
+}
+
 #[test]
 fn a_declined_reservation_is_not_forced_upon_its_client() {
     let mut lab = Lab::new();

@@ -136,7 +136,32 @@ impl Request<'_> {
 
     /// RFC 9915, section 18.3.8.
     pub(super) fn decline(&self) -> Decision {
-        self.give_back(|lease| lease.declined(self.now))
+        let decision = self.give_back(|lease| lease.declined(self.now));
+        let doubted = if self.is_believed { Vec::new() } else { self.bound() };
+        Decision { doubted, ..decision }
+    }
+
+    /// The addresses in the message that its associations have.
+    fn bound(&self) -> Vec<Ipv6Addr> {
+        let of = |ia: &Ia| {
+            let client = self.client(ia);
+            self.theirs(ia, &client).map(|lease| lease.address).collect::<Vec<_>>()
+        };
+        self.ias.iter().flat_map(of).collect()
+    }
+
+    /// The leases of addresses in an association that it has.
+    fn theirs<'b>(
+        &'b self,
+        ia: &'b Ia,
+        client: &'b Client,
+    ) -> impl Iterator<Item = &'b Lease<Ipv6Addr>> {
+        let leases = ia.addresses.iter().filter_map(|address| self.server.leases.get(*address));
+        leases.filter(move |lease| {
+            lease.client == *client
+                && lease.is_bound(self.now)
+                && self.is_bound_to(ia, lease.address)
+        })
     }
 
     /// RFC 9915, section 18.3.6.
@@ -217,21 +242,15 @@ impl Request<'_> {
     fn give_back(&self, change: impl Fn(&Lease<Ipv6Addr>) -> Lease<Ipv6Addr>) -> Decision {
         // Anybody can send a packet with another client's address to end its lease, and most relays
         // send from an address outside of the link. So an untrusted client gets the answer that it
-        // waits for, but its lease runs out in time.
+        // waits for, but its lease runs out in time. What it declines is doubted.
         if !self.is_believed {
             return Decision::answer(reply::status(self, Status::Success));
         }
         let (mut changes, mut unbound): (Vec<Lease<Ipv6Addr>>, Vec<[u8; 4]>) = Default::default();
         for ia in &self.ias {
             let client = self.client(ia);
-            let leases = ia.addresses.iter().filter_map(|address| self.server.leases.get(*address));
-            let theirs = leases.filter(|lease| {
-                lease.client == client
-                    && lease.is_bound(self.now)
-                    && self.is_bound_to(ia, lease.address)
-            });
             let before = changes.len();
-            for lease in theirs.map(&change) {
+            for lease in self.theirs(ia, &client).map(&change) {
                 if changes.iter().all(|other| other.address != lease.address) {
                     changes.push(lease);
                 }

@@ -44,10 +44,41 @@ fn who_gives_back_through_a_relay_that_is_not_believed_is_answered_and_nothing_c
         let reply = lab.send(&packet, relay).answer.unwrap();
         assert_eq!(status(&reply), (Some(0), None), "{kind:?}");
         assert_eq!(lab.leases.get(mine), Some(&before), "{kind:?}");
+        // What the client gets if it starts over now.
+        let offer = lab.decide(&relayed(solicit(1), link, link_local(1)), relay).answer.unwrap();
+        let is_other = address(&offer).unwrap() != mine;
+        assert_eq!(is_other, kind == MessageType::Decline, "{kind:?}");
         // Through the configured relay it has an effect.
         lab.send(&packet, ip("fd99::7")).answer.unwrap();
         assert!(!lab.leases.get(mine).unwrap().is_bound(lab.now), "{kind:?}");
     }
+}
+
+#[test]
+fn whoever_declines_by_a_relay_that_is_not_believed_gets_another_address_and_keeps_it() {
+    let (link, relay) = (ip("fd88::ff"), ip("fd99::1"));
+    let mut lab = Lab::new();
+    let bind = |lab: &mut Lab| {
+        let offer = lab.send(&relayed(solicit(1), link, link_local(1)), relay).answer.unwrap();
+        let offered = address(&offer).unwrap();
+        let request = relayed(request(1, offered), link, link_local(1));
+        let reply = lab.send(&request, relay).answer.unwrap();
+        assert_eq!(address(&reply), Some(offered));
+        offered
+    };
+    let first = bind(&mut lab);
+    let decline = relayed(to_server(MessageType::Decline, 1, first), link, link_local(1));
+    lab.send(&decline, relay).answer.unwrap();
+    // If it was somebody else, the client renews, and keeps its address.
+    let renew = relayed(to_server(MessageType::Renew, 1, first), link, link_local(1));
+    assert_eq!(address(&lab.send(&renew, relay).answer.unwrap()), Some(first));
+    assert_eq!(bind(&mut lab), first);
+
+    lab.send(&decline, relay).answer.unwrap();
+    let second = bind(&mut lab);
+    assert_ne!(second, first);
+    lab.pass(600);
+    assert_eq!(bind(&mut lab), second);
 }
 
 /// RFC 4994.
