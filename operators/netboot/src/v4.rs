@@ -68,6 +68,7 @@ struct V4 {
     neighbors: NeighborLimit,
     lease_store: LeaseStore<Ipv4Addr>,
     prober: Option<Prober<probes::PendingOffer>>,
+    quarantines: probes::QuarantineRate,
     unserved: UnservedArchitectures,
     recorded: Option<RecordedBmcs>,
     sightings: Option<Sightings>,
@@ -113,6 +114,7 @@ fn open(parts: Parts) -> Result<Server<V4>, Error> {
         neighbors: parts.neighbors,
         lease_store,
         prober: None,
+        quarantines: probes::QuarantineRate::default(),
         unserved: UnservedArchitectures::default(),
         recorded: parts.recorded,
         sightings: parts.sightings,
@@ -182,7 +184,7 @@ impl Responder for V4 {
         self.hold_address(&packet, &reply);
         self.count_unserved(&packet, &boot);
         let answer = Answer { link, from, own: to, reply, is_durable, news: decision.bmc };
-        self.hold(&links[link].place, answer, decision.probe)
+        self.hold(&links[link].place, answer, Client::of(&packet), decision.probe)
     }
 
     fn released(&mut self, links: &[Link]) -> Option<Vec<Answer>> {

@@ -242,6 +242,15 @@ impl<A: Address> Leases<A> {
         self.doubted.note(address, now);
     }
 
+    /// Withdraws the offer of an address, as if it had never been made.
+    pub fn withdraw(&mut self, address: A) {
+        let is_offer = |lease: &Lease<A>| lease.state == State::Offered;
+        if let Some(offer) = self.by_address.get(&address).filter(|lease| is_offer(lease)) {
+            self.offers.remove(&(offer.until, address));
+            self.forget(address);
+        }
+    }
+
     /// Forgets an address, as if it had never been offered.
     fn forget(&mut self, address: A) {
         self.disown(address);

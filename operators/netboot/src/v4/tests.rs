@@ -18,7 +18,7 @@ use std::{net::SocketAddrV4, time::Duration};
 use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
-const CONFIG: &str = "
+pub(super) const CONFIG: &str = "
 listen: ['127.0.0.1:0']
 conflictProbe: false
 subnets:
@@ -27,8 +27,8 @@ subnets:
     ranges: [10.77.0.100-10.77.0.199]
 ";
 const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
-const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
-const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+pub(super) const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
+pub(super) const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server, and a relay in front of it.
@@ -88,7 +88,7 @@ impl Lab {
     }
 }
 
-fn parts(
+pub(super) fn parts(
     config: &watch::Sender<Arc<Config>>,
     sightings: &Sightings,
     lease_file: Option<&Path>,
@@ -107,7 +107,7 @@ fn parts(
     }
 }
 
-fn packet(kind: MessageType, MacAddr(mac): MacAddr) -> Packet {
+pub(super) fn packet(kind: MessageType, MacAddr(mac): MacAddr) -> Packet {
     let mut options = Options::default();
     options.set(code::MESSAGE_TYPE, [kind as u8]);
     // Requests the answer at the source port.
@@ -125,7 +125,7 @@ fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
 }
 
 /// The lease of an address that has been offered.
-fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
+pub(super) fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
     let client = Client::Mac(mac);
     let (state, until) = (State::Offered, Timestamp::MAX);
     Lease { address, client, state, until, binding: None }

@@ -4,10 +4,14 @@
 //! Nobody else waits. Only a few addresses are probed at a time; beyond that, and without the
 //! permission, addresses are offered without a probe. A client that finds its address in use
 //! declines it.
+//!
+//! Each request has a number that cannot be guessed, which the answer must repeat: anybody can send
+//! answers in the name of an address.
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     io::{self, Read},
     net::{Ipv4Addr, SocketAddrV4},
     time::Duration,
@@ -31,8 +35,22 @@ const ECHO_REPLY: u8 = 0;
 #[derive(Debug)]
 pub struct Prober<Held> {
     socket: Socket,
-    asked: HashMap<Ipv4Addr, (Instant, Held)>,
+    asked: HashMap<Ipv4Addr, Asked<Held>>,
+    /// Numbers requests.
+    hasher: RandomState,
+    count: u64,
 }
+
+/// An address that is being probed.
+#[derive(Debug)]
+struct Asked<Held> {
+    until: Instant,
+    number: Number,
+    held: Held,
+}
+
+/// Identifier and sequence number of an echo request.
+type Number = [u8; 4];
 
 /// The result for an address.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +58,7 @@ pub enum Outcome<Held> {
     /// Nobody answered: send this.
     Free(Held),
     /// Somebody uses it.
-    InUse(Ipv4Addr),
+    InUse(Ipv4Addr, Held),
 }
 
 impl<Held> Prober<Held> {
@@ -52,7 +70,7 @@ impl<Held> Prober<Held> {
     pub fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, asked: HashMap::new() })
+        Ok(Self { socket, asked: HashMap::new(), hasher: RandomState::new(), count: 0 })
     }
 
     /// Whether another address can be probed.
@@ -72,25 +90,27 @@ impl<Held> Prober<Held> {
     ///
     /// Returns `held` if the address cannot be reached.
     pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
-        if let Some((_, kept)) = self.asked.get_mut(&address) {
-            *kept = held;
+        if let Some(asked) = self.asked.get_mut(&address) {
+            asked.held = held;
             return Ok(());
         }
         if self.asked.is_empty() {
             // Packets that have arrived since the last time would get in the way of the answers.
-            self.answers(|_| {});
+            self.answers();
         }
+        self.count += 1;
+        let [number @ .., _, _, _, _] = self.hasher.hash_one(self.count).to_ne_bytes();
         let to = SockAddr::from(SocketAddrV4::new(address, 0));
-        if self.socket.send_to(&echo_request(), &to).is_err() {
+        if self.socket.send_to(&echo_request(number), &to).is_err() {
             return Err(held);
         }
-        self.asked.insert(address, (Instant::now() + PATIENCE, held));
+        self.asked.insert(address, Asked { until: Instant::now() + PATIENCE, number, held });
         Ok(())
     }
 
     /// Waits until there is a result; for ever, if no address is being probed.
     pub async fn wait(&self) {
-        match self.asked.values().map(|(until, _)| *until).min() {
+        match self.asked.values().map(|asked| asked.until).min() {
             Some(until) => sleep_until(until).await,
             None => std::future::pending().await,
         }
@@ -99,51 +119,59 @@ impl<Held> Prober<Held> {
     /// The results for addresses whose time is over.
     pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
         let now = Instant::now();
-        if !self.asked.values().any(|(until, _)| *until <= now) {
+        if !self.asked.values().any(|asked| asked.until <= now) {
             return Vec::new();
         }
-        let mut in_use = Vec::new();
-        self.answers(|address| in_use.push(address));
-        let mut outcomes = Vec::new();
-        for address in in_use {
-            if self.asked.remove(&address).is_some() {
-                outcomes.push(Outcome::InUse(address));
-            }
-        }
-        let over = self.asked.extract_if(|_, (until, _)| *until <= now);
-        outcomes.extend(over.map(|(_, (_, held))| Outcome::Free(held)));
+        let mut outcomes: Vec<_> = self.answers();
+        let over = self.asked.extract_if(|_, asked| asked.until <= now);
+        outcomes.extend(over.map(|(_, asked)| Outcome::Free(asked.held)));
         outcomes
     }
 
-    /// Calls `told` with each address that has answered.
-    fn answers(&mut self, mut told: impl FnMut(Ipv4Addr)) {
+    /// The addresses that have answered.
+    fn answers(&mut self) -> Vec<Outcome<Held>> {
+        let mut in_use = Vec::new();
         let mut buffer = [0; LARGEST];
         for _ in 0..MOST_PACKETS {
             match self.socket.read(&mut buffer) {
-                Ok(len) => answerer(&buffer[..len]).into_iter().for_each(&mut told),
+                Ok(len) => in_use.extend(answered(&mut self.asked, &buffer[..len])),
                 // Nothing more, or an error of an earlier packet, which counts as no answer.
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        in_use
     }
 }
 
-/// An echo request (RFC 792). All are identical: whoever answers any of them is there.
-fn echo_request() -> [u8; 8] {
-    let mut packet = [ECHO, 0, 0, 0, b'b', b'l', 0, 1];
+/// The result if this packet answers our request to its sender.
+fn answered<Held>(
+    asked: &mut HashMap<Ipv4Addr, Asked<Held>>,
+    packet: &[u8],
+) -> Option<Outcome<Held>> {
+    let (address, number) = answerer(packet)?;
+    asked.get(&address).filter(|asked| asked.number == number)?;
+    asked.remove(&address).map(|asked| Outcome::InUse(address, asked.held))
+}
+
+/// An echo request (RFC 792).
+fn echo_request([a, b, c, d]: Number) -> [u8; 8] {
+    let mut packet = [ECHO, 0, 0, 0, a, b, c, d];
     let words = packet.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word)));
     let sum: u32 = words.sum();
-    let [high, low] =
-        u16::try_from(!(sum + (sum >> 16)) & 0xffff).unwrap_or_default().to_be_bytes();
+    // Twice, as the first carry may cause another one.
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = folded + (folded >> 16);
+    let [high, low] = u16::try_from(!folded & 0xffff).unwrap_or_default().to_be_bytes();
     (packet[2], packet[3]) = (high, low);
     packet
 }
 
-/// The source of an IPv4 packet, if it is an echo reply.
-fn answerer(packet: &[u8]) -> Option<Ipv4Addr> {
+/// The source of an IPv4 packet, and the number that it repeats, if it is an echo reply.
+fn answerer(packet: &[u8]) -> Option<(Ipv4Addr, Number)> {
     let header = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
-    (*packet.get(header)? == ECHO_REPLY).then(|| source.into())
+    let number = packet.get(header + 4..header + 8)?.try_into().ok()?;
+    (*packet.get(header)? == ECHO_REPLY).then(|| (source.into(), number))
 }
 
 #[cfg(test)]
@@ -152,25 +180,51 @@ mod tests {
 
     #[test]
     fn the_checksum_of_a_request_is_that_of_rfc_1071() {
-        let packet = echo_request();
-        let words = packet.as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word));
-        let sum: u32 = words.map(u32::from).sum();
-        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
+        for number in [[0; 4], [0xff; 4], [b'b', b'l', 0, 1], [0xf7, 0xff, 0, 1], [0xf8, 0, 0, 0]] {
+            let packet = echo_request(number);
+            let words = packet.as_chunks::<2>().0.iter().map(|word| u16::from_be_bytes(*word));
+            let sum: u32 = words.map(u32::from).sum();
+            assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "{number:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_only_with_the_number_of_the_request_to_its_sender() {
+        let until = Instant::now();
+        let asked = |number| Asked { until, number, held: "offer" };
+        let all = [(5, [1, 2, 3, 4]), (6, [5, 6, 7, 8])];
+        let mut all: HashMap<_, _> =
+            all.map(|(last, number)| ([10, 77, 0, last].into(), asked(number))).into();
+        let reply = |last: u8, number: Number| {
+            let mut packet = [0; 28];
+            packet[0] = 0x45;
+            packet[12..16].copy_from_slice(&[10, 77, 0, last]);
+            packet[24..].copy_from_slice(&number);
+            packet
+        };
+        for (last, number) in
+            [(5, [0; 4]), (5, [b'b', b'l', 0, 1]), (5, [5, 6, 7, 8]), (7, [1, 2, 3, 4])]
+        {
+            assert_eq!(answered(&mut all, &reply(last, number)), None, "{last}, {number:?}");
+        }
+        let in_use = Outcome::InUse([10, 77, 0, 5].into(), "offer");
+        assert_eq!(answered(&mut all, &reply(5, [1, 2, 3, 4])), Some(in_use));
+        assert_eq!(answered(&mut all, &reply(5, [1, 2, 3, 4])), None, "once");
     }
 
     #[test]
     fn only_an_echo_reply_says_that_somebody_is_there() {
-        let mut packet = [0; 28];
+        let mut packet = [0; 32];
         packet[0] = 0x45;
         packet[12..16].copy_from_slice(&[10, 77, 0, 5]);
-        assert_eq!(answerer(&packet), Some([10, 77, 0, 5].into()));
+        assert_eq!(answerer(&packet), Some(([10, 77, 0, 5].into(), [0; 4])));
         // With options in the header, ICMP begins later.
         packet[0] = 0x46;
         packet[24] = 3;
         assert_eq!(answerer(&packet), None);
         packet[24] = 0;
-        assert_eq!(answerer(&packet), Some([10, 77, 0, 5].into()));
-        for len in 0..=24 {
+        assert_eq!(answerer(&packet), Some(([10, 77, 0, 5].into(), [0; 4])));
+        for len in 0..packet.len() {
             assert_eq!(answerer(&packet[..len]), None, "{len}");
         }
         packet[0] = 0xff;

@@ -2,19 +2,42 @@
 
 use super::{Answer, V4};
 use jiff::Timestamp;
-use metal_dhcp::{lease::Lease, v4::MessageType};
+use metal_dhcp::{Client, lease::Lease, v4::MessageType};
 use metal_serve::dhcp::{
     link::v4::{Link, Place},
     prober::{Outcome, Prober},
 };
-use std::net::Ipv4Addr;
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
+
+/// How many addresses are taken out of service in a [`PERIOD`] because somebody answers at them.
+const MOST: u32 = 64;
+const PERIOD: Duration = Duration::from_mins(1);
+
+/// Counts the addresses that are taken out of service: a host that answers at every address would
+/// otherwise take all of them, one for each request.
+#[derive(Debug, Default)]
+pub(super) struct QuarantineRate(Option<(Instant, u32)>);
+
+impl QuarantineRate {
+    fn admits(&mut self, now: Instant) -> bool {
+        let current = self.0.filter(|(since, _)| now.saturating_duration_since(*since) < PERIOD);
+        let (since, count) = current.unwrap_or((now, 0));
+        self.0 = Some((since, count.saturating_add(1)));
+        count < MOST
+    }
+}
 
 /// An offer and its destination.
 #[derive(Debug)]
 pub(super) struct PendingOffer {
     /// The number of the link in the answer may have changed by then.
-    place: Place,
-    answer: Answer,
+    pub(super) place: Place,
+    pub(super) answer: Answer,
+    /// Whom the address is offered to.
+    pub(super) client: Option<Client>,
 }
 
 impl V4 {
@@ -42,6 +65,7 @@ impl V4 {
         &mut self,
         place: &Place,
         answer: Answer,
+        client: Option<Client>,
         probe: Option<Ipv4Addr>,
     ) -> Option<Answer> {
         let is_offer = answer.reply.kind == MessageType::Offer;
@@ -51,7 +75,7 @@ impl V4 {
         if !must_wait {
             return Some(answer);
         }
-        let held = PendingOffer { place: place.clone(), answer };
+        let held = PendingOffer { place: place.clone(), answer, client };
         prober.ask(address, held).err().map(|held| held.answer)
     }
 
@@ -62,21 +86,39 @@ impl V4 {
         if outcomes.is_empty() {
             return None;
         }
-        let mut answers = Vec::new();
-        for outcome in outcomes {
-            match outcome {
-                Outcome::Free(PendingOffer { place, mut answer }) => {
-                    let number = links.iter().position(|link| link.place == place);
-                    let Some(number) = number else { continue };
-                    answer.link = number;
-                    // An offer is a promise of nothing.
-                    answer.is_durable = false;
-                    answers.push(answer);
-                }
-                Outcome::InUse(address) => self.quarantine(address),
-            }
+        Some(outcomes.into_iter().filter_map(|outcome| self.finish(links, outcome)).collect())
+    }
+
+    /// What is sent after a probe.
+    pub(super) fn finish(
+        &mut self,
+        links: &[Link],
+        outcome: Outcome<PendingOffer>,
+    ) -> Option<Answer> {
+        let PendingOffer { place, mut answer, .. } = match outcome {
+            Outcome::Free(offer) => offer,
+            Outcome::InUse(address, offer) => self.in_use(address, offer)?,
+        };
+        answer.link = links.iter().position(|link| link.place == place)?;
+        // An offer is a promise of nothing.
+        answer.is_durable = false;
+        Some(answer)
+    }
+
+    /// Somebody answers at an address that was to be offered. Returns the offer if that was its own
+    /// client, which has a lease of the address. Whoever else has one by now keeps it.
+    fn in_use(&mut self, address: Ipv4Addr, offer: PendingOffer) -> Option<PendingOffer> {
+        let lease = self.lease_store.leases.get(address)?;
+        if lease.is_bound(Timestamp::now()) {
+            return Some(offer).filter(|offer| offer.client.as_ref() == Some(&lease.client));
         }
-        Some(answers)
+        if self.quarantines.admits(Instant::now()) {
+            self.quarantine(address);
+        } else {
+            // Whoever asks for it next has it probed again.
+            self.lease_store.leases.withdraw(address);
+        }
+        None
     }
 
     fn quarantine(&mut self, address: Ipv4Addr) {
@@ -87,3 +129,6 @@ impl V4 {
         self.lease_store.record(lease);
     }
 }
+
+#[cfg(test)]
+mod tests;
