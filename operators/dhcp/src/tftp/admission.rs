@@ -72,6 +72,8 @@ pub enum Admitted {
     },
     /// It repeats an unproven request.
     Repeated(Id),
+    /// There are too many unproven requests, and it is not answered.
+    Dropped,
 }
 
 impl Admission {
@@ -103,11 +105,11 @@ impl Admission {
         if let Some(id) = forgotten {
             self.forget(id);
         }
-        // If the new request itself was dropped, no answer to it is expected.
-        if forgotten != Some(id) {
-            self.unproven.insert(id, Unproven { client, request: request.to_vec() });
-            self.unproven_by_client.insert(client, id);
+        if forgotten == Some(id) {
+            return Admitted::Dropped;
         }
+        self.unproven.insert(id, Unproven { client, request: request.to_vec() });
+        self.unproven_by_client.insert(client, id);
         let superseded = superseded.filter(|id| self.is_unproven(*id));
         Admitted::Answer { id, forgotten, superseded }
     }

@@ -9,6 +9,7 @@
 //! The diagram of a transfer is at [`Transfer`]. Sockets, files and time are left to `metal-serve`.
 
 mod admission;
+mod first_blocks;
 mod refusal;
 mod served;
 mod terms;
@@ -18,6 +19,7 @@ mod transfer;
 mod wire;
 
 pub use admission::{Admission, Admitted, Bounds, Id};
+pub use first_blocks::FirstBlocks;
 pub use refusal::Refusal;
 pub use served::{path, served};
 pub use terms::{Limits, Terms};

@@ -78,6 +78,11 @@ impl Terms {
         terms
     }
 
+    /// Whether a request has no option that we accept, so that it is answered by a block.
+    pub fn are_fixed(request: &ReadRequest<'_>) -> bool {
+        Self::new(request, 0, Limits::default()).oack.is_none()
+    }
+
     /// The value that we accept for one option.
     fn accept(&mut self, name: &'static str, value: u64, limits: Limits) -> Option<u64> {
         match name {

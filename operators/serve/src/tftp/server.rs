@@ -13,7 +13,10 @@ use super::{
 use crate::neighbor_limit::NeighborLimit;
 use metal_dhcp::{
     fair_queue::Standing,
-    tftp::{Admission, Admitted, Code, Id, Packet, ReadRequest, Refusal, Step, encode_error},
+    tftp::{
+        Admission, Admitted, Code, FirstBlocks, Id, Packet, ReadRequest, Refusal, Step, Terms,
+        encode_error,
+    },
 };
 use metal_runtime::{LogLimit, report::Chain};
 use std::{
@@ -49,6 +52,7 @@ struct Table {
     admission: Admission,
     handshakes: Handshakes,
     is_replaced: HashMap<Id, Arc<AtomicBool>>,
+    first_blocks: FirstBlocks,
 }
 
 impl Server {
@@ -61,7 +65,8 @@ impl Server {
         metrics: Metrics,
     ) -> io::Result<Self> {
         let (admission, handshakes) = (Admission::new(BOUNDS), Handshakes::new());
-        let table = Table { admission, handshakes, is_replaced: HashMap::new() };
+        let first_blocks = FirstBlocks::new(Instant::now());
+        let table = Table { admission, handshakes, is_replaced: HashMap::new(), first_blocks };
         Ok(Self {
             files,
             neighbors,
@@ -128,7 +133,7 @@ impl Server {
     ) -> Result<(), (Refusal, Option<io::Error>)> {
         let found = self.files.find(read, asked.client.ip(), asked.here);
         let found = found.map_err(|refusal| (refusal, None))?;
-        let Some(id) = self.admit(asked, standing) else { return Ok(()) };
+        let Some(id) = self.admit(asked, standing, read) else { return Ok(()) };
         let handshake = self.first_answer_to(id, asked, read, &found);
         let mut table = locked(&self.table);
         match handshake {
@@ -167,9 +172,19 @@ impl Server {
         }))
     }
 
-    /// `None` if the request was answered before.
-    fn admit(&self, asked: Request<'_>, standing: Standing) -> Option<Id> {
+    /// `None` if the request was answered before, or is not answered.
+    fn admit(
+        &self,
+        asked: Request<'_>,
+        standing: Standing,
+        read: &ReadRequest<'_>,
+    ) -> Option<Id> {
         let mut table = locked(&self.table);
+        let is_block = Terms::are_fixed(read);
+        if is_block && !table.first_blocks.admits(asked.client.ip(), Instant::now()) {
+            self.metrics.refused("Overloaded");
+            return None;
+        }
         let (id, forgotten) = match table.admission.admit(asked.client, standing, asked.bytes) {
             Admitted::Answer { id, forgotten, superseded } => {
                 if let Some(id) = superseded {
@@ -179,6 +194,10 @@ impl Server {
             }
             Admitted::Repeated(id) => {
                 table.handshakes.ask_again(id);
+                return None;
+            }
+            Admitted::Dropped => {
+                self.metrics.refused("Overloaded");
                 return None;
             }
         };

@@ -107,11 +107,11 @@ fn one_source_that_takes_all_it_can_leaves_room_for_others() {
     let lab = Lab::new();
     let greedy: Vec<_> = (0..30).map(|_| Client::at(1)).collect();
     for client in &greedy {
-        client.ask(&lab, "a.efi", &[]);
+        client.ask(&lab, "a.efi", &[("blksize", "512")]);
     }
     let answers: Vec<_> = greedy.iter().map(Client::hear).collect();
     for (client, (_, from)) in greedy.iter().zip(&answers) {
-        client.0.send_to(b"\0\x04\0\x01", from).unwrap();
+        client.0.send_to(b"\0\x04\0\0", from).unwrap();
     }
     let answers: Vec<_> = greedy.iter().map(Client::hear).collect();
     let refused = b"\0\x05\0\0too many transfers for this client\0";
@@ -186,6 +186,29 @@ fn who_does_not_answer_gets_the_first_answer_twice_and_no_more() {
         client.0.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
         assert!(client.0.recv(&mut [0; 600]).is_err());
     }
+}
+
+#[test]
+fn requests_in_the_name_of_a_victim_send_it_a_few_blocks_and_no_more() {
+    let lab = Lab::new();
+    let victim: Vec<_> = (0..100).map(|_| Client::at(1)).collect();
+    let began = Instant::now();
+    for client in &victim {
+        client.ask(&lab, "a.efi", &[]);
+    }
+    // All have been taken in when this one, which comes last, is answered.
+    victim[0].ask(&lab, "none", &[]);
+    while victim[0].hear().0[1] != 5 {}
+    let periods = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    let answered = victim[1..].iter().filter(|client| {
+        client.0.set_nonblocking(true).unwrap();
+        client.0.recv(&mut [0; 600]).is_ok()
+    });
+    assert!(answered.count() <= 8 * periods);
+    assert!(lab.metrics().contains("lab_tftp_refusals_total{reason=\"Overloaded\"}"));
+    // Others are answered, with and without options.
+    assert!(Client::at(2).fetch(&lab, &[]).unwrap() == lab.file());
+    assert!(Client::at(1).fetch(&lab, &[("windowsize", "4")]).unwrap() == lab.file());
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn client(host: u8, port: u16) -> SocketAddr {
 fn admit(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
     match admission.admit(client, Standing::Stranger, request) {
         Admitted::Answer { id, forgotten, .. } => (id, forgotten),
-        other @ Admitted::Repeated(_) => panic!("{other:?}"),
+        other @ (Admitted::Repeated(_) | Admitted::Dropped) => panic!("{other:?}"),
     }
 }
 
@@ -87,6 +87,17 @@ fn a_flood_of_one_address_crowds_out_only_its_own_requests() {
     }
     assert_eq!(admission.unproven(), 8);
     assert_eq!(admission.prove(honest), Ok(None));
+}
+
+#[test]
+fn a_request_that_finds_no_place_is_not_answered() {
+    let mut admission = Admission::new(Bounds { unproven: 2, ..BOUNDS });
+    // Those that are known keep their places.
+    for host in 0..2 {
+        admission.admit(client(host, 1), Standing::Known, b"a");
+    }
+    assert_eq!(admission.admit(client(9, 1), Standing::Stranger, b"a"), Admitted::Dropped);
+    assert_eq!(admission.unproven(), 2);
 }
 
 #[test]
