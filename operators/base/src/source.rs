@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// A source of packets or connections: an IPv4 address, or an IPv6 /64, all of which a single host can
 /// use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// An IPv4 address, also one that is mapped into IPv6.
     V4(Ipv4Addr),

@@ -5,6 +5,7 @@
 //! answered, and trust each other's clocks. Machines would have to wait for the API server, and
 //! could not boot during an outage.
 
+use metal_base::Source;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -39,7 +40,7 @@ impl FetchLimit {
         Self { limit, window, hasher: RandomState::new(), fetchers: Mutex::default() }
     }
 
-    /// Counts a fetch for `boot`, with this token, if any, and from this address, if known; returns
+    /// Counts a fetch for `boot`, with this token, if any, and from this source, if known; returns
     /// whether it is permitted.
     pub(crate) fn admits(&self, boot: &str, token: Option<&str>, address: Option<IpAddr>) -> bool {
         if self.limit == 0 {
@@ -47,7 +48,7 @@ impl FetchLimit {
         }
         let now = Instant::now();
         let is_open = |since: Instant| now.duration_since(since) < self.window;
-        let fetcher = self.hasher.hash_one((boot, token, address));
+        let fetcher = self.hasher.hash_one((boot, token, address.map(Source::from)));
         let mut fetchers = self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = fetchers.get_mut(&fetcher).filter(|(since, _)| is_open(*since)) {
             *count = count.saturating_add(1);
@@ -108,6 +109,8 @@ mod tests {
         assert!(limit.admits("a", Some("u"), ours));
         assert!(limit.admits("a", None, ours));
         assert!(!limit.admits("a", Some("t"), ours));
+        let of_link = |host: u16| Some([0x2001, 0xdb8, 0, 0, 0, 0, 0, host].into());
+        assert_eq!([1, 2].map(|host| limit.admits("b", None, of_link(host))), [true, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,49 +5,31 @@
 //!
 //! ```text
 //!  request ─► unproven ──answer──► transfer ─► ended
-//!                │ too many: see [`FairQueue`]      │ no place: Refusal
+//!                │ too many: see [`FairQueue`]      │ no place: Refusal, or the slowest of the
+//!                                                   │ source with the most makes room
 //! ```
 
-use super::refusal::Refusal;
+use super::{
+    refusal::Refusal,
+    transfers::{Bounds, Id, Transfers},
+};
 use crate::fair_queue::{FairQueue, Standing};
+use metal_base::Source;
 use std::{
     collections::{BTreeMap, HashMap},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
 };
-
-/// Limits on concurrent requests and transfers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Transfers of all clients.
-    pub transfers: usize,
-    /// Transfers of one address.
-    pub per_source: usize,
-    /// Unproven requests of all clients.
-    pub unproven: usize,
-}
-
-/// Identifies a request, and the transfer that it becomes. Older ones compare as smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Id(u64);
-
-impl From<Id> for u64 {
-    fn from(id: Id) -> Self {
-        id.0
-    }
-}
 
 /// Requests that are being answered, and transfers in progress.
 #[derive(Debug)]
 pub struct Admission {
-    bounds: Bounds,
     unproven: BTreeMap<Id, Unproven>,
     /// Unproven requests, in a queue that drops some when there are too many.
-    places: FairQueue<IpAddr, Id>,
+    places: FairQueue<Source, Id>,
     unproven_by_client: HashMap<SocketAddr, Id>,
     by_client: HashMap<SocketAddr, Id>,
-    /// Transfers by client address. One that was replaced by another counts until it has ended.
-    per_source: HashMap<IpAddr, usize>,
-    count: usize,
+    /// One that was replaced by another counts until it has ended.
+    transfers: Transfers,
     next: u64,
 }
 
@@ -76,17 +58,24 @@ pub enum Admitted {
     Dropped,
 }
 
+/// The transfers that end because a new one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// An earlier transfer of the same port: the machine was reset, as nobody else can have answered.
+    pub replaced: Option<Id>,
+    /// The transfer that has made room for this one.
+    pub displaced: Option<Id>,
+}
+
 impl Admission {
     /// With no request or transfer in progress.
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            bounds,
             unproven: BTreeMap::new(),
             places: FairQueue::new(bounds.unproven),
             unproven_by_client: HashMap::new(),
             by_client: HashMap::new(),
-            per_source: HashMap::new(),
-            count: 0,
+            transfers: Transfers::new(bounds),
             next: 0,
         }
     }
@@ -101,7 +90,7 @@ impl Admission {
         }
         self.next += 1;
         let id = Id(self.next);
-        let forgotten = self.places.push(standing, client.ip(), id);
+        let forgotten = self.places.push(standing, client.ip().into(), id);
         if let Some(id) = forgotten {
             self.forget(id);
         }
@@ -117,43 +106,28 @@ impl Admission {
     /// Forgets an unproven request, which is no longer answered.
     pub fn forget(&mut self, id: Id) {
         let Some(Unproven { client, .. }) = self.unproven.remove(&id) else { return };
-        self.places.remove(&client.ip(), |other| *other == id);
+        self.places.remove(&client.ip().into(), |other| *other == id);
         if self.unproven_by_client.get(&client) == Some(&id) {
             self.unproven_by_client.remove(&client);
         }
     }
 
     /// The client of an unproven request has answered, so the request becomes a transfer. Returns
-    /// an earlier transfer of the same port, which is to end: the machine was reset, as nobody else
-    /// can have answered.
+    /// those that it ends. `speed_of` a transfer is only compared with that of others.
     ///
     /// # Errors
     ///
     /// If there are too many transfers, or there is no such request.
-    pub fn prove(&mut self, id: Id) -> Result<Option<Id>, Refusal> {
+    pub fn prove(&mut self, id: Id, speed_of: impl Fn(Id) -> u64) -> Result<Proven, Refusal> {
         let client = self.unproven.get(&id).map(|unproven| unproven.client).ok_or(Refusal::Busy)?;
         self.forget(id);
-        if self.count >= self.bounds.transfers {
-            return Err(Refusal::Busy);
-        }
-        let of_source = self.per_source.get(&client.ip()).copied().unwrap_or_default();
-        if of_source >= self.bounds.per_source {
-            return Err(Refusal::SourceIsBusy);
-        }
-        self.per_source.insert(client.ip(), of_source + 1);
-        self.count += 1;
-        Ok(self.by_client.insert(client, id))
+        let displaced = self.transfers.add(client.ip(), id, speed_of)?;
+        Ok(Proven { replaced: self.by_client.insert(client, id), displaced })
     }
 
     /// A transfer has ended.
     pub fn ended(&mut self, client: SocketAddr, id: Id) {
-        self.count = self.count.saturating_sub(1);
-        if let Some(of_source) = self.per_source.get_mut(&client.ip()) {
-            *of_source -= 1;
-            if *of_source == 0 {
-                self.per_source.remove(&client.ip());
-            }
-        }
+        self.transfers.ended(client.ip(), id);
         if self.by_client.get(&client) == Some(&id) {
             self.by_client.remove(&client);
         }
@@ -161,7 +135,7 @@ impl Admission {
 
     /// The number of transfers in progress.
     pub fn count(&self) -> usize {
-        self.count
+        self.transfers.count()
     }
 
     /// Whether a request is still being answered and unproven.

@@ -10,20 +10,24 @@
 
 mod admission;
 mod first_blocks;
+mod pace;
 mod refusal;
 mod served;
 mod terms;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod transfers;
 mod wire;
 
-pub use admission::{Admission, Admitted, Bounds, Id};
+pub use admission::{Admission, Admitted, Proven};
 pub use first_blocks::FirstBlocks;
+pub use pace::Pace;
 pub use refusal::Refusal;
 pub use served::{path, served};
 pub use terms::{Limits, Terms};
 pub use transfer::{End, Step, Transfer};
+pub use transfers::{Bounds, Id};
 pub use wire::{
     Code, HEADER_LEN, MAX_REQUEST, Malformed, Mode, Packet, ReadRequest, data_header, encode_error,
 };

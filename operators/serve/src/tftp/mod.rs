@@ -16,7 +16,8 @@
 //!
 //! A transfer is a thread that sends, and waits for its client: two system calls for each window.
 //! There are at most `BOUNDS` of them, each with a stack and a chunk of its file, and every wait
-//! has a deadline. A slow disk delays only its own transfer.
+//! has a deadline. A slow disk delays only its own transfer. A client that is too slow loses its
+//! transfer, and if there are too many, the slowest one of the source with the most makes room.
 
 mod file;
 mod files;
@@ -31,6 +32,7 @@ mod server;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod told;
 mod transfer;
 
 pub use files::{Files, Found};
@@ -41,6 +43,6 @@ use metal_dhcp::tftp::Bounds;
 
 /// Limits on requests and transfers. A transfer takes at most some 100 KiB, a request that is not
 /// answered yet some 4 KiB.
-const BOUNDS: Bounds = Bounds { transfers: 512, per_source: 16, unproven: 1024 };
+const BOUNDS: Bounds = Bounds { transfers: 512, per_address: 16, per_source: 256, unproven: 1024 };
 /// Files and sockets of all of them, and some for the rest of the process.
 const FILES: u64 = 2 * (512 + 1024) + 512;

@@ -3,6 +3,7 @@
 //! and not by the kernel, which only takes the order of arrival into account.
 
 use super::{request::Request, socket::PATIENCE};
+use metal_base::Source;
 use metal_dhcp::fair_queue::{FairQueue, Standing};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,7 +16,7 @@ const ROOM: usize = 1024;
 /// Queued requests.
 #[derive(Debug)]
 pub(super) struct Queue {
-    waiting: Mutex<FairQueue<IpAddr, Waiting>>,
+    waiting: Mutex<FairQueue<Source, Waiting>>,
     came: Condvar,
 }
 
@@ -38,7 +39,7 @@ impl Queue {
         let Request { client, here, bytes } = request;
         let waiting = Waiting { standing, client, here, bytes: bytes.into() };
         let mut queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = queue.push(standing, client.ip(), waiting);
+        let dropped = queue.push(standing, client.ip().into(), waiting);
         drop(queue);
         self.came.notify_one();
         dropped.is_some()

@@ -8,17 +8,18 @@ use super::{
     queue::Queue,
     request::Request,
     socket::Peer,
-    transfer::{Outcome, Running, Signals, last_word},
+    told::{tell, tell_unreachable},
+    transfer::{Outcome, Running, Shared, Signals, last_word},
 };
 use crate::neighbor_limit::NeighborLimit;
 use metal_dhcp::{
     fair_queue::Standing,
     tftp::{
-        Admission, Admitted, Code, FirstBlocks, Id, Packet, ReadRequest, Refusal, Step, Terms,
-        encode_error,
+        Admission, Admitted, Code, FirstBlocks, Id, Packet, Proven, ReadRequest, Refusal, Step,
+        Terms, encode_error,
     },
 };
-use metal_runtime::{LogLimit, report::Chain};
+use metal_runtime::LogLimit;
 use std::{
     collections::HashMap,
     fmt::Display,
@@ -51,7 +52,7 @@ pub(super) struct Server {
 struct Table {
     admission: Admission,
     handshakes: Handshakes,
-    is_replaced: HashMap<Id, Arc<AtomicBool>>,
+    running: HashMap<Id, Arc<Shared>>,
     first_blocks: FirstBlocks,
 }
 
@@ -66,7 +67,7 @@ impl Server {
     ) -> io::Result<Self> {
         let (admission, handshakes) = (Admission::new(BOUNDS), Handshakes::new());
         let first_blocks = FirstBlocks::new(Instant::now());
-        let table = Table { admission, handshakes, is_replaced: HashMap::new(), first_blocks };
+        let table = Table { admission, handshakes, running: HashMap::new(), first_blocks };
         Ok(Self {
             files,
             neighbors,
@@ -173,12 +174,7 @@ impl Server {
     }
 
     /// `None` if the request was answered before, or is not answered.
-    fn admit(
-        &self,
-        asked: Request<'_>,
-        standing: Standing,
-        read: &ReadRequest<'_>,
-    ) -> Option<Id> {
+    fn admit(&self, asked: Request<'_>, standing: Standing, read: &ReadRequest<'_>) -> Option<Id> {
         let mut table = locked(&self.table);
         let is_block = Terms::are_fixed(read);
         if is_block && !table.first_blocks.admits(asked.client.ip(), Instant::now()) {
@@ -250,14 +246,14 @@ impl Server {
         step: Step,
     ) {
         self.poller.deregister(&handshake.running);
-        let is_replaced = match self.prove(handshake.id) {
-            Ok(is_replaced) => is_replaced,
+        let shared = match self.prove(handshake.id) {
+            Ok(shared) => shared,
             Err(refusal) => return self.refuse_late(&handshake, refusal),
         };
         let (client, id) = (handshake.client, handshake.id);
         self.neighbors.note(client.ip());
         let run = move || {
-            let signals = Signals { is_stopping: &self.is_stopping, is_replaced: &is_replaced };
+            let signals = Signals { is_stopping: &self.is_stopping, shared: &shared };
             let outcome = handshake.running.run(step, &signals);
             if last_word(&outcome).is_some() {
                 self.metrics.sent_error(Code::Undefined);
@@ -274,16 +270,21 @@ impl Server {
         }
     }
 
-    fn prove(&self, id: Id) -> Result<Arc<AtomicBool>, Refusal> {
+    fn prove(&self, id: Id) -> Result<Arc<Shared>, Refusal> {
         let mut table = locked(&self.table);
-        let proven = table.admission.prove(id);
+        let Table { admission, running, .. } = &mut *table;
+        let proven = admission.prove(id, |id| running.get(&id).map_or(0, |it| it.speed()));
         self.count(&table);
-        if let Some(other) = proven?.and_then(|id| table.is_replaced.get(&id)) {
-            other.store(true, Ordering::Relaxed);
+        let Proven { replaced, displaced } = proven?;
+        if let Some(other) = replaced.and_then(|id| table.running.get(&id)) {
+            other.is_replaced.store(true, Ordering::Relaxed);
         }
-        let is_replaced = Arc::<AtomicBool>::default();
-        table.is_replaced.insert(id, Arc::clone(&is_replaced));
-        Ok(is_replaced)
+        if let Some(other) = displaced.and_then(|id| table.running.get(&id)) {
+            other.is_displaced.store(true, Ordering::Relaxed);
+        }
+        let shared = Arc::new(Shared::new());
+        table.running.insert(id, Arc::clone(&shared));
+        Ok(shared)
     }
 
     /// A handshake that ends without a transfer.
@@ -298,7 +299,7 @@ impl Server {
     fn end(&self, client: SocketAddr, id: Id) {
         let mut table = locked(&self.table);
         table.admission.ended(client, id);
-        table.is_replaced.remove(&id);
+        table.running.remove(&id);
         self.count(&table);
     }
 
@@ -350,41 +351,6 @@ impl Server {
             tracing::debug!(%client, file, %refusal, source, "refused a file request");
         }
     }
-}
-
-fn tell(handshake: &Handshake, outcome: &Outcome, bytes: u64, is_told: bool) {
-    let (client, file) = (handshake.client, &handshake.name);
-    let milliseconds = handshake.began.elapsed().as_millis();
-    match outcome {
-        Outcome::Done => tracing::info!(%client, file, bytes, milliseconds, "file sent"),
-        // Firmware asks for the size first, and then for the file.
-        Outcome::Aborted { .. } | Outcome::Replaced if bytes == 0 => {
-            tracing::debug!(%client, file, ?outcome, "client asked for the size only");
-        }
-        Outcome::Unreadable(error) => {
-            tracing::error!(%client, file, bytes, error = %Chain(error), "could not read the file");
-        }
-        Outcome::Aborted { code, message } => {
-            tracing::warn!(%client, file, bytes, code, message, "the client aborted its transfer");
-        }
-        Outcome::Forgotten => tracing::debug!(
-            %client,
-            file,
-            "transfer dropped in favor of other clients",
-        ),
-        Outcome::GaveUp | Outcome::Vanished if !is_told => {
-            tracing::debug!(%client, file, ?outcome, "the client did not respond");
-        }
-        Outcome::Replaced
-        | Outcome::GaveUp
-        | Outcome::Vanished
-        | Outcome::TooLong
-        | Outcome::Stopped => tracing::warn!(%client, file, bytes, ?outcome, "transfer failed"),
-    }
-}
-
-fn tell_unreachable(client: SocketAddr, error: &dyn Display) {
-    tracing::debug!(%client, %error, "could not reach the client");
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

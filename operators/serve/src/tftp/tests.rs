@@ -113,18 +113,37 @@ fn one_source_that_takes_all_it_can_leaves_room_for_others() {
     for (client, (_, from)) in greedy.iter().zip(&answers) {
         client.0.send_to(b"\0\x04\0\0", from).unwrap();
     }
-    let answers: Vec<_> = greedy.iter().map(Client::hear).collect();
+    let heard: Vec<_> = greedy.iter().map(Client::hear_data).collect();
     let refused = b"\0\x05\0\0too many transfers for this client\0";
-    let refused = answers.iter().filter(|(answer, _)| answer == refused).count();
-    assert_eq!(refused, 30 - BOUNDS.per_source);
+    let refused = heard.iter().filter(|heard| *heard == refused).count();
+    assert_eq!(refused, 30 - BOUNDS.per_address);
     let got = Client::at(2).fetch(&lab, &[("windowsize", "4")]).unwrap();
     assert!(got == lab.file());
-    let busy = format!("lab_tftp_active_transfers {}\n", BOUNDS.per_source);
+    let busy = format!("lab_tftp_active_transfers {}\n", BOUNDS.per_address);
     lab.until_metrics(&busy);
     for (client, (_, from)) in greedy.iter().zip(&answers) {
         client.0.send_to(b"\0\x05\0\0\0", from).unwrap();
     }
     lab.until_metrics("lab_tftp_active_transfers 0\n");
+}
+
+#[test]
+fn slow_clients_of_a_few_addresses_keep_nobody_from_a_file() {
+    let lab = Lab::new();
+    let hosts = u8::try_from(BOUNDS.transfers / BOUNDS.per_address).unwrap();
+    let slow: Vec<_> = (0..hosts)
+        .flat_map(|host| (0..BOUNDS.per_address).map(move |_| Client::at(100 + host)))
+        .collect();
+    for client in &slow {
+        client.ask(&lab, "a.efi", &[("blksize", "8"), ("timeout", "10")]);
+    }
+    for client in &slow {
+        client.0.send_to(b"\0\x04\0\0", client.hear().1).unwrap();
+    }
+    lab.until_metrics(&format!("lab_tftp_active_transfers {}\n", BOUNDS.transfers));
+    let got = Client::at(1).fetch(&lab, &[("windowsize", "4")]).unwrap();
+    assert!(got == lab.file());
+    lab.until_metrics("lab_tftp_transfers_total{result=\"Displaced\"} 1\n");
 }
 
 #[test]

@@ -5,12 +5,12 @@ use super::{
     socket::Peer,
 };
 use metal_dhcp::tftp::{
-    Code, End, Limits, Packet, ReadRequest, Step, Terms, Transfer, encode_error,
+    Code, End, Limits, Pace, Packet, ReadRequest, Step, Terms, Transfer, encode_error,
 };
 use std::{
     io,
     ops::RangeInclusive,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -37,6 +37,10 @@ pub(super) enum Outcome {
     Vanished,
     /// It took too long.
     TooLong,
+    /// The client acknowledges too little.
+    TooSlow,
+    /// It has made room for another one.
+    Displaced,
     /// The client has started another one from its port.
     Replaced,
     /// It answered nothing, and was dropped for others.
@@ -51,8 +55,38 @@ pub(super) enum Outcome {
 pub(super) struct Signals<'a> {
     /// The server is stopping.
     pub(super) is_stopping: &'a AtomicBool,
+    /// What others know of it.
+    pub(super) shared: &'a Shared,
+}
+
+/// What others know of a transfer, and tell it.
+#[derive(Debug)]
+pub(super) struct Shared {
     /// The client has started another one.
-    pub(super) is_replaced: &'a AtomicBool,
+    pub(super) is_replaced: AtomicBool,
+    /// It has to make room for another one.
+    pub(super) is_displaced: AtomicBool,
+    began: Instant,
+    /// How many bytes the client has acknowledged.
+    bytes: AtomicU64,
+}
+
+impl Shared {
+    /// A transfer that begins now.
+    pub(super) fn new() -> Self {
+        Self {
+            is_replaced: AtomicBool::new(false),
+            is_displaced: AtomicBool::new(false),
+            began: Instant::now(),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes a second, of which a transfer has some in advance when it begins.
+    pub(super) fn speed(&self) -> u64 {
+        const ADVANCE: u64 = 64 << 10;
+        (self.bytes.load(Ordering::Relaxed) + ADVANCE) / (self.began.elapsed().as_secs() + 1)
+    }
 }
 
 /// A transfer, starting with its request.
@@ -160,6 +194,7 @@ impl Running {
     fn steps(&mut self, mut step: Step, signals: &Signals<'_>) -> Outcome {
         let began = Instant::now();
         let mut deadline = began;
+        let mut pace = Pace::default();
         loop {
             match self.carry_out(step) {
                 Ok(Sent::Nothing) => {}
@@ -169,10 +204,16 @@ impl Running {
             if began.elapsed() > LONGEST {
                 return Outcome::TooLong;
             }
+            let waits = Instant::now();
             step = match self.wait(deadline, signals) {
                 Ok(step) => step,
                 Err(outcome) => return outcome,
             };
+            let bytes = self.bytes();
+            signals.shared.bytes.store(bytes, Ordering::Relaxed);
+            if !pace.holds(waits.elapsed(), bytes) {
+                return Outcome::TooSlow;
+            }
         }
     }
 
@@ -213,8 +254,11 @@ impl Running {
             if signals.is_stopping.load(Ordering::Relaxed) {
                 return Err(Outcome::Stopped);
             }
-            if signals.is_replaced.load(Ordering::Relaxed) {
+            if signals.shared.is_replaced.load(Ordering::Relaxed) {
                 return Err(Outcome::Replaced);
+            }
+            if signals.shared.is_displaced.load(Ordering::Relaxed) {
+                return Err(Outcome::Displaced);
             }
             match self.peer.receive(&mut buffer) {
                 Ok(len) => {
@@ -243,6 +287,8 @@ pub(super) fn last_word(outcome: &Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Unreadable(_) => Some("the file could not be read completely"),
         Outcome::TooLong => Some("takes too long"),
+        Outcome::TooSlow => Some("too slow"),
+        Outcome::Displaced => Some("too many transfers"),
         Outcome::Stopped => Some("server is stopping"),
         Outcome::Done
         | Outcome::Aborted { .. }

@@ -2,7 +2,7 @@ use super::*;
 use crate::fair_queue::Standing;
 use std::net::SocketAddr;
 
-const BOUNDS: Bounds = Bounds { transfers: 4, per_source: 2, unproven: 8 };
+const BOUNDS: Bounds = Bounds { transfers: 4, per_address: 2, per_source: 3, unproven: 8 };
 
 fn client(host: u8, port: u16) -> SocketAddr {
     ([10, 0, 0, host], port).into()
@@ -15,10 +15,15 @@ fn admit(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, 
     }
 }
 
+/// Makes a transfer of it; returns one that this replaces.
+fn prove(admission: &mut Admission, id: Id) -> Result<Option<Id>, Refusal> {
+    admission.prove(id, |_| 0).map(|proven| proven.replaced)
+}
+
 /// A transfer.
 fn start(admission: &mut Admission, client: SocketAddr) -> (Id, Option<Id>) {
     let (id, _) = admit(admission, client, b"a");
-    (id, admission.prove(id).unwrap())
+    (id, prove(admission, id).unwrap())
 }
 
 #[test]
@@ -26,7 +31,7 @@ fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
     let mut admission = Admission::new(BOUNDS);
     let (id, _) = admit(&mut admission, client(1, 2000), b"a");
     assert_eq!(admission.admit(client(1, 2000), Standing::Stranger, b"a"), Admitted::Repeated(id));
-    assert_eq!(admission.prove(id), Ok(None));
+    assert_eq!(prove(&mut admission, id), Ok(None));
     let (again, replaced) = start(&mut admission, client(1, 2000));
     assert_eq!(replaced, Some(id), "the machine was reset");
     assert_ne!(again, id);
@@ -46,7 +51,7 @@ fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
         admission.admit(client(1, 2000), Standing::Stranger, b"blksize"),
         Admitted::Repeated(id)
     );
-    assert_eq!(admission.prove(probe), Ok(None), "its answer was on its way");
+    assert_eq!(prove(&mut admission, probe), Ok(None), "its answer was on its way");
     admission.ended(client(1, 2000), probe);
     admission.forget(id);
     assert_eq!((admission.unproven(), admission.count()), (0, 0));
@@ -86,7 +91,7 @@ fn a_flood_of_one_address_crowds_out_only_its_own_requests() {
         admit(&mut admission, client(2, port), b"a");
     }
     assert_eq!(admission.unproven(), 8);
-    assert_eq!(admission.prove(honest), Ok(None));
+    assert_eq!(prove(&mut admission, honest), Ok(None));
 }
 
 #[test]
@@ -107,7 +112,11 @@ fn transfers_of_one_address_are_bounded_and_others_are_served() {
     start(&mut admission, client(1, 2));
     for port in 2..1000 {
         let (id, _) = admit(&mut admission, client(1, port), b"b");
-        assert_eq!(admission.prove(id), Err(Refusal::SourceIsBusy), "replacing does not help");
+        assert_eq!(
+            prove(&mut admission, id),
+            Err(Refusal::SourceIsBusy),
+            "replacing does not help"
+        );
     }
     start(&mut admission, client(2, 1));
     admission.ended(client(1, 1), first);
@@ -119,10 +128,62 @@ fn transfers_of_all_are_bounded() {
     let mut admission = Admission::new(BOUNDS);
     let ids: Vec<_> = (0..4).map(|host| start(&mut admission, client(host, 1)).0).collect();
     let (id, _) = admit(&mut admission, client(9, 1), b"a");
-    assert_eq!(admission.prove(id), Err(Refusal::Busy));
+    assert_eq!(prove(&mut admission, id), Err(Refusal::Busy));
     admission.ended(client(0, 1), ids[0]);
     start(&mut admission, client(9, 1));
     assert_eq!(admission.unproven(), 0);
+}
+
+#[test]
+fn the_slowest_transfer_of_the_source_with_the_most_makes_room_for_who_has_fewer() {
+    let mut admission = Admission::new(BOUNDS);
+    let crowd: Vec<_> = [(1, 1), (1, 2)].map(|(host, port)| client(host, port)).into();
+    let crowd: Vec<_> = crowd.iter().map(|client| start(&mut admission, *client).0).collect();
+    let others = [2, 3].map(|host| start(&mut admission, client(host, 1)).0);
+    // The others are slower, but each has just one.
+    let speed =
+        |id: Id| if id == crowd[1] { 10 } else { 20 - 20 * u64::from(others.contains(&id)) };
+    let (id, _) = admit(&mut admission, client(4, 1), b"a");
+    let proven = admission.prove(id, speed).unwrap();
+    assert_eq!(proven, Proven { replaced: None, displaced: Some(crowd[1]) });
+    assert_eq!(admission.count(), BOUNDS.transfers);
+    // Now nobody has more than one.
+    let (id, _) = admit(&mut admission, client(5, 1), b"a");
+    assert_eq!(admission.prove(id, speed), Err(Refusal::Busy));
+    // That it ends now frees no place.
+    admission.ended(client(1, 2), crowd[1]);
+    assert_eq!(admission.count(), BOUNDS.transfers);
+    admission.ended(client(1, 1), crowd[0]);
+    assert_eq!(admission.count(), BOUNDS.transfers - 1);
+}
+
+#[test]
+fn all_addresses_of_one_host_are_one_source_and_a_link_has_more_transfers_than_an_address() {
+    let mut admission = Admission::new(BOUNDS);
+    let v6 = |host: u16| SocketAddr::new([0x2001, 0xdb8, 0, 0, 0, 0, 0, host].into(), 1);
+    (1..4).for_each(|host| _ = start(&mut admission, v6(host)));
+    let (id, _) = admit(&mut admission, v6(4), b"a");
+    assert_eq!(prove(&mut admission, id), Err(Refusal::SourceIsBusy));
+    start(&mut admission, client(1, 1));
+    // The port is full, and the link has more than its share.
+    let (id, _) = admit(&mut admission, client(2, 1), b"a");
+    assert!(admission.prove(id, |_| 0).unwrap().displaced.is_some());
+}
+
+#[test]
+fn only_so_many_transfers_make_room_before_they_have_ended() {
+    let bounds = Bounds { transfers: 200, per_address: 200, per_source: 200, unproven: 8 };
+    let mut admission = Admission::new(bounds);
+    (0..200).for_each(|port| _ = start(&mut admission, client(1, port)));
+    let newcomer = |admission: &mut Admission, host| {
+        let (id, _) = admit(admission, client(host, 1), b"a");
+        admission.prove(id, |_| 0).map(|proven| proven.displaced)
+    };
+    let displaced: Vec<_> =
+        (2..66).map(|host| newcomer(&mut admission, host).unwrap().unwrap()).collect();
+    assert_eq!(newcomer(&mut admission, 99), Err(Refusal::Busy), "their threads still run");
+    admission.ended(client(1, 0), displaced[0]);
+    assert!(newcomer(&mut admission, 99).is_ok());
 }
 
 #[test]
@@ -136,5 +197,5 @@ fn a_client_that_is_known_loses_its_place_to_no_stranger() {
         let (_, forgotten) = admit(&mut admission, client(host, 2000), b"a");
         assert_ne!(forgotten, Some(id));
     }
-    assert_eq!(admission.prove(id), Ok(None));
+    assert_eq!(prove(&mut admission, id), Ok(None));
 }
