@@ -38,8 +38,8 @@ pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
 /// port of one of them; the value is its certificate.
 pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";
 
-/// On a Machine: the one new certificate of its BMC that a person vouches for, once, as
-/// `status.redfish.certFingerprint` would have it.
+/// On a Machine, a BMC, or a Server with `spec.bmc`: the one new certificate of its BMC that a
+/// person vouches for, once, as the field of the status would have it to which the BMC is pinned.
 pub const ACCEPT_CERTIFICATE: &str = "bloomery.dev/accept-certificate";
 /// On a Machine: the SHA-256 of the one new endorsement key of its TPM that a person vouches for, once.
 pub const ACCEPT_ENDORSEMENT_KEY: &str = "bloomery.dev/accept-endorsement-key";

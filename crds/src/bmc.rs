@@ -126,8 +126,8 @@ pub struct BmcStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics_report_subscription_link: Option<String>,
     /// Certificate that the BMC is pinned to, as `sha256:` and 64 hexadecimal digits: the first one
-    /// that it presented, unless an authority vouches for it. Remove the field to trust the next
-    /// one.
+    /// that it presented, unless an authority vouches for it. It is also stored with the
+    /// credentials; to trust another, annotate with bloomery.dev/accept-certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_fingerprint: Option<String>,
     /// Credentials that the BMC refuses; present only while the condition `Ready` says so.

@@ -70,8 +70,9 @@ pub struct ServerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,
     /// Certificate that the BMC of `spec.bmc` is pinned to, as `sha256:` and 64 hexadecimal digits:
-    /// the first one that it presented, unless an authority vouches for it. Remove the field to
-    /// trust the next one. With `spec.bmcRef`, the BMC object has it.
+    /// the first one that it presented, unless an authority vouches for it. It is also stored
+    /// with the credentials; to trust another, annotate with bloomery.dev/accept-certificate. With
+    /// `spec.bmcRef`, the BMC object has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bmc_certificate_fingerprint: Option<String>,
     /// `metadata.generation` this status was computed from.

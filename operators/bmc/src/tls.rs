@@ -6,6 +6,7 @@
 //! that the first one was genuine, only that it has not been replaced since.
 
 use crate::public_key::{self, Version};
+use metal_api::annotation::ACCEPT_CERTIFICATE;
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -177,7 +178,8 @@ impl BmcVerifier {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "its certificate {seen} differs from the pinned one, {pinned}; if the certificate was \
-     replaced on purpose, remove the pin"
+     replaced on purpose, annotate the BMC, or the Server that names it in spec.bmc, with \
+     {ACCEPT_CERTIFICATE}={seen}"
 )]
 pub(crate) struct Changed {
     seen: Pin,

@@ -9,7 +9,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
-use metal_api::{Bmc, BmcStatus, Endpoint, Server, annotation};
+use metal_api::{Bmc, BmcStatus, Endpoint, Server};
 use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
@@ -139,8 +139,8 @@ impl<C: Connect> Controller for Bmcs<C> {
         let ctx = &*self.ctx;
         let written = match change {
             Change::Note(note) => ctx.note(ctx.secret_of(bmc), &note).await?,
-            Change::Settle => {
-                let annotations = [(annotation::ACCEPT_ADDRESS, None)].into();
+            Change::Settle(key) => {
+                let annotations = [(key, None)].into();
                 let settled = ctx.writer(self.index()).patch_annotations(bmc, &annotations).await;
                 settled.map_err(Error::write("BMC"))?
             }

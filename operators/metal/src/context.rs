@@ -111,10 +111,8 @@ impl<C: Connect> Context<C> {
             let certificate = certificate_of_server(server, secret.as_deref(), destination);
             certificate.and_then(|text| text.parse().ok())
         };
-        // If the status has been written and no longer has a pin, a person wants the next
-        // certificate to be trusted.
-        let is_removed = bmc.is_none() && server.status.is_some();
-        if pin.is_some() || is_removed {
+        // A field that is missing is no consent to another certificate.
+        if pin.is_some() {
             self.bmcs.set_pin(&target, pin);
         }
         match bmc {

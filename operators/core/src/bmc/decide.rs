@@ -1,6 +1,6 @@
 use super::{
     Change, Decision, Destination, Missing, Observation,
-    known::{accepted, to_note},
+    known::{accepted, is_accepted, to_note},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},
@@ -14,7 +14,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BmcState, BmcStatus, Operation, PowerState, condition};
+use metal_api::{BmcState, BmcStatus, Operation, PowerState, annotation, condition};
 
 /// How soon to retry a BMC whose sessions are all taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
@@ -158,13 +158,21 @@ fn share(name: &str, time: SignedDuration) -> SignedDuration {
 }
 
 /// Stores what is known of a BMC that has answered where it outlives the object, and removes the
-/// annotation by which a person vouched for its address.
+/// annotation by which a person vouched for its address or certificate.
 fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
     if let Some(note) = to_note(seen.bmc, seen.secret, at) {
         return Some(Decision::Change(Change::Note(note)));
     }
-    let is_at = seen.bmc.status.as_ref()?.ip.as_deref()?.parse().ok();
-    (is_at.is_some() && accepted(seen.bmc) == is_at).then_some(Decision::Change(Change::Settle))
+    let status = seen.bmc.status.as_ref()?;
+    let is_at = status.ip.as_deref()?.parse().ok();
+    let key = if is_at.is_some() && accepted(seen.bmc) == is_at {
+        annotation::ACCEPT_ADDRESS
+    } else if is_accepted(&seen.bmc.metadata, status.certificate_fingerprint.as_deref()) {
+        annotation::ACCEPT_CERTIFICATE
+    } else {
+        return None;
+    };
+    Some(Decision::Change(Change::Settle(key)))
 }
 
 /// What to do with a BMC that nobody needs, because it was recorded without proof and its Endpoint

@@ -19,25 +19,32 @@ use std::{collections::BTreeMap, net::IpAddr};
 /// when a BMC starts, it may get an address of either IP version first.
 const SETTLING: SignedDuration = SignedDuration::from_hours(1);
 
-/// The certificate that a BMC is pinned to: that in its status; if it has none because it was
-/// recreated, that of the BMC its credentials belong to, or that stored for its address.
+/// The certificate that a BMC is pinned to: one that a person accepts; else that in its status; else
+/// that of the BMC its credentials belong to, or that stored for its address. A missing field is no
+/// consent: clients drop fields that they do not know when they write the whole status.
 pub fn certificate<'a>(
     bmc: &'a Bmc,
     secret: Option<&'a BmcSecret>,
     at: &Destination,
 ) -> Option<&'a str> {
-    let status = bmc.status.as_ref();
-    if let Some(certificate) = status.and_then(|it| it.certificate_fingerprint.as_deref()) {
-        return Some(certificate);
-    }
-    // A person has removed it, so that the next one is trusted.
-    if status.is_some_and(|it| it.ip.is_some()) {
-        return None;
-    }
-    match own(bmc, secret) {
+    let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
+    accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
         Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
         None => shared::kept(secret?, at),
-    }
+    })
+}
+
+/// The certificate that a person accepts instead of the pinned one.
+pub(super) fn accepted_certificate(metadata: &ObjectMeta) -> Option<&str> {
+    let text = annotated(metadata, annotation::ACCEPT_CERTIFICATE)?.trim();
+    let digits = text.strip_prefix("sha256:")?;
+    (digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit())).then_some(text)
+}
+
+/// Whether the certificate that a person accepts is the pinned one now.
+pub fn is_accepted(metadata: &ObjectMeta, pinned: Option<&str>) -> bool {
+    let accepted = accepted_certificate(metadata);
+    accepted.zip(pinned).is_some_and(|(accepted, pinned)| accepted.eq_ignore_ascii_case(pinned))
 }
 
 /// Whether a login is allowed.
@@ -287,10 +294,29 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_a_person_removed_is_not_asked_for_again() {
+    fn a_certificate_that_a_client_drops_from_the_status_is_still_the_only_one_that_is_trusted() {
+        let dropped = bmc(Some(at(WAS, None)));
         let own = secret("bmc-1", &[(annotation::KNOWN_CERTIFICATE, PIN)]);
-        assert_eq!(pinned(&bmc(Some(at(WAS, None))), &own), None);
+        assert_eq!(pinned(&dropped, &own), Some(PIN));
+        let key = format!("{}{WAS}.443", annotation::KNOWN_CERTIFICATE_AT);
+        assert_eq!(pinned(&dropped, &secret("all", &[(&key, PIN)])), Some(PIN));
         assert_eq!(pinned(&bmc(Some(at(WAS, Some("sha256:bb")))), &own), Some("sha256:bb"));
+    }
+
+    #[test]
+    fn a_person_accepts_one_certificate_instead_of_the_pinned_one() {
+        let new = format!("sha256:{}", "AB".repeat(32));
+        let own = secret("bmc-1", &[(annotation::KNOWN_CERTIFICATE, PIN)]);
+        for status in [at(WAS, None), at(WAS, Some(PIN))] {
+            let mut bmc = bmc(Some(status));
+            for (text, expected) in
+                [(new.clone(), new.as_str()), (format!(" {new} "), &new), ("any".to_owned(), PIN)]
+            {
+                let accept = (annotation::ACCEPT_CERTIFICATE.to_owned(), text);
+                bmc.metadata.annotations = Some([accept].into());
+                assert_eq!(pinned(&bmc, &own), Some(expected));
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod verification;
 
 pub use decide::decide;
 pub(crate) use known::note_of_new;
-pub use known::{certificate, may_log_in};
+pub use known::{certificate, is_accepted, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
 pub use note::Note;
@@ -73,8 +73,9 @@ pub type Decision = metal_base::Decision<BmcStatus, Change, ()>;
 pub enum Change {
     /// Record with the credentials which BMC they belong to.
     Note(Note),
-    /// Remove the annotation by which a person vouched for the new address, now that it is known.
-    Settle,
+    /// Remove this annotation, by which a person vouched for a new address or certificate that is
+    /// known now.
+    Settle(&'static str),
     /// Remove a BMC that was made for an Endpoint which is gone, and that has never answered.
     Collect {
         /// Whether to remove its credentials as well, because nothing is lost with them.

@@ -4,7 +4,7 @@
 //! There is no other place that outlives the status for a BMC that a Server names itself, or for a
 //! BMC whose BMCSecret does not have its name.
 
-use super::{Destination, Note};
+use super::{Destination, Note, known::accepted_certificate};
 use crate::host::Host;
 use metal_api::{BmcSecret, Server, annotation};
 use sha2::{Digest, Sha256};
@@ -15,22 +15,16 @@ const MOST: usize = 1000;
 /// Longest host in the name of an annotation, in bytes: that of an IPv6 address.
 const LONGEST: usize = 39;
 
-/// The certificate that the BMC in a server's `spec.bmc` is pinned to: that in the server's status;
-/// if it has none because it was recreated, the one stored with the credentials.
+/// The certificate that the BMC in a server's `spec.bmc` is pinned to: one that a person accepts;
+/// else that in the server's status; else the one stored with the credentials.
 pub fn certificate_of_server<'a>(
     server: &'a Server,
     secret: Option<&'a BmcSecret>,
     at: &Destination,
 ) -> Option<&'a str> {
-    let status = server.status.as_ref();
-    if let Some(certificate) = status.and_then(|it| it.bmc_certificate_fingerprint.as_deref()) {
-        return Some(certificate);
-    }
-    // Its BMC has answered before, so a person has removed it in order to trust the next one.
-    if status.is_some_and(|it| it.power_state.is_some()) {
-        return None;
-    }
-    kept(secret?, at)
+    let recorded = || server.status.as_ref()?.bmc_certificate_fingerprint.as_deref();
+    let certificate = accepted_certificate(&server.metadata).or_else(recorded);
+    certificate.or_else(|| kept(secret?, at))
 }
 
 /// What to record with the credentials of the BMC in a server's `spec.bmc` that has answered;
@@ -120,8 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_without_status_is_held_to_the_certificate_at_its_address_until_a_person_removes_it()
-    {
+    fn a_server_is_held_to_the_certificate_at_its_address_until_a_person_accepts_another() {
         let (here, there) = (at("10.77.0.5"), at("fd77::5"));
         let mut secret = BmcSecret::new("all", BmcSecretSpec::default());
         let known = server(Some(answered(Some(PIN))));
@@ -130,18 +123,25 @@ mod tests {
         assert_eq!(note_of_server(&known, Some(&secret), &here), None, "it is there");
         // What is recorded while another certificate is refused says nothing about the right one.
         let silent = ServerStatus { observed_generation: Some(1), ..ServerStatus::default() };
-        for status in [None, Some(silent)] {
+        for status in [None, Some(silent), Some(answered(None))] {
             let restored = server(status);
             assert_eq!(certificate_of_server(&restored, Some(&secret), &here), Some(PIN));
             assert_eq!(certificate_of_server(&restored, Some(&secret), &there), None);
             assert_eq!(certificate_of_server(&restored, None, &here), None);
         }
-        let replaced = server(Some(answered(None)));
-        assert_eq!(certificate_of_server(&replaced, Some(&secret), &here), None);
+        let new = format!("sha256:{}", "b".repeat(64));
+        let mut replaced = server(Some(answered(Some(PIN))));
+        let accept = (annotation::ACCEPT_CERTIFICATE.to_owned(), new.clone());
+        replaced.metadata.annotations = Some([accept].into());
+        assert_eq!(certificate_of_server(&replaced, Some(&secret), &here), Some(&*new));
+        replaced.status = Some(answered(Some(&new)));
         let note = note_of_server(&replaced, Some(&secret), &here).unwrap();
         noted(&mut secret, note);
+        assert_eq!(certificate_of_server(&server(None), Some(&secret), &here), Some(&*new));
+        // By http, or where an authority vouches, there is none to store.
+        let note = note_of_server(&server(Some(answered(None))), Some(&secret), &here).unwrap();
+        noted(&mut secret, note);
         assert_eq!(certificate_of_server(&server(None), Some(&secret), &here), None);
-        assert_eq!(note_of_server(&replaced, Some(&secret), &here), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{
     twins, window,
 };
 use crate::{
-    bmc::{REASON_OF_SERVER, REFUSED},
+    bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
     conditions, identity,
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
@@ -158,6 +158,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             if let Some(note) = seen.note.filter(|_| is_inline) {
                 return Decision::Change(Change::Note(note.clone()));
             }
+            if is_inline && has_accepted(seen.server) {
+                return Decision::Change(Change::SettleCertificate);
+            }
             if let Some(uri) = unwritten_uri(seen.server, system) {
                 return Decision::Change(Change::SetSystemUri { uri });
             }
@@ -284,6 +287,12 @@ fn state(
 fn unwritten_uuid(server: &Server) -> Option<SystemUuid> {
     let is_missing = server.spec.system_uuid.as_deref().is_none_or(|uuid| uuid.trim().is_empty());
     server.spec.effective_uuid().filter(|_| is_missing)
+}
+
+/// Whether the certificate that a person has accepted is pinned and recorded.
+fn has_accepted(server: &Server) -> bool {
+    let pinned = server.status.as_ref().and_then(|it| it.bmc_certificate_fingerprint.as_deref());
+    is_accepted(&server.metadata, pinned)
 }
 
 /// The system URI of a server that somebody created without it, and that has no BMC object, whose

@@ -202,6 +202,8 @@ pub enum Change {
     },
     /// Record with the credentials in `spec.bmc` the certificate of its BMC.
     Note(Note),
+    /// Remove the annotation by which a person accepted the certificate that is pinned now.
+    SettleCertificate,
     /// Clear `spec.serverClaimRef`.
     ReleaseClaim,
     /// Write this UID into `spec.serverClaimRef`, because both objects were restored and the claim

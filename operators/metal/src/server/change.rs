@@ -42,12 +42,16 @@ pub(super) async fn carry_out<C>(
         Change::SetSystemUri { uri } => patch(ctx, server, ServerPatch::SystemUri(uri)).await,
         Change::Note(note) => ctx.note(ctx.secret_of_server(server), note).await,
         Change::ReleaseClaim => patch(ctx, server, ServerPatch::Claim(None)).await,
-        Change::DropOperation => {
-            let changes = BTreeMap::from([(annotation::OPERATION, None)]);
-            let patched = servers.patch_annotations(server, &changes).await;
-            patched.map_err(Error::write("Server"))
-        }
+        Change::SettleCertificate => drop(ctx, server, annotation::ACCEPT_CERTIFICATE).await,
+        Change::DropOperation => drop(ctx, server, annotation::OPERATION).await,
     }
+}
+
+/// Removes an annotation that has been followed.
+async fn drop<C>(ctx: &Context<C>, server: &Server, key: &str) -> Result<Written, Error> {
+    let changes = BTreeMap::from([(key, None)]);
+    let patched = ctx.writer(&ctx.view.servers).patch_annotations(server, &changes).await;
+    patched.map_err(Error::write("Server"))
 }
 
 /// The server's claim has another UID now; its namespace and name are unchanged.

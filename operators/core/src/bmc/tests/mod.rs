@@ -42,9 +42,24 @@ fn what_is_known_of_a_bmc_is_noted_beside_its_credentials_and_a_word_for_it_coun
     assert_eq!(note[annotation::KNOWN_ADDRESS].as_deref(), Some("127.1.0.1"));
     let note = note.into_iter().filter_map(|(key, value)| Some((key.into_owned(), value?)));
     scene.secret.as_mut().unwrap().metadata.annotations = Some(note.collect());
-    assert_eq!(scene.decide(), Decision::Change(Change::Settle));
+    assert_eq!(scene.decide(), Decision::Change(Change::Settle(annotation::ACCEPT_ADDRESS)));
     scene.bmc.metadata.annotations = None;
     assert_eq!(scene.created().len(), 1);
+}
+
+#[test]
+fn a_word_for_a_certificate_counts_until_the_bmc_has_presented_it() {
+    let mut scene = Scene::new();
+    let [old, new] = ["aa", "bb"].map(|pair| format!("sha256:{}", pair.repeat(32)));
+    let accept = (annotation::ACCEPT_CERTIFICATE.to_owned(), new.to_ascii_uppercase());
+    let accept = (accept.0, accept.1.replace("SHA", "sha"));
+    scene.bmc.metadata.annotations = Some([accept].into());
+    let settle = Decision::Change(Change::Settle(annotation::ACCEPT_CERTIFICATE));
+    for (certificate, is_settled) in [(None, false), (Some(old), false), (Some(new), true)] {
+        scene.reading = Some(Ok(Answers { certificate, ..said(Some(UUID)) }));
+        scene.record();
+        assert_eq!(scene.decide() == settle, is_settled);
+    }
 }
 
 #[test]

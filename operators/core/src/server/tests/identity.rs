@@ -79,6 +79,16 @@ fn the_first_certificate_of_a_bmc_without_an_object_is_recorded_before_anything_
     scene.note = Some(note.clone());
     assert_eq!(scene.decide(), Decision::Change(Change::Note(note)));
     scene.note = None;
+    let accept = |pair: &str| format!("sha256:{}", pair.repeat(32));
+    scene.certificate = Some(accept("aa"));
+    scene.record();
+    for (accepted, is_pinned) in [(accept("bb"), false), (accept("AA"), true)] {
+        let accepted = (metal_api::annotation::ACCEPT_CERTIFICATE.to_owned(), accepted);
+        scene.server.metadata.annotations = Some([accepted].into());
+        let settle = Decision::Change(Change::SettleCertificate);
+        assert_eq!(scene.decide() == settle, is_pinned);
+    }
+    scene.server.metadata.annotations = None;
     scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-a".to_owned() });
     scene.record();
     assert_eq!(recorded(&scene), None, "the BMC has it");

@@ -174,6 +174,7 @@ fn configure(scene: &mut Scene, change: &Change) {
         | Change::ReferToDiscovery
         | Change::DropOperation
         | Change::Note(_)
+        | Change::SettleCertificate
         | Change::SetSystemUri { .. }
         | Change::SetSystemUuid { .. }
         | Change::AdoptClaim { .. } => {
