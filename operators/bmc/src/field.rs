@@ -5,7 +5,7 @@
 //! `Null`.)
 
 use jiff::Timestamp;
-use metal_api::SystemUuid;
+use metal_api::{ParseSystemUuidError::Placeholder, SystemUuid};
 use serde_json::Value;
 use std::str::FromStr;
 
@@ -74,6 +74,13 @@ pub(crate) fn uuid(value: &Value) -> Option<SystemUuid> {
     value.as_str()?.parse().ok()
 }
 
+/// Whether a UUID is one that many boards are shipped with. Zeros and ones say that there is none, or
+/// none yet (SMBIOS 3.7, section 7.2.1).
+pub(crate) fn is_shipped_uuid(value: &Value) -> bool {
+    let parsed = value.as_str().map(str::parse::<SystemUuid>);
+    matches!(parsed, Some(Err(Placeholder(uuid))) if !uuid.is_nil() && !uuid.is_max())
+}
+
 /// A time. The year 0 is left out: firmware without a clock reports it.
 pub(crate) fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.trim().parse().ok()
@@ -124,6 +131,20 @@ mod tests {
         assert_eq!(uuid(&json!("FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF")), None);
         assert_eq!(uuid(&json!("03000200-0400-0500-0006-000700080009")), None);
         assert_eq!(time(&json!("0000-00-00T00:00:00+00:00")), None);
+    }
+
+    #[test]
+    fn a_shipped_uuid_is_none_and_says_that_the_board_has_one() {
+        for (uuid, is_shipped) in [
+            (json!("03000200-0400-0500-0006-000700080009"), true),
+            (json!("00000000-0000-0000-0000-000000000000"), false),
+            (json!("ffffffff-ffff-ffff-ffff-ffffffffffff"), false),
+            (json!("38947555-7742-3448-3784-82334782383a"), false),
+            (json!("Not Available"), false),
+            (json!(null), false),
+        ] {
+            assert_eq!(is_shipped_uuid(&uuid), is_shipped, "{uuid}");
+        }
     }
 
     #[test]

@@ -138,6 +138,7 @@ pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
     SystemReading {
         uri,
         uuid: field::uuid(&body["UUID"]),
+        has_shipped_uuid: field::is_shipped_uuid(&body["UUID"]),
         serial_number: text("SerialNumber"),
         manufacturer: text("Manufacturer"),
         model: text("Model"),

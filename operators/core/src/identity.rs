@@ -20,10 +20,27 @@ pub fn is_same_uri(one: &str, other: &str) -> bool {
     one.trim_end_matches('/') == other.trim_end_matches('/')
 }
 
-/// Whether a BMC has another machine at the URI of a server.
-pub fn is_another(server: &Server, system: &SystemReading) -> bool {
-    let own = server.spec.effective_uuid();
-    system.uuid.zip(own).is_some_and(|(uuid, own)| !uuid.is_same(own))
+/// How what a BMC has at the URI of a server is identified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// By the UUID of the server.
+    Same,
+    /// By another UUID.
+    Another,
+    /// By a UUID that many boards are shipped with: the board may have been replaced.
+    NotUnique,
+    /// By none, or not yet: some boards have none until they are powered on for the first time.
+    NotReported,
+}
+
+/// Which machine a BMC has at the URI of a server.
+pub fn identify(server: &Server, system: &SystemReading) -> Identity {
+    match (system.uuid, server.spec.effective_uuid()) {
+        (Some(uuid), Some(own)) if uuid.is_same(own) => Identity::Same,
+        (Some(_), _) => Identity::Another,
+        (None, _) if system.has_shipped_uuid => Identity::NotUnique,
+        (None, _) => Identity::NotReported,
+    }
 }
 
 /// Whether another object for the machine of a server is a reason to leave the server alone. If a

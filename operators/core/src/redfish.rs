@@ -129,6 +129,8 @@ pub struct SystemReading {
     pub uri: String,
     /// SMBIOS UUID. `None` if the BMC has none that identifies the machine.
     pub uuid: Option<SystemUuid>,
+    /// Whether the BMC has one instead that many boards are shipped with.
+    pub has_shipped_uuid: bool,
     /// `SerialNumber`.
     pub serial_number: Option<String>,
     /// `Manufacturer`.

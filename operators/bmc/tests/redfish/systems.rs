@@ -15,6 +15,7 @@ fn expected() -> SystemReading {
     SystemReading {
         uri: SYSTEM.to_owned(),
         uuid: "38947555-7742-3448-3784-82334782383a".parse().ok(),
+        has_shipped_uuid: false,
         serial_number: Some("SN 1".to_owned()),
         manufacturer: Some("Contoso".to_owned()),
         model: Some("3500".to_owned()),

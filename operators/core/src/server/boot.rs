@@ -4,16 +4,41 @@ use super::{
     Acted, Armed, Decision, Observation, Settings,
     media::{self, Prepared},
     power::{START, poll},
+    status::{self, Ready},
     window,
 };
 use crate::{
     boot::decision::Method,
+    identity::{self, Identity},
     redfish::{
         BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
         allows,
     },
 };
 use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
+
+/// Waits while the BMC reports no UUID: it may be that of another machine, which must not get what
+/// this server boots. A host that boots from its own disk gets nothing.
+pub(super) fn unidentified(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    settings: &Settings,
+    system: &SystemReading,
+    configuration: Option<&ServerBootConfiguration>,
+) -> Option<Decision> {
+    let gets_nothing = configuration.is_some_and(|it| window::boots_itself(seen.server, it));
+    if gets_nothing || identity::identify(seen.server, system) != Identity::NotReported {
+        return None;
+    }
+    let message = format!(
+        "{} reports no UUID, so it may be another machine, and is not booted from the network or \
+         a medium until it does: boards that have none until they are powered on have to be \
+         powered on and off by hand",
+        system.uri
+    );
+    status::ready(new, Ready::Waits("UUIDNotReported", &message), seen.now);
+    Some(Decision::Rest(settings.resync))
+}
 
 /// The way in which a host is to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

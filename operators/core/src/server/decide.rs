@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
-    conditions, identity,
+    conditions,
+    identity::{self, Identity},
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -142,13 +143,13 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     };
     let Some(reading) = seen.system else { return Decision::Look(Need::System) };
     match &reading.result {
-        Ok(system) if identity::is_another(seen.server, system) => {
-            reserved::by_facts(new, seen);
-            status::reachable(new, seen.now);
-            status::ready(new, Ready::Waits("OtherSystem", &other_system(own, system)), seen.now);
-            Decision::Rest(settings.resync)
-        }
         Ok(system) => {
+            if let Some((reason, message)) = mistaken(seen.server, own, system) {
+                reserved::by_facts(new, seen);
+                status::reachable(new, seen.now);
+                status::ready(new, Ready::Waits(reason, &message), seen.now);
+                return Decision::Rest(settings.resync);
+            }
             status::reachable(new, seen.now);
             status::take_system(new, system);
             // What is in the BMC object is not repeated in the server.
@@ -202,14 +203,33 @@ fn is_machine(names: &[String]) -> String {
     )
 }
 
-/// Its BMC has another machine at its URI: what that does says nothing about this server.
-fn other_system(own: SystemUuid, system: &SystemReading) -> String {
+/// Its BMC has another machine at its URI, or one that may be another: what that does says nothing
+/// about this server.
+fn mistaken(
+    server: &Server,
+    own: SystemUuid,
+    system: &SystemReading,
+) -> Option<(&'static str, String)> {
     let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
-    format!(
-        "{uri} has UUID {uuid}, but spec.systemUUID is {own}: nothing is done to the system; if \
-         it is the same machine, set spec.systemUUID to {uuid}; if the machine was replaced, \
-         correct spec.bmcRef and spec.systemURI"
-    )
+    match identity::identify(server, system) {
+        Identity::Same | Identity::NotReported => None,
+        Identity::Another => Some((
+            "OtherSystem",
+            format!(
+                "{uri} has UUID {uuid}, but spec.systemUUID is {own}: nothing is done to the \
+                 system; if it is the same machine, set spec.systemUUID to {uuid}; if the machine \
+                 was replaced, correct spec.bmcRef and spec.systemURI"
+            ),
+        )),
+        Identity::NotUnique => Some((
+            "UUIDNotUnique",
+            format!(
+                "{uri} has a default UUID that many boards ship with, but spec.systemUUID is \
+                 {own}: nothing is done to the system; if it is the same machine, set its UUID in \
+                 the BIOS; if the machine was replaced, correct spec.bmcRef and spec.systemURI"
+            ),
+        )),
+    }
 }
 
 /// The host belongs to the claim, whatever the state of the server.

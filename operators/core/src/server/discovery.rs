@@ -34,6 +34,9 @@ pub(super) fn initial(
     }
     let ours = new.pending.is_some();
     if system.power == PowerState::Off {
+        if let Some(wait) = boot::unidentified(new, seen, settings, system, None) {
+            return wait;
+        }
         return begin(new, seen, settings, Some(PendingKind::NetworkBoot));
     }
     if !ours && !settings.enforce_first_boot {
@@ -155,6 +158,9 @@ fn boot(
             );
             status::ready(new, Ready::Waits("NoBootSource", &why), seen.now);
             return Decision::Rest(settings.resync);
+        }
+        if let Some(wait) = boot::unidentified(new, seen, settings, system, None) {
+            return wait;
         }
         intend(new, PendingKind::NetworkBoot, seen.now);
         return match boot::start(new, seen, settings, system, configuration) {

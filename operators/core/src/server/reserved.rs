@@ -218,6 +218,10 @@ fn switch_on(
     };
     match status::configuration_state(configuration) {
         BootState::Ready => {
+            let boots = Some(configuration);
+            if let Some(rest) = boot::unidentified(new, seen, settings, system, boots) {
+                return rest;
+            }
             intend(new, PendingKind::NetworkBoot, seen.now);
             match boot::start(new, seen, settings, system, configuration) {
                 Ok(decision) => {

@@ -75,7 +75,8 @@ pub(super) fn reopen(
     configuration: &ServerBootConfiguration,
 ) {
     let method = Method::of(Some(seen.server), configuration);
-    if method != Ok(Some(Method::NetworkAlways)) {
+    // What reports no UUID may be another machine.
+    if method != Ok(Some(Method::NetworkAlways)) || system.uuid.is_none() {
         return;
     }
     // A window that was just opened is for the same boot.

@@ -220,6 +220,7 @@ struct Scene {
 impl Scene {
     /// A cluster with this server, its credentials, and its boot configuration.
     async fn new(server: Server, configuration: Option<ServerBootConfiguration>) -> Self {
+        let uuid = server.spec.effective_uuid();
         let view = Arc::new(View::default());
         list(&view.endpoints, vec![]).await;
         list(&view.bmcs, vec![]).await;
@@ -236,6 +237,7 @@ impl Scene {
         list(&view.servers, vec![server]).await;
         let bmc = FakeBmc::new(SystemReading {
             uri: "/redfish/v1/Systems/1".to_owned(),
+            uuid,
             power: PowerState::Off,
             ..SystemReading::default()
         });

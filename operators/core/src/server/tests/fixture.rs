@@ -67,7 +67,9 @@ impl Scene {
             allowable: vec![BootSource::Pxe, BootSource::Hdd],
             ..BootReading::default()
         };
-        let system = SystemReading { power: PowerState::Off, boot, ..SystemReading::default() };
+        let uuid = server.spec.effective_uuid();
+        let system =
+            SystemReading { uuid, power: PowerState::Off, boot, ..SystemReading::default() };
         Self {
             server,
             access: Ok(()),

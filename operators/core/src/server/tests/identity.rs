@@ -5,7 +5,7 @@ use super::{
     fixture::{Scene, minutes},
 };
 use crate::{bmc::Note, redfish::PowerState};
-use metal_api::{LocalObjectReference, ServerState, condition};
+use metal_api::{BootState, LocalObjectReference, ServerState, condition};
 
 #[test]
 fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
@@ -29,6 +29,48 @@ fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
             assert_eq!((&now.model, &now.power_state), (&status.model, &status.power_state));
             assert_eq!(&scene.state(), status.state.as_ref().unwrap_or(&ServerState::Initial));
         }
+    }
+}
+
+#[test]
+fn a_system_with_a_default_uuid_is_not_touched_whatever_it_was_before() {
+    for power in [PowerState::On, PowerState::Off] {
+        for mut scene in [Scene::new(), Scene::available(), Scene::reserved()] {
+            scene.settings.enforce_first_boot = true;
+            scene.settings.enforce_power_off = true;
+            let system = scene.system();
+            (system.uuid, system.has_shipped_uuid, system.power) = (None, true, power);
+            for _ in 0..5 {
+                scene.now += minutes(3);
+                scene.refresh();
+                scene.settle();
+                assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            }
+            assert_eq!(scene.condition(condition::READY), ("False", "UUIDNotUnique"));
+        }
+    }
+}
+
+#[test]
+fn a_host_without_a_uuid_boots_nothing_from_the_network_or_a_medium_until_it_has_one() {
+    for mut scene in [Scene::new(), Scene::in_discovery(BootState::Ready), Scene::reserved()] {
+        let uuid = scene.system().uuid.take();
+        let window = |scene: &Scene| scene.server.status.as_ref()?.boot_window.clone();
+        if let Some(status) = &mut scene.server.status {
+            status.boot_window = None;
+        }
+        for _ in 0..3 {
+            scene.now += minutes(1);
+            scene.refresh();
+            scene.settle();
+            assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            assert_eq!(window(&scene), None);
+        }
+        assert_eq!(scene.condition(condition::READY), ("False", "UUIDNotReported"));
+        scene.system().uuid = uuid;
+        scene.refresh();
+        scene.settle();
+        assert!(window(&scene).is_some());
     }
 }
 
