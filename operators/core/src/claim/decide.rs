@@ -1,6 +1,7 @@
 use super::{Change, Decision, Observation, binding::misses, pick::pick};
 use crate::{
     conditions::{self, Fact},
+    ownership::controller,
     server::{configuration_state, is_current},
 };
 use jiff::SignedDuration;
@@ -122,8 +123,11 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
         new.phase.get_or_insert(ClaimPhase::Unbound);
         return Decision::Rest(RESYNC);
     }
-    let Some(configuration) = seen.configuration.filter(|it| is_current(it, seen.claim, server))
-    else {
+    // One that was restored without its owner gets it again, and goes with its claim.
+    let is_whole = |it: &&ServerBootConfiguration| {
+        is_current(it, seen.claim, server) && controller(&it.metadata).is_some()
+    };
+    let Some(configuration) = seen.configuration.filter(is_whole) else {
         return Decision::Change(Change::Configure(name(server).to_owned()));
     };
     if !refers_to(server, seen.claim) {

@@ -1,7 +1,7 @@
 //! A table for single decisions; the binding itself is tested on a real API server.
 
 use super::*;
-use crate::failure::Failure;
+use crate::{failure::Failure, ownership::owned_by};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     Condition, LabelSelector, LabelSelectorRequirement, Time,
@@ -61,6 +61,18 @@ fn free_server_is_bound_first_and_everything_else_follows_one_by_one() {
         Some(ObjectReference { namespace: "tenant".to_owned(), name: "claim".to_owned() });
     let last = decide_on(&claim, &[Arc::new(referring)], &[], Some(&configuration));
     assert_eq!(recorded(&last).phase, Some(ClaimPhase::Bound));
+}
+
+#[test]
+fn a_boot_configuration_that_lost_its_owner_gets_it_again() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let mut configuration = configuration(&claim);
+    let reserved = [held(&free("a"), ServerState::Reserved)];
+    let decide = |it: &ServerBootConfiguration| decide_on(&claim, &reserved, &[], Some(it));
+    assert!(matches!(decide(&configuration), Decision::Change(Change::Boot(_))));
+    configuration.metadata.owner_references = None;
+    assert_eq!(decide(&configuration), Decision::Change(Change::Configure("a".to_owned())));
 }
 
 #[test]
@@ -360,6 +372,7 @@ fn configuration(claim: &ServerClaim) -> ServerBootConfiguration {
     };
     let mut configuration = ServerBootConfiguration::new("claim", spec);
     configuration.metadata.namespace = Some("tenant".to_owned());
+    configuration.metadata.owner_references = owned_by(claim);
     configuration.status = Some(ServerBootConfigurationStatus {
         state: Some(BootState::Ready),
         ..ServerBootConfigurationStatus::default()

@@ -49,10 +49,10 @@ pub(super) async fn discovery<C>(
     let pair = [("pub", keys.public), ("pem", keys.private), ("password", keys.password)];
     let secrets = Api::<Secret>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let ssh = secret(ctx, server, &format!("{name}-ssh"), pair);
-    own::make(&secrets, &ssh, server, "Secret").await?;
+    own::make(&secrets, &ssh, server).await?;
     let document = [("format", "fcos".to_owned()), ("ignition", ignition)];
     let ignition = secret(ctx, server, &name, document);
-    own::make(&secrets, &ignition, server, "Secret").await?;
+    own::make(&secrets, &ignition, server).await?;
     configuration(ctx, server, attempt).await
 }
 
