@@ -183,7 +183,7 @@ async fn configure<C>(
     };
     let namespace = claim.namespace().unwrap_or_default();
     let configurations = ctx.writer_in(&ctx.view.configurations, &namespace);
-    let applied = configurations.apply(&configuration).await;
+    let applied = configurations.record_spec(&configuration, &[]).await;
     applied.map_err(Error::write("ServerBootConfiguration"))
 }
 

@@ -93,6 +93,6 @@ pub use follow::{
 pub use list::{list_in_pages, list_selected_in_pages};
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;
-pub use record::record_status;
+pub use record::{record_spec, record_status};
 pub use relist::Relist;
 pub use writer::{Writer, Written};

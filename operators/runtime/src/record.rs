@@ -1,6 +1,6 @@
-//! A status that has a single writer, even if others have written to it.
+//! A status, or a spec, that has a single writer, even if others have written to it.
 
-use crate::{apply::Precondition, apply_status};
+use crate::{apply, apply::Precondition, apply_status, patch_spec};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
@@ -54,6 +54,45 @@ fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
     Ok(object["status"].take())
 }
 
+/// Like [`apply`], for an object whose spec nobody else should write, except the `shared` fields:
+/// whatever it does not contain is removed, even if somebody else wrote it. Applying would leave that
+/// in place, and whoever compares the two would apply it for ever.
+///
+/// # Errors
+///
+/// Those of the API server; a conflict is expected now and then.
+pub async fn record_spec<K>(
+    api: &Api<K>,
+    object: &K,
+    shared: &[&str],
+    manager: &str,
+) -> Result<K, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+{
+    let written = apply(api, object, manager).await?;
+    match foreign(&spec_of(&written)?, &spec_of(object)?, shared) {
+        Some(change) => patch_spec(api, &written, &change, manager).await,
+        None => Ok(written),
+    }
+}
+
+fn spec_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
+    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
+    Ok(object["spec"].take())
+}
+
+/// The patch that removes from a spec what somebody else wrote, if there is anything.
+fn foreign(there: &Value, wanted: &Value, shared: &[&str]) -> Option<Value> {
+    let mut wanted = wanted.clone();
+    for name in shared {
+        if let (Some(theirs), Value::Object(wanted)) = (there.get(name), &mut wanted) {
+            wanted.entry(*name).or_insert_with(|| theirs.clone());
+        }
+    }
+    (*there != wanted).then(|| difference(there, &wanted))
+}
+
 /// The names in a status: fields, and types of conditions.
 fn said(status: &Value) -> BTreeSet<String> {
     let fields = status.as_object().into_iter().flatten().map(|(name, _)| name.clone());
@@ -83,6 +122,8 @@ struct MergedStatus<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::ApiServer;
+    use k8s_openapi::api::core::v1::Node;
     use serde_json::json;
 
     #[test]
@@ -94,5 +135,32 @@ mod tests {
         });
         assert_eq!(difference(&from, &to), expected);
         assert_eq!(difference(&Value::Null, &to), to);
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_wrote_into_a_spec_of_ours_is_removed_and_what_is_shared_stays() {
+        let (server, api) = node(json!({ "podCIDR": "10.0.0.0/8", "providerID": "theirs" }));
+        let ours: Node = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" },
+            "spec": { "unschedulable": true },
+        }))
+        .unwrap();
+        let written = record_spec(&api, &ours, &["providerID"], "me").await.unwrap();
+        let spec = json!({ "unschedulable": true, "providerID": "theirs" });
+        assert_eq!(spec_of(&written).unwrap(), spec);
+        assert_eq!(server.sent().len(), 2, "an apply and a patch");
+        record_spec(&api, &ours, &["providerID"], "me").await.unwrap();
+        assert_eq!(server.sent().len(), 3, "there is nothing left to remove");
+    }
+
+    /// A node that somebody else has written.
+    fn node(spec: Value) -> (ApiServer, Api<Node>) {
+        let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": "n1" } });
+        let mut node: Node = serde_json::from_value(node).unwrap();
+        node.spec = Some(serde_json::from_value(spec).unwrap());
+        let server = ApiServer::default();
+        server.put(&node);
+        let api = Api::all(server.client("default"));
+        (server, api)
     }
 }

@@ -1,7 +1,8 @@
 //! An API server for tests: it stores objects, records requests, and fails on demand.
 //!
 //! It has no schemas and no watches, and knows nothing about field ownership but this: an applied
-//! object replaces the status, or the spec and those parts of the metadata that it contains.
+//! object replaces the status, or those parts of the metadata that it contains, or those fields of
+//! the spec that it contains or that were applied before.
 
 use crate::index::Index;
 use futures::stream;
@@ -46,6 +47,8 @@ pub struct ApiServer(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     objects: BTreeMap<String, Value>,
+    /// The specs that were applied last.
+    applied: BTreeMap<String, Value>,
     sent: Vec<Sent>,
     /// How every request is answered, instead of normally.
     fails: Option<StatusCode>,
@@ -251,7 +254,19 @@ impl State {
         }
         for (field, value) in body.as_object().into_iter().flatten() {
             match (field.as_str(), is_status, applies) {
-                ("status", true, true) | ("spec", false, true) => object[field] = value.clone(),
+                ("status", true, true) => object[field] = value.clone(),
+                ("spec", false, true) => {
+                    let before = self.applied.insert(path.to_owned(), value.clone());
+                    if object[field].is_null() {
+                        object[field] = json!({});
+                    }
+                    for (name, _) in before.iter().filter_map(Value::as_object).flatten() {
+                        object[field].as_object_mut().map(|spec| spec.remove(name));
+                    }
+                    for (name, value) in value.as_object().into_iter().flatten() {
+                        object[field][name] = value.clone();
+                    }
+                }
                 ("status", true, false) | ("spec" | "metadata", false, _) => {
                     merge(&mut object[field], value);
                 }

@@ -5,7 +5,7 @@ use crate::{
     apply::{Deletion, delete},
     apply_status,
     index::Index,
-    patch_annotations, patch_metadata, patch_object, patch_spec, record_status,
+    patch_annotations, patch_metadata, patch_object, patch_spec, record_spec, record_status,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -184,6 +184,19 @@ where
         let name = meta.name.as_deref().unwrap_or_default();
         let there = self.index.named(meta.namespace.as_deref(), name);
         let written = apply(&self.api, object, self.manager).await?;
+        Ok(self.wrote(there.as_deref().and_then(|there| version(there.meta())), written))
+    }
+
+    /// Like [`record_spec`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server; a conflict is expected now and then.
+    pub async fn record_spec(&self, object: &K, shared: &[&str]) -> Result<Written, kube::Error> {
+        let meta = object.meta();
+        let name = meta.name.as_deref().unwrap_or_default();
+        let there = self.index.named(meta.namespace.as_deref(), name);
+        let written = record_spec(&self.api, object, shared, self.manager).await?;
         Ok(self.wrote(there.as_deref().and_then(|there| version(there.meta())), written))
     }
 

@@ -6,7 +6,7 @@ use crate::{
     context::{Context, HTTP_MANAGER, MANAGER},
 };
 use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
-use metal_core::boot::configuration::Step;
+use metal_core::boot::configuration::{SHARED, Step};
 use metal_runtime::Written;
 
 pub(super) async fn record(
@@ -45,10 +45,10 @@ pub(super) async fn carry_out(
     // Only the object that was observed is deleted, not one that has taken its name since.
     match step {
         Step::ApplyIpxe(config) => {
-            ipxe.apply(&config).await.map_err(Error::write("IPXEBootConfig"))
+            ipxe.record_spec(&config, &SHARED).await.map_err(Error::write("IPXEBootConfig"))
         }
         Step::ApplyHttp(config) => {
-            http.apply(&config).await.map_err(Error::write("HTTPBootConfig"))
+            http.record_spec(&config, &[]).await.map_err(Error::write("HTTPBootConfig"))
         }
         Step::DeleteIpxe => match ctx.view.ipxe.named(Some(&namespace), &name) {
             Some(there) => {

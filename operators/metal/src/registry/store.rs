@@ -75,7 +75,8 @@ impl Registry {
         let mut inventory = ServerInventory::new(&name, spec);
         inventory.metadata.owner_references = owned_by(server);
         let inventories = Api::all(self.client.clone());
-        Writer::new(inventories, &self.view.inventories, MANAGER).apply(&inventory).await?;
+        let writer = Writer::new(inventories, &self.view.inventories, MANAGER);
+        writer.record_spec(&inventory, &[]).await?;
         tracing::info!(server = name, "inventory reported");
         if let Some(fingerprint) = fingerprint {
             self.stored.keep(boot, fingerprint);

@@ -89,7 +89,7 @@ async fn configuration<C>(
     ]));
     let namespace = &ctx.settings.namespace;
     let configurations = ctx.writer_in(&ctx.view.configurations, namespace);
-    let applied = configurations.apply(&configuration).await;
+    let applied = configurations.record_spec(&configuration, &[]).await;
     applied.map_err(Error::write("ServerBootConfiguration"))
 }
 

@@ -40,6 +40,9 @@ pub(super) fn relation<'a>(
     }
 }
 
+/// The fields in the spec of an IPXEBootConfig that we do not set, and that others may have set.
+pub const SHARED: [&str; 3] = ["image", "ipxeServerURL", "ipxeScriptSecretRef"];
+
 /// The IPXEBootConfig to apply; `None` if the existing one is up to date.
 pub(super) fn ipxe(
     configuration: &ServerBootConfiguration,
@@ -56,7 +59,7 @@ pub(super) fn ipxe(
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
         ..IpxeBootConfigSpec::default()
     };
-    // Fields that we do not set may have been set by others.
+    // The fields in SHARED.
     let is_there = there.is_some_and(|there| {
         is_controlled_by(&there.metadata, configuration)
             && there.spec

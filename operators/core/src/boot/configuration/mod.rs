@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use child::network_identifiers;
+pub use child::{SHARED, network_identifiers};
 pub use decide::{decide, is_idle, needs_image, outdated};
 
 use super::{Ignition, Lack};
