@@ -170,25 +170,26 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
             futile::tell_unknown_power(new, seen, system);
             then
         }
-        Err(Unreachable::NoAnswer(why)) => {
+        Err(why) => {
+            // The claim has the host, whatever keeps the BMC from answering.
             reserved::by_facts(new, seen);
-            status::unreachable(new, "NoAnswer", why, seen.now);
-            Decision::Rest(SILENT)
+            let (reason, message, rest) = silence(why);
+            status::unreachable(new, reason, message, seen.now);
+            Decision::Rest(rest)
         }
-        Err(Unreachable::Unauthorized) => {
-            reserved::by_facts(new, seen);
+    }
+}
+
+/// Why there is no reading: reason, message, and how soon to try again.
+fn silence(why: &Unreachable) -> (&'static str, &str, SignedDuration) {
+    match why {
+        Unreachable::NoAnswer(why) => ("NoAnswer", why, SILENT),
+        Unreachable::Unauthorized => {
             let why = "the BMC rejected the credentials: correct the BMCSecret";
-            status::unreachable(new, REASON_OF_SERVER, why, seen.now);
-            Decision::Rest(REFUSED)
+            (REASON_OF_SERVER, why, REFUSED)
         }
-        Err(Unreachable::SessionsFull(why)) => {
-            status::unreachable(new, "SessionLimitExceeded", why, seen.now);
-            Decision::Rest(SESSIONS_FULL)
-        }
-        Err(Unreachable::Misbehaving(why)) => {
-            status::unreachable(new, "Misbehaving", why, seen.now);
-            Decision::Rest(MISBEHAVING)
-        }
+        Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why, SESSIONS_FULL),
+        Unreachable::Misbehaving(why) => ("Misbehaving", why, MISBEHAVING),
     }
 }
 

@@ -14,7 +14,12 @@ use metal_api::{LocalObjectReference, PendingKind, ServerState, condition};
 
 #[test]
 fn a_claimed_server_without_status_is_reserved_though_its_bmc_is_silent() {
-    for why in [Unreachable::NoAnswer("timed out".to_owned()), Unreachable::Unauthorized] {
+    for why in [
+        Unreachable::NoAnswer("timed out".to_owned()),
+        Unreachable::Unauthorized,
+        Unreachable::SessionsFull("HTTP 503".to_owned()),
+        Unreachable::Misbehaving("too long".to_owned()),
+    ] {
         let mut scene = Scene::reserved();
         scene.server.status = None;
         scene.reading = Some(Err(why));
