@@ -60,10 +60,23 @@ fn plan(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
                  one",
                 names.join(", "),
             );
-            set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
-            Decision::Rest(RESYNC)
+            ambiguous(new, seen, &message)
         }
     }
+}
+
+/// Nothing is known of the host while it is not known which one it is. The phase stays: it records that
+/// a host may be running for this claim.
+fn ambiguous(new: &mut ServerClaimStatus, seen: &Observation<'_>, message: &str) -> Decision {
+    forget_host(new);
+    set(new, seen, condition::SCHEDULED, Err(("Ambiguous", message)));
+    Decision::Rest(RESYNC)
+}
+
+/// Removes what was last known of the host.
+fn forget_host(new: &mut ServerClaimStatus) {
+    new.conditions
+        .retain(|c| c.type_ != condition::BOOT_CONFIGURED && c.type_ != condition::POWERED);
 }
 
 fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
@@ -71,8 +84,7 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
         return Decision::Change(Change::Bind(Arc::clone(server)));
     }
     new.phase = Some(ClaimPhase::Unbound);
-    new.conditions
-        .retain(|c| c.type_ != condition::BOOT_CONFIGURED && c.type_ != condition::POWERED);
+    forget_host(new);
     match pick(seen.claim, seen.candidates) {
         Ok(server) => Decision::Change(Change::Bind(server)),
         Err(unfit) => {
@@ -156,8 +168,7 @@ fn elsewhere(
          and create it again for the intended server",
         name(server),
     );
-    set(new, seen, condition::SCHEDULED, Err(("Ambiguous", &message)));
-    Decision::Rest(RESYNC)
+    ambiguous(new, seen, &message)
 }
 
 fn is_available(server: &Server) -> bool {

@@ -1,5 +1,7 @@
 //! A table for single decisions; the binding itself is tested on a real API server.
 
+mod ambiguous;
+
 use super::*;
 use crate::{failure::Failure, ownership::owned_by};
 use jiff::Timestamp;
