@@ -14,7 +14,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BmcState, BmcStatus, Operation, PowerState, annotation, condition};
+use metal_api::{BmcState, BmcStatus, MacAddr, Operation, PowerState, annotation, condition};
 
 /// How soon to retry a BMC whose sessions are all taken.
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
@@ -92,7 +92,9 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         Ok(said) => {
             set(new, seen, condition::READY, Ok("Connected"));
             new.ip = Some(destination.host.to_string());
-            new.mac_address.clone_from(&seen.mac_address);
+            // In the one form that the schema takes; people write it in several.
+            let mac = seen.mac_address.as_deref().and_then(|it| it.parse::<MacAddr>().ok());
+            new.mac_address = mac.map(|mac| mac.to_string());
             new.certificate_fingerprint.clone_from(&said.certificate);
             // Chassis managers, switches and power shelves may have none.
             if !said.manager.uri.is_empty() {

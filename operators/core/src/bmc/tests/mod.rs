@@ -63,6 +63,22 @@ fn a_word_for_a_certificate_counts_until_the_bmc_has_presented_it() {
 }
 
 #[test]
+fn a_mac_address_is_recorded_in_the_form_that_the_schema_takes_or_not_at_all() {
+    const FORM: &str = "aa:bb:cc:00:00:01";
+    for (written, expected) in [
+        ("aabbcc000001", Some(FORM)),
+        ("aabb.cc00.0001", Some(FORM)),
+        ("AA-BB-CC-00-00-01", Some(FORM)),
+        ("bmc", None),
+    ] {
+        let mut scene = Scene::new();
+        scene.mac_address = Some(written.to_owned());
+        scene.record();
+        assert_eq!(scene.bmc.status.as_ref().unwrap().mac_address.as_deref(), expected);
+    }
+}
+
+#[test]
 fn silent_bmc_and_wrong_password_are_told_apart() {
     for (why, reason) in [
         (Unreachable::NoAnswer("timed out".to_owned()), "ConnectionFailed"),
@@ -204,6 +220,7 @@ struct Scene {
     servers: Vec<Arc<Server>>,
     unreadable: Vec<String>,
     secret: Option<BmcSecret>,
+    mac_address: Option<String>,
     database: Option<MacDb>,
     holds_new: bool,
     now: Timestamp,
@@ -217,6 +234,7 @@ impl Scene {
             servers: vec![],
             unreadable: vec![],
             secret: None,
+            mac_address: None,
             database: None,
             holds_new: false,
             now: Timestamp::UNIX_EPOCH,
@@ -231,7 +249,7 @@ impl Scene {
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
             secret: self.secret.as_ref(),
             database: self.database.as_ref(),
-            mac_address: None,
+            mac_address: self.mac_address.clone(),
             reading: reading.as_ref(),
             servers: &self.servers,
             same_uuid: &self.servers,
