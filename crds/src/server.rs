@@ -120,6 +120,11 @@ impl ServerSpec {
         let texts = [&self.system_uuid, &self.uuid].into_iter().flatten();
         texts.map(|text| text.trim()).find(|text| !text.is_empty())?.parse().ok()
     }
+
+    /// The system URI; `None` if it is missing or empty.
+    pub fn known_system_uri(&self) -> Option<&str> {
+        self.system_uri.as_deref().filter(|uri| !uri.is_empty())
+    }
 }
 
 /// Inline access to a BMC.

@@ -184,6 +184,11 @@ impl Error {
     pub fn is_of_a_part(&self) -> bool {
         call::is_of_a_part(self)
     }
+
+    /// Whether the BMC says that it does not have the resource.
+    pub fn is_absent(&self) -> bool {
+        call::is_absent(self)
+    }
 }
 
 /// A BMC did not do what it was asked.

@@ -4,7 +4,8 @@
 //! the boot that used it, powering on a host that is on changes nothing, and the power state
 //! follows from the last reset. All other behavior has to be requested.
 
-use crate::{Bmc, Connect, Error, Permit, Pin, Target};
+use crate::{Bmc, Connect, Error, Permit, Pin, Target, message::Refused, redact::Secret};
+use http::StatusCode;
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, Inventory, ManagerReading, MediaSlot, PowerState,
     ResetType, Step, SystemReading,
@@ -256,7 +257,8 @@ impl State {
 }
 
 fn unknown(uri: &str) -> Error {
-    Error::Failed { action: format!("get {uri}"), source: "no such resource".into() }
+    let source = Refused::new(StatusCode::NOT_FOUND, b"no such resource", &Secret::new(""));
+    Error::Failed { action: format!("get {uri}"), source: source.into() }
 }
 
 impl Bmc for FakeBmc {

@@ -316,11 +316,12 @@ fn has_accepted(server: &Server) -> bool {
     is_accepted(&server.metadata, pinned)
 }
 
-/// The system URI of a server that somebody created without it, and that has no BMC object, whose
-/// controller would write it.
+/// The system URI of a server without a BMC object, whose controller would write it: somebody created
+/// it without the URI, or new firmware has another one for the system with its UUID.
 fn unwritten_uri(server: &Server, system: &SystemReading) -> Option<String> {
-    let is_missing = server.spec.system_uri.as_deref().is_none_or(str::is_empty);
-    (is_missing && server.spec.bmc_ref.is_none() && !system.uri.is_empty())
+    let own = server.spec.known_system_uri();
+    let is_other = own.is_none_or(|own| !identity::is_same_uri(own, &system.uri));
+    (is_other && server.spec.bmc_ref.is_none() && !system.uri.is_empty())
         .then(|| system.uri.clone())
 }
 

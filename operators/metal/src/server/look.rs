@@ -81,8 +81,14 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     let Ok(destination) = ctx.destination_of(server) else { return };
     let bmc = ctx.connect(server, &destination);
     let at = Timestamp::now();
-    let result = match &server.spec.system_uri {
-        Some(uri) => bmc.system(uri).await,
+    let result = match server.spec.known_system_uri() {
+        Some(uri) => match bmc.system(uri).await {
+            // New firmware may rename it. A BMC object has a controller that follows it.
+            Err(error) if error.is_absent() && server.spec.bmc_ref.is_none() => {
+                find(&bmc, server).await
+            }
+            result => result,
+        },
         None => find(&bmc, server).await,
     };
     let took = Timestamp::now().duration_since(at);
@@ -90,14 +96,14 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     ctx.memories.edit(&server.name_any(), |memory| memory.read(destination, reading));
 }
 
-/// Finds the system of a server that was created by hand, by its UUID.
+/// Finds the system of a server without a BMC object, by its UUID.
 async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
     let is_it = |system: &SystemReading| system.uuid.is_some_and(|uuid| has_uuid(server, uuid));
     let systems = bmc.systems().await?;
     systems.into_iter().find(is_it).ok_or_else(|| BmcError::Failed {
         action: "find a system".to_owned(),
         source: "no system of this BMC has the UUID in spec.systemUUID: correct it, or set \
-                 spec.systemURI"
+                 spec.systemURI to that of its system"
             .into(),
     })
 }

@@ -104,7 +104,7 @@ fn judge<C: Connect>(
     let destination = ctx.destination_of(server);
     if let Ok(destination) = &destination {
         ctx.memories.keep_to(&name, &Machine::of(server, destination));
-        if let Some(uri) = &server.spec.system_uri {
+        if let Some(uri) = server.spec.known_system_uri() {
             ctx.memories.adopt(&name, destination, uri, Now::read());
         }
     }

@@ -173,6 +173,21 @@ async fn a_server_that_is_restored_without_status_sends_its_password_to_no_other
 }
 
 #[tokio::test]
+async fn a_system_that_new_firmware_has_renamed_is_found_by_its_uuid() {
+    for uri in ["/redfish/v1/Systems/before", ""] {
+        let mut server = server();
+        server.spec.system_uri = Some(uri.to_owned());
+        let scene = Scene::new(server, None).await;
+        for _ in 0..2 {
+            scene.pass().await.unwrap();
+        }
+        let (request, body) = scene.sent().remove(1);
+        assert!(request.ends_with("/servers/server-a"), "{request}");
+        assert_eq!(body["spec"]["systemURI"], "/redfish/v1/Systems/1");
+    }
+}
+
+#[tokio::test]
 async fn refused_credentials_are_recorded_and_not_tried_again() {
     let scene = Scene::new(server(), None).await;
     let (username, password) = ("other".to_owned(), "secret".to_owned());

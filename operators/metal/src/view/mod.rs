@@ -192,7 +192,7 @@ fn is_same_system(server: &Server, other: &Server) -> bool {
             .is_some_and(|(own, its)| place(own) == place(its)),
         (Some(_), None) | (None, Some(_)) => false,
     };
-    let uris = own.system_uri.as_ref().zip(its.system_uri.as_ref());
+    let uris = own.known_system_uri().zip(its.known_system_uri());
     is_same_bmc && uris.is_some_and(|(own, its)| identity::is_same_uri(own, its))
 }
 
@@ -248,7 +248,7 @@ impl View {
     pub(crate) fn twins(&self, server: &Server, bmc: Option<(Host, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.into_iter().flat_map(uuid_keys));
-        if let (Some(uri), Some((host, port))) = (&server.spec.system_uri, bmc) {
+        if let (Some(uri), Some((host, port))) = (server.spec.known_system_uri(), bmc) {
             let bmcs = host.address().map(|address| self.bmcs_at(address));
             let bmcs = bmcs.into_iter().flatten();
             let bmcs = bmcs.filter(|bmc| bmc.spec.protocol.port == i32::from(port));
@@ -262,7 +262,7 @@ impl View {
             };
             let inline = inline.into_iter().filter(|it| is_there(it));
             same.extend(at.into_iter().chain(inline).filter(|it| {
-                it.spec.system_uri.as_ref().is_some_and(|other| identity::is_same_uri(other, uri))
+                it.spec.known_system_uri().is_some_and(|other| identity::is_same_uri(other, uri))
             }));
         }
         let twins = same.iter().filter(|other| identity::is_twin(server, other));
