@@ -63,6 +63,16 @@ impl Auth {
         Self::Basic { why, works: false, since: Instant::now() }
     }
 
+    /// Whether a request with this status was refused because Basic authentication is off. It has
+    /// never worked, and a session may be had later.
+    pub(crate) fn is_off(&self, status: StatusCode) -> bool {
+        let may_be = match self {
+            Self::Basic { why, works, .. } => !works && *why != BasicAuthReason::NoSessions,
+            Self::Unknown | Self::Session { .. } => false,
+        };
+        may_be && status == StatusCode::FORBIDDEN
+    }
+
     /// Forgets, after this time, that all sessions were taken or that none could be had.
     pub(crate) fn expire(&mut self, now: Instant, after: Duration) {
         if let Self::Basic {
@@ -124,7 +134,7 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;
     }
-    if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+    if is_busy(reply.status) {
         return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));
     }
     if matches!(reply.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -138,6 +148,17 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     }
     tracing::warn!(host = %target.host, answer = %refused, "could not create a session");
     Outcome::Sessionless(BasicAuthReason::Failed)
+}
+
+/// Whether a BMC answers that it cannot serve anybody now.
+fn is_busy(status: StatusCode) -> bool {
+    let busy = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    busy.contains(&status)
 }
 
 fn session(reply: &Reply) -> Option<Session> {

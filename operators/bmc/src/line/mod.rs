@@ -41,8 +41,11 @@ pub(crate) struct Line {
     pub(crate) refusals: Refusals,
     /// Paths that answer as if the session had expired, whichever session it is.
     unwelcoming: Vec<String>,
-    /// When no session was free and there was no other way to log in, and what the BMC said.
+    /// Until when nobody logs in, because no session was free and there was no other way, and what
+    /// the BMC said.
     full: Option<(Instant, String)>,
+    /// Whether Basic authentication was refused without a refused login, and nothing has worked since.
+    is_in_doubt: bool,
     pub(crate) root: Option<Arc<Root>>,
     pub(crate) breaker: Breaker,
     /// Paths that got no answer since the last answer.
@@ -79,7 +82,8 @@ impl Line {
             let signature = self.auth.header(&credentials);
             let sent = AuthenticatedRequest { request, signature };
             let reply = self.send(at, sent, budget).await?;
-            let is_unauthorized = reply.status == StatusCode::UNAUTHORIZED;
+            let is_unauthorized =
+                reply.status == StatusCode::UNAUTHORIZED || self.auth.is_off(reply.status);
             let is_of_session = matches!(self.auth, Auth::Session { .. })
                 && answer::may_be_of_session(&reply, request, &at.target);
             if !is_unauthorized && !is_of_session {
@@ -131,11 +135,8 @@ impl Line {
                 }
                 Err(self.refuse(at, credentials.clone()))
             }
-            Auth::Basic { why: BasicAuthReason::SessionsFull(said), .. } => {
-                self.full = Some((Instant::now(), said.clone()));
-                Err(Error::SessionsFull(SessionsFull(said).into()))
-            }
-            Auth::Basic { .. } | Auth::Unknown => Err(self.refuse(at, credentials.clone())),
+            Auth::Basic { why, .. } => Err(self.refuse_basic(at, credentials, why)),
+            Auth::Unknown => Err(self.refuse(at, credentials.clone())),
         }
     }
 
@@ -161,12 +162,15 @@ impl Line {
         self.root(at, &credentials, budget).await
     }
 
-    /// Records that the way of logging in has worked.
+    /// Records that the way of logging in has worked. Only success shows that: a BMC that is busy or
+    /// starting refuses before it looks at who asks.
     fn accepted(&mut self, credentials: &Credentials, status: StatusCode) {
-        if status.is_success() {
-            let by_session = matches!(self.auth, Auth::Session { .. });
-            self.refusals.worked(credentials, by_session);
+        if !status.is_success() {
+            return;
         }
+        let by_session = matches!(self.auth, Auth::Session { .. });
+        self.refusals.worked(credentials, by_session);
+        self.is_in_doubt = false;
         match &mut self.auth {
             Auth::Session { is_new, .. } => (*is_new, self.sessions_work) = (false, true),
             Auth::Basic { works, .. } => *works = true,
@@ -211,7 +215,7 @@ impl Line {
                 self.left_over = Some(session);
             }
             self.credentials = Some(credentials.clone());
-            self.full = None;
+            (self.full, self.is_in_doubt) = (None, false);
         }
         let (counters, now) = (&at.shared.counters, Instant::now());
         if let Some((held_back, until)) = at.held_back().take() {
@@ -221,10 +225,7 @@ impl Line {
             counters.skipped.inc();
             return Err(refused(at, verdict));
         }
-        let is_fresh = |(when, _): &&(Instant, String)| {
-            now.duration_since(*when) < at.shared.config.limits.sessions_full
-        };
-        if let Some((_, said)) = self.full.as_ref().filter(is_fresh) {
+        if let Some((_, said)) = self.full.as_ref().filter(|(until, _)| now < *until) {
             counters.skipped.inc();
             return Err(Error::SessionsFull(SessionsFull(said.clone()).into()));
         }
@@ -237,6 +238,27 @@ impl Line {
             misbehaving("answer".to_owned(), excess)
         })?;
         Ok(credentials)
+    }
+
+    /// What it means that Basic authentication is refused. The credentials are wrong if a login was
+    /// refused as well; otherwise it may be off, and no session was to be had because the BMC is busy,
+    /// or its services are starting. If it says neither, that counts once, since each try may count as
+    /// a wrong password.
+    fn refuse_basic(&mut self, at: &Peer, login: &Credentials, why: BasicAuthReason) -> Error {
+        let limits = &at.shared.config.limits;
+        let (said, wait) = match why {
+            BasicAuthReason::SessionsFull(said) => (said, limits.sessions_full),
+            BasicAuthReason::NoSessions | BasicAuthReason::Failed if !self.is_in_doubt => {
+                self.is_in_doubt = true;
+                ("it grants no session, and may be starting".to_owned(), limits.second_try)
+            }
+            BasicAuthReason::NoSessions | BasicAuthReason::Failed | BasicAuthReason::Refused => {
+                return self.refuse(at, login.clone());
+            }
+        };
+        self.auth = Auth::Unknown;
+        self.full = Some((Instant::now() + wait, said.clone()));
+        Error::SessionsFull(SessionsFull(said).into())
     }
 
     /// Remembers refused credentials.
@@ -270,7 +292,7 @@ impl Line {
                 .send(at, AuthenticatedRequest { request: &request, signature }, budget)
                 .await?;
             if wants_login(&reply) {
-                return Err(self.refuse(at, login.clone()));
+                return Err(self.refuse_basic(at, login, BasicAuthReason::NoSessions));
             }
         }
         let failed = |source| Error::Failed { action: format!("get {ROOT}"), source };

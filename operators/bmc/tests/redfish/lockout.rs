@@ -59,6 +59,49 @@ async fn a_service_of_sessions_that_is_out_of_order_costs_no_request_with_basic_
 }
 
 #[tokio::test]
+async fn a_busy_bmc_without_basic_authentication_refuses_no_password() {
+    for (busy, off) in [(429, 401), (502, 401), (503, 401), (504, 401), (503, 403)] {
+        let server = FakeRedfish::machine().await;
+        server.answer_logins(busy, "");
+        server.refuse_basic();
+        server.answer_without_session(Fault::Answer(503, String::new()));
+        let sessions_full = Duration::from_millis(50);
+        let (fleet, bmc) = server.fleet(Limits { sessions_full, ..patient() });
+        let error = bmc.systems().await.unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }), "HTTP {busy}: {error}");
+        // It has answered, and shows only now that Basic authentication is off.
+        server.answer_without_session(Fault::Answer(off, String::new()));
+        let error = bmc.systems().await.unwrap_err();
+        assert!(matches!(error, Error::SessionsFull(_)), "HTTP {busy}, {off}: {error}");
+        server.allow_logins();
+        let again = async {
+            while bmc.systems().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+        assert_eq!(fleet.counters().refused(), 0, "HTTP {busy}, {off}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_basic_authentication_without_a_refused_login_is_in_doubt_once() {
+    let server = FakeRedfish::machine().await;
+    server.answer_logins(404, "");
+    server.refuse_basic();
+    let second_try = Duration::from_millis(50);
+    let (fleet, bmc) = server.fleet(Limits { second_try, ..patient() });
+    assert!(matches!(bmc.systems().await, Err(Error::SessionsFull(_))));
+    let wrong = async {
+        while !matches!(bmc.systems().await, Err(Error::Unauthorized)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wrong).await.unwrap();
+    assert_eq!((tries(&server), fleet.counters().refused()), (4, 1), "{:?}", server.log());
+}
+
+#[tokio::test]
 async fn credentials_that_have_worked_are_tried_again_soon_by_session_only() {
     let server = FakeRedfish::machine().await;
     let second_try = Duration::from_millis(50);
