@@ -11,6 +11,7 @@ use crate::{
 use http::Method;
 use metal_core::redfish::{BootEnabled, BootMode, BootSource, SystemReading};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const ENABLED: &str = "BootSourceOverrideEnabled";
 const ENABLED_VALUES: &str = "BootSourceOverrideEnabled@Redfish.AllowableValues";
@@ -59,17 +60,27 @@ pub(crate) async fn boot_once(
     Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
 }
 
-/// Clears an override. Some firmware takes no `Disabled`, and clears it by the target `None`: alone,
-/// or with how long that is to last.
+/// Clears an override.
 fn clear<'a>(call: &Call<'_>, uri: &'a str, resource: Resource) -> Write<'a> {
+    let (parameters, sets) = clearing(&resource.body["Boot"]);
+    let mut unseen = call.memory().unseen(uri);
+    unseen.retain(|form| sets.iter().any(|set| set.is_subset(&form.with)));
+    let wanted = Some((BootSource::None, None));
+    let write = write(uri, resource, &json!({}));
+    Write { kind: Kind::NoBootOverride, parameters, sets, unseen, wanted, ..write }
+}
+
+/// The parameters that clear an override, and the sets of them to try. Some firmware takes no
+/// `Disabled`, and clears it by the target `None`: alone, or with how long that is to last.
+fn clearing(boot: &Value) -> (Vec<Parameter>, Vec<BTreeSet<String>>) {
     let (disabled, none) = (BootEnabled::Disabled.to_string(), BootSource::None.to_string());
-    let lasting = once(&resource.body["Boot"]).to_string();
+    let lasting = once(boot).to_string();
     let mut sets = vec![
         set([disabled.as_str()]),
         set([none.as_str()]),
         set([none.as_str(), lasting.as_str()]),
     ];
-    if !can_be_disabled(&resource.body["Boot"]) {
+    if !can_be_disabled(boot) {
         sets.rotate_left(1);
     }
     let parameters = vec![
@@ -78,11 +89,7 @@ fn clear<'a>(call: &Call<'_>, uri: &'a str, resource: Resource) -> Write<'a> {
         Parameter::choice(&["Boot", TARGET], &none),
         forms::apply_time(),
     ];
-    let mut unseen = call.memory().unseen(uri);
-    unseen.retain(|form| sets.iter().any(|set| set.is_subset(&form.with)));
-    let wanted = Some((BootSource::None, None));
-    let write = write(uri, resource, &json!({}));
-    Write { kind: Kind::NoBootOverride, parameters, sets, unseen, wanted, ..write }
+    (parameters, sets)
 }
 
 /// Whether an override can be disabled, as far as the BMC says what it takes.
@@ -111,15 +118,14 @@ fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
 pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
     let resource = call.get(uri).await?;
     let system = system::read(call, uri.to_owned(), &resource.body).await?;
-    let mut change = json!({ "BootOrder": order });
-    if system.boot.enabled != BootEnabled::Disabled {
-        if can_be_disabled(&resource.body["Boot"]) {
-            change[ENABLED] = Value::from(BootEnabled::Disabled.to_string());
-        } else {
-            change[TARGET] = Value::from(BootSource::None.to_string());
-        }
-    }
-    write(uri, resource, &change).send(call).await
+    let (parameters, sets) = clearing(&resource.body["Boot"]);
+    let write = write(uri, resource, &json!({ "BootOrder": order }));
+    let write = if system.boot.enabled == BootEnabled::Disabled {
+        Write { kind: Kind::BootOrderAlone, ..write }
+    } else {
+        Write { parameters, sets, ..write }
+    };
+    write.send(call).await
 }
 
 fn write<'a>(uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {

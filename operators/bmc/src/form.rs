@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     BootOverride,
     NoBootOverride,
     BootOrder,
+    /// The boot order, and no override.
+    BootOrderAlone,
     Led,
     Insert,
     Eject,
@@ -23,7 +25,14 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether it is a boot setting.
     pub(crate) fn is_of_boot(self) -> bool {
-        matches!(self, Self::BootOverride | Self::NoBootOverride | Self::BootOrder)
+        match self {
+            Self::BootOverride | Self::NoBootOverride | Self::BootOrder | Self::BootOrderAlone => {
+                true
+            }
+            Self::Led | Self::Insert | Self::Eject | Self::Reset(_) | Self::ResetManager(_) => {
+                false
+            }
+        }
     }
 }
 

@@ -73,3 +73,32 @@ async fn an_override_that_is_still_there_is_cleared_in_another_way() {
     let by_target = json!({"Boot": {"BootSourceOverrideTarget": "None"}});
     assert_eq!(server.bodies(), [disabled, by_target]);
 }
+
+#[tokio::test]
+async fn the_boot_order_drops_an_override_in_the_way_that_the_bmc_takes() {
+    let (enabled, target) = ("BootSourceOverrideEnabled", "BootSourceOverrideTarget");
+    for (is_listed, refused) in [(false, enabled), (true, enabled), (false, target), (true, target)]
+    {
+        let server = FakeRedfish::machine().await;
+        // What it lists is not what it takes.
+        let listed = if refused == enabled { json!(["Disabled"]) } else { json!(["Once"]) };
+        server.edit(SYSTEM, |system| {
+            system["Boot"][enabled] = json!("Continuous");
+            system["Boot"][target] = json!("Pxe");
+            if is_listed {
+                system["Boot"][format!("{enabled}@Redfish.AllowableValues")] = listed;
+            }
+        });
+        server.judge(move |method, _, _, body| {
+            let is_refused = !body["Boot"][refused].is_null();
+            (*method == Method::PATCH && is_refused).then_some((400, json!({})))
+        });
+        let order = Step::BootOrder(vec!["Boot0002".to_owned(), "Boot0001".to_owned()]);
+        server.bmc().perform(SYSTEM, &order).await.unwrap();
+        let sent = server.bodies().pop().unwrap();
+        let (key, value) =
+            if refused == enabled { (target, "None") } else { (enabled, "Disabled") };
+        assert_eq!(sent["Boot"][key], value, "{sent}");
+        assert_eq!(sent["Boot"]["BootOrder"], json!(["Boot0002", "Boot0001"]));
+    }
+}
