@@ -3,7 +3,7 @@
 
 use crate::{
     Error,
-    call::{Call, Resource, failed, is_fatal},
+    call::{Call, Resource, is_fatal},
     collection::{self, Member},
     field,
     form::Kind,
@@ -21,11 +21,6 @@ const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
 /// Longer than any real URL.
 const LONGEST: usize = 2048;
-
-/// The BMC said something about an image that must not be repeated.
-#[derive(Debug, thiserror::Error)]
-#[error("its message contains the URL of the image, and is omitted here")]
-struct Redacted;
 
 /// The slots of a system that an image can be inserted into. Newer BMCs have them under the system,
 /// others under its managers. A collection or slot that cannot be read does not affect the others;
@@ -148,7 +143,7 @@ pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Resu
         take_out(call, uri, resource).await?;
         resource = call.get(uri).await?;
     }
-    put_in(call, uri, resource, image).await.map_err(|error| discreet(error, image))
+    put_in(call, uri, resource, image).await
 }
 
 async fn put_in(
@@ -289,21 +284,6 @@ fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)>
     let action = &resource.body["Actions"][name];
     let target = uri::path_of(action["target"].as_str()?)?;
     Some((action, target))
-}
-
-/// The error without the URL of the image, which BMCs like to repeat.
-fn discreet(error: Error, image: &ImageUrl) -> Error {
-    let says = Chain(&error).to_string();
-    match error {
-        Error::Failed { action, .. }
-            if [image.as_str(), image.file()]
-                .iter()
-                .any(|it| !it.is_empty() && says.contains(it)) =>
-        {
-            failed(action, Redacted)
-        }
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Target, json,
-    redact::Secret,
+    redact::{Secret, without_capabilities},
     wire::{Reply, Unanswered},
 };
 use http::{StatusCode, header};
@@ -156,11 +156,13 @@ fn clean(text: &str) -> String {
         .join(" ")
 }
 
-/// The text, cut to a readable length.
+/// The text without capabilities, cut to a readable length: what a cut leaves of one could not be
+/// recognized.
 pub(crate) fn bounded(text: &str) -> String {
+    let text = without_capabilities(text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -205,6 +207,16 @@ mod tests {
     fn a_body_that_says_nothing_leaves_the_status() {
         for body in ["", "<html>oops</html>", "{}", "[1]", r#"{"error": 3}"#] {
             assert_eq!(text(body), "HTTP 400 Bad Request", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_capability_is_hidden_before_the_text_is_cut() {
+        let token = "Aa1-_".repeat(30);
+        for before in [0, LONGEST - 60, LONGEST - 1] {
+            let said = format!("{} http://10.0.0.1/media/{token}.iso", "x ".repeat(before / 2));
+            let text = text(&said);
+            assert!(!text.contains(&token[..5]), "{text}");
         }
     }
 

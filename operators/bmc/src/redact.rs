@@ -12,6 +12,12 @@ const HIDDEN: &str = "***";
 /// Shorter parts of an encoded secret are not looked for: they could be anything.
 const SHORTEST: usize = 4;
 
+/// What comes before the name of a medium in its URL, also as in JSON.
+const MEDIA: &str = "/media/";
+const MEDIA_ESCAPED: &str = "\\/media\\/";
+/// Shorter words are no capabilities: those end with an HMAC-SHA256 in base64.
+const TOKEN: usize = 43;
+
 /// A secret, and the forms in which it may appear. These are made once, when they are first needed:
 /// there are many, and some BMCs refuse a lot of requests.
 #[derive(Default)]
@@ -70,6 +76,23 @@ impl Forms {
         }
         Self { encoded, escaped }
     }
+}
+
+/// The text without the names of media, and without any other capability in a URL: BMCs like to repeat
+/// what they were told to insert, or have had inserted, and whoever has the URL gets what it leads to.
+pub(crate) fn without_capabilities(text: &str) -> String {
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let (mut left, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(is_of_token) {
+        let (before, run) = rest.split_at(start);
+        let (run, after) = run.split_at(run.find(|c: char| !is_of_token(c)).unwrap_or(run.len()));
+        left.push_str(before);
+        let is_long = run.len() >= TOKEN && run.contains(|c: char| c.is_ascii_digit());
+        let is_name = left.ends_with(MEDIA) || left.ends_with(MEDIA_ESCAPED);
+        left.push_str(if is_long || is_name { HIDDEN } else { run });
+        rest = after;
+    }
+    left + rest
 }
 
 /// The text without the encoded words that contain `part`.
@@ -220,6 +243,25 @@ mod tests {
                     assert!(!text.contains(word), "{form}: {text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_capability_is_not_repeated_whatever_is_around_it() {
+        let token = "AQAAAABqUHq_AnNlcnZlci1hYm9vdC11aWQ-SPyvsKDPuCYbfVkZQZGh3Fzq7CVnYg1tVZk";
+        for (text, expected) in [
+            (
+                format!("bad URL 'http://b:1/media/{token}.iso'."),
+                "bad URL 'http://b:1/media/***.iso'.",
+            ),
+            (format!("{token}.iso is in use"), "***.iso is in use"),
+            (format!("http:\\/\\/b\\/media\\/{}", &token[..9]), "http:\\/\\/b\\/media\\/***"),
+            (
+                "Base.1.18.1.ActionParameterValueTypeError".to_owned(),
+                "Base.1.18.1.ActionParameterValueTypeError",
+            ),
+        ] {
+            assert_eq!(without_capabilities(&text), expected);
         }
     }
 

@@ -86,16 +86,26 @@ async fn a_drive_without_actions_is_changed_by_its_properties() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_the_url_is_not_repeated() {
-    for (said, shown) in [("cannot resolve host", "cannot resolve host"), (URL, "is omitted")] {
-        let server = machine(cd()).await;
-        let bmc = server.bmc();
-        bmc.systems().await.unwrap();
-        let body = json!({"error": {"@Message.ExtendedInfo": [{"Message": said}]}});
-        server.fault(&format!("{CD}/Insert"), Fault::Answer(400, body.to_string()));
-        let error = bmc.perform(SYSTEM, &insert()).await.unwrap_err();
-        let text = format!("{error} {}", chain(&error));
-        assert!(text.contains(shown) && !text.contains("TOKEN"), "{text}");
+async fn a_refusal_that_repeats_the_url_of_a_medium_is_told_without_it() {
+    let eject = || Step::EjectMedium { slot: CD.to_owned() };
+    let long = format!("{}{URL}", "on and on ".repeat(26));
+    for (step, action) in [(insert(), "Insert"), (eject(), "Eject"), (insert(), "Eject")] {
+        for (said, shown) in [
+            ("cannot resolve host", "cannot resolve host"),
+            (URL, "/media/***"),
+            (long.as_str(), "on and on"),
+        ] {
+            let server = machine(cd()).await;
+            server.edit(CD, |cd| cd["Inserted"] = json!(action == "Eject"));
+            let bmc = server.bmc();
+            bmc.systems().await.unwrap();
+            let body = json!({"error": {"@Message.ExtendedInfo": [{"Message": said}]}});
+            server.fault(&format!("{CD}/{action}"), Fault::Answer(400, body.to_string()));
+            let error = bmc.perform(SYSTEM, &step).await.unwrap_err();
+            let text = format!("{error} {}", chain(&error));
+            assert!(text.contains(shown) && !text.contains("TOKEN"), "{action}: {text}");
+            assert!(!text.contains("TOK"), "{action}: {text}");
+        }
     }
 }
 
