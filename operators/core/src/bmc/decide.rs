@@ -1,6 +1,6 @@
 use super::{
     Change, Decision, Destination, Missing, Observation,
-    known::{accepted, is_accepted, to_note},
+    known::{accepted, is_accepted, to_note, unstored},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},
@@ -53,6 +53,10 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     new.observed_generation = seen.bmc.metadata.generation;
     if let Some(failure) = seen.failure {
         set(new, seen, condition::RECONCILED, Err((failure.reason, &failure.text)));
+    } else if let Some(why) =
+        seen.destination.as_ref().ok().and_then(|at| unstored(seen.bmc, seen.secret, at))
+    {
+        set(new, seen, condition::RECONCILED, Err(("CertificateNotStored", &why)));
     } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
         set(new, seen, condition::RECONCILED, Ok("Succeeded"));
     }

@@ -133,6 +133,14 @@ pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -
     (!is_there).then_some(note)
 }
 
+/// Why the certificate that a BMC is pinned to is not stored with its credentials; `None` if it is, or
+/// will be.
+pub(super) fn unstored(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<String> {
+    let certificate = bmc.status.as_ref()?.certificate_fingerprint.as_deref();
+    let shared = secret.filter(|_| own(bmc, secret).is_none())?;
+    shared::unstored(shared, at, certificate)
+}
+
 /// The annotations of new credentials about the BMC that they are made for.
 pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {
     let now = Timestamp::from_second(now.as_second()).unwrap_or(now);

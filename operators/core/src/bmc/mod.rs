@@ -23,7 +23,7 @@ pub use note::Note;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
-pub use shared::{certificate_of_server, note_of_server};
+pub use shared::{certificate_of_server, note_of_server, unstored_of_server};
 pub use verification::Verification;
 
 use crate::macdb::MacDb;

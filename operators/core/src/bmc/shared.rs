@@ -38,6 +38,36 @@ pub fn note_of_server(
     to_keep(secret?, at, status.bmc_certificate_fingerprint.as_deref())
 }
 
+/// Why the certificate of the BMC in a server's `spec.bmc` is not stored with the credentials, and
+/// what to do; `None` if it is, or will be.
+pub fn unstored_of_server(
+    server: &Server,
+    secret: Option<&BmcSecret>,
+    at: &Destination,
+) -> Option<String> {
+    let status = server.status.as_ref().filter(|it| it.power_state.is_some())?;
+    unstored(secret?, at, status.bmc_certificate_fingerprint.as_deref())
+}
+
+/// Why this certificate is not stored, if there is no room for it.
+pub(super) fn unstored(
+    secret: &BmcSecret,
+    at: &Destination,
+    certificate: Option<&str>,
+) -> Option<String> {
+    let is_missing = certificate.is_some() && kept(secret, at) != certificate;
+    if !is_missing || to_keep(secret, at, certificate).is_some() {
+        return None;
+    }
+    let name = secret.metadata.name.as_deref().unwrap_or_default();
+    Some(format!(
+        "the certificate is only recorded in the status, because BMCSecret {name} has no room for \
+         more than {MOST} of them: remove its annotations {}... of addresses that no BMC has any \
+         longer",
+        annotation::KNOWN_CERTIFICATE_AT
+    ))
+}
+
 /// The certificate of the BMC at this address.
 pub(super) fn kept<'a>(secret: &'a BmcSecret, at: &Destination) -> Option<&'a str> {
     secret.metadata.annotations.as_ref()?.get(&key(at)).map(String::as_str)
@@ -166,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_a_fleet_keep_no_more_than_the_api_server_takes() {
+    fn credentials_of_a_fleet_keep_no_more_than_the_api_server_takes_and_that_is_told() {
         let mut secret = BmcSecret::new("all", BmcSecretSpec::default());
         let certificate = format!("sha256:{}", "a".repeat(64));
         let address = |number: u16| at(&format!("fd77:1111:2222:3333:4444:5555:6666:{number:x}"));
@@ -179,5 +209,9 @@ mod tests {
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
         assert!(bytes < 200 << 10, "{bytes}");
         assert!(to_keep(&secret, &address(0x1000), None).is_some(), "one less always has room");
+        let told = |number| unstored(&secret, &address(number), Some(&certificate));
+        assert!(told(0x1fff).is_some_and(|told| told.contains("BMCSecret all")), "no room");
+        assert_eq!(told(0x1000), None, "it is there");
+        assert_eq!(unstored(&secret, &address(0x1fff), None), None, "there is none");
     }
 }

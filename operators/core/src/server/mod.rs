@@ -68,6 +68,9 @@ pub struct Observation<'a> {
     pub certificate: Option<&'a str>,
     /// What to record with the credentials in `spec.bmc` ([`crate::bmc::note_of_server`]).
     pub note: Option<&'a Note>,
+    /// Why the certificate is not stored with the credentials in `spec.bmc`
+    /// ([`crate::bmc::unstored_of_server`]).
+    pub unstored: Option<&'a str>,
     /// The last reading of the system, if there is one.
     pub system: Option<&'a Reading>,
     /// The last reading of the virtual media slots, if there is one.

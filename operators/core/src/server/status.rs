@@ -117,14 +117,17 @@ pub(super) fn unreachable(new: &mut ServerStatus, reason: &str, message: &str, n
 pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     new.observed_generation = seen.server.metadata.generation;
     let type_ = condition::RECONCILED;
-    let fact = match seen.failure {
-        Some(failure) => {
+    let fact = match (seen.failure, seen.unstored) {
+        (Some(failure), _) => {
             Fact { type_, holds: false, reason: failure.reason, message: &failure.text }
         }
-        None if find(&new.conditions, type_).is_some() => {
+        (None, Some(message)) => {
+            Fact { type_, holds: false, reason: "CertificateNotStored", message }
+        }
+        (None, None) if find(&new.conditions, type_).is_some() => {
             Fact { type_, holds: true, reason: "Succeeded", message: "" }
         }
-        None => return,
+        (None, None) => return,
     };
     conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }

@@ -17,7 +17,7 @@ use look::ClaimLookup;
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
-    bmc::note_of_server,
+    bmc::{note_of_server, unstored_of_server},
     claim::misses,
     failure::Failure,
     redfish::Step,
@@ -129,6 +129,8 @@ fn judge<C: Connect>(
     let secret = ctx.secret_of_server(server);
     let note =
         destination.as_ref().ok().and_then(|it| note_of_server(server, secret.as_deref(), it));
+    let unstored =
+        destination.as_ref().ok().and_then(|it| unstored_of_server(server, secret.as_deref(), it));
     let missed_by = missed_by(ctx, server);
     let now = Now::read();
     let acted = memory.acted(now);
@@ -137,6 +139,7 @@ fn judge<C: Connect>(
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
         certificate: certificate.as_deref(),
         note: note.as_ref(),
+        unstored: unstored.as_deref(),
         system: reading,
         media,
         medium: medium.as_ref(),

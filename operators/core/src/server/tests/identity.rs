@@ -135,3 +135,17 @@ fn the_first_certificate_of_a_bmc_without_an_object_is_recorded_before_anything_
     scene.record();
     assert_eq!(recorded(&scene), None, "the BMC has it");
 }
+
+#[test]
+fn a_certificate_that_finds_no_room_is_told_until_it_is_stored() {
+    let mut scene = Scene::available();
+    for (unstored, told) in
+        [(Some("no room"), ("False", "CertificateNotStored")), (None, ("True", "Succeeded"))]
+    {
+        scene.unstored = unstored.map(str::to_owned);
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.condition(condition::RECONCILED), told);
+    }
+}
