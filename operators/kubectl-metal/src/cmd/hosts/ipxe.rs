@@ -66,7 +66,7 @@ pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result
         IpxeCommand::Delete { host, output } => {
             let (org, name) = names::host(&host)?;
             let api = Api::<BootToken>::namespaced(connection.client().await?, org);
-            let found = ipxe_tokens::meant(all(&api).await?, org, name)?;
+            let found = ipxe_tokens::of_host(all(&api).await?, org, name)?;
             for token in &found {
                 let token = token.name_any();
                 let deleted = api.delete(&token, &DeleteParams::default()).await;

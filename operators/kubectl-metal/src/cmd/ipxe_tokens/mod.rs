@@ -36,7 +36,7 @@ pub(crate) enum TokenCommand {
         /// Organization: a namespace
         #[arg(value_name = "ORG")]
         org: String,
-        /// Name of the token, or of the host, for all of its tokens
+        /// Name of the token, and of the host, for all of its tokens
         #[arg(value_name = "NAME")]
         name: String,
         /// How it is printed
@@ -107,17 +107,22 @@ async fn revoke(
     Ok(Outcome::Done)
 }
 
-/// The token of this name, or those of the host of this name that are not over.
+/// The tokens of the host of this name that are not over.
 ///
 /// # Errors
 ///
 /// If there is none.
-pub(crate) fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
-    if let Some(token) = all.iter().find(|token| token.name_any() == name) {
-        return Ok(vec![token.clone()]);
-    }
-    let of_host = |token: &BootToken| token.spec.host_name == name && is_open(token);
-    let found: Vec<_> = all.into_iter().filter(of_host).collect();
+pub(crate) fn of_host(all: Vec<BootToken>, org: &str, host: &str) -> Result<Vec<BootToken>> {
+    let found: Vec<_> = all.into_iter().filter(|it| is_of_host(it, host)).collect();
+    ensure!(!found.is_empty(), "there is no token in {org} that is open for a host {host}");
+    Ok(found)
+}
+
+/// The token of this name, and those of the host of this name that are not over: a token may have
+/// the name of a host.
+fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
+    let is_meant = |it: &BootToken| it.name_any() == name || is_of_host(it, name);
+    let found: Vec<_> = all.into_iter().filter(is_meant).collect();
     ensure!(
         !found.is_empty(),
         "there is no token {name} in {org}, and none that is open for a host {name}"
@@ -125,21 +130,38 @@ pub(crate) fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<Bo
     Ok(found)
 }
 
+fn is_of_host(token: &BootToken, host: &str) -> bool {
+    token.spec.host_name == host && is_open(token)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use metal_api::{BootTokenSpec, BootTokenStatus};
 
+    fn all() -> Vec<BootToken> {
+        let open = ["web-1", "web-1-a", "web-1-c"].map(|name| token(name, true));
+        open.into_iter().chain([token("web-1-b", false)]).collect()
+    }
+
     #[test]
-    fn a_token_is_meant_by_its_name_or_by_that_of_its_host() {
-        let all = || vec![token("web-1-a", true), token("web-1-b", false), token("web-1-c", true)];
+    fn what_is_revoked_is_the_token_of_a_name_and_all_of_the_host_of_that_name() {
         let names = |name| {
             let found = meant(all(), "org", name).map_err(|error| error.to_string())?;
             Ok::<_, String>(found.iter().map(ResourceExt::name_any).collect::<Vec<_>>())
         };
-        assert_eq!(names("web-1").unwrap(), ["web-1-a", "web-1-c"]);
+        assert_eq!(names("web-1").unwrap(), ["web-1", "web-1-a", "web-1-c"]);
         assert_eq!(names("web-1-b").unwrap(), ["web-1-b"], "by its name also when it is over");
         assert!(names("web-2").unwrap_err().contains("no token web-2 in org"));
+    }
+
+    #[test]
+    fn the_scripts_of_a_host_are_all_its_open_tokens_and_no_token_by_its_name() {
+        let found = of_host(all(), "org", "web-1").unwrap();
+        let names: Vec<_> = found.iter().map(ResourceExt::name_any).collect();
+        assert_eq!(names, ["web-1", "web-1-a", "web-1-c"]);
+        let error = of_host(all(), "org", "web-1-a").unwrap_err().to_string();
+        assert!(error.contains("open for a host web-1-a"), "{error}");
     }
 
     fn token(name: &str, is_open: bool) -> BootToken {
