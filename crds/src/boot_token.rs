@@ -184,7 +184,7 @@ pub struct BootTokenStatus {
     /// How far the machine is, in one word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<BootTokenPhase>,
-    /// When the token is void unless it is consumed before.
+    /// When no machine can begin to boot with the token any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// How many times a machine has booted with the token; what an earlier boot was given is void.

@@ -1,6 +1,6 @@
 //! A machine asks for its script: another boot begins.
 
-use super::{Refusal, binding::bounded, is_open, status};
+use super::{Refusal, binding::bounded, expiry, is_open, status};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host, HostHardware};
@@ -36,6 +36,9 @@ pub fn fetch(
 ) -> Result<Fetch, Refusal> {
     if is_open(token, now)? == BootTokenPhase::Installed {
         return Err(Refusal::Installed);
+    }
+    if expiry(token).is_none_or(|expiry| expiry <= now) {
+        return Err(Refusal::Expired);
     }
     is_unclaimed(token, host)?;
     let old = status(token);

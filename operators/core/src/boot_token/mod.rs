@@ -64,12 +64,24 @@ pub enum Refusal {
     HostDeleted,
 }
 
-/// When the token becomes void unless it is consumed before; `None` if that cannot be told, and
-/// then it is void.
+/// Until when a machine can begin to boot with the token; `None` if that cannot be told, and then
+/// it is void.
 pub fn expiry(token: &BootToken) -> Option<Timestamp> {
     let created = token.metadata.creation_timestamp.as_ref()?.0;
     let ttl = metal_base::duration::parse(&token.spec.ttl).ok()?;
     created.checked_add(SignedDuration::try_from(ttl).ok()?).ok()
+}
+
+/// How long an installation may take, also if the token expires meanwhile.
+pub const INSTALLATION: SignedDuration = SignedDuration::from_hours(4);
+
+/// When the token becomes void unless it is consumed before: a machine whose disk has been cleared
+/// may finish what it began in time. `None` as for [`expiry`].
+pub fn deadline(token: &BootToken) -> Option<Timestamp> {
+    let expiry = expiry(token)?;
+    let begun = token.status.as_ref().and_then(|status| status.fetched_at.as_ref());
+    let late = begun.and_then(|begun| begun.0.min(expiry).checked_add(INSTALLATION).ok());
+    Some(late.map_or(expiry, |late| late.max(expiry)))
 }
 
 /// How long a token is kept after its time is over: for those who look for the reason, and for a
@@ -79,7 +91,7 @@ const KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// Until when an installed machine may ask whether it has become its Host; [`register::register`]
 /// decides whether it has, or may become it now. `None` as for [`expiry`].
 pub fn kept_until(token: &BootToken) -> Option<Timestamp> {
-    expiry(token)?.checked_add(KEPT).ok()
+    deadline(token)?.checked_add(KEPT).ok()
 }
 
 /// How far the machine is, by what is recorded and the time.
@@ -91,7 +103,7 @@ pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
     if token.spec.revoked || token.metadata.deletion_timestamp.is_some() {
         return BootTokenPhase::Revoked;
     }
-    if expiry(token).is_none_or(|expiry| expiry <= now) {
+    if deadline(token).is_none_or(|deadline| deadline <= now) {
         return BootTokenPhase::Expired;
     }
     let recorded = status.and_then(|status| status.phase);

@@ -1,7 +1,7 @@
 //! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
 
 use super::{
-    KEPT, Refusal, expiry,
+    KEPT, Refusal, deadline, expiry,
     installer::{Source, installer, is_word, source},
     phase, register,
 };
@@ -78,22 +78,23 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
             Some(_) | None => Decision::Change(Change::Create(host)),
         };
     }
-    let over = end(&new, phase).and_then(|end| end.checked_add(KEPT).ok());
+    let over = end(token, phase).and_then(|end| end.checked_add(KEPT).ok());
     match over {
         Some(over) if over <= seen.now => Decision::Change(Change::Remove),
         Some(over) => Decision::Rest(over.duration_since(seen.now).min(RESYNC)),
         None => {
-            let left = expiry(token).map(|expiry| expiry.duration_since(seen.now));
+            let left = deadline(token).map(|deadline| deadline.duration_since(seen.now));
             Decision::Rest(left.unwrap_or(RESYNC).clamp(SignedDuration::from_secs(1), RESYNC))
         }
     }
 }
 
 /// When the token's time was over. One that is revoked stays until it would have expired.
-fn end(status: &BootTokenStatus, phase: BootTokenPhase) -> Option<Timestamp> {
-    let expiry = status.expires_at.as_ref().map(|expiry| expiry.0);
+fn end(token: &BootToken, phase: BootTokenPhase) -> Option<Timestamp> {
     match phase {
-        BootTokenPhase::Expired | BootTokenPhase::Revoked | BootTokenPhase::Consumed => expiry,
+        BootTokenPhase::Expired | BootTokenPhase::Revoked | BootTokenPhase::Consumed => {
+            deadline(token)
+        }
         BootTokenPhase::Issued
         | BootTokenPhase::Fetched
         | BootTokenPhase::Installing

@@ -10,12 +10,12 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, HostHardware};
 use metal_core::{
     boot_token::{
-        Refusal, binding, expiry,
+        INSTALLATION, Refusal, binding,
         fetch::{Fetch, claim, fetch, may_install},
         installer::{Source, installer},
         only,
@@ -26,9 +26,6 @@ use metal_core::{
 };
 use serde::Deserialize;
 use std::sync::Arc;
-
-/// How long what a boot is given is good: for a slow installation, and an outage in between.
-const INSTALLATION: SignedDuration = SignedDuration::from_hours(4);
 
 /// The first script, for whoever has the secret. Everybody else gets one that is the same whatever
 /// the reason is.
@@ -137,12 +134,11 @@ fn answer(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result<String,
 fn base(ctx: &Context, token: &BootToken, attempt: i64) -> Result<String, Failure> {
     let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
     let late = Timestamp::now().checked_add(INSTALLATION).unwrap_or(Timestamp::MAX);
-    let expires = expiry(token).map_or(late, |expiry| expiry.min(late));
     let claims = Claims {
         purpose: Purpose::Install,
         server: token.uid().unwrap_or_default(),
         boot: attempt.to_string(),
-        expires,
+        expires: late,
     };
     let cap = issue(&key, &claims).map_err(|error| Failure::Unusable(error.to_string(), None))?;
     Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))

@@ -24,6 +24,36 @@ fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_bo
 }
 
 #[test]
+fn an_installation_that_began_in_time_is_finished_after_the_token_has_expired() {
+    let hour = 3600;
+    let late = boot(&token(), "192.0.2.1", hour - 60);
+    assert_eq!(fetch(&late, None, from("192.0.2.1"), at(hour)), Err(Refusal::Expired));
+    let until = hour - 60 + 4 * hour;
+    assert_eq!(deadline(&late), Some(at(until)));
+    assert_eq!(may_install(&late, None, 1, at(until - 1)), Ok(()));
+    assert_eq!(may_install(&late, None, 1, at(until)), Err(Refusal::Expired));
+    let said = |step| Report { step, message: String::new() };
+    let done = record(&late, 1, &said(BootStep::Done), at(until - 9)).unwrap();
+    let done = BootToken { status: done, ..late.clone() };
+    let (ours, hardware) = (key(1), HostHardware::default());
+    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let registered = register(&done, None, &claimant, at(until - 1));
+    assert!(matches!(registered, Ok(Next::Record(_))), "{registered:?}");
+    assert_eq!(register(&done, None, &claimant, at(until)), Err(Refusal::Expired));
+    // The controller does not end it before, and a person does at once.
+    let mut kept = late.clone();
+    settle(&mut kept, None, until - 1);
+    assert_eq!(kept.status.as_ref().unwrap().phase, Some(BootTokenPhase::Fetched));
+    let mut revoked = late.clone();
+    revoked.spec.revoked = true;
+    assert_eq!(may_install(&revoked, None, 1, at(hour)), Err(Refusal::Revoked));
+    // A clock that was ahead as the boot began gives no more time.
+    let mut ahead = late;
+    ahead.status.as_mut().unwrap().fetched_at = Some(Time(at(99 * hour)));
+    assert_eq!(deadline(&ahead), Some(at(5 * hour)));
+}
+
+#[test]
 fn of_two_machines_behind_one_address_only_one_installs() {
     let said =
         |mac: &str| HostHardware { mac_addresses: vec![mac.to_owned()], ..HostHardware::default() };

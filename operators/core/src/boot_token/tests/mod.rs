@@ -128,7 +128,7 @@ fn a_machine_that_missed_its_yes_gets_it_for_a_day_after_the_token_has_expired()
     let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
     let late = register(&consumed, None, &claimant, at(3601));
     assert!(matches!(late, Ok(Next::Create(_))), "{late:?}");
-    let unheard = register(&installed(token()), None, &claimant, at(3601));
+    let unheard = register(&installed(token()), None, &claimant, at(4 * 3600));
     assert_eq!(unheard, Err(Refusal::Expired), "it has never registered");
     assert_eq!(kept_until(&token()), Some(at(3600 + 86_400)));
 }
