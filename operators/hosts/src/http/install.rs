@@ -2,7 +2,7 @@
 
 use super::{
     Asker, Failure, settle,
-    write::{TRIES, again, record},
+    write::{TRIES, again, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{BootStep, BootToken};
+use metal_api::{BootStep, BootToken, Host};
 use metal_core::{
     boot_token::{
         Refusal,
@@ -50,11 +50,27 @@ pub(super) async fn claimed(
     Ok((token, attempt))
 }
 
-/// The token of the boot in progress that has this capability.
+/// The token of the boot in progress that has this capability, as far as is known.
 pub(super) async fn current(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
     let (token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
-    match may_install(&token, ctx.host_of(&token).as_deref(), attempt, Timestamp::now()) {
-        Ok(()) => Ok((token, attempt)),
+    let host = ctx.host_of(&token);
+    Ok((installs(token, host.as_deref(), attempt)?, attempt))
+}
+
+/// The same, for what a disk may be cleared by: the API server has to agree.
+pub(super) async fn confirmed(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
+    let (token, attempt) = current(ctx, cap).await?;
+    let (token, host) = live(ctx, &token).await?;
+    Ok((installs(token, host.as_deref(), attempt)?, attempt))
+}
+
+fn installs(
+    token: Arc<BootToken>,
+    host: Option<&Host>,
+    attempt: i64,
+) -> Result<Arc<BootToken>, Failure> {
+    match may_install(&token, host, attempt, Timestamp::now()) {
+        Ok(()) => Ok(token),
         Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
     }
 }
@@ -70,7 +86,7 @@ pub(super) async fn kickstart(
 }
 
 async fn rendered(ctx: &Context, cap: &str) -> Result<Response, Failure> {
-    let (token, _) = current(ctx, cap).await?;
+    let (token, _) = confirmed(ctx, cap).await?;
     let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
     let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
     let template = ctx.templates.read(name).await;
@@ -102,7 +118,7 @@ pub(super) async fn credential(
 }
 
 async fn issued(ctx: &Context, cap: &str) -> Result<Installed, Failure> {
-    let (token, attempt) = current(ctx, cap).await?;
+    let (token, attempt) = confirmed(ctx, cap).await?;
     let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
     let claims = Claims {
         purpose: Purpose::HostRegistration,

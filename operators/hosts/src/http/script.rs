@@ -168,7 +168,7 @@ async fn claimed(
 }
 
 async fn boot(ctx: &Context, cap: &str, said: Said) -> Result<String, Failure> {
-    let (token, attempt) = install::current(ctx, cap).await?;
+    let (token, attempt) = install::confirmed(ctx, cap).await?;
     let hardware = HostHardware {
         serial: said.serial,
         system_uuid: said.uuid,

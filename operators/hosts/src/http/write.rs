@@ -1,11 +1,13 @@
-//! Writes to tokens and Hosts that somebody who asks brings about.
+//! Writes to tokens and Hosts that somebody who asks brings about, and what is read for an answer that
+//! must not be an old one.
 
 use super::Failure;
 use crate::{allowance, context::Context};
 use kube::ResourceExt;
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// How often it is tried again because somebody else has written meanwhile.
 pub(super) const TRIES: usize = 8;
@@ -42,6 +44,33 @@ pub(super) async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootTo
     let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
     let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
     same.map(Arc::new).ok_or_else(|| Refusal::Unknown.into())
+}
+
+/// How long somebody waits for the API server before what is known counts.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A token and the Host of its name, as the API server has them now: another replica may have
+/// revoked or replaced what this one still believes in. While it gives no answer at all, what is
+/// known counts, so that an installation goes on.
+pub(super) async fn live(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+) -> Result<(Arc<BootToken>, Option<Arc<Host>>), Failure> {
+    let namespace = token.namespace().unwrap_or_default();
+    let (tokens, hosts) = (ctx.tokens(&namespace), ctx.hosts(&namespace));
+    let (name, host) = (token.name_any(), &token.spec.host_name);
+    let read = async { tokio::try_join!(tokens.api().get_opt(&name), hosts.api().get_opt(host)) };
+    match timeout(PATIENCE, read).await {
+        Ok(Ok((read, host))) => {
+            let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
+            let token = same.map(Arc::new).ok_or(Refusal::Unknown)?;
+            Ok((token, host.map(Arc::new)))
+        }
+        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => {
+            Ok((Arc::clone(token), ctx.host_of(token)))
+        }
+        Ok(Err(error)) => Err(Failure::Api(Box::new(error))),
+    }
 }
 
 /// Writes what `next` makes of a Host as it is, unless that is nothing.

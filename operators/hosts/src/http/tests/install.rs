@@ -2,6 +2,8 @@ use super::*;
 use metal_api::{BootRegistration, HostHardware};
 use metal_core::capability::verify;
 use serde_json::json;
+use std::time::Duration;
+use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_head_begins_no_boot() {
@@ -75,6 +77,39 @@ async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
     site.api.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
     let unknown = site.get(&format!("{}/boot", boot(2))).await.0;
     assert_eq!(unknown, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_behind_hands_out_nothing_of_a_boot_that_is_over() {
+    let mut revoked = token(1);
+    revoked.spec.revoked = true;
+    let ends: [(&str, &dyn Fn(&ApiServer)); 4] = [
+        ("revoked", &|api| api.put(&revoked)),
+        ("superseded", &|api| api.put(&token(2))),
+        ("deleted", &|api| api.remove::<BootToken>(Some("org"), "web-1")),
+        ("taken", &|api| api.put(&Machine::new().host())),
+    ];
+    for (how, end) in ends {
+        let site = Site::new(vec![token(1)], vec![], vec![]).await;
+        end(&site.api);
+        for file in ["kickstart", "credential"] {
+            let (status, body) = site.get(&format!("{}/{file}", boot(1))).await;
+            assert_eq!((status, body.as_str()), REFUSED, "{how}: {file}");
+        }
+        let (_, script) = site.get(&format!("{}/boot", boot(1))).await;
+        assert!(script.contains("This boot URL is not valid."), "{how}: {script}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_goes_on_while_the_api_server_gives_no_answer_at_all() {
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.fall_silent();
+    for file in ["boot", "kickstart", "credential"] {
+        let begin = Instant::now();
+        assert_eq!(site.get(&format!("{}/{file}", boot(1))).await.0, StatusCode::OK, "{file}");
+        assert!(begin.elapsed() < Duration::from_secs(3), "{file}");
+    }
 }
 
 #[tokio::test]
