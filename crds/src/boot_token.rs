@@ -53,7 +53,8 @@ use serde::{Deserialize, Serialize};
 ]))]
 pub struct BootTokenSpec {
     /// SHA-256 of the secret as it stands in the URL, in hexadecimal digits. The
-    /// secret itself is never in the cluster: whoever makes the token makes it, and keeps it.
+    /// secret itself is never in the cluster: whoever makes the token makes it, and keeps it. It is
+    /// `metal_ipxe_NAMESPACE.RANDOM`, and its hash counts in that namespace alone.
     #[serde(rename = "tokenSHA256")]
     #[schemars(regex(pattern = "^[0-9a-f]{64}$"), length(max = 64))]
     #[schemars(extend("x-kubernetes-validations" = immutable("tokenSHA256")))]

@@ -22,7 +22,8 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
 
     // The URL and nothing else: it can be put into a variable.
     let url = kubectl(&site, &["ipxe-tokens", "create", &target, &image, &to]).await.unwrap();
-    let secret = url.trim_end().strip_prefix(&format!("{server}/api/ipxe/metal_ipxe_")).unwrap();
+    let secret =
+        url.trim_end().strip_prefix(&format!("{server}/api/ipxe/metal_ipxe_{org}.")).unwrap();
     assert_eq!((secret.len(), url.lines().count()), (43, 1), "{url}");
     let script = ["ipxe-tokens", "create", &org, &image, &to, "--ttl=1h", "--script"];
     let script = kubectl(&site, &script).await.unwrap();

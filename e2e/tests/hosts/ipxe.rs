@@ -23,7 +23,7 @@ async fn real_ipxe_comes_from_one_url_to_the_installer_and_says_why_where_it_doe
         ..BootInstaller::default()
     };
     let url = site.token("web-1", |spec| spec.installer = Some(installer)).await.unwrap();
-    let never = url.rsplit_once('/').unwrap().0.to_owned() + "/" + &secret().unwrap().0;
+    let never = url.rsplit_once('/').unwrap().0.to_owned() + "/" + &secret(&site.org).unwrap().0;
 
     let machine = boot(folder.path(), "good", &url).unwrap();
     let base = format!("http://{OUTSIDE}:{}/c/", site.address.port());

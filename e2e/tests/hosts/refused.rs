@@ -26,12 +26,12 @@ async fn strangers_learn_nothing_from_a_refusal() {
     let installed = machine.install(&consumed).await.unwrap();
     assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::OK);
     // Two tokens with one hash.
-    let (unknown, hash) = secret().unwrap();
+    let (unknown, hash) = secret(&site.org).unwrap();
     for name in ["one", "two"] {
         site.token(name, |spec| spec.token_sha256.clone_from(&hash)).await.unwrap();
     }
     let base = format!("http://{}/api/ipxe", site.address);
-    let never = secret().unwrap().0;
+    let never = secret(&site.org).unwrap().0;
     let urls = [
         revoked,
         deleted,
@@ -104,7 +104,7 @@ async fn who_guesses_is_not_heard_and_a_large_body_takes_no_memory() {
     }
     let mut last = StatusCode::OK;
     for _ in 0..31 {
-        let url = format!("http://{}/c/{}/kickstart", site.address, secret().unwrap().0);
+        let url = format!("http://{}/c/{}/kickstart", site.address, secret(&site.org).unwrap().0);
         last = machine.get(&url).await.unwrap().0;
     }
     assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);

@@ -157,7 +157,7 @@ impl<'a> Site<'a> {
         host: &str,
         change: impl FnOnce(&mut BootTokenSpec),
     ) -> Result<String> {
-        let (secret, hash) = secret()?;
+        let (secret, hash) = secret(&self.org)?;
         let mut spec = BootTokenSpec {
             token_sha256: hash,
             host_name: host.to_owned(),
@@ -209,11 +209,11 @@ impl<'a> Site<'a> {
     }
 }
 
-/// A secret, and its hash.
-pub(crate) fn secret() -> Result<(String, String)> {
+/// A secret of an organization, and its hash.
+pub(crate) fn secret(org: &str) -> Result<(String, String)> {
     let mut random = [0; 32];
     getrandom::fill(&mut random)?;
-    let secret = format!("metal_ipxe_{}", URL_SAFE_NO_PAD.encode(random));
+    let secret = format!("metal_ipxe_{org}.{}", URL_SAFE_NO_PAD.encode(random));
     let hash = sha256(secret.as_bytes());
     Ok((secret, hash))
 }

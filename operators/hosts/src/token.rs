@@ -4,7 +4,7 @@ use crate::{
     Error,
     context::Context,
     images::Images,
-    view::{Named, TokenKey},
+    view::{Named, TokenKey, by_hash},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
@@ -57,10 +57,9 @@ impl Controller for Tokens {
         no_template: &Option<String>,
         _: Option<&Failure>,
     ) -> Decision {
-        let hash = TokenKey::Hash(token.spec.token_sha256.clone());
         decide(&Observation {
             token,
-            is_ambiguous: self.0.view.tokens.get(&hash).len() > 1,
+            is_ambiguous: self.0.view.tokens.get(&by_hash(token)).len() > 1,
             host: self.0.host_of(token).as_deref(),
             installer: self.0.installer.as_ref(),
             refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),

@@ -20,8 +20,8 @@ pub(crate) type Named = (String, String);
 /// By what a token is found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TokenKey {
-    /// The hash of its secret.
-    Hash(String),
+    /// Its namespace, and the hash of its secret, which counts there alone.
+    Hash(String, String),
     /// Its UID.
     Uid(String),
     /// Namespace and name of its Host.
@@ -58,10 +58,15 @@ impl Default for View {
 fn keys(token: &BootToken) -> Vec<TokenKey> {
     let namespace = token.namespace().unwrap_or_default();
     vec![
-        TokenKey::Hash(token.spec.token_sha256.clone()),
+        by_hash(token),
         TokenKey::Uid(token.uid().unwrap_or_default()),
         TokenKey::Host(namespace, token.spec.host_name.clone()),
     ]
+}
+
+/// What a token and its copies are found by.
+pub(crate) fn by_hash(token: &BootToken) -> TokenKey {
+    TokenKey::Hash(token.namespace().unwrap_or_default(), token.spec.token_sha256.clone())
 }
 
 /// Whoever may write an object may give it large annotations.
@@ -158,8 +163,7 @@ impl View {
         told(change);
         for token in change.objects() {
             tokens.add(named(&**token));
-            let hash = TokenKey::Hash(token.spec.token_sha256.clone());
-            self.tokens.get(&hash).iter().for_each(|other| tokens.add(named(&**other)));
+            self.tokens.get(&by_hash(token)).iter().for_each(|other| tokens.add(named(&**other)));
             if token.status.as_ref().is_some_and(|status| status.registration.is_some()) {
                 hosts.add((token.namespace().unwrap_or_default(), token.spec.host_name.clone()));
             }

@@ -85,7 +85,7 @@ async fn measured(args: &Args) -> Result<Outcome> {
     let tokens = Api::<BootToken>::namespaced(client.clone(), &org);
     let root = format!("http://{}/api/ipxe", hosts.address);
     let made = (0..args.tokens).map(async |number| {
-        let (secret, token) = token(number)?;
+        let (secret, token) = token(&org, number)?;
         tokens.create(&PostParams::default(), &token).await?;
         Ok::<_, anyhow::Error>(format!("{root}/{secret}"))
     });
@@ -134,10 +134,10 @@ fn percentile_ms(sorted: &[Duration]) -> f64 {
 }
 
 /// A secret, and a token of it.
-fn token(number: u32) -> Result<(String, BootToken)> {
+fn token(org: &str, number: u32) -> Result<(String, BootToken)> {
     let mut random = [0; 32];
     getrandom::fill(&mut random)?;
-    let secret = format!("metal_ipxe_{}", URL_SAFE_NO_PAD.encode(random));
+    let secret = format!("metal_ipxe_{org}.{}", URL_SAFE_NO_PAD.encode(random));
     let name = format!("web-{number}");
     let spec = BootTokenSpec {
         token_sha256: sha256(secret.as_bytes()),

@@ -96,8 +96,9 @@ async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failu
     if !ctx.view.is_ready() {
         return Err(Failure::Unavailable("not ready yet"));
     }
-    let hash = secret::hash(text).unwrap_or_default();
-    let found = ctx.view.tokens.get(&TokenKey::Hash(hash));
+    let place = secret::place(text);
+    let key = place.map(|it| TokenKey::Hash(it.namespace.to_owned(), it.hash));
+    let found = key.map(|key| ctx.view.tokens.get(&key)).unwrap_or_default();
     let told = found.first().cloned();
     let mut token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
     for _ in 0..TRIES {

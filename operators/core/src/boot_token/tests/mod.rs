@@ -227,7 +227,7 @@ fn the_default_template_is_rendered_without_any_secret_that_lasts() {
 
 fn token() -> BootToken {
     let spec = BootTokenSpec {
-        token_sha256: secret::hash(&secret::text(&[1; 32])).unwrap(),
+        token_sha256: secret::place(&secret::text("org", &[1; 32])).unwrap().hash,
         host_name: "web-1".to_owned(),
         ttl: "1h".to_owned(),
         image: format!("quay.io/example/base@sha256:{}", "a".repeat(64)),

@@ -16,6 +16,21 @@ async fn a_head_begins_no_boot() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_hash_in_another_namespace_opens_nothing_and_closes_nothing() {
+    let mut copy = token(0);
+    copy.metadata.namespace = Some("other".to_owned());
+    copy.metadata.uid = Some("uid-of-copy".to_owned());
+    let path = format!("/api/ipxe/{}", text());
+    let site = Site::new(vec![token(0), copy.clone()], vec![], vec![]).await;
+    assert!(site.get(&path).await.1.contains("set base "), "it is not ambiguous");
+    // The machine still has the URL once the token has been removed.
+    let site = Site::new(vec![copy], vec![], vec![]).await;
+    let (_, script) = site.get(&path).await;
+    assert!(script.contains("This boot URL is not valid."), "{script}");
+    assert_eq!(site.api.written().len(), 0);
+}
+
+#[tokio::test]
 async fn no_part_of_an_installation_is_given_for_a_name_that_another_host_has() {
     let site = Site::new(vec![token(1)], vec![Machine::new().host()], vec![]).await;
     let (_, script) = site.get(&format!("/api/ipxe/{}", text())).await;

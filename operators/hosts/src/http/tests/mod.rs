@@ -166,13 +166,13 @@ fn key() -> Key {
 
 /// The secret of the token.
 fn text() -> String {
-    secret::text(&[1; secret::BYTES])
+    secret::text("org", &[1; secret::BYTES])
 }
 
 /// A token that is good for an hour, with which this many machines have booted, long ago.
 fn token(attempts: i64) -> BootToken {
     let spec = BootTokenSpec {
-        token_sha256: secret::hash(&text()).unwrap(),
+        token_sha256: secret::place(&text()).unwrap().hash,
         host_name: "web-1".to_owned(),
         ttl: "1h".to_owned(),
         image: format!("quay.io/example/base@sha256:{}", hex(&[0xaa; 32])),

@@ -112,8 +112,8 @@ impl Fate {
         let server = self.server.trim_end_matches('/');
         let is_url = server.starts_with("https://") || server.starts_with("http://");
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
-        let text = secret::text(&random()?);
-        let hash = secret::hash(&text).context("no secret")?;
+        let text = secret::text(org, &random()?);
+        let hash = secret::place(&text).context("no secret")?.hash;
         // A host may get another one while the first is still kept, though it is over.
         let name = format!("{host}-{}", suffix()?);
         let token = BootToken::new(&name, self.spec(host, hash));
