@@ -50,6 +50,7 @@ use serde::{Deserialize, Serialize};
         "!has(oldSelf.revoked) || !oldSelf.revoked || (has(self.revoked) && self.revoked)",
         "a token that is revoked stays revoked: create another one",
     ),
+    rule("!has(oldSelf.notAfter) || has(self.notAfter)", "notAfter cannot be taken back"),
 ]))]
 pub struct BootTokenSpec {
     /// SHA-256 of the secret as it stands in the URL, in hexadecimal digits. The
@@ -75,6 +76,13 @@ pub struct BootTokenSpec {
         rule("duration(self) <= duration(oldSelf)", "ttl can only become shorter"),
     ]))]
     pub ttl: String,
+    /// When the token ends at the latest. `ttl` counts from the creation of the object, so it begins
+    /// anew with one that is restored from a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-validations" = [
+        rule("self <= oldSelf", "notAfter can only become earlier"),
+    ]))]
+    pub not_after: Option<Time>,
     /// Bootable container image (bootc) that is installed, with its digest.
     #[schemars(regex(pattern = IMAGE), length(max = 512))]
     #[schemars(extend("x-kubernetes-validations" = immutable("image")))]

@@ -69,7 +69,11 @@ pub enum Refusal {
 pub fn expiry(token: &BootToken) -> Option<Timestamp> {
     let created = token.metadata.creation_timestamp.as_ref()?.0;
     let ttl = metal_base::duration::parse(&token.spec.ttl).ok()?;
-    created.checked_add(SignedDuration::try_from(ttl).ok()?).ok()
+    let expiry = created.checked_add(SignedDuration::try_from(ttl).ok()?).ok()?;
+    // One that was restored from a backup is as old as before.
+    let recorded = token.status.as_ref().and_then(|status| status.expires_at.as_ref());
+    let others = token.spec.not_after.iter().chain(recorded).map(|time| time.0);
+    Some(others.fold(expiry, Timestamp::min))
 }
 
 /// How long an installation may take, also if the token expires meanwhile.
@@ -106,21 +110,8 @@ pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
     if deadline(token).is_none_or(|deadline| deadline <= now) {
         return BootTokenPhase::Expired;
     }
-    let recorded = status.and_then(|status| status.phase);
-    match recorded {
-        Some(
-            phase @ (BootTokenPhase::Fetched
-            | BootTokenPhase::Installing
-            | BootTokenPhase::Installed),
-        ) => phase,
-        Some(
-            BootTokenPhase::Issued
-            | BootTokenPhase::Consumed
-            | BootTokenPhase::Expired
-            | BootTokenPhase::Revoked,
-        )
-        | None => BootTokenPhase::Issued,
-    }
+    // What was over once stays so.
+    status.and_then(|status| status.phase).unwrap_or(BootTokenPhase::Issued)
 }
 
 /// Whether the token still opens anything for a machine that has not registered.

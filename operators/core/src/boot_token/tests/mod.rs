@@ -45,6 +45,38 @@ fn a_token_ends_by_its_time_by_a_person_or_by_a_registration_and_never_opens_aga
 }
 
 #[test]
+fn a_token_that_is_restored_ends_as_it_would_have_and_one_that_was_over_stays_so() {
+    let created = |second, mut token: BootToken| {
+        token.metadata.creation_timestamp = Some(Time(at(second)));
+        token
+    };
+    let mut bounded = token();
+    bounded.spec.not_after = Some(Time(at(3600)));
+    let restored = created(3000, bounded);
+    assert_eq!(phase(&restored, at(3599)), BootTokenPhase::Issued);
+    assert_eq!(phase(&restored, at(3600)), BootTokenPhase::Expired);
+    let mut early = token();
+    early.spec.not_after = Some(Time(at(60)));
+    assert_eq!(expiry(&early), Some(at(60)));
+    // With its status, when it would have ended is known without that.
+    let mut recorded = token();
+    settle(&mut recorded, None, 0);
+    let mut restored = created(3000, recorded);
+    settle(&mut restored, None, 3001);
+    let expires = restored.status.as_ref().unwrap().expires_at.clone();
+    assert_eq!(
+        (expires, phase(&restored, at(3600))),
+        (Some(Time(at(3600))), BootTokenPhase::Expired)
+    );
+    for over in [BootTokenPhase::Consumed, BootTokenPhase::Expired, BootTokenPhase::Revoked] {
+        let status = BootTokenStatus { phase: Some(over), ..BootTokenStatus::default() };
+        let restored = BootToken { status: Some(status), ..token() };
+        assert_eq!(phase(&restored, at(0)), over);
+        assert!(fetch(&restored, None, None, at(0)).is_err(), "{over:?}");
+    }
+}
+
+#[test]
 fn once_a_machine_is_installed_no_other_boot_voids_that_and_nothing_more_is_fetched() {
     let done = installed(token());
     assert_eq!(phase(&done, at(20)), BootTokenPhase::Installed);

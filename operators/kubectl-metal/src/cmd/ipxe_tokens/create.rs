@@ -8,11 +8,16 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
-use kube::{Api, api::PostParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use metal_api::{BootBinding, BootToken, BootTokenSpec, MachineTargetDisk};
 use metal_base::hex;
-use metal_core::boot_token::{installer::is_word, secret};
+use metal_core::boot_token::{expiry, installer::is_word, secret};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde_json::json;
 
 /// A token, and how its URL is printed.
 #[derive(Debug, Args)]
@@ -119,7 +124,12 @@ impl Fate {
         let token = BootToken::new(&name, self.spec(host, hash));
         let api = Api::namespaced(connection.client().await?, org);
         let created = api.create(&PostParams::default(), &token).await;
-        created.with_context(|| format!("BootToken {org}/{name}"))?;
+        let created = created.with_context(|| format!("BootToken {org}/{name}"))?;
+        // A token that is restored from a backup is as old as before, by the clock of the cluster.
+        let not_after = expiry(&created).map(Time);
+        let patch = Patch::Merge(json!({ "spec": { "notAfter": not_after } }));
+        let bounded = api.patch(&name, &PatchParams::default(), &patch).await;
+        bounded.with_context(|| format!("BootToken {org}/{name}"))?;
         complain(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
         Ok(format!("{server}/api/ipxe/{text}"))
     }
