@@ -27,6 +27,7 @@ impl System {
             esac"#;
         it.script("bootc", &format!("echo $1 >> asked\n{bootc}"));
         it.script("systemctl", "echo $1 >> asked");
+        it.script("sync", "(cd root/etc && find . -type f -size +0 | sort) > synced");
         it
     }
 
@@ -115,6 +116,23 @@ fn a_release_that_was_staged_and_rolled_back_does_not_boot() {
     assert_eq!(system.next(), "v0");
     assert_eq!(system.hook("v1", "", "").0, 0);
     assert_eq!(system.next(), "v1");
+}
+
+#[test]
+fn what_is_installed_is_on_the_disk_before_services_take_notice_and_it_is_said_to_run() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let files = system.path("files");
+    fs::create_dir_all(files.join("etc/app")).unwrap();
+    fs::write(files.join("etc/app/a.conf"), "a").unwrap();
+    fs::write(system.path("config"), "secret").unwrap();
+    let programs = system.path("root/usr/libexec/bloomery");
+    fs::create_dir_all(&programs).unwrap();
+    system.script("root/usr/libexec/bloomery/configured", "cp synced noticed");
+    let (config, files) = (system.path("config"), files.display().to_string());
+    assert_eq!(system.hook("v1", &config.display().to_string(), &files).0, 0);
+    let noticed = fs::read_to_string(system.path("noticed")).unwrap();
+    assert_eq!(noticed, "./app/a.conf\n./bloomery/config.json\n");
 }
 
 #[test]

@@ -251,6 +251,9 @@ fn the_default_template_is_rendered_without_any_secret_that_lasts() {
     assert!(text.contains(r"serial='it'\''s' wwn='' rotational='0'"), "{text}");
     assert!(text.contains("min='100' max=''"));
     assert!(!text.contains(&token.spec.token_sha256));
+    // Whatever was fetched survives a loss of power once the URL is void.
+    let place = |what: &str| text.rfind(what).unwrap();
+    assert!(place("/credential'") < place("\nsync\n") && place("\nsync\n") < place("\"Done\""));
     assert!(of("{{.Secret}}", &token).is_err());
     assert!(of("{{range", &token).is_err());
     token.spec.image = "a\nrootpw x".to_owned();
