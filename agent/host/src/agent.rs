@@ -92,24 +92,29 @@ impl Agent {
 
     /// Finishes what has begun, or waits for another release than the one that is `known`.
     async fn turn(&self, state: &mut State, known: &mut Option<Known>) -> Result<()> {
-        let mut wanted = None;
-        if state.work.is_none() {
+        let (mut wanted, mut step) = (None, next(state, None, &self.boot));
+        if step == Step::Rest {
             self.prepared.sweep(state.kept())?;
             self.tell(state).await;
             wanted = self.server.release(&self.key, known.as_ref()).await?;
             let told =
                 wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
             *known = Some(told.unwrap_or_default());
+            step = next(state, wanted.as_ref().map(described).as_ref(), &self.boot);
         }
         let release = wanted.as_ref().map(described);
-        match next(state, release.as_ref(), &self.boot) {
+        match step {
             Step::Rest => self.rest(state, release.as_ref()).await,
             Step::Begin => self.begin(state, wanted),
+            Step::Confirm => {
+                state.confirm();
+                self.record(state)
+            }
             Step::Hook(release) => self.run_hook(state, &release).await,
             Step::AwaitRestart => self.await_restart(state).await,
             Step::Check(release) => self.check(state, &release).await,
             Step::GiveUp => {
-                state.give_up();
+                state.give_up(&self.boot);
                 self.record(state)
             }
         }
@@ -173,7 +178,7 @@ impl Agent {
             }
             Err(error) => Err(error),
         };
-        self.ended(state, release, checked, |state, ()| state.healthy()).await
+        self.ended(state, release, checked, |state, ()| state.healthy(&self.boot)).await
     }
 
     /// Records that something begins. A release with which that cannot be recorded is not healthy; the
@@ -205,7 +210,7 @@ impl Agent {
             Err(error) => {
                 tracing::warn!(release = release.name, "not run: {error:#}");
                 let is_back = state.rolls_back();
-                state.fails(&format!("{error:#}"));
+                state.fails(&format!("{error:#}"), &self.boot);
                 let recorded = self.record(state);
                 if is_back {
                     sleep(jittered(self.args.rollback_pause)).await;

@@ -37,6 +37,9 @@ pub(crate) struct State {
     /// The release that was healthy last.
     #[serde(default)]
     pub(crate) active: Option<Release>,
+    /// Number of the boot in which that was found last, or that it is not.
+    #[serde(default)]
+    pub(crate) boot: String,
     /// Whether the system could not be brought back to it: nobody knows what runs.
     #[serde(default)]
     pub(crate) is_lost: bool,
@@ -59,6 +62,9 @@ pub(crate) struct Work {
     /// How often the hook or the check of its health has begun, in this direction.
     #[serde(default)]
     pub(crate) begun: u32,
+    /// Number of the boot in which the hook was through with it: another one may have another system.
+    #[serde(default)]
+    pub(crate) hooked_in: String,
     /// Why it was not brought back the last time.
     #[serde(default)]
     pub(crate) trouble: String,

@@ -11,10 +11,13 @@
 //!                              │ begun six times
 //!                              ▼
 //!                    Rest: Failed, and nobody knows what runs
+//!
+//!          another boot
+//!   Rest ───────────────────► Hook, for the release that runs ───► Check ───► Rest: Active, or Failed
 //! ```
 //!
-//! After a restart the hook runs again: it alone knows whether the system that has started is that of the
-//! release, or one that the boot loader has fallen back to.
+//! After a restart, whoever began it, the hook runs again: it alone knows whether the system that has
+//! started is that of the release, or one that the boot loader has fallen back to.
 //!
 //! Without a release before, one that fails is `Failed`, and what it has done stays. Each beginning is
 //! recorded before it is made, so no number of restarts and crashes makes it go on for ever.
@@ -34,6 +37,8 @@ pub(crate) enum Step {
     Rest,
     /// Record this release as being tried.
     Begin,
+    /// The machine has restarted: record that the release that ran before is looked at again.
+    Confirm,
     /// Run the hook for this release.
     Hook(Release),
     /// Wait for the restart that its hook has begun.
@@ -58,6 +63,9 @@ pub(crate) fn next(state: &State, wanted: Option<&Release>, boot: &str) -> Step 
     if let Some(work) = &state.work {
         return unfinished(state, work, boot);
     }
+    if state.is_unconfirmed(boot) {
+        return Step::Confirm;
+    }
     let Some(wanted) = wanted else { return Step::Rest };
     let is_active = !state.is_lost && state.active.as_ref().is_some_and(|it| it.is(wanted));
     let has_failed = state.failed.as_ref().is_some_and(|it| it.is(wanted));
@@ -73,17 +81,29 @@ fn unfinished(state: &State, work: &Work, boot: &str) -> Step {
     match &work.phase {
         Phase::Restart(begun_in) if begun_in == boot => Step::AwaitRestart,
         _ if work.begun >= most => Step::GiveUp,
-        Phase::Hook | Phase::Restart(_) => Step::Hook(release.clone()),
-        Phase::Check => Step::Check(release.clone()),
+        Phase::Check if work.hooked_in == boot => Step::Check(release.clone()),
+        Phase::Hook | Phase::Restart(_) | Phase::Check => Step::Hook(release.clone()),
     }
 }
 
 impl State {
+    /// Whether it is not known that the release which ran in another boot does so in this one. One that
+    /// could not be brought back is left to a person.
+    fn is_unconfirmed(&self, boot: &str) -> bool {
+        let Some(active) = &self.active else { return false };
+        let is_tried_again = self.failed.as_ref().is_some_and(|it| it.is(active));
+        self.boot != boot && (!self.is_lost || is_tried_again)
+    }
+
     /// The release is being tried; another one may be tried again after it.
     pub(crate) fn begin(&mut self, release: Release) {
         self.failed = None;
-        let (rolls_back, trouble) = (None, String::new());
-        self.work = Some(Work { release, rolls_back, phase: Phase::Hook, begun: 0, trouble });
+        self.work = Some(Work::of(release));
+    }
+
+    /// The release that ran before the restart is being looked at; what failed is not tried for that.
+    pub(crate) fn confirm(&mut self) {
+        self.work = self.active.clone().map(Work::of);
     }
 
     /// The hook, or a check, is about to begin.
@@ -96,6 +116,7 @@ impl State {
     /// The hook is through with it.
     pub(crate) fn hooked(&mut self, hooked: Hooked, boot: &str) {
         if let Some(work) = &mut self.work {
+            boot.clone_into(&mut work.hooked_in);
             work.phase = match hooked {
                 Hooked::Done => Phase::Check,
                 Hooked::Restarting => Phase::Restart(boot.to_owned()),
@@ -110,19 +131,23 @@ impl State {
         }
     }
 
-    /// The release that was tried, or the one before, is healthy.
-    pub(crate) fn healthy(&mut self) {
+    /// The release that was tried, or the one before, is healthy in this boot.
+    pub(crate) fn healthy(&mut self, boot: &str) {
         let Some(work) = self.work.take() else { return };
         self.is_lost = false;
+        boot.clone_into(&mut self.boot);
         match work.rolls_back {
-            None => self.active = Some(work.release),
+            None => {
+                self.failed = self.failed.take().filter(|failed| !failed.is(&work.release));
+                self.active = Some(work.release);
+            }
             Some(why) => self.failed = Some(Failed::of(&work.release, why, true)),
         }
     }
 
     /// The hook has failed, or it was not healthy in time. The release before is tried again until it
     /// has begun too often.
-    pub(crate) fn fails(&mut self, why: &str) {
+    pub(crate) fn fails(&mut self, why: &str, boot: &str) {
         let Some(work) = &mut self.work else { return };
         if work.rolls_back.is_some() {
             (work.phase, work.trouble) = (Phase::Hook, why.to_owned());
@@ -136,27 +161,44 @@ impl State {
         }
         // Nothing to go back to. If it was running before, it no longer is.
         self.is_lost = self.active.is_some();
-        self.end(why.to_owned());
+        let before = self.failed.take().filter(|failed| !failed.is(&work.release));
+        let release = &work.release.name;
+        let why = before.as_ref().map_or_else(
+            || why.to_owned(),
+            |failed| format!("{}; and {release} does not run after a restart: {why}", failed.why),
+        );
+        self.end(why, boot);
+        if let (Some(before), Some(failed)) = (before, &mut self.failed) {
+            (failed.name, failed.uid) = (before.name, before.uid);
+        }
     }
 
     /// It has begun too often.
-    pub(crate) fn give_up(&mut self) {
+    pub(crate) fn give_up(&mut self, boot: &str) {
         let before = self.active.as_ref().map_or("none", |it| it.name.as_str());
         let back = self.work.as_ref().and_then(|it| Some((it.rolls_back.clone()?, &it.trouble)));
         match back {
-            None => self.fails("it was begun again and again, and never found healthy"),
+            None => self.fails("it was begun again and again, and never found healthy", boot),
             Some((why, trouble)) => {
                 let why = format!("{why}; and {before} could not be brought back: {trouble}");
                 self.is_lost = true;
-                self.end(why);
+                self.end(why, boot);
             }
         }
     }
 
-    fn end(&mut self, why: String) {
+    fn end(&mut self, why: String, boot: &str) {
+        boot.clone_into(&mut self.boot);
         if let Some(work) = self.work.take() {
             self.failed = Some(Failed::of(&work.release, why, false));
         }
+    }
+}
+
+impl Work {
+    fn of(release: Release) -> Self {
+        let (rolls_back, trouble, hooked_in) = (None, String::new(), String::new());
+        Self { release, rolls_back, phase: Phase::Hook, begun: 0, trouble, hooked_in }
     }
 }
 

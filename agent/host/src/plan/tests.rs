@@ -13,7 +13,7 @@ fn a_release_is_tried_checked_and_kept() {
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
     state.hooked(Hooked::Done, BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
-    state.healthy();
+    state.healthy(BOOT);
     assert_eq!(next(&state, Some(&v1), BOOT), Step::Rest);
     assert_eq!(next(&state, None, BOOT), Step::Rest, "nothing is taken away");
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Begin);
@@ -43,14 +43,60 @@ fn a_machine_that_came_back_with_the_old_system_is_not_said_to_run_the_new_one()
 }
 
 #[test]
+fn a_release_is_not_found_healthy_by_a_system_that_started_during_the_check() {
+    let mut state = active("v1");
+    state.begin(release("v2"));
+    state.hooked(Hooked::Done, BOOT);
+    assert_eq!(next(&state, None, BOOT), Step::Check(release("v2")));
+    assert_eq!(next(&state, None, "boot-2"), Step::Hook(release("v2")), "which one is it?");
+}
+
+#[test]
+fn after_a_restart_the_release_that_ran_is_looked_at_once() {
+    let (v1, v2) = (release("v1"), release("v2"));
+    let mut state = active("v1");
+    state.failed = Some(Failed::of(&v2, "not healthy".to_owned(), true));
+    let again = |state: &mut State, boot: &str| {
+        assert_eq!(next(state, Some(&release("v2")), boot), Step::Confirm);
+        state.confirm();
+        assert_eq!(next(state, None, boot), Step::Hook(release("v1")));
+        state.hooked(Hooked::Done, boot);
+        assert_eq!(next(state, None, boot), Step::Check(release("v1")));
+    };
+    again(&mut state, "boot-2");
+    state.healthy("boot-2");
+    assert_eq!(next(&state, Some(&v2), "boot-2"), Step::Rest, "it is not tried for that");
+    assert_eq!(state.failed.as_ref().unwrap().name, "v2");
+    // If it is ill then, that is said, and looked at again after the next restart.
+    state.failed = None;
+    again(&mut state, "boot-3");
+    state.fails("ill", "boot-3");
+    assert_eq!((state.is_lost, next(&state, Some(&v1), "boot-3")), (true, Step::Rest));
+    assert_eq!(state.failed.as_ref().unwrap().why, "ill");
+    again(&mut state, "boot-4");
+    state.healthy("boot-4");
+    assert_eq!((state.is_lost, state.failed.clone()), (false, None));
+    // Both are said.
+    state.failed = Some(Failed::of(&v2, "not healthy".to_owned(), true));
+    again(&mut state, "boot-5");
+    state.fails("ill", "boot-5");
+    let failed = state.failed.clone().unwrap();
+    assert_eq!(failed.why, "not healthy; and v1 does not run after a restart: ill");
+    assert_eq!((failed.name.as_str(), failed.rolled_back), ("v2", false));
+    for boot in ["boot-5", "boot-6"] {
+        assert_eq!(next(&state, Some(&v2), boot), Step::Rest, "it is left to a person");
+    }
+}
+
+#[test]
 fn a_release_made_again_under_its_name_is_another_one() {
     let mut state = active("v1");
     let again = Release { uid: "2".to_owned(), ..release("v1") };
     assert_eq!(next(&state, Some(&again), BOOT), Step::Begin);
     state.begin(again.clone());
-    state.fails("not healthy");
+    state.fails("not healthy", BOOT);
     assert_eq!(next(&state, Some(&again), BOOT), Step::Hook(release("v1")), "the one before");
-    state.healthy();
+    state.healthy(BOOT);
     assert_eq!(next(&state, Some(&again), BOOT), Step::Rest);
     let third = Release { uid: "3".to_owned(), ..again };
     assert_eq!(next(&state, Some(&third), BOOT), Step::Begin);
@@ -61,18 +107,18 @@ fn a_release_that_is_not_healthy_is_not_tried_again_until_another_was() {
     let mut state = active("v1");
     let (v1, v2, v3) = (release("v1"), release("v2"), release("v3"));
     state.begin(v2.clone());
-    state.fails("not healthy");
+    state.fails("not healthy", BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
     state.hooked(Hooked::Done, BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
-    state.healthy();
+    state.healthy(BOOT);
     let failed = Failed::of(&release("v2"), "not healthy".to_owned(), true);
     assert_eq!((&state.failed, &state.active), (&Some(failed), &Some(v1.clone())));
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Rest);
     assert_eq!(next(&state, Some(&v3), BOOT), Step::Begin);
     assert_eq!(next(&state, Some(&v1), BOOT), Step::Rest);
     state.begin(v3);
-    state.healthy();
+    state.healthy(BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Begin);
 }
 
@@ -86,7 +132,7 @@ fn a_release_that_restarts_the_machine_again_and_again_is_given_up() {
         begun += 1;
     }
     assert_eq!((begun, next(&state, None, BOOT)), (BEGINNINGS, Step::GiveUp));
-    state.give_up();
+    state.give_up(BOOT);
     assert_eq!(next(&state, None, BOOT), Step::Hook(release("v1")), "it is counted anew");
 }
 
@@ -94,15 +140,15 @@ fn a_release_that_restarts_the_machine_again_and_again_is_given_up() {
 fn a_release_before_that_does_not_come_back_is_given_up_and_said_to_be_lost() {
     let mut state = active("v1");
     state.begin(release("v2"));
-    state.fails("not healthy within 5m");
+    state.fails("not healthy within 5m", BOOT);
     let mut begun = 0;
     while let Step::Hook(_) | Step::Check(_) = next(&state, None, BOOT) {
         state.begins(Phase::Hook);
-        state.fails("the hook ended with 1");
+        state.fails("the hook ended with 1", BOOT);
         begun += 1;
     }
     assert_eq!((begun, next(&state, None, BOOT)), (BACK, Step::GiveUp));
-    state.give_up();
+    state.give_up(BOOT);
     let failed = state.failed.clone().unwrap();
     assert!(state.is_lost && !failed.rolled_back);
     let says = "not healthy within 5m; and v1 could not be brought back: the hook ended with 1";
@@ -111,10 +157,10 @@ fn a_release_before_that_does_not_come_back_is_given_up_and_said_to_be_lost() {
     // A person may try the one before again, or another.
     assert_eq!(next(&state, Some(&release("v1")), BOOT), Step::Begin);
     state.begin(release("v1"));
-    state.fails("still not");
+    state.fails("still not", BOOT);
     assert_eq!((next(&state, Some(&release("v1")), BOOT), state.is_lost), (Step::Rest, true));
     state.begin(release("v3"));
-    state.healthy();
+    state.healthy(BOOT);
     assert_eq!((state.active, state.is_lost), (Some(release("v3")), false));
 }
 
@@ -122,13 +168,13 @@ fn a_release_before_that_does_not_come_back_is_given_up_and_said_to_be_lost() {
 fn without_a_release_before_one_that_fails_has_failed() {
     let mut state = State::default();
     state.begin(release("v1"));
-    state.fails("no hook");
+    state.fails("no hook", BOOT);
     let failed = Failed::of(&release("v1"), "no hook".to_owned(), false);
     assert_eq!((state.failed, state.work, state.is_lost), (Some(failed), None, false));
 }
 
 fn active(name: &str) -> State {
-    State { active: Some(release(name)), ..State::default() }
+    State { active: Some(release(name)), boot: BOOT.to_owned(), ..State::default() }
 }
 
 pub(super) fn release(name: &str) -> Release {

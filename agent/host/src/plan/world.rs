@@ -1,4 +1,4 @@
-//! A machine with an agent that is killed before or after any of its writes.
+//! A machine with an agent that is killed before or after any of its writes, alone or with the machine.
 
 use super::{tests::release, *};
 
@@ -39,6 +39,8 @@ struct World {
     v2: Does,
     /// The agent is killed at this write, before or after it.
     killed: Option<(usize, bool)>,
+    /// With it the machine, whose boot loader then takes the system that was there before.
+    cuts_power: bool,
     writes: usize,
 }
 
@@ -48,9 +50,10 @@ struct Gone;
 impl World {
     /// v1 runs, and v2 is to.
     fn new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
-        let state = State { active: Some(release("v1")), ..State::default() };
+        let boot = "1".to_owned();
+        let state = State { active: Some(release("v1")), boot, ..State::default() };
         let (runs, next) = ("v1".to_owned(), "v1".to_owned());
-        Self { state, runs, next, boot: 1, hooks: 0, v1, v2, killed, writes: 0 }
+        Self { state, runs, next, boot: 1, hooks: 0, v1, v2, killed, cuts_power: false, writes: 0 }
     }
 
     fn does(&self, release: &str) -> Does {
@@ -60,6 +63,9 @@ impl World {
     fn write(&mut self, state: &State) -> Result<(), Gone> {
         let now = self.killed.filter(|(at, _)| *at == self.writes);
         self.writes += 1;
+        if now.is_some() && self.cuts_power {
+            (self.boot, self.runs) = (self.boot + 1, "v1".to_owned());
+        }
         match now {
             Some((_, false)) => Err(Gone),
             Some((_, true)) => {
@@ -117,7 +123,8 @@ impl World {
             match next(&state, Some(&wanted), &boot) {
                 Step::Rest => return Ok(()),
                 Step::Begin => state.begin(wanted.clone()),
-                Step::GiveUp => state.give_up(),
+                Step::Confirm => state.confirm(),
+                Step::GiveUp => state.give_up(&boot),
                 Step::AwaitRestart if self.does(&self.next) == Does::NeverRestarts => {
                     state.not_restarted();
                 }
@@ -130,13 +137,13 @@ impl World {
                     self.write(&state)?;
                     match self.hook(&release.name)? {
                         Ok(hooked) => state.hooked(hooked, &boot),
-                        Err(()) => state.fails("hook"),
+                        Err(()) => state.fails("hook", &boot),
                     }
                 }
                 Step::Check(_) => {
                     state.begins(Phase::Check);
                     self.write(&state)?;
-                    if self.is_healthy() { state.healthy() } else { state.fails("ill") }
+                    if self.is_healthy() { state.healthy(&boot) } else { state.fails("ill", &boot) }
                 }
             }
             self.write(&state)?;
@@ -161,9 +168,10 @@ fn wherever_it_is_killed_it_ends_and_says_what_is_true() {
             let undisturbed = World::new(v1, v2, None).run();
             let points = 0..undisturbed.writes;
             let points = points.flat_map(|at| [Some((at, false)), Some((at, true))]);
-            for killed in points.chain([None]) {
-                let world = World::new(v1, v2, killed).run();
-                let context = format!("v1 {v1:?}, v2 {v2:?}, killed at {killed:?}");
+            let both = points.chain([None]).flat_map(|killed| [(killed, false), (killed, true)]);
+            for (killed, cuts_power) in both {
+                let world = World { cuts_power, ..World::new(v1, v2, killed) }.run();
+                let context = format!("v1 {v1:?}, v2 {v2:?}, killed at {killed:?}, {cuts_power}");
                 judge(&world, &context);
                 assert_eq!(outcome(&world), outcome(&undisturbed), "{context}");
             }
