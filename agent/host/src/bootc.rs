@@ -136,6 +136,33 @@ fn what_is_installed_is_on_the_disk_before_services_take_notice_and_it_is_said_t
 }
 
 #[test]
+fn a_file_of_the_image_that_a_release_had_replaced_comes_back_with_the_next() {
+    let system = System::new();
+    let (files, config) = (system.path("files"), system.path("root/etc/ssh/sshd_config"));
+    let image = system.path("root/usr/etc/ssh/sshd_config");
+    for folder in [files.join("etc/ssh"), system.path("root/usr/etc/ssh")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::write(&image, "of v1").unwrap();
+    fs::set_permissions(&image, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::write(files.join("etc/ssh/sshd_config"), "rendered").unwrap();
+    system.is("booted", "v1");
+    let files = files.display().to_string();
+    // Forward, and back.
+    for (release, content) in [("v1", "of v1"), ("v2", "of v2"), ("v1", "of v1")] {
+        system.hook(release, "", "");
+        system.restart();
+        fs::write(&image, content).unwrap();
+        assert_eq!(system.hook(release, "", &files).0, 0);
+        assert_eq!(fs::read_to_string(&config).unwrap(), "rendered");
+        assert_eq!(system.hook(release, "", "").0, 0);
+        assert_eq!(fs::read_to_string(&config).unwrap(), content);
+        assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(system.hook(release, "", &files).0, 0);
+    }
+}
+
+#[test]
 fn a_release_without_a_configuration_runs_without_that_of_another() {
     let system = System::new();
     system.is("booted", "v1");
