@@ -4,6 +4,7 @@ use crate::{client::Wanted, files, key::Key, open::open, state::Release};
 use anyhow::{Context, Result, anyhow};
 use metal_configuration::{Bundle, Unpacked};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -35,24 +36,16 @@ impl Prepared {
         self.folder.join(format!("{FILES}{}", word(release)))
     }
 
-    /// Decrypts the configuration, checks it against the schema that it came with, renders the
-    /// templates, and writes all of it.
+    /// Writes what a release is given.
     ///
     /// # Errors
     ///
-    /// If it cannot be decrypted or does not fit; the text names fields and lines, and quotes no value.
-    pub(crate) fn prepare(&self, wanted: &Wanted, key: &Key, host: &str) -> Result<Release> {
-        let mut release = described(wanted);
-        let Some(sealed) = &wanted.configuration else { return Ok(release) };
-        let plain = open(key, host, sealed)?;
-        let bundle = Bundle::decode(&plain).context("configuration")?;
-        let Some(bundle) = bundle else {
-            files::write(&self.config(&release), &plain)?;
-            return Ok(release);
-        };
-        let unpacked = bundle.unpack().map_err(|why| anyhow!(why.without_values()));
-        let Unpacked { configuration, files: rendered } = unpacked.context("configuration")?;
-        files::write(&self.config(&release), configuration.as_bytes())?;
+    /// If the disk does not take it, which says nothing about the release.
+    pub(crate) fn write(&self, mut release: Release, content: Content) -> Result<Release> {
+        if let Some(config) = content.config {
+            files::write(&self.config(&release), &config)?;
+        }
+        let Some(rendered) = content.files else { return Ok(release) };
         let folder = self.files(&release);
         // Left from an attempt that was cut off.
         files::remove(&folder)?;
@@ -80,6 +73,32 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// What a release is given.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    config: Option<Vec<u8>>,
+    /// Rendered files by their relative paths.
+    files: Option<BTreeMap<String, String>>,
+}
+
+/// Decrypts the configuration, checks it against the schema that it came with, and renders the
+/// templates.
+///
+/// # Errors
+///
+/// If it cannot be decrypted or does not fit; the text names fields and lines, and quotes no value.
+pub(crate) fn content(wanted: &Wanted, key: &Key, host: &str) -> Result<Content> {
+    let Some(sealed) = &wanted.configuration else { return Ok(Content::default()) };
+    let plain = open(key, host, sealed)?;
+    let bundle = Bundle::decode(&plain).context("configuration")?;
+    let Some(bundle) = bundle else {
+        return Ok(Content { config: Some(plain), files: None });
+    };
+    let unpacked = bundle.unpack().map_err(|why| anyhow!(why.without_values()));
+    let Unpacked { configuration, files } = unpacked.context("configuration")?;
+    Ok(Content { config: Some(configuration.into_bytes()), files: Some(files) })
 }
 
 /// A release as the server describes it.
@@ -114,6 +133,10 @@ mod tests {
         Wanted { name, uid, image, configuration }
     }
 
+    fn prepare(prepared: &Prepared, wanted: &Wanted, key: &Key) -> Result<Release> {
+        prepared.write(described(wanted), content(wanted, key, HOST)?)
+    }
+
     fn bundle(configuration: serde_json::Value, template: &str) -> Vec<u8> {
         let package = Package {
             schema: r#"{"properties": {"password": {"type": "string"}}}"#.to_owned(),
@@ -128,7 +151,7 @@ mod tests {
         let key = Key::load(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
         let plain = bundle(json!({"password": "hunter2"}), "pass={{.password}}\n");
-        let release = prepared.prepare(&wanted(&key, &plain), &key, HOST).unwrap();
+        let release = prepare(&prepared, &wanted(&key, &plain), &key).unwrap();
         assert!(release.configured && release.rendered);
         let conf = prepared.files(&release).join("etc/app/app.conf");
         assert_eq!(fs::read_to_string(&conf).unwrap(), "pass=hunter2\n");
@@ -151,9 +174,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::load(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
-        let first = prepared.prepare(&wanted(&key, b"first"), &key, HOST).unwrap();
+        let first = prepare(&prepared, &wanted(&key, b"first"), &key).unwrap();
         let again = Wanted { uid: "another".to_owned(), ..wanted(&key, b"second") };
-        let second = prepared.prepare(&again, &key, HOST).unwrap();
+        let second = prepare(&prepared, &again, &key).unwrap();
         for (release, content) in [(&first, "first"), (&second, "second")] {
             assert_eq!(fs::read_to_string(prepared.config(release)).unwrap(), content);
         }
@@ -176,13 +199,13 @@ mod tests {
             (bundle(json!({}), "\n{{.password}}"), "the template cannot be rendered"),
             (b"bloomery-configuration-v1\n{\"hunter2\":".to_vec(), "configuration: the document"),
         ] {
-            let error = prepared.prepare(&wanted(&key, &plain), &key, HOST).unwrap_err();
+            let error = prepare(&prepared, &wanted(&key, &plain), &key).unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains(says), "{error}");
             assert!(!error.contains("hunter2") && !error.contains("777"), "{error}");
         }
         // Of an image of which nothing is known.
-        let release = prepared.prepare(&wanted(&key, b"anything"), &key, HOST).unwrap();
+        let release = prepare(&prepared, &wanted(&key, b"anything"), &key).unwrap();
         assert_eq!(fs::read(prepared.config(&release)).unwrap(), b"anything");
         assert!(release.configured && !release.rendered);
     }

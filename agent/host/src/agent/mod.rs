@@ -7,7 +7,7 @@ use crate::{
     files, hook,
     key::Key,
     plan::{Step, next},
-    prepare::{Prepared, described},
+    prepare::{Prepared, content, described},
     state::{Failed, Phase, Release, State},
 };
 use anyhow::{Context, Result};
@@ -87,7 +87,11 @@ impl Agent {
             sleep(backoff.pause()).await;
         }
         tracing::info!(host = config.host(), "registered");
-        config.registered(&self.args.config)
+        // With the next start it is registered again, and gets the same answer.
+        if let Err(error) = config.registered(&self.args.config) {
+            tracing::warn!("the credential is not removed: {error:#}");
+        }
+        Ok(())
     }
 
     /// Finishes what has begun, or waits for another release than the one that is `known`.
@@ -105,7 +109,7 @@ impl Agent {
         let release = wanted.as_ref().map(described);
         match step {
             Step::Rest => self.rest(state, release.as_ref()).await,
-            Step::Begin => self.begin(state, wanted),
+            Step::Begin => self.begin(state, wanted).await,
             Step::Confirm => {
                 state.confirm();
                 self.record(state)
@@ -132,16 +136,26 @@ impl Agent {
         Ok(())
     }
 
-    /// The release before is not touched before the configuration of this one was found to fit.
-    fn begin(&self, state: &mut State, wanted: Option<Wanted>) -> Result<()> {
+    /// The release before is not touched before the configuration of this one was found to fit. A disk
+    /// that does not take it now may later.
+    async fn begin(&self, state: &mut State, wanted: Option<Wanted>) -> Result<()> {
         let Some(wanted) = wanted else { return Ok(()) };
         let host = Config::read(&self.args.config)?.host();
-        match self.prepared.prepare(&wanted, &self.key, &host) {
-            Ok(release) => state.begin(release),
+        let release = described(&wanted);
+        match content(&wanted, &self.key, &host) {
+            Ok(content) => match self.prepared.write(release, content) {
+                Ok(release) => state.begin(release),
+                Err(error) => {
+                    let why = format!("not begun yet: {error:#}");
+                    let (of, why) = (wanted.name, cut(&why, MESSAGE));
+                    self.report(json!({ "result": "Activating", "of": of, "message": why })).await;
+                    return Err(error.context("the configuration cannot be written"));
+                }
+            },
             Err(error) => {
                 let why = format!("{error:#}");
                 tracing::warn!(release = wanted.name, "cannot be run: {why}");
-                state.failed = Some(Failed::of(&described(&wanted), why, false));
+                state.failed = Some(Failed::of(&release, why, false));
             }
         }
         self.record(state)
@@ -260,3 +274,6 @@ impl Agent {
         state.write(&self.args.state_dir.join("state.json"))
     }
 }
+
+#[cfg(test)]
+mod tests;
