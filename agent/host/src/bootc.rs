@@ -27,7 +27,10 @@ impl System {
             esac"#;
         it.script("bootc", &format!("echo $1 >> asked\n{bootc}"));
         it.script("systemctl", "echo $1 >> asked");
-        it.script("sync", "(cd root/etc && find . -type f -size +0 | sort) > synced");
+        it.script(
+            "sync",
+            "mkdir -p root/etc; (cd root/etc && find . -type f -size +0 | sort) > synced",
+        );
         it
     }
 

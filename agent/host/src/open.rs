@@ -26,6 +26,13 @@ pub(crate) struct Sealed {
     ciphertext: String,
 }
 
+impl Sealed {
+    /// Both parts, each ended by a newline, which neither has.
+    pub(crate) fn lines(&self) -> String {
+        format!("{}\n{}\n", self.algorithm, self.ciphertext)
+    }
+}
+
 /// Key and nonce.
 struct Derived;
 

@@ -1,8 +1,16 @@
 //! From what the server gives to the files that the hook is given.
 
-use crate::{client::Wanted, files, key::Key, open::open, state::Release};
+use crate::{
+    client::Wanted,
+    files,
+    key::Key,
+    open::{Sealed, open},
+    state::Release,
+};
 use anyhow::{Context, Result, anyhow};
+use metal_base::hex;
 use metal_configuration::{Bundle, Unpacked};
+use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
     fs,
@@ -103,7 +111,10 @@ pub(crate) fn content(wanted: &Wanted, key: &Key, host: &str) -> Result<Content>
 
 /// A release as the server describes it.
 pub(crate) fn described(wanted: &Wanted) -> Release {
+    let sealed = wanted.configuration.as_ref().map(Sealed::lines).unwrap_or_default();
+    let parts = format!("{}\n{sealed}", wanted.image);
     Release {
+        digest: hex(digest(&SHA256, parts.as_bytes()).as_ref()),
         name: wanted.name.clone(),
         uid: wanted.uid.clone(),
         image: wanted.image.clone(),
@@ -114,7 +125,9 @@ pub(crate) fn described(wanted: &Wanted) -> Release {
 
 /// Names and UIDs of Kubernetes are no paths.
 fn word(release: &Release) -> String {
-    format!("{}.{}", release.name, release.uid).replace('/', "_")
+    let Release { name, uid, digest, .. } = release;
+    let which = if digest.is_empty() { uid } else { digest };
+    format!("{name}.{which}").replace('/', "_")
 }
 
 #[cfg(test)]

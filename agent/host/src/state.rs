@@ -12,6 +12,9 @@ pub(crate) struct Release {
     /// Another one for each object of this name; empty for a server that gives none.
     #[serde(default)]
     pub(crate) uid: String,
+    /// Digest of what it consists of; empty in a state of before there was one.
+    #[serde(default)]
+    pub(crate) digest: String,
     pub(crate) image: String,
     /// Whether there is a file with its configuration.
     #[serde(default)]
@@ -22,13 +25,19 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// Whether it is the release that the server has described so.
+    /// Whether it is the release that the server has described so. One that was restored from a backup
+    /// has another UID.
     pub(crate) fn is(&self, wanted: &Self) -> bool {
         self.name == wanted.name
-            && self.uid == wanted.uid
             && self.image == wanted.image
             && self.configured == wanted.configured
+            && is_same((&self.digest, &self.uid), wanted)
     }
+}
+
+/// By what it consists of, or else by its UID.
+pub(crate) fn is_same((digest, uid): (&str, &str), wanted: &Release) -> bool {
+    if digest.is_empty() { uid == wanted.uid } else { digest == wanted.digest }
 }
 
 /// What is recorded.
@@ -87,6 +96,8 @@ pub(crate) struct Failed {
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) uid: String,
+    #[serde(default)]
+    pub(crate) digest: String,
     pub(crate) why: String,
     /// Whether the system has run it, and the one before came back.
     pub(crate) rolled_back: bool,
@@ -107,6 +118,18 @@ impl State {
     /// Whether the release before is being brought back.
     pub(crate) fn rolls_back(&self) -> bool {
         self.work.as_ref().is_some_and(|work| work.rolls_back.is_some())
+    }
+
+    /// Takes the UID that a release has now; returns whether it had another one.
+    pub(crate) fn renames(&mut self, wanted: &Release) -> bool {
+        let active = self.active.as_mut().filter(|it| it.is(wanted)).map(|it| &mut it.uid);
+        let failed = self.failed.as_mut().filter(|it| it.is(wanted)).map(|it| &mut it.uid);
+        let mut is_changed = false;
+        for uid in active.into_iter().chain(failed).filter(|uid| **uid != wanted.uid) {
+            uid.clone_from(&wanted.uid);
+            is_changed = true;
+        }
+        is_changed
     }
 
     /// The releases whose files are needed.

@@ -126,9 +126,13 @@ impl Agent {
 
     /// Nothing is to be done; what failed is forgotten once it is no longer wanted.
     async fn rest(&self, state: &mut State, wanted: Option<&Release>) -> Result<()> {
+        let mut is_changed = wanted.is_some_and(|wanted| state.renames(wanted));
         let is_active = |wanted| state.active.as_ref().is_some_and(|it| it.is(wanted));
         if state.failed.is_some() && !state.is_lost && wanted.is_some_and(is_active) {
             state.failed = None;
+            is_changed = true;
+        }
+        if is_changed {
             self.record(state)?;
         }
         // A server that answers at once is not asked again at once.
@@ -147,8 +151,10 @@ impl Agent {
                 Ok(release) => state.begin(release),
                 Err(error) => {
                     let why = format!("not begun yet: {error:#}");
-                    let (of, why) = (wanted.name, cut(&why, MESSAGE));
-                    self.report(json!({ "result": "Activating", "of": of, "message": why })).await;
+                    let (of, uid, why) = (wanted.name, wanted.uid, cut(&why, MESSAGE));
+                    let said =
+                        json!({ "result": "Activating", "of": of, "ofUID": uid, "message": why });
+                    self.report(said).await;
                     return Err(error.context("the configuration cannot be written"));
                 }
             },
@@ -237,7 +243,8 @@ impl Agent {
     /// Says what is being done.
     async fn say(&self, state: &State) {
         let Some(work) = &state.work else { return };
-        let mut report = json!({ "result": "Activating", "of": work.release.name });
+        let Release { name, uid, .. } = &work.release;
+        let mut report = json!({ "result": "Activating", "of": name, "ofUID": uid });
         if let Some(why) = &work.rolls_back {
             let why = format!("the release before is brought back: {why} {}", work.trouble);
             report["message"] = json!(cut(why.trim(), MESSAGE));
@@ -251,9 +258,12 @@ impl Agent {
         let mut report = match (&state.failed, active) {
             (Some(failed), _) => {
                 let result = if failed.rolled_back { "RolledBack" } else { "Failed" };
-                json!({ "result": result, "of": failed.name, "message": cut(&failed.why, MESSAGE) })
+                let (of, message) = (&failed.name, cut(&failed.why, MESSAGE));
+                json!({ "result": result, "of": of, "ofUID": failed.uid, "message": message })
             }
-            (None, Some(active)) => json!({ "result": "Active", "of": active.name }),
+            (None, Some(Release { name, uid, .. })) => {
+                json!({ "result": "Active", "of": name, "ofUID": uid })
+            }
             (None, None) => json!({}),
         };
         if let Some(active) = active {

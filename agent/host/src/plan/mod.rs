@@ -22,7 +22,7 @@
 //! Without a release before, one that fails is `Failed`, and what it has done stays. Each beginning is
 //! recorded before it is made, so no number of restarts and crashes makes it go on for ever.
 
-use crate::state::{Failed, Phase, Release, State, Work};
+use crate::state::{Failed, Phase, Release, State, Work, is_same};
 
 /// How often the hook or the check of a release may begin. One that restarts the machine before it is
 /// found healthy would otherwise do so for ever.
@@ -162,14 +162,12 @@ impl State {
         // Nothing to go back to. If it was running before, it no longer is.
         self.is_lost = self.active.is_some();
         let before = self.failed.take().filter(|failed| !failed.is(&work.release));
-        let release = &work.release.name;
-        let why = before.as_ref().map_or_else(
-            || why.to_owned(),
-            |failed| format!("{}; and {release} does not run after a restart: {why}", failed.why),
-        );
-        self.end(why, boot);
-        if let (Some(before), Some(failed)) = (before, &mut self.failed) {
-            (failed.name, failed.uid) = (before.name, before.uid);
+        let release = work.release.name.clone();
+        self.end(why.to_owned(), boot);
+        // Neither is tried again.
+        if let Some(before) = before {
+            let why = format!("{}; and {release} does not run after a restart: {why}", before.why);
+            self.failed = Some(Failed { why, rolled_back: false, ..before });
         }
     }
 
@@ -205,12 +203,13 @@ impl Work {
 impl Failed {
     /// This release is not to be tried again.
     pub(crate) fn of(release: &Release, why: String, rolled_back: bool) -> Self {
-        let (name, uid) = (release.name.clone(), release.uid.clone());
-        Self { name, uid, why, rolled_back }
+        let Release { name, uid, digest, .. } = release.clone();
+        Self { name, uid, digest, why, rolled_back }
     }
 
-    fn is(&self, wanted: &Release) -> bool {
-        self.name == wanted.name && self.uid == wanted.uid
+    /// Whether it is the release that the server has described so.
+    pub(crate) fn is(&self, wanted: &Release) -> bool {
+        self.name == wanted.name && is_same((&self.digest, &self.uid), wanted)
     }
 }
 

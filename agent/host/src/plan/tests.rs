@@ -103,6 +103,28 @@ fn a_release_made_again_under_its_name_is_another_one() {
 }
 
 #[test]
+fn a_release_that_was_restored_from_a_backup_is_the_one_that_it_was() {
+    let of = |name: &str, uid: &str| Release {
+        uid: uid.to_owned(),
+        digest: format!("digest-{name}"),
+        ..release(name)
+    };
+    let mut state = active("v1");
+    state.active = Some(of("v1", "1"));
+    state.failed = Some(Failed::of(&of("v2", "2"), "not healthy".to_owned(), true));
+    for restored in [of("v1", "3"), of("v2", "4")] {
+        assert_eq!(next(&state, Some(&restored), BOOT), Step::Rest, "{restored:?}");
+        // What is said of it from now on is said of the object that is there.
+        assert!(state.renames(&restored) && !state.renames(&restored));
+    }
+    let uids =
+        (state.active.as_ref().unwrap().uid.as_str(), state.failed.as_ref().unwrap().uid.as_str());
+    assert_eq!(uids, ("3", "4"));
+    let other = Release { digest: "another".to_owned(), ..of("v1", "3") };
+    assert_eq!(next(&state, Some(&other), BOOT), Step::Begin);
+}
+
+#[test]
 fn a_release_that_is_not_healthy_is_not_tried_again_until_another_was() {
     let mut state = active("v1");
     let (v1, v2, v3) = (release("v1"), release("v2"), release("v3"));

@@ -29,6 +29,9 @@ pub struct Report {
     /// The release that was to be activated.
     #[serde(default)]
     pub of: Option<String>,
+    /// Its UID, by which it is told apart from another one that had its name.
+    #[serde(default, rename = "ofUID")]
+    pub of_uid: Option<String>,
     /// The same in a sentence.
     #[serde(default)]
     pub message: String,
@@ -69,6 +72,7 @@ pub fn record(
             message: &message,
         };
         conditions::set(&mut new.conditions, fact, host.metadata.generation, now);
+        new.reported_release_uid = report.of_uid.as_ref().map(name).filter(|uid| !uid.is_empty());
     }
     let is_old = old.last_seen.as_ref().is_none_or(|at| now.duration_since(at.0).abs() >= SELDOM);
     if new == old && !is_old {

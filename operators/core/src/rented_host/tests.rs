@@ -66,6 +66,23 @@ fn a_host_that_reports_all_the_time_is_written_once_a_minute_unless_something_ch
 }
 
 #[test]
+fn of_which_release_something_is_said_is_known_by_its_uid() {
+    let mut host = host();
+    let said = |host: &Host, result: Option<Outcome>, uid: Option<&str>| {
+        let of_uid = uid.map(str::to_owned);
+        let report = Report { result, of: Some("v1".into()), of_uid, ..Report::default() };
+        record(host, &report, None, at(0)).map(|it| it.reported_release_uid)
+    };
+    let active = Some(Outcome::Active);
+    assert_eq!(said(&host, active, Some("a")), Some(Some("a".to_owned())));
+    host.status =
+        Some(HostStatus { reported_release_uid: Some("a".to_owned()), ..HostStatus::default() });
+    assert_eq!(said(&host, active, Some("b")), Some(Some("b".to_owned())));
+    assert_eq!(said(&host, active, None), Some(None), "an agent that does not say it");
+    assert_eq!(said(&host, None, None), Some(Some("a".to_owned())), "nothing is said of one");
+}
+
+#[test]
 fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
     let mut host = host();
     for (outcome, status, reason) in [

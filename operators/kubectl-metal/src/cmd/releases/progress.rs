@@ -1,6 +1,7 @@
 //! What a host says of the release that it is to run.
 
-use metal_api::{Host, condition};
+use kube::ResourceExt;
+use metal_api::{Host, HostRelease, condition};
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,11 @@ pub(super) enum Progress {
     Failed(String),
 }
 
-/// How far a host is with the release that was activated.
-pub(super) fn progress(host: &Host, release: &str) -> Progress {
+/// How far a host is with the release that was activated. What was said of another one that had its
+/// name does not count.
+pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
+    let name = made.name_any();
+    let release = name.as_str();
     if host.spec.active_release.as_deref() != Some(release) {
         let other = host.spec.active_release.as_deref().unwrap_or("none");
         return Progress::Failed(format!("another release was activated meanwhile: {other}"));
@@ -24,11 +28,14 @@ pub(super) fn progress(host: &Host, release: &str) -> Progress {
     if let Some(found) = condition(condition::RELEASE_FOUND)
         && found.status == "False"
         && status.requested_release.as_deref() == Some(release)
+        && made.metadata.creation_timestamp.as_ref().is_none_or(|at| found.last_transition_time >= *at)
     {
         return Progress::Failed(format!("{}: {}", found.reason, found.message));
     }
-    // The condition begins with the release that it is about.
-    let said = condition(condition::RELEASE_ACTIVE).and_then(|it| {
+    // The condition begins with the release that it is about; an older agent says no UID.
+    let uid = status.reported_release_uid.as_ref();
+    let is_of_it = uid.is_none_or(|uid| made.metadata.uid.as_ref() == Some(uid));
+    let said = condition(condition::RELEASE_ACTIVE).filter(|_| is_of_it).and_then(|it| {
         let rest = it.message.strip_prefix(release)?;
         let message = if rest.is_empty() { rest } else { rest.strip_prefix(": ")? };
         Some((it.reason.as_str(), message))
@@ -54,7 +61,7 @@ mod tests {
         apimachinery::pkg::apis::meta::v1::{Condition, Time},
         jiff::Timestamp,
     };
-    use metal_api::{HostSpec, HostStatus};
+    use metal_api::{HostReleaseSpec, HostSpec, HostStatus};
 
     #[test]
     fn only_what_a_host_says_of_this_release_counts() {
@@ -71,18 +78,42 @@ mod tests {
             ("RolledBack", "", waits("the host has not taken it yet")),
         ] {
             let host = host(condition::RELEASE_ACTIVE, "False", reason, message);
-            assert_eq!(progress(&host, "web-v2"), expected, "{reason} {message}");
+            assert_eq!(progress(&host, &made("web-v2")), expected, "{reason} {message}");
         }
         let never = Host { status: None, ..host("x", "", "", "") };
-        assert_eq!(progress(&never, "web-v2"), waits("the host has never reported"));
+        assert_eq!(progress(&never, &made("web-v2")), waits("the host has never reported"));
+    }
+
+    #[test]
+    fn what_was_said_of_another_release_of_the_same_name_does_not_count() {
+        let mut active = host(condition::RELEASE_ACTIVE, "True", "Active", "web-v2");
+        for (uid, expected) in [
+            (Some("uid-of-other"), Progress::Waits("the host has not taken it yet".to_owned())),
+            (Some("uid"), Progress::Active),
+            (None, Progress::Active),
+        ] {
+            active.status.as_mut().unwrap().reported_release_uid = uid.map(str::to_owned);
+            assert_eq!(progress(&active, &made("web-v2")), expected, "{uid:?}");
+        }
+        // It was made after the server had seen none of its name.
+        let found = host(condition::RELEASE_FOUND, "False", "NotFound", "there is none");
+        let mut late = made("web-v2");
+        late.metadata.creation_timestamp = Some(Time(Timestamp::from_second(1).unwrap()));
+        assert!(matches!(progress(&found, &late), Progress::Waits(_)));
+    }
+
+    fn made(name: &str) -> HostRelease {
+        let mut made = HostRelease::new(name, HostReleaseSpec::default());
+        made.metadata.uid = Some("uid".to_owned());
+        made
     }
 
     #[test]
     fn a_release_that_another_replaces_or_that_is_gone_is_not_waited_for() {
         let found = host(condition::RELEASE_FOUND, "False", "NotFound", "there is none");
-        let gone = progress(&found, "web-v2");
+        let gone = progress(&found, &made("web-v2"));
         assert_eq!(gone, Progress::Failed("NotFound: there is none".to_owned()));
-        assert!(matches!(progress(&found, "web-v1"), Progress::Failed(_)));
+        assert!(matches!(progress(&found, &made("web-v1")), Progress::Failed(_)));
     }
 
     fn host(type_: &str, status: &str, reason: &str, message: &str) -> Host {

@@ -14,7 +14,7 @@ use crate::{
 use anyhow::Result;
 use clap::{ArgAction, Args};
 use kube::{Api, ResourceExt};
-use metal_api::Host;
+use metal_api::{Host, HostRelease};
 use metal_base::jittered;
 use metal_runtime::args::duration;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl Start {
         let begin = Instant::now();
         let mut said = String::new();
         loop {
-            let look = timeout_at(begin + self.timeout, look(api, &made.host, name)).await;
+            let look = timeout_at(begin + self.timeout, look(api, &made.host, &made.release)).await;
             let line = match look {
                 Ok(Look::Waits(line)) => line,
                 Ok(Look::Active(host)) => {
@@ -107,7 +107,7 @@ enum Look {
     Failed(String),
 }
 
-async fn look(api: &Api<Host>, host: &str, release: &str) -> Look {
+async fn look(api: &Api<Host>, host: &str, release: &HostRelease) -> Look {
     match api.get_opt(host).await {
         Ok(Some(host)) => match progress(&host, release) {
             Progress::Waits(line) => Look::Waits(line),
