@@ -18,6 +18,9 @@ use tokio::sync::Semaphore;
 /// Configurations that are read from the API server at a time: each may have 200 kB.
 pub(crate) const READERS: usize = 16;
 
+/// Configurations that are in memory at a time, until the hosts that asked have taken them.
+pub(crate) const SENT: usize = 128;
+
 /// Field manager of what is ours.
 pub(crate) const MANAGER: &str = "hosts";
 
@@ -35,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) allowances: Allowances,
     /// Configurations that are read at a time.
     pub(crate) readers: Semaphore,
+    /// Configurations that are in memory at a time.
+    pub(crate) sent: Arc<Semaphore>,
     /// Limits the log.
     pub(crate) told: LogLimit,
     /// Number of answers.

@@ -3,7 +3,7 @@
 use crate::{
     allowance::Allowances,
     args::{Args, Contradiction},
-    context::{Context, READERS},
+    context::{Context, READERS, SENT},
     host::Hosts,
     http::router,
     images::Images,
@@ -111,6 +111,7 @@ pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Ar
         refusals: Refusals::default(),
         allowances: Allowances::default(),
         readers: Semaphore::new(READERS),
+        sent: Arc::new(Semaphore::new(SENT)),
         told: LogLimit::default(),
         answers: Answers::default(),
         key: Deferred::default(),

@@ -4,23 +4,36 @@ use super::{Asker, Failure, proof::Request, settle, write::record_host};
 use crate::{context::Context, host, view::named};
 use axum::{
     Json,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Query, State},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
     response::{IntoResponse, Response},
 };
+use futures::stream;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{Host, HostRelease, SealedConfiguration};
 use metal_core::rented_host::{pass::is_for, report};
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, timeout, timeout_at},
+};
 
 /// The longest that somebody may wait for a change, in seconds.
 const LONGEST: u64 = 60;
 /// How long it may take to read a configuration, the turn of others included.
 const READ: Duration = Duration::from_secs(10);
+
+/// How much of a configuration a connection is given at a time, in bytes.
+const PIECE: usize = 16 << 10;
+
+/// The place of a configuration among those that are in memory.
+type Held = OwnedSemaphorePermit;
 
 /// What a Host already knows, and how long it waits for something else.
 #[derive(Debug, Default, Deserialize)]
@@ -72,13 +85,17 @@ pub(super) async fn release(
 ) -> Response {
     let request = Request { method: &method, uri: &uri, headers: &headers, body: b"" };
     let answer = match request.host(&ctx) {
-        Ok(host) => wanted(&ctx, &host, &query).await.map(|it| Json(it).into_response()),
+        Ok(host) => wanted(&ctx, &host, &query).await.and_then(answer),
         Err(failure) => Err(failure),
     };
     settle(&ctx, &asker, "release", answer)
 }
 
-async fn wanted(ctx: &Context, known: &Host, query: &Asked) -> Result<Wanted, Failure> {
+async fn wanted(
+    ctx: &Context,
+    known: &Host,
+    query: &Asked,
+) -> Result<(Wanted, Option<Held>), Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
     loop {
@@ -94,44 +111,72 @@ async fn wanted(ctx: &Context, known: &Host, query: &Asked) -> Result<Wanted, Fa
     }
 }
 
-async fn now(ctx: &Context, host: &Host, release: Option<&HostRelease>) -> Result<Wanted, Failure> {
-    let release = match release {
-        Some(release) => Some(Release {
-            name: release.name_any(),
-            uid: release.uid().unwrap_or_default(),
-            image: release.spec.image.clone(),
-            configuration: configuration(ctx, release).await?,
-        }),
+async fn now(
+    ctx: &Context,
+    host: &Host,
+    release: Option<&HostRelease>,
+) -> Result<(Wanted, Option<Held>), Failure> {
+    let read = match release {
+        Some(release) => configuration(ctx, release).await?,
         None => None,
     };
-    Ok(Wanted {
+    let (configuration, held) = read.unzip();
+    let release = release.map(|release| Release {
+        name: release.name_any(),
+        uid: release.uid().unwrap_or_default(),
+        image: release.spec.image.clone(),
+        configuration,
+    });
+    let wanted = Wanted {
         namespace: host.namespace().unwrap_or_default(),
         host: host.name_any(),
         release,
         previous: host.status.as_ref().and_then(|status| status.previous_release.clone()),
-    })
+    };
+    Ok((wanted, held))
 }
 
-/// The configuration of a release, which is read only where it is given out.
+/// An answer whose configuration is let go of as the host takes it.
+fn answer((wanted, held): (Wanted, Option<Held>)) -> Result<Response, Failure> {
+    let Some(held) = held else { return Ok(Json(wanted).into_response()) };
+    let text = serde_json::to_vec(&wanted);
+    let text = text.map_err(|error| Failure::Unusable(error.to_string(), None))?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (CONTENT_LENGTH, text.len().into()),
+    ];
+    // In pieces, because the connection keeps what it was given until that is sent.
+    let pieces = stream::unfold((Bytes::from(text), held), |(mut rest, held)| async move {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        let piece = Bytes::copy_from_slice(&piece);
+        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (rest, held)))
+    });
+    Ok((headers, Body::from_stream(pieces)).into_response())
+}
+
+/// The configuration of a release, which is read only where it is given out, with a place for it that
+/// is kept until it is sent.
 async fn configuration(
     ctx: &Context,
     release: &HostRelease,
-) -> Result<Option<SealedConfiguration>, Failure> {
+) -> Result<Option<(SealedConfiguration, Held)>, Failure> {
     if release.spec.configuration.is_none() {
         return Ok(None);
     }
     let namespace = release.namespace().unwrap_or_default();
     let releases = Api::<HostRelease>::namespaced(ctx.client.clone(), &namespace);
     let read = async {
-        // It is never closed.
+        // Neither is ever closed.
+        let held = Arc::clone(&ctx.sent).acquire_owned().await.ok();
         let _turn = ctx.readers.acquire().await.ok();
-        releases.get_opt(&release.name_any()).await
+        (releases.get_opt(&release.name_any()).await, held)
     };
     let read = timeout(READ, read).await.map_err(|_| Failure::Unavailable("too many ask"))?;
+    let (read, held) = read;
     let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
     let same = read.filter(|read| read.metadata.uid == release.metadata.uid);
     let same = same.ok_or(Failure::Unavailable("the release is being replaced"))?;
-    Ok(same.spec.configuration)
+    Ok(same.spec.configuration.zip(held))
 }
 
 /// Takes a report of a Host.

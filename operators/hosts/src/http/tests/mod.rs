@@ -111,9 +111,19 @@ impl Site {
     async fn signed(
         &self,
         machine: &Machine,
-        (method, path, body): (Method, &str, &str),
+        asked: (Method, &str, &str),
         host: &str,
     ) -> (StatusCode, String) {
+        self.ask(self.sign(machine, asked, host).await, "192.0.2.1").await
+    }
+
+    /// A request with a signature.
+    async fn sign(
+        &self,
+        machine: &Machine,
+        (method, path, body): (Method, &str, &str),
+        host: &str,
+    ) -> Request<Body> {
         let nonce = self.nonce().await;
         let signature = machine.sign((&method, path, body), &nonce, host);
         let mut request = request(method, path, body);
@@ -121,7 +131,7 @@ impl Site {
             let name: axum::http::HeaderName = format!("bloomery-{name}").parse().unwrap();
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        self.ask(request, "192.0.2.1").await
+        request
     }
 }
 

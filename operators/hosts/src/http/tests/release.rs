@@ -1,4 +1,5 @@
 use super::*;
+use crate::context::SENT;
 use metal_api::{HostReleaseSpec, SealedConfiguration, Sealing};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,6 +28,33 @@ async fn a_release_that_was_made_again_under_its_name_is_another_one() {
     let path = (Method::GET, "/api/hosts/self", "");
     let gone = site.signed(&machine, path, "org/web-1").await;
     assert_eq!(gone.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_configuration_takes_a_place_until_its_host_has_it() {
+    let machine = Machine::new();
+    let mut host = machine.host();
+    host.spec.active_release = Some("v1".to_owned());
+    let mut large = release("uid");
+    let ciphertext = "A".repeat(200_000);
+    large.spec.configuration.as_mut().unwrap().ciphertext.clone_from(&ciphertext);
+    let site = Site::new(vec![], vec![host], vec![large]).await;
+    let asked = (Method::GET, "/api/hosts/self", "");
+    let request = site.sign(&machine, asked.clone(), "org/web-1").await;
+    let answer = router(Arc::clone(&site.ctx)).oneshot(request).await.unwrap();
+    let length = answer.headers()["content-length"].to_str().unwrap().to_owned();
+    assert_eq!(site.ctx.sent.available_permits(), SENT - 1);
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    assert_eq!(site.ctx.sent.available_permits(), SENT);
+    let told: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (told["release"]["configuration"]["ciphertext"].as_str(), length),
+        (Some(&*ciphertext), body.len().to_string())
+    );
+    // A host that goes away gives it back as well.
+    let request = site.sign(&machine, asked, "org/web-1").await;
+    drop(router(Arc::clone(&site.ctx)).oneshot(request).await.unwrap());
+    assert_eq!(site.ctx.sent.available_permits(), SENT);
 }
 
 fn release(uid: &str) -> HostRelease {

@@ -28,7 +28,11 @@ pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
     if let Some(found) = condition(condition::RELEASE_FOUND)
         && found.status == "False"
         && status.requested_release.as_deref() == Some(release)
-        && made.metadata.creation_timestamp.as_ref().is_none_or(|at| found.last_transition_time >= *at)
+        && made
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .is_none_or(|at| found.last_transition_time >= *at)
     {
         return Progress::Failed(format!("{}: {}", found.reason, found.message));
     }
