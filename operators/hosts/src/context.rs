@@ -3,6 +3,7 @@ use crate::{
     images::Images,
     metrics::Answers,
     notices::Notices,
+    polls::Polls,
     refusals::Refusals,
     templates::Templates,
     view::{TokenKey, View},
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) refusals: Refusals,
     /// Who writes too often.
     pub(crate) allowances: Allowances,
+    /// Hosts that wait for another release.
+    pub(crate) polls: Polls,
     /// Configurations that are read at a time.
     pub(crate) readers: Semaphore,
     /// Configurations that are in memory at a time.

@@ -15,6 +15,7 @@ mod http;
 mod images;
 mod metrics;
 mod notices;
+mod polls;
 #[cfg(test)]
 mod reference;
 mod refusals;

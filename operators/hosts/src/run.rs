@@ -9,11 +9,13 @@ use crate::{
     images::Images,
     metrics::{self, Answers},
     notices::Notices,
+    polls::Polls,
     refusals::Refusals,
     templates::Templates,
     token::Tokens,
     view::View,
 };
+use ipnet::IpNet;
 use kube::Client;
 use metal_core::capability;
 use metal_runtime::{
@@ -78,10 +80,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let plain = http.map(|listener| (listener, None));
-    let listeners = plain.into_iter().chain(https.map(Https::into_parts));
+    let secure = https.map(Https::into_parts);
     let router = router(Arc::clone(&ctx));
     let serve = async {
-        listener::serve_all(listeners, &router, Limits::MACHINES, &shutdown).await;
+        let limits = behind(&ctx.trusted_proxies);
+        let plain = listener::serve_all(plain, &router, limits, &shutdown);
+        let secure = listener::serve_all(secure, &router, Limits::MACHINES, &shutdown);
+        tokio::join!(plain, secure);
         downloads.cancel();
         if let Some(images) = &ctx.images {
             images.closed().await;
@@ -102,6 +107,14 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
 }
 
+/// The limits of the listener without TLS: behind proxies all connections come from their few
+/// addresses.
+fn behind(proxies: &[IpNet]) -> Limits {
+    let limits = Limits::MACHINES;
+    let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
+    Limits { per_source, ..limits }
+}
+
 /// What every part shares.
 pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Arc<Context> {
     Arc::new(Context {
@@ -110,6 +123,7 @@ pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Ar
         notices: Notices::default(),
         refusals: Refusals::default(),
         allowances: Allowances::default(),
+        polls: Polls::default(),
         readers: Semaphore::new(READERS),
         sent: Arc::new(Semaphore::new(SENT)),
         told: LogLimit::default(),
@@ -131,5 +145,17 @@ fn key(args: &Args, client: &Client) -> SharedKey {
         name: KEY_SECRET,
         manager: NAME,
         file: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_behind_a_proxy_are_not_one_source() {
+        let machines = Limits::MACHINES;
+        assert_eq!(behind(&[]), machines);
+        assert_eq!(behind(&["192.0.2.0/24".parse().unwrap()]).per_source, machines.connections);
     }
 }

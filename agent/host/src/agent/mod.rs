@@ -14,13 +14,17 @@ use anyhow::{Context, Result};
 use metal_base::{Backoff, cut, jittered};
 use serde_json::{Value, json};
 use std::{fs, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Pauses after something has failed.
 const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_mins(5);
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_secs(1);
+/// An answer without anything new that comes sooner than this did not wait.
+const SOON: Duration = Duration::from_secs(5);
+/// Pause after it.
+const LATER: Duration = Duration::from_secs(30);
 /// The longest message, in bytes.
 const MESSAGE: usize = 2048;
 
@@ -100,10 +104,16 @@ impl Agent {
         if step == Step::Rest {
             self.prepared.sweep(state.kept())?;
             self.tell(state).await;
+            let begin = Instant::now();
             wanted = self.server.release(&self.key, known.as_ref()).await?;
             let told =
                 wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
-            *known = Some(told.unwrap_or_default());
+            let told = Some(told.unwrap_or_default());
+            if *known == told && begin.elapsed() < SOON {
+                // So many wait at the server that this one may not.
+                sleep(jittered(LATER)).await;
+            }
+            *known = told;
             step = next(state, wanted.as_ref().map(described).as_ref(), &self.boot);
         }
         let release = wanted.as_ref().map(described);

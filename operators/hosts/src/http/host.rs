@@ -98,15 +98,27 @@ async fn wanted(
 ) -> Result<(Wanted, Option<Held>), Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
+    let mut poll = None;
     loop {
         changes.mark_unchanged();
         let host = ctx.view.hosts.named(known.namespace().as_deref(), &known.name_any());
         let host = host.filter(|host| host.metadata.uid == known.metadata.uid);
         let host = host.ok_or(Failure::Unproven("its Host is gone"))?;
         let release = host::release(ctx, &host).filter(|release| is_for(release, &host));
-        let is_known = query.knows(release.as_deref());
-        if !is_known || timeout_at(until, changes.changed()).await.is_err() {
-            return now(ctx, &host, release.as_deref()).await;
+        if query.wait > 0 && query.knows(release.as_deref()) {
+            poll = poll.or_else(|| ctx.polls.begin(&host.uid().unwrap_or_default()));
+        } else {
+            poll = None;
+        }
+        // If too many wait, it is answered at once.
+        let Some(poll) = &poll else { return now(ctx, &host, release.as_deref()).await };
+        tokio::select! {
+            changed = timeout_at(until, changes.changed()) => if changed.is_err() {
+                return now(ctx, &host, release.as_deref()).await;
+            },
+            () = poll.replaced.cancelled() => {
+                return Err(Failure::Unavailable("the same Host has asked again"));
+            }
         }
     }
 }

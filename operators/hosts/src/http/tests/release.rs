@@ -2,7 +2,7 @@ use super::*;
 use crate::context::SENT;
 use metal_api::{HostReleaseSpec, SealedConfiguration, Sealing};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_was_made_again_under_its_name_is_another_one() {
@@ -28,6 +28,24 @@ async fn a_release_that_was_made_again_under_its_name_is_another_one() {
     let path = (Method::GET, "/api/hosts/self", "");
     let gone = site.signed(&machine, path, "org/web-1").await;
     assert_eq!(gone.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_asks_again_ends_what_it_waited_for() {
+    let machine = Machine::new();
+    let site = Site::new(vec![], vec![machine.host()], vec![]).await;
+    let waits = async |seconds: u32| {
+        let path = format!("/api/hosts/self?release=&wait={seconds}");
+        site.signed(&machine, (Method::GET, &path, ""), "org/web-1").await.0
+    };
+    let began = Instant::now();
+    let later = async {
+        sleep(Duration::from_secs(1)).await;
+        waits(5).await
+    };
+    let (first, second) = tokio::join!(waits(60), later);
+    assert_eq!((first, second), (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
