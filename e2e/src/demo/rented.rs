@@ -47,7 +47,8 @@ impl Demo<'_> {
         let image = push(registry).await?;
         let (server, image_flag) = (format!("--server=http://{}", hosts.address), flag(&image));
         let script = self.plugin(&["hosts", "ipxe", "create", NAME, &image_flag, &server]).await?;
-        let url = script.lines().find_map(|line| line.strip_prefix("chain --autofree "));
+        let chain = script.lines().find_map(|it| it.strip_prefix("chain --replace --autofree "));
+        let url = chain.and_then(|chain| chain.split(' ').next());
         let installed = Machine::new()?.install(url.context("a script leads on")?).await?;
         let what = format!("{NAME} has its script, and what its installation leaves");
         self.screen.done(since, &what);

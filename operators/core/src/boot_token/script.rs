@@ -7,8 +7,10 @@
 use super::installer::is_word;
 use std::fmt::Write;
 
-/// Seconds between attempts to fetch something.
-const PAUSES: [u8; 6] = [2, 5, 10, 20, 40, 60];
+/// Seconds between attempts to fetch something: ten minutes, in which a server is started again.
+const PAUSES: [u8; 14] = [2, 5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 60];
+/// What a machine says about itself, as iPXE fills it in.
+const SAID: &str = "mac=${netX/mac}&uuid=${uuid}&serial=${serial:uristring}";
 /// How long a text can be read on the console before the firmware goes on, in seconds.
 const SHOWN: u8 = 30;
 
@@ -76,9 +78,62 @@ pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
     line(text, format_args!("#!ipxe"));
     line(text, format_args!("set base {base}"));
     line(text, format_args!("echo Installing host {host}"));
-    let said = "mac=${netX/mac}&uuid=${uuid}&serial=${serial:uristring}";
-    fetch(text, "boot", &format!("chain --replace --autofree ${{base}}/boot?{said}"));
+    fetch(text, "boot", &format!("chain --replace --autofree ${{base}}/boot?{SAID}"));
     Ok(script)
+}
+
+/// The script of whoever brings a machine to this URL: it is patient with network and server.
+///
+/// # Errors
+///
+/// If the URL is not one word.
+pub fn entry(url: &str) -> Result<String, NotAWord> {
+    words(&[("the URL", url)])?;
+    let mut script = String::with_capacity(2048);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    fetch(text, "network", "dhcp");
+    fetch(text, "script", &format!("chain --replace --autofree {url}"));
+    Ok(script)
+}
+
+/// The script of a machine that cannot be answered now, for the reason that it shows: it asks again,
+/// `tries` times less than one that has not asked yet. iPXE shows no text of an error.
+///
+/// # Errors
+///
+/// If the URL is not one word.
+pub fn later(again: Again<'_>, why: &str, tries: usize) -> Result<String, NotAWord> {
+    let (url, said) = match again {
+        Again::First(url) => (url.to_owned(), ""),
+        Again::Second(base) => (format!("{base}/boot"), SAID),
+    };
+    words(&[("the URL", &url)])?;
+    let why: String = why.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').collect();
+    let mut script = String::with_capacity(4096);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(text, format_args!("set url {url}"));
+    line(text, format_args!("echo"));
+    line(text, format_args!("echo The server cannot answer now: {why}"));
+    for (at, pause) in PAUSES.iter().enumerate().skip(tries) {
+        let left = PAUSES.len() - at;
+        line(text, format_args!("echo {left} more attempts, the next in {pause} s"));
+        line(text, format_args!("sleep {pause}"));
+        let tried = at + 1;
+        line(text, format_args!("chain --replace --autofree ${{url}}?tries={tried}&{said} ||"));
+    }
+    give_up(text, "It could not answer in time. Nothing was changed.");
+    Ok(script)
+}
+
+/// What is asked for again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again<'a> {
+    /// The first script, at this URL.
+    First(&'a str),
+    /// The second script, of the boot at this URL.
+    Second(&'a str),
 }
 
 /// What an installer loads after its initial RAM disk.
@@ -143,10 +198,14 @@ fn fetch(text: &mut String, what: &str, command: &str) {
         line(text, format_args!("sleep {pause}"));
     }
     line(text, format_args!("{command} && goto have_{what} ||"));
-    line(text, format_args!("echo {what} could not be loaded. Nothing was changed."));
+    give_up(text, &format!("{what} could not be loaded. Nothing was changed."));
+    line(text, format_args!(":have_{what}"));
+}
+
+fn give_up(text: &mut String, why: &str) {
+    line(text, format_args!("echo {why}"));
     line(text, format_args!("sleep {SHOWN}"));
     line(text, format_args!("exit 1"));
-    line(text, format_args!(":have_{what}"));
 }
 
 fn words(values: &[(&'static str, &str)]) -> Result<(), NotAWord> {

@@ -168,6 +168,16 @@ fn unavailable(why: &str) -> Response {
 }
 
 impl Failure {
+    /// Why a machine is not answered now but may be later, for its console.
+    fn why(&self) -> Option<&'static str> {
+        match self {
+            Self::Unavailable(why) => Some(why),
+            Self::Api(_) => Some("the cluster does not answer"),
+            Self::TooMany => Some("refused too often"),
+            Self::Refused(..) | Self::Unproven(_) | Self::Malformed(_) | Self::Unusable(..) => None,
+        }
+    }
+
     /// A word for metrics, from a small fixed set.
     fn word(&self) -> &'static str {
         match self {

@@ -19,7 +19,7 @@ use metal_core::{
         fetch::{Fetch, claim, fetch, may_install},
         installer::{Source, installer},
         only,
-        script::{self, Stage2},
+        script::{self, Again, Stage2},
         secret,
     },
     capability::{Claims, Purpose, issue},
@@ -33,9 +33,18 @@ pub(super) async fn first(
     State(ctx): State<Arc<Context>>,
     asker: Asker,
     Path(secret): Path<String>,
+    Query(Tries { tries }): Query<Tries>,
 ) -> Response {
     let answer = begin(&ctx, &asker, &secret).await;
-    shown(&ctx, &asker, "script", answer)
+    let url = format!("{}/api/ipxe/{secret}", ctx.service_url);
+    shown(&ctx, &asker, "script", answer, (Again::First(&url), tries))
+}
+
+/// How often it could not be answered before.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tries {
+    tries: usize,
 }
 
 /// What a machine says about itself in a URL.
@@ -45,6 +54,8 @@ pub(super) struct Said {
     mac: Option<String>,
     serial: Option<String>,
     uuid: Option<String>,
+    /// How often it could not be answered before.
+    tries: usize,
 }
 
 /// The second script, for the machine that the token is bound to.
@@ -54,8 +65,10 @@ pub(super) async fn second(
     Path(cap): Path<String>,
     Query(said): Query<Said>,
 ) -> Response {
+    let tries = said.tries;
     let answer = boot(&ctx, &cap, said).await;
-    shown(&ctx, &asker, "boot", answer)
+    let base = format!("{}/c/{cap}", ctx.service_url);
+    shown(&ctx, &asker, "boot", answer, (Again::Second(&base), tries))
 }
 
 /// What iPXE runs. It would not show the body of a refusal, so it gets a script that does.
@@ -64,6 +77,7 @@ fn shown(
     asker: &Asker,
     what: &'static str,
     answer: Result<String, Failure>,
+    (again, tries): (Again<'_>, usize),
 ) -> Response {
     let script = match answer.map_err(|failure| limited(ctx, asker, failure)) {
         Ok(script) => Ok(script),
@@ -82,7 +96,13 @@ fn shown(
             drop(refuse(ctx, asker, what, Failure::Unusable(why, token)));
             Ok(script::no_installer())
         }
-        Err(failure) => Err(failure),
+        Err(failure) => {
+            let script = failure.why().and_then(|why| script::later(again, why, tries).ok());
+            let Some(script) = script else { return settle(ctx, asker, what, Err(failure)) };
+            ctx.answers.get_or_create(&Answer { what, result: failure.word() }).inc();
+            drop(refuse(ctx, asker, what, failure));
+            return (PRIVATE, plain(script)).into_response();
+        }
     };
     settle(ctx, asker, what, script.map(plain))
 }

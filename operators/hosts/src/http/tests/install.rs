@@ -90,8 +90,21 @@ async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
     // While nobody can say, it is to ask again.
     let site = Site::new(vec![token(1)], vec![], vec![]).await;
     site.api.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
-    let unknown = site.get(&format!("{}/boot", boot(2))).await.0;
+    let unknown = site.get(&format!("{}/kickstart", boot(2))).await.0;
     assert_eq!(unknown, StatusCode::SERVICE_UNAVAILABLE);
+    // iPXE would show nothing of that.
+    for (path, next) in [
+        (format!("{}/boot?mac=&tries=2", boot(2)), "${url}?tries=3&mac=$"),
+        (format!("/api/ipxe/{}", text()), "${url}?tries=1&"),
+    ] {
+        let (status, script) = site.get(&path).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(script.contains("The server cannot answer now: the cluster does not"), "{script}");
+        let first = script.lines().find(|line| line.starts_with("chain ")).unwrap();
+        let url =
+            format!("\nset url https://hosts.example.org{}\n", path.split('?').next().unwrap());
+        assert!(first.contains(next) && script.contains(&url), "{script}");
+    }
 }
 
 #[tokio::test]

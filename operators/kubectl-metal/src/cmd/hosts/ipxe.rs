@@ -3,10 +3,7 @@
 use crate::{
     Outcome,
     cmd::{
-        ipxe_tokens::{
-            self,
-            create::{Fate, script},
-        },
+        ipxe_tokens::{self, create::Fate},
         lists::all,
         names,
     },
@@ -17,6 +14,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use kube::{Api, ResourceExt, api::DeleteParams};
 use metal_api::BootToken;
+use metal_core::boot_token::script::entry;
 
 /// What to do about the scripts that servers boot with.
 #[derive(Debug, Subcommand)]
@@ -59,7 +57,7 @@ pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result
         IpxeCommand::Create { host, fate } => {
             let (org, name) = names::host(&host)?;
             let url = fate.make(connection, org, name).await?;
-            print(&script(&url))?;
+            print(&entry(&url)?)?;
             Ok(Outcome::Done)
         }
         IpxeCommand::List { org, output } => ipxe_tokens::list(connection, &org, output).await,

@@ -15,7 +15,7 @@ use kube::{
 };
 use metal_api::{BootBinding, BootToken, BootTokenSpec, MachineTargetDisk};
 use metal_base::hex;
-use metal_core::boot_token::{expiry, installer::is_word, secret};
+use metal_core::boot_token::{expiry, installer::is_word, script::entry, secret};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 
@@ -76,7 +76,7 @@ impl Create {
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let (org, host) = self.names()?;
         let url = self.fate.make(connection, &org, &host).await?;
-        print(&if self.script { script(&url) } else { format!("{url}\n") })?;
+        print(&if self.script { entry(&url)? } else { format!("{url}\n") })?;
         Ok(Outcome::Done)
     }
 
@@ -95,11 +95,6 @@ fn suffix() -> Result<String> {
     let mut random = [0; 4];
     SystemRandom::new().fill(&mut random).map_err(|_| anyhow!("no randomness"))?;
     Ok(hex(&random))
-}
-
-/// An iPXE script that boots from this URL.
-pub(crate) fn script(url: &str) -> String {
-    format!("#!ipxe\ndhcp\nchain --autofree {url}\n")
 }
 
 impl Fate {
