@@ -9,8 +9,11 @@ use std::fmt::Write;
 
 /// Seconds between attempts to fetch something: ten minutes, in which a server is started again.
 const PAUSES: [u8; 14] = [2, 5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 60, 60, 60];
-/// What a machine says about itself, as iPXE fills it in.
-const SAID: &str = "mac=${netX/mac}&uuid=${uuid}&serial=${serial:uristring}";
+/// What a machine says about itself, as iPXE fills it in: the interface that it boots from and the
+/// first ones, because it may be known by another one. Of one that is not there nothing is filled in.
+const SAID: &str = "uuid=${uuid}&serial=${serial:uristring}&mac=${netX/mac}&mac=${net0/mac}\
+    &mac=${net1/mac}&mac=${net2/mac}&mac=${net3/mac}&mac=${net4/mac}&mac=${net5/mac}\
+    &mac=${net6/mac}&mac=${net7/mac}";
 /// How long a text can be read on the console before the firmware goes on, in seconds.
 const SHOWN: u8 = 30;
 

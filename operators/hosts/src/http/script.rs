@@ -25,7 +25,7 @@ use metal_core::{
     capability::{Claims, Purpose, issue},
 };
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The first script, for whoever has the secret. Everybody else gets one that is the same whatever
 /// the reason is.
@@ -47,15 +47,19 @@ pub(super) struct Tries {
     tries: usize,
 }
 
-/// What a machine says about itself in a URL.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Said {
-    mac: Option<String>,
-    serial: Option<String>,
-    uuid: Option<String>,
-    /// How often it could not be answered before.
-    tries: usize,
+/// What a machine says about itself in a URL, each MAC address once, however it boots; and how often
+/// it could not be answered before.
+fn said(pairs: &[(String, String)]) -> (HostHardware, usize) {
+    let all = |name: &'static str| {
+        pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.clone())
+    };
+    let macs: BTreeSet<_> = all("mac").filter(|mac| !mac.is_empty()).collect();
+    let hardware = HostHardware {
+        serial: all("serial").next(),
+        system_uuid: all("uuid").next(),
+        mac_addresses: macs.into_iter().collect(),
+    };
+    (hardware, all("tries").next().and_then(|tries| tries.parse().ok()).unwrap_or_default())
 }
 
 /// The second script, for the machine that the token is bound to.
@@ -63,10 +67,10 @@ pub(super) async fn second(
     State(ctx): State<Arc<Context>>,
     asker: Asker,
     Path(cap): Path<String>,
-    Query(said): Query<Said>,
+    Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
-    let tries = said.tries;
-    let answer = boot(&ctx, &cap, said).await;
+    let (hardware, tries) = said(&pairs);
+    let answer = boot(&ctx, &cap, &hardware).await;
     let base = format!("{}/c/{cap}", ctx.service_url);
     shown(&ctx, &asker, "boot", answer, (Again::Second(&base), tries))
 }
@@ -188,16 +192,11 @@ async fn claimed(
     Err(Failure::Unavailable("others boot with the token all the time"))
 }
 
-async fn boot(ctx: &Context, cap: &str, said: Said) -> Result<String, Failure> {
+async fn boot(ctx: &Context, cap: &str, hardware: &HostHardware) -> Result<String, Failure> {
     let (token, attempt) = install::confirmed(ctx, cap).await?;
-    let hardware = HostHardware {
-        serial: said.serial,
-        system_uuid: said.uuid,
-        mac_addresses: said.mac.into_iter().collect(),
-    };
     let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
-    binding::check(token.spec.binding.as_ref(), &hardware).map_err(refused)?;
-    let token = claimed(ctx, token, attempt, &hardware).await?;
+    binding::check(token.spec.binding.as_ref(), hardware).map_err(refused)?;
+    let token = claimed(ctx, token, attempt, hardware).await?;
     let stage2 = match files::source_of(ctx, &token)? {
         Source::Mirror { stage2, .. } => stage2.map_or(Stage2::None, Stage2::Url),
         Source::Image(image) => {

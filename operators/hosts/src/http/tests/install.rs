@@ -1,5 +1,5 @@
 use super::*;
-use metal_api::{BootRegistration, HostHardware};
+use metal_api::{BootBinding, BootRegistration, HostHardware};
 use metal_core::capability::verify;
 use serde_json::json;
 use std::time::Duration;
@@ -94,7 +94,7 @@ async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
     assert_eq!(unknown, StatusCode::SERVICE_UNAVAILABLE);
     // iPXE would show nothing of that.
     for (path, next) in [
-        (format!("{}/boot?mac=&tries=2", boot(2)), "${url}?tries=3&mac=$"),
+        (format!("{}/boot?mac=&tries=2", boot(2)), "${url}?tries=3&uuid=$"),
         (format!("/api/ipxe/{}", text()), "${url}?tries=1&"),
     ] {
         let (status, script) = site.get(&path).await;
@@ -152,6 +152,22 @@ async fn an_installer_that_alternates_steps_is_written_seldom() {
     assert_eq!(site.api.written().len(), 12);
     assert_eq!(site.post(&progress, r#"{"step":"Done"}"#).await, StatusCode::NO_CONTENT);
     assert_eq!(site.api.written().len(), 13, "the last report is always written");
+}
+
+#[tokio::test]
+async fn a_machine_is_known_by_any_of_its_interfaces_whichever_it_boots_from() {
+    let mut bound = token(1);
+    let mac_address = Some("02:00:00:00:00:02".to_owned());
+    bound.spec.binding = Some(BootBinding { mac_address, ..BootBinding::default() });
+    let site = Site::new(vec![bound], vec![], vec![]).await;
+    let boots = async |query: &str| {
+        let (_, script) = site.get(&format!("{}/boot?{query}", boot(1))).await;
+        script.contains("kernel ${base}/kernel")
+    };
+    let [one, two, three] = [1, 2, 3].map(|number| format!("mac=02:00:00:00:00:0{number}"));
+    assert!(!boots(&format!("{one}&{one}&{three}&mac=")).await);
+    assert!(boots(&format!("{one}&{one}&{two}&mac=&mac=")).await);
+    assert!(boots(&format!("{two}&{one}&{two}&mac=&mac=")).await, "it is the same machine");
 }
 
 #[tokio::test]
