@@ -93,8 +93,10 @@ async fn a_host_gets_another_token_as_soon_as_the_first_is_over() {
         let listed =
             kubectl(&site, &["hosts", "ipxe", "list", "--org", &org, "-o=json"]).await.unwrap();
         let listed: Value = serde_json::from_str(&listed).unwrap();
-        assert_eq!(listed["spec"]["hostName"], "web-1", "one alone is open: {listed}");
-        assert_eq!(listed["spec"]["binding"]["macAddress"], "02:00:00:00:00:01");
+        let open = listed["items"].as_array().unwrap();
+        assert_eq!(open.len(), 1, "one alone is open: {listed}");
+        assert_eq!(open[0]["spec"]["hostName"], "web-1");
+        assert_eq!(open[0]["spec"]["binding"]["macAddress"], "02:00:00:00:00:01");
         if scripts.len() == 1 {
             let revoked = ["ipxe-tokens", "revoke", &org, "web-1", "-o=name"];
             let revoked = kubectl(&site, &revoked).await.unwrap();

@@ -64,11 +64,27 @@ pub(crate) fn objects(all: &[Value], format: Option<Format>, done: &str) -> Resu
 ///
 /// If standard output is closed.
 pub(crate) fn shown<T: Serialize>(all: &[T], format: Option<Format>, done: &str) -> Result<()> {
+    objects(&values(all)?, format, done)
+}
+
+fn values<T: Serialize>(all: &[T]) -> Result<Vec<Value>> {
     let mut all = all.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
     for metadata in all.iter_mut().filter_map(|it| it["metadata"].as_object_mut()) {
         metadata.remove("managedFields");
     }
-    objects(&all, format, done)
+    Ok(all)
+}
+
+/// Prints what a command has listed: a List in JSON, however many objects there are.
+///
+/// # Errors
+///
+/// If standard output is closed.
+pub(crate) fn listed<T: Serialize>(all: &[T], format: Format) -> Result<()> {
+    if format != Format::Json {
+        return shown(all, Some(format), "");
+    }
+    print(&list(&values(all)?)?)
 }
 
 /// Prints text to standard output.
@@ -87,13 +103,15 @@ pub(crate) fn complain(text: &str) {
 }
 
 fn json(all: &[Value]) -> Result<String> {
-    let text = match all {
-        [one] => serde_json::to_string_pretty(one),
-        many => serde_json::to_string_pretty(
-            &serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": many }),
-        ),
-    };
-    Ok(text? + "\n")
+    match all {
+        [one] => Ok(serde_json::to_string_pretty(one)? + "\n"),
+        many => list(many),
+    }
+}
+
+fn list(all: &[Value]) -> Result<String> {
+    let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": all });
+    Ok(serde_json::to_string_pretty(&list)? + "\n")
 }
 
 fn yaml(all: &[Value]) -> Result<String> {
@@ -113,7 +131,8 @@ pub(crate) fn name(object: &Value) -> String {
 
 fn wide(object: &Value, done: &str) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| "-".to_owned(), str::to_owned);
-    let mut words = vec![name(object), done.to_owned()];
+    let mut words = vec![name(object)];
+    words.extend(Some(done.to_owned()).filter(|done| !done.is_empty()));
     if let Some(namespace) = object["metadata"]["namespace"].as_str() {
         words.push(format!("namespace={namespace}"));
     }
@@ -190,6 +209,15 @@ mod tests {
         let line = "host.bloomery.dev/web-1 created namespace=org release=web-1-v2 running=web-1-v1 \
                     image=- address=- seen=-\n";
         assert_eq!(wide(&host, "created"), line);
+        assert_eq!(wide(&host, ""), line.replace(" created", ""), "of a list nothing is done");
+    }
+
+    #[test]
+    fn a_list_of_one_is_a_list() {
+        for all in [vec![], vec![json!({"kind": "A"})]] {
+            let said: Value = serde_json::from_str(&list(&all).unwrap()).unwrap();
+            assert_eq!((said["kind"].as_str(), &said["items"]), (Some("List"), &json!(all)));
+        }
     }
 
     #[test]

@@ -6,15 +6,15 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, complain, print, shown},
+    output::{Format, complain, listed, print, shown},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use metal_api::{Host, HostSpec};
+use metal_api::{Host, HostRelease, HostSpec};
 use metal_core::rented_host::PublicKey;
 use serde_json::json;
 use std::path::PathBuf;
@@ -109,11 +109,26 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
         }
         HostCommand::Activate { release, output } => {
             let (org, host, release) = names::release(&release)?;
+            let releases = Api::<HostRelease>::namespaced(client.clone(), org);
+            let found = releases.get(&release).await;
+            let found = found.with_context(|| format!("HostRelease {org}/{release}"))?;
+            is_of(&found, host)?;
             let host = activate(client, org, host, &release).await?;
             done(host, output, &format!("is to run {release}"))
         }
         HostCommand::Ipxe(command) => ipxe::run(command, connection).await,
     }
+}
+
+/// Two hosts and tags may make one name: `web-1:v1` and `web:1-v1`.
+///
+/// # Errors
+///
+/// If a release is for another host.
+fn is_of(release: &HostRelease, host: &str) -> Result<()> {
+    let of = &release.spec.host_name;
+    ensure!(of == host, "HostRelease {} is for host {of}, not for {host}", release.name_any());
+    Ok(())
 }
 
 /// Has a host run a release.
@@ -136,7 +151,12 @@ async fn list(client: Client, org: Option<&str>, output: Option<Format>) -> Resu
         Some(org) => api(client, names::parse(org)?),
         None => Api::all(client),
     };
-    show(&all(&api).await?, output)
+    let all = all(&api).await?;
+    if let Some(format) = output {
+        listed(&all, format)?;
+        return Ok(Outcome::Done);
+    }
+    lines(&all)
 }
 
 fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
@@ -144,6 +164,10 @@ fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
         shown(all, output, "")?;
         return Ok(Outcome::Done);
     }
+    lines(all)
+}
+
+fn lines(all: &[Host]) -> Result<Outcome> {
     for host in all {
         let org = host.namespace().unwrap_or_default();
         let status = host.status.clone().unwrap_or_default();
@@ -159,4 +183,22 @@ fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
 fn done(host: Host, output: Option<Format>, what: &str) -> Result<Outcome> {
     shown(&[host], output, what)?;
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::HostReleaseSpec;
+
+    #[test]
+    fn a_release_of_another_host_with_the_same_name_is_not_activated() {
+        let host_name = "web-1".to_owned();
+        let release = HostRelease::new(
+            "web-1-v1",
+            HostReleaseSpec { host_name, ..HostReleaseSpec::default() },
+        );
+        assert!(is_of(&release, "web-1").is_ok());
+        let error = is_of(&release, "web").unwrap_err().to_string();
+        assert_eq!(error, "HostRelease web-1-v1 is for host web-1, not for web");
+    }
 }

@@ -6,15 +6,17 @@ use crate::{
     Outcome,
     cmd::{lists::all, names::parse},
     connection::Connection,
-    output::{Format, print, shown},
+    output::{Format, listed, print, shown},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
 };
 use metal_api::{BootToken, BootTokenPhase};
+use metal_core::boot_token::{expiry, phase};
 use serde_json::json;
 
 /// What to do about the tokens that rented servers boot with.
@@ -69,24 +71,25 @@ pub(crate) async fn list(
     output: Option<Format>,
 ) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
-    let open = all(&api).await?.into_iter().filter(is_open).collect::<Vec<_>>();
-    if output.is_some() {
-        shown(&open, output, "")?;
+    let now = Timestamp::now();
+    let open = all(&api).await?.into_iter().filter(|it| is_open(it, now)).collect::<Vec<_>>();
+    if let Some(format) = output {
+        listed(&open, format)?;
         return Ok(Outcome::Done);
     }
     for token in open {
         let status = token.status.clone().unwrap_or_default();
         let phase = status.phase.map_or("-", BootTokenPhase::as_str);
-        let expires = status.expires_at.map_or_else(|| "-".to_owned(), |at| at.0.to_string());
+        let expires = expiry(&token).map_or_else(|| "-".to_owned(), |at| at.to_string());
         print(&format!("{} {phase} {} {expires}\n", token.name_any(), token.spec.host_name))?;
     }
     Ok(Outcome::Done)
 }
 
-fn is_open(token: &BootToken) -> bool {
-    let phase = token.status.as_ref().and_then(|status| status.phase);
+/// By the time, too: nothing is recorded while no server runs.
+fn is_open(token: &BootToken, now: Timestamp) -> bool {
     let over = [BootTokenPhase::Consumed, BootTokenPhase::Expired, BootTokenPhase::Revoked];
-    !token.spec.revoked && phase.is_none_or(|phase| !over.contains(&phase))
+    !over.contains(&phase(token, now))
 }
 
 async fn revoke(
@@ -131,12 +134,13 @@ fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
 }
 
 fn is_of_host(token: &BootToken, host: &str) -> bool {
-    token.spec.host_name == host && is_open(token)
+    token.spec.host_name == host && is_open(token, Timestamp::now())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::SignedDuration};
     use metal_api::{BootTokenSpec, BootTokenStatus};
 
     fn all() -> Vec<BootToken> {
@@ -164,10 +168,21 @@ mod tests {
         assert!(error.contains("open for a host web-1-a"), "{error}");
     }
 
+    #[test]
+    fn a_token_is_over_by_its_time_also_while_nobody_records_that() {
+        let (token, now) = (token("web-1-a", true), Timestamp::now());
+        assert!(is_open(&token, now));
+        assert!(!is_open(&token, now + SignedDuration::from_hours(2)));
+        let mut revoked = token;
+        revoked.spec.revoked = true;
+        assert!(!is_open(&revoked, now));
+    }
+
     fn token(name: &str, is_open: bool) -> BootToken {
-        let host_name = "web-1".to_owned();
+        let (host_name, ttl) = ("web-1".to_owned(), "1h".to_owned());
         let mut token =
-            BootToken::new(name, BootTokenSpec { host_name, ..BootTokenSpec::default() });
+            BootToken::new(name, BootTokenSpec { host_name, ttl, ..BootTokenSpec::default() });
+        token.metadata.creation_timestamp = Some(Time(Timestamp::now()));
         let phase = if is_open { BootTokenPhase::Fetched } else { BootTokenPhase::Consumed };
         token.status = Some(BootTokenStatus { phase: Some(phase), ..BootTokenStatus::default() });
         token

@@ -4,7 +4,7 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, print, shown},
+    output::{Format, listed, print},
 };
 use anyhow::Result;
 use clap::Args;
@@ -28,8 +28,8 @@ impl List {
         let api = Api::<HostRelease>::namespaced(connection.client().await?, org);
         let all = all(&api).await?;
         let ours: Vec<_> = all.into_iter().filter(|it| it.spec.host_name == host).collect();
-        if self.output.is_some() {
-            shown(&ours, self.output, "")?;
+        if let Some(format) = self.output {
+            listed(&ours, format)?;
             return Ok(Outcome::Done);
         }
         for release in ours {

@@ -8,9 +8,9 @@ use crate::{
     output::complain,
     seal::seal,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client, ResourceExt, api::PostParams};
 use metal_api::{Host, HostRelease, HostReleaseSpec, SealedConfiguration};
 use metal_configuration::{MARKER, Package};
 use metal_core::rented_host::PublicKey;
@@ -68,14 +68,16 @@ impl What {
         };
         let plain = plain(self.config_file.as_deref(), package)?;
         let client = connection.client().await?;
+        let found = Api::<Host>::namespaced(client.clone(), org).get(host).await;
+        let found = found.with_context(|| format!("Host {org}/{host}"))?;
         let configuration = match plain {
-            Some(plain) => Some(sealed(&client, org, host, &plain).await?),
+            Some(plain) => Some(sealed(&found, org, &plain)?),
             None => None,
         };
         let (host_name, image) = (host.to_owned(), self.image.clone());
         let release = HostRelease::new(&name, HostReleaseSpec { host_name, image, configuration });
         let api = Api::namespaced(client.clone(), org);
-        let created = api.create(&PostParams::default(), &release).await;
+        let created = create(&api, &release).await;
         let release = created.with_context(|| format!("HostRelease {org}/{name}"))?;
         Ok(Made { client, org: org.to_owned(), host: host.to_owned(), release })
     }
@@ -102,14 +104,46 @@ impl What {
     }
 }
 
-async fn sealed(
-    client: &Client,
-    org: &str,
-    host: &str,
-    plain: &[u8],
-) -> Result<SealedConfiguration> {
-    let found = Api::<Host>::namespaced(client.clone(), org).get(host).await;
-    let found = found.with_context(|| format!("Host {org}/{host}"))?;
-    let key = PublicKey::parse(&found.spec.public_key).context("spec.publicKey")?;
-    seal(&key, &format!("{org}/{host}"), plain)
+/// Creates a release, or finds the very same that an earlier attempt has left.
+async fn create(api: &Api<HostRelease>, release: &HostRelease) -> Result<HostRelease> {
+    let refused = match api.create(&PostParams::default(), release).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => status,
+        created => return Ok(created?),
+    };
+    let there = api.get(&release.name_any()).await?;
+    if there.spec == release.spec {
+        return Ok(there);
+    }
+    // Two hosts and tags may make one name: `web-1:v1` and `web:1-v1`.
+    let (of, host) = (&there.spec.host_name, &release.spec.host_name);
+    ensure!(of == host, "there is one of this name for host {of}: choose another tag");
+    Err(kube::Error::Api(refused).into())
+}
+
+fn sealed(host: &Host, org: &str, plain: &[u8]) -> Result<SealedConfiguration> {
+    let key = PublicKey::parse(&host.spec.public_key).context("spec.publicKey")?;
+    seal(&key, &format!("{org}/{}", host.name_any()), plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_release_that_an_attempt_has_left_is_taken_and_another_of_its_name_is_not() {
+        let server = ApiServer::default();
+        let api = Api::namespaced(server.client("org"), "org");
+        let release = |host: &str, image: &str| {
+            let (host_name, image) = (host.to_owned(), image.to_owned());
+            HostRelease::new("web-1-v1", HostReleaseSpec { host_name, image, configuration: None })
+        };
+        let first = create(&api, &release("web-1", "a")).await.unwrap();
+        let again = create(&api, &release("web-1", "a")).await.unwrap();
+        assert_eq!(again.metadata.uid, first.metadata.uid);
+        let other = create(&api, &release("web-1", "b")).await.unwrap_err();
+        assert!(other.to_string().contains("AlreadyExists"), "{other:#}");
+        let host = create(&api, &release("web", "a")).await.unwrap_err().to_string();
+        assert_eq!(host, "there is one of this name for host web-1: choose another tag");
+    }
 }
