@@ -1,3 +1,4 @@
+use crate::clock::Unsure;
 use metal_runtime::{
     controller::TooManyTurns,
     report::{Class, ReconcileError, class_of},
@@ -15,6 +16,9 @@ pub enum Error {
     /// The token was not removed.
     #[error("BootToken not removed")]
     Remove(#[source] Box<kube::Error>),
+    /// The token was not removed, because nobody knows whether its time is over.
+    #[error("BootToken not removed")]
+    ClockSkew(#[from] Unsure),
     /// Decisions did not come to an end.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),
@@ -24,7 +28,7 @@ impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
             Self::Record(source) | Self::Create(source) | Self::Remove(source) => class_of(source),
-            Self::TooManyTurns(_) => Class::Transient,
+            Self::ClockSkew(_) | Self::TooManyTurns(_) => Class::Transient,
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod allowance;
 pub mod args;
+mod clock;
 mod context;
 mod error;
 mod host;

@@ -1,7 +1,7 @@
 //! Controller of [`BootToken`].
 
 use crate::{
-    Error,
+    Error, clock,
     context::Context,
     images::Images,
     view::{Named, TokenKey, by_hash},
@@ -87,6 +87,7 @@ impl Controller for Tokens {
                 Ok(created.into())
             }
             Change::Remove => {
+                clock::is_right(&self.0.client, Timestamp::now()).await?;
                 let removed = self.0.tokens(&namespace).delete_seen(&token.metadata).await;
                 removed.map_err(|error| Error::Remove(Box::new(error)))?;
                 Ok(Next::Wait)
