@@ -157,7 +157,7 @@ impl<C: Connect> Controller for Machines<C> {
         let recorded = self.ctx.machines().record_status(machine, status).await;
         let recorded = recorded.map_err(|error| Error::Record(Box::new(error)))?;
         let old = machine.status.clone().unwrap_or_default();
-        if let Some((is_fine, reason, note)) = news(&old, status) {
+        for (is_fine, reason, note) in news(&old, status) {
             tracing::info!(machine = machine.name_any(), reason, note, "operation");
             let type_ = if is_fine { EventType::Normal } else { EventType::Warning };
             self.ctx.tell(machine, type_, &reason, &note).await;

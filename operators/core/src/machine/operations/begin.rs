@@ -16,8 +16,8 @@ use metal_api::{
 /// The counters of a new Machine count as completed. One that was restored from a backup or from Git
 /// looks like a new one, and its host may be in use; so only a counter that is increased afterwards
 /// requests an operation. Tools that restore merge what was in the backup only after the object was
-/// created: a counter that rises by more than one soon after counting began is such a one. A status of
-/// another Machine comes from a backup as a whole.
+/// created: a counter that rises by more than one soon after counting began is such a one, whatever is in
+/// progress by then. A status of another Machine comes from a backup as a whole.
 pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     let uid = &seen.machine.metadata.uid;
     let Some(operations) = &mut new.operations else {
@@ -41,16 +41,20 @@ pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>)
         .counted_since
         .as_ref()
         .is_some_and(|since| seen.now.duration_since(since.0) < ADOPTION);
-    let jumps = |now: Option<i64>, before: Option<i64>| {
-        now.unwrap_or(0).saturating_sub(before.unwrap_or(0)) > 1
-    };
-    let is_jump = jumps(requested.reboot_counter, before.reboot_counter)
-        || jumps(requested.repave_counter, before.repave_counter);
-    if is_new && is_jump && operations.current.is_none() {
+    if is_new && is_jump(&before, &requested) {
         operations.reboot_counter = operations.reboot_counter.max(requested.reboot_counter);
         operations.repave_counter = operations.repave_counter.max(requested.repave_counter);
         report::adopted(new, seen);
     }
+}
+
+/// Whether a counter rises by more than one.
+pub(super) fn is_jump(before: &MachineRequested, now: &MachineRequested) -> bool {
+    let jumps = |now: Option<i64>, before: Option<i64>| {
+        now.unwrap_or(0).saturating_sub(before.unwrap_or(0)) > 1
+    };
+    jumps(now.reboot_counter, before.reboot_counter)
+        || jumps(now.repave_counter, before.repave_counter)
 }
 
 fn counted(seen: &Observation<'_>) -> MachineOperationsStatus {

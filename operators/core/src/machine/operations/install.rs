@@ -54,12 +54,7 @@ fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
 /// Waits for the installer.
 pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let old: &MachineStatus = new;
-    let operations = old.operations.as_ref()?;
-    let current = operations.current.as_ref()?;
-    if operations.repave_counter >= current.repave_counter {
-        step::go_to(new, seen, MachineOperationStep::Finishing);
-        return None;
-    }
+    let current = old.operations.as_ref()?.current.as_ref()?;
     if current.progress.is_some() && joined(seen, current.since.0) {
         complete(new, seen.machine, seen.now);
         return None;

@@ -1,4 +1,4 @@
-//! Conditions, phases and events about operations.
+//! Conditions and phases about operations.
 
 use super::{super::Observation, pending};
 use crate::conditions::{self, Fact};
@@ -10,6 +10,10 @@ use metal_api::{
 
 /// Reason of the condition after counters of a backup were adopted.
 const ADOPTED: &str = "Adopted";
+/// Why they were, for people.
+pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose by more than one soon after this \
+    Machine was first seen, as they do when a backup is restored: nothing was done; increase one by one to \
+    request an operation";
 
 /// The phase of a Machine, as far as an operation determines it.
 pub(in crate::machine) struct State {
@@ -49,7 +53,7 @@ pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
 }
 
 /// The name of the operation, and the attempt.
-fn what(current: &MachineOperation) -> String {
+pub(super) fn what(current: &MachineOperation) -> String {
     let (name, counter) = match (current.repave_counter, current.reboot_counter) {
         (Some(repave), _) => ("repave", repave),
         (None, reboot) => ("reboot", reboot.unwrap_or_default()),
@@ -57,7 +61,7 @@ fn what(current: &MachineOperation) -> String {
     format!("{name} {counter}, attempt {}", current.attempt)
 }
 
-fn reason_of(current: &MachineOperation) -> &'static str {
+pub(super) fn reason_of(current: &MachineOperation) -> &'static str {
     let known = ["PowerOffFailed", "PowerOnFailed", "InstallTimedOut", "Outdated", "Restored"];
     let found = known.into_iter().find(|known| current.reason.as_deref() == Some(known));
     found.unwrap_or("OperationFailed")
@@ -87,27 +91,12 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
 
 /// Counters have risen as those of a backup do, and nothing is done for that.
 pub(super) fn adopted(new: &mut MachineStatus, seen: &Observation<'_>) {
-    let message = "counters of spec.operations rose by more than one soon after this Machine was first \
-                   seen, as they do when a backup is restored: nothing was done; increase one by one to \
-                   request an operation";
-    let (type_, reason) = (condition::OPERATIONS_DONE, ADOPTED);
+    let (type_, reason, message) = (condition::OPERATIONS_DONE, ADOPTED, WHY_ADOPTED);
     set(new, Fact { type_, holds: true, reason, message }, seen);
 }
 
 fn is_adopted(condition: &Condition) -> bool {
     condition.status == "True" && condition.reason == ADOPTED
-}
-
-/// The event about counters that were adopted.
-fn adoption(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
-    let find = |status: &MachineStatus| {
-        let is_so = |it: &&Condition| it.type_ == condition::OPERATIONS_DONE && is_adopted(it);
-        status.conditions.iter().find(is_so).cloned()
-    };
-    let is_news = old.operations.as_ref().map(|it| &it.requested)
-        != new.operations.as_ref().map(|it| &it.requested);
-    let it = find(new).filter(|_| is_news)?;
-    Some((false, "CountersAdopted".to_owned(), it.message))
 }
 
 fn by_hand(pending: pending::Pending) -> String {
@@ -121,40 +110,6 @@ fn by_hand(pending: pending::Pending) -> String {
             format!("reboot {} needs manual action: {fix}", reboot.unwrap_or_default())
         }
     }
-}
-
-/// The event for a change of the status: whether it is an expected change, a reason and a note.
-pub fn news(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
-    let current = |status: &MachineStatus| status.operations.clone().and_then(|it| it.current);
-    let (before, after) = (current(old), current(new));
-    let key = |it: &MachineOperation| (it.step.clone(), it.attempt);
-    match (&before, &after) {
-        (Some(before), None) => Some((true, "OperationDone".to_owned(), what(before))),
-        (before, Some(after)) if before.as_ref().map(key) != Some(key(after)) => {
-            let is_next = before.as_ref().is_some_and(|before| before.attempt < after.attempt);
-            let failed = after.step == MachineOperationStep::Failed;
-            let why = after.message.clone().filter(|_| is_next || failed);
-            let note = match why {
-                Some(why) => format!("{}: {why}", what(after)),
-                None => what(after),
-            };
-            let reason =
-                if is_next { reason_of(after).to_owned() } else { after.step.as_str().to_owned() };
-            Some((!is_next && !failed, reason, note))
-        }
-        _ => adoption(old, new).or_else(|| differs(old, new)),
-    }
-}
-
-/// The BMC presented a certificate other than the pinned one.
-fn differs(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
-    let why = |status: &MachineStatus| {
-        let it = status.conditions.iter().find(|it| it.type_ == condition::BMC_REACHABLE)?;
-        (it.status == "False").then(|| (it.reason.clone(), it.message.clone()))
-    };
-    let (reason, message) = why(new)?;
-    let is_news = why(old).is_none_or(|(before, _)| before != reason);
-    is_news.then_some((false, reason, message))
 }
 
 fn set(new: &mut MachineStatus, fact: Fact<'_>, seen: &Observation<'_>) {

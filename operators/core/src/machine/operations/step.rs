@@ -73,11 +73,11 @@ fn stop(
     let (reboot, repave) = (failed.reboot_counter, failed.repave_counter);
     go_to(new, seen, MachineOperationStep::Failed);
     let operations = new.operations.get_or_insert_default();
-    let done = operations.reboot_counter;
+    let (rebooted, repaved) = (operations.reboot_counter, operations.repave_counter);
     let before = operations.given_up.take().unwrap_or_default();
     operations.given_up = Some(MachineGivenUp {
-        reboot_counter: before.reboot_counter.max(reboot.filter(|it| Some(*it) > done)),
-        repave_counter: before.repave_counter.max(repave),
+        reboot_counter: before.reboot_counter.max(reboot.filter(|it| Some(*it) > rebooted)),
+        repave_counter: before.repave_counter.max(repave.filter(|it| Some(*it) > repaved)),
     });
     report::gave_up(new, seen, reason);
 }

@@ -1,3 +1,4 @@
+mod adopted;
 mod bmcs;
 mod fixture;
 mod power;

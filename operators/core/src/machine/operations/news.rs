@@ -1,0 +1,71 @@
+//! Events about operations: what a change of the status tells a person.
+
+use super::{
+    begin,
+    report::{WHY_ADOPTED, reason_of, what},
+};
+use metal_api::{MachineOperation, MachineOperationStep, MachineStatus, condition};
+
+/// Whether it is an expected change, a reason and a note.
+pub type News = (bool, String, String);
+
+/// The events for a change of the status.
+pub fn news(old: &MachineStatus, new: &MachineStatus) -> Vec<News> {
+    let mut all: Vec<_> = adoption(old, new).into_iter().collect();
+    all.extend(step(old, new));
+    if all.is_empty() {
+        all.extend(differs(old, new));
+    }
+    all
+}
+
+/// The operation has come to its next step, or ended.
+fn step(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
+    let current = |status: &MachineStatus| status.operations.clone().and_then(|it| it.current);
+    let (before, after) = (current(old), current(new));
+    let key = |it: &MachineOperation| (it.step.clone(), it.attempt);
+    match (&before, &after) {
+        (Some(before), None) => Some((true, "OperationDone".to_owned(), what(before))),
+        (before, Some(after)) if before.as_ref().map(key) != Some(key(after)) => {
+            let is_next = before.as_ref().is_some_and(|before| before.attempt < after.attempt);
+            let failed = after.step == MachineOperationStep::Failed;
+            let why = after.message.clone().filter(|_| is_next || failed);
+            let note = match why {
+                Some(why) => format!("{}: {why}", what(after)),
+                None => what(after),
+            };
+            let reason =
+                if is_next { reason_of(after).to_owned() } else { after.step.as_str().to_owned() };
+            Some((!is_next && !failed, reason, note))
+        }
+        _ => None,
+    }
+}
+
+/// Counters were adopted: they were not seen before, and count as done. While an operation is in progress,
+/// no condition says so.
+fn adoption(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
+    let (before, after) = (old.operations.as_ref()?, new.operations.as_ref()?);
+    let (was, is) = (before.requested.as_ref()?, after.requested.as_ref()?);
+    let is_done =
+        after.reboot_counter >= is.reboot_counter && after.repave_counter >= is.repave_counter;
+    // By hand, an installation may end in the same pass.
+    let is_installed = is_repaved(new) && !is_repaved(old);
+    let is_adopted = begin::is_jump(was, is) && is_done && !is_installed;
+    is_adopted.then(|| (false, "CountersAdopted".to_owned(), WHY_ADOPTED.to_owned()))
+}
+
+fn is_repaved(status: &MachineStatus) -> bool {
+    status.conditions.iter().any(|it| it.type_ == condition::REPAVED && it.status == "True")
+}
+
+/// The BMC presented a certificate other than the pinned one.
+fn differs(old: &MachineStatus, new: &MachineStatus) -> Option<(bool, String, String)> {
+    let why = |status: &MachineStatus| {
+        let it = status.conditions.iter().find(|it| it.type_ == condition::BMC_REACHABLE)?;
+        (it.status == "False").then(|| (it.reason.clone(), it.message.clone()))
+    };
+    let (reason, message) = why(new)?;
+    let is_news = why(old).is_none_or(|(before, _)| before != reason);
+    is_news.then_some((false, reason, message))
+}
