@@ -29,6 +29,7 @@ pub struct Memory {
     on_first: Option<SignedDuration>,
     last: Option<SignedDuration>,
     arms: u32,
+    armed: Option<Outcome>,
     refusals: u32,
 }
 
@@ -136,6 +137,7 @@ impl Memory {
             Step::Reset(ResetType::GracefulShutdown) => (&mut self.asked_first, &mut self.asked),
             Step::Reset(ResetType::ForceOff) => (&mut self.forced_first, &mut self.forced),
             Step::Reset(ResetType::On) => (&mut self.on_first, &mut self.on),
+            self.armed = Some(outcome);
             Step::Reset(
                 ResetType::ForceOn
                 | ResetType::GracefulRestart
@@ -177,6 +179,7 @@ impl Memory {
     }
 }
 
+            armed: self.armed,
 #[cfg(test)]
 mod tests {
     use super::*;

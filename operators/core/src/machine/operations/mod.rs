@@ -141,6 +141,8 @@ pub struct Done {
 }
 
 /// A fact that a decision needs.
+    /// What became of that at last.
+    pub armed: Option<Outcome>,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The certificate of the BMC; reading it needs no password.

@@ -1,8 +1,8 @@
 //! Powers a host off and on: shut down, wait, force off, read back.
 
 use super::{
-    super::Observation, Change, Decision, POLL, REFUSALS, TIDY, act, bmc::system, own_node, report,
-    step,
+    super::Observation, Change, Decision, Outcome, POLL, REFUSALS, TIDY, act, bmc::system,
+    own_node, report, step,
 };
 use crate::redfish::{
     BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
@@ -11,7 +11,8 @@ use crate::redfish::{
 use jiff::SignedDuration;
 use metal_api::{MachineOperationStep, MachineStatus};
 
-const FROM_NETWORK: BootSource = BootSource::Pxe;
+/// Boot sources that lead to us, the preferred one first.
+const FROM_NETWORK: [BootSource; 2] = [BootSource::Pxe, BootSource::UefiHttp];
 const NO_OVERRIDE: Step = Step::BootOnce { source: BootSource::None, mode: None };
 /// How soon a request without effect is repeated.
 const AGAIN: SignedDuration = SignedDuration::from_secs(30);
@@ -146,27 +147,38 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
         return None;
     }
     let done = seen.known.done;
-    if !allows(&system.boot.allowable, &FROM_NETWORK) {
+    let source = FROM_NETWORK.into_iter().find(|it| allows(&system.boot.allowable, it));
+    let Some(source) = source else {
         let offered: Vec<_> = system.boot.allowable.iter().map(ToString::to_string).collect();
         let message = format!("the BMC only allows to boot from {}", offered.join(", "));
         report::boot_source(new, seen, Err(&message));
         return None;
-    }
-    let is_set = done.arms > 0 && is_from_network(&system.boot);
+    };
+    let is_refused = done.armed == Some(Outcome::Refused);
+    let is_set = done.arms > 0 && !is_refused && is_from_network(&system.boot);
     if is_set {
         report::boot_source(new, seen, Ok(()));
         return None;
     }
     if done.arms >= REFUSALS {
-        report::boot_source(
-            new,
-            seen,
-            Err("the BMC accepted a one-time boot from Pxe, but does not report it"),
-        );
+        report::boot_source(new, seen, Err(&not_armed(done.armed, source)));
         return None;
     }
     let uefi = system.boot.mode.is_some() && allows(&system.boot.allowable_modes, &BootMode::Uefi);
-    Some(Step::BootOnce { source: FROM_NETWORK, mode: uefi.then_some(BootMode::Uefi) })
+    Some(Step::BootOnce { source, mode: uefi.then_some(BootMode::Uefi) })
+}
+
+/// Why the boot source is not set, by what became of the last request.
+fn not_armed(outcome: Option<Outcome>, source: BootSource) -> String {
+    match outcome {
+        Some(Outcome::Refused) => format!("the BMC refused a one-time boot from {source}"),
+        Some(Outcome::Unknown) => {
+            format!("the BMC gave no answer to a one-time boot from {source}")
+        }
+        Some(Outcome::Taken) | None => {
+            format!("the BMC accepted a one-time boot from {source}, but does not report it")
+        }
+    }
 }
 
 /// Resets the boot source that was set for an operation that has ended. `None` if it is not set.
@@ -196,9 +208,13 @@ fn is_past(limit: SignedDuration, ago: Option<SignedDuration>) -> bool {
 }
 
 fn is_from_network(boot: &BootReading) -> bool {
-    boot.enabled != BootEnabled::Disabled && boot.target == Some(FROM_NETWORK)
+    boot.enabled != BootEnabled::Disabled && leads_to_us(boot)
 }
 
 fn boots_from_network_always(boot: &BootReading) -> bool {
-    boot.enabled == BootEnabled::Continuous && boot.target == Some(FROM_NETWORK)
+    boot.enabled == BootEnabled::Continuous && leads_to_us(boot)
+}
+
+fn leads_to_us(boot: &BootReading) -> bool {
+    boot.target.is_some_and(|target| FROM_NETWORK.contains(&target))
 }

@@ -150,6 +150,38 @@ fn a_bmc_without_a_boot_source_is_told_of_and_asked_again_next_time() {
 }
 
 #[test]
+fn a_bmc_that_only_allows_boots_by_uefi_http_is_told_to_do_that() {
+    let allowing = |allowable: &[BootSource]| {
+        let mut scene = Scene::asks(1, 1).at(PoweringOff);
+        let mut reading = system(PowerState::Off);
+        reading.boot.allowable = allowable.to_vec();
+        scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+        scene.settle()
+    };
+    let from = |source| Decision::Act(Step::BootOnce { source, mode: None });
+    for (allowable, expected) in [
+        (&[][..], from(BootSource::Pxe)),
+        (&[BootSource::UefiHttp, BootSource::Hdd], from(BootSource::UefiHttp)),
+        (&[BootSource::UefiHttp, BootSource::Pxe], from(BootSource::Pxe)),
+        (&[BootSource::Hdd], ON),
+    ] {
+        assert_eq!(allowing(allowable), expected, "{allowable:?}");
+    }
+    // It is set once, and taken away, like the other.
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    let mut reading = system(PowerState::Off);
+    reading.boot.allowable = vec![BootSource::UefiHttp];
+    (reading.boot.enabled, reading.boot.target) = (BootEnabled::Once, Some(BootSource::UefiHttp));
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    scene.done.arms = 1;
+    assert_eq!(scene.settle(), ON);
+    let current = scene.status().operations.as_mut().unwrap().current.as_mut().unwrap();
+    current.step = Finishing;
+    let none = Step::BootOnce { source: BootSource::None, mode: None };
+    assert_eq!(scene.settle(), Decision::Act(none));
+}
+
+#[test]
 fn a_boot_source_that_an_administrator_has_set_stays() {
     let mut reading = system(PowerState::Off);
     (reading.boot.enabled, reading.boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
@@ -275,4 +307,36 @@ fn a_host_that_can_only_be_asked_by_its_button_is_asked_before_its_power_is_cut(
         assert_eq!(sees(power, Some(GRACE)), CUT, "{power}");
     }
     assert_eq!(sees(PowerState::Paused, None), CUT, "the button does not ask one that is paused");
+}
+
+#[test]
+fn a_boot_source_that_is_not_set_is_told_by_what_became_of_the_request() {
+    for (outcome, expected) in [
+        (Outcome::Taken, "the BMC accepted"),
+        (Outcome::Refused, "the BMC refused"),
+        (Outcome::Unknown, "the BMC gave no answer"),
+    ] {
+        let mut scene = Scene::asks(1, 1).at(PoweringOff);
+        scene.sees(PowerState::Off);
+        scene.settle();
+        let mut memory = Memory::default();
+        for _ in 0..REFUSALS {
+            let step = Step::BootOnce { source: BootSource::Pxe, mode: None };
+            memory.acted(&step, outcome, SignedDuration::ZERO);
+        }
+        scene.done = memory.done(SignedDuration::ZERO);
+        scene.settle();
+        let conditions = scene.status().conditions.clone();
+        let it = conditions.iter().find(|it| it.type_ == condition::BOOT_ORDER_CONFIG_SUPPORTED);
+        let message = &it.unwrap().message;
+        assert!(message.starts_with(expected), "{message}");
+        // What a BMC still shows that has refused it was used up.
+        let mut reading = system(PowerState::Off);
+        (reading.boot.enabled, reading.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+        scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+        scene.settle();
+        let is_set = outcome != Outcome::Refused;
+        let reason = scene.reason(condition::BOOT_ORDER_CONFIG_SUPPORTED);
+        assert_eq!(reason == Some("Supported"), is_set, "{outcome:?}");
+    }
 }
