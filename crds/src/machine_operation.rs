@@ -28,6 +28,9 @@ pub struct MachineOperationsStatus {
     /// Extension: the counters of `spec.operations` that were seen last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested: Option<MachineRequested>,
+    /// Extension: how far the installer of a machine without a BMC has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<MachineInstallProgress>,
 }
 
 /// Counters of what was requested.
@@ -94,6 +97,9 @@ pub struct MachineInstallProgress {
     pub written: i64,
     /// When it got there; what it reports again does not change this.
     pub at: Time,
+    /// Since when it has written to the disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writing_since: Option<Time>,
 }
 
 /// A system that was read by Redfish.

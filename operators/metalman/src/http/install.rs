@@ -63,7 +63,7 @@ pub(super) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
     let Some(repave) = installs(machine, Timestamp::now()).filter(|_| !is_heard(machine)) else {
         return;
     };
-    let phase = InstallPhase::Downloading;
+    let phase = InstallPhase::Started;
     let progress = InstallProgress { phase, written: 0, total: None, message: String::new() };
     follow(ctx, machine, repave, &progress).await;
 }

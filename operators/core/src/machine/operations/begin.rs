@@ -37,6 +37,9 @@ pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>)
     operations.machine_uid.clone_from(uid);
     let requested = requested(seen);
     let Some(before) = operations.requested.replace(requested.clone()) else { return };
+    if before.repave_counter != requested.repave_counter {
+        operations.by_hand = None;
+    }
     let is_new = operations
         .counted_since
         .as_ref()
@@ -98,9 +101,7 @@ pub(super) fn expire(new: &mut MachineStatus, seen: &Observation<'_>) {
 
 /// Without a BMC, no operation is in progress: a person has to power-cycle the machine.
 pub(super) fn without_bmc(new: &mut MachineStatus) {
-    if let Some(operations) = &mut new.operations {
-        operations.current = None;
-    }
+    drop_current(new);
     report::no_bmc(new);
 }
 
@@ -108,6 +109,14 @@ pub(super) fn without_bmc(new: &mut MachineStatus) {
 /// been powered on for it.
 pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
     let pending = pending::of(seen.machine, new);
+/// The operation that was in progress is not gone on with.
+pub(super) fn drop_current(new: &mut MachineStatus) {
+    let dropped = new.operations.as_mut().and_then(|operations| operations.current.take());
+    if dropped.is_some_and(|it| it.repave_counter.is_some()) {
+        report::installation_dropped(new);
+    }
+}
+
     if pending.is_nothing() {
         return;
     }

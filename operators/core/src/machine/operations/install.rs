@@ -5,7 +5,9 @@ use super::{
     Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report, step,
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Machine, MachineOperation, MachineOperationStep, MachineStatus};
+use metal_api::{
+    Machine, MachineInstallProgress, MachineOperation, MachineOperationStep, MachineStatus,
+};
 
 /// How to handle the report of an installer that it is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +46,7 @@ fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
         current.progress = None;
     } else {
         // A person has power-cycled it.
+        operations.by_hand = None;
         operations.repave_counter = operations.repave_counter.max(asked.repave);
         let wanted = machine.spec.operations.as_ref().and_then(|it| it.reboot_counter);
         operations.reboot_counter = operations.reboot_counter.max(wanted);
@@ -55,7 +58,7 @@ fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
 pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let old: &MachineStatus = new;
     let current = old.operations.as_ref()?.current.as_ref()?;
-    if current.progress.is_some() && joined(seen, current.since.0) {
+    if is_up(old, seen, current.progress.as_ref()) {
         complete(new, seen.machine, seen.now);
         return None;
     }
@@ -69,19 +72,26 @@ pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
     None
 }
 
-/// Without a BMC: a machine that has joined since its installer was first heard is installed.
+/// Without a BMC: a machine that has joined since its installer wrote to the disk is installed.
 pub(super) fn by_hand(new: &mut MachineStatus, seen: &Observation<'_>) {
     let is_due = pending::of(seen.machine, new).repave.is_some();
-    if is_due && report::installer_heard(new).is_some_and(|since| joined(seen, since)) {
+    let furthest = new.operations.as_ref().and_then(|it| it.by_hand.as_ref());
+    if is_due && is_up(new, seen, furthest) {
         complete(new, seen.machine, seen.now);
     }
 }
 
-/// Whether the Node of the machine was made since then: the installed system is up, and joined. The
-/// installer may not have been able to say that it is done.
-fn joined(seen: &Observation<'_>, since: Timestamp) -> bool {
+/// Whether the Node of the machine was made since its installer wrote to the disk: the installed system is
+/// up, and joined. The installer may not have been able to say that it is done. A Node that was made before
+/// may be one of the old system, and so may any other while the installer says that it has failed.
+fn is_up(
+    status: &MachineStatus,
+    seen: &Observation<'_>,
+    furthest: Option<&MachineInstallProgress>,
+) -> bool {
+    let Some(since) = progress::writing_since(furthest) else { return false };
     let node = own_node::node(seen).and_then(|node| node.metadata.creation_timestamp.as_ref());
-    node.is_some_and(|made| made.0 > since)
+    node.is_some_and(|made| made.0 > since) && report::installer_failure(status).is_none()
 }
 
 /// How much time is left for the installer: `limits.install` since it was first seen, or since it has come

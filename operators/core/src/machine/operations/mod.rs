@@ -188,6 +188,9 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     }
     begin::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    if let Some(operations) = &mut new.operations {
+        operations.by_hand = None;
+    }
     let Some(step) = current.map(|current| current.step.clone()) else {
         return drain::uncordon(seen).or_else(|| bmc::look_again(new, seen));
     };

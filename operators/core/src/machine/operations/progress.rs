@@ -2,12 +2,12 @@
 
 use super::{
     installs,
-    report::{INSTALL_FAILED, installer_heard, installing},
+    report::{INSTALL_FAILED, installing},
 };
 use crate::conditions::cut;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{Machine, MachineInstallProgress, MachineOperation, MachineStatus};
+use metal_api::{Machine, MachineInstallProgress, MachineStatus};
 use serde::Deserialize;
 
 /// The longest text that an installer may add, in bytes.
@@ -47,6 +47,9 @@ pub struct InstallProgress {
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum InstallPhase {
+    /// It was seen to fetch what installs, and has said nothing.
+    #[serde(skip)]
+    Started,
     /// It fetches what it needs to begin.
     Downloading,
     /// It writes the disk image.
@@ -76,9 +79,12 @@ pub fn reported(
     let mut new = old.clone();
     let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
     installing(&mut new, machine, (reason, &told(progress)), now);
-    if let Some(current) = new.operations.as_mut().and_then(|it| it.current.as_mut()) {
-        advance(current, progress, now);
-    }
+    let operations = new.operations.get_or_insert_default();
+    advance(
+        operations.current.as_mut().map_or(&mut operations.by_hand, |it| &mut it.progress),
+        progress,
+        now,
+    );
     (new != old).then_some(new)
 }
 
@@ -86,13 +92,27 @@ pub fn reported(
 pub fn is_heard(machine: &Machine) -> bool {
     let none = MachineStatus::default();
     let status = machine.status.as_ref().unwrap_or(&none);
-    let current = status.operations.as_ref().and_then(|it| it.current.as_ref());
-    current.map_or_else(|| installer_heard(status).is_some(), |it| it.progress.is_some())
+    status.operations.as_ref().is_some_and(|operations| {
+        let by_hand = operations.by_hand.as_ref();
+        operations.current.as_ref().map_or(by_hand, |it| it.progress.as_ref()).is_some()
+    })
+}
+
+/// Since when the installer has written to the disk, if it has said so: what is there is no longer what was
+/// there before. An older version has recorded only how far it was.
+pub(super) fn writing_since(furthest: Option<&MachineInstallProgress>) -> Option<Timestamp> {
+    let furthest = furthest?;
+    let writes = furthest.phase.parse::<InstallPhase>().is_ok_and(|it| it >= InstallPhase::Writing);
+    furthest.writing_since.as_ref().or(writes.then_some(&furthest.at)).map(|since| since.0)
 }
 
 /// Remembers what is further than everything before it in this attempt. An installer that begins again and
 /// again comes no further by that.
-fn advance(current: &mut MachineOperation, progress: &InstallProgress, now: Timestamp) {
+fn advance(
+    furthest: &mut Option<MachineInstallProgress>,
+    progress: &InstallProgress,
+    now: Timestamp,
+) {
     if progress.phase == InstallPhase::Failed {
         return;
     }
@@ -100,12 +120,15 @@ fn advance(current: &mut MachineOperation, progress: &InstallProgress, now: Time
     // A phase of another version counts for less than any that is known.
     let rank =
         |last: &MachineInstallProgress| (last.phase.parse::<InstallPhase>().ok(), last.written);
-    if current.progress.as_ref().is_some_and(|last| rank(last) >= (Some(progress.phase), written)) {
+    if furthest.as_ref().is_some_and(|last| rank(last) >= (Some(progress.phase), written)) {
         return;
     }
     let phase: &str = progress.phase.into();
     let at = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
-    current.progress = Some(MachineInstallProgress { phase: phase.to_owned(), written, at });
+    let writes = (progress.phase >= InstallPhase::Writing).then(|| at.clone());
+    let writing_since = furthest.take().and_then(|it| it.writing_since).or(writes);
+    *furthest =
+        Some(MachineInstallProgress { phase: phase.to_owned(), written, at, writing_since });
 }
 
 /// The furthest that an installer has come, in words.
@@ -226,6 +249,7 @@ mod tests {
             machine.status = Some(told.clone());
             assert_eq!(reported(&machine, 3, &progress, NOW), None, "said again");
             told.conditions.retain(|it| it.type_ != condition::REPAVED);
+            told.operations.as_mut().unwrap().by_hand = None;
             assert_eq!(told, before);
         }
     }

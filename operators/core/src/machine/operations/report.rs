@@ -174,6 +174,11 @@ pub(super) fn installing(
     machine: &Machine,
     (reason, message): (&str, &str),
     now: Timestamp,
+/// An installation is not gone on with: what its installer said last is over.
+pub(super) fn installation_dropped(new: &mut MachineStatus) {
+    new.conditions.retain(|it| it.type_ != condition::REPAVED || it.status == "True");
+}
+
 ) {
     let fact = Fact { type_: condition::REPAVED, holds: false, reason, message };
     conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
@@ -184,14 +189,6 @@ pub(super) fn installer_failure(status: &MachineStatus) -> Option<&str> {
     let mut conditions = status.conditions.iter();
     let it = conditions.find(|it| it.type_ == condition::REPAVED)?;
     (it.status == "False" && it.reason == INSTALL_FAILED).then_some(it.message.as_str())
-}
-
-/// Since when the installer of a machine without a BMC has been heard.
-pub(super) fn installer_heard(status: &MachineStatus) -> Option<Timestamp> {
-    let it = status.conditions.iter().find(|it| it.type_ == condition::REPAVED)?;
-    let is_its_own =
-        it.status == "False" && matches!(it.reason.as_str(), "Pending" | INSTALL_FAILED);
-    is_its_own.then_some(it.last_transition_time.0)
 }
 
 pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {

@@ -78,7 +78,7 @@ async fn an_installer_that_fetches_its_files_has_begun_if_it_reports_nothing_as_
     let path = format!("/c/{}/disk.img.gz", lab.token(3));
     for _ in 0..2 {
         assert_eq!(lab.ask(1, "GET", &path, "").await.0, StatusCode::OK);
-        assert_eq!(repaved(&lab), ("False".into(), "Pending".into(), "downloading".into()));
+        assert_eq!(repaved(&lab), ("False".into(), "Pending".into(), "started".into()));
     }
     assert_eq!(writes(&lab.server).len(), 1);
     // What it says itself stays.
