@@ -12,17 +12,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::{
     netboot::access::{TokenOf, token_of},
-    operations::installs,
+    operations::{installs, may_end},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
 /// What an installer gets whose installation may be known to others by now.
 pub(super) const BEHIND: &str = "it is not known whether this installation is pending";
+
+/// What whoever speaks for an installer gets while the old system is at work.
+pub(super) const STILL_READY: &str = "the Node of this machine is still ready";
 
 /// Ends the pending installation, if the token belongs to it. It is not an error to report that
 /// again afterwards. An installer takes success and refusal as final, so it gets either only by what
@@ -45,6 +49,9 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
     }
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
     match token_of(&key, &machine, token, Timestamp::now()) {
+        TokenOf::Due(_) if !may_end(&machine, node(&ctx, &machine).as_deref()) => {
+            unavailable(STILL_READY)
+        }
         TokenOf::Due(repave) => end(&ctx, machine, repave).await,
         TokenOf::Done => StatusCode::OK.into_response(),
         TokenOf::Awaited => unavailable(BEHIND),
@@ -66,6 +73,11 @@ async fn end(ctx: &Context, machine: Arc<Machine>, repave: i64) -> Response {
             unavailable("the status could not be written")
         }
     }
+}
+
+/// The Node of that name.
+pub(super) fn node(ctx: &Context, machine: &Machine) -> Option<Arc<Node>> {
+    ctx.view.nodes.named(None, &machine.name_any())
 }
 
 pub(super) fn stale() -> Response {

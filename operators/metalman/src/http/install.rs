@@ -2,7 +2,7 @@
 
 use super::{
     Requester,
-    disable::{BEHIND, stale},
+    disable::{BEHIND, STILL_READY, node, stale},
     unavailable,
 };
 use crate::{
@@ -21,7 +21,7 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineStatus, condition};
 use metal_core::machine::{
     netboot::access::{TokenOf, token_of},
-    operations::{InstallPhase, InstallProgress, installs, is_heard, reported},
+    operations::{InstallPhase, InstallProgress, installs, is_heard, may_report, reported},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -47,6 +47,9 @@ pub(super) async fn progress(
         TokenOf::Done | TokenOf::None if is_live => return stale(),
         TokenOf::Awaited | TokenOf::Done | TokenOf::None => return unavailable(BEHIND),
     };
+    if !may_report(&machine, node(&ctx, &machine).as_deref()) {
+        return unavailable(STILL_READY);
+    }
     if body.len() > LARGEST {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }

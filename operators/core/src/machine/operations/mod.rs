@@ -24,6 +24,7 @@
 
 mod begin;
 mod bmc;
+mod by_hand;
 mod certificate;
 mod confirm;
 mod drain;
@@ -42,6 +43,7 @@ mod step;
 
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
 pub use certificate::{from_pairs, to_pairs};
+pub use by_hand::{may_end, may_report};
 pub use confirm::{Behind, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use install::{Callback, installed};
@@ -186,11 +188,11 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     if let Some(decision) = bmc::pin(new, seen, redfish) {
         return at_rest(new, seen).or(Some(decision));
     }
-    begin::begin(new, seen);
-    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     if let Some(operations) = &mut new.operations {
         operations.by_hand = None;
     }
+    begin::begin(new, seen);
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let Some(step) = current.map(|current| current.step.clone()) else {
         return drain::uncordon(seen).or_else(|| bmc::look_again(new, seen));
     };

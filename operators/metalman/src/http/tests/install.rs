@@ -98,6 +98,34 @@ async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+#[tokio::test]
+async fn pods_of_a_machine_that_runs_end_no_installation_by_hand() {
+    use k8s_openapi::api::core::v1::Node;
+    use kube::{core::DeserializeGuard, runtime::watcher::Event};
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let says = |ready: &str| {
+        let node = serde_json::json!({
+            "metadata": {"name": "node-01"},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        });
+        let node = serde_json::from_value::<Node>(node).unwrap();
+        let event = Ok(Event::Apply(DeserializeGuard(Ok(node))));
+        lab.ctx.view.nodes.follow(futures::stream::iter([event]))
+    };
+    let end = format!("/c/{}/pxe/disable", lab.token(3));
+    let tell = format!("/c/{}/install/progress", lab.token(3));
+    says("True").await.unwrap_err();
+    for (path, body) in [(&tell, WRITING), (&end, "")] {
+        let (status, text) = lab.ask(1, "POST", path, body).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {text}");
+    }
+    assert_eq!(writes(&lab.server), [""; 0]);
+    says("Unknown").await.unwrap_err();
+    assert_eq!(lab.ask(1, "POST", &tell, WRITING).await.0, StatusCode::OK);
+    assert_eq!(lab.ask(1, "POST", &end, "").await.0, StatusCode::OK);
+    assert_eq!(lab.status().operations.unwrap().repave_counter, Some(3));
+}
+
 fn repaved(lab: &Lab) -> (String, String, String) {
     let conditions = lab.status().conditions;
     let it = conditions.into_iter().find(|it| it.type_ == "Repaved").unwrap();

@@ -102,3 +102,27 @@ fn an_installation_that_loses_its_bmc_was_not_heard_by_hand() {
     scene.settle();
     assert_eq!(pending(&scene.machine).repave, Some(2));
 }
+
+#[test]
+fn by_hand_nobody_speaks_for_an_installer_while_the_node_is_ready() {
+    let mut ready = node("10.0.0.1");
+    let gone = |node: &mut k8s_openapi::api::core::v1::Node| {
+        let status = node.status.as_mut().unwrap();
+        status.conditions.as_mut().unwrap()[0].status = "Unknown".to_owned();
+    };
+    let mut scene = installs(false);
+    let may = |scene: &Scene, node: &_| {
+        (may_report(&scene.machine, Some(node)), may_end(&scene.machine, Some(node)))
+    };
+    assert_eq!(may(&scene, &ready), (false, false), "its pods have its address");
+    assert_eq!(may(&scene, &node("10.0.0.7")), (true, true), "the Node is another's");
+    assert!(may_report(&scene.machine, None) && may_end(&scene.machine, None));
+    says(&mut scene, "downloading");
+    assert_eq!(may(&scene, &ready), (false, false));
+    says(&mut scene, "writing");
+    assert_eq!(may(&scene, &ready), (false, true), "the new system may be up");
+    gone(&mut ready);
+    assert_eq!(may(&installs(false), &ready), (true, true));
+    // With a BMC the host was off.
+    assert_eq!(may(&installs(true), &node("10.0.0.1")), (true, true));
+}
