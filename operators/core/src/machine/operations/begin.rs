@@ -2,7 +2,7 @@
 
 use super::{
     super::Observation,
-    ADOPTION, OUTDATED,
+    ADOPTION, OUTDATED, image,
     pending::{self, Pending},
     report, step,
 };
@@ -117,7 +117,11 @@ pub(super) fn drop_current(new: &mut MachineStatus) {
     }
 }
 
-    if pending.is_nothing() {
+/// Begins requested operations; adds later requests to the current one, as long as the host has not
+/// been powered on for it. Nothing begins that could only fail for want of its image.
+pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let pending = pending::of(seen.machine, new);
+    if pending.is_nothing() || image::awaited(pending, seen.machine, new).is_some() {
         return;
     }
     let operations = new.operations.get_or_insert_default();

@@ -29,6 +29,7 @@ mod certificate;
 mod confirm;
 mod drain;
 mod identity;
+mod image;
 mod install;
 mod limits;
 mod memory;

@@ -1,6 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, pending};
+use super::{super::Observation, image, pending};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -81,7 +81,10 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
         (None, Some(step)) => (false, step, String::new()),
         (None, None) if pending.is_nothing() && (!was || is_adopted) => return,
         (None, None) if pending.is_nothing() => (true, "Done".to_owned(), String::new()),
-        (None, None) if has_bmc => (false, "Pending".to_owned(), String::new()),
+        (None, None) if has_bmc => match image::awaited(pending, seen.machine, new) {
+            Some(message) => (false, "ImageNotReady".to_owned(), message),
+            None => (false, "Pending".to_owned(), String::new()),
+        },
         (None, None) => (false, "NoBMC".to_owned(), by_hand(pending)),
     };
     let fact =
@@ -148,9 +151,14 @@ pub(super) fn no_bmc(new: &mut MachineStatus) {
     }
 }
 
-fn image(machine: &Machine) -> String {
+fn image_of(machine: &Machine) -> String {
     let image = machine.spec.pxe.as_ref().map_or("", |pxe| pxe.image.as_str());
     format!("image={image}")
+}
+
+/// An installation is not gone on with: what its installer said last is over.
+pub(super) fn installation_dropped(new: &mut MachineStatus) {
+    new.conditions.retain(|it| it.type_ != condition::REPAVED || it.status == "True");
 }
 
 /// A reinstallation begins: resets what the previous one left in the status.
@@ -160,7 +168,7 @@ pub(super) fn installation_begins(new: &mut MachineStatus) {
 }
 
 pub(super) fn installation_pending(new: &mut MachineStatus, seen: &Observation<'_>) {
-    let message = image(seen.machine);
+    let message = image_of(seen.machine);
     let (type_, reason) = (condition::REPAVED, "Pending");
     set(new, Fact { type_, holds: false, reason, message: &message }, seen);
 }
@@ -174,11 +182,6 @@ pub(super) fn installing(
     machine: &Machine,
     (reason, message): (&str, &str),
     now: Timestamp,
-/// An installation is not gone on with: what its installer said last is over.
-pub(super) fn installation_dropped(new: &mut MachineStatus) {
-    new.conditions.retain(|it| it.type_ != condition::REPAVED || it.status == "True");
-}
-
 ) {
     let fact = Fact { type_: condition::REPAVED, holds: false, reason, message };
     conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
@@ -193,7 +196,7 @@ pub(super) fn installer_failure(status: &MachineStatus) -> Option<&str> {
 
 pub(super) fn installation_done(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     remove(new, condition::POWERED_OFF);
-    let (type_, reason, message) = (condition::REPAVED, "Succeeded", image(machine));
+    let (type_, reason, message) = (condition::REPAVED, "Succeeded", image_of(machine));
     let fact = Fact { type_, holds: true, reason, message: &message };
     conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
 }
@@ -203,7 +206,7 @@ pub(super) fn gave_up(new: &mut MachineStatus, seen: &Observation<'_>, reason: &
     remove(new, condition::POWERED_OFF);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     if current.is_some_and(|current| current.repave_counter.is_some()) {
-        let message = image(seen.machine);
+        let message = image_of(seen.machine);
         set(new, Fact { type_: condition::REPAVED, holds: false, reason, message: &message }, seen);
     }
 }

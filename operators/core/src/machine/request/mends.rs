@@ -97,7 +97,12 @@ const TABLE: &[Row] = &[
         &[("Running", Time), ("Failed", Time), ("TimedOut", Time)],
     ),
     // Somebody does it who was asked to, by hand.
-    (condition::OPERATIONS_DONE, Always, &[("NoBMC", Time), ("Pending", Time)]),
+    // What becomes of an image, its own condition says.
+    (
+        condition::OPERATIONS_DONE,
+        Always,
+        &[("NoBMC", Time), ("Pending", Time), ("ImageNotReady", Time)],
+    ),
 ];
 
 /// Who mends what a condition tells of, for this request. What another version says is waited for.
@@ -108,6 +113,11 @@ fn who(request: Request, it: &Condition) -> Mends {
         return Time;
     }
     reasons.iter().find(|(reason, _)| *reason == it.reason).map_or(Time, |(_, mends)| *mends)
+}
+
+/// Whether a person has to mend what a condition tells of, before a machine is installed.
+pub(in crate::machine) fn needs_person(it: &Condition) -> bool {
+    who(Request::Repave, it) == Person
 }
 
 /// The condition for which a person has to do something before the request is carried out. What was not

@@ -17,6 +17,7 @@
 mod mends;
 mod progress;
 
+pub(super) use mends::needs_person;
 pub use progress::{Asked, Progress, progress};
 
 use super::operations;

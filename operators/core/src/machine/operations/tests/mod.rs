@@ -1,6 +1,7 @@
 mod adopted;
 mod bmcs;
 mod fixture;
+mod images;
 mod joined;
 mod power;
 mod progress;
