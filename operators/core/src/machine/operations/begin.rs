@@ -78,25 +78,29 @@ fn requested(seen: &Observation<'_>) -> MachineRequested {
     MachineRequested { reboot_counter, repave_counter }
 }
 
-/// Gives up a step that was recorded so long ago that the cluster may have been restored since.
+/// Gives up a step that was recorded so long ago that the cluster may have been restored since. What is
+/// installed already is only ended.
 pub(super) fn expire(new: &mut MachineStatus, seen: &Observation<'_>) {
-    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
-    let goes_on = current.filter(|current| match current.step {
-        MachineOperationStep::Draining
+    let Some(current) = new.operations.as_ref().and_then(|it| it.current.as_ref()) else { return };
+    if !pending::is_outdated(current, seen.now) {
+        return;
+    }
+    match &current.step {
+        MachineOperationStep::Failed => {}
+        MachineOperationStep::Finishing => step::end(new),
+        step @ (MachineOperationStep::Draining
         | MachineOperationStep::PoweringOff
         | MachineOperationStep::PoweringOn
-        | MachineOperationStep::Installing => true,
-        MachineOperationStep::Finishing
-        | MachineOperationStep::Failed
-        | MachineOperationStep::Other(_) => false,
-    });
-    let Some(current) = goes_on.filter(|it| pending::is_outdated(it, seen.now)) else { return };
-    let message = format!(
-        "the step {} was recorded more than {} hours ago: it may come from a backup",
-        current.step.as_str(),
-        OUTDATED.as_hours()
-    );
-    step::give_up(new, seen, ("Outdated", message));
+        | MachineOperationStep::Installing
+        | MachineOperationStep::Other(_)) => {
+            let message = format!(
+                "the step {} was recorded more than {} hours ago: it may come from a backup",
+                step.as_str(),
+                OUTDATED.as_hours()
+            );
+            step::give_up(new, seen, ("Outdated", message));
+        }
+    }
 }
 
 /// Without a BMC, no operation is in progress: a person has to power-cycle the machine.
@@ -105,10 +109,6 @@ pub(super) fn without_bmc(new: &mut MachineStatus) {
     report::no_bmc(new);
 }
 
-/// Begins requested operations; adds later requests to the current one, as long as the host has not
-/// been powered on for it.
-pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
-    let pending = pending::of(seen.machine, new);
 /// The operation that was in progress is not gone on with.
 pub(super) fn drop_current(new: &mut MachineStatus) {
     let dropped = new.operations.as_mut().and_then(|operations| operations.current.take());

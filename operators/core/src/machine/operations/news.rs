@@ -12,6 +12,10 @@ pub type News = (bool, String, String);
 /// The events for a change of the status.
 pub fn news(old: &MachineStatus, new: &MachineStatus) -> Vec<News> {
     let mut all: Vec<_> = adoption(old, new).into_iter().collect();
+    if is_repaved(new) && !is_repaved(old) {
+        let note = "its Node was made after its installer wrote to the disk";
+        all.push((true, "Repaved".to_owned(), note.to_owned()));
+    }
     all.extend(step(old, new));
     if all.is_empty() {
         all.extend(differs(old, new));
@@ -25,7 +29,7 @@ fn step(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
     let (before, after) = (current(old), current(new));
     let key = |it: &MachineOperation| (it.step.clone(), it.attempt);
     match (&before, &after) {
-        (Some(before), None) => Some((true, "OperationDone".to_owned(), what(before))),
+        (Some(before), None) => ended(before, new),
         (before, Some(after)) if before.as_ref().map(key) != Some(key(after)) => {
             let is_next = before.as_ref().is_some_and(|before| before.attempt < after.attempt);
             let failed = after.step == MachineOperationStep::Failed;
@@ -39,6 +43,31 @@ fn step(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
             Some((!is_next && !failed, reason, note))
         }
         _ => None,
+    }
+}
+
+/// It is done, or was dropped before. What had failed was told of then.
+fn ended(before: &MachineOperation, new: &MachineStatus) -> Option<News> {
+    let done = new.operations.as_ref()?;
+    let is_counted = done.reboot_counter >= before.reboot_counter
+        && done.repave_counter >= before.repave_counter;
+    match before.step {
+        MachineOperationStep::Failed => None,
+        MachineOperationStep::PoweringOn
+        | MachineOperationStep::Installing
+        | MachineOperationStep::Finishing
+            if is_counted =>
+        {
+            Some((true, "OperationDone".to_owned(), what(before)))
+        }
+        MachineOperationStep::Draining
+        | MachineOperationStep::PoweringOff
+        | MachineOperationStep::PoweringOn
+        | MachineOperationStep::Installing
+        | MachineOperationStep::Finishing
+        | MachineOperationStep::Other(_) => {
+            Some((false, "OperationDropped".to_owned(), what(before)))
+        }
     }
 }
 

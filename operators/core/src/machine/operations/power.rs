@@ -187,7 +187,8 @@ pub(super) fn tidy(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
     if !current.boot_override {
         return None;
     }
-    let age = seen.now.duration_since(current.since.0);
+    // A clock may have been set back since.
+    let age = seen.now.duration_since(current.since.0).abs();
     let is_tried = seen.known.done.arms >= REFUSALS || age >= TIDY;
     if !is_tried {
         match system(new, seen) {

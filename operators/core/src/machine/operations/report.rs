@@ -79,8 +79,11 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
     let (holds, reason, message) = match (state, step) {
         (Some(state), _) => (false, state.reason.to_owned(), state.message),
         (None, Some(step)) => (false, step, String::new()),
-        (None, None) if pending.is_nothing() && (!was || is_adopted) => return,
-        (None, None) if pending.is_nothing() => (true, "Done".to_owned(), String::new()),
+        (None, None) if pending.is_nothing() => match given_up(new) {
+            Some(message) => (false, "GivenUp".to_owned(), message),
+            None if !was || is_adopted => return,
+            None => (true, "Done".to_owned(), String::new()),
+        },
         (None, None) if has_bmc => match image::awaited(pending, seen.machine, new) {
             Some(message) => (false, "ImageNotReady".to_owned(), message),
             None => (false, "Pending".to_owned(), String::new()),
@@ -96,6 +99,18 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
 pub(super) fn adopted(new: &mut MachineStatus, seen: &Observation<'_>) {
     let (type_, reason, message) = (condition::OPERATIONS_DONE, ADOPTED, WHY_ADOPTED);
     set(new, Fact { type_, holds: true, reason, message }, seen);
+}
+
+/// What was given up, and not done since.
+fn given_up(status: &MachineStatus) -> Option<String> {
+    let done = status.operations.as_ref()?;
+    let given_up = done.given_up.as_ref()?;
+    let above = |name: &str, given_up: Option<i64>, done: Option<i64>| {
+        let counter = given_up.filter(|counter| Some(*counter) > done)?;
+        Some(format!("{name} {counter} was given up; increase the counter to try again"))
+    };
+    above("repave", given_up.repave_counter, done.repave_counter)
+        .or_else(|| above("reboot", given_up.reboot_counter, done.reboot_counter))
 }
 
 fn is_adopted(condition: &Condition) -> bool {

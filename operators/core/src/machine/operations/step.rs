@@ -86,7 +86,9 @@ fn stop(
 pub(super) fn rebooted(new: &mut MachineStatus) {
     let Some(operations) = &mut new.operations else { return };
     let counter = operations.current.as_ref().and_then(|current| current.reboot_counter);
-    operations.reboot_counter = operations.reboot_counter.max(counter);
+    // Whatever it was on again for, so was one that was given up.
+    let given_up = operations.given_up.as_mut().and_then(|it| it.reboot_counter.take());
+    operations.reboot_counter = operations.reboot_counter.max(counter).max(given_up);
 }
 
 /// The operation has ended.

@@ -90,7 +90,7 @@ pub fn progress(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Progre
         return given_up(&reason, &message);
     }
     let operations = status.operations.clone().unwrap_or_default();
-    if !is_counted(&operations, asked) || is_false(status, condition::OPERATIONS_DONE) {
+    if !is_counted(&operations, asked) || is_under_way(status) {
         return waits(status, asked, None);
     }
     match back(machine, node, asked) {
@@ -194,8 +194,13 @@ fn refused(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(is_so)
 }
 
-fn is_false(status: &MachineStatus, type_: &str) -> bool {
-    status.conditions.iter().any(|it| it.type_ == type_ && it.status != "True")
+/// Whether anything is still to be done. What was given up before is not.
+fn is_under_way(status: &MachineStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|it| {
+        let is_open = it.type_ == condition::OPERATIONS_DONE && it.status != "True";
+        is_open && it.reason != "GivenUp"
+    })
 }
 
 /// Phase, message, and the conditions that are not as they should be, in one line.

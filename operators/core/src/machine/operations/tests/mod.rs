@@ -1,5 +1,6 @@
 mod adopted;
 mod bmcs;
+mod ends;
 mod fixture;
 mod images;
 mod joined;
