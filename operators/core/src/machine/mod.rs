@@ -59,14 +59,12 @@ pub struct Observation<'a> {
 pub type Decision = metal_base::Decision<MachineStatus, Change, Need, Step>;
 
 /// Decides what to do about a Machine. A Machine without `spec.pxe` is managed by another
-/// controller.
+/// controller: what was begun for it before is taken back.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let machine = seen.machine;
-    if machine.spec.pxe.is_none() {
-        return Decision::Rest(RESYNC);
-    }
     let old = machine.status.clone().unwrap_or_default();
-    let (new, next) = next_status(&old, seen);
+    let (new, next) =
+        if machine.spec.pxe.is_some() { next_status(&old, seen) } else { left(&old, seen) };
     if new == old {
         next.unwrap_or(Decision::Rest(RESYNC))
     } else {
@@ -85,8 +83,13 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let settled = accepted::settled(seen.machine, attest::pinned(old));
     let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
     operations::adopt(&mut new, seen);
-    let next =
-        if is_sure { operations::advance(&mut new, seen) } else { operations::at_rest(&new, seen) };
+    let next = if seen.machine.metadata.deletion_timestamp.is_some() {
+        operations::leave(&mut new, seen)
+    } else if is_sure {
+        operations::advance(&mut new, seen)
+    } else {
+        operations::at_rest(&new, seen)
+    };
     let next = settled.or(next);
     operations::record(&mut new, seen);
     let state = state(&new, seen);
@@ -104,6 +107,38 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
         message: &state.message,
     };
     conditions::set(&mut new.conditions, fact, generation, seen.now);
+    (new, next)
+}
+
+/// Conditions of a Machine that boots from the network, but `Ready`, which other controllers set as well.
+const OURS: [&str; 12] = [
+    condition::ADDRESSES_UNIQUE,
+    condition::NODE_OWNED,
+    condition::OPERATIONS_DONE,
+    condition::POWERED_OFF,
+    condition::REPAVED,
+    condition::BMC_REACHABLE,
+    condition::BOOT_ORDER_CONFIG_SUPPORTED,
+    condition::IMAGE_READY,
+    condition::USER_DATA_READY,
+    condition::CLOUD_INIT_DONE,
+    condition::TPM_VERIFIED,
+    condition::BOOT_VERIFIED,
+];
+
+/// It boots from the network no more: its Node takes pods again, and nothing is said of it that nobody looks
+/// at. Counters and pinned keys stay.
+fn left(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, Option<Decision>) {
+    let mut new = old.clone();
+    let next = operations::leave(&mut new, seen);
+    new.conditions.retain(|it| !OURS.contains(&it.type_.as_str()));
+    // Whoever manages it now says this anew.
+    if new.conditions.len() < old.conditions.len() {
+        new.conditions.retain(|it| it.type_ != condition::READY);
+        if seen.machine.spec.ssh.is_none() {
+            (new.phase, new.message) = (None, None);
+        }
+    }
     (new, next)
 }
 

@@ -211,6 +211,13 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
 
 /// What is to be undone where no operation is in progress, whatever else is wrong.
 pub(super) fn at_rest(new: &MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+/// Nothing is done to the machine any more: its Machine goes, or is another controller's.
+pub(super) fn leave(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
+    begin::drop_current(new);
+    report::is_on(new);
+    drain::uncordon(seen)
+}
+
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let is_at_rest = current.is_none_or(|it| it.step == MachineOperationStep::Failed);
     drain::uncordon(seen).filter(|_| is_at_rest)

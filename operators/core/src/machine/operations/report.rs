@@ -84,6 +84,9 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
             None if !was || is_adopted => return,
             None => (true, "Done".to_owned(), String::new()),
         },
+        (None, None) if seen.machine.metadata.deletion_timestamp.is_some() => {
+            (false, "Deleting".to_owned(), String::new())
+        }
         (None, None) if has_bmc => match image::awaited(pending, seen.machine, new) {
             Some(message) => (false, "ImageNotReady".to_owned(), message),
             None => (false, "Pending".to_owned(), String::new()),

@@ -4,6 +4,7 @@ mod ends;
 mod fixture;
 mod images;
 mod joined;
+mod leaves;
 mod power;
 mod progress;
 mod restored;
