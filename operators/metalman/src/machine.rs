@@ -14,8 +14,8 @@ use metal_core::{
         Address, Decision, Observation, actor, decide,
         netboot::{image, pass::with_image, user_data},
         operations::{
-            Certificate, Change, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us, news,
-            pending,
+            Certificate, Change, Hardware, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us,
+            news, pending, place,
         },
     },
     redfish::Step,
@@ -84,12 +84,17 @@ impl<C: Connect> Controller for Machines<C> {
     async fn gone(&self, name: &String) -> Result<Next, Error> {
         let memory = self.memories.forget(name);
         if let Some(redfish) = memory.as_ref().and_then(Memory::redfish) {
-            self.bmcs.forget(redfish).await;
+            self.leave(redfish, name, None).await;
         }
         self.release(name).await
     }
 
     async fn observe(&self, machine: &Arc<Machine>) -> Result<Facts, Error> {
+        let name = machine.name_any();
+        let former = self.memories.with(&name, |memory| memory.keep_to(machine, moment()));
+        if let Some(former) = former {
+            self.leave(&former, &name, Some(machine)).await;
+        }
         let image = open::state(&self.ctx, machine).await;
         let user_data = self.user_data(machine).await;
         Ok(Facts { image, user_data, ..Facts::default() })
@@ -238,6 +243,18 @@ impl<C: Connect> Machines<C> {
     }
 
     fn nodes(&self) -> Nodes<'_> {
+    /// Logs out of a BMC that a Machine no longer has, unless it, as it is now, or another one has it.
+    async fn leave(&self, former: &MachineRedfish, name: &str, machine: Option<&Machine>) {
+        let of = |machine: &Machine| place(redfish(machine)?, true).ok();
+        let Ok(place) = place(former, true) else { return };
+        let is_there = |it: &Machine| of(it).as_ref() == Some(&place);
+        let others = self.ctx.view.everywhere.get(&Hardware::Bmc(place.host.clone()));
+        let mut others = others.iter().filter(|it| it.metadata.name.as_deref() != Some(name));
+        if !machine.is_some_and(is_there) && !others.any(|it| is_there(it.as_ref())) {
+            self.bmcs.forget(former).await;
+        }
+    }
+
         Nodes::new(&self.ctx.client, &self.ctx.view.nodes)
     }
 

@@ -6,17 +6,21 @@ use crate::{
 use k8s_openapi::api::core::v1::{ConfigMap, Node, NodeSpec};
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{MachineCloudInit, MachineConfigMapReference};
-use metal_bmc::{Config, Fleet};
-use metal_core::machine::operations::CORDONED_FOR;
+use metal_bmc::{Config, Fleet, Pin, Target};
+use metal_core::{machine::operations::CORDONED_FOR, redfish::Scheme};
 use metal_runtime::leadership::Leadership;
 
 fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {
+    with_fleet(ctx, Fleet::new(Config::default()))
+}
+
+fn with_fleet(ctx: &Arc<Context>, fleet: Fleet) -> Machines<Fleet> {
     let access = Access {
         namespace: "bmcs".to_owned(),
         plain_http: false,
         leadership: Leadership::default(),
     };
-    let bmcs = Bmcs::new(Fleet::new(Config::default()), &ctx.client, access);
+    let bmcs = Bmcs::new(fleet, &ctx.client, access);
     Machines::new(Arc::clone(ctx), bmcs, Limits::default())
 }
 
@@ -40,6 +44,30 @@ async fn a_node_takes_pods_again_when_its_machine_is_gone() {
         let node: Node = server.object(None, name).unwrap();
         let is_cordoned = node.spec.clone().unwrap_or_default().unschedulable == Some(true);
         assert_eq!((is_cordoned, is_cordoned_by_us(&node)), (!is_released, !is_released), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_former_bmc_is_left_unless_another_machine_has_it() {
+    let at = |name: &str, last: u8, bmc: u8| {
+        let mut machine = machine(name, [10, 77, 0, last].into(), last);
+        let url = format!("https://192.0.2.{bmc}");
+        let redfish = MachineRedfish { url, ..MachineRedfish::default() };
+        machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+        machine
+    };
+    for (other, is_kept) in [(2, false), (1, true)] {
+        let (_server, ctx) = served([at("a", 1, 1), at("b", 2, other)]).await;
+        let fleet = Fleet::new(Config::default());
+        let machines = with_fleet(&ctx, fleet.clone());
+        let target =
+            Target { scheme: Scheme::Https, host: "192.0.2.1".parse().unwrap(), port: 443 };
+        let pin = format!("sha256:{}", "ab".repeat(32)).parse::<Pin>().unwrap();
+        fleet.set_pin(&target, Some(pin));
+        for (bmc, is_there) in [(1, true), (1, true), (3, is_kept)] {
+            machines.observe(&Arc::new(at("a", 1, bmc))).await.unwrap();
+            assert_eq!(fleet.pin(&target).is_some(), is_there, "{other} {bmc}");
+        }
     }
 }
 

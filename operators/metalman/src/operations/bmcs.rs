@@ -119,7 +119,7 @@ impl<C: Connect> Bmcs<C> {
         bmc.perform(uri, step).await.map_err(|error| Error::Bmc(Box::new(error)))
     }
 
-    /// Logs out of the BMC of a deleted Machine.
+    /// Logs out of a BMC that is not needed any more.
     pub(crate) async fn forget(&self, redfish: &MachineRedfish) {
         if let Ok(place) = place(redfish, self.access.plain_http) {
             self.connect.forget(&target(&place)).await;

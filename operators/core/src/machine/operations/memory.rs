@@ -49,13 +49,17 @@ pub enum Outcome {
 
 impl Memory {
     /// Forgets readings of another machine, actions for another step, and, once the spec has changed, why
-    /// there was no reading: whoever asks for something may have mended that before.
-    pub fn keep_to(&mut self, machine: &Machine, now: SignedDuration) {
+    /// there was no reading: whoever asks for something may have mended that before. Returns the BMC that this
+    /// was about, if that is another one now.
+    pub fn keep_to(&mut self, machine: &Machine, now: SignedDuration) -> Option<MachineRedfish> {
         let status = machine.status.as_ref();
         let pin = status.and_then(|it| it.redfish.clone()).and_then(|it| it.cert_fingerprint);
         let redfish = machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.clone());
         let identity = (machine.metadata.uid.clone(), redfish, pin);
+        let mut former = None;
         if self.machine.as_ref() != Some(&identity) {
+            former = self.machine.take().and_then(|(_, before, _)| before);
+            former = former.filter(|before| identity.1.as_ref() != Some(before));
             *self = Self { machine: Some(identity), ..Self::default() };
         }
         let generation = machine.metadata.generation;
@@ -80,6 +84,7 @@ impl Memory {
             let seen = step.is_some().then_some(now);
             Self { machine, generation, step, seen, reading, ..Self::default() }
         };
+        former
     }
 
     /// The BMC that this is about.
@@ -132,12 +137,12 @@ impl Memory {
         if matches!(step, Step::BootOnce { .. }) {
             // A BMC that does not support setting the boot source may support everything else.
             (self.arms, self.refusals) = (self.arms.saturating_add(1), 0);
+            self.armed = Some(outcome);
         }
         let (first, taken) = match step {
             Step::Reset(ResetType::GracefulShutdown) => (&mut self.asked_first, &mut self.asked),
             Step::Reset(ResetType::ForceOff) => (&mut self.forced_first, &mut self.forced),
             Step::Reset(ResetType::On) => (&mut self.on_first, &mut self.on),
-            self.armed = Some(outcome);
             Step::Reset(
                 ResetType::ForceOn
                 | ResetType::GracefulRestart
@@ -174,12 +179,12 @@ impl Memory {
             on_first: ago(self.on_first),
             last: ago(self.last),
             arms: self.arms,
+            armed: self.armed,
             refusals: self.refusals,
         }
     }
 }
 
-            armed: self.armed,
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,5 +206,34 @@ mod tests {
             memory.keep_to(&machine, SignedDuration::ZERO);
             assert_eq!(memory.reading().is_some(), is_kept);
         }
+    }
+
+    #[test]
+    fn a_bmc_that_a_machine_no_longer_has_is_told_once() {
+        let mut machine = Machine::new("a", metal_api::MachineSpec::default());
+        let mut memory = Memory::default();
+        let at = |machine: &mut Machine, url: Option<&str>| {
+            let redfish =
+                url.map(|url| MachineRedfish { url: url.to_owned(), ..Default::default() });
+            machine.spec.pxe.get_or_insert_default().redfish = redfish;
+        };
+        for (url, expected) in [
+            (Some("https://192.0.2.1"), None),
+            (Some("https://192.0.2.1"), None),
+            (Some("https://192.0.2.2"), Some("https://192.0.2.1")),
+            (Some("https://192.0.2.2"), None),
+            (None, Some("https://192.0.2.2")),
+            (None, None),
+        ] {
+            at(&mut machine, url);
+            let former = memory.keep_to(&machine, SignedDuration::ZERO).map(|it| it.url);
+            assert_eq!(former.as_deref(), expected, "{url:?}");
+        }
+        // Another pin is no other BMC.
+        at(&mut machine, Some("https://192.0.2.1"));
+        memory.keep_to(&machine, SignedDuration::ZERO);
+        let redfish = machine.status.get_or_insert_default().redfish.get_or_insert_default();
+        redfish.cert_fingerprint = Some("00:01".to_owned());
+        assert_eq!(memory.keep_to(&machine, SignedDuration::ZERO), None);
     }
 }
