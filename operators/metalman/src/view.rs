@@ -51,7 +51,7 @@ impl Default for View {
             everywhere: Index::new(hardware).trimmed(trim_machine),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
             servers: metal_servers::index(),
-            certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(trim_request),
+            certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(csr::trim),
             changed: Notify::new(),
         }
     }
@@ -60,7 +60,11 @@ impl Default for View {
 /// A Node has hundreds of images and labels.
 fn trim(node: &mut Node) {
     let status = node.status.take().unwrap_or_default();
-    let NodeStatus { addresses, conditions, .. } = status;
+    let NodeStatus { mut addresses, mut conditions, .. } = status;
+    // Its kubelet may write anything there.
+    addresses.iter_mut().for_each(|all| all.retain(|it| it.type_ == "InternalIP"));
+    conditions.iter_mut().for_each(|all| all.retain(|it| it.type_ == "Ready"));
+    conditions.iter_mut().flatten().for_each(|it| (it.message, it.reason) = (None, None));
     node.status = Some(NodeStatus { addresses, conditions, ..NodeStatus::default() });
     let unschedulable = node.spec.take().and_then(|spec| spec.unschedulable);
     node.spec = Some(NodeSpec { unschedulable, ..NodeSpec::default() });
@@ -85,18 +89,6 @@ fn trim_machine(machine: &mut Machine) {
     machine.metadata.annotations = None;
     machine.metadata.labels = None;
     machine.metadata.managed_fields = None;
-}
-
-/// Requests for other signers may be of any size.
-fn trim_request(csr: &mut CertificateSigningRequest) {
-    csr.metadata.managed_fields = None;
-    csr.spec.extra = None;
-    if let Some(groups) = &mut csr.spec.groups {
-        groups.retain(|group| group == csr::ORGANIZATION);
-    }
-    if csr.spec.signer_name != csr::SIGNER {
-        csr.spec.request.0.clear();
-    }
 }
 
 impl View {

@@ -6,8 +6,10 @@
 //! anything else. Nodes that are no Machines are left to `kube-controller-manager`.
 
 mod request;
+mod trim;
 
 pub use request::{Request, RequestError};
+pub use trim::trim;
 
 use super::operations::{Ownership, ownership};
 use jiff::Timestamp;

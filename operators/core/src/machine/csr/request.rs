@@ -9,7 +9,7 @@ use der::{
 const BEGIN: &str = "-----BEGIN CERTIFICATE REQUEST-----";
 const END: &str = "-----END CERTIFICATE REQUEST-----";
 /// A request with an RSA key of 4,096 bits has 1,600 bytes of PEM.
-const LONGEST: usize = 16 << 10;
+pub(super) const LONGEST: usize = 16 << 10;
 /// The signed part is of this form (section 4.1).
 const VERSION: u8 = 0;
 

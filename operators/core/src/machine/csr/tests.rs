@@ -175,3 +175,37 @@ fn what_is_no_request_is_denied_and_nothing_worse() {
         }
     }
 }
+
+#[test]
+fn a_request_of_any_size_costs_little_memory_and_is_judged_as_before() {
+    let size = |csr: &CertificateSigningRequest| serde_json::to_vec(csr).unwrap().len();
+    let trimmed = |mut csr: CertificateSigningRequest| {
+        trim(&mut csr);
+        assert!(size(&csr) < 2 * (16 << 10), "{}", size(&csr));
+        csr
+    };
+    let long = || "x".repeat(1 << 20);
+    let judged = verdict(&csr(OURS));
+    let mut padded = csr(OURS);
+    padded.metadata.annotations = Some([("a".to_owned(), long())].into());
+    padded.metadata.labels = Some([("a".to_owned(), long())].into());
+    padded.metadata.finalizers = Some(vec![long()]);
+    padded.metadata.resource_version = Some("7".to_owned());
+    padded.spec.extra = Some([("a".to_owned(), vec![long()])].into());
+    padded.spec.groups = Some(vec![long(), ORGANIZATION.to_owned(), ORGANIZATION.to_owned()]);
+    let padded = trimmed(padded);
+    assert_eq!((verdict(&padded), &padded.metadata.resource_version), (judged, &Some("7".into())));
+    // Nothing that is too long is approved.
+    let mut long_request = csr(OURS);
+    long_request.spec.request.0.extend(long().into_bytes());
+    let refusal = Verdict::Deny(Refusal::Unreadable(RequestError::Pem));
+    assert_eq!(verdict(&trimmed(long_request)), refusal);
+    let mut many_usages = csr(OURS);
+    many_usages.spec.usages.as_mut().unwrap().extend((0..10_000).map(|_| CLIENT_AUTH.to_owned()));
+    assert_eq!(verdict(&trimmed(many_usages)), Verdict::Deny(Refusal::OtherUsages));
+    // One that is settled stays settled.
+    let mut settled = csr(&long().into_bytes());
+    let certificate = Some(ByteString(long().into_bytes()));
+    settled.status = Some(CertificateSigningRequestStatus { certificate, ..Default::default() });
+    assert_eq!(verdict(&trimmed(settled)), Verdict::Leave);
+}
