@@ -45,7 +45,8 @@ pub const ENDPOINT_FOUND: &str = "EndpointFound";
 pub const SYSTEMS_KNOWN: &str = "SystemsKnown";
 /// Machine: no other Machine has one of its MAC or IP addresses; absent if there never was a conflict.
 pub const ADDRESSES_UNIQUE: &str = "AddressesUnique";
-/// Machine: the Node of its name has one of its addresses; absent unless there was one that had none.
+/// Machine: the Node of its name has one of its addresses; absent unless there was one that had none, or a
+/// certificate has waited for one.
 pub const NODE_OWNED: &str = "NodeOwned";
 /// Machine: the last client that attested from its address has the pinned endorsement key, or the first
 /// one was pinned; absent until somebody attests.

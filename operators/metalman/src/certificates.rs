@@ -49,7 +49,7 @@ struct Settled {
 impl Controller for Certificates {
     type Object = CertificateSigningRequest;
     type Key = String;
-    type IndexKey = ();
+    type IndexKey = String;
     type Facts = ();
     type Status = Never;
     type Change = Verdict;
@@ -57,7 +57,7 @@ impl Controller for Certificates {
     type Step = Never;
     type Error = Error;
 
-    fn index(&self) -> &Index<CertificateSigningRequest, ()> {
+    fn index(&self) -> &Index<CertificateSigningRequest, String> {
         &self.0.view.certificates
     }
 

@@ -115,6 +115,7 @@ impl<C: Connect> Controller for Machines<C> {
                     pods: facts.pods,
                     done: memory.done(at),
                     sharing: &sharing,
+                    asks: view.asks(&name, &self.ctx.machine_namespace),
                     plain_http: self.bmcs.access.plain_http,
                     limits: self.limits,
                 },

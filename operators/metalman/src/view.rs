@@ -38,8 +38,8 @@ pub struct View {
     pub nodes: Index<Node, ()>,
     /// Servers of the metal-operator, by the MAC addresses of their network interfaces, and by UUID.
     pub servers: Index<Server, Address>,
-    /// CertificateSigningRequests of kubelets.
-    pub certificates: Index<CertificateSigningRequest, ()>,
+    /// CertificateSigningRequests of kubelets, by who waits for them.
+    pub certificates: Index<CertificateSigningRequest, String>,
     /// Notified of every change of a Machine.
     changed: Notify,
 }
@@ -51,10 +51,14 @@ impl Default for View {
             everywhere: Index::new(hardware).trimmed(trim_machine),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
             servers: metal_servers::index(),
-            certificates: Index::new(|_: &CertificateSigningRequest| vec![]).trimmed(csr::trim),
+            certificates: Index::new(asker).trimmed(csr::trim),
             changed: Notify::new(),
         }
     }
+}
+
+fn asker(csr: &CertificateSigningRequest) -> Vec<String> {
+    csr::waiting(csr).map(str::to_owned).into_iter().collect()
 }
 
 /// A Node has hundreds of images and labels.
@@ -216,7 +220,10 @@ impl View {
                 let wake = |change: Change<'_, Server>| self.wake_machines(&change, queue);
                 metal_servers::follow(client, &self.servers, wake).await
             },
-            follow(client, &self.certificates, |change| wake_same(&change, certificates)),
+            follow(client, &self.certificates, |change| {
+                self.wake_asker(&change, queue);
+                wake_same(&change, certificates);
+            }),
         )
         .map(drop)
     }
@@ -238,6 +245,21 @@ impl View {
                 }
             }
         }
+    }
+
+    /// The Machine that may wait for a certificate, or no longer does.
+    fn wake_asker(&self, change: &Change<'_, CertificateSigningRequest>, queue: &Queue<String>) {
+        let users = change.objects().filter_map(|csr| csr.spec.username.as_deref());
+        for name in users.filter_map(csr::machine_of) {
+            if self.machines.named(None, name).is_some() {
+                queue.add(name.to_owned());
+            }
+        }
+    }
+
+    /// Whether a machine waits for its first certificate.
+    pub(crate) fn asks(&self, name: &str, namespace: &str) -> bool {
+        !self.certificates.get(&csr::user(namespace, name)).is_empty()
     }
 
     /// Machines that are the hardware of a Server, now or before the change.

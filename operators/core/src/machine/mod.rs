@@ -168,6 +168,12 @@ fn record_node(new: &mut MachineStatus, seen: &Observation<'_>) {
                            delete the Node, or add its address; if it is another one, rename this Machine";
             Fact { type_, holds: false, reason: "NodeOfAnother", message }
         }
+        Some(Ownership::Unknown) if seen.known.asks => {
+            let message = "the Node of this name has no InternalIP, so nobody knows whose it is, and the \
+                           certificate that the machine asks for is not approved; if it is the same machine, \
+                           delete the Node; if it is another one, rename this Machine";
+            Fact { type_, holds: false, reason: "AddressUnknown", message }
+        }
         Some(Ownership::Own) | None if was => {
             Fact { type_, holds: true, reason: "Own", message: "" }
         }

@@ -27,6 +27,8 @@ use std::collections::BTreeSet;
 pub const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 /// The one organization of nodes, and the group in which the API server has them.
 pub const ORGANIZATION: &str = "system:nodes";
+/// Before the namespace and the name of a ServiceAccount.
+const ACCOUNT: &str = "system:serviceaccount:";
 /// Before the name of a node.
 const NODE: &str = "system:node:";
 const DIGITAL_SIGNATURE: &str = "digital signature";
@@ -80,21 +82,34 @@ impl Refusal {
 /// The Machine that a request is of, by who asks for it: a ServiceAccount of that namespace, or a node with
 /// its certificate. Nothing, if it is of somebody else, of another signer, or settled.
 pub fn whose<'a>(csr: &'a CertificateSigningRequest, namespace: &str) -> Option<&'a str> {
-    if csr.spec.signer_name != SIGNER || is_settled(csr) {
-        return None;
-    }
-    let user = csr.spec.username.as_deref()?;
+    let user = waiting(csr)?;
     account(user, namespace).or_else(|| node(csr, user))
 }
 
 fn account<'a>(user: &'a str, namespace: &str) -> Option<&'a str> {
-    user.strip_prefix("system:serviceaccount:")?.strip_prefix(namespace)?.strip_prefix(':')
+    user.strip_prefix(ACCOUNT)?.strip_prefix(namespace)?.strip_prefix(':')
 }
 
 /// A name alone makes no node: the API server says of whom it knows as one that it is in this group.
 fn node<'a>(csr: &CertificateSigningRequest, user: &'a str) -> Option<&'a str> {
     let is_node = csr.spec.groups.iter().flatten().any(|group| group == ORGANIZATION);
     user.strip_prefix(NODE).filter(|_| is_node)
+}
+
+/// The user who waits for a client certificate of a kubelet, if this is not settled.
+pub fn waiting(csr: &CertificateSigningRequest) -> Option<&str> {
+    let is_open = csr.spec.signer_name == SIGNER && !is_settled(csr);
+    csr.spec.username.as_deref().filter(|_| is_open)
+}
+
+/// The user as which a machine asks for its first certificate.
+pub fn user(namespace: &str, machine: &str) -> String {
+    format!("{ACCOUNT}{namespace}:{machine}")
+}
+
+/// The name of the machine that this user may be.
+pub fn machine_of(user: &str) -> Option<&str> {
+    user.strip_prefix(ACCOUNT)?.split_once(':').map(|(_, machine)| machine)
 }
 
 /// Who has the name of a machine that asks.

@@ -43,8 +43,8 @@ mod shared;
 mod step;
 
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
-pub use certificate::{from_pairs, to_pairs};
 pub use by_hand::{may_end, may_report};
+pub use certificate::{from_pairs, to_pairs};
 pub use confirm::{Behind, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use install::{Callback, installed};
@@ -106,6 +106,8 @@ pub struct Known<'a> {
     pub done: Done,
     /// Names of other Machines with the same system of the same BMC.
     pub sharing: &'a [String],
+    /// Whether the machine waits for its first certificate.
+    pub asks: bool,
     /// Whether plain HTTP is allowed for BMCs.
     pub plain_http: bool,
     /// Time limits of an attempt.
@@ -139,13 +141,13 @@ pub struct Done {
     pub last: Option<SignedDuration>,
     /// How many times setting the boot source was attempted.
     pub arms: u32,
+    /// What became of that at last.
+    pub armed: Option<Outcome>,
     /// How many consecutive requests the BMC has refused.
     pub refusals: u32,
 }
 
 /// A fact that a decision needs.
-    /// What became of that at last.
-    pub armed: Option<Outcome>,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The certificate of the BMC; reading it needs no password.
@@ -186,11 +188,11 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
         install::by_hand(new, seen);
         return drain::uncordon(seen);
     };
-    if let Some(decision) = bmc::pin(new, seen, redfish) {
-        return at_rest(new, seen).or(Some(decision));
-    }
     if let Some(operations) = &mut new.operations {
         operations.by_hand = None;
+    }
+    if let Some(decision) = bmc::pin(new, seen, redfish) {
+        return at_rest(new, seen).or(Some(decision));
     }
     begin::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
@@ -209,8 +211,6 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     }
 }
 
-/// What is to be undone where no operation is in progress, whatever else is wrong.
-pub(super) fn at_rest(new: &MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
 /// Nothing is done to the machine any more: its Machine goes, or is another controller's.
 pub(super) fn leave(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     begin::drop_current(new);
@@ -218,6 +218,8 @@ pub(super) fn leave(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<D
     drain::uncordon(seen)
 }
 
+/// What is to be undone where no operation is in progress, whatever else is wrong.
+pub(super) fn at_rest(new: &MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let is_at_rest = current.is_none_or(|it| it.step == MachineOperationStep::Failed);
     drain::uncordon(seen).filter(|_| is_at_rest)

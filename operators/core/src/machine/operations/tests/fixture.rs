@@ -98,6 +98,7 @@ impl Scene {
                 pods: self.pods,
                 done: self.done,
                 sharing: &self.sharing,
+                asks: false,
                 plain_http: false,
                 limits: self.limits,
             },

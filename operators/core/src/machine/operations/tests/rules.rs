@@ -313,3 +313,22 @@ fn an_empty_password_is_never_sent() {
     let found = destination(&redfish, place(), Some(b"secret\n")).unwrap();
     assert_eq!(found.credentials.password, "secret");
 }
+
+#[test]
+fn a_certificate_that_waits_for_the_address_of_a_node_is_told_with_what_to_do() {
+    let mut scene = Scene::asks(0, 0);
+    let mut silent = node("10.0.0.1");
+    silent.status.as_mut().unwrap().addresses = None;
+    let mut told = |asks, node: &k8s_openapi::api::core::v1::Node| {
+        let known = Known { asks, ..Known::default() };
+        let (machine, now) = (&scene.machine, scene.now);
+        let seen = Observation { machine, twins: &[], node: Some(node), known, now };
+        if let Decision::Record(status) = crate::machine::decide(&seen) {
+            scene.machine.status = Some(*status);
+        }
+        scene.reason(condition::NODE_OWNED).map(str::to_owned)
+    };
+    assert_eq!(told(false, &silent), None, "nobody waits for that");
+    assert_eq!(told(true, &silent).as_deref(), Some("AddressUnknown"));
+    assert_eq!(told(true, &node("10.0.0.1")).as_deref(), Some("Own"));
+}
