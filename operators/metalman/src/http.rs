@@ -118,7 +118,9 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(_) => StatusCode::BAD_REQUEST,
-            Self::KeyDiffers | Self::Certificate(_) | Self::Boot(_) => StatusCode::FORBIDDEN,
+            Self::KeyDiffers | Self::PinMissing | Self::Certificate(_) | Self::Boot(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::Stranger(Stranger::Unknown) => StatusCode::NOT_FOUND,
             Self::NodeOfAnother | Self::Stranger(Stranger::Ambiguous) => StatusCode::CONFLICT,
             Self::TooOften => {

@@ -237,13 +237,12 @@ impl<C: Connect> Machines<C> {
         let (machines, annotations) = (self.ctx.machines(), [(annotation, None)].into());
         let settled = machines.patch_annotations(machine, &annotations).await;
         let settled = settled.map_err(|error| Error::Settle(Box::new(error)))?;
-        let note = format!("{annotation}, set by {actor}, was accepted");
+        let note = format!("{annotation}, set by the field manager {actor}, was accepted");
         tracing::warn!(machine = machine.name_any(), annotation, actor, "replaced a pin");
         self.ctx.tell(machine, EventType::Normal, "PinReplaced", &note).await;
         Ok(settled.into())
     }
 
-    fn nodes(&self) -> Nodes<'_> {
     /// Logs out of a BMC that a Machine no longer has, unless it, as it is now, or another one has it.
     async fn leave(&self, former: &MachineRedfish, name: &str, machine: Option<&Machine>) {
         let of = |machine: &Machine| place(redfish(machine)?, true).ok();
@@ -256,6 +255,7 @@ impl<C: Connect> Machines<C> {
         }
     }
 
+    fn nodes(&self) -> Nodes<'_> {
         Nodes::new(&self.ctx.client, &self.ctx.view.nodes)
     }
 

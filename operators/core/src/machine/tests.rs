@@ -309,7 +309,7 @@ fn present(machine: &Machine, key: &str) -> Verdict {
     };
     let certificate = Certificate::NotAsked;
     let presented = Presented { pem: key, fingerprint: key, certificate };
-    judge(machine, presented, compare, Timestamp::UNIX_EPOCH)
+    judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
 }
 
 fn recorded(machine: &Machine, twins: &[Twin], node: Option<&Node>) -> MachineStatus {

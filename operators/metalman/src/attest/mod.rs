@@ -37,6 +37,9 @@ pub enum Refused {
     /// Its endorsement key is not the pinned one.
     #[error("the endorsement key is not the pinned one")]
     KeyDiffers,
+    /// Its endorsement key would be the first of a machine that has joined before.
+    #[error("no endorsement key is pinned, so a person has to accept this one")]
+    PinMissing,
     /// Its endorsement key would be the first, and needs a certificate.
     #[error("the endorsement key needs a certificate: {0}")]
     Certificate(CertificateError),
@@ -160,7 +163,9 @@ async fn verify(
         if !is_at(machine, address) {
             return Decision { status: None, result: Judged::Moved };
         }
-        match judge(machine, presented, |pin| compare(ek, pin), Timestamp::now()) {
+        let node = ctx.view.nodes.named(None, &machine.name_any());
+        let compare = |pin: &str| compare(ek, pin);
+        match judge(machine, node.as_deref(), presented, compare, Timestamp::now()) {
             Verdict::Admitted(status) => Decision { status, result: Judged::Admitted },
             Verdict::Refused(refusal, status) => {
                 Decision { status, result: Judged::Refused(refusal) }
@@ -191,6 +196,7 @@ fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> R
         Judged::Refused(Refusal::KeyDiffers | Refusal::KeyNotExpected | Refusal::PinUnreadable) => {
             Err(Refused::KeyDiffers)
         }
+        Judged::Refused(Refusal::PinMissing) => Err(Refused::PinMissing),
         Judged::Refused(refusal) => Err(Refused::Boot(refusal)),
         Judged::Moved => Err(Stranger::Unknown.into()),
     }
@@ -243,6 +249,9 @@ async fn tell(
         return ctx.tell(machine, EventType::Normal, "KeyVerified", &note).await;
     };
     let note = match (refusal, presented.certificate) {
+        (Refusal::PinMissing, _) => {
+            format!("{address} presented {key}, and none is pinned for this Node, which is ready")
+        }
         (Refusal::CertificateMissing, _) => {
             format!("{address} presented {key}, without a certificate")
         }

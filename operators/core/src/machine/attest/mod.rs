@@ -10,8 +10,9 @@ mod told;
 pub use measured::{Measured, judge_boot, measured_pcrs};
 pub use told::Refusal;
 
-use super::accepted;
+use super::{accepted, is_ready, operations::is_node_of};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{Machine, MachineStatus, MachineTpmStatus, condition};
 use std::sync::Arc;
@@ -118,15 +119,29 @@ enum Outcome {
     Refused(Refusal),
 }
 
-/// Judges a key; `compare` compares it to what is pinned.
+/// Whether the status was lost that had the key of a machine: its own Node is at work, and was made before
+/// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
+/// Node is not at work has to join anew.
+fn has_lost_pin(machine: &Machine, node: Option<&Node>) -> bool {
+    let Some(node) = node.filter(|it| is_ready(it) && is_node_of(machine, it)) else {
+        return false;
+    };
+    let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
+    let since = operations.and_then(|it| it.counted_since.as_ref());
+    let made = node.metadata.creation_timestamp.as_ref();
+    since.is_none_or(|since| made.is_none_or(|made| made.0 < since.0))
+}
+
+/// Judges a key; `node` is the Node of that name, `compare` compares the key to what is pinned.
 pub fn judge(
     machine: &Machine,
+    node: Option<&Node>,
     presented: Presented<'_>,
     compare: impl FnOnce(&str) -> Compared,
     now: Timestamp,
 ) -> Verdict {
     let old = machine.status.clone().unwrap_or_default();
-    let outcome = outcome(machine, presented, pinned(&old).map(compare));
+    let outcome = outcome(machine, node, presented, pinned(&old).map(compare));
     let mut new = old.clone();
     told::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
     if outcome == Outcome::Pinned {
@@ -142,7 +157,12 @@ pub fn judge(
 /// Where the Machine names a key, nothing else counts: neither who came first, nor a certificate, nor an
 /// annotation. A certificate is for the first key only: that another TPM is the machine's own by now, a
 /// person says.
-fn outcome(machine: &Machine, presented: Presented<'_>, compared: Option<Compared>) -> Outcome {
+fn outcome(
+    machine: &Machine,
+    node: Option<&Node>,
+    presented: Presented<'_>,
+    compared: Option<Compared>,
+) -> Outcome {
     let attestation = machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
     let expected = attestation.and_then(|it| it.ek_hash.as_deref());
     let is_expected = expected.map(|hash| hash.eq_ignore_ascii_case(presented.fingerprint));
@@ -153,6 +173,7 @@ fn outcome(machine: &Machine, presented: Presented<'_>, compared: Option<Compare
         _ if accepted::endorsement_key(machine, presented.fingerprint) => Outcome::Pinned,
         (None, Some(Compared::Differs)) => Outcome::Refused(Refusal::KeyDiffers),
         (None, Some(Compared::Unreadable)) => Outcome::Refused(Refusal::PinUnreadable),
+        (None, None) if has_lost_pin(machine, node) => Outcome::Refused(Refusal::PinMissing),
         (None, None) => first(presented.certificate),
     }
 }

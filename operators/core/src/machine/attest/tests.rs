@@ -1,4 +1,5 @@
 use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{MachineAttestation, annotation};
 
 const WHY: &str = "none of the roots has signed it";
@@ -62,6 +63,51 @@ fn a_certificate_makes_no_other_key_that_of_the_machine() {
 }
 
 #[test]
+fn a_first_key_is_not_taken_on_trust_while_a_node_is_at_work_that_is_older_than_the_status() {
+    let mut known = machine(None);
+    let lease = metal_api::MachineLease { ipv4: "10.0.0.1".to_owned(), ..Default::default() };
+    known.spec.pxe.as_mut().unwrap().dhcp_leases = vec![lease];
+    let counted = |since| {
+        let mut machine = known.clone();
+        machine.status.get_or_insert_default().operations.get_or_insert_default().counted_since =
+            since;
+        machine
+    };
+    let judged = |machine: &Machine, node: Option<&Node>| {
+        let compare = |_: &str| Compared::Same;
+        let certificate = Certificate::Trusted;
+        let presented = Presented { pem: "ours", fingerprint: "ours", certificate };
+        judge(machine, node, presented, compare, Timestamp::UNIX_EPOCH)
+    };
+    let is_lost = |machine: &Machine, node: Option<&Node>| {
+        matches!(judged(machine, node), Verdict::Refused(Refusal::PinMissing, Some(_)))
+    };
+    let lost = counted(Some(time(100)));
+    let at_work = node(99, "True", "10.0.0.1");
+    assert!(is_lost(&lost, Some(&at_work)));
+    assert!(is_lost(&known, Some(&at_work)), "nothing is counted yet");
+    // It joins anew, for the first time, or after its status was begun; or the Node is another's.
+    for node in [
+        None,
+        Some(node(99, "Unknown", "10.0.0.1")),
+        Some(node(101, "True", "10.0.0.1")),
+        Some(node(99, "True", "10.0.0.7")),
+    ] {
+        assert!(!is_lost(&lost, node.as_ref()), "{node:?}");
+    }
+    // A person names the key, in either way.
+    let mut named = lost.clone();
+    let attestation = MachineAttestation { ek_hash: Some("ours".to_owned()), ..Default::default() };
+    named.spec.pxe.as_mut().unwrap().attestation = Some(attestation);
+    let mut accepted = lost;
+    let annotation = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "ours".to_owned());
+    accepted.metadata.annotations = Some([annotation].into());
+    for machine in [named, accepted] {
+        assert!(matches!(judged(&machine, Some(&at_work)), Verdict::Admitted(Some(_))));
+    }
+}
+
+#[test]
 fn what_is_told_has_no_gaps_and_says_what_to_do() {
     for certificate in [Certificate::Missing, Certificate::Refused(WHY)] {
         let Verdict::Refused(_, Some(told)) = present(&machine(None), certificate) else {
@@ -80,7 +126,22 @@ fn what_is_told_has_no_gaps_and_says_what_to_do() {
 fn present(machine: &Machine, certificate: Certificate<'_>) -> Verdict {
     let compare = |pin: &str| if pin == "ours" { Compared::Same } else { Compared::Differs };
     let presented = Presented { pem: "ours", fingerprint: "ours", certificate };
-    judge(machine, presented, compare, Timestamp::UNIX_EPOCH)
+    judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
+}
+
+fn time(second: i64) -> Time {
+    Time(Timestamp::from_second(second).unwrap())
+}
+
+fn node(made: i64, ready: &str, ip: &str) -> Node {
+    let node = serde_json::json!({
+        "metadata": {"name": "a", "creationTimestamp": time(made)},
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": ip}],
+            "conditions": [{"type": "Ready", "status": ready}],
+        },
+    });
+    serde_json::from_value(node).unwrap()
 }
 
 fn machine(ek_hash: Option<&str>) -> Machine {

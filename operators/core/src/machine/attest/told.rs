@@ -25,10 +25,12 @@ pub enum Refusal {
     QuoteRefused,
     /// It has booted something that the Machine does not allow.
     PcrDiffers,
+    /// None is pinned, and its Node is older than what is known of the machine.
+    PinMissing,
 }
 
 impl Refusal {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::KeyDiffers,
         Self::KeyNotExpected,
         Self::PinUnreadable,
@@ -37,6 +39,7 @@ impl Refusal {
         Self::QuoteMissing,
         Self::QuoteRefused,
         Self::PcrDiffers,
+        Self::PinMissing,
     ];
 
     /// Reason of conditions and events.
@@ -49,6 +52,7 @@ impl Refusal {
             Self::QuoteMissing => "QuoteMissing",
             Self::QuoteRefused => "QuoteRefused",
             Self::PcrDiffers => "PCRDiffers",
+            Self::PinMissing => "PinMissing",
         }
     }
 
@@ -87,6 +91,12 @@ impl Refusal {
                  metal-agent"
             }
             Self::QuoteRefused => "the quote that was presented proves nothing",
+            Self::PinMissing => {
+                "no endorsement key is pinned, but the Node of this Machine is ready, and was there before its \
+                 status: if it is the machine that has presented a key, annotate this Machine with \
+                 bloomery.dev/accept-endorsement-key and the SHA-256 of the key, which is in the event, or set \
+                 spec.pxe.attestation.ekHash to it"
+            }
             Self::PcrDiffers => {
                 "the machine has booted something that spec.pxe.attestation.pcrs does not allow: look at it, or \
                  add the value if it is meant"
