@@ -123,6 +123,9 @@ pub struct MetadataChange<'a> {
     /// Labels to set or, without a value, to remove; all others stay.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<&'a str, Option<&'a str>>,
+    /// Annotations, in the same way.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<&'a str, Option<&'a str>>,
 }
 
 /// Changes the metadata of the object `seen`, and returns the new metadata. Carries the resource

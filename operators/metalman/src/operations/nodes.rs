@@ -7,8 +7,10 @@ use kube::{
     api::{EvictParams, ListParams},
 };
 use metal_api::Machine;
-use metal_core::machine::operations::{CORDONED_FOR, is_cordoned_by_us, is_to_be_evicted};
-use metal_runtime::{Writer, Written, index::Index, list_selected_in_pages, report::Chain};
+use metal_core::machine::operations::{CORDONED_FOR, is_to_be_evicted};
+use metal_runtime::{
+    MetadataChange, Writer, Written, index::Index, list_selected_in_pages, report::Chain,
+};
 use serde::Serialize;
 
 /// Pods that have ended need no eviction.
@@ -30,27 +32,27 @@ impl<'a> Nodes<'a> {
         Self { client, index }
     }
 
-    /// Annotates it with the Machine that it is cordoned for, and then cordons it.
+    /// Cordons it, and annotates it with the Machine that it is cordoned for: in one write, so that nobody
+    /// else can cordon it in between.
     pub(crate) async fn cordon(&self, node: &Node, machine: &Machine) -> Result<Written, Error> {
-        let writer = self.writer();
-        let written = if is_cordoned_by_us(node) {
-            writer.patch_spec(node, &Schedulable { unschedulable: Some(true) }).await
-        } else {
-            let uid = machine.metadata.uid.as_deref().unwrap_or_default();
-            writer.patch_annotations(node, &[(CORDONED_FOR, Some(uid))].into()).await
-        };
-        written.map_err(Error::node)
+        let uid = machine.metadata.uid.as_deref().unwrap_or_default();
+        self.set(node, Some(uid), Some(true)).await
     }
 
     /// The reverse.
     pub(crate) async fn uncordon(&self, node: &Node) -> Result<Written, Error> {
-        let writer = self.writer();
-        let is_cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
-        let written = if is_cordoned {
-            writer.patch_spec(node, &Schedulable { unschedulable: None }).await
-        } else {
-            writer.patch_annotations(node, &[(CORDONED_FOR, None)].into()).await
-        };
+        self.set(node, None, None).await
+    }
+
+    async fn set(
+        &self,
+        node: &Node,
+        cordoned_for: Option<&str>,
+        unschedulable: Option<bool>,
+    ) -> Result<Written, Error> {
+        let annotations = [(CORDONED_FOR, cordoned_for)].into();
+        let change = MetadataChange { annotations, ..MetadataChange::default() };
+        let written = self.writer().patch(node, &change, &Schedulable { unschedulable }).await;
         written.map_err(Error::node)
     }
 
@@ -97,6 +99,37 @@ impl<'a> Nodes<'a> {
 mod tests {
     use super::*;
     use metal_runtime::testing::ApiServer;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_node_is_cordoned_and_annotated_in_one_write_on_what_was_seen_and_so_is_the_reverse()
+    {
+        let server = ApiServer::default();
+        let mut node = Node::default();
+        node.metadata.name = Some("node-a".to_owned());
+        server.put(&node);
+        let there = || server.object::<Node>(None, "node-a").unwrap();
+        let (client, index) = (server.client("default"), Index::new(|_: &Node| vec![]));
+        let nodes = Nodes::new(&client, &index);
+        let mut machine = Machine::new("node-a", metal_api::MachineSpec::default());
+        machine.metadata.uid = Some("uid".to_owned());
+        for (cordons, uid, unschedulable) in
+            [(true, json!("uid"), json!(true)), (false, json!(null), json!(null))]
+        {
+            let node = there();
+            if cordons {
+                nodes.cordon(&node, &machine).await.unwrap();
+            } else {
+                nodes.uncordon(&node).await.unwrap();
+            }
+            let written = server.written();
+            let body = &written.last().unwrap().body;
+            assert_eq!(body["metadata"]["annotations"], json!({ CORDONED_FOR: uid }));
+            assert_eq!(body["spec"], json!({ "unschedulable": unschedulable }));
+            assert_eq!(body["metadata"]["resourceVersion"], json!(node.metadata.resource_version));
+        }
+        assert_eq!(server.written().len(), 2);
+    }
 
     #[tokio::test]
     async fn pods_beyond_the_first_page_are_evicted_too() {
