@@ -159,6 +159,10 @@ impl Dhcp {
             return Err(Silent::Stranger(mac, Stranger::Ambiguous));
         }
         let boots = v4::identity(packet).is_some();
+        // Its operating system keeps the address; neither of the two programs boots it.
+        if boots && !ctx.view.servers_like(&machine).is_empty() {
+            return Err(Silent::Stranger(mac, Stranger::Ambiguous));
+        }
         let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
         if boots && is_discover && confirm_here(ctx, &machine).is_err() {
             return Err(Silent::Behind);

@@ -189,3 +189,19 @@ async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
     assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
     drop(server);
 }
+
+#[tokio::test]
+async fn the_firmware_of_a_machine_that_is_also_a_server_gets_no_answer() {
+    use kube::{core::DeserializeGuard, runtime::watcher::Event};
+    use metal_api::{NetworkInterface, Server, ServerSpec, ServerStatus};
+    let ctx = cluster([machine("node-01", OURS, 1)]).await;
+    let mac_address = "02:00:00:00:00:01".to_owned();
+    let network_interfaces = vec![NetworkInterface { mac_address, ..NetworkInterface::default() }];
+    let mut server = Server::new("compute-1", ServerSpec::default());
+    server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
+    let event = Ok(Event::Apply(DeserializeGuard(Ok(server))));
+    ctx.view.servers.follow(futures::stream::iter([event])).await.unwrap_err();
+    let mut lab = Lab::new(ctx).await;
+    lab.is_silent(&firmware(1), "Ambiguous").await;
+    assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
+}
