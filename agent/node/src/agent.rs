@@ -8,7 +8,7 @@ use crate::{
     key::Key,
     kube::{Api, KubeError},
     notify,
-    plan::{Plan, plan, renewal},
+    plan::{DueAtOnce, Plan, arrived, plan, renewal},
     store::{Current, Store, StoreError},
 };
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ enum Failure {
     Tls(#[from] rustls::Error),
     #[error("no key can be made")]
     Key(#[from] rcgen::Error),
+    #[error(transparent)]
+    Clock(#[from] DueAtOnce),
 }
 
 /// The agent.
@@ -167,6 +169,9 @@ impl Agent {
         self.store.save(&self.config.machine, &signed, &key)?;
         self.store.ensure_kubeconfig(&self.config)?;
         self.number = jitter::number();
+        if let Some(current) = self.store.load(&self.config.machine) {
+            arrived(current.validity, self.number, Timestamp::now())?;
+        }
         Ok(())
     }
 

@@ -30,6 +30,30 @@ pub(crate) fn plan(certificate: Option<Validity>, number: u64, now: Timestamp) -
     }
 }
 
+/// A certificate was due when it arrived. By the clock of its signer it is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a new certificate, from {} until {}, is to be renewed or over at {now:.0}: is the clock right?",
+    .validity.from, .validity.until
+)]
+pub(crate) struct DueAtOnce {
+    validity: Validity,
+    now: Timestamp,
+}
+
+/// Whether a certificate that has just arrived lasts. Another one would last no longer, so it is no reason to
+/// ask for the next at once.
+///
+/// # Errors
+///
+/// It does not.
+pub(crate) fn arrived(validity: Validity, number: u64, now: Timestamp) -> Result<(), DueAtOnce> {
+    match plan(Some(validity), number, now) {
+        Plan::Wait(_) => Ok(()),
+        Plan::Attest | Plan::Renew => Err(DueAtOnce { validity, now }),
+    }
+}
+
 /// When to renew it: after 70 to 90 % of its life, as kubelets do.
 pub(crate) fn renewal(validity: Validity, number: u64) -> Timestamp {
     let life = validity.until.duration_since(validity.from);
@@ -71,6 +95,16 @@ mod tests {
         let validity = Validity { from: at(1000), until: at(YEAR) };
         assert_eq!(plan(Some(validity), 0, at(1000)), Plan::Wait(LOOK));
         assert_eq!(plan(Some(validity), 0, at(0)), Plan::Wait(LOOK));
+    }
+
+    #[test]
+    fn a_certificate_that_is_due_when_it_arrives_is_a_failure() {
+        let validity = Validity { from: at(1000), until: at(2000) };
+        for (now, lasts) in [(0, true), (1699, true), (1700, false), (1999, false), (2000, false)] {
+            assert_eq!(arrived(validity, 0, at(now)).is_ok(), lasts, "{now}");
+        }
+        let told = arrived(validity, 0, at(2500)).unwrap_err().to_string();
+        assert!(told.ends_with("at 1970-01-01T00:41:40Z: is the clock right?"), "{told}");
     }
 
     #[test]
