@@ -187,8 +187,8 @@ fn outcome(world: &World) -> (bool, Option<bool>) {
 
 fn judge(world: &World, context: &str) {
     let state = &world.state;
-    // After a loss of power what ran is looked at once more.
-    let most = BEGINNINGS + BACK + if world.cuts_power { BEGINNINGS } else { 0 };
+    // After a loss of power, which is a restart, what ran is looked at once more.
+    let most = BEGINNINGS + BACK + if world.cuts_power { BEGINNINGS + 1 } else { 0 };
     assert!(world.hooks <= most && world.boot - 1 <= most, "{context}");
     assert_eq!(state.work, None, "{context}");
     let active = state.active.as_ref().unwrap();
