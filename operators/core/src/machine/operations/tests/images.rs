@@ -1,6 +1,6 @@
 //! Repaves, and whether their image is there.
 
-use super::{super::*, fixture::Scene};
+use super::fixture::Scene;
 use crate::conditions;
 use metal_api::condition;
 
