@@ -2,9 +2,11 @@
 //! are from exchanges that were recorded with go-tpm; they were created for that purpose and
 //! protect nothing.
 
+mod event_log;
 mod maker;
 mod swtpm;
 
+pub use event_log::FirmwareLog;
 pub use maker::Maker;
 pub use swtpm::Swtpm;
 
