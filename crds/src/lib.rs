@@ -90,9 +90,9 @@ pub use machine::{
     MachineConfigMapReference, MachineDownload, MachineDownloads, MachineKeyReference,
     MachineKubernetes, MachineLease, MachineOperations, MachinePhase, MachinePxe, MachineRedfish,
     MachineRedfishStatus, MachineSecretReference, MachineSpec, MachineSsh, MachineSshStatus,
-    MachineStatus, MachineTpmStatus,
+    MachineStatus,
 };
-pub use machine_attestation::{MachineAttestation, MachinePcr};
+pub use machine_attestation::{MachineAttestation, MachineMeasured, MachinePcr, MachineTpmStatus};
 pub use machine_disk::MachineTargetDisk;
 pub use machine_operation::{
     MachineGivenUp, MachineInstallProgress, MachineOperation, MachineOperationStep,

@@ -1,6 +1,6 @@
 use crate::{
     LocalObjectReference, MachineAttestation, MachineOperationsStatus, MachineSystemStatus,
-    MachineTargetDisk,
+    MachineTargetDisk, MachineTpmStatus,
     schema::{self, rule},
     text::open_enum,
 };
@@ -377,15 +377,6 @@ pub struct MachineRedfishStatus {
     /// Extension: the system that was read there first, or that a person has vouched for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<MachineSystemStatus>,
-}
-
-/// The TPM of a machine.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub struct MachineTpmStatus {
-    /// Its endorsement key, as PEM. It identifies the machine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ek_public_key: Option<String>,
 }
 
 /// The agent of a machine.

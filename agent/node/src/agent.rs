@@ -2,7 +2,7 @@
 
 use crate::{
     args::Args,
-    attest::{AttestError, attest},
+    attest::{AttestError, Proof, attest},
     config::{Config, ConfigError},
     http::{Server, Trust},
     key::Key,
@@ -129,8 +129,12 @@ impl Agent {
     async fn join(&mut self) -> Result<(), Failure> {
         notify::status("proving the TPM to metalman");
         let metalman = Server::new(self.config.metalman.clone(), None);
-        let template = self.args.endorsement_key.template();
-        let admission = attest(&metalman, &self.args.tpm, template).await?;
+        let proof = Proof {
+            tpm: self.args.tpm.clone(),
+            template: self.args.endorsement_key.template(),
+            event_log: self.args.event_log(),
+        };
+        let admission = attest(&metalman, proof).await?;
         if admission.authorities.is_some_and(|it| it.trim() != self.config.authorities.trim()) {
             tracing::warn!(
                 "metalman names other authorities than Cluster.CaCertBase64, which are not trusted"

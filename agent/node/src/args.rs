@@ -23,6 +23,10 @@ pub struct Args {
     /// of them only. Agents of Azure/unbounded take rsa
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
     pub endorsement_key: EkType,
+    /// The event log of the firmware, by which metalman explains a boot that is not allowed: by default that
+    /// of the TPM in /sys/kernel/security
+    #[arg(long, value_name = "FILE")]
+    pub event_log: Option<PathBuf>,
     /// Where the kubelet's kubeconfig is kept; its certificate and key are in a file of this name with .pem
     #[arg(long, value_name = "FILE", default_value = "/var/lib/kubelet/kubeconfig")]
     pub kubeconfig: PathBuf,
@@ -38,6 +42,13 @@ pub enum EkType {
     Rsa,
     /// ECC, P-256
     Ecc,
+}
+
+impl Args {
+    /// Where the event log is.
+    pub(crate) fn event_log(&self) -> Option<PathBuf> {
+        self.event_log.clone().or_else(|| self.tpm.event_log())
+    }
 }
 
 impl EkType {
@@ -66,6 +77,8 @@ mod tests {
         assert_eq!(args.tpm, Place::Device("/dev/tpmrm0".into()));
         assert!(!args.once && args.command.is_none());
         assert_eq!(args.endorsement_key.template(), EkTemplate::Rsa2048);
+        let log = "/sys/kernel/security/tpm0/binary_bios_measurements";
+        assert_eq!(args.event_log(), Some(log.into()));
         let args = Args::parse_from(["metal-agent", "--endorsement-key=ecc"]);
         assert_eq!(args.endorsement_key.template(), EkTemplate::P256);
         let version = Args::parse_from(["metal-agent", "version"]);

@@ -1,15 +1,17 @@
 //! The token: the TPM is proved to metalman, which answers with a token that this TPM alone can open.
 
 use crate::{
+    event_log,
     http::{HttpError, Reason, Server},
     tpm::{Keys, Place, Tpm, TpmError},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use metal_attest::{
-    Answer, Asked, Quote,
+    Answer, Asked, MAX_EVENT_LOG, Quote,
     client::{self, EkTemplate, OpenError, Presented, Wrapped},
 };
+use std::path::PathBuf;
 use tokio::task::{JoinError, spawn_blocking};
 
 /// Why there is no token.
@@ -43,22 +45,32 @@ pub(crate) struct Admission {
     pub(crate) authorities: Option<String>,
 }
 
+/// How the TPM of this machine is proved.
+#[derive(Clone, Debug)]
+pub(crate) struct Proof {
+    /// Where it is.
+    pub(crate) tpm: Place,
+    /// Type of its endorsement key.
+    pub(crate) template: EkTemplate,
+    /// Where the event log of the firmware is.
+    pub(crate) event_log: Option<PathBuf>,
+}
+
 /// Gets a token.
-pub(crate) async fn attest(
-    metalman: &Server,
-    tpm: &Place,
-    template: EkTemplate,
-) -> Result<Admission, AttestError> {
-    let place = tpm.clone();
-    let created = spawn_blocking(move || Keys::create(Tpm::open(&place)?, template)).await?;
+pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission, AttestError> {
+    let Proof { tpm, template, event_log } = proof;
+    let created = spawn_blocking(move || Keys::create(Tpm::open(&tpm)?, template)).await?;
     let mut keys = Flushed(Some(created?));
-    let response = match post(metalman, keys.body(None)?).await? {
+    let response = match post(metalman, keys.body(None)?.into()).await? {
         Answer::Token(response) => response,
         Answer::Challenge { challenge } => {
             let nonce = Wrapped::of_challenge(&challenge)?;
             let pcrs = challenge.pcrs.clone();
             let quote = keys.run(move |keys| keys.quote(&nonce, &pcrs)).await?;
-            match post(metalman, keys.body(Some((&challenge, &quote)))?).await? {
+            let body = keys.body(Some((&challenge, &quote)))?;
+            let most = challenge.event_log.min(MAX_EVENT_LOG);
+            let log = spawn_blocking(move || event_log::read(event_log.as_deref(), most)).await?;
+            match post(metalman, client::with_event_log(body, &log).into()).await? {
                 Answer::Token(response) => response,
                 Answer::Challenge { .. } => return Err(AttestError::Answer),
             }
@@ -108,10 +120,10 @@ impl Drop for Flushed {
     }
 }
 
-async fn post(metalman: &Server, body: String) -> Result<Answer, AttestError> {
+async fn post(metalman: &Server, body: Bytes) -> Result<Answer, AttestError> {
     let request = Request::post("/attest")
         .header(header::CONTENT_TYPE, "application/json")
-        .body(Bytes::from(body))
+        .body(body)
         .map_err(HttpError::from)?;
     let answer = metalman.send(request).await?;
     if answer.status != StatusCode::OK {

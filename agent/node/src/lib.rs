@@ -17,6 +17,7 @@ pub mod args;
 mod attest;
 mod certificate;
 pub mod config;
+mod event_log;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod http;

@@ -7,30 +7,35 @@ use crate::{
 use e2e::cluster::Cluster;
 use kube::api::{Patch, PatchParams};
 use metal_api::{MachineAttestation, MachinePcr};
-use metal_attest::testing::Swtpm;
+use metal_attest::{
+    EventLog,
+    testing::{FirmwareLog, Swtpm},
+};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_machine_joins_only_with_a_boot_that_its_machine_allows() {
     let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
     let tpm = Swtpm::start();
-    measure(&tpm, "ab");
+    let firmware = measure(&tpm, FirmwareLog::default(), "SecureBoot");
     let pcrs = vec![pcr(&tpm, 0), pcr(&tpm, 7)];
     let attestation = Some(MachineAttestation { pcrs, ..MachineAttestation::default() });
     let mut machine = Installed::with(&site, tpm, attestation).await.unwrap();
+    machine.keep_event_log(&firmware).unwrap();
     assert!(machine.once().await.unwrap().success());
     machine.register(&machine.name).await.unwrap();
     assert_eq!(machine.tpm.loaded(), "", "its keys are not left in the TPM");
 
     // It boots something else, and needs another certificate.
-    measure(&machine.tpm, "cd");
+    machine.keep_event_log(&measure(&machine.tpm, firmware, "dbx")).unwrap();
     std::fs::remove_dir_all(machine.kubeconfig().parent().unwrap()).unwrap();
     let agent = machine.start().await.unwrap();
     said(&agent, "403 Forbidden: no proof of a boot that is allowed: PCRDiffers").await.unwrap();
     let status = site.reason(&machine.name, "PCRDiffers").await.unwrap();
     let found = pcr(&machine.tpm, 7).sha256.remove(0);
     let message = status.message.unwrap();
-    assert!(message.ends_with(&format!("(PCR 7 is {found})")), "{message}");
+    let new = "new since the last boot that was allowed #2 EV_EFI_VARIABLE_DRIVER_CONFIG";
+    assert!(message.ends_with(&format!("(PCR 7 is {found}: {new})")), "{message}");
     assert_eq!(site.tokens().await.unwrap(), 1);
     assert!(!machine.kubeconfig().exists());
 
@@ -43,9 +48,13 @@ async fn a_machine_joins_only_with_a_boot_that_its_machine_allows() {
     machine.kubectl(&["get", "node", &machine.name]).await.unwrap();
 }
 
-/// Extends PCR 7, as firmware does.
-fn measure(tpm: &Swtpm, octet: &str) {
-    tpm.tpm2("tpm2_pcrextend", &[&format!("7:sha256={}", octet.repeat(32))]);
+/// Measures something into PCR 7, as firmware does, which writes a log.
+fn measure(tpm: &Swtpm, log: FirmwareLog, what: &str) -> FirmwareLog {
+    let log = log.measured(7, 0x8000_0001, what.as_bytes());
+    let event = EventLog::parse(log.octets()).unwrap().of(7).last().cloned().unwrap();
+    let digits: String = event.digest.iter().map(|octet| format!("{octet:02x}")).collect();
+    tpm.tpm2("tpm2_pcrextend", &[&format!("7:sha256={digits}")]);
+    log
 }
 
 /// A PCR with the value that it has, as tpm2-tools read it.

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use e2e::cluster::{Process, binary, eventually, unique};
 use kube::config::Kubeconfig;
 use metal_api::MachineAttestation;
-use metal_attest::testing::Swtpm;
+use metal_attest::testing::{FirmwareLog, Swtpm};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -81,11 +81,21 @@ impl<'a> Installed<'a> {
         Ok(text[..at + end.len()].to_owned())
     }
 
+    fn event_log(&self) -> PathBuf {
+        self.folder.join("binary_bios_measurements")
+    }
+
+    /// Writes the event log of its firmware.
+    pub(crate) fn keep_event_log(&self, log: &FirmwareLog) -> Result<()> {
+        Ok(fs::write(self.event_log(), log.octets())?)
+    }
+
     async fn command(&self) -> Result<Command> {
         let mut command = Command::new(binary("metal-agent").await?);
         command.arg(format!("--config={}", self.folder.join("agent.json").display()));
         command.arg(format!("--tpm=swtpm:{}", self.tpm.socket().display()));
         command.arg(format!("--kubeconfig={}", self.kubeconfig().display())).stdin(Stdio::null());
+        command.arg(format!("--event-log={}", self.event_log().display()));
         Ok(command)
     }
 

@@ -12,6 +12,10 @@ fuzz_target!(|data: &[u8]| {
         Ok(request) => accepted(&request),
         Err(error) => told(&error.to_string(), 300),
     }
+    match Request::parse_before_log(data) {
+        Ok((request, end)) => assert_eq!(Request::parse(&data[..end]).ok(), Some(request)),
+        Err(error) => told(&error.to_string(), 300),
+    }
     let (ek, srk) = two(data);
     let (ek, srk) = (EndorsementKey::parse(ek), StorageKey::parse(srk));
     for error in [ek.as_ref().err(), srk.as_ref().err()].into_iter().flatten() {

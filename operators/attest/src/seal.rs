@@ -2,6 +2,7 @@
 
 use crate::{
     credential::{self, CREDENTIAL_LEN, SealError, chance},
+    event_log::MAX_EVENT_LOG,
     quote::{Challenge, Ticket},
     wire::{Asked, Request, Response},
 };
@@ -64,6 +65,7 @@ pub fn challenge(
         pcrs: challenge.pcrs.iter().copied().collect(),
         salt: STANDARD.encode(ticket.salt),
         expires: ticket.expires,
+        event_log: MAX_EVENT_LOG,
     })
 }
 

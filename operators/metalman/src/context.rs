@@ -67,6 +67,8 @@ pub struct Context {
     pub(crate) spent: Spent,
     /// How often it is recorded that a boot was refused.
     pub(crate) refused: ProgressLimit,
+    /// How often an event log is read.
+    pub(crate) logs: ProgressLimit,
     /// Images of the Machines.
     pub(crate) images: Images,
     /// The cluster that machines join, as soon as it is known.
@@ -118,6 +120,7 @@ impl Context {
             ek_roots: None,
             spent: Spent::default(),
             refused: ProgressLimit::of_boots(),
+            logs: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: Deferred::default(),
             key: Deferred::default(),

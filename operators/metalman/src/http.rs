@@ -15,22 +15,29 @@ use crate::{
 };
 use axum::{
     Extension, Json, Router,
-    extract::State,
+    body::Body,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bytes::Bytes;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_attest::Answer;
+use metal_attest::{Answer, RequestError};
 use metal_core::machine::attest::Stranger;
-use metal_runtime::{LogLimit, report::Chain};
+use metal_runtime::{LogLimit, listener::Limits, report::Chain};
 use requester::Requester;
 use std::sync::Arc;
 
+/// Largest body of a request, but of an attestation.
+const LARGEST: usize = 16 << 10;
 /// Value of `Retry-After` for temporary refusals, in seconds.
 const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
+
+/// The limits of the port: an attestation may have an event log.
+pub fn limits() -> Limits {
+    Limits { body_bytes: attest::LARGEST, ..Limits::MACHINES }
+}
 
 /// All routes.
 pub fn router(ctx: Arc<Context>) -> Router {
@@ -45,7 +52,8 @@ pub fn router(ctx: Arc<Context>) -> Router {
             .route("/cloud-init/user-data", get(cloud_init::user_data).head(no_head))
             .fallback(files::file)
     };
-    routes().nest("/c/{token}", routes()).layer(Extension(told)).with_state(ctx)
+    let limit = DefaultBodyLimit::max(LARGEST);
+    routes().nest("/c/{token}", routes()).layer(limit).layer(Extension(told)).with_state(ctx)
 }
 
 /// Whoever only looks changes nothing, and axum would answer HEAD by what answers GET.
@@ -88,9 +96,9 @@ fn unavailable(why: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{why}\n")).into_response()
 }
 
-async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Bytes) -> Response {
+async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Body) -> Response {
     let answer = match requester.address {
-        Some(address) => attest::answer(&ctx, address, &body).await,
+        Some(address) => attest::answer(&ctx, address, body).await,
         None => Err(Stranger::Unknown.into()),
     };
     let result = match &answer {
@@ -117,7 +125,8 @@ async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Byt
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Request(_) => StatusCode::BAD_REQUEST,
+            Self::Request(RequestError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Request(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::KeyDiffers | Self::PinMissing | Self::Certificate(_) | Self::Boot(_) => {
                 StatusCode::FORBIDDEN
             }

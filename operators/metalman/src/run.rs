@@ -7,7 +7,7 @@ use crate::{
     certificates::Certificates,
     cluster,
     ek_roots::EkRoots,
-    http::router,
+    http::{limits, router},
     machine::Machines,
     metrics,
     operations::{Access, Bmcs},
@@ -20,15 +20,8 @@ use kube::{Client, runtime::events::Recorder};
 use metal_bmc::{Config, Fleet};
 use metal_core::{capability, machine::site};
 use metal_runtime::{
-    Relist,
-    admin::Admin,
-    client,
-    health::Readiness,
-    leadership::Leadership,
-    lease::Candidate,
-    listener::{self, Limits},
-    report::Reporters,
-    work::Work,
+    Relist, admin::Admin, client, health::Readiness, leadership::Leadership, lease::Candidate,
+    listener, report::Reporters, work::Work,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -82,7 +75,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let router = router(Arc::clone(&ctx));
-    let serve = listener::serve(listener, None, router, Limits::MACHINES, shutdown.clone());
+    let serve = listener::serve(listener, None, router, limits(), shutdown.clone());
     let pull = pull::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
     // After a shutdown, all parts end by themselves: the lease is released, and pending requests
     // are answered.

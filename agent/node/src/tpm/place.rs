@@ -14,6 +14,18 @@ pub enum Place {
 }
 
 const SWTPM: &str = "swtpm:";
+const SECURITYFS: &str = "/sys/kernel/security";
+
+impl Place {
+    /// Where Linux has the event log of the firmware for this TPM.
+    pub(crate) fn event_log(&self) -> Option<PathBuf> {
+        let Self::Device(path) = self else { return None };
+        let name = path.file_name()?.to_str()?;
+        let number = name.strip_prefix("tpmrm").or_else(|| name.strip_prefix("tpm"))?;
+        let is_number = !number.is_empty() && number.bytes().all(|it| it.is_ascii_digit());
+        is_number.then(|| format!("{SECURITYFS}/tpm{number}/binary_bios_measurements").into())
+    }
+}
 
 impl FromStr for Place {
     type Err = &'static str;

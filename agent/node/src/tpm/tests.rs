@@ -213,6 +213,19 @@ fn a_place_is_a_device_or_a_socket() {
     }
 }
 
+#[test]
+fn the_event_log_of_a_device_is_where_linux_has_it() {
+    let log = |place: &str| place.parse::<Place>().unwrap().event_log();
+    let of = |tpm: &str| format!("/sys/kernel/security/{tpm}/binary_bios_measurements");
+    for (place, tpm) in [("/dev/tpmrm0", "tpm0"), ("/dev/tpm0", "tpm0"), ("/dev/tpmrm12", "tpm12")]
+    {
+        assert_eq!(log(place), Some(of(tpm).into()));
+    }
+    for place in ["/dev/tpm", "/dev/tpmrm", "/dev/vtpm0", "/dev/tpm0a", "swtpm:/run/tpm0"] {
+        assert_eq!(log(place), None, "{place}");
+    }
+}
+
 fn body(keys: &Keys) -> String {
     let certificates = keys.certificates();
     let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));

@@ -64,3 +64,8 @@ pub fn request(presented: Presented<'_>) -> Result<String, serde_json::Error> {
         quote: quote.map(|(asked, quote)| QuoteBody::of(asked, quote)),
     })
 }
+
+/// The same with an event log behind it, where the challenge says that there may be one.
+pub fn with_event_log(request: String, log: &[u8]) -> Vec<u8> {
+    [request.as_bytes(), log].concat()
+}

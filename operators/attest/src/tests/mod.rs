@@ -175,6 +175,33 @@ fn a_body_that_is_no_request_is_refused_with_the_field_that_is_wrong() {
     assert!(Request::parse(more.as_bytes()).is_ok(), "fields that are unknown are ignored");
 }
 
+#[test]
+fn an_event_log_follows_a_request_with_a_quote_and_no_other() {
+    let without = rsa().body();
+    let mut with: serde_json::Value = serde_json::from_str(&without).unwrap();
+    let salt = STANDARD.encode([0; 16]);
+    with["quote"] = serde_json::json!({
+        "salt": salt, "expires": 1, "quoted": "", "signature": "", "pcrs": {},
+    });
+    let with = with.to_string();
+    for log in [vec![], vec![0; 10], vec![b' '; MAX_BODY], b"{}".to_vec()] {
+        let body = [with.as_bytes(), &log].concat();
+        let (request, end) = Request::parse_before_log(&body).unwrap();
+        assert_eq!((request, end), (Request::parse(with.as_bytes()).unwrap(), with.len()));
+    }
+    for (body, is_long) in [
+        ([without.as_bytes(), &[0]].concat(), false),
+        ([without.as_bytes(), &[b' '; MAX_BODY]].concat(), true),
+        (vec![b' '; MAX_BODY + 1], true),
+        (b"nothing".repeat(MAX_BODY), false),
+    ] {
+        let error = Request::parse_before_log(&body).unwrap_err();
+        assert_eq!(matches!(error, RequestError::TooLong), is_long, "{error}");
+    }
+    let spaced = format!("{without}\n");
+    assert!(Request::parse_before_log(spaced.as_bytes()).is_ok(), "as the peer's agent ends it");
+}
+
 fn field_of<K>(parsed: &Result<K, KeyError>) -> &'static str {
     match parsed {
         Ok(_) => "accepted",

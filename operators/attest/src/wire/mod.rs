@@ -87,7 +87,29 @@ impl Request {
         if body.len() > MAX_BODY {
             return Err(RequestError::TooLong);
         }
-        let body: Body = serde_json::from_slice(body).map_err(RequestError::Json)?;
+        Self::of(serde_json::from_slice(body).map_err(RequestError::Json)?)
+    }
+
+    /// Parses the beginning of a body, and returns where the event log behind the request begins. There is
+    /// one only behind a request with a quote.
+    ///
+    /// # Errors
+    ///
+    /// As [`Request::parse`]; the request alone may have no more than [`MAX_BODY`] octets.
+    pub fn parse_before_log(body: &[u8]) -> Result<(Self, usize), RequestError> {
+        let head = body.get(..MAX_BODY).unwrap_or(body);
+        let mut values = serde_json::Deserializer::from_slice(head).into_iter::<Body>();
+        let first = values.next().unwrap_or_else(|| serde_json::from_slice(b""));
+        let end = values.byte_offset();
+        match first {
+            Ok(request) if request.quote.is_some() => Ok((Self::of(request)?, end)),
+            Ok(_) => Ok((Self::parse(body)?, body.len())),
+            Err(error) if error.is_eof() && head.len() < body.len() => Err(RequestError::TooLong),
+            Err(error) => Err(RequestError::Json(error)),
+        }
+    }
+
+    fn of(body: Body) -> Result<Self, RequestError> {
         let ek = key("ekPub", &body.ek_pub, EndorsementKey::parse)?;
         let srk = key("srkPub", &body.srk_pub, StorageKey::parse)?;
         if body.ek_certificates.len() > MAX_CERTIFICATES {

@@ -33,6 +33,10 @@ pub struct Asked {
     pub salt: String,
     /// Until when it can be answered, in seconds since 1970.
     pub expires: u64,
+    /// How long an event log may be, in octets, that follows the answer in the same body; none may, if it
+    /// is 0.
+    #[serde(default)]
+    pub event_log: usize,
 }
 
 /// What answers it. All but `expires` are base64.

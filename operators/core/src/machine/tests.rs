@@ -341,7 +341,8 @@ fn refused(name: &str, number: u8) -> Machine {
 
 fn attested(name: &str, number: u8) -> Machine {
     let mut machine = machine(name, number);
-    let tpm = Some(MachineTpmStatus { ek_public_key: Some("ours".to_owned()) });
+    let ek_public_key = Some("ours".to_owned());
+    let tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
     machine.status = Some(MachineStatus { tpm, ..MachineStatus::default() });
     machine
 }

@@ -1,6 +1,10 @@
 //! The second round of attestation: what a machine has booted, if its Machine allows some values of PCRs only.
 
-use super::Refused;
+use super::{
+    Refused,
+    log::Log,
+    received::{Received, Sent},
+};
 use crate::{
     Context,
     record::{Decision, Recorded, record},
@@ -8,14 +12,12 @@ use crate::{
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
-use metal_attest::{Asked, AttestationKey, Challenge, QuoteError, Request, Ticket, challenge};
+use metal_attest::{
+    Asked, AttestationKey, Challenge, Pcrs, QuoteError, Request, Ticket, challenge,
+};
 use metal_base::hex;
 use metal_core::machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// What the key of challenges is derived for.
 const LABEL: &str = "metalman attestation challenge";
@@ -28,7 +30,7 @@ pub(super) async fn challenged(
     ctx: &Context,
     machine: &Arc<Machine>,
     address: IpAddr,
-    request: &Request,
+    (request, rest): (&Request, Received),
 ) -> Result<Option<Asked>, Refused> {
     let pcrs = measured_pcrs(machine);
     if pcrs.is_empty() {
@@ -45,27 +47,34 @@ pub(super) async fn challenged(
         let ticket = Ticket::new(now, &ctx.random)?;
         return Ok(Some(challenge(&about, &secret, ticket, &ctx.random)?));
     }
-    match verified(ctx, request, &about, &secret, now) {
-        Ok(values) => judged(ctx, machine, address, Measured::Values(&values)).await,
-        Err(error) => judged(ctx, machine, address, Measured::Refused(&error.to_string())).await,
-    }
+    let signed = match verified(ctx, request, &about, &secret, now) {
+        Ok(signed) => signed,
+        Err(error) => {
+            return judged(ctx, machine, address, Measured::Refused(&error.to_string())).await;
+        }
+    };
+    // Logs are as long as others are not allowed to ask, and this TPM may ask again and again.
+    let sent = if ctx.logs.may(&machine.name_any()) { rest.log().await } else { Sent::Nothing };
+    let log = Log::of(&sent, signed);
+    let values = signed.iter().map(|(index, value)| (*index, hex(value))).collect();
+    judged(ctx, machine, address, Measured::Values(&values, log.lend())).await
 }
 
 /// The values that its TPM has signed.
-fn verified(
+fn verified<'a>(
     ctx: &Context,
-    request: &Request,
+    request: &'a Request,
     about: &Challenge<'_>,
     secret: &[u8; 32],
     now: u64,
-) -> Result<BTreeMap<u8, String>, QuoteError> {
+) -> Result<&'a Pcrs, QuoteError> {
     let (ticket, quote) = request.quote.as_ref().ok_or(QuoteError::Malformed)?;
     let (ak, pcrs): (&AttestationKey, &BTreeSet<u8>) = (about.ak, about.pcrs);
     quote.verify(ak, &about.nonce(secret, *ticket), pcrs)?;
     if !ticket.is_valid(now) || !ctx.spent.spend(ticket.salt, ticket.expires, now) {
         return Err(QuoteError::Nonce);
     }
-    Ok(quote.pcrs.iter().map(|(index, value)| (*index, hex(value))).collect())
+    Ok(&quote.pcrs)
 }
 
 /// Records what comes of it; an error, if the machine gets no token.

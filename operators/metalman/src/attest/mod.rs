@@ -1,13 +1,17 @@
 //! Attestation: a machine proves its identity by its TPM, and gets a token for joining the cluster.
 
 mod boot;
+mod log;
+mod received;
+
+pub(crate) use received::LARGEST;
 
 use crate::{
     Context,
     record::{self, Decision, Recorded, record},
     tokens,
 };
-use bytes::Bytes;
+use axum::body::Body;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
@@ -19,6 +23,7 @@ use metal_core::machine::{
     attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge},
     operations::{Ownership, ownership},
 };
+use received::Received;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -31,6 +36,9 @@ pub enum Refused {
     /// Its request is invalid, or its keys are not those of a TPM.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// Its request did not come completely.
+    #[error("the body did not come completely")]
+    Broken,
     /// The address of the client belongs to no Machine, or to several.
     #[error(transparent)]
     Stranger(#[from] Stranger),
@@ -104,7 +112,8 @@ impl Refused {
 /// # Errors
 ///
 /// If it gets no token.
-pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Answer, Refused> {
+pub async fn answer(ctx: &Context, address: IpAddr, body: Body) -> Result<Answer, Refused> {
+    let body = Received::begin(body).await?;
     let admitted = async {
         let place = ctx.attestations.acquire().await.map_err(|_| Refused::Late)?;
         let response = admit(ctx, address, body).await;
@@ -114,7 +123,7 @@ pub async fn answer(ctx: &Context, address: IpAddr, body: &Bytes) -> Result<Answ
     timeout(DEADLINE, admitted).await.unwrap_or(Err(Refused::Late))
 }
 
-async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Answer, Refused> {
+async fn admit(ctx: &Context, address: IpAddr, body: Received) -> Result<Answer, Refused> {
     if !ctx.view.is_ready() {
         return Err(Refused::NotListed);
     }
@@ -123,9 +132,9 @@ async fn admit(ctx: &Context, address: IpAddr, body: &[u8]) -> Result<Answer, Re
     if node.is_some_and(|node| ownership(&machine, &node) == Ownership::Another) {
         return Err(Refused::NodeOfAnother);
     }
-    let request = Request::parse(body)?;
+    let (request, rest) = body.request()?;
     let machine = verify(ctx, machine, address, &request).await?;
-    if let Some(challenge) = boot::challenged(ctx, &machine, address, &request).await? {
+    if let Some(challenge) = boot::challenged(ctx, &machine, address, (&request, rest)).await? {
         return Ok(Answer::Challenge { challenge });
     }
     if !ctx.issued.may(&machine.name_any()) {

@@ -23,6 +23,7 @@ use tower::ServiceExt;
 mod behind;
 mod boot;
 mod certificate;
+mod event_log;
 mod files;
 mod install;
 
@@ -286,7 +287,8 @@ fn context(server: &ApiServer) -> Context {
 
 fn pinned(name: &str, number: u8, pem: &str) -> Machine {
     let mut machine = machine(name, number);
-    let tpm = Some(MachineTpmStatus { ek_public_key: Some(pem.to_owned()) });
+    let ek_public_key = Some(pem.to_owned());
+    let tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
     machine.status = Some(MachineStatus { tpm, ..MachineStatus::default() });
     machine
 }

@@ -7,7 +7,7 @@ mod measured;
 mod tests;
 mod told;
 
-pub use measured::{Measured, judge_boot, measured_pcrs};
+pub use measured::{EventLog, Logged, LoggedEvent, Measured, judge_boot, measured_pcrs};
 pub use told::Refusal;
 
 use super::{accepted, is_ready, operations::is_node_of};
@@ -145,7 +145,8 @@ pub fn judge(
     let mut new = old.clone();
     told::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
     if outcome == Outcome::Pinned {
-        new.tpm = Some(MachineTpmStatus { ek_public_key: Some(presented.pem.to_owned()) });
+        let ek_public_key = Some(presented.pem.to_owned());
+        new.tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
     }
     let news = (!told::is_same(&old, &new)).then(|| Box::new(new));
     match outcome {

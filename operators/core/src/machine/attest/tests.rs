@@ -52,7 +52,8 @@ fn a_key_that_is_pinned_or_that_a_person_names_needs_no_certificate() {
 #[test]
 fn a_certificate_makes_no_other_key_that_of_the_machine() {
     let mut known = machine(None);
-    let tpm = MachineTpmStatus { ek_public_key: Some("another".to_owned()) };
+    let ek_public_key = Some("another".to_owned());
+    let tpm = MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() };
     known.status = Some(MachineStatus { tpm: Some(tpm), ..MachineStatus::default() });
     for (machine, expected) in
         [(known, Refusal::KeyDiffers), (machine(Some("another")), Refusal::KeyNotExpected)]

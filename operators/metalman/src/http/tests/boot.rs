@@ -68,8 +68,42 @@ async fn tpm2_tools_answer_a_challenge_and_what_answered_it_counts_once() {
     assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, refused));
 }
 
-/// What tpm2-tools make of a challenge: PCRs 0 and 7 of a TPM that has measured nothing.
-fn answered_by_tools(tpm: &Swtpm, keys: &str, asked: &Asked) -> String {
+#[tokio::test]
+async fn a_replica_that_does_not_know_the_key_yet_asks_to_come_again() {
+    let (_, ctx) = asking().await;
+    let key = metal_runtime::Deferred::default();
+    let ctx = Arc::new(Context { key, ..Arc::into_inner(ctx).unwrap() });
+    let tpm = Swtpm::start();
+    assert_eq!(ask(&ctx, 1, with_ak(&tpm)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// What a machine presents that can make a quote.
+pub(super) fn with_ak(tpm: &Swtpm) -> String {
+    let body = tpm.body("rsa", &[]);
+    let kind = ["-G", "ecc", "-g", "sha256", "-s", "ecdsa"];
+    let files = ["-C", "ek", "-c", "ak", "-u", "ak.pub", "-f", "tss"];
+    tpm.tpm2("tpm2_createak", &[&files[..], &kind].concat());
+    tpm.tpm2("tpm2_flushcontext", &["-t"]);
+    let mut body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["akPub"] = STANDARD.encode(tpm.read("ak.pub")).into();
+    body.to_string()
+}
+
+/// A Machine that asks for the PCRs 0 and 7, and a context that knows the key of challenges.
+pub(super) async fn asking() -> (ApiServer, Arc<Context>) {
+    let mut machine = machine("node-01", 1);
+    let pcr = |index| MachinePcr { index, sha256: vec!["0".repeat(64)] };
+    let pcrs = vec![pcr(0), pcr(7)];
+    let attestation = MachineAttestation { pcrs, ..MachineAttestation::default() };
+    machine.spec.pxe.as_mut().unwrap().attestation = Some(attestation);
+    let (server, ctx) = cluster([machine]).await;
+    let key = metal_core::capability::Key::new(&[7; 32]).unwrap();
+    let key = metal_runtime::Deferred::from(key);
+    (server, Arc::new(Context { key, ..Arc::into_inner(ctx).unwrap() }))
+}
+
+/// What tpm2-tools make of a challenge: PCRs 0 and 7.
+pub(super) fn answered_by_tools(tpm: &Swtpm, keys: &str, asked: &Asked) -> String {
     let [blob, secret] =
         [&asked.credential_blob, &asked.encrypted_secret].map(|it| STANDARD.decode(it).unwrap());
     let head = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
@@ -83,48 +117,16 @@ fn answered_by_tools(tpm: &Swtpm, keys: &str, asked: &Asked) -> String {
     let nonce = metal_base::hex(&tpm.read("nonce"));
     let files = ["-m", "message", "-s", "signature", "-f", "tss"];
     tpm.tpm2("tpm2_quote", &[&["-c", "ak", "-l", "sha256:0,7", "-q", &nonce][..], &files].concat());
-    let zeros = STANDARD.encode([0; 32]);
+    tpm.tpm2("tpm2_pcrread", &["sha256:0,7", "-o", "pcrs"]);
+    let values = tpm.read("pcrs");
+    let [pcr0, pcr7] = [0, 32].map(|at| STANDARD.encode(&values[at..at + 32]));
     let mut body: serde_json::Value = serde_json::from_str(keys).unwrap();
     body["quote"] = serde_json::json!({
         "salt": asked.salt,
         "expires": asked.expires,
         "quoted": STANDARD.encode(tpm.read("message")),
         "signature": STANDARD.encode(tpm.read("signature")),
-        "pcrs": {"0": zeros, "7": zeros},
+        "pcrs": {"0": pcr0, "7": pcr7},
     });
     body.to_string()
-}
-
-#[tokio::test]
-async fn a_replica_that_does_not_know_the_key_yet_asks_to_come_again() {
-    let (_, ctx) = asking().await;
-    let key = metal_runtime::Deferred::default();
-    let ctx = Arc::new(Context { key, ..Arc::into_inner(ctx).unwrap() });
-    let tpm = Swtpm::start();
-    assert_eq!(ask(&ctx, 1, with_ak(&tpm)).await.0, StatusCode::SERVICE_UNAVAILABLE);
-}
-
-/// What a machine presents that can make a quote.
-fn with_ak(tpm: &Swtpm) -> String {
-    let body = tpm.body("rsa", &[]);
-    let kind = ["-G", "ecc", "-g", "sha256", "-s", "ecdsa"];
-    let files = ["-C", "ek", "-c", "ak", "-u", "ak.pub", "-f", "tss"];
-    tpm.tpm2("tpm2_createak", &[&files[..], &kind].concat());
-    tpm.tpm2("tpm2_flushcontext", &["-t"]);
-    let mut body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    body["akPub"] = STANDARD.encode(tpm.read("ak.pub")).into();
-    body.to_string()
-}
-
-/// A Machine that asks for the PCRs 0 and 7, and a context that knows the key of challenges.
-async fn asking() -> (ApiServer, Arc<Context>) {
-    let mut machine = machine("node-01", 1);
-    let pcr = |index| MachinePcr { index, sha256: vec!["0".repeat(64)] };
-    let pcrs = vec![pcr(0), pcr(7)];
-    let attestation = MachineAttestation { pcrs, ..MachineAttestation::default() };
-    machine.spec.pxe.as_mut().unwrap().attestation = Some(attestation);
-    let (server, ctx) = cluster([machine]).await;
-    let key = metal_core::capability::Key::new(&[7; 32]).unwrap();
-    let key = metal_runtime::Deferred::from(key);
-    (server, Arc::new(Context { key, ..Arc::into_inner(ctx).unwrap() }))
 }

@@ -1,7 +1,12 @@
 //! What a machine has booted: the values of PCRs that its TPM has signed, against those that its Machine
 //! allows.
 
+mod log;
+
+pub use log::{EventLog, Logged, LoggedEvent};
+
 use super::{Refusal, Verdict, told};
+use crate::conditions::cut;
 use jiff::Timestamp;
 use metal_api::Machine;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +18,12 @@ pub enum Measured<'a> {
     Nothing,
     /// A quote that proves nothing, for this reason.
     Refused(&'a str),
-    /// These values, by PCR, as hexadecimal digits.
-    Values(&'a BTreeMap<u8, String>),
+    /// These values, by PCR, as hexadecimal digits, and what may explain them.
+    Values(&'a BTreeMap<u8, String>, EventLog<'a>),
 }
+
+/// The longest text about PCRs, in bytes.
+const TEXT: usize = 2000;
 
 /// The PCRs of which a Machine allows some values only; none, if it asks for no quote.
 pub fn measured_pcrs(machine: &Machine) -> BTreeSet<u8> {
@@ -28,6 +36,9 @@ pub fn judge_boot(machine: &Machine, measured: Measured<'_>, now: Timestamp) -> 
     let mut new = old.clone();
     let refusal = refusal(machine, measured);
     told::set_boot(&mut new.conditions, refusal.as_ref(), machine.metadata.generation, now);
+    if let (None, Measured::Values(_, log)) = (&refusal, measured) {
+        log::keep(&mut new, &measured_pcrs(machine), log);
+    }
     let news = (!told::is_same(&old, &new)).then(|| Box::new(new));
     match refusal {
         None => Verdict::Admitted(news),
@@ -37,19 +48,26 @@ pub fn judge_boot(machine: &Machine, measured: Measured<'_>, now: Timestamp) -> 
 
 /// Why it gets no token, and in words.
 fn refusal(machine: &Machine, measured: Measured<'_>) -> Option<(Refusal, String)> {
-    let values = match measured {
+    let (values, log) = match measured {
         Measured::Nothing => return Some((Refusal::QuoteMissing, String::new())),
         Measured::Refused(why) => return Some((Refusal::QuoteRefused, why.to_owned())),
-        Measured::Values(values) => values,
+        Measured::Values(values, log) => (values, log),
     };
-    let other = allowed(machine).find_map(|(index, allowed)| {
-        let value = values.get(&index)?;
+    let status = machine.status.as_ref();
+    let others = allowed(machine).filter_map(|(index, allowed)| {
+        let Some(value) = values.get(&index) else {
+            return Some(format!("PCR {index} was not shown"));
+        };
         let is_allowed = allowed.iter().any(|it| it.eq_ignore_ascii_case(value));
-        (!is_allowed).then(|| format!("PCR {index} is {value}"))
+        let told = || format!("PCR {index} is {value}{}", log::explained(log, index, status));
+        (!is_allowed).then(told)
     });
-    let missing = allowed(machine).find(|(index, _)| !values.contains_key(index));
-    let missing = missing.map(|(index, _)| format!("PCR {index} was not shown"));
-    other.or(missing).map(|what| (Refusal::PcrDiffers, what))
+    let others: Vec<_> = others.collect();
+    let mut what = others.join("; ");
+    if let EventLog::Unreadable(why) = log {
+        what = format!("{what}; the event log cannot be read: {why}");
+    }
+    (!others.is_empty()).then(|| (Refusal::PcrDiffers, cut(&what, TEXT).into_owned()))
 }
 
 fn allowed(machine: &Machine) -> impl Iterator<Item = (u8, &[String])> {
@@ -75,7 +93,8 @@ mod tests {
             (&[(0, "aa"), (7, "dd")][..], "PCR 7 is dd"),
             (&[(0, "bb"), (7, "bb")], "PCR 0 is bb"),
             (&[(0, "aa")], "PCR 7 was not shown"),
-            (&[], "PCR 0 was not shown"),
+            (&[], "PCR 0 was not shown; PCR 7 was not shown"),
+            (&[(0, "bb"), (7, "dd")], "PCR 0 is bb; PCR 7 is dd"),
         ] {
             let (reason, message) = said(values);
             assert!(message.ends_with(&format!("({what})")), "{message}");
@@ -110,7 +129,8 @@ mod tests {
 
     fn judge(machine: &Machine, values: &[(u8, &str)]) -> Verdict {
         let values = values.iter().map(|(index, value)| (*index, (*value).to_owned())).collect();
-        judge_boot(machine, Measured::Values(&values), Timestamp::UNIX_EPOCH)
+        let measured = Measured::Values(&values, EventLog::Missing);
+        judge_boot(machine, measured, Timestamp::UNIX_EPOCH)
     }
 
     /// Reason and message of the condition.
