@@ -87,6 +87,14 @@ const TABLE: &[Row] = &[
         ToInstall,
         &[("NamespaceNotAllowed", Person), ("KeyMissing", Person)],
     ),
+    // It is installed, and then gets no token.
+    (condition::NODE_OWNED, ToInstall, &[("NodeOfAnother", Person)]),
+    (
+        condition::BOOT_VERIFIED,
+        ToInstall,
+        // A quote is refused as well that has come too late.
+        &[("PCRDiffers", Person), ("QuoteMissing", Person), ("QuoteRefused", Time)],
+    ),
     // Three attempts are made in any case, and the installer tries again in each of them.
     (condition::REPAVED, ToInstall, &[("Pending", Time), ("InstallFailed", Time)]),
     (condition::BOOT_ORDER_CONFIG_SUPPORTED, Always, &[("NotSupported", Time)]),
@@ -194,6 +202,10 @@ mod tests {
             ("ImageReady", "LoginRefused", Some(3), false, true),
             ("ImageReady", "Pulling", Some(3), false, false),
             ("UserDataReady", "KeyMissing", Some(3), false, true),
+            ("NodeOwned", "NodeOfAnother", Some(3), false, true),
+            ("NodeOwned", "NodeOfAnother", Some(2), false, false),
+            ("BootVerified", "PCRDiffers", Some(3), false, true),
+            ("BootVerified", "QuoteRefused", Some(3), false, false),
             ("OperationsDone", "NoBMC", Some(3), false, false),
             ("Else", "CertificateDiffers", Some(3), false, false),
         ] {

@@ -8,13 +8,15 @@ use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condit
 use metal_api::{Machine, MachineOperations, MachineOperationsStatus, MachineStatus, condition};
 
 /// Conditions that say what a machine waits for; those that change most often come first.
-const TOLD: [&str; 6] = [
+const TOLD: [&str; 8] = [
     condition::REPAVED,
     condition::CLOUD_INIT_DONE,
     condition::BMC_REACHABLE,
     condition::BOOT_ORDER_CONFIG_SUPPORTED,
     condition::IMAGE_READY,
     condition::USER_DATA_READY,
+    condition::NODE_OWNED,
+    condition::BOOT_VERIFIED,
 ];
 /// Characters of what one condition says: the last of them is to be seen as well.
 const MESSAGE: usize = 120;

@@ -216,6 +216,25 @@ fn what_only_a_person_mends_is_told_and_the_rest_is_waited_for() {
 }
 
 #[test]
+fn a_repave_of_a_machine_whose_name_a_node_of_another_has_needs_a_person_and_a_reboot_does_not() {
+    for (request, needs_person) in [(Request::Repave, true), (Request::Reboot, false)] {
+        let mut machine = counted();
+        let asked = ask(&mut machine, request, None);
+        see(&mut machine, "PoweringOff", 0, 0);
+        told(&mut machine, "NodeOwned", "False", "NodeOfAnother", "rename it");
+        let conditions = &mut machine.status.as_mut().unwrap().conditions;
+        conditions.last_mut().unwrap().observed_generation = asked.generation;
+        let seen = progress(&machine, None, &asked);
+        if needs_person {
+            let (reason, message) = ("NodeOfAnother".to_owned(), "rename it".to_owned());
+            assert_eq!(seen, Progress::NeedsPerson { reason, message });
+        } else {
+            assert!(waits(&seen).contains("NodeOwned NodeOfAnother: rename it"));
+        }
+    }
+}
+
+#[test]
 fn a_line_is_one_line_of_limited_length() {
     let mut machine = counted();
     let asked = ask(&mut machine, Request::Reboot, None);
