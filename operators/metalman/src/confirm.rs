@@ -1,7 +1,6 @@
 //! What the API server itself has to confirm before a machine gets what installs it.
 
 use crate::Context;
-use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::operations::{Behind, confirmed, installs};
@@ -59,7 +58,7 @@ pub(crate) fn confirm_here(
     ctx: &Arc<Context>,
     seen: &Arc<Machine>,
 ) -> Result<Arc<Machine>, Unconfirmed> {
-    if installs(seen, Timestamp::now()).is_none() {
+    if installs(seen, ctx.now()).is_none() {
         return Ok(Arc::clone(seen));
     }
     let (answer, answered) = mpsc::sync_channel(1);
@@ -79,7 +78,7 @@ async fn confirm_within(
     has_token: bool,
     patience: Duration,
 ) -> Result<Confirmed, Unconfirmed> {
-    let now = Timestamp::now();
+    let now = ctx.now();
     let live = if has_token || installs(seen, now).is_some() {
         ctx.live.read(&seen.name_any(), patience).await
     } else {

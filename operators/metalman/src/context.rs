@@ -10,6 +10,7 @@ use crate::{
     view::View,
 };
 use ipnet::IpNet;
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     runtime::events::{EventType, Recorder},
@@ -18,10 +19,11 @@ use metal_api::Machine;
 use metal_attest::Roots;
 use metal_core::{
     capability,
-    machine::{Address, netboot::agent::Cluster},
+    machine::{Address, netboot::agent::Cluster, operations::Clocks},
 };
 use metal_runtime::{
     Deferred, Writer,
+    clock::Steady,
     controller::reference,
     report::{Chain, event},
 };
@@ -55,6 +57,8 @@ pub struct Context {
     pub(crate) machine_namespace: String,
     /// Certificates of the cluster's authorities, as PEM.
     pub(crate) cluster_ca: Option<String>,
+    /// A clock that nobody sets.
+    pub(crate) steady: Steady,
     /// Randomness.
     pub(crate) random: SystemRandom,
     /// Places for machines that are being attested.
@@ -114,6 +118,7 @@ impl Context {
             tokens: Tokens::new(&client, machine_namespace),
             machine_namespace: machine_namespace.to_owned(),
             cluster_ca,
+            steady: Steady::default(),
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),
@@ -137,6 +142,11 @@ impl Context {
             refusals: Family::default(),
             client,
         }
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Clocks {
+        Clocks { wall: Timestamp::now(), steady: self.steady.now() }
     }
 
     /// Writes Machines.

@@ -102,7 +102,7 @@ impl<C: Connect> Controller for Machines<C> {
 
     fn decide(&self, machine: &Arc<Machine>, facts: &Facts, _: Option<&Failure>) -> Decision {
         let (view, name, at) = (&self.ctx.view, machine.name_any(), moment());
-        let (sharing, now) = (self.sharing(machine), Timestamp::now());
+        let (sharing, now) = (self.sharing(machine), self.ctx.now());
         let decision = self.memories.with(&name, |memory| {
             memory.keep_to(machine, at);
             decide(&Observation {
@@ -119,15 +119,16 @@ impl<C: Connect> Controller for Machines<C> {
                     plain_http: self.bmcs.access.plain_http,
                     limits: self.limits,
                 },
-                now,
+                now: now.wall,
+                steady: now.steady,
             })
         });
         let image = facts.image.clone().unwrap_or_default();
-        let decision = match with_image(decision, machine, &image, now) {
+        let decision = match with_image(decision, machine, &image, now.wall) {
             Decision::Rest(rest) if facts.image.is_none() => Decision::Rest(rest.min(LOOKED_AT)),
             decision => decision,
         };
-        with_user_data(decision, machine, facts.user_data.as_ref(), now)
+        with_user_data(decision, machine, facts.user_data.as_ref(), now.wall)
     }
 
     async fn look(

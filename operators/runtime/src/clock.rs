@@ -15,6 +15,32 @@ pub fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
 }
 
+/// The wall clock as it was when this was made, and as it goes on from there without being set.
+#[derive(Clone, Copy, Debug)]
+pub struct Steady {
+    wall: Timestamp,
+    boot: Duration,
+}
+
+impl Default for Steady {
+    fn default() -> Self {
+        Self { wall: Timestamp::now(), boot: since_boot() }
+    }
+}
+
+impl Steady {
+    /// The time by it.
+    pub fn now(&self) -> Timestamp {
+        self.at(since_boot())
+    }
+
+    fn at(&self, boot: Duration) -> Timestamp {
+        let since = SignedDuration::try_from(boot.saturating_sub(self.boot));
+        let since = since.unwrap_or(SignedDuration::MAX);
+        self.wall.saturating_add(since).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// Detects that the wall clock was set.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps {
@@ -53,6 +79,17 @@ fn ahead(wall: Timestamp, boot: Duration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_nobody_sets_goes_on_by_the_time_since_boot() {
+        let wall = Timestamp::from_second(1_000_000).unwrap();
+        let steady = Steady { wall, boot: Duration::from_secs(100) };
+        let at = |boot| steady.at(boot).as_second();
+        assert_eq!(at(Duration::from_secs(100)), 1_000_000);
+        assert_eq!(at(Duration::from_secs(3700)), 1_003_600);
+        assert_eq!(at(Duration::from_secs(99)), 1_000_000, "it never goes back");
+        assert_eq!(steady.at(Duration::MAX), Timestamp::MAX);
+    }
 
     #[test]
     fn a_clock_that_is_set_is_noticed_once_and_one_that_goes_on_is_not() {

@@ -35,7 +35,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Node;
 use metal_api::{LocalObjectReference, Machine, MachinePhase, MachineStatus, condition};
-use operations::{Change, Known, Need, Ownership, State, ownership};
+use operations::{Change, Clocks, Known, Need, Ownership, State, ownership};
 
 /// Watches wake a Machine when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -53,6 +53,14 @@ pub struct Observation<'a> {
     pub known: Known<'a>,
     /// When this was observed.
     pub now: Timestamp,
+    /// The same by a clock that nobody sets.
+    pub steady: Timestamp,
+}
+
+impl Observation<'_> {
+    fn clocks(&self) -> Clocks {
+        Clocks { wall: self.now, steady: self.steady }
+    }
 }
 
 /// What a pass should do.

@@ -324,7 +324,14 @@ fn observation<'a>(
     node: Option<&'a Node>,
 ) -> Observation<'a> {
     let known = Known::default();
-    Observation { machine, twins, node, known, now: Timestamp::UNIX_EPOCH }
+    Observation {
+        machine,
+        twins,
+        node,
+        known,
+        now: Timestamp::UNIX_EPOCH,
+        steady: Timestamp::UNIX_EPOCH,
+    }
 }
 
 fn holders(all: &[Machine], address: Address) -> Vec<Arc<Machine>> {

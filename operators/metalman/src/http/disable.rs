@@ -11,7 +11,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 use metal_api::Machine;
@@ -38,7 +37,7 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
     };
     let Some(token) = requester.token.as_deref() else {
         // A system that was installed may say so at each boot.
-        return if installs(&machine, Timestamp::now()).is_none() {
+        return if installs(&machine, ctx.now()).is_none() {
             StatusCode::OK.into_response()
         } else {
             stale()
@@ -48,7 +47,7 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
         return unavailable(BEHIND);
     }
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    match token_of(&key, &machine, token, Timestamp::now()) {
+    match token_of(&key, &machine, token, ctx.now()) {
         TokenOf::Due(_) if !may_end(&machine, node(&ctx, &machine).as_deref()) => {
             unavailable(STILL_READY)
         }

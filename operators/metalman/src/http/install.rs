@@ -16,7 +16,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineStatus, condition};
 use metal_core::machine::{
@@ -42,7 +41,7 @@ pub(super) async fn progress(
     };
     let Some(token) = requester.token.as_deref() else { return stale() };
     let Some(key) = ctx.key.get() else { return unavailable("not ready yet") };
-    let repave = match token_of(&key, &machine, token, Timestamp::now()) {
+    let repave = match token_of(&key, &machine, token, ctx.now()) {
         TokenOf::Due(repave) => repave,
         TokenOf::Done | TokenOf::None if is_live => return stale(),
         TokenOf::Awaited | TokenOf::Done | TokenOf::None => return unavailable(BEHIND),
@@ -63,7 +62,7 @@ pub(super) async fn progress(
 /// Notes that the installer of the installation that is due has begun, if nothing was heard of it before: not
 /// every image has one that reports.
 pub(super) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
-    let Some(repave) = installs(machine, Timestamp::now()).filter(|_| !is_heard(machine)) else {
+    let Some(repave) = installs(machine, ctx.now()).filter(|_| !is_heard(machine)) else {
         return;
     };
     let phase = InstallPhase::Started;
@@ -78,7 +77,7 @@ async fn follow(
     progress: &InstallProgress,
 ) -> Response {
     let (name, failed) = (machine.name_any(), progress.phase == InstallPhase::Failed);
-    let next = |machine: &Machine| reported(machine, repave, progress, Timestamp::now());
+    let next = |machine: &Machine| reported(machine, repave, progress, ctx.now());
     if next(machine).is_none() {
         return StatusCode::OK.into_response();
     }

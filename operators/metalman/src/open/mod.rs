@@ -7,7 +7,6 @@ pub(crate) use render::{opened, opened_here};
 pub(crate) use state::state;
 
 use crate::{Context, images::Image};
-use jiff::Timestamp;
 use metal_api::Machine;
 use metal_core::machine::{
     netboot::{
@@ -124,7 +123,7 @@ pub(crate) fn rendered(
 ) -> Result<Option<String>, Refused> {
     let Some((name, template)) = image.template(path) else { return Ok(None) };
     let cluster = ctx.cluster.get().ok_or(Refused::NotReady)?;
-    let due = installs(machine, Timestamp::now());
+    let due = installs(machine, ctx.now());
     let url = match due {
         Some(repave) => {
             let key = ctx.key.get().ok_or(Refused::NotReady)?;
@@ -148,13 +147,13 @@ pub(crate) fn rendered(
 fn admit(ctx: &Context, asked: &Asked) -> Result<(), Refused> {
     let token = match &asked.proof {
         Proof::Address => {
-            return installs(&asked.machine, Timestamp::now()).map(drop).ok_or(Refused::NotDue);
+            return installs(&asked.machine, ctx.now()).map(drop).ok_or(Refused::NotDue);
         }
         Proof::Token(None) => return Err(Refused::NotDue),
         Proof::Token(Some(token)) => token,
     };
     let key = ctx.key.get().ok_or(Refused::NotReady)?;
-    match token_of(&key, &asked.machine, token, Timestamp::now()) {
+    match token_of(&key, &asked.machine, token, ctx.now()) {
         TokenOf::Due(_) => Ok(()),
         TokenOf::Awaited => Err(Refused::Behind),
         // Installers do not come again after a refusal.

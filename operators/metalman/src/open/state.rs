@@ -5,7 +5,6 @@ use crate::{
     Context,
     images::{Flaw, Image},
 };
-use jiff::Timestamp;
 use metal_api::Machine;
 use metal_core::machine::{netboot::image::State, operations::installs};
 use std::{
@@ -31,7 +30,7 @@ pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<
         digest: digest.clone(),
         machine: machine.metadata.uid.clone(),
         generation: machine.metadata.generation,
-        installs: installs(machine, Timestamp::now()),
+        installs: installs(machine, ctx.now()),
     };
     let known = ctx.images.flaw(&key);
     let flaw = if let Some(known) = known {

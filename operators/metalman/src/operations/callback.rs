@@ -4,7 +4,6 @@ use crate::{
     Context,
     record::{self, Decision, record},
 };
-use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
 use metal_core::machine::operations::{Callback, installed};
@@ -35,7 +34,7 @@ pub async fn installer_is_done(
     counter: Option<i64>,
 ) -> Result<(), CallbackError> {
     let recorded = record(ctx, machine, |machine| {
-        let (status, is_stale) = match installed(machine, counter, Timestamp::now()) {
+        let (status, is_stale) = match installed(machine, counter, ctx.now()) {
             Callback::Record(status) => (Some(status), false),
             Callback::Nothing => (None, false),
             Callback::Stale => (None, true),

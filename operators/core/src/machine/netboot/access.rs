@@ -12,10 +12,9 @@
 use super::template::SUFFIX;
 use crate::{
     capability::Key,
-    machine::operations::{installs, pending},
+    machine::operations::{Clocks, installs, pending},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use jiff::Timestamp;
 use metal_api::{Machine, MachineOperationStep};
 use std::{ffi::OsStr, path::Path};
 
@@ -101,7 +100,7 @@ pub enum TokenOf {
 }
 
 /// What `text` is to the installations of `machine`.
-pub fn token_of(key: &Key, machine: &Machine, text: &str, now: Timestamp) -> TokenOf {
+pub fn token_of(key: &Key, machine: &Machine, text: &str, now: Clocks) -> TokenOf {
     let is_of = |counter: i64| is_token(key, machine, counter, text);
     if let Some(due) = installs(machine, now) {
         return if is_of(due) { TokenOf::Due(due) } else { TokenOf::None };
@@ -120,6 +119,7 @@ pub fn token_of(key: &Key, machine: &Machine, text: &str, now: Timestamp) -> Tok
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
     use metal_api::{MachineOperation, MachinePxe, MachineRedfish, MachineSpec, MachineStatus};
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         use MachineOperationStep::{Draining, Failed, Finishing, Installing, PoweringOff};
         let key = Key::new(&[1; 32]).unwrap();
         let of = |machine: &Machine, counter| {
-            token_of(&key, machine, &token(&key, machine, counter), Timestamp::UNIX_EPOCH)
+            token_of(&key, machine, &token(&key, machine, counter), Timestamp::UNIX_EPOCH.into())
         };
         for (step, of_current) in [
             (Installing, TokenOf::Due(20)),

@@ -3,6 +3,7 @@
 use super::{
     super::Observation,
     ADOPTION, OUTDATED, image,
+    own_node::{Ownership, ownership},
     pending::{self, Pending},
     report, step,
 };
@@ -17,7 +18,8 @@ use metal_api::{
 /// looks like a new one, and its host may be in use; so only a counter that is increased afterwards
 /// requests an operation. Tools that restore merge what was in the backup only after the object was
 /// created: a counter that rises by more than one soon after counting began is such a one, whatever is in
-/// progress by then. A status of another Machine comes from a backup as a whole.
+/// progress by then, and so is the first that rises then if its Node is older than the Machine, which was
+/// there before, in other words. A status of another Machine comes from a backup as a whole.
 pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     let uid = &seen.machine.metadata.uid;
     let Some(operations) = &mut new.operations else {
@@ -40,11 +42,11 @@ pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>)
     if before.repave_counter != requested.repave_counter {
         operations.by_hand = None;
     }
-    let is_new = operations
-        .counted_since
-        .as_ref()
-        .is_some_and(|since| seen.now.duration_since(since.0) < ADOPTION);
-    if is_new && is_jump(&before, &requested) {
+    let since = operations.counted_since.as_ref();
+    let is_new = since.is_some_and(|since| seen.clocks().age(since.0) < ADOPTION);
+    let is_of_backup =
+        is_jump(&before, &requested) || (is_first(&requested, &before) && is_recreated(seen));
+    if is_new && is_of_backup {
         operations.reboot_counter = operations.reboot_counter.max(requested.reboot_counter);
         operations.repave_counter = operations.repave_counter.max(requested.repave_counter);
         report::adopted(new, seen);
@@ -52,12 +54,28 @@ pub(in crate::machine) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>)
 }
 
 /// Whether a counter rises by more than one.
-pub(super) fn is_jump(before: &MachineRequested, now: &MachineRequested) -> bool {
+fn is_jump(before: &MachineRequested, now: &MachineRequested) -> bool {
     let jumps = |now: Option<i64>, before: Option<i64>| {
         now.unwrap_or(0).saturating_sub(before.unwrap_or(0)) > 1
     };
     jumps(now.reboot_counter, before.reboot_counter)
         || jumps(now.repave_counter, before.repave_counter)
+}
+
+/// Whether something is requested, and nothing was before.
+fn is_first(requested: &MachineRequested, before: &MachineRequested) -> bool {
+    let nothing = |it: &MachineRequested| {
+        it.reboot_counter.unwrap_or(0) == 0 && it.repave_counter.unwrap_or(0) == 0
+    };
+    nothing(before) && !nothing(requested)
+}
+
+/// Whether its Node is older than the Machine. Both times are those of the API server.
+fn is_recreated(seen: &Observation<'_>) -> bool {
+    let own = seen.node.filter(|node| ownership(seen.machine, node) != Ownership::Another);
+    let made = own.and_then(|node| node.metadata.creation_timestamp.as_ref());
+    let machine = seen.machine.metadata.creation_timestamp.as_ref();
+    made.zip(machine).is_some_and(|(node, machine)| node.0 < machine.0)
 }
 
 fn counted(seen: &Observation<'_>) -> MachineOperationsStatus {
@@ -82,7 +100,7 @@ fn requested(seen: &Observation<'_>) -> MachineRequested {
 /// installed already is only ended.
 pub(super) fn expire(new: &mut MachineStatus, seen: &Observation<'_>) {
     let Some(current) = new.operations.as_ref().and_then(|it| it.current.as_ref()) else { return };
-    if !pending::is_outdated(current, seen.now) {
+    if !pending::is_outdated(current, seen.clocks()) {
         return;
     }
     match &current.step {

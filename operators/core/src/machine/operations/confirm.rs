@@ -1,8 +1,7 @@
 //! What a server of installers may believe of a Machine that it has cached.
 
-use super::installs;
+use super::{Clocks, installs};
 use crate::machine::addresses;
-use jiff::Timestamp;
 use metal_api::Machine;
 
 /// The cached Machine may be outdated, and the API server was not asked, or did not answer.
@@ -20,7 +19,7 @@ pub struct Behind;
 pub fn confirmed<'a>(
     seen: &'a Machine,
     live: Option<&'a Machine>,
-    now: Timestamp,
+    now: Clocks,
 ) -> Result<&'a Machine, Behind> {
     match live {
         Some(live) if is_same(seen, live) => Ok(live),

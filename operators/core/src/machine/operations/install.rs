@@ -2,7 +2,8 @@
 
 use super::{
     super::{Observation, RESYNC},
-    Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report, step,
+    Clocks, Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report,
+    step,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
@@ -23,13 +24,13 @@ pub enum Callback {
 /// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
 /// booted for, if its URL contains it. Only an installation that may be in progress is completed by
 /// it.
-pub fn installed(machine: &Machine, counter: Option<i64>, now: Timestamp) -> Callback {
+pub fn installed(machine: &Machine, counter: Option<i64>, now: Clocks) -> Callback {
     let Some(asked) = installs(machine, now) else { return Callback::Nothing };
     if counter.is_some_and(|counter| counter != asked) {
         return Callback::Stale;
     }
     let mut new = machine.status.clone().unwrap_or_default();
-    complete(&mut new, machine, now);
+    complete(&mut new, machine, now.wall);
     Callback::Record(Box::new(new))
 }
 

@@ -26,6 +26,7 @@ mod begin;
 mod bmc;
 mod by_hand;
 mod certificate;
+mod clocks;
 mod confirm;
 mod drain;
 mod identity;
@@ -45,6 +46,7 @@ mod step;
 pub use bmc::{Certificate, Place, Reading, Trouble, destination, place, system_uri};
 pub use by_hand::{may_end, may_report};
 pub use certificate::{from_pairs, to_pairs};
+pub use clocks::Clocks;
 pub use confirm::{Behind, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use install::{Callback, installed};
@@ -62,7 +64,7 @@ use jiff::SignedDuration;
 use metal_api::{MachineOperationStep, MachineStatus, annotation};
 
 pub(super) use begin::adopt;
-pub(super) use report::{State, record, state};
+pub(super) use report::{State, is_adopted, record, state};
 
 /// How many times an operation is attempted.
 pub const ATTEMPTS: i32 = 3;
@@ -76,8 +78,8 @@ pub const POWER: SignedDuration = SignedDuration::from_mins(5);
 pub const INSTALL: SignedDuration = SignedDuration::from_mins(30);
 /// Time limit for an installer with progress, from when the host was seen on.
 pub const INSTALL_IN_ALL: SignedDuration = SignedDuration::from_hours(4);
-/// After this time without progress, by the clock on the wall, a step is given up: what recorded it may
-/// be a backup.
+/// After this time without progress, by both [`Clocks`], a step is given up: what recorded it may be a
+/// backup.
 pub const OUTDATED: SignedDuration = SignedDuration::from_hours(6);
 /// For how long after counting began a counter that rises by several is one of a backup.
 pub const ADOPTION: SignedDuration = SignedDuration::from_mins(10);

@@ -1,10 +1,9 @@
 //! Events about operations: what a change of the status tells a person.
 
-use super::{
-    begin,
-    report::{WHY_ADOPTED, reason_of, what},
+use super::report::{WHY_ADOPTED, reason_of, what};
+use metal_api::{
+    MachineOperation, MachineOperationStep, MachineRequested, MachineStatus, condition,
 };
-use metal_api::{MachineOperation, MachineOperationStep, MachineStatus, condition};
 
 /// Whether it is an expected change, a reason and a note.
 pub type News = (bool, String, String);
@@ -80,8 +79,14 @@ fn adoption(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
         after.reboot_counter >= is.reboot_counter && after.repave_counter >= is.repave_counter;
     // By hand, an installation may end in the same pass.
     let is_installed = is_repaved(new) && !is_repaved(old);
-    let is_adopted = begin::is_jump(was, is) && is_done && !is_installed;
+    let is_adopted = rises(was, is) && is_done && !is_installed;
     is_adopted.then(|| (false, "CountersAdopted".to_owned(), WHY_ADOPTED.to_owned()))
+}
+
+/// Whether a counter rises.
+fn rises(before: &MachineRequested, now: &MachineRequested) -> bool {
+    now.reboot_counter.unwrap_or(0) > before.reboot_counter.unwrap_or(0)
+        || now.repave_counter.unwrap_or(0) > before.repave_counter.unwrap_or(0)
 }
 
 fn is_repaved(status: &MachineStatus) -> bool {

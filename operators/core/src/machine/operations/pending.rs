@@ -1,7 +1,6 @@
 //! Which operations are requested.
 
-use super::OUTDATED;
-use jiff::Timestamp;
+use super::{Clocks, OUTDATED};
 use metal_api::{
     Machine, MachineOperation, MachineOperationStep, MachineOperationsStatus, MachineRequested,
     MachineStatus,
@@ -68,10 +67,10 @@ fn is_of(machine: &Machine, operations: &MachineOperationsStatus) -> bool {
 
 /// Whether a step, or the last progress of its installer, was recorded so long ago, or so far in the
 /// future, that it is not continued.
-pub(super) fn is_outdated(current: &MachineOperation, now: Timestamp) -> bool {
+pub(super) fn is_outdated(current: &MachineOperation, now: Clocks) -> bool {
     let progress = current.progress.as_ref().map(|it| it.at.0);
     let last = progress.map_or(current.since.0, |at| at.max(current.since.0));
-    now.duration_since(last).abs() >= OUTDATED
+    now.age(last) >= OUTDATED
 }
 
 /// The repave counter for which the machine may boot the installer now; `None` if it must not.
@@ -79,7 +78,7 @@ pub(super) fn is_outdated(current: &MachineOperation, now: Timestamp) -> bool {
 /// With a BMC, it may from the time that the host was seen off until the installer reports that it
 /// is done, or the attempt ends. Without a BMC, a person power-cycles the machine at an unknown
 /// time, so it may install as long as an installation is requested.
-pub fn installs(machine: &Machine, now: Timestamp) -> Option<i64> {
+pub fn installs(machine: &Machine, now: Clocks) -> Option<i64> {
     let pxe = machine.spec.pxe.as_ref()?;
     if machine.metadata.deletion_timestamp.is_some() {
         return None;

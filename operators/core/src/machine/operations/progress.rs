@@ -1,7 +1,7 @@
 //! How far an installer says it is, in the condition `Repaved`.
 
 use super::{
-    installs,
+    Clocks, installs,
     report::{INSTALL_FAILED, installing},
 };
 use crate::conditions::cut;
@@ -70,7 +70,7 @@ pub fn reported(
     machine: &Machine,
     repave: i64,
     progress: &InstallProgress,
-    now: Timestamp,
+    now: Clocks,
 ) -> Option<MachineStatus> {
     if installs(machine, now) != Some(repave) {
         return None;
@@ -78,12 +78,12 @@ pub fn reported(
     let old = machine.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
-    installing(&mut new, machine, (reason, &told(progress)), now);
+    installing(&mut new, machine, (reason, &told(progress)), now.wall);
     let operations = new.operations.get_or_insert_default();
     advance(
         operations.current.as_mut().map_or(&mut operations.by_hand, |it| &mut it.progress),
         progress,
-        now,
+        now.wall,
     );
     (new != old).then_some(new)
 }
@@ -225,13 +225,17 @@ mod tests {
         let progress = |json| serde_json::from_str::<InstallProgress>(json).unwrap();
         let writing = progress(r#"{"phase":"writing"}"#);
         let machine = machine(Some(3), Some(2));
-        let told = reported(&machine, 3, &writing, NOW).unwrap();
+        let told = reported(&machine, 3, &writing, NOW.into()).unwrap();
         assert_eq!(repaved(&told), ("False", "Pending", "writing: 0 MiB"));
         for (wanted, done, repave) in
             [(Some(3), Some(3), 3), (Some(3), Some(2), 2), (None, Some(0), 0), (Some(3), None, 3)]
         {
             let machine = self::machine(wanted, done);
-            assert_eq!(reported(&machine, repave, &writing, NOW), None, "{wanted:?} {done:?}");
+            assert_eq!(
+                reported(&machine, repave, &writing, NOW.into()),
+                None,
+                "{wanted:?} {done:?}"
+            );
         }
     }
 
@@ -244,10 +248,10 @@ mod tests {
             (r#"{"phase":"downloading"}"#, ("False", "Pending", "downloading")),
         ] {
             let progress = serde_json::from_str(json).unwrap();
-            let mut told = reported(&machine, 3, &progress, NOW).unwrap();
+            let mut told = reported(&machine, 3, &progress, NOW.into()).unwrap();
             assert_eq!(repaved(&told), expected);
             machine.status = Some(told.clone());
-            assert_eq!(reported(&machine, 3, &progress, NOW), None, "said again");
+            assert_eq!(reported(&machine, 3, &progress, NOW.into()), None, "said again");
             told.conditions.retain(|it| it.type_ != condition::REPAVED);
             told.operations.as_mut().unwrap().by_hand = None;
             assert_eq!(told, before);
@@ -278,7 +282,7 @@ mod tests {
             reason: "X",
             message: "",
         };
-        crate::conditions::set(&mut status.conditions, ready, None, NOW);
+        crate::conditions::set(&mut status.conditions, ready, None, NOW.into());
         machine
     }
 }

@@ -11,9 +11,9 @@ use metal_api::{
 /// Reason of the condition after counters of a backup were adopted.
 const ADOPTED: &str = "Adopted";
 /// Why they were, for people.
-pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose by more than one soon after this \
-    Machine was first seen, as they do when a backup is restored: nothing was done; increase one by one to \
-    request an operation";
+pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose soon after this Machine was first seen, \
+    by more than one, or with a Node that is older than it, as they do when a backup is restored: nothing was \
+    done; increase one by one to request an operation";
 
 /// The phase of a Machine, as far as an operation determines it.
 pub(in crate::machine) struct State {
@@ -116,7 +116,7 @@ fn given_up(status: &MachineStatus) -> Option<String> {
         .or_else(|| above("reboot", given_up.reboot_counter, done.reboot_counter))
 }
 
-fn is_adopted(condition: &Condition) -> bool {
+pub(in crate::machine) fn is_adopted(condition: &Condition) -> bool {
     condition.status == "True" && condition.reason == ADOPTED
 }
 

@@ -137,6 +137,12 @@ fn failure(machine: &Machine, status: &MachineStatus, asked: &Asked) -> Option<(
         let said = || (String::from("OperationFailed"), status.message.clone().unwrap_or_default());
         return Some(why.unwrap_or_else(said));
     }
+    let mut adopted = status.conditions.iter().filter(|it| it.type_ == condition::OPERATIONS_DONE);
+    let adopted =
+        adopted.find(|it| operations::is_adopted(it) && it.observed_generation >= asked.generation);
+    if let Some(it) = adopted {
+        return Some((it.reason.clone(), it.message.clone()));
+    }
     let refused = refused(status).filter(|_| !asked.was_refused);
     let refused = refused.map(|it| (it.reason.clone(), it.message.clone()));
     unusable(machine).or(refused)

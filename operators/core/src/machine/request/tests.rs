@@ -216,6 +216,22 @@ fn what_only_a_person_mends_is_told_and_the_rest_is_waited_for() {
 }
 
 #[test]
+fn a_request_that_was_taken_for_one_of_a_backup_is_given_up_and_told() {
+    let mut machine = counted();
+    let asked = ask(&mut machine, Request::Repave, None);
+    see(&mut machine, "", 1, 1);
+    told(&mut machine, "OperationsDone", "True", "Adopted", "increase it again");
+    let mut seen = |generation| {
+        let conditions = &mut machine.status.as_mut().unwrap().conditions;
+        conditions.last_mut().unwrap().observed_generation = generation;
+        progress(&machine, None, &asked)
+    };
+    let (reason, message) = ("Adopted".to_owned(), "increase it again".to_owned());
+    assert_eq!(seen(asked.generation), Progress::GivenUp { reason, message });
+    waits(&seen(Some(1)));
+}
+
+#[test]
 fn a_repave_of_a_machine_whose_name_a_node_of_another_has_needs_a_person_and_a_reboot_does_not() {
     for (request, needs_person) in [(Request::Repave, true), (Request::Reboot, false)] {
         let mut machine = counted();

@@ -189,6 +189,7 @@ fn a_node_takes_pods_again_when_its_machine_loses_its_bmc_or_goes() {
             node: scene.node.as_ref(),
             known: Known::default(),
             now: scene.now,
+            steady: scene.now,
         })
     };
     let Decision::Record(status) = decided(&shared) else { panic!("it is told first") };

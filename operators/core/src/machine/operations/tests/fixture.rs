@@ -26,6 +26,8 @@ pub(super) struct Scene {
     pub(super) sharing: Vec<String>,
     pub(super) limits: Limits,
     pub(super) now: Timestamp,
+    /// By how much the clock on the wall was set.
+    pub(super) set: SignedDuration,
 }
 
 impl Scene {
@@ -41,6 +43,7 @@ impl Scene {
             sharing: vec![],
             limits: Limits::default(),
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
+            set: SignedDuration::ZERO,
         };
         let (reboot_counter, repave_counter) = (Some(reboot), Some(repave));
         scene.machine.spec.operations = Some(MachineOperations { reboot_counter, repave_counter });
@@ -102,7 +105,8 @@ impl Scene {
                 plain_http: false,
                 limits: self.limits,
             },
-            now: self.now,
+            now: self.now + self.set,
+            steady: self.now,
         })
     }
 

@@ -36,7 +36,7 @@ impl Run {
     fn says(&mut self, phase: &str, written: u64) {
         let json = serde_json::json!({ "phase": phase, "written": written });
         let progress = serde_json::from_value(json).unwrap();
-        if let Some(status) = reported(&self.scene.machine, 1, &progress, self.scene.now) {
+        if let Some(status) = reported(&self.scene.machine, 1, &progress, self.scene.now.into()) {
             *self.scene.status() = status;
         }
         self.pass();
@@ -178,7 +178,7 @@ fn a_machine_that_joined_after_its_installation_is_not_installed_again() {
         if is_done {
             assert_eq!(run.scene.reason(condition::REPAVED), Some("Succeeded"), "{what}");
             assert_eq!(
-                (installs(&run.scene.machine, run.scene.now), done.current),
+                (installs(&run.scene.machine, run.scene.now.into()), done.current),
                 (None, None),
                 "{what}"
             );

@@ -22,35 +22,35 @@ fn an_installer_is_there_only_between_power_off_and_its_callback() {
         (Other("Later".to_owned()), false),
     ] {
         let scene = Scene::asks(3, 2).at(step.clone());
-        assert_eq!(installs(&scene.machine, scene.now), is_there.then_some(2), "{step}");
+        assert_eq!(installs(&scene.machine, scene.now.into()), is_there.then_some(2), "{step}");
         let scene = Scene::asks(3, 0).at(step);
-        assert_eq!(installs(&scene.machine, scene.now), None);
+        assert_eq!(installs(&scene.machine, scene.now.into()), None);
     }
     let scene = Scene::asks(3, 2);
-    assert_eq!(installs(&scene.machine, scene.now), None, "nothing has begun");
+    assert_eq!(installs(&scene.machine, scene.now.into()), None, "nothing has begun");
 }
 
 #[test]
 fn a_callback_ends_the_installation_that_it_was_handed_out_for_and_no_other() {
     let scene = Scene::asks(3, 2).at(Installing);
-    assert_eq!(installed(&scene.machine, Some(1), scene.now), Callback::Stale);
+    assert_eq!(installed(&scene.machine, Some(1), scene.now.into()), Callback::Stale);
     for counter in [None, Some(2)] {
         let mut scene = scene.clone();
-        let Callback::Record(status) = installed(&scene.machine, counter, scene.now) else {
+        let Callback::Record(status) = installed(&scene.machine, counter, scene.now.into()) else {
             unreachable!("{counter:?}")
         };
         scene.machine.status = Some(*status);
         let operations = scene.machine.status.clone().unwrap().operations.unwrap();
         assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(3), Some(2)));
         assert_eq!(scene.reason(condition::REPAVED), Some("Succeeded"));
-        assert_eq!(installs(&scene.machine, scene.now), None);
-        assert_eq!(installed(&scene.machine, counter, scene.now), Callback::Nothing);
+        assert_eq!(installs(&scene.machine, scene.now.into()), None);
+        assert_eq!(installed(&scene.machine, counter, scene.now.into()), Callback::Nothing);
         assert!(matches!(scene.settle(), Decision::Rest(_)));
         assert_eq!(scene.current(), None);
     }
     for step in [Draining, PoweringOff, Failed] {
         let scene = Scene::asks(3, 2).at(step);
-        assert_eq!(installed(&scene.machine, None, scene.now), Callback::Nothing);
+        assert_eq!(installed(&scene.machine, None, scene.now.into()), Callback::Nothing);
     }
 }
 
@@ -59,7 +59,7 @@ fn why_an_installer_fails_is_why_its_attempt_is_over() {
     let mut scene = Scene::asks(1, 1).at(Installing);
     let json = r#"{"phase":"failed","message":"no disk fits"}"#;
     let failed = serde_json::from_str(json).unwrap();
-    *scene.status() = reported(&scene.machine, 1, &failed, scene.now).unwrap();
+    *scene.status() = reported(&scene.machine, 1, &failed, scene.now.into()).unwrap();
     scene.settle();
     assert_eq!(scene.reason(condition::REPAVED), Some("InstallFailed"));
     scene.done.here = Some(INSTALL);
@@ -108,7 +108,7 @@ fn a_machine_that_is_new_or_has_lost_its_status_is_neither_rebooted_nor_installe
         scene.machine.status = None;
         scene.node = node;
         assert_eq!(
-            (pending(&scene.machine), installs(&scene.machine, scene.now)),
+            (pending(&scene.machine), installs(&scene.machine, scene.now.into())),
             (Pending::default(), None)
         );
         assert_eq!(
@@ -127,13 +127,13 @@ fn without_a_bmc_a_lost_status_gives_nobody_an_installer() {
     let mut scene = Scene::asks(5, 4);
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     scene.machine.status = None;
-    assert_eq!(installs(&scene.machine, scene.now), None);
-    assert_eq!(installed(&scene.machine, None, scene.now), Callback::Nothing);
+    assert_eq!(installs(&scene.machine, scene.now.into()), None);
+    assert_eq!(installed(&scene.machine, None, scene.now.into()), Callback::Nothing);
     scene.settle();
-    assert_eq!(installs(&scene.machine, scene.now), None);
+    assert_eq!(installs(&scene.machine, scene.now.into()), None);
     scene.machine.spec.operations.as_mut().unwrap().repave_counter = Some(5);
     scene.settle();
-    assert_eq!(installs(&scene.machine, scene.now), Some(5));
+    assert_eq!(installs(&scene.machine, scene.now.into()), Some(5));
 }
 
 #[test]
@@ -142,8 +142,8 @@ fn a_machine_without_a_bmc_waits_for_a_person_and_says_so() {
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("NoBMC"));
-    assert_eq!(installs(&scene.machine, scene.now), Some(1));
-    let Callback::Record(status) = installed(&scene.machine, None, scene.now) else {
+    assert_eq!(installs(&scene.machine, scene.now.into()), Some(1));
+    let Callback::Record(status) = installed(&scene.machine, None, scene.now.into()) else {
         unreachable!()
     };
     scene.machine.status = Some(*status);

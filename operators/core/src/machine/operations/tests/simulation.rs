@@ -128,8 +128,8 @@ impl World {
             self.served = self.machine.clone();
         }
         let live = if self.fails(8) { None } else { Some(&self.machine) };
-        let Ok(served) = confirmed(&self.served, live, self.now) else { return };
-        if let Some(counter) = installs(served, self.now) {
+        let Ok(served) = confirmed(&self.served, live, self.now.into()) else { return };
+        if let Some(counter) = installs(served, self.now.into()) {
             let wanted = self.wanted().repave_counter;
             assert!(wanted >= Some(counter) && counter > 0, "nobody has asked for {counter}");
             assert!(!self.heard.contains(&counter), "{counter} is installed already");
@@ -139,7 +139,7 @@ impl World {
     }
 
     fn callback(&mut self, counter: i64) {
-        if let Callback::Record(status) = installed(&self.machine, Some(counter), self.now) {
+        if let Callback::Record(status) = installed(&self.machine, Some(counter), self.now.into()) {
             self.heard.push(counter);
             self.write(*status);
         }
@@ -207,7 +207,7 @@ impl World {
         let (reading, done) = (self.memory.aged(at), self.memory.done(at));
         let known = Known { reading, certificate, pods, done, ..Known::default() };
         let (machine, node, now) = (&self.seen.0, self.node.as_ref(), self.now);
-        decide(&Observation { machine, twins: &[], node, known, now })
+        decide(&Observation { machine, twins: &[], node, known, now, steady: now })
     }
 
     fn look(&mut self) {
