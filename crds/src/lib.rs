@@ -30,6 +30,7 @@ mod dhcp_lease;
 mod endpoint;
 pub mod finalizer;
 mod http_boot_config;
+pub mod installation;
 pub mod inventory;
 mod ipxe_boot_config;
 mod mac;

@@ -19,9 +19,10 @@ use crate::{
     fetch::{Broken, Client, Failure, Pieces, transfer},
     image::{self, ImageError},
     order::{self, Order, OrderError},
-    report::{Phase, Reporter},
+    report::Reporter,
 };
 use bytes::Bytes;
+use metal_api::installation::{DONE, InstallPhase, ORDER};
 use metal_base::Chain;
 use metalprobe::{Root, init::End};
 use tokio::{
@@ -76,7 +77,7 @@ impl InstallError {
 pub(crate) async fn install(root: &Root, client: &Client) -> End {
     let mut backoff = client.patience.again();
     // Once: a failure shows until it is really over.
-    Reporter::new(client).enter(Phase::Downloading).await;
+    Reporter::new(client).enter(InstallPhase::Downloading).await;
     loop {
         let reporter = Reporter::new(client);
         let Err(error) = attempt(root, client, &reporter, &Linux).await else { break };
@@ -101,8 +102,8 @@ async fn attempt(
     reporter: &Reporter<'_>,
     kernel: &impl Kernel,
 ) -> Result<(), InstallError> {
-    let order = client.get("install.json", order::LARGEST).await;
-    let order = order::read(&order.map_err(|error| InstallError::Fetch("install.json", error))?)?;
+    let order = client.get(ORDER, order::LARGEST).await;
+    let order = order::read(&order.map_err(|error| InstallError::Fetch(ORDER, error))?)?;
     if !is_this(root, &order) {
         return Err(InstallError::OtherMachine(order.machine));
     }
@@ -114,16 +115,16 @@ async fn attempt(
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
     tracing::info!(disk = disk.name, serial = disk.serial, gib, "this disk is overwritten now");
-    reporter.enter(Phase::Writing).await;
+    reporter.enter(InstallPhase::Writing).await;
     let (target, ends) = tokio::select! {
         written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,
         never = reporter.go_on() => never,
     };
     tracing::info!("the disk image is written, and its checksum is right");
-    reporter.enter(Phase::Configuring).await;
+    reporter.enter(InstallPhase::Configuring).await;
     let (root, kernel) = (root.clone(), kernel.clone());
     spawn_blocking(move || configure(&root, &kernel, &order, target, ends)).await??;
-    reporter.enter(Phase::Done).await;
+    reporter.enter(InstallPhase::Done).await;
     Ok(())
 }
 
@@ -163,7 +164,7 @@ async fn write(
 async fn say_done(client: &Client) {
     let mut backoff = client.patience.again();
     loop {
-        match client.post("pxe/disable", Bytes::new()).await {
+        match client.post(DONE, Bytes::new()).await {
             Ok(()) => {
                 tracing::info!("installed; the machine restarts");
                 return;

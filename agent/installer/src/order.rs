@@ -3,8 +3,10 @@
 //! It comes over plain HTTP, so nothing in it is trusted: paths stay below the URL of this
 //! installation, texts are of few letters, and whatever is unknown is an error.
 
-use metal_api::MacAddr;
-use serde::Deserialize;
+use metal_api::{
+    MacAddr,
+    installation::{InstallHints, InstallOrder},
+};
 
 /// The longest document, in bytes.
 pub const LARGEST: usize = 64 << 10;
@@ -27,39 +29,11 @@ pub struct Order {
     /// Path of its checksums.
     pub checksums: String,
     /// Which disk.
-    pub hints: Hints,
+    pub hints: InstallHints,
     /// Where cloud-init finds its data.
     pub cloud_init: Option<String>,
     /// Name of the boot entry.
     pub label: String,
-}
-
-/// What the disk has to be; all of it has to hold. An empty text and 0 say nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Hints {
-    /// Serial number.
-    #[serde(default)]
-    pub serial: Option<String>,
-    /// World Wide Name.
-    #[serde(default)]
-    pub wwn: Option<String>,
-    /// Least size in GiB.
-    #[serde(default, rename = "minSizeGiB")]
-    pub min_size_gib: Option<u64>,
-    /// Greatest size in GiB.
-    #[serde(default, rename = "maxSizeGiB")]
-    pub max_size_gib: Option<u64>,
-    /// Whether it has platters that turn.
-    #[serde(default)]
-    pub rotational: Option<bool>,
-}
-
-impl Hints {
-    /// Whether one disk is meant, by a name of its own.
-    pub fn name_a_disk(&self) -> bool {
-        self.serial.is_some() || self.wwn.is_some()
-    }
 }
 
 /// Why a document is no order.
@@ -78,33 +52,13 @@ pub enum OrderError {
     },
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Document {
-    machine: String,
-    mac: Vec<String>,
-    disk: Disk,
-    #[serde(default)]
-    target_disk: Option<Hints>,
-    #[serde(default)]
-    cloud_init: Option<String>,
-    label: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Disk {
-    url: String,
-    checksums: String,
-}
-
 /// Reads a document.
 ///
 /// # Errors
 ///
 /// If it is not exactly what is expected; the field is named.
 pub fn read(document: &[u8]) -> Result<Order, OrderError> {
-    let it: Document = serde_json::from_slice(document)?;
+    let it: InstallOrder = serde_json::from_slice(document)?;
     let wrong = |field, expected| OrderError::Field { field, expected };
     let name = |text: &str| is_text(text, |c| c.is_ascii_alphanumeric() || "-.".contains(c));
     if !name(&it.machine) {
@@ -136,13 +90,13 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
     })
 }
 
-fn hints(hints: Hints) -> Result<Hints, OrderError> {
+fn hints(hints: InstallHints) -> Result<InstallHints, OrderError> {
     let printable = |text: &String| text.len() <= TEXT && !text.contains(char::is_control);
     if !hints.serial.iter().chain(&hints.wwn).all(printable) {
         let (field, expected) = ("targetDisk", "of printable texts");
         return Err(OrderError::Field { field, expected });
     }
-    Ok(Hints {
+    Ok(InstallHints {
         serial: hints.serial.filter(|it| !it.is_empty()),
         wwn: hints.wwn.filter(|it| !it.is_empty()),
         min_size_gib: hints.min_size_gib.filter(|it| *it > 0),
@@ -191,7 +145,7 @@ mod tests {
         assert_eq!((order.hints.min_size_gib, order.hints.rotational), (Some(5), Some(false)));
         assert_eq!(order.cloud_init.as_deref(), Some("http://10.0.0.1:8880/cloud-init/"));
         let small = from(&self::document()).unwrap();
-        assert_eq!((small.hints, small.cloud_init), (Hints::default(), None));
+        assert_eq!((small.hints, small.cloud_init), (InstallHints::default(), None));
     }
 
     #[test]
@@ -201,10 +155,10 @@ mod tests {
             json!({ "serial": "", "wwn": "", "minSizeGiB": 0, "maxSizeGiB": 0 });
         document["cloudInit"] = json!("");
         let order = from(&document).unwrap();
-        assert_eq!((order.hints, order.cloud_init), (Hints::default(), None));
+        assert_eq!((order.hints, order.cloud_init), (InstallHints::default(), None));
         document["targetDisk"] = Value::Null;
         document["cloudInit"] = Value::Null;
-        assert_eq!(from(&document).unwrap().hints, Hints::default());
+        assert_eq!(from(&document).unwrap().hints, InstallHints::default());
     }
 
     #[test]

@@ -1,45 +1,18 @@
-//! What metalman and a person at the console are told of the installation.
+//! What the server and a person at the console are told of the installation.
 
 use crate::fetch::{Client, Transfer};
+use metal_api::installation::{InstallPhase, InstallProgress, PROGRESS};
 use metal_base::Chain;
-use serde::Serialize;
 use std::{
     sync::{Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::sleep;
 
-/// Where it is posted to.
-const PATH: &str = "install/progress";
 /// How often progress is told.
 const EVERY: Duration = Duration::from_secs(10);
-/// The longest message, in bytes; metalman cuts longer ones.
+/// The longest message, in bytes; servers cut longer ones.
 const MESSAGE: usize = 500;
-
-/// What the installer does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub(crate) enum Phase {
-    /// It fetches what it needs to begin.
-    Downloading,
-    /// It writes the disk image.
-    Writing,
-    /// It prepares what was written for this machine.
-    Configuring,
-    /// It is done.
-    Done,
-    /// It cannot go on.
-    Failed,
-}
-
-#[derive(Debug, Serialize)]
-struct Body<'a> {
-    phase: Phase,
-    written: u64,
-    total: Option<u64>,
-    message: &'a str,
-}
 
 /// Tells how far the installation is. Nobody has to listen: it goes on all the same.
 #[derive(Debug)]
@@ -47,24 +20,24 @@ pub(crate) struct Reporter<'a> {
     client: &'a Client,
     /// How far the disk image has come.
     pub(crate) transfer: Transfer,
-    phase: Mutex<Phase>,
+    phase: Mutex<InstallPhase>,
 }
 
 impl<'a> Reporter<'a> {
     /// Nothing is done yet.
     pub(crate) fn new(client: &'a Client) -> Self {
-        Self { client, transfer: Transfer::default(), phase: Mutex::new(Phase::Downloading) }
+        Self { client, transfer: Transfer::default(), phase: Mutex::new(InstallPhase::Downloading) }
     }
 
     /// Goes on to another phase, and tells so.
-    pub(crate) async fn enter(&self, phase: Phase) {
+    pub(crate) async fn enter(&self, phase: InstallPhase) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
         self.tell("").await;
     }
 
     /// Tells why it does not go on.
     pub(crate) async fn fail(&self, why: &str) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = Phase::Failed;
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = InstallPhase::Failed;
         let end = why.floor_char_boundary(MESSAGE);
         self.tell(&why[..end]).await;
     }
@@ -84,9 +57,10 @@ impl<'a> Reporter<'a> {
         let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let total = self.transfer.total.load(Ordering::Relaxed);
         let written = self.transfer.done.load(Ordering::Relaxed);
-        let body = Body { phase, written, total: (total > 0).then_some(total), message };
+        let (total, message) = ((total > 0).then_some(total), message.to_owned());
+        let body = InstallProgress { phase, written, total, message };
         let Ok(body) = serde_json::to_vec(&body) else { return };
-        if let Err(error) = self.client.post(PATH, body.into()).await {
+        if let Err(error) = self.client.post(PROGRESS, body.into()).await {
             tracing::debug!(error = %Chain(&error), "progress not told");
         }
     }

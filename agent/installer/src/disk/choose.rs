@@ -1,7 +1,7 @@
 //! Which disk is installed to: the one that fits, if it is one.
 
 use super::{Candidate, Reach};
-use crate::order::Hints;
+use metal_api::installation::InstallHints;
 use std::fmt::Write;
 
 const GIB: u64 = 1 << 30;
@@ -43,7 +43,7 @@ pub(crate) enum ChoiceError {
 /// If not exactly one fits, or that one is in use.
 pub(crate) fn choose<'a>(
     all: &'a [Candidate],
-    hints: &Hints,
+    hints: &InstallHints,
 ) -> Result<&'a Candidate, ChoiceError> {
     let usable: Vec<_> = all.iter().filter(|it| unusable(it).is_none()).collect();
     if usable.is_empty() {
@@ -89,8 +89,8 @@ fn unusable(disk: &Candidate) -> Option<&'static str> {
 }
 
 /// Whether all that is said of the disk holds.
-fn fits(disk: &Candidate, hints: &Hints) -> bool {
-    let Hints { serial, wwn, min_size_gib, max_size_gib, rotational } = hints;
+fn fits(disk: &Candidate, hints: &InstallHints) -> bool {
+    let InstallHints { serial, wwn, min_size_gib, max_size_gib, rotational } = hints;
     let bytes = |gib: u64| gib.saturating_mul(GIB);
     serial.as_deref().is_none_or(|it| it.trim() == disk.serial.trim())
         && wwn

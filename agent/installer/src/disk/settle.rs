@@ -5,7 +5,8 @@
 //! nothing is chosen before every controller has a driver and has been quiet for a while.
 
 use super::{Candidate, ChoiceError, candidates};
-use crate::{order::Hints, patience::Patience};
+use crate::patience::Patience;
+use metal_api::installation::InstallHints;
 use metalprobe::Root;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -29,7 +30,7 @@ const SCAN: &str = "scsi_scan_";
 /// If a controller is not ready for minutes, and no disk is named.
 pub(crate) async fn settled(
     root: &Root,
-    hints: &Hints,
+    hints: &InstallHints,
     patience: &Patience,
 ) -> Result<Vec<Candidate>, ChoiceError> {
     let is_named = hints.name_a_disk();
@@ -98,8 +99,8 @@ mod tests {
     use std::{fs, path::PathBuf};
     use tempfile::TempDir;
 
-    const ANY: Hints =
-        Hints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
+    const ANY: InstallHints =
+        InstallHints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
 
     #[tokio::test]
     async fn a_disk_that_comes_late_counts() {
@@ -152,7 +153,7 @@ mod tests {
         let error = settled(&machine.root(), &ANY, &impatient).await.unwrap_err().to_string();
         assert!(error.contains("the storage controller 0000:01:00.0 has no driver"), "{error}");
         assert!(error.contains("spec.pxe.targetDisk"), "{error}");
-        let named = Hints { serial: Some("SN".to_owned()), ..ANY };
+        let named = InstallHints { serial: Some("SN".to_owned()), ..ANY };
         assert_eq!(settled(&machine.root(), &named, &impatient).await.unwrap().len(), 1);
     }
 

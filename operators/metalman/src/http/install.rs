@@ -17,10 +17,13 @@ use axum::{
 };
 use bytes::Bytes;
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{Machine, MachineStatus, condition};
+use metal_api::{
+    Machine, MachineStatus, condition,
+    installation::{InstallPhase, InstallProgress},
+};
 use metal_core::machine::{
     netboot::access::{TokenOf, token_of},
-    operations::{InstallPhase, InstallProgress, installs, is_heard, may_report, reported},
+    operations::{installs, is_heard, may_report, reported},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;

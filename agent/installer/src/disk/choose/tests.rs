@@ -1,7 +1,7 @@
 use super::*;
 
-const ANY: Hints =
-    Hints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
+const ANY: InstallHints =
+    InstallHints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
 
 #[test]
 fn the_only_disk_is_taken_without_a_hint() {
@@ -20,7 +20,7 @@ fn the_only_disk_is_taken_without_a_hint() {
     for other in &beside {
         assert_eq!(chosen(&[other.clone(), disk("sda")], &ANY), Ok("sda".into()), "{other:?}");
         // Not even by name.
-        let serial = Hints { serial: Some(other.serial.clone()), ..ANY };
+        let serial = InstallHints { serial: Some(other.serial.clone()), ..ANY };
         assert!(chosen(std::slice::from_ref(other), &serial).is_err(), "{other:?}");
     }
     let error = chosen(&beside, &ANY).unwrap_err().to_string();
@@ -37,15 +37,15 @@ fn the_only_disk_is_taken_without_a_hint() {
 fn a_disk_on_a_network_is_taken_only_if_it_is_named() {
     let far = Candidate { reach: Reach::Network, wwn: "naa.6".into(), ..disk("sdb") };
     let only = [far];
-    let size = Hints { min_size_gib: Some(1), ..ANY };
+    let size = InstallHints { min_size_gib: Some(1), ..ANY };
     for hints in [&ANY, &size] {
         let error = chosen(&only, hints).unwrap_err().to_string();
         assert!(error.contains("on a network, so only by serial or WWN"), "{error}");
         let beside = [only[0].clone(), disk("sda")];
         assert_eq!(chosen(&beside, hints), Ok("sda".into()));
     }
-    let serial = Hints { serial: Some("SN-sdb".into()), ..ANY };
-    let wwn = Hints { wwn: Some("0x6".into()), ..ANY };
+    let serial = InstallHints { serial: Some("SN-sdb".into()), ..ANY };
+    let wwn = InstallHints { wwn: Some("0x6".into()), ..ANY };
     for hints in [&serial, &wwn] {
         assert_eq!(chosen(&only, hints), Ok("sdb".into()));
     }
@@ -58,21 +58,21 @@ fn each_hint_has_to_hold_and_all_of_them_together() {
     let disks = [small, large];
     let text = |text: &str| Some(text.to_owned());
     for (hints, expected) in [
-        (Hints { serial: text("SN-sda"), ..ANY }, Some("sda")),
-        (Hints { serial: text(" SN-nvme0n1 "), ..ANY }, Some("nvme0n1")),
-        (Hints { serial: text("sn-sda"), ..ANY }, None),
-        (Hints { serial: text("SN"), ..ANY }, None),
-        (Hints { wwn: text("0x5000C500AABBCCDD"), ..ANY }, Some("nvme0n1")),
-        (Hints { wwn: text("50:00:c5:00:aa:bb:cc:dd"), ..ANY }, Some("nvme0n1")),
-        (Hints { wwn: text("0x5000c500aabbccd"), ..ANY }, None),
-        (Hints { wwn: text("0x0000000000000000"), ..ANY }, None),
-        (Hints { min_size_gib: Some(101), ..ANY }, Some("nvme0n1")),
-        (Hints { max_size_gib: Some(199), ..ANY }, Some("sda")),
-        (Hints { min_size_gib: Some(201), ..ANY }, None),
-        (Hints { rotational: Some(true), ..ANY }, Some("sda")),
-        (Hints { rotational: Some(false), ..ANY }, Some("nvme0n1")),
-        (Hints { rotational: Some(true), serial: text("SN-nvme0n1"), ..ANY }, None),
-        (Hints { rotational: Some(true), max_size_gib: Some(100), ..ANY }, Some("sda")),
+        (InstallHints { serial: text("SN-sda"), ..ANY }, Some("sda")),
+        (InstallHints { serial: text(" SN-nvme0n1 "), ..ANY }, Some("nvme0n1")),
+        (InstallHints { serial: text("sn-sda"), ..ANY }, None),
+        (InstallHints { serial: text("SN"), ..ANY }, None),
+        (InstallHints { wwn: text("0x5000C500AABBCCDD"), ..ANY }, Some("nvme0n1")),
+        (InstallHints { wwn: text("50:00:c5:00:aa:bb:cc:dd"), ..ANY }, Some("nvme0n1")),
+        (InstallHints { wwn: text("0x5000c500aabbccd"), ..ANY }, None),
+        (InstallHints { wwn: text("0x0000000000000000"), ..ANY }, None),
+        (InstallHints { min_size_gib: Some(101), ..ANY }, Some("nvme0n1")),
+        (InstallHints { max_size_gib: Some(199), ..ANY }, Some("sda")),
+        (InstallHints { min_size_gib: Some(201), ..ANY }, None),
+        (InstallHints { rotational: Some(true), ..ANY }, Some("sda")),
+        (InstallHints { rotational: Some(false), ..ANY }, Some("nvme0n1")),
+        (InstallHints { rotational: Some(true), serial: text("SN-nvme0n1"), ..ANY }, None),
+        (InstallHints { rotational: Some(true), max_size_gib: Some(100), ..ANY }, Some("sda")),
     ] {
         let found = chosen(&disks, &hints);
         match expected {
@@ -84,7 +84,7 @@ fn each_hint_has_to_hold_and_all_of_them_together() {
 
 #[test]
 fn sizes_count_to_the_byte_at_both_ends() {
-    let hints = Hints { min_size_gib: Some(100), max_size_gib: Some(200), ..ANY };
+    let hints = InstallHints { min_size_gib: Some(100), max_size_gib: Some(200), ..ANY };
     for (size, fits) in [
         (100 * GIB - 1, false),
         (100 * GIB, true),
@@ -95,14 +95,14 @@ fn sizes_count_to_the_byte_at_both_ends() {
         let disk = Candidate { size, ..disk("sda") };
         assert_eq!(chosen(&[disk], &hints).is_ok(), fits, "{size}");
     }
-    let endless = Hints { min_size_gib: Some(u64::MAX), ..ANY };
+    let endless = InstallHints { min_size_gib: Some(u64::MAX), ..ANY };
     assert!(chosen(&[disk("sda")], &endless).is_err());
 }
 
 #[test]
 fn of_two_that_fit_none_is_written_to() {
     let disks = [disk("sda"), disk("sdb"), Candidate { size: GIB, ..disk("sdc") }];
-    let error = chosen(&disks, &Hints { min_size_gib: Some(2), ..ANY }).unwrap_err();
+    let error = chosen(&disks, &InstallHints { min_size_gib: Some(2), ..ANY }).unwrap_err();
     assert!(matches!(error, ChoiceError::Several(2, _)));
     let error = error.to_string();
     assert!(error.contains("serial SN-sda") && error.contains("SN-sdb"), "{error}");
@@ -110,7 +110,7 @@ fn of_two_that_fit_none_is_written_to() {
     // Namespaces of one controller have its serial number.
     let namespaces =
         ["nvme0n1", "nvme0n2"].map(|name| Candidate { serial: "C".into(), ..disk(name) });
-    let serial = Hints { serial: Some("C".into()), ..ANY };
+    let serial = InstallHints { serial: Some("C".into()), ..ANY };
     assert!(matches!(chosen(&namespaces, &serial), Err(ChoiceError::Several(2, _))));
 }
 
@@ -121,14 +121,14 @@ fn two_paths_to_one_disk_are_told_from_two_disks() {
     let expected = Err(ChoiceError::Twins("sda and sdb".into()));
     assert_eq!(chosen(&paths, &ANY), expected);
     // One that fits alone may still be a copy, or the serial number may be misread on one path.
-    let serial = Hints { serial: Some("SN-sda".into()), ..ANY };
+    let serial = InstallHints { serial: Some("SN-sda".into()), ..ANY };
     assert_eq!(chosen(&paths, &serial), expected);
     // A name that is not set is not shared.
     let unset = [path("sda", "naa.0000000000000000"), path("sdb", "naa.0000000000000000")];
     assert_eq!(chosen(&unset, &serial), Ok("sda".into()));
     // Another disk is none of their business.
     let [a, b] = paths;
-    let serial = Hints { serial: Some("SN-sdc".into()), ..ANY };
+    let serial = InstallHints { serial: Some("SN-sdc".into()), ..ANY };
     assert_eq!(chosen(&[a, b, disk("sdc")], &serial), Ok("sdc".into()));
 }
 
@@ -140,7 +140,7 @@ fn a_disk_that_is_in_use_is_refused_and_no_other_is_taken_for_it() {
     assert!(matches!(chosen(&[used, disk("sdb")], &ANY), Err(ChoiceError::Several(2, _))));
 }
 
-fn chosen(disks: &[Candidate], hints: &Hints) -> Result<String, ChoiceError> {
+fn chosen(disks: &[Candidate], hints: &InstallHints) -> Result<String, ChoiceError> {
     choose(disks, hints).map(|it| it.name.clone())
 }
 

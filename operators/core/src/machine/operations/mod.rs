@@ -55,7 +55,7 @@ pub use memory::{Memory, Outcome};
 pub use news::{News, news};
 pub use own_node::{Ownership, is_node_of, ownership};
 pub use pending::{Pending, installs, pending};
-pub use progress::{InstallPhase, InstallProgress, is_heard, reported};
+pub use progress::{is_heard, reported};
 pub use shared::{Hardware, hardware, shares_system};
 
 use super::Observation;

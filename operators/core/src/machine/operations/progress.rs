@@ -7,62 +7,14 @@ use super::{
 use crate::conditions::cut;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{Machine, MachineInstallProgress, MachineStatus};
-use serde::Deserialize;
+use metal_api::{
+    Machine, MachineInstallProgress, MachineStatus,
+    installation::{InstallPhase, InstallProgress},
+};
 
 /// The longest text that an installer may add, in bytes.
 const TEXT: usize = 512;
 const MIB: u64 = 1 << 20;
-
-/// What an installer posts. Anything else in it is an error.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InstallProgress {
-    /// What it does.
-    pub phase: InstallPhase,
-    /// Bytes of the disk image that have come, as they are transferred.
-    #[serde(default)]
-    pub written: u64,
-    /// Bytes of the whole, if that is known.
-    #[serde(default)]
-    pub total: Option<u64>,
-    /// Why it has failed, or anything else that a person should know.
-    #[serde(default)]
-    pub message: String,
-}
-
-/// What an installer does.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Deserialize,
-    strum::EnumString,
-    strum::IntoStaticStr,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum InstallPhase {
-    /// It was seen to fetch what installs, and has said nothing.
-    #[serde(skip)]
-    Started,
-    /// It fetches what it needs to begin.
-    Downloading,
-    /// It writes the disk image.
-    Writing,
-    /// It reads back what it has written.
-    Verifying,
-    /// It prepares what was written for this machine.
-    Configuring,
-    /// It is done, and has yet to say so in the way that counts.
-    Done,
-    /// It cannot go on.
-    Failed,
-}
 
 /// The status after the installer of installation `repave` has said so; `None` if nothing changes, or
 /// it is not the installation that is due.

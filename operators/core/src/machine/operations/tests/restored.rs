@@ -7,7 +7,11 @@ use super::{
 use crate::redfish::PowerState;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{MachineOperationStep::*, MachineOperations, condition};
+use metal_api::{
+    MachineOperationStep::*,
+    MachineOperations, condition,
+    installation::{InstallPhase, InstallProgress},
+};
 
 fn at(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
