@@ -1,4 +1,4 @@
-//! What an installer and the server that it installs from say to each other.
+//! What an installer and the server that it installs from say to each other: metalman, or hosts.
 //!
 //! | request, below the URL of the installation | |
 //! |---|---|
@@ -8,6 +8,7 @@
 //!
 //! The answer 403 ends the installation: it is not the one that is due.
 
+use crate::MachineTargetDisk;
 use serde::{Deserialize, Serialize};
 
 /// Path of the order.
@@ -23,8 +24,10 @@ pub const DONE: &str = "pxe/disable";
 pub struct InstallOrder {
     /// Name of the machine.
     pub machine: String,
-    /// Hardware addresses of the machine: whoever has none of them is another one.
-    pub mac: Vec<String>,
+    /// Hardware addresses of the machine: whoever has none of them is another one. Without it nobody knows
+    /// what addresses it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Vec<String>>,
     /// The disk image.
     pub disk: InstallDisk,
     /// Which disk it is written to.
@@ -33,6 +36,9 @@ pub struct InstallOrder {
     /// URL at which cloud-init finds its data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_init: Option<String>,
+    /// Path of what the installed system registers with: it becomes `/etc/bloomery/host.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }
@@ -72,6 +78,19 @@ impl InstallHints {
     /// Whether one disk is meant, by a name of its own.
     pub fn name_a_disk(&self) -> bool {
         self.serial.is_some() || self.wwn.is_some()
+    }
+}
+
+impl From<MachineTargetDisk> for InstallHints {
+    fn from(disk: MachineTargetDisk) -> Self {
+        let size = |gib: Option<i64>| gib.and_then(|gib| u64::try_from(gib).ok());
+        Self {
+            serial: disk.serial,
+            wwn: disk.wwn,
+            min_size_gib: size(disk.min_size_gib),
+            max_size_gib: size(disk.max_size_gib),
+            rotational: disk.rotational,
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Makes what was written to a disk this machine's own, in an order in which the disk boots nothing before.
 //!
 //! ```text
-//!  one partition shows ─► cloud-init's data ─► both ends: it boots ─► its loader is there ─► boot entry
-//!            │                    │                                        │
-//!            └──── fails ─────────┴──► it boots nothing ◄─── fails: wiped ─┘
+//!  one partition shows ─► its seed ─► both ends: it boots ─► its loader is there ─► boot entry
+//!            │               │                                    │
+//!            └──── fails ────┴──► it boots nothing ◄─ fails: wiped ─┘
 //! ```
 //!
 //! An error of the firmware comes last: the disk is whole then, and boots wherever firmware looks by itself.
@@ -13,8 +13,7 @@ use crate::{
     efi::{self, Loader, VariableError},
     ends::{self, Ends},
     gpt::{ESP, GptError, Partition, Table, root as root_of},
-    order::Order,
-    seed::{self, SeedError},
+    seed::{Seed, SeedError},
     sink::SinkError,
 };
 use metalprobe::Root;
@@ -51,7 +50,7 @@ pub(crate) enum ConfigureError {
 pub(crate) fn configure(
     root: &Root,
     kernel: &impl Kernel,
-    order: &Order,
+    (label, seed): (&str, &Seed),
     target: Target,
     mut ends: Ends,
 ) -> Result<(), ConfigureError> {
@@ -59,39 +58,37 @@ pub(crate) fn configure(
     if is_uefi && esp(ends.table()).is_none() {
         return Err(ConfigureError::NoEsp);
     }
-    let target = match &order.cloud_init {
-        Some(url) => seeded(root, kernel, target, &mut ends, url)?,
-        None => target,
-    };
+    let target =
+        if seed.is_empty() { target } else { seeded(root, kernel, target, &mut ends, seed)? };
     let table = ends.seal(target.place())?;
     if !is_uefi {
         return Ok(());
     }
     let disk = target.disk().clone();
     match loader(root, kernel, target, &table) {
-        Ok(loader) => efi::register(&root.below(VARIABLES), &order.label, loader)?,
+        Ok(loader) => efi::register(&root.below(VARIABLES), label, loader)?,
         Err(error) => {
             ends::wipe(disk.open(root)?.place())?;
             return Err(error);
         }
     }
-    tracing::info!(label = order.label, "this disk is what the machine boots");
+    tracing::info!(label, "this disk is what the machine boots");
     Ok(())
 }
 
-/// Tells cloud-init where its data is, while the disk boots nothing.
+/// Leaves the installed system its seed, while the disk boots nothing.
 fn seeded(
     root: &Root,
     kernel: &impl Kernel,
     target: Target,
     ends: &mut Ends,
-    url: &str,
+    seed: &Seed,
 ) -> Result<Target, ConfigureError> {
     let partition = root_of(ends.table(), ARCH)?;
     ends.stage(target.place(), &partition)?;
     let disk = kernel.reread(target)?;
-    kernel.mounted(root, &disk, (&partition, ROOT), |place| seed::write(place, url))??;
-    tracing::info!(partition = partition.number, "cloud-init knows where its data is");
+    kernel.mounted(root, &disk, (&partition, ROOT), |place| seed.write(place))??;
+    tracing::info!(partition = partition.number, "the installed system has its seed");
     Ok(disk.open(root)?)
 }
 

@@ -4,12 +4,12 @@
 //!  install.json ─► this machine? ─► which disk? ─► wiped ─► written but for its ends ─► checksum
 //!                       │                │                                                  │
 //!                       ▼                ▼                                                  ▼
-//!                  told, and nothing is written                  cloud-init ─► both ends ─► boot entry
+//!                  told, and nothing is written                        seed ─► both ends ─► boot entry
 //! ```
 //!
 //! What fails is told and tried again from the beginning, for ever: an order may be corrected, a cable
-//! plugged in. A disk that was begun with boots nothing until all of it is there, cloud-init's data included
-//! (see `configure`).
+//! plugged in. A disk that was begun with boots nothing until all of it is there, its seed included (see
+//! `configure`).
 
 use crate::{
     checksum::{self, ChecksumError, Sha256},
@@ -20,6 +20,7 @@ use crate::{
     image::{self, ImageError},
     order::{self, Order, OrderError},
     report::Reporter,
+    seed::Seed,
 };
 use bytes::Bytes;
 use metal_api::installation::{DONE, InstallPhase, ORDER};
@@ -33,6 +34,8 @@ use tokio::{
 
 /// Pieces between network and disk; each is at most some 100 KiB.
 const PIECES: usize = 32;
+/// The longest file that the installed system registers with, in bytes.
+const LARGEST_HOST: usize = 16 << 10;
 const LINKS: &str = "/sys/class/net";
 
 /// Why there is no installation yet.
@@ -42,9 +45,7 @@ enum InstallError {
     Fetch(&'static str, #[source] Failure),
     #[error(transparent)]
     Order(#[from] OrderError),
-    #[error(
-        "this is another machine than {0}: it has none of the hardware addresses of spec.pxe.dhcpLeases"
-    )]
+    #[error("this is another machine than {0}: it has none of the hardware addresses of the order")]
     OtherMachine(String),
     #[error(transparent)]
     Checksum(#[from] ChecksumError),
@@ -111,6 +112,12 @@ async fn attempt(
     let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
     let name = order.image.rsplit('/').next().unwrap_or_default();
     let sum = checksum::find(&list, name)?;
+    let host = match &order.host {
+        Some(path) => Some(client.get(path, LARGEST_HOST).await.map_err(|error| {
+            InstallError::Fetch("what the installed system registers with", error)
+        })?),
+        None => None,
+    };
     let disks = settled(root, &order.hints, &client.patience).await?;
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
@@ -123,17 +130,20 @@ async fn attempt(
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
     let (root, kernel) = (root.clone(), kernel.clone());
-    spawn_blocking(move || configure(&root, &kernel, &order, target, ends)).await??;
+    let seed = Seed { cloud_init: order.cloud_init, host };
+    spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), target, ends))
+        .await??;
     reporter.enter(InstallPhase::Done).await;
     Ok(())
 }
 
 /// Whether this machine has one of the addresses: an order may have come to somebody else.
 fn is_this(root: &Root, order: &Order) -> bool {
+    let Some(mac) = &order.mac else { return true };
     let links = root.names(LINKS).unwrap_or_default();
     let addresses = links.iter().filter_map(|link| root.word(&format!("{LINKS}/{link}/address")));
     let mut addresses = addresses.filter_map(|text| text.parse().ok());
-    addresses.any(|address| order.mac.contains(&address))
+    addresses.any(|address| mac.contains(&address))
 }
 
 /// Writes the disk image.

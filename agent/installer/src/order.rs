@@ -1,6 +1,6 @@
-//! `install.json`: what is to be installed where, as the template of the netboot image says it.
+//! `install.json`: what is to be installed where, as the template of the netboot image says it, or hosts.
 //!
-//! It comes over plain HTTP, so nothing in it is trusted: paths stay below the URL of this
+//! It may come over plain HTTP, so nothing in it is trusted: paths stay below the URL of this
 //! installation, texts are of few letters, and whatever is unknown is an error.
 
 use metal_api::{
@@ -20,10 +20,10 @@ const URL: usize = 1024;
 /// What is to be installed, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Name of the Machine.
+    /// Name of the machine.
     pub machine: String,
-    /// Hardware addresses of the Machine: whoever has none of them is another one.
-    pub mac: Vec<MacAddr>,
+    /// Hardware addresses of the machine: whoever has none of them is another one. Without it nobody knows.
+    pub mac: Option<Vec<MacAddr>>,
     /// Path of the disk image, below the URL of the installation.
     pub image: String,
     /// Path of its checksums.
@@ -32,6 +32,8 @@ pub struct Order {
     pub hints: InstallHints,
     /// Where cloud-init finds its data.
     pub cloud_init: Option<String>,
+    /// Path of what the installed system registers with, as `/etc/bloomery/host.json`.
+    pub host: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }
@@ -62,13 +64,16 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
     let wrong = |field, expected| OrderError::Field { field, expected };
     let name = |text: &str| is_text(text, |c| c.is_ascii_alphanumeric() || "-.".contains(c));
     if !name(&it.machine) {
-        return Err(wrong("machine", "the name of a Machine"));
+        return Err(wrong("machine", "the name of a machine"));
     }
     if !is_text(&it.label, |c| c.is_ascii_graphic() || c == ' ') {
         return Err(wrong("label", "printable ASCII, at most 253 letters"));
     }
-    let mac: Option<Vec<MacAddr>> = it.mac.iter().map(|text| text.parse().ok()).collect();
-    let mac = mac.filter(|mac| (1..=MACS).contains(&mac.len()));
+    let mac = it.mac.map(|mac| {
+        let mac: Option<Vec<MacAddr>> = mac.iter().map(|text| text.parse().ok()).collect();
+        let mac = mac.filter(|mac| (1..=MACS).contains(&mac.len()));
+        mac.ok_or_else(|| wrong("mac", "1 to 32 hardware addresses"))
+    });
     let path = |field, path: String| {
         if is_path(&path) {
             Ok(path)
@@ -81,11 +86,12 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
     }
     Ok(Order {
         machine: it.machine,
-        mac: mac.ok_or_else(|| wrong("mac", "1 to 32 hardware addresses"))?,
+        mac: mac.transpose()?,
         image: path("disk.url", it.disk.url)?,
         checksums: path("disk.checksums", it.disk.checksums)?,
         hints: hints(it.target_disk.unwrap_or_default())?,
         cloud_init: it.cloud_init.filter(|url| !url.is_empty()),
+        host: it.host.map(|host| path("host", host)).transpose()?,
         label: it.label,
     })
 }
@@ -138,14 +144,19 @@ mod tests {
         let mut document = document();
         document["targetDisk"] = json!({ "serial": "S 1", "minSizeGiB": 5, "rotational": false });
         document["cloudInit"] = json!("http://10.0.0.1:8880/cloud-init/");
+        document["host"] = json!("credential");
         let order = from(&document).unwrap();
+        assert_eq!(order.host.as_deref(), Some("credential"));
         assert_eq!((&*order.image, &*order.checksums), ("a/disk.img.zst", "disk.sha256"));
-        assert_eq!(order.mac, ["aa:bb:cc:dd:ee:01".parse().unwrap()]);
+        assert_eq!(order.mac, Some(vec!["aa:bb:cc:dd:ee:01".parse().unwrap()]));
         assert_eq!(order.hints.serial.as_deref(), Some("S 1"));
         assert_eq!((order.hints.min_size_gib, order.hints.rotational), (Some(5), Some(false)));
         assert_eq!(order.cloud_init.as_deref(), Some("http://10.0.0.1:8880/cloud-init/"));
-        let small = from(&self::document()).unwrap();
+        let mut document = self::document();
+        document.as_object_mut().unwrap().remove("mac");
+        let small = from(&document).unwrap();
         assert_eq!((small.hints, small.cloud_init), (InstallHints::default(), None));
+        assert_eq!((small.mac, small.host), (None, None));
     }
 
     #[test]
@@ -190,8 +201,12 @@ mod tests {
         for path in
             ["", "/a", "a//b", "../a", "a/../b", "a/.b", "http://h/a", "a?b", "a%2e", "a\\b", "a/"]
         {
+            let mut document = document();
+            document["host"] = json!(path);
+            let error = from(&document).unwrap_err().to_string();
+            assert!(error.contains("install.json: host"), "{path}: {error}");
             for (field, other) in [("url", "checksums"), ("checksums", "url")] {
-                let mut document = document();
+                let mut document = self::document();
                 document["disk"] = json!({ field: path, other: "a" });
                 let error = from(&document).unwrap_err().to_string();
                 assert!(error.contains(&format!("disk.{field}")), "{path}: {error}");

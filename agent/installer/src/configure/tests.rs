@@ -34,6 +34,22 @@ fn nothing_boots_before_cloud_init_knows_where_its_data_is() {
 }
 
 #[test]
+fn nothing_boots_before_the_system_has_what_it_registers_with() {
+    let mut lab = Lab::new();
+    lab.seed = Seed { cloud_init: None, host: Some("secret".into()) };
+    lab.configure().unwrap();
+    assert_eq!(lab.steps(), [("root", false), ("efi", true)]);
+    let file = lab.part("root").join("etc/bloomery/host.json");
+    assert_eq!(fs::read_to_string(file).unwrap(), "secret");
+    let mut lab = Lab::new();
+    lab.seed = Seed { cloud_init: None, host: Some("secret".into()) };
+    fs::remove_dir_all(lab.part("root").join("etc")).unwrap();
+    let error = lab.configure().unwrap_err();
+    assert!(matches!(error, ConfigureError::Seed(SeedError::NoEtc)), "{error:?}");
+    assert!(!lab.boots());
+}
+
+#[test]
 fn a_failure_of_cloud_inits_data_leaves_a_disk_that_boots_nothing_and_no_boot_entry() {
     let lab = Lab::new();
     fs::remove_dir_all(lab.part("root").join("etc/cloud")).unwrap();
@@ -86,7 +102,7 @@ fn firmware_that_refuses_comes_last_and_is_told() {
 fn a_machine_without_uefi_and_an_order_without_cloud_init_need_neither() {
     let mut lab = Lab::new();
     fs::remove_dir_all(lab.variables()).unwrap();
-    lab.cloud_init = None;
+    lab.seed.cloud_init = None;
     lab.configure().unwrap();
     assert!(lab.boots());
     assert_eq!(lab.steps(), []);
@@ -95,7 +111,7 @@ fn a_machine_without_uefi_and_an_order_without_cloud_init_need_neither() {
 /// A machine with a disk, which is a file, and the partitions of it, which are folders.
 struct Lab {
     folder: TempDir,
-    cloud_init: Option<String>,
+    seed: Seed,
     ends: Mutex<Option<Ends>>,
     kernel: Fake,
 }
@@ -188,21 +204,13 @@ impl Lab {
             fs::write(at("parts/efi/EFI/BOOT").join(loader), b"MZ").unwrap();
         }
         let kernel = Fake { disk: at("dev/vda"), parts: at("parts"), seen: Arc::default() };
-        Self { folder, cloud_init: Some(URL.to_owned()), ends, kernel }
+        let seed = Seed { cloud_init: Some(URL.to_owned()), host: None };
+        Self { folder, seed, ends, kernel }
     }
 
     fn configure(&self) -> Result<(), ConfigureError> {
         let (root, ends) = (Root::new(self.folder.path()), self.ends());
-        configure(&root, &self.kernel, &self.order(), target(&root), ends)
-    }
-
-    fn order(&self) -> Order {
-        let json = serde_json::json!({
-            "machine": "node-01", "mac": ["52:54:00:00:00:01"], "label": "node-01",
-            "disk": { "url": "disk.img", "checksums": "disk.img.sha256" },
-            "cloudInit": self.cloud_init,
-        });
-        crate::order::read(json.to_string().as_bytes()).unwrap()
+        configure(&root, &self.kernel, ("node-01", &self.seed), target(&root), ends)
     }
 
     fn ends(&self) -> Ends {

@@ -14,11 +14,11 @@ pub(crate) enum ChoiceError {
     /// There is no disk that could be installed to.
     #[error("this machine has no disk to install to; it has {0}")]
     NoDisk(String),
-    /// No disk is as `spec.pxe.targetDisk` wants it.
-    #[error("no disk fits spec.pxe.targetDisk; there are {0}")]
+    /// No disk is as `targetDisk` wants it.
+    #[error("no disk fits targetDisk; there are {0}")]
     NoneFits(String),
     /// Several are.
-    #[error("{0} disks fit, and none is written to; say which in spec.pxe.targetDisk: {1}")]
+    #[error("{0} disks fit, and none is written to; say which in targetDisk: {1}")]
     Several(usize, String),
     /// Several have one World Wide Name: paths to one disk, or copies of it.
     #[error(
@@ -28,7 +28,7 @@ pub(crate) enum ChoiceError {
     /// Others may show yet.
     #[error(
         "{0}: there may be disks that do not show yet, so none is chosen; name one by its serial number or WWN in \
-         spec.pxe.targetDisk"
+         targetDisk"
     )]
     StillLooking(String),
     /// The disk is mounted, or part of something else.

@@ -59,6 +59,11 @@ async fn nothing_is_written_unless_everything_is_clear() {
         ("another machine", ORDER.replace("00:01", "00:02"), "another machine than node-01"),
         ("no order", "{".to_owned(), "install.json"),
         ("a field of a later version", ORDER.replace("label", "title"), "install.json"),
+        (
+            "nothing to register with",
+            ORDER.replace("\"label\"", "\"host\":\"missing\",\"label\""),
+            "what the installed system registers with cannot be fetched",
+        ),
         ("no such list", ORDER.replace("disk.img.sha256", "missing"), "the list of checksums"),
         (
             "not in the list",

@@ -1,7 +1,12 @@
 use super::*;
 
-const ANY: InstallHints =
-    InstallHints { serial: None, wwn: None, min_size_gib: None, max_size_gib: None, rotational: None };
+const ANY: InstallHints = InstallHints {
+    serial: None,
+    wwn: None,
+    min_size_gib: None,
+    max_size_gib: None,
+    rotational: None,
+};
 
 #[test]
 fn the_only_disk_is_taken_without_a_hint() {
@@ -106,7 +111,7 @@ fn of_two_that_fit_none_is_written_to() {
     assert!(matches!(error, ChoiceError::Several(2, _)));
     let error = error.to_string();
     assert!(error.contains("serial SN-sda") && error.contains("SN-sdb"), "{error}");
-    assert!(!error.contains("sdc") && error.contains("spec.pxe.targetDisk"), "{error}");
+    assert!(!error.contains("sdc") && error.contains("targetDisk"), "{error}");
     // Namespaces of one controller have its serial number.
     let namespaces =
         ["nvme0n1", "nvme0n2"].map(|name| Candidate { serial: "C".into(), ..disk(name) });

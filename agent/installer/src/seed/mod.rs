@@ -1,0 +1,107 @@
+//! What the installed system is left: where cloud-init finds its data, and what it registers with.
+//!
+//! The image is not trusted with the paths in it: a link in it leads nowhere outside of it.
+
+mod cloud_init;
+mod host;
+
+use bytes::Bytes;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2, renameat},
+    sys::stat::{Mode, mkdirat},
+};
+use std::{
+    fs::{File, Permissions},
+    io::{self, Write},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::Path,
+};
+
+/// What the installed system is left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seed {
+    /// Where cloud-init finds its data.
+    pub(crate) cloud_init: Option<String>,
+    /// Content of `/etc/bloomery/host.json`, which is secret.
+    pub(crate) host: Option<Bytes>,
+}
+
+/// Why the installed system is not left it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SeedError {
+    /// The image does not have cloud-init.
+    #[error("the disk image has no cloud-init: there is no folder /etc/cloud in it")]
+    NoCloudInit,
+    /// The image has no system.
+    #[error("the disk image has no folder /etc, and no deployment of ostree")]
+    NoEtc,
+    /// It is not known which system boots.
+    #[error("the disk image has {0} deployments of ostree, and needs exactly one")]
+    Deployments(usize),
+    /// The file system does not take it.
+    #[error("/{0} on the installed system cannot be written")]
+    Write(&'static str, #[source] io::Error),
+}
+
+impl Seed {
+    /// Whether there is nothing to be left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cloud_init.is_none() && self.host.is_none()
+    }
+
+    /// Writes it into the file system at `root`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no place for it, or the file system refuses.
+    pub(crate) fn write(&self, root: &Path) -> Result<(), SeedError> {
+        let root = File::open(root).map_err(|error| SeedError::Write("", error))?;
+        if let Some(url) = &self.cloud_init {
+            cloud_init::write(&root, url)?;
+        }
+        if let Some(content) = &self.host {
+            host::write(&root, content)?;
+        }
+        Ok(())
+    }
+}
+
+/// A folder in another one, which is made if it is not there.
+fn folder(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
+    match inside(&parent, name, OFlag::O_DIRECTORY) {
+        Err(Errno::ENOENT) => {
+            mkdirat(&parent, name, Mode::from_bits_truncate(0o755))?;
+            inside(&parent, name, OFlag::O_DIRECTORY)
+        }
+        found => found,
+    }
+}
+
+/// Writes a file as a whole: until then it has the second name.
+fn put(folder: OwnedFd, names: [&str; 2], mode: u32, content: &[u8]) -> io::Result<()> {
+    let [name, partial] = names;
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
+    let mut file = File::from(inside(&folder, partial, flags)?);
+    // The image may have a file of this name.
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    renameat(&folder, partial, &folder, name)?;
+    File::from(folder).sync_all()
+}
+
+/// Opens what is below a folder, as if that were the root of everything.
+fn inside(root: impl AsFd, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
+    let creates = flags.contains(OFlag::O_CREAT);
+    let mode = if creates { Mode::from_bits_truncate(0o600) } else { Mode::empty() };
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode);
+    openat2(
+        root,
+        path,
+        how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS),
+    )
+}
