@@ -47,6 +47,10 @@ use serde::{Deserialize, Serialize};
         "binding is immutable",
     ),
     rule(
+        "!has(self.template) || !has(self.installer) || !has(self.installer.kind) || self.installer.kind == 'Kickstart'",
+        "template is for an installer of kind Kickstart",
+    ),
+    rule(
         "!has(oldSelf.revoked) || !oldSelf.revoked || (has(self.revoked) && self.revoked)",
         "a token that is revoked stays revoked: create another one",
     ),
@@ -83,7 +87,8 @@ pub struct BootTokenSpec {
         rule("self <= oldSelf", "notAfter can only become earlier"),
     ]))]
     pub not_after: Option<Time>,
-    /// Bootable container image (bootc) that is installed, with its digest.
+    /// What is installed, with its digest: a bootable container image (bootc), or an image with a disk
+    /// image if `installer.kind` is `DiskImage`.
     #[schemars(regex(pattern = IMAGE), length(max = 512))]
     #[schemars(extend("x-kubernetes-validations" = immutable("image")))]
     pub image: String,
@@ -121,14 +126,19 @@ fn day() -> String {
 }
 
 /// The installer that a machine boots: an image, or files of a mirror.
+///
+/// One of kind `DiskImage` needs neither: it may be in the image that is installed.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[schemars(extend("x-kubernetes-validations" = [
     rule(
-        "has(self.image) ? !has(self.kernelURL) && !has(self.initrdURL) && !has(self.stage2URL) : has(self.kernelURL) && has(self.initrdURL)",
-        "installer must have either an image, or a kernelURL and an initrdURL",
+        "has(self.image) || (has(self.kind) && self.kind == 'DiskImage') ? !has(self.kernelURL) && !has(self.initrdURL) && !has(self.stage2URL) : has(self.kernelURL) && has(self.initrdURL)",
+        "installer must have either an image, or a kernelURL and an initrdURL; of kind DiskImage it has no URL",
     ),
 ]))]
 pub struct BootInstaller {
+    /// What it installs from, and so what `image` of the token is [default: `Kickstart`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<BootInstallerKind>,
     /// OCI image with its digest, which has a kernel and an initial RAM disk as layers, and maybe a
     /// root file system (squashfs). The server fetches it, and verifies every layer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,6 +161,24 @@ pub struct BootInstaller {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), schema_with = "arguments")]
     pub arguments: Vec<String>,
+}
+
+impl BootInstaller {
+    /// Whether a disk image is written, as it is.
+    pub fn writes_disk_image(&self) -> bool {
+        self.kind == Some(BootInstallerKind::DiskImage)
+    }
+}
+
+closed_enum! {
+    /// What an installer installs from.
+    BootInstallerKind {
+        /// Anaconda, by a kickstart.
+        Kickstart = "Kickstart",
+        /// metal-installer, which writes a raw image of a whole disk: the layer of the image that has
+        /// the media type `application/vnd.bloomery.image.disk`.
+        DiskImage = "DiskImage",
+    }
 }
 
 fn arguments(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -12,7 +12,7 @@ import sys
 
 TAR = "application/vnd.oci.image.layer.v1.tar"
 KINDS = {
-    # The media types that boot-operator looks for (operators/image/src/manifest/mod.rs).
+    # The media types that boot-operator and hosts look for (operators/image/src/manifest/mod.rs).
     "discovery": {
         "vmlinuz": "application/vnd.ironcore.image.kernel",
         "initrd": "application/vnd.ironcore.image.initramfs",
@@ -21,6 +21,12 @@ KINDS = {
     # What metalman serves: the folder /disk. The disk image is a layer of its own, so that what
     # boots can be replaced without it.
     "netboot": {"disk.tar": TAR, "boot.tar": TAR},
+    # What hosts serves. The digest of the disk image is what the installer verifies.
+    "hosts": {
+        "vmlinuz": "application/vnd.ironcore.image.kernel",
+        "initrd": "application/vnd.ironcore.image.initramfs",
+        "disk.img": "application/vnd.bloomery.image.disk",
+    },
 }
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"

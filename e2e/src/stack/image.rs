@@ -20,6 +20,8 @@ pub const INITRD: &str = "application/vnd.ironcore.image.initramfs";
 const SQUASHFS: &str = "application/vnd.ironcore.image.squashfs";
 /// Media type of a unified kernel image.
 pub const UKI: &str = "application/vnd.ironcore.image.uki";
+/// Media type of a disk image.
+pub const DISK: &str = "application/vnd.bloomery.image.disk";
 
 /// Pushes all images; the discovery image gets the layers `discovery`, unless that is empty.
 pub(super) async fn push(registry: &OciRegistry, discovery: &[Layer<'_>]) -> Result<()> {

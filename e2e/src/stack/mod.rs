@@ -29,7 +29,7 @@ mod until;
 
 pub use address::Host;
 pub use claim::{Claimed, IGNITION, claim};
-pub use image::{DISCOVERY, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
+pub use image::{DISCOVERY, DISK, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
 pub use netboot::configure_netboot;

@@ -79,7 +79,7 @@ fn from(image: String) -> BootInstaller {
 }
 
 /// An image by the digest of its tag `1`.
-async fn by_digest(registry: &OciRegistry, name: &str) -> Result<String> {
+pub(crate) async fn by_digest(registry: &OciRegistry, name: &str) -> Result<String> {
     let url = format!("http://{}/v2/{name}/manifests/1", registry.address());
     let answer = http_client()?.get(url).header("accept", MANIFEST).send().await?;
     let digest = answer.headers().get("docker-content-digest").context("no digest")?.to_str()?;

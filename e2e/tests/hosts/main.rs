@@ -7,6 +7,7 @@ mod agent;
 mod broken;
 mod cli;
 mod crash;
+mod disk_image;
 mod image;
 mod ipxe;
 mod kickstart;

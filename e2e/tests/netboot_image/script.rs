@@ -30,9 +30,12 @@ async fn what_cannot_be_built_or_pushed_is_refused_with_the_reason() {
         (&["build", dir, "--disk", &raw, "--installer", "/nowhere"], "/nowhere is no program"),
         (&["build", dir, "--disk", &raw, "--cmdline", "a={{b}}"], "--cmdline: letters, digits"),
         (&["build", dir, "--disk", &raw, "--cmdline", "bloomery.install=x"], "is set by metalman"),
+        (&["build", dir, "--disk", &raw, "--ca", "/nowhere"], "--ca: /nowhere cannot be read"),
         (&["build", dir, "--disk"], "hack/netboot-image build DIR"),
         (&["push", dir, "registry:5000/netboot"], "name a tag"),
         (&["push", dir, "registry/netboot:1"], "there is no image in"),
+        (&["push-hosts", dir, "registry/netboot"], "name a tag"),
+        (&["push-hosts", dir, "registry/netboot:1"], "there is no image in"),
         (&[], "hack/netboot-image push DIR"),
     ] {
         let error = run(arguments).await.unwrap_err().to_string();

@@ -22,6 +22,7 @@ pub mod host;
 pub mod identity;
 pub mod ignition;
 pub mod inherited;
+mod installation;
 pub mod json;
 pub mod kept;
 pub mod located;

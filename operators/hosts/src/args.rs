@@ -89,13 +89,14 @@ impl Args {
     /// The installer of tokens that name none.
     pub fn installer(&self) -> Option<BootInstaller> {
         let installer = BootInstaller {
+            kind: None,
             image: self.installer_image.clone(),
             kernel_url: self.installer_kernel_url.clone(),
             initrd_url: self.installer_initrd_url.clone(),
             stage2_url: self.installer_stage2_url.clone(),
             arguments: self.installer_arguments.clone(),
         };
-        source(&installer).is_some().then_some(installer)
+        source(&installer, "").is_some().then_some(installer)
     }
 }
 

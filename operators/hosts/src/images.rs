@@ -1,10 +1,11 @@
-//! Images of installers: which may be served, and their layers, which are fetched once for all
-//! machines and verified.
+//! Images of installers, and disk images: which may be served, and their layers, which are fetched
+//! once for all machines and verified.
 
 use crate::args::Args;
 use anyhow::Context as _;
 use metal_image::{
     Reference, Resolver, Store,
+    digest::Algorithm,
     manifest::Descriptor,
     resolve::{self, Missing, PxeLayers},
     store::{self, Blob},
@@ -34,6 +35,8 @@ pub(crate) enum ImageError {
     Layer(#[from] Missing),
     #[error("the image has no squashfs layer")]
     NoSquashfs,
+    #[error("the digest of the disk image is none of SHA-256, as installers verify it")]
+    NoSha256,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -120,11 +123,37 @@ impl Images {
         part: Part,
     ) -> Result<Blob, ImageError> {
         let layers = Self::layers(images, image).await?;
-        let layer: Descriptor = match part {
+        let layer = match part {
             Part::Kernel => layers.kernel,
             Part::Initrd => layers.initrd,
             Part::Squashfs => layers.squashfs.ok_or(ImageError::NoSquashfs)?,
         };
+        Self::open_layer(images, image, &layer).await
+    }
+
+    /// Finds the disk image of an image. Its digest is the checksum of what is sent.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the registry does not say.
+    pub(crate) async fn disk(images: Option<&Self>, image: &str) -> Result<Descriptor, ImageError> {
+        let images = images.ok_or(ImageError::Off)?;
+        let resolved = images.resolver.resolve(image, &images.architecture).await?;
+        let disk = resolved.disk.clone()?;
+        let is_sha256 = disk.digest.algorithm() == Algorithm::Sha256;
+        if is_sha256 { Ok(disk) } else { Err(ImageError::NoSha256) }
+    }
+
+    /// Opens a layer that was found.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be had.
+    pub(crate) async fn open_layer(
+        images: Option<&Self>,
+        image: &str,
+        layer: &Descriptor,
+    ) -> Result<Blob, ImageError> {
         let images = images.ok_or(ImageError::Off)?;
         let image: Reference = image.parse().map_err(resolve::Error::from)?;
         Ok(images.store.open(&image.name, &layer.digest).await?)

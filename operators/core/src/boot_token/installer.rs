@@ -26,9 +26,18 @@ pub fn installer<'a>(
     token.spec.installer.as_ref().or(default)
 }
 
-/// Where an installer is; `None` if that is not said, which the schema does not allow.
-pub fn source(installer: &BootInstaller) -> Option<Source<'_>> {
+/// Whether the machine of a token gets a disk image as it is, and no kickstart.
+pub fn writes_disk_image(token: &BootToken, default: Option<&BootInstaller>) -> bool {
+    installer(token, default).is_some_and(BootInstaller::writes_disk_image)
+}
+
+/// Where an installer is; `None` if that is not said, which the schema does not allow. One that
+/// writes a disk image may be in the `image` that is installed.
+pub fn source<'a>(installer: &'a BootInstaller, image: &'a str) -> Option<Source<'a>> {
     if let Some(image) = &installer.image {
+        return Some(Source::Image(image));
+    }
+    if installer.writes_disk_image() {
         return Some(Source::Image(image));
     }
     let (kernel, initrd) = (installer.kernel_url.as_ref()?, installer.initrd_url.as_ref()?);

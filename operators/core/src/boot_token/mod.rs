@@ -20,6 +20,7 @@ pub mod binding;
 pub mod fetch;
 pub mod installer;
 pub mod kickstart;
+pub mod order;
 pub mod pass;
 pub mod progress;
 pub mod register;

@@ -2,7 +2,7 @@
 
 use super::{
     KEPT, Refusal, deadline, expiry,
-    installer::{Source, installer, is_word, source},
+    installer::{Source, installer, is_word, source, writes_disk_image},
     phase, register,
 };
 use crate::{
@@ -155,20 +155,28 @@ fn problem(
         let message = format!("Host {name} {what}: delete it, or create a token for another name");
         return Some(("HostNameTaken", message));
     }
-    if let Some(why) = seen.no_template {
+    let installer = installer(seen.token, seen.installer);
+    let is_disk = writes_disk_image(seen.token, seen.installer);
+    if let Some(why) = seen.no_template.filter(|_| !is_disk) {
         return Some(("NoTemplate", why.to_owned()));
     }
-    no_installer(seen)
+    if let Some(problem) = no_installer(installer, seen) {
+        return Some(problem);
+    }
+    let why = (seen.refusal_of)(&seen.token.spec.image).filter(|_| is_disk)?;
+    Some(("ImageNotServed", format!("image: {why}")))
 }
 
-fn no_installer(seen: &Observation<'_>) -> Option<(&'static str, String)> {
-    let installer = installer(seen.token, seen.installer);
+fn no_installer(
+    installer: Option<&BootInstaller>,
+    seen: &Observation<'_>,
+) -> Option<(&'static str, String)> {
     let arguments = installer.map(|it| it.arguments.as_slice()).unwrap_or_default();
     if let Some(argument) = arguments.iter().find(|argument| !is_word(argument)) {
         let why = format!("installer.arguments: {argument:?} is not one word: {PLAIN}");
         return Some(("Malformed", why));
     }
-    match installer.and_then(source) {
+    match installer.and_then(|it| source(it, &seen.token.spec.image)) {
         None => {
             let message = "spec.installer is missing, and the server has no default \
                            (--installer-image, or --installer-kernel-url and --installer-initrd-url)";

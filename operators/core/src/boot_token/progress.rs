@@ -1,10 +1,16 @@
 //! What an installer reports.
 
 use super::{Refusal, fetch::is_current, status};
-use crate::plain::line;
+use crate::{
+    installation::{SILENT, amount},
+    plain::line,
+};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BootProgress, BootStep, BootToken, BootTokenPhase, BootTokenStatus};
+use metal_api::{
+    BootProgress, BootStep, BootToken, BootTokenPhase, BootTokenStatus,
+    installation::{InstallPhase, InstallProgress},
+};
 use serde::Deserialize;
 
 /// Within this time only another step is written: an installer reports as often as it likes.
@@ -19,6 +25,21 @@ pub struct Report {
     /// The same in a sentence.
     #[serde(default)]
     pub message: String,
+}
+
+impl From<InstallProgress> for Report {
+    /// What metal-installer says.
+    fn from(said: InstallProgress) -> Self {
+        let (step, message) = match said.phase {
+            InstallPhase::Downloading => (BootStep::Started, said.message),
+            InstallPhase::Writing | InstallPhase::Verifying => (BootStep::Writing, amount(&said)),
+            InstallPhase::Configuring => (BootStep::Configuring, said.message),
+            InstallPhase::Done => (BootStep::Done, said.message),
+            InstallPhase::Failed if said.message.is_empty() => (BootStep::Failed, SILENT.into()),
+            InstallPhase::Failed => (BootStep::Failed, said.message),
+        };
+        Self { step, message }
+    }
 }
 
 /// The status with this report, by the boot of this number; `None` if it need not be written.

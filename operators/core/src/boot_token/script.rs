@@ -150,24 +150,36 @@ pub enum Stage2<'a> {
     Squashfs,
 }
 
+/// What an installer boots for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boots<'a> {
+    /// Anaconda, which fetches a kickstart.
+    Kickstart(Stage2<'a>),
+    /// metal-installer, which fetches an order.
+    DiskImage,
+}
+
 /// The second script: boots the installer, with further arguments for its kernel.
 ///
-/// No secret that is good for long is on its command line: the URL of the kickstart is void once
-/// the machine is installed, or boots again.
+/// No secret that is good for long is on its command line: the URL of the kickstart or the order is
+/// void once the machine is installed, or boots again.
 ///
 /// # Errors
 ///
 /// If a value is not one word.
-pub fn second(base: &str, stage2: Stage2<'_>, arguments: &[String]) -> Result<String, NotAWord> {
+pub fn second(base: &str, boots: Boots<'_>, arguments: &[String]) -> Result<String, NotAWord> {
+    const KICKSTART: &str = "ip=dhcp inst.text inst.ks=${base}/kickstart";
     words(&[("the URL", base)])?;
-    let mut last = match stage2 {
-        Stage2::None => String::new(),
-        Stage2::Url(url) => {
+    let mut last = match boots {
+        Boots::Kickstart(Stage2::None) => KICKSTART.to_owned(),
+        Boots::Kickstart(Stage2::Url(url)) => {
             words(&[("installer.stage2URL", url)])?;
-            format!(" inst.stage2={url}")
+            format!("{KICKSTART} inst.stage2={url}")
         }
         // As dracut loads it (dracut.cmdline(7)).
-        Stage2::Squashfs => " root=live:${base}/squashfs".to_owned(),
+        Boots::Kickstart(Stage2::Squashfs) => format!("{KICKSTART} root=live:${{base}}/squashfs"),
+        // An installer that breaks down restarts the machine after a minute.
+        Boots::DiskImage => "loglevel=5 panic=60 bloomery.install=${base}".to_owned(),
     };
     for argument in arguments {
         words(&[("installer.arguments", argument)])?;
@@ -178,8 +190,7 @@ pub fn second(base: &str, stage2: Stage2<'_>, arguments: &[String]) -> Result<St
     let text = &mut script;
     line(text, format_args!("#!ipxe"));
     line(text, format_args!("set base {base}"));
-    let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text";
-    fetch(text, "kernel", &format!("{kernel} inst.ks=${{base}}/kickstart{last}"));
+    fetch(text, "kernel", &format!("kernel ${{base}}/kernel initrd=initrd {last}"));
     // The argument `initrd=` refers to the file by this name.
     fetch(text, "initrd", "initrd --name initrd ${base}/initrd");
     line(text, format_args!("boot || goto failed"));

@@ -18,7 +18,7 @@ use metal_image::respond;
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
-const BINARY: &str = "application/octet-stream";
+pub(super) const BINARY: &str = "application/octet-stream";
 
 /// A part of the installer: its kernel, initial RAM disk, or root file system.
 pub(super) async fn file(
@@ -61,14 +61,34 @@ pub(super) fn source_of<'a>(
     ctx: &'a Context,
     token: &'a Arc<BootToken>,
 ) -> Result<Source<'a>, Failure> {
-    let source = installer(token, ctx.installer.as_ref()).and_then(source);
+    let installer = installer(token, ctx.installer.as_ref());
+    let source = installer.and_then(|it| source(it, &token.spec.image));
     let why = "there is no installer: see the condition Usable";
     source.ok_or_else(|| Failure::Unusable(why.to_owned(), Some(Arc::clone(token))))
 }
 
-/// Somebody may push the image, or start the registry.
+/// What is said of an installer that is not there: somebody may push the image, or start the registry.
 pub(super) fn unfetched(ctx: &Context, token: &Arc<BootToken>, error: &ImageError) -> Failure {
-    let why = format!("the image of the installer: {}", Chain(error));
+    absent(
+        ctx,
+        token,
+        ("the image of the installer", "the image of the installer is not there"),
+        error,
+    )
+}
+
+/// The same of the image that is installed.
+pub(super) fn no_disk(ctx: &Context, token: &Arc<BootToken>, error: &ImageError) -> Failure {
+    absent(ctx, token, ("image", "the disk image is not there"), error)
+}
+
+fn absent(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+    (what, told): (&str, &'static str),
+    error: &ImageError,
+) -> Failure {
+    let why = format!("{what}: {}", Chain(error));
     ctx.notices.tell(&**token, EventType::Warning, "ImageNotFetched", why);
-    Failure::Unavailable("the image of the installer is not there")
+    Failure::Unavailable(told)
 }

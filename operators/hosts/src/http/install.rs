@@ -19,6 +19,7 @@ use metal_core::{
     boot_token::{
         Refusal,
         fetch::may_install,
+        installer::writes_disk_image,
         kept_until,
         kickstart::{DEFAULT_NAME, Urls, render},
         only, progress,
@@ -26,7 +27,7 @@ use metal_core::{
     capability::{Claims, Purpose, issue, verify},
 };
 use metal_runtime::report::Chain;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
 /// The token of a capability, and the number of its boot, whether that is over or not.
@@ -87,6 +88,9 @@ pub(super) async fn kickstart(
 
 async fn rendered(ctx: &Context, cap: &str) -> Result<Response, Failure> {
     let (token, _) = confirmed(ctx, cap).await?;
+    if writes_disk_image(&token, ctx.installer.as_ref()) {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    }
     let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
     let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(&token)));
     let template = ctx.templates.read(name).await;
@@ -143,14 +147,23 @@ pub(super) async fn progress(
     Path(cap): Path<String>,
     body: Bytes,
 ) -> Response {
-    let answer = reported(&ctx, &cap, &body).await;
+    let answer = reported(&ctx, &cap, || parse(&body)).await;
     settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
-async fn reported(ctx: &Context, cap: &str, body: &[u8]) -> Result<(), Failure> {
+/// What a body says.
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::Malformed(format!("body: {error}")))
+}
+
+/// Records a report, which is read only for somebody who has a capability.
+pub(super) async fn reported(
+    ctx: &Context,
+    cap: &str,
+    report: impl FnOnce() -> Result<progress::Report, Failure>,
+) -> Result<(), Failure> {
     let (mut token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
-    let report: progress::Report = serde_json::from_slice(body)
-        .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
+    let report = report()?;
     for _ in 0..TRIES {
         let next = progress::record(&token, attempt, &report, Timestamp::now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;

@@ -5,7 +5,9 @@
 //! | `GET /api/ipxe/SECRET` | anybody | the first script, or one that says that the URL is not valid |
 //! | `GET /c/CAP/boot` | a boot | the second script |
 //! | `GET /c/CAP/kernel`, `initrd`, `squashfs`, `kickstart`, `credential` | a boot | what it installs with |
+//! | `GET /c/CAP/install.json`, `disk.img`, `disk.img.sha256` | a boot | what metal-installer writes |
 //! | `POST /c/CAP/progress` | a boot | how far it is |
+//! | `POST /c/CAP/install/progress`, `pxe/disable` | a boot | the same, of metal-installer |
 //! | `GET /api/hosts/nonce` | anybody | a number to sign with the next request |
 //! | `POST /api/hosts/register` | an installed machine | becomes a Host |
 //! | `GET /api/hosts/self` | a Host | the release that it is to run |
@@ -14,6 +16,7 @@
 //! Whoever is refused gets the same answer whatever the reason is.
 
 mod asker;
+mod disk_image;
 mod files;
 mod host;
 mod install;
@@ -33,8 +36,14 @@ use axum::{
     routing::{get, post},
 };
 use kube::runtime::events::EventType;
-use metal_api::BootToken;
-use metal_core::boot_token::Refusal;
+use metal_api::{
+    BootToken,
+    installation::{DONE, ORDER, PROGRESS},
+};
+use metal_core::boot_token::{
+    Refusal,
+    order::{CHECKSUMS, DISK},
+};
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
@@ -47,11 +56,21 @@ pub(crate) fn router(ctx: Arc<Context>) -> Router {
         .route("/c/{cap}/kickstart", get(install::kickstart).head(not_head))
         .route("/c/{cap}/credential", get(install::credential).head(not_head))
         .route("/c/{cap}/progress", post(install::progress))
+        .route(&below(ORDER), get(disk_image::order))
+        .route(&below(CHECKSUMS), get(disk_image::checksums))
+        .route(&below(DISK), get(disk_image::disk))
+        .route(&below(PROGRESS), post(disk_image::progress))
+        .route(&below(DONE), post(disk_image::done))
         .route("/api/hosts/nonce", get(proof::nonce).head(not_head))
         .route("/api/hosts/register", post(register::register))
         .route("/api/hosts/self", get(host::release).head(not_head))
         .route("/api/hosts/self/status", post(host::status))
         .with_state(ctx)
+}
+
+/// A path below the URL of a boot.
+fn below(path: &str) -> String {
+    format!("/c/{{cap}}/{path}")
 }
 
 /// A HEAD would do all that a GET does, as to begin a boot.

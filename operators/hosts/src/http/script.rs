@@ -17,9 +17,9 @@ use metal_core::{
     boot_token::{
         INSTALLATION, Refusal, binding,
         fetch::{Fetch, claim, fetch, may_install},
-        installer::{Source, installer},
+        installer::{Source, installer, writes_disk_image},
         only,
-        script::{self, Again, Stage2},
+        script::{self, Again, Boots, Stage2},
         secret,
     },
     capability::{Claims, Purpose, issue},
@@ -197,16 +197,26 @@ async fn boot(ctx: &Context, cap: &str, hardware: &HostHardware) -> Result<Strin
     let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
     binding::check(token.spec.binding.as_ref(), hardware).map_err(refused)?;
     let token = claimed(ctx, token, attempt, hardware).await?;
-    let stage2 = match files::source_of(ctx, &token)? {
-        Source::Mirror { stage2, .. } => stage2.map_or(Stage2::None, Stage2::Url),
-        Source::Image(image) => {
-            let layers = Images::layers(ctx.images.as_ref(), image).await;
-            let layers = layers.map_err(|error| files::unfetched(ctx, &token, &error))?;
-            if layers.squashfs.is_some() { Stage2::Squashfs } else { Stage2::None }
-        }
-    };
     let arguments = installer(&token, ctx.installer.as_ref()).map(|it| it.arguments.as_slice());
     let base = format!("{}/c/{cap}", ctx.service_url);
-    let script = script::second(&base, stage2, arguments.unwrap_or_default());
+    let script = script::second(&base, boots(ctx, &token).await?, arguments.unwrap_or_default());
     script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(&token))))
+}
+
+/// What the machine boots for. Nothing boots if what it installs is not there.
+async fn boots<'a>(ctx: &'a Context, token: &'a Arc<BootToken>) -> Result<Boots<'a>, Failure> {
+    let image = match files::source_of(ctx, token)? {
+        Source::Mirror { stage2, .. } => {
+            return Ok(Boots::Kickstart(stage2.map_or(Stage2::None, Stage2::Url)));
+        }
+        Source::Image(image) => image,
+    };
+    let layers = Images::layers(ctx.images.as_ref(), image).await;
+    let layers = layers.map_err(|error| files::unfetched(ctx, token, &error))?;
+    if writes_disk_image(token, ctx.installer.as_ref()) {
+        let disk = Images::disk(ctx.images.as_ref(), &token.spec.image).await;
+        disk.map_err(|error| files::no_disk(ctx, token, &error))?;
+        return Ok(Boots::DiskImage);
+    }
+    Ok(Boots::Kickstart(layers.squashfs.map_or(Stage2::None, |_| Stage2::Squashfs)))
 }

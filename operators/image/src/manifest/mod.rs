@@ -17,6 +17,8 @@ pub const INITRD: &[&str] =
 /// The root file system of a live image.
 pub const SQUASHFS: &[&str] =
     &["application/vnd.ironcore.image.squashfs", "application/io.gardenlinux.squashfs"];
+/// A raw image of a whole disk, plain or compressed with gzip or zstd.
+pub const DISK: &[&str] = &["application/vnd.bloomery.image.disk"];
 /// A unified kernel image: an EFI program with everything in it.
 pub const UKI: &[&str] = &["application/vnd.ironcore.image.uki"];
 

@@ -20,7 +20,7 @@ pub enum Missing {
     /// A layer is missing.
     #[error("image has no {what} layer: push one of media type {media_type} (has: {has})")]
     Layer {
-        /// Kernel, initramfs, UKI.
+        /// Kernel, initramfs, UKI, disk image.
         what: &'static str,
         /// The media type that was looked for.
         media_type: &'static str,
@@ -30,7 +30,7 @@ pub enum Missing {
     /// A layer cannot be fetched.
     #[error("the {what} layer of the image: {why}")]
     Unusable {
-        /// Kernel, initramfs, squashfs, UKI.
+        /// Kernel, initramfs, squashfs, UKI, disk image.
         what: &'static str,
         /// What is wrong.
         why: manifest::Malformed,

@@ -12,7 +12,7 @@ use crate::{
     login::Logins,
     machine::Machine,
     manifest::{
-        Boot, Descriptor, INITRD, KERNEL, Layer, Manifest, SQUASHFS, UKI, choose, first, last,
+        Boot, DISK, Descriptor, INITRD, KERNEL, Layer, Manifest, SQUASHFS, UKI, choose, first, last,
     },
     reference::{Name, Reference, Version},
     registry::{self, Registries},
@@ -47,6 +47,8 @@ pub struct Image {
     pub pxe: Result<PxeLayers, Missing>,
     /// What UEFI HTTP boot loads.
     pub uki: Result<Descriptor, Missing>,
+    /// What is written to a disk.
+    pub disk: Result<Descriptor, Missing>,
 }
 
 /// What iPXE loads.
@@ -153,6 +155,7 @@ impl Resolver {
         let image = Image {
             name: key.image.name.clone(),
             version: key.image.version.clone(),
+            disk: pxe.as_deref().ok_or_else(missing).and_then(disk),
             pxe: pxe.ok_or_else(missing).and_then(|layers| self::pxe(&layers)),
             uki: uki.ok_or_else(missing).and_then(|layers| self::uki(&layers)),
         };
@@ -160,12 +163,13 @@ impl Resolver {
         Ok(Arc::new(image))
     }
 
-    /// Tells the registries the sizes of the layers that boot.
+    /// Tells the registries the sizes of the layers that boot, or are written to a disk.
     fn learn(&self, image: &Image) {
         let pxe = image.pxe.iter().flat_map(|layers| {
             [Some(&layers.kernel), Some(&layers.initrd), layers.squashfs.as_ref()]
         });
-        for layer in pxe.flatten().chain(image.uki.as_ref().ok()) {
+        let others = [&image.uki, &image.disk].into_iter().filter_map(|layer| layer.as_ref().ok());
+        for layer in pxe.flatten().chain(others) {
             self.registries.learn_size(&image.name, &layer.digest, layer.size);
         }
     }
@@ -195,6 +199,10 @@ fn pxe(layers: &[Layer]) -> Result<PxeLayers, Missing> {
 
 fn uki(layers: &[Layer]) -> Result<Descriptor, Missing> {
     usable("UKI", first(layers, UKI))?.ok_or_else(|| missing("UKI", UKI, layers))
+}
+
+fn disk(layers: &[Layer]) -> Result<Descriptor, Missing> {
+    usable("disk image", last(layers, DISK))?.ok_or_else(|| missing("disk image", DISK, layers))
 }
 
 fn usable(what: &'static str, layer: Option<&Layer>) -> Result<Option<Descriptor>, Missing> {
@@ -257,6 +265,7 @@ mod tests {
             version: Version::Tag("1".into()),
             pxe: Err(missing()),
             uki: Err(missing()),
+            disk: Err(missing()),
         })
     }
 }

@@ -1,4 +1,5 @@
 mod boots;
+mod disk_images;
 mod passes;
 mod scripts;
 
@@ -8,6 +9,7 @@ use super::{
     pass::{Change, Observation, decide},
     progress::{Report, record},
     register::{Claimant, Next, created, register},
+    script::{Boots, Stage2},
     *,
 };
 use crate::rented_host::PublicKey;

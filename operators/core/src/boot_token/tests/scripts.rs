@@ -12,9 +12,10 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
         script::installed(),
         script::no_installer(),
         script::first(base, "web-1").unwrap(),
-        script::second(base, script::Stage2::Url("http://mirror/"), &console).unwrap(),
-        script::second(base, script::Stage2::Squashfs, &console).unwrap(),
-        script::second(base, script::Stage2::None, &[]).unwrap(),
+        script::second(base, Boots::Kickstart(Stage2::Url("http://mirror/")), &console).unwrap(),
+        script::second(base, Boots::Kickstart(Stage2::Squashfs), &console).unwrap(),
+        script::second(base, Boots::Kickstart(Stage2::None), &[]).unwrap(),
+        script::second(base, Boots::DiskImage, &console).unwrap(),
         script::entry("https://hosts.example.org/api/ipxe/x").unwrap(),
         script::later(script::Again::First("https://h/api/ipxe/x"), "a\n{$b}: é", 3).unwrap(),
         script::later(script::Again::Second(base), "not ready yet", 0).unwrap(),
@@ -37,10 +38,15 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
     assert!(scripts[5].contains(kernel), "{}", scripts[5]);
     let live = "inst.ks=${base}/kickstart root=live:${base}/squashfs console=ttyS0 &&";
     assert!(scripts[6].contains(live), "{}", scripts[6]);
+    let ours = "initrd=initrd loglevel=5 panic=60 bloomery.install=${base} console=ttyS0 &&";
+    assert!(scripts[8].contains(ours), "{}", scripts[8]);
     for argument in ["a b", "", "a\nb", "${uuid}", "a||b", "é", "a;b"] {
         let arguments = vec![argument.to_owned()];
-        assert!(script::second(base, script::Stage2::None, &arguments).is_err(), "{argument}");
-        assert!(script::second(base, script::Stage2::Url(argument), &[]).is_err(), "{argument}");
+        for boots in [Boots::Kickstart(Stage2::None), Boots::DiskImage] {
+            assert!(script::second(base, boots, &arguments).is_err(), "{argument}");
+        }
+        let stage2 = Boots::Kickstart(Stage2::Url(argument));
+        assert!(script::second(base, stage2, &[]).is_err(), "{argument}");
     }
 }
 

@@ -4,7 +4,10 @@ use super::{
     Clocks, installs,
     report::{INSTALL_FAILED, installing},
 };
-use crate::conditions::cut;
+use crate::{
+    conditions::cut,
+    installation::{SILENT, amount, size},
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
@@ -14,7 +17,6 @@ use metal_api::{
 
 /// The longest text that an installer may add, in bytes.
 const TEXT: usize = 512;
-const MIB: u64 = 1 << 20;
 
 /// The status after the installer of installation `repave` has said so; `None` if nothing changes, or
 /// it is not the installation that is due.
@@ -97,28 +99,13 @@ fn told(progress: &InstallProgress) -> String {
     let text = cut(text.trim(), TEXT);
     let phase: &str = progress.phase.into();
     if progress.phase == InstallPhase::Failed {
-        return if text.is_empty() { "the installer does not say why".into() } else { text.into() };
+        return if text.is_empty() { SILENT.into() } else { text.into() };
     }
     let mut line = phase.to_owned();
     if progress.phase == InstallPhase::Writing {
-        let share = progress.total.filter(|total| *total > 0).map(|total| {
-            let share = u128::from(progress.written.min(total)) * 100 / u128::from(total);
-            format!("{share} %, ")
-        });
-        let size = size(progress.written);
-        line = format!("{line}: {}{size}", share.unwrap_or_default());
+        line = format!("{line}: {}", amount(progress));
     }
     if text.is_empty() { line } else { format!("{line}: {text}") }
-}
-
-/// In MiB below 1 GiB, else in GiB with one digit after the point, cut.
-fn size(bytes: u64) -> String {
-    let mib = bytes / MIB;
-    if mib < 1024 {
-        format!("{mib} MiB")
-    } else {
-        format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024)
-    }
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+mod disk_image;
 mod install;
 mod proof;
 mod release;

@@ -13,7 +13,9 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use metal_api::{BootBinding, BootToken, BootTokenSpec, MachineTargetDisk};
+use metal_api::{
+    BootBinding, BootInstaller, BootInstallerKind, BootToken, BootTokenSpec, MachineTargetDisk,
+};
 use metal_base::hex;
 use metal_core::boot_token::{expiry, installer::is_word, script::entry, secret};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -38,6 +40,9 @@ pub(crate) struct Fate {
     /// Bootable container image to install, with its digest
     #[arg(long, value_name = "IMAGE")]
     image: String,
+    /// The image has a disk image, which is written as it is, and the installer for that
+    #[arg(long, conflicts_with = "template")]
+    disk_image: bool,
     /// Where machines reach the server: https:// and its name
     #[arg(long, env = "BLOOMERY_HOSTS_URL", value_name = "URL")]
     server: String,
@@ -141,11 +146,13 @@ impl Fate {
             serial: self.serial.clone(),
             system_uuid: self.uuid.clone(),
         };
+        let kind = self.disk_image.then_some(BootInstallerKind::DiskImage);
         BootTokenSpec {
             token_sha256: hash,
             host_name: host.to_owned(),
             ttl: self.ttl.clone(),
             image: self.image.clone(),
+            installer: kind.map(|kind| BootInstaller { kind: Some(kind), ..BootInstaller::default() }),
             template: self.template.clone(),
             target_disk: Some(disk).filter(|it| *it != MachineTargetDisk::default()),
             binding: Some(binding).filter(|it| *it != BootBinding::default()),

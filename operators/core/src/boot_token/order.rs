@@ -1,0 +1,34 @@
+//! What metal-installer is told to do: which disk image goes to which disk.
+
+use super::binding::MACS;
+use metal_api::{
+    BootToken,
+    installation::{InstallDisk, InstallOrder},
+};
+
+/// Path of the disk image, below the URL of the boot.
+pub const DISK: &str = "disk.img";
+/// Path of its checksum.
+pub const CHECKSUMS: &str = "disk.img.sha256";
+/// Path of what the installed system registers with.
+pub const CREDENTIAL: &str = "credential";
+/// Hardware addresses that an order has at most.
+const ADDRESSES: usize = 32;
+
+/// The order of a token. The machine is the one that has loaded the installer, as far as it has said which
+/// one it is.
+pub fn order(token: &BootToken) -> InstallOrder {
+    const { assert!(ADDRESSES <= MACS) };
+    let machine = token.status.as_ref().and_then(|status| status.machine.clone());
+    let mac = machine.map(|it| it.mac_addresses).filter(|mac| !mac.is_empty());
+    let host = token.spec.host_name.clone();
+    InstallOrder {
+        machine: host.clone(),
+        mac: mac.map(|mac| mac.into_iter().take(ADDRESSES).collect()),
+        disk: InstallDisk { url: DISK.to_owned(), checksums: CHECKSUMS.to_owned() },
+        target_disk: token.spec.target_disk.clone().map(Into::into),
+        cloud_init: None,
+        host: Some(CREDENTIAL.to_owned()),
+        label: host,
+    }
+}

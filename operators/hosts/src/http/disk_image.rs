@@ -1,0 +1,114 @@
+//! What metal-installer asks for (`metal_api::installation`): a disk image, and which disk it goes to.
+
+use super::{
+    Asker, Failure,
+    files::{BINARY, no_disk},
+    install::{confirmed, parse, reported},
+    settle,
+};
+use crate::{context::Context, images::Images};
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use metal_api::{BootStep, BootToken, installation::InstallProgress};
+use metal_core::boot_token::{
+    installer::writes_disk_image,
+    order::{self, DISK},
+    progress::Report,
+};
+use metal_image::respond;
+use std::sync::Arc;
+
+/// The token of a boot in progress that writes a disk image; others have none.
+async fn writing(ctx: &Context, cap: &str) -> Result<Option<Arc<BootToken>>, Failure> {
+    let (token, _) = confirmed(ctx, cap).await?;
+    Ok(Some(token).filter(|token| writes_disk_image(token, ctx.installer.as_ref())))
+}
+
+fn none() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// What is to be installed where.
+pub(super) async fn order(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = writing(&ctx, &cap).await;
+    let answer = answer
+        .map(|token| token.map_or_else(none, |token| Json(order::order(&token)).into_response()));
+    settle(&ctx, &asker, "order", answer)
+}
+
+/// The checksum of the disk image: its digest.
+pub(super) async fn checksums(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let answer = listed(&ctx, &cap).await;
+    settle(&ctx, &asker, "checksums", answer)
+}
+
+async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
+    let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
+    let layer = Images::disk(ctx.images.as_ref(), &token.spec.image).await;
+    let layer = layer.map_err(|error| no_disk(ctx, &token, &error))?;
+    let list = format!("{}  {DISK}\n", layer.digest.hex());
+    Ok(([(CONTENT_TYPE, "text/plain; charset=us-ascii")], list).into_response())
+}
+
+/// The disk image.
+pub(super) async fn disk(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let answer = opened(&ctx, &cap, (&method, &headers)).await;
+    settle(&ctx, &asker, "disk", answer)
+}
+
+async fn opened(
+    ctx: &Context,
+    cap: &str,
+    (method, headers): (&Method, &HeaderMap),
+) -> Result<Response, Failure> {
+    let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
+    let (images, image) = (ctx.images.as_ref(), &token.spec.image);
+    let blob = match Images::disk(images, image).await {
+        Ok(layer) => Images::open_layer(images, image, &layer).await,
+        Err(error) => Err(error),
+    };
+    let blob = blob.map_err(|error| no_disk(ctx, &token, &error))?;
+    Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
+}
+
+/// Takes a report of metal-installer.
+pub(super) async fn progress(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+    body: Bytes,
+) -> Response {
+    let report = || parse::<InstallProgress>(&body).map(Report::from);
+    let answer = reported(&ctx, &cap, report).await;
+    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+}
+
+/// metal-installer is done, and repeats that until it is heard.
+pub(super) async fn done(
+    State(ctx): State<Arc<Context>>,
+    asker: Asker,
+    Path(cap): Path<String>,
+) -> Response {
+    let report = || Ok(Report { step: BootStep::Done, message: String::new() });
+    let answer = reported(&ctx, &cap, report).await;
+    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+}
