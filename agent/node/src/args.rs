@@ -1,8 +1,7 @@
 //! Flags.
 
-use crate::tpm::Place;
-use clap::{Parser, Subcommand, ValueEnum};
-use metal_attest::client::EkTemplate;
+use clap::{Parser, Subcommand};
+use metal_tpm::{EkType, Place};
 use std::path::PathBuf;
 
 /// Makes this machine a node of a cluster: proves its TPM to metalman, and keeps the kubelet's kubeconfig
@@ -35,28 +34,10 @@ pub struct Args {
     pub once: bool,
 }
 
-/// A type of endorsement keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EkType {
-    /// RSA, 2,048 bits
-    Rsa,
-    /// ECC, P-256
-    Ecc,
-}
-
 impl Args {
     /// Where the event log is.
     pub(crate) fn event_log(&self) -> Option<PathBuf> {
         self.event_log.clone().or_else(|| self.tpm.event_log())
-    }
-}
-
-impl EkType {
-    pub(crate) fn template(self) -> EkTemplate {
-        match self {
-            Self::Rsa => EkTemplate::Rsa2048,
-            Self::Ecc => EkTemplate::P256,
-        }
     }
 }
 
@@ -70,6 +51,7 @@ pub enum Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metal_attest::client::EkTemplate;
 
     #[test]
     fn without_flags_it_is_what_the_unit_starts() {

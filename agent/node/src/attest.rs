@@ -3,7 +3,6 @@
 use crate::{
     event_log,
     http::{HttpError, Reason, Server},
-    tpm::{Keys, Place, Tpm, TpmError},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -11,6 +10,7 @@ use metal_attest::{
     Answer, Asked, MAX_EVENT_LOG, Quote,
     client::{self, EkTemplate, OpenError, Presented, Wrapped},
 };
+use metal_tpm::{Held, Place, TpmError};
 use std::path::PathBuf;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -32,8 +32,8 @@ pub(crate) enum AttestError {
     /// The answer does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The TPM's thread broke down.
-    #[error("the TPM could not be waited for")]
+    /// A thread broke down.
+    #[error("the event log could not be waited for")]
     Join(#[from] JoinError),
 }
 
@@ -59,15 +59,15 @@ pub(crate) struct Proof {
 /// Gets a token.
 pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission, AttestError> {
     let Proof { tpm, template, event_log } = proof;
-    let created = spawn_blocking(move || Keys::create(Tpm::open(&tpm)?, template)).await?;
-    let mut keys = Flushed(Some(created?));
-    let response = match post(metalman, keys.body(None)?.into()).await? {
+    let mut keys = Held::create(&tpm, template).await?;
+    let response = match post(metalman, body(&keys, None)?.into()).await? {
         Answer::Token(response) => response,
         Answer::Challenge { challenge } => {
             let nonce = Wrapped::of_challenge(&challenge)?;
             let pcrs = challenge.pcrs.clone();
-            let quote = keys.run(move |keys| keys.quote(&nonce, &pcrs)).await?;
-            let body = keys.body(Some((&challenge, &quote)))?;
+            let quote = keys.run(move |keys| keys.quote(&nonce, &pcrs)).await;
+            let quote = quote.ok_or(AttestError::Answer)??;
+            let body = body(&keys, Some((&challenge, &quote)))?;
             let most = challenge.event_log.min(MAX_EVENT_LOG);
             let log = spawn_blocking(move || event_log::read(event_log.as_deref(), most)).await?;
             match post(metalman, client::with_event_log(body, &log).into()).await? {
@@ -77,47 +77,19 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
         }
     };
     let wrapped = Wrapped::of(&response)?;
-    let credential = keys.run(move |keys| keys.activate(&wrapped)).await?;
+    let credential = keys.run(move |keys| keys.activate(&wrapped)).await;
+    let credential = credential.ok_or(AttestError::Answer)??;
     let token = client::open(&response, &credential)?;
     Ok(Admission { token, authorities: response.cluster_ca })
 }
 
-impl Flushed {
-    /// What is posted.
-    fn body(&self, quote: Option<(&Asked, &Quote)>) -> Result<String, AttestError> {
-        let keys = self.0.as_ref().ok_or(AttestError::Answer)?;
-        let certificates = keys.certificates();
-        let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));
-        let presented = Presented { ek, srk, certificates: &certificates, ak, quote };
-        client::request(presented).map_err(|_| AttestError::Answer)
-    }
-
-    /// Has the TPM do something, on a thread that may wait.
-    async fn run<T: Send + 'static>(
-        &mut self,
-        act: impl FnOnce(&mut Keys) -> Result<T, TpmError> + Send + 'static,
-    ) -> Result<T, AttestError> {
-        let mut keys = self.0.take().ok_or(AttestError::Answer)?;
-        let (keys, done) = spawn_blocking(move || {
-            let done = act(&mut keys);
-            (keys, done)
-        })
-        .await?;
-        self.0 = Some(keys);
-        Ok(done?)
-    }
-}
-
-/// Keys that are flushed by a thread that may wait, also where what follows fails.
-struct Flushed(Option<Keys>);
-
-impl Drop for Flushed {
-    fn drop(&mut self) {
-        if let Some(keys) = self.0.take() {
-            // The runtime waits for it for a moment when it ends.
-            drop(spawn_blocking(move || drop(keys)));
-        }
-    }
+/// What is posted.
+fn body(held: &Held, quote: Option<(&Asked, &Quote)>) -> Result<String, AttestError> {
+    let keys = held.keys().ok_or(AttestError::Answer)?;
+    let certificates = keys.certificates();
+    let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));
+    let presented = Presented { ek, srk, certificates: &certificates, ak, quote };
+    client::request(presented).map_err(|_| AttestError::Answer)
 }
 
 async fn post(metalman: &Server, body: Bytes) -> Result<Answer, AttestError> {

@@ -7,7 +7,7 @@
 //!        kubeconfig, and the certificate beside it ◄── API server: a certificate request, signed
 //! ```
 //!
-//! `plan` decides what is to be done about the certificate that is there; `tpm`, `http` and `kube` do it,
+//! `plan` decides what is to be done about the certificate that is there; `attest`, `http` and `kube` do it,
 //! `store` keeps the result, and [`agent`] is the loop around them. What metalman, the API server and the
 //! TPM answer is bounded and parsed before it is used; the token goes to nobody but the API server of the
 //! configuration, by TLS.
@@ -26,7 +26,6 @@ mod kube;
 mod notify;
 mod plan;
 mod store;
-mod tpm;
 mod url;
 
 #[cfg(test)]

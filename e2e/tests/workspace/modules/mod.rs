@@ -18,6 +18,7 @@ const ACYCLIC: &[&str] = &[
     "agent/host",
     "agent/installer",
     "agent/node",
+    "agent/tpm",
     "crds",
     "e2e",
     "e2e/simulator",

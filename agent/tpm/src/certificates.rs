@@ -1,6 +1,6 @@
 //! The certificates of the endorsement key, as the maker of the TPM has left them there.
 
-use super::{Tpm, TpmError};
+use crate::{Tpm, TpmError};
 use metal_attest::{
     MAX_CERTIFICATES,
     client::{
@@ -11,8 +11,8 @@ use metal_attest::{
 
 impl Tpm {
     /// The certificate of the key, and those between it and a root, each in DER. Many TPMs have none: that
-    /// is no error, as metalman may not ask for one.
-    pub(super) fn ek_certificates(
+    /// is no error, as not everybody asks for one.
+    pub(crate) fn ek_certificates(
         &mut self,
         template: EkTemplate,
     ) -> Result<Vec<Vec<u8>>, TpmError> {

@@ -18,7 +18,7 @@ const SECURITYFS: &str = "/sys/kernel/security";
 
 impl Place {
     /// Where Linux has the event log of the firmware for this TPM.
-    pub(crate) fn event_log(&self) -> Option<PathBuf> {
+    pub fn event_log(&self) -> Option<PathBuf> {
         let Self::Device(path) = self else { return None };
         let name = path.file_name()?.to_str()?;
         let number = name.strip_prefix("tpmrm").or_else(|| name.strip_prefix("tpm"))?;

@@ -1,6 +1,6 @@
 //! The three keys of an attestation, while they are loaded.
 
-use super::{Tpm, TpmError, of_hierarchy};
+use crate::{Tpm, TpmError, of_hierarchy};
 use metal_attest::{
     Pcrs, Quote,
     client::{
@@ -18,7 +18,8 @@ const SRK: usize = 1;
 const AK: usize = 2;
 
 /// EK, SRK and AK. Whatever becomes of them, they are flushed: a TPM has room for three objects.
-pub(crate) struct Keys {
+#[derive(Debug)]
+pub struct Keys {
     tpm: Tpm,
     loaded: Vec<Handle>,
     ek: Vec<u8>,
@@ -29,7 +30,11 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// Creates them, and reads the certificates of the first.
-    pub(crate) fn create(tpm: Tpm, template: EkTemplate) -> Result<Self, TpmError> {
+    ///
+    /// # Errors
+    ///
+    /// If the TPM does not do it.
+    pub fn create(tpm: Tpm, template: EkTemplate) -> Result<Self, TpmError> {
         let (ek, srk, ak, certificates) = (vec![], vec![], vec![], vec![]);
         let mut keys = Self { tpm, loaded: vec![], ek, srk, ak, certificates };
         // Created again for a quote, from the same template: others may need the room until then.
@@ -42,27 +47,31 @@ impl Keys {
     }
 
     /// TPM2B_PUBLIC of the endorsement key.
-    pub(crate) fn ek(&self) -> &[u8] {
+    pub fn ek(&self) -> &[u8] {
         &self.ek
     }
 
     /// TPM2B_PUBLIC of the storage root key.
-    pub(crate) fn srk(&self) -> &[u8] {
+    pub fn srk(&self) -> &[u8] {
         &self.srk
     }
 
     /// TPM2B_PUBLIC of the attestation key.
-    pub(crate) fn ak(&self) -> &[u8] {
+    pub fn ak(&self) -> &[u8] {
         &self.ak
     }
 
     /// Its certificate, and those between it and a root, each in DER; none, if the TPM has none.
-    pub(crate) fn certificates(&self) -> Vec<&[u8]> {
+    pub fn certificates(&self) -> Vec<&[u8]> {
         self.certificates.iter().map(Vec::as_slice).collect()
     }
 
     /// Answers a challenge: the nonce in it is for the attestation key.
-    pub(crate) fn quote(&mut self, nonce: &Wrapped, pcrs: &[u8]) -> Result<Quote, TpmError> {
+    ///
+    /// # Errors
+    ///
+    /// If it is for another TPM, or the TPM does not do it.
+    pub fn quote(&mut self, nonce: &Wrapped, pcrs: &[u8]) -> Result<Quote, TpmError> {
         self.load(&create_ak()?)?;
         let nonce = self.open(AK, nonce)?;
         let (wanted, mut values) = (pcrs.iter().copied().collect::<BTreeSet<_>>(), Pcrs::new());
@@ -82,7 +91,11 @@ impl Keys {
     }
 
     /// Opens a credential for the storage root key.
-    pub(crate) fn activate(&mut self, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
+    ///
+    /// # Errors
+    ///
+    /// If it is for another TPM, or the TPM does not do it.
+    pub fn activate(&mut self, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
         self.open(SRK, wrapped)
     }
 

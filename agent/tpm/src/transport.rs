@@ -1,7 +1,8 @@
 //! How commands reach a TPM: the device, or the socket of one in software.
 
-use super::place::Place;
+use crate::place::Place;
 use std::{
+    fmt,
     fs::File,
     io::{self, Read, Write},
     net::TcpStream,
@@ -17,13 +18,14 @@ const HEADER: usize = 10;
 const SILENCE: Duration = Duration::from_mins(2);
 
 /// An opened TPM.
-pub(super) struct Transport(Box<dyn Stream>);
+#[derive(Debug)]
+pub(crate) struct Transport(Box<dyn Stream>);
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+trait Stream: Read + Write + Send + fmt::Debug {}
+impl<T: Read + Write + Send + fmt::Debug> Stream for T {}
 
 impl Transport {
-    pub(super) fn open(place: &Place) -> io::Result<Self> {
+    pub(crate) fn open(place: &Place) -> io::Result<Self> {
         Ok(Self(match place {
             Place::Device(path) => Box::new(File::options().read(true).write(true).open(path)?),
             Place::Unix(path) => {
@@ -40,7 +42,7 @@ impl Transport {
     }
 
     /// Sends a command, in one piece as the kernel asks, and reads what its header says of its length.
-    pub(super) fn exchange(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn exchange(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
         self.0.write_all(command)?;
         let mut buffer = [0; LONGEST];
         let mut read = 0;

@@ -1,12 +1,17 @@
-//! The TPM of this machine.
+//! The TPM of this machine, for agents: [`Held`] has its keys, and answers what was sealed for them.
+//! Whom that is told is left to them.
 
 mod certificates;
+mod held;
 mod keys;
+mod kind;
 mod place;
 mod transport;
 
-pub(crate) use keys::Keys;
-pub(crate) use place::Place;
+pub use held::Held;
+pub use keys::Keys;
+pub use kind::EkType;
+pub use place::Place;
 
 use metal_attest::client::{BuildError, Rc, ResponseError};
 use metal_base::backoff::Backoff;
@@ -15,6 +20,7 @@ use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
+use tokio::task::JoinError;
 use transport::Transport;
 
 /// How long a TPM may be busy with itself: self-tests take seconds.
@@ -24,7 +30,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why the TPM did not do it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TpmError {
+pub enum TpmError {
     /// There is no TPM, or it may not be used.
     #[error("TPM {0} cannot be opened")]
     Open(Place, #[source] io::Error),
@@ -51,13 +57,22 @@ pub(crate) enum TpmError {
     /// There is no randomness.
     #[error("the system has no randomness")]
     Random,
+    /// Its thread broke down.
+    #[error("the TPM could not be waited for")]
+    Thread(#[from] JoinError),
 }
 
 /// A TPM that was opened. Its calls block: for seconds, where a key is created.
-pub(crate) struct Tpm(Transport);
+#[derive(Debug)]
+pub struct Tpm(Transport);
 
 impl Tpm {
-    pub(crate) fn open(place: &Place) -> Result<Self, TpmError> {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it may not be used.
+    pub fn open(place: &Place) -> Result<Self, TpmError> {
         let opened = Transport::open(place);
         opened.map(Self).map_err(|error| TpmError::Open(place.clone(), error))
     }

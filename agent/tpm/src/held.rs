@@ -1,0 +1,59 @@
+//! Keys for whoever may not wait: the TPM works on threads that may.
+
+use crate::{Keys, Place, Tpm, TpmError};
+use metal_attest::client::EkTemplate;
+use tokio::task::spawn_blocking;
+
+/// Keys that are flushed by a thread that may wait, also where what follows fails.
+#[derive(Debug)]
+pub struct Held(Option<Keys>);
+
+impl Held {
+    /// Opens the TPM at this place, and creates its keys.
+    ///
+    /// # Errors
+    ///
+    /// If the TPM does not do it.
+    pub async fn create(place: &Place, template: EkTemplate) -> Result<Self, TpmError> {
+        let place = place.clone();
+        let keys = spawn_blocking(move || Keys::create(Tpm::open(&place)?, template)).await??;
+        Ok(Self(Some(keys)))
+    }
+
+    /// The keys; `None` after the thread of an earlier call has broken down.
+    pub fn keys(&self) -> Option<&Keys> {
+        self.0.as_ref()
+    }
+
+    /// Has the TPM do something; `None` as for [`Held::keys`].
+    ///
+    /// # Errors
+    ///
+    /// If the TPM does not do it.
+    pub async fn run<T: Send + 'static>(
+        &mut self,
+        act: impl FnOnce(&mut Keys) -> Result<T, TpmError> + Send + 'static,
+    ) -> Option<Result<T, TpmError>> {
+        let mut keys = self.0.take()?;
+        let ran = spawn_blocking(move || {
+            let done = act(&mut keys);
+            (keys, done)
+        });
+        match ran.await {
+            Ok((keys, done)) => {
+                self.0 = Some(keys);
+                Some(done)
+            }
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(keys) = self.0.take() {
+            // The runtime waits for it for a moment when it ends.
+            drop(spawn_blocking(move || drop(keys)));
+        }
+    }
+}
