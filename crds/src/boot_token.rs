@@ -105,7 +105,7 @@ pub struct BootTokenSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_disk: Option<MachineTargetDisk>,
     /// What the machine has to say about itself. This keeps machines apart that boot by mistake; it
-    /// proves nothing about one that lies.
+    /// proves nothing about one that lies, but for `ekHash`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<BootBinding>,
     /// Withdraws the token for good.
@@ -189,13 +189,13 @@ fn arguments(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// What a machine has to say about itself; all that is given has to fit.
+/// What a machine has to say about itself, or to prove; all that is given has to fit.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     rule(
-        "has(self.macAddress) || has(self.serial) || has(self.systemUUID)",
-        "binding must name a macAddress, a serial or a systemUUID",
+        "has(self.macAddress) || has(self.serial) || has(self.systemUUID) || has(self.ekHash)",
+        "binding must name a macAddress, a serial, a systemUUID or an ekHash",
     ),
 ]))]
 pub struct BootBinding {
@@ -212,6 +212,11 @@ pub struct BootBinding {
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"))]
     #[schemars(length(max = 36))]
     pub system_uuid: Option<String>,
+    /// SHA-256 of the endorsement key of its TPM (its SubjectPublicKeyInfo in DER), in hexadecimal digits.
+    /// This is proved: the installed system registers only with the TPM that has this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[0-9A-Fa-f]{64}$"), length(max = 64))]
+    pub ek_hash: Option<String>,
 }
 
 /// How far the machine is.

@@ -1,6 +1,7 @@
 //! Flags.
 
 use clap::Parser;
+use metal_tpm::{EkType, Place};
 use std::{path::PathBuf, time::Duration};
 
 /// Makes this machine a Host, and has it run the release that its Host names.
@@ -16,6 +17,13 @@ pub struct Args {
     /// Authorities that sign the certificate of the server, as PEM, besides those of the system
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// TPM 2.0, for a token that is bound to one: a device such as /dev/tpmrm0, or swtpm:PATH or
+    /// swtpm:HOST:PORT for one in software
+    #[arg(long, default_value = "/dev/tpmrm0")]
+    pub tpm: Place,
+    /// Type of the endorsement key that the token is bound to
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
+    pub endorsement_key: EkType,
     /// Program that has the system run a release: with BLOOMERY_RELEASE, BLOOMERY_IMAGE,
     /// BLOOMERY_CONFIG (a file, or empty) and BLOOMERY_FILES (a folder of rendered files, or
     /// empty). 0 is done, 75 is after the restart that it has begun

@@ -71,13 +71,35 @@ impl Server {
         Ok(Self { http, url, host: config.host() })
     }
 
-    /// Registers the key.
-    pub(crate) async fn register(&self, key: &Key, credential: &str) -> Result<()> {
-        let body = json!({
+    /// Asks for a proof that only this TPM can decrypt. `keys` is the body of an attestation.
+    pub(crate) async fn attest(
+        &self,
+        key: &Key,
+        credential: &str,
+        mut keys: Value,
+    ) -> Result<metal_attest::Response> {
+        keys["credential"] = json!(credential);
+        keys["publicKey"] = json!(key.public_pem());
+        let target = "/api/hosts/attest";
+        let answer = self.signed(key, Method::POST, target, "", keys.to_string()).await?;
+        serde_json::from_slice(&answer).context("the answer is no attestation")
+    }
+
+    /// Registers the key, with the proof of the TPM if the token asks for one.
+    pub(crate) async fn register(
+        &self,
+        key: &Key,
+        credential: &str,
+        proof: Option<&str>,
+    ) -> Result<()> {
+        let mut body = json!({
             "credential": credential,
             "publicKey": key.public_pem(),
             "hardware": hardware(),
         });
+        if let Some(proof) = proof {
+            body["proof"] = json!(proof);
+        }
         let target = "/api/hosts/register";
         let body = body.to_string();
         self.signed(key, Method::POST, target, "", body).await.map(drop)

@@ -14,6 +14,9 @@ pub(crate) struct Config {
     /// What it registers with; gone as soon as it is registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) credential: Option<String>,
+    /// Whether it has to prove its TPM to register.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) tpm: bool,
 }
 
 impl Config {

@@ -13,6 +13,7 @@
 
 pub mod agent;
 pub mod args;
+mod attest;
 #[cfg(test)]
 mod bootc;
 mod client;

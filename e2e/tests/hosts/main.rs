@@ -19,3 +19,4 @@ mod release;
 mod site;
 mod start;
 mod system;
+mod tpm;

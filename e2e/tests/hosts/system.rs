@@ -35,7 +35,8 @@ impl System {
         (system, agent)
     }
 
-    fn new(folder: &Path, installed: &Value) -> Result<Self> {
+    /// A machine that was installed with this, and has not started yet.
+    pub(crate) fn new(folder: &Path, installed: &Value) -> Result<Self> {
         let system = Self(folder.to_owned());
         fs::write(system.path("host.json"), installed.to_string())?;
         system.restart(1)?;
@@ -103,12 +104,19 @@ impl System {
     }
 
     pub(crate) async fn start(&self) -> Result<Process> {
+        self.start_with(|_| {}).await
+    }
+
+    /// Starts the agent by a command that `change` may change.
+    pub(crate) async fn start_with(&self, change: impl FnOnce(&mut Command)) -> Result<Process> {
         let mut command = Command::new(binary("metal-host").await?);
         command.arg("--config").arg(self.path("host.json"));
         command.arg("--state-dir").arg(self.path("state"));
         command.arg("--hook").arg(self.path("hook")).arg("--boot-id").arg(self.path("boot"));
         command.arg("--health-command").arg(self.path("health")).arg("--health-timeout=5s");
-        Process::start(command.arg("--rollback-pause=1s"), self.path("agent.log"))
+        command.arg("--rollback-pause=1s");
+        change(&mut command);
+        Process::start(&mut command, self.path("agent.log"))
     }
 
     /// Activates a release with this configuration, as a person does.

@@ -2,6 +2,7 @@
 
 use crate::{
     args::Args,
+    attest::prove,
     client::{Known, Server, Wanted},
     config::Config,
     files, hook,
@@ -82,7 +83,7 @@ impl Agent {
         let mut config = Config::read(&self.args.config)?;
         let Some(credential) = config.credential.clone() else { return Ok(()) };
         let mut backoff = Backoff::new(FIRST, LONGEST);
-        while let Err(error) = self.server.register(&self.key, &credential).await {
+        while let Err(error) = self.try_register(&credential, config.tpm).await {
             // It may have been registered, and not have heard it before its token was over.
             if self.server.release(&self.key, None).await.is_ok() {
                 break;
@@ -96,6 +97,16 @@ impl Agent {
             tracing::warn!("the credential is not removed: {error:#}");
         }
         Ok(())
+    }
+
+    async fn try_register(&self, credential: &str, is_bound: bool) -> Result<()> {
+        let proof = if is_bound {
+            let tpm = (&self.args.tpm, self.args.endorsement_key.template());
+            Some(prove(&self.server, &self.key, credential, tpm).await?)
+        } else {
+            None
+        };
+        self.server.register(&self.key, credential, proof.as_deref()).await
     }
 
     /// Finishes what has begun, or waits for another release than the one that is `known`.

@@ -11,7 +11,8 @@
 //! The secret leaves the URL at the first exchange: everything after it is fetched with a
 //! capability of this boot ([`Purpose::Install`]), which the next boot voids. The installed system
 //! gets another one ([`Purpose::HostRegistration`]), with which it can register one key, once.
-//! What a machine says about itself is compared ([`binding`]), and proves nothing.
+//! What a machine says about itself is compared ([`binding`]), and proves nothing; its TPM does
+//! ([`tpm`]).
 //!
 //! [`Purpose::Install`]: crate::capability::Purpose::Install
 //! [`Purpose::HostRegistration`]: crate::capability::Purpose::HostRegistration
@@ -26,6 +27,7 @@ pub mod progress;
 pub mod register;
 pub mod script;
 pub mod secret;
+pub mod tpm;
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{BootToken, BootTokenPhase, BootTokenStatus};

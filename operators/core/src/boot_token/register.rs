@@ -9,7 +9,7 @@
 //! machine told yes. Whoever continues after a crash sees how far it was, and creates the same Host,
 //! but never one that somebody has deleted since.
 
-use super::{Refusal, binding, is_open, status};
+use super::{Refusal, binding, is_open, status, tpm};
 use crate::rented_host::PublicKey;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -32,6 +32,8 @@ pub struct Claimant<'a> {
     pub hardware: &'a HostHardware,
     /// The address from which it asks.
     pub address: Option<IpAddr>,
+    /// Hash of the endorsement key that it has proved.
+    pub endorsement: Option<&'a str>,
 }
 
 /// What comes next.
@@ -69,6 +71,7 @@ pub fn register(
         return Err(Refusal::Superseded);
     }
     binding::check(token.spec.binding.as_ref(), claimant.hardware)?;
+    tpm::check(token, claimant.endorsement)?;
     is_free(token, host, claimant.key)?;
     let registration = BootRegistration {
         public_key: claimant.key.pem(),

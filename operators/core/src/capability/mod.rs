@@ -39,6 +39,9 @@ pub enum Purpose {
     HostRegistration,
     /// Sign one request of a `Host` soon: `boot` is random.
     HostNonce,
+    /// Register a key soon with a TPM that was proved: `server` is the UID of the token, `boot` says
+    /// which key and which TPM.
+    HostTpm,
 }
 
 /// What a token certifies.
@@ -351,6 +354,7 @@ fn code(purpose: Purpose) -> u8 {
         Purpose::Install => 5,
         Purpose::HostRegistration => 6,
         Purpose::HostNonce => 7,
+        Purpose::HostTpm => 8,
     }
 }
 
@@ -363,6 +367,7 @@ fn purpose_of(code: u8) -> Option<Purpose> {
         Purpose::Install,
         Purpose::HostRegistration,
         Purpose::HostNonce,
+        Purpose::HostTpm,
     ]
     .into_iter()
     .find(|p| self::code(*p) == code)

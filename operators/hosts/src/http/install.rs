@@ -22,13 +22,13 @@ use metal_core::{
         installer::writes_disk_image,
         kept_until,
         kickstart::{DEFAULT_NAME, Urls, render},
-        only, progress,
+        only, progress, tpm,
     },
     capability::{Claims, Purpose, issue, verify},
 };
 use metal_runtime::report::Chain;
 use serde::{Serialize, de::DeserializeOwned};
-use std::sync::Arc;
+use std::{ops::Not, sync::Arc};
 
 /// The token of a capability, and the number of its boot, whether that is over or not.
 pub(super) async fn claimed(
@@ -109,6 +109,9 @@ struct Installed {
     namespace: String,
     host: String,
     credential: String,
+    /// It has to prove its TPM before.
+    #[serde(skip_serializing_if = "Not::not")]
+    tpm: bool,
 }
 
 /// Gives the installer what the installed system registers with.
@@ -137,6 +140,7 @@ async fn issued(ctx: &Context, cap: &str) -> Result<Installed, Failure> {
         namespace: token.namespace().unwrap_or_default(),
         host: token.spec.host_name.clone(),
         credential: credential.as_str().to_owned(),
+        tpm: tpm::bound(&token).is_some(),
     })
 }
 

@@ -9,6 +9,7 @@
 //! | `POST /c/CAP/progress` | a boot | how far it is |
 //! | `POST /c/CAP/install/progress`, `pxe/disable` | a boot | the same, of metal-installer |
 //! | `GET /api/hosts/nonce` | anybody | a number to sign with the next request |
+//! | `POST /api/hosts/attest` | an installed machine | a proof, which only its TPM can decrypt |
 //! | `POST /api/hosts/register` | an installed machine | becomes a Host |
 //! | `GET /api/hosts/self` | a Host | the release that it is to run |
 //! | `POST /api/hosts/self/status` | a Host | how it is |
@@ -16,6 +17,7 @@
 //! Whoever is refused gets the same answer whatever the reason is.
 
 mod asker;
+mod attest;
 mod disk_image;
 mod files;
 mod host;
@@ -62,6 +64,7 @@ pub(crate) fn router(ctx: Arc<Context>) -> Router {
         .route(&below(PROGRESS), post(disk_image::progress))
         .route(&below(DONE), post(disk_image::done))
         .route("/api/hosts/nonce", get(proof::nonce).head(not_head))
+        .route("/api/hosts/attest", post(attest::attest))
         .route("/api/hosts/register", post(register::register))
         .route("/api/hosts/self", get(host::release).head(not_head))
         .route("/api/hosts/self/status", post(host::status))

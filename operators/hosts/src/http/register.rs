@@ -21,8 +21,9 @@ use metal_core::{
     boot_token::{
         Refusal,
         register::{self, Claimant, Next},
+        tpm,
     },
-    capability::Purpose,
+    capability::{Purpose, verify},
     rented_host::PublicKey,
 };
 use serde::Deserialize;
@@ -37,6 +38,9 @@ struct Registration {
     public_key: String,
     #[serde(default)]
     hardware: HostHardware,
+    /// What only its TPM can have decrypted, where the token is bound to one.
+    #[serde(default)]
+    proof: Option<String>,
 }
 
 /// Makes a Host of a machine that has proved that it has its key.
@@ -70,7 +74,9 @@ async fn registered(
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
     request.is_signed(ctx, &key, "")?;
     let (hardware, address) = (&said.hardware, asker.address);
-    let claimant = Claimant { key: &key, attempt, hardware, address };
+    let endorsement = endorsement(ctx, &token, &key, said.proof.as_deref())?;
+    let endorsement = endorsement.as_deref();
+    let claimant = Claimant { key: &key, attempt, hardware, address, endorsement };
     let mut host = ctx.host_of(&token);
     for _ in 0..TRIES {
         let next = register::register(&token, host.as_deref(), &claimant, Timestamp::now());
@@ -91,6 +97,22 @@ async fn registered(
         }
     }
     Err(Failure::Unavailable("others write the BootToken all the time"))
+}
+
+/// Hash of the endorsement key that is proved.
+fn endorsement(
+    ctx: &Context,
+    token: &BootToken,
+    key: &PublicKey,
+    proof: Option<&str>,
+) -> Result<Option<String>, Failure> {
+    let (Some(proof), Some(bound)) = (proof, tpm::bound(token)) else { return Ok(None) };
+    let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+    let claims = verify(&[ours], proof, Purpose::HostTpm, Timestamp::now());
+    let claims = claims.map_err(|_| Failure::Unproven("no proof of a TPM, or an old one"))?;
+    let is_its = token.metadata.uid.as_ref() == Some(&claims.server);
+    let proves = is_its && claims.boot == tpm::subject(key, bound);
+    Ok(proves.then(|| bound.to_owned()))
 }
 
 /// Creates the Host, or finds the one that is there.

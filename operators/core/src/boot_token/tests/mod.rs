@@ -2,6 +2,7 @@ mod boots;
 mod disk_images;
 mod passes;
 mod scripts;
+mod tpms;
 
 use super::{
     fetch::{Fetch, claim, fetch, is_current, may_install},
@@ -116,7 +117,7 @@ fn one_key_consumes_a_token_and_is_told_yes_however_often_it_asks() {
     let (ours, theirs) = (key(1), key(2));
     let hardware = HostHardware::default();
     let ask = |token: &BootToken, host: Option<&Host>, key, attempt| {
-        let claimant = Claimant { key, attempt, hardware: &hardware, address: None };
+        let claimant = Claimant { attempt, ..claims(key, &hardware) };
         register(token, host, &claimant, at(30))
     };
     assert_eq!(ask(&token, None, &ours, 2), Err(Refusal::Superseded));
@@ -149,7 +150,7 @@ fn the_name_of_a_host_with_another_key_is_not_taken_over() {
     let (ours, theirs) = (key(1), key(2));
     let host = host(&theirs);
     let (token, hardware) = (installed(token()), HostHardware::default());
-    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let claimant = claims(&ours, &hardware);
     let refusal = Err(Refusal::HostNameTaken("web-1".to_owned()));
     assert_eq!(register(&token, Some(&host), &claimant, at(30)), refusal);
     let consumed = registered(&token, &ours, 30);
@@ -160,7 +161,7 @@ fn the_name_of_a_host_with_another_key_is_not_taken_over() {
 fn a_machine_that_missed_its_yes_gets_it_for_a_day_after_the_token_has_expired() {
     let consumed = registered(&installed(token()), &key(1), 30);
     let (ours, hardware) = (key(1), HostHardware::default());
-    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let claimant = claims(&ours, &hardware);
     let late = register(&consumed, None, &claimant, at(3601));
     assert!(matches!(late, Ok(Next::Create(_))), "{late:?}");
     let unheard = register(&installed(token()), None, &claimant, at(4 * 3600));
@@ -175,6 +176,7 @@ fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
         mac_address: Some("02-00-00-00-00-0A".to_owned()),
         serial: Some("SN 1".to_owned()),
         system_uuid: Some(uuid.to_owned()),
+        ek_hash: None,
     };
     let fits = HostHardware {
         serial: Some(" sn 1 ".to_owned()),
@@ -260,11 +262,16 @@ fn installed(token: BootToken) -> BootToken {
 
 fn registered(token: &BootToken, key: &PublicKey, time: i64) -> BootToken {
     let hardware = HostHardware::default();
-    let claimant = Claimant { key, attempt: 1, hardware: &hardware, address: None };
+    let claimant = claims(key, &hardware);
     let Ok(Next::Record(status)) = register(token, None, &claimant, at(time)) else {
         panic!("not recorded")
     };
     BootToken { status: Some(*status), ..token.clone() }
+}
+
+/// A machine of the first boot that has proved no more than its key.
+fn claims<'a>(key: &'a PublicKey, hardware: &'a HostHardware) -> Claimant<'a> {
+    Claimant { key, attempt: 1, hardware, address: None, endorsement: None }
 }
 
 fn host(key: &PublicKey) -> Host {

@@ -2,6 +2,7 @@ mod disk_image;
 mod install;
 mod proof;
 mod release;
+mod tpm;
 
 use super::router;
 use crate::{
@@ -18,13 +19,14 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
 use metal_api::{
-    BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, Host, HostRelease, HostSpec,
+    BootBinding, BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, Host, HostRelease,
+    HostSpec,
 };
 use metal_base::hex;
 use metal_core::{
     boot_token::secret,
     capability::{Claims, Key, Purpose, issue},
-    rented_host::signed::message,
+    rented_host::{PublicKey, signed::message},
 };
 use metal_runtime::{
     args::try_parse,

@@ -70,6 +70,9 @@ pub(crate) struct Fate {
     /// Only for the machine with this UUID
     #[arg(long, value_name = "UUID")]
     uuid: Option<String>,
+    /// Only for the machine whose TPM has the endorsement key with this SHA-256; it has to prove that
+    #[arg(long, value_name = "HASH")]
+    ek_hash: Option<String>,
 }
 
 impl Create {
@@ -145,6 +148,7 @@ impl Fate {
             mac_address: self.mac.clone(),
             serial: self.serial.clone(),
             system_uuid: self.uuid.clone(),
+            ek_hash: self.ek_hash.clone(),
         };
         let kind = self.disk_image.then_some(BootInstallerKind::DiskImage);
         BootTokenSpec {
@@ -152,7 +156,8 @@ impl Fate {
             host_name: host.to_owned(),
             ttl: self.ttl.clone(),
             image: self.image.clone(),
-            installer: kind.map(|kind| BootInstaller { kind: Some(kind), ..BootInstaller::default() }),
+            installer: kind
+                .map(|kind| BootInstaller { kind: Some(kind), ..BootInstaller::default() }),
             template: self.template.clone(),
             target_disk: Some(disk).filter(|it| *it != MachineTargetDisk::default()),
             binding: Some(binding).filter(|it| *it != BootBinding::default()),

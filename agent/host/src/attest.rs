@@ -1,0 +1,26 @@
+//! The proof that this machine has the TPM that its token is bound to.
+
+use crate::{client::Server, key::Key};
+use anyhow::{Context, Result};
+use metal_attest::client::{EkTemplate, Presented, Wrapped, open, request};
+use metal_tpm::{Held, Place};
+
+/// What the keys of a TPM are good for, if their thread has broken down.
+const BROKEN: &str = "the keys of the TPM are gone";
+
+/// Has the server seal a proof for this TPM, and opens it.
+pub(crate) async fn prove(
+    server: &Server,
+    key: &Key,
+    credential: &str,
+    (place, template): (&Place, EkTemplate),
+) -> Result<String> {
+    let mut held = Held::create(place, template).await?;
+    let keys = held.keys().context(BROKEN)?;
+    let presented = Presented { ek: keys.ek(), srk: keys.srk(), ..Presented::default() };
+    let body = serde_json::from_str(&request(presented)?)?;
+    let response = server.attest(key, credential, body).await?;
+    let wrapped = Wrapped::of(&response)?;
+    let opened = held.run(move |keys| keys.activate(&wrapped)).await.context(BROKEN)??;
+    Ok(open(&response, &opened)?)
+}
