@@ -6,6 +6,7 @@
 mod agent;
 mod broken;
 mod cli;
+mod clock;
 mod crash;
 mod disk_image;
 mod image;
