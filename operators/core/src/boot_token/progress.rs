@@ -31,7 +31,7 @@ impl From<InstallProgress> for Report {
     /// What metal-installer says.
     fn from(said: InstallProgress) -> Self {
         let (step, message) = match said.phase {
-            InstallPhase::Downloading => (BootStep::Started, said.message),
+            InstallPhase::Started | InstallPhase::Downloading => (BootStep::Started, said.message),
             InstallPhase::Writing | InstallPhase::Verifying => (BootStep::Writing, amount(&said)),
             InstallPhase::Configuring => (BootStep::Configuring, said.message),
             InstallPhase::Done => (BootStep::Done, said.message),

@@ -36,7 +36,7 @@ fn an_installation_that_began_in_time_is_finished_after_the_token_has_expired() 
     let done = record(&late, 1, &said(BootStep::Done), at(until - 9)).unwrap();
     let done = BootToken { status: done, ..late.clone() };
     let (ours, hardware) = (key(1), HostHardware::default());
-    let claimant = Claimant { key: &ours, attempt: 1, hardware: &hardware, address: None };
+    let claimant = claims(&ours, &hardware);
     let registered = register(&done, None, &claimant, at(until - 1));
     assert!(matches!(registered, Ok(Next::Record(_))), "{registered:?}");
     assert_eq!(register(&done, None, &claimant, at(until)), Err(Refusal::Expired));

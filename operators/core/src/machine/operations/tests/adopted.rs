@@ -70,8 +70,11 @@ fn an_installation_in_progress_goes_on_when_higher_counters_are_adopted() {
     scene.settle();
     assert_eq!(scene.step(), Some("Installing"));
     assert_eq!(restores(&mut scene, 7, 5), ["CountersAdopted"]);
-    assert_eq!((scene.step(), installs(&scene.machine, scene.now)), (Some("Installing"), Some(1)));
-    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now) else {
+    assert_eq!(
+        (scene.step(), installs(&scene.machine, scene.now.into())),
+        (Some("Installing"), Some(1))
+    );
+    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
         panic!("its installer is not heard")
     };
     scene.machine.status = Some(*status);

@@ -73,7 +73,9 @@ fn what_was_given_up_is_told_until_it_is_done() {
         scene.sees(power);
         told(&mut scene);
     }
-    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now) else { panic!() };
+    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
+        panic!()
+    };
     scene.machine.status = Some(*status);
     assert_eq!(told(&mut scene), ["OperationDone"]);
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Done"));
@@ -88,7 +90,7 @@ fn an_end_that_a_node_proves_is_told() {
         }
         told(&mut scene);
         let progress = serde_json::from_str(r#"{"phase":"writing"}"#).unwrap();
-        *scene.status() = reported(&scene.machine, 1, &progress, scene.now).unwrap();
+        *scene.status() = reported(&scene.machine, 1, &progress, scene.now.into()).unwrap();
         let mut node = super::fixture::node("10.0.0.1");
         let made = scene.now + SignedDuration::from_secs(60);
         node.metadata.creation_timestamp =

@@ -6,7 +6,11 @@ use super::{
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{MachineOperationStep::*, condition};
+use metal_api::{
+    MachineOperationStep::*,
+    condition,
+    installation::{InstallPhase, InstallProgress},
+};
 
 /// A machine that is being installed, with its BMC or by hand.
 fn installs(has_bmc: bool) -> Scene {
@@ -20,7 +24,7 @@ fn installs(has_bmc: bool) -> Scene {
 
 fn says(scene: &mut Scene, phase: &str) {
     let progress = serde_json::from_value(serde_json::json!({ "phase": phase })).unwrap();
-    *scene.status() = reported(&scene.machine, 1, &progress, scene.now).unwrap();
+    *scene.status() = reported(&scene.machine, 1, &progress, scene.now.into()).unwrap();
     scene.settle();
     scene.now += SignedDuration::from_secs(10);
 }
@@ -75,7 +79,7 @@ fn what_fetches_files_and_says_nothing_proves_nothing() {
         let (phase, message) = (InstallPhase::Started, String::new());
         let progress = InstallProgress { phase, written: 0, total: None, message };
         assert!(!is_heard(&scene.machine), "{has_bmc}");
-        *scene.status() = reported(&scene.machine, 1, &progress, scene.now).unwrap();
+        *scene.status() = reported(&scene.machine, 1, &progress, scene.now.into()).unwrap();
         assert!(is_heard(&scene.machine), "{has_bmc}");
         scene.node = made(scene.now + SignedDuration::from_secs(10));
         assert!(!is_done(&mut scene), "{has_bmc}");

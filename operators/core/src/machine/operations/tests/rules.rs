@@ -322,7 +322,7 @@ fn a_certificate_that_waits_for_the_address_of_a_node_is_told_with_what_to_do() 
     let mut told = |asks, node: &k8s_openapi::api::core::v1::Node| {
         let known = Known { asks, ..Known::default() };
         let (machine, now) = (&scene.machine, scene.now);
-        let seen = Observation { machine, twins: &[], node: Some(node), known, now };
+        let seen = Observation { machine, twins: &[], node: Some(node), known, now, steady: now };
         if let Decision::Record(status) = crate::machine::decide(&seen) {
             scene.machine.status = Some(*status);
         }
