@@ -70,7 +70,7 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
             let body = body(&keys, Some((&challenge, &quote)))?;
             let most = challenge.event_log.min(MAX_EVENT_LOG);
             let log = spawn_blocking(move || event_log::read(event_log.as_deref(), most)).await?;
-            match post(metalman, client::with_event_log(body, &log).into()).await? {
+            match post(metalman, client::with_event_log(&body, &log).into()).await? {
                 Answer::Token(response) => response,
                 Answer::Challenge { .. } => return Err(AttestError::Answer),
             }

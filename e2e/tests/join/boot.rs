@@ -52,8 +52,8 @@ async fn a_machine_joins_only_with_a_boot_that_its_machine_allows() {
 fn measure(tpm: &Swtpm, log: FirmwareLog, what: &str) -> FirmwareLog {
     let log = log.measured(7, 0x8000_0001, what.as_bytes());
     let event = EventLog::parse(log.octets()).unwrap().of(7).last().cloned().unwrap();
-    let digits: String = event.digest.iter().map(|octet| format!("{octet:02x}")).collect();
-    tpm.tpm2("tpm2_pcrextend", &[&format!("7:sha256={digits}")]);
+    let digits = event.digest.iter().map(|octet| format!("{octet:02x}"));
+    tpm.tpm2("tpm2_pcrextend", &[&format!("7:sha256={}", digits.collect::<String>())]);
     log
 }
 

@@ -144,7 +144,7 @@ fn router() -> Router {
         let pieces = (0..1 << 12).map(move |_| Ok::<_, Infallible>(piece.clone()));
         Body::from_stream(stream::iter(pieces))
     });
-    let never = get(|| pending::<&str>());
+    let never = get(pending::<&str>);
     Router::new().route("/", get(async || "hello")).route("/large", large).route("/never", never)
 }
 

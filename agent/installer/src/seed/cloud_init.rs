@@ -46,7 +46,11 @@ mod tests {
     };
 
     fn write(root: &Path, url: &str) -> Result<(), SeedError> {
-        super::write(&File::open(root).unwrap(), url)
+        super::write(&open(root), url)
+    }
+
+    fn open(root: &Path) -> File {
+        File::open(root).unwrap()
     }
 
     const URL: &str = "http://10.0.0.1:8880/cloud-init/";

@@ -28,7 +28,7 @@ pub(super) fn write(root: &File, content: &[u8]) -> Result<(), SeedError> {
 
 fn etc(root: &File) -> Result<OwnedFd, SeedError> {
     let system = match inside(root, STATEROOTS, OFlag::O_DIRECTORY) {
-        Ok(stateroots) => deployment(stateroots)?,
+        Ok(stateroots) => deployment(&stateroots)?,
         Err(Errno::ENOENT | Errno::ENOTDIR) => root.as_fd().try_clone_to_owned().map_err(failed)?,
         Err(other) => return Err(failed(other.into())),
     };
@@ -39,11 +39,11 @@ fn etc(root: &File) -> Result<OwnedFd, SeedError> {
 }
 
 /// The only deployment of all systems.
-fn deployment(stateroots: OwnedFd) -> Result<OwnedFd, SeedError> {
+fn deployment(stateroots: &OwnedFd) -> Result<OwnedFd, SeedError> {
     let mut all = vec![];
     for stateroot in folders(stateroots).map_err(failed)? {
         match inside(stateroot, DEPLOYMENTS, OFlag::O_DIRECTORY) {
-            Ok(deployments) => all.extend(folders(deployments).map_err(failed)?),
+            Ok(deployments) => all.extend(folders(&deployments).map_err(failed)?),
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
             Err(other) => return Err(failed(other.into())),
         }
@@ -54,14 +54,14 @@ fn deployment(stateroots: OwnedFd) -> Result<OwnedFd, SeedError> {
 }
 
 /// The folders in a folder.
-fn folders(folder: OwnedFd) -> io::Result<Vec<OwnedFd>> {
+fn folders(folder: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
     let mut names = vec![];
     for entry in Dir::from_fd(folder.try_clone()?)? {
         names.extend(entry?.file_name().to_str().map(str::to_owned));
     }
     let names = names.iter().filter(|name| !matches!(name.as_str(), "." | ".."));
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    let opened = names.map(|name| inside(&folder, name, flags));
+    let opened = names.map(|name| inside(folder, name, flags));
     // Beside a deployment is the file that says where it is from.
     let is_folder = |opened: &nix::Result<OwnedFd>| !matches!(opened, Err(Errno::ENOTDIR));
     opened.filter(is_folder).map(|opened| opened.map_err(Into::into)).collect()
@@ -84,7 +84,11 @@ mod tests {
     const CONTENT: &[u8] = br#"{"credential":"secret"}"#;
 
     fn written(root: &TempDir) -> Result<(), SeedError> {
-        write(&File::open(root.path()).unwrap(), CONTENT)
+        write(&open(root.path()), CONTENT)
+    }
+
+    fn open(root: &Path) -> File {
+        File::open(root).unwrap()
     }
 
     fn with(folders: &[&str]) -> TempDir {

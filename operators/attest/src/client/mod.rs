@@ -66,6 +66,6 @@ pub fn request(presented: Presented<'_>) -> Result<String, serde_json::Error> {
 }
 
 /// The same with an event log behind it, where the challenge says that there may be one.
-pub fn with_event_log(request: String, log: &[u8]) -> Vec<u8> {
+pub fn with_event_log(request: &str, log: &[u8]) -> Vec<u8> {
     [request.as_bytes(), log].concat()
 }

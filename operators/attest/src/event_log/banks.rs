@@ -22,6 +22,10 @@ const SIZES: [(u16, u16); 8] = [
     (0x0029, 64),
 ];
 
+/// It is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Malformed;
+
 /// TPM_ALG_ID and size of each digest.
 #[derive(Clone, Debug)]
 pub(super) struct Banks(Vec<(u16, u16)>);
@@ -30,8 +34,7 @@ impl Banks {
     /// Reads the event in front: a TCG_PCClientPCREvent with a TCG_EfiSpecIDEvent (sections 10.2.1 and
     /// 10.4.5.1).
     pub(super) fn read(log: &mut Reader<'_>) -> Result<Self, EventLogError> {
-        let specified = spec_id(log).ok_or(EventLogError::Malformed(0))?;
-        let mut specified = specified.ok_or(EventLogError::NotAgile)?;
+        let mut specified = spec_id(log)?;
         let banks = algorithms(&mut specified).ok_or(EventLogError::Malformed(0))?;
         if banks.iter().any(|(algorithm, _)| *algorithm == SHA256) {
             Ok(Self(banks))
@@ -40,31 +43,43 @@ impl Banks {
         }
     }
 
-    /// Reads a TPML_DIGEST_VALUES: the digest of SHA-256, or that there is none; nothing, if it is malformed.
-    pub(super) fn digest(&self, log: &mut Reader<'_>) -> Option<Option<[u8; 32]>> {
-        let count = usize::try_from(log.u32()?).ok().filter(|count| *count <= self.0.len())?;
+    /// Reads a TPML_DIGEST_VALUES: the digest of SHA-256, if there is one.
+    pub(super) fn digest(&self, log: &mut Reader<'_>) -> Result<Option<[u8; 32]>, Malformed> {
+        let count = log.u32().and_then(|count| usize::try_from(count).ok());
+        let count = count.filter(|count| *count <= self.0.len()).ok_or(Malformed)?;
         let mut found = None;
         for _ in 0..count {
-            let algorithm = log.u16()?;
-            let (_, size) = self.0.iter().find(|(known, _)| *known == algorithm)?;
-            let digest = log.take((*size).into())?;
+            let (algorithm, digest) = self.one(log).ok_or(Malformed)?;
             if algorithm == SHA256 {
-                let is_first = found.replace(digest.try_into().ok()?).is_none();
-                is_first.then_some(())?;
+                let digest = digest.try_into().map_err(|_| Malformed)?;
+                if found.replace(digest).is_some() {
+                    return Err(Malformed);
+                }
             }
         }
-        Some(found)
+        Ok(found)
+    }
+
+    fn one<'a>(&self, log: &mut Reader<'a>) -> Option<(u16, &'a [u8])> {
+        let algorithm = log.u16()?;
+        let (_, size) = self.0.iter().find(|(known, _)| *known == algorithm)?;
+        Some((algorithm, log.take((*size).into())?))
     }
 }
 
-/// What the first event has; `Some(None)`, if it is none that says which digests follow.
-fn spec_id<'a>(log: &mut Reader<'a>) -> Option<Option<Reader<'a>>> {
-    let (pcr, kind) = (log.u32()?, log.u32()?);
-    log.take(SHA1_LEN)?;
-    let mut event = Reader(log.sized()?);
-    let is_spec_id = (pcr, kind) == (0, super::kind::NO_ACTION)
+/// What the first event has.
+fn spec_id<'a>(log: &mut Reader<'a>) -> Result<Reader<'a>, EventLogError> {
+    let (kind, mut event) = first(log).ok_or(EventLogError::Malformed(0))?;
+    let is_spec_id = kind == (0, super::kind::NO_ACTION)
         && event.array().is_some_and(|signature| signature == *SIGNATURE);
-    Some(is_spec_id.then_some(event))
+    if is_spec_id { Ok(event) } else { Err(EventLogError::NotAgile) }
+}
+
+/// PCR and type of the first event, and its content.
+fn first<'a>(log: &mut Reader<'a>) -> Option<((u32, u32), Reader<'a>)> {
+    let kind = (log.u32()?, log.u32()?);
+    log.take(SHA1_LEN)?;
+    Some((kind, Reader(log.sized()?)))
 }
 
 fn algorithms(event: &mut Reader<'_>) -> Option<Vec<(u16, u16)>> {

@@ -28,7 +28,7 @@ fn a_log_leads_to_the_values_of_a_tpm_that_was_extended_by_its_digests() {
     let log = EventLog::parse(measured().octets()).unwrap();
     let tpm = Swtpm::start();
     for event in (0..PCRS).flat_map(|pcr| log.of(pcr)) {
-        let digest: String = event.digest.iter().map(|octet| format!("{octet:02x}")).collect();
+        let digest = hex(&event.digest);
         tpm.tpm2("tpm2_pcrextend", &[&format!("{}:sha256={digest}", event.pcr)]);
     }
     let all: Vec<_> = (0..PCRS).map(|pcr| pcr.to_string()).collect();
@@ -45,7 +45,7 @@ fn the_log_of_ovmf_leads_to_the_values_that_linux_reads() {
     for line in include_str!("ovmf-2025.02.pcrs").lines() {
         let (pcr, digits) = line.strip_prefix("PCR").unwrap().split_once(' ').unwrap();
         let value = values[&pcr.parse().unwrap()];
-        let same = digits == value.iter().map(|octet| format!("{octet:02X}")).collect::<String>();
+        let same = digits == hex(&value).to_uppercase();
         // The integrity measurement of Linux is in PCR 10, and in a log of its own.
         assert_eq!(same, pcr != "10", "PCR {pcr}");
     }
@@ -74,7 +74,7 @@ fn tpm2_tools_read_the_same_in_a_log() {
         // tpm2-tools 5.4 know nothing of localities.
         let compares = |pcr| log.of(pcr).count() > 0 && (pcr != 0 || log.locality == 0);
         for (pcr, value) in log.replay().into_iter().filter(|(pcr, _)| compares(*pcr)) {
-            let value: String = value.iter().map(|octet| format!("{octet:02x}")).collect();
+            let value = hex(&value);
             let told = format!("{pcr:<2} : 0x{value}");
             assert!(pcrs.contains(&told), "no {told} in {pcrs}");
         }
@@ -220,4 +220,8 @@ fn measured() -> FirmwareLog {
         .measured(0, SEPARATOR, &[0; 4])
         .measured(4, ACTION, b"Calling EFI Application from Boot Option")
         .measured(7, CONFIG, &variable("dbx"))
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().fold(String::new(), |text, octet| format!("{text}{octet:02x}"))
 }

@@ -1,10 +1,6 @@
 //! Event logs, as firmware writes them.
 
-#![expect(
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "for tests, which fail by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "for tests, which fail by panicking")]
 
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 

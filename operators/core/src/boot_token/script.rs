@@ -123,8 +123,8 @@ pub fn later(again: Again<'_>, why: &str, tries: usize) -> Result<String, NotAWo
         let left = PAUSES.len() - at;
         line(text, format_args!("echo {left} more attempts, the next in {pause} s"));
         line(text, format_args!("sleep {pause}"));
-        let tried = at + 1;
-        line(text, format_args!("chain --replace --autofree ${{url}}?tries={tried}&{said} ||"));
+        let next = at + 1;
+        line(text, format_args!("chain --replace --autofree ${{url}}?tries={next}&{said} ||"));
     }
     give_up(text, "It could not answer in time. Nothing was changed.");
     Ok(script)

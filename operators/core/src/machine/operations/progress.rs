@@ -221,7 +221,7 @@ mod tests {
             reason: "X",
             message: "",
         };
-        crate::conditions::set(&mut status.conditions, ready, None, NOW.into());
+        crate::conditions::set(&mut status.conditions, ready, None, NOW);
         machine
     }
 }

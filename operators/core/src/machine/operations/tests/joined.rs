@@ -29,10 +29,10 @@ fn says(scene: &mut Scene, phase: &str) {
     scene.now += SignedDuration::from_secs(10);
 }
 
-fn made(at: Timestamp) -> Option<k8s_openapi::api::core::v1::Node> {
+fn made(at: Timestamp) -> k8s_openapi::api::core::v1::Node {
     let mut node = node("10.0.0.1");
     node.metadata.creation_timestamp = Some(Time(at));
-    Some(node)
+    node
 }
 
 fn is_done(scene: &mut Scene) -> bool {
@@ -46,14 +46,14 @@ fn a_node_counts_only_if_it_was_made_after_the_disk_was_written_to() {
         // The installer looks at the disks, and somebody resets the host: the old system joins anew.
         let mut scene = installs(has_bmc);
         says(&mut scene, "downloading");
-        scene.node = made(scene.now);
+        scene.node = Some(made(scene.now));
         scene.now += SignedDuration::from_secs(10);
         assert!(!is_done(&mut scene), "{has_bmc}");
         // It is still there when the installer has its turn, and is no proof then.
         says(&mut scene, "writing");
         assert!(!is_done(&mut scene), "{has_bmc}");
         says(&mut scene, "configuring");
-        scene.node = made(scene.now);
+        scene.node = Some(made(scene.now));
         assert!(is_done(&mut scene), "{has_bmc}");
         assert_eq!(scene.reason(condition::REPAVED), Some("Succeeded"));
     }
@@ -65,7 +65,7 @@ fn a_node_does_not_count_while_its_installer_has_failed() {
         let mut scene = installs(has_bmc);
         says(&mut scene, "writing");
         says(&mut scene, "failed");
-        scene.node = made(scene.now);
+        scene.node = Some(made(scene.now));
         assert!(!is_done(&mut scene), "{has_bmc}");
         says(&mut scene, "verifying");
         assert!(is_done(&mut scene), "{has_bmc}");
@@ -81,7 +81,7 @@ fn what_fetches_files_and_says_nothing_proves_nothing() {
         assert!(!is_heard(&scene.machine), "{has_bmc}");
         *scene.status() = reported(&scene.machine, 1, &progress, scene.now.into()).unwrap();
         assert!(is_heard(&scene.machine), "{has_bmc}");
-        scene.node = made(scene.now + SignedDuration::from_secs(10));
+        scene.node = Some(made(scene.now + SignedDuration::from_secs(10)));
         assert!(!is_done(&mut scene), "{has_bmc}");
         says(&mut scene, "downloading");
     }
@@ -94,7 +94,7 @@ fn an_installation_that_loses_its_bmc_was_not_heard_by_hand() {
     says(&mut scene, "writing");
     assert_eq!(scene.reason(condition::REPAVED), Some("Pending"));
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
-    scene.node = made(scene.now);
+    scene.node = Some(made(scene.now));
     assert!(!is_done(&mut scene), "the old system runs");
     assert_eq!(scene.reason(condition::REPAVED), None);
     // Another one is asked for: what the installer of the one before has said is over.
@@ -102,7 +102,7 @@ fn an_installation_that_loses_its_bmc_was_not_heard_by_hand() {
     says(&mut scene, "writing");
     scene.machine.spec.operations.as_mut().unwrap().repave_counter = Some(2);
     scene.settle();
-    scene.node = made(scene.now);
+    scene.node = Some(made(scene.now));
     scene.settle();
     assert_eq!(pending(&scene.machine).repave, Some(2));
 }
