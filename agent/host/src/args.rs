@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metal-host", version)]
 pub struct Args {
-    /// What the installation has left: where the server is, and what to register with
+    /// Configuration file that the installation left: server and registration credential
     #[arg(long, value_name = "FILE", default_value = "/etc/bloomery/host.json")]
     pub config: PathBuf,
     /// Folder of the key and of what is recorded; it has to outlive updates of the system
@@ -41,7 +41,7 @@ pub struct Args {
     /// How long the restart that the hook has begun may take to come
     #[arg(long, default_value = "15m", value_parser = duration, value_name = "TIME")]
     pub restart_timeout: Duration,
-    /// Pause before the hook is tried again that brings the release before back
+    /// Delay before the rollback hook is retried
     #[arg(long, default_value = "30s", value_parser = duration, value_name = "TIME")]
     pub rollback_pause: Duration,
     /// File with the number of this boot

@@ -36,7 +36,7 @@ impl Group {
         let Some(group) = self.0 else { return };
         while killpg(group, None) != Err(Errno::ESRCH) {
             if Instant::now() >= until {
-                tracing::warn!("a program does not end");
+                tracing::warn!("a program is still running after SIGKILL");
                 return;
             }
             sleep(PAUSE).await;

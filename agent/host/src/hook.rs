@@ -1,7 +1,7 @@
 //! The programs of the image: the hook that has a release run, and the one that says whether the
 //! system is healthy.
 
-use crate::{group, plan::Hooked, prepare::Prepared, state::Release};
+use crate::{group, plan::HookResult, prepare::Prepared, state::Release};
 use anyhow::{Context, Result, bail};
 use std::{
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ pub(crate) async fn activate(
     release: &Release,
     prepared: &Prepared,
     limit: Duration,
-) -> Result<Hooked> {
+) -> Result<HookResult> {
     let mut command = Command::new(hook);
     let path = |is_there: bool, path| if is_there { path } else { PathBuf::new() };
     command.env("BLOOMERY_RELEASE", &release.name).env("BLOOMERY_IMAGE", &release.image);
@@ -34,8 +34,8 @@ pub(crate) async fn activate(
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
     match status.code() {
-        Some(0) => Ok(Hooked::Done),
-        Some(RESTARTING) => Ok(Hooked::Restarting),
+        Some(0) => Ok(HookResult::Done),
+        Some(RESTARTING) => Ok(HookResult::Restarting),
         _ => bail!("the hook ended with {status}"),
     }
 }
@@ -71,7 +71,7 @@ mod tests {
             let hooked = activate(Path::new(hook), &release, &prepared, LIMIT).await;
             hooked.map_err(|error| format!("{error:#}"))
         };
-        assert_eq!(run("/bin/true").await, Ok(Hooked::Done));
+        assert_eq!(run("/bin/true").await, Ok(HookResult::Done));
         assert_eq!(run("/bin/false").await, Err("the hook ended with exit status: 1".to_owned()));
         let missing = run("/nowhere/hook").await.unwrap_err();
         assert!(missing.contains("/nowhere/hook"), "{missing}");

@@ -1,4 +1,4 @@
-//! The page about this binary says what is so.
+//! Checks that the reference page of this binary is up to date.
 
 use crate::args::Args;
 use clap::CommandFactory;

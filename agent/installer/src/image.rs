@@ -2,7 +2,7 @@
 
 use crate::{
     checksum::{LENGTH, Sha256},
-    ends::Ends,
+    disk_ends::DiskEnds,
     gpt::{GptError, Table},
     sink::{Place, Sink, SinkError},
 };
@@ -23,8 +23,8 @@ const OTHERS: [(&[u8], &str); 3] = [
 /// Why an image is not on the disk. The disk boots nothing then.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
-    /// It did not come whole.
-    #[error("the disk image did not come whole")]
+    /// It is incomplete.
+    #[error("the disk image is incomplete")]
     Transfer(#[source] io::Error),
     /// It is of a format that is not supported.
     #[error("the disk image is {0}")]
@@ -52,13 +52,12 @@ pub(crate) enum ImageError {
 /// the disk, which are returned. The disk boots nothing before they are on it.
 ///
 /// # Errors
-///
-/// If it did not come whole, is another one, or does not fit.
+/// If it is incomplete, is another one, or does not fit.
 pub(crate) fn write(
     transfer: impl Read,
     expected: &Sha256,
     place: Place<'_>,
-) -> Result<Ends, ImageError> {
+) -> Result<DiskEnds, ImageError> {
     let mut sink = Sink::wipe(place.disk, place.size)?;
     let mut hashed = BufReader::with_capacity(PIECE, Hashed::new(transfer));
     let written = pour(&mut hashed, &mut sink);
@@ -75,7 +74,7 @@ pub(crate) fn write(
     sink.finish()?;
     let mut table = Table::read(&sink.head, place.sector, place.size / place.sector)?;
     table.grow();
-    Ok(Ends::new(sink.head, sink.tail, table))
+    Ok(DiskEnds::new(sink.head, sink.tail, table))
 }
 
 /// Decompresses all of it, to its last byte.

@@ -9,19 +9,19 @@
 pub mod checksum;
 mod configure;
 mod disk;
+mod disk_ends;
 mod efi;
-mod ends;
 mod fetch;
 pub mod gpt;
 mod image;
 mod install;
-pub mod order;
-mod patience;
+pub mod install_json;
 mod report;
 mod seed;
 mod sink;
 #[cfg(test)]
 mod testing;
+mod timeouts;
 
 use fetch::{Base, Client};
 use metal_base::Chain;
@@ -29,8 +29,8 @@ use metalprobe::{
     Root,
     init::{self, End, ScanTrigger},
 };
-use patience::PATIENCE;
 use std::{convert::Infallible, path::Path};
+use timeouts::TIMEOUTS;
 use tokio::time::sleep;
 
 /// Authorities that an `https` server is verified by.
@@ -46,8 +46,8 @@ pub async fn run(root: &Root, _: &ScanTrigger) -> End {
             }
         }
         Err(why) => {
-            tracing::error!("{why}; this machine goes off");
-            sleep(PATIENCE.reading).await;
+            tracing::error!("{why}; powering off");
+            sleep(TIMEOUTS.reading).await;
             End::PowerOff
         }
     }
@@ -71,7 +71,7 @@ fn client(root: &Root) -> Result<Client, String> {
     };
     let base: Base = url.parse().map_err(|error| Chain(&error).to_string())?;
     tracing::info!(server = %base, "this machine is installed");
-    Client::new(base, Path::new(AUTHORITIES), PATIENCE).map_err(|error| {
+    Client::new(base, Path::new(AUTHORITIES), TIMEOUTS).map_err(|error| {
         format!(
             "the server is https, and this image trusts nobody: {}; build it with --ca",
             Chain(&error)

@@ -2,9 +2,9 @@
 
 use crate::fetch::{Client, Transfer};
 use metal_api::installation::{InstallPhase, InstallProgress, PROGRESS};
-use metal_base::Chain;
+use metal_base::{Chain, Locked};
 use std::{
-    sync::{Mutex, PoisonError, atomic::Ordering},
+    sync::{Mutex, atomic::Ordering},
     time::Duration,
 };
 use tokio::time::sleep;
@@ -31,13 +31,13 @@ impl<'a> Reporter<'a> {
 
     /// Goes on to another phase, and tells so.
     pub(crate) async fn enter(&self, phase: InstallPhase) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        *self.phase.locked() = phase;
         self.tell("").await;
     }
 
     /// Tells why it does not go on.
     pub(crate) async fn fail(&self, why: &str) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = InstallPhase::Failed;
+        *self.phase.locked() = InstallPhase::Failed;
         let end = why.floor_char_boundary(MESSAGE);
         self.tell(&why[..end]).await;
     }
@@ -48,13 +48,13 @@ impl<'a> Reporter<'a> {
             sleep(EVERY).await;
             let done = self.transfer.done.load(Ordering::Relaxed) >> 20;
             let total = self.transfer.total.load(Ordering::Relaxed) >> 20;
-            tracing::info!("{done} MiB of {total} MiB have come");
+            tracing::info!("downloaded {done} of {total} MiB");
             self.tell("").await;
         }
     }
 
     async fn tell(&self, message: &str) {
-        let phase = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let phase = *self.phase.locked();
         let total = self.transfer.total.load(Ordering::Relaxed);
         let written = self.transfer.done.load(Ordering::Relaxed);
         let (total, message) = ((total > 0).then_some(total), message.to_owned());

@@ -81,7 +81,7 @@ impl Agent {
         Ok(Self { args, config, store, asked, refused, told, number })
     }
 
-    /// Runs until there is a certificate, with `--once`, and for ever without. Cancel safe: what was
+    /// Runs until there is a certificate, with `--once`, and forever without. Cancel safe: what was
     /// written is whole, and what was begun is begun again.
     pub async fn run(mut self) {
         let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);

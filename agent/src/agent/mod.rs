@@ -2,7 +2,7 @@
 //!
 //! The first report goes out as soon as it is collected; addresses follow as routers give them, and
 //! neighbors when their switches speak up, which takes up to half a minute. Every report is collected anew, so that all of it is
-//! as fresh as its timestamp. A failed post is repeated for ever: the registry may be away for as
+//! as fresh as its timestamp. A failed post is repeated forever: the registry may be away for as
 //! long as an upgrade takes.
 
 mod lldp_receiver;

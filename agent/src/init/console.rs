@@ -4,13 +4,14 @@
 //! them, and not always the one being watched, so every line goes to all of them.
 
 use crate::root::Root;
+use metal_base::Locked;
 use nix::libc::{O_NOCTTY, O_NONBLOCK};
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tracing_subscriber::fmt::{MakeWriter, format::Writer, time::FormatTime};
 
@@ -44,7 +45,7 @@ fn names(root: &Root) -> Vec<String> {
 
 impl Write for Consoles {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        for file in &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        for file in &mut *self.0.locked() {
             // A console that fails does not silence the others.
             file.write_all(line).ok();
         }

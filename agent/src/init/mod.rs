@@ -2,7 +2,7 @@
 //! ([`start`]).
 //!
 //! ```text
-//!  mounts ─► drivers ─► ports ─► addresses ─► Ignition from the boot service ─► reports, for ever
+//!  mounts ─► drivers ─► ports ─► addresses ─► Ignition from the boot service ─► reports, forever
 //!               ▲                                                                    │
 //!               └── again and again: devices come late, cables are plugged in        ▼
 //!                                               power button, Ctrl-Alt-Del ──► off, or on again
@@ -89,10 +89,10 @@ pub fn start(program: Program, work: impl AsyncFnOnce(&Root, &ScanTrigger) -> En
     // We want to be told of Ctrl-Alt-Del.
     nix::sys::reboot::set_cad_enabled(false).ok();
     let end = panic::catch_unwind(AssertUnwindSafe(|| live(work)));
-    let end = end.unwrap_or_else(|_| Err(io::Error::other("it broke off")));
+    let end = end.unwrap_or_else(|_| Err(io::Error::other("it ended unexpectedly")));
     let end = end.unwrap_or_else(|error| {
         let name = program.name;
-        tracing::error!(error = %Chain(&error), "{name} cannot go on; this machine restarts");
+        tracing::error!(error = %Chain(&error), "{name} failed; rebooting");
         // There is no runtime left to wait in.
         std::thread::park_timeout(READING);
         End::Reboot
@@ -114,7 +114,7 @@ fn live(work: impl AsyncFnOnce(&Root, &ScanTrigger) -> End) -> io::Result<End> {
             end = work(&root, &trigger) => Ok(end),
         }
     });
-    // Whatever still runs in a thread may wait for a device, for ever.
+    // Whatever still runs in a thread may wait for a device, forever.
     runtime.shutdown_background();
     end
 }

@@ -12,11 +12,12 @@ use super::{
     tasks::Tasks,
 };
 use jiff::Timestamp;
+use metal_base::Locked;
 use serde::Serialize;
 use std::{
     net::Ipv4Addr,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -171,7 +172,7 @@ impl Machine {
 
     /// Locks the mutable state. Never held over an `await`.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.locked()
     }
 }
 

@@ -1,10 +1,8 @@
 //! The orders of a BMC to its virtual machine.
 
 use super::power::Plan;
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use metal_base::Locked;
+use std::{collections::VecDeque, sync::Mutex};
 use tokio::sync::Notify;
 
 /// How many orders may be pending; further ones are refused.
@@ -20,7 +18,7 @@ pub(super) struct Orders {
 impl Orders {
     /// Places an order; returns whether it was accepted.
     pub(super) fn place(&self, plan: Plan) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.locked();
         if waiting.len() >= WAITING {
             return false;
         }
@@ -32,7 +30,7 @@ impl Orders {
     /// The next order. Cancel safe.
     pub(super) async fn next(&self) -> Plan {
         loop {
-            let next = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let next = self.waiting.locked().pop_front();
             match next {
                 Some(plan) => return plan,
                 None => self.bell.notified().await,

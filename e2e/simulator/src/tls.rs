@@ -1,12 +1,13 @@
 //! TLS of BMCs: an authority that is created at start, and a certificate for every address.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use metal_base::Locked;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{net::TcpStream, time::timeout};
@@ -65,7 +66,7 @@ impl Authority {
     }
 
     fn config(&self, address: IpAddr) -> Result<Arc<ServerConfig>, TlsError> {
-        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut configs = self.configs.locked();
         if let Some(config) = configs.get(&address) {
             return Ok(Arc::clone(config));
         }

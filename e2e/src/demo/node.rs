@@ -4,7 +4,7 @@ use super::{Demo, screen::INDENT};
 use crate::{
     cluster::workspace,
     stack::{
-        OciRegistry, Played,
+        OciRegistry, ScriptedMachine,
         metalman::{Metalman, condition, pxe, redfish},
         sha256,
     },
@@ -62,7 +62,7 @@ impl Demo<'_> {
         metalman.raise(NAME, json!({ "rebootCounter": 1, "repaveCounter": 1 })).await?;
         let installing = |it: &_| condition(it, "Repaved") == Some("Pending");
         metalman.is(NAME, "booting from the network", installing).await?;
-        let machine = Played::new(metalman.http, ADDRESS)?;
+        let machine = ScriptedMachine::new(metalman.http, ADDRESS)?;
         let size = machine.is_installed().await?;
         let what = format!("its BMC boots it from the network, {size} bytes are on its disk");
         self.screen.done(since, &format!("machine {NAME} is installed: {what}"));

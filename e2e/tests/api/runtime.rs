@@ -9,7 +9,7 @@ use kube::{
 };
 use metal_api::{Endpoint, EndpointSpec, EndpointStatus};
 use metal_runtime::{
-    apply, apply_status, lease::Candidate, patch_annotations, patch_spec, record_status,
+    apply, apply_status, election::lease::Candidate, patch_annotations, patch_spec, record_status,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};

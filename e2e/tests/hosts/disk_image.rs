@@ -13,7 +13,7 @@ use e2e::{
 use metal_api::{
     BootInstaller, BootInstallerKind, BootStep, BootTokenPhase, BootTokenSpec, MachineTargetDisk,
 };
-use metal_installer::{checksum, order};
+use metal_installer::{checksum, install_json};
 use reqwest::{StatusCode, header::RANGE};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ async fn a_disk_image_reaches_the_installer_and_its_progress_the_token() {
 
     // What the installer makes of it.
     let (_, document) = machine.get(&format!("{}/install.json", boot.0)).await.unwrap();
-    let order = order::read(document.as_bytes()).unwrap();
+    let order = install_json::read(document.as_bytes()).unwrap();
     assert_eq!(order.mac, Some(vec!["02:00:00:00:00:01".parse().unwrap()]));
     assert_eq!(order.hints.serial.as_deref(), Some("DISK-B"));
     let (_, list) = machine.get(&format!("{}/{}", boot.0, order.checksums)).await.unwrap();

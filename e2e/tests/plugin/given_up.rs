@@ -46,10 +46,7 @@ async fn a_machine_that_nobody_would_act_on_is_not_asked_for_anything() {
         .unwrap();
     let printed = site.plugin(&["machine", "repave", &one, "--wait=false"]).await.unwrap();
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    assert!(
-        printed.err.contains("nothing would be done before this is mended: Ambiguous"),
-        "{printed:?}"
-    );
+    assert!(printed.err.contains("fix this first: Ambiguous"), "{printed:?}");
     assert_eq!(site.machines().get(&one).await.unwrap().spec.operations, None);
     metalman.end().await.unwrap();
 }

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Longer than the operators take to react to what they see.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
-/// The fields of a Server's `spec` that clients of the peer's latest version know.
+/// The fields of a Server's `spec` that clients of ironcore's latest version know.
 const SPEC: [&str; 12] = [
     "systemUUID",
     "systemURI",

@@ -6,24 +6,38 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Crates that have no file beside the folder of its modules.
+/// Folders of sources.
 const IN_FOLDERS: &[&str] = &[
-    "agent/node",
-    "crds",
-    "operators/attest",
-    "operators/base",
-    "operators/bmc",
-    "operators/boot",
-    "operators/core",
-    "operators/image",
-    "operators/metal",
-    "operators/runtime",
+    "agent/src",
+    "agent/host/src",
+    "agent/installer/src",
+    "agent/node/src",
+    "crds/src",
+    "e2e/src",
+    "e2e/tests",
+    "e2e/simulator/src",
+    "operators/attest/src",
+    "operators/base/src",
+    "operators/bmc/src",
+    "operators/boot/src",
+    "operators/configuration/src",
+    "operators/core/src",
+    "operators/dhcp/src",
+    "operators/hosts/src",
+    "operators/image/src",
+    "operators/kubectl-metal/src",
+    "operators/metal/src",
+    "operators/metalman/src",
+    "operators/netboot/src",
+    "operators/runtime/src",
+    "operators/serve/src",
+    "operators/wire/src",
 ];
 
 #[test]
 fn a_module_with_modules_of_its_own_is_in_their_folder() {
     for folder in IN_FOLDERS {
-        let source = workspace().join(folder).join("src");
+        let source = workspace().join(folder);
         assert!(source.is_dir(), "{folder}");
         let beside = beside(&source);
         assert!(beside.is_empty(), "each should be the mod.rs of its folder: {beside:#?}");

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use metal_installer::{
     checksum,
     gpt::{Table, WINDOW, root},
-    order,
+    install_json,
 };
 
 /// Sectors of the disk.
@@ -15,7 +15,7 @@ const SECTORS: u64 = 1 << 20;
 // The first byte says what it is. Of a table, its checksums are made right: no stranger is kept out by them.
 fuzz_target!(|input: &[u8]| {
     match input.split_first() {
-        Some((b'0', document)) => match order::read(document) {
+        Some((b'0', document)) => match install_json::read(document) {
             Ok(order) => {
                 for path in [&order.image, &order.checksums] {
                     assert!(path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')));

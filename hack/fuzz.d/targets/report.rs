@@ -9,7 +9,7 @@ use metal_api::{
 };
 use metal_core::{
     json::{Bounds, check, parse},
-    registry::{
+    report::{
         BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid,
     },
 };

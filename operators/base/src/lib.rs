@@ -13,6 +13,7 @@ pub mod duration;
 pub mod files;
 mod hex;
 pub mod jitter;
+mod locked;
 mod nearness;
 mod source;
 
@@ -22,5 +23,6 @@ pub use cut::cut;
 pub use decision::{Decision, Never};
 pub use hex::hex;
 pub use jitter::jittered;
+pub use locked::Locked;
 pub use nearness::Nearness;
 pub use source::Source;

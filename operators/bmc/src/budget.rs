@@ -18,8 +18,9 @@ use crate::{
 };
 use bytes::Bytes;
 use http::HeaderMap;
+use metal_base::Locked;
 use serde_json::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
@@ -57,7 +58,7 @@ pub(crate) struct Traffic(Mutex<Option<(Instant, usize)>>);
 impl Traffic {
     /// Counts bytes. Fails once there are too many.
     fn count(&self, bytes: usize, now: Instant, limits: &Limits) -> Result<(), LimitExceeded> {
-        let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut period = self.0.locked();
         let of_now = period.filter(|(start, _)| now.duration_since(*start) < limits.bmc_period);
         let (start, sum) = of_now.unwrap_or((now, 0));
         let sum = sum.saturating_add(bytes);
@@ -185,7 +186,7 @@ impl<'a> Budget<'a> {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Usage) -> T) -> T {
-        f(&mut self.spent.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.spent.locked())
     }
 }
 
@@ -246,7 +247,7 @@ mod tests {
         other.grow(0, 10).await.unwrap();
         let soon = Duration::from_secs(1);
         assert!(timeout(soon, other.grow(10, 1)).await.is_err(), "there is one place");
-        assert_eq!(other.grow(10, 1).await, Err(LimitExceeded::Fleet), "nobody waits for ever");
+        assert_eq!(other.grow(10, 1).await, Err(LimitExceeded::Fleet), "nobody waits forever");
         long.grow(0, 100).await.unwrap();
         drop(long);
         timeout(soon, other.grow(10, 1)).await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! One call of a [`Bmc`](crate::Bmc) method: several requests under one deadline.
 
 use crate::{
-    Error, Host, Permit,
+    BmcHost, Error, Permit,
     budget::{Budget, LimitExceeded, misbehaving},
     endpoint::Endpoint,
     etags::Etags,
@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
         Self { endpoint, permit, until: Instant::now() + time, budget: endpoint.peer.budget() }
     }
 
-    pub(crate) fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &BmcHost {
         &self.endpoint.peer.target.host
     }
 
@@ -164,12 +164,12 @@ pub(crate) fn failed(action: String, source: impl StdError + Send + Sync + 'stat
 
 /// Whether an error means that asking this BMC for something else is no use.
 pub(crate) fn is_fatal(error: &Error) -> bool {
-    !is_of_a_part(error)
+    !concerns_one_resource(error)
 }
 
 /// Whether an error says nothing about other resources: this one hangs, breaks the connection, is
 /// too long or is refused, or the call's time was up before it was asked for.
-pub(crate) fn is_of_a_part(error: &Error) -> bool {
+pub(crate) fn concerns_one_resource(error: &Error) -> bool {
     match error {
         Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => false,
         Error::Misbehaving { source, .. } => is_of_one_resource(source.as_ref()),

@@ -5,10 +5,11 @@ use crate::{
     rate::Rate, redfish::Redfish, shared::Shared,
 };
 use futures::{StreamExt, stream};
+use metal_base::Locked;
 use metal_core::redfish::Credentials;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
@@ -61,7 +62,7 @@ impl Fleet {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut HashMap<Target, Arc<Endpoint>>) -> T) -> T {
-        f(&mut self.endpoints.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.endpoints.locked())
     }
 }
 

@@ -62,7 +62,7 @@ mod wire;
 pub use config::{Config, Limits};
 pub use counters::Counters;
 pub use fleet::Fleet;
-pub use metal_core::host::{Host, HostName};
+pub use metal_core::bmc_host::{BmcHost, BmcHostName};
 pub use names::Names;
 pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
@@ -81,7 +81,7 @@ pub struct Target {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Address, or host name.
-    pub host: Host,
+    pub host: BmcHost,
     /// TCP port.
     pub port: u16,
 }
@@ -181,8 +181,8 @@ pub trait Connect: Send + Sync + 'static {
 impl Error {
     /// Whether the error says nothing about other resources of the same BMC, so that a caller that
     /// has read those continues without this one.
-    pub fn is_of_a_part(&self) -> bool {
-        call::is_of_a_part(self)
+    pub fn concerns_one_resource(&self) -> bool {
+        call::concerns_one_resource(self)
     }
 
     /// Whether the BMC says that it does not have the resource.

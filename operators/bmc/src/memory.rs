@@ -2,11 +2,12 @@
 //! change.
 
 use crate::form::{self, Form, Kind, Place};
+use metal_base::Locked;
 use metal_core::redfish::{BootEnabled, BootMode, BootReading, BootSource, ResetType};
 use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -210,7 +211,7 @@ impl Memory {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

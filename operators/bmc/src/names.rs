@@ -5,7 +5,7 @@
 //! trust any local client, so no name may lead there.
 
 use metal_base::Nearness;
-use metal_core::host::{Host, HostName};
+use metal_core::bmc_host::{BmcHost, BmcHostName};
 use std::{
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
@@ -36,7 +36,7 @@ pub(crate) enum DialError {
     #[error("its host name did not resolve within {0:?}")]
     LookupTimeout(Duration),
     #[error("{0} resolves to {1}; loopback and link-local addresses are not allowed")]
-    Forbidden(HostName, IpAddr),
+    Forbidden(BmcHostName, IpAddr),
 }
 
 /// How names of BMCs are resolved.
@@ -71,14 +71,14 @@ impl Names {
     /// Connects to a BMC within this time.
     pub(crate) async fn dial(
         self,
-        (host, port): (&Host, u16),
+        (host, port): (&BmcHost, u16),
         within: Duration,
         lookups: &Arc<Semaphore>,
     ) -> Result<TcpStream, DialError> {
         let until = Instant::now() + within;
         let addresses = match host {
-            Host::Address(address) => vec![*address],
-            Host::Name(name) => self.addresses(name, (within, until), lookups).await?,
+            BmcHost::Address(address) => vec![*address],
+            BmcHost::Name(name) => self.addresses(name, (within, until), lookups).await?,
         };
         let mut why = DialError::Timeout(within);
         let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
@@ -99,7 +99,7 @@ impl Names {
     /// The first few addresses that a name may lead to.
     async fn addresses(
         self,
-        name: &HostName,
+        name: &BmcHostName,
         (within, until): (Duration, Instant),
         lookups: &Arc<Semaphore>,
     ) -> Result<Vec<IpAddr>, DialError> {

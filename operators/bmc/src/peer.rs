@@ -8,8 +8,9 @@ use crate::{
     shared::Shared,
     tls::Pin,
 };
+use metal_base::Locked;
 use metal_core::redfish::Credentials;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// One BMC, and what is known of it.
@@ -38,7 +39,7 @@ impl Peer {
     }
 
     pub(crate) fn credentials(&self) -> MutexGuard<'_, Option<Credentials>> {
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+        self.credentials.locked()
     }
 
     /// The current password, so that it can be removed from texts.
@@ -49,7 +50,7 @@ impl Peer {
 
     /// A password as something that can be removed from texts. The last one is cached.
     pub(crate) fn secret(&self, password: &str) -> Arc<Secret> {
-        let mut last = self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.password.locked();
         if !last.is(password) {
             *last = Arc::new(Secret::new(password));
         }
@@ -57,16 +58,16 @@ impl Peer {
     }
 
     pub(crate) fn pin(&self) -> MutexGuard<'_, Option<Pin>> {
-        self.pin.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pin.locked()
     }
 
     /// The host name that its certificate may be issued for.
     pub(crate) fn host_name(&self) -> MutexGuard<'_, Option<String>> {
-        self.host_name.lock().unwrap_or_else(PoisonError::into_inner)
+        self.host_name.locked()
     }
 
     /// Credentials that another process had refused, and until when they are held back.
     pub(crate) fn held_back(&self) -> MutexGuard<'_, Option<(Credentials, Instant)>> {
-        self.held_back.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held_back.locked()
     }
 }

@@ -1,10 +1,7 @@
 //! A token bucket for the whole fleet.
 
-use std::{
-    num::NonZeroU32,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::Locked;
+use std::{num::NonZeroU32, sync::Mutex, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 /// Lets this many requests pass per second, with bursts of up to a tenth of that.
@@ -35,7 +32,7 @@ impl Rate {
     }
 
     fn book(&self, now: Instant) -> Instant {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.due.locked();
         let at = (*due).max(now);
         *due = at + self.interval;
         at.checked_sub(self.burst).map_or(now, |early| early.max(now))

@@ -7,6 +7,7 @@
 
 use crate::public_key::{self, Version};
 use metal_api::annotation::ACCEPT_CERTIFICATE;
+use metal_base::Locked;
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::{
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// The SHA-256 digest of a certificate, written as `sha256:` and 64 hexadecimal digits.
@@ -161,7 +162,8 @@ impl BmcVerifier {
     /// What one connection is made with, and the verifier that records the verdict on its
     /// certificate.
     pub(crate) fn connection(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
-        let verifier = Arc::new(Verifier { of: self.clone(), stranger: Mutex::default() });
+        let verifier =
+            Arc::new(Verifier { of: self.clone(), unverified_certificate: Mutex::default() });
         let provider = Arc::clone(&self.trust.provider);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -190,14 +192,14 @@ pub(crate) struct Changed {
 #[derive(Debug)]
 pub(crate) struct Verifier {
     of: BmcVerifier,
-    stranger: Mutex<Option<Result<Pin, Changed>>>,
+    unverified_certificate: Mutex<Option<Result<Pin, Changed>>>,
 }
 
 impl Verifier {
     /// The certificate's pin if no authority vouches for it; an error if another is pinned. An `Ok`
     /// may be pinned once the handshake has proved that the peer has the key.
-    pub(crate) fn stranger(&self) -> Option<Result<Pin, Changed>> {
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn unverified_certificate(&self) -> Option<Result<Pin, Changed>> {
+        *self.unverified_certificate.locked()
     }
 
     fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
@@ -210,7 +212,7 @@ impl Verifier {
             }
             (UntrustedPolicy::PinFirst, _) => Ok(seen),
         };
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+        *self.unverified_certificate.locked() = Some(verdict);
         let refused = CertificateError::ApplicationVerificationFailure;
         verdict.map(drop).map_err(|_| refused.into())
     }
@@ -232,7 +234,7 @@ impl Verifier {
         match strictly() {
             Err(Error::InvalidCertificate(why))
                 if why != CertificateError::BadSignature
-                    && matches!(self.stranger(), Some(Ok(_))) =>
+                    && matches!(self.unverified_certificate(), Some(Ok(_))) =>
             {
                 public_key::verify(message, certificate, signed, trust.algorithms(), version)
             }

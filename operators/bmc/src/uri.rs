@@ -1,6 +1,6 @@
 //! Confines the links of a BMC to that BMC.
 
-use crate::{Host, Target};
+use crate::{BmcHost, Target};
 use http::Uri;
 use metal_core::redfish::Scheme;
 use std::{borrow::Cow, fmt::Write};
@@ -47,7 +47,7 @@ pub(crate) fn path_on(link: &str, target: &Target, base: &str) -> Option<String>
             Scheme::Http => 80,
             Scheme::Https => 443,
         };
-        let host: Host = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
+        let host: BmcHost = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
         let same = host == target.host
             && uri.scheme_str() == Some(target.scheme.to_string().as_str())
             && uri.port_u16().unwrap_or(usual) == target.port;
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_redirect_leads_to_the_same_scheme_host_and_port() {
-        let host: Host = "10.0.0.1".parse().unwrap();
+        let host: BmcHost = "10.0.0.1".parse().unwrap();
         let http = Target { scheme: Scheme::Http, host: host.clone(), port: 8000 };
         let https = Target { scheme: Scheme::Https, host, port: 443 };
         assert_eq!(path_on("/x/", &http, "/x").as_deref(), Some("/x/"));

@@ -5,7 +5,7 @@
 //! memory and time than [`Limits`] allows.
 
 use crate::{
-    Host, Limits, Target, Withdrawn,
+    BmcHost, Limits, Target, Withdrawn,
     breaker::Failure,
     budget::{Budget, LimitExceeded},
     json::ObjectEnd,
@@ -60,7 +60,7 @@ pub(crate) enum WireError {
     #[error("TLS connection failed: {0}")]
     TlsOffer(Offer, #[source] io::Error),
     #[error("TLS connection failed")]
-    Stranger(#[source] Changed),
+    CertificateChanged(#[source] Changed),
     #[error("invalid TLS configuration")]
     TlsConfig(#[source] rustls::Error),
     #[error("TLS connection timed out after {0:?}")]
@@ -86,7 +86,7 @@ impl WireError {
             | Self::Tls(_)
             | Self::TlsName(_)
             | Self::TlsOffer(..)
-            | Self::Stranger(_)
+            | Self::CertificateChanged(_)
             | Self::TlsConfig(_)
             | Self::TlsTimeout(_) => Failure::Dead,
             Self::Closed
@@ -171,12 +171,14 @@ impl Connection {
                 let tls = timeout(limits.tls, shake)
                     .await
                     .map_err(|_| WireError::TlsTimeout(limits.tls))?;
-                match (tls, verifier.stranger()) {
-                    (_, Some(Err(changed))) => return Err(WireError::Stranger(changed)),
+                match (tls, verifier.unverified_certificate()) {
+                    (_, Some(Err(changed))) => return Err(WireError::CertificateChanged(changed)),
                     (Err(error), _) => {
                         return Err(no_tls(error, (&target.host, peer), limits).await);
                     }
-                    (Ok(tls), stranger) => (Box::new(tls), stranger.and_then(Result::ok)),
+                    (Ok(tls), unverified_certificate) => {
+                        (Box::new(tls), unverified_certificate.and_then(Result::ok))
+                    }
                 }
             }
         };
@@ -252,7 +254,11 @@ impl Connection {
 }
 
 /// Why TLS failed, with what the BMC offers if that may be the cause.
-async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Limits) -> WireError {
+async fn no_tls(
+    error: io::Error,
+    (host, peer): (&BmcHost, SocketAddr),
+    limits: &Limits,
+) -> WireError {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -260,8 +266,8 @@ async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Li
     {
         // The certificate is not for the known name or address.
         return match host {
-            Host::Address(_) => WireError::TlsName(error),
-            Host::Name(_) => WireError::Tls(error),
+            BmcHost::Address(_) => WireError::TlsName(error),
+            BmcHost::Name(_) => WireError::Tls(error),
         };
     }
     let may_be_old = match cause {
@@ -279,10 +285,10 @@ async fn no_tls(error: io::Error, (host, peer): (&Host, SocketAddr), limits: &Li
 }
 
 /// The name that the certificate has to be for.
-fn server_name(host: &Host) -> Result<ServerName<'static>, WireError> {
+fn server_name(host: &BmcHost) -> Result<ServerName<'static>, WireError> {
     match host {
-        Host::Address(address) => Ok((*address).into()),
-        Host::Name(name) => ServerName::try_from(name.as_str().to_owned())
+        BmcHost::Address(address) => Ok((*address).into()),
+        BmcHost::Name(name) => ServerName::try_from(name.as_str().to_owned())
             .map_err(|error| WireError::Tls(io::Error::other(error))),
     }
 }

@@ -22,9 +22,9 @@ use metal_runtime::{
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc};
 
-/// Field manager of `IPXEBootConfig`s, and of our part of every status; the same as the peer's.
+/// Field manager of `IPXEBootConfig`s, and of our part of every status; the same as ironcore's.
 pub(crate) const MANAGER: &str = "boot.ironcore.dev/controller-manager";
-/// Field manager of `HTTPBootConfig`s; the same as the peer's.
+/// Field manager of `HTTPBootConfig`s; the same as ironcore's.
 pub(crate) const HTTP_MANAGER: &str = "server-boot-controller";
 
 /// What every pass may use.

@@ -5,13 +5,13 @@
 //! answered, and trust each other's clocks. Machines would have to wait for the API server, and
 //! could not boot during an outage.
 
-use metal_base::Source;
+use metal_base::{Locked, Source};
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     num::NonZeroU32,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -49,7 +49,7 @@ impl FetchLimit {
         let now = Instant::now();
         let is_open = |since: Instant| now.duration_since(since) < self.window;
         let fetcher = self.hasher.hash_one((boot, token, address.map(Source::from)));
-        let mut fetchers = self.fetchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetchers = self.fetchers.locked();
         if let Some((_, count)) = fetchers.get_mut(&fetcher).filter(|(since, _)| is_open(*since)) {
             *count = count.saturating_add(1);
             return *count <= self.limit;

@@ -4,11 +4,12 @@
 //! ignition of one boot are fetched within moments, and become one write.
 
 use crate::config_ref::ConfigRef;
+use metal_base::Locked;
 use metal_core::boot::config::Fetched;
 use metal_runtime::queue::Queue;
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -72,6 +73,6 @@ impl Fetches {
     }
 
     fn noted(&self) -> MutexGuard<'_, HashMap<ConfigRef, (String, Fetched)>> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noted.locked()
     }
 }

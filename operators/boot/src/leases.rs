@@ -91,7 +91,7 @@ impl Leases {
         self.is_settled.store(true, Ordering::Relaxed);
     }
 
-    /// Watches them for ever.
+    /// Watches them forever.
     pub(crate) async fn follow(&self, client: &Client) -> Infallible {
         let follow = async {
             let mut told = None;
@@ -101,7 +101,7 @@ impl Leases {
                 self.settle();
                 if told != Some(why) {
                     told = Some(why);
-                    tell(why);
+                    log_absence(why);
                 }
                 sleep(jittered(AGAIN)).await;
             }
@@ -162,7 +162,7 @@ impl Leases {
     }
 }
 
-fn tell(why: Option<Absence>) {
+fn log_absence(why: Option<Absence>) {
     match why {
         Some(Absence::Forbidden) => tracing::warn!(
             "no permission to list dhcpleases.bloomery.dev: source addresses of machines are not \

@@ -15,7 +15,6 @@ mod error;
 mod fetch_limit;
 mod fetches;
 mod http;
-mod kept;
 mod leases;
 mod medium;
 mod metrics;
@@ -26,6 +25,7 @@ mod run;
 mod secret_watch;
 mod secrets;
 mod served;
+mod stored_boots;
 #[cfg(test)]
 mod testing;
 mod view;

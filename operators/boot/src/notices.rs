@@ -1,9 +1,7 @@
 //! What was reported on objects, so that it is reported once.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use metal_base::Locked;
+use std::{collections::HashMap, sync::Mutex};
 
 /// For how many objects it is remembered what was reported.
 const REMEMBERED: usize = 1024;
@@ -15,7 +13,7 @@ pub(crate) struct LastNotices(Mutex<HashMap<String, String>>);
 impl LastNotices {
     /// Whether this has yet to be reported.
     pub(crate) fn is_news(&self, uid: String, note: Option<&str>) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.locked();
         let Some(note) = note else {
             told.remove(&uid);
             return false;

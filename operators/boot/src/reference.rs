@@ -2,7 +2,7 @@
 
 use crate::{
     args::{ACCEPTED, Args},
-    kept, metrics,
+    metrics, stored_boots,
 };
 use clap::CommandFactory;
 use metal_runtime::{
@@ -15,7 +15,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
     report::passes(&mut registry);
     metrics::answers(&mut registry);
-    kept::Metrics::register(&mut registry);
+    stored_boots::Metrics::register(&mut registry);
     metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("boot-operator.md", &page).unwrap();

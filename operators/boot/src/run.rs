@@ -9,10 +9,10 @@ use crate::{
     fetch_limit::{self, FetchLimit},
     fetches::Fetches,
     http::{Answer, AppState, DefaultUki, Delays, PATIENCE, RefusalLog, router},
-    kept::{self, Folder, Keeper, Restore, Written},
     metrics::{self, Cache},
     notices::LastNotices,
     secrets::Secrets,
+    stored_boots::{self, Folder, Keeper, Restore, Written},
     view::View,
     windows::Windows,
     wiring::{self, Queues},
@@ -43,7 +43,7 @@ use std::{future::pending, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "boot-operator";
-/// The Lease of the leader; the same as the peer's, so that the two never work on one cluster at a
+/// The Lease of the leader; the same as ironcore's, so that the two never work on one cluster at a
 /// time.
 const LEASE: &str = "e9f0940b.ironcore.dev";
 
@@ -186,9 +186,9 @@ fn restore(
         secrets: Arc::clone(&ctx.secrets),
         key: ctx.key.clone(),
         folder,
-        start: kept::start_of_machine().context("the boot ID of this host")?,
-        queue: queues.kept.clone(),
-        metrics: kept::Metrics::register(metrics),
+        start: stored_boots::start_of_machine().context("the boot ID of this host")?,
+        queue: queues.stored_boots.clone(),
+        metrics: stored_boots::Metrics::register(metrics),
         written: Written::default(),
     };
     Ok(Restore { keeper: Arc::new(keeper), blob_refs: Arc::clone(&queues.blob_refs), is_silent })
@@ -202,7 +202,7 @@ fn queues(controllers: Controllers, reporters: &Reporters) -> Queues {
         ipxe: controllers.ipxe_config,
         http: controllers.http_config,
         blob_refs: Arc::new(ReferencedBlobs::default()),
-        kept: Queue::default(),
+        stored_boots: Queue::default(),
     }
 }
 

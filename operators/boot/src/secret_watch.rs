@@ -114,7 +114,7 @@ mod tests {
         let (client, woken) = (cluster.client(), RefCell::new(Wakes::new()));
         let follow = follow(&client, &ctx, |all| woken.borrow_mut().extend(all));
         assert!(timeout(UNWATCHED * 3, follow).await.is_err());
-        let server = WakeTarget::Kept("server".to_owned());
+        let server = WakeTarget::StoredBoot("server".to_owned());
         let expected = [WakeTarget::Configuration(waits), WakeTarget::Config(config), server];
         assert_eq!(woken.into_inner(), expected.into(), "not what is ready");
         assert_eq!(cluster.reads(), 0, "nobody has tried to list them");

@@ -7,14 +7,15 @@
 
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
+use metal_base::Locked;
 use metal_core::{
-    boot::{Ignition, Lack},
+    boot::{Ignition, Unavailable},
     butane, ignition,
 };
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -169,18 +170,18 @@ impl Secrets {
         name: Option<&str>,
     ) -> Result<Ignition, kube::Error> {
         let Some(name) = name else { return Ok(Ignition::None) };
-        let lack = |reason, message| Ok(Ignition::Unusable(Lack { reason, message }));
+        let unavailable = |reason, message| Ok(Ignition::Unusable(Unavailable { reason, message }));
         let field = "spec.ignitionSecretRef";
         match self.get(namespace, name).await?.as_deref() {
-            None => lack("SecretNotFound", absent(field, namespace, name)),
+            None => unavailable("SecretNotFound", absent(field, namespace, name)),
             Some(BootSecret { ignition: Payload::Usable(_), .. }) => Ok(Ignition::Usable),
             Some(BootSecret { ignition: Payload::Missing, .. }) => {
-                lack("KeyMissing", no_entry(field, namespace, name, IGNITION))
+                unavailable("KeyMissing", no_entry(field, namespace, name, IGNITION))
             }
             Some(BootSecret { ignition: Payload::Broken(why), .. }) => {
                 let message =
                     format!("{field}: Secret {namespace}/{name}, entry {IGNITION}: {why}");
-                lack("IgnitionUnsupported", message)
+                unavailable("IgnitionUnsupported", message)
             }
         }
     }
@@ -194,17 +195,17 @@ impl Secrets {
         &self,
         namespace: &str,
         name: Option<&str>,
-    ) -> Result<Option<Lack>, kube::Error> {
+    ) -> Result<Option<Unavailable>, kube::Error> {
         let Some(name) = name else { return Ok(None) };
         let field = "spec.ipxeScriptSecretRef";
         Ok(match self.get(namespace, name).await?.as_deref() {
             None => {
                 let message = absent(field, namespace, name);
-                Some(Lack { reason: "SecretNotFound", message })
+                Some(Unavailable { reason: "SecretNotFound", message })
             }
             Some(BootSecret { script: None, .. }) => {
                 let message = no_entry(field, namespace, name, SCRIPT);
-                Some(Lack { reason: "KeyMissing", message })
+                Some(Unavailable { reason: "KeyMissing", message })
             }
             Some(BootSecret { script: Some(_), .. }) => None,
         })
@@ -246,7 +247,7 @@ impl Secrets {
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<SecretKey, Entry>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.locked()
     }
 }
 

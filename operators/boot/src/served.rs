@@ -1,6 +1,7 @@
 //! What is served while the API server is unreachable.
 
-use std::sync::{Mutex, PoisonError};
+use metal_base::Locked;
+use std::sync::Mutex;
 
 /// What is served while nothing has been listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub(crate) struct Served(Mutex<Option<Serving>>);
 impl Served {
     /// The current value.
     pub(crate) fn get(&self) -> Option<Serving> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.locked()
     }
 
     /// Replaces the value.
     pub(crate) fn set(&self, serving: Option<Serving>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = serving;
+        *self.0.locked() = serving;
     }
 }

@@ -10,10 +10,10 @@ use metal_api::{
     HttpBootConfig, IpxeBootConfig, LocalObjectReference, MacAddr, NetworkInterface, Server,
     ServerBootConfiguration, ServerStatus, SystemUuid,
 };
-use metal_core::{boot::address, identity, kept};
+use metal_core::{boot::address, identity, trim_metadata};
 use metal_runtime::{
     health::{Readiness, State},
-    index::{Index, lists::Lists},
+    index::{Index, readiness::Lists},
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -70,10 +70,10 @@ pub(crate) struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            ipxe: Index::new(ipxe_keys).trimmed(kept::trim),
-            http: Index::new(http_keys).trimmed(kept::trim),
+            ipxe: Index::new(ipxe_keys).trimmed(trim_metadata::trim),
+            http: Index::new(http_keys).trimmed(trim_metadata::trim),
             servers: Index::new(server_keys).trimmed(prune),
-            configurations: Index::new(configuration_keys).trimmed(kept::trim),
+            configurations: Index::new(configuration_keys).trimmed(trim_metadata::trim),
             served: Served::default(),
             leases: Leases::default(),
         }

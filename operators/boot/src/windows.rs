@@ -6,12 +6,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::BootWindow;
+use metal_base::Locked;
 use metal_runtime::clock;
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 /// Most servers that are remembered.
 const MOST: usize = 1 << 16;
@@ -28,7 +25,7 @@ impl Windows {
 
     fn holds_at(&self, server: &str, window: &BootWindow, now: Duration) -> bool {
         let (opened, closes) = (window.opened.0, window.closes.0);
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.0.locked();
         if asked.len() >= MOST && !asked.contains_key(server) {
             asked.clear();
         }

@@ -31,7 +31,7 @@ pub(crate) struct Queues {
     /// Blobs that boot configs refer to.
     pub(crate) blob_refs: Arc<ReferencedBlobs<ConfigRef>>,
     /// Servers whose boot has to be stored, or removed.
-    pub(crate) kept: Queue<String>,
+    pub(crate) stored_boots: Queue<String>,
 }
 
 impl wiring::Queues for Queues {
@@ -44,7 +44,7 @@ impl wiring::Queues for Queues {
                 self.configs.queue.add(config);
             }
             WakeTarget::Config(_) => {}
-            WakeTarget::Kept(server) => self.kept.add(server),
+            WakeTarget::StoredBoot(server) => self.stored_boots.add(server),
         }
     }
 }

@@ -7,6 +7,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod bmc;
+pub mod bmc_host;
 pub mod boot;
 pub mod boot_token;
 pub mod butane;
@@ -15,26 +16,25 @@ pub mod claim;
 pub mod conditions;
 #[cfg(any(test, feature = "testing"))]
 pub mod dice;
-pub mod discovery;
+pub mod discovery_ignition;
 pub mod endpoint;
 pub mod failure;
-pub mod host;
+pub mod foreign_cleanup;
 pub mod identity;
 pub mod ignition;
-pub mod inherited;
 mod installation;
 pub mod json;
-pub mod kept;
 pub mod located;
 pub mod macdb;
 pub mod machine;
 pub mod ownership;
-mod plain;
 pub mod redfish;
-pub mod registry;
 pub mod rented_host;
+pub mod report;
+mod sanitize;
 pub mod server;
 pub mod template;
+pub mod trim_metadata;
 pub mod unanswered;
 pub mod unsupported;
 pub mod yaml;

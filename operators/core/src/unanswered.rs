@@ -1,4 +1,4 @@
-//! BMCs are recorded without proof, so those that never answer are not kept for ever.
+//! BMCs are recorded without proof, so those that never answer are not kept forever.
 
 use crate::macdb::MacDb;
 use jiff::{SignedDuration, Timestamp};

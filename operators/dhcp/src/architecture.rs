@@ -1,6 +1,6 @@
 //! The kind of firmware a client has (option 93 of DHCPv4, option 61 of DHCPv6).
 
-use crate::booting::{Booting, Machine};
+use crate::boot_kind::{BootKind, FirmwareKind};
 
 const PXE_CLASS: &[u8] = b"PXEClient";
 const HTTP_CLASS: &[u8] = b"HTTPClient";
@@ -68,13 +68,13 @@ pub enum Architecture {
 
 impl Architecture {
     /// How such firmware boots, and by which file. U-Boot runs the same files as UEFI.
-    pub(crate) fn booting(self) -> Booting {
+    pub(crate) fn booting(self) -> BootKind {
         match self {
-            Self::X86Bios => Booting::Pxe(Machine::Bios),
-            Self::X64Uefi | Self::Ebc => Booting::Pxe(Machine::X64),
-            Self::Arm64Uefi | Self::Arm64UBoot => Booting::Pxe(Machine::Arm64),
-            Self::X64UefiHttp | Self::EbcHttp => Booting::Http(Machine::X64),
-            Self::Arm64UefiHttp | Self::Arm64UBootHttp => Booting::Http(Machine::Arm64),
+            Self::X86Bios => BootKind::Pxe(FirmwareKind::Bios),
+            Self::X64Uefi | Self::Ebc => BootKind::Pxe(FirmwareKind::X64),
+            Self::Arm64Uefi | Self::Arm64UBoot => BootKind::Pxe(FirmwareKind::Arm64),
+            Self::X64UefiHttp | Self::EbcHttp => BootKind::Http(FirmwareKind::X64),
+            Self::Arm64UefiHttp | Self::Arm64UBootHttp => BootKind::Http(FirmwareKind::Arm64),
             Self::X86UefiHttp
             | Self::Arm32UefiHttp
             | Self::PcAtBiosHttp
@@ -83,7 +83,7 @@ impl Architecture {
             | Self::RiscV64UefiHttp
             | Self::RiscV128UefiHttp
             | Self::LoongArch32UefiHttp
-            | Self::LoongArch64UefiHttp => Booting::Http(Machine::Other),
+            | Self::LoongArch64UefiHttp => BootKind::Http(FirmwareKind::Other),
             Self::NecPc98
             | Self::Itanium
             | Self::DecAlpha
@@ -107,7 +107,7 @@ impl Architecture {
             | Self::Sunway64Uefi
             | Self::LoongArch32Uefi
             | Self::LoongArch64Uefi
-            | Self::ArmRpiBoot => Booting::Pxe(Machine::Other),
+            | Self::ArmRpiBoot => BootKind::Pxe(FirmwareKind::Other),
         }
     }
 }
@@ -122,22 +122,22 @@ fn listed(list: &[u8]) -> impl Iterator<Item = Result<Architecture, u16>> + Clon
 /// How firmware wants to boot, by its list of architectures and its vendor class. The list is in
 /// order of preference, and the first entry that a file may exist for counts. Without a list, the
 /// text of the class counts if another option shows that the client `is_firmware`.
-pub(crate) fn booting(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> Booting {
+pub(crate) fn booting(list: Option<&[u8]>, class: &[u8], is_firmware: bool) -> BootKind {
     let named = in_text(class).filter(|_| list.is_none() && is_firmware);
     let named = named.map(|code| Architecture::from_repr(code).ok_or(code));
     let codes = listed(list.unwrap_or_default()).chain(named);
     let known = codes.clone().map(of_architecture).find(|booting| booting.is_known());
     let booting = known.or_else(|| codes.clone().next().map(of_architecture));
-    match booting.unwrap_or(Booting::No) {
+    match booting.unwrap_or(BootKind::No) {
         // Some firmware sends the architecture of its PXE client in its HTTP client.
-        Booting::Pxe(machine) if class.starts_with(HTTP_CLASS) => Booting::Http(machine),
-        booting @ (Booting::No | Booting::Ipxe | Booting::Pxe(_) | Booting::Http(_)) => booting,
+        BootKind::Pxe(machine) if class.starts_with(HTTP_CLASS) => BootKind::Http(machine),
+        booting @ (BootKind::No | BootKind::Ipxe | BootKind::Pxe(_) | BootKind::Http(_)) => booting,
     }
 }
 
 /// How firmware of an architecture boots. For an unassigned number, only the class can tell.
-fn of_architecture(architecture: Result<Architecture, u16>) -> Booting {
-    architecture.map_or(Booting::Pxe(Machine::Other), Architecture::booting)
+fn of_architecture(architecture: Result<Architecture, u16>) -> BootKind {
+    architecture.map_or(BootKind::Pxe(FirmwareKind::Other), Architecture::booting)
 }
 
 /// The architecture in the text of option 60, as in `PXEClient:Arch:00007:UNDI:003000`.
@@ -181,7 +181,7 @@ mod tests {
     fn firmware_that_boots_by_http_says_so_in_its_name() {
         for architecture in Architecture::VARIANTS {
             let name: &str = architecture.into();
-            let is_http = matches!(architecture.booting(), Booting::Http(_));
+            let is_http = matches!(architecture.booting(), BootKind::Http(_));
             assert_eq!(is_http, name.ends_with("Http"), "{name}");
         }
     }

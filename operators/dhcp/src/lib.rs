@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! v4, v6, tftp   protocols: wire, decisions, answers
-//! machine        DHCPv4 where objects say who has which address
+//! reservations   DHCPv4 where objects say who has which address
 //! fedhcp         a configuration of FeDHCP, as one of ours
 //! config         what a configuration file says
 //! lease          who has which address, and how that is written down
@@ -20,18 +20,18 @@
 
 mod address;
 mod architecture;
-mod booting;
+mod boot_kind;
 mod client;
 pub mod config;
 pub mod fair_queue;
 pub mod fedhcp;
 mod instances;
 pub mod lease;
-pub mod machine;
 pub mod neighbor_limit;
 mod new_bmc_rate;
 mod origin;
 mod port;
+pub mod reservations;
 #[cfg(test)]
 mod simulation;
 pub mod tftp;

@@ -1,10 +1,7 @@
 //! How often what somebody proves leads to a write: a machine may say something else all the time.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::Locked;
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
 /// Objects that are remembered.
@@ -44,7 +41,7 @@ impl Allowances {
     /// Whether the object of this UID may be written once more.
     pub(crate) fn may_write(&self, uid: Option<&str>, rate: Rate) -> bool {
         let (now, key) = (Instant::now(), (uid.unwrap_or_default().to_owned(), rate.what));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.locked();
         all.make_room(now);
         let due = all.of.get(&key).copied();
         let is_full = due.is_none() && all.of.len() >= OBJECTS;

@@ -22,14 +22,13 @@ pub struct Args {
     /// What every operator has.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
-    /// Where machines reach this server, as in the URLs that people paste, with the https:// in
-    /// front and the name of the host
+    /// URL at which machines reach this server, as https://host
     #[arg(long, value_name = "URL", value_parser = url)]
     pub service_url: String,
     /// The HTTPS server.
     #[command(flatten)]
     pub https: HttpsArgs,
-    /// Where the HTTP server listens, for an ingress that ends TLS; 0 for nowhere
+    /// Listen address of the plain HTTP server, for an ingress that terminates TLS; 0 disables it
     #[arg(long, default_value = "0", value_name = "ADDRESS")]
     pub http_server_address: BindAddress,
     /// Networks of proxies whose X-Forwarded-For header is trusted; list only the ingress [default:
@@ -39,15 +38,15 @@ pub struct Args {
     /// Folder with kickstart templates, each NAME.ks.tmpl [default: the built-in template `default`]
     #[arg(long, value_name = "DIR")]
     pub templates_dir: Option<PathBuf>,
-    /// OCI image with the installer of tokens that name none, by its digest; needs
-    /// --image-cache-dir
+    /// OCI image with the installer, by its digest, used for tokens that do not specify one;
+    /// requires --image-cache-dir
     #[arg(long, value_name = "IMAGE", value_parser = image, requires = "image_cache_dir")]
     pub installer_image: Option<String>,
-    /// Kernel of the installer of tokens that name none
+    /// URL of the kernel of the installer, used for tokens that do not specify one
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_initrd_url")]
     #[arg(conflicts_with = "installer_image")]
     pub installer_kernel_url: Option<String>,
-    /// Initial RAM disk of that installer
+    /// URL of the initial RAM disk of that installer
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_kernel_url")]
     pub installer_initrd_url: Option<String>,
     /// URL of the second stage of that installer (inst.stage2)
@@ -69,7 +68,7 @@ pub struct Args {
     /// Maximum size of the image cache
     #[arg(long, default_value = "10Gi", value_parser = args::size, value_name = "BYTES")]
     pub image_cache_size: u64,
-    /// How many tokens, and how many hosts, are worked on at a time
+    /// Maximum number of tokens, and of hosts, reconciled concurrently
     #[arg(long, default_value_t = 8)]
     pub max_concurrent_reconciles: usize,
 }
@@ -79,14 +78,14 @@ pub struct Args {
 pub enum Contradiction {
     /// Nobody could reach it.
     #[error(
-        "there is nothing to listen at: give --https-certificate-file and --https-key-file, or \
-         --http-server-address for an ingress that ends TLS"
+        "no listener configured: set --https-certificate-file and --https-key-file, or \
+         --http-server-address"
     )]
     NoListener,
 }
 
 impl Args {
-    /// The installer of tokens that name none.
+    /// The installer for tokens that do not specify one.
     pub fn installer(&self) -> Option<BootInstaller> {
         let installer = BootInstaller {
             kind: None,

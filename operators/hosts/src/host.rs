@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Host, HostHardware, HostRelease, HostStatus};
 use metal_base::Never;
-use metal_core::rented_host::pass::{self, Decision, Observation, decide};
+use metal_core::rented_host::decide::{self, Decision, Observation, decide};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use std::sync::Arc;
 
@@ -42,9 +42,9 @@ impl Controller for Hosts {
     fn decide(&self, host: &Arc<Host>, (): &(), _: Option<&Failure>) -> Decision {
         let (release, hardware) = (release(&self.0, host), hardware(&self.0, host));
         let release = match &release {
-            Some(release) => pass::Named::Here(release),
-            None if is_unreadable(&self.0, host) => pass::Named::Unreadable,
-            None => pass::Named::Missing,
+            Some(release) => decide::Named::Here(release),
+            None if is_unreadable(&self.0, host) => decide::Named::Unreadable,
+            None => decide::Named::Missing,
         };
         decide(&Observation { host, release, hardware: hardware.as_ref(), now: Timestamp::now() })
     }

@@ -8,12 +8,9 @@ use kube::{
     Resource,
     runtime::events::{EventType, Recorder},
 };
+use metal_base::Locked;
 use metal_runtime::report::{Chain, event};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::{
     sync::{
         Mutex as AsyncMutex,
@@ -62,7 +59,7 @@ impl Default for Notices {
 
 impl Notices {
     /// Tells of an object; best effort, because the status is the record.
-    pub(crate) fn tell<K: Resource<DynamicType = ()>>(
+    pub(crate) fn publish_event<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
         type_: EventType,
@@ -78,7 +75,7 @@ impl Notices {
     }
 
     fn may(&self, uid: String, reason: &'static str) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.locked();
         if last.of.len() >= OBJECTS && last.swept.is_none_or(|at| at.elapsed() >= SELDOM) {
             last.of.retain(|_, at| at.elapsed() < SELDOM);
             last.swept = Some(Instant::now());
@@ -92,7 +89,7 @@ impl Notices {
         true
     }
 
-    /// Publishes for ever.
+    /// Publishes forever.
     pub(crate) async fn publish(&self, recorder: &Recorder) {
         let mut receiver = self.receiver.lock().await;
         while let Some(Notice { object, type_, reason, note }) = receiver.recv().await {

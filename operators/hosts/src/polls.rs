@@ -1,9 +1,7 @@
 //! Hosts that wait for another release. Each takes a connection while nothing happens on it.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use metal_base::Locked;
+use std::{collections::HashMap, sync::Mutex};
 use tokio_util::sync::CancellationToken;
 
 /// Hosts that may wait at a time: half of the connections of a port, so that others find room.
@@ -32,7 +30,7 @@ pub(crate) struct Poll<'a> {
 impl Polls {
     /// Has the Host of this UID wait, and ends what it waited for before; `None` if too many do.
     pub(crate) fn begin(&self, uid: &str) -> Option<Poll<'_>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.locked();
         if all.of.len() >= PLACES && !all.of.contains_key(uid) {
             return None;
         }
@@ -47,7 +45,7 @@ impl Polls {
 
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
-        let mut all = self.polls.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.polls.0.locked();
         if all.of.get(&self.uid).is_some_and(|(number, _)| *number == self.number) {
             all.of.remove(&self.uid);
         }

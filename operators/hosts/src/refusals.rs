@@ -3,13 +3,8 @@
 //! A secret has 256 bits, so no limit is needed against guessing. This one keeps those who try from
 //! costing us anything: logs and events.
 
-use metal_base::Source;
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::{Locked, Source};
+use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
 /// Refusals of one source in a window, after which it is told no more, and nothing is told of it.
@@ -45,14 +40,14 @@ impl Refusals {
     /// Whether one more refusal of this source is told. What it proves is heard all the same:
     /// many machines may share an address.
     pub(crate) fn may_fail(&self, source: Option<IpAddr>) -> bool {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.0.locked();
         let count = source.and_then(|source| counts.sources.get(&Source::from(source)));
         count.is_none_or(|count| !count.is_running() || count.number < PER_SOURCE)
     }
 
     /// Counts a refusal. Returns whether it is to be told of.
     pub(crate) fn refused(&self, source: Option<IpAddr>) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.locked();
         let all = counts.all.map_or_else(Count::new, Count::next);
         counts.all = Some(all);
         if let Some(source) = source.map(Source::from) {

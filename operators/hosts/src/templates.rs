@@ -15,7 +15,7 @@ pub(crate) enum Missing {
     #[error("there is no template {0}: --templates-dir has no file {0}.ks.tmpl")]
     NotFound(String),
     /// It cannot be used.
-    #[error("template {0}")]
+    #[error("could not load template {0}")]
     Read(String, #[source] io::Error),
     /// It is too large.
     #[error("template {0} has more than {LARGEST} bytes")]

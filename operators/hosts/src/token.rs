@@ -11,8 +11,8 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus};
 use metal_base::Never;
 use metal_core::boot_token::{
+    decide::{Change, Decision, Observation, decide},
     kickstart::DEFAULT_NAME,
-    pass::{Change, Decision, Observation, decide},
 };
 use metal_runtime::{
     controller::Controller,
@@ -83,7 +83,7 @@ impl Controller for Tokens {
                 let created = self.0.hosts(&namespace).create(&host).await;
                 let created = created.map_err(|error| Error::Create(Box::new(error)))?;
                 let note = format!("Host {} is created", host.name_any());
-                self.0.notices.tell(token, EventType::Normal, "Registered", note);
+                self.0.notices.publish_event(token, EventType::Normal, "Registered", note);
                 Ok(created.into())
             }
             Change::Remove => {

@@ -77,7 +77,7 @@ fn trim<K: Resource>(object: &mut K) {
     meta.managed_fields = None;
 }
 
-/// Of a configuration only that there is one: whoever may write releases may write thousands.
+/// Only whether there is a configuration: a tenant may write thousands of releases.
 fn trim_release(release: &mut HostRelease) {
     trim(release);
     if let Some(configuration) = &mut release.spec.configuration {

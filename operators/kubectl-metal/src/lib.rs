@@ -20,15 +20,15 @@ mod reference;
 mod seal;
 
 use args::{Args, Command};
-use output::complain;
+use output::warn;
 use std::process::ExitCode;
 
-/// Who writes, in `metadata.managedFields`: what the peer's plugin calls itself.
+/// Who writes, in `metadata.managedFields`: what the plugin of Azure/unbounded calls itself.
 const MANAGER: &str = "kubectl-unbounded";
 /// Somebody has pressed Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Everything that was asked for.
@@ -52,7 +52,7 @@ pub async fn run(args: Args) -> ExitCode {
     let outcome = tokio::select! {
         outcome = work => outcome,
         Ok(()) = tokio::signal::ctrl_c() => {
-            complain("interrupted: nothing more is done or waited for; what was asked for stays so");
+            warn("interrupted: nothing more is done or waited for; what was asked for stays so");
             return INTERRUPTED.into();
         }
     };
@@ -60,7 +60,7 @@ pub async fn run(args: Args) -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {
-            complain(&format!("error: {}", failure::chain(&error)));
+            warn(&format!("error: {}", failure::chain(&error)));
             ExitCode::FAILURE
         }
     }

@@ -97,7 +97,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 /// Says something to the person, on standard error.
-pub(crate) fn complain(text: &str) {
+pub(crate) fn warn(text: &str) {
     // Where nobody reads it, nobody misses it.
     writeln!(io::stderr().lock(), "{text}").ok();
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
 use metal_api::{Bmc, BmcStatus, Endpoint, Server};
-use metal_base::Never;
+use metal_base::{Locked, Never};
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
     bmc::{Answers, Change, Decision, Destination, Observation, Reading, decide, server_name},
@@ -29,7 +29,7 @@ use metal_runtime::{
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -45,21 +45,21 @@ pub(crate) struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
 impl Readings {
     /// The reading of this BMC at this destination.
     fn of(&self, name: &str, destination: &Destination) -> Option<Reading> {
-        let readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let readings = self.0.locked();
         let (from, reading) = readings.get(name)?;
         (from == destination).then(|| reading.clone())
     }
 
     /// Stores a reading; returns the destination of the previous one.
     fn keep(&self, name: &str, from: &Destination, reading: Reading) -> Option<Destination> {
-        let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self.0.locked();
         let before = readings.insert(name.to_owned(), (from.clone(), reading));
         before.map(|(destination, _)| destination)
     }
 
     /// Forgets a BMC that is gone; returns its destination.
     fn forget(&self, name: &str) -> Option<Destination> {
-        let mut readings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readings = self.0.locked();
         readings.remove(name).map(|(destination, _)| destination)
     }
 }
@@ -232,7 +232,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         answered = Timestamp::now();
         let manager = match connection.manager(uuid).await {
             // The systems are still read, and if there is no manager, none is missing.
-            Err(error) if error.is_of_a_part() => {
+            Err(error) if error.concerns_one_resource() => {
                 remarks.push(Chain(&error).to_string());
                 ManagerReading::default()
             }

@@ -14,18 +14,19 @@ use metal_api::{Bmc, BmcSecret, Endpoint, Server};
 use metal_bmc::{Connect, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{
-        Destination, Missing, Note, Verification, certificate, certificate_of_server, destination,
-        inline_destination, may_log_in, refused_for, refused_for_server,
+        CredentialAnnotations, Destination, Missing, Verification, certificate,
+        certificate_of_server, destination, inline_destination, may_log_in, refused_for,
+        refused_for_server,
     },
     capability::Key,
-    discovery::IgnitionTemplate,
+    discovery_ignition::IgnitionTemplate,
     redfish::Scheme,
     server::Settings,
 };
 use metal_runtime::{
     Deferred, Writer, Written, clock,
+    election::leadership::Leadership,
     index::Index,
-    leadership::Leadership,
     report::{Chain, event},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -227,7 +228,7 @@ impl<C> Context<C> {
     pub(crate) async fn note(
         &self,
         secret: Option<Arc<BmcSecret>>,
-        note: &Note,
+        note: &CredentialAnnotations,
     ) -> Result<Written, Error> {
         let Some(secret) = secret else { return Ok(Written::Unseen) };
         let annotations = note.iter().map(|(key, value)| (&**key, value.as_deref())).collect();
@@ -281,7 +282,7 @@ impl<C> Context<C> {
         }
     }
 
-    /// Reports objects that cannot be parsed, for ever.
+    /// Reports objects that cannot be parsed, forever.
     pub(crate) async fn tell_unreadable(&self, mut objects: Receiver<Unreadable>) {
         while let Some(Unreadable { object, error }) = objects.recv().await {
             let note = format!("ignored until it is corrected: {error}");

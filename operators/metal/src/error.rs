@@ -1,6 +1,6 @@
 use metal_core::{
     capability::{BOOT_KEY_SECRET, Unissuable},
-    discovery::Unusable,
+    discovery_ignition::Unusable,
 };
 use metal_runtime::{
     controller::TooManyTurns,

@@ -6,7 +6,7 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey, private::Ed25519Keypair};
 /// Characters of a password, without those that are easily confused.
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789";
 /// Bytes from here on would make some characters more likely than others.
-const UNFAIR: usize = 256 - 256 % LETTERS.len();
+const REJECT_FROM: usize = 256 - 256 % LETTERS.len();
 /// Number of characters: more than 116 bits.
 const LENGTH: usize = 20;
 /// Cost of the hash. 116 bits cannot be guessed, so key stretching adds nothing but load: at a
@@ -64,7 +64,7 @@ fn password() -> Result<String, Error> {
     while password.len() < LENGTH {
         let mut bytes = [0; LENGTH];
         getrandom::fill(&mut bytes)?;
-        let fair = bytes.into_iter().map(usize::from).filter(|byte| *byte < UNFAIR);
+        let fair = bytes.into_iter().map(usize::from).filter(|byte| *byte < REJECT_FROM);
         let letters = fair.map(|byte| char::from(LETTERS[byte % LETTERS.len()]));
         password.extend(letters.take(LENGTH - password.len()));
     }

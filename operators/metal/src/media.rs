@@ -5,13 +5,14 @@ use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_api::Server;
+use metal_base::Locked;
 use metal_core::{
     boot::url,
     capability::{BOOT_KEY_SECRET, Key, issue},
     redfish::ImageUrl,
     server::medium_of,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// The only key in its data.
 const ENTRY: &str = "key";
@@ -43,14 +44,14 @@ impl Media {
         let data = secret.and_then(|secret| secret.data).unwrap_or_default();
         let key = data.get(ENTRY).and_then(|bytes| Key::new(&bytes.0).ok());
         let key = key.ok_or_else(|| Error::MediaKey(self.namespace.clone()))?;
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key);
+        *self.key.locked() = Some(key);
         Ok(())
     }
 
     /// The medium that is recorded for a server, if there is one and the key is known.
     pub(crate) fn medium(&self, server: &Server) -> Option<ImageUrl> {
         let claims = medium_of(server)?;
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = self.key.locked();
         let token = issue(key.as_ref()?, &claims).ok()?;
         Some(ImageUrl::new(url::medium(&self.url, token.as_str())))
     }

@@ -3,16 +3,17 @@
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Server, SystemUuid};
+use metal_base::Locked;
 use metal_core::{
     bmc::Destination,
-    host::Host,
+    bmc_host::BmcHost,
     redfish::{Inventory, Step},
-    server::{Acted, MediaReading, Reading},
+    server::{LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -49,7 +50,7 @@ pub(crate) struct Memories {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Machine {
     server: Option<String>,
-    bmc: (Host, u16),
+    bmc: (BmcHost, u16),
     uri: Option<String>,
     uuid: Option<SystemUuid>,
 }
@@ -78,7 +79,7 @@ pub(crate) struct Memory {
     /// The parts, and when they were read.
     inventory: Option<(Inventory, Timestamp)>,
     /// The last step, and its time by [`clock::since_boot`].
-    acted: Option<(Acted, Duration)>,
+    last_step: Option<(LastStep, Duration)>,
     /// When the status was last recorded.
     pub recorded: Option<Timestamp>,
 }
@@ -110,7 +111,7 @@ impl Memories {
         let Some(reading) = self.take_found(destination, uri) else { return };
         self.edit(name, |memory| {
             let is_news = memory.reading.as_ref().is_none_or(|(_, old)| old.at < reading.at);
-            let is_after = memory.acted(now).is_none_or(|acted| acted.at < reading.at);
+            let is_after = memory.last_step(now).is_none_or(|last_step| last_step.at < reading.at);
             if is_news && is_after {
                 memory.read(destination.clone(), reading);
             }
@@ -150,17 +151,17 @@ impl Memory {
     /// Records a step that belongs to an operation recorded at `since`; `taken` is whether the BMC
     /// accepted it. Earlier readings are no longer valid.
     pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
-        let acted = Acted::after(self.acted(at).as_ref(), step, at.wall, taken, since);
-        self.acted = Some((acted, at.boot));
+        let last_step = LastStep::after(self.last_step(at).as_ref(), step, at.wall, taken, since);
+        self.last_step = Some((last_step, at.boot));
         self.forget_readings();
     }
 
     /// The last step, with its times converted to the clock as it is set now.
-    pub(crate) fn acted(&self, now: Now) -> Option<Acted> {
-        let (acted, then) = self.acted.clone()?;
+    pub(crate) fn last_step(&self, now: Now) -> Option<LastStep> {
+        let (last_step, then) = self.last_step.clone()?;
         let passed = SignedDuration::try_from(now.boot.saturating_sub(then)).ok()?;
-        let set = now.wall.duration_since(acted.at) - passed;
-        Some(if set.abs() < JITTER { acted } else { acted.moved(set) })
+        let set = now.wall.duration_since(last_step.at) - passed;
+        Some(if set.abs() < JITTER { last_step } else { last_step.moved(set) })
     }
 
     /// The machine has to be read again before anything else.
@@ -190,15 +191,15 @@ impl Memory {
 
     /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
-        if let (Some((acted, _)), Ok(system)) = (&mut self.acted, &reading.result) {
-            acted.saw(system.power);
+        if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
+            last_step.saw(system.power);
         }
         self.reading = Some((from, reading));
     }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.locked()
 }
 
 #[cfg(test)]
@@ -275,7 +276,7 @@ mod tests {
             });
             memories.keep_to("a", &machine);
             let memory = memories.of("a");
-            assert_eq!(memory.acted(now).is_some(), is_known, "{machine:?}");
+            assert_eq!(memory.last_step(now).is_some(), is_known, "{machine:?}");
             assert_eq!(memory.inventory.is_some(), is_known, "{machine:?}");
             assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");
             assert!(memory.recorded.is_some(), "that is of the object");
@@ -309,10 +310,10 @@ mod tests {
             let mut memory = Memory::default();
             memory.act(ask.clone(), now(1000, 50), true, None);
             let later = now(1010 + set, 60);
-            let acted = memory.acted(later).unwrap();
-            assert_eq!(acted.asked, Some(Timestamp::from_second(expected).unwrap()), "{set}");
+            let last_step = memory.last_step(later).unwrap();
+            assert_eq!(last_step.asked, Some(Timestamp::from_second(expected).unwrap()), "{set}");
             memory.act(ask.clone(), later, true, None);
-            assert_eq!(memory.acted(later).unwrap().asked, acted.asked, "{set}");
+            assert_eq!(memory.last_step(later).unwrap().asked, last_step.asked, "{set}");
         }
     }
 }

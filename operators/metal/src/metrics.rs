@@ -85,7 +85,7 @@ impl Fleet {
             ("bmc", queues.bmcs.queue.len()),
             ("server", queues.servers.queue.len()),
             ("serverclaim", queues.claims.queue.len()),
-            ("inherited", queues.inherited.queue.len()),
+            ("inherited", queues.foreign_cleanup.queue.len()),
             ("notices", queues.notices.queue.len()),
         ]
         .map(|(name, length)| (name.to_owned(), i64::try_from(length).unwrap_or(i64::MAX)))

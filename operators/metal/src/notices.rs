@@ -2,13 +2,14 @@
 
 use crate::{
     Context, Error,
-    inherited::{self, resource},
+    foreign_cleanup::{self, resource},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, runtime::events::EventType};
 use metal_api::{Server, ServerClaim};
+use metal_base::Locked;
 use metal_core::{
-    inherited::Kind,
+    foreign_cleanup::Kind,
     unsupported::{on_bmc, on_claim, on_endpoint, on_kind, on_server},
 };
 use metal_runtime::{
@@ -17,7 +18,7 @@ use metal_runtime::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// One object.
@@ -32,7 +33,7 @@ pub(crate) enum Key {
     /// A ServerClaim, by namespace and name.
     Claim(String, String),
     /// An object of a kind that nothing acts on.
-    Other(inherited::Key),
+    Other(foreign_cleanup::Key),
 }
 
 /// What was reported on which object. All of it may be lost: it is reported again then.
@@ -42,7 +43,7 @@ pub(crate) struct LastNotices(Mutex<HashMap<Key, String>>);
 impl LastNotices {
     /// Whether this has yet to be reported; forgets objects that are gone.
     fn is_news(&self, key: &Key, note: &str) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.locked();
         if note.is_empty() {
             told.remove(key);
             return false;
@@ -100,7 +101,7 @@ async fn look<C>(
         Key::Server(name) => about(view.servers.named(None, name), on_server),
         Key::Claim(namespace, name) => about(view.claims.named(Some(namespace), name), on_claim),
         Key::Other(key) => {
-            let api = inherited::objects(&ctx.client, key);
+            let api = foreign_cleanup::objects(&ctx.client, key);
             let seen = api.get_metadata_opt(&key.name).await;
             let seen = seen.map_err(Error::read(key.kind.into()))?;
             let object = seen.map(|it| it.object_ref(&resource(key.kind)));
@@ -109,7 +110,7 @@ async fn look<C>(
     })
 }
 
-fn unattended(key: &inherited::Key, so: &str) -> String {
+fn unattended(key: &foreign_cleanup::Key, so: &str) -> String {
     let kind: &str = key.kind.into();
     format!("a {kind} has no effect in this version: {so}")
 }
@@ -125,7 +126,7 @@ fn about<K: Resource<DynamicType = ()>>(
 fn reference(key: &Key) -> ObjectReference {
     let other = |kind, namespace: Option<&String>, name: &String| {
         let (namespace, name) = (namespace.cloned(), name.clone());
-        inherited::reference(&inherited::Key { kind, namespace, name })
+        foreign_cleanup::reference(&foreign_cleanup::Key { kind, namespace, name })
     };
     match key {
         Key::Endpoint(name) => other(Kind::Endpoint, None, name),
@@ -134,7 +135,7 @@ fn reference(key: &Key) -> ObjectReference {
         Key::Claim(namespace, name) => {
             controller::reference::<ServerClaim>(&(namespace.clone(), name.clone()))
         }
-        Key::Other(key) => inherited::reference(key),
+        Key::Other(key) => foreign_cleanup::reference(key),
     }
 }
 

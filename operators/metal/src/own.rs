@@ -8,7 +8,7 @@ use k8s_openapi::{
 };
 use kube::{Api, Resource, ResourceExt, api::PostParams};
 use metal_api::{Server, ServerBootConfiguration};
-use metal_runtime::{Expected, MetadataChange, apply, patch_metadata};
+use metal_runtime::{MetadataChange, OkIf, apply, patch_metadata};
 
 /// Whether an object belongs to the owner with this UID.
 fn belongs_to(object: &ObjectMeta, owner: Option<&str>) -> bool {
@@ -44,7 +44,7 @@ fn is_of_discovery(there: &Secret, ours: &Secret, server: &Server) -> bool {
 pub(crate) async fn make(api: &Api<Secret>, secret: &Secret, server: &Server) -> Result<(), Error> {
     const WHAT: &str = "Secret";
     let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-    let created = api.create(&params, secret).await.unless_there();
+    let created = api.create(&params, secret).await.ok_if_already_exists();
     if created.map_err(Error::write(WHAT))?.is_some() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use crate::{
     bmc::Bmcs,
     claim::Claims,
     endpoint::Endpoints,
-    inherited::{self, Inherited},
+    foreign_cleanup::{self, ForeignCleanup},
     macdb::MacPrefixes,
     media::Media,
     memory::Memories,
@@ -27,10 +27,9 @@ use metal_runtime::{
     LogLimit, Relist,
     admin::Admin,
     client,
+    election::{leadership::Leadership, lease::Candidate},
     file::Followed,
     health::Readiness,
-    leadership::Leadership,
-    lease::Candidate,
     listener::{self, Limits},
     report::Reporters,
     work::Work,
@@ -43,7 +42,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The Lease of the leader; the same as the peer's, so that the two never work on one fleet at a
+/// The Lease of the leader; the same as ironcore's, so that the two never work on one fleet at a
 /// time.
 const LEASE: &str = "f26702e4.ironcore.dev";
 /// How many Endpoints, and how many BMCs, are processed at a time.
@@ -107,7 +106,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
         () = serve => Ok(()),
         ended = Box::pin(watch) => Ok(ended?),
-        () = Box::pin(inherited::watch(&client, &queues.inherited, |key| {
+        () = Box::pin(foreign_cleanup::watch(&client, &queues.foreign_cleanup, |key| {
             queues.notices.queue.add(notices::Key::Other(key));
         })) => anyhow::bail!("a watch ended"),
         ended = prefixes => ended,
@@ -137,12 +136,12 @@ async fn controllers<C: Connect>(
     let servers = queues.servers.drive(servers, Servers(ctx()));
     let claims = args.server_claim_max_concurrent_reconciles.max(1);
     let claims = queues.claims.drive(claims, Claims(ctx()));
-    let inherited = queues.inherited.drive(CONCURRENCY, Inherited(ctx()));
+    let foreign_cleanup = queues.foreign_cleanup.drive(CONCURRENCY, ForeignCleanup(ctx()));
     // One at a time: after a start there may be thousands, and none is urgent.
     let notices = queues.notices.drive(1, Notices::new(ctx()));
     tokio::select! {
         () = endpoints => {}
-        () = inherited => {}
+        () = foreign_cleanup => {}
         () = notices => {}
         () = bmcs => {}
         () = servers => {}
@@ -184,7 +183,7 @@ fn queues<C>(ctx: &Context<C>, metrics: &mut metal_runtime::metrics::Registry) -
         bmcs: Arc::new(Work::new(reporters.of("bmc"))),
         servers: Arc::new(Work::new(reporters.of("server"))),
         claims: Arc::new(Work::new(reporters.of("serverclaim"))),
-        inherited: Arc::new(Work::new(reporters.of("inherited")).forgiving()),
+        foreign_cleanup: Arc::new(Work::new(reporters.of("inherited")).forgiving()),
         notices: Arc::new(Work::new(reporters.of("notices")).forgiving()),
     }
 }

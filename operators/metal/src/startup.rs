@@ -4,12 +4,12 @@ use crate::{DiscoveryBoot, MANAGER, args::Args};
 use anyhow::Context as _;
 use kube::Client;
 use metal_bmc::{Config, Trust, UntrustedPolicy};
-use metal_core::discovery::{DEFAULT_TEMPLATE, IgnitionTemplate};
+use metal_core::discovery_ignition::{DEFAULT_TEMPLATE, IgnitionTemplate};
 use metal_runtime::{Deferred, shared_key::SharedKey};
 use std::path::Path;
 use tokio::fs;
 
-/// The path of the template in the peer's image.
+/// The path of the template in ironcore's image.
 const TEMPLATE: &str = "/etc/metal-operator/ignition-template.yaml";
 /// Secret with the key of registration tokens, in the operator's namespace.
 const KEY_SECRET: &str = "metal-operator-registration-key";

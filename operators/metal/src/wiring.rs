@@ -3,13 +3,13 @@
 use crate::{
     Context, Unreadable,
     claim::Key as ClaimQueueKey,
-    inherited, machines, notices,
+    foreign_cleanup, metalman_machines, notices,
     view::View,
     wakes::{self, WakeTarget, Wakes},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
-use metal_core::inherited::Kind;
+use metal_core::foreign_cleanup::Kind;
 use metal_runtime::{
     index::{Change, Ended, GONE, Index},
     wiring::{self, Row},
@@ -30,7 +30,7 @@ pub(crate) struct Queues {
     /// Claims, by namespace and name.
     pub(crate) claims: Arc<Work<ClaimQueueKey>>,
     /// Objects that may carry something of another version.
-    pub(crate) inherited: Arc<Work<inherited::Key>>,
+    pub(crate) foreign_cleanup: Arc<Work<foreign_cleanup::Key>>,
     /// Objects with fields that may have no effect.
     pub(crate) notices: Arc<Work<notices::Key>>,
 }
@@ -56,13 +56,13 @@ impl wiring::Queues for Queues {
 pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> Result<(), Ended> {
     let (client, view) = (&ctx.client, &*ctx.view);
     let endpoints = row(ctx, &view.endpoints, wakes::endpoint)
-        .heard_by(|it| inherited(queues, Kind::Endpoint, it))
+        .heard_by(|it| foreign_cleanup(queues, Kind::Endpoint, it))
         .heard_by(|it| notice(queues, it, |it| notices::Key::Endpoint(it.name_any())));
     let bmcs = row(ctx, &view.bmcs, wakes::bmc)
-        .heard_by(|it| inherited(queues, Kind::Bmc, it))
+        .heard_by(|it| foreign_cleanup(queues, Kind::Bmc, it))
         .heard_by(|it| notice(queues, it, |it| notices::Key::Bmc(it.name_any())));
     let secrets = row(ctx, &view.secrets, wakes::secret)
-        .heard_by(|it| inherited(queues, Kind::BmcSecret, it));
+        .heard_by(|it| foreign_cleanup(queues, Kind::BmcSecret, it));
     let servers = row(ctx, &view.servers, wakes::server)
         .heard_by(|it| notice(queues, it, |it| notices::Key::Server(it.name_any())));
     let configurations = row(ctx, &view.configurations, wakes::configuration);
@@ -80,7 +80,7 @@ pub(crate) async fn watch<C: Send + Sync>(ctx: &Context<C>, queues: &Queues) -> 
         configurations.follow(client, view, queues),
         claims.follow(client, view, queues),
         inventories.follow(client, view, queues),
-        machines::follow(client, &view.machines, |change| {
+        metalman_machines::follow(client, &view.machines, |change| {
             for woken in wakes::machine(view, &change) {
                 wiring::Queues::wake(queues, woken);
             }
@@ -104,9 +104,9 @@ where
 }
 
 /// The object may carry something of another version.
-fn inherited<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_, K>) {
+fn foreign_cleanup<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_, K>) {
     if let Change::Applied { new, .. } = change {
-        inherited::offer(&queues.inherited, kind, new.meta());
+        foreign_cleanup::offer(&queues.foreign_cleanup, kind, new.meta());
     }
 }
 

@@ -185,9 +185,9 @@ mod tests {
 
     #[test]
     fn the_command_lines_of_the_peer_are_taken_as_far_as_they_do_something() {
-        let peer = "serve-pxe --site=rack-a --bind-address 192.0.2.1 --http-port=80 --health-port 81 \
+        let unbounded = "serve-pxe --site=rack-a --bind-address 192.0.2.1 --http-port=80 --health-port 81 \
                     --leader-elect-lease-duration=30s --kubeconfig /k";
-        let Parsed { args, ignored } = parsed(peer).unwrap();
+        let Parsed { args, ignored } = parsed(unbounded).unwrap();
         assert_eq!(
             (args.site(), args.http_address()),
             (Some("rack-a"), "192.0.2.1:80".parse().unwrap())

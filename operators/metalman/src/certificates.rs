@@ -124,7 +124,7 @@ impl Controller for Certificates {
         );
         let machine = whose(csr, &ctx.machine_namespace);
         if let Some(machine) = machine.and_then(|it| ctx.view.machines.named(None, it)) {
-            ctx.tell(&machine, type_, reason, &note).await;
+            ctx.publish_event(&machine, type_, reason, &note).await;
         }
         Ok(Next::Wait)
     }

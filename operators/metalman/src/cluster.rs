@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Api, Client};
-use metal_core::machine::netboot::{
+use metal_core::machine::provisioning::{
     agent::Cluster,
     cluster_info::{ClusterInfo, cluster_info},
 };
@@ -41,7 +41,7 @@ pub(crate) enum Error {
     Missing(&'static str),
 }
 
-/// Updates `cluster`, for ever.
+/// Updates `cluster`, forever.
 pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
     let mut told = None;
     loop {

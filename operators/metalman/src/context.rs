@@ -1,10 +1,10 @@
 use crate::{
+    answered_challenges::AnsweredChallenges,
     images::Images,
-    live::Live,
+    live_machines::LiveMachines,
     metrics::{Attested, Refusal},
     progress_limit::ProgressLimit,
     serve_url::ServeUrl,
-    spent::Spent,
     tokens::Tokens,
     user_data::UserData,
     view::View,
@@ -19,7 +19,7 @@ use metal_api::Machine;
 use metal_attest::Roots;
 use metal_core::{
     capability,
-    machine::{Address, netboot::agent::Cluster, operations::Clocks},
+    machine::{Address, operations::Clocks, provisioning::agent::Cluster},
 };
 use metal_runtime::{
     Deferred, Writer,
@@ -48,7 +48,7 @@ pub struct Context {
     /// What is known of the cluster.
     pub view: Arc<View>,
     /// What the API server has at this moment.
-    pub(crate) live: Live,
+    pub(crate) live: LiveMachines,
     /// Publisher of events.
     pub recorder: Recorder,
     /// Where tokens come from.
@@ -68,7 +68,7 @@ pub struct Context {
     /// Who vouches for endorsement keys; without any, the first one of a Machine is taken on trust.
     pub(crate) ek_roots: Option<watch::Receiver<Arc<Roots>>>,
     /// Challenges that were answered.
-    pub(crate) spent: Spent,
+    pub(crate) spent: AnsweredChallenges,
     /// How often it is recorded that a boot was refused.
     pub(crate) refused: ProgressLimit,
     /// How often an event log is read.
@@ -113,7 +113,7 @@ impl Context {
     ) -> Self {
         Self {
             view: Arc::default(),
-            live: Live::new(&client),
+            live: LiveMachines::new(&client),
             recorder,
             tokens: Tokens::new(&client, machine_namespace),
             machine_namespace: machine_namespace.to_owned(),
@@ -123,7 +123,7 @@ impl Context {
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),
             ek_roots: None,
-            spent: Spent::default(),
+            spent: AnsweredChallenges::default(),
             refused: ProgressLimit::of_boots(),
             logs: ProgressLimit::of_boots(),
             images: Images::default(),
@@ -155,7 +155,13 @@ impl Context {
     }
 
     /// Tells of a Machine; best effort, because the status is the record.
-    pub(crate) async fn tell(&self, machine: &Machine, type_: EventType, reason: &str, note: &str) {
+    pub(crate) async fn publish_event(
+        &self,
+        machine: &Machine,
+        type_: EventType,
+        reason: &str,
+        note: &str,
+    ) {
         let mut object = reference::<Machine>(&machine.metadata.name.clone().unwrap_or_default());
         object.uid.clone_from(&machine.metadata.uid);
         let event = event(type_, reason, "Transition", note);

@@ -43,7 +43,7 @@ impl EkRoots {
         self.current.subscribe()
     }
 
-    /// Reads them again for ever. What cannot be used changes nothing, and is reported once.
+    /// Reads them again forever. What cannot be used changes nothing, and is reported once.
     pub(crate) async fn follow(roots: Option<Self>) -> Infallible {
         match roots {
             Some(roots) => file::reread(FLAG, roots, |_| {}).await,

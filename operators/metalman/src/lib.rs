@@ -6,9 +6,9 @@
 //! [`http`], where [`attest`] gives a machine the token with which it joins, if its TPM is the one
 //! that was seen first.
 
+mod answered_challenges;
 pub mod args;
 pub mod attest;
-mod authorities;
 mod certificates;
 mod cluster;
 mod confirm;
@@ -19,23 +19,23 @@ mod error;
 #[cfg(test)]
 mod fixture;
 pub mod http;
+pub mod image_files;
 pub mod images;
-mod live;
+mod listeners;
+mod live_machines;
 pub mod machine;
 mod metal_servers;
 mod metrics;
-pub mod open;
 pub mod operations;
+mod pem;
 mod progress_limit;
 pub mod pull;
-mod record;
 #[cfg(test)]
 mod reference;
 mod run;
 mod serve_url;
-mod servers;
-mod spent;
 mod startup;
+mod status_writes;
 mod tftp;
 mod time_limits;
 mod tokens;

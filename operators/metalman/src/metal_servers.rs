@@ -30,17 +30,17 @@ fn trim(server: &mut Server) {
     server.metadata.managed_fields = None;
 }
 
-/// Follows Servers for ever, and so never returns. Where the API server does not have the kind, there
+/// Follows Servers forever, and so never returns. Where the API server does not have the kind, there
 /// are none.
 pub(crate) async fn follow(
     client: &Client,
     index: &Index<Server, Address>,
     on_change: impl FnMut(Change<'_, Server>),
 ) -> Result<(), Ended> {
-    follow_if_served(client, index, on_change, tell).await
+    follow_if_served(client, index, on_change, log_absence).await
 }
 
-fn tell(why: Option<Absence>) {
+fn log_absence(why: Option<Absence>) {
     match why {
         Some(Absence::Forbidden) => tracing::warn!(
             "may not list servers.metal.ironcore.dev: a Machine that is also a Server is not noticed; \

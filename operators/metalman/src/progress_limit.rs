@@ -1,10 +1,7 @@
 //! How often a machine may change what its status says of its cloud-init, or of its installation.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::Locked;
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
 /// Changes in a window of a boot, which makes three.
@@ -46,7 +43,7 @@ impl ProgressLimit {
 
     /// Whether the Machine of this name may make another change; counts it if so.
     pub(crate) fn may(&self, name: &str) -> bool {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.locked();
         if counts.len() >= MACHINES && !counts.contains_key(name) {
             counts.retain(|_, (since, _)| since.elapsed() < self.window);
         }

@@ -3,16 +3,16 @@
 use crate::{
     Context, NAME,
     args::Args,
-    authorities::to_pem,
     certificates::Certificates,
     cluster,
     ek_roots::EkRoots,
     http::{limits, router},
+    listeners::Listeners,
     machine::Machines,
     metrics,
     operations::{Access, Bmcs},
+    pem::to_pem,
     pull::{self, Settings},
-    servers::Servers,
     startup,
 };
 use anyhow::Context as _;
@@ -20,8 +20,8 @@ use kube::{Client, runtime::events::Recorder};
 use metal_bmc::{Config, Fleet};
 use metal_core::{capability, machine::site};
 use metal_runtime::{
-    Relist, admin::Admin, client, health::Readiness, leadership::Leadership, lease::Candidate,
-    listener, report::Reporters, work::Work,
+    Relist, admin::Admin, client, election::leadership::Leadership, election::lease::Candidate,
+    health::Readiness, listener, report::Reporters, work::Work,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -59,7 +59,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let work = Arc::new(Work::new(reporters.of("machine")));
     let requests = Arc::new(Work::new(reporters.of("certificate")));
 
-    let servers = Servers::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
+    let servers = Listeners::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
 
     let relist = Relist::default();
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));

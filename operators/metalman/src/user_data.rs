@@ -4,10 +4,11 @@
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use metal_api::MachineConfigMapReference;
-use metal_core::machine::netboot::user_data::{Unusable, admit, content};
+use metal_base::Locked;
+use metal_core::machine::provisioning::user_data::{Unusable, admit, content};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
@@ -26,7 +27,7 @@ const READS: usize = 8;
 
 /// Why there is no user-data.
 #[derive(Debug)]
-pub(crate) enum Wrong {
+pub(crate) enum UserDataError {
     /// It cannot be used.
     Unusable(Unusable),
     /// The API server refused.
@@ -61,25 +62,26 @@ impl UserData {
         client: &Client,
         namespace: &str,
         reference: &MachineConfigMapReference,
-    ) -> Result<Vec<u8>, Wrong> {
-        admit(reference, namespace).map_err(Wrong::Unusable)?;
+    ) -> Result<Vec<u8>, UserDataError> {
+        admit(reference, namespace).map_err(UserDataError::Unusable)?;
         let maps = Api::namespaced(client.clone(), namespace);
         let map = timeout(PATIENCE, self.map(&maps, &reference.name)).await;
-        let map = map.map_err(|_| Wrong::Late)??;
-        content(reference, map.as_deref()).map_err(Wrong::Unusable)
+        let map = map.map_err(|_| UserDataError::Late)??;
+        content(reference, map.as_deref()).map_err(UserDataError::Unusable)
     }
 
     async fn map(
         &self,
         maps: &Api<ConfigMap>,
         name: &str,
-    ) -> Result<Option<Arc<ConfigMap>>, Wrong> {
-        let _place = self.places.acquire().await.map_err(|_| Wrong::Late)?;
+    ) -> Result<Option<Arc<ConfigMap>>, UserDataError> {
+        let _place = self.places.acquire().await.map_err(|_| UserDataError::Late)?;
         let kept = self.locked().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
         if let Some((_, map)) = kept {
             return Ok(map);
         }
-        let map = maps.get_opt(name).await.map_err(|error| Wrong::Silent(Box::new(error)))?;
+        let map =
+            maps.get_opt(name).await.map_err(|error| UserDataError::Silent(Box::new(error)))?;
         let map = map.map(Arc::new);
         let mut kept = self.locked();
         kept.retain(|_, (at, _)| at.elapsed() < FRESH);
@@ -90,6 +92,6 @@ impl UserData {
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<String, Reading>> {
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+        self.maps.locked()
     }
 }

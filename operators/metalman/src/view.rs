@@ -9,7 +9,7 @@ use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
 use metal_core::machine::{
     Address, Twin, addresses, addresses_of_server,
-    attest::{Stranger, whose},
+    attest::{MachineLookupError, whose},
     csr,
     operations::{CORDONED_FOR, Hardware, hardware, shares_system},
     servers_of, site, twins,
@@ -66,9 +66,15 @@ fn trim(node: &mut Node) {
     let status = node.status.take().unwrap_or_default();
     let NodeStatus { mut addresses, mut conditions, .. } = status;
     // Its kubelet may write anything there.
-    addresses.iter_mut().for_each(|all| all.retain(|it| it.type_ == "InternalIP"));
-    conditions.iter_mut().for_each(|all| all.retain(|it| it.type_ == "Ready"));
-    conditions.iter_mut().flatten().for_each(|it| (it.message, it.reason) = (None, None));
+    if let Some(addresses) = &mut addresses {
+        addresses.retain(|it| it.type_ == "InternalIP");
+    }
+    if let Some(conditions) = &mut conditions {
+        conditions.retain(|it| it.type_ == "Ready");
+        for it in conditions {
+            (it.message, it.reason) = (None, None);
+        }
+    }
     node.status = Some(NodeStatus { addresses, conditions, ..NodeStatus::default() });
     let unschedulable = node.spec.take().and_then(|spec| spec.unschedulable);
     node.spec = Some(NodeSpec { unschedulable, ..NodeSpec::default() });
@@ -178,8 +184,10 @@ impl View {
     /// # Errors
     ///
     /// If there is none, or more than one.
-    pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, Stranger> {
-        let IpAddr::V4(address) = address.to_canonical() else { return Err(Stranger::Unknown) };
+    pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, MachineLookupError> {
+        let IpAddr::V4(address) = address.to_canonical() else {
+            return Err(MachineLookupError::Unknown);
+        };
         let holders = self.machines.get(&Address::Ip(address));
         whose(&holders, |machine| !self.machines_like(machine).is_empty()).cloned()
     }
@@ -189,7 +197,7 @@ impl View {
     /// # Errors
     ///
     /// If there is none, or more than one.
-    pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, Stranger> {
+    pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, MachineLookupError> {
         let holders = self.machines.get(&Address::Mac(mac));
         whose(&holders, |machine| !self.machines_like(machine).is_empty()).cloned()
     }

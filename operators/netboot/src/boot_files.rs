@@ -5,7 +5,7 @@ use crate::machines::Machines;
 use metal_core::boot::decision::Boot;
 use metal_dhcp::{
     config::Config,
-    fair_queue::Standing,
+    fair_queue::Priority,
     tftp::{ReadRequest, Refusal, served},
 };
 use metal_serve::tftp::{Addresses, Files, Found};
@@ -41,8 +41,8 @@ impl BootFiles {
 }
 
 impl Files for BootFiles {
-    fn standing_of(&self, client: IpAddr) -> Standing {
-        self.config.borrow().standing_of(client)
+    fn priority_of(&self, client: IpAddr) -> Priority {
+        self.config.borrow().priority_of(client)
     }
 
     fn find(

@@ -2,8 +2,8 @@
 
 use crate::{
     lease_file::{self, LeaseFile},
-    published::{LeaseAddress, Published, is_news},
     recorder::Sightings,
+    shared_leases::{LeaseAddress, SharedLeases, is_news},
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_core::{endpoint::Sighting, macdb::MacDb};
@@ -17,7 +17,7 @@ pub(crate) struct LeaseStore<A> {
     /// The leases in memory, which are authoritative.
     pub(crate) leases: Leases<A>,
     file: Option<LeaseFile>,
-    published: Option<Published>,
+    published: Option<SharedLeases>,
     /// Leases that are not published before they have been recorded.
     changed: Vec<Lease<A>>,
     /// Whether the last packets were answered.
@@ -30,7 +30,7 @@ pub(crate) struct LeaseStore<A> {
 
 impl<A: LeaseAddress> LeaseStore<A> {
     /// Leases that are only in memory until there is a file.
-    pub(crate) fn new(leases: Leases<A>, published: Option<Published>) -> Self {
+    pub(crate) fn new(leases: Leases<A>, published: Option<SharedLeases>) -> Self {
         let (changed, answered, steps) = (Vec::new(), false, Steps::default());
         Self { leases, file: None, published, changed, answered, steps, trouble: None }
     }
@@ -129,7 +129,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
     /// Moves all leases by the time by which the clock was set. Those of another instance were
     /// recorded by its own clock, so they may be prolonged but not shortened.
     fn shift(&mut self, by: SignedDuration) {
-        if by.is_negative() && self.published.as_ref().is_some_and(Published::is_shared) {
+        if by.is_negative() && self.published.as_ref().is_some_and(SharedLeases::is_shared) {
             return;
         }
         let shifted: Vec<_> =
@@ -154,12 +154,12 @@ impl<A: LeaseAddress> LeaseStore<A> {
 
     /// Whether packets are answered; if not, the other instance answers them.
     pub(crate) fn answers(&self) -> bool {
-        self.published.as_ref().is_none_or(Published::answers)
+        self.published.as_ref().is_none_or(SharedLeases::answers)
     }
 
     /// Adopts what the other instance has published. Returns whether that is recorded.
     pub(crate) fn hear(&mut self) -> bool {
-        let heard = self.published.as_ref().map(Published::heard::<A>).unwrap_or_default();
+        let heard = self.published.as_ref().map(SharedLeases::heard::<A>).unwrap_or_default();
         if heard.is_empty() {
             return true;
         }
@@ -257,7 +257,7 @@ mod tests {
 
     fn lease_store(mode: Option<Sharing>) -> LeaseStore<Ipv4Addr> {
         let instances = mode.map(|mode| Instances { mode, part: Part::First });
-        LeaseStore::new(Leases::default(), Some(Published::new(instances)))
+        LeaseStore::new(Leases::default(), Some(SharedLeases::new(instances)))
     }
 
     fn lease(until: Timestamp) -> Lease {

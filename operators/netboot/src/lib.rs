@@ -10,21 +10,21 @@
 pub mod args;
 mod boot_files;
 mod lease_file;
+mod lease_publisher;
 mod lease_store;
 mod machines;
 mod metrics;
-mod parts;
-mod published;
-mod publisher;
 mod recorder;
 #[cfg(test)]
 mod reference;
 mod run;
+mod server_parts;
+mod shared_leases;
 mod standby;
-pub mod tool;
+pub mod subcommands;
 mod v4;
 mod v6;
 
 pub use run::run;
 
-use parts::Parts;
+use server_parts::ServerParts;

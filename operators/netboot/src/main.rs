@@ -4,7 +4,7 @@ use metal_runtime::{
     args::{parse, warn},
     listener, shutdown, telemetry,
 };
-use netboot::{args::Args, tool::Tool};
+use netboot::{args::Args, subcommands::Tool};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -11,8 +11,8 @@
 //! addresses from its own half of every range. So if it is not known who leads, both answer rather
 //! than none.
 
-use crate::{published::Role, publisher::Publisher};
-use metal_runtime::{jittered, lease::Candidate, report::Chain};
+use crate::{lease_publisher::LeasePublisher, shared_leases::Role};
+use metal_runtime::{election::lease::Candidate, jittered, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -29,9 +29,9 @@ const ALONE: Duration = Duration::from_secs(10);
 /// How often to check whether the objects of the other instance have been listed.
 const NOT_LISTED: Duration = Duration::from_millis(100);
 
-/// Runs as a candidate for ever, for a Lease that lasts for [`DURATION`]. An instance that starts
+/// Runs as a candidate forever, for a Lease that lasts for [`DURATION`]. An instance that starts
 /// adopts all leases of the other one before it can lead.
-pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>) {
+pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<LeasePublisher>) {
     let (mut reached, mut is_reachable) = (Instant::now(), true);
     while !publisher.is_listed() && reached.elapsed() < ALONE {
         sleep(NOT_LISTED).await;
@@ -63,7 +63,7 @@ pub(crate) async fn stand(candidate: &mut Candidate, publisher: &Arc<Publisher>)
 }
 
 /// It is not known who leads.
-fn alone(publisher: &Arc<Publisher>, reached: Instant) {
+fn alone(publisher: &Arc<LeasePublisher>, reached: Instant) {
     if reached.elapsed() >= ALONE {
         publisher.stand(Role::Answers);
     }

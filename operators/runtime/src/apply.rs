@@ -1,4 +1,4 @@
-use crate::Expected;
+use crate::OkIf;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource,
@@ -186,7 +186,7 @@ where
 {
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     let deleted = api.delete(seen.name.as_deref().unwrap_or_default(), &params).await;
-    let Some(deleted) = deleted.unless_absent()? else { return Ok(Deletion::Absent) };
+    let Some(deleted) = deleted.ok_if_not_found()? else { return Ok(Deletion::Absent) };
     Ok(deleted.left().map_or(Deletion::Done, Deletion::Held))
 }
 

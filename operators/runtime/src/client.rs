@@ -1,7 +1,7 @@
 //! The client for the API server: where it is, how long to wait for it, and how to identify
 //! ourselves.
 
-use crate::{args::ClientArgs, writes::Bounded};
+use crate::{args::ClientArgs, write_limit::Bounded};
 use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,

@@ -68,7 +68,7 @@ pub trait Reread {
     fn read_again(&mut self) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 }
 
-/// Reads what `flag` names again and again, for ever. `told` is called for every change. Content
+/// Reads what `flag` names again and again, forever. `told` is called for every change. Content
 /// that cannot be used changes nothing, and is reported once.
 pub async fn reread(flag: &'static str, mut it: impl Reread, told: impl Fn(Reading)) -> Infallible {
     let mut reported = None;
@@ -137,7 +137,7 @@ impl<T, E: StdError + Send + Sync + 'static> Followed<T, E> {
         self.current.subscribe()
     }
 
-    /// Reads the file again whenever it changes, for ever. `told` is called for every change. A
+    /// Reads the file again whenever it changes, forever. `told` is called for every change. A
     /// file that cannot be used changes nothing, and is reported once.
     pub async fn follow(self, told: impl Fn(Reading)) -> Infallible
     where

@@ -1,6 +1,6 @@
 use crate::{
-    guard::Located,
     index::{Change, Ended, Index},
+    parse_guard::Located,
 };
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -37,7 +37,7 @@ const TURN: Duration = Duration::from_secs(30);
 /// watched.
 static LISTING: Semaphore = Semaphore::const_new(1);
 
-/// Watches one kind for ever: fills the index, and reports each change. An object that is too large
+/// Watches one kind forever: fills the index, and reports each change. An object that is too large
 /// to be kept is reported as one that cannot be parsed.
 ///
 /// # Errors
@@ -125,7 +125,7 @@ where
     until_absent(events.map_ok(guarded))
 }
 
-/// Follows a kind that need not be installed, for ever, and so never returns. Where the API server does not
+/// Follows a kind that need not be installed, forever, and so never returns. Where the API server does not
 /// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
 /// After it was installed it takes about a minute until it is followed.
 ///

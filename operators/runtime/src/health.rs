@@ -1,8 +1,9 @@
 //! Which part of a process is waiting for what.
 
+use metal_base::Locked;
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// What the parts of a process are waiting for. Cheap to clone; clones share their state.
@@ -101,7 +102,7 @@ impl Gate {
         *locked(&self.0) = None;
     }
 
-    /// Opens it when `listed` ends, and then waits for ever, to be run next to what does the
+    /// Opens it when `listed` ends, and then waits forever, to be run next to what does the
     /// listing.
     pub async fn open_after<T>(&self, listed: impl Future) -> T {
         listed.await;
@@ -122,7 +123,7 @@ impl Debug for Part {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.locked()
 }
 
 #[cfg(test)]

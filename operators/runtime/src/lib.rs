@@ -5,7 +5,7 @@
 //! ```no_run
 //! use clap::Parser;
 //! use metal_runtime::{
-//!     admin, args, client, elect, health::Readiness, listener, metrics::Registry, shutdown,
+//!     admin, args, client, election, health::Readiness, listener, metrics::Registry, shutdown,
 //!     telemetry,
 //! };
 //!
@@ -19,7 +19,7 @@
 //!     discovery_timeout: std::time::Duration,
 //! }
 //!
-//! /// Flags of the peer that mean nothing here.
+//! /// Flags of ironcore that mean nothing here.
 //! const ACCEPTED: &[args::Accepted] =
 //!     &[args::Accepted::value("registry-resync-interval", "the registry does not resync")];
 //!
@@ -38,7 +38,7 @@
 //!     let work = || async { /* controllers, until `shutdown` is cancelled */ };
 //!     tokio::select! {
 //!         () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
-//!         worked = elect::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked)),
+//!         worked = election::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked)),
 //!     }
 //! }
 //! ```
@@ -50,49 +50,47 @@ pub mod client;
 pub mod clock;
 pub mod controller;
 mod deferred;
-pub mod elect;
-mod expected;
+pub mod election;
 pub mod file;
 mod follow;
-mod guard;
 pub mod health;
 pub mod index;
-pub mod leadership;
-pub mod lease;
-mod list;
 pub mod listener;
 mod log_limit;
 mod metered;
 pub mod metrics;
+mod object_writer;
+mod ok_if;
+mod pages;
+mod parse_guard;
 pub mod queue;
-mod record;
 pub mod reference;
 mod relist;
 pub mod report;
 pub mod shared_key;
 pub mod shutdown;
+mod status_merge;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tls;
 pub mod wiring;
 pub mod work;
-mod writer;
-mod writes;
+mod write_limit;
 
 pub use apply::{
     MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata,
     patch_object, patch_spec,
 };
 pub use deferred::Deferred;
-pub use expected::Expected;
 pub use follow::{
     Absence, absence, follow, follow_fields, follow_if_served, follow_selected, watch_if_served,
     watch_in_pages,
 };
-pub use list::{list_in_pages, list_selected_in_pages};
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;
-pub use record::{record_spec, record_status};
+pub use object_writer::{Writer, Written};
+pub use ok_if::OkIf;
+pub use pages::{list_in_pages, list_selected_in_pages};
 pub use relist::Relist;
-pub use writer::{Writer, Written};
+pub use status_merge::{record_spec, record_status};

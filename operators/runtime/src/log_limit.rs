@@ -1,7 +1,8 @@
 //! Limits the lines that untrusted peers can make a process log.
 
+use metal_base::Locked;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ impl LogLimit {
     }
 
     fn may_at(&self, now: Instant) -> bool {
-        let mut period = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut period = self.0.locked();
         let is_running = |(since, _): &(Instant, u32)| now.duration_since(*since) < PERIOD;
         let (since, lines) = period.filter(is_running).unwrap_or((now, 0));
         *period = Some((since, lines.saturating_add(1)));

@@ -5,10 +5,11 @@
 //! Here one watch per kind feeds an [`Index`](crate::index::Index) and wakes whatever depends on
 //! it, so that the API server sends every change to a process only once.
 
+use metal_base::Locked;
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
@@ -82,7 +83,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         self.len() == 0
     }
 
-    /// Runs for ever: calls `pass` for each key, for at most `concurrency` keys at a time. The
+    /// Runs forever: calls `pass` for each key, for at most `concurrency` keys at a time. The
     /// returned time is when it wants to be called again for that key. Dropping the future ends all
     /// passes at their next await point.
     pub async fn run<F, P>(self, concurrency: usize, pass: F)
@@ -117,7 +118,7 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.locked()
     }
 }
 

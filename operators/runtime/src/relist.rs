@@ -4,7 +4,7 @@
 //! the leader must not act on the state from before another one led: it requests lists that are
 //! newer than its lease.
 
-use crate::{elect::run_elected, health::Gate, lease::Candidate};
+use crate::{election::lease::Candidate, election::run_elected, health::Gate};
 use std::future::pending;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;

@@ -8,13 +8,14 @@ use crate::index::Index;
 use futures::stream;
 use http::{Method, Request, Response, StatusCode};
 use kube::{Client, Resource, client::Body, core::DeserializeGuard, runtime::watcher::Event};
+use metal_base::Locked;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// One request.
@@ -68,7 +69,7 @@ where
     let objects = objects.into_iter().map(|it| Event::InitApply(DeserializeGuard(Ok(it))));
     let events = [Event::Init].into_iter().chain(objects).chain([Event::InitDone]);
     // It is there although the watch has ended.
-    index.follow(stream::iter(events.map(Ok))).await.err();
+    Box::pin(index.follow(stream::iter(events.map(Ok)))).await.err();
 }
 
 /// The response to a refused request.
@@ -148,7 +149,7 @@ impl ApiServer {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 
     async fn answer(&self, request: Request<Body>) -> Response<Body> {

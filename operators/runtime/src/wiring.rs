@@ -58,7 +58,7 @@ where
         self
     }
 
-    /// Watches the kind for ever.
+    /// Watches the kind forever.
     ///
     /// # Errors
     ///

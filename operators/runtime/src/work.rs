@@ -126,7 +126,7 @@ where
         self.failures.last(key)
     }
 
-    /// Runs for ever.
+    /// Runs forever.
     pub async fn drive<P: Pass<Key = Key>>(self: &Arc<Self>, concurrency: usize, passes: P) {
         let (work, passes) = (Arc::clone(self), Arc::new(passes));
         let turn = move |key: Key| {

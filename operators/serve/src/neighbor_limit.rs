@@ -1,5 +1,6 @@
 //! The addresses that answers may be sent to, shared by all servers of the process.
 
+use metal_base::Locked;
 use metal_dhcp::{
     neighbor_limit,
     v4::{MessageType, Reply},
@@ -9,7 +10,7 @@ use std::{
     collections::HashSet,
     fs,
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -97,7 +98,7 @@ impl NeighborLimit {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

@@ -56,7 +56,7 @@ impl Agent {
         Ok(Self { args, server, key, prepared, boot: boot.trim().to_owned() })
     }
 
-    /// Runs for ever.
+    /// Runs forever.
     ///
     /// # Errors
     ///

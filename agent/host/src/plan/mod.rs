@@ -20,12 +20,12 @@
 //! started is that of the release, or one that the boot loader has fallen back to.
 //!
 //! Without a release before, one that fails is `Failed`, and what it has done stays. Each beginning is
-//! recorded before it is made, so no number of restarts and crashes makes it go on for ever.
+//! recorded before it is made, so no number of restarts and crashes makes it go on forever.
 
 use crate::state::{Failed, Phase, Release, State, Work, is_same};
 
 /// How often the hook or the check of a release may begin. One that restarts the machine before it is
-/// found healthy would otherwise do so for ever.
+/// found healthy would otherwise do so forever.
 const BEGINNINGS: u32 = 10;
 /// The same for the release before, when it is brought back: three times each.
 const BACK: u32 = 6;
@@ -51,7 +51,7 @@ pub(crate) enum Step {
 
 /// What came of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hooked {
+pub(crate) enum HookResult {
     /// The system runs the release.
     Done,
     /// It will, after the restart that has begun.
@@ -114,12 +114,12 @@ impl State {
     }
 
     /// The hook is through with it.
-    pub(crate) fn hooked(&mut self, hooked: Hooked, boot: &str) {
+    pub(crate) fn hooked(&mut self, hooked: HookResult, boot: &str) {
         if let Some(work) = &mut self.work {
             boot.clone_into(&mut work.hooked_in);
             work.phase = match hooked {
-                Hooked::Done => Phase::Check,
-                Hooked::Restarting => Phase::Restart(boot.to_owned()),
+                HookResult::Done => Phase::Check,
+                HookResult::Restarting => Phase::Restart(boot.to_owned()),
             };
         }
     }

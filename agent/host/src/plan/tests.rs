@@ -11,7 +11,7 @@ fn a_release_is_tried_checked_and_kept() {
     state.begin(v1.clone());
     // The agent was killed: the hook may or may not have run, and runs again.
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
-    state.hooked(Hooked::Done, BOOT);
+    state.hooked(HookResult::Done, BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
     state.healthy(BOOT);
     assert_eq!(next(&state, Some(&v1), BOOT), Step::Rest);
@@ -25,7 +25,7 @@ fn a_release_is_tried_checked_and_kept() {
 fn nothing_is_checked_before_the_restart_that_the_hook_has_begun() {
     let mut state = State::default();
     state.begin(release("v1"));
-    state.hooked(Hooked::Restarting, BOOT);
+    state.hooked(HookResult::Restarting, BOOT);
     assert_eq!(next(&state, None, BOOT), Step::AwaitRestart);
     state.not_restarted();
     assert_eq!(next(&state, None, BOOT), Step::Hook(release("v1")));
@@ -35,10 +35,10 @@ fn nothing_is_checked_before_the_restart_that_the_hook_has_begun() {
 fn a_machine_that_came_back_with_the_old_system_is_not_said_to_run_the_new_one() {
     let mut state = active("v1");
     state.begin(release("v2"));
-    state.hooked(Hooked::Restarting, BOOT);
+    state.hooked(HookResult::Restarting, BOOT);
     // The hook says which system it is.
     assert_eq!(next(&state, None, "boot-2"), Step::Hook(release("v2")));
-    state.hooked(Hooked::Done, "boot-2");
+    state.hooked(HookResult::Done, "boot-2");
     assert_eq!(next(&state, None, "boot-2"), Step::Check(release("v2")));
 }
 
@@ -46,7 +46,7 @@ fn a_machine_that_came_back_with_the_old_system_is_not_said_to_run_the_new_one()
 fn a_release_is_not_found_healthy_by_a_system_that_started_during_the_check() {
     let mut state = active("v1");
     state.begin(release("v2"));
-    state.hooked(Hooked::Done, BOOT);
+    state.hooked(HookResult::Done, BOOT);
     assert_eq!(next(&state, None, BOOT), Step::Check(release("v2")));
     assert_eq!(next(&state, None, "boot-2"), Step::Hook(release("v2")), "which one is it?");
 }
@@ -60,7 +60,7 @@ fn after_a_restart_the_release_that_ran_is_looked_at_once() {
         assert_eq!(next(state, Some(&release("v2")), boot), Step::Confirm);
         state.confirm();
         assert_eq!(next(state, None, boot), Step::Hook(release("v1")));
-        state.hooked(Hooked::Done, boot);
+        state.hooked(HookResult::Done, boot);
         assert_eq!(next(state, None, boot), Step::Check(release("v1")));
     };
     again(&mut state, "boot-2");
@@ -131,7 +131,7 @@ fn a_release_that_is_not_healthy_is_not_tried_again_until_another_was() {
     state.begin(v2.clone());
     state.fails("not healthy", BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Hook(v1.clone()));
-    state.hooked(Hooked::Done, BOOT);
+    state.hooked(HookResult::Done, BOOT);
     assert_eq!(next(&state, Some(&v2), BOOT), Step::Check(v1.clone()));
     state.healthy(BOOT);
     let failed = Failed::of(&release("v2"), "not healthy".to_owned(), true);

@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    fn hook(&mut self, release: &str) -> Result<Result<Hooked, ()>, Gone> {
+    fn hook(&mut self, release: &str) -> Result<Result<HookResult, ()>, Gone> {
         self.hooks += 1;
         let does = self.does(release);
         if does == Does::FailsInHook {
@@ -97,13 +97,13 @@ impl World {
         match does {
             Does::Works | Does::IsIll | Does::FailsInHook => {
                 self.runs = release.to_owned();
-                Ok(Ok(Hooked::Done))
+                Ok(Ok(HookResult::Done))
             }
             Does::Restarts | Does::RestartsAndIsIll | Does::FallsBack => {
                 let is_there = self.runs == release;
-                Ok(Ok(if is_there { Hooked::Done } else { Hooked::Restarting }))
+                Ok(Ok(if is_there { HookResult::Done } else { HookResult::Restarting }))
             }
-            Does::NeverRestarts => Ok(Ok(Hooked::Restarting)),
+            Does::NeverRestarts => Ok(Ok(HookResult::Restarting)),
             Does::CrashesTheMachine => {
                 self.restart();
                 Err(Gone)
@@ -148,7 +148,7 @@ impl World {
             }
             self.write(&state)?;
         }
-        panic!("it goes on for ever: {:?}", self.state);
+        panic!("it goes on forever: {:?}", self.state);
     }
 
     fn run(mut self) -> Self {
@@ -157,7 +157,7 @@ impl World {
                 return self;
             }
         }
-        panic!("it restarts for ever: {:?}", self.state);
+        panic!("it restarts forever: {:?}", self.state);
     }
 }
 

@@ -112,7 +112,7 @@ fn a_machine_without_uefi_and_an_order_without_cloud_init_need_neither() {
 struct Lab {
     folder: TempDir,
     seed: Seed,
-    ends: Mutex<Option<Ends>>,
+    ends: Mutex<Option<DiskEnds>>,
     kernel: Fake,
 }
 
@@ -186,7 +186,7 @@ impl Lab {
         table.grow();
         let disk = image.on_a_disk(SIZE, &table);
         let (head, tail) = (disk[..WINDOW].to_vec(), disk[disk.len() - WINDOW..].to_vec());
-        let ends = Mutex::new(Some(Ends::new(head, tail, table)));
+        let ends = Mutex::new(Some(DiskEnds::new(head, tail, table)));
         for path in [
             "dev",
             "sys/block/vda",
@@ -213,7 +213,7 @@ impl Lab {
         configure(&root, &self.kernel, ("node-01", &self.seed), target(&root), ends)
     }
 
-    fn ends(&self) -> Ends {
+    fn ends(&self) -> DiskEnds {
         self.ends.lock().unwrap().take().unwrap()
     }
 

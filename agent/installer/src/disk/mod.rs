@@ -1,4 +1,4 @@
-//! The disks of the machine, and which of them is installed to.
+//! The disks of the machine, and which one is the target.
 
 mod choose;
 mod find;

@@ -5,7 +5,7 @@
 //! nothing is chosen before every controller has a driver and has been quiet for a while.
 
 use super::{Candidate, ChoiceError, candidates};
-use crate::patience::Patience;
+use crate::timeouts::Timeouts;
 use metal_api::installation::InstallHints;
 use metalprobe::Root;
 use std::time::Duration;
@@ -31,10 +31,10 @@ const SCAN: &str = "scsi_scan_";
 pub(crate) async fn settled(
     root: &Root,
     hints: &InstallHints,
-    patience: &Patience,
+    timeouts: &Timeouts,
 ) -> Result<Vec<Candidate>, ChoiceError> {
     let is_named = hints.name_a_disk();
-    let (quiet, longest) = if is_named { patience.settled } else { patience.unnamed };
+    let (quiet, longest) = if is_named { timeouts.settled } else { timeouts.unnamed };
     let pending = || if is_named { None } else { pending(root) };
     let began = Instant::now();
     let (mut disks, mut since) = (candidates(root), began);
@@ -95,7 +95,7 @@ fn scan(root: &Root) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patience::QUICK;
+    use crate::timeouts::QUICK;
     use std::{fs, path::PathBuf};
     use tempfile::TempDir;
 
@@ -116,9 +116,9 @@ mod tests {
         };
         // Quiet for long, as this machine may be slow.
         let quiet = Duration::from_secs(3);
-        let patience = Patience { unnamed: (quiet, 10 * quiet), ..QUICK };
+        let timeouts = Timeouts { unnamed: (quiet, 10 * quiet), ..QUICK };
         let root = machine.root();
-        let (disks, ()) = tokio::join!(settled(&root, &ANY, &patience), late);
+        let (disks, ()) = tokio::join!(settled(&root, &ANY, &timeouts), late);
         assert_eq!(disks.unwrap().len(), 2);
     }
 
@@ -154,7 +154,7 @@ mod tests {
         machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), "0x030000");
         machine.write(&format!("{FUNCTIONS}/0000:01:00.0/class"), "0x010400");
         let impatient =
-            Patience { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
+            Timeouts { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
         let error = settled(&machine.root(), &ANY, &impatient).await.unwrap_err().to_string();
         assert!(error.contains("the storage controller 0000:01:00.0 has no driver"), "{error}");
         assert!(error.contains("targetDisk"), "{error}");

@@ -1,6 +1,6 @@
 //! One request per connection.
 
-use crate::patience::Patience;
+use crate::timeouts::Timeouts;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Collected, Full, Limited};
@@ -65,7 +65,7 @@ pub(crate) enum Failure {
     #[error("the server is not trusted")]
     Tls(#[source] io::Error),
     /// The connection broke, or the answer is not HTTP.
-    #[error("the server breaks off")]
+    #[error("the server closed the connection")]
     Http(#[from] hyper::Error),
     /// The request cannot be made.
     #[error("the request cannot be made")]
@@ -91,7 +91,7 @@ pub(crate) struct Client {
     base: Base,
     trust: Option<Trust>,
     /// How long everything is waited for.
-    pub(crate) patience: Patience,
+    pub(crate) timeouts: Timeouts,
 }
 
 /// An answer whose content is still to come, and its connection, which ends with it.
@@ -121,10 +121,10 @@ impl Client {
     pub(crate) fn new(
         base: Base,
         authorities: &Path,
-        patience: Patience,
+        timeouts: Timeouts,
     ) -> Result<Self, TlsError> {
         let trust = base.0.is_tls().then(|| Trust::load(authorities)).transpose()?;
-        Ok(Self { base, trust, patience })
+        Ok(Self { base, trust, timeouts })
     }
 
     /// Fetches a small file. Cancel safe.
@@ -138,7 +138,7 @@ impl Client {
             let content = Limited::new(answer.response.into_body(), longest).collect().await;
             content.map(Collected::to_bytes).map_err(Failure::Answer)
         };
-        let deadline = self.patience.answer;
+        let deadline = self.timeouts.answer;
         timeout(deadline, whole).await.unwrap_or(Err(Failure::Late(deadline)))
     }
 
@@ -169,7 +169,7 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Failure> {
-        let deadline = self.patience.answer;
+        let deadline = self.timeouts.answer;
         let answer = timeout(deadline, self.exchange(method, path, headers, body)).await;
         let answer = answer.unwrap_or(Err(Failure::Late(deadline)))?;
         let status = answer.response.status();

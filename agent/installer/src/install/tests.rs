@@ -2,8 +2,8 @@ use super::*;
 use crate::{
     fetch::Base,
     gpt::Table,
-    patience::QUICK,
     testing::{Image, LINUX_TYPE, is_wiped, mib},
+    timeouts::QUICK,
 };
 use std::{
     fs,

@@ -37,13 +37,13 @@ pub(crate) enum HttpError {
     #[error("{0} is not trusted{1}")]
     Tls(Url, &'static str, #[source] io::Error),
     /// The connection broke.
-    #[error("{0} broke off the request")]
+    #[error("{0} closed the connection during the request")]
     Broken(Url, #[source] hyper::Error),
     /// The request could not be built.
-    #[error("the request cannot be made")]
+    #[error("could not build the request")]
     Request(#[from] http::Error),
     /// The answer is too long, or broke off.
-    #[error("the answer of {0} cannot be read")]
+    #[error("could not read the response of {0}")]
     Answer(Url, #[source] Box<dyn Error + Send + Sync>),
 }
 

@@ -13,12 +13,13 @@ pub(super) use exchange::Renewal;
 pub(super) use wire::{Answer, BootUri, Client, Identity};
 
 use super::{config::Dhcp, mac::Mac};
+use metal_base::Locked;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, SocketAddrV4},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 use tokio::{
@@ -83,7 +84,7 @@ impl Link {
 
     fn deliver(&self, packet: &[u8]) {
         let Some(key) = wire::reply_key(packet) else { return };
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = self.waiting.locked();
         if let Some(client) = waiting.get(&key)
             && client.try_send(packet.to_vec()).is_err()
         {
@@ -94,7 +95,7 @@ impl Link {
     /// Subscribes to the answers of one transaction.
     fn listen(&self, key: Key) -> Listening<'_> {
         let (sender, answers) = channel(BACKLOG);
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sender);
+        self.waiting.locked().insert(key, sender);
         Listening { link: self, key, answers }
     }
 
@@ -112,6 +113,6 @@ struct Listening<'a> {
 
 impl Drop for Listening<'_> {
     fn drop(&mut self) {
-        self.link.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        self.link.waiting.locked().remove(&self.key);
     }
 }

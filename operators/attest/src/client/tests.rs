@@ -14,14 +14,14 @@ fn head(hierarchy: u8) -> Vec<u8> {
 }
 
 #[test]
-fn keys_are_created_from_the_templates_of_the_peer() {
+fn keys_are_created_from_the_templates_of_go_tpm() {
     let create = |template| create_ek(template).unwrap();
     for (command, hierarchy, recorded, unique) in [
         (create(EkTemplate::Rsa2048), 0x0b, rsa().ek_pub, &[(256, 258)][..]),
         (create(EkTemplate::P256), 0x0b, ecc().ek_pub, &[(32, 34), (32, 34)]),
         (create_srk().unwrap(), 0x01, rsa().srk_pub, &[(256, 258)]),
     ] {
-        // The template is the key that the peer has created, without its modulus or point.
+        // The template is the key that go-tpm has created, without its modulus or point.
         let mut template = STANDARD.decode(recorded).unwrap();
         let mut end = template.len();
         for (len, step) in unique {

@@ -6,6 +6,7 @@
 
 use crate::{Bmc, Connect, Error, Permit, Pin, Target, message::Refused, redact::Secret};
 use http::StatusCode;
+use metal_base::Locked;
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, Inventory, ManagerReading, MediaSlot, PowerState,
     ResetType, Step, SystemReading,
@@ -13,7 +14,7 @@ use metal_core::redfish::{
 use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 /// What can be wrong with a BMC.
@@ -128,7 +129,7 @@ impl FakeBmc {
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.state.locked())
     }
 
     fn read<T>(&self, f: impl FnOnce(&State) -> Result<T, Error>) -> Result<T, Error> {
@@ -335,7 +336,7 @@ pub struct FakeFleet(Arc<Mutex<BTreeMap<SocketAddr, FakeBmc>>>);
 impl FakeFleet {
     /// Places a machine at an address.
     pub fn plug_in(&self, address: IpAddr, port: u16, bmc: &FakeBmc) {
-        let mut machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut machines = self.0.locked();
         machines.insert(SocketAddr::new(address, port), bmc.clone());
     }
 }
@@ -344,7 +345,7 @@ impl Connect for FakeFleet {
     type Bmc = FakeBmc;
 
     fn connect(&self, target: &Target, credentials: &Credentials) -> FakeBmc {
-        let machines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let machines = self.0.locked();
         let place = target.host.address().map(|address| SocketAddr::new(address, target.port));
         if let Some(bmc) = place.and_then(|place| machines.get(&place)) {
             return bmc.connect(target, credentials);

@@ -52,12 +52,12 @@ async fn a_manager_that_never_answers_is_of_a_part() {
         server.fault("/redfish/v1/Managers/EM", fault.clone());
         server.fault("/redfish/v1/Managers/BMC", fault.clone());
         let error = bmc.manager(None).await.unwrap_err();
-        assert!(error.is_of_a_part(), "{fault:?}: {error}");
+        assert!(error.concerns_one_resource(), "{fault:?}: {error}");
     }
     let server = FakeRedfish::machine().await;
     server.answer_logins(401, "");
     server.refuse_basic();
-    assert!(!server.bmc().manager(None).await.unwrap_err().is_of_a_part());
+    assert!(!server.bmc().manager(None).await.unwrap_err().concerns_one_resource());
 }
 
 #[tokio::test]

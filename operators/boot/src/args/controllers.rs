@@ -1,7 +1,7 @@
 use std::str::FromStr;
 
 /// Which controllers run.
-#[expect(clippy::struct_excessive_bools, reason = "each is a name that the peer's flag takes")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a name that ironcore's flag takes")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Controllers {
     /// `IPXEBootConfig`.

@@ -1,4 +1,4 @@
-//! Flags: the peer's, and ours.
+//! Flags: those of ironcore's boot-operator, and our own.
 
 mod controllers;
 #[cfg(test)]
@@ -141,11 +141,11 @@ pub enum ByUuid {
     /// Machines that do not get our iPXE script: those with a script of their own, and those that
     /// boot by UEFI HTTP only, because their image has no kernel or their boot method is `http`.
     Unscripted,
-    /// Everybody, like the peer.
+    /// Everybody, as with ironcore.
     Always,
 }
 
-/// The peer's flags that have no effect here.
+/// Flags of ironcore's boot-operator that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[];
 
 /// Flags that contradict each other, or are invalid.

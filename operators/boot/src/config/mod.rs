@@ -21,13 +21,13 @@ use metal_api::{HttpBootConfig, IpxeBootConfig};
 use metal_base::Never;
 use metal_core::{
     boot::{
-        Ignition, Lack,
+        Ignition, Unavailable,
         config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
     },
     unsupported::is_ignored,
 };
 use metal_runtime::{
-    Expected,
+    OkIf,
     controller::{Controller, Pass},
     index::Index,
     report::Failure,
@@ -135,7 +135,7 @@ impl<K> OfKind<K> {
 /// What a pass knows.
 struct Facts {
     ignition: Ignition,
-    script: Option<Lack>,
+    script: Option<Unavailable>,
     fetched: Fetched,
 }
 
@@ -196,7 +196,8 @@ impl<K: BootConfig> Controller for OfKind<K> {
         let (ctx, (namespace, name)) = (&self.ctx, named(object));
         let configs = ctx.writer(self.index(), &namespace, MANAGER);
         let written = configs.apply_status(object, &K::status(status.clone())).await;
-        let written = written.unless_absent().map_err(Error::write("status of the boot config"))?;
+        let written =
+            written.ok_if_not_found().map_err(Error::write("status of the boot config"))?;
         // It was deleted between two reads.
         let Some(written) = written else { return Ok(Next::Wait) };
         let failure = status.conditions.iter().find(|condition| condition.status == "False");

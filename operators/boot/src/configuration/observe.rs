@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::{
     boot::{
-        Ignition, Lack,
+        Ignition, Unavailable,
         configuration::{Image, Observation, PxeUrls, needs_image},
         url,
     },
@@ -94,7 +94,7 @@ async fn image(ctx: &Context, configuration: &ServerBootConfiguration) -> Image 
     let text = configuration.spec.image.as_deref().unwrap_or_default();
     match ctx.images.resolve(text, &ctx.architecture).await {
         Ok(image) => offers(ctx, &image),
-        Err(error) => Image::Failed(Lack {
+        Err(error) => Image::Failed(Unavailable {
             reason: error.reason(),
             message: format!("spec.image {text:?}: {}", Chain(&error)),
         }),
@@ -113,14 +113,14 @@ fn offers(ctx: &Context, image: &resolve::Image) -> Image {
         squashfs: layers.squashfs.as_ref().map(layer),
     });
     let uki = image.uki.as_ref().map(|uki| url::uki(images, &name, &uki.digest.to_string()));
-    Image::Offers { pxe: pxe.map_err(lack), uki: uki.map_err(lack) }
+    Image::Offers { pxe: pxe.map_err(unavailable), uki: uki.map_err(unavailable) }
 }
 
-fn lack(missing: &Missing) -> Lack {
+fn unavailable(missing: &Missing) -> Unavailable {
     let reason = match missing {
         Missing::Architecture { .. } => "ArchitectureMissing",
         Missing::Layer { .. } => "LayerMissing",
         Missing::Unusable { .. } => "MalformedManifest",
     };
-    Lack { reason, message: missing.to_string() }
+    Unavailable { reason, message: missing.to_string() }
 }

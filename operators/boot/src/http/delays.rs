@@ -4,10 +4,10 @@
 //! nothing but refusals could hold as many connections as there are.
 
 use super::identity::Requester;
-use metal_base::Source;
+use metal_base::{Locked, Source};
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 /// Delays in all: a quarter of the connections of a port.
@@ -80,7 +80,7 @@ impl Delays {
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.locked()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{
     AppState, DefaultUki,
-    choose::choose,
     identity::{Peer, Requester, identifiers},
-    refused::plain,
+    refusal::plain,
+    select::choose,
 };
 use crate::{
     blob_refs::BlobRef,

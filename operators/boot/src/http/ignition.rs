@@ -2,9 +2,9 @@
 
 use super::{
     AppState,
-    choose::{Chosen, choose},
     identity::{Peer, Requester},
     private,
+    select::{Chosen, choose},
 };
 use crate::{
     args::ByUuid, config::BootConfig, config_ref::Kind, fetches::Part, secrets::Payload,

@@ -2,10 +2,10 @@
 
 use super::{
     AppState, DefaultUki,
-    choose::{choose, of_boot},
     httpboot::default_blob,
     identity::{Peer, Requester},
-    refused::plain,
+    refusal::plain,
+    select::{choose, of_boot},
 };
 use crate::{
     blob_refs::{self, BlobRef},
@@ -217,7 +217,7 @@ pub(super) fn finish(
     state.answer(endpoint, answer)
 }
 
-/// Status and text for an error, in the peer's words if it has any.
+/// Status and text for an error, in ironcore's words if it has any.
 fn said(error: &Error) -> (StatusCode, &'static str) {
     use registry::Error as Registry;
     match error {

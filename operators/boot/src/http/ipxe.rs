@@ -2,10 +2,10 @@
 
 use super::{
     AppState,
-    choose::{Chosen, choose},
     identity::{Peer, Requester},
     ignition, private,
-    refused::refused,
+    refusal::refused,
+    select::{Chosen, choose},
 };
 use crate::{config::BootConfig, config_ref::Kind, fetches::Part, view::named};
 use axum::{

@@ -5,10 +5,10 @@
 
 use super::{
     AppState,
-    choose::of_boot,
     identity::Requester,
     ignition,
     image::{Refused, blob_of, finish},
+    select::of_boot,
 };
 use crate::{
     blob_refs,

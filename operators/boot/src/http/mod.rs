@@ -1,9 +1,9 @@
 //! Serves machines over HTTP.
 //!
-//! All routes are available on both listeners, because Deployments of the peer publish only one of
+//! All routes are available on both listeners, because Deployments of ironcore publish only one of
 //! them. Requests are answered from what the watches have delivered; nothing is written.
 
-mod choose;
+mod client_address;
 mod delays;
 mod httpboot;
 mod identity;
@@ -11,13 +11,13 @@ mod ignition;
 mod image;
 mod ipxe;
 mod media;
-mod places;
-mod refused;
+mod refusal;
+mod select;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use delays::Delays;
-pub(crate) use refused::RefusalLog;
+pub(crate) use refusal::RefusalLog;
 
 use crate::{
     args::{Addresses, ByUuid, OutsideWindow, Urls},
@@ -47,7 +47,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
 };
-use refused::refused;
+use refusal::refused;
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -143,7 +143,7 @@ fn moved(to: String) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
 }
 
-/// There is nothing at this path. As with the peer, a path with empty segments or dots is
+/// There is nothing at this path. As with ironcore, a path with empty segments or dots is
 /// redirected to the one without; a service URL with a trailing slash leads to such paths.
 async fn elsewhere(method: Method, uri: Uri) -> Response {
     let is_read = [Method::GET, Method::HEAD].contains(&method);
@@ -217,7 +217,7 @@ impl AppState {
             Err(refusal) => refusal.reason(),
         };
         let response = result.unwrap_or_else(|refusal| {
-            refused::log(&self.told, endpoint, &refusal);
+            refusal::log(&self.told, endpoint, &refusal);
             refused(&refusal)
         });
         let status = response.status().as_u16();

@@ -22,7 +22,7 @@ pub(crate) enum WakeTarget {
     /// The controller of a boot config.
     Config(ConfigRef),
     /// The keeper of a server's boot, by name of the server.
-    Kept(String),
+    StoredBoot(String),
 }
 
 /// Everything that is woken.
@@ -30,7 +30,8 @@ pub(crate) type Wakes = BTreeSet<WakeTarget>;
 
 /// A ServerBootConfiguration is part of the boot of its server.
 pub(crate) fn configuration(_: &View, change: &Change<'_, ServerBootConfiguration>) -> Wakes {
-    let server = |it: &ServerBootConfiguration| WakeTarget::Kept(it.spec.server_ref.name.clone());
+    let server =
+        |it: &ServerBootConfiguration| WakeTarget::StoredBoot(it.spec.server_ref.name.clone());
     let mut woken: Wakes = change.objects().map(|it| server(it)).collect();
     if let Change::Applied { new, .. } = change {
         woken.insert(WakeTarget::Configuration(named(&***new)));
@@ -71,7 +72,7 @@ fn boots_of<K: BootConfig>(view: &View, config: &K, woken: &mut Wakes) {
         configuration.and_then(|(name, _)| view.configurations.named(namespace, name));
     let servers = view.servers_of(config.uuid()).into_iter().map(|server| server.name_any());
     let servers = servers.chain(configuration.map(|it| it.spec.server_ref.name.clone()));
-    woken.extend(servers.map(WakeTarget::Kept));
+    woken.extend(servers.map(WakeTarget::StoredBoot));
 }
 
 /// The boot configuration of the same name, whether it owns the object or is waiting for its name.
@@ -83,7 +84,7 @@ fn configurations_of(meta: &ObjectMeta, woken: &mut Wakes) {
 
 /// A server has a boot, and its boot configurations depend on it.
 pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
-    let mut woken: Wakes = boot(change).map(WakeTarget::Kept).into_iter().collect();
+    let mut woken: Wakes = boot(change).map(WakeTarget::StoredBoot).into_iter().collect();
     let facts = |server: &Server| {
         let method = server.annotations().get(annotation::BOOT_METHOD).cloned();
         (server.spec.effective_uuid(), network_identifiers(server), is_idle(server), method)
@@ -148,7 +149,9 @@ pub(crate) fn waiting(view: &View) -> Wakes {
     let waiting = all.iter().filter(|it| !is_ready(it.state()));
     woken.extend(waiting.map(|it| WakeTarget::Config(it.config_ref())));
     let all = view.servers.all();
-    woken.extend(all.iter().filter(|it| has_window(it)).map(|it| WakeTarget::Kept(it.name_any())));
+    woken.extend(
+        all.iter().filter(|it| has_window(it)).map(|it| WakeTarget::StoredBoot(it.name_any())),
+    );
     woken
 }
 

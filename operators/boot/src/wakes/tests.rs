@@ -149,7 +149,7 @@ fn show(woken: &Wakes) -> Vec<String> {
         .map(|one| match one {
             WakeTarget::Configuration((_, name)) => format!("configuration {name}"),
             WakeTarget::Config(config) => format!("config {:?}/{}", config.kind, config.name),
-            WakeTarget::Kept(server) => format!("kept {server}"),
+            WakeTarget::StoredBoot(server) => format!("kept {server}"),
         })
         .collect();
     all.sort();

@@ -1,6 +1,7 @@
 use super::{
     Change, Decision, Destination, Missing, Observation,
-    known::{accepted, is_accepted, to_note, unstored},
+    accepted_certificate::is_accepted,
+    known::{accepted, to_note, unstored},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},

@@ -8,10 +8,13 @@
 //! What is known is stored in the status of the BMC and with the credentials, so that it also
 //! applies to a BMC object that was deleted and recreated, or restored without its status.
 
-use super::{Destination, Missing, Note, Verification, shared};
+use super::{
+    CredentialAnnotations, Destination, Missing, Verification,
+    accepted_certificate::{accepted_certificate, annotated},
+    shared,
+};
 use crate::redfish::Scheme;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{Bmc, BmcSecret, annotation};
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -32,19 +35,6 @@ pub fn certificate<'a>(
         Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
         None => shared::kept(secret?, at),
     })
-}
-
-/// The certificate that a person accepts instead of the pinned one.
-pub(super) fn accepted_certificate(metadata: &ObjectMeta) -> Option<&str> {
-    let text = annotated(metadata, annotation::ACCEPT_CERTIFICATE)?.trim();
-    let digits = text.strip_prefix("sha256:")?;
-    (digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit())).then_some(text)
-}
-
-/// Whether the certificate that a person accepts is the pinned one now.
-pub fn is_accepted(metadata: &ObjectMeta, pinned: Option<&str>) -> bool {
-    let accepted = accepted_certificate(metadata);
-    accepted.zip(pinned).is_some_and(|(accepted, pinned)| accepted.eq_ignore_ascii_case(pinned))
 }
 
 /// Whether a login is allowed.
@@ -118,13 +108,17 @@ fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
 }
 
 /// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
-pub(super) fn to_note(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<Note> {
+pub(super) fn to_note(
+    bmc: &Bmc,
+    secret: Option<&BmcSecret>,
+    at: &Destination,
+) -> Option<CredentialAnnotations> {
     let status = bmc.status.as_ref()?;
     let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
     let Some(secret) = own(bmc, secret) else {
         return shared::to_keep(secret?, at, certificate.as_deref());
     };
-    let note: Note = [
+    let note: CredentialAnnotations = [
         (annotation::KNOWN_ADDRESS.into(), Some(ip)),
         (annotation::KNOWN_CERTIFICATE.into(), certificate),
     ]
@@ -151,10 +145,6 @@ pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String
 
 fn noted<'a>(secret: &'a BmcSecret, key: &str) -> Option<&'a str> {
     annotated(&secret.metadata, key)
-}
-
-fn annotated<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
-    metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
 #[cfg(test)]
@@ -208,7 +198,7 @@ mod tests {
         certificate(bmc, Some(secret), &destination(Scheme::Https, WAS))
     }
 
-    fn note_of(bmc: &Bmc, secret: &BmcSecret) -> Option<Note> {
+    fn note_of(bmc: &Bmc, secret: &BmcSecret) -> Option<CredentialAnnotations> {
         to_note(bmc, Some(secret), &destination(Scheme::Https, WAS))
     }
 
@@ -336,7 +326,7 @@ mod tests {
             (annotation::KNOWN_ADDRESS.into(), Some(WAS.to_owned())),
             (annotation::KNOWN_CERTIFICATE.into(), Some(PIN.to_owned())),
         ];
-        assert_eq!(note, Note::from(expected));
+        assert_eq!(note, CredentialAnnotations::from(expected));
         // With http there is nothing to add, which saves a write for each BMC.
         assert_eq!(note_of(&bmc(Some(at(WAS, None))), &fresh), None);
         assert_eq!(note_of(&bmc(None), &fresh), None);
@@ -348,7 +338,7 @@ mod tests {
         let shared = secret("all", &[]);
         let note = note_of(&known, &shared).unwrap();
         let key = format!("{}{WAS}.443", annotation::KNOWN_CERTIFICATE_AT);
-        assert_eq!(note, Note::from([(key.clone().into(), Some(PIN.to_owned()))]));
+        assert_eq!(note, CredentialAnnotations::from([(key.clone().into(), Some(PIN.to_owned()))]));
         let shared = secret("all", &[(&key, PIN)]);
         assert_eq!(note_of(&known, &shared), None, "it is there");
         assert_eq!(pinned(&bmc(None), &shared), Some(PIN));

@@ -1,9 +1,10 @@
 //! What a [`Bmc`] object shows of its manager, and which servers it has.
 
+mod accepted_certificate;
+mod credential_annotations;
 mod decide;
 mod known;
 mod lockout;
-mod note;
 mod reach;
 mod reading;
 mod servers;
@@ -14,12 +15,13 @@ mod systems;
 mod tests;
 mod verification;
 
+pub use accepted_certificate::is_accepted;
+pub use credential_annotations::CredentialAnnotations;
 pub use decide::decide;
 pub(crate) use known::note_of_new;
-pub use known::{certificate, is_accepted, may_log_in};
+pub use known::{certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
-pub use note::Note;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
@@ -72,7 +74,7 @@ pub type Decision = metal_base::Decision<BmcStatus, Change, ()>;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Record with the credentials which BMC they belong to.
-    Note(Note),
+    Note(CredentialAnnotations),
     /// Remove this annotation, by which a person vouched for a new address or certificate that is
     /// known now.
     Settle(&'static str),

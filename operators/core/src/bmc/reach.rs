@@ -2,7 +2,7 @@
 
 use super::Verification;
 use crate::{
-    host::Host,
+    bmc_host::BmcHost,
     redfish::{Credentials, Scheme},
 };
 use metal_api::{Bmc, BmcAccess, BmcSecret, BmcSecretSpec, Endpoint, Protocol, ProtocolName};
@@ -14,7 +14,7 @@ pub struct Destination {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Address, or host name.
-    pub host: Host,
+    pub host: BmcHost,
     /// TCP port.
     pub port: u16,
     /// The credentials.
@@ -89,7 +89,7 @@ pub fn inline_destination(
     verification: Verification,
 ) -> Result<Destination, Missing> {
     let address = &access.address;
-    let host = address.parse::<Host>().map_err(|error| {
+    let host = address.parse::<BmcHost>().map_err(|error| {
         let message =
             format!("spec.bmc.address: `{address}` is {error}: set the address of the BMC");
         Missing::new("InvalidIP", message)
@@ -110,20 +110,24 @@ pub fn inline_destination(
 /// Why nobody knows who answers for a host name; `None` for an address, and for a name whose certificate
 /// is verified.
 pub fn unconfirmed_name(
-    host: &Host,
+    host: &BmcHost,
     scheme: Scheme,
     verification: Verification,
 ) -> Option<&'static str> {
     match (host, scheme, verification) {
-        (Host::Address(_), ..)
-        | (Host::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => None,
-        (Host::Name(_), Scheme::Https, Verification::Off) => Some("certificates are not verified"),
-        (Host::Name(_), Scheme::Http, _) => Some("the connection uses plain http"),
+        (BmcHost::Address(_), ..)
+        | (BmcHost::Name(_), Scheme::Https, Verification::Authorities | Verification::Pinned) => {
+            None
+        }
+        (BmcHost::Name(_), Scheme::Https, Verification::Off) => {
+            Some("certificates are not verified")
+        }
+        (BmcHost::Name(_), Scheme::Http, _) => Some("the connection uses plain http"),
     }
 }
 
 fn assemble(
-    host: Host,
+    host: BmcHost,
     protocol: &Protocol,
     (secret_name, secret): (&str, Option<&BmcSecret>),
     default: Scheme,

@@ -4,8 +4,8 @@
 //! There is no other place that outlives the status for a BMC that a Server names itself, or for a
 //! BMC whose BMCSecret does not have its name.
 
-use super::{Destination, Note, known::accepted_certificate};
-use crate::host::Host;
+use super::{CredentialAnnotations, Destination, accepted_certificate::accepted_certificate};
+use crate::bmc_host::BmcHost;
 use metal_api::{BmcSecret, Server, annotation};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -33,7 +33,7 @@ pub fn note_of_server(
     server: &Server,
     secret: Option<&BmcSecret>,
     at: &Destination,
-) -> Option<Note> {
+) -> Option<CredentialAnnotations> {
     let status = server.status.as_ref().filter(|it| it.power_state.is_some())?;
     to_keep(secret?, at, status.bmc_certificate_fingerprint.as_deref())
 }
@@ -79,7 +79,7 @@ pub(super) fn to_keep(
     secret: &BmcSecret,
     at: &Destination,
     certificate: Option<&str>,
-) -> Option<Note> {
+) -> Option<CredentialAnnotations> {
     if kept(secret, at) == certificate {
         return None;
     }
@@ -92,12 +92,12 @@ pub(super) fn to_keep(
 /// The name of an annotation consists of at most 63 letters, digits, dots and hyphens.
 fn key(at: &Destination) -> String {
     let host = match &at.host {
-        Host::Address(IpAddr::V4(address)) => address.to_string(),
-        Host::Address(IpAddr::V6(address)) => {
+        BmcHost::Address(IpAddr::V4(address)) => address.to_string(),
+        BmcHost::Address(IpAddr::V6(address)) => {
             address.segments().map(|it| format!("{it:x}")).join("-")
         }
-        Host::Name(name) if name.as_str().len() <= LONGEST => name.as_str().to_owned(),
-        Host::Name(name) => {
+        BmcHost::Name(name) if name.as_str().len() <= LONGEST => name.as_str().to_owned(),
+        BmcHost::Name(name) => {
             let digest = Sha256::digest(name.as_str());
             digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
         }
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    fn noted(secret: &mut BmcSecret, note: Note) {
+    fn noted(secret: &mut BmcSecret, note: CredentialAnnotations) {
         let annotations = secret.metadata.annotations.get_or_insert_default();
         for (key, value) in note {
             match value {

@@ -84,7 +84,7 @@ pub fn prune(secret: &mut Secret) {
     let data = data.into_iter().filter(|(key, value)| is_kept(key) && value.0.len() <= 2 * MAX_URL);
     secret.data = Some(data.collect());
     secret.string_data = None;
-    crate::kept::trim(secret);
+    crate::trim_metadata::trim(secret);
 }
 
 #[cfg(test)]

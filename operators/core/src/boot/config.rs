@@ -3,7 +3,7 @@
 //! The two differ in their specs, not in their status, so this module uses [`Config`], a view of
 //! either.
 
-use super::{Ignition, Lack};
+use super::{Ignition, Unavailable};
 use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -42,7 +42,7 @@ pub struct Observation<'a> {
     /// Its ignition.
     pub ignition: &'a Ignition,
     /// What is wrong with its own script, if it has one.
-    pub script: Option<&'a Lack>,
+    pub script: Option<&'a Unavailable>,
     /// What was served for this object by this process.
     pub fetched: Fetched,
     /// Now.
@@ -111,18 +111,18 @@ fn next(seen: &Observation<'_>) -> Status {
     if seen.fetched.ignition && !holds(seen.config.conditions, condition::IGNITION_DATA_FETCHED) {
         set(condition::IGNITION_DATA_FETCHED, true, "IgnitionDataDelivered", "");
     }
-    let lack = match seen.ignition {
+    let why = match seen.ignition {
         Ignition::None | Ignition::Usable => seen.script,
-        Ignition::Unusable(lack) => Some(lack),
+        Ignition::Unusable(why) => Some(why),
     };
     let bad = holds_not(seen.config.conditions, IGNITION_VALIDATION);
-    match lack {
-        Some(lack) => set(IGNITION_VALIDATION, false, lack.reason, &lack.message),
+    match why {
+        Some(why) => set(IGNITION_VALIDATION, false, why.reason, &why.message),
         // Set only to retract an earlier complaint.
         None if bad => set(IGNITION_VALIDATION, true, "Usable", ""),
         None => {}
     }
-    let state = if lack.is_some() { BootState::Error } else { BootState::Ready };
+    let state = if why.is_some() { BootState::Error } else { BootState::Ready };
     Status { state, conditions: all }
 }
 
@@ -158,8 +158,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_an_error_with_a_reason_until_it_is_put_right() {
-        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let unusable = Ignition::Unusable(lack);
+        let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
+        let unusable = Ignition::Unusable(why);
         let decision = decide(&seen(&unusable, None, NOTHING));
         let Decision::Record(broken) = decision else { panic!("{decision:?}") };
         assert_eq!(broken.state, BootState::Error);
@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_script_of_its_own_that_is_missing_is_an_error_too() {
-        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let decision = decide(&seen(&Ignition::None, Some(&lack), NOTHING));
+        let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
+        let decision = decide(&seen(&Ignition::None, Some(&why), NOTHING));
         let Decision::Record(status) = decision else { panic!("{decision:?}") };
         assert_eq!(status.state, BootState::Error);
     }
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_does_not_wait() {
-        let lack = Lack { reason: "SecretNotFound", message: "create it".to_owned() };
-        let unusable = Ignition::Unusable(lack);
+        let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
+        let unusable = Ignition::Unusable(why);
         let mut seen = seen(&unusable, None, NOTHING);
         seen.config.is_owned = true;
         assert!(matches!(decide(&seen), Decision::Record(_)));
@@ -262,7 +262,7 @@ mod tests {
 
     fn seen<'a>(
         ignition: &'a Ignition,
-        script: Option<&'a Lack>,
+        script: Option<&'a Unavailable>,
         fetched: Fetched,
     ) -> Observation<'a> {
         Observation {

@@ -8,7 +8,7 @@
 //! * [`boot_url`] is a URL that a machine which is no Server boots.
 //! * [`address`] says whether a request comes from that machine.
 //! * [`window`] says whether it may fetch anything now.
-//! * [`kept`] says for how long a stored answer is valid.
+//! * [`stored_boot`] says for how long a stored answer is valid.
 //! * [`script`] and [`url`] are the texts that are served.
 
 pub mod address;
@@ -16,10 +16,10 @@ pub mod boot_url;
 pub mod config;
 pub mod configuration;
 pub mod decision;
-pub mod kept;
 mod refusal;
 pub mod script;
 pub mod select;
+pub mod stored_boot;
 pub mod url;
 pub mod window;
 
@@ -27,7 +27,7 @@ pub use refusal::Refusal;
 
 /// Why something that a boot needs cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct Unavailable {
     /// CamelCase word from a small fixed set.
     pub reason: &'static str,
     /// What is wrong, and what to do.
@@ -42,5 +42,5 @@ pub enum Ignition {
     /// It exists, and a machine can read it.
     Usable,
     /// It is not.
-    Unusable(Lack),
+    Unusable(Unavailable),
 }

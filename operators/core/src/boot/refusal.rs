@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Why a request is refused. Each refusal has one status code, the same as the peer's, and a text
+/// Why a request is refused. Each refusal has one status code, the same as ironcore's, and a text
 /// that reveals nothing to strangers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

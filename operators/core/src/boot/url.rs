@@ -21,7 +21,7 @@ pub fn medium(service_url: &str, token: &str) -> String {
     service_url.to_owned() + &MEDIUM.replace("{file}", &format!("{token}.iso"))
 }
 
-/// URL of a layer for iPXE, in the peer's format.
+/// URL of a layer for iPXE, in ironcore's format.
 pub fn layer(service_url: &str, image: &str, digest: &str, version: &str) -> String {
     let mut url = format!("{}/image?imageName=", service_url.trim_end_matches('/'));
     encode(&mut url, image);

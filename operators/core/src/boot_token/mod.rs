@@ -18,11 +18,11 @@
 //! [`Purpose::HostRegistration`]: crate::capability::Purpose::HostRegistration
 
 pub mod binding;
+pub mod decide;
 pub mod fetch;
 pub mod installer;
 pub mod kickstart;
 pub mod order;
-pub mod pass;
 pub mod progress;
 pub mod register;
 pub mod script;
@@ -54,7 +54,7 @@ pub enum Refusal {
     #[error("the machine is installed already")]
     Installed,
     /// The machine has booted again since, or another one has.
-    #[error("a later boot with the token has voided what this one was given")]
+    #[error("superseded by a later boot with the same token")]
     Superseded,
     /// It is not the machine that the token is for.
     #[error("it is not the machine that the token is bound to: {0}")]

@@ -3,7 +3,7 @@
 use super::{Refusal, fetch::is_current, status};
 use crate::{
     installation::{SILENT, amount},
-    plain::line,
+    sanitize::line,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

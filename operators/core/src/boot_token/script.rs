@@ -2,7 +2,7 @@
 //!
 //! They are ASCII, and every value in them is one word. A machine that cannot go on says why on its
 //! console and leaves the boot to the next option of its firmware, which may be the disk: it never
-//! waits for ever.
+//! waits forever.
 
 use super::installer::is_word;
 use std::fmt::Write;

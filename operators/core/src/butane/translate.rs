@@ -8,7 +8,7 @@ use super::{
 };
 use crate::ignition::{
     check::{hash_since, takes_headers},
-    fault::{Fault, Must, Step},
+    fault::{Fault, Requirement, Step},
     storage,
 };
 use serde_json::{Map, Value, json};
@@ -50,8 +50,8 @@ fn placed(fault: Fault, document: &Node, root: &Path) -> Error {
         }
     }
     match fault.must {
-        Must::Be(expected) => Error::Wrong { path, expected },
-        Must::BeOnce(name) => Error::twice(path, &name),
+        Requirement::Be(expected) => Error::Wrong { path, expected },
+        Requirement::BeOnce(name) => Error::twice(path, &name),
     }
 }
 

@@ -11,12 +11,12 @@ pub(crate) enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: Vec<Step>,
-    pub(crate) must: Must,
+    pub(crate) must: Requirement,
 }
 
 /// The rule that a value violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Must {
+pub(crate) enum Requirement {
     /// It must be something else.
     Be(&'static str),
     /// It must be unique: another one has the same name.
@@ -25,7 +25,7 @@ pub(crate) enum Must {
 
 impl Fault {
     /// A fault of the value at `at`, or of a field in it.
-    pub(crate) fn of(at: &[Step], fields: &[&'static str], must: Must) -> Self {
+    pub(crate) fn of(at: &[Step], fields: &[&'static str], must: Requirement) -> Self {
         let fields = fields.iter().map(|name| Step::Field(name));
         Self { at: at.iter().copied().chain(fields).collect(), must }
     }

@@ -98,8 +98,8 @@ impl Error {
 
     fn of(text: &str, fault: &fault::Fault) -> Self {
         let what: Cow<'_, str> = match fault.must {
-            fault::Must::Be(expected) => format!("must be {expected}").into(),
-            fault::Must::BeOnce(_) => "is duplicated".into(),
+            fault::Requirement::Be(expected) => format!("must be {expected}").into(),
+            fault::Requirement::BeOnce(_) => "is duplicated".into(),
         };
         Self::at(Place::of_steps(text, &fault.at), what)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     check::{self, Check, UNITS, require},
-    fault::{Fault, Must, Step},
+    fault::{Fault, Requirement, Step},
     storage,
 };
 use serde_json::Value;
@@ -102,12 +102,12 @@ fn judge(rule: &Rule, value: &Value, at: &[Step], minor: u8) -> Result<(), Fault
     match rule {
         Rule::Text(check) => {
             let text = value.as_str().unwrap_or_default();
-            check(text).map_err(|expected| Fault::of(at, &[], Must::Be(expected)))
+            check(text).map_err(|expected| Fault::of(at, &[], Requirement::Be(expected)))
         }
         Rule::Mode => {
             let is_mode = value.as_u64().is_some_and(|mode| mode <= 0o7777);
             let expected = "a mode in decimal, from 0 to 4095 (0644 is 420)";
-            require(is_mode, expected).map_err(|must| Fault::of(at, &[], Must::Be(must)))
+            require(is_mode, expected).map_err(|must| Fault::of(at, &[], Requirement::Be(must)))
         }
         Rule::Resource => resource(value, at, minor),
         Rule::Unique(field) => unique(value, at, Some(field)),
@@ -122,7 +122,7 @@ fn unique(list: &Value, at: &[Step], field: Option<&'static str>) -> Result<(), 
         let Some(name) = name else { continue };
         if !seen.insert(name) {
             let at: Vec<Step> = at.iter().copied().chain([Step::Item(number)]).collect();
-            return Err(Fault::of(&at, field.as_slice(), Must::BeOnce(name.to_owned())));
+            return Err(Fault::of(&at, field.as_slice(), Requirement::BeOnce(name.to_owned())));
         }
     }
     Ok(())
@@ -132,7 +132,7 @@ fn resource(value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let must = |fields: &[&'static str]| {
         let fields = fields.to_vec();
-        move |expected| Fault::of(at, &fields, Must::Be(expected))
+        move |expected| Fault::of(at, &fields, Requirement::Be(expected))
     };
     let of = text("source").unwrap_or_default();
     source(of, minor).map_err(must(&["source"]))?;

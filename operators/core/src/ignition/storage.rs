@@ -1,7 +1,7 @@
 //! What Ignition refuses about the files, directories and links of a configuration together, and
 //! about the units that systemd gets in addition.
 
-use super::fault::{Fault, Must, Step};
+use super::fault::{Fault, Requirement, Step};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn must_be(&self, field: &'static str, expected: &'static str) -> Fault {
-        Fault::of(&self.at, &[field], Must::Be(expected))
+        Fault::of(&self.at, &[field], Requirement::Be(expected))
     }
 }
 
@@ -51,7 +51,9 @@ fn entries<'a>(storage: &'a Value, kind: &'static str) -> impl Iterator<Item = E
 fn one_per_path(all: &[Entry<'_>]) -> Result<(), Fault> {
     let mut seen = HashSet::new();
     match all.iter().find(|entry| !seen.insert(entry.path)) {
-        Some(entry) => Err(Fault::of(&entry.at, &["path"], Must::BeOnce(entry.path.to_owned()))),
+        Some(entry) => {
+            Err(Fault::of(&entry.at, &["path"], Requirement::BeOnce(entry.path.to_owned())))
+        }
         None => Ok(()),
     }
 }

@@ -72,7 +72,7 @@ fn what_ignition_only_warns_of_is_handed_on() {
 }
 
 #[test]
-fn what_is_not_ignition_is_none_of_our_business() {
+fn text_that_is_not_ignition_is_passed_through() {
     for text in [
         &b"#cloud-config\nusers: [{name: a}]\n"[..],
         b"#!/bin/sh\ncat > /a <<E\n{\"ignition\": {\"version\": \"3.4.0\"},}\nE\n",

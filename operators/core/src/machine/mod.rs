@@ -19,9 +19,10 @@ mod accepted;
 pub mod attest;
 pub mod csr;
 pub mod lease;
-pub mod netboot;
 pub mod operations;
+pub mod provisioning;
 pub mod request;
+mod resolution;
 pub mod site;
 mod twins;
 
@@ -153,7 +154,7 @@ fn left(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, Option<D
 /// Sets the condition about shared addresses. It is absent if there never was a conflict.
 fn record_twins(new: &mut MachineStatus, seen: &Observation<'_>) {
     let type_ = condition::ADDRESSES_UNIQUE;
-    let message = twins::told(seen.twins);
+    let message = twins::describe(seen.twins);
     let fact = match &message {
         Some(message) => Fact { type_, holds: false, reason: "Ambiguous", message },
         None if new.conditions.iter().any(|condition| condition.type_ == type_) => {
@@ -194,7 +195,7 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     let name = seen.machine.metadata.name.as_deref().unwrap_or_default();
     let state = |phase, reason, message| State { phase, reason, message };
     let failed = |reason, message| state(MachinePhase::Failed, reason, message);
-    if let Some(message) = twins::told(seen.twins) {
+    if let Some(message) = twins::describe(seen.twins) {
         return failed("Ambiguous", message);
     }
     if let Some(message) = unusable(seen.machine) {

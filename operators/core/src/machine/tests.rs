@@ -1,5 +1,8 @@
 use super::{
-    attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge, pinned, whose},
+    attest::{
+        Certificate, Compared, MachineLookupError, Presented, Refusal, Verdict, judge, pinned,
+        whose,
+    },
     *,
 };
 use crate::dice::Dice;
@@ -131,7 +134,7 @@ fn hardware_of_one_uuid_is_of_one_machine_in_either_byte_order() {
     };
     let found = shared(&a, &b);
     assert_eq!(found.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["b"]);
-    let message = twins::told(&found).unwrap();
+    let message = twins::describe(&found).unwrap();
     assert!(message.contains("the system UUID") && message.contains("also used by b"), "{message}");
     // What was read elsewhere than the Machine says now, says nothing.
     let mut moved = b.clone();
@@ -153,7 +156,7 @@ fn hardware_of_one_uuid_is_of_one_machine_in_either_byte_order() {
 fn a_message_about_many_twins_stays_short() {
     let one = |at: u8| Twin { address: Address::Ip([10, 0, 0, at].into()), name: "x".repeat(253) };
     let many: Vec<_> = (0..200).map(one).collect();
-    let told = twins::told(&many).unwrap();
+    let told = twins::describe(&many).unwrap();
     assert!(told.len() < 4000 && told.contains(" and 192 more: "), "{told}");
 }
 
@@ -161,14 +164,14 @@ fn a_message_about_many_twins_stays_short() {
 fn an_address_is_that_of_one_machine_or_of_none() {
     let one = Arc::new(machine("a", 1));
     let never = |_: &Machine| false;
-    assert_eq!(whose(&[], never), Err(Stranger::Unknown));
+    assert_eq!(whose(&[], never), Err(MachineLookupError::Unknown));
     assert_eq!(whose(std::slice::from_ref(&one), never), Ok(&one));
-    assert_eq!(whose(std::slice::from_ref(&one), |_| true), Err(Stranger::Ambiguous));
+    assert_eq!(whose(std::slice::from_ref(&one), |_| true), Err(MachineLookupError::Ambiguous));
     let two = [Arc::clone(&one), Arc::new(machine("b", 1))];
-    assert_eq!(whose(&two, never), Err(Stranger::Ambiguous));
+    assert_eq!(whose(&two, never), Err(MachineLookupError::Ambiguous));
     let mut going = machine("a", 1);
     going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-    assert_eq!(whose(&[Arc::new(going)], never), Err(Stranger::Unknown));
+    assert_eq!(whose(&[Arc::new(going)], never), Err(MachineLookupError::Unknown));
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub fn servers_of(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Server
 }
 
 /// A message about them, with the fix; `None` if there are none.
-pub(super) fn told(twins: &[Twin]) -> Option<String> {
+pub(super) fn describe(twins: &[Twin]) -> Option<String> {
     let shared: Vec<_> =
         twins.iter().map(|it| format!("{} is also used by {}", it.address, it.name)).collect();
     let (told, more) = shared.split_at(shared.len().min(TOLD));

@@ -1,7 +1,7 @@
 //! A `Host`: a machine that is known by its key.
 
+pub mod decide;
 mod key;
-pub mod pass;
 pub mod report;
 pub mod signed;
 

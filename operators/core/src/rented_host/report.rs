@@ -2,7 +2,7 @@
 
 use crate::{
     conditions::{self, Fact},
-    plain::line,
+    sanitize::line,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -64,7 +64,7 @@ pub fn record(
     new.running_release = report.release.as_ref().map(name).or(new.running_release);
     new.address = from.map(|address| address.to_canonical().to_string()).or(new.address);
     if let Some(outcome) = report.result {
-        let message = told(report);
+        let message = describe(report);
         let fact = Fact {
             type_: condition::RELEASE_ACTIVE,
             holds: outcome == Outcome::Active,
@@ -82,7 +82,7 @@ pub fn record(
     Some(new)
 }
 
-fn told(report: &Report) -> String {
+fn describe(report: &Report) -> String {
     let message = line(&report.message);
     match report.of.as_ref().map(|of| line(of)) {
         Some(of) if message.is_empty() => of,

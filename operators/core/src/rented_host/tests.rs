@@ -1,5 +1,5 @@
 use super::{
-    pass::{Named, Observation, decide},
+    decide::{Named, Observation, decide},
     report::{Outcome, Report, record},
 };
 use jiff::Timestamp;

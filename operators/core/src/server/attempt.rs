@@ -1,7 +1,7 @@
 //! Which attempt of a discovery is in progress. The status says so; if somebody has dropped that,
 //! it follows from what the attempt has left in the cluster.
 
-use super::{Observation, Settings, acted::is_from};
+use super::{Observation, Settings, last_step::is_from};
 use metal_api::{
     ObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerStatus, annotation,
 };

@@ -1,7 +1,7 @@
 //! Servers that may be claimed.
 
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, Settings, bound, media,
+    Change, ClaimSeen, Decision, Need, Observation, Settings, bound_claim, media,
     power::{Force, switch_off},
     status::{self, Ready},
 };
@@ -59,7 +59,7 @@ pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
     new.state == Some(ServerState::Available)
         && phase != Some(&ClaimPhase::Bound)
-        && !bound::was_bound(new, seen.server)
+        && !bound_claim::was_bound(new, seen.server)
 }
 
 /// Reads parts again that were missing when the server was discovered. An inventory counts as long
@@ -91,7 +91,7 @@ pub(super) fn locator_led(seen: &Observation<'_>, system: &SystemReading) -> Opt
     let wanted = seen.server.spec.indicator_led.as_ref()?.to_string();
     let wanted = wanted.parse::<IndicatorLed>().ok()?;
     // Some LEDs can only light up, or only blink: the BMC did what it can.
-    let told = seen.acted.is_some_and(|acted| acted.step == Step::IndicatorLed(wanted));
+    let told = seen.last_step.is_some_and(|last_step| last_step.step == Step::IndicatorLed(wanted));
     let is_on = |led| led != IndicatorLed::Off;
     let is_near = |actual| told && is_on(actual) && is_on(wanted);
     let differs = system.indicator_led.is_some_and(|led| led != wanted && !is_near(led));

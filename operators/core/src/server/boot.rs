@@ -1,7 +1,7 @@
 //! Powers a host on to boot from the network or a medium.
 
 use super::{
-    Acted, Armed, Decision, Observation, Settings,
+    Decision, LastStep, Observation, OverrideState, Settings,
     media::{self, Prepared},
     power::{START, poll},
     status::{self, Ready},
@@ -122,11 +122,11 @@ pub(super) fn start(
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
     if system.power == PowerState::Off && window::boots_itself(seen.server, configuration) {
-        let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
+        let armed = seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
         let clear = Step::BootOnce { source: BootSource::None, mode: None };
         // A BMC that cannot clear it does not keep the host off.
-        let is_told = armed == Armed::For(BootSource::None)
-            || seen.acted.is_some_and(|acted| acted.is_refused(&clear));
+        let is_told = armed == OverrideState::For(BootSource::None)
+            || seen.last_step.is_some_and(|last_step| last_step.is_refused(&clear));
         let clears = is_left_over(&system.boot) && !is_told;
         let on = Step::Reset(ResetType::On);
         return Ok(Decision::Act(if clears { clear } else { on }));
@@ -148,8 +148,8 @@ pub(super) fn start(
         return Ok(Decision::Act(Step::Reset(ResetType::On)));
     }
     // The BMC may still be busy with a power-on that has used the override.
-    let on = |acted: &&Acted| acted.step == Step::Reset(ResetType::On);
-    let started = seen.acted.filter(on).map(|acted| seen.now.duration_since(acted.at));
+    let on = |last_step: &&LastStep| last_step.step == Step::Reset(ResetType::On);
+    let started = seen.last_step.filter(on).map(|last_step| seen.now.duration_since(last_step.at));
     Ok(match started {
         Some(ago) if ago < START => Decision::Rest(poll(seen, settings)),
         Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
@@ -166,12 +166,12 @@ fn is_armed(
     source: BootSource,
     mode: Option<BootMode>,
 ) -> bool {
-    let armed = seen.acted.map_or(Armed::Unknown, |acted| acted.armed);
+    let armed = seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
     let network = boot.target.is_some_and(is_network);
     let is_source = boot.target == Some(source)
-        || (armed == Armed::For(source) && network && is_network(source));
+        || (armed == OverrideState::For(source) && network && is_network(source));
     let is_mode = mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode));
-    armed != Armed::UsedUp && boot.enabled != BootEnabled::Disabled && is_source && is_mode
+    armed != OverrideState::UsedUp && boot.enabled != BootEnabled::Disabled && is_source && is_mode
 }
 
 /// Whether a BMC without `Once` would boot from the network again.

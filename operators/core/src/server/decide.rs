@@ -1,11 +1,11 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, available,
     claimed::claimed,
-    discovery, futile,
+    discovery,
     power::{FRESH, poll},
     reserved,
     status::{self, Ready},
-    twins, window,
+    steps_without_effect, twins, window,
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
@@ -166,8 +166,8 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
                 return Decision::Change(Change::SetSystemUri { uri });
             }
             let then = state(new, seen, settings, system);
-            let then = futile::hold_back(new, seen, settings, system, then);
-            futile::tell_unknown_power(new, seen, system);
+            let then = steps_without_effect::hold_back(new, seen, settings, system, then);
+            steps_without_effect::tell_unknown_power(new, seen, system);
             then
         }
         Err(why) => {
@@ -349,7 +349,7 @@ fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> D
 
 /// How long a step has to wait because it was carried out a moment ago.
 fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
-    let acted = seen.acted.filter(|acted| acted.step == *step)?;
+    let last_step = seen.last_step.filter(|last_step| last_step.step == *step)?;
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
         Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen) => REPEAT_PRESS,
@@ -359,8 +359,8 @@ fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDurati
         | Step::InsertMedium { .. }
         | Step::EjectMedium { .. } => REPEAT_RESET,
     };
-    let doubled = first * 2_i32.saturating_pow(acted.count.saturating_sub(1).min(10));
-    let wait = due(acted.at, doubled.min(REPEAT_AT_LEAST), seen.now);
+    let doubled = first * 2_i32.saturating_pow(last_step.count.saturating_sub(1).min(10));
+    let wait = due(last_step.at, doubled.min(REPEAT_AT_LEAST), seen.now);
     wait.is_positive().then_some(wait)
 }
 

@@ -2,17 +2,18 @@
 
 use super::{
     Change, Decision, Need, Observation, Settings,
-    acted::is_from,
     attempt::{self, is_prepared},
     available::waits_for_off,
-    boot, boot_id, media,
+    boot, boot_id,
+    last_step::is_from,
+    media,
     power::{Force, intend, off, poll, switch_off, switched_on},
     status::{self, Ready},
     window,
 };
 use crate::{
     redfish::{PowerState, SystemReading},
-    registry,
+    report,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
@@ -261,7 +262,7 @@ pub(super) fn is_ours(seen: &Observation<'_>) -> bool {
 /// Whether this process has powered the host on in its current state. If so, the recorded intent is
 /// not needed, should somebody have dropped it.
 fn is_switched_on_here(status: &ServerStatus, seen: &Observation<'_>) -> bool {
-    let on = seen.acted.and_then(|acted| acted.on);
+    let on = seen.last_step.and_then(|last_step| last_step.on);
     on.zip(status.state_since.as_ref()).is_some_and(|(on, since)| is_from(on, since.0))
 }
 
@@ -308,7 +309,7 @@ fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a ServerInven
     let id = boot_id(seen.server, attempt);
     let report = seen.report?;
     let ours = report.spec.boot_configuration_uid.as_deref() == Some(id.as_str());
-    (ours && registry::is_complete(&report.spec.report)).then_some(report)
+    (ours && report::is_complete(&report.spec.report)).then_some(report)
 }
 
 fn short(time: SignedDuration) -> String {

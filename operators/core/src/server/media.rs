@@ -103,7 +103,7 @@ pub(super) fn prepare(
     }
     let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
     let step = Step::InsertMedium { slot: slot.uri.clone(), image: image.clone() };
-    let was_told = seen.acted.is_some_and(|acted| acted.step == step);
+    let was_told = seen.last_step.is_some_and(|last_step| last_step.step == step);
     let is_ours = |there| is_same(there, image) || (was_told && is_cut(there, image));
     let is_there = slot.inserted && slot.image.as_ref().map_or(was_told, is_ours);
     Ok(if is_there { Prepared::Inserted(source) } else { Prepared::Do(Decision::Act(step)) })

@@ -20,34 +20,34 @@
 //!    them, and it changes the machine only if the recorded status already says so.
 //! 3. *Read back.* Progress is judged by what the BMC reports, not by which calls returned.
 
-mod acted;
 mod attempt;
 mod available;
 mod boot;
-mod bound;
+mod bound_claim;
 mod claimed;
 mod decide;
 mod departure;
 mod discovery;
-mod futile;
+mod last_step;
 mod media;
 mod power;
 mod reserved;
 mod status;
+mod steps_without_effect;
 #[cfg(test)]
 mod tests;
 pub mod twins;
 mod window;
 
-pub use acted::{Acted, Armed};
-pub(crate) use bound::{Seen, bound_to, seen_here};
+pub(crate) use bound_claim::{Seen, bound_to, seen_here};
 pub use decide::decide;
 pub use departure::{Departure, decide_in_any_case, departure};
+pub use last_step::{LastStep, OverrideState};
 pub use media::{MediaReading, medium_of};
 pub(crate) use status::{configuration_state, is_current};
 
 use crate::{
-    bmc::Note,
+    bmc::CredentialAnnotations,
     failure::Failure,
     redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable},
 };
@@ -67,7 +67,7 @@ pub struct Observation<'a> {
     /// digits, unless an authority vouches for it.
     pub certificate: Option<&'a str>,
     /// What to record with the credentials in `spec.bmc` ([`crate::bmc::note_of_server`]).
-    pub note: Option<&'a Note>,
+    pub note: Option<&'a CredentialAnnotations>,
     /// Why the certificate is not stored with the credentials in `spec.bmc`
     /// ([`crate::bmc::unstored_of_server`]).
     pub unstored: Option<&'a str>,
@@ -93,7 +93,7 @@ pub struct Observation<'a> {
     /// What the host reported.
     pub report: Option<&'a ServerInventory>,
     /// The last thing that this process did to the server.
-    pub acted: Option<&'a Acted>,
+    pub last_step: Option<&'a LastStep>,
     /// When this process last recorded the status, if it did.
     pub recorded: Option<Timestamp>,
     /// The failure of the last pass, if it failed.
@@ -204,7 +204,7 @@ pub enum Change {
         uri: String,
     },
     /// Record with the credentials in `spec.bmc` the certificate of its BMC.
-    Note(Note),
+    Note(CredentialAnnotations),
     /// Remove the annotation by which a person accepted the certificate that is pinned now.
     SettleCertificate,
     /// Clear `spec.serverClaimRef`.

@@ -1,6 +1,6 @@
 //! Powers a host off: ask, wait, and cut the power only if that is allowed.
 
-use super::{Decision, Need, Observation, Settings, acted::is_from};
+use super::{Decision, Need, Observation, Settings, last_step::is_from};
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -70,7 +70,7 @@ pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuratio
         return UNKNOWN.min(settings.resync);
     }
     let looked = seen.system.map_or(seen.now, super::Reading::answered);
-    let after = seen.acted.map_or(settings.power_polling, |it| looked.duration_since(it.at));
+    let after = seen.last_step.map_or(settings.power_polling, |it| looked.duration_since(it.at));
     after.max(SOONEST).min(settings.power_polling)
 }
 
@@ -85,7 +85,8 @@ pub(super) fn off(
     force: Force,
 ) -> Decision {
     let grace = settings.shutdown_grace;
-    let asked = seen.acted.and_then(|acted| acted.asked).filter(|at| is_from(*at, since));
+    let asked =
+        seen.last_step.and_then(|last_step| last_step.asked).filter(|at| is_from(*at, since));
     let waited = asked.map(|at| seen.now.duration_since(at));
     let overdue = force == Force::Allowed && waited.is_some_and(|waited| waited >= grace);
     let can_ask = system.can_be_asked();
@@ -127,7 +128,8 @@ pub(super) fn off(
 /// we have recorded nothing yet; then it is asked again as soon as a host that got the request
 /// would show it.
 fn asked_by_another_process(seen: &Observation<'_>, since: Timestamp) -> bool {
-    let asked_here = seen.acted.is_some_and(|acted| acted.step == ASK || acted.asked.is_some());
+    let asked_here =
+        seen.last_step.is_some_and(|last_step| last_step.step == ASK || last_step.asked.is_some());
     let patience = match since.as_second().cmp(&seen.started.as_second()) {
         Ordering::Less => ANOTHER,
         Ordering::Equal if seen.recorded.is_none() => SHOWN,
@@ -146,7 +148,8 @@ pub(super) fn switched_on(
     system: &SystemReading,
     seen: &Observation<'_>,
 ) -> Timestamp {
-    let here = seen.acted.and_then(|acted| acted.on).unwrap_or(seen.started).max(intended);
+    let here =
+        seen.last_step.and_then(|last_step| last_step.on).unwrap_or(seen.started).max(intended);
     let by_bmc = system.last_reset.filter(|at| *at <= seen.now);
     by_bmc.map_or(here, |at| at.min(here + time).max(here))
 }
@@ -158,9 +161,9 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
     let recorded = seen.server.status.as_ref().and_then(|status| status.pending.as_ref());
     let told_before =
         || recorded.is_some_and(|it| it.kind == PendingKind::NetworkBoot).then_some(seen.started);
-    let told = match seen.acted {
-        Some(acted) if acted.on.is_some() => acted.on.filter(|_| acted.starts > 0),
-        Some(acted) if acted.switches_off() => None,
+    let told = match seen.last_step {
+        Some(last_step) if last_step.on.is_some() => last_step.on.filter(|_| last_step.starts > 0),
+        Some(last_step) if last_step.switches_off() => None,
         Some(_) | None => told_before(),
     };
     let left = (told? + START).duration_since(seen.system?.at);

@@ -3,7 +3,7 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings,
     available::{came_up_by_itself, is_new, locator_led, waits_for_off},
-    boot, bound, media,
+    boot, bound_claim, media,
     power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
     status::{self, Ready, is_current},
     window,
@@ -26,14 +26,16 @@ pub(super) fn reserved(
     match seen.claim {
         ClaimSeen::Unclaimed => become_available(new, seen, settings, system),
         ClaimSeen::Holds(claim) => {
-            bound::bound(new, seen.server, claim, seen.now);
+            bound_claim::bound(new, seen.server, claim, seen.now);
             match adoption(seen, claim) {
                 Some(adopt) => Decision::Change(adopt),
                 None => held(new, seen, settings, system, claim),
             }
         }
         ClaimSeen::NotCached => Decision::Look(Need::Claim),
-        ClaimSeen::Gone if bound::was_bound(new, seen.server) => leave(new, seen, settings, system),
+        ClaimSeen::Gone if bound_claim::was_bound(new, seen.server) => {
+            leave(new, seen, settings, system)
+        }
         ClaimSeen::Gone => {
             let message = "the claim in spec.serverClaimRef does not exist, and was never seen \
                            bound to this server: restore the claim, or clear the reference";
@@ -61,7 +63,7 @@ fn become_available(
         );
         return wait;
     }
-    bound::unbound(new);
+    bound_claim::unbound(new);
     new.state = Some(ServerState::Available);
     new.pending = None;
     Decision::Rest(SignedDuration::ZERO)
@@ -88,9 +90,9 @@ pub(super) fn by_facts(new: &mut ServerStatus, seen: &Observation<'_>) {
         | ServerState::Other(_) => {
             new.state = Some(ServerState::Reserved);
             new.pending = None;
-            bound::bound(new, seen.server, claim, seen.now);
+            bound_claim::bound(new, seen.server, claim, seen.now);
         }
-        ServerState::Reserved => bound::bound(new, seen.server, claim, seen.now),
+        ServerState::Reserved => bound_claim::bound(new, seen.server, claim, seen.now),
         ServerState::Released | ServerState::Parked | ServerState::Maintenance => {}
     }
 }
@@ -101,10 +103,10 @@ pub(super) fn abandoned(new: &mut ServerStatus, seen: &Observation<'_>) -> Optio
     if new.state != Some(ServerState::Reserved) {
         return None;
     }
-    let was_bound = bound::was_bound(new, seen.server);
+    let was_bound = bound_claim::was_bound(new, seen.server);
     match seen.claim {
         ClaimSeen::Unclaimed => {
-            bound::unbound(new);
+            bound_claim::unbound(new);
             new.state = Some(ServerState::Available);
             new.pending = None;
             None

@@ -4,7 +4,7 @@ use super::Observation;
 use crate::{
     conditions::{self, Fact},
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
-    registry,
+    report,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::{
@@ -184,7 +184,7 @@ pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now:
 
 /// Adopts what the host itself reported.
 pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
-    new.network_interfaces = registry::interfaces(&report.spec.report);
+    new.network_interfaces = report::interfaces(&report.spec.report);
 }
 
 /// State of a boot configuration. One that has not been looked at yet is `Pending`.

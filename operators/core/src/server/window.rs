@@ -115,7 +115,7 @@ pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: 
     // One that was closed because the machine may be another program's is not lost.
     let is_ours = seen.machines.is_empty();
     let is_lost = new.boot_window.is_none() && recorded.is_none() && is_ours;
-    let begun = seen.acted.and_then(|acted| acted.on).filter(|on| *on <= seen.now);
+    let begun = seen.last_step.and_then(|last_step| last_step.on).filter(|on| *on <= seen.now);
     let (true, Some(begun), Some(configuration)) = (is_lost, begun, seen.configuration) else {
         return;
     };

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{inherited::Kind, redfish::IndicatorLed};
+use crate::{foreign_cleanup::Kind, redfish::IndicatorLed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
     Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect,

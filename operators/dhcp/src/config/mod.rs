@@ -73,7 +73,7 @@ pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 
 use crate::{
-    client::Client, fair_queue::Standing, instances::Instances, lease::claim::LeaseSubnet,
+    client::Client, fair_queue::Priority, instances::Instances, lease::claim::LeaseSubnet,
 };
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
@@ -230,7 +230,7 @@ impl Config {
     }
 
     /// How well an address, of either IP version, is known from the configuration alone.
-    pub fn standing_of(&self, address: IpAddr) -> Standing {
+    pub fn priority_of(&self, address: IpAddr) -> Priority {
         let is_ours = match address.to_canonical() {
             IpAddr::V4(address) => self.subnet_of(address).is_some(),
             IpAddr::V6(address) => {
@@ -238,7 +238,7 @@ impl Config {
                 v6.is_some_and(|v6| v6.subnet_of(address).is_some())
             }
         };
-        if is_ours { Standing::Local } else { Standing::Stranger }
+        if is_ours { Priority::Local } else { Priority::Unknown }
     }
 
     /// Whether the configuration names a relay with this address.

@@ -11,9 +11,9 @@ fn rest(fair_queue: &mut FairQueue<u32, u32>) -> Vec<u32> {
 fn packets_of_one_source_come_in_their_order_and_sources_take_turns() {
     let mut fair_queue = FairQueue::new(ROOM);
     for packet in [10, 11, 12] {
-        assert_eq!(fair_queue.push(Standing::Stranger, 1, packet), None);
+        assert_eq!(fair_queue.push(Priority::Unknown, 1, packet), None);
     }
-    fair_queue.push(Standing::Stranger, 2, 20);
+    fair_queue.push(Priority::Unknown, 2, 20);
     assert_eq!(rest(&mut fair_queue), [10, 20, 11, 12]);
     assert!(fair_queue.is_empty());
 }
@@ -21,9 +21,9 @@ fn packets_of_one_source_come_in_their_order_and_sources_take_turns() {
 #[test]
 fn a_source_that_sends_more_than_all_others_loses_its_own_packets() {
     let mut fair_queue = FairQueue::new(ROOM);
-    fair_queue.push(Standing::Stranger, 7, 0);
+    fair_queue.push(Priority::Unknown, 7, 0);
     for packet in 1..10_000 {
-        let dropped = fair_queue.push(Standing::Stranger, 1, packet);
+        let dropped = fair_queue.push(Priority::Unknown, 1, packet);
         assert_ne!(dropped, Some(0), "the honest one");
     }
     assert_eq!(fair_queue.len(), ROOM);
@@ -33,13 +33,13 @@ fn a_source_that_sends_more_than_all_others_loses_its_own_packets() {
 #[test]
 fn who_is_known_neither_waits_for_ever_new_strangers_nor_loses_its_place_to_them() {
     let mut fair_queue = FairQueue::new(ROOM);
-    for standing in [Standing::Known, Standing::Local] {
+    for priority in [Priority::Known, Priority::Local] {
         for source in 1..10_000 {
-            fair_queue.push(Standing::Stranger, source, 1);
+            fair_queue.push(Priority::Unknown, source, 1);
         }
-        assert_eq!(fair_queue.push(standing, 0, 0), Some(1), "a stranger makes room");
+        assert_eq!(fair_queue.push(priority, 0, 0), Some(1), "a stranger makes room");
         for source in 10_000..20_000 {
-            assert_eq!(fair_queue.push(Standing::Stranger, source, 1), Some(1));
+            assert_eq!(fair_queue.push(Priority::Unknown, source, 1), Some(1));
         }
         let next = [fair_queue.pop(), fair_queue.pop()];
         assert!(next.contains(&Some(0)), "{next:?}");
@@ -50,10 +50,10 @@ fn who_is_known_neither_waits_for_ever_new_strangers_nor_loses_its_place_to_them
 fn of_strangers_the_latest_have_room_and_are_served_beside_those_who_are_known() {
     let mut fair_queue = FairQueue::new(ROOM);
     for packet in 0..1_000 {
-        fair_queue.push(Standing::Known, packet % 50, packet);
+        fair_queue.push(Priority::Known, packet % 50, packet);
     }
     for packet in 1_000..2_000 {
-        fair_queue.push(Standing::Stranger, packet, packet);
+        fair_queue.push(Priority::Unknown, packet, packet);
     }
     let served: Vec<_> = (0..8).filter_map(|_| fair_queue.pop()).collect();
     let strangers: Vec<_> = served.iter().filter(|packet| **packet >= 1_000).collect();
@@ -64,14 +64,14 @@ fn of_strangers_the_latest_have_room_and_are_served_beside_those_who_are_known()
 #[test]
 fn there_are_never_more_than_there_is_room_for_and_none_is_lost_or_doubled() {
     let mut dice = Dice(1);
-    let standings = [Standing::Stranger, Standing::Local, Standing::Known];
+    let priorities = [Priority::Unknown, Priority::Local, Priority::Known];
     let mut fair_queue = FairQueue::new(8);
     let (mut given, mut got) = (0, Vec::new());
     for packet in 0..20_000 {
         if dice.roll(3) > 0 {
-            let standing = standings[dice.roll(3)];
+            let priority = priorities[dice.roll(3)];
             let source = dice.roll(6);
-            got.extend(fair_queue.push(standing, source, packet));
+            got.extend(fair_queue.push(priority, source, packet));
             given += 1;
         } else {
             got.extend(fair_queue.pop());

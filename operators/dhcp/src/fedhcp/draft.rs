@@ -182,7 +182,7 @@ impl Side {
                 None => notes.push(note),
             }
         }
-        notes.extend(self.homeless(family, main));
+        notes.extend(self.settings_without_subnet(family, main));
         Ok(notes)
     }
 
@@ -216,7 +216,7 @@ impl Side {
     }
 
     /// A note if there are settings that belong to subnets here, but no subnet.
-    fn homeless(&self, family: Family, main: &Main) -> Option<Note> {
+    fn settings_without_subnet(&self, family: Family, main: &Main) -> Option<Note> {
         let lost: Vec<_> = [
             ("dns", !self.dns.is_empty()),
             ("ntp", !self.ntp.is_empty()),

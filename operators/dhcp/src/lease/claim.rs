@@ -70,7 +70,7 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         self.reserved.filter(&is_own).or_else(|| had().map(|lease| lease.address))
     }
 
-    /// The standing of an address for this client.
+    /// The priority of an address for this client.
     pub(crate) fn claim(&self, address: A) -> Claim {
         let lease = self.leases.get(address);
         let rests = lease.is_some_and(|lease| lease.is_quarantined(self.now));

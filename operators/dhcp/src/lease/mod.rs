@@ -6,7 +6,7 @@ pub mod object;
 pub(crate) mod pool;
 pub mod record;
 
-use crate::{address::Address, client::Client, fair_queue::Standing};
+use crate::{address::Address, client::Client, fair_queue::Priority};
 use doubted::Doubted;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
@@ -183,12 +183,12 @@ impl<A: Address> Leases<A> {
     }
 
     /// How well a client is known. One that only has an offer is about to request it.
-    pub fn standing_of(&self, client: &Client) -> Standing {
+    pub fn priority_of(&self, client: &Client) -> Priority {
         let is_offer = |lease: &Lease<A>| lease.state == State::Offered;
         let known = self
             .owned_by(client)
-            .map(|lease| if is_offer(lease) { Standing::Local } else { Standing::Known });
-        known.max().unwrap_or(Standing::Stranger)
+            .map(|lease| if is_offer(lease) { Priority::Local } else { Priority::Known });
+        known.max().unwrap_or(Priority::Unknown)
     }
 
     /// The lease with the latest end that a client has outside of some addresses.

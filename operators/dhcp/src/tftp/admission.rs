@@ -13,7 +13,7 @@ use super::{
     refusal::Refusal,
     transfers::{Bounds, Id, Transfers},
 };
-use crate::fair_queue::{FairQueue, Standing};
+use crate::fair_queue::{FairQueue, Priority};
 use metal_base::Source;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -82,7 +82,7 @@ impl Admission {
 
     /// Admits a request. EDK2 asks for the size, aborts, and asks again from the same port,
     /// possibly before we see the abort.
-    pub fn admit(&mut self, client: SocketAddr, standing: Standing, request: &[u8]) -> Admitted {
+    pub fn admit(&mut self, client: SocketAddr, priority: Priority, request: &[u8]) -> Admitted {
         let superseded = self.unproven_by_client.get(&client).copied();
         let is_same = |id: &Id| self.unproven.get(id).is_some_and(|old| old.request == request);
         if let Some(id) = superseded.filter(is_same) {
@@ -90,7 +90,7 @@ impl Admission {
         }
         self.next += 1;
         let id = Id(self.next);
-        let forgotten = self.places.push(standing, client.ip().into(), id);
+        let forgotten = self.places.push(priority, client.ip().into(), id);
         if let Some(id) = forgotten {
             self.forget(id);
         }

@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use crate::{
-    booting::{Booting, Machine},
+    boot_kind::{BootKind, FirmwareKind},
     config::{BootFiles, MAX_FILE, TftpFile},
 };
 use metal_core::boot::{decision::Boot, url::MAX_URL};
@@ -19,19 +19,19 @@ pub(super) const NO_PROXY_DHCP: [u8; 3] = [0xb0, 1, 1];
 pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
     let (files, boot) = (&request.config().boot, request.boot());
     let is_added = match request.booting() {
-        Booting::No => false,
-        Booting::Ipxe => boot.script(files.ipxe.as_deref()).is_some_and(|url| {
+        BootKind::No => false,
+        BootKind::Ipxe => boot.script(files.ipxe.as_deref()).is_some_and(|url| {
             add_url(url, reply);
             true
         }),
         // PXE firmware loads iPXE, which then asks for its script.
-        Booting::Pxe(machine) => {
+        BootKind::Pxe(machine) => {
             tftp_file(files, machine).filter(|_| boot.has_script()).is_some_and(|file| {
                 add_tftp(file, request.own_address(), reply);
                 true
             })
         }
-        Booting::Http(machine) => {
+        BootKind::Http(machine) => {
             let url = http_url(files, boot, machine).filter(|url| url.len() <= MAX_URL);
             url.is_some_and(|url| {
                 // EDK2 accepts the URL only from an answer with this class.
@@ -47,20 +47,20 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
     is_added
 }
 
-fn tftp_file(files: &BootFiles, machine: Machine) -> Option<&TftpFile> {
+fn tftp_file(files: &BootFiles, machine: FirmwareKind) -> Option<&TftpFile> {
     match machine {
-        Machine::Bios => files.bios.as_ref(),
-        Machine::X64 => files.uefi.as_ref(),
-        Machine::Arm64 => files.arm64.as_ref(),
-        Machine::Other => None,
+        FirmwareKind::Bios => files.bios.as_ref(),
+        FirmwareKind::X64 => files.uefi.as_ref(),
+        FirmwareKind::Arm64 => files.arm64.as_ref(),
+        FirmwareKind::Other => None,
     }
 }
 
-fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: Machine) -> Option<&'a str> {
+fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: FirmwareKind) -> Option<&'a str> {
     let default = match machine {
-        Machine::X64 => files.http.as_deref(),
-        Machine::Arm64 => files.http_arm64.as_deref(),
-        Machine::Bios | Machine::Other => None,
+        FirmwareKind::X64 => files.http.as_deref(),
+        FirmwareKind::Arm64 => files.http_arm64.as_deref(),
+        FirmwareKind::Bios | FirmwareKind::Other => None,
     };
     boot.uki(default)
 }

@@ -18,7 +18,7 @@
 //! BMCs.
 
 mod boot;
-mod booting;
+mod boot_kind;
 mod client;
 mod decide;
 mod lease;
@@ -28,11 +28,11 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use booting::{identity, machine_id, uncarried, unserved};
+pub use boot_kind::{identity, machine_id, uncarried, unserved};
 pub use decide::{Decision, decide};
 pub use metal_wire::v4::{Malformed, MessageType, Options, Packet, code};
 pub use reply::Reply;
-pub use request::{Arrival, Server, Silence};
+pub use request::{Arrival, DropReason, Server};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV4_SERVER;

@@ -1,7 +1,7 @@
 //! Answers (RFC 2131, section 4.3.1, table 3).
 
 use super::{boot, request::Request};
-use crate::{booting::Booting, config::Route};
+use crate::{boot_kind::BootKind, config::Route};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -60,7 +60,7 @@ pub(super) fn boot_only(request: &Request<'_>, kind: MessageType) -> Option<Repl
     }
     // PXE firmware and iPXE accept an answer without an address only if it has a class; iPXE also
     // ignores the file name unless there is a server.
-    if request.booting() == Booting::Ipxe {
+    if request.booting() == BootKind::Ipxe {
         packet.options.set(code::VENDOR_CLASS, b"PXEClient");
         packet.siaddr = request.own_address();
     }
@@ -110,7 +110,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     if let Some(router) = subnet.router {
         packet.options.set(code::ROUTER, router.octets());
     }
-    if boot::add(request, &mut packet) && request.booting() == Booting::Ipxe {
+    if boot::add(request, &mut packet) && request.booting() == BootKind::Ipxe {
         packet.options.set(code::IPXE, boot::NO_PROXY_DHCP);
     }
     let echoed: usize = [code::CLIENT_ID, code::RELAY]
@@ -155,7 +155,7 @@ fn wishes(request: &Request<'_>) -> Options {
     offer(code::NTP, Some(addresses(&subnet.ntp)));
     offer(code::ROUTES, Some(classless(subnet.router, &subnet.routes)));
     let url = request.client.mac().and_then(|mac| request.config().ztp_of(mac));
-    if let Some(url) = url.filter(|_| request.booting() == Booting::No) {
+    if let Some(url) = url.filter(|_| request.booting() == BootKind::No) {
         offer(code::BOOT_FILE, Some(boot::text(url)));
         offer(code::ZTP, Some(boot::text(url)));
     }

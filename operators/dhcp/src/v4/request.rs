@@ -2,7 +2,7 @@
 
 use super::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT, client::Relay};
 use crate::{
-    booting::Booting,
+    boot_kind::BootKind,
     client::Client,
     config::{Config, Subnet},
     lease::{Leases, claim::LeaseSubnet as _},
@@ -45,7 +45,7 @@ pub struct Arrival {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
 )]
-pub enum Silence {
+pub enum DropReason {
     /// It is an answer of a server, or of an unknown type.
     NotRequest,
     /// It has passed too many relays.
@@ -103,26 +103,27 @@ impl<'a> Request<'a> {
         packet: &'a Packet,
         arrival: Arrival,
         now: Timestamp,
-    ) -> Result<Self, Silence> {
+    ) -> Result<Self, DropReason> {
         if packet.op != BOOT_REQUEST {
-            return Err(Silence::NotRequest);
+            return Err(DropReason::NotRequest);
         }
         if packet.hops > MAX_HOPS {
-            return Err(Silence::TooManyHops);
+            return Err(DropReason::TooManyHops);
         }
-        let client = Client::of(packet).ok_or(Silence::Unidentified)?;
+        let client = Client::of(packet).ok_or(DropReason::Unidentified)?;
         let mac = client.mac();
         if !server.config.admits(mac) {
-            return Err(Silence::Denied);
+            return Err(DropReason::Denied);
         }
         let relay = Relay::of(&packet.options);
         let port = if relay.to_source_port { arrival.from.port() } else { SERVER_PORT };
-        let subnet = subnet_of(server.config, packet, &relay, arrival).ok_or(Silence::NoSubnet)?;
+        let subnet =
+            subnet_of(server.config, packet, &relay, arrival).ok_or(DropReason::NoSubnet)?;
         let is_relayed = !packet.giaddr.is_unspecified();
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
         let is_believed = is_of(server.config, subnet, packet, arrival);
         if is_bmc && !is_believed {
-            return Err(Silence::UnknownRelay);
+            return Err(DropReason::UnknownRelay);
         }
         Ok(Self {
             server,
@@ -139,8 +140,8 @@ impl<'a> Request<'a> {
     }
 
     /// How the client boots. A BMC does not boot by us.
-    pub(super) fn booting(&self) -> Booting {
-        if self.is_bmc { Booting::No } else { Booting::of(&self.packet.options) }
+    pub(super) fn booting(&self) -> BootKind {
+        if self.is_bmc { BootKind::No } else { BootKind::of(&self.packet.options) }
     }
 
     /// What the client is to boot.

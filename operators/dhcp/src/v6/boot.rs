@@ -1,7 +1,7 @@
 //! Boot options in answers (RFC 5970; UEFI 2.10, section 24.7).
 
-use super::{booting::ENTERPRISE, request::Request};
-use crate::booting::{Booting, Machine};
+use super::{boot_kind::ENTERPRISE, request::Request};
+use crate::boot_kind::{BootKind, FirmwareKind};
 use metal_wire::v6::{Options, code};
 
 /// Adds the boot options that the client asks for.
@@ -25,23 +25,23 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
 fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
     let (urls, boot) = (&request.v6().boot, request.boot());
     match request.booting() {
-        Booting::No => None,
-        Booting::Ipxe => Some((boot.script(urls.ipxe.as_deref())?, None)),
+        BootKind::No => None,
+        BootKind::Ipxe => Some((boot.script(urls.ipxe.as_deref())?, None)),
         // PXE firmware loads iPXE, which then asks for its script.
-        Booting::Pxe(machine) => {
+        BootKind::Pxe(machine) => {
             let url = match machine {
-                Machine::X64 => urls.uefi.as_deref(),
-                Machine::Arm64 => urls.arm64.as_deref(),
+                FirmwareKind::X64 => urls.uefi.as_deref(),
+                FirmwareKind::Arm64 => urls.arm64.as_deref(),
                 // A BIOS does not boot by IPv6.
-                Machine::Bios | Machine::Other => None,
+                FirmwareKind::Bios | FirmwareKind::Other => None,
             };
             Some((url.filter(|_| boot.has_script())?, Some(b"PXEClient")))
         }
-        Booting::Http(machine) => {
+        BootKind::Http(machine) => {
             let default = match machine {
-                Machine::X64 => urls.http.as_deref(),
-                Machine::Arm64 => urls.http_arm64.as_deref(),
-                Machine::Bios | Machine::Other => None,
+                FirmwareKind::X64 => urls.http.as_deref(),
+                FirmwareKind::Arm64 => urls.http_arm64.as_deref(),
+                FirmwareKind::Bios | FirmwareKind::Other => None,
             };
             Some((boot.uki(default)?, Some(b"HTTPClient")))
         }

@@ -17,7 +17,7 @@
 //! them gets an address. Prefixes are not delegated.
 
 mod boot;
-mod booting;
+mod boot_kind;
 mod client;
 mod decide;
 mod ia;
@@ -28,13 +28,13 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use booting::{identity, unserved};
+pub use boot_kind::{identity, unserved};
 pub use client::{clients, mac};
 pub use decide::{Decision, decide};
 pub use lease::{leases, reconfigure};
 pub use metal_wire::v6::{Malformed, MessageType, Options, Packet, Relay, code};
 pub use reply::Reply;
-pub use request::{Arrival, Server, Silence};
+pub use request::{Arrival, DropReason, Server};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV6_SERVER;

@@ -5,7 +5,7 @@ use super::{
     ia::{Ia, Status, refused},
     request::Request,
 };
-use crate::booting::Booting;
+use crate::boot_kind::BootKind;
 use metal_wire::v6::{MessageType, Options, Packet, Relay, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -106,7 +106,7 @@ fn add_information(request: &Request<'_>, options: &mut Options) {
     offer(code::SEARCH, subnet.search.iter().flat_map(|domain| labels(domain)).collect());
     let ntp = subnet.ntp.iter().flat_map(|server| NTP_ADDRESS.into_iter().chain(server.octets()));
     offer(code::NTP, ntp.collect());
-    if let Some(url) = request.ztp().filter(|_| request.booting() == Booting::No) {
+    if let Some(url) = request.ztp().filter(|_| request.booting() == BootKind::No) {
         offer(code::BOOT_FILE, url.into());
         offer(code::ZTP, url.into());
     }

@@ -1,8 +1,8 @@
 //! A packet that concerns us, and what the server knows about it.
 
-use super::{booting::booting, client::Sender, ia::Ia};
+use super::{boot_kind::boot_kind, client::Sender, ia::Ia};
 use crate::{
-    booting::Booting,
+    boot_kind::BootKind,
     client::Client,
     config::{
         self,
@@ -52,7 +52,7 @@ pub struct Arrival<'a> {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::IntoStaticStr,
 )]
-pub enum Silence {
+pub enum DropReason {
     /// It is an answer of a server, or of an unknown type.
     NotRequest,
     /// It has an option that its type must not have, or lacks one that it must have.
@@ -102,34 +102,34 @@ impl<'a> Request<'a> {
         packet: &'a Packet,
         arrival: Arrival<'a>,
         now: Timestamp,
-    ) -> Result<Self, Silence> {
+    ) -> Result<Self, DropReason> {
         let from = *arrival.from.ip();
         if packet.relays.is_empty() && !from.is_unicast_link_local() {
-            return Err(Silence::NotLinkLocal);
+            return Err(DropReason::NotLinkLocal);
         }
         let sender = Sender::of(packet, from);
         let needs_none = packet.kind() == Some(MessageType::InformationRequest)
             && packet.options.get(code::CLIENT_ID).is_none();
         if sender.is_none() && !needs_none {
-            return Err(Silence::Unidentified);
+            return Err(DropReason::Unidentified);
         }
         let mac = sender.as_ref().map_or_else(|| super::mac(packet, from), |sender| sender.mac);
         if !server.config.admits(mac) {
-            return Err(Silence::Denied);
+            return Err(DropReason::Denied);
         }
-        let subnet = subnet_of(server.v6, packet, arrival).ok_or(Silence::NoSubnet)?;
-        let ias = ias(packet).ok_or(Silence::BrokenOption)?;
+        let subnet = subnet_of(server.v6, packet, arrival).ok_or(DropReason::NoSubnet)?;
+        let ias = ias(packet).ok_or(DropReason::BrokenOption)?;
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
         let is_believed = is_of(server.v6, subnet, packet, from);
         if is_bmc && !is_believed {
-            return Err(Silence::UnknownRelay);
+            return Err(DropReason::UnknownRelay);
         }
         Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc, is_believed })
     }
 
     /// How the client boots. A BMC does not boot by us.
-    pub(super) fn booting(&self) -> Booting {
-        if self.is_bmc { Booting::No } else { booting(&self.packet.options) }
+    pub(super) fn booting(&self) -> BootKind {
+        if self.is_bmc { BootKind::No } else { boot_kind(&self.packet.options) }
     }
 
     /// What the client is to boot.

@@ -1,7 +1,7 @@
 //! An installed machine proves its TPM: it gets what only that TPM can decrypt, and registers with it.
 
 use super::{
-    Asker, Failure,
+    ClientAddress, Failure,
     install::{self, parse},
     proof::Request,
     settle,
@@ -40,7 +40,7 @@ struct Asked {
 /// Seals a proof for the TPM of a machine, if it is that of its token.
 pub(super) async fn attest(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     method: Method,
     uri: Uri,
     headers: HeaderMap,

@@ -1,7 +1,7 @@
 //! What metal-installer asks for (`metal_api::installation`): a disk image, and which disk it goes to.
 
 use super::{
-    Asker, Failure,
+    ClientAddress, Failure,
     files::{BINARY, no_disk},
     install::{confirmed, parse, reported},
     settle,
@@ -36,7 +36,7 @@ fn none() -> Response {
 /// What is to be installed where.
 pub(super) async fn order(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
     let answer = writing(&ctx, &cap).await;
@@ -48,7 +48,7 @@ pub(super) async fn order(
 /// The checksum of the disk image: its digest.
 pub(super) async fn checksums(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
     let answer = listed(&ctx, &cap).await;
@@ -66,7 +66,7 @@ async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
 /// The disk image.
 pub(super) async fn disk(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
     method: Method,
     headers: HeaderMap,
@@ -93,7 +93,7 @@ async fn opened(
 /// Takes a report of metal-installer.
 pub(super) async fn progress(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
     body: Bytes,
 ) -> Response {
@@ -105,7 +105,7 @@ pub(super) async fn progress(
 /// metal-installer is done, and repeats that until it is heard.
 pub(super) async fn done(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
     let report = || Ok(Report { step: BootStep::Done, message: String::new() });

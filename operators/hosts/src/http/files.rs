@@ -1,6 +1,6 @@
 //! The files that an installer consists of: at a mirror, or layers of an image.
 
-use super::{Asker, Failure, install::current, settle};
+use super::{ClientAddress, Failure, install::current, settle};
 use crate::{
     context::Context,
     images::{ImageError, Images, Part},
@@ -23,7 +23,7 @@ pub(super) const BINARY: &str = "application/octet-stream";
 /// A part of the installer: its kernel, initial RAM disk, or root file system.
 pub(super) async fn file(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path((cap, name)): Path<(String, String)>,
     method: Method,
     headers: HeaderMap,
@@ -89,6 +89,6 @@ fn absent(
     error: &ImageError,
 ) -> Failure {
     let why = format!("{what}: {}", Chain(error));
-    ctx.notices.tell(&**token, EventType::Warning, "ImageNotFetched", why);
+    ctx.notices.publish_event(&**token, EventType::Warning, "ImageNotFetched", why);
     Failure::Unavailable(told)
 }

@@ -1,6 +1,6 @@
 //! What a Host asks for: the release that it is to run.
 
-use super::{Asker, Failure, proof::Request, settle, write::record_host};
+use super::{ClientAddress, Failure, proof::Request, settle, write::record_host};
 use crate::{context::Context, host, view::named};
 use axum::{
     Json,
@@ -16,7 +16,7 @@ use futures::stream;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{Host, HostRelease, SealedConfiguration};
-use metal_core::rented_host::{pass::is_for, report};
+use metal_core::rented_host::{decide::is_for, report};
 use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{
@@ -77,7 +77,7 @@ struct Release {
 /// The release that the Host is to run; waits for another than the Host knows.
 pub(super) async fn release(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -98,7 +98,7 @@ async fn wanted(
 ) -> Result<(Wanted, Option<Held>), Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
-    let mut poll = None;
+    let mut waiting = None;
     loop {
         changes.mark_unchanged();
         let host = ctx.view.hosts.named(known.namespace().as_deref(), &known.name_any());
@@ -106,17 +106,17 @@ async fn wanted(
         let host = host.ok_or(Failure::Unproven("its Host is gone"))?;
         let release = host::release(ctx, &host).filter(|release| is_for(release, &host));
         if query.wait > 0 && query.knows(release.as_deref()) {
-            poll = poll.or_else(|| ctx.polls.begin(&host.uid().unwrap_or_default()));
+            waiting = waiting.or_else(|| ctx.polls.begin(&host.uid().unwrap_or_default()));
         } else {
-            poll = None;
+            waiting = None;
         }
         // If too many wait, it is answered at once.
-        let Some(poll) = &poll else { return now(ctx, &host, release.as_deref()).await };
+        let Some(turn) = &waiting else { return now(ctx, &host, release.as_deref()).await };
         tokio::select! {
-            changed = timeout_at(until, changes.changed()) => if changed.is_err() {
+            woken = timeout_at(until, changes.changed()) => if woken.is_err() {
                 return now(ctx, &host, release.as_deref()).await;
             },
-            () = poll.replaced.cancelled() => {
+            () = turn.replaced.cancelled() => {
                 return Err(Failure::Unavailable("the same Host has asked again"));
             }
         }
@@ -194,7 +194,7 @@ async fn configuration(
 /// Takes a report of a Host.
 pub(super) async fn status(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -205,7 +205,11 @@ pub(super) async fn status(
     settle(&ctx, &asker, "status", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
-async fn reported(ctx: &Context, asker: &Asker, request: &Request<'_>) -> Result<(), Failure> {
+async fn reported(
+    ctx: &Context,
+    asker: &ClientAddress,
+    request: &Request<'_>,
+) -> Result<(), Failure> {
     let host = request.host(ctx)?;
     let said: report::Report = serde_json::from_slice(request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;

@@ -1,7 +1,7 @@
 //! What a boot installs with.
 
 use super::{
-    Asker, Failure, settle,
+    ClientAddress, Failure, settle,
     write::{TRIES, again, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
@@ -79,7 +79,7 @@ fn installs(
 /// What the installer is to do.
 pub(super) async fn kickstart(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
     let answer = rendered(&ctx, &cap).await;
@@ -117,7 +117,7 @@ struct Installed {
 /// Gives the installer what the installed system registers with.
 pub(super) async fn credential(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
     let answer = issued(&ctx, &cap).await.map(|it| Json(it).into_response());
@@ -147,7 +147,7 @@ async fn issued(ctx: &Context, cap: &str) -> Result<Installed, Failure> {
 /// Takes a report of the installer.
 pub(super) async fn progress(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
     body: Bytes,
 ) -> Response {
@@ -177,7 +177,7 @@ pub(super) async fn reported(
         }
         let (new, is_recorded) = record(ctx, &token, &status).await?;
         if is_recorded {
-            tell(ctx, &new, &report);
+            publish_event(ctx, &new, &report);
             return Ok(());
         }
         token = new;
@@ -192,16 +192,16 @@ fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     step == BootStep::Done || ctx.allowances.may_write(uid, allowance::REPORTS)
 }
 
-fn tell(ctx: &Context, token: &BootToken, report: &progress::Report) {
+fn publish_event(ctx: &Context, token: &BootToken, report: &progress::Report) {
     let status = token.status.as_ref().and_then(|status| status.progress.as_ref());
     let message = status.map(|progress| progress.message.clone()).unwrap_or_default();
     match report.step {
         BootStep::Done => {
             let note = "the installer is done, and restarts the machine".to_owned();
-            ctx.notices.tell(token, EventType::Normal, "Installed", note);
+            ctx.notices.publish_event(token, EventType::Normal, "Installed", note);
         }
         BootStep::Failed => {
-            ctx.notices.tell(token, EventType::Warning, "InstallFailed", message);
+            ctx.notices.publish_event(token, EventType::Warning, "InstallFailed", message);
         }
         BootStep::Started | BootStep::Partitioning | BootStep::Writing | BootStep::Configuring => {}
     }

@@ -13,11 +13,10 @@
 //! | `POST /api/hosts/register` | an installed machine | becomes a Host |
 //! | `GET /api/hosts/self` | a Host | the release that it is to run |
 //! | `POST /api/hosts/self/status` | a Host | how it is |
-//!
-//! Whoever is refused gets the same answer whatever the reason is.
+//! All refusals get the same answer.
 
-mod asker;
 mod attest;
+mod client_address;
 mod disk_image;
 mod files;
 mod host;
@@ -30,13 +29,13 @@ mod tests;
 mod write;
 
 use crate::{context::Context, metrics::Answer};
-use asker::Asker;
 use axum::{
     Router,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use client_address::ClientAddress;
 use kube::runtime::events::EventType;
 use metal_api::{
     BootToken,
@@ -114,7 +113,7 @@ const PRIVATE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-st
 /// Counts an answer, tells of a refusal, and returns what is answered then.
 fn settle(
     ctx: &Context,
-    asker: &Asker,
+    asker: &ClientAddress,
     what: &'static str,
     answer: Result<Response, Failure>,
 ) -> Response {
@@ -129,7 +128,7 @@ fn settle(
 
 /// Whoever fails too often is told no more, and nothing is told of it. Whatever does not fail is
 /// answered all the same, because a guess of somebody with the same address says nothing about it.
-fn limited(ctx: &Context, asker: &Asker, failure: Failure) -> Failure {
+fn limited(ctx: &Context, asker: &ClientAddress, failure: Failure) -> Failure {
     match failure {
         Failure::Refused(..) | Failure::Unproven(_) | Failure::Malformed(_)
             if !ctx.refusals.may_fail(asker.address) =>
@@ -140,13 +139,13 @@ fn limited(ctx: &Context, asker: &Asker, failure: Failure) -> Failure {
     }
 }
 
-fn refuse(ctx: &Context, asker: &Asker, what: &'static str, failure: Failure) -> Response {
+fn refuse(ctx: &Context, asker: &ClientAddress, what: &'static str, failure: Failure) -> Response {
     match failure {
         Failure::Refused(refusal, token) => {
             let is_told = ctx.refusals.refused(asker.address);
             if let Some(token) = token.filter(|_| is_told) {
                 let note = format!("{what}, from {asker}: {refusal}");
-                ctx.notices.tell(&*token, EventType::Warning, (&refusal).into(), note);
+                ctx.notices.publish_event(&*token, EventType::Warning, (&refusal).into(), note);
             }
             refused()
         }
@@ -173,7 +172,7 @@ fn refuse(ctx: &Context, asker: &Asker, what: &'static str, failure: Failure) ->
         }
         Failure::Unusable(why, token) => {
             if let Some(token) = token {
-                ctx.notices.tell(&*token, EventType::Warning, "Unusable", why);
+                ctx.notices.publish_event(&*token, EventType::Warning, "Unusable", why);
             }
             let text = "it is not configured well: see the events of the BootToken\n";
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()

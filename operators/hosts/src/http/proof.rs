@@ -1,6 +1,6 @@
 //! What a host proves: that it has its key, now.
 
-use super::{Asker, Failure, settle};
+use super::{ClientAddress, Failure, settle};
 use crate::context::Context;
 use axum::{
     Json,
@@ -39,7 +39,7 @@ const NOBODY: &str = "-----BEGIN PUBLIC KEY-----\n\
     -----END PUBLIC KEY-----\n";
 
 /// Gives a number to sign.
-pub(super) async fn nonce(State(ctx): State<Arc<Context>>, asker: Asker) -> Response {
+pub(super) async fn nonce(State(ctx): State<Arc<Context>>, asker: ClientAddress) -> Response {
     let answer = number(&ctx).map(|nonce| Json(json!({ "nonce": nonce })).into_response());
     settle(&ctx, &asker, "nonce", answer)
 }

@@ -1,7 +1,7 @@
 //! An installed machine registers its key.
 
 use super::{
-    Asker, Failure, install,
+    ClientAddress, Failure, install,
     proof::Request,
     settle,
     write::{TRIES, record},
@@ -46,7 +46,7 @@ struct Registration {
 /// Makes a Host of a machine that has proved that it has its key.
 pub(super) async fn register(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -63,7 +63,7 @@ pub(super) async fn register(
 
 async fn registered(
     ctx: &Context,
-    asker: &Asker,
+    asker: &ClientAddress,
     request: &Request<'_>,
 ) -> Result<Arc<BootToken>, Failure> {
     let said: Registration = serde_json::from_slice(request.body)
@@ -89,7 +89,7 @@ async fn registered(
                 let (new, is_recorded) = record(ctx, &token, &status).await?;
                 if is_recorded {
                     let note = format!("Host {}, from {asker}", new.spec.host_name);
-                    ctx.notices.tell(&*new, EventType::Normal, "Registered", note);
+                    ctx.notices.publish_event(&*new, EventType::Normal, "Registered", note);
                 }
                 token = new;
             }

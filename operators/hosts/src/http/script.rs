@@ -1,7 +1,7 @@
 //! The two scripts of a boot.
 
 use super::{
-    Asker, Failure, PRIVATE, files, install, limited, refuse, settle,
+    ClientAddress, Failure, PRIVATE, files, install, limited, refuse, settle,
     write::{TRIES, record},
 };
 use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
@@ -31,7 +31,7 @@ use std::{collections::BTreeSet, sync::Arc};
 /// the reason is.
 pub(super) async fn first(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(secret): Path<String>,
     Query(Tries { tries }): Query<Tries>,
 ) -> Response {
@@ -65,7 +65,7 @@ fn said(pairs: &[(String, String)]) -> (HostHardware, usize) {
 /// The second script, for the machine that the token is bound to.
 pub(super) async fn second(
     State(ctx): State<Arc<Context>>,
-    asker: Asker,
+    asker: ClientAddress,
     Path(cap): Path<String>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
@@ -78,7 +78,7 @@ pub(super) async fn second(
 /// What iPXE runs. It would not show the body of a refusal, so it gets a script that does.
 fn shown(
     ctx: &Context,
-    asker: &Asker,
+    asker: &ClientAddress,
     what: &'static str,
     answer: Result<String, Failure>,
     (again, tries): (Again<'_>, usize),
@@ -116,7 +116,7 @@ fn plain(script: String) -> Response {
 }
 
 /// Begins a boot, if the secret is that of a token that is open.
-async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failure> {
+async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<String, Failure> {
     if !ctx.view.is_ready() {
         return Err(Failure::Unavailable("not ready yet"));
     }
@@ -138,7 +138,7 @@ async fn begin(ctx: &Context, asker: &Asker, text: &str) -> Result<String, Failu
                 let (new, is_recorded) = record(ctx, &token, &status).await?;
                 if is_recorded {
                     let note = format!("boot {attempt}, from {asker}");
-                    ctx.notices.tell(&*new, EventType::Normal, "Booted", note);
+                    ctx.notices.publish_event(&*new, EventType::Normal, "Booted", note);
                     return answer(ctx, &new, attempt);
                 }
                 token = new;

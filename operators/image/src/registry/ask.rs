@@ -2,11 +2,12 @@
 
 use super::{Access, Error, MANIFESTS, Registries, prove::Proof, reach::Reach};
 use crate::reference::Name;
+use metal_base::Locked;
 use reqwest::{
     Method, Response, StatusCode,
     header::{ACCEPT, RANGE},
 };
-use std::{collections::HashMap, sync::PoisonError};
+use std::collections::HashMap;
 use tokio::time::{Instant, timeout};
 
 /// How many tokens and logins are cached.
@@ -74,12 +75,12 @@ impl Registries {
     }
 
     fn known_proof(&self, access: &Access) -> Option<Proof> {
-        let proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let proofs = self.proofs.locked();
         proofs.get(access).filter(|proof| proof.until() > Instant::now()).cloned()
     }
 
     fn remember(&self, access: &Access, proof: Proof) {
-        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut proofs = self.proofs.locked();
         keep(&mut proofs, access.clone(), proof, Instant::now());
     }
 }

@@ -47,6 +47,7 @@ use ask::Ask;
 use body::{incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
+use metal_base::Locked;
 use prove::Proof;
 use reach::{Reach, Screen as _};
 use reqwest::{Client, Method, Response, StatusCode, header::CONTENT_TYPE};
@@ -54,7 +55,7 @@ use rest::Rests;
 use sizes::Sizes;
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::time::{Instant, timeout};
@@ -256,12 +257,12 @@ impl Registries {
 
     /// Caches a blob's size from a manifest.
     pub(crate) fn learn_size(&self, name: &Name, digest: &Digest, size: u64) {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).learn(name, digest, size);
+        self.sizes.locked().learn(name, digest, size);
     }
 
     /// The size of a blob according to a manifest; `None` if it is not cached.
     pub fn size(&self, name: &Name, digest: &Digest) -> Option<u64> {
-        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(name, digest)
+        self.sizes.locked().get(name, digest)
     }
 
     fn client(&self, reach: Reach) -> &Client {
@@ -275,7 +276,7 @@ impl Registries {
 
     /// The nearness of `registry`.
     async fn reach(&self, registry: &Registry) -> Reach {
-        let reaches = || self.reaches.lock().unwrap_or_else(PoisonError::into_inner);
+        let reaches = || self.reaches.locked();
         if let Some((reach, since)) = reaches().get(registry)
             && since.elapsed() < REACH_LIFETIME
         {
@@ -302,7 +303,7 @@ impl Registries {
     }
 
     fn rests(&self) -> MutexGuard<'_, Rests> {
-        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rests.locked()
     }
 
     /// A response of a registry or of its token service, unless it is an error.

@@ -17,10 +17,11 @@ use crate::{
     reference::{Name, Reference, Version},
     registry::{self, Registries},
 };
+use metal_base::Locked;
 use search::Search;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
@@ -109,7 +110,7 @@ impl Resolver {
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.locked();
         if let Some(entry) = known.get(key).filter(|entry| entry.is_fresh(key)) {
             return Arc::clone(entry);
         }

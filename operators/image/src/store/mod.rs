@@ -25,12 +25,13 @@ use crate::{
 };
 use disk::Disk;
 use download::{Download, Reader};
+use metal_base::Locked;
 use slots::Slots;
 use std::{
     io,
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -218,7 +219,7 @@ impl Store {
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.locked()
     }
 
     /// Opens a file of the store, unless somebody else removed it.

@@ -1,9 +1,10 @@
 //! Limits downloads per registry, so that a slow one does not block the others.
 
 use crate::reference::Registry;
+use metal_base::Locked;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -39,7 +40,7 @@ impl Slots {
     }
 
     fn of(&self, registry: &Registry) -> Arc<Semaphore> {
-        let mut all = self.by_registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.by_registry.locked();
         // Drops semaphores that are not in use.
         all.retain(|_, slots| Arc::strong_count(slots) > 1);
         let new = || Arc::new(Semaphore::new(OF_ONE));

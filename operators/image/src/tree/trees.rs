@@ -18,11 +18,12 @@ use crate::{
     resolve::Resolver,
     store::{self, Readings, Store},
 };
+use metal_base::Locked;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, Weak},
 };
 use tokio::{sync::Mutex as Turns, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -288,11 +289,11 @@ impl Trees {
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.locked()
     }
 
     fn turn(&self, digest: &Digest) -> Arc<Turns<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turns = self.turns.locked();
         turns.retain(|_, turn| turn.strong_count() > 0);
         if let Some(turn) = turns.get(digest).and_then(Weak::upgrade) {
             return turn;

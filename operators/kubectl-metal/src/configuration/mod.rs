@@ -2,7 +2,7 @@
 
 mod lines;
 
-use crate::output::complain;
+use crate::output::warn;
 use anyhow::{Context, Result, bail, ensure};
 use lines::{Tree, line};
 use metal_configuration::{Bundle, LARGEST, Package, Problem};
@@ -32,7 +32,7 @@ pub(crate) fn plain(file: Option<&Path>, package: Option<Package>) -> Result<Opt
     let problems = package.check(&configuration)?;
     for problem in &problems {
         let at = places.as_ref().map(|places| line(places, &problem.pointer));
-        complain(&format!("{name}: {}", problem.clone().at(at)));
+        warn(&format!("{name}: {}", problem.clone().at(at)));
     }
     match problems.len() {
         0 => {}

@@ -7,7 +7,7 @@ mod wait;
 use raise::{asked_for, machine_and_node};
 use results::Results;
 
-use crate::{Outcome, connection::Connection, failure, output::Format, output::complain};
+use crate::{Outcome, connection::Connection, failure, output::Format, output::warn};
 use anyhow::Result;
 use clap::{ArgAction, Args};
 use metal_core::machine::request::{ByHand, Request};
@@ -20,7 +20,7 @@ pub(crate) const REQUEST: Duration = Duration::from_secs(30);
 /// Whether to wait, and how long.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Waiting {
-    /// Wait until it is done and the Node is ready again; --wait=false returns at once
+    /// Wait until the operation is complete and the Node is ready; --wait=false returns at once
     #[arg(
         long,
         default_value_t = true,
@@ -34,10 +34,10 @@ pub(crate) struct Waiting {
     /// while the installer makes progress
     #[arg(long, default_value = "3h", value_parser = duration, value_name = "DURATION")]
     pub(crate) timeout: Duration,
-    /// Wait also for what a person has to mend first, such as a certificate of a BMC that differs
+    /// Keep waiting even if a person must act first, for example accept a changed BMC certificate
     #[arg(long = "keep-waiting")]
     pub(crate) for_people: bool,
-    /// How objects are printed [default: a line for each]
+    /// Output format [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
 }
@@ -66,7 +66,7 @@ pub(crate) async fn carry_out(
                 asked.push((name.clone(), it));
             }
             Err(error) => {
-                complain(&format!("error: machine {name}: {}", failure::chain(&error)));
+                warn(&format!("error: machine {name}: {}", failure::chain(&error)));
                 outcome = Outcome::Failed;
             }
         }

@@ -1,7 +1,7 @@
 //! Raises a counter.
 
 use super::REQUEST;
-use crate::{MANAGER, output::complain};
+use crate::{MANAGER, output::warn};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
@@ -49,7 +49,7 @@ pub(crate) async fn asked_for(
                     return Err(refusal.into());
                 }
                 if !is_told {
-                    complain(&format!("{name}: waiting until metalman has counted it"));
+                    warn(&format!("{name}: waiting until metalman has counted it"));
                     is_told = true;
                 }
                 sleep(AGAIN).await;
@@ -62,9 +62,7 @@ pub(crate) async fn asked_for(
         match written.context("the API server does not answer; the counter may be raised")? {
             Ok(written) => {
                 if is_busy {
-                    complain(&format!(
-                        "{name}: something that was asked for before is not done yet"
-                    ));
+                    warn(&format!("{name}: something that was asked for before is not done yet"));
                 }
                 return Ok((Asked::new(request, &written, node.as_ref()), written));
             }

@@ -1,7 +1,7 @@
 //! Waits until what was asked for is done.
 
 use super::{Results, Waiting, machine_and_node};
-use crate::{failure, output::complain};
+use crate::{failure, output::warn};
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use kube::Client;
@@ -57,14 +57,14 @@ pub(super) async fn until_done(
                 Look::Waits(line) => {
                     if line != wait.said {
                         let seconds = begin.elapsed().as_secs();
-                        complain(&format!("{}: {seconds}s: {line}", wait.name));
+                        warn(&format!("{}: {seconds}s: {line}", wait.name));
                         wait.said = line;
                     }
                     left.push(wait);
                 }
                 Look::Done(machine) => results.tell(&machine, done(wait.asked.request))?,
                 Look::Failed(why) => {
-                    complain(&format!("error: machine {}: {why}", wait.name));
+                    warn(&format!("error: machine {}: {why}", wait.name));
                     failed += 1;
                 }
             }
@@ -89,7 +89,7 @@ fn out_of_time(waits: &[Wait], within: Duration) -> usize {
     for Wait { name, said, .. } in waits {
         let within = within.as_secs();
         let last = if said.is_empty() { "nothing was seen of it" } else { said };
-        complain(&format!(
+        warn(&format!(
             "error: machine {name}: not done within {within} s, and goes on without being waited for: \
              {last}"
         ));
@@ -105,7 +105,7 @@ async fn look(client: &Client, wait: &Wait, keeps_waiting: bool) -> Look {
                 Look::Waits(format!("{reason}: {message}"))
             }
             Progress::NeedsPerson { reason, message } => Look::Failed(format!(
-                "{reason}: {message}; it goes on as soon as that is mended, and --keep-waiting waits for it"
+                "{reason}: {message}; metalman continues once this is fixed; use --keep-waiting to wait"
             )),
             Progress::Done => Look::Done(Box::new(machine)),
             Progress::GivenUp { reason, message } => Look::Failed(format!("{reason}: {message}")),

@@ -1,4 +1,4 @@
-//! Flags: the peer's, and ours.
+//! Flags: those of ironcore's metal-operator, and our own.
 
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
@@ -9,7 +9,7 @@ use std::{path::PathBuf, time::Duration};
 /// Discovers bare-metal servers through their BMCs, inventories them, and assigns them to claims.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metal-operator", version)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the peer")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of ironcore")]
 pub struct Args {
     /// What every operator has.
     #[command(flatten)]
@@ -127,7 +127,7 @@ pub enum Protocol {
     Https,
 }
 
-/// The peer's flags that have no effect here.
+/// Flags of ironcore's metal-operator that have no effect here.
 pub const ACCEPTED: &[Accepted] = &[
     Accepted::value("registry-resync-interval", "a report triggers reconciliation of its server"),
     Accepted::value("registry-client-timeout", "the registry runs in the same process"),

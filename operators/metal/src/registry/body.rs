@@ -4,13 +4,14 @@ use super::{Denied, Reporter};
 use axum::body::Body;
 use futures::StreamExt;
 use kube::ResourceExt;
-use metal_core::{json, registry::BOUNDS};
+use metal_base::Locked;
+use metal_core::{json, report::BOUNDS};
 use metal_runtime::listener::Peer;
 use serde::de::DeserializeOwned;
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::{
@@ -159,7 +160,7 @@ impl Drop for Reservation {
 
 impl Usage {
     fn lock(&self) -> MutexGuard<'_, HashMap<Sender, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The report registry, to which hosts in discovery report their hardware.
 //!
-//! It has the peer's API, under `/t/<token>`: the token is a segment of the URL in the ignition of
+//! It has ironcore's API, under `/t/<token>`: the token is a segment of the URL in the ignition of
 //! one boot, so that even agents that know nothing of tokens send it. Any replica can answer,
 //! because reports are stored in the API server only.
 
@@ -22,7 +22,7 @@ use metal_api::{Server, ServerState, SystemUuid};
 use metal_core::{
     capability::{self, Claims, Key, Purpose, Refusal},
     identity,
-    registry::Malformed,
+    report::Malformed,
     server::boot_id,
 };
 use metal_runtime::{Deferred, LogLimit};
@@ -166,7 +166,7 @@ impl Registry {
         from: Reporter,
         uuid: &str,
     ) -> Result<(Arc<Server>, Option<Claims>), Denied> {
-        let reported = metal_core::registry::system_uuid(uuid)?;
+        let reported = metal_core::report::system_uuid(uuid)?;
         let Reporter::Known(server, claims) = from else {
             return Ok((self.by_uuid(reported)?, None));
         };

@@ -10,12 +10,10 @@ use metal_api::{
     ServerBootConfigurationStatus, ServerInventory, ServerInventorySpec, condition,
     inventory::Report,
 };
-use metal_core::{ownership::owned_by, registry};
-use metal_runtime::{Expected, Writer, apply_status};
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use metal_base::Locked;
+use metal_core::{ownership::owned_by, report};
+use metal_runtime::{OkIf, Writer, apply_status};
+use std::{collections::HashMap, sync::Mutex};
 
 /// Field manager of the registry, which writes one condition of boot configurations, and nothing
 /// else in them.
@@ -32,12 +30,12 @@ type Fingerprint = [u8; 32];
 impl Stored {
     /// Whether this is the last stored report of its boot.
     fn is_last(&self, boot: &str, report: Fingerprint) -> bool {
-        let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = self.0.locked();
         stored.get(boot) == Some(&report)
     }
 
     fn keep(&self, boot: &str, report: Fingerprint) {
-        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.0.locked();
         if stored.len() >= REMEMBERED {
             stored.clear();
         }
@@ -57,8 +55,8 @@ impl Registry {
         boot: &str,
         report: Report,
     ) -> Result<(), Denied> {
-        let report = registry::normalize(report)?;
-        let fingerprint = registry::fingerprint(&report).ok();
+        let report = report::normalize(report)?;
+        let fingerprint = report::fingerprint(&report).ok();
         let name = server.name_any();
         let is_last = fingerprint.is_some_and(|it| self.stored.is_last(boot, it));
         if is_last && self.keeps(&name, boot) {
@@ -110,7 +108,7 @@ impl Registry {
     pub(super) async fn forget(&self, server: &Server) -> Result<(), Denied> {
         let inventories = Api::<ServerInventory>::all(self.client.clone());
         let deleted = inventories.delete(&server.name_any(), &DeleteParams::default()).await;
-        let deleted = deleted.unless_absent()?;
+        let deleted = deleted.ok_if_not_found()?;
         deleted.map(drop).ok_or(Denied::Missing("report of this server"))
     }
 

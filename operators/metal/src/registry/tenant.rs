@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, ResourceExt};
 use metal_api::Server;
+use metal_base::Locked;
 use metal_core::capability::{BOOT_KEY_SECRET, Claims, Key, Purpose, verify, verify_short};
 use metal_runtime::report::Chain;
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -38,7 +39,7 @@ impl BootKey {
     }
 
     fn kept(&self) -> MutexGuard<'_, CachedKey> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.locked()
     }
 
     fn is_due(&self) -> bool {

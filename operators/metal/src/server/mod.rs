@@ -133,7 +133,7 @@ fn judge<C: Connect>(
         destination.as_ref().ok().and_then(|it| unstored_of_server(server, secret.as_deref(), it));
     let missed_by = missed_by(ctx, server);
     let now = Now::read();
-    let acted = memory.acted(now);
+    let last_step = memory.last_step(now);
     let observation = Observation {
         server,
         access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
@@ -155,7 +155,7 @@ fn judge<C: Connect>(
         },
         missed_by: missed_by.as_deref(),
         report: report.as_deref(),
-        acted: acted.as_ref(),
+        last_step: last_step.as_ref(),
         recorded: memory.recorded,
         failure,
         started: ctx.started,

@@ -13,7 +13,7 @@ use metal_api::{
 use metal_core::{
     boot::url,
     capability::{self, Claims, Purpose},
-    discovery::Variables,
+    discovery_ignition::Variables,
     ownership::owned_by,
     server::boot_id,
 };

@@ -23,7 +23,7 @@ use metal_bmc::fake::{FakeBmc, Fault};
 use metal_core::{
     bmc::Verification,
     capability::Key,
-    discovery::{DEFAULT_TEMPLATE, IgnitionTemplate},
+    discovery_ignition::{DEFAULT_TEMPLATE, IgnitionTemplate},
     redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
 };
 use metal_runtime::{
@@ -108,13 +108,13 @@ async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
 async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() {
     let mut scene = Scene::recorded().await;
     let leases = Api::default_namespaced(ApiServer::default().client("default"));
-    let candidate = metal_runtime::lease::Candidate::new(leases, "lease", "me");
+    let candidate = metal_runtime::election::lease::Candidate::new(leases, "lease", "me");
     Arc::get_mut(&mut scene.ctx).unwrap().leadership = candidate.leadership();
     let error = scene.pass().await.unwrap_err();
     assert!(matches!(error, Error::Bmc(BmcError::Withdrawn(_))), "{error:?}");
     assert_eq!(scene.bmc.steps(), []);
     let memory = scene.ctx.memories.of("server-a");
-    assert!(memory.acted(Now::read()).is_none() && memory.reading.is_none());
+    assert!(memory.last_step(Now::read()).is_none() && memory.reading.is_none());
 }
 
 #[tokio::test]
@@ -324,7 +324,7 @@ pub(crate) fn context(
         },
         media: None,
         unreadable: channel(1).0,
-        leadership: metal_runtime::leadership::Leadership::default(),
+        leadership: metal_runtime::election::leadership::Leadership::default(),
         started: Timestamp::now(),
     }
 }

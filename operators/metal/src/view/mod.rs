@@ -1,23 +1,24 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
-use crate::machines;
+use crate::metalman_machines;
 use jiff::Timestamp;
 use metal_api::{
     Bmc, BmcAccess, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration,
     ServerClaim, ServerInventory, SystemUuid, condition, inventory::Report,
 };
 use metal_core::{
+    bmc_host::BmcHost,
     claim::free,
-    host::Host,
-    identity, kept,
+    identity,
     machine::{Address, addresses_of_server},
     server::twins,
+    trim_metadata,
 };
 use metal_runtime::{
     health::{Readiness, State},
     index::{
         Index,
-        lists::{self, Lists},
+        readiness::{self, Lists},
     },
 };
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -30,7 +31,7 @@ pub(crate) enum ServerKey {
     /// By the name of its BMC.
     Bmc(String),
     /// By the address or host name in its inline access.
-    At(Host),
+    At(BmcHost),
     /// By the BMCSecret in its inline access.
     Secret(String),
     /// By the MAC address of a network interface.
@@ -109,16 +110,16 @@ impl Default for View {
             configurations: Index::new(|configuration: &ServerBootConfiguration| {
                 configuration.metadata.uid.clone().into_iter().collect()
             })
-            .trimmed(kept::trim),
+            .trimmed(trim_metadata::trim),
             claims: Index::new(|claim: &ServerClaim| {
                 vec![match &claim.spec.server_ref {
                     Some(server) => ClaimKey::Server(server.name.clone()),
                     None => ClaimKey::Open,
                 }]
             })
-            .trimmed(kept::trim),
+            .trimmed(trim_metadata::trim),
             inventories: Index::new(|_: &ServerInventory| vec![]).trimmed(prune),
-            machines: machines::index(),
+            machines: metalman_machines::index(),
         }
     }
 }
@@ -136,8 +137,8 @@ pub(crate) fn canonical_ip(text: &str) -> Option<IpAddr> {
 }
 
 /// The canonical form of a BMC's host, as used for keys.
-pub(crate) fn canonical_host(text: &str) -> Option<Host> {
-    text.trim().parse::<Host>().ok().map(Host::canonical)
+pub(crate) fn canonical_host(text: &str) -> Option<BmcHost> {
+    text.trim().parse::<BmcHost>().ok().map(BmcHost::canonical)
 }
 
 fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
@@ -245,7 +246,7 @@ impl View {
 
     /// The other servers that seem to be the same machine, by its UUID or by its system at `bmc`.
     /// If there are any, it is not known whose machine it is.
-    pub(crate) fn twins(&self, server: &Server, bmc: Option<(Host, u16)>) -> Vec<String> {
+    pub(crate) fn twins(&self, server: &Server, bmc: Option<(BmcHost, u16)>) -> Vec<String> {
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.into_iter().flat_map(uuid_keys));
         if let (Some(uri), Some((host, port))) = (server.spec.known_system_uri(), bmc) {
@@ -312,7 +313,7 @@ impl View {
     /// Registers what is waiting for which list; `started` is the time at which the process
     /// started.
     pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness, started: Timestamp) {
-        lists::register(readiness, self, Self::lists);
+        readiness::register(readiness, self, Self::lists);
         let view = Arc::clone(self);
         let waits = format!(
             "the registry asks for reports to be retried; API server not reached since {started:.0}"

@@ -5,7 +5,7 @@
 //! resync.
 
 use crate::{
-    machines::hardware,
+    metalman_machines::hardware,
     view::{
         BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
     },
@@ -16,8 +16,8 @@ use metal_api::{
     ServerInventory, condition,
 };
 use metal_core::{
+    bmc_host::BmcHost,
     claim::{fits, free},
-    host::Host,
     identity::is_same_uri,
     machine::Address,
 };
@@ -175,7 +175,7 @@ fn neighbors(view: &View, server: &Server) -> Vec<Arc<Server>> {
     let named = server.spec.bmc_ref.as_ref();
     let named = named.and_then(|bmc| view.bmcs.named(None, &bmc.name));
     let address = named.as_deref().and_then(|bmc| address_of(view, bmc));
-    address.map(Host::from).or(inline).map(|host| servers_at(view, &host)).unwrap_or_default()
+    address.map(BmcHost::from).or(inline).map(|host| servers_at(view, &host)).unwrap_or_default()
 }
 
 /// The address of a BMC.
@@ -196,7 +196,7 @@ fn rivals(view: &View, address: IpAddr, woken: &mut Wakes) {
 }
 
 /// The servers whose BMC has this address.
-fn servers_at(view: &View, host: &Host) -> Vec<Arc<Server>> {
+fn servers_at(view: &View, host: &BmcHost) -> Vec<Arc<Server>> {
     let bmcs = host.address().map(|address| view.bmcs_at(address)).unwrap_or_default();
     let keys = bmcs.iter().map(|bmc| ServerKey::Bmc(bmc.name_any()));
     let keys = keys.chain([ServerKey::At(host.clone())]);

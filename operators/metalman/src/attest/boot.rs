@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Context,
-    record::{Decision, Recorded, record},
+    status_writes::{Decision, Recorded, record},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
@@ -93,17 +93,22 @@ async fn judged(
     };
     let Recorded { machine, result, is_news } = record(ctx, Arc::clone(machine), decide).await?;
     if is_news {
-        tell(ctx, &machine, address, result).await;
+        publish_event(ctx, &machine, address, result).await;
     }
     result.map_or(Ok(None), |refusal| Err(Refused::Boot(refusal)))
 }
 
-async fn tell(ctx: &Context, machine: &Machine, address: IpAddr, refusal: Option<Refusal>) {
+async fn publish_event(
+    ctx: &Context,
+    machine: &Machine,
+    address: IpAddr,
+    refusal: Option<Refusal>,
+) {
     let Some(refusal) = refusal else {
         let note = format!("{address} has booted what is allowed");
-        return ctx.tell(machine, EventType::Normal, "BootVerified", &note).await;
+        return ctx.publish_event(machine, EventType::Normal, "BootVerified", &note).await;
     };
     let note = format!("{address} got no token: {}", refusal.reason());
     tracing::warn!(machine = machine.name_any(), note, "boot refused");
-    ctx.tell(machine, EventType::Warning, refusal.reason(), &note).await;
+    ctx.publish_event(machine, EventType::Warning, refusal.reason(), &note).await;
 }

@@ -8,7 +8,7 @@ pub(crate) use received::LARGEST;
 
 use crate::{
     Context,
-    record::{self, Decision, Recorded, record},
+    status_writes::{self, Decision, Recorded, record},
     tokens,
 };
 use axum::body::Body;
@@ -20,7 +20,7 @@ use metal_attest::{
 };
 use metal_core::machine::{
     Address, addresses,
-    attest::{Certificate, Compared, Presented, Refusal, Stranger, Verdict, judge},
+    attest::{Certificate, Compared, MachineLookupError, Presented, Refusal, Verdict, judge},
     operations::{Ownership, ownership},
 };
 use received::Received;
@@ -41,7 +41,7 @@ pub enum Refused {
     Broken,
     /// The address of the client belongs to no Machine, or to several.
     #[error(transparent)]
-    Stranger(#[from] Stranger),
+    Lookup(#[from] MachineLookupError),
     /// Its endorsement key is not the pinned one.
     #[error("the endorsement key is not the pinned one")]
     KeyDiffers,
@@ -65,7 +65,7 @@ pub enum Refused {
     NotListed,
     /// The status could not be written.
     #[error("the key could not be recorded")]
-    Record(#[source] record::Error),
+    Record(#[source] status_writes::Error),
     /// No token could be issued.
     #[error("the token could not be issued")]
     Token(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -83,10 +83,10 @@ impl From<tokens::Error> for Refused {
     }
 }
 
-impl From<record::Error> for Refused {
-    fn from(error: record::Error) -> Self {
+impl From<status_writes::Error> for Refused {
+    fn from(error: status_writes::Error) -> Self {
         match error {
-            record::Error::Gone => Self::Stranger(Stranger::Unknown),
+            status_writes::Error::Gone => Self::Lookup(MachineLookupError::Unknown),
             error => Self::Record(error),
         }
     }
@@ -96,7 +96,7 @@ impl Refused {
     /// The reason, from a small fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Stranger(stranger) => stranger.into(),
+            Self::Lookup(error) => error.into(),
             Self::Certificate(CertificateError::Missing) => Refusal::CertificateMissing.reason(),
             Self::Certificate(_) => Refusal::CertificateRefused.reason(),
             Self::Boot(refusal) => refusal.reason(),
@@ -189,7 +189,7 @@ async fn verify(
     }
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
     if is_news {
-        tell(ctx, &machine, result, address, presented).await;
+        publish_event(ctx, &machine, result, address, presented).await;
     }
     outcome(result, certified).map(|()| machine)
 }
@@ -207,7 +207,7 @@ fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> R
         }
         Judged::Refused(Refusal::PinMissing) => Err(Refused::PinMissing),
         Judged::Refused(refusal) => Err(Refused::Boot(refusal)),
-        Judged::Moved => Err(Stranger::Unknown.into()),
+        Judged::Moved => Err(MachineLookupError::Unknown.into()),
     }
 }
 
@@ -245,7 +245,7 @@ fn is_at(machine: &Machine, address: IpAddr) -> bool {
 }
 
 /// Publishes an event about the change of the status.
-async fn tell(
+async fn publish_event(
     ctx: &Context,
     machine: &Machine,
     result: Judged,
@@ -255,7 +255,7 @@ async fn tell(
     let key = format!("the endorsement key with SHA-256 {}", presented.fingerprint);
     let Judged::Refused(refusal) = result else {
         let note = format!("{address} presented {key}");
-        return ctx.tell(machine, EventType::Normal, "KeyVerified", &note).await;
+        return ctx.publish_event(machine, EventType::Normal, "KeyVerified", &note).await;
     };
     let note = match (refusal, presented.certificate) {
         (Refusal::PinMissing, _) => {
@@ -270,5 +270,5 @@ async fn tell(
         _ => format!("{address} presented, instead of the pinned key, {key}"),
     };
     tracing::warn!(machine = machine.name_any(), note, "endorsement key refused");
-    ctx.tell(machine, EventType::Warning, refusal.reason(), &note).await;
+    ctx.publish_event(machine, EventType::Warning, refusal.reason(), &note).await;
 }

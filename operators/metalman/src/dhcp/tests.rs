@@ -58,7 +58,7 @@ impl Lab {
     async fn is_silent(&mut self, packet: &Packet, reason: &str) {
         self.send(packet).await;
         let text = self.registry.text().unwrap();
-        let line = format!("metalman_dhcp_silences_total{{reason=\"{reason}\"}} 1\n");
+        let line = format!("metalman_dhcp_unanswered_total{{reason=\"{reason}\"}} 1\n");
         assert!(text.contains(&line), "{reason}: {text}");
     }
 }
@@ -96,7 +96,7 @@ async fn a_machine_gets_the_address_of_its_object_and_no_other() {
 }
 
 #[tokio::test]
-async fn whoever_is_no_machine_or_not_one_alone_gets_no_answer_and_is_counted() {
+async fn unknown_and_ambiguous_machines_get_no_answer() {
     let twins = [machine("a", OURS, 1), machine("b", OURS, 2)];
     let mut lab = Lab::new(cluster(twins).await).await;
     lab.is_silent(&packet(MessageType::Discover, 9), "Unknown").await;

@@ -4,9 +4,9 @@ use super::{Requester, files::TEXT, refuse, unavailable};
 use crate::{
     Context,
     confirm::Confirmed,
-    open::{Asked, Proof, Refused, Served, opened},
-    record::{self, Decision, record},
-    user_data::Wrong,
+    image_files::{Asked, Proof, Refused, Served, opened},
+    status_writes::{self, Decision, record},
+    user_data::UserDataError,
 };
 use axum::{
     extract::State,
@@ -17,10 +17,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_core::machine::netboot::{
+use metal_core::machine::provisioning::{
     cloud_init::{DEFAULT_USER_DATA, LARGEST, user_data as merged},
     progress,
-    user_data::{Unusable, reference, told},
+    user_data::{Unusable, reference, with_condition},
 };
 use metal_runtime::report::Chain;
 use std::{io, sync::Arc};
@@ -42,8 +42,8 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     };
     let wrong = match &user {
         Ok(_) => None,
-        Err(Wrong::Unusable(wrong)) => Some(wrong),
-        Err(Wrong::Silent(error)) => {
+        Err(UserDataError::Unusable(wrong)) => Some(wrong),
+        Err(UserDataError::Silent(error)) => {
             if requester.may_tell() {
                 tracing::warn!(
                     machine = machine.name_any(),
@@ -53,7 +53,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
             }
             return unavailable("the API server did not respond");
         }
-        Err(Wrong::Late) => return unavailable("the API server did not respond in time"),
+        Err(UserDataError::Late) => return unavailable("the API server did not respond in time"),
     };
     say(&ctx, &machine, wrong).await;
     if let Some(wrong) = wrong {
@@ -73,7 +73,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
 /// Says in the status whether the user-data can be had.
 async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
     let recorded = record(ctx, Arc::clone(machine), |machine| {
-        let status = told(machine, wrong, Timestamp::now()).map(Box::new);
+        let status = with_condition(machine, wrong, Timestamp::now()).map(Box::new);
         Decision { status, result: () }
     });
     if let Err(error) = recorded.await {
@@ -135,9 +135,9 @@ async fn follow(
     ctx: &Context,
     machine: &Arc<Machine>,
     event: &progress::Event,
-) -> Result<(), record::Error> {
+) -> Result<(), status_writes::Error> {
     let now = Timestamp::now();
-    if progress::told(machine, event, now).is_none() {
+    if progress::with_condition(machine, event, now).is_none() {
         return Ok(());
     }
     if !ctx.progress.may(&machine.name_any()) {
@@ -145,7 +145,7 @@ async fn follow(
         return Ok(());
     }
     let decide = |machine: &Machine| {
-        let status = progress::told(machine, event, now).map(Box::new);
+        let status = progress::with_condition(machine, event, now).map(Box::new);
         Decision { status, result: () }
     };
     record(ctx, Arc::clone(machine), decide).await.map(drop)

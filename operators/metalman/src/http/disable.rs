@@ -15,8 +15,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::{
-    netboot::access::{TokenOf, token_of},
     operations::{installs, may_end},
+    provisioning::access::{TokenOf, token_of},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use super::{Requester, install::has_begun, refuse};
 use crate::{
     Context,
     confirm::Confirmed,
-    open::{Asked, Proof, Served, opened},
+    image_files::{Asked, Proof, Served, opened},
 };
 use axum::{
     body::Body,
@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_api::Machine;
-use metal_core::machine::netboot::access::{Class, class};
+use metal_core::machine::provisioning::access::{Class, class};
 use metal_image::respond;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Context,
     confirm::Confirmed,
-    record::{Decision, Recorded, record},
+    status_writes::{Decision, Recorded, record},
 };
 use axum::{
     extract::State,
@@ -22,8 +22,8 @@ use metal_api::{
     installation::{InstallPhase, InstallProgress},
 };
 use metal_core::machine::{
-    netboot::access::{TokenOf, token_of},
     operations::{installs, is_heard, may_report, reported},
+    provisioning::access::{TokenOf, token_of},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ async fn follow(
     match record(ctx, Arc::clone(machine), decide).await {
         Ok(Recorded { machine, result: Some(note), is_news: true }) if failed => {
             tracing::warn!(machine = name, error = note, "the installer has failed");
-            ctx.tell(&machine, EventType::Warning, "InstallFailed", &note).await;
+            ctx.publish_event(&machine, EventType::Warning, "InstallFailed", &note).await;
         }
         Ok(_) => {}
         Err(error) => {

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_api::Machine;
-use metal_core::machine::attest::Stranger;
+use metal_core::machine::attest::MachineLookupError;
 use metal_runtime::{
     LogLimit,
     listener::{self, Local, Peer},
@@ -72,13 +72,13 @@ impl Requester {
         if !ctx.view.is_ready() {
             return Err(Box::new(super::unavailable("not ready yet")));
         }
-        let found = self.address.ok_or(Stranger::Unknown);
-        found.and_then(|address| ctx.view.machine_at(address)).map_err(|stranger| {
-            let status = match stranger {
-                Stranger::Unknown => StatusCode::NOT_FOUND,
-                Stranger::Ambiguous => StatusCode::CONFLICT,
+        let found = self.address.ok_or(MachineLookupError::Unknown);
+        found.and_then(|address| ctx.view.machine_at(address)).map_err(|error| {
+            let status = match error {
+                MachineLookupError::Unknown => StatusCode::NOT_FOUND,
+                MachineLookupError::Ambiguous => StatusCode::CONFLICT,
             };
-            Box::new((status, format!("{stranger}\n")).into_response())
+            Box::new((status, format!("{error}\n")).into_response())
         })
     }
 

@@ -1,6 +1,6 @@
 //! A downloaded image, with its small files in memory.
 
-use metal_core::machine::netboot::{
+use metal_core::machine::provisioning::{
     access::METADATA,
     image::{LARGEST_METADATA, MalformedMetadata, Metadata, metadata},
     template::{LARGEST, SUFFIX},

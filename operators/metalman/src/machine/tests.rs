@@ -8,7 +8,7 @@ use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{MachineCloudInit, MachineConfigMapReference};
 use metal_bmc::{Config, Fleet, Pin, Target};
 use metal_core::{machine::operations::CORDONED_FOR, redfish::Scheme};
-use metal_runtime::leadership::Leadership;
+use metal_runtime::election::leadership::Leadership;
 
 fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {
     with_fleet(ctx, Fleet::new(Config::default()))
@@ -86,7 +86,7 @@ async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
         namespace: "default".to_owned(),
         key: "user-data".to_owned(),
     };
-    machine.status = user_data::told(&machine, Some(&wrong), Timestamp::now());
+    machine.status = user_data::with_condition(&machine, Some(&wrong), Timestamp::now());
     let (server, ctx) = served([machine.clone()]).await;
     let mut map = ConfigMap::default();
     map.metadata.name = Some("mine".to_owned());

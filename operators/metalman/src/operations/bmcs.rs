@@ -4,6 +4,7 @@ use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_api::{Machine, MachineRedfish};
+use metal_base::Locked;
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{Destination, Missing},
@@ -12,10 +13,10 @@ use metal_core::{
     },
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
-use metal_runtime::{clock, leadership::Leadership, report::Chain};
+use metal_runtime::{clock, election::leadership::Leadership, report::Chain};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{sync, time::timeout};
@@ -191,7 +192,7 @@ impl<C: Connect> Bmcs<C> {
 
     /// Held while a request to a BMC is in progress.
     fn line(&self, place: &Place) -> Arc<sync::Mutex<()>> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.locked();
         lines.retain(|known, line| known == place || Arc::strong_count(line) > 1);
         Arc::clone(lines.entry(place.clone()).or_default())
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     Context,
-    record::{self, Decision, record},
+    status_writes::{self, Decision, record},
 };
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
@@ -17,7 +17,7 @@ pub enum CallbackError {
     Stale,
     /// The status could not be written.
     #[error("the end of the installation could not be recorded")]
-    Record(#[from] record::Error),
+    Record(#[from] status_writes::Error),
 }
 
 /// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
@@ -48,7 +48,7 @@ pub async fn installer_is_done(
     if recorded.is_news {
         tracing::info!(machine = recorded.machine.name_any(), "installed");
         let note = "the installer reported that it is done";
-        ctx.tell(&recorded.machine, EventType::Normal, "Repaved", note).await;
+        ctx.publish_event(&recorded.machine, EventType::Normal, "Repaved", note).await;
     }
     Ok(())
 }

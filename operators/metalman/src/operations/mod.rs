@@ -10,12 +10,10 @@ pub use callback::{CallbackError, installer_is_done};
 pub(crate) use nodes::Nodes;
 
 use jiff::SignedDuration;
+use metal_base::Locked;
 use metal_core::machine::operations::Memory;
 use metal_runtime::clock;
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Mutex};
 
 /// What is remembered about each Machine. All of it may be lost.
 #[derive(Debug, Default)]
@@ -24,13 +22,13 @@ pub(crate) struct Memories(Mutex<HashMap<String, Memory>>);
 impl Memories {
     /// Reads or changes what is remembered about a Machine.
     pub(crate) fn with<T>(&self, name: &str, work: impl FnOnce(&mut Memory) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.locked();
         work(all.entry(name.to_owned()).or_default())
     }
 
     /// Forgets a deleted Machine, and returns what was remembered.
     pub(crate) fn forget(&self, name: &str) -> Option<Memory> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+        self.0.locked().remove(name)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Again, Failure};
 use crate::{Context, images::Key};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use metal_core::machine::netboot::pull_secret::{content, version};
+use metal_core::machine::provisioning::pull_secret::{content, version};
 use metal_image::{Logins, Name, Opener};
 use metal_runtime::report::Chain;
 use std::time::Duration;

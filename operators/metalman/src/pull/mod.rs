@@ -7,7 +7,7 @@ use crate::{
     images::{Image, Key, key},
 };
 use kube::ResourceExt;
-use metal_core::machine::netboot::image::State;
+use metal_core::machine::provisioning::image::State;
 use metal_image::{Opener, Reference, Trees, Wanted, tree::Error};
 use metal_runtime::{jittered, queue::Queue, report::Chain};
 use std::{
@@ -95,7 +95,7 @@ impl Plan {
     }
 }
 
-/// What came of it: the image, and how soon it is due again after a failure.
+/// The result of one fetch: the image, and when to retry after a failure.
 type Outcome = (Key, Result<(), Again>);
 
 struct Puller<'a> {

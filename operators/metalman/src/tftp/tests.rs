@@ -1,7 +1,7 @@
 use super::*;
 use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
 use metal_api::{Machine, MachineOperations};
-use metal_core::machine::netboot::agent::Cluster;
+use metal_core::machine::provisioning::agent::Cluster;
 use metal_dhcp::tftp::{Mode, Packet};
 use std::{fs, net::Ipv4Addr};
 
@@ -54,7 +54,7 @@ async fn a_machine_gets_the_files_of_its_image_and_what_its_templates_render_to(
     ] {
         assert_eq!(find(&files, name, OURS), Err(refusal), "{name}");
     }
-    assert_eq!(files.standing_of(OURS.into()), Standing::Known);
+    assert_eq!(files.priority_of(OURS.into()), Priority::Known);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn whoever_has_the_address_of_no_machine_or_of_two_gets_nothing() {
     let stranger = Ipv4Addr::new(10, 77, 0, 99);
     for client in [OURS, stranger] {
         assert_eq!(find(&files, "shimx64.efi", client), Err(Refusal::NoMachine));
-        assert_eq!(files.standing_of(client.into()), Standing::Stranger);
+        assert_eq!(files.priority_of(client.into()), Priority::Unknown);
     }
     assert!(find(&files, "shimx64.efi", other).is_ok(), "it has the same image");
 }

@@ -40,7 +40,7 @@ impl BootUrls {
         Self { namespace, secrets, machines: Index::new(macs_of).trimmed(prune) }
     }
 
-    /// Watches them for ever.
+    /// Watches them forever.
     ///
     /// # Errors
     ///
@@ -50,7 +50,7 @@ impl BootUrls {
         let check = |change: Change<'_, Secret>| check(&change, notices);
         tokio::try_join!(
             follow_fields(client, &self.namespace, &fields, &self.secrets, check),
-            follow_if_served(client, &self.machines, |_| {}, tell),
+            follow_if_served(client, &self.machines, |_| {}, log_absence),
         )
         .map(drop)
     }
@@ -105,10 +105,10 @@ fn prune(machine: &mut Machine) {
     let pxe = Some(MachinePxe { dhcp_leases, ..MachinePxe::default() });
     machine.spec = MachineSpec { pxe, ..MachineSpec::default() };
     machine.status = None;
-    metal_core::kept::trim(machine);
+    metal_core::trim_metadata::trim(machine);
 }
 
-fn tell(why: Option<Absence>) {
+fn log_absence(why: Option<Absence>) {
     match why {
         Some(Absence::Forbidden) => tracing::warn!(
             "may not list machines.unbounded-cloud.io: a boot URL of a machine that is also a Machine is \

@@ -1,11 +1,12 @@
 //! Which machine has which address, as it identified itself when it got the address.
 
+use metal_base::Locked;
 use metal_core::boot::decision::Identity;
 use std::{
     collections::HashMap,
     mem::take,
     net::Ipv4Addr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 /// At least this many machines are remembered, and at most twice as many. A booting machine
@@ -41,7 +42,7 @@ impl Holders {
     }
 
     fn locked(&self) -> MutexGuard<'_, [HashMap<Ipv4Addr, Identity>; 2]> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

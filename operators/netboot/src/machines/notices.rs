@@ -6,15 +6,12 @@ use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter as Source},
 };
+use metal_base::Locked;
 use metal_runtime::{
     index::Ended,
     report::{self, Chain},
 };
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
@@ -50,14 +47,14 @@ pub(super) struct Notice {
 impl Notices {
     /// Queues a notice. Never waits.
     pub(super) fn add(&self, notice: impl FnOnce() -> Notice) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.locked();
         if kept.len() < KEPT {
             kept.push(notice());
             self.more.notify_one();
         }
     }
 
-    /// Reports notices for ever.
+    /// Reports notices forever.
     ///
     /// # Errors
     ///
@@ -78,7 +75,7 @@ impl Notices {
 
     /// Empties the queue.
     pub(super) fn take(&self) -> Vec<Notice> {
-        std::mem::take(&mut self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.kept.locked())
     }
 }
 

@@ -12,7 +12,7 @@ use metal_core::{
     },
     ownership::NETBOOT,
 };
-use metal_runtime::{Expected, index::Index};
+use metal_runtime::{OkIf, index::Index};
 use std::sync::Arc;
 
 /// BMC objects by MAC address.
@@ -59,7 +59,7 @@ impl Recorder {
         let label = (annotation::MANAGED_BY.to_owned(), NETBOOT.to_owned());
         let labels = Some([label].into());
         secret.metadata.labels.clone_from(&labels);
-        secrets.create(&params, &secret).await.unless_there()?;
+        secrets.create(&params, &secret).await.ok_if_already_exists()?;
         let bmcs = Api::<Bmc>::all(self.client.clone());
         let mut bmc = Bmc::new(name, wanted.bmc);
         bmc.metadata.labels = labels;

@@ -4,6 +4,7 @@ use super::{Error, Recorder};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{Bmc, BmcSecret, Endpoint, MacAddr};
+use metal_base::Locked;
 use metal_core::{
     endpoint::{Sighting, inline},
     ownership::{NETBOOT, is_made_by},
@@ -13,7 +14,7 @@ use metal_dhcp::{NewBmcRate, config::Record};
 use metal_runtime::{delete_seen, report::Chain};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
@@ -37,7 +38,7 @@ struct State {
 
 impl NewBmcs {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
+use metal_base::Locked;
 use metal_core::endpoint::Sighting;
 use metal_runtime::{metrics::Registry, queue::Queue};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// How many BMCs may be queued. One that finds no room is seen again when it renews its lease.
@@ -56,7 +57,7 @@ impl Sightings {
 
     /// A lease of a BMC has ended, or will end, at this time.
     pub(crate) fn ends_at(&self, mac: MacAddr, until: Timestamp) {
-        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.0.ends.locked();
         if ends.len() >= MOST {
             // Objects for older ones may be removed.
             let needed = Timestamp::now().saturating_sub(REMEMBERED).unwrap_or(Timestamp::MIN);
@@ -71,7 +72,7 @@ impl Sightings {
     /// When the last lease of a BMC ended. An unknown lease ended before the start of this process
     /// at the latest, if there is no other instance (`alone`).
     pub(super) fn ended(&self, mac: MacAddr, alone: bool) -> Option<Timestamp> {
-        let ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let ends = self.0.ends.locked();
         ends.get(&mac).copied().or_else(|| alone.then_some(self.0.started.0))
     }
 
@@ -113,7 +114,7 @@ impl Sightings {
     }
 
     pub(super) fn wanted(&self) -> MutexGuard<'_, HashMap<MacAddr, Sighting>> {
-        self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.wanted.locked()
     }
 }
 

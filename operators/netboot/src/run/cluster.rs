@@ -3,10 +3,10 @@
 use super::files::Files;
 use crate::{
     args::Args,
+    lease_publisher::LeasePublisher,
     machines::Machines,
-    published::Published,
-    publisher::Publisher,
     recorder::{self, MANAGER, NewBmcs, RecordedBmcs, Recorder, Sightings},
+    shared_leases::SharedLeases,
     standby,
 };
 use anyhow::Context as _;
@@ -18,8 +18,8 @@ use metal_dhcp::Sharing;
 use metal_runtime::{
     args::ElectionArgs,
     client,
+    election::lease::Candidate,
     health::{Gate, Readiness},
-    lease::Candidate,
     metrics::Registry,
     report::{self, Outcome, Reporter},
 };
@@ -36,8 +36,8 @@ pub(super) struct Cluster {
     pub(super) sightings: Sightings,
     recorder: Arc<Recorder>,
     /// Publishes the leases, and knows whether this instance answers.
-    pub(super) published: Published,
-    publisher: Arc<Publisher>,
+    pub(super) published: SharedLeases,
+    publisher: Arc<LeasePublisher>,
     candidate: Option<Candidate>,
 }
 
@@ -60,9 +60,9 @@ impl Cluster {
         sightings.register(registry);
         let passes = report::passes(registry);
         let recorder = recorder(&client, files, &sightings, readiness, passes.clone());
-        let published = Published::new(files.config().borrow().instances);
+        let published = SharedLeases::new(files.config().borrow().instances);
         let (shown, listed) = (published.clone(), readiness.note("leases", "the API server"));
-        let writer = Publisher::new(client.clone(), shown, files.config(), listed, passes);
+        let writer = LeasePublisher::new(client.clone(), shown, files.config(), listed, passes);
         Ok(Self {
             candidate: candidate(args, files, &client),
             machines: Arc::new(Machines::new(args.boot_url_namespace.clone())),
@@ -81,7 +81,7 @@ impl Cluster {
         RecordedBmcs { endpoints: Arc::clone(endpoints), bmcs: Arc::clone(bmcs) }
     }
 
-    /// Reads and writes for ever.
+    /// Reads and writes forever.
     pub(super) async fn follow(&mut self) -> anyhow::Result<()> {
         let Self { client, machines, listed, recorder, publisher, candidate, .. } = self;
         let stand = async {

@@ -36,7 +36,7 @@ impl Files {
         }
     }
 
-    /// Reads them again for ever.
+    /// Reads them again forever.
     pub(super) async fn follow(self, readings: &FileReadings) -> Infallible {
         let told = |file: &'static str| move |reading: Reading| readings.read(file, reading);
         let database = async {

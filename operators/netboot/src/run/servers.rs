@@ -1,7 +1,7 @@
 //! The servers: DHCPv4, TFTP and DHCPv6, each on its own thread.
 
 use super::{cluster::Cluster, files::Files};
-use crate::{Parts, args::Args, boot_files::BootFiles, v4, v6};
+use crate::{ServerParts, args::Args, boot_files::BootFiles, v4, v6};
 use metal_dhcp::config::Config;
 use metal_runtime::{
     health::{Gate, Readiness},
@@ -27,8 +27,8 @@ pub(super) struct ServerContext<'a> {
 
 impl ServerContext<'_> {
     /// The parts of one of the two DHCP servers.
-    fn parts(&self, metrics: Metrics, ready: Gate) -> Parts {
-        Parts {
+    fn parts(&self, metrics: Metrics, ready: Gate) -> ServerParts {
+        ServerParts {
             config: self.files.config(),
             bmcs: self.files.bmcs(),
             machines: self.cluster.map(|cluster| Arc::clone(&cluster.machines)),

@@ -5,8 +5,8 @@ use super::*;
 use crate::{
     lease_file::LeaseFile,
     machines::tests::with_an_idle_machine,
-    published::{Published, Role},
     recorder::Sightings,
+    shared_leases::{Role, SharedLeases},
 };
 use metal_api::MacAddr;
 use metal_dhcp::{
@@ -92,8 +92,8 @@ pub(super) fn parts(
     config: &watch::Sender<Arc<Config>>,
     sightings: &Sightings,
     lease_file: Option<&Path>,
-) -> Parts {
-    Parts {
+) -> ServerParts {
+    ServerParts {
         config: config.subscribe(),
         bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
         machines: None,
@@ -150,7 +150,7 @@ async fn leases_survive_a_restart_and_bmcs_are_told_again() {
 }
 
 #[tokio::test]
-async fn garbage_does_not_keep_others_from_being_served() {
+async fn malformed_packets_do_not_stop_the_server() {
     let lab = Lab::start(None).await;
     let whole = packet(MessageType::Discover, HOST).encode();
     for end in [0, 1, 100, 239, 241] {
@@ -208,7 +208,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let database = watch::Sender::new(Arc::new(MacDb::default()));
     let sightings = Sightings::default();
-    let parts = Parts { bmcs: database.subscribe(), ..parts(&config, &sightings, None) };
+    let parts = ServerParts { bmcs: database.subscribe(), ..parts(&config, &sightings, None) };
     let mut server = open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
@@ -250,10 +250,10 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
 async fn who_waits_answers_nobody_and_who_takes_over_knows_the_leases_of_the_other_one() {
     let section = "instances: { mode: standby, part: 2 }";
     let config = Arc::new(Config::parse(&format!("{section}{CONFIG}")).unwrap());
-    let published = Published::new(config.instances);
+    let published = SharedLeases::new(config.instances);
     let config = watch::Sender::new(config);
     let parts = parts(&config, &Sightings::default(), None);
-    let mut server = open(Parts { published: Some(published.clone()), ..parts }).unwrap();
+    let mut server = open(ServerParts { published: Some(published.clone()), ..parts }).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
     relay.send_to(&packet(MessageType::Discover, HOST).encode(), address).await.unwrap();
@@ -294,7 +294,7 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
     let machines = Arc::new(machines);
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let parts = parts(&config, &Sightings::default(), None);
-    let mut server = open(Parts { machines: Some(machines.clone()), ..parts }).unwrap();
+    let mut server = open(ServerParts { machines: Some(machines.clone()), ..parts }).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
     let mut lease = Ipv4Addr::UNSPECIFIED;

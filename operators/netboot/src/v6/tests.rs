@@ -43,7 +43,7 @@ impl Lab {
     async fn start(lease_file: Option<&Path>) -> Self {
         let (sightings, mut registry) = (Sightings::default(), Registry::of("netboot"));
         let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
-        let parts = Parts {
+        let parts = ServerParts {
             config: config.subscribe(),
             bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
             machines: None,
@@ -160,7 +160,7 @@ async fn an_address_that_its_client_finds_in_use_is_counted_as_a_conflict() {
 }
 
 #[tokio::test]
-async fn garbage_is_borne() {
+async fn malformed_packets_do_not_stop_the_server() {
     let lab = Lab::start(None).await;
     for bytes in [&[][..], &[1], &[12; 40], &[255; 2000]] {
         lab.relay.send_to(bytes, lab.server).await.unwrap();

@@ -1,6 +1,6 @@
 //! Flags and variables of the Go operators that have no effect here.
 
-/// A flag or variable that is accepted without effect, so that a Deployment of the peer starts.
+/// A flag or variable that is accepted without effect, so that a Deployment of ironcore starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     pub(super) name: &'static str,

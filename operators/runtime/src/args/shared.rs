@@ -1,7 +1,7 @@
 //! The flags that every operator has.
 
 use super::BindAddress;
-use crate::lease::Candidate;
+use crate::election::lease::Candidate;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use kube::{

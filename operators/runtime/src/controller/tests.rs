@@ -13,10 +13,8 @@ use kube::{
         watcher::Event,
     },
 };
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::Locked;
+use std::{sync::Mutex, time::Duration};
 use tokio::time::{Instant, timeout};
 
 #[tokio::test]
@@ -115,7 +113,7 @@ impl Copies {
     }
 
     fn note(&self, what: &str) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+        self.done.locked().push(what.to_owned());
     }
 
     fn done(&self) -> Vec<String> {

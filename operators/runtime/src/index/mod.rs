@@ -5,7 +5,7 @@
 //! neither scan nor query the API server for each request.
 
 mod change;
-pub mod lists;
+pub mod readiness;
 mod table;
 mod version;
 

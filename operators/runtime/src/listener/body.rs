@@ -4,10 +4,11 @@ use super::{connection::Connection, limits::Limits};
 use axum::body::Body;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
+use metal_base::Locked;
 use std::{
     error::Error,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,7 +38,7 @@ impl Rest {
     /// connection is closed gets an error, and never reads the response. `expects` is whether it
     /// waits for a `100 Continue`.
     pub(super) async fn discard(self, expects: bool) {
-        let unread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let unread = self.0.locked().take();
         match unread {
             Some(unread) if unread.begun || !expects => discard(unread.body).await,
             Some(_) | None => {}
@@ -95,7 +96,7 @@ impl HttpBody for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let unread = self.body.take().filter(|unread| !unread.body.is_end_stream());
-        *self.rest.0.lock().unwrap_or_else(PoisonError::into_inner) = unread;
+        *self.rest.0.locked() = unread;
     }
 }
 

@@ -4,12 +4,12 @@ use super::{
     connection::{Connection, Rank, Reason},
     limits::Limits,
 };
-use metal_base::Source;
+use metal_base::{Locked, Source};
 use std::{
     cmp::Reverse,
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::time::Instant;
 
@@ -110,7 +110,7 @@ impl Table {
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.locked()
     }
 }
 

@@ -3,7 +3,7 @@
 //! The API server is authoritative. While it does not answer, the same Secret is read from a file,
 //! which the kubelet has mounted and keeps, so that a restarted container needs nothing else.
 
-use crate::{Deferred, Expected, jittered, report::Chain};
+use crate::{Deferred, OkIf, jittered, report::Chain};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, api::PostParams};
 use std::{
@@ -97,7 +97,7 @@ pub enum Error {
 }
 
 impl SharedKey {
-    /// Sets `key` as soon as the key is known, from either source, and then continues for ever.
+    /// Sets `key` as soon as the key is known, from either source, and then continues forever.
     /// Calls `on_silence` if the API server does not answer at first.
     ///
     /// # Errors
@@ -216,7 +216,7 @@ impl SharedKey {
             let manager = Some(self.manager.to_owned());
             let params = PostParams { field_manager: manager, ..PostParams::default() };
             // If another replica was faster, its key is used.
-            let made = secrets.create(&params, &secret).await.unless_there();
+            let made = secrets.create(&params, &secret).await.ok_if_already_exists();
             made.map_err(|error| self.unread(error))?;
         }
         Err(Error::Unstable { secret: self.secret() })

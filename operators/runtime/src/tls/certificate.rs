@@ -71,7 +71,7 @@ impl Certificate {
         Ok(Self { chain, key, current: RwLock::new(current) })
     }
 
-    /// Reads the files again whenever they change, for ever. Files that cannot be used change
+    /// Reads the files again whenever they change, forever. Files that cannot be used change
     /// nothing, and are reported once.
     pub async fn follow(&self) -> Infallible {
         file::reread(CERTIFICATE, self, |_| {}).await

@@ -70,7 +70,7 @@ impl Https {
     }
 }
 
-/// Keeps the certificate up to date for ever.
+/// Keeps the certificate up to date forever.
 pub async fn follow(certificate: Option<Arc<Certificate>>) -> Infallible {
     match certificate {
         Some(certificate) => certificate.follow().await,

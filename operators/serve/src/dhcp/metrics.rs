@@ -38,7 +38,7 @@ impl Protocol {
 pub struct Metrics {
     requests: Family<Kind, Counter>,
     answers: Family<Kind, Counter>,
-    silences: Family<Reason, Counter>,
+    unanswered: Family<Reason, Counter>,
     boots: Family<Reason, Counter>,
     unserved: Family<Kind, Counter>,
     conflicts: Counter,
@@ -87,7 +87,7 @@ impl Metrics {
         registry.register(&name("requests"), "Requests, by message type", metrics.requests.clone());
         registry.register(&name("answers"), "Responses, by message type", metrics.answers.clone());
         let help = "Requests that were not answered, by reason";
-        registry.register(&name("silences"), help, metrics.silences.clone());
+        registry.register(&name("unanswered"), help, metrics.unanswered.clone());
         let help =
             "Boot requests for which no boot file is configured, by architecture, or other reason";
         let unserved = metrics.unserved.clone();
@@ -113,13 +113,13 @@ impl Metrics {
     }
 
     /// A packet is not answered.
-    pub fn silent(&self, reason: impl Into<&'static str>) {
-        self.silences.get_or_create(&Reason { reason: reason.into() }).inc();
+    pub fn unanswered(&self, reason: impl Into<&'static str>) {
+        self.unanswered.get_or_create(&Reason { reason: reason.into() }).inc();
     }
 
     /// More packets were received than can be answered.
     pub fn overloaded(&self) {
-        self.silent("Overloaded");
+        self.unanswered("Overloaded");
     }
 
     /// The boot of a machine was decided on.

@@ -9,19 +9,19 @@
 
 mod frame;
 pub mod link;
+mod log_once;
 mod metrics;
-mod once;
+mod missing_boot_files;
 pub mod prober;
 mod server;
 mod sockets;
 #[cfg(test)]
 mod tests;
 mod unknown_relays;
-mod unserved;
 
+pub use log_once::LogOnce;
 pub use metrics::{Metrics, Protocol};
-pub use once::Once;
+pub use missing_boot_files::UnservedArchitectures;
 pub use server::{Answer, Error, Responder, Server, serve};
 pub use sockets::{Request, Sockets};
 pub use unknown_relays::UnknownRelays;
-pub use unserved::UnservedArchitectures;

@@ -108,7 +108,7 @@ impl<Held> Prober<Held> {
         Ok(())
     }
 
-    /// Waits until there is a result; for ever, if no address is being probed.
+    /// Waits until there is a result; forever, if no address is being probed.
     pub async fn wait(&self) {
         match self.asked.values().map(|asked| asked.until).min() {
             Some(until) => sleep_until(until).await,

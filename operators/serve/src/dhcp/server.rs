@@ -12,7 +12,7 @@ use super::{
 use jiff::Timestamp;
 use metal_dhcp::{
     Client,
-    fair_queue::{FairQueue, Standing},
+    fair_queue::{FairQueue, Priority},
 };
 use std::{
     future::{self, Future},
@@ -67,7 +67,7 @@ pub trait Responder {
     }
 
     /// The sender of a packet, and how well it is known.
-    fn source_of(&self, request: &Request<Self::Link>) -> (Standing, Option<Client>);
+    fn source_of(&self, request: &Request<Self::Link>) -> (Priority, Option<Client>);
 
     /// Decides about a packet that came through one of these links.
     fn decide(
@@ -216,8 +216,8 @@ impl<R: Responder> Server<R> {
 
     /// Queues a packet, which is answered in its turn.
     fn take_in(&mut self, request: Request<R::Link>) {
-        let (standing, client) = self.responder.source_of(&request);
-        if self.waiting.push(standing, client, request).is_some() {
+        let (priority, client) = self.responder.source_of(&request);
+        if self.waiting.push(priority, client, request).is_some() {
             self.metrics.overloaded();
         }
     }

@@ -112,7 +112,7 @@ impl<L: Link> Sockets<L> {
                     }
                     Err(reason) => {
                         tracing::debug!(%from, reason, "malformed packet");
-                        metrics.silent(reason);
+                        metrics.unanswered(reason);
                     }
                 }
             }

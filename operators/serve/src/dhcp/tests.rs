@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_dhcp::{
     Client,
-    fair_queue::Standing,
+    fair_queue::Priority,
     v4::{MessageType, Packet, Reply, code},
 };
 use std::{
@@ -38,10 +38,10 @@ impl Responder for Echo {
         !self.is_standby
     }
 
-    fn source_of(&self, request: &Request<Link>) -> (Standing, Option<Client>) {
+    fn source_of(&self, request: &Request<Link>) -> (Priority, Option<Client>) {
         let client = Client::of(&request.packet);
         let is_known = client == Some(Client::Mac(KNOWN));
-        (if is_known { Standing::Known } else { Standing::Stranger }, client)
+        (if is_known { Priority::Known } else { Priority::Unknown }, client)
     }
 
     fn decide(

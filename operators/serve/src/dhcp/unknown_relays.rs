@@ -1,11 +1,11 @@
 //! Relays that may not speak for the subnet that they name.
 
-use super::Once;
+use super::LogOnce;
 use std::net::IpAddr;
 
 /// The relays that were logged.
 #[derive(Debug, Default)]
-pub struct UnknownRelays(Once<(IpAddr, IpAddr)>);
+pub struct UnknownRelays(LogOnce<(IpAddr, IpAddr)>);
 
 impl UnknownRelays {
     /// Reports a relay that gives `named` as its own address or that of its link, but sends from

@@ -1,7 +1,7 @@
 //! Which files can be requested.
 
 use metal_dhcp::{
-    fair_queue::Standing,
+    fair_queue::Priority,
     tftp::{ReadRequest, Refusal},
 };
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
@@ -10,7 +10,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc};
 /// must not block.
 pub trait Files: Send + Sync {
     /// The priority of a client without an address from us, if there are too many.
-    fn standing_of(&self, client: IpAddr) -> Standing;
+    fn priority_of(&self, client: IpAddr) -> Priority;
 
     /// The file for a request that was sent to `here`, one of our addresses.
     ///

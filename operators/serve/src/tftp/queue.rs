@@ -3,8 +3,8 @@
 //! and not by the kernel, which only takes the order of arrival into account.
 
 use super::{request::Request, socket::PATIENCE};
-use metal_base::Source;
-use metal_dhcp::fair_queue::{FairQueue, Standing};
+use metal_base::{Locked, Source};
+use metal_dhcp::fair_queue::{FairQueue, Priority};
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Condvar, Mutex, PoisonError},
@@ -23,7 +23,7 @@ pub(super) struct Queue {
 /// A queued request.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) standing: Standing,
+    pub(super) priority: Priority,
     client: SocketAddr,
     here: IpAddr,
     bytes: Box<[u8]>,
@@ -35,11 +35,11 @@ impl Queue {
     }
 
     /// Queues a request; returns whether this or another one was dropped for it.
-    pub(super) fn push(&self, standing: Standing, request: Request<'_>) -> bool {
+    pub(super) fn push(&self, priority: Priority, request: Request<'_>) -> bool {
         let Request { client, here, bytes } = request;
-        let waiting = Waiting { standing, client, here, bytes: bytes.into() };
-        let mut queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = queue.push(standing, client.ip().into(), waiting);
+        let waiting = Waiting { priority, client, here, bytes: bytes.into() };
+        let mut queue = self.waiting.locked();
+        let dropped = queue.push(priority, client.ip().into(), waiting);
         drop(queue);
         self.came.notify_one();
         dropped.is_some()
@@ -47,7 +47,7 @@ impl Queue {
 
     /// The next request; `None` if none arrives for a moment.
     pub(super) fn next(&self) -> Option<Waiting> {
-        let queue = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.waiting.locked();
         let waited = self.came.wait_timeout_while(queue, PATIENCE, |queue| queue.is_empty());
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.pop()

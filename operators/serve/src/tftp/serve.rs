@@ -87,7 +87,7 @@ pub fn serve<C>(
         let look_after = || handshaker::run(&server, scope);
         waiter.spawn_scoped(scope, look_after).map_err(Error::Shared)?;
         let answering = answerer.spawn_scoped(scope, || server.answer_in_turn());
-        // The other thread would wait for ever.
+        // The other thread would wait forever.
         let stop = || server.is_stopping.store(true, Ordering::Relaxed);
         answering.inspect_err(|_| stop()).map_err(Error::Shared)?;
         let mut listeners = Vec::new();

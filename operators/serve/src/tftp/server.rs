@@ -12,8 +12,9 @@ use super::{
     transfer::{Outcome, Running, Shared, Signals, last_word},
 };
 use crate::neighbor_limit::NeighborLimit;
+use metal_base::Locked;
 use metal_dhcp::{
-    fair_queue::Standing,
+    fair_queue::Priority,
     tftp::{
         Admission, Admitted, Code, FirstBlocks, Id, Packet, Proven, ReadRequest, Refusal, Step,
         Terms, encode_error,
@@ -26,7 +27,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread::{Builder, Scope},
@@ -82,29 +83,29 @@ impl Server {
 
     /// Takes a request from the kernel; it is answered in its turn.
     pub(super) fn take_in(&self, asked: Request<'_>) {
-        if self.queue.push(self.standing_of(asked.client.ip()), asked) {
+        if self.queue.push(self.priority_of(asked.client.ip()), asked) {
             self.metrics.refused("Overloaded");
         }
     }
 
-    fn standing_of(&self, client: IpAddr) -> Standing {
+    fn priority_of(&self, client: IpAddr) -> Priority {
         if self.neighbors.knows(client) {
-            return Standing::Known;
+            return Priority::Known;
         }
-        self.files.standing_of(client)
+        self.files.priority_of(client)
     }
 
     /// Answers requests until the server stops.
     pub(super) fn answer_in_turn(&self) {
         while !self.is_stopping.load(Ordering::Relaxed) {
             if let Some(waiting) = self.queue.next() {
-                self.take(waiting.request(), waiting.standing);
+                self.take(waiting.request(), waiting.priority);
             }
         }
     }
 
     /// Sends the first answer, or a refusal.
-    fn take(&self, asked: Request<'_>, standing: Standing) {
+    fn take(&self, asked: Request<'_>, priority: Priority) {
         let packet = Packet::decode(asked.bytes);
         let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
         if is_request && !self.neighbors.admits(asked.client.ip()) {
@@ -112,13 +113,13 @@ impl Server {
         }
         match packet {
             Ok(Packet::Read(read)) => {
-                if let Err((refusal, error)) = self.begin(asked, standing, &read) {
+                if let Err((refusal, error)) = self.begin(asked, priority, &read) {
                     self.refuse(asked, &read.file, refusal, error.as_ref());
                 }
             }
             Ok(Packet::Write(write)) => self.refuse(asked, &write.file, Refusal::Write, None),
             // Packets outside of a transfer are never answered, or two servers could answer each
-            // other for ever.
+            // other forever.
             Ok(Packet::Ack(_) | Packet::Error { .. } | Packet::Foreign) => {
                 self.metrics.refused("NoRequest");
             }
@@ -129,12 +130,12 @@ impl Server {
     fn begin(
         &self,
         asked: Request<'_>,
-        standing: Standing,
+        priority: Priority,
         read: &ReadRequest<'_>,
     ) -> Result<(), (Refusal, Option<io::Error>)> {
         let found = self.files.find(read, asked.client.ip(), asked.here);
         let found = found.map_err(|refusal| (refusal, None))?;
-        let Some(id) = self.admit(asked, standing, read) else { return Ok(()) };
+        let Some(id) = self.admit(asked, priority, read) else { return Ok(()) };
         let handshake = self.first_answer_to(id, asked, read, &found);
         let mut table = locked(&self.table);
         match handshake {
@@ -174,14 +175,14 @@ impl Server {
     }
 
     /// `None` if the request was answered before, or is not answered.
-    fn admit(&self, asked: Request<'_>, standing: Standing, read: &ReadRequest<'_>) -> Option<Id> {
+    fn admit(&self, asked: Request<'_>, priority: Priority, read: &ReadRequest<'_>) -> Option<Id> {
         let mut table = locked(&self.table);
         let is_block = Terms::are_fixed(read);
         if is_block && !table.first_blocks.admits(asked.client.ip(), Instant::now()) {
             self.metrics.refused("Overloaded");
             return None;
         }
-        let (id, forgotten) = match table.admission.admit(asked.client, standing, asked.bytes) {
+        let (id, forgotten) = match table.admission.admit(asked.client, priority, asked.bytes) {
             Admitted::Answer { id, forgotten, superseded } => {
                 if let Some(id) = superseded {
                     table.handshakes.supersede(id);
@@ -354,5 +355,5 @@ impl Server {
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.locked()
 }

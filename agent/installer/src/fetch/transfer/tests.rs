@@ -1,5 +1,5 @@
 use super::*;
-use crate::{fetch::Base, patience::QUICK};
+use crate::{fetch::Base, timeouts::QUICK};
 use std::{path::Path, thread};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

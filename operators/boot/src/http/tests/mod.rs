@@ -3,8 +3,8 @@ mod httpboot;
 mod ignition;
 mod image;
 mod ipxe;
-mod kept;
 mod media;
+mod stored_boots;
 mod window;
 
 use super::{identity::Peer, *};

@@ -1,7 +1,7 @@
 //! The decision.
 
 use super::{
-    Decision, Ignition, Image, Lack, Modes, Observation, PxeUrls, Step,
+    Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Unavailable,
     child::{self, Relation, relation},
     status::{Draft, Mode, retry},
 };
@@ -92,7 +92,7 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         return Decision::Rest(RESYNC);
     }
     let (pxe, uki) = match &seen.image {
-        Image::Failed(lack) => return failed(seen, modes, lack),
+        Image::Failed(why) => return failed(seen, modes, why),
         Image::Settled => settled(seen),
         Image::Offers { pxe, uki } => (pxe.clone(), uki.clone()),
     };
@@ -112,7 +112,7 @@ fn carried(
     url: String,
     server: &Server,
     configuration: &ServerBootConfiguration,
-) -> Result<String, Lack> {
+) -> Result<String, Unavailable> {
     let is_medium = Method::of(Some(server), configuration) == Ok(Some(Method::VirtualMedia));
     if url.len() <= MAX_URL || is_medium {
         return Ok(url);
@@ -122,7 +122,7 @@ fn carried(
          --image-server-url or the repository name",
         url.len()
     );
-    Err(Lack { reason: LINK_TOO_LONG, message })
+    Err(Unavailable { reason: LINK_TOO_LONG, message })
 }
 
 /// Whether the server has nothing to boot. The report that makes it available also changes its
@@ -139,7 +139,7 @@ enum MethodState<T> {
     /// To be offered by a boot config that is ours or has yet to be created.
     Offered(T),
     /// Not to be offered.
-    Lacks(Lack, Leftover),
+    Unavailable(Unavailable, Leftover),
     /// To be offered once somebody else's object is gone.
     Blocked,
 }
@@ -154,7 +154,7 @@ enum Leftover {
 impl<T> MethodState<T> {
     fn new(
         wanted: bool,
-        offer: Result<T, Lack>,
+        offer: Result<T, Unavailable>,
         there: Option<&ObjectMeta>,
         configuration: &ServerBootConfiguration,
     ) -> Self {
@@ -169,13 +169,13 @@ impl<T> MethodState<T> {
                 let message = format!(
                     "a boot config of this name exists and belongs to {kind} {name}: delete it"
                 );
-                Self::Lacks(Lack { reason: NAME_TAKEN, message }, Leftover::No)
+                Self::Unavailable(Unavailable { reason: NAME_TAKEN, message }, Leftover::No)
             }
-            (Err(lack), _) => {
+            (Err(why), _) => {
                 let ours = there.is_some_and(|meta| {
                     meta.deletion_timestamp.is_none() && is_controlled_by(meta, configuration)
                 });
-                Self::Lacks(lack, if ours { Leftover::Yes } else { Leftover::No })
+                Self::Unavailable(why, if ours { Leftover::Yes } else { Leftover::No })
             }
         }
     }
@@ -184,13 +184,13 @@ impl<T> MethodState<T> {
         match self {
             Self::Ignored => Mode::Ignored,
             Self::Offered(_) | Self::Blocked => Mode::Ready,
-            Self::Lacks(lack, _) => Mode::Lacks(lack),
+            Self::Unavailable(why, _) => Mode::Unavailable(why),
         }
     }
 
-    fn lack(&self) -> Option<&Lack> {
+    fn unavailable(&self) -> Option<&Unavailable> {
         match self {
-            Self::Lacks(lack, _) => Some(lack),
+            Self::Unavailable(why, _) => Some(why),
             Self::Ignored | Self::Offered(_) | Self::Blocked => None,
         }
     }
@@ -210,9 +210,11 @@ fn step(
                 return Some(Decision::Change(Step::ApplyIpxe(Box::new(config))));
             }
         }
-        MethodState::Lacks(_, Leftover::Yes) => return Some(Decision::Change(Step::DeleteIpxe)),
+        MethodState::Unavailable(_, Leftover::Yes) => {
+            return Some(Decision::Change(Step::DeleteIpxe));
+        }
         MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
-        MethodState::Ignored | MethodState::Lacks(_, Leftover::No) => {}
+        MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}
     }
     match http {
         MethodState::Offered(uki) => {
@@ -220,9 +222,11 @@ fn step(
                 return Some(Decision::Change(Step::ApplyHttp(Box::new(config))));
             }
         }
-        MethodState::Lacks(_, Leftover::Yes) => return Some(Decision::Change(Step::DeleteHttp)),
+        MethodState::Unavailable(_, Leftover::Yes) => {
+            return Some(Decision::Change(Step::DeleteHttp));
+        }
         MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
-        MethodState::Ignored | MethodState::Lacks(_, Leftover::No) => {}
+        MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}
     }
     None
 }
@@ -235,17 +239,18 @@ fn finish(
     http: &MethodState<String>,
 ) -> Decision {
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
-    let nothing = match (pxe.lack(), http.lack(), pxe, http) {
+    let nothing = match (pxe.unavailable(), http.unavailable(), pxe, http) {
         (Some(pxe), Some(http), _, _) if pxe == http => Some(pxe.clone()),
-        (Some(pxe), Some(http), _, _) => Some(Lack {
+        (Some(pxe), Some(http), _, _) => Some(Unavailable {
             reason: pxe.reason,
             message: format!(
                 "neither PXE nor HTTP boot is possible: {}; {}",
                 pxe.message, http.message
             ),
         }),
-        (Some(lack), None, _, MethodState::Ignored)
-        | (None, Some(lack), MethodState::Ignored, _) => Some(lack.clone()),
+        (Some(why), None, _, MethodState::Ignored) | (None, Some(why), MethodState::Ignored, _) => {
+            Some(why.clone())
+        }
         _ => None,
     };
     draft.image(nothing.as_ref());
@@ -259,11 +264,11 @@ fn finish(
 }
 
 /// What the image offers, from the boot configs that exist.
-fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lack>) {
+fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Unavailable>, Result<String, Unavailable>) {
     let conditions = seen.configuration.status.iter().flat_map(|status| &status.conditions);
-    let lack = |type_: &str| {
+    let unavailable = |type_: &str| {
         let said = conditions.clone().find(|condition| condition.type_ == type_);
-        Lack {
+        Unavailable {
             // From an earlier pass, in one of our words, which is not needed again.
             reason: said.map_or("LayerMissing", |said| known_reason(&said.reason)),
             message: said.map(|said| said.message.clone()).unwrap_or_default(),
@@ -276,8 +281,8 @@ fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Lack>, Result<String, Lac
     });
     let uki = seen.http.and_then(|config| config.spec.uki_url.clone());
     (
-        pxe.ok_or_else(|| lack(condition::IPXE_BOOT_READY)),
-        uki.ok_or_else(|| lack(condition::HTTP_BOOT_READY)),
+        pxe.ok_or_else(|| unavailable(condition::IPXE_BOOT_READY)),
+        uki.ok_or_else(|| unavailable(condition::HTTP_BOOT_READY)),
     )
 }
 
@@ -287,9 +292,9 @@ fn known_reason(reason: &str) -> &'static str {
     KNOWN.into_iter().find(|known| *known == reason).unwrap_or("LayerMissing")
 }
 
-fn failed(seen: &Observation<'_>, modes: Modes, lack: &Lack) -> Decision {
+fn failed(seen: &Observation<'_>, modes: Modes, why: &Unavailable) -> Decision {
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
-    draft.image(Some(lack));
+    draft.image(Some(why));
     draft.ignition(&seen.ignition);
     draft.state(BootState::Error);
     record(draft, modes, again(seen))
@@ -303,9 +308,9 @@ fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
             format!("Server {name} has no unique spec.systemUUID: set it")
         }
     };
-    let lack = Lack { reason: "ServerNotFound", message };
+    let why = Unavailable { reason: "ServerNotFound", message };
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
-    let said = |wanted| if wanted { Mode::Lacks(&lack) } else { Mode::Ignored };
+    let said = |wanted| if wanted { Mode::Unavailable(&why) } else { Mode::Ignored };
     draft.modes(&said(modes.pxe), &said(modes.http));
     draft.state(BootState::Pending);
     record(draft, modes, RESYNC)

@@ -22,7 +22,7 @@ mod tests;
 pub use child::{SHARED, network_identifiers};
 pub use decide::{decide, is_idle, needs_image, outdated};
 
-use super::{Ignition, Lack};
+use super::{Ignition, Unavailable};
 use jiff::Timestamp;
 use metal_api::{
     HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerBootConfigurationStatus,
@@ -64,13 +64,13 @@ pub enum Image {
     /// It was inspected for this generation, and the boot configs have what it offers.
     Settled,
     /// It is not usable at all.
-    Failed(Lack),
+    Failed(Unavailable),
     /// It offers these.
     Offers {
         /// What iPXE loads.
-        pxe: Result<PxeUrls, Lack>,
+        pxe: Result<PxeUrls, Unavailable>,
         /// What UEFI HTTP boot loads: a URL.
-        uki: Result<String, Lack>,
+        uki: Result<String, Unavailable>,
     },
 }
 

@@ -1,6 +1,6 @@
 //! Our part of the status of a boot configuration.
 
-use super::{Ignition, Lack, Modes, Observation};
+use super::{Ignition, Modes, Observation, Unavailable};
 use crate::{
     boot::config::IGNITION_VALIDATION,
     conditions::{self, Fact},
@@ -25,7 +25,7 @@ pub(super) enum Mode<'a> {
     /// It has what it needs.
     Ready,
     /// It lacks something.
-    Lacks(&'a Lack),
+    Unavailable(&'a Unavailable),
 }
 
 /// A status under construction.
@@ -51,22 +51,22 @@ impl<'a> Draft<'a> {
         self.status.state = Some(state);
     }
 
-    pub(super) fn image(&mut self, lack: Option<&Lack>) {
-        // The peer's reason for all faults of an image; clients match on it.
-        let reason = |_: &Lack| "ValidationFailed";
-        self.set(condition::IMAGE_VALIDATION, lack.map(|lack| (reason(lack), lack)), "Valid");
+    pub(super) fn image(&mut self, why: Option<&Unavailable>) {
+        // The same reason as ironcore's for all faults of an image; clients match on it.
+        let reason = |_: &Unavailable| "ValidationFailed";
+        self.set(condition::IMAGE_VALIDATION, why.map(|why| (reason(why), why)), "Valid");
     }
 
     pub(super) fn ignition(&mut self, ignition: &Ignition) {
-        let lack = match ignition {
+        let why = match ignition {
             Ignition::None => {
                 self.status.conditions.retain(|c| c.type_ != IGNITION_VALIDATION);
                 return;
             }
             Ignition::Usable => None,
-            Ignition::Unusable(lack) => Some((lack.reason, lack)),
+            Ignition::Unusable(why) => Some((why.reason, why)),
         };
-        self.set(IGNITION_VALIDATION, lack, "Usable");
+        self.set(IGNITION_VALIDATION, why, "Usable");
     }
 
     pub(super) fn modes(&mut self, pxe: &Mode<'_>, http: &Mode<'_>) {
@@ -78,7 +78,7 @@ impl<'a> Draft<'a> {
         match mode {
             Mode::Ignored => {}
             Mode::Ready => self.set(type_, None, "BootConfigApplied"),
-            Mode::Lacks(lack) => self.set(type_, Some((lack.reason, lack)), ""),
+            Mode::Unavailable(why) => self.set(type_, Some((why.reason, why)), ""),
         }
     }
 
@@ -104,9 +104,9 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn set(&mut self, type_: &'static str, lack: Option<(&str, &Lack)>, good: &str) {
-        let fact = match lack {
-            Some((reason, lack)) => Fact { type_, holds: false, reason, message: &lack.message },
+    fn set(&mut self, type_: &'static str, why: Option<(&str, &Unavailable)>, good: &str) {
+        let fact = match why {
+            Some((reason, why)) => Fact { type_, holds: false, reason, message: &why.message },
             None => Fact { type_, holds: true, reason: good, message: "" },
         };
         let generation = self.configuration.metadata.generation;

@@ -5,9 +5,9 @@ mod scripts;
 mod tpms;
 
 use super::{
+    decide::{Change, Observation, decide},
     fetch::{Fetch, claim, fetch, is_current, may_install},
     installer::is_word,
-    pass::{Change, Observation, decide},
     progress::{Report, record},
     register::{Claimant, Next, created, register},
     script::{Boots, Stage2},
@@ -299,7 +299,7 @@ fn settle(token: &mut BootToken, host: Option<&Host>, time: i64) {
     panic!("it does not settle")
 }
 
-fn pass(token: &BootToken, host: Option<&Host>, time: i64) -> pass::Decision {
+fn pass(token: &BootToken, host: Option<&Host>, time: i64) -> decide::Decision {
     decide(&seen(token, host, &installer(), time))
 }
 

@@ -2,13 +2,13 @@
 //! that is seen, with a certificate where roots are configured; it is pinned, and no other is taken until a
 //! person says so.
 
+mod conditions;
 mod measured;
 #[cfg(test)]
 mod tests;
-mod told;
 
+pub use conditions::Refusal;
 pub use measured::{EventLog, Logged, LoggedEvent, Measured, judge_boot, measured_pcrs};
-pub use told::Refusal;
 
 use super::{accepted, is_ready, operations::is_node_of};
 use jiff::Timestamp;
@@ -17,9 +17,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{Machine, MachineStatus, MachineTpmStatus, condition};
 use std::sync::Arc;
 
-/// Why nobody is attested at an address.
+/// Why an address does not identify a Machine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Stranger {
+pub enum MachineLookupError {
     /// No Machine has that address.
     #[error("no Machine has this address")]
     Unknown,
@@ -37,21 +37,21 @@ pub enum Stranger {
 pub fn whose(
     holders: &[Arc<Machine>],
     has_twins: impl Fn(&Machine) -> bool,
-) -> Result<&Arc<Machine>, Stranger> {
+) -> Result<&Arc<Machine>, MachineLookupError> {
     match holders {
-        [] => Err(Stranger::Unknown),
-        [one] if one.metadata.deletion_timestamp.is_some() => Err(Stranger::Unknown),
+        [] => Err(MachineLookupError::Unknown),
+        [one] if one.metadata.deletion_timestamp.is_some() => Err(MachineLookupError::Unknown),
         [one] if !has_twins(one) => Ok(one),
-        _ => Err(Stranger::Ambiguous),
+        _ => Err(MachineLookupError::Ambiguous),
     }
 }
 
 /// How a key compares to the one that is pinned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Compared {
-    /// It is the same.
+    /// It is the same key.
     Same,
-    /// It is another.
+    /// It is a different key.
     Differs,
     /// What is pinned is no key that can be read.
     Unreadable,
@@ -81,7 +81,7 @@ pub enum Certificate<'a> {
     Refused(&'a str),
 }
 
-/// What comes of it.
+/// The verdict about a presented key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// It is the machine. The status says so already, or has to first.
@@ -143,12 +143,12 @@ pub fn judge(
     let old = machine.status.clone().unwrap_or_default();
     let outcome = outcome(machine, node, presented, pinned(&old).map(compare));
     let mut new = old.clone();
-    told::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
+    conditions::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
     if outcome == Outcome::Pinned {
         let ek_public_key = Some(presented.pem.to_owned());
         new.tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
     }
-    let news = (!told::is_same(&old, &new)).then(|| Box::new(new));
+    let news = (!conditions::is_same(&old, &new)).then(|| Box::new(new));
     match outcome {
         Outcome::Pinned | Outcome::Verified => Verdict::Admitted(news),
         Outcome::Refused(refusal) => Verdict::Refused(refusal, news),

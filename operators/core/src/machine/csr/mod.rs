@@ -56,10 +56,10 @@ pub enum Refusal {
     #[error(transparent)]
     Unreadable(#[from] RequestError),
     /// It is for another name.
-    #[error("a machine may ask for the certificate of its own node only")]
+    #[error("a machine may only request a certificate for its own node")]
     OtherNode,
     /// It is for another organization, or for more than one.
-    #[error("the organization has to be system:nodes, and nothing else")]
+    #[error("the organization must be exactly system:nodes")]
     OtherOrganization,
     /// A Node of that name is there, and is not the machine.
     #[error(
@@ -68,7 +68,7 @@ pub enum Refusal {
     )]
     NodeOfAnother,
     /// It is for something that a client does not need.
-    #[error("the usages have to be those of a client, and nothing else")]
+    #[error("the usages must be exactly those of a client certificate")]
     OtherUsages,
 }
 

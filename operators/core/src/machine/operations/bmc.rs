@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bmc::{Destination, Missing, Verification, unconfirmed_name},
-    host::Host,
+    bmc_host::BmcHost,
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
 use jiff::SignedDuration;
@@ -46,7 +46,7 @@ pub struct Place {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Address, or host name.
-    pub host: Host,
+    pub host: BmcHost,
     /// TCP port.
     pub port: u16,
 }
@@ -77,7 +77,7 @@ pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missin
     };
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = split(authority).ok_or_else(form)?;
-    let host = host.parse::<Host>().map_err(|_| form())?.canonical();
+    let host = host.parse::<BmcHost>().map_err(|_| form())?.canonical();
     let default = if scheme == Scheme::Https { 443 } else { 80 };
     let port = match port {
         None => default,

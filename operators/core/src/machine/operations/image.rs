@@ -1,6 +1,6 @@
 //! Whether the image is there that a repave installs.
 
-use super::{super::request::needs_person, pending::Pending};
+use super::{super::resolution::needs_person, pending::Pending};
 use metal_api::{Machine, MachineStatus, condition};
 
 /// The reason of `ImageReady` while an image is fetched for the first time.

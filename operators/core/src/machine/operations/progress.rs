@@ -32,7 +32,7 @@ pub fn reported(
     let old = machine.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
-    installing(&mut new, machine, (reason, &told(progress)), now.wall);
+    installing(&mut new, machine, (reason, &describe(progress)), now.wall);
     let operations = new.operations.get_or_insert_default();
     advance(
         operations.current.as_mut().map_or(&mut operations.by_hand, |it| &mut it.progress),
@@ -94,7 +94,7 @@ pub(super) fn furthest(last: &MachineInstallProgress) -> String {
 }
 
 /// The progress as one line.
-fn told(progress: &InstallProgress) -> String {
+fn describe(progress: &InstallProgress) -> String {
     let text = progress.message.replace(char::is_control, " ");
     let text = cut(text.trim(), TEXT);
     let phase: &str = progress.phase.into();
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn progress_is_told_in_one_line() {
-        let line = |json| told(&serde_json::from_str(json).unwrap());
+        let line = |json| describe(&serde_json::from_str(json).unwrap());
         for (json, expected) in [
             (r#"{"phase":"downloading"}"#, "downloading"),
             (r#"{"phase":"writing","written":0,"total":null}"#, "writing: 0 MiB"),

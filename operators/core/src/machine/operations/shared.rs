@@ -5,7 +5,7 @@ use super::{
     system_uri,
 };
 use crate::{
-    host::Host,
+    bmc_host::BmcHost,
     machine::{lease::mac, twins::uuid},
 };
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
@@ -19,7 +19,7 @@ pub enum Hardware {
     /// A network interface.
     Mac(MacAddr),
     /// A BMC, at whatever port.
-    Bmc(Host),
+    Bmc(BmcHost),
     /// A system that was read, in the lower one of both byte orders.
     System(SystemUuid),
 }
@@ -58,7 +58,7 @@ fn may_be_one_bmc(one: &Machine, other: &Machine) -> bool {
     a.host == b.host && (a.port == b.port || is_usual(a.port) || is_usual(b.port))
 }
 
-fn host(machine: &Machine) -> Option<Host> {
+fn host(machine: &Machine) -> Option<BmcHost> {
     Some(at(machine)?.host)
 }
 

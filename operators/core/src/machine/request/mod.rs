@@ -8,39 +8,18 @@
 //!                                                            given up, or nobody acts on it ▼ └─► needs a person
 //!                                                                                        given up
 //! ```
-//!
-//! Who mends what a machine waits for, time or a person, is in one table (`mends.rs`).
+//! Who resolves what a machine waits for, metalman by retrying or a person, is in one table (`../resolution.rs`).
 //!
 //! Before metalman has counted a Machine, a raised counter would be where counting begins, and nothing
 //! would happen.
 
-mod mends;
 mod progress;
 
-pub(super) use mends::needs_person;
+pub use super::resolution::Request;
 pub use progress::{Asked, Progress, progress};
 
 use super::operations;
 use metal_api::{Machine, MachineOperations, condition};
-
-/// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Its power is cycled.
-    Reboot,
-    /// It is installed anew, and rebooted for that.
-    Repave,
-}
-
-impl Request {
-    /// Its name, as a command.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Reboot => "reboot",
-            Self::Repave => "repave",
-        }
-    }
-}
 
 /// Who switches a machine that has no BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +33,17 @@ pub enum ByHand {
 /// Why a counter is not raised.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// metalman looks after Machines that boot from the network.
-    #[error("it has no spec.pxe: metalman does not look after it")]
+    /// metalman manages Machines that boot from the network.
+    #[error("it has no spec.pxe, so metalman does not manage it")]
     NotByNetwork,
     /// It goes.
     #[error("it is being deleted")]
     Deleted,
     /// The counter would become the one at which counting begins.
-    #[error("metalman has not counted it yet: is one running for {0}?")]
+    #[error("metalman has not seen it yet: is one running for {0}?")]
     NotCounted(String),
-    /// Nobody acts on it before that is mended.
-    #[error("nothing would be done before this is mended: {reason}: {message}")]
+    /// Nobody acts on it before this is fixed.
+    #[error("fix this first: {reason}: {message}")]
     Unusable {
         /// In one word.
         reason: String,

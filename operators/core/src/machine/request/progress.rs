@@ -1,8 +1,8 @@
 //! How far a request is.
 
 use super::{
-    super::{is_ready, operations},
-    Request, mends, unusable, whose,
+    super::{is_ready, operations, resolution},
+    Request, unusable, whose,
 };
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condition};
 use metal_api::{Machine, MachineOperations, MachineOperationsStatus, MachineStatus, condition};
@@ -103,7 +103,7 @@ pub fn progress(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Progre
 
 /// It is not done, and it either goes on by itself or does not.
 fn waits(status: &MachineStatus, asked: &Asked, node: Option<&str>) -> Progress {
-    match mends::by_a_person(asked.request, &status.conditions, asked.generation) {
+    match resolution::by_a_person(asked.request, &status.conditions, asked.generation) {
         Some(Condition { type_, reason, message, .. }) => {
             let message = if message.is_empty() { type_ } else { message };
             Progress::NeedsPerson { reason: reason.clone(), message: one_line(message) }

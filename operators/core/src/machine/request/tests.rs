@@ -198,7 +198,7 @@ fn a_tpm_that_was_refused_before_may_be_vouched_for_meanwhile() {
 }
 
 #[test]
-fn what_only_a_person_mends_is_told_and_the_rest_is_waited_for() {
+fn what_only_a_person_resolves_is_reported_and_the_rest_is_waited_for() {
     let mut machine = counted();
     let asked = ask(&mut machine, Request::Reboot, None);
     see(&mut machine, "PoweringOff", 0, 0);

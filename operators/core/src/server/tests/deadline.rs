@@ -20,7 +20,7 @@ fn power_is_cut_a_grace_period_after_the_request_and_not_after_the_decision() {
     scene.now += minutes(10);
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(ASK), "nobody has asked yet");
-    scene.acted(ASK);
+    scene.carried_out(ASK);
     let asked = scene.now;
     for second in [1, 60, 119] {
         scene.now = asked + seconds(second);
@@ -52,7 +52,7 @@ fn a_process_that_starts_in_the_middle_of_a_shutdown_asks_before_it_cuts() {
                 Decision::Act(step) => {
                     assert_eq!(step, ASK);
                     asked.get_or_insert(scene.now);
-                    scene.acted(step);
+                    scene.carried_out(step);
                 }
                 Decision::Record(status) => scene.server.status = Some(*status),
                 Decision::Rest(_) => {}
@@ -140,7 +140,7 @@ fn a_medium_stays_until_a_host_that_was_switched_on_late_has_booted() {
     scene.system().power = PowerState::On;
     scene.settle();
     scene.now = T0 + minutes(19);
-    scene.acted(Step::Reset(ResetType::On));
+    scene.carried_out(Step::Reset(ResetType::On));
     let looks = |scene: &mut Scene, after: SignedDuration| {
         scene.now = T0 + after;
         scene.refresh();
@@ -154,7 +154,7 @@ fn a_medium_stays_until_a_host_that_was_switched_on_late_has_booted() {
 #[test]
 fn a_host_that_restarts_again_and_again_fails_its_discovery_all_the_same() {
     let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.acted(Step::Reset(ResetType::On));
+    scene.carried_out(Step::Reset(ResetType::On));
     scene.system().power = PowerState::On;
     let limit = scene.settings.discovery_timeout * 2;
     let mut failed = None;
@@ -199,7 +199,7 @@ fn a_bmc_that_takes_long_to_answer_is_acted_on_all_the_same() {
 #[test]
 fn a_restart_of_the_host_has_the_time_of_a_boot() {
     let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.acted(Step::Reset(ResetType::On));
+    scene.carried_out(Step::Reset(ResetType::On));
     scene.system().power = PowerState::On;
     scene.system().last_reset = Some(T0 + minutes(20));
     for (minute, state) in [(49, ServerState::Discovery), (50, ServerState::Initial)] {

@@ -13,7 +13,7 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
         let mut scene = armed();
         scene.system().boot.mode = Some(BootMode::Legacy);
         if told {
-            scene.acted(arm.clone());
+            scene.carried_out(arm.clone());
             scene.now += seconds(10);
             scene.refresh();
         }
@@ -27,13 +27,13 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
 fn an_override_of_an_earlier_boot_is_set_again() {
     let mut scene = armed();
     assert_eq!(scene.decide(), Decision::Act(ON), "another process may have set it");
-    scene.acted(ON);
+    scene.carried_out(ON);
     scene.now += minutes(2);
     scene.refresh();
     // The host is off again, and the board still shows the override that was used.
     let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
     assert_eq!(scene.decide(), Decision::Act(arm.clone()));
-    scene.acted(arm);
+    scene.carried_out(arm);
     assert_eq!(scene.decide(), Decision::Act(ON));
 }
 
@@ -85,7 +85,7 @@ fn a_host_that_was_asked_by_its_button_has_the_time_to_shut_down() {
         scene.system().reset_types = vec![ResetType::ForceOff, ResetType::PushPowerButton];
         scene.settle();
         if asked {
-            scene.acted(ASK);
+            scene.carried_out(ASK);
         }
         scene.system().power = PowerState::PoweringOff;
         scene.now += scene.settings.shutdown_grace - seconds(1);
@@ -107,11 +107,11 @@ fn a_light_that_can_only_shine_is_told_once_to_blink() {
     scene.system().indicator_led = Some(IndicatorLed::Off);
     scene.settle();
     assert_eq!(scene.decide(), Decision::Act(blink.clone()));
-    scene.acted(blink.clone());
+    scene.carried_out(blink.clone());
     scene.system().indicator_led = Some(IndicatorLed::Lit);
     scene.settle();
     assert!(matches!(scene.decide(), Decision::Rest(_)), "it did what it can");
-    scene.acted(ASK);
+    scene.carried_out(ASK);
     assert_eq!(scene.decide(), Decision::Act(blink), "whoever lit it");
 }
 
@@ -151,8 +151,8 @@ fn a_host_that_boots_itself_first_loses_an_override_that_lasts() {
     scene.settle();
     let clear = Step::BootOnce { source: BootSource::None, mode: None };
     assert_eq!(scene.decide(), Decision::Act(clear.clone()));
-    // Some show it for ever: they are told once.
-    scene.acted(clear);
+    // Some show it forever: they are told once.
+    scene.carried_out(clear);
     assert_eq!(scene.decide(), Decision::Act(ON));
 }
 

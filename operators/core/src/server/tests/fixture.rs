@@ -27,7 +27,7 @@ pub(super) struct Scene {
     pub(super) server: Server,
     pub(super) access: Result<(), String>,
     pub(super) certificate: Option<String>,
-    pub(super) note: Option<Note>,
+    pub(super) note: Option<CredentialAnnotations>,
     pub(super) unstored: Option<String>,
     pub(super) reading: Option<Result<SystemReading, Unreachable>>,
     pub(super) read_at: Timestamp,
@@ -40,7 +40,7 @@ pub(super) struct Scene {
     pub(super) claim: Option<ServerClaim>,
     pub(super) claim_is_gone: bool,
     pub(super) report: Option<ServerInventory>,
-    pub(super) acted: Option<Acted>,
+    pub(super) last_step: Option<LastStep>,
     pub(super) recorded: Option<Timestamp>,
     pub(super) failure: Option<Failure>,
     /// Whether a host that is on during its discovery reports.
@@ -88,7 +88,7 @@ impl Scene {
             claim: None,
             claim_is_gone: false,
             report: None,
-            acted: None,
+            last_step: None,
             recorded: None,
             failure: None,
             reports: true,
@@ -212,16 +212,17 @@ impl Scene {
     /// The system was read just now.
     pub(super) fn refresh(&mut self) {
         self.read_at = self.now;
-        if let (Some(acted), Some(Ok(system))) = (&mut self.acted, &self.reading) {
-            acted.saw(system.power);
+        if let (Some(last_step), Some(Ok(system))) = (&mut self.last_step, &self.reading) {
+            last_step.saw(system.power);
         }
     }
 
     /// This step was carried out just now.
-    pub(super) fn acted(&mut self, step: Step) {
+    pub(super) fn carried_out(&mut self, step: Step) {
         let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
         let since = pending.map(|pending| pending.since.0);
-        self.acted = Some(Acted::after(self.acted.as_ref(), step, self.now, true, since));
+        self.last_step =
+            Some(LastStep::after(self.last_step.as_ref(), step, self.now, true, since));
     }
 
     pub(super) fn decide(&self) -> Decision {
@@ -260,7 +261,7 @@ impl Scene {
             claim,
             missed_by: self.claim.as_ref().filter(|claim| misses(claim, &self.server)),
             report: self.report.as_ref(),
-            acted: self.acted.as_ref(),
+            last_step: self.last_step.as_ref(),
             recorded: self.recorded,
             failure: self.failure.as_ref(),
             started: self.started,
@@ -283,7 +284,7 @@ impl Scene {
             let Decision::Record(status) = self.decide() else { return };
             self.server.status = Some(*status);
         }
-        panic!("records for ever");
+        panic!("records forever");
     }
 
     /// Stores an object as the API server would.

@@ -17,7 +17,7 @@ const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 /// A claim whose host was told to power on, and that is gone before the BMC shows it.
 fn left_while_starting() -> Scene {
     let mut scene = Scene::reserved();
-    scene.acted(ON);
+    scene.carried_out(ON);
     (scene.claim, scene.claim_is_gone) = (None, true);
     scene.server.spec.boot_configuration_ref = None;
     scene.now += seconds(1);
@@ -35,7 +35,7 @@ fn a_host_that_was_just_told_to_start_is_not_given_on_as_off() {
             let mut begun = T0;
             if restarts {
                 begun = scene.now;
-                (scene.acted, scene.recorded, scene.started) = (None, None, begun);
+                (scene.last_step, scene.recorded, scene.started) = (None, None, begun);
             }
             for second in 2..59 {
                 scene.now = T0 + seconds(second);
@@ -68,7 +68,7 @@ fn a_host_that_was_just_told_to_start_is_not_given_on_as_off() {
 fn a_reference_that_a_person_clears_gives_no_host_on_that_is_starting() {
     for state in [ServerState::Reserved, ServerState::Released] {
         let mut scene = Scene::reserved();
-        scene.acted(ON);
+        scene.carried_out(ON);
         scene.server.status.as_mut().unwrap().state = Some(state.clone());
         scene.server.spec.server_claim_ref = None;
         scene.server.spec.boot_configuration_ref = None;
@@ -119,7 +119,7 @@ fn a_claim_that_finds_its_new_host_running_has_it_switched_off_before_it_boots()
             assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOff"));
             assert_eq!(scene.decide(), Decision::Act(ASK));
         }
-        scene.acted(ASK);
+        scene.carried_out(ASK);
         scene.system().power = PowerState::Off;
         scene.now += seconds(3);
         scene.refresh();
@@ -164,7 +164,7 @@ fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off
     scene.settle();
     assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOff"));
     assert_eq!(scene.decide(), Decision::Act(ASK));
-    scene.acted(ASK);
+    scene.carried_out(ASK);
     scene.now += seconds(20);
     scene.refresh();
     scene.settle();
@@ -176,7 +176,7 @@ fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off
     scene.refresh();
     scene.settle();
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
-    scene.acted(ON);
+    scene.carried_out(ON);
     scene.system().power = PowerState::On;
     for _ in 0..5 {
         scene.now += minutes(1);
@@ -229,7 +229,7 @@ fn the_running_host_of_a_claim_is_never_taken_for_that_of_nobody() {
             scene.claim.as_mut().unwrap().status = Some(status);
         }),
         ("restart", |scene| {
-            (scene.acted, scene.recorded, scene.started) = (None, None, scene.now);
+            (scene.last_step, scene.recorded, scene.started) = (None, None, scene.now);
             scene.server.metadata.creation_timestamp = Some(Time(scene.now));
         }),
     ];

@@ -4,7 +4,7 @@ use super::{
     super::{Change, Decision},
     fixture::{Scene, minutes},
 };
-use crate::{bmc::Note, redfish::PowerState};
+use crate::{bmc::CredentialAnnotations, redfish::PowerState};
 use metal_api::{BootState, LocalObjectReference, ServerState, condition};
 
 #[test]
@@ -117,7 +117,7 @@ fn the_first_certificate_of_a_bmc_without_an_object_is_recorded_before_anything_
     assert!(matches!(scene.decide(), Decision::Record(_)));
     scene.record();
     assert_eq!(recorded(&scene), scene.certificate);
-    let note = Note::from([("key".into(), scene.certificate.clone())]);
+    let note = CredentialAnnotations::from([("key".into(), scene.certificate.clone())]);
     scene.note = Some(note.clone());
     assert_eq!(scene.decide(), Decision::Change(Change::Note(note)));
     scene.note = None;

@@ -153,7 +153,7 @@ fn run(scene: &mut Scene, moment: usize, lose: Option<&str>, forgets: bool) -> E
         if pass == moment {
             drop_fields(scene, lose);
             if forgets {
-                (scene.acted, scene.recorded) = (None, None);
+                (scene.last_step, scene.recorded) = (None, None);
                 scene.started = scene.now + seconds(1);
             }
         }

@@ -27,7 +27,7 @@ fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
     assert_eq!(scene.decide(), Decision::Act(insert.clone()));
     scene.media = Some(vec![cd(true, None)]);
     assert_eq!(scene.decide(), Decision::Act(insert.clone()));
-    scene.acted(insert);
+    scene.carried_out(insert);
     let arm = Step::BootOnce { source: BootSource::Cd, mode: Some(BootMode::Uefi) };
     assert_eq!(scene.decide(), Decision::Act(arm.clone()));
     let shown = format!("//boot:80/{}", image.file());
@@ -46,7 +46,7 @@ fn a_medium_whose_url_is_shown_in_part_counts_for_who_was_told() {
     let Decision::Act(insert) = scene.decide() else { panic!() };
     scene.media = Some(vec![cd(true, Some("http://boot/media..."))]);
     assert_eq!(scene.decide(), Decision::Act(insert.clone()), "it may be of another boot");
-    scene.acted(insert);
+    scene.carried_out(insert);
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
 }
 

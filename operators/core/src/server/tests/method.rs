@@ -13,7 +13,7 @@ fn a_claimed_host_that_boots_itself_is_switched_on_without_an_override() {
         let mut scene = Scene::reserved();
         scene.annotate(annotation::BOOT_METHOD, method);
         assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)), "{method}");
-        scene.acted(Step::Reset(ResetType::On));
+        scene.carried_out(Step::Reset(ResetType::On));
         scene.system().power = PowerState::On;
         scene.settle();
         assert!(matches!(scene.decide(), Decision::Rest(_)), "{method}");

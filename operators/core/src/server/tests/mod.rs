@@ -4,7 +4,6 @@ mod deadline;
 mod departure;
 mod firmware;
 mod fixture;
-mod futile;
 mod handover;
 mod identity;
 mod lost;
@@ -18,6 +17,7 @@ mod recording;
 mod restored;
 mod simulation;
 mod stale;
+mod steps_without_effect;
 mod together;
 mod window;
 
@@ -142,7 +142,7 @@ fn bmc_that_reads_http_boot_back_as_pxe_is_switched_on_once_it_was_told() {
     (boot.enabled, boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
     let arm = Step::BootOnce { source: BootSource::UefiHttp, mode: Some(BootMode::Uefi) };
     assert_eq!(scene.decide(), Decision::Act(arm.clone()));
-    scene.acted(arm);
+    scene.carried_out(arm);
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
 }
 
@@ -180,7 +180,7 @@ fn enforced_first_boot_switches_a_running_host_off_first() {
     assert_eq!(recorded, (ServerState::Initial, Some(PendingKind::PowerOff)));
     let ask = Step::Reset(ResetType::GracefulShutdown);
     assert_eq!(scene.decide(), Decision::Act(ask.clone()));
-    scene.acted(ask);
+    scene.carried_out(ask);
     scene.now += scene.settings.shutdown_grace;
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));
@@ -203,7 +203,7 @@ fn report_ends_the_configuration_and_is_taken_when_the_host_is_off() {
     scene.system().power = PowerState::On;
     let shut_down = Step::Reset(ResetType::GracefulShutdown);
     assert_eq!(scene.decide(), Decision::Act(shut_down.clone()));
-    scene.acted(shut_down);
+    scene.carried_out(shut_down);
     scene.system().power = PowerState::PoweringOff;
     assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
     scene.server.spec.boot_configuration_ref = None;
@@ -336,7 +336,7 @@ fn released_claim_frees_its_server_only_when_the_host_is_off() {
         scene.server.spec.boot_configuration_ref = None;
         let ask = Step::Reset(ResetType::GracefulShutdown);
         assert_eq!(scene.decide(), Decision::Act(ask.clone()));
-        scene.acted(ask);
+        scene.carried_out(ask);
         scene.now += minutes(600);
         scene.refresh();
         assert_ne!(scene.decide(), Decision::Act(Step::Reset(ResetType::ForceOff)));

@@ -15,7 +15,7 @@ fn available_host_that_runs_is_shut_down_and_cut_only_where_that_is_enforced() {
         assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
         let ask = Step::Reset(ResetType::GracefulShutdown);
         assert_eq!(scene.decide(), Decision::Act(ask.clone()));
-        scene.acted(ask);
+        scene.carried_out(ask);
         scene.system().power = PowerState::PoweringOff;
         scene.now += scene.settings.shutdown_grace;
         scene.refresh();
@@ -29,7 +29,7 @@ fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() 
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
     scene.server.spec.boot_configuration_ref = None;
-    scene.acted(Step::Reset(ResetType::GracefulShutdown));
+    scene.carried_out(Step::Reset(ResetType::GracefulShutdown));
     scene.system().power = PowerState::PoweringOff;
     let mut looks = Vec::new();
     for tenth in 0..100 {

@@ -20,14 +20,14 @@ fn a_lost_press_is_repeated_soon_where_our_own_system_runs_and_not_where_another
         scene.settings.shutdown_grace = minutes(600);
         let begun = scene.now;
         assert_eq!(scene.decide(), Decision::Act(ask.clone()));
-        scene.acted(ask.clone());
+        scene.carried_out(ask.clone());
         let mut pressed = Vec::new();
         for second in 1..=expected[2] {
             scene.now = begun + seconds(second);
             scene.refresh();
             if scene.decide() == Decision::Act(ask.clone()) {
                 pressed.push(second);
-                scene.acted(ask.clone());
+                scene.carried_out(ask.clone());
             }
         }
         assert_eq!(pressed, expected);

@@ -84,7 +84,7 @@ fn process_that_forgets_everything_after_each_pass_gets_there() {
     let mut steps = vec![];
     for _ in 0..60 {
         scene.now += seconds(30);
-        (scene.acted, scene.recorded, scene.started) = (None, None, scene.now);
+        (scene.last_step, scene.recorded, scene.started) = (None, None, scene.now);
         scene.refresh();
         pass(&mut scene, Fault::None, &mut steps);
     }
@@ -148,7 +148,7 @@ fn pass(scene: &mut Scene, fault: Fault, steps: &mut Vec<Step>) -> bool {
         }
         Decision::Change(change) => configure(scene, &change),
         Decision::Act(step) => {
-            scene.acted(step.clone());
+            scene.carried_out(step.clone());
             steps.push(step.clone());
             for _ in 0..match fault {
                 Fault::Lost => 0,

@@ -104,7 +104,7 @@ fn lose(scene: &mut Scene, losses: Losses) {
         scene.server.metadata.creation_timestamp = Some(Time(T0 + minutes(5)));
         claim.metadata.creation_timestamp = Some(Time(T0 + minutes(5)));
         claim.metadata.uid = Some("new-uid".to_owned());
-        (scene.acted, scene.recorded, scene.started) = (None, None, T0 + minutes(6));
+        (scene.last_step, scene.recorded, scene.started) = (None, None, T0 + minutes(6));
         scene.now = T0 + minutes(6);
     }
     if losses.reference {

@@ -53,7 +53,7 @@ fn a_machine_is_neither_armed_nor_switched_on_in_a_window_that_is_old_or_lost() 
 #[test]
 fn a_window_that_is_lost_in_a_boot_of_ours_is_opened_again_for_the_rest_of_its_time() {
     let mut scene = Scene::reserved();
-    scene.acted(Step::Reset(ResetType::On));
+    scene.carried_out(Step::Reset(ResetType::On));
     let begun = scene.now;
     scene.system().power = PowerState::On;
     scene.settle();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fair_queue::Standing;
+use crate::fair_queue::Priority;
 use std::net::SocketAddr;
 
 const BOUNDS: Bounds = Bounds { transfers: 4, per_address: 2, per_source: 3, unproven: 8 };
@@ -9,7 +9,7 @@ fn client(host: u8, port: u16) -> SocketAddr {
 }
 
 fn admit(admission: &mut Admission, client: SocketAddr, request: &[u8]) -> (Id, Option<Id>) {
-    match admission.admit(client, Standing::Stranger, request) {
+    match admission.admit(client, Priority::Unknown, request) {
         Admitted::Answer { id, forgotten, .. } => (id, forgotten),
         other @ (Admitted::Repeated(_) | Admitted::Dropped) => panic!("{other:?}"),
     }
@@ -30,7 +30,7 @@ fn start(admission: &mut Admission, client: SocketAddr) -> (Id, Option<Id>) {
 fn a_request_that_is_repeated_before_its_answer_arrives_starts_nothing() {
     let mut admission = Admission::new(BOUNDS);
     let (id, _) = admit(&mut admission, client(1, 2000), b"a");
-    assert_eq!(admission.admit(client(1, 2000), Standing::Stranger, b"a"), Admitted::Repeated(id));
+    assert_eq!(admission.admit(client(1, 2000), Priority::Unknown, b"a"), Admitted::Repeated(id));
     assert_eq!(prove(&mut admission, id), Ok(None));
     let (again, replaced) = start(&mut admission, client(1, 2000));
     assert_eq!(replaced, Some(id), "the machine was reset");
@@ -42,13 +42,13 @@ fn edk2_asks_again_from_its_port_before_the_probe_has_ended() {
     let mut admission = Admission::new(BOUNDS);
     let (probe, _) = admit(&mut admission, client(1, 2000), b"tsize");
     let Admitted::Answer { id, forgotten: None, superseded } =
-        admission.admit(client(1, 2000), Standing::Stranger, b"blksize")
+        admission.admit(client(1, 2000), Priority::Unknown, b"blksize")
     else {
         panic!("another request")
     };
     assert_eq!(superseded, Some(probe));
     assert_eq!(
-        admission.admit(client(1, 2000), Standing::Stranger, b"blksize"),
+        admission.admit(client(1, 2000), Priority::Unknown, b"blksize"),
         Admitted::Repeated(id)
     );
     assert_eq!(prove(&mut admission, probe), Ok(None), "its answer was on its way");
@@ -99,9 +99,9 @@ fn a_request_that_finds_no_place_is_not_answered() {
     let mut admission = Admission::new(Bounds { unproven: 2, ..BOUNDS });
     // Those that are known keep their places.
     for host in 0..2 {
-        admission.admit(client(host, 1), Standing::Known, b"a");
+        admission.admit(client(host, 1), Priority::Known, b"a");
     }
-    assert_eq!(admission.admit(client(9, 1), Standing::Stranger, b"a"), Admitted::Dropped);
+    assert_eq!(admission.admit(client(9, 1), Priority::Unknown, b"a"), Admitted::Dropped);
     assert_eq!(admission.unproven(), 2);
 }
 
@@ -189,7 +189,7 @@ fn only_so_many_transfers_make_room_before_they_have_ended() {
 #[test]
 fn a_client_that_is_known_loses_its_place_to_no_stranger() {
     let mut admission = Admission::new(BOUNDS);
-    let Admitted::Answer { id, .. } = admission.admit(client(1, 2000), Standing::Known, b"a")
+    let Admitted::Answer { id, .. } = admission.admit(client(1, 2000), Priority::Known, b"a")
     else {
         panic!("it is new")
     };

@@ -1,6 +1,6 @@
 //! One method per message.
 
-use super::{Decision, Request, Silence};
+use super::{Decision, DropReason, Request};
 use crate::{
     client::Client,
     lease::{DECLINE_TIME, Lease, State, claim::Claim},
@@ -18,7 +18,7 @@ impl Request<'_> {
         let claimant = self.claimant();
         let wished = self.packet.options.address(code::REQUESTED_ADDRESS);
         let Some(address) = claimant.choose(wished.into_iter()) else {
-            return Decision::silence(Silence::NoFreeAddress);
+            return Decision::dropped(DropReason::NoFreeAddress);
         };
         let old = self.server.leases.get(address);
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
@@ -39,7 +39,7 @@ impl Request<'_> {
         let current = Some(self.packet.ciaddr).filter(|address| !address.is_unspecified());
         match (chosen, current.or(wanted)) {
             (Some(chosen), _) if chosen != self.server_id => self.withdraw(),
-            (_, None) => Decision::silence(Silence::NoAddress),
+            (_, None) => Decision::dropped(DropReason::NoAddress),
             (Some(_), Some(address)) if self.claimant().may_take(address) => self.bind(address),
             (Some(_), Some(_)) => self.refuse(),
             (None, Some(address)) => self.confirm(address, current.is_some()),
@@ -61,12 +61,12 @@ impl Request<'_> {
             Claim::Theirs => self.bind(address),
             // The other instance may have assigned it, without our knowing yet.
             Claim::Free | Claim::Offered | Claim::Refused if claimant.is_others(address) => {
-                Decision::silence(Silence::UnknownClient)
+                Decision::dropped(DropReason::UnknownClient)
             }
             Claim::Free if is_known || (is_only && uses) => self.refuse(),
             Claim::Offered | Claim::Refused if is_known || is_only => self.refuse(),
             Claim::Free | Claim::Offered | Claim::Refused => {
-                Decision::silence(Silence::UnknownClient)
+                Decision::dropped(DropReason::UnknownClient)
             }
         }
     }
@@ -101,41 +101,43 @@ impl Request<'_> {
         let mine = self.claimant();
         let offered = mine.leases().filter(|l| l.state == State::Offered && l.holds(self.now));
         let changes = offered.map(|lease| lease.ended(self.now)).collect();
-        Decision { changes, ..Decision::silence(Silence::OtherServer) }
+        Decision { changes, ..Decision::dropped(DropReason::OtherServer) }
     }
 
     pub(super) fn decline(&self) -> Decision {
         let address = self.packet.options.address(code::REQUESTED_ADDRESS);
         let decision = self.give_back(address, |lease| {
             let rests = self.claimant().lease(lease.address, State::Declined, DECLINE_TIME);
-            (rests, Silence::Declined)
+            (rests, DropReason::Declined)
         });
-        let is_refused = decision.answer == Err(Silence::NotTheirs);
+        let is_refused = decision.answer == Err(DropReason::NotTheirs);
         let doubted = address.filter(|address| is_refused && self.may_speak_for(*address));
         Decision { doubted, ..decision }
     }
 
     pub(super) fn release(&self) -> Decision {
-        self.give_back(Some(self.packet.ciaddr), |lease| (lease.ended(self.now), Silence::Released))
+        self.give_back(Some(self.packet.ciaddr), |lease| {
+            (lease.ended(self.now), DropReason::Released)
+        })
     }
 
     fn give_back(
         &self,
         address: Option<Ipv4Addr>,
-        change: impl FnOnce(&Lease) -> (Lease, Silence),
+        change: impl FnOnce(&Lease) -> (Lease, DropReason),
     ) -> Decision {
-        let Some(address) = address else { return Decision::silence(Silence::NoAddress) };
+        let Some(address) = address else { return Decision::dropped(DropReason::NoAddress) };
         let chosen = self.packet.options.address(code::SERVER_ID);
         if chosen.is_some_and(|chosen| chosen != self.server_id) {
-            return Decision::silence(Silence::OtherServer);
+            return Decision::dropped(DropReason::OtherServer);
         }
         let lease = self.server.leases.get(address).filter(|lease| lease.is_bound(self.now));
         let is_theirs = |lease: &&Lease| lease.client == self.client;
         let Some(lease) = lease.filter(is_theirs).filter(|_| self.speaks_for(address)) else {
-            return Decision::silence(Silence::NotTheirs);
+            return Decision::dropped(DropReason::NotTheirs);
         };
         let (lease, silence) = change(lease);
-        Decision { changes: vec![lease], ..Decision::silence(silence) }
+        Decision { changes: vec![lease], ..Decision::dropped(silence) }
     }
 
     /// Whether a packet that releases an address can come from that client. Clients send from the
@@ -179,7 +181,7 @@ impl Request<'_> {
 
     pub(super) fn inform(&self) -> Decision {
         if self.speaks_from().is_none() {
-            return Decision::silence(Silence::NoAddress);
+            return Decision::dropped(DropReason::NoAddress);
         }
         let reply = reply::inform(self);
         Decision { answer: Ok(Box::new(reply)), ..Decision::default() }

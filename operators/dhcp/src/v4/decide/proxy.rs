@@ -1,6 +1,6 @@
 //! Boot files alongside another DHCP server that assigns the addresses (PXE 2.1, section 2.2).
 
-use super::{Decision, Request, Silence};
+use super::{Decision, DropReason, Request};
 use crate::v4::{BOOT_SERVER_PORT, reply};
 use metal_wire::v4::MessageType;
 
@@ -20,14 +20,14 @@ impl Request<'_> {
                 | MessageType::Request
                 | MessageType::Decline
                 | MessageType::Release,
-            ) => return Decision::silence(Silence::OtherServer),
+            ) => return Decision::dropped(DropReason::OtherServer),
             Some(MessageType::Offer | MessageType::Ack | MessageType::Nak) | None => {
-                return Decision::silence(Silence::NotRequest);
+                return Decision::dropped(DropReason::NotRequest);
             }
         };
         match reply::boot_only(self, kind) {
             Some(reply) => Decision { answer: Ok(Box::new(reply)), ..Decision::default() },
-            None => Decision::silence(Silence::NothingToBoot),
+            None => Decision::dropped(DropReason::NothingToBoot),
         }
     }
 }

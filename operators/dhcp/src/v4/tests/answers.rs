@@ -148,7 +148,7 @@ fn the_subnet_is_that_of_the_link() {
     let behind = |giaddr: [u8; 4]| Packet { giaddr: giaddr.into(), ..discover(1) };
     assert_eq!(first(lab.answer(&behind([10, 88, 0, 1]))), 88);
     assert_eq!(first(lab.answer(&behind([192, 0, 2, 7]))), 88);
-    assert_eq!(lab.send(&behind([192, 0, 2, 8])).answer, Err(Silence::NoSubnet));
+    assert_eq!(lab.send(&behind([192, 0, 2, 8])).answer, Err(DropReason::NoSubnet));
     // Link selection: the relay is on another link.
     let mut selected = behind([192, 0, 2, 8]);
     selected.options.set(code::RELAY, [5, 4, 10, 88, 0, 0]);
@@ -194,7 +194,7 @@ fn inform_is_told_everything_but_an_address() {
     assert_eq!(ack.packet.options.get(code::LEASE_TIME), None);
     assert!(ack.packet.options.get(code::DNS).is_some());
     let nowhere = super::packet(MessageType::Inform, mac(1));
-    assert_eq!(lab.send(&nowhere).answer, Err(Silence::NoAddress));
+    assert_eq!(lab.send(&nowhere).answer, Err(DropReason::NoAddress));
 }
 
 #[test]
@@ -210,9 +210,9 @@ fn who_informs_without_saying_its_address_is_told_where_it_speaks_from() {
     assert_eq!(lab.answer(&named).to, to([10, 77, 0, 44], 68));
     // Through a relay, or from another subnet, the source address says nothing.
     let relayed = Packet { giaddr: [10, 77, 0, 254].into(), ..inform.clone() };
-    assert_eq!(lab.send(&relayed).answer, Err(Silence::NoAddress));
+    assert_eq!(lab.send(&relayed).answer, Err(DropReason::NoAddress));
     lab.arrival.from = to([192, 0, 2, 1], 68);
-    assert_eq!(lab.send(&inform).answer, Err(Silence::NoAddress));
+    assert_eq!(lab.send(&inform).answer, Err(DropReason::NoAddress));
     // A client without a lease is answered as before.
     lab.arrival.from = to([10, 77, 0, 50], 68);
     assert_eq!(*lab.answer(&discover(1)).to.ip(), Ipv4Addr::BROADCAST);
@@ -223,9 +223,9 @@ fn an_address_that_no_interface_has_is_no_client() {
     let mut lab = Lab::new();
     for nobody in [[0xff; 6], [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff], *b"3PoE00", [0; 6]] {
         let mut packet = packet(MessageType::Discover, MacAddr(nobody));
-        assert_eq!(lab.send(&packet).answer, Err(Silence::Unidentified), "{nobody:?}");
+        assert_eq!(lab.send(&packet).answer, Err(DropReason::Unidentified), "{nobody:?}");
         packet.options.set(code::CLIENT_ID, [&[1][..], &nobody].concat());
-        assert_eq!(lab.send(&packet).answer, Err(Silence::Unidentified), "{nobody:?}");
+        assert_eq!(lab.send(&packet).answer, Err(DropReason::Unidentified), "{nobody:?}");
         packet.options.set(code::ARCHITECTURE, [0, 7]);
         packet.options.set(code::MACHINE_ID, [&[0][..], &[7; 16]].concat());
         assert_eq!(identity(&packet).and_then(|machine| machine.mac), None, "{nobody:?}");
@@ -265,25 +265,25 @@ fn who_is_not_to_be_served_is_not_answered() {
     let silence = |lab: &mut Lab, packet: &Packet| lab.send(packet).answer.unwrap_err();
     let mut lab = Lab::new();
     let answer = Packet { op: 2, ..discover(1) };
-    assert_eq!(silence(&mut lab, &answer), Silence::NotRequest);
-    assert_eq!(silence(&mut lab, &packet(MessageType::Offer, mac(1))), Silence::NotRequest);
-    assert_eq!(silence(&mut lab, &Packet { hops: 17, ..discover(1) }), Silence::TooManyHops);
-    assert_eq!(silence(&mut lab, &Packet { hlen: 0, ..discover(1) }), Silence::Unidentified);
+    assert_eq!(silence(&mut lab, &answer), DropReason::NotRequest);
+    assert_eq!(silence(&mut lab, &packet(MessageType::Offer, mac(1))), DropReason::NotRequest);
+    assert_eq!(silence(&mut lab, &Packet { hops: 17, ..discover(1) }), DropReason::TooManyHops);
+    assert_eq!(silence(&mut lab, &Packet { hlen: 0, ..discover(1) }), DropReason::Unidentified);
     lab.arrival.server = [203, 0, 113, 1].into();
-    assert_eq!(silence(&mut lab, &discover(1)), Silence::NoSubnet);
+    assert_eq!(silence(&mut lab, &discover(1)), DropReason::NoSubnet);
 
     let mut lab = Lab::with(&format!("{CONFIG}deny: ['02:00:00:00:00:0']"));
-    assert_eq!(silence(&mut lab, &discover(1)), Silence::Denied);
+    assert_eq!(silence(&mut lab, &discover(1)), DropReason::Denied);
     assert!(lab.send(&discover(0x11)).answer.is_ok());
     let mut lab = Lab::with(&format!("{CONFIG}allow: ['0200']\ndeny: ['020000000001']"));
-    assert_eq!(silence(&mut lab, &discover(1)), Silence::Denied);
+    assert_eq!(silence(&mut lab, &discover(1)), DropReason::Denied);
     assert!(lab.send(&discover(2)).answer.is_ok());
     let foreign = packet(MessageType::Discover, MacAddr([6; 6]));
-    assert_eq!(silence(&mut lab, &foreign), Silence::Denied);
+    assert_eq!(silence(&mut lab, &foreign), DropReason::Denied);
     // Not distinguishable from the denied ones.
     let mut nameless = Packet { hlen: 0, ..discover(2) };
     nameless.options.set(code::CLIENT_ID, [0, 1, 2]);
-    assert_eq!(silence(&mut lab, &nameless), Silence::Denied);
+    assert_eq!(silence(&mut lab, &nameless), DropReason::Denied);
 }
 
 #[test]

@@ -69,12 +69,12 @@ fn what_a_forged_relay_says_of_a_bmc_is_not_heard() {
                 for source in [[10, 66, 0, 66], [0; 4]] {
                     lab.arrival.from = to(source, 68);
                     decision = lab.send(&packet);
-                    assert_eq!(decision.answer, Err(Silence::UnknownRelay));
+                    assert_eq!(decision.answer, Err(DropReason::UnknownRelay));
                 }
             }
         }
         assert_eq!(decision.bmc.is_some(), is_heard, "{giaddr:?} from {from:?}");
-        let refused = decision.answer == Err(Silence::UnknownRelay);
+        let refused = decision.answer == Err(DropReason::UnknownRelay);
         assert_eq!((refused, decision.changes.is_empty()), (!is_heard, !is_heard));
     }
 }
@@ -86,7 +86,7 @@ fn the_link_that_a_relay_selects_is_not_believed_of_a_relay_of_another_subnet() 
     packet.giaddr = [10, 77, 0, 66].into();
     packet.options.set(code::RELAY, [5, 4, 10, 66, 0, 0]);
     lab.arrival.from = to([10, 77, 0, 66], 67);
-    assert_eq!(lab.decide(&packet).answer, Err(Silence::UnknownRelay));
+    assert_eq!(lab.decide(&packet).answer, Err(DropReason::UnknownRelay));
     lab.arrival.from = to([192, 0, 2, 7], 67);
     assert!(lab.decide(&packet).answer.is_ok());
 }
@@ -108,7 +108,7 @@ fn a_bmc_renews_from_its_own_address_past_the_relay() {
     asking(&mut lab, [10, 66, 0, 254], [192, 0, 2, 7], address.octets());
     let packet = Packet { ciaddr: address, ..packet(MessageType::Request, BMC) };
     lab.arrival.from = to([10, 77, 0, 66], 68);
-    assert_eq!(lab.send(&packet).answer, Err(Silence::UnknownRelay));
+    assert_eq!(lab.send(&packet).answer, Err(DropReason::UnknownRelay));
     lab.arrival.from = to(address.octets(), 68);
     let decision = lab.send(&packet);
     assert_eq!(decision.bmc.map(|seen| seen.address), Some(address));
@@ -137,7 +137,7 @@ fn who_is_elsewhere_cannot_give_back_what_somebody_has() {
             lab.arrival.from = to(from, 68);
             let packet = Packet { giaddr: giaddr.into(), ..packet.clone() };
             let decision = lab.send(&packet);
-            assert_eq!((decision.answer, decision.changes), (Err(Silence::NotTheirs), vec![]));
+            assert_eq!((decision.answer, decision.changes), (Err(DropReason::NotTheirs), vec![]));
         }
         let mut lab = Lab { leases: lab.leases.clone(), ..Lab::new() };
         if !packet.ciaddr.is_unspecified() {

@@ -1,7 +1,7 @@
 //! What real clients sent (`tests/fixtures/v4`), and how they must be answered.
 
 use super::*;
-use crate::booting::{Booting, Machine};
+use crate::boot_kind::{BootKind, FirmwareKind};
 
 macro_rules! capture {
     ($name:literal) => {
@@ -31,15 +31,15 @@ pub(super) fn all() -> Vec<Vec<u8>> {
 
 #[test]
 fn every_client_is_recognized() {
-    let booting = |bytes: &[u8]| Booting::of(&Packet::parse(bytes).unwrap().options);
+    let booting = |bytes: &[u8]| BootKind::of(&Packet::parse(bytes).unwrap().options);
     for (pair, expected) in [
-        (IPXE_BIOS, Booting::Ipxe),
-        (IPXE_SNPONLY, Booting::Ipxe),
-        (OVMF2022_HTTP, Booting::Http(Machine::X64)),
-        (OVMF2025_HTTP, Booting::Http(Machine::X64)),
-        (OVMF2022_PXE, Booting::Pxe(Machine::X64)),
-        (OVMF2025_PXE, Booting::Pxe(Machine::X64)),
-        (UDHCP, Booting::No),
+        (IPXE_BIOS, BootKind::Ipxe),
+        (IPXE_SNPONLY, BootKind::Ipxe),
+        (OVMF2022_HTTP, BootKind::Http(FirmwareKind::X64)),
+        (OVMF2025_HTTP, BootKind::Http(FirmwareKind::X64)),
+        (OVMF2022_PXE, BootKind::Pxe(FirmwareKind::X64)),
+        (OVMF2025_PXE, BootKind::Pxe(FirmwareKind::X64)),
+        (UDHCP, BootKind::No),
     ] {
         assert_eq!(pair.map(booting), [expected; 2]);
     }

@@ -29,7 +29,7 @@ fn instances_that_know_nothing_of_each_other_never_give_one_address_to_two_clien
 fn of_split_instances_none_gives_out_what_is_the_other_ones() {
     let [mut one, _] = two("split");
     (1..=3).for_each(|client| assert!(one.bind(client).octets()[3] < 104));
-    assert_eq!(one.send(&discover(5)).answer, Err(Silence::NoFreeAddress));
+    assert_eq!(one.send(&discover(5)).answer, Err(DropReason::NoFreeAddress));
     assert_eq!(one.bind(0x98), Ipv4Addr::new(10, 77, 0, 102), "but who has one of its own gets it");
 }
 
@@ -40,7 +40,7 @@ fn an_instance_that_is_alone_gives_out_the_other_ones_addresses_when_it_has_no_m
     let own = addresses.iter().take_while(|address| address.octets()[3] < 104).count();
     assert_eq!(own, 3, "first its own, but for the reserved one: {addresses:?}");
     let decision = one.send(&discover(8));
-    assert_eq!(decision.answer, Err(Silence::NoFreeAddress));
+    assert_eq!(decision.answer, Err(DropReason::NoFreeAddress));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn clients_of_the_other_instance_are_left_to_it() {
         let theirs = other.bind(1);
         for packet in [renew(1, theirs), reboot(1, theirs)] {
             let decision = one.send(&packet);
-            assert_eq!(decision.answer, Err(Silence::UnknownClient), "{mode}");
+            assert_eq!(decision.answer, Err(DropReason::UnknownClient), "{mode}");
             assert_eq!(decision.changes, []);
         }
         // It asks for the address that it has; ours differs.
@@ -81,5 +81,5 @@ fn what_was_heard_of_and_is_over_is_not_given_back_to_its_client_unasked() {
     heir.leases.apply(active.leases.get(address).unwrap().clone());
     heir.pass(4000);
     assert_ne!(heir.answer(&discover(1)).packet.yiaddr, address);
-    assert_eq!(heir.send(&reboot(1, address)).answer, Err(Silence::UnknownClient));
+    assert_eq!(heir.send(&reboot(1, address)).answer, Err(DropReason::UnknownClient));
 }

@@ -11,13 +11,13 @@ fn a_released_address_stays_its_clients_until_somebody_needs_it() {
     let mut lab = Lab::new();
     let (one, _two) = (lab.bind(1), lab.bind(2));
     let decision = lab.send(&release(1, one));
-    assert_eq!(decision.answer, Err(Silence::Released));
+    assert_eq!(decision.answer, Err(DropReason::Released));
     assert!(!lab.leases.get(one).unwrap().holds(lab.now));
     assert_eq!(lab.bind(1), one, "it is back");
 
     lab.send(&release(1, one));
     assert_eq!(lab.bind(3), one, "somebody needs it");
-    assert_eq!(lab.send(&discover(1)).answer, Err(Silence::NoFreeAddress));
+    assert_eq!(lab.send(&discover(1)).answer, Err(DropReason::NoFreeAddress));
 }
 
 #[test]
@@ -26,11 +26,11 @@ fn nobody_gives_back_what_is_not_its_own() {
     let one = lab.bind(1);
     for packet in [release(2, one), decline(2, one), release(1, [10, 77, 0, 50].into())] {
         let decision = lab.send(&packet);
-        assert_eq!((decision.answer, decision.changes), (Err(Silence::NotTheirs), vec![]));
+        assert_eq!((decision.answer, decision.changes), (Err(DropReason::NotTheirs), vec![]));
     }
     let mut packet = release(1, one);
     packet.options.set(code::SERVER_ID, [10, 77, 0, 200]);
-    assert_eq!(lab.send(&packet).answer, Err(Silence::OtherServer));
+    assert_eq!(lab.send(&packet).answer, Err(DropReason::OtherServer));
     assert!(lab.leases.get(one).unwrap().is_bound(lab.now));
 }
 
@@ -41,29 +41,29 @@ fn a_lease_is_given_back_by_its_client_from_its_address_only() {
     let mut foreign_id = release(1, one);
     foreign_id.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 2]);
     for packet in [foreign_id, release(2, one), decline(2, one)] {
-        assert_eq!(lab.send(&packet).answer, Err(Silence::NotTheirs));
+        assert_eq!(lab.send(&packet).answer, Err(DropReason::NotTheirs));
     }
     for from in [[10, 77, 0, 50], [10, 88, 0, 9], [192, 0, 2, 1]] {
         lab.arrival.from = to(from, 68);
         for packet in [release(1, one), decline(1, one)] {
-            assert_eq!(lab.send(&packet).answer, Err(Silence::NotTheirs), "{from:?}");
+            assert_eq!(lab.send(&packet).answer, Err(DropReason::NotTheirs), "{from:?}");
         }
     }
     assert!(lab.leases.get(one).unwrap().is_bound(lab.now));
     lab.arrival.from = SocketAddrV4::new(one, 68);
     let mut own = release(1, one);
     own.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 1]);
-    assert_eq!(lab.send(&own).answer, Err(Silence::Released));
+    assert_eq!(lab.send(&own).answer, Err(DropReason::Released));
 }
 
 #[test]
 fn a_declined_address_rests() {
     let mut lab = Lab::new();
     let one = lab.bind(1);
-    assert_eq!(lab.send(&decline(1, one)).answer, Err(Silence::Declined));
+    assert_eq!(lab.send(&decline(1, one)).answer, Err(DropReason::Declined));
     let other = lab.bind(1);
     assert_ne!(other, one, "not even its client gets it");
-    assert_eq!(lab.send(&discover(2)).answer, Err(Silence::NoFreeAddress));
+    assert_eq!(lab.send(&discover(2)).answer, Err(DropReason::NoFreeAddress));
     assert_eq!(lab.leases.count(lab.now).declined, 1);
     lab.pass(3601);
     lab.send(&renew(1, other));
@@ -84,7 +84,7 @@ fn whoever_declines_by_a_relay_that_is_not_believed_gets_another_address_and_nob
     };
     let first = bind(&mut lab, 1);
     let declined = lab.send(&relayed(decline(1, first)));
-    assert_eq!((&declined.answer, &declined.changes), (&Err(Silence::NotTheirs), &vec![]));
+    assert_eq!((&declined.answer, &declined.changes), (&Err(DropReason::NotTheirs), &vec![]));
     assert!(lab.leases.get(first).unwrap().is_bound(lab.now), "anybody can say so");
 
     // If it was somebody else, the client renews, and keeps its address.
@@ -180,7 +180,7 @@ fn our_own_address_is_never_given_away() {
     let mut request = select(1, other);
     request.options.set(code::SERVER_ID, lab.arrival.server.octets());
     assert_eq!(lab.answer(&request).kind, MessageType::Ack);
-    assert_eq!(lab.send(&discover(2)).answer, Err(Silence::NoFreeAddress));
+    assert_eq!(lab.send(&discover(2)).answer, Err(DropReason::NoFreeAddress));
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn the_address_of_a_recorded_bmc_is_given_to_nobody_else_while_it_is_away() {
     lab.send(&release(1, one));
     lab.leases.keep_for([(one, mac(1))].into());
     assert_eq!(lab.leases.count(lab.now).kept, 1);
-    assert_eq!(lab.send(&discover(3)).answer, Err(Silence::NoFreeAddress), "only this is left");
+    assert_eq!(lab.send(&discover(3)).answer, Err(DropReason::NoFreeAddress), "only this is left");
     // Nor does anybody get it who asks for it.
     lab.send(&release(2, two));
     let mut wishes = discover(3);

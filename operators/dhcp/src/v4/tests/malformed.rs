@@ -36,7 +36,7 @@ fn a_malformed_option_costs_only_itself() {
     }
     // A packet without a message type is no message, either.
     let cut = Packet::parse(&whole[..241]).unwrap();
-    assert_eq!(lab.send(&cut).answer, Err(Silence::NotRequest));
+    assert_eq!(lab.send(&cut).answer, Err(DropReason::NotRequest));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn addresses_in_use_are_not_given_away_however_many_ask() {
         let [high, low] = id.to_be_bytes();
         let mac = MacAddr([6, 0, 0, 0, high, low]);
         let answer = lab.send(&packet(MessageType::Discover, mac)).answer;
-        assert_eq!(answer, Err(Silence::NoFreeAddress));
+        assert_eq!(answer, Err(DropReason::NoFreeAddress));
         let mut request = packet(MessageType::Request, mac);
         request.options.set(code::REQUESTED_ADDRESS, taken[0].octets());
         request.options.set(code::SERVER_ID, SERVER.octets());
@@ -165,7 +165,7 @@ fn a_second_server_that_nobody_wants_takes_no_lease_from_us() {
         let mut answer = Packet { op: 2, yiaddr: mine, ..packet(kind, mac(1)) };
         answer.options.set(code::SERVER_ID, rogue.octets());
         let Decision { changes, answer, .. } = lab.send(&answer);
-        assert_eq!((changes, answer), (vec![], Err(Silence::NotRequest)), "{kind:?}");
+        assert_eq!((changes, answer), (vec![], Err(DropReason::NotRequest)), "{kind:?}");
     }
     assert_eq!(lab.answer(&renew(1, mine)).kind, MessageType::Ack);
     // A client that took an address from it is told so when it asks all servers.

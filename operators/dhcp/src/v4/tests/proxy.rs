@@ -65,16 +65,16 @@ fn ipxe_takes_the_file_from_the_answer_of_a_proxy() {
 fn addresses_are_the_business_of_the_other_server() {
     let mut lab = proxy();
     let silence = |lab: &mut Lab, packet: &Packet| lab.send(packet).answer.unwrap_err();
-    assert_eq!(silence(&mut lab, &discover(1)), Silence::NothingToBoot);
+    assert_eq!(silence(&mut lab, &discover(1)), DropReason::NothingToBoot);
     for packet in [select(1, CLIENT), renew(1, CLIENT), reboot(1, [1, 2, 3, 4].into())] {
-        assert_eq!(silence(&mut lab, &packet), Silence::OtherServer, "also no NAK");
+        assert_eq!(silence(&mut lab, &packet), DropReason::OtherServer, "also no NAK");
     }
     for packet in [release(1, CLIENT), decline(1, CLIENT)] {
-        assert_eq!(silence(&mut lab, &packet), Silence::OtherServer);
+        assert_eq!(silence(&mut lab, &packet), DropReason::OtherServer);
     }
     lab.boot = Boot::Nothing(Reason::NotReferred);
     let packet = booting(MessageType::Discover, 7);
-    assert_eq!(silence(&mut lab, &packet), Silence::NothingToBoot);
+    assert_eq!(silence(&mut lab, &packet), DropReason::NothingToBoot);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn where_we_give_out_addresses_the_port_of_the_boot_server_is_silent() {
     let mut lab = Lab::new();
     lab.arrival.port = BOOT_SERVER_PORT;
     let packet = booting(MessageType::Discover, 7);
-    assert_eq!(lab.send(&packet).answer, Err(Silence::WrongPort));
+    assert_eq!(lab.send(&packet).answer, Err(DropReason::WrongPort));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::*;
 
 const FREE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 
-fn kind(lab: &mut Lab, packet: &Packet) -> Result<MessageType, Silence> {
+fn kind(lab: &mut Lab, packet: &Packet) -> Result<MessageType, DropReason> {
     lab.send(packet).answer.map(|reply| reply.kind)
 }
 
@@ -38,7 +38,7 @@ fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
                 let decision = lab.send(&packet);
                 assert_eq!(decision.changes, [], "nothing to remember, nothing to write down");
                 let kind = decision.answer.map(|reply| reply.kind);
-                assert!(matches!(kind, Ok(MessageType::Nak) | Err(Silence::UnknownClient)));
+                assert!(matches!(kind, Ok(MessageType::Nak) | Err(DropReason::UnknownClient)));
             }
         }
     }
@@ -52,7 +52,7 @@ fn an_offer_is_free_again_once_the_client_took_another_servers() {
     let offered = lab.answer(&discover(1)).packet.yiaddr;
     let mut packet = select(1, [10, 77, 0, 201].into());
     packet.options.set(code::SERVER_ID, [10, 77, 0, 200]);
-    assert_eq!(kind(&mut lab, &packet), Err(Silence::OtherServer));
+    assert_eq!(kind(&mut lab, &packet), Err(DropReason::OtherServer));
     assert!(!lab.leases.get(offered).unwrap().holds(lab.now));
 }
 
@@ -111,7 +111,7 @@ fn another_address_than_the_recorded_one_is_refused() {
 #[test]
 fn who_is_unknown_is_stopped_by_the_only_server_and_ignored_by_one_of_several() {
     let several = || Lab::with(&format!("authoritative: false{CONFIG}"));
-    let silence = Err(Silence::UnknownClient);
+    let silence = Err(DropReason::UnknownClient);
     assert_eq!(kind(&mut Lab::new(), &renew(1, FREE)), Ok(MessageType::Nak));
     assert_eq!(kind(&mut several(), &renew(1, FREE)), silence);
     // It does not use the address yet.
@@ -129,7 +129,7 @@ fn who_is_unknown_is_stopped_by_the_only_server_and_ignored_by_one_of_several() 
 #[test]
 fn a_request_that_names_no_address_is_not_answered() {
     let packet = packet(MessageType::Request, mac(1));
-    assert_eq!(kind(&mut Lab::new(), &packet), Err(Silence::NoAddress));
+    assert_eq!(kind(&mut Lab::new(), &packet), Err(DropReason::NoAddress));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_reserved_address_is_its_owners_only() {
     assert_eq!(lab.bind(0x98), Ipv4Addr::new(10, 77, 0, 102));
     let (a, b) = (lab.bind(1), lab.bind(2));
     assert_eq!([a.min(b), a.max(b)], [FREE, [10, 77, 0, 101].into()]);
-    assert_eq!(lab.send(&discover(3)).answer, Err(Silence::NoFreeAddress));
+    assert_eq!(lab.send(&discover(3)).answer, Err(DropReason::NoFreeAddress));
 }
 
 #[test]

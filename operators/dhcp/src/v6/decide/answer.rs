@@ -1,6 +1,6 @@
 //! One method per message.
 
-use super::{Decision, Request, Silence};
+use super::{Decision, DropReason, Request};
 use crate::{
     client::Client,
     config::v6::Mode,
@@ -98,10 +98,10 @@ impl Request<'_> {
             Some(address) => self.bind(ia, &client, address, Status::NoBinding),
             // The other instance may have assigned it, without our knowing yet.
             None if !to_us && ia.addresses.iter().any(|it| claimant.is_others(*it)) => {
-                Decision::silence(Silence::UnknownClient)
+                Decision::dropped(DropReason::UnknownClient)
             }
             None if !to_us && !authoritative && !is_known => {
-                Decision::silence(Silence::UnknownClient)
+                Decision::dropped(DropReason::UnknownClient)
             }
             // The client has moved to another link.
             None if ia.addresses.iter().any(|address| !self.subnet.net.contains(address)) => {
@@ -122,7 +122,7 @@ impl Request<'_> {
     pub(super) fn confirm(&self) -> Decision {
         let mut addresses = self.ias.iter().flat_map(|ia| &ia.addresses).peekable();
         if addresses.peek().is_none() {
-            return Decision::silence(Silence::NoAddress);
+            return Decision::dropped(DropReason::NoAddress);
         }
         let is_on_link = addresses.all(|address| self.subnet.net.contains(address));
         let status = if is_on_link { Status::Success } else { Status::NotOnLink };

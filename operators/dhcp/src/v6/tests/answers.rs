@@ -88,7 +88,7 @@ fn renew_and_rebind_extend_a_lease_that_is_recorded_and_no_other() {
         let decision = lab.send(&ask(1, mine), link_local(1));
         match decision.answer {
             Ok(reply) => assert_eq!((is_renew, status(&reply).1), (true, Some(NO_BINDING))),
-            Err(reason) => assert_eq!((is_renew, reason), (false, Silence::UnknownClient)),
+            Err(reason) => assert_eq!((is_renew, reason), (false, DropReason::UnknownClient)),
         }
     }
 }
@@ -101,9 +101,9 @@ fn confirm_says_whether_the_addresses_belong_to_the_link() {
         assert_eq!(status(&reply).0, Some(expected), "{address}");
     }
     let mut nothing = message(MessageType::Confirm, 1);
-    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(Silence::NoAddress));
+    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(DropReason::NoAddress));
     nothing.options.push(code::IA_NA, ia(1, None));
-    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(Silence::NoAddress));
+    assert_eq!(lab.decide(&nothing, link_local(1)).answer, Err(DropReason::NoAddress));
     assert!(lab.leases.is_empty());
 }
 
@@ -241,25 +241,25 @@ fn messages_that_must_not_be_answered_are_not() {
     let mine = ip("fd77::100");
     let silence = |packet: &Packet| lab.decide(packet, link_local(1)).answer.unwrap_err();
     for kind in [MessageType::Solicit, MessageType::Confirm, MessageType::Rebind] {
-        assert_eq!(silence(&to_server(kind, 1, mine)), Silence::Invalid, "{kind:?}");
+        assert_eq!(silence(&to_server(kind, 1, mine)), DropReason::Invalid, "{kind:?}");
     }
     let addressed =
         [MessageType::Request, MessageType::Renew, MessageType::Release, MessageType::Decline];
     for kind in addressed {
-        assert_eq!(silence(&to_any(kind, 1, mine)), Silence::Invalid, "{kind:?}");
+        assert_eq!(silence(&to_any(kind, 1, mine)), DropReason::Invalid, "{kind:?}");
         let mut other = to_any(kind, 1, mine);
         other.options.push(code::SERVER_ID, [0, 3, 0, 1, 9, 9, 9, 9, 9, 9]);
-        assert_eq!(silence(&other), Silence::OtherServer, "{kind:?}");
+        assert_eq!(silence(&other), DropReason::OtherServer, "{kind:?}");
     }
     for kind in [MessageType::Advertise, MessageType::Reply, MessageType::Reconfigure] {
-        assert_eq!(silence(&to_any(kind, 1, mine)), Silence::NotRequest, "{kind:?}");
+        assert_eq!(silence(&to_any(kind, 1, mine)), DropReason::NotRequest, "{kind:?}");
     }
-    assert_eq!(silence(&Packet { kind: 99, ..solicit(1) }), Silence::NotRequest);
+    assert_eq!(silence(&Packet { kind: 99, ..solicit(1) }), DropReason::NotRequest);
     let mut nobody = solicit(1);
     nobody.options.remove(code::CLIENT_ID);
-    assert_eq!(silence(&nobody), Silence::Unidentified);
+    assert_eq!(silence(&nobody), DropReason::Unidentified);
     // From another link, from where it should have come through a relay.
-    assert_eq!(lab.decide(&solicit(1), ip("fd88::5")).answer, Err(Silence::NotLinkLocal));
+    assert_eq!(lab.decide(&solicit(1), ip("fd88::5")).answer, Err(DropReason::NotLinkLocal));
 }
 
 #[test]
@@ -278,10 +278,10 @@ fn a_bmc_is_reported_once_it_has_its_address() {
 #[test]
 fn lists_of_mac_addresses_hold_for_every_way_of_telling_them() {
     let lab = Lab::with(&format!("deny: ['02:00:00:00:00:01']{CONFIG}"));
-    assert_eq!(lab.decide(&solicit(1), link_local(1)).answer, Err(Silence::Denied));
+    assert_eq!(lab.decide(&solicit(1), link_local(1)).answer, Err(DropReason::Denied));
     assert!(lab.decide(&solicit(2), link_local(2)).answer.is_ok());
     // A client that cannot be matched against the list is not served.
-    assert_eq!(lab.decide(&solicit(2), ip("fe80::1:2:3:4")).answer, Err(Silence::Denied));
+    assert_eq!(lab.decide(&solicit(2), ip("fe80::1:2:3:4")).answer, Err(DropReason::Denied));
 }
 
 #[test]

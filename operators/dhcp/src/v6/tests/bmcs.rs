@@ -54,7 +54,7 @@ fn a_bmc_counts_only_in_a_subnet_of_bmcs_and_through_a_relay_that_speaks_for_it(
     ] {
         let decision = asking(&mut Lab::with(SITE), link, from);
         assert_eq!(decision.bmc.is_some(), is_bmc, "{link:?} from {from}");
-        let refused = decision.answer == Err(Silence::UnknownRelay);
+        let refused = decision.answer == Err(DropReason::UnknownRelay);
         assert_eq!((refused, decision.changes.is_empty()), (!is_answered, !is_answered));
     }
 }
@@ -66,7 +66,7 @@ fn who_names_no_link_is_on_ours_only_from_an_address_of_the_link() {
                              ranges: ['fd77::100-fd77::1ff'] }] }\n",
     );
     let nowhere = Some("::");
-    assert_eq!(asking(&mut lab, nowhere, "fd50::9").answer, Err(Silence::UnknownRelay));
+    assert_eq!(asking(&mut lab, nowhere, "fd50::9").answer, Err(DropReason::UnknownRelay));
     assert!(asking(&mut lab, nowhere, "fe80::9").bmc.is_some());
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    booting::{Booting, Machine},
-    v6::booting::booting,
+    boot_kind::{BootKind, FirmwareKind},
+    v6::boot_kind::boot_kind,
 };
 use metal_core::boot::decision::Identity;
 
@@ -41,13 +41,13 @@ fn every_packet_is_written_as_it_was_read() {
 #[test]
 fn every_client_is_recognized() {
     for (pair, expected) in [
-        (IPXE_BIOS, Booting::Ipxe),
-        (IPXE_SNPONLY, Booting::Ipxe),
-        (OVMF_HTTP, Booting::Http(Machine::X64)),
+        (IPXE_BIOS, BootKind::Ipxe),
+        (IPXE_SNPONLY, BootKind::Ipxe),
+        (OVMF_HTTP, BootKind::Http(FirmwareKind::X64)),
     ] {
         for bytes in pair {
             let packet = Packet::parse(bytes).unwrap();
-            assert_eq!(booting(&packet.options), expected);
+            assert_eq!(boot_kind(&packet.options), expected);
             // Its UUID, 11111111-2222-3333-4444-555555555555, is a placeholder.
             let expected = Identity { mac: Some(MAC), uuid: None };
             assert_eq!(identity(&packet, CLIENT), Some(expected));

@@ -65,7 +65,7 @@ fn associations_that_are_cut_anywhere_are_not_answered() {
         match end {
             // Complete, but without an address.
             12 => assert!(answer.is_ok()),
-            _ => assert_eq!(answer, Err(Silence::BrokenOption), "{end}"),
+            _ => assert_eq!(answer, Err(DropReason::BrokenOption), "{end}"),
         }
     }
 }

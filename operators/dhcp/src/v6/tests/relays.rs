@@ -130,7 +130,7 @@ fn the_link_is_that_of_the_relay_next_to_the_client_that_names_one() {
         let network = answer.map(|reply| address(&reply).unwrap().to_string());
         match expected {
             Some(start) => assert!(network.is_ok_and(|it| it.starts_with(start)), "{links:?}"),
-            None => assert_eq!(network, Err(Silence::NoSubnet)),
+            None => assert_eq!(network, Err(DropReason::NoSubnet)),
         }
     }
 }
@@ -152,5 +152,5 @@ fn what_a_server_sent_to_a_relay_is_no_question() {
     let lab = Lab::new();
     let mut packet = relayed(solicit(1), ip("fd88::ff"), link_local(1));
     packet.relays[0].is_reply = true;
-    assert_eq!(lab.decide(&packet, ip("fd88::ff")).answer, Err(Silence::NotRequest));
+    assert_eq!(lab.decide(&packet, ip("fd88::ff")).answer, Err(DropReason::NotRequest));
 }

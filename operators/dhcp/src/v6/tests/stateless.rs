@@ -25,7 +25,7 @@ fn information_is_given_without_an_address_and_without_an_identifier() {
     assert_eq!(reply.packet.options.get(code::DNS).map(<[u8]>::len), Some(32));
     assert_eq!(reply.packet.options.get(code::IA_NA), None);
     packet.options.push(code::IA_NA, ia(1, None));
-    assert_eq!(lab.decide(&packet, link_local(1)).answer, Err(Silence::Invalid));
+    assert_eq!(lab.decide(&packet, link_local(1)).answer, Err(DropReason::Invalid));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn who_asks_for_information_is_known_by_the_same_rules() {
     relayed.relays[0].options.push(code::LINK_LAYER, [0, 1, 2, 0, 0, 0, 0, 6]);
     assert_eq!(identity(&relayed, ip("fd88::ff")).unwrap().mac, Some(mac(6)));
     let lab = on_stateless(&format!("deny: ['02:00:00:00:00:05']{CONFIG}"));
-    assert_eq!(lab.decide(&nameless(), link_local(5)).answer, Err(Silence::Denied));
+    assert_eq!(lab.decide(&nameless(), link_local(5)).answer, Err(DropReason::Denied));
     assert!(lab.decide(&nameless(), link_local(6)).answer.is_ok());
 }
 

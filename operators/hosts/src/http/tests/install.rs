@@ -107,11 +107,14 @@ async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
     }
 }
 
+/// What ends a boot.
+type End<'a> = &'a dyn Fn(&ApiServer);
+
 #[tokio::test]
 async fn a_replica_that_is_behind_hands_out_nothing_of_a_boot_that_is_over() {
     let mut revoked = token(1);
     revoked.spec.revoked = true;
-    let ends: [(&str, &dyn Fn(&ApiServer)); 4] = [
+    let ends: [(&str, End<'_>); 4] = [
         ("revoked", &|api| api.put(&revoked)),
         ("superseded", &|api| api.put(&token(2))),
         ("deleted", &|api| api.remove::<BootToken>(Some("org"), "web-1")),

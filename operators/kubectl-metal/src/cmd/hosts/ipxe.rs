@@ -3,7 +3,7 @@
 use crate::{
     Outcome,
     cmd::{
-        ipxe_tokens::{self, create::Fate},
+        ipxe_tokens::{self, create::InstallArgs},
         lists::all,
         names,
     },
@@ -25,14 +25,14 @@ pub(crate) enum IpxeCommand {
         #[arg(value_name = "ORG/HOST")]
         host: String,
         #[command(flatten)]
-        fate: Box<Fate>,
+        install: Box<InstallArgs>,
     },
     /// List the scripts of an organization with which a server may still become a host
     List {
         /// Organization: a namespace
         #[arg(long, value_name = "ORG")]
         org: String,
-        /// How they are printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -41,7 +41,7 @@ pub(crate) enum IpxeCommand {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -54,9 +54,9 @@ pub(crate) enum IpxeCommand {
 /// Those of the API server.
 pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result<Outcome> {
     match command {
-        IpxeCommand::Create { host, fate } => {
+        IpxeCommand::Create { host, install } => {
             let (org, name) = names::host(&host)?;
-            let url = fate.make(connection, org, name).await?;
+            let url = install.make(connection, org, name).await?;
             print(&entry(&url)?)?;
             Ok(Outcome::Done)
         }

@@ -6,7 +6,7 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, complain, listed, print, shown},
+    output::{Format, listed, print, shown, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
@@ -27,7 +27,7 @@ pub(crate) enum HostCommand {
         /// Organization: a namespace
         #[arg(long, value_name = "ORG")]
         org: Option<String>,
-        /// How they are printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -36,7 +36,7 @@ pub(crate) enum HostCommand {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -48,7 +48,7 @@ pub(crate) enum HostCommand {
         /// Its public key, of P-256, as PEM
         #[arg(long, value_name = "FILE")]
         public_key_file: PathBuf,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -57,7 +57,7 @@ pub(crate) enum HostCommand {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -66,7 +66,7 @@ pub(crate) enum HostCommand {
         /// The release
         #[arg(value_name = "ORG/HOST:TAG")]
         release: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -104,7 +104,7 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
             let found = api.get(name).await.with_context(|| format!("Host {host}"))?;
             let deleted = api.delete(name, &DeleteParams::default()).await;
             deleted.with_context(|| format!("Host {host}"))?;
-            complain("the machine keeps running: wipe it and give it back at your provider");
+            warn("the machine keeps running: wipe it and give it back at your provider");
             done(found, output, "deleted")
         }
         HostCommand::Activate { release, output } => {

@@ -4,7 +4,7 @@ use crate::{
     Outcome,
     cmd::names,
     connection::Connection,
-    output::{complain, print},
+    output::{print, warn},
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
@@ -28,7 +28,7 @@ pub(crate) struct Create {
     #[arg(value_name = "ORG[/HOST]")]
     target: String,
     #[command(flatten)]
-    fate: Fate,
+    install: InstallArgs,
     /// Print a whole iPXE script instead of the URL
     #[arg(long)]
     script: bool,
@@ -36,7 +36,7 @@ pub(crate) struct Create {
 
 /// What becomes of the machine that boots with it.
 #[derive(Debug, Args)]
-pub(crate) struct Fate {
+pub(crate) struct InstallArgs {
     /// Bootable container image to install, with its digest
     #[arg(long, value_name = "IMAGE")]
     image: String,
@@ -83,7 +83,7 @@ impl Create {
     /// If the API server refuses it, or there is no randomness.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let (org, host) = self.names()?;
-        let url = self.fate.make(connection, &org, &host).await?;
+        let url = self.install.make(connection, &org, &host).await?;
         print(&if self.script { entry(&url)? } else { format!("{url}\n") })?;
         Ok(Outcome::Done)
     }
@@ -105,7 +105,7 @@ fn suffix() -> Result<String> {
     Ok(hex(&random))
 }
 
-impl Fate {
+impl InstallArgs {
     /// Makes a secret, has its hash kept, and returns the URL. The secret is nowhere else.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ impl Fate {
         let patch = Patch::Merge(json!({ "spec": { "notAfter": not_after } }));
         let bounded = api.patch(&name, &PatchParams::default(), &patch).await;
         bounded.with_context(|| format!("BootToken {org}/{name}"))?;
-        complain(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
+        warn(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
         Ok(format!("{server}/api/ipxe/{text}"))
     }
 

@@ -29,7 +29,7 @@ pub(crate) enum TokenCommand {
         /// Organization: a namespace
         #[arg(value_name = "ORG")]
         org: String,
-        /// How they are printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },
@@ -41,7 +41,7 @@ pub(crate) enum TokenCommand {
         /// Name of the token, and of the host, for all of its tokens
         #[arg(value_name = "NAME")]
         name: String,
-        /// How it is printed
+        /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
     },

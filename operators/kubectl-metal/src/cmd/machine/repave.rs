@@ -15,7 +15,8 @@ pub(crate) struct Repave {
     /// Machines to install anew
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// Somebody switches machines without a BMC off and on, and makes them boot from the network
+    /// Confirm that somebody will power-cycle each machine that has no BMC and boot it from the
+    /// network
     #[arg(long)]
     by_hand: bool,
     /// Whether to wait.

@@ -1,11 +1,11 @@
 //! `releases create`
 
-use super::made::{Needs, What};
+use super::new_release::{ImageRequirement, ReleaseArgs};
 use crate::{
     Outcome,
     cmd::hosts,
     connection::Connection,
-    output::{Format, complain, print, shown},
+    output::{Format, print, shown, warn},
 };
 use anyhow::Result;
 use clap::Args;
@@ -15,18 +15,18 @@ use kube::ResourceExt;
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     #[command(flatten)]
-    what: What,
+    what: ReleaseArgs,
     /// Have the host run it
     #[arg(long)]
     activate: bool,
-    /// How it is printed
+    /// Output format
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
 impl Create {
     pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let made = self.what.make(connection, Needs::Anything).await?;
+        let made = self.what.make(connection, ImageRequirement::None).await?;
         let name = made.release.name_any();
         shown(&[made.release], self.output, "created")?;
         if self.activate {
@@ -34,7 +34,7 @@ impl Create {
             // One document, or one line for each.
             match self.output {
                 None => print(&format!("host.bloomery.dev/{} is to run {name}\n", made.host))?,
-                Some(_) => complain(&format!("host.bloomery.dev/{} is to run {name}", made.host)),
+                Some(_) => warn(&format!("host.bloomery.dev/{} is to run {name}", made.host)),
             }
         }
         Ok(Outcome::Done)

@@ -17,7 +17,7 @@ pub(crate) struct List {
     /// The host
     #[arg(value_name = "ORG/HOST")]
     host: String,
-    /// How they are printed
+    /// Output format
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }

@@ -2,7 +2,7 @@
 
 mod create;
 mod list;
-mod made;
+mod new_release;
 mod progress;
 mod start;
 

@@ -1,7 +1,7 @@
 //! `releases start`
 
 use super::{
-    made::{Made, Needs, What},
+    new_release::{CreatedRelease, ImageRequirement, ReleaseArgs},
     progress::{Progress, progress},
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     cmd::hosts,
     connection::Connection,
     failure,
-    output::{Format, complain, shown},
+    output::{Format, shown, warn},
 };
 use anyhow::Result;
 use clap::{ArgAction, Args};
@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_secs(2);
 #[derive(Debug, Args)]
 pub(crate) struct Start {
     #[command(flatten)]
-    what: What,
+    what: ReleaseArgs,
     /// Wait until the host runs it; --wait=false returns at once
     #[arg(
         long,
@@ -41,16 +41,16 @@ pub(crate) struct Start {
     /// How long to wait
     #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
-    /// How the Host is printed in the end
+    /// Output format
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
 impl Start {
     pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let made = self.what.make(connection, Needs::Marker).await?;
+        let made = self.what.make(connection, ImageRequirement::HasMarker).await?;
         let name = made.release.name_any();
-        complain(&format!("hostrelease.bloomery.dev/{name} created"));
+        warn(&format!("hostrelease.bloomery.dev/{name} created"));
         hosts::activate(made.client.clone(), &made.org, &made.host, &name).await?;
         let api = Api::<Host>::namespaced(made.client.clone(), &made.org);
         if !self.wait {
@@ -62,7 +62,7 @@ impl Start {
     }
 
     /// Says what the host reports until it is done with the release.
-    async fn waited(&self, api: &Api<Host>, made: &Made, name: &str) -> Result<Outcome> {
+    async fn waited(&self, api: &Api<Host>, made: &CreatedRelease, name: &str) -> Result<Outcome> {
         let begin = Instant::now();
         let mut said = String::new();
         loop {
@@ -74,14 +74,14 @@ impl Start {
                     return Ok(Outcome::Done);
                 }
                 Ok(Look::Failed(why)) => {
-                    complain(&format!("error: host {}: {name}: {why}", made.host));
+                    warn(&format!("error: host {}: {name}: {why}", made.host));
                     return Ok(Outcome::Failed);
                 }
                 Err(_) => return Ok(self.late(made, &said)),
             };
             if line != said {
                 let seconds = begin.elapsed().as_secs();
-                complain(&format!("{}: {seconds}s: {line}", made.host));
+                warn(&format!("{}: {seconds}s: {line}", made.host));
                 said = line;
             }
             if timeout_at(begin + self.timeout, sleep(jittered(POLL))).await.is_err() {
@@ -90,10 +90,10 @@ impl Start {
         }
     }
 
-    fn late(&self, made: &Made, said: &str) -> Outcome {
+    fn late(&self, made: &CreatedRelease, said: &str) -> Outcome {
         let within = self.timeout.as_secs();
         let last = if said.is_empty() { "nothing was seen of it" } else { said };
-        complain(&format!(
+        warn(&format!(
             "error: host {}: not done within {within} s, and goes on without being waited for: {last}",
             made.host
         ));

@@ -6,7 +6,7 @@ use crate::{
     apply::apply,
     connection::Connection,
     manifest::{self, IMAGE},
-    output::{DryRun, complain, objects},
+    output::{DryRun, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -96,7 +96,7 @@ async fn warn_without_nodes(client: &Client, site: &str) {
     let Ok(Ok(found)) = timeout(REQUEST, nodes.list(&params)).await else { return };
     if found.items.is_empty() {
         let label = format!("{}={site}", site::LABEL);
-        complain(&format!(
+        warn(&format!(
             "no node has the label {label}: its pod waits for kubectl label node NODE {label}"
         ));
     }

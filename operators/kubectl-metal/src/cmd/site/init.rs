@@ -6,7 +6,7 @@ use crate::{
     apply::apply,
     connection::Connection,
     manifest,
-    output::{self, DryRun, complain, objects},
+    output::{self, DryRun, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -63,7 +63,7 @@ impl Init {
             match apply(&client, object, dry_run).await {
                 Ok(done) => applied.push(done),
                 Err(error) if dry_run == DryRun::Server && is_missing(&error) => {
-                    complain(&format!("{name}: not checked, its namespace is not there yet"));
+                    warn(&format!("{name}: not checked, its namespace is not there yet"));
                 }
                 Err(error) => return Err(error.context(name)),
             }
@@ -100,11 +100,11 @@ impl Init {
     fn say_what_is_next(&self) {
         let site = &self.site;
         if self.nodes.is_empty() {
-            complain(&format!(
+            warn(&format!(
                 "next, say which nodes may serve the site: kubectl label node NODE {LABEL}={site}"
             ));
         }
-        complain(&format!("next: kubectl metal site deploy-pxe --site {site}"));
+        warn(&format!("next: kubectl metal site deploy-pxe --site {site}"));
     }
 }
 

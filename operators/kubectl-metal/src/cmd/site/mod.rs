@@ -40,7 +40,7 @@ pub(crate) struct Applying {
         default_missing_value = "client"
     )]
     pub(crate) dry_run: DryRun,
-    /// How objects are printed [default: a line for each]
+    /// Output format [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
 }

@@ -18,16 +18,11 @@ use metal_api::{
     BootWindow, Discovery, LocalObjectReference, ObjectReference, ServerBootConfiguration,
     ServerBootConfigurationSpec, ServerSpec, ServerStatus,
 };
+use metal_base::Locked;
 use metal_core::capability::Token;
 use metal_runtime::{Deferred, LogLimit, listener::Peer, testing::ApiServer};
 use serde_json::{Value, json};
-use std::{
-    convert::Infallible,
-    net::SocketAddr,
-    pin::pin,
-    sync::{Mutex, PoisonError},
-    task::Poll,
-};
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Mutex, task::Poll};
 use tower::ServiceExt;
 
 const BOOT_KEY: [u8; 32] = [9; 32];
@@ -360,7 +355,7 @@ impl Scene {
 
     /// The same registry for all requests of a test, unless its settings have changed.
     fn registry(&self) -> Arc<Registry> {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.stored.locked();
         if let Some(registry) = stored.as_ref().filter(|it| it.tokenless == self.tokenless) {
             return Arc::clone(registry);
         }

@@ -9,7 +9,7 @@ use metal_attest::{Answer, Asked, testing::Swtpm};
 async fn who_cannot_make_a_quote_gets_no_token_where_one_is_asked_for() {
     let (server, ctx) = asking().await;
     for _ in 0..3 {
-        // That of the agent of the peer.
+        // That of the agent of Azure/unbounded.
         let (status, body) = ask(&ctx, 1, rsa().body()).await;
         let expected = "no proof of a boot that is allowed: QuoteMissing\n";
         assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, expected));

@@ -35,7 +35,7 @@ async fn where_roots_are_configured_the_first_key_needs_a_certificate_of_one_of_
     assert!(writes(&server).iter().all(|it| it.ends_with("/node-01/status")), "no token");
     let body = ours.body("rsa", &[ours.certificate()]);
     assert_eq!(ask(&ctx, 1, body).await.0, StatusCode::OK);
-    // What is pinned needs none any more, as the agent of the peer has none.
+    // What is pinned needs none any more, as the agent of Azure/unbounded has none.
     assert_eq!(ask(&ctx, 1, ours.body("rsa", &[])).await.0, StatusCode::OK);
 }
 

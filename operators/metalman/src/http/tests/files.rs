@@ -1,12 +1,12 @@
 //! What machines get of their image, and when.
 
 use super::*;
-use crate::{images::Image, open, serve_url::ServeUrl};
+use crate::{image_files, images::Image, serve_url::ServeUrl};
 use k8s_openapi::api::core::v1::ConfigMap;
 use metal_api::{MachineCloudInit, MachineConfigMapReference, MachineOperations};
 use metal_core::{
     capability::Key,
-    machine::netboot::{access::token, agent::Cluster},
+    machine::provisioning::{access::token, agent::Cluster},
 };
 use metal_image::testing::tree;
 use tempfile::TempDir;
@@ -101,7 +101,7 @@ async fn files_are_served_whole_and_in_part_and_templates_are_not() {
     let response = lab.ask(1, "DELETE", "/shimx64.efi", "").await;
     assert_eq!(response.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(lab.ask(9, "GET", "/shimx64.efi", "").await.0, StatusCode::NOT_FOUND);
-    let flaw = open::state(&lab.ctx, &Arc::new(asked(1, Some(1), Some(0)))).await;
+    let flaw = image_files::state(&lab.ctx, &Arc::new(asked(1, Some(1), Some(0)))).await;
     let flaw = format!("{flaw:?}");
     assert!(flaw.contains("broken.tmpl:2"), "{flaw}");
 }
@@ -214,23 +214,23 @@ async fn an_image_with_slow_templates_delays_no_other_machine() {
     // Its templates are being rendered, for as long as they like.
     let places = (image.places().try_acquire().unwrap(), image.places().try_acquire().unwrap());
     let machine = Arc::new(lab.machine.clone());
-    assert_eq!(open::state(&lab.ctx, &machine).await, None, "a pass does not wait");
-    let asked = || open::Asked {
+    assert_eq!(image_files::state(&lab.ctx, &machine).await, None, "a pass does not wait");
+    let asked = || image_files::Asked {
         machine: Arc::clone(&machine),
         is_live: true,
         path: "grub/grub.cfg".to_owned(),
         url: String::new(),
-        proof: open::Proof::Address,
+        proof: image_files::Proof::Address,
     };
-    let busy = open::opened_here(&lab.ctx, asked()).unwrap_err();
-    assert_eq!(busy, open::Refused::Busy, "and neither does TFTP");
+    let busy = image_files::opened_here(&lab.ctx, asked()).unwrap_err();
+    assert_eq!(busy, image_files::Refused::Busy, "and neither does TFTP");
     assert_eq!(lab.get("/shimx64.efi").await.1, "loader", "files are no templates");
     drop(places);
-    assert!(open::opened_here(&lab.ctx, asked()).is_ok());
-    assert!(open::state(&lab.ctx, &machine).await.is_some());
+    assert!(image_files::opened_here(&lab.ctx, asked()).is_ok());
+    assert!(image_files::state(&lab.ctx, &machine).await.is_some());
     // What was found is known from then on, and not looked for again.
     let places = (image.places().try_acquire().unwrap(), image.places().try_acquire().unwrap());
-    assert!(open::state(&lab.ctx, &machine).await.is_some());
+    assert!(image_files::state(&lab.ctx, &machine).await.is_some());
     drop(places);
     // There are not too many of them.
     let names: Vec<_> = (0..65).map(|it| format!("disk/grub/{it}.tmpl")).collect();

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_asked_alone_is_known_and_answers() {
+    async fn a_unicast_request_is_answered_from_the_address_it_was_sent_to() {
         let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         for place in [Place::Interface { name: "lo".to_owned(), port: 0 }, any] {
             asked_alone(Link::open(place).unwrap()).await;

@@ -5,7 +5,7 @@ use crate::{
     tftp::{Addresses, Error, Files, Found, Metrics, Parts, serve},
 };
 use metal_dhcp::{
-    fair_queue::Standing,
+    fair_queue::Priority,
     tftp::{Mode, ReadRequest, Refusal},
 };
 use metal_runtime::{
@@ -54,8 +54,8 @@ pub(super) fn request(name: &str, options: &[(&str, &str)]) -> Vec<u8> {
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Files for Folder {
-    fn standing_of(&self, _: IpAddr) -> Standing {
-        Standing::Stranger
+    fn priority_of(&self, _: IpAddr) -> Priority {
+        Priority::Unknown
     }
 
     fn find(&self, request: &ReadRequest<'_>, client: IpAddr, _: IpAddr) -> Result<Found, Refusal> {

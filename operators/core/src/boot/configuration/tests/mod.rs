@@ -9,7 +9,7 @@ use metal_api::{
     BootState, IpxeBootConfigStatus, LocalObjectReference, ServerSpec, ServerState, annotation,
     condition,
 };
-use world::{World, lack, offers, server, uki, urls};
+use world::{World, offers, server, uki, unavailable, urls};
 
 const BOTH: Modes = Modes { pxe: true, http: true };
 const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
@@ -60,8 +60,8 @@ fn boot_configs_have_the_name_the_owner_and_the_facts_of_their_server() {
 #[test]
 fn an_image_for_one_way_is_ready_by_that_way_and_does_not_flap() {
     for (pxe, uki, steps, lacking) in [
-        (Ok(urls()), Err(lack("no UKI")), ["apply ipxe", "Ready"], "HTTPBootReady"),
-        (Err(lack("no kernel")), Ok(uki()), ["apply http", "Ready"], "IPXEBootReady"),
+        (Ok(urls()), Err(unavailable("no UKI")), ["apply ipxe", "Ready"], "HTTPBootReady"),
+        (Err(unavailable("no kernel")), Ok(uki()), ["apply http", "Ready"], "IPXEBootReady"),
     ] {
         let mut world = World::new();
         world.image = Image::Offers { pxe, uki };
@@ -95,7 +95,7 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
     let mut world = World::new();
     let base = "http://images/httpboot/ghcr.io/a/b/sha256-";
     let uki = || Ok(format!("{base}{}.efi", "0".repeat(255 - base.len() - 4)));
-    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: uki() };
+    world.image = Image::Offers { pxe: Err(unavailable("no kernel")), uki: uki() };
     assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
     world.uki_token = Some("secret");
     assert_eq!(world.settle(BOTH), ["delete http", "Error"]);
@@ -108,14 +108,15 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
 #[test]
 fn an_image_for_no_way_is_an_error_that_says_what_is_missing() {
     let mut world = World::new();
-    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Err(lack("no UKI")) };
+    world.image =
+        Image::Offers { pxe: Err(unavailable("no kernel")), uki: Err(unavailable("no UKI")) };
     assert_eq!(world.settle(BOTH), ["Error"]);
     let expected = "ImageValidation=False/ValidationFailed: \
                     neither PXE nor HTTP boot is possible: no kernel; no UKI";
     assert!(world.shown().contains(&expected.to_owned()), "{:?}", world.shown());
 
     let mut world = World::new();
-    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Ok(uki()) };
+    world.image = Image::Offers { pxe: Err(unavailable("no kernel")), uki: Ok(uki()) };
     assert_eq!(world.settle(Modes { pxe: true, http: false }), ["Error"]);
     assert!(!world.shown().iter().any(|line| line.starts_with("HTTPBootReady")));
 }
@@ -123,7 +124,7 @@ fn an_image_for_no_way_is_an_error_that_says_what_is_missing() {
 #[test]
 fn an_image_that_fails_is_an_error_and_good_again_once_it_works() {
     let mut world = World::new();
-    world.image = Image::Failed(lack("image not there: push it"));
+    world.image = Image::Failed(unavailable("image not there: push it"));
     assert_eq!(world.settle(BOTH), ["Error"]);
     assert!(
         world.shown()[0].starts_with("ImageValidation=False/ValidationFailed: image not there")
@@ -136,7 +137,7 @@ fn an_image_that_fails_is_an_error_and_good_again_once_it_works() {
 #[test]
 fn the_wait_after_a_failure_doubles_up_to_a_limit() {
     let mut world = World::new();
-    world.image = Image::Failed(lack("image not there: push it"));
+    world.image = Image::Failed(unavailable("image not there: push it"));
     world.settle(BOTH);
     let wait = |world: &World| match decide(&world.seen(), BOTH) {
         Decision::Rest(wait) => wait.as_secs(),
@@ -153,8 +154,8 @@ fn the_wait_after_a_failure_doubles_up_to_a_limit() {
 #[test]
 fn an_ignition_that_no_machine_could_read_is_an_error() {
     let mut world = World::new();
-    let lack = Lack { reason: "SecretNotFound", message: "Secret not found".to_owned() };
-    world.ignition = Ignition::Unusable(lack);
+    let why = Unavailable { reason: "SecretNotFound", message: "Secret not found".to_owned() };
+    world.ignition = Ignition::Unusable(why);
     assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Error"]);
     let expected = "IgnitionValidation=False/SecretNotFound: Secret not found".to_owned();
     assert!(world.shown().contains(&expected));
@@ -227,10 +228,10 @@ fn what_the_new_image_does_not_offer_is_taken_away() {
     let mut world = World::new();
     world.settle(BOTH);
     world.configuration.metadata.generation = Some(2);
-    world.image = Image::Offers { pxe: Ok(urls()), uki: Err(lack("no UKI")) };
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Err(unavailable("no UKI")) };
     assert_eq!(world.settle(BOTH), ["delete http", "Ready"]);
     world.configuration.metadata.generation = Some(3);
-    world.image = Image::Offers { pxe: Err(lack("no kernel")), uki: Ok(uki()) };
+    world.image = Image::Offers { pxe: Err(unavailable("no kernel")), uki: Ok(uki()) };
     assert_eq!(world.settle(BOTH), ["delete ipxe", "apply http", "Ready"]);
 }
 

@@ -108,7 +108,7 @@ fn what_was_fetched_is_shown_on_the_configuration_of_a_tenant_too() {
         assert_eq!(at, (!internal).then_some(2));
         assert_eq!(world.settle(BOTH), [""; 0], "once");
         // It is kept while the image is inspected again and cannot be fetched.
-        world.image = Image::Failed(lack("gone"));
+        world.image = Image::Failed(unavailable("gone"));
         world.settle(BOTH);
         let shown = world.shown();
         assert_eq!(shown.iter().any(|it| it.starts_with("IPXEScriptFetched")), !internal);

@@ -2,7 +2,7 @@
 
 use super::{BASES, UUID};
 use crate::boot::{
-    Ignition, Lack,
+    Ignition, Unavailable,
     configuration::{Decision, Image, Modes, Observation, PxeUrls, Step, decide, needs_image},
 };
 use jiff::Timestamp;
@@ -135,8 +135,8 @@ pub(super) fn uki() -> String {
     "http://images/uki.efi".to_owned()
 }
 
-pub(super) fn lack(message: &str) -> Lack {
-    Lack { reason: "LayerMissing", message: message.to_owned() }
+pub(super) fn unavailable(message: &str) -> Unavailable {
+    Unavailable { reason: "LayerMissing", message: message.to_owned() }
 }
 
 pub(super) fn server(ips: &[&str]) -> Server {

@@ -5,7 +5,7 @@ mod log;
 
 pub use log::{EventLog, Logged, LoggedEvent};
 
-use super::{Refusal, Verdict, told};
+use super::{Refusal, Verdict, conditions};
 use crate::conditions::cut;
 use jiff::Timestamp;
 use metal_api::Machine;
@@ -35,11 +35,11 @@ pub fn judge_boot(machine: &Machine, measured: Measured<'_>, now: Timestamp) -> 
     let old = machine.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let refusal = refusal(machine, measured);
-    told::set_boot(&mut new.conditions, refusal.as_ref(), machine.metadata.generation, now);
+    conditions::set_boot(&mut new.conditions, refusal.as_ref(), machine.metadata.generation, now);
     if let (None, Measured::Values(_, log)) = (&refusal, measured) {
         log::keep(&mut new, &measured_pcrs(machine), log);
     }
-    let news = (!told::is_same(&old, &new)).then(|| Box::new(new));
+    let news = (!conditions::is_same(&old, &new)).then(|| Box::new(new));
     match refusal {
         None => Verdict::Admitted(news),
         Some((refusal, _)) => Verdict::Refused(refusal, news),

@@ -1,7 +1,7 @@
 //! The BMC of a machine that is registered.
 
 use super::Password;
-use crate::{output::DryRun, output::complain};
+use crate::{output::DryRun, output::warn};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use metal_api::{MachineKeyReference, MachineRedfish};
@@ -71,7 +71,7 @@ impl Described {
         system_uri(&redfish)
             .map_err(|missing| anyhow!("--redfish-device-id: {}", missing.message))?;
         if place(&redfish, false).is_err() {
-            complain(
+            warn(
                 "plain HTTP shows the password of the BMC to whoever listens; metalman does that only with --allow-plain-http-bmcs",
             );
         }

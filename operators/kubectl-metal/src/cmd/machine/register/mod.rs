@@ -9,7 +9,7 @@ use crate::{
     cmd::site,
     connection::Connection,
     operations::{REQUEST, Waiting, carry_out},
-    output::{DryRun, complain, objects},
+    output::{DryRun, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -25,7 +25,7 @@ pub(crate) struct Register {
     /// Name of the Machine, and of its Node
     #[arg(value_name = "NAME")]
     name: String,
-    /// It boots from the network; the only kind of machine that metalman looks after
+    /// Boot from the network (required by metalman)
     #[arg(long, required = true)]
     pxe: bool,
     /// What it boots.
@@ -40,7 +40,8 @@ pub(crate) struct Register {
     /// Have it installed, as machine repave does
     #[arg(long)]
     install: bool,
-    /// With --install: somebody switches it, since it has no BMC, and makes it boot from the network
+    /// With --install: confirm that somebody will power-cycle the machine and boot it from the
+    /// network, as it has no BMC
     #[arg(long, requires = "install")]
     by_hand: bool,
     /// Print the Machine that would be created: client sends nothing, server has it checked
@@ -108,9 +109,7 @@ impl Register {
     fn print(&self, machine: &Machine) -> Result<()> {
         if self.dry_run != DryRun::None && self.bmc.has_password() {
             let (namespace, name) = (self.bmc.namespace(), &self.name);
-            complain(&format!(
-                "secret/{name} in {namespace}, which is not printed, would come first"
-            ));
+            warn(&format!("secret/{name} in {namespace}, which is not printed, would come first"));
         }
         // Where it is installed, what comes of that is printed in the end.
         let is_last = !self.install || self.dry_run != DryRun::None;

@@ -1,0 +1,212 @@
+//! The transfer of a large file, however often its connection breaks.
+
+use super::client::{Answer, Client, Failure};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use metal_base::Chain;
+use std::{
+    io::{self, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+/// Some bytes of a file, or its end.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// There are no more.
+    End,
+}
+
+/// How far a transfer is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transfer {
+    /// Bytes that have come.
+    pub(crate) done: Arc<AtomicU64>,
+    /// Bytes of the whole; 0 if that is not known.
+    pub(crate) total: Arc<AtomicU64>,
+}
+
+/// The content has changed, or may have: what has come of it is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broken {
+    /// It is another file by now, or the server cannot go on in the middle.
+    #[error("the file on the server has changed, or the server does not support range requests")]
+    Changed,
+    /// The server has given more than it said.
+    #[error("the server sent more than its Content-Length")]
+    More,
+    /// The installation is not due any more.
+    #[error("the installation is not due any more")]
+    Stale(#[source] Failure),
+    /// Nobody wants it any more.
+    #[error("the file is not wanted any more")]
+    Unwanted,
+}
+
+/// What a server has said of the file.
+#[derive(Debug, Default)]
+struct Known {
+    /// Its strong entity tag (RFC 9110, section 8.8.3).
+    tag: Option<HeaderValue>,
+    length: Option<u64>,
+}
+
+/// Transfers a file, forever if need be. What breaks is told on the console, and tried again.
+///
+/// # Errors
+///
+/// If it has to begin again, or is of no use.
+pub(crate) async fn transfer(
+    client: &Client,
+    path: &str,
+    to: &mpsc::Sender<Piece>,
+    progress: &Transfer,
+) -> Result<(), Broken> {
+    let mut known = Known::default();
+    let mut backoff = client.timeouts.resume();
+    progress.done.store(0, Ordering::Relaxed);
+    progress.total.store(0, Ordering::Relaxed);
+    loop {
+        let before = progress.done.load(Ordering::Relaxed);
+        let broken = match client.open(path, range(before, &known)?).await {
+            Ok(answer) => {
+                check(&answer, before, &mut known)?;
+                progress.total.store(known.length.unwrap_or(0), Ordering::Relaxed);
+                let stall = client.timeouts.stall;
+                match follow(answer, to, progress, (&known, stall)).await? {
+                    None => {
+                        return to.send(Piece::End).await.map_err(|_| Broken::Unwanted);
+                    }
+                    Some(broken) => broken,
+                }
+            }
+            Err(refused) if refused.is_stale() => return Err(Broken::Stale(refused)),
+            Err(failure) => failure,
+        };
+        let done = progress.done.load(Ordering::Relaxed);
+        if done > before {
+            backoff.reset();
+        }
+        let pause = backoff.pause();
+        let again = format!("{:.0} s", pause.as_secs_f32());
+        tracing::warn!(
+            done,
+            again_in = again,
+            "download of the disk image interrupted: {}",
+            Chain(&broken)
+        );
+        sleep(pause).await;
+    }
+}
+
+/// Asks for the rest, of exactly this file.
+fn range(from: u64, known: &Known) -> Result<HeaderMap, Broken> {
+    let mut headers = HeaderMap::new();
+    if from > 0 {
+        let tag = known.tag.clone().ok_or(Broken::Changed)?;
+        let range = HeaderValue::try_from(format!("bytes={from}-")).map_err(|_| Broken::Changed)?;
+        headers.insert(header::RANGE, range);
+        headers.insert(header::IF_RANGE, tag);
+    }
+    Ok(headers)
+}
+
+/// Whether an answer goes on where the last one ended.
+fn check(answer: &Answer, from: u64, known: &mut Known) -> Result<(), Broken> {
+    let headers = answer.response.headers();
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let tag = headers.get(header::ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")).cloned();
+    if from == 0 {
+        let length = text(header::CONTENT_LENGTH).and_then(|it| it.parse().ok());
+        *known = Known { tag, length };
+        // A part is nothing that was asked for.
+        return if answer.response.status() == StatusCode::OK {
+            Ok(())
+        } else {
+            Err(Broken::Changed)
+        };
+    }
+    let expected = |of: &str| {
+        let (place, whole) = of.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = place.split_once('-')?;
+        let whole: u64 = whole.parse().ok()?;
+        let goes_on = first.parse() == Ok(from) && last.parse() == Ok(whole.checked_sub(1)?);
+        (goes_on && known.length.is_none_or(|length| length == whole)).then_some(())
+    };
+    let is_part = answer.response.status() == StatusCode::PARTIAL_CONTENT;
+    let is_same = tag.is_some() && tag == known.tag;
+    let goes_on = text(header::CONTENT_RANGE).and_then(expected);
+    if is_part && is_same && goes_on.is_some() { Ok(()) } else { Err(Broken::Changed) }
+}
+
+/// Passes on what comes; returns why it ended too early, if it did.
+async fn follow(
+    mut answer: Answer,
+    to: &mpsc::Sender<Piece>,
+    progress: &Transfer,
+    (known, stall): (&Known, Duration),
+) -> Result<Option<Failure>, Broken> {
+    let body = answer.response.body_mut();
+    loop {
+        let frame = match timeout(stall, body.frame()).await {
+            Err(_) => return Ok(Some(Failure::Late(stall))),
+            Ok(Some(Err(error))) => return Ok(Some(error.into())),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+        };
+        let Ok(bytes) = frame.into_data() else { continue };
+        let done = progress.done.load(Ordering::Relaxed) + bytes.len() as u64;
+        if known.length.is_some_and(|length| done > length) {
+            return Err(Broken::More);
+        }
+        to.send(Piece::Bytes(bytes)).await.map_err(|_| Broken::Unwanted)?;
+        progress.done.store(done, Ordering::Relaxed);
+    }
+    let done = progress.done.load(Ordering::Relaxed);
+    let is_short = known.length.is_some_and(|length| done < length);
+    let short = || Failure::Answer("it ends too early".into());
+    Ok(is_short.then(short))
+}
+
+/// The other end, for a thread that reads.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    from: mpsc::Receiver<Piece>,
+    now: Bytes,
+    ended: bool,
+}
+
+impl Pieces {
+    /// Reads what is sent.
+    pub(crate) fn new(from: mpsc::Receiver<Piece>) -> Self {
+        Self { from, now: Bytes::new(), ended: false }
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.now.is_empty() && !self.ended {
+            match self.from.blocking_recv() {
+                Some(Piece::Bytes(bytes)) => self.now = bytes,
+                Some(Piece::End) => self.ended = true,
+                None => return Err(io::Error::other("the transfer was given up")),
+            }
+        }
+        let length = into.len().min(self.now.len());
+        into[..length].copy_from_slice(&self.now.split_to(length));
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests;

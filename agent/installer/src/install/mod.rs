@@ -1,0 +1,208 @@
+//! One installation, from its order to the reboot.
+//!
+//! ```text
+//!  install.json ─► this machine? ─► which disk? ─► wiped ─► written but for its ends ─► checksum
+//!                       │                │                                                  │
+//!                       ▼                ▼                                                  ▼
+//!                  told, and nothing is written                        seed ─► both ends ─► boot entry
+//! ```
+//!
+//! What fails is told and tried again from the beginning, forever: an order may be corrected, a cable
+//! plugged in. A disk that was begun with boots nothing until all of it is there, its seed included (see
+//! `configure`).
+
+use crate::{
+    checksum::{self, ChecksumError, Sha256},
+    configure::{ConfigureError, configure},
+    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
+    disk_ends::DiskEnds,
+    fetch::{Broken, Client, Failure, Pieces, transfer},
+    image::{self, ImageError},
+    install_json::{self, Order, OrderError},
+    report::Reporter,
+    seed::Seed,
+};
+use bytes::Bytes;
+use metal_api::installation::{DONE, InstallPhase, ORDER};
+use metal_base::Chain;
+use metalprobe::{Root, init::End};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, spawn_blocking},
+    time::sleep,
+};
+
+/// Pieces between network and disk; each is at most some 100 KiB.
+const PIECES: usize = 32;
+/// The longest file that the installed system registers with, in bytes.
+const LARGEST_HOST: usize = 16 << 10;
+const LINKS: &str = "/sys/class/net";
+
+/// Why there is no installation yet.
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error("{0} cannot be fetched")]
+    Fetch(&'static str, #[source] Failure),
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    #[error("this is another machine than {0}: it has none of the hardware addresses of the order")]
+    OtherMachine(String),
+    #[error(transparent)]
+    Checksum(#[from] ChecksumError),
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    #[error("could not download the disk image")]
+    Transfer(#[source] Broken),
+    #[error("it ended unexpectedly")]
+    Task(#[from] JoinError),
+    #[error(transparent)]
+    Configure(#[from] ConfigureError),
+}
+
+impl InstallError {
+    /// Whether the installation is not the one that is due.
+    fn is_stale(&self) -> bool {
+        match self {
+            Self::Fetch(_, failure) => failure.is_stale(),
+            Self::Transfer(broken) => matches!(broken, Broken::Stale(_)),
+            _ => false,
+        }
+    }
+}
+
+/// Installs until that is done, or not wanted any more.
+pub(crate) async fn install(root: &Root, client: &Client) -> End {
+    let mut backoff = client.timeouts.again();
+    // Once: a failure shows until it is really over.
+    Reporter::new(client).enter(InstallPhase::Downloading).await;
+    loop {
+        let reporter = Reporter::new(client);
+        let Err(error) = attempt(root, client, &reporter, &Linux).await else { break };
+        let why = Chain(&error).to_string();
+        if error.is_stale() {
+            tracing::error!("{why}; this installation is not due: the machine restarts");
+            sleep(client.timeouts.reading).await;
+            return End::Reboot;
+        }
+        let pause = backoff.pause();
+        tracing::error!(again_in = format!("{:.0} s", pause.as_secs_f32()), "not installed: {why}");
+        reporter.fail(&why).await;
+        sleep(pause).await;
+    }
+    say_done(client).await;
+    End::Reboot
+}
+
+async fn attempt(
+    root: &Root,
+    client: &Client,
+    reporter: &Reporter<'_>,
+    kernel: &impl Kernel,
+) -> Result<(), InstallError> {
+    let order = client.get(ORDER, install_json::LARGEST).await;
+    let order = install_json::read(&order.map_err(|error| InstallError::Fetch(ORDER, error))?)?;
+    if !is_this(root, &order) {
+        return Err(InstallError::OtherMachine(order.machine));
+    }
+    let list = client.get(&order.checksums, checksum::LARGEST).await;
+    let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
+    let name = order.image.rsplit('/').next().unwrap_or_default();
+    let sum = checksum::find(&list, name)?;
+    let host = match &order.host {
+        Some(path) => Some(client.get(path, LARGEST_HOST).await.map_err(|error| {
+            InstallError::Fetch("what the installed system registers with", error)
+        })?),
+        None => None,
+    };
+    let disks = settled(root, &order.hints, &client.timeouts).await?;
+    let disk = choose(&disks, &order.hints)?;
+    let gib = disk.size >> 30;
+    tracing::info!(disk = disk.name, serial = disk.serial, gib, "this disk is overwritten now");
+    reporter.enter(InstallPhase::Writing).await;
+    let (target, ends) = tokio::select! {
+        written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,
+        never = reporter.go_on() => never,
+    };
+    tracing::info!("the disk image is written, and its checksum is right");
+    reporter.enter(InstallPhase::Configuring).await;
+    let (root, kernel) = (root.clone(), kernel.clone());
+    let seed = Seed { cloud_init: order.cloud_init, host };
+    spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), target, ends))
+        .await??;
+    reporter.enter(InstallPhase::Done).await;
+    Ok(())
+}
+
+/// Whether this machine has one of the addresses: an order may have come to somebody else.
+fn is_this(root: &Root, order: &Order) -> bool {
+    let Some(mac) = &order.mac else { return true };
+    let links = root.names(LINKS).unwrap_or_default();
+    let addresses = links.iter().filter_map(|link| root.word(&format!("{LINKS}/{link}/address")));
+    let mut addresses = addresses.filter_map(|text| text.parse().ok());
+    addresses.any(|address| mac.contains(&address))
+}
+
+/// Writes the disk image.
+async fn write(
+    client: &Client,
+    order: &Order,
+    sum: Sha256,
+    target: Target,
+    reporter: &Reporter<'_>,
+) -> Result<(Target, DiskEnds), InstallError> {
+    let (to, from) = mpsc::channel(PIECES);
+    let writer = spawn_blocking(move || {
+        let written = image::write(Pieces::new(from), &sum, target.place());
+        written.map(|ends| (target, ends))
+    });
+    let moved = transfer(client, &order.image, &to, &reporter.transfer).await;
+    drop(to);
+    // The disk first: a transfer that nobody wants any more is none of its own doing.
+    match (writer.await?, moved) {
+        (Ok(written), Ok(())) => Ok(written),
+        (Err(ImageError::Transfer(_)) | Ok(_), Err(broken)) => Err(InstallError::Transfer(broken)),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Tells that it is done, in the way that counts, until that is heard: whoever has not heard it, would have the
+/// system installed again that is there now.
+async fn say_done(client: &Client) {
+    let mut backoff = client.timeouts.again();
+    loop {
+        match client.post(DONE, Bytes::new()).await {
+            Ok(()) => {
+                tracing::info!("installed; the machine restarts");
+                return;
+            }
+            Err(error) if error.is_stale() => {
+                tracing::warn!(
+                    "installed, but another installation is due by now: {}",
+                    Chain(&error)
+                );
+                return;
+            }
+            Err(error) => tracing::warn!(
+                "installed, but could not report it to metalman yet: {}",
+                Chain(&error)
+            ),
+        }
+        sleep(backoff.pause()).await;
+    }
+}
+
+/// What the kernel's command line says is to be installed.
+pub(crate) fn base(root: &Root) -> Option<String> {
+    let line = root.text("/proc/cmdline").unwrap_or_default();
+    // As for all kernel arguments, the last one counts.
+    let value =
+        line.split_whitespace().rev().find_map(|word| word.strip_prefix("bloomery.install="));
+    value.filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Which crates of this workspace may depend on what. Dependencies on others' crates are checked by
+//! deny.toml (`hack/test deny`).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod layout;
+mod modules;
+
+use e2e::cluster::workspace;
+use serde::Deserialize;
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+
+/// Crates that pure code must not depend on: I/O, tasks, randomness.
+const IMPURE: &[&str] =
+    &["getrandom", "hyper", "kube-client", "kube-runtime", "rand", "reqwest", "rustls", "tokio"];
+
+/// The same without randomness: dhcproto has it, for clients that let it choose their transaction
+/// IDs, which metal-wire does not do.
+const IMPURE_BUT_DHCPROTO: &[&str] =
+    &["hyper", "kube-client", "kube-runtime", "reqwest", "rustls", "tokio"];
+
+/// Crates, and what they must not depend on.
+const APART: &[(&str, &[&str])] = &[
+    ("metal-api", IMPURE),
+    ("metal-attest", &["kube", "k8s-openapi", "metal-api", "tokio"]),
+    ("metal-base", &["kube", "k8s-openapi", "metal-api", "tokio"]),
+    ("metal-core", IMPURE),
+    ("metal-dhcp", IMPURE_BUT_DHCPROTO),
+    ("metal-features", IMPURE),
+    ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
+    ("metal-bmc", &["kube-client", "kube-runtime"]),
+    ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
+    ("metal-wire", &["kube", "k8s-openapi", "metal-api", "tokio"]),
+    // DHCP code can change without affecting these.
+    ("metal-operator", &["metal-dhcp"]),
+    ("boot-operator", &["metal-dhcp"]),
+    ("metal-agent", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),
+    ("metal-host", &["kube", "k8s-openapi", "metal-api", "metal-core"]),
+    ("metalprobe", &["kube-client", "kube-runtime", "metal-core"]),
+    (
+        "metal-simulator",
+        &["kube-client", "kube-runtime", "metal-bmc", "metal-core", "metal-runtime"],
+    ),
+];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    source: Option<String>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+}
+
+#[test]
+fn a_crate_does_not_know_what_it_must_not_know() {
+    for (name, foreign) in APART {
+        let known = tree(&["--package", name, "--edges", "normal"]);
+        assert!(known.contains(*name));
+        let wrong: Vec<_> = foreign.iter().filter(|foreign| known.contains(**foreign)).collect();
+        assert!(
+            wrong.is_empty(),
+            "{name} depends on {wrong:?}; see `cargo tree -p {name} -i CRATE`"
+        );
+    }
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
+    let sources = sources(&["agent", "crds", "e2e", "operators"].map(|it| workspace().join(it)));
+    // Names of tests are sentences in backticks.
+    let named = page.split('`').skip(1).step_by(2).filter(|text| text.matches('_').count() > 3);
+    let named: BTreeSet<_> = named.collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> =
+        named.into_iter().filter(|name| !sources.contains(&format!("fn {name}()"))).collect();
+    assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:#?}");
+}
+
+/// All sources below these folders, concatenated.
+fn sources(folders: &[PathBuf]) -> String {
+    let mut waiting = folders.to_vec();
+    let mut all = String::new();
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                all.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn nothing_but_the_end_to_end_tests_depends_on_a_binary() {
+    let binaries = [
+        "boot-operator",
+        "hosts",
+        "kubectl-metal",
+        "metal-agent",
+        "metal-host",
+        "metal-installer",
+        "metal-operator",
+        "metalman",
+        "metalprobe",
+        "netboot",
+    ];
+    let ours = metadata().packages.into_iter().filter(|package| package.source.is_none());
+    // What both do as the first process of an image is in the library of the one that came first.
+    let shares = |name: &str, with: &str| (name, with) == ("metal-installer", "metalprobe");
+    for package in ours.filter(|package| package.name != "e2e") {
+        let mut known = package.dependencies.iter().filter(|it| !shares(&package.name, &it.name));
+        let wrong = known.find(|it| binaries.contains(&&*it.name));
+        assert_eq!(wrong.map(|it| &it.name), None, "of {}", package.name);
+    }
+}
+
+/// Names of the crates that `cargo tree` lists for this platform.
+fn tree(args: &[&str]) -> BTreeSet<String> {
+    let printed =
+        cargo(&[&["tree", "--locked", "--prefix", "none", "--format", "{p}"], args].concat());
+    let first = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    printed.lines().filter_map(first).collect()
+}
+
+fn metadata() -> Metadata {
+    // Crates for other platforms are in the lock file, but in no binary.
+    let platform = ["--filter-platform", "x86_64-unknown-linux-gnu"];
+    let printed =
+        cargo(&[&["metadata", "--locked", "--format-version", "1"], &platform[..]].concat());
+    serde_json::from_str(&printed).unwrap()
+}
+
+fn cargo(args: &[&str]) -> String {
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    let output = Command::new(cargo).args(args).current_dir(workspace()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,128 @@
+//! Responses to refused requests: the only place where a refusal becomes a status code.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use metal_base::Locked;
+use metal_core::boot::Refusal;
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+use tokio::time::Instant;
+
+/// When a machine should retry, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// The response, in ironcore's format.
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status());
+    let mut response =
+        plain(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &refusal.to_string());
+    if refusal.is_temporary() {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+/// A text of one line.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (status, headers, format!("{text}\n")).into_response()
+}
+
+/// Logs details that are not revealed to a stranger.
+pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
+    match refusal {
+        Refusal::Ambiguous { names } => {
+            tracing::warn!(endpoint, ?names, "several objects claim the identity of one machine");
+        }
+        Refusal::Unusable { why } => tracing::warn!(endpoint, why, "invalid boot config"),
+        Refusal::Closed { server } => {
+            if let Some(unsaid) = told.again(server, refusal.reason()) {
+                tracing::info!(
+                    endpoint,
+                    server,
+                    unsaid,
+                    "refused a request outside of the boot window"
+                );
+            }
+        }
+        Refusal::Elsewhere { server, from, leased } => {
+            if let Some(unsaid) = told.again(server, refusal.reason()) {
+                tracing::warn!(
+                    endpoint,
+                    server,
+                    ?from,
+                    ?leased,
+                    unsaid,
+                    "refused a request from an address that netboot has not leased to this \
+                     machine; if it was the machine, set --machine-addresses=any"
+                );
+            }
+        }
+        _ => tracing::debug!(endpoint, reason = refusal.reason(), "refused"),
+    }
+}
+
+/// After what time the same refusal is logged again for a server.
+const AGAIN: Duration = Duration::from_secs(10);
+/// For how many servers this is remembered.
+const REMEMBERED: usize = 4096;
+
+/// What was logged recently, as strangers may ask as often as they like.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
+
+/// A server, and a reason.
+type RefusalKey = (String, &'static str);
+
+/// When it was logged last, and how many times it was suppressed since.
+type LastLogged = (Instant, u32);
+
+impl RefusalLog {
+    /// How many times this was suppressed since it was logged last; `None` if it should not be
+    /// logged now.
+    fn again(&self, server: &str, reason: &'static str) -> Option<u32> {
+        let mut told = self.0.locked();
+        let key = (server.to_owned(), reason);
+        if let Some((at, unsaid)) = told.get_mut(&key) {
+            if at.elapsed() < AGAIN {
+                *unsaid = unsaid.saturating_add(1);
+                return None;
+            }
+            *at = Instant::now();
+            return Some(std::mem::take(unsaid));
+        }
+        if told.len() >= REMEMBERED {
+            told.retain(|_, (at, _)| at.elapsed() < AGAIN);
+        }
+        if told.len() >= REMEMBERED {
+            return None;
+        }
+        told.insert(key, (Instant::now(), 0));
+        Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn strangers_do_not_fill_the_log() {
+        let told = RefusalLog::default();
+        let said = |server: &str| told.again(server, "OtherAddress");
+        assert_eq!([(); 3].map(|()| said("a")), [Some(0), None, None]);
+        assert_eq!(said("b"), Some(0));
+        assert_eq!(told.again("a", "OutsideBootWindow"), Some(0));
+        advance(AGAIN).await;
+        assert_eq!([(); 2].map(|()| said("a")), [Some(2), None]);
+        for server in 0..2 * REMEMBERED {
+            said(&server.to_string());
+        }
+        assert_eq!(told.0.lock().unwrap().len(), REMEMBERED);
+    }
+}

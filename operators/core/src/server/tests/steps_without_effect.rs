@@ -1,0 +1,153 @@
+//! Steps that have no effect, and unknown power states.
+
+use super::{
+    super::Decision,
+    fixture::{Scene, minutes, seconds},
+};
+use crate::redfish::{
+    BootEnabled, BootMode, BootSource, IndicatorLed, PowerState, ResetType, Step,
+};
+use metal_api::{BootState, condition};
+
+#[test]
+fn an_override_that_does_not_stick_is_told_with_what_was_read_back_and_tried_ever_less_often() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    name(&mut scene);
+    scene.system().boot.target = Some(BootSource::Hdd);
+    let steps = run(&mut scene, 60, |_, _| {});
+    assert!((6..12).contains(&steps.len()), "{} in an hour", steps.len());
+    assert_eq!(scene.condition(condition::READY), ("False", "BootOverrideIgnored"));
+    let message = scene.message(condition::READY);
+    assert!(message.contains("/redfish/v1/Systems/1") && message.contains("Pxe"), "{message}");
+    assert!(message.contains("enabled Disabled, target Hdd, mode UEFI"), "{message}");
+
+    // A person corrects it.
+    let boot = &mut scene.system().boot;
+    (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+#[test]
+fn a_host_that_stays_off_is_told_and_not_switched_on_every_minute() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    let steps = run(&mut scene, 120, |scene, step| {
+        let boot = &mut scene.system().boot;
+        match step {
+            Step::BootOnce { .. } => {
+                (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+            }
+            Step::Reset(_)
+            | Step::IndicatorLed(_)
+            | Step::BootOrder(_)
+            | Step::InsertMedium { .. }
+            | Step::EjectMedium { .. } => boot.enabled = BootEnabled::Disabled,
+        }
+    });
+    let on = steps.iter().filter(|step| **step == Step::Reset(ResetType::On)).count();
+    assert!((6..20).contains(&on), "{on} in two hours");
+    assert_eq!(scene.condition(condition::READY), ("False", "PowerOnIgnored"));
+}
+
+#[test]
+fn a_step_without_effect_is_told_whatever_it_is() {
+    let mut off = Scene::available();
+    off.settings.enforce_power_off = true;
+    off.system().power = PowerState::On;
+    let mut light = Scene::available();
+    light.server.spec.indicator_led = Some(metal_api::IndicatorLed::from("Lit"));
+    light.system().indicator_led = Some(IndicatorLed::Off);
+    let mut medium = Scene::with_drives();
+    medium.record();
+    medium.prepare(BootState::Ready);
+    for (mut scene, type_, reason) in [
+        (off, condition::READY, "PowerOffIgnored"),
+        (light, condition::RECONCILED, "IndicatorLEDIgnored"),
+        (medium, condition::READY, "MediumIgnored"),
+    ] {
+        let steps = run(&mut scene, 110, |_, _| {});
+        assert!(steps.len() < 40, "{reason}: {}", steps.len());
+        assert_eq!(scene.condition(type_), ("False", reason));
+        let recorded = scene.server.status.clone();
+        scene.now += seconds(20);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.server.status, recorded, "{reason}: said the same again");
+    }
+}
+
+#[test]
+fn power_that_nobody_knows_is_told_as_that() {
+    let waiting = || {
+        let mut scene = Scene::in_discovery(BootState::Ready);
+        scene.server.status.as_mut().unwrap().pending = None;
+        scene
+    };
+    let booting = || Scene::in_discovery(BootState::Ready);
+    let scenes: [&dyn Fn() -> Scene; 4] = [&waiting, &booting, &Scene::available, &Scene::reserved];
+    for scene in scenes {
+        let mut scene = scene();
+        name(&mut scene);
+        scene.system().power = PowerState::Unknown;
+        scene.now += seconds(40);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(
+            scene.condition(condition::READY),
+            ("False", "PowerUnknown"),
+            "{:?}",
+            scene.state()
+        );
+        assert!(scene.message(condition::READY).contains("/redfish/v1/Systems/1"));
+        let recorded = scene.server.status.clone();
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.server.status, recorded, "said the same again");
+        assert!(matches!(scene.decide(), Decision::Rest(time) if time >= seconds(30)));
+    }
+}
+
+/// The name of its system.
+fn name(scene: &mut Scene) {
+    const URI: &str = "/redfish/v1/Systems/1";
+    scene.system().uri = URI.to_owned();
+    scene.server.spec.system_uri = Some(URI.to_owned());
+}
+
+/// Runs passes for this many minutes; returns the steps.
+fn run(scene: &mut Scene, minutes: i64, effect: impl Fn(&mut Scene, &Step)) -> Vec<Step> {
+    let mut steps = vec![];
+    for _ in 0..minutes * 60 {
+        scene.now += seconds(1);
+        for _ in 0..5 {
+            match scene.decide() {
+                Decision::Look(_) => scene.refresh(),
+                Decision::Record(status) => {
+                    scene.server.status = Some(*status);
+                    scene.recorded = Some(scene.now);
+                }
+                Decision::Act(step) => {
+                    scene.carried_out(step.clone());
+                    effect(scene, &step);
+                    scene.refresh();
+                    steps.push(step);
+                }
+                Decision::Rest(_) => break,
+                Decision::Change(change) => panic!("{change:?}"),
+            }
+        }
+    }
+    steps
+}
+
+#[test]
+fn an_override_with_another_mode_is_another_override() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    run(&mut scene, 30, |_, _| {});
+    assert_eq!(scene.condition(condition::READY), ("False", "BootOverrideIgnored"));
+    scene.system().boot.allowable_modes = vec![BootMode::Legacy];
+    scene.refresh();
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Legacy) };
+    assert_eq!(scene.decide(), Decision::Act(arm));
+}

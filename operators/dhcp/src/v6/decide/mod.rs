@@ -1,0 +1,109 @@
+//! The decision about one packet (RFC 9915, sections 16 and 18.3).
+
+mod answer;
+mod claim;
+
+use super::{
+    reply::Reply,
+    request::{Arrival, DropReason, Request, Server},
+};
+use crate::lease::Lease;
+use jiff::Timestamp;
+use metal_core::endpoint::Sighting;
+use metal_wire::v6::{MessageType, Packet, code};
+use std::net::Ipv6Addr;
+
+/// What to do about a packet: apply and record the changes first, then answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Leases to record.
+    pub changes: Vec<Lease<Ipv6Addr>>,
+    /// The answer, or why there is none.
+    pub answer: Result<Box<Reply>, DropReason>,
+    /// A BMC that has an address now.
+    pub bmc: Option<Sighting<Ipv6Addr>>,
+    /// Addresses that their clients seem to have declined, by way of a relay that is not believed; for
+    /// [`Leases::doubt`](crate::lease::Leases::doubt).
+    pub doubted: Vec<Ipv6Addr>,
+}
+
+impl Decision {
+    fn dropped(reason: DropReason) -> Self {
+        Self { changes: Vec::new(), answer: Err(reason), bmc: None, doubted: Vec::new() }
+    }
+
+    fn answer(reply: Reply) -> Self {
+        let answer = Ok(Box::new(reply));
+        Self { changes: Vec::new(), answer, bmc: None, doubted: Vec::new() }
+    }
+}
+
+/// Decides about a packet. Pure: the same arguments give the same decision.
+pub fn decide(
+    server: Server<'_>,
+    packet: &Packet,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+) -> Decision {
+    let kind = match kind_of(server.id, packet) {
+        Ok(kind) => kind,
+        Err(reason) => return Decision::dropped(reason),
+    };
+    let request = match Request::new(server, packet, arrival, now) {
+        Ok(request) => request,
+        Err(reason) => return Decision::dropped(reason),
+    };
+    match kind {
+        Asked::Solicit => request.solicit(),
+        Asked::Request => request.request(),
+        Asked::Confirm => request.confirm(),
+        Asked::Renew => request.extend(true),
+        Asked::Rebind => request.extend(false),
+        Asked::Release => request.release(),
+        Asked::Decline => request.decline(),
+        Asked::Information => request.information(),
+    }
+}
+
+/// Messages of clients to servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Solicit,
+    Request,
+    Confirm,
+    Renew,
+    Rebind,
+    Release,
+    Decline,
+    Information,
+}
+
+/// The type of a message that we may answer (RFC 9915, section 16).
+fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, DropReason> {
+    if packet.relays.iter().any(|relay| relay.is_reply) {
+        return Err(DropReason::NotRequest);
+    }
+    let (asked, is_addressed) = match packet.kind() {
+        Some(MessageType::Solicit) => (Asked::Solicit, false),
+        Some(MessageType::Request) => (Asked::Request, true),
+        Some(MessageType::Confirm) => (Asked::Confirm, false),
+        Some(MessageType::Renew) => (Asked::Renew, true),
+        Some(MessageType::Rebind) => (Asked::Rebind, false),
+        Some(MessageType::Release) => (Asked::Release, true),
+        Some(MessageType::Decline) => (Asked::Decline, true),
+        Some(MessageType::InformationRequest) => (Asked::Information, false),
+        Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) | None => {
+            return Err(DropReason::NotRequest);
+        }
+    };
+    let server = packet.options.get(code::SERVER_ID);
+    let is_information = asked == Asked::Information;
+    match server {
+        Some(server) if server == id && (is_addressed || is_information) => {}
+        Some(_) if is_addressed || is_information => return Err(DropReason::OtherServer),
+        None if !is_addressed => {}
+        Some(_) | None => return Err(DropReason::Invalid),
+    }
+    let has_ia = [code::IA_NA, code::IA_PD].iter().any(|ia| packet.options.get(*ia).is_some());
+    if is_information && has_ia { Err(DropReason::Invalid) } else { Ok(asked) }
+}

@@ -1,0 +1,132 @@
+//! What has to be done before an object is deleted.
+
+use super::{Key, reference};
+use crate::{Context, Error};
+use kube::{Api, ResourceExt, runtime::events::EventType};
+use metal_api::{Server, ServerMaintenance, ServerReadinessRule, Taint};
+use metal_core::foreign_cleanup::{Kind, holds, labels_to_remove, taints_without};
+use metal_runtime::{MetadataChange, OkIf, list_in_pages};
+use serde::Serialize;
+use std::fmt::Debug;
+
+/// Does what the object's finalizer was there for.
+///
+/// # Errors
+///
+/// Those of the API server: then the object stays, and this is repeated.
+pub(super) async fn run<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    match key.kind {
+        Kind::ServerMaintenance => release_server(ctx, key).await,
+        Kind::ServerReadinessRule => remove_taint(ctx, key).await,
+        Kind::BmcUser => {
+            let note = "the account remains on the BMC, because this version does not delete \
+                        accounts";
+            ctx.publish(&reference(key), EventType::Warning, "AccountKept", note.into()).await;
+            Ok(())
+        }
+        Kind::Endpoint
+        | Kind::Bmc
+        | Kind::BmcSecret
+        | Kind::BiosSettings
+        | Kind::BiosSettingsSet
+        | Kind::BiosVersion
+        | Kind::BiosVersionSet
+        | Kind::BmcSettings
+        | Kind::BmcSettingsSet
+        | Kind::BmcVersion
+        | Kind::BmcVersionSet => Ok(()),
+    }
+}
+
+/// The spec of a server without its maintenance.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Released {
+    server_maintenance_ref: Option<()>,
+    maintenance_boot_configuration_ref: Option<()>,
+}
+
+/// Asks the API server, because an object that the cache does not show yet would hold the server
+/// forever.
+async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    let maintenances = Api::<ServerMaintenance>::namespaced(ctx.client.clone(), namespace);
+    let maintenance = maintenances.get_opt(&key.name).await;
+    let Some(maintenance) = maintenance.map_err(Error::read("ServerMaintenance"))? else {
+        return Ok(());
+    };
+    let servers = Api::<Server>::all(ctx.client.clone());
+    let server = servers.get_opt(&maintenance.spec.server_ref.name).await;
+    let held = server.map_err(Error::read("Server"))?;
+    let Some(server) = held.filter(|server| holds(server, namespace, &key.name)) else {
+        return Ok(());
+    };
+    // The claim first, because it cannot be found without the reference.
+    ask_no_longer(ctx, &server, namespace, &key.name).await?;
+    let released =
+        Released { server_maintenance_ref: None, maintenance_boot_configuration_ref: None };
+    patch_server(ctx, &server, &released).await
+}
+
+/// Removes the labels of a maintenance from the claim that holds the server.
+async fn ask_no_longer<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    namespace: &str,
+    name: &str,
+) -> Result<(), Error> {
+    let Some(claim) = &server.spec.server_claim_ref else { return Ok(()) };
+    let claims = ctx.writer_in(&ctx.view.claims, &claim.namespace);
+    let claim = claims.api().get_opt(&claim.name).await.map_err(Error::read("ServerClaim"))?;
+    let Some(claim) = claim else { return Ok(()) };
+    let all = list::<ServerMaintenance, C>(ctx, "ServerMaintenance").await?;
+    let is_going = |it: &ServerMaintenance| {
+        it.metadata.deletion_timestamp.is_some()
+            || (it.namespace().as_deref() == Some(namespace) && it.name_any() == name)
+    };
+    let is_other =
+        |it: &&ServerMaintenance| it.spec.server_ref.name == server.name_any() && !is_going(it);
+    let others: Vec<_> = all.iter().filter(is_other).collect();
+    let labels = labels_to_remove(&claim, &others).into_iter().map(|key| (key, None)).collect();
+    let change = MetadataChange { labels, ..MetadataChange::default() };
+    if change.labels.is_empty() {
+        return Ok(());
+    }
+    let patched = claims.patch_metadata(&claim.metadata, &change).await;
+    patched.map(drop).map_err(Error::write("ServerClaim"))
+}
+
+/// The spec of a server without a taint.
+#[derive(Debug, Serialize)]
+struct Taints {
+    taints: Vec<Taint>,
+}
+
+async fn remove_taint<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
+    let all = list::<ServerReadinessRule, C>(ctx, "ServerReadinessRule").await?;
+    let Some(rule) = all.iter().find(|rule| rule.name_any() == key.name) else { return Ok(()) };
+    let lives = |it: &&ServerReadinessRule| it.metadata.deletion_timestamp.is_none();
+    let others: Vec<_> = all.iter().filter(lives).collect();
+    for server in list::<Server, C>(ctx, "Server").await? {
+        if let Some(taints) = taints_without(&server, rule, &others) {
+            patch_server(ctx, &server, &Taints { taints }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn patch_server<C, S: Serialize + Debug + Sync>(
+    ctx: &Context<C>,
+    server: &Server,
+    spec: &S,
+) -> Result<(), Error> {
+    let patched = ctx.writer(&ctx.view.servers).patch_spec(server, spec).await;
+    patched.ok_if_not_found().map(drop).map_err(Error::write("Server"))
+}
+
+async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
+{
+    list_in_pages(&Api::all(ctx.client.clone())).await.map_err(Error::read(what))
+}

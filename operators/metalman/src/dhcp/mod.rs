@@ -1,0 +1,236 @@
+//! DHCP for machines: asks [`metal_dhcp::reservations`] for decisions, based on what is known of the
+//! cluster.
+//!
+//! Every replica answers. Addresses are reserved by objects, so two replicas cannot give different
+//! answers, and a restart forgets nothing.
+
+mod drop_reason;
+mod listen;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use listen::Listen;
+
+use crate::{Context, confirm::confirm_here, serve_url::ServeUrl};
+use drop_reason::DropReason;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use metal_base::Never;
+use metal_core::machine::{
+    attest::MachineLookupError,
+    lease::{Lease, leases_of},
+};
+use metal_dhcp::{
+    Client,
+    fair_queue::Priority,
+    reservations::{Image, Reserved, decide, is_on_link},
+    v4::{self, Arrival, MessageType, Reply, code},
+};
+use metal_runtime::health::Gate;
+use metal_serve::{
+    dhcp::{
+        self, Answer, Error, LogOnce, Metrics, Request, Responder, Server, Sockets,
+        UnservedArchitectures, link::v4::Link,
+    },
+    neighbor_limit::NeighborLimit,
+};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// For how many machines the log has an entry, once for each reason.
+const MACHINES: usize = 4096;
+
+/// What the server depends on.
+pub(crate) struct Parts {
+    /// What is known of the cluster.
+    pub(crate) ctx: Arc<Context>,
+    /// Where packets come in.
+    pub(crate) listen: Listen,
+    /// Where machines find their files.
+    pub(crate) url: ServeUrl,
+    /// Whose addresses are known.
+    pub(crate) neighbors: NeighborLimit,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+    /// Open while all places are served.
+    pub(crate) ready: Gate,
+}
+
+/// Makes the decisions.
+struct Dhcp {
+    parts: Parts,
+    /// Separate, as anybody can make up MAC addresses.
+    strangers: LogOnce<(String, &'static str)>,
+    /// Existing machines.
+    machines: LogOnce<(String, &'static str)>,
+    unserved: UnservedArchitectures,
+}
+
+/// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened` once they are
+/// open.
+///
+/// # Errors
+///
+/// If it cannot start.
+pub(crate) fn serve(
+    parts: Parts,
+    opened: oneshot::Sender<Vec<SocketAddr>>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    dhcp::serve(|| open(parts), opened, shutdown)
+}
+
+fn open(parts: Parts) -> Result<Server<Dhcp>, Error> {
+    let mut sockets = Sockets::default();
+    sockets.serve(&parts.listen.places())?;
+    let metrics = parts.metrics.clone();
+    let (strangers, machines) = (LogOnce::default(), LogOnce::with_room_for(MACHINES));
+    let dhcp = Dhcp { parts, strangers, machines, unserved: UnservedArchitectures::default() };
+    dhcp.look_after(&mut sockets);
+    Ok(Server::new(dhcp, sockets, metrics))
+}
+
+impl Responder for Dhcp {
+    type Link = Link;
+    type News = Never;
+
+    fn source_of(&self, request: &Request<Link>) -> (Priority, Option<Client>) {
+        let client = Client::of(&request.packet);
+        let mac = client.as_ref().and_then(Client::mac);
+        let is_known = mac.is_some_and(|mac| self.parts.ctx.view.knows(mac));
+        (if is_known { Priority::Known } else { Priority::Unknown }, client)
+    }
+
+    fn decide(
+        &mut self,
+        links: &[Link],
+        request: Request<Link>,
+        now: Timestamp,
+    ) -> Option<Answer<Link, Never>> {
+        match self.reply(&links[request.link], &request, now) {
+            Ok(reply) => {
+                self.count_unserved(&request.packet, &reply);
+                let Request { link, from, to, .. } = request;
+                Some(Answer { link, from, own: to, reply, is_durable: false, news: None })
+            }
+            Err(silent) => {
+                self.drop_request(&request.packet, &silent);
+                None
+            }
+        }
+    }
+
+    async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
+        if let Err(error) = self.parts.listen.follow(sockets) {
+            tracing::debug!(
+                error = %metal_runtime::report::Chain(&error),
+                "could not update the listening sockets",
+            );
+        }
+        self.look_after(sockets);
+    }
+
+    fn close(self) {}
+}
+
+impl Dhcp {
+    fn reply(
+        &self,
+        link: &Link,
+        request: &Request<Link>,
+        now: Timestamp,
+    ) -> Result<Box<Reply>, DropReason> {
+        let Request { packet, from, to, .. } = request;
+        let Parts { ctx, listen, url, neighbors, .. } = &self.parts;
+        if !ctx.view.is_ready() {
+            return Err(DropReason::NotListed);
+        }
+        if !listen.hears(packet, *to) {
+            return Err(DropReason::NotRelayed);
+        }
+        let mac =
+            Client::of(packet).and_then(|client| client.mac()).ok_or(DropReason::Unidentified)?;
+        let machine = ctx.view.machine_with(mac).map_err(|why| DropReason::Lookup(mac, why))?;
+        let uuid = v4::identity(packet).and_then(|identity| identity.uuid);
+        if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
+            return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
+        }
+        let boots = v4::identity(packet).is_some();
+        // Its operating system keeps the address; neither of the two programs boots it.
+        if boots && !ctx.view.servers_like(&machine).is_empty() {
+            return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
+        }
+        let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
+        if boots && is_discover && confirm_here(ctx, &machine).is_err() {
+            return Err(DropReason::Behind);
+        }
+        let leases = leases_of(&machine, mac);
+        let name = machine.name_any();
+        let Some(server) = to.or_else(|| own_address(link, &leases)) else {
+            return Err(DropReason::NoServerAddress);
+        };
+        let (url, tftp) = (url.at(server), url.bound());
+        let image = ctx.images.of(&machine);
+        let has = |path: &str| image.as_ref().is_some_and(|image| image.has(path));
+        let image = image
+            .as_ref()
+            .map(|image| Image { boot_file: image.boot_file().unwrap_or_default(), has: &has });
+        let reserved = Reserved { leases: &leases, hostname: &name, image, url: &url, tftp };
+        let arrival = Arrival { server, port: v4::SERVER_PORT, from: *from };
+        let reply = decide(&reserved, packet, arrival, now);
+        let reply = reply.map_err(|why| DropReason::Machine { name, why })?;
+        let is_gateway = |to| leases.iter().any(|lease| lease.gateway == Some(to));
+        if !neighbors.admits_reply(&reply, is_gateway) {
+            return Err(DropReason::Overloaded);
+        }
+        neighbors.note_reply(&reply);
+        Ok(reply)
+    }
+
+    /// Counts firmware that gets an address but no boot file, because its image has none for it.
+    fn count_unserved(&mut self, packet: &v4::Packet, reply: &Reply) {
+        let is_firmware = v4::identity(packet).is_some();
+        if !is_firmware || reply.kind != MessageType::Offer {
+            return;
+        }
+        if let Some(kind) = v4::unserved(packet) {
+            let client = Client::of(packet).map(|client| client.to_string()).unwrap_or_default();
+            self.parts.metrics.unserved(self.unserved.tell(kind, client));
+        } else if reply.packet.options.get(code::BOOT_FILE).is_none() {
+            self.parts.metrics.unserved("NoFile");
+        }
+    }
+
+    fn drop_request(&mut self, packet: &v4::Packet, silent: &DropReason) {
+        let label = silent.label();
+        self.parts.metrics.unanswered(label);
+        if silent.is_conflict() {
+            self.parts.metrics.conflicted();
+        }
+        let told = if silent.is_of_a_machine() { &mut self.machines } else { &mut self.strangers };
+        silent.tell(packet, |whom| told.is_due((whom, label)));
+    }
+
+    fn look_after(&self, sockets: &mut Sockets<Link>) {
+        sockets.follow_interfaces();
+        for link in sockets.links_mut() {
+            // The address to use for a machine is determined by its request.
+            link.find_address(|_| true);
+        }
+        let ready = &self.parts.ready;
+        match self.parts.listen.waits_for(sockets.links()) {
+            None => ready.open(),
+            Some(what) => ready.wait_for(what),
+        }
+    }
+}
+
+/// Our address in the machine's subnet, or else any address of this link.
+fn own_address(link: &Link, leases: &[Lease]) -> Option<Ipv4Addr> {
+    let on_link = link.addresses.iter().copied().find(|own| is_on_link(leases, *own));
+    on_link.or(link.address)
+}

@@ -1,0 +1,75 @@
+//! The state of the image of a Machine, for its status.
+
+use super::{Refused, rendered};
+use crate::{
+    Context,
+    images::{Flaw, Image},
+};
+use metal_api::Machine;
+use metal_core::machine::{operations::installs, provisioning::image::State};
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::task::spawn_blocking;
+
+/// How long all templates of an image may take for one Machine.
+const TOGETHER: Duration = Duration::from_secs(4);
+
+/// The state of the image; `None` while other Machines keep those busy who look at its templates. A
+/// template that cannot be rendered for this Machine is reported as a flaw of the image. That is looked
+/// for once for each image, generation and installation of the Machine, since it takes as long as the
+/// image likes.
+pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<State> {
+    let state = ctx.images.state(machine);
+    let (State::Ready { digest, .. }, Some(image)) = (&state, ctx.images.of(machine)) else {
+        return Some(state);
+    };
+    let key = Flaw {
+        digest: digest.clone(),
+        machine: machine.metadata.uid.clone(),
+        generation: machine.metadata.generation,
+        installs: installs(machine, ctx.now()),
+    };
+    let known = ctx.images.flaw(&key);
+    let flaw = if let Some(known) = known {
+        known
+    } else {
+        let place = Arc::clone(image.places()).try_acquire_owned().ok()?;
+        let (context, machine) = (Arc::clone(ctx), Arc::clone(machine));
+        let found = spawn_blocking(move || {
+            let found = flaw(&context, &image, &machine);
+            drop(place);
+            found
+        });
+        match found.await.ok()? {
+            Ok(flaw) => {
+                ctx.images.keep_flaw(key, flaw.clone());
+                flaw
+            }
+            Err(NotReady) => None,
+        }
+    };
+    Some(State::Ready { digest: digest.clone(), flaw })
+}
+
+/// What templates need is not known yet.
+struct NotReady;
+
+fn flaw(ctx: &Context, image: &Image, machine: &Machine) -> Result<Option<String>, NotReady> {
+    let url = ctx.serve_url.at(Ipv4Addr::LOCALHOST);
+    let since = Instant::now();
+    for path in image.templates() {
+        if since.elapsed() >= TOGETHER {
+            let seconds = TOGETHER.as_secs();
+            return Ok(Some(format!("its templates take longer than {seconds} seconds together")));
+        }
+        match rendered(ctx, image, machine, &path, &url) {
+            Err(Refused::Template(wrong)) => return Ok(Some(wrong.to_string())),
+            Err(Refused::NotReady) => return Err(NotReady),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,119 @@
+//! Machines as the API server has them at this moment. A replica whose watch is interrupted believes
+//! in installations that are long over, so nothing that installs is served from the cache alone.
+
+use kube::{Api, Client};
+use metal_api::Machine;
+use metal_base::Locked;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
+
+/// How long a reading is used: a host that boots again after its installation needs longer.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long an API server that did not answer is not asked again.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How many are read at a time.
+const READS: usize = 16;
+/// Maximum number of kept readings.
+const KEPT: usize = 1024;
+
+/// Reads Machines.
+pub(crate) struct LiveMachines {
+    machines: Api<Machine>,
+    places: Semaphore,
+    /// Where threads that cannot await have something done.
+    pub(crate) runtime: Handle,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    readings: HashMap<String, (Instant, Arc<Machine>)>,
+    /// When the API server last failed to answer.
+    silent: Option<Instant>,
+}
+
+/// What is known without asking.
+enum Cached {
+    /// A reading that is new enough.
+    Fresh(Arc<Machine>),
+    /// That the API server does not answer.
+    Silent,
+    /// Nothing.
+    Unknown,
+}
+
+impl LiveMachines {
+    /// Reads by this client.
+    pub(crate) fn new(client: &Client) -> Self {
+        Self {
+            machines: Api::all(client.clone()),
+            places: Semaphore::new(READS),
+            runtime: Handle::current(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The Machine of this name; `None` if it is gone, or the API server does not answer.
+    pub(crate) async fn read(&self, name: &str, patience: Duration) -> Option<Arc<Machine>> {
+        match self.cached(name) {
+            Cached::Fresh(machine) => return Some(machine),
+            Cached::Silent => return None,
+            Cached::Unknown => {}
+        }
+        let read = async {
+            let _place = self.places.acquire().await.ok()?;
+            // Whoever had the place may have read it.
+            match self.cached(name) {
+                Cached::Fresh(machine) => return Some(Some(machine)),
+                Cached::Silent => return None,
+                Cached::Unknown => {}
+            }
+            let machine = self.machines.get_opt(name).await.ok()?.map(Arc::new);
+            self.keep(name, machine.as_ref());
+            Some(machine)
+        };
+        let Ok(Some(machine)) = timeout(patience, read).await else {
+            self.locked().silent = Some(Instant::now());
+            return None;
+        };
+        machine
+    }
+
+    fn cached(&self, name: &str) -> Cached {
+        let known = self.locked();
+        let reading = known.readings.get(name).filter(|(at, _)| at.elapsed() < FRESH);
+        match reading {
+            Some((_, machine)) => Cached::Fresh(Arc::clone(machine)),
+            None if known.silent.is_some_and(|since| since.elapsed() < PAUSE) => Cached::Silent,
+            None => Cached::Unknown,
+        }
+    }
+
+    fn keep(&self, name: &str, machine: Option<&Arc<Machine>>) {
+        let mut known = self.locked();
+        known.silent = None;
+        if known.readings.len() >= KEPT {
+            known.readings.retain(|_, (at, _)| at.elapsed() < FRESH);
+        }
+        if let Some(machine) = machine.filter(|_| known.readings.len() < KEPT) {
+            known.readings.insert(name.to_owned(), (Instant::now(), Arc::clone(machine)));
+        }
+    }
+
+    /// The Machine of this name has been written.
+    pub(crate) fn forget(&self, name: &str) {
+        self.locked().readings.remove(name);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Known> {
+        self.known.locked()
+    }
+}

@@ -1,0 +1,314 @@
+//! Controller of [`Machine`]: updates its status, and reboots and installs it.
+
+use crate::{
+    Context, Error, image_files,
+    operations::{Bmcs, Memories, Nodes, moment},
+    user_data::UserDataError,
+};
+use jiff::{SignedDuration, Timestamp};
+use kube::{ResourceExt, runtime::events::EventType};
+use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
+use metal_bmc::{Connect, Error as BmcError};
+use metal_core::{
+    machine::{
+        Address, Decision, Observation, actor, decide,
+        operations::{
+            Certificate, Change, Hardware, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us,
+            news, pending, place,
+        },
+        provisioning::{decide::with_image, image, user_data},
+    },
+    redfish::Step,
+};
+use metal_runtime::{
+    Written,
+    controller::Controller,
+    index::Index,
+    report::Failure,
+    work::{NOT_LISTED, Next},
+};
+use std::{sync::Arc, time::Duration};
+
+/// When to retry a BMC that is busy with another request.
+const BUSY: Duration = Duration::from_secs(1);
+/// When to look at the templates of an image if others were looked at.
+const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
+/// When to check again whether pods are gone.
+const DRAINING: Duration = Duration::from_secs(5);
+
+/// The controller.
+pub struct Machines<C> {
+    ctx: Arc<Context>,
+    bmcs: Bmcs<C>,
+    memories: Memories,
+    limits: Limits,
+}
+
+impl<C> Machines<C> {
+    /// A controller without memories.
+    pub(crate) fn new(ctx: Arc<Context>, bmcs: Bmcs<C>, limits: Limits) -> Self {
+        Self { ctx, bmcs, memories: Memories::default(), limits }
+    }
+}
+
+/// What was read in one pass.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Unknown while others keep those busy who look at its templates.
+    image: Option<image::State>,
+    /// What is wrong with user-data that was missing before, if anything.
+    user_data: Option<Result<(), user_data::Unusable>>,
+    certificate: Option<Certificate>,
+    pods: Option<usize>,
+}
+
+impl<C: Connect> Controller for Machines<C> {
+    type Object = Machine;
+    type Key = String;
+    type IndexKey = Address;
+    type Facts = Facts;
+    type Status = MachineStatus;
+    type Change = Change;
+    type Need = Need;
+    type Step = Step;
+    type Error = Error;
+
+    fn index(&self) -> &Index<Machine, Address> {
+        &self.ctx.view.machines
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ctx.view.is_ready() && self.ctx.view.servers.is_ready()
+    }
+
+    async fn gone(&self, name: &String) -> Result<Next, Error> {
+        let memory = self.memories.forget(name);
+        if let Some(redfish) = memory.as_ref().and_then(Memory::redfish) {
+            self.leave(redfish, name, None).await;
+        }
+        self.release(name).await
+    }
+
+    async fn observe(&self, machine: &Arc<Machine>) -> Result<Facts, Error> {
+        let name = machine.name_any();
+        let former = self.memories.with(&name, |memory| memory.keep_to(machine, moment()));
+        if let Some(former) = former {
+            self.leave(&former, &name, Some(machine)).await;
+        }
+        let image = image_files::state(&self.ctx, machine).await;
+        let user_data = self.user_data(machine).await;
+        Ok(Facts { image, user_data, ..Facts::default() })
+    }
+
+    fn decide(&self, machine: &Arc<Machine>, facts: &Facts, _: Option<&Failure>) -> Decision {
+        let (view, name, at) = (&self.ctx.view, machine.name_any(), moment());
+        let (sharing, now) = (self.sharing(machine), self.ctx.now());
+        let decision = self.memories.with(&name, |memory| {
+            memory.keep_to(machine, at);
+            decide(&Observation {
+                machine,
+                twins: &view.twins(machine),
+                node: view.nodes.named(None, &name).as_deref(),
+                known: Known {
+                    reading: memory.aged(at),
+                    certificate: facts.certificate.as_ref(),
+                    pods: facts.pods,
+                    done: memory.done(at),
+                    sharing: &sharing,
+                    asks: view.asks(&name, &self.ctx.machine_namespace),
+                    plain_http: self.bmcs.access.plain_http,
+                    limits: self.limits,
+                },
+                now: now.wall,
+                steady: now.steady,
+            })
+        });
+        let image = facts.image.clone().unwrap_or_default();
+        let decision = match with_image(decision, machine, &image, now.wall) {
+            Decision::Rest(rest) if facts.image.is_none() => Decision::Rest(rest.min(LOOKED_AT)),
+            decision => decision,
+        };
+        with_user_data(decision, machine, facts.user_data.as_ref(), now.wall)
+    }
+
+    async fn look(
+        &self,
+        machine: &Machine,
+        need: Need,
+        facts: &mut Facts,
+    ) -> Result<Option<Next>, Error> {
+        let name = machine.name_any();
+        match need {
+            Need::Certificate => {
+                let Some(redfish) = redfish(machine) else { return Ok(Some(Next::Again)) };
+                facts.certificate = self.bmcs.certificate(redfish).await;
+                Ok(facts.certificate.is_none().then_some(Next::After(BUSY)))
+            }
+            Need::System => {
+                let asked = moment();
+                let Some(reading) = self.bmcs.system(machine).await? else {
+                    return Ok(Some(Next::After(BUSY)));
+                };
+                self.memories.with(&name, |memory| memory.read(reading, asked));
+                Ok(None)
+            }
+            Need::Pods => {
+                self.memories.with(&name, |memory| memory.drains(moment()));
+                facts.pods = Some(self.nodes().pods(&name).await?.len());
+                Ok(None)
+            }
+        }
+    }
+
+    async fn record(&self, machine: &Machine, status: &MachineStatus) -> Result<Next, Error> {
+        let recorded = self.ctx.machines().record_status(machine, status).await;
+        let recorded = recorded.map_err(|error| Error::Record(Box::new(error)))?;
+        let old = machine.status.clone().unwrap_or_default();
+        for (is_fine, reason, note) in news(&old, status) {
+            tracing::info!(machine = machine.name_any(), reason, note, "operation");
+            let type_ = if is_fine { EventType::Normal } else { EventType::Warning };
+            self.ctx.publish_event(machine, type_, &reason, &note).await;
+        }
+        Ok(recorded.into())
+    }
+
+    async fn change(&self, machine: &Machine, change: Change) -> Result<Next, Error> {
+        let (name, nodes) = (machine.name_any(), self.nodes());
+        if let Change::Settle { annotation } = change {
+            return self.settle(machine, annotation).await;
+        }
+        let Some(node) = self.ctx.view.nodes.named(None, &name) else { return Ok(Next::Again) };
+        let written = match change {
+            Change::Cordon => nodes.cordon(&node, machine).await?,
+            Change::Uncordon => nodes.uncordon(&node).await?,
+            Change::DeleteNode => nodes.delete(&node).await?,
+            Change::Evict => {
+                nodes.evict(&name).await?;
+                return Ok(Next::After(DRAINING));
+            }
+            Change::Settle { .. } => Written::Unseen,
+        };
+        Ok(written.into())
+    }
+
+    async fn act(&self, machine: &Machine, step: Step) -> Result<(), Error> {
+        let name = machine.name_any();
+        let uri = self.memories.with(&name, |memory| {
+            memory.reading().and_then(|reading| reading.as_ref().ok()).map(|it| it.uri.clone())
+        });
+        let Some(uri) = uri else { return Ok(()) };
+        let done = self.bmcs.perform(machine, &uri, &step).await;
+        let outcome = match &done {
+            Ok(()) => Outcome::Taken,
+            Err(Error::Bmc(error)) => match **error {
+                // Nothing was done: read the facts again, and decide anew.
+                BmcError::Withdrawn(_) => {
+                    self.memories.with(&name, Memory::forget_reading);
+                    return done;
+                }
+                BmcError::Failed { .. } | BmcError::Misbehaving { .. } => Outcome::Refused,
+                _ => Outcome::Unknown,
+            },
+            Err(_) => return done,
+        };
+        tracing::info!(machine = name, uri, ?step, ?outcome, "executed a step on the machine");
+        self.memories.with(&name, |memory| memory.acted(&step, outcome, moment()));
+        done
+    }
+}
+
+impl<C: Connect> Machines<C> {
+    /// What is wrong with the user-data of a Machine that had none that could be used, if anything.
+    async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::Unusable>> {
+        let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
+        conditions.find(|it| it.type_ == condition::USER_DATA_READY && it.status != "True")?;
+        let Some(reference) = user_data::reference(machine) else { return Some(Ok(())) };
+        let Context { client, user_data_namespace, user_data, .. } = &*self.ctx;
+        match user_data.read(client, user_data_namespace, reference).await {
+            Ok(_) => Some(Ok(())),
+            Err(UserDataError::Unusable(wrong)) => Some(Err(wrong)),
+            Err(UserDataError::Silent(_) | UserDataError::Late) => None,
+        }
+    }
+
+    /// Removes an annotation after what it accepts was pinned, and publishes an event with its
+    /// author.
+    async fn settle(&self, machine: &Machine, annotation: &str) -> Result<Next, Error> {
+        let actor = actor(&machine.metadata, annotation).unwrap_or("an unknown program").to_owned();
+        let (machines, annotations) = (self.ctx.machines(), [(annotation, None)].into());
+        let settled = machines.patch_annotations(machine, &annotations).await;
+        let settled = settled.map_err(|error| Error::Settle(Box::new(error)))?;
+        let note = format!("{annotation}, set by the field manager {actor}, was accepted");
+        tracing::warn!(machine = machine.name_any(), annotation, actor, "replaced a pin");
+        self.ctx.publish_event(machine, EventType::Normal, "PinReplaced", &note).await;
+        Ok(settled.into())
+    }
+
+    /// Logs out of a BMC that a Machine no longer has, unless it, as it is now, or another one has it.
+    async fn leave(&self, former: &MachineRedfish, name: &str, machine: Option<&Machine>) {
+        let of = |machine: &Machine| place(redfish(machine)?, true).ok();
+        let Ok(place) = place(former, true) else { return };
+        let is_there = |it: &Machine| of(it).as_ref() == Some(&place);
+        let others = self.ctx.view.everywhere.get(&Hardware::Bmc(place.host.clone()));
+        let mut others = others.iter().filter(|it| it.metadata.name.as_deref() != Some(name));
+        if !machine.is_some_and(is_there) && !others.any(|it| is_there(it.as_ref())) {
+            self.bmcs.forget(former).await;
+        }
+    }
+
+    fn nodes(&self) -> Nodes<'_> {
+        Nodes::new(&self.ctx.client, &self.ctx.view.nodes)
+    }
+
+    /// Other Machines with the same system of the same BMC, on which an action would have the same
+    /// effect.
+    fn sharing(&self, machine: &Machine) -> Vec<String> {
+        if is_idle(machine) { vec![] } else { self.ctx.view.sharing(machine) }
+    }
+
+    /// A Node that is cordoned for a Machine that no longer exists takes pods again.
+    async fn release(&self, name: &str) -> Result<Next, Error> {
+        let view = &self.ctx.view;
+        let Some(node) = view.nodes.named(None, name).filter(|it| is_cordoned_by_us(it)) else {
+            return Ok(Next::Wait);
+        };
+        if !view.is_ready() {
+            return Ok(Next::After(NOT_LISTED));
+        }
+        // A Machine of another site is released by the leader there.
+        if view.everywhere.named(None, name).is_some() {
+            return Ok(Next::Wait);
+        }
+        Ok(self.nodes().uncordon(&node).await?.into())
+    }
+}
+
+/// The decision, and before it what has become of user-data that was missing.
+fn with_user_data(
+    decision: Decision,
+    machine: &Machine,
+    found: Option<&Result<(), user_data::Unusable>>,
+    now: Timestamp,
+) -> Decision {
+    let told =
+        found.and_then(|found| user_data::with_condition(machine, found.as_ref().err(), now));
+    match (decision, told) {
+        (Decision::Record(status), _) => Decision::Record(status),
+        (_, Some(status)) => Decision::Record(Box::new(status)),
+        (decision, None) => decision,
+    }
+}
+
+/// Whether no operation is in progress or requested.
+fn is_idle(machine: &Machine) -> bool {
+    let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
+    let is_under_way = operations.is_some_and(|operations| operations.current.is_some());
+    !is_under_way && pending(machine).is_nothing()
+}
+
+fn redfish(machine: &Machine) -> Option<&MachineRedfish> {
+    machine.spec.pxe.as_ref()?.redfish.as_ref()
+}
+
+#[cfg(test)]
+mod tests;

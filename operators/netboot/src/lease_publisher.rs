@@ -1,0 +1,258 @@
+//! Writes `DHCPLease` objects, and receives those of the other instance.
+//!
+//! ```text
+//! servers ─► Published ─► queue of addresses ─► what is to be written? ─► API server
+//!                ▲                                                           │
+//!                └────────────── who waits hears what is written ◄───────────┘
+//! ```
+//!
+//! An address is in the queue at most once, however often its lease changes. [`writing`] determines
+//! what to write, which for a renewal is mostly nothing. There are at most 20 writes per second.
+
+use crate::shared_leases::{Family, Role, SharedLeases};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Client,
+    api::DeleteParams,
+    runtime::events::{Recorder, Reporter as Source},
+};
+use metal_api::DhcpLease;
+use metal_dhcp::{
+    Sharing,
+    config::Config,
+    lease::{
+        Lease, State,
+        object::{Writing, lease_of, writing},
+    },
+};
+use metal_runtime::{
+    OkIf, apply, follow,
+    health::Gate,
+    index::{Change, Ended, Index},
+    report::{Class, Outcome, ReconcileError, Reporter, class_of},
+    work::{NOT_LISTED, Next, Pass, Passed, Work},
+};
+use prometheus_client::metrics::{counter::Counter, family::Family as Metric};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Mutex, watch},
+    time::{Instant, sleep_until},
+};
+
+/// Field manager of the objects.
+const MANAGER: &str = "netboot";
+/// Time between two writes: at most 20 per second, however many machines are switched on at once.
+const SPACING: Duration = Duration::from_millis(50);
+/// How many are written at a time.
+const CONCURRENCY: usize = 4;
+
+/// `DHCPLease` objects.
+pub(crate) type Objects = Index<DhcpLease, IpAddr>;
+
+/// Why an object was not written.
+#[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
+pub enum Error {
+    /// It was not created or changed.
+    #[error("could not write the DHCPLease")]
+    Apply(#[source] kube::Error),
+    /// It was not removed.
+    #[error("could not delete the DHCPLease")]
+    Remove(#[source] kube::Error),
+}
+
+impl ReconcileError for Error {
+    fn class(&self) -> Class {
+        match self {
+            Self::Apply(error) | Self::Remove(error) => class_of(error),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Writes objects.
+pub(crate) struct LeasePublisher {
+    api: Api<DhcpLease>,
+    client: Client,
+    objects: Objects,
+    published: SharedLeases,
+    config: watch::Receiver<Arc<Config>>,
+    listed: Gate,
+    reporter: Reporter,
+    next: Mutex<Instant>,
+}
+
+impl LeasePublisher {
+    /// A publisher for `published`; opens `listed` once the existing objects are known.
+    pub(crate) fn new(
+        client: Client,
+        published: SharedLeases,
+        config: watch::Receiver<Arc<Config>>,
+        listed: Gate,
+        passes: Metric<Outcome, Counter>,
+    ) -> Self {
+        let source = Source { controller: MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), source);
+        let reporter = Reporter { controller: "lease", recorder, passes };
+        Self {
+            api: Api::all(client.clone()),
+            client,
+            objects: Index::new(|object| object.address().into_iter().collect()),
+            published,
+            config,
+            listed,
+            reporter,
+            next: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Whether the existing objects are known.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.objects.is_ready()
+    }
+
+    /// Runs forever.
+    ///
+    /// # Errors
+    ///
+    /// When the watch of the objects ends, which it never should.
+    pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
+        let work = Work::with(self.published.queue().clone(), self.reporter.clone());
+        let work = Arc::new(work.forgiving());
+        tokio::select! {
+            ended = follow(&self.client, &self.objects, |change| self.changed(&change)) => ended,
+            () = work.drive(CONCURRENCY, Publishing(Arc::clone(&self))) => Err(Ended),
+            ended = self.listed.open_after(self.objects.listed()) => ended,
+        }
+    }
+
+    /// Changes the role of this instance. An instance that becomes the leader checks every object.
+    pub(crate) fn stand(&self, role: Role) {
+        if !self.published.stand(role) {
+            return;
+        }
+        tracing::info!(?role, "role of this instance changed");
+        if role == Role::Leads {
+            let objects = self.objects.all();
+            let there = objects.iter().filter_map(|object| object.address());
+            let all = there.chain(self.published.addresses());
+            all.for_each(|address| self.published.queue().add(address));
+        }
+    }
+
+    /// An object was written by us, the other instance, or a person.
+    fn changed(&self, change: &Change<'_, DhcpLease>) {
+        let (object, is_there) = match change {
+            Change::Applied { new, .. } => (*new, true),
+            Change::Removed(old) => (*old, false),
+            Change::Unreadable { .. } => return,
+        };
+        let Some(lease) = lease_of(object) else { return };
+        match self.published.role() {
+            Role::Leads => self.published.queue().add(lease.address),
+            // This instance answers as well, so what it knows about an address in use may be newer.
+            Role::Answers if is_there && !self.is_another_clients(&lease) => {
+                self.published.hear(lease);
+            }
+            Role::Answers => {}
+            Role::Waits if is_there => self.published.hear(lease),
+            Role::Waits => {
+                let until = Timestamp::now();
+                self.published.hear(Lease { state: State::Released, until, ..lease });
+            }
+        }
+    }
+
+    fn is_another_clients(&self, lease: &Lease<IpAddr>) -> bool {
+        let known = self.published.lease(lease.address);
+        known.is_some_and(|known| known.client != lease.client && known.holds(Timestamp::now()))
+    }
+
+    async fn publish(&self, address: IpAddr) -> Result<&'static str, Error> {
+        let lease = self.published.lease(address);
+        let name = DhcpLease::name_of(address);
+        let object = self.objects.named(None, &name);
+        let config = Arc::clone(&self.config.borrow());
+        let is_split = config.instances.is_some_and(|it| it.mode == Sharing::Split);
+        if lease.is_none() && is_split {
+            return Ok("OtherInstance");
+        }
+        let hostname = lease.as_ref().and_then(|lease| hostname(&config, lease));
+        match writing(lease.as_ref(), hostname, object.as_deref(), Timestamp::now()) {
+            Writing::Nothing => Ok("Unchanged"),
+            Writing::Apply(object) => {
+                self.turn().await;
+                apply(&self.api, &*object, MANAGER).await.map_err(Error::Apply)?;
+                Ok("Written")
+            }
+            Writing::Remove => {
+                self.turn().await;
+                let removed = self.api.delete(&name, &DeleteParams::default()).await;
+                removed.ok_if_not_found().map_err(Error::Remove)?;
+                Ok("Removed")
+            }
+        }
+    }
+
+    /// Waits for the next write.
+    async fn turn(&self) {
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + SPACING;
+    }
+
+    /// When the lease ends.
+    fn next_look(&self, address: IpAddr) -> Next {
+        let Some(lease) = self.published.lease(address) else { return Next::Wait };
+        let now = Timestamp::now();
+        if !lease.holds(now) {
+            self.published.forget(&lease);
+            return Next::Wait;
+        }
+        Next::NotBefore(Duration::try_from(lease.until.duration_since(now)).unwrap_or_default())
+    }
+}
+
+/// Processes one address at a time.
+struct Publishing(Arc<LeasePublisher>);
+
+impl Pass for Publishing {
+    type Key = IpAddr;
+    type Passed = Passed;
+    type Error = Error;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    /// Clients with leases cannot receive events.
+    fn concerned(&self, _: &IpAddr, _: Option<&Error>) -> Vec<ObjectReference> {
+        Vec::new()
+    }
+
+    async fn pass(&self, _: &Work<IpAddr>, address: IpAddr) -> Result<Passed, Error> {
+        let (publisher, leases) = (&self.0, &self.0.published);
+        if leases.role() != Role::Leads {
+            return Ok(Passed { result: None, next: Next::Wait });
+        }
+        if !publisher.is_listed() || !leases.is_complete(Family::of(address)) {
+            return Ok(Passed { result: None, next: Next::After(NOT_LISTED) });
+        }
+        let result = Some(publisher.publish(address).await?);
+        Ok(Passed { result, next: publisher.next_look(address) })
+    }
+}
+
+impl std::fmt::Debug for LeasePublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("published", &self.published).finish_non_exhaustive()
+    }
+}
+
+/// The host name that is reserved together with the address.
+fn hostname<'a>(config: &'a Config, lease: &Lease<IpAddr>) -> Option<&'a str> {
+    let IpAddr::V4(address) = lease.address else { return None };
+    let reservation = config.subnet_of(address)?.reservations.get(&lease.client.mac()?)?;
+    reservation.hostname.as_deref().filter(|_| reservation.ip == address)
+}

@@ -1,0 +1,8 @@
+//! Election of the replica that works, by a Lease: who holds it, for how long it may be acted on, and
+//! the work that only its holder does.
+
+pub mod leadership;
+pub mod lease;
+mod run;
+
+pub use run::run_elected;

@@ -1,0 +1,54 @@
+//! Responses of the API server that are errors in general, but not for the caller.
+
+/// A response of the API server of which one particular refusal is not an error.
+pub trait OkIf<T> {
+    /// `None` if the object does not exist (404).
+    ///
+    /// # Errors
+    ///
+    /// Any other refusal.
+    fn ok_if_not_found(self) -> Result<Option<T>, kube::Error>;
+
+    /// `None` if an object of that name exists already (409, `AlreadyExists`).
+    ///
+    /// # Errors
+    ///
+    /// Any other refusal.
+    fn ok_if_already_exists(self) -> Result<Option<T>, kube::Error>;
+}
+
+impl<T> OkIf<T> for Result<T, kube::Error> {
+    fn ok_if_not_found(self) -> Result<Option<T>, kube::Error> {
+        match self {
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    fn ok_if_already_exists(self) -> Result<Option<T>, kube::Error> {
+        match self {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    #[test]
+    fn one_refusal_is_expected_and_every_other_is_an_error() {
+        let refused = |reason: &str, code| -> Result<(), kube::Error> {
+            Err(kube::Error::Api(Box::new(Status::failure("", reason).with_code(code))))
+        };
+        assert_eq!(refused("NotFound", 404).ok_if_not_found().unwrap(), None);
+        assert_eq!(refused("AlreadyExists", 409).ok_if_already_exists().unwrap(), None);
+        refused("Conflict", 409).ok_if_already_exists().unwrap_err();
+        refused("AlreadyExists", 409).ok_if_not_found().unwrap_err();
+        refused("NotFound", 404).ok_if_already_exists().unwrap_err();
+        assert_eq!(Ok::<_, kube::Error>(1).ok_if_not_found().unwrap(), Some(1));
+        assert_eq!(Ok::<_, kube::Error>(1).ok_if_already_exists().unwrap(), Some(1));
+    }
+}
