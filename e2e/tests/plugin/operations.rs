@@ -37,7 +37,9 @@ async fn a_machine_is_rebooted_and_repaved_and_its_new_node_is_waited_for() {
             .await
             .unwrap();
         assert!(!site.has_node(&name).await.unwrap());
-        site.says(&name, json!({ "operations": { "repaveCounter": 1 } })).await.unwrap();
+        // Its installer is heard.
+        let done = json!({ "repaveCounter": 1, "current": { "step": "Finishing" } });
+        site.says(&name, json!({ "operations": done })).await.unwrap();
         site.is(&name, "done", |_, it| condition(it, "OperationsDone") == Some("Done"))
             .await
             .unwrap();

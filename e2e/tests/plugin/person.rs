@@ -1,7 +1,10 @@
 //! What only a person can mend is told at once, and waited for only where that is asked for.
 
-use crate::site::{Site, bmc, resets};
-use e2e::stack::metalman::{PASSWORDS, condition};
+use crate::{
+    site::{Site, bmc, resets},
+    stopped::{told, waiting},
+};
+use e2e::stack::{ended, metalman::PASSWORDS};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::DeleteParams};
 use metal_simulator::Reset;
@@ -29,31 +32,21 @@ async fn a_missing_password_ends_waiting_and_is_waited_for_where_that_is_said() 
     let reboot = ["machine", "reboot", &name];
     let printed = timeout(SOON, site.plugin(&reboot)).await.unwrap().unwrap();
     assert_eq!((printed.code, printed.out.as_str()), (Some(1), ""), "{printed:?}");
-    let told =
+    let refusal =
         format!("error: machine {name}: PasswordMissing: spec.pxe.redfish.passwordRef: Secret");
-    assert!(printed.err.contains(&told) && printed.err.contains("--keep-waiting"), "{printed:?}");
+    assert!(
+        printed.err.contains(&refusal) && printed.err.contains("--keep-waiting"),
+        "{printed:?}"
+    );
     assert_eq!(resets(&bmc), []);
 
     // It goes on by itself, for whoever waits.
-    let mend = async {
-        let is_told = |it: &metal_api::MachineStatus| {
-            condition(it, "BMCReachable") == Some("PasswordMissing")
-        };
-        site.is(&name, "told", |machine, it| {
-            machine.metadata.generation == Some(3)
-                && it.observed_generation == Some(3)
-                && is_told(it)
-        })
-        .await
-        .unwrap();
-        (kept.metadata.resource_version, kept.metadata.uid) = (None, None);
-        secrets.create(&kube::api::PostParams::default(), &kept).await.unwrap();
-    };
-    let reboot = ["machine", "reboot", &name, "--keep-waiting", "--timeout=2m"];
-    let (printed, ()) = tokio::join!(site.plugin(&reboot), mend);
-    let printed = printed.unwrap();
+    let (child, mut lines) = waiting(site.cluster, &name, &["--keep-waiting"]).await.unwrap();
+    told(&mut lines, "PasswordMissing").await.unwrap();
+    (kept.metadata.resource_version, kept.metadata.uid) = (None, None);
+    secrets.create(&kube::api::PostParams::default(), &kept).await.unwrap();
+    let printed = ended(child).await.unwrap();
     assert_eq!(printed.code, Some(0), "{printed:?}");
-    assert!(printed.err.contains("PasswordMissing"), "{printed:?}");
     assert_eq!(resets(&bmc), [(Reset::GracefulShutdown, 1), (Reset::On, 1)]);
     metalman.end().await.unwrap();
 }

@@ -21,7 +21,7 @@ async fn ctrl_c_ends_waiting_and_not_the_reboot() {
     let site = Site::new().await.unwrap();
     let name = site.create(pxe("10.22.4.1")).await.unwrap();
     site.says(&name, json!({ "operations": { "rebootCounter": 0 } })).await.unwrap();
-    let (mut child, mut lines) = waiting(site.cluster, &name).await.unwrap();
+    let (mut child, mut lines) = waiting(site.cluster, &name, &[]).await.unwrap();
     told(&mut lines, "has not seen it yet").await.unwrap();
     let id = child.id().unwrap().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
@@ -44,7 +44,7 @@ async fn an_api_server_that_is_away_is_waited_for() {
     });
     cluster.apply(&machine.to_string()).await.unwrap();
     says(&cluster, &json!({ "operations": { "rebootCounter": 0 } }).to_string()).await.unwrap();
-    let (child, mut lines) = waiting(&cluster, "a").await.unwrap();
+    let (child, mut lines) = waiting(&cluster, "a", &[]).await.unwrap();
     told(&mut lines, "has not seen it yet").await.unwrap();
     let outage = cluster.outage().await.unwrap();
     told(&mut lines, "the API server does not answer").await.unwrap();
@@ -67,17 +67,21 @@ async fn says(cluster: &Cluster, status: &str) -> Result<()> {
 }
 
 /// The plugin that reboots a machine, and what it says.
-async fn waiting(cluster: &Cluster, name: &str) -> Result<(Child, Lines<BufReader<ChildStderr>>)> {
+pub(crate) async fn waiting(
+    cluster: &Cluster,
+    name: &str,
+    also: &[&str],
+) -> Result<(Child, Lines<BufReader<ChildStderr>>)> {
     let kubeconfig = cluster.kubeconfig();
     let kubeconfig = kubeconfig.to_str().context("a path is text")?;
     let reboot = ["machine", "reboot", name, "--timeout=5m", "--kubeconfig", kubeconfig];
-    let mut child = plugin(&reboot).await?.spawn()?;
+    let mut child = plugin(&[&reboot, also].concat()).await?.spawn()?;
     let lines = BufReader::new(child.stderr.take().context("it has one")?).lines();
     Ok((child, lines))
 }
 
 /// Waits until it says this.
-async fn told(lines: &mut Lines<BufReader<ChildStderr>>, what: &str) -> Result<()> {
+pub(crate) async fn told(lines: &mut Lines<BufReader<ChildStderr>>, what: &str) -> Result<()> {
     let mut said = vec![];
     let told = async {
         while let Some(line) = lines.next_line().await? {

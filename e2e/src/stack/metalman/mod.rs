@@ -273,7 +273,9 @@ impl Metalman {
     ///
     /// Those of the API server.
     pub async fn installed(&self, name: &str, repave_counter: i64) -> Result<()> {
-        let told = json!({ "status": { "operations": { "repaveCounter": repave_counter } } });
+        let current = json!({ "step": "Finishing" });
+        let done = json!({ "repaveCounter": repave_counter, "current": current });
+        let told = json!({ "status": { "operations": done } });
         self.machines().patch_status(name, &PatchParams::default(), &Patch::Merge(told)).await?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::{
     node::{Format, Id, Rules, Type},
-    parse::{Field, Parser},
+    parser::{Field, Parser},
 };
 use crate::problem::Problem;
 use serde_json::{Number, Value};

@@ -20,6 +20,7 @@ mod check;
 mod keywords;
 mod node;
 mod parse;
+mod parser;
 #[cfg(test)]
 mod tests;
 

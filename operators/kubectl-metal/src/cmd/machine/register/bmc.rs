@@ -1,15 +1,12 @@
 //! The BMC of a machine that is registered.
 
-use super::Password;
+use super::password::{KEY, Password};
 use crate::{output::DryRun, output::warn};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use metal_api::{MachineKeyReference, MachineRedfish};
 use metal_core::machine::operations::{place, system_uri};
 use std::path::PathBuf;
-
-/// The key of the password in its Secret.
-pub(super) const KEY: &str = "password";
 
 /// A BMC.
 #[derive(Debug, Args)]

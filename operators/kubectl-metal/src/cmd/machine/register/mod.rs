@@ -16,7 +16,6 @@ use clap::Args;
 use kube::{Api, Client, api::PostParams};
 use metal_api::Machine;
 use metal_core::machine::request::{ByHand, Request};
-use password::Password;
 use tokio::time::timeout;
 
 /// Which machine it is.

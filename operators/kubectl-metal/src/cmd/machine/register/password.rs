@@ -1,6 +1,5 @@
 //! The password of a BMC: read from a file, never from the command line, which others can see.
 
-use super::bmc::KEY;
 use crate::{MANAGER, operations::REQUEST};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -15,6 +14,9 @@ use std::{
     path::Path,
 };
 use tokio::time::timeout;
+
+/// The key of the password in its Secret.
+pub(super) const KEY: &str = "password";
 
 /// Bytes of a password; more is another file.
 const MAX: u64 = 1024;
