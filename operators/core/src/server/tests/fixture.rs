@@ -5,7 +5,7 @@ use crate::capability::{self, Claims, Key};
 use crate::claim::misses;
 use crate::redfish::{BootReading, MediaSlot, SystemReading};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference, Time};
 use metal_api::{
     ClaimReference, LocalObjectReference, ObjectReference, Power, ServerBootConfigurationSpec,
     ServerBootConfigurationStatus, ServerClaimSpec, ServerInventorySpec, ServerSpec, finalizer,
@@ -179,7 +179,10 @@ impl Scene {
 
     /// Creates the claim's boot configuration in this state, and refers to it.
     pub(super) fn claim_configuration(&mut self, state: BootState) {
-        self.configuration = Some(configuration("tenant", "claim", state));
+        let mut configuration = configuration("tenant", "claim", state);
+        let owner = OwnerReference { controller: Some(true), ..OwnerReference::default() };
+        configuration.metadata.owner_references = Some(vec![owner]);
+        self.configuration = Some(configuration);
         self.server.spec.boot_configuration_ref = Some(reference("tenant", "claim"));
     }
 
