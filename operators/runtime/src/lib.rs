@@ -69,7 +69,7 @@ mod relist;
 pub mod report;
 pub mod shared_key;
 pub mod shutdown;
-mod status_merge;
+mod single_writer;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -93,4 +93,4 @@ pub use object_writer::{Writer, Written};
 pub use ok_if::OkIf;
 pub use pages::{list_in_pages, list_selected_in_pages};
 pub use relist::Relist;
-pub use status_merge::{record_spec, record_status};
+pub use single_writer::{record_spec, record_status};

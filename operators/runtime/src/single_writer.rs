@@ -48,11 +48,6 @@ where
     api.patch_status(name, &params, &Patch::Merge(patch)).await
 }
 
-fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
-    let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-    Ok(object["status"].take())
-}
-
 /// Like [`apply`], for an object whose spec nobody else should write, except the `shared` fields:
 /// whatever it does not contain is removed, even if somebody else wrote it. Applying would leave that
 /// in place, and whoever compares the two would apply it forever.
@@ -76,9 +71,17 @@ where
     }
 }
 
+fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
+    field_of(object, "status")
+}
+
 fn spec_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
+    field_of(object, "spec")
+}
+
+fn field_of<K: Serialize>(object: &K, field: &str) -> Result<Value, kube::Error> {
     let mut object = serde_json::to_value(object).map_err(kube::Error::SerdeError)?;
-    Ok(object["spec"].take())
+    Ok(object[field].take())
 }
 
 /// The patch that removes from a spec what somebody else wrote, if there is anything.
