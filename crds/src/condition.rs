@@ -73,5 +73,5 @@ pub const USABLE: &str = "Usable";
 /// Host: the release that it is to run exists, and is its own; absent where none is named.
 pub const RELEASE_FOUND: &str = "ReleaseFound";
 /// Host: it runs the release that it is to run, and is healthy, as it says; absent until it says
-/// anything.
+/// anything. The release that it is about is in `status.reportedRelease`.
 pub const RELEASE_ACTIVE: &str = "ReleaseActive";

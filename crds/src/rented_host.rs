@@ -67,6 +67,9 @@ pub struct HostStatus {
     /// The release that it runs, as it says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_release: Option<String>,
+    /// Name of the HostRelease that the condition `ReleaseActive` is about, as the host says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_release: Option<String>,
     /// `metadata.uid` of the HostRelease that the condition `ReleaseActive` is about, as the host says.
     #[serde(rename = "reportedReleaseUID", skip_serializing_if = "Option::is_none")]
     pub reported_release_uid: Option<String>,

@@ -66,6 +66,11 @@ pub struct ServerStatus {
     /// The medium that the condition `MediumInserted` is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub medium: Option<Medium>,
+    /// Names of other servers that seem to be the same machine. While there are any, none of them
+    /// is powered or booted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253)))]
+    pub twins: Vec<String>,
     /// When the host was last reset, according to its BMC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reset_time: Option<Time>,

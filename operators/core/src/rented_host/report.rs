@@ -72,6 +72,7 @@ pub fn record(
             message: &message,
         };
         conditions::set(&mut new.conditions, fact, host.metadata.generation, now);
+        new.reported_release = report.of.as_ref().map(name).filter(|of| !of.is_empty());
         new.reported_release_uid = report.of_uid.as_ref().map(name).filter(|uid| !uid.is_empty());
     }
     let is_old = old.last_seen.as_ref().is_none_or(|at| now.duration_since(at.0).abs() >= SELDOM);

@@ -83,6 +83,19 @@ fn of_which_release_something_is_said_is_known_by_its_uid() {
 }
 
 #[test]
+fn of_which_release_something_is_said_is_a_field() {
+    let report = |result, of: &str| Report { result, of: Some(of.into()), ..Report::default() };
+    let mut host = host();
+    host.status = record(&host, &report(Some(Outcome::Active), "v1"), None, at(0));
+    let of = |host: &Host| host.status.as_ref().unwrap().reported_release.clone();
+    assert_eq!(of(&host).as_deref(), Some("v1"));
+    host.status = record(&host, &report(None, "v2"), None, at(60));
+    assert_eq!(of(&host).as_deref(), Some("v1"), "the condition is still about that one");
+    host.status = record(&host, &report(Some(Outcome::Failed), ""), None, at(120));
+    assert_eq!(of(&host), None);
+}
+
+#[test]
 fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
     let mut host = host();
     for (outcome, status, reason) in [

@@ -119,6 +119,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
     if let Err(why) = seen.access {
         reserved::by_facts(new, seen);
         let then = reserved::abandoned(new, seen);
+    new.twins = twins::bounded(seen.twins);
         status::unreachable(new, "NoBMC", why, seen.now);
         return then.unwrap_or(Decision::Rest(settings.resync));
     }

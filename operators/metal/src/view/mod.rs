@@ -246,7 +246,10 @@ impl View {
 
     /// The other servers that seem to be the same machine, by its UUID or by its system at `bmc`.
     /// If there are any, it is not known whose machine it is.
+    /// While it is not known where its BMC is, those that were recorded remain.
     pub(crate) fn twins(&self, server: &Server, bmc: Option<(BmcHost, u16)>) -> Vec<String> {
+        let recorded = if bmc.is_none() { twins::recorded(server) } else { vec![] };
+        let recorded = recorded.into_iter().filter_map(|name| self.servers.named(None, &name));
         let by_uuid = server.spec.effective_uuid();
         let mut same = self.servers_of(by_uuid.into_iter().flat_map(uuid_keys));
         if let (Some(uri), Some((host, port))) = (server.spec.known_system_uri(), bmc) {
@@ -266,6 +269,7 @@ impl View {
                 it.spec.known_system_uri().is_some_and(|other| identity::is_same_uri(other, uri))
             }));
         }
+        same.extend(recorded);
         let twins = same.iter().filter(|other| identity::is_twin(server, other));
         let names = twins.filter_map(|twin| twin.metadata.name.clone());
         let names: BTreeSet<_> = names.chain(self.unreadable_twins(server)).collect();

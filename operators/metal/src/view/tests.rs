@@ -50,6 +50,18 @@ async fn two_servers_of_one_system_are_both_left_alone() {
 }
 
 #[tokio::test]
+async fn twins_that_were_recorded_remain_while_it_is_not_known_where_the_bmc_is() {
+    // Only their BMC says that they are the same system.
+    let mut own = server("a", UUID, URI, "bmc-1");
+    let twins = vec!["b".to_owned(), "gone".to_owned()];
+    own.status = Some(ServerStatus { twins, ..ServerStatus::default() });
+    let view = world(vec![own.clone(), server("b", OTHER, URI, "bmc-3")]).await;
+    assert_eq!(view.twins(&own, None), ["b"]);
+    let elsewhere = Some(("192.0.2.200".parse().unwrap(), 443));
+    assert_eq!(view.twins(&own, elsewhere), [""; 0], "it is known that they are not");
+}
+
+#[tokio::test]
 async fn a_twin_that_cannot_be_read_still_makes_a_server_ambiguous() {
     let at = || Some((IP.parse().unwrap(), 443));
     let own = server("a", UUID, URI, "bmc-1");

@@ -19,6 +19,7 @@ mod simulation;
 mod stale;
 mod steps_without_effect;
 mod together;
+mod twins;
 mod window;
 
 use super::*;
@@ -58,16 +59,6 @@ fn silent_bmc_is_shown_then_asked_again_and_refused_credentials_are_not() {
         let next = scene.decide();
         assert!(matches!(next, Decision::Rest(time) if (time < minutes(1)) == polled), "{next:?}");
     }
-}
-
-#[test]
-fn two_servers_with_one_uuid_are_both_left_alone_and_say_so() {
-    let mut scene = Scene::new();
-    scene.twins = vec!["server-b".to_owned(), "server-c".to_owned()];
-    scene.record();
-    assert_eq!(scene.condition(condition::READY), ("False", "Ambiguous"));
-    assert_eq!(twins::recorded(&scene.server), scene.twins, "the next process knows them");
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a host says of the release that it is to run.
 
 use kube::ResourceExt;
-use metal_api::{Host, HostRelease, condition};
+use metal_api::{Host, HostRelease, HostStatus, condition};
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,14 +36,12 @@ pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
     {
         return Progress::Failed(format!("{}: {}", found.reason, found.message));
     }
-    // The condition begins with the release that it is about; an older agent says no UID.
+    // An older agent says no UID.
     let uid = status.reported_release_uid.as_ref();
     let is_of_it = uid.is_none_or(|uid| made.metadata.uid.as_ref() == Some(uid));
-    let said = condition(condition::RELEASE_ACTIVE).filter(|_| is_of_it).and_then(|it| {
-        let rest = it.message.strip_prefix(release)?;
-        let message = if rest.is_empty() { rest } else { rest.strip_prefix(": ")? };
-        Some((it.reason.as_str(), message))
-    });
+    let said = condition(condition::RELEASE_ACTIVE)
+        .filter(|_| is_of_it)
+        .and_then(|it| Some((it.reason.as_str(), said_of(release, &status, &it.message)?)));
     match said {
         None if status.last_seen.is_none() => {
             Progress::Waits("the host has never reported".to_owned())
@@ -58,6 +56,17 @@ pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
     }
 }
 
+/// What the message of `ReleaseActive` says, if it is about this release. It begins with the name of
+/// the release; a server without the field says which one it is nowhere else.
+fn said_of<'a>(release: &str, status: &HostStatus, message: &'a str) -> Option<&'a str> {
+    let rest = message.strip_prefix(release);
+    let rest = rest.and_then(|it| if it.is_empty() { Some(it) } else { it.strip_prefix(": ") });
+    match &status.reported_release {
+        Some(of) => (of == release).then(|| rest.unwrap_or(message)),
+        None => rest,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,7 +74,7 @@ mod tests {
         apimachinery::pkg::apis::meta::v1::{Condition, Time},
         jiff::Timestamp,
     };
-    use metal_api::{HostReleaseSpec, HostSpec, HostStatus};
+    use metal_api::{HostReleaseSpec, HostSpec};
 
     #[test]
     fn only_what_a_host_says_of_this_release_counts() {
@@ -86,6 +95,21 @@ mod tests {
         }
         let never = Host { status: None, ..host("x", "", "", "") };
         assert_eq!(progress(&never, &made("web-v2")), waits("the host has never reported"));
+    }
+
+    #[test]
+    fn the_field_says_which_release_it_is_about_whatever_the_message_is() {
+        let waits = |text: &str| Progress::Waits(text.to_owned());
+        for (of, message, expected) in [
+            ("web-v2", "web-v2: fetching", waits("Activating: fetching")),
+            ("web-v2", "fetching", waits("Activating: fetching")),
+            ("web-v2", "", waits("Activating")),
+            ("web-v1", "web-v2: fetching", waits("the host has not taken it yet")),
+        ] {
+            let mut host = host(condition::RELEASE_ACTIVE, "False", "Activating", message);
+            host.status.as_mut().unwrap().reported_release = Some(of.to_owned());
+            assert_eq!(progress(&host, &made("web-v2")), expected, "{of} {message}");
+        }
     }
 
     #[test]
