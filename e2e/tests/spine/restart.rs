@@ -11,12 +11,15 @@ use e2e::{
     stack::{Machine, NAMESPACE, Operator, PXE_TENANT, Settings, Stack, until},
 };
 use futures::future::{join, join_all};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use metal_api::{BootState, Server, ServerBootConfiguration, ServerInventory, ServerState};
 use metal_simulator::Power;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// The Lease of metal-operator.
+const METAL_LEASE: &str = "f26702e4.ironcore.dev";
 const LIMIT: Duration = Duration::from_mins(3);
 
 /// When an operator is killed: as soon as this holds.
@@ -69,6 +72,26 @@ fn an_operator_killed_at_any_moment_of_the_path_leaves_the_same_end_and_no_needl
         for machine in &machines {
             resets_are(machine, 2);
         }
+    });
+}
+
+#[test]
+fn a_metal_operator_that_is_told_to_stop_gives_its_lease_back() {
+    run(async {
+        let stack = Stack::start(settings()).await.unwrap();
+        let leases = Api::<Lease>::namespaced(stack.client.clone(), NAMESPACE);
+        let holder = async || {
+            let lease = leases.get(METAL_LEASE).await?;
+            anyhow::Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
+        };
+        eventually(LIMIT, async || {
+            anyhow::ensure!(!holder().await?.is_empty(), "nobody leads");
+            Ok(())
+        })
+        .await
+        .unwrap();
+        stack.metal.terminate(LIMIT).await.unwrap();
+        assert_eq!(holder().await.unwrap(), "");
     });
 }
 

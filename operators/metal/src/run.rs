@@ -101,10 +101,14 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
     let shared_key = startup::key(&args, &client);
-    let watch = relist.follow(|| ctx.view.doubt(), || wiring::watch(&ctx, &queues));
+    // After a shutdown both end on their own: the lease is released, and reports in progress are
+    // taken.
+    let both = async { tokio::join!(serve, elected) };
+    let watch =
+        relist.follow_until(&shutdown, || ctx.view.doubt(), || wiring::watch(&ctx, &queues));
     let ended = tokio::select! {
-        () = admin.serve(readiness, metrics, shutdown.clone()) => Ok(()),
-        () = serve => Ok(()),
+        () = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(()),
+        _ = Box::pin(both) => Ok(()),
         ended = Box::pin(watch) => Ok(ended?),
         () = Box::pin(foreign_cleanup::watch(&client, &queues.foreign_cleanup, |key| {
             queues.notices.queue.add(notices::Key::Other(key));
@@ -114,7 +118,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = ctx.tell_unreadable(broken) => anyhow::bail!(
             "reporting of unparseable objects stopped",
         ),
-        () = elected => Ok(()),
     };
     // BMCs have few sessions.
     ctx.bmcs.close(LOGOUT).await;

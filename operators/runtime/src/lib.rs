@@ -8,6 +8,7 @@
 //!     admin, args, client, election, health::Readiness, listener, metrics::Registry, shutdown,
 //!     telemetry,
 //! };
+//! use tokio_util::sync::CancellationToken;
 //!
 //! /// The example operator.
 //! #[derive(Debug, Parser)]
@@ -37,7 +38,8 @@
 //!     let candidate = args.runtime.election.candidate(&client, "example-operator");
 //!     let work = || async { /* controllers, until `shutdown` is cancelled */ };
 //!     tokio::select! {
-//!         () = admin.serve(readiness, registry, shutdown.clone()) => Ok(()),
+//!         // It serves until the lease is released, and does not end the process before.
+//!         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
 //!         worked = election::run_elected(candidate, &leading, &shutdown, work) => Ok(drop(worked)),
 //!     }
 //! }
