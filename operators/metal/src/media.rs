@@ -32,20 +32,23 @@ impl Media {
         Self { url: url.into(), namespace: namespace.into(), key: Mutex::default() }
     }
 
-    /// Reads the key.
+    /// Reads the key. One that was read before counts until the API server says something else.
     ///
     /// # Errors
     ///
-    /// Those of the API server; or that there is no key.
+    /// If no key is known: those of the API server; or that there is none.
     pub(crate) async fn learn(&self, client: &Client) -> Result<(), Error> {
         let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
-        let secret =
-            secrets.get_opt(BOOT_KEY_SECRET).await.map_err(Error::read("Secret of the media"))?;
+        let secret = match secrets.get_opt(BOOT_KEY_SECRET).await {
+            Ok(secret) => secret,
+            Err(_) if self.key.locked().is_some() => return Ok(()),
+            Err(error) => return Err(Error::read("Secret of the media")(error)),
+        };
         let data = secret.and_then(|secret| secret.data).unwrap_or_default();
         let key = data.get(ENTRY).and_then(|bytes| Key::new(&bytes.0).ok());
-        let key = key.ok_or_else(|| Error::MediaKey(self.namespace.clone()))?;
-        *self.key.locked() = Some(key);
-        Ok(())
+        let is_there = key.is_some();
+        *self.key.locked() = key;
+        if is_there { Ok(()) } else { Err(Error::MediaKey(self.namespace.clone())) }
     }
 
     /// The medium that is recorded for a server, if there is one and the key is known.

@@ -9,6 +9,7 @@ use super::{
     systems::systems,
 };
 use crate::{
+    conditions::is_stuck,
     ownership::is_made_by,
     redfish::{ManagerReading, Unreachable},
     unanswered::{can_be_made_again, has_answered},
@@ -42,7 +43,11 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     let old = seen.bmc.status.clone().unwrap_or_default();
     let mut new = old.clone();
     let then = plan(&mut new, seen);
-    if then != Decision::Look(()) && new != old {
+    if then == Decision::Look(()) {
+        let told = with_failure(&old, seen);
+        return told.map_or(then, |told| Decision::Record(Box::new(told)));
+    }
+    if new != old {
         return Decision::Record(Box::new(new));
     }
     // This does not depend on whether the BMC answers, and neither does the garbage collector.
@@ -50,8 +55,16 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     rests.then(|| own(seen)).flatten().unwrap_or(then)
 }
 
-fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
-    new.observed_generation = seen.bmc.metadata.generation;
+/// The recorded status with the failure that keeps occurring, if it does not say so yet: the BMC may
+/// never be read.
+fn with_failure(old: &BmcStatus, seen: &Observation<'_>) -> Option<BmcStatus> {
+    let mut told = old.clone();
+    reconciled(&mut told, seen);
+    is_stuck(seen.failure, &old.conditions, &told.conditions).then_some(told)
+}
+
+/// Records how the last pass went. A BMC whose passes never failed does not have the condition.
+fn reconciled(new: &mut BmcStatus, seen: &Observation<'_>) {
     if let Some(failure) = seen.failure {
         set(new, seen, condition::RECONCILED, Err((failure.reason, &failure.text)));
     } else if let Some(why) =
@@ -61,6 +74,11 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
         set(new, seen, condition::RECONCILED, Ok("Succeeded"));
     }
+}
+
+fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
+    new.observed_generation = seen.bmc.metadata.generation;
+    reconciled(new, seen);
     let destination = match &seen.destination {
         Ok(destination) => destination,
         Err(Missing { reason, message }) => {

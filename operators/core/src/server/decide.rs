@@ -71,9 +71,10 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let then = plan(&mut new, seen, settings);
     window::settle(&mut new, seen);
     window::recover(&mut new, seen, settings);
-    // An incomplete status is not worth a write.
+    // An incomplete status is not worth a write, but a person is told what keeps failing.
     if matches!(then, Decision::Look(_)) {
-        return then;
+        let told = status::with_failure(&old, seen);
+        return told.map_or(then, |told| Decision::Record(Box::new(told)));
     }
     status::keep_times(&mut new, &old);
     // A pass that is always refused would never reach the point at which messages are recorded.

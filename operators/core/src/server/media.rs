@@ -50,6 +50,8 @@ pub struct MediaReading {
     pub at: Timestamp,
     /// What the BMC reported, or why it did not answer.
     pub result: Result<Vec<MediaSlot>, Unreachable>,
+    /// Why no URL can be made for a medium, if none can.
+    pub no_url: Option<String>,
 }
 
 /// What the URL of a server's medium certifies, as recorded in its status.
@@ -85,13 +87,16 @@ pub(super) fn prepare(
         return Err("the host can only boot from virtual media: set --virtual-media-url".to_owned());
     }
     let Some(reading) = fresh(seen) else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
-    let slots = reading.as_ref().map_err(|why| {
+    let slots = reading.result.as_ref().map_err(|why| {
         format!("could not read the virtual media slots of the BMC: {}", said(why))
     })?;
     let (slot, source) = choose(slots, &boot.allowable).ok_or_else(|| {
         let found = slots.len();
         format!("none of the {found} virtual media slots is bootable: use another boot method")
     })?;
+    if let Some(why) = &reading.no_url {
+        return Err(why.clone());
+    }
     let uid = configuration.metadata.uid.as_deref().unwrap_or_default();
     let is_current = |it: &Condition| {
         boot_of(new, it) == Some(uid)
@@ -110,12 +115,12 @@ pub(super) fn prepare(
 }
 
 /// What has to be done to eject a recorded medium; `None` once it is seen to be gone, and the
-/// record is removed.
+/// record is removed. Its URL need not be known: the one that the BMC shows says whose it is.
 pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
     recorded(new)?;
     let message = "the medium of the last boot is being ejected";
     let Some(reading) = fresh(seen) else { return Some(Decision::Look(Need::Media)) };
-    let Ok(slots) = reading else {
+    let Ok(slots) = &reading.result else {
         status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
         return Some(Decision::Rest(AGAIN));
     };
@@ -157,10 +162,12 @@ fn choose<'a>(
     first(BootSource::Cd, |slot| slot.is_cd).or_else(|| first(BootSource::Usb, |slot| slot.is_usb))
 }
 
-fn fresh<'a>(seen: &Observation<'a>) -> Option<&'a Result<Vec<MediaSlot>, Unreachable>> {
-    let is_fresh = |age: SignedDuration| !age.is_negative() && age <= FRESH;
-    let reading = seen.media.filter(|it| is_fresh(seen.now.duration_since(it.at)))?;
-    Some(&reading.result)
+/// The slots, unless they were read too long ago. The system may have been read since, however long
+/// that took.
+fn fresh<'a>(seen: &Observation<'a>) -> Option<&'a MediaReading> {
+    let limit = FRESH + seen.system.map_or(SignedDuration::ZERO, |reading| reading.took);
+    let is_fresh = |age: SignedDuration| !age.is_negative() && age <= limit;
+    seen.media.filter(|it| is_fresh(seen.now.duration_since(it.at)))
 }
 
 fn recorded(status: &ServerStatus) -> Option<&Condition> {

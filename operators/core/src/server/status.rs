@@ -132,6 +132,16 @@ pub(super) fn reconciled(new: &mut ServerStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
 }
 
+/// The recorded status with the failure that keeps occurring, if it does not say so yet: the facts
+/// that are being looked for may never be known.
+pub(super) fn with_failure(old: &ServerStatus, seen: &Observation<'_>) -> Option<ServerStatus> {
+    let mut told = old.clone();
+    reconciled(&mut told, seen);
+    // Nothing else is about this generation yet.
+    told.observed_generation = old.observed_generation;
+    conditions::is_stuck(seen.failure, &old.conditions, &told.conditions).then_some(told)
+}
+
 /// Adopts a reading of the system. A value that the BMC omits keeps its recorded value.
 pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     let keep = |slot: &mut Option<String>, value: &Option<String>| {

@@ -11,6 +11,7 @@ use metal_core::{
     redfish::SystemReading,
     server::{MediaReading, Need, Reading},
 };
+use metal_runtime::report::Chain;
 use std::sync::Arc;
 
 /// Whether the API server was asked for the claim in this pass.
@@ -49,7 +50,7 @@ pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLookup
 ///
 /// # Errors
 ///
-/// Those of the API server. A BMC that does not answer is a fact.
+/// Those of the API server. A BMC that does not answer is a fact, and so is a missing key.
 pub(super) async fn look<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
@@ -60,10 +61,11 @@ pub(super) async fn look<C: Connect>(
         Need::System => system(ctx, server).await,
         Need::Inventory => inventory(ctx, server).await,
         Need::Media => {
-            if let Some(media) = &ctx.media {
-                media.learn(&ctx.client).await?;
-            }
-            drives(ctx, server).await;
+            let no_url = match &ctx.media {
+                Some(media) => media.learn(&ctx.client).await.err(),
+                None => None,
+            };
+            drives(ctx, server, no_url.map(|error| Chain(&error).to_string())).await;
         }
         Need::Claim => *claim = ClaimLookup::Asked(ask(ctx, server).await?),
     }
@@ -108,14 +110,16 @@ async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError
     })
 }
 
-async fn drives<C: Connect>(ctx: &Context<C>, server: &Server) {
+/// Reads the slots; `no_url` is why no URL can be made for a medium.
+async fn drives<C: Connect>(ctx: &Context<C>, server: &Server, no_url: Option<String>) {
     let Ok(destination) = ctx.destination_of(server) else { return };
     let name = server.name_any();
     let memory = ctx.memories.of(&name);
     let system = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
     let Some(uri) = system.map(|system| system.uri.clone()) else { return };
     let result = ctx.connect(server, &destination).media(&uri).await;
-    let reading = MediaReading { at: Timestamp::now(), result: result.map_err(unreachable) };
+    let (at, result) = (Timestamp::now(), result.map_err(unreachable));
+    let reading = MediaReading { at, result, no_url };
     ctx.memories.edit(&name, |memory| memory.media = Some((destination, reading)));
 }
 

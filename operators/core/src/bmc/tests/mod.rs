@@ -4,6 +4,7 @@ mod unanswered;
 
 use super::*;
 use crate::{
+    failure::Failure,
     macdb::MacDb,
     redfish::{Credentials, ManagerReading, PowerState, Scheme, SystemReading, Unreachable},
 };
@@ -92,6 +93,33 @@ fn silent_bmc_and_wrong_password_are_told_apart() {
         assert_eq!(scene.condition(condition::READY), ("False", reason));
         assert!(matches!(scene.decide(), Decision::Rest(_)));
     }
+}
+
+#[test]
+fn a_bmc_that_is_silent_for_longer_than_that_counts_is_told_as_silent() {
+    let mut scene = Scene::new();
+    scene.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+    (scene.took, scene.now) =
+        (SignedDuration::from_mins(2), scene.now + SignedDuration::from_mins(2));
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "ConnectionFailed"));
+    assert_eq!(scene.decide(), Decision::Rest(SignedDuration::from_secs(30)));
+}
+
+#[test]
+fn what_fails_again_and_again_before_a_bmc_was_read_is_in_a_condition() {
+    let mut scene = Scene::new();
+    scene.reading = None;
+    let failure =
+        |repeated| Failure { reason: "Deadline", text: "pass timed out".to_owned(), repeated };
+    scene.failure = Some(failure(false));
+    assert_eq!(scene.decide(), Decision::Look(()), "a single failure costs no write");
+    scene.failure = Some(failure(true));
+    scene.record();
+    assert_eq!(scene.condition(condition::RECONCILED), ("False", "Deadline"));
+    let status = scene.bmc.status.as_ref().unwrap();
+    assert_eq!((status.conditions.len(), status.observed_generation), (1, None));
+    assert_eq!(scene.decide(), Decision::Look(()), "it is tried again");
 }
 
 #[test]
@@ -223,6 +251,8 @@ struct Scene {
     mac_address: Option<String>,
     database: Option<MacDb>,
     holds_new: bool,
+    took: SignedDuration,
+    failure: Option<Failure>,
     now: Timestamp,
 }
 
@@ -237,13 +267,16 @@ impl Scene {
             mac_address: None,
             database: None,
             holds_new: false,
+            took: SignedDuration::ZERO,
+            failure: None,
             now: Timestamp::UNIX_EPOCH,
         }
     }
 
     fn decide(&self) -> Decision {
         let at = Timestamp::UNIX_EPOCH;
-        let reading = self.reading.clone().map(|result| Reading::new(at, result, None));
+        let reading = self.reading.clone();
+        let reading = reading.map(|result| Reading::new(at, self.took, result, None));
         decide(&Observation {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
@@ -256,7 +289,7 @@ impl Scene {
             unreadable: &self.unreadable,
             namespace: "manager",
             holds_new: self.holds_new,
-            failure: None,
+            failure: self.failure.as_ref(),
             started: at,
             now: self.now,
         })

@@ -33,6 +33,8 @@ pub(super) struct Scene {
     pub(super) read_at: Timestamp,
     pub(super) took: SignedDuration,
     pub(super) media: Option<Vec<MediaSlot>>,
+    /// Why nobody knows the key of media, if nobody does.
+    pub(super) no_url: Option<String>,
     pub(super) inventory: Option<Inventory>,
     pub(super) twins: Vec<String>,
     pub(super) machines: Vec<String>,
@@ -81,6 +83,7 @@ impl Scene {
             read_at: T0,
             took: SignedDuration::ZERO,
             media: None,
+            no_url: None,
             inventory: Some(Inventory::default()),
             twins: vec![],
             machines: vec![],
@@ -244,9 +247,13 @@ impl Scene {
             (Some(_), None) if self.claim_is_gone => ClaimSeen::Gone,
             (Some(_), None) => ClaimSeen::NotCached,
         };
-        let media =
-            self.media.clone().map(|slots| MediaReading { at: self.read_at, result: Ok(slots) });
-        let medium = medium_of(&self.server).map(|claims| medium(&claims));
+        let media = self.media.clone().map(|slots| MediaReading {
+            at: self.read_at,
+            result: Ok(slots),
+            no_url: self.no_url.clone(),
+        });
+        let medium = medium_of(&self.server).filter(|_| self.no_url.is_none());
+        let medium = medium.map(|claims| medium_url(&claims));
         let referred = self.server.spec.boot_configuration_ref.is_some();
         let observation = Observation {
             server: &self.server,
@@ -319,7 +326,7 @@ impl Scene {
 }
 
 /// The URL of a medium, as the boot-operator makes it.
-pub(super) fn medium(claims: &Claims) -> ImageUrl {
+pub(super) fn medium_url(claims: &Claims) -> ImageUrl {
     let key = Key::new(&[7; Key::MIN]).unwrap();
     let token = capability::issue(&key, claims).unwrap();
     ImageUrl::new(format!("http://boot/media/{}.iso", token.as_str()))

@@ -1,7 +1,7 @@
 //! Booting from a medium.
 
 use super::{
-    fixture::{medium, seconds},
+    fixture::{medium_url, seconds},
     *,
 };
 use crate::{
@@ -148,7 +148,9 @@ fn only_our_own_medium_is_ejected_though_a_client_has_dropped_which_that_is() {
         boot: "boot-uid".to_owned(),
         expires: T0 + minutes(60),
     };
-    for (theirs, slot) in [("http://a/tool.iso", "/cd2"), (medium(&of_another).as_str(), "/cd3")] {
+    for (theirs, slot) in
+        [("http://a/tool.iso", "/cd2"), (medium_url(&of_another).as_str(), "/cd3")]
+    {
         let ours = MediaSlot {
             uri: slot.to_owned(),
             image: Some(ImageUrl::new(format!("//BOOT/media/{}", image.file()))),
@@ -161,6 +163,50 @@ fn only_our_own_medium_is_ejected_though_a_client_has_dropped_which_that_is() {
     scene.media.as_mut().unwrap().truncate(1);
     scene.record();
     assert_eq!(scene.state(), ServerState::Available);
+}
+
+#[test]
+fn a_medium_is_ejected_though_nobody_knows_the_key() {
+    let mut scene = in_discovery();
+    scene.record();
+    let Decision::Act(Step::InsertMedium { image, .. }) = scene.decide() else { panic!() };
+    scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
+    scene.configuration = None;
+    scene.now += seconds(3);
+    scene.refresh();
+    scene.no_url = Some("Secret not found".to_owned());
+    scene.media = Some(vec![cd(true, Some(image.as_str()))]);
+    assert_eq!(scene.decide(), Decision::Act(Step::EjectMedium { slot: "/cd".to_owned() }));
+    scene.media = Some(vec![cd(false, None)]);
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+}
+
+#[test]
+fn a_medium_is_not_recorded_while_nobody_knows_the_key_and_that_is_told() {
+    let mut scene = in_discovery();
+    scene.no_url = Some("Secret not found: run boot-operator".to_owned());
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "NoBootSource"));
+    assert_eq!(scene.message(condition::READY), "Secret not found: run boot-operator");
+    let conditions = &scene.server.status.as_ref().unwrap().conditions;
+    assert!(conditions.iter().all(|c| c.type_ != condition::MEDIUM_INSERTED));
+    scene.no_url = None;
+    scene.record();
+    assert!(matches!(scene.decide(), Decision::Act(Step::InsertMedium { .. })));
+}
+
+#[test]
+fn slots_that_were_read_before_a_slow_system_count() {
+    let mut scene = in_discovery();
+    scene.record();
+    scene.now += seconds(9);
+    assert_eq!(scene.decide(), Decision::Look(Need::Media));
+    scene.took = seconds(8);
+    assert_eq!(scene.decide(), Decision::Look(Need::System), "the slots are not read again");
 }
 
 #[test]

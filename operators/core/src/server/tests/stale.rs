@@ -41,6 +41,52 @@ fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
 }
 
 #[test]
+fn what_fails_again_and_again_while_looking_is_in_a_condition_and_nothing_else_is() {
+    let unread = |mut scene: Scene| {
+        scene.reading = None;
+        scene
+    };
+    let without_parts = Scene { inventory: None, ..Scene::new() };
+    let mut without_slots = Scene::with_drives();
+    without_slots.record();
+    without_slots.prepare(BootState::Ready);
+    without_slots.media = None;
+    let without_claim = Scene { claim: None, ..Scene::reserved() };
+    for (mut scene, need) in vec![
+        (unread(Scene::new()), Need::System),
+        (unread(Scene::available()), Need::System),
+        (without_parts, Need::Inventory),
+        (without_slots, Need::Media),
+        (without_claim, Need::Claim),
+    ] {
+        let look = Decision::Look(need);
+        assert_eq!(scene.decide(), look);
+        let failure = |repeated| Failure { reason: "Read", text: "forbidden".to_owned(), repeated };
+        scene.failure = Some(failure(false));
+        assert_eq!(scene.decide(), look, "a single failure costs no write");
+        scene.failure = Some(failure(true));
+        scene.server.metadata.generation = Some(7);
+        let before = scene.server.status.clone().unwrap_or_default();
+        scene.record();
+        assert_eq!(scene.condition(condition::RECONCILED), ("False", "Read"), "{need:?}");
+        let mut after = scene.server.status.clone().unwrap();
+        after.conditions.retain(|it| it.type_ != condition::RECONCILED);
+        assert_eq!(after, before, "{need:?}: the rest is not known");
+        assert_eq!(scene.decide(), look, "it is tried again");
+    }
+}
+
+#[test]
+fn a_record_of_before_the_clock_was_set_back_delays_no_other() {
+    let mut scene = Scene::available();
+    scene.settle();
+    scene.recorded = Some(scene.now + minutes(60));
+    scene.system().last_reset = Some(scene.now);
+    scene.record();
+    assert!(scene.server.status.as_ref().unwrap().last_reset_time.is_some());
+}
+
+#[test]
 fn a_report_of_a_clock_that_is_ahead_is_dealt_with_now() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
