@@ -106,6 +106,10 @@ impl Connect for Fleet {
             endpoint.log_out().await;
         }
     }
+
+    fn abandon(&self, target: &Target) {
+        self.with(|endpoints| endpoints.remove(target));
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +117,25 @@ mod tests {
     use super::*;
     use metal_core::redfish::Scheme;
     use std::net::IpAddr;
+
+    #[tokio::test]
+    async fn of_a_bmc_that_is_forgotten_or_abandoned_nothing_is_kept() {
+        let (username, password) = ("a".to_owned(), "hunter2".to_owned());
+        let credentials = Credentials { username, password };
+        let at = |port| Target {
+            scheme: Scheme::Https,
+            host: IpAddr::from([192, 0, 2, 1]).into(),
+            port,
+        };
+        let fleet = Fleet::new(Config::default());
+        for port in 1..4 {
+            fleet.connect(&at(port), &credentials);
+        }
+        fleet.forget(&at(1)).await;
+        fleet.abandon(&at(2));
+        let left = fleet.with(|all| all.keys().map(|it| it.port).collect::<Vec<_>>());
+        assert_eq!(left, [3]);
+    }
 
     #[test]
     fn what_hides_a_password_is_made_once_while_it_stays_the_same() {

@@ -176,6 +176,10 @@ pub trait Connect: Send + Sync + 'static {
     fn forget(&self, _target: &Target) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+
+    /// Drops what is remembered of a BMC that is no longer at this address. Whatever is there now
+    /// gets no request, which would tell it the session.
+    fn abandon(&self, _target: &Target) {}
 }
 
 impl Error {

@@ -1,8 +1,10 @@
 //! Controller of [`Bmc`]: shows the manager in the status, and makes a Server from each system.
 
 use crate::{
-    Context, Error, failure,
-    memory::Memories,
+    Context, Error,
+    bmc_users::BmcUser,
+    failure,
+    memory::{Memories, Now},
     reach::{target, unreachable},
     view::{BmcKey, ServerKey, uuid_keys},
 };
@@ -105,11 +107,11 @@ impl<C: Connect> Controller for Bmcs<C> {
     async fn gone(&self, name: &String) -> Result<Next, Error> {
         if let Some(destination) = self.readings.forget(name) {
             self.ctx.memories.forget_found(&destination);
-            self.ctx.bmcs.forget(&target(&destination)).await;
         }
         Ok(Next::Wait)
     }
 
+        self.ctx.leave(&BmcUser::Bmc(name.clone())).await;
     async fn observe(&self, _: &Arc<Bmc>) -> Result<Facts, Error> {
         Ok(Facts::default())
     }
@@ -224,6 +226,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
     ctx.recall_refusal(bmc, &to, &destination);
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
+    ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let (at, mut answered) = (Timestamp::now(), Timestamp::now());
     let reading = async {

@@ -1,7 +1,13 @@
 //! What every pass may use.
 
 use crate::{
-    Error, MANAGER, macdb::MacPrefixes, media::Media, memory::Memories, reach::target, view::View,
+    Error, MANAGER,
+    bmc_users::{BmcUser, BmcUsers},
+    macdb::MacPrefixes,
+    media::Media,
+    memory::Memories,
+    reach::target,
+    view::View,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -46,6 +52,8 @@ pub(crate) struct Context<C> {
     pub recorder: Recorder,
     /// The BMCs.
     pub bmcs: C,
+    /// Who has a connection to which of them.
+    pub users: BmcUsers,
     /// What is remembered about servers between passes; all of it may be lost.
     pub memories: Memories,
     /// The settings that the lifecycle depends on.
@@ -103,8 +111,14 @@ impl<C: Connect> Context<C> {
     /// The connection to the BMC of a server, pinned to the recorded certificate.
     pub(crate) fn connect(&self, server: &Server, destination: &Destination) -> C::Bmc {
         let target = target(destination);
-        let bmc = server.spec.bmc_ref.as_ref();
-        let bmc = bmc.and_then(|reference| self.view.bmcs.named(None, &reference.name));
+        let (reference, own) = (server.spec.bmc_ref.as_ref(), BmcUser::Server(server.name_any()));
+        if let Some(reference) = reference {
+            self.abandon(self.users.leave(&own));
+            self.keep_to(BmcUser::Bmc(reference.name.clone()), &target);
+        } else {
+            self.keep_to(own, &target);
+        }
+        let bmc = reference.and_then(|reference| self.view.bmcs.named(None, &reference.name));
         let pin = if let Some(bmc) = &bmc {
             self.pin_of(bmc, destination)
         } else {
@@ -124,6 +138,25 @@ impl<C: Connect> Context<C> {
             None => self.recall_refusal_of_server(server, &target, destination),
         }
         self.bmcs.connect(&target, &destination.credentials)
+    /// Records that this user connects to this BMC now, and to no other.
+    pub(crate) fn keep_to(&self, user: BmcUser, target: &Target) {
+        self.abandon(self.users.keep_to(user, target));
+    }
+
+    /// A BMC at this address has no user any more. Something else may have the address by now.
+    fn abandon(&self, unused: Option<Target>) {
+        if let Some(unused) = unused {
+            self.bmcs.abandon(&unused);
+        }
+    }
+
+    /// Logs out of the BMC of a user that is gone, unless somebody else has it as well.
+    pub(crate) async fn leave(&self, user: &BmcUser) {
+        if let Some(unused) = self.users.leave(user) {
+            self.bmcs.forget(&unused).await;
+        }
+    }
+
     }
 
     /// Holds back credentials that a previous process was refused with.

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bmc;
+mod bmc_users;
 mod claim;
 mod context;
 mod endpoint;

@@ -61,6 +61,8 @@ struct State {
 }
 
 impl FakeBmc {
+    inventory_takes: Duration,
+    left: Vec<(Target, bool)>,
     /// A BMC with one system.
     pub fn new(system: SystemReading) -> Self {
         Self::with_systems(vec![system])
@@ -111,6 +113,16 @@ impl FakeBmc {
     /// Every reset of the manager so far.
     pub fn manager_resets(&self) -> Vec<ResetType> {
         self.with(|state| state.manager_resets.clone())
+    /// Reads these parts from now on, and takes this long for it.
+    pub fn set_inventory(&self, inventory: Inventory, takes: Duration) {
+        self.with(|state| (state.inventory, state.inventory_takes) = (inventory, takes));
+    }
+
+    /// What was forgotten or abandoned so far, and whether with a logout.
+    pub fn left(&self) -> Vec<(Target, bool)> {
+        self.with(|state| state.left.clone())
+    }
+
     }
 
     /// The one-time boot source of every boot so far; `None` for a boot by the boot order.
@@ -338,6 +350,14 @@ impl FakeFleet {
     pub fn plug_in(&self, address: IpAddr, port: u16, bmc: &FakeBmc) {
         let mut machines = self.0.locked();
         machines.insert(SocketAddr::new(address, port), bmc.clone());
+
+    async fn forget(&self, target: &Target) {
+        self.with(|state| state.left.push((target.clone(), true)));
+    }
+
+    fn abandon(&self, target: &Target) {
+        self.with(|state| state.left.push((target.clone(), false)));
+    }
     }
 }
 

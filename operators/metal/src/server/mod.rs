@@ -7,8 +7,11 @@ mod prepare;
 pub(crate) mod tests;
 
 use crate::{
-    Context, Error, failure,
-    memory::{Machine, Memory, Now},
+    Context, Error,
+    bmc_users::BmcUser,
+    failure,
+    memory::{Machine, Now},
+    step_in_progress::StepInProgress,
     view::{ClaimKey, ServerKey},
 };
 use jiff::Timestamp;
@@ -57,6 +60,7 @@ impl<C: Connect> Controller for Servers<C> {
         Ok(Next::Wait)
     }
 
+        self.0.leave(&BmcUser::Server(name.clone())).await;
     async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLookup, Error> {
         Ok(ClaimLookup::Cached)
     }
