@@ -173,6 +173,7 @@ fn judge<C>(
     decide(&Observation {
         bmc,
         destination,
+    let now = Now::read();
         secret: ctx.secret_of(bmc).as_deref(),
         database: ctx.mac_prefixes.current().as_deref(),
         mac_address: mac_address(ctx, bmc),
@@ -183,8 +184,8 @@ fn judge<C>(
         namespace: &ctx.settings.namespace,
         holds_new: ctx.holds_new,
         failure,
-        started: ctx.started,
-        now: Timestamp::now(),
+        started: ctx.memories.since(now),
+        now: now.wall,
     })
 }
 

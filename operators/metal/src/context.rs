@@ -76,8 +76,6 @@ pub(crate) struct Context<C> {
     pub unreadable: Sender<Unreadable>,
     /// For how long this process may act.
     pub leadership: Leadership,
-    /// When this process started.
-    pub started: Timestamp,
 }
 
 /// For how long a decision about a machine is valid. A busy BMC may take this long to answer the

@@ -36,14 +36,31 @@ impl Now {
     pub(crate) fn read() -> Self {
         Self { wall: Timestamp::now(), boot: clock::since_boot() }
     }
+
+    /// By how much the wall clock was set since `then`.
+    fn set_since(self, then: Self) -> SignedDuration {
+        let passed = self.boot.saturating_sub(then.boot);
+        let passed = SignedDuration::try_from(passed).unwrap_or_default();
+        let set = self.wall.duration_since(then.wall) - passed;
+        if set.abs() < JITTER { SignedDuration::ZERO } else { set }
+    }
 }
 
 /// What is remembered about each server, and readings that the passes over BMCs have taken.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Memories {
     servers: Mutex<HashMap<String, Memory>>,
     /// Readings of systems that their servers have not used yet, by BMC and URI.
     found: Mutex<HashMap<(Destination, String), Reading>>,
+    /// Since when everything that was done to the servers is remembered.
+    since: Mutex<Now>,
+}
+
+impl Default for Memories {
+    fn default() -> Self {
+        let since = Mutex::new(Now::read());
+        Self { servers: Mutex::default(), found: Mutex::default(), since }
+    }
 }
 
 /// The machine of a server: what is remembered about one machine says nothing about another.
@@ -123,10 +140,19 @@ impl Memories {
         locked(&self.servers).remove(name);
     }
 
-    /// Forgets everything, because other processes may have worked on the servers since.
-    pub(crate) fn clear(&self) {
+    /// Forgets everything, because other processes may have worked on the servers since: a new term
+    /// is like a new process.
+    pub(crate) fn begin_term(&self) {
         locked(&self.servers).clear();
         locked(&self.found).clear();
+        *locked(&self.since) = Now::read();
+    }
+
+    /// Since when everything that was done to the servers is remembered, by the clock as it is set
+    /// now.
+    pub(crate) fn since(&self, now: Now) -> Timestamp {
+        let since = *locked(&self.since);
+        since.wall.checked_add(now.set_since(since)).unwrap_or(since.wall)
     }
 
     /// Stores a reading from the pass over a BMC.
@@ -158,10 +184,9 @@ impl Memory {
 
     /// The last step, with its times converted to the clock as it is set now.
     pub(crate) fn last_step(&self, now: Now) -> Option<LastStep> {
-        let (last_step, then) = self.last_step.clone()?;
-        let passed = SignedDuration::try_from(now.boot.saturating_sub(then)).ok()?;
-        let set = now.wall.duration_since(last_step.at) - passed;
-        Some(if set.abs() < JITTER { last_step } else { last_step.moved(set) })
+        let (last_step, boot) = self.last_step.clone()?;
+        let set = now.set_since(Now { wall: last_step.at, boot });
+        Some(last_step.moved(set))
     }
 
     /// The machine has to be read again before anything else.
@@ -299,12 +324,35 @@ mod tests {
         assert!(memory.inventory(minute(30)).is_none());
     }
 
+    fn now(wall: i64, boot: u64) -> Now {
+        Now { wall: Timestamp::from_second(wall).unwrap(), boot: Duration::from_secs(boot) }
+    }
+
+    #[test]
+    fn a_new_term_counts_as_a_new_process() {
+        let (memories, done) = (Memories::default(), Now::read());
+        *locked(&memories.since) = now(1000, 0);
+        memories.edit("a", |memory| memory.act(Step::Reset(ResetType::On), done, true, None));
+        memories.begin_term();
+        assert!(memories.of("a").last_step(done).is_none());
+        assert!(memories.since(Now::read()) >= done.wall);
+    }
+
+    #[test]
+    fn setting_the_clock_moves_no_start() {
+        let memories = Memories::default();
+        *locked(&memories.since) = now(1000, 50);
+        for (set, expected) in [(0, 1000), (3600, 4600), (-600, 400)] {
+            let since = memories.since(now(1010 + set, 60));
+            assert_eq!(since, Timestamp::from_second(expected).unwrap(), "{set}");
+        }
+        // The two clocks are not read at the same moment.
+        let nearly = Now { boot: Duration::from_millis(60_400), ..now(1010, 60) };
+        assert_eq!(memories.since(nearly), Timestamp::from_second(1000).unwrap());
+    }
+
     #[test]
     fn setting_the_clock_moves_no_deadline() {
-        let now = |wall, boot| Now {
-            wall: Timestamp::from_second(wall).unwrap(),
-            boot: Duration::from_secs(boot),
-        };
         let ask = Step::Reset(ResetType::GracefulShutdown);
         for (set, expected) in [(0, 1000), (3600, 4600), (-600, 400)] {
             let mut memory = Memory::default();

@@ -70,7 +70,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
     let ctx = context(&args, &client, unreadable, leadership).await?;
-    ctx.view.register(&readiness, ctx.started);
+    ctx.view.register(&readiness, Timestamp::now());
     let queues = queues(&ctx, &mut metrics);
     let fleet = metrics::Fleet::new(Arc::clone(&ctx), queues.clone());
     metrics.register_collector(fleet, metrics::of_fleet());
@@ -92,7 +92,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let prefixes = prefixes(&args, &ctx, &queues);
     let relist = Relist::default();
     let work = async || {
-        ctx.memories.clear();
+        ctx.memories.begin_term();
         // Nothing can be discovered without it.
         if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
             return;
@@ -177,7 +177,6 @@ async fn context(
         media: args.virtual_media()?.map(|url| Media::new(url, &args.manager_namespace)),
         unreadable,
         leadership,
-        started: Timestamp::now(),
     }))
 }
 

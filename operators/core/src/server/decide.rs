@@ -85,7 +85,9 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return Decision::Record(Box::new(new));
     }
     let settle = settle(&old, &new);
-    let settled = seen.recorded.is_none_or(|at| seen.now.duration_since(at) >= settle);
+    let age = seen.recorded.map(|at| seen.now.duration_since(at));
+    // One of the future was recorded before the clock was set back.
+    let settled = age.is_none_or(|age| age >= settle || age.is_negative());
     if let (Decision::Rest(time), true) = (&then, new != old) {
         return if settled {
             Decision::Record(Box::new(new))

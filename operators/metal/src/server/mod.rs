@@ -162,7 +162,7 @@ fn judge<C: Connect>(
         last_step: last_step.as_ref(),
         recorded: memory.recorded,
         failure,
-        started: ctx.started,
+        started: ctx.memories.since(now),
         now: now.wall,
     };
     decide_in_any_case(&observation, &ctx.settings)
