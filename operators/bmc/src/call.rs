@@ -182,6 +182,18 @@ fn is_of_one_resource(source: &(dyn StdError + Send + Sync + 'static)) -> bool {
     source.downcast_ref::<LimitExceeded>().is_some_and(|excess| excess.is_of_one_resource())
 }
 
+/// Whether a call has ended because its time was up, or because what it was decided on is outdated.
+pub(crate) fn is_cut_off(error: &Error) -> bool {
+    match error {
+        Error::Withdrawn(_) => true,
+        Error::Unreachable(source) => source.is::<TimedOut>(),
+        Error::Unauthorized
+        | Error::SessionsFull(_)
+        | Error::Misbehaving { .. }
+        | Error::Failed { .. } => false,
+    }
+}
+
 /// Whether a BMC says that it does not have a resource.
 pub(crate) fn is_absent(error: &Error) -> bool {
     match error {

@@ -96,6 +96,9 @@ impl<C: Connect> Controller for Bmcs<C> {
     type Step = Never;
     type Error = Error;
 
+    /// Of a slow BMC a pass reads the systems, and then the manager.
+    const DEADLINE: Duration = Duration::from_mins(6);
+
     fn index(&self) -> &Index<Bmc, BmcKey> {
         &self.ctx.view.bmcs
     }
@@ -108,10 +111,10 @@ impl<C: Connect> Controller for Bmcs<C> {
         if let Some(destination) = self.readings.forget(name) {
             self.ctx.memories.forget_found(&destination);
         }
+        self.ctx.leave(&BmcUser::Bmc(name.clone())).await;
         Ok(Next::Wait)
     }
 
-        self.ctx.leave(&BmcUser::Bmc(name.clone())).await;
     async fn observe(&self, _: &Arc<Bmc>) -> Result<Facts, Error> {
         Ok(Facts::default())
     }
@@ -170,10 +173,10 @@ fn judge<C>(
     let uuids = said.into_iter().flat_map(|said| &said.systems).filter_map(|it| it.uuid);
     let keys = uuids.flat_map(uuid_keys).collect::<BTreeSet<_>>();
     let same_uuid: Vec<_> = keys.iter().flat_map(|key| ctx.view.servers.get(key)).collect();
+    let now = Now::read();
     decide(&Observation {
         bmc,
         destination,
-    let now = Now::read();
         secret: ctx.secret_of(bmc).as_deref(),
         database: ctx.mac_prefixes.current().as_deref(),
         mac_address: mac_address(ctx, bmc),
@@ -223,11 +226,11 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
+    ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
     ctx.bmcs.set_pin(&to, ctx.pin_of(bmc, &destination));
     ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
     ctx.recall_refusal(bmc, &to, &destination);
     let connection = ctx.bmcs.connect(&to, &destination.credentials);
-    ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let (at, mut answered) = (Timestamp::now(), Timestamp::now());
     let reading = async {
@@ -255,7 +258,8 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
         }
     }
     let (name, last) = (bmc.name_any(), readings.of(&bmc.name_any(), &destination));
-    let reading = Reading::new(at, result, last.as_ref());
+    let took = Timestamp::now().duration_since(at);
+    let reading = Reading::new(at, took, result, last.as_ref());
     let before = readings.keep(&name, &destination, reading);
     if let Some(before) = before.filter(|before| *before != destination) {
         ctx.memories.forget_found(&before);

@@ -136,6 +136,8 @@ impl<C: Connect> Context<C> {
             None => self.recall_refusal_of_server(server, &target, destination),
         }
         self.bmcs.connect(&target, &destination.credentials)
+    }
+
     /// Records that this user connects to this BMC now, and to no other.
     pub(crate) fn keep_to(&self, user: BmcUser, target: &Target) {
         self.abandon(self.users.keep_to(user, target));
@@ -153,8 +155,6 @@ impl<C: Connect> Context<C> {
         if let Some(unused) = self.users.leave(user) {
             self.bmcs.forget(&unused).await;
         }
-    }
-
     }
 
     /// Holds back credentials that a previous process was refused with.

@@ -24,6 +24,7 @@ mod run;
 mod server;
 mod server_patch;
 mod startup;
+mod step_in_progress;
 mod view;
 mod wakes;
 mod wiring;

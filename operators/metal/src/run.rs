@@ -101,10 +101,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
-    let shared_key = startup::key(&args, &client);
     // After a shutdown both end on their own: the lease is released, and reports in progress are
     // taken.
     let both = async { tokio::join!(serve, elected) };
+    let shared_key = startup::key(&args, &client);
     let watch =
         relist.follow_until(&shutdown, || ctx.view.doubt(), || wiring::watch(&ctx, &queues));
     let ended = tokio::select! {

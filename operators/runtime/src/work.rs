@@ -12,6 +12,9 @@ use tokio::time::timeout;
 /// When to look again while some lists have not arrived yet: until then a miss means nothing.
 pub const NOT_LISTED: Duration = Duration::from_secs(1);
 
+/// Time limit of a pass that asks nobody but the API server.
+pub const DEADLINE: Duration = Duration::from_mins(2);
+
 /// Processes one key at a time.
 pub trait Pass: Send + Sync + 'static {
     /// Identifies what is processed.
@@ -21,8 +24,9 @@ pub trait Pass: Send + Sync + 'static {
     /// The error of a failed pass.
     type Error: ReconcileError;
 
-    /// Time limit of a pass.
-    const DEADLINE: Duration = Duration::from_mins(2);
+    /// Time limit of a pass: longer than everything together that it may wait for, because what
+    /// is in progress then is dropped, and what came of it is lost.
+    const DEADLINE: Duration = DEADLINE;
 
     /// The objects on which a failure is reported by events; if there are none, it is only logged.
     /// Without an `error`, the pass took too long.

@@ -15,6 +15,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 /// What can be wrong with a BMC.
@@ -30,6 +31,8 @@ pub enum Fault {
     Deaf,
     /// Reads and writes work, but `GracefulShutdown` and `GracefulRestart` have no effect.
     Stubborn,
+    /// Reads work; every write has its effect, and is never answered.
+    Hanging,
 }
 
 /// A machine with a BMC. Clones share the machine.
@@ -58,11 +61,11 @@ struct State {
     boots: Vec<Option<BootSource>>,
     certificate: Option<Pin>,
     pin: Option<Pin>,
+    inventory_takes: Duration,
+    left: Vec<(Target, bool)>,
 }
 
 impl FakeBmc {
-    inventory_takes: Duration,
-    left: Vec<(Target, bool)>,
     /// A BMC with one system.
     pub fn new(system: SystemReading) -> Self {
         Self::with_systems(vec![system])
@@ -110,9 +113,6 @@ impl FakeBmc {
         self.with(|state| state.steps.clone())
     }
 
-    /// Every reset of the manager so far.
-    pub fn manager_resets(&self) -> Vec<ResetType> {
-        self.with(|state| state.manager_resets.clone())
     /// Reads these parts from now on, and takes this long for it.
     pub fn set_inventory(&self, inventory: Inventory, takes: Duration) {
         self.with(|state| (state.inventory, state.inventory_takes) = (inventory, takes));
@@ -123,6 +123,9 @@ impl FakeBmc {
         self.with(|state| state.left.clone())
     }
 
+    /// Every reset of the manager so far.
+    pub fn manager_resets(&self) -> Vec<ResetType> {
+        self.with(|state| state.manager_resets.clone())
     }
 
     /// The one-time boot source of every boot so far; `None` for a boot by the boot order.
@@ -291,6 +294,10 @@ impl Bmc for FakeBmc {
     }
 
     async fn inventory(&self, uri: &str) -> Result<Inventory, Error> {
+        let takes = self.with(|state| state.inventory_takes);
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         self.read(|state| {
             state.index(uri).ok_or_else(|| unknown(uri))?;
             Ok(state.inventory.clone())
@@ -312,7 +319,11 @@ impl Bmc for FakeBmc {
     }
 
     async fn perform(&self, uri: &str, step: &Step) -> Result<(), Error> {
-        self.write(&format!("change {uri}"), |state| state.carry_out(uri, step))
+        let done = self.write(&format!("change {uri}"), |state| state.carry_out(uri, step));
+        if self.with(|state| state.fault == Some(Fault::Hanging)) {
+            std::future::pending::<()>().await;
+        }
+        done
     }
 
     async fn reset_manager(&self, uri: &str, reset: ResetType) -> Result<(), Error> {
@@ -339,6 +350,14 @@ impl Connect for FakeBmc {
     fn set_pin(&self, _: &Target, pin: Option<Pin>) {
         self.with(|state| state.pin = pin);
     }
+
+    async fn forget(&self, target: &Target) {
+        self.with(|state| state.left.push((target.clone(), true)));
+    }
+
+    fn abandon(&self, target: &Target) {
+        self.with(|state| state.left.push((target.clone(), false)));
+    }
 }
 
 /// Machines by address. At any other address nothing answers.
@@ -350,14 +369,6 @@ impl FakeFleet {
     pub fn plug_in(&self, address: IpAddr, port: u16, bmc: &FakeBmc) {
         let mut machines = self.0.locked();
         machines.insert(SocketAddr::new(address, port), bmc.clone());
-
-    async fn forget(&self, target: &Target) {
-        self.with(|state| state.left.push((target.clone(), true)));
-    }
-
-    fn abandon(&self, target: &Target) {
-        self.with(|state| state.left.push((target.clone(), false)));
-    }
     }
 }
 

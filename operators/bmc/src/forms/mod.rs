@@ -22,7 +22,7 @@ pub(crate) use refusal::AllRefused;
 
 use crate::{
     Error,
-    call::{Call, failed},
+    call::{Call, failed, is_cut_off},
     condition::Condition,
     etags::Etags,
     form::{Form, Kind, MOST, Place},
@@ -91,7 +91,16 @@ impl Write<'_> {
         }
         let mut is_contended = false;
         loop {
-            let (blame, etags) = match self.attempt(call, &form).await? {
+            let attempt = match self.attempt(call, &form).await {
+                Err(error) if !refusals.is_empty() && is_cut_off(&error) => {
+                    // The next call goes on here: a slow BMC may have many forms.
+                    call.memory().took(self.kind, form);
+                    let said = AllRefused::new(refusals).interrupted(&error);
+                    return Err(failed(self.action, said));
+                }
+                attempt => attempt?,
+            };
+            let (blame, etags) = match attempt {
                 Attempt::Taken(reply) => {
                     self.remember(call, form, refusals.is_empty());
                     return Ok(reply);

@@ -35,7 +35,7 @@ impl Refusal {
     }
 }
 
-/// A BMC refused a write in all its forms.
+/// A BMC refused a write in all its forms, or in those that there was time for.
 #[derive(Debug)]
 pub(crate) struct AllRefused {
     said: Vec<String>,
@@ -71,6 +71,13 @@ impl AllRefused {
             tried.push(refusal.form);
         }
         Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(TriedForms(tried)) }
+    }
+
+    /// The same, if there was no time for other forms.
+    pub(super) fn interrupted(mut self, why: &Error) -> Self {
+        self.said.push(reason(why));
+        self.is_about_a_value = false;
+        self
     }
 
     /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.

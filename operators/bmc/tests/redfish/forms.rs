@@ -5,9 +5,10 @@ use crate::{
     documents::SYSTEM,
 };
 use axum::http::{HeaderMap, Method};
-use metal_bmc::{Bmc, Error, Redfish};
+use metal_bmc::{Bmc, Error, Permit, Redfish, Withdrawn};
 use metal_core::redfish::{BootEnabled, BootMode, BootSource, ResetType, Step};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 const SETTINGS: &str = "/redfish/v1/Systems/1/SD";
 
@@ -99,6 +100,33 @@ async fn a_mode_that_is_refused_is_left_out() {
     server.edit(SYSTEM, |system| system["Boot"]["BootSourceOverrideMode"] = json!("UEFI"));
     bmc.perform(SYSTEM, &step).await.unwrap();
     assert_eq!(server.bodies().len(), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_is_cut_off_says_what_was_refused_and_goes_on_there_next_time() {
+    let server = machine(|_, condition, body| {
+        let is_it = condition.is_none() && !body["Boot"]["BootSourceOverrideMode"].is_null();
+        (!is_it).then_some((400, Value::Null))
+    })
+    .await;
+    let (bmc, mut calls) = (server.bmc(), 0);
+    loop {
+        let left = AtomicU32::new(2);
+        let permit = Permit::new(move || {
+            let is_over = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err();
+            if is_over { Err(Withdrawn("the decision is too old")) } else { Ok(()) }
+        });
+        calls += 1;
+        assert!(calls < 10, "it always begins at the first form");
+        let Err(error) = bmc.clone().permitted(permit).perform(SYSTEM, &once()).await else {
+            break;
+        };
+        let told = chain(&error);
+        assert!(told.contains("HTTP 400") && told.contains("too old"), "{told}");
+        assert!(told.contains("tried PATCH"), "{told}");
+    }
+    assert!(calls > 1, "two forms were enough");
+    assert_eq!(armed(&server, &bmc).await, 1);
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
         Err(Unreachable::SessionsFull(_)) => SESSIONS_FULL,
         Err(Unreachable::Misbehaving(_)) => MISBEHAVING,
     };
-    let age = seen.now.duration_since(reading.at);
+    let age = seen.now.duration_since(reading.answered());
     let left = valid - age;
     // A reading from the future was taken before the clock was set back.
     if !left.is_positive() || age.is_negative() {

@@ -11,8 +11,10 @@ pub(super) const SILENT: SignedDuration = SignedDuration::from_secs(30);
 /// What a BMC reported, and when.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// When it was taken.
+    /// When it was requested.
     pub at: Timestamp,
+    /// How long the answer took.
+    pub took: SignedDuration,
     /// What the BMC reported, or why it did not answer.
     pub result: Result<Answers, Unreachable>,
     /// Number of consecutive incomplete readings.
@@ -20,12 +22,22 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// A reading that follows another.
-    pub fn new(at: Timestamp, result: Result<Answers, Unreachable>, before: Option<&Self>) -> Self {
+    /// A reading that follows another, and that was requested at `at`.
+    pub fn new(
+        at: Timestamp,
+        took: SignedDuration,
+        result: Result<Answers, Unreachable>,
+        before: Option<&Self>,
+    ) -> Self {
         let is_partial = result.as_ref().is_ok_and(|said| !said.is_whole());
         let before = before.map_or(0, |before| before.partial);
         let partial = if is_partial { before.saturating_add(1) } else { 0 };
-        Self { at, result, partial }
+        Self { at, took, result, partial }
+    }
+
+    /// When the answer arrived: some BMCs take longer than the answer is used for.
+    pub(super) fn answered(&self) -> Timestamp {
+        self.at.checked_add(self.took).unwrap_or(self.at)
     }
 
     /// How long the answers are used: for a short time, which grows with each reading, while
@@ -83,10 +95,11 @@ mod tests {
     #[test]
     fn a_whole_reading_begins_anew() {
         let at = Timestamp::UNIX_EPOCH;
-        let partial = Reading::new(at, Ok(said(vec![])), None);
-        let partial = Reading::new(at, Ok(said(vec![])), Some(&partial));
-        let whole = Reading::new(at, Ok(said(vec![system()])), Some(&partial));
-        let again = Reading::new(at, Ok(said(vec![])), Some(&whole));
+        let partial = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), None);
+        let partial = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&partial));
+        let whole =
+            Reading::new(at, SignedDuration::ZERO, Ok(said(vec![system()])), Some(&partial));
+        let again = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&whole));
         assert_eq!([partial.partial, whole.partial, again.partial], [2, 0, 1]);
     }
 
@@ -95,7 +108,7 @@ mod tests {
         let (mut before, mut times) = (None, vec![]);
         for _ in 0..7 {
             let at = Timestamp::UNIX_EPOCH;
-            let reading = Reading::new(at, Ok(said.clone()), before.as_ref());
+            let reading = Reading::new(at, SignedDuration::ZERO, Ok(said.clone()), before.as_ref());
             times.push(reading.counts_for().as_secs_f64() / 60.0);
             before = Some(reading);
         }

@@ -119,10 +119,10 @@ pub(super) fn has_finalizer(server: &Server) -> bool {
 /// recorded.
 fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     status::reconciled(new, seen);
+    new.twins = twins::bounded(seen.twins);
     if let Err(why) = seen.access {
         reserved::by_facts(new, seen);
         let then = reserved::abandoned(new, seen);
-    new.twins = twins::bounded(seen.twins);
         status::unreachable(new, "NoBMC", why, seen.now);
         return then.unwrap_or(Decision::Rest(settings.resync));
     }

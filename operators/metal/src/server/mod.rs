@@ -27,7 +27,7 @@ use metal_core::{
     server::{Change, ClaimSeen, Decision, Need, Observation, decide_in_any_case},
 };
 use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The controller.
 pub(crate) struct Servers<C>(pub Arc<Context<C>>);
@@ -43,6 +43,9 @@ impl<C: Connect> Controller for Servers<C> {
     type Step = Step;
     type Error = Error;
 
+    /// Of a slow BMC a pass may read the system twice, slots and parts, and then execute a step.
+    const DEADLINE: Duration = Duration::from_mins(20);
+
     fn index(&self) -> &Index<Server, ServerKey> {
         &self.0.view.servers
     }
@@ -57,10 +60,10 @@ impl<C: Connect> Controller for Servers<C> {
 
     async fn gone(&self, name: &String) -> Result<Next, Error> {
         self.0.memories.forget(name);
+        self.0.leave(&BmcUser::Server(name.clone())).await;
         Ok(Next::Wait)
     }
 
-        self.0.leave(&BmcUser::Server(name.clone())).await;
     async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLookup, Error> {
         Ok(ClaimLookup::Cached)
     }
@@ -230,16 +233,17 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     let uri = memory.reading.as_ref().and_then(|(_, reading)| reading.result.as_ref().ok());
     let Some(uri) = uri.map(|system| system.uri.clone()) else { return Ok(()) };
     let bmc = ctx.connect(server, &destination).permitted(ctx.permit());
+    let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());
+    let since = pending.map(|pending| pending.since.0);
+    let in_progress = StepInProgress::new(&ctx.memories, &name, step.clone(), since);
     let done = bmc.perform(&uri, &step).await;
     if let Err(error @ BmcError::Withdrawn(_)) = done {
         // Nothing was done, so read the facts again and decide again.
-        ctx.memories.edit(&name, Memory::forget_readings);
+        in_progress.withdrawn();
         return Err(error.into());
     }
     // A failed step may have had its effect, too: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "executed a step on the machine");
-    let pending = server.status.as_ref().and_then(|status| status.pending.as_ref());
-    let (taken, since) = (done.is_ok(), pending.map(|pending| pending.since.0));
-    ctx.memories.edit(&name, |memory| memory.act(step, Now::read(), taken, since));
+    in_progress.ended(done.is_ok());
     Ok(done?)
 }

@@ -73,6 +73,9 @@ impl<C: Connect> Controller for Machines<C> {
     type Step = Step;
     type Error = Error;
 
+    /// A pass may read templates, user-data and the system of a slow BMC, and then execute a step.
+    const DEADLINE: Duration = Duration::from_mins(10);
+
     fn index(&self) -> &Index<Machine, Address> {
         &self.ctx.view.machines
     }
@@ -197,22 +200,27 @@ impl<C: Connect> Controller for Machines<C> {
             memory.reading().and_then(|reading| reading.as_ref().ok()).map(|it| it.uri.clone())
         });
         let Some(uri) = uri else { return Ok(()) };
+        let in_progress = self.memories.step(&name, &step);
         let done = self.bmcs.perform(machine, &uri, &step).await;
         let outcome = match &done {
             Ok(()) => Outcome::Taken,
             Err(Error::Bmc(error)) => match **error {
                 // Nothing was done: read the facts again, and decide anew.
                 BmcError::Withdrawn(_) => {
+                    in_progress.not_sent();
                     self.memories.with(&name, Memory::forget_reading);
                     return done;
                 }
                 BmcError::Failed { .. } | BmcError::Misbehaving { .. } => Outcome::Refused,
                 _ => Outcome::Unknown,
             },
-            Err(_) => return done,
+            Err(_) => {
+                in_progress.not_sent();
+                return done;
+            }
         };
         tracing::info!(machine = name, uri, ?step, ?outcome, "executed a step on the machine");
-        self.memories.with(&name, |memory| memory.acted(&step, outcome, moment()));
+        in_progress.ended(outcome);
         done
     }
 }

@@ -15,12 +15,12 @@ pub use crate::work::Pass;
 use crate::{
     index::Index,
     report::{Failure, ReconcileError},
-    work::{NOT_LISTED, Next, Work},
+    work::{self, NOT_LISTED, Next, Work},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use metal_base::Decision;
-use std::{fmt::Debug, hash::Hash, sync::Arc};
+use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
 
 /// How many decisions a pass may make.
 const TURNS: usize = 8;
@@ -91,6 +91,9 @@ pub trait Controller: Send + Sync + 'static {
     type Step: Send;
     /// Why a pass fails.
     type Error: ReconcileError + From<TooManyTurns>;
+
+    /// Time limit of a pass ([`Pass::DEADLINE`]).
+    const DEADLINE: Duration = work::DEADLINE;
 
     /// The index with its objects.
     fn index(&self) -> &Index<Self::Object, Self::IndexKey>;
@@ -166,6 +169,8 @@ impl<C: Controller> Pass for C {
     type Key = C::Key;
     type Passed = Next;
     type Error = C::Error;
+
+    const DEADLINE: Duration = <C as Controller>::DEADLINE;
 
     fn concerned(&self, key: &C::Key, _: Option<&C::Error>) -> Vec<ObjectReference> {
         vec![reference::<C::Object>(key)]

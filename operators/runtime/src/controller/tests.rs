@@ -82,11 +82,22 @@ async fn a_key_that_fails_is_worked_on_ever_more_slowly_until_it_has_rested() {
     assert!(seconds.iter().copied().zip(expected).all(is_near), "{seconds:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_controller_sets_the_time_limit_of_its_passes() {
+    let controller = Copies { hangs: true, ..Copies::new(vec![Decision::Look(())]) };
+    controller.list([object("a")]).await;
+    let (work, begun) = (work(), Instant::now());
+    work.turn(&controller, "a".to_owned()).await;
+    assert_eq!(begun.elapsed(), Duration::from_mins(5));
+    assert_eq!(work.failure(&"a".to_owned()).unwrap().reason, "Deadline");
+}
+
 /// Makes prepared decisions, one after the other.
 struct Copies {
     index: Index<ConfigMap, ()>,
     is_ready: bool,
     fails: bool,
+    hangs: bool,
     decisions: Mutex<Vec<Decision<(), (), (), ()>>>,
     done: Mutex<Vec<String>>,
     times: Arc<Mutex<Vec<Instant>>>,
@@ -99,6 +110,7 @@ impl Copies {
             index: Index::new(|_| vec![]),
             is_ready: true,
             fails: false,
+            hangs: false,
             decisions: Mutex::new(decisions),
             done: Mutex::default(),
             times: Arc::default(),
@@ -132,6 +144,8 @@ impl Controller for Copies {
     type Step = ();
     type Error = Trouble;
 
+    const DEADLINE: Duration = Duration::from_mins(5);
+
     fn index(&self) -> &Index<ConfigMap, ()> {
         &self.index
     }
@@ -158,7 +172,7 @@ impl Controller for Copies {
 
     async fn look(&self, _: &ConfigMap, (): (), (): &mut ()) -> Result<Option<Next>, Trouble> {
         self.note("look");
-        Ok(None)
+        if self.hangs { std::future::pending().await } else { Ok(None) }
     }
 
     async fn record(&self, _: &ConfigMap, (): &()) -> Result<Next, Trouble> {

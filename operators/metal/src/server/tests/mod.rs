@@ -1,9 +1,12 @@
 //! Which requests a pass sends, and when it sends none.
 
+mod connections;
+mod slow;
+
 pub(crate) use metal_runtime::testing::list;
 
 use super::*;
-use crate::{DiscoveryBoot, macdb::MacPrefixes, memory::Memories, view::View};
+use crate::{DiscoveryBoot, bmc_users::BmcUsers, macdb::MacPrefixes, memory::Memories, view::View};
 use futures::stream;
 use kube::{
     Api, Client,
@@ -286,6 +289,11 @@ impl Scene {
         Servers(Arc::clone(&self.ctx)).pass(&self.work, "server-a".to_owned()).await
     }
 
+    /// A pass with its deadline.
+    async fn turn(&self) {
+        self.work.turn(&Servers(Arc::clone(&self.ctx)), "server-a".to_owned()).await;
+    }
+
     /// The writes so far, except events.
     fn sent(&self) -> Vec<(String, Value)> {
         let written = self.server.written().into_iter().filter(|sent| !sent.is_event());
@@ -308,6 +316,7 @@ pub(crate) fn context(
         view,
         recorder,
         bmcs,
+        users: BmcUsers::default(),
         memories: Memories::default(),
         settings: args.unwrap().args.settings(),
         default_scheme: Scheme::Http,
@@ -325,7 +334,6 @@ pub(crate) fn context(
         media: None,
         unreadable: channel(1).0,
         leadership: metal_runtime::election::leadership::Leadership::default(),
-        started: Timestamp::now(),
     }
 }
 
