@@ -71,6 +71,6 @@ impl Endpoint {
 
     /// Whether no session is open and no request in progress.
     pub(crate) fn is_idle(&self) -> bool {
-        self.line.try_lock().is_ok_and(|line| !matches!(line.auth, Auth::Session { .. }))
+        self.line.try_lock().is_ok_and(|line| !matches!(line.auth, Auth::Session(_)))
     }
 }

@@ -26,8 +26,8 @@ pub(crate) enum Auth {
     /// Not decided yet.
     #[default]
     Unknown,
-    /// By a session, which has worked or not yet been used.
-    Session { session: Session, is_new: bool },
+    /// By a session.
+    Session(Session),
     /// By user name and password in every request.
     Basic {
         /// Why without a session.
@@ -68,7 +68,7 @@ impl Auth {
     pub(crate) fn is_off(&self, status: StatusCode) -> bool {
         let may_be = match self {
             Self::Basic { why, works, .. } => !works && *why != BasicAuthReason::NoSessions,
-            Self::Unknown | Self::Session { .. } => false,
+            Self::Unknown | Self::Session(_) => false,
         };
         may_be && status == StatusCode::FORBIDDEN
     }
@@ -90,7 +90,7 @@ impl Auth {
     pub(crate) fn header(&self, credentials: &Credentials) -> Option<(HeaderName, HeaderValue)> {
         match self {
             Self::Unknown => None,
-            Self::Session { session, .. } => Some((TOKEN, session.token.clone())),
+            Self::Session(session) => Some((TOKEN, session.token.clone())),
             Self::Basic { .. } => {
                 let Credentials { username, password } = credentials;
                 let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));

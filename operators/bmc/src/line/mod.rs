@@ -1,6 +1,7 @@
 //! The state of the exchange with one BMC: connection, session, and whether the BMC answers at all.
 
 mod transmit;
+mod unwelcoming;
 
 use crate::{
     Error, answer,
@@ -20,9 +21,8 @@ use metal_base::Chain;
 use metal_core::redfish::Credentials;
 use std::{mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
+use unwelcoming::Unwelcoming;
 
-/// At most this many paths are remembered that refuse every session.
-const UNWELCOMING: usize = 32;
 /// Most memory that a service root may take.
 const ROOT_BYTES: usize = 512 << 10;
 
@@ -39,8 +39,7 @@ pub(crate) struct Line {
     /// Whether any session has ever worked.
     sessions_work: bool,
     pub(crate) refusals: Refusals,
-    /// Paths that answer as if the session had expired, whichever session it is.
-    unwelcoming: Vec<String>,
+    unwelcoming: Unwelcoming,
     /// Until when nobody logs in, because no session was free and there was no other way, and what
     /// the BMC said.
     full: Option<(Instant, String)>,
@@ -78,23 +77,22 @@ impl Line {
         let credentials = self.admit(at, budget)?;
         let mut is_renewed = false;
         loop {
-            self.log_in(at, &credentials, budget).await?;
+            is_renewed |= self.log_in(at, &credentials, budget).await?;
             let signature = self.auth.header(&credentials);
             let sent = AuthenticatedRequest { request, signature };
             let reply = self.send(at, sent, budget).await?;
             let is_unauthorized =
                 reply.status == StatusCode::UNAUTHORIZED || self.auth.is_off(reply.status);
-            let is_of_session = matches!(self.auth, Auth::Session { .. })
+            let is_of_session = matches!(self.auth, Auth::Session(_))
                 && answer::may_be_of_session(&reply, request, &at.target);
             if !is_unauthorized && !is_of_session {
-                self.accepted(&credentials, reply.status);
+                self.accepted(&credentials, request, reply.status);
                 return Ok(reply);
             }
             let answered = (request, is_unauthorized, is_renewed);
             if self.is_of_resource(at, &credentials, answered, budget).await? {
                 return Ok(reply);
             }
-            is_renewed = true;
         }
     }
 
@@ -108,23 +106,23 @@ impl Line {
         budget: &Budget<'_>,
     ) -> Result<bool, Error> {
         match mem::take(&mut self.auth) {
-            auth @ Auth::Session { is_new: false, .. } if self.is_unwelcoming(request) => {
-                self.auth = auth;
-                Ok(true)
-            }
-            Auth::Session { session, is_new: false } => {
+            // The session may be over, also one that has never worked: a BMC that is starting may
+            // forget the sessions that it has just granted.
+            Auth::Session(session)
+                if self.sessions_work && !is_renewed && !self.is_unwelcoming(request) =>
+            {
                 self.left_over = Some(session);
                 Ok(false)
             }
-            // The session is new and sessions work, so the refusal is about the resource.
-            auth @ Auth::Session { .. } if self.sessions_work || !is_unauthorized => {
+            // Sessions work, so the refusal is about the resource.
+            auth @ Auth::Session(_) if self.sessions_work || !is_unauthorized => {
                 self.auth = auth;
                 if is_renewed {
-                    self.note_unwelcoming(request);
+                    self.unwelcoming.note(request, Instant::now(), &at.shared.config.limits);
                 }
                 Ok(true)
             }
-            Auth::Session { .. } => {
+            Auth::Session(_) => {
                 self.auth = Auth::basic(BasicAuthReason::NoSessions);
                 Ok(false)
             }
@@ -140,16 +138,9 @@ impl Line {
         }
     }
 
-    /// Whether this resource is known to answer as if the session had expired.
+    /// Whether this request is known to be answered as if the session had expired.
     fn is_unwelcoming(&self, request: &Request) -> bool {
-        self.unwelcoming.contains(&request.path)
-    }
-
-    fn note_unwelcoming(&mut self, request: &Request) {
-        if self.unwelcoming.len() == UNWELCOMING {
-            self.unwelcoming.remove(0);
-        }
-        self.unwelcoming.push(request.path.clone());
+        self.unwelcoming.contains(request, Instant::now())
     }
 
     /// The service root, read now if it is not known.
@@ -164,15 +155,16 @@ impl Line {
 
     /// Records that the way of logging in has worked. Only success shows that: a BMC that is busy or
     /// starting refuses before it looks at who asks.
-    fn accepted(&mut self, credentials: &Credentials, status: StatusCode) {
+    fn accepted(&mut self, credentials: &Credentials, request: &Request, status: StatusCode) {
         if !status.is_success() {
             return;
         }
-        let by_session = matches!(self.auth, Auth::Session { .. });
+        self.unwelcoming.remove(request);
+        let by_session = matches!(self.auth, Auth::Session(_));
         self.refusals.worked(credentials, by_session);
         self.is_in_doubt = false;
         match &mut self.auth {
-            Auth::Session { is_new, .. } => (*is_new, self.sessions_work) = (false, true),
+            Auth::Session(_) => self.sessions_work = true,
             Auth::Basic { works, .. } => *works = true,
             Auth::Unknown => {}
         }
@@ -200,7 +192,7 @@ impl Line {
     /// Deletes the session, if the BMC is up.
     pub(crate) async fn log_out(&mut self, at: &Peer) {
         let auth = mem::take(&mut self.auth);
-        if let (Auth::Session { session, .. }, None) = (auth, self.breaker.rests(Instant::now())) {
+        if let (Auth::Session(session), None) = (auth, self.breaker.rests(Instant::now())) {
             let signature = Some((login::TOKEN, session.token.clone()));
             self.end(at, session, signature, &at.budget()).await;
         }
@@ -211,11 +203,12 @@ impl Line {
         let current = at.credentials().clone();
         let credentials = current.ok_or_else(|| Error::Unreachable(NoCredentials.into()))?;
         if self.credentials.as_ref() != Some(&credentials) {
-            if let Auth::Session { session, .. } = mem::take(&mut self.auth) {
+            if let Auth::Session(session) = mem::take(&mut self.auth) {
                 self.left_over = Some(session);
             }
             self.credentials = Some(credentials.clone());
             (self.full, self.is_in_doubt) = (None, false);
+            self.unwelcoming.clear();
         }
         let (counters, now) = (&at.shared.counters, Instant::now());
         if let Some((held_back, until)) = at.held_back().take() {
@@ -306,21 +299,21 @@ impl Line {
         Ok(Arc::clone(self.root.insert(root)))
     }
 
-    /// Creates a session, unless there is one or the BMC offers none.
+    /// Creates a session, unless there is one or the BMC offers none. Returns whether it did.
     async fn log_in(
         &mut self,
         at: &Peer,
         login: &Credentials,
         budget: &Budget<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.auth.expire(Instant::now(), at.shared.config.limits.lockout);
         if !self.is_unknown() {
-            return Ok(());
+            return Ok(false);
         }
         let root = self.root(at, login, budget).await?;
         let Some(sessions) = root.sessions.as_deref().filter(|_| self.is_unknown()) else {
             self.auth = Auth::basic(BasicAuthReason::NoSessions);
-            return Ok(());
+            return Ok(false);
         };
         at.shared.counters.logins.inc();
         let request = Request::new(Method::POST, sessions).json(&login::request(login)).login();
@@ -328,7 +321,7 @@ impl Line {
             .send(at, AuthenticatedRequest { request: &request, signature: None }, budget)
             .await?;
         match login::outcome(&reply, &at.secret(&login.password), &at.target) {
-            Outcome::Session(session) => self.auth = Auth::Session { session, is_new: true },
+            Outcome::Session(session) => self.auth = Auth::Session(session),
             // They had a session before, so trying the password again would show nothing new.
             Outcome::Sessionless(BasicAuthReason::Refused)
                 if self.refusals.have_had_session(login) =>
@@ -346,7 +339,7 @@ impl Line {
             let signature = self.auth.header(login);
             self.end(at, session, signature, budget).await;
         }
-        Ok(())
+        Ok(matches!(self.auth, Auth::Session(_)))
     }
 
     fn is_unknown(&self) -> bool {

@@ -107,6 +107,7 @@ impl Line {
         if self.breaker.rests(Instant::now()).is_some() {
             // The firmware may have changed when the BMC is back.
             self.root = None;
+            self.unwelcoming.clear();
             at.memory.forget();
         }
     }

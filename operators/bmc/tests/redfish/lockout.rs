@@ -5,7 +5,7 @@ use crate::{
     documents::SYSTEM,
 };
 use metal_bmc::{Bmc, Connect, Error, Limits};
-use metal_core::redfish::Credentials;
+use metal_core::redfish::{Credentials, IndicatorLed, Step};
 use std::time::Duration;
 
 const SESSIONS: &str = "POST /redfish/v1/SessionService/Sessions";
@@ -200,4 +200,52 @@ async fn a_resource_that_refuses_every_session_costs_one_login() {
         }
         assert_eq!(server.logins(), 2, "{refusal:?}");
     }
+}
+
+#[tokio::test]
+async fn a_resource_that_has_answered_since_renews_its_session() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.system(SYSTEM).await.unwrap();
+    // As a BMC that starts: its sessions are there before what they may read is.
+    server.fault(SYSTEM, Fault::Answer(401, String::new()));
+    bmc.system(SYSTEM).await.unwrap_err();
+    assert_eq!(server.logins(), 2);
+    server.repair();
+    bmc.system(SYSTEM).await.unwrap();
+    server.expire();
+    bmc.system(SYSTEM).await.unwrap();
+    assert_eq!(server.logins(), 3);
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_before_it_has_worked_is_replaced_after_a_while() {
+    let server = FakeRedfish::machine().await;
+    let second_try = Duration::from_millis(50);
+    let (_fleet, bmc) = server.fleet(Limits { second_try, ..patient() });
+    bmc.system(SYSTEM).await.unwrap();
+    server.fault(SYSTEM, Fault::Answer(401, String::new()));
+    bmc.system(SYSTEM).await.unwrap_err();
+    server.repair();
+    server.expire();
+    let again = async {
+        while bmc.system(SYSTEM).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert_eq!(server.logins(), 3);
+}
+
+#[tokio::test]
+async fn a_refused_write_costs_no_read_its_session() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.system(SYSTEM).await.unwrap();
+    server.judge(|_, _, _, _| Some((403, serde_json::json!({}))));
+    bmc.perform(SYSTEM, &Step::IndicatorLed(IndicatorLed::Lit)).await.unwrap_err();
+    let before = server.logins();
+    server.expire();
+    bmc.system(SYSTEM).await.unwrap();
+    assert_eq!(server.logins(), before + 1);
 }
