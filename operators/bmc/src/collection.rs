@@ -96,8 +96,9 @@ fn key(uri: &str) -> String {
 }
 
 /// A collection, as far as it has been read.
-struct CollectionReader<'a> {
-    collection: &'a str,
+#[derive(Default)]
+struct CollectionReader {
+    collection: String,
     members: Vec<Member>,
     known: HashSet<String>,
     /// Number of entries on its pages, including those without a usable link.
@@ -105,11 +106,13 @@ struct CollectionReader<'a> {
     unusable: u64,
     /// The number of members that the collection claims to have.
     count: Option<u64>,
+    /// Why the pages after those that were read could not be.
+    end: Option<String>,
 }
 
-impl CollectionReader<'_> {
+impl CollectionReader {
     /// Takes the members of a page, and returns the link to the next.
-    fn take(&mut self, (page, asked): (&Value, Requested)) -> Option<String> {
+    fn take(&mut self, page: &Value, asked: Requested) -> Option<String> {
         let entries = page["Members"].as_array();
         for entry in entries.into_iter().flatten() {
             self.entries += 1;
@@ -127,9 +130,18 @@ impl CollectionReader<'_> {
         page["Members@odata.nextLink"].as_str().map(str::to_owned)
     }
 
-    /// The inconsistencies of a collection that was read to its end.
-    fn faults(&self, missing: &mut Vec<String>) {
-        let (collection, entries, found) = (self.collection, self.entries, self.members.len());
+    /// Whether it was read to its end, and has fewer members than it claims to have.
+    fn lacks_members(&self) -> bool {
+        self.end.is_none() && self.count.is_some_and(|count| count > self.entries)
+    }
+
+    /// The members. What was inconsistent is added to `missing`.
+    fn finish(self, missing: &mut Vec<String>) -> Vec<Member> {
+        let (collection, entries, found) = (&self.collection, self.entries, self.members.len());
+        if let Some(why) = self.end {
+            missing.push(format!("{collection}, after {found}: {why}"));
+            return self.members;
+        }
         match self.count {
             Some(count) if count != entries => missing.push(format!(
                 "{collection}: Members@odata.count is {count}, but there are {entries} members"
@@ -142,6 +154,7 @@ impl CollectionReader<'_> {
         if found == MEMBERS {
             missing.push(format!("{collection}, after {MEMBERS}: too many members"));
         }
+        self.members
     }
 }
 
@@ -153,44 +166,67 @@ pub(crate) async fn members(
     collection: &str,
     missing: &mut Vec<String>,
 ) -> Result<Vec<Member>, Error> {
-    let mut walk = CollectionReader {
-        collection,
-        members: vec![],
-        known: HashSet::new(),
-        entries: 0,
-        unusable: 0,
-        count: None,
-    };
-    let (mut page, mut pages) = (collection.to_owned(), HashSet::from([key(collection)]));
     let (first, asked) = first_page(call, root, collection).await?;
-    let mut next = walk.take((&first, asked));
-    while let Some(link) = next.filter(|_| walk.members.len() < MEMBERS) {
-        let far = walk.members.len();
-        let Some(path) = uri::resolved(&link, &page) else {
-            missing.push(format!("{collection}, after {far}: invalid nextLink"));
-            return Ok(walk.members);
+    let mut read = walk(call, collection, (first, asked)).await?;
+    if asked == Requested::Members && read.lacks_members() {
+        // Some firmware expands only a part of a collection.
+        root.give_up_expand();
+        let again = match call.get(collection).await {
+            Ok(page) => walk(call, collection, (page.body, Requested::Links)).await,
+            Err(error) => Err(error),
         };
-        if pages.contains(&key(&path)) {
-            missing.push(format!("{collection}, after {far}: nextLink points back to {path}"));
-            return Ok(walk.members);
+        match again {
+            Ok(again) if again.members.len() > read.members.len() => read = again,
+            Err(error) if is_fatal(&error) => return Err(error),
+            Ok(_) | Err(_) => {}
         }
-        if pages.len() == PAGES {
-            missing.push(format!("{collection}, after {far}: more than {PAGES} pages"));
-            return Ok(walk.members);
-        }
+    }
+    Ok(read.finish(missing))
+}
+
+/// Reads all pages after the first.
+async fn walk(
+    call: &Call<'_>,
+    collection: &str,
+    (first, asked): (Value, Requested),
+) -> Result<CollectionReader, Error> {
+    let mut walk =
+        CollectionReader { collection: collection.to_owned(), ..CollectionReader::default() };
+    let (mut page, mut pages) = (collection.to_owned(), HashSet::from([key(collection)]));
+    let mut next = walk.take(&first, asked);
+    drop(first);
+    while let Some(link) = next.filter(|_| walk.members.len() < MEMBERS) {
+        let path = match following(&link, &page, &pages) {
+            Ok(path) => path,
+            Err(why) => {
+                walk.end = Some(why);
+                break;
+            }
+        };
         next = match call.get(&path).await {
-            Ok(page) => walk.take((&page.body, asked)),
+            Ok(page) => walk.take(&page.body, asked),
             Err(error) if is_fatal(&error) => return Err(error),
             Err(error) => {
-                missing.push(format!("{collection}, after {far}: {}", reason(&error)));
-                return Ok(walk.members);
+                walk.end = Some(reason(&error));
+                break;
             }
         };
         pages.insert(key(&path));
         page = path;
     }
-    walk.faults(missing);
-    Ok(walk.members)
+    Ok(walk)
+}
+
+/// The path of the page that a page links to, or why it is not read.
+fn following(link: &str, page: &str, pages: &HashSet<String>) -> Result<String, String> {
+    let path = uri::resolved(link, page).ok_or("invalid nextLink")?;
+    if pages.contains(&key(&path)) {
+        return Err(format!("nextLink points back to {path}"));
+    }
+    if pages.len() == PAGES {
+        return Err(format!("more than {PAGES} pages"));
+    }
+    Ok(path)
 }
 
 /// The first page, and how it was requested.
