@@ -5,6 +5,7 @@ use crate::{
     call::{Call, failed, is_fatal},
     collection, field, quirks,
 };
+use metal_api::{ParseSystemUuidError, SystemUuid};
 use metal_core::redfish::ManagerReading;
 use nv_redfish_quirks::BmcQuirks;
 use serde_json::Value;
@@ -21,9 +22,10 @@ enum Missing {
 }
 
 /// The manager with this UUID; without one, the first that is a BMC rather than, say, an enclosure
-/// manager.
+/// manager. A UUID that many boards are shipped with tells none from another, so it counts as none.
 pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<ManagerReading, Error> {
     let root = call.root().await?;
+    let uuid = uuid.filter(|uuid| !is_placeholder(uuid));
     if let Some(manager) = of_system(call, &root.platform, uuid).await? {
         return Ok(manager);
     }
@@ -38,7 +40,7 @@ pub(crate) async fn manager(call: &Call<'_>, uuid: Option<&str>) -> Result<Manag
         match member.read(call).await {
             Ok((uri, body)) => {
                 let manager = reading(uri, &body);
-                if is_wanted(&manager, &body, uuid) {
+                if is_wanted(&body, uuid) {
                     return Ok(manager);
                 }
                 other = other.or(Some(manager));
@@ -66,18 +68,30 @@ async fn of_system(
     match call.get(&uri).await {
         Ok(resource) => {
             let manager = reading(uri, &resource.body);
-            Ok(is_wanted(&manager, &resource.body, uuid).then_some(manager))
+            Ok(is_wanted(&resource.body, uuid).then_some(manager))
         }
         Err(error) if is_fatal(&error) => Err(error),
         Err(_) => Ok(None),
     }
 }
 
-fn is_wanted(manager: &ManagerReading, body: &Value, uuid: Option<&str>) -> bool {
+fn is_wanted(body: &Value, uuid: Option<&str>) -> bool {
     match uuid {
-        Some(uuid) => manager.uuid.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(uuid)),
+        Some(uuid) => field::text(&body["UUID"]).is_some_and(|own| is_same(&own, uuid)),
         None => matches!(body["ManagerType"].as_str(), None | Some("BMC")),
     }
+}
+
+/// Whether two texts are one UUID: as they are, since a BMC may have something that is none, or as
+/// UUIDs in any notation and either byte order.
+fn is_same(one: &str, other: &str) -> bool {
+    let parsed = |text: &str| text.parse::<SystemUuid>().ok();
+    one.eq_ignore_ascii_case(other.trim())
+        || parsed(one).zip(parsed(other)).is_some_and(|(one, other)| one.is_same(other))
+}
+
+fn is_placeholder(uuid: &str) -> bool {
+    matches!(uuid.parse::<SystemUuid>(), Err(ParseSystemUuidError::Placeholder(_)))
 }
 
 pub(crate) fn reading(uri: String, body: &Value) -> ManagerReading {

@@ -9,6 +9,8 @@ mod budget;
 #[cfg(test)]
 mod clear;
 #[cfg(test)]
+mod collection;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod fault;
@@ -21,6 +23,8 @@ mod inventory;
 #[cfg(test)]
 mod lockout;
 #[cfg(test)]
+mod managers;
+#[cfg(test)]
 mod media;
 #[cfg(test)]
 mod parts;
@@ -32,6 +36,8 @@ mod session;
 mod sushy;
 #[cfg(test)]
 mod systems;
+#[cfg(test)]
+mod task;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
