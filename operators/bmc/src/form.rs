@@ -7,6 +7,17 @@ use std::collections::BTreeSet;
 /// At most this many forms of a write are tried.
 pub(crate) const MOST: usize = 12;
 
+/// How long to wait for a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskWait {
+    /// Until it ends.
+    Done,
+    /// Until it ends, or the call's time is over: its effect is seen in the system.
+    DoneOrLate,
+    /// Until it is accepted. It is carried out at the next reset of the host.
+    Accepted,
+}
+
 /// What is written. The accepted form is remembered for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -32,6 +43,17 @@ impl Kind {
             Self::Led | Self::Insert | Self::Eject | Self::Reset(_) | Self::ResetManager(_) => {
                 false
             }
+        }
+    }
+
+    /// How long to wait for the task of a write.
+    pub(crate) fn wait(self) -> TaskWait {
+        match self {
+            Self::BootOverride | Self::NoBootOverride | Self::BootOrder | Self::BootOrderAlone => {
+                TaskWait::Accepted
+            }
+            Self::Reset(_) => TaskWait::DoneOrLate,
+            Self::Led | Self::Insert | Self::Eject | Self::ResetManager(_) => TaskWait::Done,
         }
     }
 }

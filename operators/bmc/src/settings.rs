@@ -47,9 +47,8 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
         return Ok(boot);
     }
     // Once they have been applied, the system itself counts (DSP0268, `Settings.ETag`).
-    let applied = system["@Redfish.Settings"]["ETag"].as_str().filter(|etag| !etag.is_empty());
-    let now = settings.etags.header.or(settings.etags.body);
-    if applied.is_some_and(|applied| now.is_some_and(|now| now == applied)) {
+    let applied = system["@Redfish.Settings"]["ETag"].as_str();
+    if applied.is_some_and(|applied| settings.etags.contain(applied)) {
         return Ok(boot);
     }
     match (&mut boot, to_come) {

@@ -3,11 +3,11 @@
 use crate::{
     Error, action,
     call::{Call, is_absent, is_fatal},
-    collection, field,
+    collection, field, led,
     message::reason,
     quirks, settings,
 };
-use metal_core::redfish::{BootReading, IndicatorLed, ResetType, SystemReading};
+use metal_core::redfish::{BootEnabled, BootReading, BootSource, ResetType, SystemReading};
 use serde_json::Value;
 
 /// More systems than any BMC has.
@@ -146,25 +146,23 @@ pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
         bios_version: text("BiosVersion"),
         memory_bytes: field::gibibytes(&body["MemorySummary"]["TotalSystemMemoryGiB"]),
         power: field::word(&body["PowerState"]).unwrap_or_default(),
-        indicator_led: indicator_led(body),
+        indicator_led: led::reading(body),
         lacks_reset: !body["Actions"]["#ComputerSystem.Reset"]["target"].is_string(),
         last_reset: field::time(&body["LastResetTime"]),
         ..SystemReading::default()
     }
 }
 
-fn indicator_led(body: &Value) -> Option<IndicatorLed> {
-    let active = || {
-        let is_active = body["LocationIndicatorActive"].as_bool()?;
-        Some(if is_active { IndicatorLed::Lit } else { IndicatorLed::Off })
-    };
-    field::word(&body["IndicatorLED"]).or_else(active)
-}
-
 pub(crate) fn boot(boot: &Value) -> BootReading {
+    let target: Option<BootSource> = field::word(&boot["BootSourceOverrideTarget"]);
+    // Some firmware shows the source of the next boot, and not for how long it is set.
+    let implied = match target {
+        None | Some(BootSource::None) => BootEnabled::Disabled,
+        Some(_) => BootEnabled::Once,
+    };
     BootReading {
-        enabled: field::word(&boot["BootSourceOverrideEnabled"]).unwrap_or_default(),
-        target: field::word(&boot["BootSourceOverrideTarget"]),
+        enabled: field::word(&boot["BootSourceOverrideEnabled"]).unwrap_or(implied),
+        target,
         mode: field::word(&boot["BootSourceOverrideMode"]),
         allowable: field::words(&boot["BootSourceOverrideTarget@Redfish.AllowableValues"]),
         allowable_modes: field::words(&boot["BootSourceOverrideMode@Redfish.AllowableValues"]),

@@ -3,7 +3,9 @@
 use crate::{
     Error,
     call::{Call, failed, is_fatal},
-    field, json, message,
+    field,
+    form::TaskWait,
+    json, message,
     request::Request,
     uri,
     wire::Reply,
@@ -31,15 +33,6 @@ enum TaskError {
     Unfinished(String),
 }
 
-/// How long to wait for a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskWait {
-    /// Until it ends.
-    Done,
-    /// Until it is accepted. It is carried out at the next reset of the host.
-    Accepted,
-}
-
 /// The state of a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -64,11 +57,16 @@ pub(crate) async fn finish(
     let Some(monitor) = monitor(&reply) else { return Ok(()) };
     for look in 0_u32.. {
         let time = match until {
-            TaskWait::Done => pause(call, &reply),
+            TaskWait::Done | TaskWait::DoneOrLate => pause(call, &reply),
             TaskWait::Accepted => call.task_poll(),
         };
         if !call.pause(upper_half(time * 2, number_of(&(&monitor, look)))).await {
-            return Err(failed(action, TaskError::Unfinished(monitor)));
+            return match until {
+                TaskWait::DoneOrLate => Ok(()),
+                TaskWait::Done | TaskWait::Accepted => {
+                    Err(failed(action, TaskError::Unfinished(monitor)))
+                }
+            };
         }
         reply = match call.send(&Request::new(Method::GET, &monitor)).await {
             Ok(reply) => reply,

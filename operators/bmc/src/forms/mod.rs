@@ -68,12 +68,12 @@ pub(crate) struct Write<'a> {
 
 impl Write<'_> {
     /// Sends the write, in one form after another, and waits until it is complete. Of values that
-    /// apply at the next reset of the host, only their acceptance is waited for.
+    /// apply at the next reset of the host, only their acceptance is waited for. A reset whose task
+    /// outlasts the call was accepted: some end only when the operating system has shut down.
     pub(crate) async fn send(self, call: &Call<'_>) -> Result<(), Error> {
         let (action, kind) = (self.action.clone(), self.kind);
         let reply = self.taken(call).await?;
-        let until = if kind.is_of_boot() { task::TaskWait::Accepted } else { task::TaskWait::Done };
-        task::finish(call, reply, action, until).await
+        task::finish(call, reply, action, kind.wait()).await
     }
 
     /// Sends the write, in one form after another, to a manager that goes down because of it, so

@@ -1,4 +1,4 @@
-//! What is read of systems and managers.
+//! What is read of systems.
 
 use crate::{
     bmc::{FakeRedfish, Fault},
@@ -6,12 +6,12 @@ use crate::{
 };
 use metal_bmc::{Bmc, Error};
 use metal_core::redfish::{
-    BootEnabled, BootMode, BootReading, BootSource, IndicatorLed, ManagerReading, PowerState,
-    ResetType, SystemReading,
+    BootEnabled, BootMode, BootReading, BootSource, IndicatorLed, PowerState, ResetType,
+    SystemReading,
 };
 use serde_json::{Value, json};
 
-fn expected() -> SystemReading {
+pub(crate) fn expected() -> SystemReading {
     SystemReading {
         uri: SYSTEM.to_owned(),
         uuid: "38947555-7742-3448-3784-82334782383a".parse().ok(),
@@ -304,8 +304,10 @@ async fn settings_of_the_boot_are_read_where_they_are_written() {
     assert_eq!(boot.allowable, expected().boot.allowable);
     // Applied: from now on, the system itself counts.
     server.edit(SYSTEM, |system| system["@Redfish.Settings"]["ETag"] = json!("7"));
-    server.edit(settings, |it| it["@odata.etag"] = json!("7"));
-    assert_eq!(server.bmc().system(SYSTEM).await.unwrap().boot, expected().boot);
+    for etag in ["7", "\"7\"", "W/\"7\""] {
+        server.edit(settings, |it| it["@odata.etag"] = json!(etag));
+        assert_eq!(server.bmc().system(SYSTEM).await.unwrap().boot, expected().boot, "{etag}");
+    }
     // A settings resource without boot settings is read once.
     server.edit(settings, |it| *it = json!({"Attributes": {}}));
     let bmc = server.bmc();
@@ -318,80 +320,21 @@ async fn settings_of_the_boot_are_read_where_they_are_written() {
 }
 
 #[tokio::test]
-async fn members_come_with_the_collection_where_that_is_offered() {
-    let server = FakeRedfish::machine().await;
-    server.edit("/redfish/v1/", |root| {
-        root["ProtocolFeaturesSupported"] = json!({"ExpandQuery": {"NoLinks": true}});
-    });
-    let whole = documents()[SYSTEM].clone();
-    server.edit("/redfish/v1/Systems?$expand=.", |page| *page = json!({"Members": [whole]}));
-    assert_eq!(server.bmc().systems().await.unwrap(), [expected()]);
-    let log = server.log();
-    assert_eq!(log[2..], ["GET /redfish/v1/Systems?$expand=."]);
-}
-
-#[tokio::test]
-async fn an_expand_that_was_promised_and_fails_is_not_asked_for_again() {
-    let server = FakeRedfish::machine().await;
-    server.edit("/redfish/v1/", |root| {
-        root["ProtocolFeaturesSupported"] = json!({"ExpandQuery": {"NoLinks": true}});
-    });
-    let bmc = server.bmc();
-    assert_eq!(bmc.systems().await.unwrap(), [expected()]);
-    assert_eq!(bmc.systems().await.unwrap(), [expected()]);
-    let expanded = server.log().iter().filter(|line| line.contains("$expand")).count();
-    assert_eq!(expanded, 1);
-}
-
-#[tokio::test]
-async fn an_expand_that_yields_links_only_is_followed_by_reads() {
-    let server = FakeRedfish::machine().await;
-    server.edit("/redfish/v1/", |root| {
-        root["ProtocolFeaturesSupported"] = json!({"ExpandQuery": {"ExpandAll": true}});
-    });
-    let links = documents()["/redfish/v1/Systems"].clone();
-    server.edit("/redfish/v1/Systems?$expand=*", |page| *page = links);
-    assert_eq!(server.bmc().systems().await.unwrap(), [expected()]);
-}
-
-#[tokio::test]
-async fn the_manager_is_the_bmc_and_no_enclosure_manager() {
-    let server = FakeRedfish::machine().await;
-    let uuid = "58893887-8974-2487-2389-841168418919";
-    let manager = ManagerReading {
-        uri: "/redfish/v1/Managers/BMC".to_owned(),
-        uuid: Some(uuid.to_owned()),
-        part_number: Some("P-1".to_owned()),
-        firmware_version: Some("1.45".to_owned()),
-        state: Some("Enabled".to_owned()),
-        ..ManagerReading::default()
-    };
-    let bmc = server.bmc();
-    assert_eq!(bmc.manager(None).await.unwrap(), manager);
-    assert_eq!(bmc.manager(Some(&uuid.to_uppercase())).await.unwrap(), manager);
-    let error = bmc.manager(Some("00000000-0000-0000-0000-000000000001")).await.unwrap_err();
-    assert!(matches!(error, Error::Failed { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn the_manager_that_a_system_names_is_read_without_the_collection() {
-    for (named, requests) in [("/redfish/v1/Managers/BMC", 1), ("/redfish/v1/Managers/EM", 4)] {
+async fn a_source_of_the_next_boot_is_set_though_the_bmc_does_not_say_for_how_long() {
+    use BootEnabled::{Disabled, Once};
+    for (enabled, target, expected) in [
+        (json!(null), json!("Pxe"), Once),
+        (json!("Unknown"), json!("Pxe"), Once),
+        (json!(null), json!("None"), Disabled),
+        (json!(null), json!(null), Disabled),
+        (json!("Disabled"), json!("Pxe"), Disabled),
+    ] {
         let server = FakeRedfish::machine().await;
         server.edit(SYSTEM, |system| {
-            system["Links"] = json!({"ManagedBy": [{"@odata.id": named}]});
+            system["Boot"]["BootSourceOverrideEnabled"] = enabled.clone();
+            system["Boot"]["BootSourceOverrideTarget"] = target.clone();
         });
-        let bmc = server.bmc();
-        bmc.systems().await.unwrap();
-        let before = server.log().len();
-        assert_eq!(bmc.manager(None).await.unwrap().uri, "/redfish/v1/Managers/BMC");
-        assert_eq!(server.log().len() - before, requests, "{named}");
+        let boot = server.bmc().system(SYSTEM).await.unwrap().boot;
+        assert_eq!(boot.enabled, expected, "{enabled} {target}");
     }
-}
-
-#[tokio::test]
-async fn a_bmc_without_managers_says_so() {
-    let server = FakeRedfish::machine().await;
-    server.edit("/redfish/v1/", |root| root["Managers"] = json!(null));
-    let error = server.bmc().manager(None).await.unwrap_err();
-    assert!(matches!(error, Error::Failed { .. }), "{error}");
 }

@@ -294,42 +294,6 @@ async fn a_refused_change_says_what_the_bmc_said() {
 }
 
 #[tokio::test]
-async fn a_task_is_followed_to_its_end() {
-    let server = FakeRedfish::machine().await;
-    let slow = |system: &mut Value| {
-        system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("/SlowReset");
-    };
-    server.edit(SYSTEM, slow);
-    server.bmc().perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
-    let looks = server.log().iter().filter(|line| line.contains("/Tasks/1")).count();
-    assert_eq!(looks, 3);
-}
-
-#[tokio::test]
-async fn a_task_that_fails_or_never_ends_is_an_error() {
-    let exception = json!({"TaskState": "Exception", "Messages": [{"Message": "no power"}]});
-    for (task, text) in [
-        (exception, "ended with the state Exception: no power"),
-        (json!({"TaskState": "Running"}), "did not finish in time"),
-    ] {
-        let server = FakeRedfish::machine().await;
-        server.edit(SYSTEM, |system| {
-            system["Actions"]["#ComputerSystem.Reset"]["target"] = json!("/SlowReset");
-        });
-        let task = Fault::Answer(200, task.to_string());
-        server.fault("/redfish/v1/TaskService/Tasks/1", task);
-        let write = std::time::Duration::from_millis(300);
-        let limits = metal_bmc::Limits { write, ..crate::bmc::patient() };
-        let (_fleet, bmc) = server.fleet(limits);
-        let error = bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap_err();
-        match &error {
-            Error::Failed { source, .. } => assert!(source.to_string().ends_with(text), "{source}"),
-            other => panic!("{other}"),
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_reset_that_may_have_happened_is_not_sent_twice() {
     let server = FakeRedfish::machine().await;
     let bmc = server.bmc();
@@ -356,6 +320,11 @@ async fn the_led_is_the_property_that_the_system_has() {
         system["LocationIndicatorActive"] = json!(false);
     };
     assert_eq!(sent(location, lit()).await, json!({"LocationIndicatorActive": true}));
+    let unknown = |system: &mut Value| {
+        system["IndicatorLED"] = json!("Unknown");
+        system["LocationIndicatorActive"] = json!(false);
+    };
+    assert_eq!(sent(unknown, lit()).await, json!({"LocationIndicatorActive": true}));
     let text = refused(|system| system["IndicatorLED"] = json!(null), lit()).await;
     assert!(text.ends_with("it has neither LocationIndicatorActive nor IndicatorLED"), "{text}");
 }
