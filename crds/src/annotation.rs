@@ -34,6 +34,9 @@ pub const KNOWN_SINCE: &str = "bloomery.dev/known-since";
 /// On a BMCSecret: the certificate of the BMC that these credentials belong to.
 pub const KNOWN_CERTIFICATE: &str = "bloomery.dev/known-certificate";
 
+/// Prefix on a BMCSecret whose credentials may belong to several BMCs, followed by the name of one
+/// of them; the value is its address.
+pub const KNOWN_ADDRESS_OF: &str = "bloomery.dev/known-address.";
 /// Prefix on a BMCSecret whose credentials may belong to several BMCs, followed by the address and
 /// port of one of them; the value is its certificate.
 pub const KNOWN_CERTIFICATE_AT: &str = "bloomery.dev/known-certificate.";

@@ -5,8 +5,9 @@
 //! certificate, or by one that an authority vouches for. Plain http allows no such proof, so a
 //! person has to decide.
 //!
-//! What is known is stored in the status of the BMC and with the credentials, so that it also
-//! applies to a BMC object that was deleted and recreated, or restored without its status.
+//! What is known is stored in the status of the BMC and with the credentials, whether they are its
+//! own or shared, so that it also applies to a BMC object that was deleted and recreated, or restored
+//! without its status.
 
 use super::{
     CredentialAnnotations, Destination, Missing, Verification,
@@ -33,7 +34,7 @@ pub fn certificate<'a>(
     let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
     accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
         Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
-        None => shared::kept(secret?, at),
+        None => shared::certificate_of(secret?, name(bmc), at),
     })
 }
 
@@ -86,7 +87,9 @@ fn known(bmc: &Bmc, secret: Option<&BmcSecret>, now: Timestamp) -> Option<IpAddr
     if let Some(ip) = answered.and_then(|ip| ip.parse().ok()) {
         return Some(ip);
     }
-    let secret = own(bmc, secret)?;
+    let Some(secret) = own(bmc, secret) else {
+        return shared::address_of(secret?, name(bmc))?.parse().ok();
+    };
     let since = noted(secret, annotation::KNOWN_SINCE).and_then(|at| at.parse::<Timestamp>().ok());
     let is_new = since.is_some_and(|since| {
         let age = now.duration_since(since);
@@ -107,6 +110,10 @@ fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
     secret.filter(|secret| name.is_some() && secret.metadata.name.as_deref() == name)
 }
 
+fn name(bmc: &Bmc) -> &str {
+    bmc.metadata.name.as_deref().unwrap_or_default()
+}
+
 /// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
 pub(super) fn to_note(
     bmc: &Bmc,
@@ -116,7 +123,7 @@ pub(super) fn to_note(
     let status = bmc.status.as_ref()?;
     let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
     let Some(secret) = own(bmc, secret) else {
-        return shared::to_keep(secret?, at, certificate.as_deref());
+        return shared::to_keep_of(secret?, name(bmc), &ip, (at, certificate.as_deref()));
     };
     let note: CredentialAnnotations = [
         (annotation::KNOWN_ADDRESS.into(), Some(ip)),
@@ -127,12 +134,12 @@ pub(super) fn to_note(
     (!is_there).then_some(note)
 }
 
-/// Why the certificate that a BMC is pinned to is not stored with its credentials; `None` if it is, or
-/// will be.
+/// Why what is known of a BMC is not stored with its credentials; `None` if it is, or will be.
 pub(super) fn unstored(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<String> {
-    let certificate = bmc.status.as_ref()?.certificate_fingerprint.as_deref();
+    let status = bmc.status.as_ref()?;
     let shared = secret.filter(|_| own(bmc, secret).is_none())?;
-    shared::unstored(shared, at, certificate)
+    let certificate = status.certificate_fingerprint.as_deref();
+    shared::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
 }
 
 /// The annotations of new credentials about the BMC that they are made for.
@@ -333,17 +340,50 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_many_bmcs_remember_each_by_its_address() {
+    fn credentials_of_many_bmcs_remember_each_by_its_name_and_its_address() {
         let known = bmc(Some(at(WAS, Some(PIN))));
         let shared = secret("all", &[]);
         let note = note_of(&known, &shared).unwrap();
         let key = format!("{}{WAS}.443", annotation::KNOWN_CERTIFICATE_AT);
-        assert_eq!(note, CredentialAnnotations::from([(key.clone().into(), Some(PIN.to_owned()))]));
-        let shared = secret("all", &[(&key, PIN)]);
-        assert_eq!(note_of(&known, &shared), None, "it is there");
-        assert_eq!(pinned(&bmc(None), &shared), Some(PIN));
+        let name = format!("{}bmc-1", annotation::KNOWN_ADDRESS_OF);
+        let expected = [
+            (key.clone().into(), Some(PIN.to_owned())),
+            (name.clone().into(), Some(WAS.to_owned())),
+        ];
+        assert_eq!(note, CredentialAnnotations::from(expected));
+        let both = secret("all", &[(&key, PIN), (&name, WAS)]);
+        assert_eq!(note_of(&known, &both), None, "it is there");
+        assert_eq!(pinned(&bmc(None), &both), Some(PIN));
+        // As stored before addresses were.
+        let older = secret("all", &[(&key, PIN)]);
+        assert_eq!(pinned(&bmc(None), &older), Some(PIN));
         let elsewhere = destination(Scheme::Https, NEW);
-        assert_eq!(certificate(&bmc(None), Some(&shared), &elsewhere), None);
+        assert_eq!(certificate(&bmc(None), Some(&older), &elsewhere), None);
         assert_eq!(note_of(&bmc(None), &secret("all", &[])), None);
+    }
+
+    #[test]
+    fn a_bmc_with_shared_credentials_is_held_to_its_address_and_certificate_when_its_status_is_lost()
+     {
+        use Scheme::{Http, Https};
+        let key = format!("{}{WAS}.443", annotation::KNOWN_CERTIFICATE_AT);
+        let name = format!("{}bmc-1", annotation::KNOWN_ADDRESS_OF);
+        let other = format!("{}bmc-2", annotation::KNOWN_ADDRESS_OF);
+        for status in [None, Some(BmcStatus::default())] {
+            let bmc = bmc(status);
+            for (notes, scheme, expected, pin) in [
+                (&[(name.as_str(), WAS), (key.as_str(), PIN)][..], Https, Ok(()), Some(PIN)),
+                (&[(name.as_str(), WAS)][..], Https, HELD, None),
+                (&[(name.as_str(), WAS)][..], Http, HELD, None),
+                (&[(name.as_str(), NEW)][..], Http, Ok(()), None),
+                (&[(other.as_str(), WAS)][..], Http, Ok(()), None),
+            ] {
+                let shared = secret("all", notes);
+                let found = reason(&bmc, Some(&shared), (scheme, NEW), Verification::Pinned);
+                assert_eq!(found, expected, "{scheme:?} {notes:?}");
+                let to = destination(scheme, NEW);
+                assert_eq!(certificate(&bmc, Some(&shared), &to), pin, "{scheme:?} {notes:?}");
+            }
+        }
     }
 }

@@ -1,19 +1,25 @@
-//! Certificates that are stored with credentials which several BMCs may share: one for each
-//! address.
+//! What is stored with credentials which several BMCs may share: a certificate for each address, and
+//! the address of each BMC object.
 //!
 //! There is no other place that outlives the status for a BMC that a Server names itself, or for a
 //! BMC whose BMCSecret does not have its name.
 
-use super::{CredentialAnnotations, Destination, accepted_certificate::accepted_certificate};
+use super::{
+    CredentialAnnotations, Destination,
+    accepted_certificate::{accepted_certificate, annotated},
+};
 use crate::bmc_host::BmcHost;
 use metal_api::{BmcSecret, Server, annotation};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
-/// How many are stored with one pair of credentials: the API server limits annotations to 256 KiB.
-const MOST: usize = 1000;
+/// How many bytes of annotations one BMCSecret may have: the API server limits them to 256 KiB, and
+/// others may need some.
+const ROOM: usize = 200 << 10;
 /// Longest host in the name of an annotation, in bytes: that of an IPv6 address.
 const LONGEST: usize = 39;
+/// Longest name of a BMC in the name of an annotation, in bytes.
+const LONGEST_NAME: usize = 49;
 
 /// The certificate that the BMC in a server's `spec.bmc` is pinned to: one that a person accepts;
 /// else that in the server's status; else the one stored with the credentials.
@@ -50,32 +56,49 @@ pub fn unstored_of_server(
 }
 
 /// Why this certificate is not stored, if there is no room for it.
-pub(super) fn unstored(
-    secret: &BmcSecret,
-    at: &Destination,
-    certificate: Option<&str>,
-) -> Option<String> {
+fn unstored(secret: &BmcSecret, at: &Destination, certificate: Option<&str>) -> Option<String> {
     let is_missing = certificate.is_some() && kept(secret, at) != certificate;
-    if !is_missing || to_keep(secret, at, certificate).is_some() {
-        return None;
-    }
+    (is_missing && to_keep(secret, at, certificate).is_none())
+        .then(|| no_room(secret, "the certificate is"))
+}
+
+fn no_room(secret: &BmcSecret, what: &str) -> String {
     let name = secret.metadata.name.as_deref().unwrap_or_default();
-    Some(format!(
-        "the certificate is only recorded in the status, because BMCSecret {name} has no room for \
-         more than {MOST} of them: remove its annotations {}... of addresses that no BMC has any \
-         longer",
-        annotation::KNOWN_CERTIFICATE_AT
-    ))
+    format!(
+        "{what} only recorded in the status, because the annotations of BMCSecret {name} have no \
+         room for more than {} KiB: remove its annotations {}... of addresses that no BMC has any \
+         longer, and {}... of BMCs that do not exist",
+        ROOM >> 10,
+        annotation::KNOWN_CERTIFICATE_AT,
+        annotation::KNOWN_ADDRESS_OF,
+    )
 }
 
 /// The certificate of the BMC at this address.
 pub(super) fn kept<'a>(secret: &'a BmcSecret, at: &Destination) -> Option<&'a str> {
-    secret.metadata.annotations.as_ref()?.get(&key(at)).map(String::as_str)
+    noted(secret, &key(&at.host, at.port))
+}
+
+/// The address at which a BMC has answered last.
+pub(super) fn address_of<'a>(secret: &'a BmcSecret, bmc: &str) -> Option<&'a str> {
+    noted(secret, &key_of_bmc(bmc))
+}
+
+/// The certificate of a BMC: the one at the address where it has answered last, if that is known.
+pub(super) fn certificate_of<'a>(
+    secret: &'a BmcSecret,
+    bmc: &str,
+    at: &Destination,
+) -> Option<&'a str> {
+    match address_of(secret, bmc).and_then(|address| address.parse().ok()) {
+        Some(host) => noted(secret, &key(&host, at.port)),
+        None => kept(secret, at),
+    }
 }
 
 /// The annotation that stores this certificate, or none; `None` if it is up to date, or there is no
 /// room.
-pub(super) fn to_keep(
+fn to_keep(
     secret: &BmcSecret,
     at: &Destination,
     certificate: Option<&str>,
@@ -83,26 +106,90 @@ pub(super) fn to_keep(
     if kept(secret, at) == certificate {
         return None;
     }
-    let keys = secret.metadata.annotations.iter().flat_map(|all| all.keys());
-    let others = keys.filter(|it| it.starts_with(annotation::KNOWN_CERTIFICATE_AT)).count();
-    (certificate.is_none() || others < MOST)
-        .then(|| [(key(at).into(), certificate.map(str::to_owned))].into())
+    let note = [(key(&at.host, at.port).into(), certificate.map(str::to_owned))].into();
+    has_room(secret, &note).then_some(note)
 }
 
-/// The name of an annotation consists of at most 63 letters, digits, dots and hyphens.
-fn key(at: &Destination) -> String {
-    let host = match &at.host {
+/// The annotations that store a BMC which has answered at `ip` with this certificate, or none.
+fn note_of(
+    bmc: &str,
+    ip: &str,
+    at: &Destination,
+    certificate: Option<&str>,
+) -> CredentialAnnotations {
+    [
+        (key_of_bmc(bmc).into(), Some(ip.to_owned())),
+        (key(&at.host, at.port).into(), certificate.map(str::to_owned)),
+    ]
+    .into()
+}
+
+/// The annotations that store a BMC which has answered at `ip` with this certificate, or none; `None`
+/// if they are up to date, or there is no room.
+pub(super) fn to_keep_of(
+    secret: &BmcSecret,
+    bmc: &str,
+    ip: &str,
+    (at, certificate): (&Destination, Option<&str>),
+) -> Option<CredentialAnnotations> {
+    let note = note_of(bmc, ip, at, certificate);
+    (!is_there(secret, &note) && has_room(secret, &note)).then_some(note)
+}
+
+/// Why they are not stored, if there is no room for them.
+pub(super) fn unstored_of(
+    secret: &BmcSecret,
+    bmc: &str,
+    ip: &str,
+    (at, certificate): (&Destination, Option<&str>),
+) -> Option<String> {
+    let note = note_of(bmc, ip, at, certificate);
+    (!is_there(secret, &note) && !has_room(secret, &note))
+        .then(|| no_room(secret, "the address and the certificate are"))
+}
+
+fn is_there(secret: &BmcSecret, note: &CredentialAnnotations) -> bool {
+    note.iter().all(|(key, value)| noted(secret, key) == value.as_deref())
+}
+
+/// Whether the annotations have room for these.
+fn has_room(secret: &BmcSecret, note: &CredentialAnnotations) -> bool {
+    let others = secret.metadata.annotations.iter().flatten();
+    let others = others.filter(|(key, _)| !note.contains_key(key.as_str()));
+    let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
+    let own = note.iter().filter_map(|(key, value)| Some(key.len() + value.as_ref()?.len()));
+    let own: usize = own.sum();
+    own == 0 || others + own <= ROOM
+}
+
+fn noted<'a>(secret: &'a BmcSecret, key: &str) -> Option<&'a str> {
+    annotated(&secret.metadata, key)
+}
+
+/// The annotation with the address of a BMC.
+fn key_of_bmc(name: &str) -> String {
+    let name = if name.len() <= LONGEST_NAME { name.to_owned() } else { digest(name) };
+    format!("{}{name}", annotation::KNOWN_ADDRESS_OF)
+}
+
+/// Something as long as half a SHA-256, instead of a name that is too long.
+fn digest(name: &str) -> String {
+    let digest = Sha256::digest(name);
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// The annotation with the certificate at an address. The name of an annotation consists of at most
+/// 63 letters, digits, dots and hyphens.
+fn key(host: &BmcHost, port: u16) -> String {
+    let host = match host {
         BmcHost::Address(IpAddr::V4(address)) => address.to_string(),
         BmcHost::Address(IpAddr::V6(address)) => {
             address.segments().map(|it| format!("{it:x}")).join("-")
         }
         BmcHost::Name(name) if name.as_str().len() <= LONGEST => name.as_str().to_owned(),
-        BmcHost::Name(name) => {
-            let digest = Sha256::digest(name.as_str());
-            digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
-        }
+        BmcHost::Name(name) => digest(name.as_str()),
     };
-    format!("{}{host}.{}", annotation::KNOWN_CERTIFICATE_AT, at.port)
+    format!("{}{host}.{port}", annotation::KNOWN_CERTIFICATE_AT)
 }
 
 #[cfg(test)]
@@ -133,7 +220,7 @@ mod tests {
         }
     }
 
-    fn noted(secret: &mut BmcSecret, note: CredentialAnnotations) {
+    fn store(secret: &mut BmcSecret, note: CredentialAnnotations) {
         let annotations = secret.metadata.annotations.get_or_insert_default();
         for (key, value) in note {
             match value {
@@ -149,7 +236,7 @@ mod tests {
         let mut secret = BmcSecret::new("all", BmcSecretSpec::default());
         let known = server(Some(answered(Some(PIN))));
         let note = note_of_server(&known, Some(&secret), &here).unwrap();
-        noted(&mut secret, note);
+        store(&mut secret, note);
         assert_eq!(note_of_server(&known, Some(&secret), &here), None, "it is there");
         // What is recorded while another certificate is refused says nothing about the right one.
         let silent = ServerStatus { observed_generation: Some(1), ..ServerStatus::default() };
@@ -166,11 +253,11 @@ mod tests {
         assert_eq!(certificate_of_server(&replaced, Some(&secret), &here), Some(&*new));
         replaced.status = Some(answered(Some(&new)));
         let note = note_of_server(&replaced, Some(&secret), &here).unwrap();
-        noted(&mut secret, note);
+        store(&mut secret, note);
         assert_eq!(certificate_of_server(&server(None), Some(&secret), &here), Some(&*new));
         // By http, or where an authority vouches, there is none to store.
         let note = note_of_server(&server(Some(answered(None))), Some(&secret), &here).unwrap();
-        noted(&mut secret, note);
+        store(&mut secret, note);
         assert_eq!(certificate_of_server(&server(None), Some(&secret), &here), None);
     }
 
@@ -185,13 +272,16 @@ mod tests {
             ("bmc-1.example.com", "bmc-1.example.com.443"),
         ];
         for (address, suffix) in expected {
-            let key = key(&at(address));
+            let key = key(&at(address).host, 443);
             assert_eq!(key.strip_prefix(annotation::KNOWN_CERTIFICATE_AT), Some(suffix));
         }
         let name = format!("{}.example.com", "a".repeat(60));
         for (host, length) in [(longest, 63), (name.as_str(), 56)] {
-            let key = key(&Destination { port: u16::MAX, ..at(host) });
+            let key = key(&at(host).host, u16::MAX);
             assert_eq!(key.split_once('/').unwrap().1.len(), length, "{host}");
+        }
+        for (name, length) in [("b".repeat(49), 63), ("b".repeat(50), 46)] {
+            assert_eq!(key_of_bmc(&name).split_once('/').unwrap().1.len(), length, "{name}");
         }
     }
 
@@ -202,16 +292,23 @@ mod tests {
         let address = |number: u16| at(&format!("fd77:1111:2222:3333:4444:5555:6666:{number:x}"));
         for number in 0x1000..0x2000 {
             let Some(note) = to_keep(&secret, &address(number), Some(&certificate)) else { break };
-            noted(&mut secret, note);
+            store(&mut secret, note);
         }
         let annotations = secret.metadata.annotations.clone().unwrap();
-        assert_eq!(annotations.len(), MOST);
+        assert!(annotations.len() > 1000, "{}", annotations.len());
         let bytes: usize = annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
-        assert!(bytes < 200 << 10, "{bytes}");
+        assert!(bytes <= ROOM && bytes + 200 > ROOM, "{bytes}");
         assert!(to_keep(&secret, &address(0x1000), None).is_some(), "one less always has room");
+        let other = certificate.replace('a', "b");
+        assert!(to_keep(&secret, &address(0x1000), Some(&other)).is_some(), "in its place");
         let told = |number| unstored(&secret, &address(number), Some(&certificate));
         assert!(told(0x1fff).is_some_and(|told| told.contains("BMCSecret all")), "no room");
         assert_eq!(told(0x1000), None, "it is there");
         assert_eq!(unstored(&secret, &address(0x1fff), None), None, "there is none");
+        let of = |number| (address(number), "fd77:1111:2222:3333:4444:5555:6666:7777");
+        let (at, ip) = of(0x1fff);
+        let note = to_keep_of(&secret, "bmc-b", ip, (&at, Some(&certificate)));
+        let told = unstored_of(&secret, "bmc-b", ip, (&at, Some(&certificate)));
+        assert_eq!((note, told.is_some_and(|it| it.contains("BMCSecret all"))), (None, true));
     }
 }
