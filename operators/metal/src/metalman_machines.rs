@@ -1,28 +1,42 @@
-//! Machines of metalman, where there are any: one that has a network interface or the UUID of a Server is the same
-//! hardware, and two programs would switch it off and on.
+//! Machines of metalman, where there are any: one that has a network interface, the UUID or the BMC of a Server is
+//! the same hardware, and two programs would switch it off and on.
 
 use kube::Client;
 use metal_api::{
     Machine, MachinePxe, MachineRedfish, MachineRedfishStatus, MachineSpec, MachineStatus,
 };
-use metal_core::machine::{Address, addresses};
+use metal_core::{
+    bmc_host::BmcHost,
+    machine::{Address, addresses},
+    server::machines::bmc_of,
+};
 use metal_runtime::{
     Absence, follow_if_served,
     index::{Change, Ended, Index},
 };
 
+/// Lookup keys of a Machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum MachineKey {
+    /// By a MAC address, or the UUID.
+    Hardware(Address),
+    /// By the host of its BMC, at whatever port.
+    Bmc(BmcHost),
+}
+
 /// Machines, by what identifies their hardware.
-pub(crate) fn index() -> Index<Machine, Address> {
+pub(crate) fn index() -> Index<Machine, MachineKey> {
     Index::new(hardware).trimmed(trim)
 }
 
 /// What identifies the hardware of a Machine.
-pub(crate) fn hardware(machine: &Machine) -> Vec<Address> {
+pub(crate) fn hardware(machine: &Machine) -> Vec<MachineKey> {
     let is_hardware = |address: &Address| match address {
         Address::Mac(_) | Address::Uuid(_) => true,
         Address::Ip(_) => false,
     };
-    addresses(machine).into_iter().filter(is_hardware).collect()
+    let addresses = addresses(machine).into_iter().filter(is_hardware).map(MachineKey::Hardware);
+    addresses.chain(bmc_of(machine).map(MachineKey::Bmc)).collect()
 }
 
 /// Nothing else of them is looked at.
@@ -49,7 +63,7 @@ fn trim(machine: &mut Machine) {
 /// are none.
 pub(crate) async fn follow(
     client: &Client,
-    index: &Index<Machine, Address>,
+    index: &Index<Machine, MachineKey>,
     on_change: impl FnMut(Change<'_, Machine>),
 ) -> Result<(), Ended> {
     follow_if_served(client, index, on_change, log_absence).await

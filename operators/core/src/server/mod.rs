@@ -29,6 +29,7 @@ mod decide;
 mod departure;
 mod discovery;
 mod last_step;
+pub mod machines;
 mod media;
 mod power;
 mod reserved;
@@ -81,7 +82,7 @@ pub struct Observation<'a> {
     pub inventory: Option<&'a Inventory>,
     /// Names of other servers with the same system UUID.
     pub twins: &'a [String],
-    /// Names of Machines of metalman with a network interface of this server.
+    /// Names of Machines of metalman with a network interface, the UUID, or the BMC of this server.
     pub machines: &'a [String],
     /// The object that `spec.bootConfigurationRef` names.
     pub configuration: Option<&'a ServerBootConfiguration>,

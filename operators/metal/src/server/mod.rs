@@ -125,8 +125,8 @@ fn judge<C: Connect>(
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
     let view = &ctx.view;
     let bmc = destination.as_ref().ok().map(|it| (it.host.clone(), it.port));
-    let twins = view.twins(server, bmc);
-    let machines = view.machines_of(server);
+    let twins = view.twins(server, bmc.clone());
+    let machines = view.machines_of(server, bmc);
     let configuration = server.spec.boot_configuration_ref.as_ref();
     let configuration =
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));

@@ -1,6 +1,6 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
-use crate::metalman_machines;
+use crate::metalman_machines::{self, MachineKey};
 use jiff::Timestamp;
 use metal_api::{
     Bmc, BmcAccess, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration,
@@ -10,8 +10,8 @@ use metal_core::{
     bmc_host::BmcHost,
     claim::free,
     identity,
-    machine::{Address, addresses_of_server},
-    server::twins,
+    machine::addresses_of_server,
+    server::{machines::may_be_at_bmc_of, twins},
     trim_metadata,
 };
 use metal_runtime::{
@@ -97,7 +97,7 @@ pub(crate) struct View {
     /// Inventories by name, reduced to what decisions need.
     pub inventories: Index<ServerInventory, ()>,
     /// Machines of metalman, by what identifies their hardware.
-    pub machines: Index<Machine, Address>,
+    pub machines: Index<Machine, MachineKey>,
 }
 
 impl Default for View {
@@ -292,12 +292,16 @@ impl View {
         known.into_iter().chain(recorded.collect::<Vec<_>>())
     }
 
-    /// Machines of metalman with a network interface or the UUID of this server: it is not known whose machine
-    /// it is.
-    pub(crate) fn machines_of(&self, server: &Server) -> Vec<String> {
-        let addresses = addresses_of_server(server).into_iter();
-        let machines = addresses.flat_map(|address| self.machines.get(&address));
-        let names = machines.filter_map(|machine| machine.metadata.name.clone());
+    /// Machines of metalman with a network interface or the UUID of this server, or with its system at
+    /// `bmc`: it is not known whose machine it is.
+    pub(crate) fn machines_of(&self, server: &Server, bmc: Option<(BmcHost, u16)>) -> Vec<String> {
+        let addresses = addresses_of_server(server).into_iter().map(MachineKey::Hardware);
+        let mut machines: Vec<_> = addresses.flat_map(|key| self.machines.get(&key)).collect();
+        if let Some((host, port)) = bmc {
+            let there = self.machines.get(&MachineKey::Bmc(host.clone().canonical())).into_iter();
+            machines.extend(there.filter(|it| may_be_at_bmc_of(it, server, &host, port)));
+        }
+        let names = machines.iter().filter_map(|machine| machine.metadata.name.clone());
         names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 

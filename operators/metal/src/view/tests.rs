@@ -8,8 +8,8 @@ use kube::{
 };
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
-    MachinePxe, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus, Taint,
-    annotation,
+    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus,
+    Taint, annotation,
 };
 use metal_runtime::index::Change;
 
@@ -130,12 +130,34 @@ async fn a_server_with_a_network_interface_of_a_machine_of_metalman_knows_it() {
     };
     let (same, other) = (with("02-00-00-00-00-02"), with("02:00:00:00:00:03"));
     let view = world(vec![same.clone()]).await;
-    assert_eq!(view.machines_of(&same), [""; 0]);
+    assert_eq!(view.machines_of(&same, None), [""; 0]);
     list(&view.machines, vec![machine.clone()]).await;
-    assert_eq!(view.machines_of(&same), ["node-01"]);
-    assert_eq!(view.machines_of(&other), [""; 0]);
+    assert_eq!(view.machines_of(&same, None), ["node-01"]);
+    assert_eq!(view.machines_of(&other, None), [""; 0]);
     let woken = crate::wakes::machine(&view, &Change::Removed(&Arc::new(machine)));
     assert_eq!(woken, [WakeTarget::Server("a".to_owned())].into(), "it is woken when that changes");
+}
+
+#[tokio::test]
+async fn a_server_at_the_bmc_of_a_machine_is_not_switched() {
+    let machine = |id: &str| {
+        let (url, device_id) = (format!("https://{IP}"), Some(id.to_owned()));
+        let redfish = Some(MachineRedfish { url, device_id, ..MachineRedfish::default() });
+        let pxe = Some(MachinePxe { redfish, ..MachinePxe::default() });
+        Machine::new("node-01", MachineSpec { pxe, ..MachineSpec::default() })
+    };
+    // Nobody has read its UUID, and it has not reported its network interfaces.
+    let own = server("a", UUID, URI, "bmc-1");
+    let view = world(vec![own.clone()]).await;
+    let at = |host: &str| Some((host.parse().unwrap(), 443));
+    list(&view.machines, vec![machine("1")]).await;
+    assert_eq!(view.machines_of(&own, at(IP)), ["node-01"]);
+    assert_eq!(view.machines_of(&own, at(&format!("::ffff:{IP}"))), ["node-01"]);
+    assert_eq!(view.machines_of(&own, at("192.0.2.10")), [""; 0]);
+    let woken = crate::wakes::machine(&view, &Change::Removed(&Arc::new(machine("1"))));
+    assert_eq!(woken, [WakeTarget::Server("a".to_owned())].into(), "it is woken when that changes");
+    list(&view.machines, vec![machine("2")]).await;
+    assert_eq!(view.machines_of(&own, at(IP)), [""; 0], "another system of the BMC");
 }
 
 #[tokio::test]

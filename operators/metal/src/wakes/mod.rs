@@ -5,7 +5,7 @@
 //! resync.
 
 use crate::{
-    metalman_machines::hardware,
+    metalman_machines::{MachineKey, hardware},
     view::{
         BmcKey, ClaimKey, ServerKey, View, canonical_host, canonical_ip, endpoint_keys, uuid_keys,
     },
@@ -48,7 +48,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
         if change.is_wish()
             && let Some(address) = endpoint.spec.ip.as_deref().and_then(canonical_ip)
         {
-            rivals(view, address, &mut woken);
+            rivals(view, &address.into(), &mut woken);
         }
         for bmc in view.bmcs.get(&BmcKey::Endpoint(name.clone())) {
             if change.is_wish() {
@@ -76,12 +76,18 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
 pub(crate) fn machine(view: &View, change: &Change<'_, Machine>) -> Wakes {
     let mut woken = Wakes::new();
     for machine in change.objects() {
-        let keys = hardware(machine).into_iter().flat_map(|address| match address {
-            Address::Mac(mac) => vec![ServerKey::Mac(mac)],
-            Address::Uuid(uuid) => uuid_keys(uuid).collect(),
-            Address::Ip(_) => vec![],
-        });
-        keys.for_each(|key| servers(view, &key, &mut woken));
+        for key in hardware(machine) {
+            match key {
+                MachineKey::Hardware(Address::Mac(mac)) => {
+                    servers(view, &ServerKey::Mac(mac), &mut woken);
+                }
+                MachineKey::Hardware(Address::Uuid(uuid)) => {
+                    uuid_keys(uuid).for_each(|key| servers(view, &key, &mut woken));
+                }
+                MachineKey::Hardware(Address::Ip(_)) => {}
+                MachineKey::Bmc(host) => rivals(view, &host, &mut woken),
+            }
+        }
     }
     woken
 }
@@ -97,7 +103,7 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
         }
         if wished {
             if let Some(address) = address_of(view, bmc) {
-                rivals(view, address, &mut woken);
+                rivals(view, &address.into(), &mut woken);
             }
             // The Endpoint that it was made from recreates it.
             woken.insert(WakeTarget::Endpoint(name.clone()));
@@ -189,9 +195,9 @@ fn address_of(view: &View, bmc: &Bmc) -> Option<IpAddr> {
     }
 }
 
-/// Servers with a system at an address, as another one may have it now, or no longer.
-fn rivals(view: &View, address: IpAddr, woken: &mut Wakes) {
-    let servers = servers_at(view, &address.into());
+/// Servers with a system at a host, as another one may have it now, or no longer.
+fn rivals(view: &View, host: &BmcHost, woken: &mut Wakes) {
+    let servers = servers_at(view, host);
     woken.extend(servers.iter().map(|server| WakeTarget::Server(server.name_any())));
 }
 
