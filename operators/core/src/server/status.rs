@@ -166,11 +166,16 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     }
 }
 
-/// BMCs that compute this from the host's uptime report a slightly different time in each reading.
-fn take_last_reset(new: &mut ServerStatus, at: Timestamp) {
+/// Whether two times of the last reset are those of two resets. BMCs that compute it from the host's
+/// uptime report a slightly different time in each reading.
+pub(super) fn is_another_reset(known: Timestamp, at: Timestamp) -> bool {
     const JITTER: SignedDuration = SignedDuration::from_mins(1);
+    at.duration_since(known).abs() > JITTER
+}
+
+fn take_last_reset(new: &mut ServerStatus, at: Timestamp) {
     let known = new.last_reset_time.as_ref().map(|known| known.0);
-    if known.is_none_or(|known| at.duration_since(known).abs() > JITTER) {
+    if known.is_none_or(|known| is_another_reset(known, at)) {
         // The API server stores whole seconds.
         new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }

@@ -12,7 +12,7 @@
 //! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
 //! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{ClaimSeen, Observation, Settings};
+use super::{ClaimSeen, Observation, Settings, status::is_another_reset};
 use crate::{boot::decision::Method, redfish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -66,7 +66,7 @@ pub(super) fn begin(
 }
 
 /// Opens a new window for a host that boots from the network each time and has started a boot
-/// itself: its power state was seen to change, or its BMC reports a reset.
+/// itself: its power state was seen to change, or its BMC reports another reset than before.
 pub(super) fn reopen(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -84,28 +84,24 @@ pub(super) fn reopen(
         let young = window.opened.0 + youth(settings);
         window.closes.0.min(young)
     });
-    let began = began(seen, settings, system);
-    if began.is_some_and(|began| known.is_none_or(|known| began > known)) {
+    if has_begun(seen, system) && known.is_none_or(|known| seen.now > known) {
         let uid = configuration.metadata.uid.clone();
         begin(new, settings, reference(configuration), uid, seen.now);
     }
 }
 
-/// When a host that is on began to boot, if that is new and recent.
-fn began(
-    seen: &Observation<'_>,
-    settings: &Settings,
-    system: &redfish::SystemReading,
-) -> Option<Timestamp> {
-    let recorded = seen.server.status.as_ref().and_then(|status| status.power_state.as_ref());
+/// Whether a host that is on has begun to boot since its last reading was recorded. Of the time of
+/// its last reset only the change counts, because the clock of a BMC may be hours off.
+fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading) -> bool {
+    let Some(recorded) = &seen.server.status else { return false };
     let was_off = matches!(
-        recorded,
+        recorded.power_state,
         Some(PowerState::Off | PowerState::PoweringOff | PowerState::PoweringOn)
     );
-    let is_recent =
-        |at: &Timestamp| *at <= seen.now && seen.now.duration_since(*at) < settings.boot_window;
-    let by_bmc = system.last_reset.filter(is_recent);
-    if was_off { Some(seen.now) } else { by_bmc }
+    let before = recorded.last_reset_time.as_ref().map(|at| at.0);
+    let was_reset =
+        before.zip(system.last_reset).is_some_and(|(before, now)| is_another_reset(before, now));
+    was_off || was_reset
 }
 
 /// Reopens a window that a client has dropped by writing the whole object: that of a boot which

@@ -36,6 +36,7 @@ fn a_claimed_machine_gets_its_window_with_the_intent() {
 fn a_machine_is_neither_armed_nor_switched_on_in_a_window_that_is_old_or_lost() {
     for lose in [false, true] {
         let mut scene = Scene::in_discovery(BootState::Ready);
+        scene.carried_out(Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) });
         let boot = &mut scene.system().boot;
         (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
         assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
@@ -165,6 +166,7 @@ fn a_host_that_boots_what_it_finds_gets_no_window() {
 fn a_host_that_restarts_by_itself_gets_a_new_window_only_where_that_is_wanted() {
     for (method, is_new) in [("network-always", true), ("ipxe", false), ("", false)] {
         let mut scene = running(method);
+        scene.system().last_reset = Some(T0);
         scene.now += minutes(60);
         scene.refresh();
         scene.settle();
@@ -178,6 +180,38 @@ fn a_host_that_restarts_by_itself_gets_a_new_window_only_where_that_is_wanted() 
         scene.refresh();
         scene.settle();
         assert_eq!(scene.window().unwrap().opened.0, opened, "one reset opens one window");
+    }
+}
+
+#[test]
+fn a_reset_is_noticed_by_its_change_whatever_the_clock_of_the_bmc_shows() {
+    for hours in [-5, 0, 8] {
+        let mut scene = running("network-always");
+        let on_the_bmc = |at: Timestamp| Some(at + minutes(60 * hours));
+        let began = T0 + minutes(600);
+        scene.now = began;
+        scene.system().last_reset = on_the_bmc(T0);
+        scene.refresh();
+        scene.settle();
+        let opened = |scene: &Scene| scene.window().unwrap().opened.0;
+        assert_eq!(opened(&scene), T0, "{hours}: it may be an old reset");
+        // Computed from the uptime of the host, it is never quite the same.
+        scene.system().last_reset = on_the_bmc(T0 + seconds(2));
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(opened(&scene), T0, "{hours}: it is the same reset");
+        scene.now += minutes(1);
+        scene.system().last_reset = on_the_bmc(scene.now - seconds(10));
+        scene.refresh();
+        scene.settle();
+        assert_eq!(opened(&scene), scene.now, "{hours}");
+        // When the clock of the BMC gets there, nothing happens.
+        let last = opened(&scene);
+        scene.now += minutes(60 * 9);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(opened(&scene), last, "{hours}");
     }
 }
 
