@@ -2,6 +2,7 @@
 
 use super::{
     Decision, LastStep, Observation, OverrideState, Settings,
+    last_step::is_from,
     media::{self, Prepared},
     power::{START, poll},
     status::{self, Ready},
@@ -15,7 +16,9 @@ use crate::{
         allows,
     },
 };
-use metal_api::{Server, ServerBootConfiguration, ServerStatus, annotation, condition};
+use metal_api::{
+    PendingKind, Server, ServerBootConfiguration, ServerStatus, annotation, condition,
+};
 
 /// Waits while the BMC reports no UUID: it may be that of another machine, which must not get what
 /// this server boots. A host that boots from its own disk gets nothing.
@@ -144,7 +147,7 @@ pub(super) fn start(
             Prepared::Do(decision) => return Ok(decision),
         },
     };
-    if is_armed(seen, &system.boot, source, mode) {
+    if is_armed(new, seen, &system.boot, (source, mode)) {
         return Ok(Decision::Act(Step::Reset(ResetType::On)));
     }
     // The BMC may still be busy with a power-on that has used the override.
@@ -158,20 +161,38 @@ pub(super) fn start(
 
 /// Whether the next boot is set as it should be, as far as the BMC reports: from that source, and
 /// in that mode if it reports one. A BMC that turns `Once` into `Continuous`, or reports one way of
-/// network boot as the other (sushy-emulator 2.2), still does what it was told. An override that a
-/// boot has used does not count, even if it is still shown.
+/// network boot as the other (sushy-emulator 2.2), still does what it was told.
 fn is_armed(
+    status: &ServerStatus,
     seen: &Observation<'_>,
     boot: &BootReading,
-    source: BootSource,
-    mode: Option<BootMode>,
+    (source, mode): (BootSource, Option<BootMode>),
 ) -> bool {
     let armed = seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
     let network = boot.target.is_some_and(is_network);
     let is_source = boot.target == Some(source)
         || (armed == OverrideState::For(source) && network && is_network(source));
     let is_mode = mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode));
-    armed != OverrideState::UsedUp && boot.enabled != BootEnabled::Disabled && is_source && is_mode
+    let is_of_this_boot = match armed {
+        OverrideState::For(_) => true,
+        OverrideState::UsedUp => false,
+        OverrideState::Unknown => {
+            let arm = Step::BootOnce { source, mode };
+            may_be_of_predecessor(status, seen)
+                || seen.last_step.is_some_and(|last_step| last_step.is_refused(&arm))
+        }
+    };
+    is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_source && is_mode
+}
+
+/// Whether the previous process may have set the override for this boot, because it recorded the
+/// intent. Otherwise what is shown may be that of an earlier boot: some boards show it until it is
+/// overwritten, and would boot their disk.
+fn may_be_of_predecessor(status: &ServerStatus, seen: &Observation<'_>) -> bool {
+    status
+        .pending
+        .as_ref()
+        .is_some_and(|it| it.kind == PendingKind::NetworkBoot && !is_from(it.since.0, seen.started))
 }
 
 /// Whether a BMC without `Once` would boot from the network again.

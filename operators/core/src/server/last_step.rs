@@ -32,7 +32,7 @@ pub struct LastStep {
 /// What a process knows about the override of the next boot from its own actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OverrideState {
-    /// Nothing: what the BMC reports counts.
+    /// Nothing: what the BMC reports counts if the previous process may have set it.
     #[default]
     Unknown,
     /// It was set to this.

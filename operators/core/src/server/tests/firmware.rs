@@ -11,6 +11,7 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
     let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
     for told in [false, true] {
         let mut scene = armed();
+        scene.started = T0 + seconds(1);
         scene.system().boot.mode = Some(BootMode::Legacy);
         if told {
             scene.carried_out(arm.clone());
@@ -24,9 +25,39 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
 }
 
 #[test]
+fn an_override_of_an_earlier_boot_is_set_again_by_the_next_process_too() {
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    for intended_before in [true, false] {
+        let mut scene = armed();
+        scene.started = if intended_before { T0 + seconds(1) } else { T0 };
+        scene.now += minutes(2);
+        scene.refresh();
+        if intended_before {
+            assert_eq!(scene.decide(), Decision::Act(ON), "the previous process may have set it");
+            continue;
+        }
+        assert_eq!(scene.decide(), Decision::Act(arm.clone()), "nobody has set it for this boot");
+        scene.carried_out(arm.clone());
+        assert_eq!(scene.decide(), Decision::Act(ON));
+    }
+}
+
+#[test]
+fn an_override_that_is_shown_counts_if_the_bmc_takes_no_other() {
+    let mut scene = armed();
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    for _ in 0..3 {
+        assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+        scene.refused(arm.clone());
+        scene.now += minutes(2);
+        scene.refresh();
+    }
+    assert_eq!(scene.decide(), Decision::Act(ON));
+}
+
+#[test]
 fn an_override_of_an_earlier_boot_is_set_again() {
     let mut scene = armed();
-    assert_eq!(scene.decide(), Decision::Act(ON), "another process may have set it");
     scene.carried_out(ON);
     scene.now += minutes(2);
     scene.refresh();

@@ -225,10 +225,19 @@ impl Scene {
 
     /// This step was carried out just now.
     pub(super) fn carried_out(&mut self, step: Step) {
+        self.requested(step, true);
+    }
+
+    /// The BMC refused this step just now.
+    pub(super) fn refused(&mut self, step: Step) {
+        self.requested(step, false);
+    }
+
+    fn requested(&mut self, step: Step, taken: bool) {
         let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
         let since = pending.map(|pending| pending.since.0);
         self.last_step =
-            Some(LastStep::after(self.last_step.as_ref(), step, self.now, true, since));
+            Some(LastStep::after(self.last_step.as_ref(), step, self.now, taken, since));
     }
 
     pub(super) fn decide(&self) -> Decision {

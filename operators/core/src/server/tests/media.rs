@@ -32,7 +32,8 @@ fn a_medium_is_recorded_then_inserted_then_read_back_then_booted_from() {
     assert_eq!(scene.decide(), Decision::Act(arm.clone()));
     let shown = format!("//boot:80/{}", image.file());
     scene.media = Some(vec![cd(true, Some(&shown))]);
-    assert_eq!(scene.decide(), Decision::Act(arm));
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+    scene.carried_out(arm);
     let system = scene.system();
     (system.boot.enabled, system.boot.target) = (BootEnabled::Once, Some(BootSource::Cd));
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));

@@ -103,7 +103,8 @@ fn host_is_armed_then_switched_on_and_only_when_its_configuration_is_ready() {
     assert!(matches!(scene.decide(), Decision::Rest(_)));
     scene.configure(BootState::Ready);
     let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
-    assert_eq!(scene.decide(), Decision::Act(arm));
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+    scene.carried_out(arm);
     let system = scene.system();
     (system.boot.enabled, system.boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
     system.boot.mode = Some(BootMode::Uefi);
