@@ -177,6 +177,7 @@ fn judge<C>(
     decide(&Observation {
         bmc,
         destination,
+        verification: ctx.verification,
         secret: ctx.secret_of(bmc).as_deref(),
         database: ctx.mac_prefixes.current().as_deref(),
         mac_address: mac_address(ctx, bmc),
@@ -227,7 +228,10 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
     ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
-    ctx.bmcs.set_pin(&to, ctx.pin_of(bmc, &destination));
+    // A certificate that is missing is no consent to another one.
+    if let pin @ Some(_) = ctx.pin_of(bmc, &destination) {
+        ctx.bmcs.set_pin(&to, pin);
+    }
     ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
     ctx.recall_refusal(bmc, &to, &destination);
     let connection = ctx.bmcs.connect(&to, &destination.credentials);

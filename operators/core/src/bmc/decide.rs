@@ -1,17 +1,18 @@
 use super::{
-    Change, Decision, Destination, Missing, Observation,
+    Change, Decision, Destination, Missing, Observation, Verification,
     accepted_certificate::is_accepted,
     known::{accepted, to_note, unstored},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},
-    status::set,
+    status::{set, set_fact},
     systems::systems,
 };
 use crate::{
-    conditions::is_stuck,
+    conditions::{Fact, is_stuck},
+    foreign_cleanup,
     ownership::is_made_by,
-    redfish::{ManagerReading, Unreachable},
+    redfish::{ManagerReading, Scheme, Unreachable},
     unanswered::{can_be_made_again, has_answered},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -42,6 +43,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     }
     let old = seen.bmc.status.clone().unwrap_or_default();
     let mut new = old.clone();
+    foreign_cleanup::drop_conditions_of_bmc(&mut new.conditions);
     let then = plan(&mut new, seen);
     if then == Decision::Look(()) {
         let told = with_failure(&old, seen);
@@ -113,7 +115,9 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     }
     match &reading.result {
         Ok(said) => {
-            set(new, seen, condition::READY, Ok("Connected"));
+            let message = unverified(seen, destination).unwrap_or_default();
+            let type_ = condition::READY;
+            set_fact(new, seen, Fact { type_, holds: true, reason: "Connected", message });
             new.ip = Some(destination.host.to_string());
             // In the one form that the schema takes; people write it in several.
             let mac = seen.mac_address.as_deref().and_then(|it| it.parse::<MacAddr>().ok());
@@ -149,6 +153,16 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
             Decision::Rest(left)
         }
     }
+}
+
+/// What a person should know who has configured authorities, and uses this BMC without them.
+fn unverified(seen: &Observation<'_>, at: &Destination) -> Option<&'static str> {
+    let is_open = at.scheme == Scheme::Http && seen.verification == Verification::Authorities;
+    is_open.then_some(
+        "it is accessed by plain http, so its password is sent unencrypted, and --bmc-ca-file has \
+         no effect: if the BMC supports https, set protocolScheme https for its MAC prefix and \
+         spec.protocol.scheme https here",
+    )
 }
 
 /// Records that the BMC has answered, whether or not it is silent later.

@@ -41,6 +41,8 @@ pub struct Observation<'a> {
     pub bmc: &'a Bmc,
     /// How to reach it, or what is missing.
     pub destination: Result<Destination, Missing>,
+    /// How BMCs are authenticated.
+    pub verification: Verification,
     /// The credentials, if they exist.
     pub secret: Option<&'a BmcSecret>,
     /// The MAC prefix database; `None` if none is configured.

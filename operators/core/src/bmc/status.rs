@@ -14,9 +14,13 @@ pub(super) fn set(
     type_: &'static str,
     fact: Result<&str, (&str, &str)>,
 ) {
-    let fact = Fact::of(type_, fact);
+    set_fact(new, seen, Fact::of(type_, fact));
+}
+
+/// States one condition.
+pub(super) fn set_fact(new: &mut BmcStatus, seen: &Observation<'_>, fact: Fact<'_>) {
     conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
-    if type_ == condition::READY {
+    if fact.type_ == condition::READY {
         new.refused_credentials =
             (fact.reason == lockout::REASON).then(|| refused(seen.secret)).flatten();
     }

@@ -9,7 +9,7 @@ use crate::{
     redfish::{Credentials, ManagerReading, PowerState, Scheme, SystemReading, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metal_api::{
     BmcSecret, BmcSecretSpec, BmcSpec, InlineAccess, LocalObjectReference, annotation, condition,
 };
@@ -210,6 +210,7 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
         decide(&Observation {
             bmc: &bmc,
             destination: destination(&bmc, None, None, Scheme::Http),
+            verification: Verification::Pinned,
             secret: None,
             database: None,
             mac_address: None,
@@ -242,8 +243,43 @@ fn time_that_the_api_server_cuts_to_seconds_is_recorded_once() {
     assert!(matches!(scene.decide(), Decision::Change(Change::Create(_))));
 }
 
+#[test]
+fn a_bmc_that_is_accessed_by_http_though_there_are_authorities_says_so() {
+    use Verification::{Authorities, Off, Pinned};
+    for (scheme, verification, is_told) in [
+        ("http", Authorities, true),
+        ("https", Authorities, false),
+        ("http", Pinned, false),
+        ("http", Off, false),
+    ] {
+        let mut scene = Scene::new();
+        scene.verification = verification;
+        scene.bmc.spec.protocol.scheme = Some(scheme.into());
+        scene.record();
+        assert_eq!(scene.condition(condition::READY), ("True", "Connected"));
+        let message = scene.message(condition::READY);
+        assert_eq!(message.contains("--bmc-ca-file"), is_told, "{scheme} {verification:?}");
+        assert_eq!(message.is_empty(), !is_told, "{scheme} {verification:?}");
+    }
+}
+
+#[test]
+fn conditions_of_a_bmc_that_only_ironcore_keeps_up_go() {
+    let mut scene = Scene::new();
+    scene.record();
+    let conditions = &mut scene.bmc.status.as_mut().unwrap().conditions;
+    let own = conditions.clone();
+    let theirs = ["Reset", "example.com/Mine"]
+        .map(|type_| Condition { type_: type_.to_owned(), ..own[0].clone() });
+    conditions.extend(theirs.clone());
+    scene.record();
+    let left = &scene.bmc.status.as_ref().unwrap().conditions;
+    assert_eq!(*left, [own, vec![theirs[1].clone()]].concat());
+}
+
 struct Scene {
     bmc: Bmc,
+    verification: Verification,
     reading: Option<Result<Answers, Unreachable>>,
     servers: Vec<Arc<Server>>,
     unreadable: Vec<String>,
@@ -260,6 +296,7 @@ impl Scene {
     fn new() -> Self {
         Self {
             bmc: bmc(),
+            verification: Verification::Pinned,
             reading: Some(Ok(said(Some(UUID)))),
             servers: vec![],
             unreadable: vec![],
@@ -280,6 +317,7 @@ impl Scene {
         decide(&Observation {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
+            verification: self.verification,
             secret: self.secret.as_ref(),
             database: self.database.as_ref(),
             mac_address: self.mac_address.clone(),
