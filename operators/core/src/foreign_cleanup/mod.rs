@@ -1,12 +1,14 @@
 //! Removes finalizers and owner references that ironcore's operators have left, which would block
-//! deletion or delete too much.
+//! deletion or delete too much, and conditions that nobody keeps up.
 
+mod conditions;
 mod maintenance;
 mod rule;
 #[cfg(test)]
 mod tests;
 
-pub use maintenance::{holds, labels_to_remove};
+pub(crate) use conditions::{drop_conditions_of_bmc, drop_conditions_of_server};
+pub use maintenance::{holds, labels_to_remove, must_turn_off_led};
 pub use rule::taints_without;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};

@@ -69,6 +69,27 @@ fn a_maintenance_holds_the_server_that_names_it() {
 }
 
 #[test]
+fn a_locator_led_is_turned_off_with_the_maintenance_that_has_turned_it_on() {
+    let led = |name: &str| Some(metal_api::IndicatorLed::from(name));
+    for (of_server, of_maintenance, is_turned_off) in [
+        (led("Lit"), led("Lit"), true),
+        (led("Blinking"), led("Blinking"), true),
+        (led("Lit"), led("Blinking"), false),
+        (led("Lit"), None, false),
+        (led("Off"), led("Off"), false),
+        (None, led("Lit"), false),
+    ] {
+        let spec = ServerSpec { indicator_led: of_server.clone(), ..ServerSpec::default() };
+        let server = Server::new("server-a", spec);
+        let spec =
+            ServerMaintenanceSpec { locator_led: of_maintenance.clone(), ..Default::default() };
+        let maintenance = ServerMaintenance::new("update", spec);
+        let found = must_turn_off_led(&server, &maintenance);
+        assert_eq!(found, is_turned_off, "{of_server:?} {of_maintenance:?}");
+    }
+}
+
+#[test]
 fn a_claim_is_asked_no_longer_when_the_last_maintenance_of_its_server_goes() {
     let mut claim = ServerClaim::new("claim-a", ServerClaimSpec::default());
     assert_eq!(labels_to_remove(&claim, &[]), Vec::<&str>::new());

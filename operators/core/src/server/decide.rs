@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
-    conditions,
+    conditions, foreign_cleanup,
     identity::{self, Identity},
     redfish::{ResetType, Step, SystemReading, Unreachable},
 };
@@ -68,6 +68,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     }
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
+    foreign_cleanup::drop_conditions_of_server(&mut new.conditions);
     let then = plan(&mut new, seen, settings);
     window::settle(&mut new, seen);
     window::recover(&mut new, seen, settings);
@@ -203,8 +204,9 @@ fn is_machine(names: &[String]) -> String {
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     let told = told.join(", ");
     format!(
-        "Machine {told}{more} has a network interface (dhcpLeases) or the system UUID of it: delete one of the two \
-         objects, or correct dhcpLeases; until then the server is neither switched nor booted"
+        "Machine {told}{more} has a network interface (dhcpLeases), the system UUID or the BMC \
+         (redfish) of it: delete one of the two objects, or correct dhcpLeases or redfish; until \
+         then the server is neither switched nor booted"
     )
 }
 
@@ -217,7 +219,16 @@ fn mistaken(
 ) -> Option<(&'static str, String)> {
     let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
     match identity::identify(server, system) {
-        Identity::Same | Identity::NotReported => None,
+        Identity::Same => None,
+        Identity::NotReported => other_serial(server, system).map(|(its, own)| {
+            let message = format!(
+                "{uri} reports no UUID, and the serial number {its}, but that of this server is \
+                 {own}: nothing is done to the system; if it is the same machine, power it on by \
+                 hand, so that it reports its UUID; if the machine was replaced, correct \
+                 spec.bmcRef and spec.systemURI"
+            );
+            ("OtherSystem", message)
+        }),
         Identity::Another => Some((
             "OtherSystem",
             format!(
@@ -235,6 +246,15 @@ fn mistaken(
             ),
         )),
     }
+}
+
+/// The serial number of the system and that of the server, if they show that those are two machines.
+fn other_serial<'a>(server: &'a Server, system: &'a SystemReading) -> Option<(&'a str, &'a str)> {
+    // "To be filled by O.E.M.", "Not Specified", "0000" say nothing.
+    let is_one = |text: &&str| text.contains(|c: char| c.is_ascii_digit() && c != '0');
+    let own = server.status.as_ref()?.serial_number.as_deref().map(str::trim).filter(is_one)?;
+    let its = system.serial_number.as_deref().map(str::trim).filter(is_one)?;
+    (!own.eq_ignore_ascii_case(its)).then_some((its, own))
 }
 
 /// The host belongs to the claim, whatever the state of the server.

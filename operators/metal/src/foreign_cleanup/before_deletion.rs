@@ -3,8 +3,10 @@
 use super::{Key, reference};
 use crate::{Context, Error};
 use kube::{Api, ResourceExt, runtime::events::EventType};
-use metal_api::{Server, ServerMaintenance, ServerReadinessRule, Taint};
-use metal_core::foreign_cleanup::{Kind, holds, labels_to_remove, taints_without};
+use metal_api::{IndicatorLed, Server, ServerMaintenance, ServerReadinessRule, Taint};
+use metal_core::foreign_cleanup::{
+    Kind, holds, labels_to_remove, must_turn_off_led, taints_without,
+};
 use metal_runtime::{MetadataChange, OkIf, list_in_pages};
 use serde::Serialize;
 use std::fmt::Debug;
@@ -44,6 +46,8 @@ pub(super) async fn run<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
 struct Released {
     server_maintenance_ref: Option<()>,
     maintenance_boot_configuration_ref: Option<()>,
+    #[serde(rename = "indicatorLED", skip_serializing_if = "Option::is_none")]
+    indicator_led: Option<IndicatorLed>,
 }
 
 /// Asks the API server, because an object that the cache does not show yet would hold the server
@@ -63,8 +67,11 @@ async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     };
     // The claim first, because it cannot be found without the reference.
     ask_no_longer(ctx, &server, namespace, &key.name).await?;
-    let released =
-        Released { server_maintenance_ref: None, maintenance_boot_configuration_ref: None };
+    let released = Released {
+        server_maintenance_ref: None,
+        maintenance_boot_configuration_ref: None,
+        indicator_led: must_turn_off_led(&server, &maintenance).then_some(IndicatorLed::Off),
+    };
     patch_server(ctx, &server, &released).await
 }
 

@@ -33,6 +33,36 @@ fn a_system_with_another_uuid_is_not_touched_and_not_recorded() {
 }
 
 #[test]
+fn a_system_without_uuid_but_with_another_serial_number_is_not_touched() {
+    for (own, its, is_another) in [
+        (Some("SN 1"), Some("SN 2"), true),
+        (Some("SN 1"), Some(" sn 1 "), false),
+        (Some("SN 1"), Some("To be filled by O.E.M."), false),
+        (Some("Not Specified"), Some("SN 2"), false),
+        (Some("SN 1"), None, false),
+        (None, Some("SN 2"), false),
+    ] {
+        let mut scene = Scene::available();
+        scene.settings.enforce_power_off = true;
+        let status = scene.server.status.as_mut().unwrap();
+        status.serial_number = own.map(str::to_owned);
+        let system = scene.system();
+        (system.uuid, system.power) = (None, PowerState::On);
+        system.serial_number = its.map(str::to_owned);
+        scene.now += minutes(3);
+        scene.refresh();
+        scene.settle();
+        let then = scene.decide();
+        assert_eq!(matches!(then, Decision::Act(_)), !is_another, "{own:?} {its:?}: {then:?}");
+        if is_another {
+            assert_eq!(scene.condition(condition::READY), ("False", "OtherSystem"));
+            let recorded = &scene.server.status.as_ref().unwrap().serial_number;
+            assert_eq!(recorded.as_deref(), own, "it is not that of this server");
+        }
+    }
+}
+
+#[test]
 fn a_system_with_a_default_uuid_is_not_touched_whatever_it_was_before() {
     for power in [PowerState::On, PowerState::Off] {
         for mut scene in [Scene::new(), Scene::available(), Scene::reserved()] {

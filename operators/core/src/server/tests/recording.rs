@@ -6,6 +6,7 @@ use super::{
     fixture::{Scene, seconds},
 };
 use crate::redfish::PowerState;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{BootState, ServerState};
 
 #[test]
@@ -66,4 +67,19 @@ fn the_last_reset_is_what_the_bmc_says_and_its_jitter_is_no_reason_to_write() {
         scene.settle();
         assert_eq!(recorded(&scene).unwrap().0, T0 + seconds(expected), "{reset}");
     }
+}
+
+#[test]
+fn conditions_that_only_ironcore_keeps_up_go() {
+    let mut scene = Scene::available();
+    let conditions = &mut scene.server.status.as_mut().unwrap().conditions;
+    let own = conditions.clone();
+    let left = ["PoweringOn", "WaitingForPowerOff", "example.com/Mine"]
+        .map(|type_| Condition { type_: type_.to_owned(), ..own[0].clone() });
+    conditions.extend(left.clone());
+    scene.now += seconds(60);
+    scene.refresh();
+    scene.settle();
+    let now = &scene.server.status.as_ref().unwrap().conditions;
+    assert_eq!(*now, [own, vec![left[2].clone()]].concat());
 }
