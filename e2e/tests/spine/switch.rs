@@ -16,7 +16,7 @@ use kube::{
     core::GroupVersionKind,
 };
 use metal_api::{
-    Bmc, BmcSecret, BmcUser, Endpoint, ObjectReference, Server, ServerMaintenance,
+    Bmc, BmcSecret, BmcUser, Endpoint, IndicatorLed, ObjectReference, Server, ServerMaintenance,
     ServerReadinessRule, Taint, finalizer,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -92,6 +92,7 @@ fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_a
             "spec": {
                 "systemUUID": Uuid::from_u128(u128::from(std::process::id()) << 64 | 0x5717).to_string(),
                 "taints": [taint, mine],
+                "indicatorLED": "Lit",
                 "serverMaintenanceRef": { "namespace": "default", "name": name },
                 "maintenanceBootConfigurationRef": { "namespace": "default", "name": name },
             },
@@ -105,8 +106,7 @@ fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_a
         }});
         let finalizers = [finalizer::SERVER_READINESS_RULE];
         let _: ServerReadinessRule = create(stack, &name, rule, &finalizers, None).await;
-        let maintenance =
-            json!({ "spec": { "serverRef": { "name": name }, "policy": "Enforced" } });
+        let maintenance = json!({ "spec": { "serverRef": { "name": name }, "policy": "Enforced", "locatorLED": "Lit" } });
         let maintenances = Api::<ServerMaintenance>::namespaced(stack.client.clone(), "default");
         let finalizers = [finalizer::SERVER_MAINTENANCE];
         let object = object::<ServerMaintenance>(&name, maintenance, &finalizers, None);
@@ -123,6 +123,7 @@ fn a_deleted_maintenance_lets_its_server_go_and_a_deleted_rule_takes_its_taint_a
         assert_eq!(server.spec.taints, taints);
         assert_eq!(server.spec.server_maintenance_ref, None::<ObjectReference>);
         assert_eq!(server.spec.maintenance_boot_configuration_ref, None);
+        assert_eq!(server.spec.indicator_led, Some(IndicatorLed::Off));
         servers.delete(&name, &DeleteParams::default()).await.unwrap();
     });
 }

@@ -18,6 +18,7 @@ mod restored;
 mod simulation;
 mod stale;
 mod steps_without_effect;
+mod switched;
 mod together;
 mod twins;
 mod window;
