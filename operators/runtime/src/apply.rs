@@ -1,4 +1,4 @@
-use crate::OkIf;
+use crate::{OkIf, response};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
     Api, Resource,
@@ -21,7 +21,7 @@ where
     K: Resource + Clone + DeserializeOwned + Serialize + Debug,
 {
     let name = object.meta().name.as_deref().unwrap_or_default();
-    api.patch(name, &PatchParams::apply(manager).force(), &Patch::Apply(object)).await
+    response::patch(api, name, &PatchParams::apply(manager).force(), &Patch::Apply(object)).await
 }
 
 /// Applies `status` to the object `seen`, as the sole owner of every field in it.
@@ -39,7 +39,7 @@ pub async fn apply_status<K, S>(
     manager: &str,
 ) -> Result<K, kube::Error>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned,
     S: Serialize + Debug + Sync,
 {
     let name = seen.meta().name.as_deref().unwrap_or_default();
@@ -49,7 +49,7 @@ where
         metadata: Precondition::on(seen),
         status,
     });
-    api.patch_status(name, &PatchParams::apply(manager).force(), &patch).await
+    response::patch_status(api, name, &PatchParams::apply(manager).force(), &patch).await
 }
 
 /// Merges `spec` into that of the object `seen` (RFC 7386: `null` removes a field), for a spec with
@@ -197,7 +197,7 @@ where
 {
     let name = seen.meta().name.as_deref().unwrap_or_default();
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
-    api.patch(name, &params, &Patch::Merge(patch)).await
+    response::patch(api, name, &params, &Patch::Merge(patch)).await
 }
 
 #[derive(Debug, Serialize)]

@@ -69,6 +69,7 @@ pub mod queue;
 pub mod reference;
 mod relist;
 pub mod report;
+mod response;
 pub mod shared_key;
 pub mod shutdown;
 mod single_writer;

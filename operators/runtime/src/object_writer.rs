@@ -6,6 +6,7 @@ use crate::{
     apply_status,
     index::Index,
     patch_annotations, patch_metadata, patch_object, patch_spec, record_spec, record_status,
+    response,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -208,7 +209,7 @@ where
     pub async fn create(&self, object: &K) -> Result<Written, kube::Error> {
         let field_manager = Some(self.manager.to_owned());
         let params = PostParams { field_manager, ..PostParams::default() };
-        let created = self.api.create(&params, object).await.ok_if_already_exists()?;
+        let created = response::create(&self.api, &params, object).await.ok_if_already_exists()?;
         Ok(created.map_or(Written::Unseen, |created| self.wrote(None, created)))
     }
 

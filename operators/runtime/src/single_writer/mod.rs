@@ -1,13 +1,16 @@
 //! A status, or a spec, that has a single writer, even if others have written to it.
 
-use crate::{apply, apply::Precondition, apply_status, patch_spec};
+mod said;
+
+use crate::{apply, apply::Precondition, apply_status, patch_spec, response};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
-use std::{collections::BTreeSet, fmt::Debug};
+use said::Said;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+use std::fmt::Debug;
 
 /// Like [`apply_status`], for a status that nobody else should write: whatever it no longer
 /// contains is removed, even if somebody else wrote it. After a restore from a backup, or with
@@ -27,25 +30,28 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     S: Serialize + Debug + Sync,
 {
-    let wanted = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
-    let before = status_of(seen)?;
-    let (base, there) = match apply_status(api, seen, status, manager).await {
+    let wanted = Said::by(status)?;
+    let before = Said::in_status_of(seen)?;
+    let base = match apply_status(api, seen, status, manager).await {
+        // Nothing was there that has to go.
+        Ok(written) if before.is_within(&wanted) => return Ok(written),
         Ok(written) => {
-            let there = status_of(&written)?;
-            let stays = &said(&before) & &said(&there);
-            if stays.is_subset(&said(&wanted)) {
+            let stays = before.also_in(&Said::in_status_of(&written)?);
+            if stays.is_within(&wanted) {
                 return Ok(written);
             }
-            (written, there)
+            written
         }
-        Err(kube::Error::Api(refused)) if refused.is_invalid() => (seen.clone(), before),
+        Err(kube::Error::Api(refused)) if refused.is_invalid() => seen.clone(),
         Err(error) => return Err(error),
     };
+    let wanted = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
+    let there = field_of(&base, "status")?;
     let name = base.meta().name.as_deref().unwrap_or_default();
     let metadata = Precondition::on(&base);
     let patch = MergedStatus { metadata, status: difference(&there, &wanted) };
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
-    api.patch_status(name, &params, &Patch::Merge(patch)).await
+    response::patch_status(api, name, &params, &Patch::Merge(patch)).await
 }
 
 /// Like [`apply`], for an object whose spec nobody else should write, except the `shared` fields:
@@ -65,14 +71,32 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
 {
     let written = apply(api, object, manager).await?;
+    if has_the_same_spec(&written, object)? {
+        return Ok(written);
+    }
     match foreign(&spec_of(&written)?, &spec_of(object)?, shared) {
         Some(change) => patch_spec(api, &written, &change, manager).await,
         None => Ok(written),
     }
 }
 
-fn status_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
-    field_of(object, "status")
+/// Whether both have the same spec: told by the texts, because the values of a large object take
+/// many times their memory.
+fn has_the_same_spec<K: Serialize>(one: &K, other: &K) -> Result<bool, kube::Error> {
+    let text = |object: &K| serde_json::to_vec(object).map_err(kube::Error::SerdeError);
+    let (one, other) = (text(one)?, text(other)?);
+    Ok(spec_in(&one)? == spec_in(&other)?)
+}
+
+/// The text of the spec in that of an object.
+fn spec_in(object: &[u8]) -> Result<Option<&str>, kube::Error> {
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(borrow)]
+        spec: Option<&'a RawValue>,
+    }
+    let object: Object<'_> = serde_json::from_slice(object).map_err(kube::Error::SerdeError)?;
+    Ok(object.spec.map(RawValue::get))
 }
 
 fn spec_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
@@ -93,14 +117,6 @@ fn foreign(there: &Value, wanted: &Value, shared: &[&str]) -> Option<Value> {
         }
     }
     (*there != wanted).then(|| difference(there, &wanted))
-}
-
-/// The names in a status: fields, and types of conditions.
-fn said(status: &Value) -> BTreeSet<String> {
-    let fields = status.as_object().into_iter().flatten().map(|(name, _)| name.clone());
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let types = conditions.filter_map(|condition| condition["type"].as_str());
-    fields.chain(types.map(|type_| format!("conditions/{type_}"))).collect()
 }
 
 /// The patch that turns `from` into `to` (RFC 7386).
