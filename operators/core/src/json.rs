@@ -68,27 +68,46 @@ impl From<serde_json::Error> for Malformed {
 /// If it exceeds them, with the place; or if it is not JSON of the right form.
 pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, Malformed> {
     check(text, bounds)?;
+    parse_checked(text)
+}
+
+/// Parses a text that [`check`] has accepted.
+///
+/// # Errors
+///
+/// If it is not JSON of the right form.
+pub fn parse_checked<T: DeserializeOwned>(text: &[u8]) -> Result<T, Malformed> {
     Ok(serde_json::from_slice(text)?)
 }
 
-/// Checks that a text respects `bounds`. The only memory that this takes is for the longest string
-/// with escapes.
+/// What a text contains.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Values in total, as in [`Bounds::values`], and keys of objects.
+    pub values: usize,
+    /// Of those, objects.
+    pub objects: usize,
+}
+
+/// Checks that a text respects `bounds`, and returns its size. The only memory that this takes is
+/// for the longest string with escapes.
 ///
 /// # Errors
 ///
 /// If it exceeds them, with the place; or if it is not JSON.
-pub fn check(text: &[u8], bounds: Bounds) -> Result<(), Malformed> {
-    let left = Cell::new(bounds.values);
+pub fn check(text: &[u8], bounds: Bounds) -> Result<Size, Malformed> {
+    let size = Cell::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    Count { bounds, left: &left, depth: 0 }.deserialize(&mut deserializer)?;
-    Ok(deserializer.end()?)
+    Count { bounds, size: &size, depth: 0 }.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(size.get())
 }
 
 /// Counts one value and its contents.
 #[derive(Clone, Copy)]
 struct Count<'a> {
     bounds: Bounds,
-    left: &'a Cell<usize>,
+    size: &'a Cell<Size>,
     depth: usize,
 }
 
@@ -121,11 +140,11 @@ impl<'de> DeserializeSeed<'de> for Count<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let left = self.left.get().checked_sub(1).ok_or_else(|| {
-            let values = self.bounds.values;
-            D::Error::custom(format_args!("more than {values} values"))
-        })?;
-        self.left.set(left);
+        let (size, most) = (self.size.get(), self.bounds.values);
+        if size.values >= most {
+            return Err(D::Error::custom(format_args!("more than {most} values")));
+        }
+        self.size.set(Size { values: size.values + 1, ..size });
         deserializer.deserialize_any(self)
     }
 }
@@ -171,6 +190,8 @@ impl<'de> Visitor<'de> for Count<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
         let (inner, mut entries) = (self.inner()?, 0);
+        let size = self.size.get();
+        self.size.set(Size { objects: size.objects + 1, ..size });
         // A key counts as well, since it may be kept.
         while object.next_key_seed(inner)?.is_some() {
             self.entry(&mut entries)?;
@@ -214,6 +235,13 @@ mod tests {
             let error = parse::<Value>(text.as_bytes(), BOUNDS).unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_size_of_a_text_is_counted_with_its_keys() {
+        let size = |text: &str| check(text.as_bytes(), BOUNDS).unwrap();
+        assert_eq!(size("[1,[],\"x\"]"), Size { values: 4, objects: 0 });
+        assert_eq!(size(r#"{"a":[{},{"b":1}]}"#), Size { values: 7, objects: 3 });
     }
 
     #[test]

@@ -2,9 +2,8 @@
 //! it follows from what the attempt has left in the cluster.
 
 use super::{Observation, Settings, last_step::is_from};
-use metal_api::{
-    ObjectReference, Server, ServerBootConfiguration, ServerInventory, ServerStatus, annotation,
-};
+use crate::report::InventorySummary;
+use metal_api::{ObjectReference, Server, ServerBootConfiguration, ServerStatus, annotation};
 
 /// Whether the keys and the boot configuration of this attempt are all in place; the number is
 /// written last.
@@ -30,7 +29,7 @@ pub(super) fn lost(
     settings: &Settings,
 ) -> Option<u32> {
     let begun = status.state_since.as_ref().map(|since| since.0);
-    let is_new = |report: &&ServerInventory| {
+    let is_new = |report: &&InventorySummary| {
         let received = report.spec.received_time.as_ref().map(|time| time.0);
         begun.zip(received).is_none_or(|(begun, received)| is_from(received, begun))
     };
@@ -56,7 +55,7 @@ pub(super) fn next(
     last.unwrap_or(0).saturating_add(1)
 }
 
-fn reported_by(server: &Server, report: &ServerInventory) -> Option<u32> {
+fn reported_by(server: &Server, report: &InventorySummary) -> Option<u32> {
     let id = report.spec.boot_configuration_uid.as_deref()?;
     let (uid, attempt) = id.rsplit_once('.')?;
     (server.metadata.uid.as_deref() == Some(uid)).then(|| attempt.parse().ok())?

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     redfish::{PowerState, SystemReading},
-    report,
+    report::InventorySummary,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    BootState, Discovery, Operation, PendingKind, ServerBootConfiguration, ServerInventory,
-    ServerState, ServerStatus, annotation,
+    BootState, Discovery, Operation, PendingKind, ServerBootConfiguration, ServerState,
+    ServerStatus, annotation,
 };
 
 /// `Initial`: read what the BMC knows, and make sure that the host is off.
@@ -220,7 +220,7 @@ fn finish(
     seen: &Observation<'_>,
     settings: &Settings,
     system: &SystemReading,
-    report: &ServerInventory,
+    report: &InventorySummary,
 ) -> Decision {
     let ours = new.pending.is_some() || is_switched_on_here(new, seen);
     let since = received(new, seen, report);
@@ -237,6 +237,8 @@ fn finish(
         Some(_) | None if is_referred => Decision::Change(Change::DropConfiguration),
         Some(wait) => wait,
         None => media::eject(new, seen).unwrap_or_else(|| {
+            let Some(interfaces) = seen.interfaces else { return Decision::Look(Need::Report) };
+            status::take_interfaces(new, interfaces);
             become_available(new, seen, report);
             Decision::Rest(SignedDuration::ZERO)
         }),
@@ -245,7 +247,7 @@ fn finish(
 
 /// When the report arrived. If the clock of the registry that took it is ahead of ours, it arrived
 /// after its boot was decided on, as far as this process knows.
-fn received(new: &ServerStatus, seen: &Observation<'_>, report: &ServerInventory) -> Timestamp {
+fn received(new: &ServerStatus, seen: &Observation<'_>, report: &InventorySummary) -> Timestamp {
     let received = report.spec.received_time.as_ref().map(|time| time.0);
     let decided = new.pending.as_ref().map_or(seen.started, |pending| pending.since.0);
     received.filter(|at| *at <= seen.now).unwrap_or_else(|| decided.max(seen.started))
@@ -266,8 +268,7 @@ fn is_switched_on_here(status: &ServerStatus, seen: &Observation<'_>) -> bool {
     on.zip(status.state_since.as_ref()).is_some_and(|(on, since)| is_from(on, since.0))
 }
 
-fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &ServerInventory) {
-    status::take_report(new, report);
+fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &InventorySummary) {
     if let Some(discovery) = new.discovery.as_mut() {
         discovery.failures = None;
         discovery.error = None;
@@ -305,11 +306,11 @@ pub(super) fn asks_for_retry(seen: &Observation<'_>) -> bool {
     Operation::requested(&seen.server.metadata) == Ok(Some(Operation::Retry))
 }
 
-fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a ServerInventory> {
+fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a InventorySummary> {
     let id = boot_id(seen.server, attempt);
     let report = seen.report?;
     let ours = report.spec.boot_configuration_uid.as_deref() == Some(id.as_str());
-    (ours && report::is_complete(&report.spec.report)).then_some(report)
+    (ours && report.spec.is_complete).then_some(report)
 }
 
 fn short(time: SignedDuration) -> String {

@@ -51,10 +51,11 @@ use crate::{
     bmc::CredentialAnnotations,
     failure::Failure,
     redfish::{ImageUrl, Inventory, Step, SystemReading, Unreachable},
+    report::InventorySummary,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    Server, ServerBootConfiguration, ServerClaim, ServerInventory, ServerStatus, SystemUuid,
+    NetworkInterface, Server, ServerBootConfiguration, ServerClaim, ServerStatus, SystemUuid,
 };
 
 /// Everything one decision depends on.
@@ -91,8 +92,11 @@ pub struct Observation<'a> {
     /// A claim that has the server although `spec.serverClaimRef` is empty
     /// ([`crate::claim::misses`]).
     pub missed_by: Option<&'a ServerClaim>,
-    /// What the host reported.
-    pub report: Option<&'a ServerInventory>,
+    /// What the host reported, without the report itself.
+    pub report: Option<&'a InventorySummary>,
+    /// The interfaces in that report ([`crate::report::interfaces`]), if it has been read for this
+    /// pass.
+    pub interfaces: Option<&'a [NetworkInterface]>,
     /// The last thing that this process did to the server.
     pub last_step: Option<&'a LastStep>,
     /// When this process last recorded the status, if it did.
@@ -176,6 +180,8 @@ pub enum Need {
     Media,
     /// The claim, from the API server and not from the cache.
     Claim,
+    /// The report of the host, from the API server.
+    Report,
 }
 
 /// One idempotent write to the cluster.

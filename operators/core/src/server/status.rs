@@ -4,7 +4,6 @@ use super::Observation;
 use crate::{
     conditions::{self, Fact},
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
-    report,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::{
@@ -12,8 +11,8 @@ use k8s_openapi::apimachinery::pkg::{
     apis::meta::v1::{Condition, Time},
 };
 use metal_api::{
-    BootState, IndicatorLed, PowerState, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
+    BootState, IndicatorLed, NetworkInterface, PowerState, Server, ServerBootConfiguration,
+    ServerClaim, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
 };
 
 /// The content of the condition `Ready`.
@@ -198,8 +197,8 @@ pub(super) fn take_inventory(new: &mut ServerStatus, inventory: &Inventory, now:
 }
 
 /// Adopts what the host itself reported.
-pub(super) fn take_report(new: &mut ServerStatus, report: &ServerInventory) {
-    new.network_interfaces = report::interfaces(&report.spec.report);
+pub(super) fn take_interfaces(new: &mut ServerStatus, interfaces: &[NetworkInterface]) {
+    new.network_interfaces = interfaces.to_vec();
 }
 
 /// State of a boot configuration. One that has not been looked at yet is `Pending`.

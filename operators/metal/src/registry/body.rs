@@ -4,13 +4,15 @@ use super::{Denied, Reporter};
 use axum::body::Body;
 use futures::StreamExt;
 use kube::ResourceExt;
-use metal_base::Locked;
-use metal_core::{json, report::BOUNDS};
+use metal_base::{Locked, Source};
+use metal_core::{
+    json::{self, Size},
+    report::BOUNDS,
+};
 use metal_runtime::listener::Peer;
 use serde::de::DeserializeOwned;
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -28,13 +30,22 @@ const DEADLINE: Duration = Duration::from_secs(15);
 const UNIT: usize = 4 << 10;
 /// Units for all bodies together.
 const UNITS: usize = (64 << 20) / UNIT;
+/// Units for the bodies of one server.
+const UNITS_OF_A_SERVER: usize = (8 << 20) / UNIT;
+/// Units for the bodies of one source if there is no token to distinguish servers.
+const UNITS_OF_A_SOURCE: usize = (16 << 20) / UNIT;
+/// Memory for an object of a body, in bytes, until it is stored: a record of the report with all
+/// its fields, in a list that has grown, with a tree of the ones that are unknown.
+const OBJECT: usize = 1024;
+/// The same for any other value, in addition to its text.
+const VALUE: usize = 64;
 /// How many bodies are parsed at a time.
 const PARSERS: usize = 2;
 /// Concurrent reports per server: the current one, and one that the agent has given up.
 const PER_SERVER: usize = 2;
-/// Concurrent reports per address if there is no token to distinguish servers: machines may share
+/// Concurrent reports per source if there is no token to distinguish servers: machines may share
 /// the address of a router.
-const PER_ADDRESS: usize = 32;
+const PER_SOURCE: usize = 32;
 
 /// The reports in progress.
 #[derive(Debug)]
@@ -58,18 +69,27 @@ impl Default for Bodies {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Sender {
     Server(String),
-    Address(Option<IpAddr>),
+    Source(Option<Source>),
 }
 
 /// The use of each sender.
 #[derive(Debug, Default)]
-struct Usage(Mutex<HashMap<Sender, usize>>);
+struct Usage(Mutex<HashMap<Sender, Used>>);
+
+/// What one sender uses.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    reports: usize,
+    units: usize,
+}
 
 /// What a report takes up until it has been processed.
 #[derive(Debug)]
 pub(super) struct Reservation {
     usage: Arc<Usage>,
     holder: Sender,
+    /// How much of the room it has, in units.
+    units: usize,
     room: Option<OwnedSemaphorePermit>,
 }
 
@@ -90,30 +110,29 @@ impl Bodies {
         let reading = async {
             let bytes = self.collect(body, &mut held).await?;
             let parser = Arc::clone(&self.parsers).acquire_owned().await;
+            let room = Arc::clone(&self.room);
             let parsing = spawn_blocking(move || {
                 let _parser = parser;
-                json::parse(&bytes, BOUNDS)
+                let malformed = |error: json::Malformed| Denied::Json(error.to_string());
+                let size = json::check(&bytes, BOUNDS).map_err(malformed)?;
+                held.extend(&room, memory(bytes.len(), size))?;
+                let value = json::parse_checked(&bytes).map_err(malformed)?;
+                Ok((value, held))
             });
-            let parsed = parsing.await.map_err(|_| Denied::Busy)?;
-            parsed.map_err(|error| Denied::Json(error.to_string()))
+            parsing.await.map_err(|_| Denied::Busy)?
         };
-        let value = timeout(DEADLINE, reading).await.map_err(|_| Denied::Slow)??;
-        Ok((value, held))
+        timeout(DEADLINE, reading).await.map_err(|_| Denied::Slow)?
     }
 
     fn begin(&self, holder: Sender) -> Result<Reservation, Denied> {
-        let limit = match holder {
-            Sender::Server(_) => PER_SERVER,
-            Sender::Address(_) => PER_ADDRESS,
-        };
         let mut usage = self.usage.lock();
-        let turn = usage.entry(holder.clone()).or_default();
-        if *turn >= limit {
+        let used = usage.entry(holder.clone()).or_default();
+        if used.reports >= holder.reports() {
             return Err(Denied::Busy);
         }
-        *turn += 1;
+        used.reports += 1;
         drop(usage);
-        Ok(Reservation { usage: Arc::clone(&self.usage), holder, room: None })
+        Ok(Reservation { usage: Arc::clone(&self.usage), holder, units: 0, room: None })
     }
 
     async fn collect(&self, body: Body, held: &mut Reservation) -> Result<Vec<u8>, Denied> {
@@ -132,15 +151,32 @@ impl Bodies {
     }
 }
 
+/// Memory for a body of this many bytes, from the time at which it is parsed until it is stored.
+fn memory(bytes: usize, size: Size) -> usize {
+    bytes + size.objects * OBJECT + size.values * VALUE
+}
+
 impl Reservation {
     /// Extends the reservation to `bytes`.
     fn extend(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<(), Denied> {
-        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(has)).unwrap_or(u32::MAX);
-        let more = Arc::clone(room).try_acquire_many_owned(more).map_err(|_| Denied::Busy)?;
+        let (units, most) = (bytes.div_ceil(UNIT), self.holder.units());
+        if units > most {
+            return Err(Denied::Heavy(most * UNIT));
+        }
+        let more = units.saturating_sub(self.units);
+        let mut usage = self.usage.lock();
+        let used = usage.entry(self.holder.clone()).or_default();
+        if used.units + more > most {
+            return Err(Denied::Busy);
+        }
+        let permits = u32::try_from(more).unwrap_or(u32::MAX);
+        let got = Arc::clone(room).try_acquire_many_owned(permits).map_err(|_| Denied::Busy)?;
+        used.units += more;
+        drop(usage);
+        self.units += more;
         match &mut self.room {
-            Some(room) => room.merge(more),
-            None => self.room = Some(more),
+            Some(room) => room.merge(got),
+            None => self.room = Some(got),
         }
         Ok(())
     }
@@ -149,9 +185,10 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut usage = self.usage.lock();
-        if let Some(turn) = usage.get_mut(&self.holder) {
-            *turn -= 1;
-            if *turn == 0 {
+        if let Some(used) = usage.get_mut(&self.holder) {
+            used.reports -= 1;
+            used.units -= self.units;
+            if used.reports == 0 {
                 usage.remove(&self.holder);
             }
         }
@@ -159,7 +196,7 @@ impl Drop for Reservation {
 }
 
 impl Usage {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Sender, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Sender, Used>> {
         self.0.locked()
     }
 }
@@ -168,7 +205,23 @@ impl Sender {
     fn of(reporter: &Reporter, peer: Option<Peer>) -> Self {
         match reporter {
             Reporter::Known(server, _) => Self::Server(server.name_any()),
-            Reporter::Anyone => Self::Address(peer.map(|Peer(peer)| peer.ip().to_canonical())),
+            Reporter::Anyone => Self::Source(peer.map(|Peer(peer)| peer.ip().into())),
+        }
+    }
+
+    /// How many reports it may have in progress.
+    fn reports(&self) -> usize {
+        match self {
+            Self::Server(_) => PER_SERVER,
+            Self::Source(_) => PER_SOURCE,
+        }
+    }
+
+    /// How much of the room it may have, in units.
+    fn units(&self) -> usize {
+        match self {
+            Self::Server(_) => UNITS_OF_A_SERVER,
+            Self::Source(_) => UNITS_OF_A_SOURCE,
         }
     }
 }

@@ -147,7 +147,7 @@ impl Denied {
             Self::Over { .. } | Self::Closed { .. } => StatusCode::CONFLICT,
             Self::Unknown | Self::Ambiguous(_) | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) | Self::Json(_) | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::Heavy(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }

@@ -104,6 +104,9 @@ pub(crate) enum Denied {
     /// The body is too large.
     #[error("body: larger than {} bytes", LARGEST_BODY)]
     TooLarge,
+    /// The body would take too much memory.
+    #[error("body: takes more than {0} bytes of memory: send fewer records")]
+    Heavy(usize),
     /// The body did not arrive in time.
     #[error("body: too slow")]
     Slow,

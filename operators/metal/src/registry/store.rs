@@ -11,8 +11,11 @@ use metal_api::{
     inventory::Report,
 };
 use metal_base::Locked;
-use metal_core::{ownership::owned_by, report};
-use metal_runtime::{OkIf, Writer, apply_status};
+use metal_core::{
+    ownership::owned_by,
+    report::{self, InventorySummary},
+};
+use metal_runtime::{OkIf, apply_status, record_spec};
 use std::{collections::HashMap, sync::Mutex};
 
 /// Field manager of the registry, which writes one condition of boot configurations, and nothing
@@ -55,8 +58,8 @@ impl Registry {
         boot: &str,
         report: Report,
     ) -> Result<(), Denied> {
-        let report = report::normalize(report)?;
-        let fingerprint = report::fingerprint(&report).ok();
+        let mut report = report::normalize(report)?;
+        let fingerprint = report::fingerprint(&mut report).ok();
         let name = server.name_any();
         let is_last = fingerprint.is_some_and(|it| self.stored.is_last(boot, it));
         if is_last && self.keeps(&name, boot) {
@@ -73,8 +76,8 @@ impl Registry {
         let mut inventory = ServerInventory::new(&name, spec);
         inventory.metadata.owner_references = owned_by(server);
         let inventories = Api::all(self.client.clone());
-        let writer = Writer::new(inventories, &self.view.inventories, MANAGER);
-        writer.record_spec(&inventory, &[]).await?;
+        let written = record_spec(&inventories, &inventory, &[], MANAGER).await?;
+        self.view.inventories.wrote(InventorySummary::from(&written));
         tracing::info!(server = name, "inventory reported");
         if let Some(fingerprint) = fingerprint {
             self.stored.keep(boot, fingerprint);

@@ -3,23 +3,39 @@
 use crate::{Context, Error, reach::unreachable};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
-use metal_api::{Server, ServerClaim};
+use metal_api::{NetworkInterface, Server, ServerClaim, ServerInventory};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
     claim::binding,
     identity::has_uuid,
     redfish::SystemReading,
+    report::{InventorySummary, interfaces},
     server::{MediaReading, Need, Reading},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-/// Whether the API server was asked for the claim in this pass.
-pub(crate) enum ClaimLookup {
+/// How many reports are read at a time: one may be many times as large in memory as its text.
+static REPORTS: Semaphore = Semaphore::const_new(8);
+
+/// What the API server was asked for in this pass.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// The claim.
+    pub(super) claim: Lookup<Arc<ServerClaim>>,
+    /// The report, and the interfaces in it.
+    report: Lookup<(Arc<InventorySummary>, Vec<NetworkInterface>)>,
+}
+
+/// Whether the API server was asked for an object.
+#[derive(Default)]
+pub(super) enum Lookup<T> {
     /// No: the cache is used.
+    #[default]
     Cached,
     /// Yes, with this result.
-    Asked(Option<Arc<ServerClaim>>),
+    Asked(Option<T>),
 }
 
 /// The claim that holds a server.
@@ -31,18 +47,35 @@ pub(super) enum HoldingClaim {
 }
 
 /// The state of the claim in `spec.serverClaimRef`.
-pub(super) fn claim_of<C>(ctx: &Context<C>, server: &Server, claim: &ClaimLookup) -> HoldingClaim {
+pub(super) fn claim_of<C>(
+    ctx: &Context<C>,
+    server: &Server,
+    claim: &Lookup<Arc<ServerClaim>>,
+) -> HoldingClaim {
     let Some(reference) = &server.spec.server_claim_ref else { return HoldingClaim::Unclaimed };
     match claim {
-        ClaimLookup::Asked(Some(claim)) if binding(server, claim).holds() => {
+        Lookup::Asked(Some(claim)) if binding(server, claim).holds() => {
             HoldingClaim::By(Arc::clone(claim))
         }
-        ClaimLookup::Asked(_) => HoldingClaim::Gone,
-        ClaimLookup::Cached => {
+        Lookup::Asked(_) => HoldingClaim::Gone,
+        Lookup::Cached => {
             let cached = ctx.view.claims.named(Some(&reference.namespace), &reference.name);
             let holds = |claim: &Arc<ServerClaim>| binding(server, claim).holds();
             cached.filter(holds).map_or(HoldingClaim::NotCached, HoldingClaim::By)
         }
+    }
+}
+
+/// What the host reported; with its interfaces, if the API server was asked.
+pub(super) fn report_of<'a, C>(
+    ctx: &Context<C>,
+    name: &str,
+    asked: &'a Asked,
+) -> (Option<Arc<InventorySummary>>, Option<&'a [NetworkInterface]>) {
+    match &asked.report {
+        Lookup::Cached => (ctx.view.inventories.named(None, name), None),
+        Lookup::Asked(Some((report, interfaces))) => (Some(Arc::clone(report)), Some(interfaces)),
+        Lookup::Asked(None) => (None, None),
     }
 }
 
@@ -55,7 +88,7 @@ pub(super) async fn look<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     need: Need,
-    claim: &mut ClaimLookup,
+    asked: &mut Asked,
 ) -> Result<(), Error> {
     match need {
         Need::System => system(ctx, server).await,
@@ -67,7 +100,8 @@ pub(super) async fn look<C: Connect>(
             };
             drives(ctx, server, no_url.map(|error| Chain(&error).to_string())).await;
         }
-        Need::Claim => *claim = ClaimLookup::Asked(ask(ctx, server).await?),
+        Need::Claim => asked.claim = Lookup::Asked(ask(ctx, server).await?),
+        Need::Report => asked.report = Lookup::Asked(report(ctx, server).await?),
     }
     Ok(())
 }
@@ -77,6 +111,17 @@ async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerCl
     let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &reference.namespace);
     let claim = claims.get_opt(&reference.name).await.map_err(Error::read("ServerClaim"))?;
     Ok(claim.map(Arc::new))
+}
+
+async fn report<C>(
+    ctx: &Context<C>,
+    server: &Server,
+) -> Result<Option<(Arc<InventorySummary>, Vec<NetworkInterface>)>, Error> {
+    let _turn = REPORTS.acquire().await;
+    let inventories = Api::<ServerInventory>::all(ctx.client.clone());
+    let found = inventories.get_opt(&server.name_any()).await;
+    let found = found.map_err(Error::read("ServerInventory"))?;
+    Ok(found.map(|it| (Arc::new(InventorySummary::from(&it)), interfaces(&it.spec.report))))
 }
 
 async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {

@@ -16,7 +16,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use look::ClaimLookup;
+use look::Asked;
 use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
@@ -36,7 +36,7 @@ impl<C: Connect> Controller for Servers<C> {
     type Object = Server;
     type Key = String;
     type IndexKey = ServerKey;
-    type Facts = ClaimLookup;
+    type Facts = Asked;
     type Status = ServerStatus;
     type Change = Change;
     type Need = Need;
@@ -64,26 +64,26 @@ impl<C: Connect> Controller for Servers<C> {
         Ok(Next::Wait)
     }
 
-    async fn observe(&self, _: &Arc<Server>) -> Result<ClaimLookup, Error> {
-        Ok(ClaimLookup::Cached)
+    async fn observe(&self, _: &Arc<Server>) -> Result<Asked, Error> {
+        Ok(Asked::default())
     }
 
     fn decide(
         &self,
         server: &Arc<Server>,
-        claim: &ClaimLookup,
+        asked: &Asked,
         failed: Option<&report::Failure>,
     ) -> Decision {
-        judge(&self.0, server, failure(failed).as_ref(), claim)
+        judge(&self.0, server, failure(failed).as_ref(), asked)
     }
 
     async fn look(
         &self,
         server: &Server,
         need: Need,
-        claim: &mut ClaimLookup,
+        asked: &mut Asked,
     ) -> Result<Option<Next>, Error> {
-        look::look(&self.0, server, need, claim).await?;
+        look::look(&self.0, server, need, asked).await?;
         Ok(None)
     }
 
@@ -105,7 +105,7 @@ fn judge<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
-    claim: &ClaimLookup,
+    asked: &Asked,
 ) -> Decision {
     let name = server.name_any();
     let destination = ctx.destination_of(server);
@@ -130,8 +130,8 @@ fn judge<C: Connect>(
     let configuration = server.spec.boot_configuration_ref.as_ref();
     let configuration =
         configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
-    let report = view.inventories.named(None, &name);
-    let held = look::claim_of(ctx, server, claim);
+    let (report, interfaces) = look::report_of(ctx, &name, asked);
+    let held = look::claim_of(ctx, server, &asked.claim);
     let certificate = destination.as_ref().ok().and_then(|it| ctx.shown_by(server, it));
     let secret = ctx.secret_of_server(server);
     let note =
@@ -162,6 +162,7 @@ fn judge<C: Connect>(
         },
         missed_by: missed_by.as_deref(),
         report: report.as_deref(),
+        interfaces,
         last_step: last_step.as_ref(),
         recorded: memory.recorded,
         failure,

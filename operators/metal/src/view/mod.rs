@@ -2,15 +2,17 @@
 
 use crate::metalman_machines::{self, MachineKey};
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
     Bmc, BmcAccess, BmcSecret, Endpoint, MacAddr, Machine, Server, ServerBootConfiguration,
-    ServerClaim, ServerInventory, SystemUuid, condition, inventory::Report,
+    ServerClaim, SystemUuid, condition,
 };
 use metal_core::{
     bmc_host::BmcHost,
     claim::free,
     identity,
     machine::addresses_of_server,
+    report::InventorySummary,
     server::{machines::may_be_at_bmc_of, twins},
     trim_metadata,
 };
@@ -94,8 +96,8 @@ pub(crate) struct View {
     pub configurations: Index<ServerBootConfiguration, String>,
     /// Claims.
     pub claims: Index<ServerClaim, ClaimKey>,
-    /// Inventories by name, reduced to what decisions need.
-    pub inventories: Index<ServerInventory, ()>,
+    /// What decisions need of inventories, by name.
+    pub inventories: Index<InventorySummary, ()>,
     /// Machines of metalman, by what identifies their hardware.
     pub machines: Index<Machine, MachineKey>,
 }
@@ -118,7 +120,7 @@ impl Default for View {
                 }]
             })
             .trimmed(trim_metadata::trim),
-            inventories: Index::new(|_: &ServerInventory| vec![]).trimmed(prune),
+            inventories: Index::new(|_: &InventorySummary| vec![]).trimmed(trim_inventory),
             machines: metalman_machines::index(),
         }
     }
@@ -203,15 +205,10 @@ fn mac_addresses(server: &Server) -> BTreeSet<MacAddr> {
     interfaces.filter_map(|interface| interface.mac_address.parse().ok()).collect()
 }
 
-/// Reduces a report to what decisions need: the interfaces and their neighbors. The whole report is
-/// in the API server.
-pub(crate) fn prune(inventory: &mut ServerInventory) {
-    let report = std::mem::take(&mut inventory.spec.report);
-    inventory.spec.report = Report {
-        network_interfaces: report.network_interfaces,
-        lldp: report.lldp,
-        ..Report::default()
-    };
+/// Leaves of the metadata of an inventory what identifies it.
+fn trim_inventory(inventory: &mut InventorySummary) {
+    let ObjectMeta { name, uid, resource_version, .. } = std::mem::take(&mut inventory.metadata);
+    inventory.metadata = ObjectMeta { name, uid, resource_version, ..ObjectMeta::default() };
 }
 
 impl View {

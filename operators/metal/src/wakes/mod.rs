@@ -12,14 +12,14 @@ use crate::{
 };
 use kube::ResourceExt;
 use metal_api::{
-    Bmc, BmcSecret, Endpoint, Machine, Server, ServerBootConfiguration, ServerClaim,
-    ServerInventory, condition,
+    Bmc, BmcSecret, Endpoint, Machine, Server, ServerBootConfiguration, ServerClaim, condition,
 };
 use metal_core::{
     bmc_host::BmcHost,
     claim::{fits, free},
     identity::is_same_uri,
     machine::Address,
+    report::InventorySummary,
 };
 use metal_runtime::index::Change;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -287,7 +287,7 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
 }
 
 /// A report is about the server of its name.
-pub(crate) fn inventory(change: &Change<'_, ServerInventory>) -> Wakes {
+pub(crate) fn inventory(change: &Change<'_, InventorySummary>) -> Wakes {
     change.objects().map(|inventory| WakeTarget::Server(inventory.name_any())).collect()
 }
 

@@ -4,12 +4,12 @@ use super::*;
 use crate::capability::{self, Claims, Key};
 use crate::claim::misses;
 use crate::redfish::{BootReading, MediaSlot, SystemReading};
+use crate::report::InventorySummarySpec;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference, Time};
 use metal_api::{
     ClaimReference, LocalObjectReference, ObjectReference, Power, ServerBootConfigurationSpec,
-    ServerBootConfigurationStatus, ServerClaimSpec, ServerInventorySpec, ServerSpec, finalizer,
-    inventory::{NetworkInterface, Report},
+    ServerBootConfigurationStatus, ServerClaimSpec, ServerSpec, finalizer,
 };
 
 pub(super) const T0: Timestamp = Timestamp::UNIX_EPOCH;
@@ -41,7 +41,8 @@ pub(super) struct Scene {
     pub(super) configuration: Option<ServerBootConfiguration>,
     pub(super) claim: Option<ServerClaim>,
     pub(super) claim_is_gone: bool,
-    pub(super) report: Option<ServerInventory>,
+    pub(super) report: Option<InventorySummary>,
+    pub(super) interfaces: Option<Vec<NetworkInterface>>,
     pub(super) last_step: Option<LastStep>,
     pub(super) recorded: Option<Timestamp>,
     pub(super) failure: Option<Failure>,
@@ -91,6 +92,7 @@ impl Scene {
             claim: None,
             claim_is_gone: false,
             report: None,
+            interfaces: None,
             last_step: None,
             recorded: None,
             failure: None,
@@ -196,13 +198,13 @@ impl Scene {
             mac_address: "23:11:8a:00:00:01".to_owned(),
             ..NetworkInterface::default()
         };
-        let spec = ServerInventorySpec {
+        let spec = InventorySummarySpec {
             boot_configuration_uid: Some(boot.to_owned()),
             received_time: Some(Time(self.now - seconds(1))),
-            report: Report { network_interfaces: vec![eth0], ..Report::default() },
-            ..ServerInventorySpec::default()
+            is_complete: true,
         };
-        self.report = Some(ServerInventory::new("server-a", spec));
+        self.report = Some(InventorySummary { spec, ..InventorySummary::default() });
+        self.interfaces = Some(vec![eth0]);
     }
 
     pub(super) fn annotate(&mut self, key: &str, value: &str) {
@@ -280,6 +282,7 @@ impl Scene {
             claim,
             missed_by: self.claim.as_ref().filter(|claim| misses(claim, &self.server)),
             report: self.report.as_ref(),
+            interfaces: self.interfaces.as_deref(),
             last_step: self.last_step.as_ref(),
             recorded: self.recorded,
             failure: self.failure.as_ref(),

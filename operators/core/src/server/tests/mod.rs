@@ -217,6 +217,24 @@ fn reference_to_a_configuration_outlives_no_host_that_is_off() {
 }
 
 #[test]
+fn the_report_is_read_when_the_server_becomes_available_and_not_before() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.report_for("uid-1.1");
+    let interfaces = scene.interfaces.take();
+    assert!(matches!(scene.decide(), Decision::Change(Change::DropConfiguration)));
+    scene.server.spec.boot_configuration_ref = None;
+    scene.configuration = None;
+    assert_eq!(scene.decide(), Decision::Look(Need::Report));
+    scene.interfaces = interfaces.clone();
+    scene.record();
+    assert_eq!(scene.state(), ServerState::Available);
+    let status = scene.server.status.as_ref().unwrap();
+    assert_eq!(status.network_interfaces, interfaces.unwrap());
+    scene.interfaces = None;
+    assert!(!matches!(scene.decide(), Decision::Look(Need::Report)), "it is recorded");
+}
+
+#[test]
 fn host_that_was_off_before_its_report_is_looked_at_again() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.now = T0 + seconds(3);

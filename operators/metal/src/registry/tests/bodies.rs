@@ -105,3 +105,53 @@ async fn all_bodies_together_have_a_bound_that_is_given_back() {
     held.pop();
     assert!(bodies.read::<String>(&Reporter::Anyone, from(100), large()).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_report_of_many_small_values_takes_room_for_what_it_becomes() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    let neighbors = vec![json!({ "a": 0 }); 4096];
+    let lldp = vec![json!({ "name": "a", "neighbors": neighbors }); 4];
+    let small = json!({ "systemUUID": UUID, "data": { "lldp": lldp } }).to_string();
+    assert!(small.len() < 200_000, "{}", small.len());
+    let (code, text) = scene.post(&path, &small).await;
+    assert_eq!((code, text.contains("of memory")), (StatusCode::PAYLOAD_TOO_LARGE, true), "{text}");
+    assert_eq!(scene.sent().len(), 0);
+
+    // 12 KiB of text each, and more than 4 MiB of records.
+    let (bodies, body) = (Bodies::default(), format!("[{}]", vec!["{}"; 4096].join(",")));
+    let read = async |n: u8| {
+        let from = Some(Peer(SocketAddr::new([10, 0, 0, n].into(), 1)));
+        bodies.read::<Value>(&Reporter::Anyone, from, Body::from(body.clone())).await
+    };
+    let mut held = vec![];
+    for n in 0..15 {
+        held.push(read(n).await.unwrap().1);
+    }
+    assert!(matches!(read(15).await, Err(Denied::Busy)));
+    held.pop();
+    assert!(read(15).await.is_ok());
+}
+
+#[tokio::test]
+async fn no_source_without_token_takes_the_room_of_others() {
+    let bodies = Bodies::default();
+    let large = || Body::from(format!("\"{}\"", "x".repeat(3 << 20)));
+    let from = |net: u16, host: u16| {
+        Some(Peer(SocketAddr::new([0x2001, 0xdb8, 0, net, 0, 0, 0, host].into(), 1)))
+    };
+    let mut held = vec![];
+    for host in 0..5 {
+        held.push(bodies.read::<String>(&Reporter::Anyone, from(0, host), large()).await.unwrap());
+    }
+    let sixth = bodies.read::<String>(&Reporter::Anyone, from(0, 5), large()).await;
+    assert!(matches!(sixth, Err(Denied::Busy)), "its /64 has its share");
+    assert!(bodies.read::<String>(&Reporter::Anyone, from(1, 0), large()).await.is_ok());
+    let small = || Body::from("1");
+    let mut many = vec![];
+    for host in 0..27 {
+        many.push(bodies.read::<u8>(&Reporter::Anyone, from(0, host), small()).await.unwrap());
+    }
+    let next = bodies.read::<u8>(&Reporter::Anyone, from(0, 99), small()).await;
+    assert!(matches!(next, Err(Denied::Busy)), "there are 32 reports of a /64 at a time");
+}

@@ -10,8 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, T
 use kube::Resource;
 use metal_api::{
     BmcAccess, BmcSecretSpec, BmcSpec, BmcStatus, ClaimReference, LocalObjectReference,
-    ObjectReference, PowerState, ServerBootConfigurationSpec, ServerClaimSpec, ServerInventorySpec,
-    ServerSpec, ServerState, ServerStatus, Taint, Toleration, TolerationOperator,
+    ObjectReference, PowerState, ServerBootConfigurationSpec, ServerClaimSpec, ServerInventory,
+    ServerInventorySpec, ServerSpec, ServerState, ServerStatus, Taint, Toleration,
+    TolerationOperator,
 };
 use metal_runtime::testing::list;
 
@@ -71,13 +72,7 @@ async fn a_change_wakes_everybody_whose_decision_reads_it() {
             wakes_of_claim(&view, &removed(&claim("holder", |_| {})).get()),
             &["server held", "claim tenant/holder"],
         ),
-        (
-            "report",
-            inventory(
-                &created(&ServerInventory::new("held", ServerInventorySpec::default())).get(),
-            ),
-            &["server held"],
-        ),
+        ("report", inventory(&created(&reported("held")).get()), &["server held"]),
         (
             "server of a BMC with several systems",
             wakes_of_server(&view, &created(&fresh("spare", "bmc-1")).get()),
@@ -263,6 +258,10 @@ fn server(name: &str, bmc: &str) -> Server {
 /// A server that was just made from a BMC.
 fn fresh(name: &str, bmc: &str) -> Server {
     Server { status: None, ..server(name, bmc) }
+}
+
+fn reported(server: &str) -> InventorySummary {
+    InventorySummary::from(&ServerInventory::new(server, ServerInventorySpec::default()))
 }
 
 fn configuration() -> ServerBootConfiguration {

@@ -1,15 +1,26 @@
 //! How the report registry processes a report.
 
+mod interfaces;
+mod summary;
+
+pub use interfaces::interfaces;
+pub use summary::{InventorySummary, InventorySummarySpec};
+
 use crate::json::Bounds;
-use metal_api::{
-    LldpNeighbor, MacAddr, NetworkInterface, ParseSystemUuidError, SystemUuid,
-    inventory::{Lldp, Neighbor, NetworkInterface as Reported, Report},
-};
+use metal_api::{MacAddr, ParseSystemUuidError, SystemUuid, inventory::Report};
 use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, net::IpAddr};
+use std::io;
 
 /// Most entries in any list of a report: more than any machine has.
 const ENTRIES: usize = 4096;
+/// Most network interfaces: those of a Server are in the memory of several programs.
+const INTERFACES: usize = 1024;
+/// Most addresses of one interface.
+const ADDRESSES: usize = 256;
+/// Most LLDP neighbors at one interface: our agent keeps 32, however many announce themselves.
+const NEIGHBORS: usize = 64;
+/// Most LLDP neighbors at all interfaces together.
+const ALL_NEIGHBORS: usize = 2048;
 
 /// Limits of a report: about five times what the largest machine sends.
 pub const BOUNDS: Bounds = Bounds { values: 50_000, entries: ENTRIES, depth: 32 };
@@ -30,12 +41,14 @@ pub enum Malformed {
     #[error("systemUUID {0} is a default that is not unique: set a unique one in the BIOS")]
     Placeholder(String),
     /// A list is longer than that of any machine.
-    #[error("data.{field} has {len} entries, more than the maximum of {ENTRIES}")]
+    #[error("data.{field} has {len} entries, more than the maximum of {most}")]
     TooLong {
         /// Name of the list.
         field: &'static str,
         /// Its length.
         len: usize,
+        /// How long it may be.
+        most: usize,
     },
 }
 
@@ -58,18 +71,7 @@ pub fn system_uuid(text: &str) -> Result<SystemUuid, Malformed> {
 ///
 /// If it is larger than that of any machine.
 pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
-    let lists = [
-        ("cpu", report.cpu.len()),
-        ("networkInterfaces", report.network_interfaces.len()),
-        ("lldp", report.lldp.len()),
-        ("storage", report.storage.len()),
-        ("memory", report.memory.len()),
-        ("nics", report.nics.len()),
-        ("pciDevices", report.pci_devices.len()),
-    ];
-    if let Some((field, len)) = lists.into_iter().find(|(_, len)| *len > ENTRIES) {
-        return Err(Malformed::TooLong { field, len });
-    }
+    bounded(&report)?;
     for interface in &mut report.network_interfaces {
         lower(&mut interface.mac_address);
         interface.ip_addresses.sort();
@@ -81,15 +83,54 @@ pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
     Ok(report)
 }
 
-/// SHA-256 of a report, without the time at which it was made.
+/// Whether each list has at most as many entries as that of any machine.
+fn bounded(report: &Report) -> Result<(), Malformed> {
+    let (interfaces, lldp) = (&report.network_interfaces, &report.lldp);
+    let addresses = interfaces.iter().map(|it| it.ip_addresses.len());
+    let neighbors = || lldp.iter().map(|it| it.neighbors.len());
+    let lists = [
+        ("cpu", report.cpu.len(), ENTRIES),
+        ("networkInterfaces", interfaces.len(), INTERFACES),
+        ("networkInterfaces[].ipAddresses", addresses.max().unwrap_or(0), ADDRESSES),
+        ("lldp", lldp.len(), INTERFACES),
+        ("lldp[].neighbors", neighbors().max().unwrap_or(0), NEIGHBORS),
+        ("lldp[].neighbors in all", neighbors().sum(), ALL_NEIGHBORS),
+        ("storage", report.storage.len(), ENTRIES),
+        ("memory", report.memory.len(), ENTRIES),
+        ("nics", report.nics.len(), ENTRIES),
+        ("pciDevices", report.pci_devices.len(), ENTRIES),
+    ];
+    match lists.into_iter().find(|(_, len, most)| len > most) {
+        Some((field, len, most)) => Err(Malformed::TooLong { field, len, most }),
+        None => Ok(()),
+    }
+}
+
+/// SHA-256 of a report, without the time at which it was made. The report is as before afterwards.
 ///
 /// # Errors
 ///
 /// Never for a report that was read from JSON.
-pub fn fingerprint(report: &Report) -> Result<[u8; 32], serde_json::Error> {
-    let mut report = report.clone();
-    report.timestamp = String::new();
-    Ok(Sha256::digest(serde_json::to_vec(&report)?).into())
+pub fn fingerprint(report: &mut Report) -> Result<[u8; 32], serde_json::Error> {
+    let mut hash = Hashed(Sha256::new());
+    let timestamp = std::mem::take(&mut report.timestamp);
+    let written = serde_json::to_writer(&mut hash, report);
+    report.timestamp = timestamp;
+    written.map(|()| hash.0.finalize().into())
+}
+
+/// Hashes what is written, of which nothing is kept.
+struct Hashed(Sha256);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether a report is enough for its server to be claimed: it has an interface with a MAC address.
@@ -97,41 +138,8 @@ pub fn is_complete(report: &Report) -> bool {
     report.network_interfaces.iter().any(|interface| mac(&interface.mac_address).is_some())
 }
 
-/// The interfaces for the Server: those with a MAC address, with their valid IP addresses and their
-/// neighbors.
-pub fn interfaces(report: &Report) -> Vec<NetworkInterface> {
-    let neighbors: BTreeMap<_, _> =
-        report.lldp.iter().map(|lldp| (lldp.name.as_str(), lldp)).collect();
-    let shown = |reported: &Reported| {
-        Some(NetworkInterface {
-            name: reported.name.clone(),
-            mac_address: mac(&reported.mac_address)?.to_string(),
-            ip: None,
-            ips: reported.ip_addresses.iter().filter(|ip| is_address(ip)).cloned().collect(),
-            carrier_status: some(&reported.carrier_status),
-            neighbors: neighbors.get(reported.name.as_str()).map_or_else(Vec::new, |l| near(l)),
-        })
-    };
-    report.network_interfaces.iter().filter_map(shown).collect()
-}
-
-fn near(lldp: &Lldp) -> Vec<LldpNeighbor> {
-    let shown = |neighbor: &Neighbor| LldpNeighbor {
-        mac_address: some(&neighbor.chassis_id),
-        port_id: some(&neighbor.port_id),
-        port_description: some(&neighbor.port_description),
-        system_name: some(&neighbor.system_name),
-        system_description: some(&neighbor.system_description),
-    };
-    lldp.neighbors.iter().map(shown).collect()
-}
-
 fn mac(text: &str) -> Option<MacAddr> {
     text.parse().ok().filter(|mac: &MacAddr| mac.0 != [0; 6])
-}
-
-fn is_address(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok()
 }
 
 fn lower(text: &mut String) {
@@ -140,13 +148,10 @@ fn lower(text: &mut String) {
     }
 }
 
-fn some(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metal_api::inventory::{Lldp, Neighbor, NetworkInterface as Reported};
 
     #[test]
     fn uuid_is_found_in_any_case_and_nothing_else_is_taken_for_one() {
@@ -177,8 +182,32 @@ mod tests {
         assert_eq!(one, normalize(report(vec![b, a.clone()])).unwrap());
         assert_eq!(one.network_interfaces[0].mac_address, "23:11:8a:00:00:01");
 
-        let error = normalize(report(vec![a; ENTRIES + 1])).unwrap_err();
-        assert_eq!(error, Malformed::TooLong { field: "networkInterfaces", len: ENTRIES + 1 });
+        let error = normalize(report(vec![a; INTERFACES + 1])).unwrap_err();
+        let (field, len, most) = ("networkInterfaces", INTERFACES + 1, INTERFACES);
+        assert_eq!(error, Malformed::TooLong { field, len, most });
+    }
+
+    #[test]
+    fn neighbors_and_addresses_of_a_report_are_bounded() {
+        let lldp = |interfaces: usize, neighbors: usize| {
+            let neighbors = vec![Neighbor::default(); neighbors];
+            let lldp = vec![Lldp { neighbors, ..Lldp::default() }; interfaces];
+            normalize(Report { lldp, ..Report::default() })
+        };
+        assert!(lldp(32, 64).is_ok() && lldp(INTERFACES, 2).is_ok());
+        for (report, what) in [
+            (lldp(1, 65), "data.lldp[].neighbors has 65 entries"),
+            (lldp(33, 64), "data.lldp[].neighbors in all has 2112 entries"),
+            (lldp(1025, 0), "data.lldp has 1025 entries"),
+        ] {
+            let error = report.unwrap_err().to_string();
+            assert!(error.starts_with(what), "{error}");
+        }
+        let mut eth0 = interface("eth0", "23:11:8a:00:00:01");
+        eth0.ip_addresses = vec!["10.0.0.5".to_owned(); 257];
+        let report = Report { network_interfaces: vec![eth0], ..Report::default() };
+        let error = normalize(report).unwrap_err().to_string();
+        assert!(error.contains("ipAddresses has 257 entries"), "{error}");
     }
 
     #[test]
@@ -188,22 +217,14 @@ mod tests {
             network_interfaces: vec![interface(name, "23:11:8a:00:00:01")],
             ..Report::default()
         };
-        let of = |report: Report| fingerprint(&report).unwrap();
+        let of = |mut report: Report| {
+            let (hash, before) = (fingerprint(&mut report).unwrap(), report.clone());
+            assert_eq!(fingerprint(&mut report).unwrap(), hash);
+            assert_eq!(report, before);
+            hash
+        };
         assert_eq!(of(report("now", "eth0")), of(report("later", "eth0")));
         assert_ne!(of(report("now", "eth0")), of(report("now", "eth1")));
-    }
-
-    #[test]
-    fn server_shows_valid_addresses_and_neighbors_of_each_interface() {
-        let mut eth0 = interface("eth0", "23:11:8a:00:00:01");
-        eth0.ip_addresses = vec!["10.0.0.5".into(), "nonsense".into(), "fe80::1".into()];
-        let neighbor = Neighbor { system_name: "leaf-1".into(), ..Neighbor::default() };
-        let lldp = Lldp { name: "eth0".into(), neighbors: vec![neighbor], ..Lldp::default() };
-        let report =
-            Report { network_interfaces: vec![eth0], lldp: vec![lldp], ..Report::default() };
-        let shown = interfaces(&report);
-        assert_eq!(shown[0].ips, ["10.0.0.5", "fe80::1"]);
-        assert_eq!(shown[0].neighbors[0].system_name.as_deref(), Some("leaf-1"));
     }
 
     fn interface(name: &str, mac: &str) -> Reported {
