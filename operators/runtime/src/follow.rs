@@ -64,7 +64,7 @@ pub async fn follow_selected<K, Key>(
     client: &Client,
     index: &Index<K, Key>,
     selector: &str,
-    on_change: impl FnMut(Change<'_, K>),
+    mut on_change: impl FnMut(Change<'_, K>),
 ) -> Result<(), Ended>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -73,8 +73,10 @@ where
     let api = Api::<Located<K>>::all(client.clone());
     let config = watcher::Config::default().page_size(PAGE);
     let config = if selector.is_empty() { config } else { config.labels(selector) };
-    let events = by_config(api, config).map_ok(guarded).boxed();
-    index.follow_with(events, on_change).await
+    loop {
+        let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
+        index.follow_with(events, &mut on_change).await?;
+    }
 }
 
 /// Like [`follow`], for objects of one namespace whose fields match `selector`.
@@ -87,7 +89,7 @@ pub async fn follow_fields<K, Key>(
     namespace: &str,
     selector: &str,
     index: &Index<K, Key>,
-    on_change: impl FnMut(Change<'_, K>),
+    mut on_change: impl FnMut(Change<'_, K>),
 ) -> Result<(), Ended>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -100,8 +102,10 @@ where
 {
     let api = Api::<Located<K>>::namespaced(client.clone(), namespace);
     let config = watcher::Config::default().page_size(PAGE).fields(selector);
-    let events = by_config(api, config).map_ok(guarded).boxed();
-    index.follow_with(events, on_change).await
+    loop {
+        let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
+        index.follow_with(events, &mut on_change).await?;
+    }
 }
 
 /// Watches a kind that anybody may fill: its list is read in small pages, one at a time in the
@@ -149,8 +153,10 @@ where
             why = event.as_ref().err().and_then(absence);
             future::ready(why.is_none())
         });
+        if index.follow_with(events, &mut on_change).await.is_ok() {
+            continue;
+        }
         // It ends when there is nothing to be watched.
-        index.follow_with(events, &mut on_change).await.ok();
         let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
         index.follow_with(stream::iter(none), &mut on_change).await.ok();
         if told != Some(why) {

@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Memory of a value in addition to its text, in bytes.
-const NODE: usize = 48;
+pub(crate) const NODE: usize = 48;
 /// Longest annotation that is kept. Ours are short; some tools store whole objects in theirs.
 const ANNOTATION: usize = 4096;
 /// Longest path in an error message.

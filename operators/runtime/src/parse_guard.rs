@@ -69,7 +69,7 @@ fn most<K: Resource + 'static>() -> usize {
 }
 
 /// The part of the metadata that identifies the object.
-fn identity(metadata: ObjectMeta) -> ObjectMeta {
+pub(crate) fn identity(metadata: ObjectMeta) -> ObjectMeta {
     ObjectMeta {
         name: metadata.name,
         namespace: metadata.namespace,

@@ -6,10 +6,13 @@
 
 mod change;
 pub mod readiness;
+mod rules;
+mod share;
 mod table;
 mod version;
 
 pub use change::{Change, GONE};
+pub use share::{Shares, footprint};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -18,20 +21,27 @@ use kube::{
     core::DeserializeGuard,
     runtime::watcher::{self, Event},
 };
+use metal_base::jittered;
+use rules::Rules;
 use std::{
     hash::Hash,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
-use table::{Outcome, Table};
+use table::{Outcome, Read, Table};
 use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
 };
 
+/// How soon to list again once there is room for objects that were left out: what makes room goes
+/// on for a while, as a rule.
+const AGAIN: Duration = Duration::from_mins(1);
+
 /// Objects of kind `K` by key, kept up to date by [`Index::follow`] and by their writers.
 #[derive(Debug)]
 pub struct Index<K, Key> {
-    keys_of: fn(&K) -> Vec<Key>,
+    rules: Rules<K, Key>,
     trim: fn(&mut K),
     live: RwLock<Table<K, Key>>,
     ready: watch::Sender<bool>,
@@ -51,7 +61,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// An empty index; `keys_of` returns the keys of an object.
     pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
         Self {
-            keys_of,
+            rules: Rules { keys_of, bounds: None },
             trim: |_| {},
             live: RwLock::default(),
             ready: watch::Sender::new(false),
@@ -63,6 +73,14 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     #[must_use]
     pub fn trimmed(self, trim: fn(&mut K)) -> Self {
         Self { trim, ..self }
+    }
+
+    /// Keeps the objects of each namespace within its share of the memory, by what `footprint` says
+    /// of them. Objects for which there is no room are treated as ones that cannot be parsed.
+    #[must_use]
+    pub fn bounded(mut self, footprint: fn(&K) -> usize, shares: Shares) -> Self {
+        self.rules.bounds = Some((footprint, shares));
+        self
     }
 
     /// All objects with this key. More than one means that several objects claim the same identity;
@@ -120,7 +138,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn presume(&self, objects: impl IntoIterator<Item = K>) -> bool {
         let mut next = Table::default();
         for object in objects {
-            next.show(self.trim(DeserializeGuard(Ok(object))), self.keys_of);
+            next.show(self.read_from(DeserializeGuard(Ok(object))), self.rules);
         }
         self.write(|live| live.presume(next))
     }
@@ -128,8 +146,10 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// Stores what a write has returned, until the watch has caught up. Returns whether this object
     /// is shown now, or a later one.
     pub fn wrote(&self, mut object: K) -> bool {
+        // A watch does not read them either.
+        object.meta_mut().managed_fields = None;
         (self.trim)(&mut object);
-        self.write(|live| live.overlay(Arc::new(object), self.keys_of))
+        self.write(|live| live.overlay(Arc::new(object), self.rules))
     }
 
     /// Like [`Self::wrote`], for a write to the metadata of the object `seen` that returned only
@@ -151,7 +171,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
 
     /// The object `seen` has been deleted for good. Returns whether it is no longer shown.
     pub fn deleted(&self, seen: &ObjectMeta) -> bool {
-        self.write(|live| live.overlay_deletion(seen, self.keys_of))
+        self.write(|live| live.overlay_deletion(seen, self.rules))
     }
 
     /// The content may be outdated: [`Self::listed`] waits for the next list.
@@ -165,7 +185,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.listed.subscribe().wait_for(|listed| *listed).await.ok();
     }
 
-    /// Applies the events of a watch until it ends.
+    /// Applies the events of a watch until it ends, or until there is room for objects that were left
+    /// out, which only a new watch will report.
     ///
     /// A new list replaces the old one atomically: readers never see a half-filled table, and
     /// objects that were deleted while the watch was down disappear. So does an object that can no
@@ -194,9 +215,18 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     ) -> Result<(), Ended> {
         let mut events = std::pin::pin!(events);
         let mut next = Table::default();
+        let (mut again, mut is_listing) = (None, true);
         loop {
+            if !is_listing && self.read(|live| live.has_room_again(self.rules)) {
+                let again = *again.get_or_insert_with(|| Instant::now() + jittered(AGAIN));
+                if again <= Instant::now() {
+                    return Ok(());
+                }
+            } else {
+                again = None;
+            }
             let doubted_until = self.read(Table::doubted_until);
-            let event = match doubted_until {
+            let event = match doubted_until.into_iter().chain(again).min() {
                 None => events.next().await,
                 Some(until) => {
                     let event = timeout_at(until, events.next()).await;
@@ -208,7 +238,14 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                 }
             };
             match event.ok_or(Ended)? {
-                Ok(event) => self.take(event, &mut next, &mut on_change),
+                Ok(event) => {
+                    is_listing = match &event {
+                        Event::Init | Event::InitApply(_) => true,
+                        Event::InitDone => false,
+                        Event::Apply(_) | Event::Delete(_) => is_listing,
+                    };
+                    self.take(event, &mut next, &mut on_change);
+                }
                 Err(error) => tracing::warn!(%error, kind = %K::kind(&()), "watch interrupted"),
             }
             if doubted_until.is_some() {
@@ -230,40 +267,45 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                 self.write(Table::begin_list);
             }
             Event::InitApply(object) => {
-                let shown = next.show(self.trim(object), self.keys_of);
+                let shown = next.show(self.read_from(object), self.rules);
                 if let Some(unreadable @ Outcome::Unreadable { .. }) = shown {
                     unreadable.tell(on_change);
                 }
             }
             Event::InitDone => {
                 let next = std::mem::take(next);
-                let made = self.write(|live| live.replace(next, self.keys_of));
+                let made = self.write(|live| live.replace(next, self.rules));
                 self.ready.send_replace(true);
                 self.listed.send_replace(true);
                 tell(&made, on_change);
             }
             Event::Apply(object) => {
-                let object = self.trim(object);
-                let made = self.write(|live| live.show(object, self.keys_of));
+                let object = self.read_from(object);
+                let made = self.write(|live| live.show(object, self.rules));
                 tell(made.as_slice(), on_change);
             }
             Event::Delete(object) => {
-                let made = self.write(|live| live.show_deleted(object.meta(), self.keys_of));
+                let made = self.write(|live| live.show_deleted(object.meta(), self.rules));
                 tell(made.as_slice(), on_change);
             }
         }
     }
 
     fn give_up(&self, on_change: &mut impl FnMut(Change<'_, K>)) {
-        let given_up = self.write(|live| live.give_up(Instant::now(), self.keys_of));
+        let given_up = self.write(|live| live.give_up(Instant::now(), self.rules));
         tell(&given_up, on_change);
     }
 
-    fn trim(&self, mut object: DeserializeGuard<K>) -> DeserializeGuard<K> {
-        if let Ok(object) = &mut object.0 {
-            (self.trim)(object);
+    /// The object without what is not used here. If the version that is shown is the same one, it is
+    /// that: a new list of what is known takes no memory, and neither does a watch that reports what
+    /// a write has returned.
+    fn read_from(&self, object: DeserializeGuard<K>) -> Read<K> {
+        let mut object = object.0.map_err(Box::new)?;
+        if let Some(known) = self.read(|live| live.same(object.meta())) {
+            return Ok(known);
         }
-        object
+        (self.trim)(&mut object);
+        Ok(Arc::new(object))
     }
 
     fn read<T>(&self, f: impl FnOnce(&Table<K, Key>) -> T) -> T {

@@ -7,8 +7,14 @@
 //! version of the same object is late and ignored, any other replaces the returned object. A list
 //! that began after the write had returned is newer than the write.
 
-use super::{Change, Name, name_of, version::Version};
-use kube::{Resource, api::ObjectMeta, core::DeserializeGuard};
+use super::{
+    Change, Name, name_of,
+    rules::{Rules, why_left_out},
+    share::Usage,
+    version::Version,
+};
+use crate::parse_guard::identity;
+use kube::{Resource, api::ObjectMeta, core::error_boundary::InvalidObject};
 use std::{cmp::Ordering, collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -22,7 +28,8 @@ const DOUBT: Duration = Duration::from_secs(30);
 pub(super) struct Table<K, Key> {
     pub(super) by_name: HashMap<Name, Arc<K>>,
     pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
-    /// Objects that exist but cannot be parsed, as they were when they could be.
+    /// Objects that exist but cannot be parsed, as they were when they could be; without that, if
+    /// the memory of the kind is bounded.
     pub(super) withdrawn: HashMap<Name, Option<Arc<K>>>,
     /// Whether the content came from the API server at least once.
     pub(super) is_listed: bool,
@@ -33,7 +40,11 @@ pub(super) struct Table<K, Key> {
     shown: Option<Version>,
     /// Number of lists that have begun.
     lists: u64,
+    usage: Usage,
 }
+
+/// An object from a list or the watch, or why there is none.
+pub(super) type Read<K> = Result<Arc<K>, Box<InvalidObject>>;
 
 /// A write of ours that has not appeared in the watch yet. Its result is in the tables.
 #[derive(Debug)]
@@ -87,43 +98,75 @@ impl<K, Key> Default for Table<K, Key> {
             unseen: HashMap::new(),
             shown: None,
             lists: 0,
+            usage: Usage::default(),
         }
     }
 }
 
 impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
-    /// Stores an object from a list or the watch; `None` if it is older than a write of ours.
-    pub(super) fn show(
-        &mut self,
-        object: DeserializeGuard<K>,
-        keys_of: fn(&K) -> Vec<Key>,
-    ) -> Option<Outcome<K>> {
-        let name = name_of(object.meta());
-        self.saw(object.meta());
-        if self.unseen.get(&name).is_some_and(|unseen| unseen.is_ahead_of(object.meta())) {
+    /// Stores an object from a list or the watch; `None` if it is older than a write of ours. One
+    /// for which its namespace has no room is treated like one that cannot be parsed.
+    pub(super) fn show(&mut self, read: Read<K>, rules: Rules<K, Key>) -> Option<Outcome<K>> {
+        let meta = match &read {
+            Ok(object) => object.meta(),
+            Err(broken) => &broken.metadata,
+        };
+        let name = name_of(meta);
+        self.saw(meta);
+        if self.unseen.get(&name).is_some_and(|unseen| unseen.is_ahead_of(meta)) {
             return None;
         }
         let told = self.unseen.remove(&name).map(|unseen| unseen.told);
-        let there = self.remove(&name, keys_of);
+        let there = self.remove(&name, rules);
         let before = self.withdrawn.remove(&name).flatten();
-        Some(match object.0 {
-            Ok(object) => {
-                let new = Arc::new(object);
-                self.insert(name, Arc::clone(&new), keys_of);
-                Outcome::Applied { old: told.unwrap_or(there), new }
-            }
-            Err(broken) => {
-                let error = broken.error;
-                tracing::warn!(
-                    error,
-                    object = name.1,
-                    "object ignored because it could not be parsed"
-                );
-                let old = told.unwrap_or(there);
-                self.withdrawn.insert(name, old.clone().or(before));
-                Outcome::Unreadable { meta: Box::new(broken.metadata), error, old }
-            }
-        })
+        let broken = match read {
+            Ok(new) => match self.excess(&name, &new, rules) {
+                None => {
+                    self.insert(name, Arc::clone(&new), rules);
+                    return Some(Outcome::Applied { old: told.unwrap_or(there), new });
+                }
+                Some(error) => {
+                    let metadata = identity(new.meta().clone());
+                    self.withdrawn.insert(name, None);
+                    let (meta, old) = (Box::new(metadata), told.unwrap_or(there));
+                    return Some(Outcome::Unreadable { meta, error, old });
+                }
+            },
+            Err(broken) => broken,
+        };
+        let error = broken.error;
+        tracing::warn!(error, object = name.1, "object ignored because it could not be parsed");
+        let old = told.unwrap_or(there);
+        let last = old.clone().or(before).filter(|_| rules.bounds.is_none());
+        self.withdrawn.insert(name, last);
+        Some(Outcome::Unreadable { meta: Box::new(broken.metadata), error, old })
+    }
+
+    /// Why an object is left out, if there is no room for it.
+    fn excess(&mut self, name: &Name, object: &Arc<K>, rules: Rules<K, Key>) -> Option<String> {
+        let (footprint, shares) = rules.bounds?;
+        let (namespace, bytes) = (name.0.as_deref().unwrap_or_default(), footprint(object));
+        let excess = self.usage.fits(&shares, namespace, bytes).err()?;
+        let error = why_left_out::<K>(excess, &shares, namespace);
+        if self.usage.leave_out(namespace, bytes) {
+            tracing::warn!(error, object = name.1, namespace, "objects are ignored");
+        }
+        Some(error)
+    }
+
+    /// Whether objects that were left out may be kept now, so that a new list is worthwhile.
+    pub(super) fn has_room_again(&self, rules: Rules<K, Key>) -> bool {
+        rules.bounds.is_some_and(|(_, shares)| self.usage.has_room_again(&shares))
+    }
+
+    /// The object that is shown, if it is this version of it.
+    pub(super) fn same(&self, meta: &ObjectMeta) -> Option<Arc<K>> {
+        let there = self.by_name.get(&name_of(meta))?;
+        let (known, uid) = (there.meta(), meta.uid.as_deref()?);
+        let is_same = known.uid.as_deref() == Some(uid)
+            && meta.resource_version.is_some()
+            && known.resource_version == meta.resource_version;
+        is_same.then(|| Arc::clone(there))
     }
 
     /// Removes an object that the watch reports as deleted. If the deleted object is the one that
@@ -131,7 +174,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     pub(super) fn show_deleted(
         &mut self,
         meta: &ObjectMeta,
-        keys_of: fn(&K) -> Vec<Key>,
+        rules: Rules<K, Key>,
     ) -> Option<Outcome<K>> {
         let name = name_of(meta);
         self.saw(meta);
@@ -140,7 +183,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             return None;
         }
         let told = self.unseen.remove(&name).and_then(|unseen| unseen.told);
-        let there = self.remove(&name, keys_of);
+        let there = self.remove(&name, rules);
         let was_withdrawn = self.withdrawn.remove(&name).is_some();
         match told.or(there) {
             Some(old) => Some(Outcome::Removed(old)),
@@ -151,7 +194,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
 
     /// Stores what a write returned, unless the watch was faster. Returns whether this object is
     /// shown now, or a later one.
-    pub(super) fn overlay(&mut self, object: Arc<K>, keys_of: fn(&K) -> Vec<Key>) -> bool {
+    pub(super) fn overlay(&mut self, object: Arc<K>, rules: Rules<K, Key>) -> bool {
         let (name, uid) = (name_of(object.meta()), object.meta().uid.clone());
         let Some(version) = Version::of(object.meta()) else { return false };
         let there = self.by_name.get(&name);
@@ -170,9 +213,9 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
         let there = there.cloned();
         let told = self.unseen.remove(&name).map_or(there, |unseen| unseen.told);
-        self.remove(&name, keys_of);
+        self.remove(&name, rules);
         self.withdrawn.remove(&name);
-        self.insert(name.clone(), object, keys_of);
+        self.insert(name.clone(), object, rules);
         let list = self.lists;
         let unseen = Unseen { uid, version, is_gone: false, told, list, until: None };
         self.unseen.insert(name, unseen);
@@ -180,11 +223,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     }
 
     /// Removes an object that a write has deleted for good.
-    pub(super) fn overlay_deletion(
-        &mut self,
-        seen: &ObjectMeta,
-        keys_of: fn(&K) -> Vec<Key>,
-    ) -> bool {
+    pub(super) fn overlay_deletion(&mut self, seen: &ObjectMeta, rules: Rules<K, Key>) -> bool {
         let name = name_of(seen);
         let is_it = |there: &&Arc<K>| there.meta().uid == seen.uid;
         let Some(there) = self.by_name.get(&name).filter(is_it).cloned() else { return true };
@@ -192,7 +231,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         let Some(version) = version else { return false };
         let uid = there.meta().uid.clone();
         let told = self.unseen.remove(&name).map_or(Some(there), |unseen| unseen.told);
-        self.remove(&name, keys_of);
+        self.remove(&name, rules);
         let list = self.lists;
         let unseen = Unseen { uid, version, is_gone: true, told, list, until: None };
         self.unseen.insert(name, unseen);
@@ -213,15 +252,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     }
 
     /// Stores the content of a list, and keeps our own writes that the list cannot contain.
-    pub(super) fn replace(
-        &mut self,
-        mut next: Self,
-        keys_of: fn(&K) -> Vec<Key>,
-    ) -> Vec<Outcome<K>> {
+    pub(super) fn replace(&mut self, mut next: Self, rules: Rules<K, Key>) -> Vec<Outcome<K>> {
         (next.is_listed, next.lists) = (true, self.lists);
         let mut old = std::mem::replace(self, next);
         for (name, unseen) in std::mem::take(&mut old.unseen) {
-            self.settle(name, unseen, &mut old, keys_of);
+            self.settle(name, unseen, &mut old, rules);
         }
         let applied = self.by_name.iter().filter(|(name, _)| !self.unseen.contains_key(*name));
         let applied = applied.map(|(name, new)| Outcome::Applied {
@@ -232,7 +267,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         let removed = removed.map(|(_, old)| Outcome::Removed(Arc::clone(old)));
         for (name, last) in &mut self.withdrawn {
             let before = old.withdrawn.get(name).cloned().flatten();
-            *last = old.by_name.get(name).cloned().or(before);
+            *last = old.by_name.get(name).cloned().or(before).filter(|_| rules.bounds.is_none());
         }
         let is_gone =
             |name: &&Name| !self.by_name.contains_key(*name) && !self.withdrawn.contains_key(*name);
@@ -244,13 +279,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     }
 
     /// Decides between a new list and a write that has not been seen yet.
-    fn settle(
-        &mut self,
-        name: Name,
-        unseen: Unseen<K>,
-        old: &mut Self,
-        keys_of: fn(&K) -> Vec<Key>,
-    ) {
+    fn settle(&mut self, name: Name, unseen: Unseen<K>, old: &mut Self, rules: Rules<K, Key>) {
         let there = self.by_name.get(&name);
         let is_missing = there.is_none() && !self.withdrawn.contains_key(&name);
         let is_older = match there {
@@ -263,9 +292,9 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             }
         };
         if unseen.list == self.lists && is_older {
-            self.remove(&name, keys_of);
+            self.remove(&name, rules);
             if let Some(ours) = old.by_name.remove(&name) {
-                self.insert(name.clone(), ours, keys_of);
+                self.insert(name.clone(), ours, rules);
             }
             let until = is_missing.then(|| Instant::now() + DOUBT);
             self.unseen.insert(name, Unseen { until, ..unseen });
@@ -284,7 +313,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     }
 
     /// Drops what no list contains and no watch has reported in time.
-    pub(super) fn give_up(&mut self, now: Instant, keys_of: fn(&K) -> Vec<Key>) -> Vec<Outcome<K>> {
+    pub(super) fn give_up(&mut self, now: Instant, rules: Rules<K, Key>) -> Vec<Outcome<K>> {
         let shown = self.shown.clone();
         let is_over = |unseen: &Unseen<K>| {
             let is_past = shown.as_ref().is_some_and(|shown| *shown > unseen.version);
@@ -292,7 +321,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         };
         let over: Vec<_> = self.unseen.extract_if(|_, unseen| is_over(unseen)).collect();
         let removed = over.into_iter().filter_map(|(name, unseen)| {
-            let there = self.remove(&name, keys_of);
+            let there = self.remove(&name, rules);
             unseen.told.or(there).map(Outcome::Removed)
         });
         removed.collect()
@@ -306,16 +335,22 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
     }
 
-    fn insert(&mut self, name: Name, object: Arc<K>, keys_of: fn(&K) -> Vec<Key>) {
-        for key in keys_of(&object) {
+    fn insert(&mut self, name: Name, object: Arc<K>, rules: Rules<K, Key>) {
+        if let Some((footprint, _)) = rules.bounds {
+            self.usage.add(name.0.as_deref().unwrap_or_default(), footprint(&object));
+        }
+        for key in (rules.keys_of)(&object) {
             self.by_key.entry(key).or_default().push(Arc::clone(&object));
         }
         self.by_name.insert(name, object);
     }
 
-    fn remove(&mut self, name: &Name, keys_of: fn(&K) -> Vec<Key>) -> Option<Arc<K>> {
+    fn remove(&mut self, name: &Name, rules: Rules<K, Key>) -> Option<Arc<K>> {
         let old = self.by_name.remove(name)?;
-        for key in keys_of(&old) {
+        if let Some((footprint, _)) = rules.bounds {
+            self.usage.remove(name.0.as_deref().unwrap_or_default(), footprint(&old));
+        }
+        for key in (rules.keys_of)(&old) {
             if let Some(objects) = self.by_key.get_mut(&key) {
                 objects.retain(|other| !Arc::ptr_eq(other, &old));
                 if objects.is_empty() {

@@ -108,6 +108,78 @@ async fn an_object_that_does_not_parse_is_known_to_be_there_and_told_of_when_it_
     assert!(!["a", "b", "c"].iter().any(|name| index.is_withdrawn(None, name)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn objects_of_one_namespace_are_kept_up_to_a_sum_and_others_are_not_affected() {
+    let of = |namespace: &str, name: &str| {
+        let mut object = object(name, "m1").0.unwrap();
+        object.metadata.namespace = Some(namespace.to_owned());
+        object
+    };
+    let room = 3 * footprint(&of("a", "1")) + 10;
+    let shares = Shares { sure: room / 3, namespace: room, all: room };
+    let index = Index::new(mac_of).bounded(footprint, shares);
+    let guarded = |object| DeserializeGuard(Ok(object));
+    let list = ["1", "2", "3", "4"].map(|name| Event::InitApply(guarded(of("a", name))));
+    let list = [Event::Init].into_iter().chain(list).chain([Event::InitDone]);
+    let mut told = vec![];
+    let mut follow = async |events: Vec<Event<Guarded>>, is_open: bool| {
+        let events = stream::iter(events.into_iter().map(Ok));
+        let more = if is_open { stream::pending().boxed() } else { stream::empty().boxed() };
+        let followed = index.follow_with(events.chain(more), |change| {
+            if let Change::Unreadable { meta, error, .. } = change {
+                told.push(format!("{} {error}", meta.name.as_deref().unwrap()));
+            }
+        });
+        (followed.await.is_ok(), std::mem::take(&mut told))
+    };
+    let (_, told) = follow(list.clone().collect(), false).await;
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    assert!(told.starts_with("4 the configmaps of namespace a take more than"), "{told}");
+    assert!(index.is_withdrawn(Some("a"), "4") && index.withdrawn_objects().is_empty());
+    // A change of what is kept takes no more room; another namespace has what it has for sure.
+    let changes = [of("a", "1"), of("b", "1")].map(|object| Event::Apply(guarded(object)));
+    assert_eq!(follow(changes.into(), false).await.1, [""; 0]);
+    assert!(index.named(Some("b"), "1").is_some());
+    let (_, told) = follow(vec![Event::Apply(guarded(of("b", "2")))], false).await;
+    assert!(told[0].starts_with("2 the configmaps of all namespaces take more than"), "{told:?}");
+    // Once there is room, a new list is asked for, and has what was left out.
+    let gone = [of("a", "1"), of("b", "1")].map(|object| Event::Delete(guarded(object)));
+    assert!(follow(gone.into(), true).await.0, "what was left out fits now");
+    let list = list.filter(
+        |event| !matches!(event, Event::InitApply(it) if it.meta().name.as_deref() == Some("1")),
+    );
+    assert!(!follow(list.collect(), false).await.0);
+    assert!(index.named(Some("a"), "4").is_some() && index.withdrawn().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_list_of_what_is_known_keeps_the_objects_that_are_there() {
+    let index = Index::new(mac_of);
+    let version = |name: &str, version: &str| {
+        let mut object = object(name, "m1").0.unwrap();
+        object.metadata.uid = Some("u".to_owned());
+        object.metadata.resource_version = Some(version.to_owned());
+        DeserializeGuard(Ok(object))
+    };
+    let list = |b| {
+        let (a, b) = (version("a", "7"), version("b", b));
+        [Event::Init, Event::InitApply(a), Event::InitApply(b), Event::InitDone]
+    };
+    feed(&index, list("8")).await;
+    let (a, b) = (index.named(None, "a").unwrap(), index.named(None, "b").unwrap());
+    feed(&index, list("9")).await;
+    assert!(Arc::ptr_eq(&a, &index.named(None, "a").unwrap()));
+    assert!(!Arc::ptr_eq(&b, &index.named(None, "b").unwrap()));
+    // So does a watch that reports what a write has returned.
+    let mut written = version("a", "10").0.unwrap();
+    written.metadata.managed_fields = Some(vec![]);
+    index.wrote(written);
+    let written = index.named(None, "a").unwrap();
+    assert_eq!(written.metadata.managed_fields, None);
+    feed(&index, [Event::Apply(version("a", "10"))]).await;
+    assert!(Arc::ptr_eq(&written, &index.named(None, "a").unwrap()));
+}
+
 #[tokio::test]
 async fn what_depends_on_an_object_is_woken_when_it_cannot_be_read_any_longer() {
     let index = Index::new(mac_of);
