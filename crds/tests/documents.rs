@@ -35,6 +35,19 @@ fn every_kind_has_a_sample_and_the_kustomization_lists_it() {
 }
 
 #[test]
+fn the_quota_of_a_tenant_counts_kinds_that_there_are() {
+    let file = samples().join("../tenant-quota/resource-quota.yaml");
+    let quota: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let counted: BTreeSet<&str> =
+        quota["spec"]["hard"].as_object().unwrap().keys().map(String::as_str).collect();
+    let crds = metal_api::all_crds().into_iter().filter(|crd| crd.spec.scope == "Namespaced");
+    let kinds: BTreeSet<String> =
+        crds.map(|crd| format!("count/{}.{}", crd.spec.names.plural, crd.spec.group)).collect();
+    assert!(counted.iter().all(|name| kinds.contains(*name)), "{counted:?}");
+    assert!(counted.contains("count/serverclaims.metal.ironcore.dev"));
+}
+
+#[test]
 fn a_document_survives_the_way_through_its_type() {
     for (name, doc) in all() {
         assert_eq!(round_trip(&doc), doc, "{name}");

@@ -5,11 +5,16 @@ use metal_api::{BootToken, Host, HostRelease};
 use metal_runtime::{
     follow,
     health::Readiness,
-    index::{Change, Ended, Index},
+    index::{Change, Ended, Index, Shares, footprint},
     queue::Queue,
 };
 use std::{collections::hash_map::RandomState, hash::BuildHasher, iter::repeat_with, sync::Arc};
 use tokio::sync::watch;
+
+/// Memory for tokens, of which a tenant may write any number. One takes some 4 KiB.
+const TOKENS: Shares = Shares { sure: 1 << 20, namespace: 64 << 20, all: 80 << 20 };
+/// The same for releases, without their configurations: some 3 KiB each.
+const RELEASES: Shares = Shares { sure: 1 << 20, namespace: 32 << 20, all: 48 << 20 };
 
 /// Those who wait for one of the Hosts of a group are woken together.
 const GROUPS: usize = 1024;
@@ -45,10 +50,11 @@ pub(crate) struct View {
 impl Default for View {
     fn default() -> Self {
         Self {
-            tokens: Index::new(keys).trimmed(trim),
+            tokens: Index::new(keys).trimmed(trim).bounded(footprint, TOKENS),
             hosts: Index::new(|_: &Host| vec![]).trimmed(trim),
             releases: Index::new(|release: &HostRelease| vec![host_of(release)])
-                .trimmed(trim_release),
+                .trimmed(trim_release)
+                .bounded(footprint, RELEASES),
             changed: repeat_with(|| watch::Sender::new(())).take(GROUPS).collect(),
             groups: RandomState::new(),
         }

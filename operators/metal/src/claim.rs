@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
             Some(server) => judge(view.servers.named(None, &server.name).into_iter().collect()),
             None => match judge(view.servers.get(&ServerKey::Free)) {
                 // No free server fits: judge all servers, to say why.
-                Decision::Record(_) | Decision::Rest(_) => judge(view.servers.get(&ServerKey::Any)),
+                Decision::Record(_) | Decision::Rest(_) => judge(view.servers.all()),
                 decision => decision,
             },
         }

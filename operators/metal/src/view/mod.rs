@@ -19,11 +19,14 @@ use metal_core::{
 use metal_runtime::{
     health::{Readiness, State},
     index::{
-        Index,
+        Index, Shares, footprint,
         readiness::{self, Lists},
     },
 };
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+/// Memory for claims, of which a tenant may write any number. One takes some 4 KiB.
+const CLAIMS: Shares = Shares { sure: 1 << 20, namespace: 64 << 20, all: 128 << 20 };
 
 /// Lookup keys of a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +49,6 @@ pub(crate) enum ServerKey {
     Twin(String),
     /// Free for a claim.
     Free,
-    /// Every server.
-    Any,
 }
 
 /// Lookup keys of an Endpoint.
@@ -119,7 +120,8 @@ impl Default for View {
                     None => ClaimKey::Open,
                 }]
             })
-            .trimmed(trim_metadata::trim),
+            .trimmed(trim_metadata::trim)
+            .bounded(footprint, CLAIMS),
             inventories: Index::new(|_: &InventorySummary| vec![]).trimmed(trim_inventory),
             machines: metalman_machines::index(),
         }
@@ -166,7 +168,6 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
     let macs = mac_addresses(server).into_iter().map(ServerKey::Mac);
     let twins = twins::recorded(server).into_iter().map(ServerKey::Twin);
     [
-        Some(ServerKey::Any),
         spec.effective_uuid().map(ServerKey::Uuid),
         spec.bmc_ref.as_ref().map(|bmc| ServerKey::Bmc(bmc.name.clone())),
         spec.bmc.as_ref().and_then(|bmc| canonical_host(&bmc.address)).map(ServerKey::At),

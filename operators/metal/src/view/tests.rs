@@ -8,7 +8,8 @@ use kube::{
 };
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
-    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerSpec, ServerStatus,
+    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerClaimSpec, ServerSpec,
+    ServerStatus,
     Taint, annotation,
 };
 use metal_runtime::index::Change;
@@ -220,6 +221,21 @@ async fn an_endpoint_is_known_by_its_mac_address_however_that_is_written() {
         list(&view.endpoints, vec![Endpoint::new("a", spec)]).await;
         assert_eq!(view.endpoints.get(&mac).len(), known, "{text}");
     }
+}
+
+#[tokio::test]
+async fn claims_of_one_namespace_have_a_bound_and_those_of_others_are_kept() {
+    let claim = |namespace: &str, name: &str, mib: usize| {
+        let image = "x".repeat(mib << 20);
+        let mut claim = ServerClaim::new(name, ServerClaimSpec { image, ..Default::default() });
+        claim.metadata.namespace = Some(namespace.to_owned());
+        claim
+    };
+    let view = View::default();
+    list(&view.claims, [claim("a", "1", 60), claim("a", "2", 4), claim("b", "1", 4)]).await;
+    let is_kept = |namespace, name| view.claims.named(Some(namespace), name).is_some();
+    assert!(is_kept("a", "1") && !is_kept("a", "2") && is_kept("b", "1"));
+    assert!(view.claims.is_withdrawn(Some("a"), "2"), "it is let go when it is deleted");
 }
 
 fn protocol() -> Protocol {
