@@ -13,7 +13,7 @@ use metal_core::{
 use metal_runtime::clock;
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -49,7 +49,7 @@ impl Now {
 /// What is remembered about each server, and readings that the passes over BMCs have taken.
 #[derive(Debug)]
 pub(crate) struct Memories {
-    servers: Mutex<HashMap<String, Memory>>,
+    servers: Mutex<HashMap<String, Arc<Memory>>>,
     /// Readings of systems that their servers have not used yet, by BMC and URI.
     found: Mutex<HashMap<(Destination, String), Reading>>,
     /// Since when everything that was done to the servers is remembered.
@@ -90,9 +90,9 @@ pub(crate) struct Memory {
     /// The machine that all this is about.
     machine: Option<Machine>,
     /// The last reading, and the destination that it came from.
-    pub reading: Option<(Destination, Reading)>,
+    pub reading: Option<(Arc<Destination>, Reading)>,
     /// The last reading of the virtual media slots, and the destination that it came from.
-    pub media: Option<(Destination, MediaReading)>,
+    media: Option<(Arc<Destination>, MediaReading)>,
     /// The parts, and when they were read.
     inventory: Option<(Inventory, Timestamp)>,
     /// The last step, and its time by [`clock::since_boot`].
@@ -103,13 +103,13 @@ pub(crate) struct Memory {
 
 impl Memories {
     /// What is remembered about one server.
-    pub(crate) fn of(&self, name: &str) -> Memory {
+    pub(crate) fn of(&self, name: &str) -> Arc<Memory> {
         locked(&self.servers).get(name).cloned().unwrap_or_default()
     }
 
     /// Changes what is remembered about one server.
     pub(crate) fn edit(&self, name: &str, edit: impl FnOnce(&mut Memory)) {
-        edit(locked(&self.servers).entry(name.to_owned()).or_default());
+        edit(Arc::make_mut(locked(&self.servers).entry(name.to_owned()).or_default()));
     }
 
     /// Forgets readings of, and steps on, another machine that was this server before.
@@ -195,6 +195,11 @@ impl Memory {
         self.media = None;
     }
 
+    /// Forgets the virtual media slots, of which only a fresh reading counts.
+    pub(crate) fn forget_media(&mut self) {
+        self.media = None;
+    }
+
     /// Stores the parts that were read.
     pub(crate) fn survey(&mut self, inventory: Inventory, at: Timestamp) {
         self.inventory = Some((inventory, at));
@@ -219,7 +224,32 @@ impl Memory {
         if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
             last_step.saw(system.power);
         }
-        self.reading = Some((from, reading));
+        self.reading = Some((self.shared(from), reading));
+    }
+
+    /// Stores a reading of the virtual media slots.
+    pub(crate) fn read_media(&mut self, from: Destination, reading: MediaReading) {
+        self.media = Some((self.shared(from), reading));
+    }
+
+    /// The last reading of the system at this destination.
+    pub(crate) fn reading_of(&self, destination: &Destination) -> Option<&Reading> {
+        let known = self.reading.as_ref().filter(|(from, _)| **from == *destination);
+        known.map(|(_, reading)| reading)
+    }
+
+    /// The last reading of the virtual media slots at this destination.
+    pub(crate) fn media_of(&self, destination: &Destination) -> Option<&MediaReading> {
+        let known = self.media.as_ref().filter(|(from, _)| **from == *destination);
+        known.map(|(_, reading)| reading)
+    }
+
+    /// The destination, stored once for all readings that came from it.
+    fn shared(&self, from: Destination) -> Arc<Destination> {
+        let reading = self.reading.iter().map(|(known, _)| known);
+        let media = self.media.iter().map(|(known, _)| known);
+        let known = reading.chain(media).find(|known| ***known == from);
+        known.map_or_else(|| Arc::new(from), Arc::clone)
     }
 }
 
@@ -306,6 +336,27 @@ mod tests {
             assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");
             assert!(memory.recorded.is_some(), "that is of the object");
         }
+    }
+
+    #[test]
+    fn a_pass_copies_nothing_that_is_remembered_and_a_destination_is_stored_once() {
+        let (memories, now) = (Memories::default(), Timestamp::now());
+        let media = || MediaReading { at: now, result: Ok(vec![]), no_url: None };
+        memories.edit("a", |memory| {
+            memory.read(destination("192.0.2.9"), reading(now));
+            memory.read_media(destination("192.0.2.9"), media());
+        });
+        let seen = memories.of("a");
+        assert!(Arc::ptr_eq(&seen, &memories.of("a")));
+        let froms = seen.reading.as_ref().zip(seen.media.as_ref());
+        assert!(froms.is_some_and(|((one, _), (other, _))| Arc::ptr_eq(one, other)));
+        memories.edit("a", |memory| memory.read_media(destination("192.0.2.10"), media()));
+        assert!(seen.media_of(&destination("192.0.2.9")).is_some(), "a pass sees what it saw");
+        let (seen, other) = (memories.of("a"), destination("192.0.2.10"));
+        assert!(seen.media_of(&other).is_some() && seen.reading_of(&other).is_none());
+        memories.edit("a", Memory::forget_media);
+        let seen = memories.of("a");
+        assert!(seen.media_of(&other).is_none() && seen.reading.is_some());
     }
 
     #[test]

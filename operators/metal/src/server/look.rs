@@ -165,7 +165,7 @@ async fn drives<C: Connect>(ctx: &Context<C>, server: &Server, no_url: Option<St
     let result = ctx.connect(server, &destination).media(&uri).await;
     let (at, result) = (Timestamp::now(), result.map_err(unreachable));
     let reading = MediaReading { at, result, no_url };
-    ctx.memories.edit(&name, |memory| memory.media = Some((destination, reading)));
+    ctx.memories.edit(&name, |memory| memory.read_media(destination, reading));
 }
 
 async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {

@@ -17,7 +17,7 @@ use crate::{
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use look::Asked;
-use metal_api::{Server, ServerClaim, ServerState, ServerStatus};
+use metal_api::{Server, ServerClaim, ServerState, ServerStatus, condition};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
     bmc::{note_of_server, unstored_of_server},
@@ -116,12 +116,8 @@ fn judge<C: Connect>(
         }
     }
     let memory = ctx.memories.of(&name);
-    let reading = destination.as_ref().ok().and_then(|destination| {
-        memory.reading.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
-    });
-    let media = destination.as_ref().ok().and_then(|destination| {
-        memory.media.as_ref().filter(|(from, _)| from == destination).map(|(_, reading)| reading)
-    });
+    let reading = destination.as_ref().ok().and_then(|it| memory.reading_of(it));
+    let media = destination.as_ref().ok().and_then(|it| memory.media_of(it));
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
     let view = &ctx.view;
     let bmc = destination.as_ref().ok().map(|it| (it.host.clone(), it.port));
@@ -193,12 +189,21 @@ async fn record<C>(
         if status.state != Some(ServerState::Initial) {
             memory.forget_inventory();
         }
+        if !has_medium(status) {
+            memory.forget_media();
+        }
     });
     let old = server.status.as_ref().and_then(|status| status.state.as_ref());
     if let Some(new) = status.state.as_ref().filter(|new| Some(*new) != old) {
         announce(ctx, server, old, new, status).await;
     }
     Ok(recorded)
+}
+
+/// Whether a medium is in a slot, or is to be.
+fn has_medium(status: &ServerStatus) -> bool {
+    let mut inserted = status.conditions.iter().filter(|c| c.type_ == condition::MEDIUM_INSERTED);
+    inserted.any(|c| c.status == "True")
 }
 
 /// Reports a new state: always in the log, and as an event if a person has to act, or has requested
@@ -215,7 +220,7 @@ async fn announce<C>(
     match new {
         ServerState::Initial | ServerState::Discovery | ServerState::Available => {}
         ServerState::Error => {
-            let why = status.conditions.iter().find(|c| c.type_ == metal_api::condition::READY);
+            let why = status.conditions.iter().find(|c| c.type_ == condition::READY);
             let why = why.map(|c| c.message.clone()).unwrap_or_default();
             ctx.announce(server, EventType::Warning, new.as_str(), why).await;
         }

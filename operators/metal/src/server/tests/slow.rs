@@ -24,7 +24,7 @@ async fn a_step_that_is_dropped_at_the_deadline_is_remembered_as_one_that_may_ha
     let memory = scene.ctx.memories.of("server-a");
     let last_step = memory.last_step(Now::read()).unwrap();
     assert!(matches!(last_step.step, Step::BootOnce { .. }), "{last_step:?}");
-    assert_eq!((last_step.count, memory.reading), (1, None));
+    assert_eq!((last_step.count, &memory.reading), (1, &None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,12 +44,14 @@ async fn a_server_whose_parts_hang_is_discovered_with_the_others() {
 async fn slots_are_read_though_nobody_knows_the_key_of_media() {
     let mut scene = Scene::recorded().await;
     Arc::get_mut(&mut scene.ctx).unwrap().media = Some(Media::new("http://boot", "system"));
-    let mut claim = ClaimLookup::Cached;
+    let mut asked = Asked::default();
     for need in [Need::System, Need::Media] {
-        look::look(&scene.ctx, &server(), need, &mut claim).await.unwrap();
+        look::look(&scene.ctx, &server(), need, &mut asked).await.unwrap();
     }
-    let (_, reading) = scene.ctx.memories.of("server-a").media.unwrap();
+    let memory = scene.ctx.memories.of("server-a");
+    let destination = scene.ctx.destination_of(&server()).unwrap();
+    let reading = memory.media_of(&destination).unwrap();
     assert_eq!(reading.result, Ok(vec![]));
-    let why = reading.no_url.unwrap();
+    let why = reading.no_url.as_deref().unwrap();
     assert!(why.contains("run boot-operator in this namespace"), "{why}");
 }
