@@ -16,6 +16,10 @@ pub struct BootFiles {
     pub http: Option<String>,
     /// URL for 64-bit ARM UEFI HTTP boot.
     pub http_arm64: Option<String>,
+    /// URL of iPXE for x86-64 UEFI HTTP boot, which runs the boot URL of a machine.
+    pub uefi_http: Option<String>,
+    /// The same for 64-bit ARM UEFI.
+    pub arm64_http: Option<String>,
     /// URL of the script for iPXE, which fills in settings such as `${uuid}`.
     pub ipxe: Option<String>,
 }

@@ -133,6 +133,8 @@ fn boot(raw: &raw::Boot, has_tftp: bool) -> Result<BootFiles, ConfigError> {
         arm64: file(&raw.arm64, "boot.arm64")?,
         http: url(&raw.http, "boot.http")?,
         http_arm64: url(&raw.http_arm64, "boot.httpArm64")?,
+        uefi_http: url(&raw.uefi_http, "boot.uefiHttp")?,
+        arm64_http: url(&raw.arm64_http, "boot.arm64Http")?,
         ipxe: url(&raw.ipxe, "boot.ipxe")?,
     })
 }

@@ -50,6 +50,9 @@ pub(super) fn files(machine: &Reserved<'_>, packet: &Packet, own: Ipv4Addr) -> B
         arm64: tftp(FirmwareKind::Arm64),
         http: http(FirmwareKind::X64),
         http_arm64: http(FirmwareKind::Arm64),
+        // A reservation has a file of its own, and no boot URL.
+        uefi_http: None,
+        arm64_http: None,
         ipxe: script.or_else(loaded),
     }
 }

@@ -57,12 +57,12 @@ fn tftp_file(files: &BootFiles, machine: FirmwareKind) -> Option<&TftpFile> {
 }
 
 fn http_url<'a>(files: &'a BootFiles, boot: &'a Boot, machine: FirmwareKind) -> Option<&'a str> {
-    let default = match machine {
-        FirmwareKind::X64 => files.http.as_deref(),
-        FirmwareKind::Arm64 => files.http_arm64.as_deref(),
-        FirmwareKind::Bios | FirmwareKind::Other => None,
+    let (default, ipxe) = match machine {
+        FirmwareKind::X64 => (&files.http, &files.uefi_http),
+        FirmwareKind::Arm64 => (&files.http_arm64, &files.arm64_http),
+        FirmwareKind::Bios | FirmwareKind::Other => return None,
     };
-    boot.uki(default)
+    boot.loaded(default.as_deref(), ipxe.as_deref())
 }
 
 /// A string for firmware. Boot ROMs that treat it as a C string would read on into the next option,

@@ -38,12 +38,13 @@ fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
             Some((url.filter(|_| boot.has_script())?, Some(b"PXEClient")))
         }
         BootKind::Http(machine) => {
-            let default = match machine {
-                FirmwareKind::X64 => urls.http.as_deref(),
-                FirmwareKind::Arm64 => urls.http_arm64.as_deref(),
-                FirmwareKind::Bios | FirmwareKind::Other => None,
+            let (default, ipxe) = match machine {
+                FirmwareKind::X64 => (&urls.http, &urls.uefi_http),
+                FirmwareKind::Arm64 => (&urls.http_arm64, &urls.arm64_http),
+                FirmwareKind::Bios | FirmwareKind::Other => return None,
             };
-            Some((boot.uki(default)?, Some(b"HTTPClient")))
+            let url = boot.loaded(default.as_deref(), ipxe.as_deref())?;
+            Some((url, Some(b"HTTPClient")))
         }
     }
 }

@@ -161,7 +161,20 @@ impl Boot {
         }
     }
 
-    /// The URL for UEFI HTTP boot; `default` is that in the configuration file.
+    /// The URL of what firmware loads by UEFI HTTP boot; `default` and `ipxe` are those in the configuration
+    /// file. Firmware runs no script, so a machine with a URL of its own loads iPXE.
+    pub fn loaded<'a>(
+        &'a self,
+        default: Option<&'a str>,
+        ipxe: Option<&'a str>,
+    ) -> Option<&'a str> {
+        match self {
+            Self::Url(_) => ipxe,
+            Self::Default | Self::Assigned { .. } | Self::Nothing(_) => self.uki(default),
+        }
+    }
+
+    /// The URL of the UKI for UEFI HTTP boot; `default` is that in the configuration file.
     pub fn uki<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
         match self {
             Self::Default => default,

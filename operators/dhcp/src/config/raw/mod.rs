@@ -159,6 +159,10 @@ pub(super) struct Boot {
     pub(super) http: Option<Text>,
     /// URL for 64-bit ARM UEFI HTTP boot.
     pub(super) http_arm64: Option<Text>,
+    /// URL of iPXE for x86-64 UEFI HTTP boot, loaded by machines that have a boot URL.
+    pub(super) uefi_http: Option<Text>,
+    /// URL of iPXE for 64-bit ARM UEFI HTTP boot, loaded by machines that have a boot URL.
+    pub(super) arm64_http: Option<Text>,
     /// URL of the script for iPXE, which expands settings such as `${uuid}` in it.
     pub(super) ipxe: Option<Text>,
 }

@@ -98,6 +98,10 @@ pub(in super::super) struct Boot {
     pub(in super::super) http: Option<Text>,
     /// For 64-bit ARM UEFI HTTP boot.
     pub(in super::super) http_arm64: Option<Text>,
+    /// iPXE for x86-64 UEFI HTTP boot, loaded by machines that have a boot URL.
+    pub(in super::super) uefi_http: Option<Text>,
+    /// iPXE for 64-bit ARM UEFI HTTP boot, loaded by machines that have a boot URL.
+    pub(in super::super) arm64_http: Option<Text>,
     /// The script for iPXE, which expands settings such as `${uuid}` in it.
     pub(in super::super) ipxe: Option<Text>,
     /// Parameters for the boot file.

@@ -126,6 +126,10 @@ pub struct BootUrls {
     pub http: Option<String>,
     /// For 64-bit ARM UEFI HTTP boot.
     pub http_arm64: Option<String>,
+    /// iPXE for x86-64 UEFI HTTP boot, which runs the boot URL of a machine.
+    pub uefi_http: Option<String>,
+    /// The same for 64-bit ARM UEFI.
+    pub arm64_http: Option<String>,
     /// The script for iPXE, which expands settings such as `${uuid}` in it.
     pub ipxe: Option<String>,
     /// Parameters of the boot file.
@@ -239,6 +243,8 @@ fn boot(raw: &raw::Boot) -> Result<BootUrls, ConfigError> {
         arm64: url(&raw.arm64, ANY, "dhcp6.boot.arm64")?,
         http: url(&raw.http, HTTP, "dhcp6.boot.http")?,
         http_arm64: url(&raw.http_arm64, HTTP, "dhcp6.boot.httpArm64")?,
+        uefi_http: url(&raw.uefi_http, HTTP, "dhcp6.boot.uefiHttp")?,
+        arm64_http: url(&raw.arm64_http, HTTP, "dhcp6.boot.arm64Http")?,
         ipxe: url(&raw.ipxe, ANY, "dhcp6.boot.ipxe")?,
         parameters: raw.parameters.iter().map(parameter).collect::<Result<_, _>>()?,
     })

@@ -245,7 +245,7 @@ fn a_machine_is_told_what_it_is_to_boot() {
 }
 
 #[test]
-fn a_machine_with_a_boot_url_gets_ipxe_by_tftp_and_then_its_url_and_nothing_by_http_boot() {
+fn a_machine_with_a_boot_url_gets_ipxe_and_then_its_url() {
     let url = "https://hosts.example.org/api/ipxe/metal_ipxe_1";
     // Also where the configuration has no script for everybody.
     for config in [CONFIG, &CONFIG.replace("  ipxe: http://10.77.0.2:8082/ipxe/${uuid}\n", "")] {
@@ -261,6 +261,30 @@ fn a_machine_with_a_boot_url_gets_ipxe_by_tftp_and_then_its_url_and_nothing_by_h
             packet.options.set(code::IPXE, []);
             assert_eq!(text(&lab.answer(&packet), code::BOOT_FILE), url);
         }
+    }
+}
+
+#[test]
+fn firmware_that_boots_by_http_gets_ipxe_for_a_boot_url_and_for_nothing_else() {
+    let ipxe = "  ipxe: http://10.77.0.2:8082/ipxe/${uuid}\n";
+    let loaded = "  uefiHttp: http://10.77.0.2/ipxe.efi\n  arm64Http: http://10.77.0.2/arm64.efi\n";
+    let mut lab = Lab::with(&CONFIG.replace(ipxe, &format!("{ipxe}{loaded}")));
+    let url: Boot = Boot::Url("https://hosts.example.org/api/ipxe/x".parse().unwrap());
+    let uki = "http://10.77.0.2:8082/httpboot/uki.efi";
+    let none = Boot::Nothing(metal_core::boot::decision::Reason::NotReady);
+    for (boot, architecture, expected) in [
+        (url.clone(), [0, 16], "http://10.77.0.2/ipxe.efi"),
+        (url, [0, 19], "http://10.77.0.2/arm64.efi"),
+        (Boot::Default, [0, 16], uki),
+        (none, [0, 16], ""),
+    ] {
+        lab.boot = boot;
+        let mut packet = discover(1);
+        packet.options.set(code::ARCHITECTURE, architecture);
+        let reply = lab.answer(&packet);
+        assert_eq!(text(&reply, code::BOOT_FILE), expected, "{architecture:?}");
+        let class = if expected.is_empty() { "" } else { "HTTPClient" };
+        assert_eq!(text(&reply, code::VENDOR_CLASS), class);
     }
 }
 

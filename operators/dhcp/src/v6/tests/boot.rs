@@ -154,6 +154,13 @@ fn what_a_machine_boots_is_decided_per_machine() {
     lab.boot = Boot::Url(url.parse().unwrap());
     assert_eq!(told(&mut lab, &http), None);
     assert_eq!(told(&mut lab, &ipxe).map(|(url, _)| url).as_deref(), Some(url));
+    // Where there is iPXE for that, firmware loads it by HTTP, and then the URL.
+    let loaded = "  boot:\n    uefiHttp: http://[fd77::1]/ipxe.efi\n";
+    let mut by_http = Lab::with(&CONFIG.replace("  boot:\n", loaded));
+    by_http.boot = Boot::Url(url.parse().unwrap());
+    let (file, class) = told(&mut by_http, &http).unwrap();
+    assert_eq!((&*file, class.as_deref()), ("http://[fd77::1]/ipxe.efi", Some("HTTPClient")));
+    assert_eq!(told(&mut by_http, &ipxe).map(|(url, _)| url).as_deref(), Some(url));
     lab.boot = Boot::Nothing(Reason::NotReady);
     assert_eq!(told(&mut lab, &http), None);
     assert!(address(&lab.answer(&http, 1)).is_some(), "it gets an address all the same");
