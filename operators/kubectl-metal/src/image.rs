@@ -1,12 +1,13 @@
 //! What the registry says of an image: whether it is there, and what it brings for its
 //! configuration.
 
-use anyhow::{Context, Result, ensure};
+use crate::output::warn;
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use metal_configuration::{FOLDER, MARKER, Package};
 use metal_image::{
-    Logins, Reference, Registries, Version, registry,
-    tree::{Folder, folder},
+    Digest, Logins, Reference, Registries, Version, registry,
+    tree::{Folder, FolderError, digest, folder},
 };
 use std::{
     env, fs,
@@ -43,31 +44,55 @@ pub(crate) enum Known {
     Unknown(String),
 }
 
-/// An image with its digest.
-///
-/// # Errors
-///
-/// If it has none: what a tag stands for may change.
-pub(crate) fn pinned(image: &str) -> Result<Reference> {
-    let reference: Reference = image.parse().context("--image")?;
-    let is_pinned = matches!(reference.version, Version::Digest(_));
-    ensure!(is_pinned, "--image: give it with its digest, as {}@sha256:…", reference.name);
-    Ok(reference)
+/// What a person gives in place of a digest.
+fn ask_for_digest(image: &Reference) -> String {
+    format!("give it with its digest, as {}@sha256:…", image.name)
 }
 
 impl RegistryArgs {
+    /// An image by its digest alone: what pulls it takes no reference that has a tag as well. What a tag
+    /// stands for is asked for, and said, because it may change.
+    ///
+    /// # Errors
+    ///
+    /// If it is no image, or one by a tag that the registry does not have, or does not tell of.
+    pub(crate) async fn pin(&self, image: &str) -> Result<Reference> {
+        let mut reference: Reference = image.parse().context("--image")?;
+        if matches!(reference.version, Version::Digest(_)) {
+            return Ok(reference);
+        }
+        let found = self.digest(&reference).await?.with_context(|| {
+            format!("--image: what {image} stands for is not known: {}", ask_for_digest(&reference))
+        })?;
+        reference.version = Version::Digest(found);
+        warn(&format!("{image} is {reference}"));
+        Ok(reference)
+    }
+
+    /// Whether an image is there for the machine that installs it: nothing is to be cleared for one that
+    /// is not. If nobody can say, that is said.
+    ///
+    /// # Errors
+    ///
+    /// If it is not.
+    pub(crate) async fn look_for(&self, image: &Reference) -> Result<()> {
+        match self.digest(image).await? {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_unknown() => {
+                warn(&format!("whether the image is there is not known: {error}"));
+                Ok(())
+            }
+            Err(error) => bail!("--image: {error}"),
+        }
+    }
+
     /// Asks the registry.
     ///
     /// # Errors
     ///
     /// If the image is not there, or what it brings cannot be used.
     pub(crate) async fn ask(&self, image: &Reference) -> Result<Known> {
-        let authorities = match &self.registry_ca_file {
-            Some(path) => read(path)?.with_context(|| path.display().to_string())?,
-            None => vec![],
-        };
-        let config = registry::Config { authorities, ..registry::Config::default() };
-        let registries = Arc::new(Registries::new(&config).context("registry")?);
+        let registries = self.registries()?;
         let logins = self.logins()?;
         let wanted = Folder { marker: (MARKER, "1"), path: FOLDER };
         let found = folder(&registries, image, &logins, &self.architecture, wanted).await;
@@ -80,6 +105,20 @@ impl RegistryArgs {
             Err(error) if error.is_unknown() => Ok(Known::Unknown(error.to_string())),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn digest(&self, image: &Reference) -> Result<Result<Digest, FolderError>> {
+        let (registries, logins) = (self.registries()?, self.logins()?);
+        Ok(digest(&registries, image, &logins, &self.architecture).await)
+    }
+
+    fn registries(&self) -> Result<Arc<Registries>> {
+        let authorities = match &self.registry_ca_file {
+            Some(path) => read(path)?.with_context(|| path.display().to_string())?,
+            None => vec![],
+        };
+        let config = registry::Config { authorities, ..registry::Config::default() };
+        Ok(Arc::new(Registries::new(&config).context("registry")?))
     }
 
     fn logins(&self) -> Result<Logins> {
@@ -113,14 +152,39 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_image_without_its_digest_is_refused_with_what_is_missing() {
+    /// Without the logins of whoever runs this.
+    fn args(folder: &Path) -> RegistryArgs {
+        let authfile = folder.join("auth.json");
+        fs::write(&authfile, "{}").unwrap();
+        let (authfile, architecture) = (Some(authfile), "amd64".to_owned());
+        RegistryArgs { authfile, registry_ca_file: None, architecture }
+    }
+
+    #[tokio::test]
+    async fn an_image_is_named_by_its_digest_alone_whether_it_has_a_tag_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = args(folder.path());
         let digest = format!("quay.io/a/b@sha256:{}", "a".repeat(64));
-        assert_eq!(pinned(&digest).unwrap().to_string(), digest);
-        for image in ["quay.io/a/b", "quay.io/a/b:v1"] {
-            let error = pinned(image).unwrap_err().to_string();
-            assert_eq!(error, "--image: give it with its digest, as quay.io/a/b@sha256:…");
+        for image in [digest.clone(), digest.replace("a/b@", "a/b:v1@")] {
+            assert_eq!(args.pin(&image).await.unwrap().to_string(), digest);
         }
-        assert!(pinned("A b").is_err());
+        assert!(args.pin("A b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_a_tag_stands_for_is_asked_for_and_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = args(folder.path());
+        for image in ["127.0.0.1:1/a/b", "127.0.0.1:1/a/b:v1"] {
+            let error = args.pin(image).await.unwrap_err().to_string();
+            let says = format!(
+                "--image: what {image} stands for is not known: give it with its digest, as \
+                 127.0.0.1:1/a/b@sha256:…"
+            );
+            assert_eq!(error, says);
+        }
+        // Whether one with a digest is there is not known either, and that is no reason to refuse it.
+        let image = format!("127.0.0.1:1/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
+        args.look_for(&image).await.unwrap();
     }
 }

@@ -96,6 +96,34 @@ pub(crate) fn print(text: &str) -> Result<()> {
     io::stdout().lock().write_all(text.as_bytes()).context("standard output")
 }
 
+/// Prints a table as kubectl does: a line of names, and one for each row; for no rows, nothing.
+///
+/// # Errors
+///
+/// If standard output is closed.
+pub(crate) fn table<const COLUMNS: usize>(
+    names: [&str; COLUMNS],
+    rows: &[[String; COLUMNS]],
+) -> Result<()> {
+    print(&aligned(names, rows))
+}
+
+fn aligned<const COLUMNS: usize>(names: [&str; COLUMNS], rows: &[[String; COLUMNS]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let names = names.map(str::to_owned);
+    let all: Vec<_> = [&names].into_iter().chain(rows).collect();
+    let widths: Vec<_> = (0..COLUMNS)
+        .map(|at| all.iter().map(|row| row[at].chars().count()).max().unwrap_or_default())
+        .collect();
+    let line = |row: &&[String; COLUMNS]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned() + "\n"
+    };
+    all.iter().map(line).collect()
+}
+
 /// Says something to the person, on standard error.
 pub(crate) fn warn(text: &str) {
     // Where nobody reads it, nobody misses it.
@@ -210,6 +238,14 @@ mod tests {
                     image=- address=- seen=-\n";
         assert_eq!(wide(&host, "created"), line);
         assert_eq!(wide(&host, ""), line.replace(" created", ""), "of a list nothing is done");
+    }
+
+    #[test]
+    fn a_table_has_a_line_of_names_unless_it_is_empty() {
+        let rows = [["web-1", "-"], ["web-10", "v1"]].map(|row| row.map(str::to_owned));
+        let table = "NAME     RELEASE\nweb-1    -\nweb-10   v1\n";
+        assert_eq!(aligned(["NAME", "RELEASE"], &rows), table);
+        assert_eq!(aligned(["NAME", "RELEASE"], &[]), "");
     }
 
     #[test]

@@ -106,6 +106,30 @@ pub async fn folder(
     timeout(DEADLINE, found).await.map_err(|_| FolderError::Deadline)?
 }
 
+/// The digest of `image`, which has something for machines of `architecture`; of a tag, the one that it
+/// stands for now.
+///
+/// # Errors
+///
+/// If the registry cannot be asked, or there is no such image.
+pub async fn digest(
+    registries: &Arc<Registries>,
+    image: &Reference,
+    logins: &Logins,
+    architecture: &str,
+) -> Result<Digest, FolderError> {
+    let found = async {
+        let access = Access::new(&image.name, logins);
+        let digest = registries.manifest_as(&access, &image.version).await?.digest;
+        let version = Version::Digest(digest.clone());
+        let pinned = Reference { name: image.name.clone(), version };
+        let resolver = Resolver::new(Arc::clone(registries), AllowList::any());
+        resolver.layers(&pinned, logins, &Machine::named(architecture)).await??;
+        Ok(digest)
+    };
+    timeout(DEADLINE, found).await.map_err(|_| FolderError::Deadline)?
+}
+
 async fn find(
     registries: &Arc<Registries>,
     image: &Reference,

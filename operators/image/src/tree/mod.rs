@@ -18,7 +18,7 @@ mod unpacked;
 mod wanted;
 
 pub use error::{Error, Unusable};
-pub use folder::{Files, Folder, FolderError, folder};
+pub use folder::{Files, Folder, FolderError, digest, folder};
 pub use index::{File, Index};
 pub use trees::{Config, Resolved, Trees};
 pub use unpacked::{Tree, TreeFile};

@@ -6,15 +6,16 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, listed, print, shown, warn},
+    output::{Format, listed, print, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use metal_api::{Host, HostRelease, HostSpec};
+use metal_api::{Host, HostRelease, HostSpec, condition};
 use metal_core::rented_host::PublicKey;
 use serde_json::json;
 use std::path::PathBuf;
@@ -87,7 +88,11 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
         HostCommand::Get { host, output } => {
             let (org, name) = names::host(&host)?;
             let found = api(client, org).get(name).await.with_context(|| format!("Host {host}"))?;
-            show(&[found], output)
+            match output {
+                Some(_) => shown(&[found], output, "")?,
+                None => print(&described(&found))?,
+            }
+            Ok(Outcome::Done)
         }
         HostCommand::Create { host, public_key_file, output } => {
             let (org, name) = names::host(&host)?;
@@ -159,25 +164,47 @@ async fn list(client: Client, org: Option<&str>, output: Option<Format>) -> Resu
     lines(&all)
 }
 
-fn show(all: &[Host], output: Option<Format>) -> Result<Outcome> {
-    if output.is_some() {
-        shown(all, output, "")?;
-        return Ok(Outcome::Done);
-    }
-    lines(all)
-}
-
 fn lines(all: &[Host]) -> Result<Outcome> {
-    for host in all {
+    let row = |host: &Host| {
         let org = host.namespace().unwrap_or_default();
         let status = host.status.clone().unwrap_or_default();
-        let text = |text: Option<&String>| text.map_or("-", String::as_str).to_owned();
-        let seen = status.last_seen.map_or_else(|| "-".to_owned(), |at| at.0.to_string());
-        let (wanted, running) =
-            (text(host.spec.active_release.as_ref()), text(status.running_release.as_ref()));
-        print(&format!("{org}/{} {wanted} {running} {seen}\n", host.name_any()))?;
-    }
+        let release = text(host.spec.active_release.as_ref());
+        let running = text(status.running_release.as_ref());
+        [format!("{org}/{}", host.name_any()), release, running, time(status.last_seen.as_ref())]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table(["HOST", "RELEASE", "RUNNING", "SEEN"], &rows)?;
     Ok(Outcome::Done)
+}
+
+fn text(text: Option<&String>) -> String {
+    text.map_or("-", String::as_str).to_owned()
+}
+
+fn time(time: Option<&Time>) -> String {
+    time.map_or_else(|| "-".to_owned(), |at| at.0.to_string())
+}
+
+/// All that a person wants to know of a host, one line each.
+fn described(host: &Host) -> String {
+    let status = host.status.clone().unwrap_or_default();
+    let hardware = status.hardware.clone().unwrap_or_default();
+    let active = status.conditions.iter().find(|it| it.type_ == condition::RELEASE_ACTIVE);
+    let said = active.map(|it| format!("{}: {}", it.reason, it.message));
+    let lines = [
+        ("Host", format!("{}/{}", host.namespace().unwrap_or_default(), host.name_any())),
+        ("Created", time(host.metadata.creation_timestamp.as_ref())),
+        ("Release", text(host.spec.active_release.as_ref())),
+        ("Running", text(status.running_release.as_ref())),
+        ("Image", text(status.running_image.as_ref())),
+        ("Says", text(said.as_ref())),
+        ("Previous", text(status.previous_release.as_ref())),
+        ("Seen", time(status.last_seen.as_ref())),
+        ("Address", text(status.address.as_ref())),
+        ("Serial", text(hardware.serial.as_ref())),
+    ];
+    let lines = lines.iter().map(|(name, value)| format!("{:<10}{value}", format!("{name}:")));
+    lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
 fn done(host: Host, output: Option<Format>, what: &str) -> Result<Outcome> {
@@ -188,7 +215,23 @@ fn done(host: Host, output: Option<Format>, what: &str) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_api::HostReleaseSpec;
+    use metal_api::{HostReleaseSpec, HostStatus};
+
+    #[test]
+    fn what_is_said_of_a_host_has_when_it_was_created_and_what_it_runs() {
+        let mut host = Host::new("web-1", HostSpec::default());
+        host.metadata.namespace = Some("org".to_owned());
+        host.metadata.creation_timestamp = Some(Time("2026-01-01T00:00:00Z".parse().unwrap()));
+        let running_image = Some("quay.io/a/b".to_owned());
+        host.status = Some(HostStatus { running_image, ..HostStatus::default() });
+        let text = described(&host);
+        for line in
+            ["Host:     org/web-1", "Created:  2026-01-01T00:00:00Z", "Image:    quay.io/a/b"]
+        {
+            assert!(text.contains(&format!("{line}\n")), "{text}");
+        }
+        assert!(text.contains("Release:  -\n"), "{text}");
+    }
 
     #[test]
     fn a_release_of_another_host_with_the_same_name_is_not_activated() {

@@ -1,16 +1,18 @@
 //! `ipxe-tokens create`, and `hosts ipxe create`.
 
+use super::of_host;
 use crate::{
     Outcome,
-    cmd::names,
+    cmd::{lists::all, names},
     connection::Connection,
+    image::RegistryArgs,
     output::{print, warn},
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use metal_api::{
@@ -37,8 +39,8 @@ pub(crate) struct Create {
 /// What becomes of the machine that boots with it.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
-    /// Bootable container image to install, with its digest
-    #[arg(long, value_name = "IMAGE")]
+    /// Bootable container image to install, by its digest or by a tag, in place of which its digest is kept
+    #[arg(long, env = "BLOOMERY_HOSTS_IMAGE", value_name = "IMAGE")]
     image: String,
     /// The image has a disk image, which is written as it is, and the installer for that
     #[arg(long, conflicts_with = "template")]
@@ -73,6 +75,8 @@ pub(crate) struct InstallArgs {
     /// Only for the machine whose TPM has the endorsement key with this SHA-256; it has to prove that
     #[arg(long, value_name = "HASH")]
     ek_hash: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
 }
 
 impl Create {
@@ -120,12 +124,15 @@ impl InstallArgs {
         let server = self.server.trim_end_matches('/');
         let is_url = server.starts_with("https://") || server.starts_with("http://");
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
+        let image = self.registry.pin(&self.image).await?;
+        self.registry.look_for(&image).await?;
+        let api = Api::<BootToken>::namespaced(connection.client().await?, org);
+        warn_of_others(&api, org, host).await;
         let text = secret::text(org, &random()?);
         let hash = secret::place(&text).context("no secret")?.hash;
         // A host may get another one while the first is still kept, though it is over.
         let name = format!("{host}-{}", suffix()?);
-        let token = BootToken::new(&name, self.spec(host, hash));
-        let api = Api::namespaced(connection.client().await?, org);
+        let token = BootToken::new(&name, self.spec(host, hash, image.to_string()));
         let created = api.create(&PostParams::default(), &token).await;
         let created = created.with_context(|| format!("BootToken {org}/{name}"))?;
         // A token that is restored from a backup is as old as before, by the clock of the cluster.
@@ -137,7 +144,7 @@ impl InstallArgs {
         Ok(format!("{server}/api/ipxe/{text}"))
     }
 
-    fn spec(&self, host: &str, hash: String) -> BootTokenSpec {
+    fn spec(&self, host: &str, hash: String, image: String) -> BootTokenSpec {
         let disk = MachineTargetDisk {
             serial: self.disk_serial.clone(),
             wwn: self.disk_wwn.clone(),
@@ -155,7 +162,7 @@ impl InstallArgs {
             token_sha256: hash,
             host_name: host.to_owned(),
             ttl: self.ttl.clone(),
-            image: self.image.clone(),
+            image,
             installer: kind
                 .map(|kind| BootInstaller { kind: Some(kind), ..BootInstaller::default() }),
             template: self.template.clone(),
@@ -163,6 +170,21 @@ impl InstallArgs {
             binding: Some(binding).filter(|it| *it != BootBinding::default()),
             ..BootTokenSpec::default()
         }
+    }
+}
+
+/// Of two machines with a token each for one host, the second clears its disk, and can never register.
+async fn warn_of_others(api: &Api<BootToken>, org: &str, host: &str) {
+    let others = match all(api).await {
+        Ok(all) => of_host(all, org, host).unwrap_or_default(),
+        Err(error) => return warn(&format!("whether others are open is not known: {error:#}")),
+    };
+    let names: Vec<_> = others.iter().map(ResourceExt::name_any).collect();
+    if !names.is_empty() {
+        let open = names.join(", ");
+        warn(&format!(
+            "host {host} has open tokens already, and only one machine can become it: {open}"
+        ));
     }
 }
 

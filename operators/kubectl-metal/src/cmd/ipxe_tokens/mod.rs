@@ -6,7 +6,7 @@ use crate::{
     Outcome,
     cmd::{lists::all, names::parse},
     connection::Connection,
-    output::{Format, listed, print, shown},
+    output::{Format, listed, shown, table},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
@@ -77,12 +77,13 @@ pub(crate) async fn list(
         listed(&open, format)?;
         return Ok(Outcome::Done);
     }
-    for token in open {
-        let status = token.status.clone().unwrap_or_default();
-        let phase = status.phase.map_or("-", BootTokenPhase::as_str);
-        let expires = expiry(&token).map_or_else(|| "-".to_owned(), |at| at.to_string());
-        print(&format!("{} {phase} {} {expires}\n", token.name_any(), token.spec.host_name))?;
-    }
+    let row = |token: &BootToken| {
+        let expires = expiry(token).map_or_else(|| "-".to_owned(), |at| at.to_string());
+        let phase = phase(token, now).as_str().to_owned();
+        [token.name_any(), phase, token.spec.host_name.clone(), expires]
+    };
+    let rows: Vec<_> = open.iter().map(row).collect();
+    table(["NAME", "PHASE", "HOST", "EXPIRES"], &rows)?;
     Ok(Outcome::Done)
 }
 

@@ -4,7 +4,7 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, listed, print},
+    output::{Format, listed, table},
 };
 use anyhow::Result;
 use clap::Args;
@@ -32,10 +32,13 @@ impl List {
             listed(&ours, format)?;
             return Ok(Outcome::Done);
         }
-        for release in ours {
-            let sealed = if release.spec.configuration.is_some() { "configured" } else { "-" };
-            print(&format!("{} {} {sealed}\n", release.name_any(), release.spec.image))?;
-        }
+        let row = |release: &HostRelease| {
+            let is_configured = release.spec.configuration.is_some();
+            let sealed = if is_configured { "configured" } else { "-" };
+            [release.name_any(), release.spec.image.clone(), sealed.to_owned()]
+        };
+        let rows: Vec<_> = ours.iter().map(row).collect();
+        table(["NAME", "IMAGE", "CONFIGURATION"], &rows)?;
         Ok(Outcome::Done)
     }
 }

@@ -5,6 +5,7 @@ mod list;
 mod new_release;
 mod progress;
 mod start;
+mod starter;
 
 use crate::{Outcome, connection::Connection};
 use anyhow::Result;
@@ -15,7 +16,9 @@ use clap::Subcommand;
 pub(crate) enum ReleaseCommand {
     /// Make a release of an image with the configuration of one host, which alone can decrypt it
     Create(create::Create),
-    /// Make a release, have the host run it, and wait until it does
+    /// Make a release, have the host run it, and wait until it does; or, for the name of a file, begin a
+    /// configuration for an image
+    #[command(visible_alias = "run")]
     Start(start::Start),
     /// List the releases of a host
     List(list::List),

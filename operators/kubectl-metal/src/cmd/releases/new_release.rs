@@ -4,7 +4,7 @@ use crate::{
     cmd::names,
     configuration::{plain, with_schema},
     connection::Connection,
-    image::{Known, RegistryArgs, pinned},
+    image::{Known, RegistryArgs},
     output::warn,
     seal::seal,
 };
@@ -21,10 +21,10 @@ use std::path::PathBuf;
 pub(super) struct ReleaseArgs {
     /// The release
     #[arg(value_name = "ORG/HOST:TAG")]
-    release: String,
-    /// Bootable container image, with its digest
+    pub(super) release: String,
+    /// Bootable container image, by its digest or by a tag, in place of which its digest is kept
     #[arg(long, value_name = "IMAGE")]
-    image: String,
+    pub(super) image: String,
     /// Configuration of the host, in YAML or JSON; encrypted here, so that the cluster never sees it
     #[arg(long, value_name = "FILE")]
     config_file: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(super) struct ReleaseArgs {
     #[arg(long, value_name = "FILE")]
     schema: Option<PathBuf>,
     #[command(flatten)]
-    registry: RegistryArgs,
+    pub(super) registry: RegistryArgs,
 }
 
 /// A release that was made.
@@ -60,7 +60,7 @@ impl ReleaseArgs {
         needs: ImageRequirement,
     ) -> Result<CreatedRelease> {
         let (org, host, name) = names::release(&self.release)?;
-        let image = pinned(&self.image)?;
+        let image = self.registry.pin(&self.image).await?;
         let known = match needs {
             ImageRequirement::None if self.config_file.is_none() => None,
             ImageRequirement::None | ImageRequirement::HasMarker => {
@@ -80,7 +80,7 @@ impl ReleaseArgs {
             Some(plain) => Some(sealed(&found, org, &plain)?),
             None => None,
         };
-        let (host_name, image) = (host.to_owned(), self.image.clone());
+        let (host_name, image) = (host.to_owned(), image.to_string());
         let release = HostRelease::new(&name, HostReleaseSpec { host_name, image, configuration });
         let api = Api::namespaced(client.clone(), org);
         let created = create(&api, &release).await;

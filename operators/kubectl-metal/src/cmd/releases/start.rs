@@ -3,6 +3,7 @@
 use super::{
     new_release::{CreatedRelease, ImageRequirement, ReleaseArgs},
     progress::{Progress, progress},
+    starter,
 };
 use crate::{
     Outcome,
@@ -48,6 +49,9 @@ pub(crate) struct Start {
 
 impl Start {
     pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        if starter::is_file(&self.what.release) {
+            return starter::write(&self.what).await;
+        }
         let made = self.what.make(connection, ImageRequirement::HasMarker).await?;
         let name = made.release.name_any();
         warn(&format!("hostrelease.bloomery.dev/{name} created"));
