@@ -1,7 +1,7 @@
 //! The shell of the built-in kickstart, with disks that are made up.
 
-use super::{machine::Machine, site::Site};
-use e2e::cluster::Cluster;
+use metal_api::{BootToken, BootTokenSpec};
+use metal_core::boot_token::kickstart::{DEFAULT, Urls, render};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -16,73 +16,184 @@ const SMALL: Disk = ("sda", ["107374182400", "0", "sata", "0", "S-1", "0x5000C50
 const LARGE: Disk = ("nvme0n1", ["1073741824000", "0", "nvme", "0", "S 2", "eui.00A1", "0"]);
 const STICK: Disk = ("sdb", ["107374182400", "0", "usb", "1", "S-3", "", "0"]);
 const EMPTY: Disk = ("sdc", ["0", "0", "sata", "0", "S-4", "", "0"]);
+/// Others may use it as well.
+const LUN: Disk = ("sdd", ["10737418240000", "0", "fc", "0", "S-5", "0x600A0B80", "1"]);
+const PATH: Disk = ("sde", ["10737418240000", "0", "fc", "0", "S-5", "naa.600a:0b80", "1"]);
+const FAR: Disk = ("nvme1n1", ["1073741824000", "0", "nvme", "0", "S-6", "uuid.00-A2", "0"]);
 
-#[tokio::test]
-async fn an_installer_takes_the_one_disk_that_fits_and_refuses_to_choose() {
-    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
-    let url = site.token("web-1", |_| {}).await.unwrap();
-    let machine = Machine::new().unwrap();
-    let boot = machine.boot(&url).await.unwrap();
-    let (_, kickstart) = machine.get(&format!("{}/kickstart", boot.0)).await.unwrap();
-    site.end().await.unwrap();
-    let (start, end) = ("%pre --interpreter=/bin/bash --erroronfail\n", "%end");
-    let script = kickstart.split(start).nth(1).unwrap().split(end).next().unwrap();
+/// What there is in place of the programs of the installer.
+struct World<'a> {
+    disks: &'a [Disk],
+    /// Body of `curl`.
+    curl: &'a str,
+    /// Body of `skopeo`.
+    skopeo: &'a str,
+}
 
+const fn disks(disks: &[Disk]) -> World<'_> {
+    World { disks, curl: "printf 204", skopeo: "exit 0" }
+}
+
+#[test]
+fn an_installer_takes_the_one_disk_that_fits_and_refuses_to_choose() {
     let none = ("serial=''", "serial=''");
-    assert_eq!(chosen(script, none, &[SMALL, STICK, EMPTY]).unwrap(), "sda");
-    for disks in [&[SMALL, LARGE][..], &[], &[STICK], &[EMPTY]] {
-        let told = chosen(script, none, disks).unwrap_err();
+    assert_eq!(chosen(none, &disks(&[SMALL, STICK, EMPTY])).unwrap(), "sda");
+    for found in [&[SMALL, LARGE][..], &[], &[STICK], &[EMPTY]] {
+        let told = chosen(none, &disks(found)).unwrap_err();
         assert!(told.contains("disk"), "{told}");
     }
     let hints = [
         (("serial=''", "serial='S 2'"), "nvme0n1"),
         (("wwn=''", "wwn='naa.5000c500a'"), "sda"),
+        (("wwn=''", "wwn='5000:c5:00a'"), "sda"),
         (("min=''", "min='500'"), "nvme0n1"),
         (("max=''", "max='500'"), "sda"),
         (("rotational=''", "rotational='1'"), "sda"),
     ];
     for (hint, disk) in hints {
-        assert_eq!(chosen(script, hint, &[SMALL, LARGE, STICK]).unwrap(), disk, "{hint:?}");
+        assert_eq!(chosen(hint, &disks(&[SMALL, LARGE, STICK])).unwrap(), disk, "{hint:?}");
     }
-    assert!(chosen(script, ("serial=''", "serial='S'"), &[SMALL, LARGE]).is_err());
+    assert!(chosen(("serial=''", "serial='S'"), &disks(&[SMALL, LARGE])).is_err());
     // Names of disks and what they say of themselves are not run.
     let odd: Disk = ("sda", ["1073741824000", "0", "sata", "0", "$(touch /tmp/x)`id`", "", "0"]);
-    assert_eq!(chosen(script, none, &[odd]).unwrap(), "sda");
+    assert_eq!(chosen(none, &disks(&[odd])).unwrap(), "sda");
+    // A name that says nothing is that of no disk.
+    let bare: Disk = ("sda", ["1073741824000", "0", "sata", "0", "", "", "0"]);
+    for nothing in ["naa.", "0x0000", ":-"] {
+        let hint = format!("wwn='{nothing}'");
+        assert!(chosen(("wwn=''", &hint), &disks(&[bare])).is_err(), "{nothing}");
+    }
 }
 
-/// The disk that the script chooses among these, or what it prints.
-#[expect(clippy::unwrap_in_result, reason = "the error is what is tested")]
-fn chosen(script: &str, hint: (&str, &str), disks: &[Disk]) -> Result<String, String> {
+#[test]
+fn a_disk_on_a_network_is_installed_to_only_if_it_is_named_and_by_one_path() {
+    let none = ("serial=''", "serial=''");
+    for far in [LUN, FAR] {
+        let told = chosen(none, &disks(&[far])).unwrap_err();
+        assert!(told.contains("on a network"), "{told}");
+        assert_eq!(chosen(none, &disks(&[SMALL, far])).unwrap(), "sda");
+        // The only one that fits, but nobody has said that it may be cleared.
+        assert!(chosen(("min=''", "min='500'"), &disks(&[SMALL, far])).is_err());
+    }
+    let named = ("serial=''", "serial='S-5'");
+    assert_eq!(chosen(named, &disks(&[SMALL, LUN])).unwrap(), "sdd");
+    assert_eq!(chosen(("wwn=''", "wwn='uuid.00a2'"), &disks(&[FAR])).unwrap(), "nvme1n1");
+    for hint in [("wwn=''", "wwn='600a0b80'"), named] {
+        assert!(chosen(hint, &disks(&[LUN, PATH])).is_err(), "{hint:?}");
+    }
+    let alike: Disk = ("sdf", ["10", "0", "sata", "0", "S-9", "600A0B80", "1"]);
+    let told = chosen(named, &disks(&[LUN, alike])).unwrap_err();
+    assert!(told.contains("have the same WWN"), "{told}");
+}
+
+#[test]
+fn nothing_is_cleared_for_a_boot_that_is_over_or_for_an_image_that_is_not_there() {
+    let none = ("serial=''", "serial=''");
+    let over = World { curl: "printf 403", ..disks(&[SMALL]) };
+    assert!(chosen(none, &over).unwrap_err().contains("this installation is over"));
+    let away = World { curl: "printf 503; exit 22", ..disks(&[SMALL]) };
+    assert_eq!(chosen(none, &away).unwrap(), "sda", "what is reported is not needed");
+    let missing = World { skopeo: "echo 'manifest \"unknown\"' >&2; exit 1", ..disks(&[SMALL]) };
+    let told = chosen(none, &missing).unwrap_err();
+    assert!(told.contains("the image cannot be fetched: manifest unknown. Nothing"), "{told}");
+}
+
+#[test]
+fn all_of_the_disk_is_used() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
+    let script = part("%pre --interpreter=/bin/bash --erroronfail\n");
+    run(folder.path(), &script, &disks(&[SMALL])).unwrap();
+    let out = fs::read_to_string(folder.path().join("out")).unwrap();
+    assert!(out.contains("\nreqpart --add-boot\npart / --size=4096 --grow "), "{out}");
+    assert!(!out.contains("autopart"), "that leaves most of it unused: {out}");
+}
+
+#[test]
+fn an_installation_that_is_done_waits_for_a_server_that_is_away_and_not_for_one_that_refuses() {
+    let script = part("%post --nochroot --interpreter=/bin/bash --erroronfail\n");
+    let ends = |after: usize, code: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let count = path.join("count").display().to_string();
+        let curl = format!(
+            "echo x >> {count}; if [[ $(wc -l < {count}) -gt {after} ]]; then printf 204; \
+             else printf {code}; exit 22; fi"
+        );
+        let ended = run(path, &script, &World { curl: &curl, ..disks(&[]) });
+        (ended.is_ok(), fs::read_to_string(&count).unwrap().lines().count())
+    };
+    // Twelve minutes, ten seconds at a time.
+    assert_eq!(ends(72, "503"), (true, 74));
+    assert_eq!(ends(72, "000"), (true, 74));
+    assert_eq!(ends(72, "403"), (false, 1));
+}
+
+/// A script of the built-in kickstart.
+fn part(start: &str) -> String {
+    let image = format!("quay.io/example/base@sha256:{}", "a".repeat(64));
+    let host_name = "web-1".to_owned();
+    let spec = BootTokenSpec { host_name, image, ..BootTokenSpec::default() };
+    let mut token = BootToken::new("web-1", spec);
+    token.metadata.namespace = Some("org".to_owned());
+    let urls = Urls { base: "https://hosts.example.org/c/x", server: "https://hosts.example.org" };
+    let kickstart = render("default", DEFAULT.as_bytes(), &token, urls).unwrap();
+    kickstart.split(start).nth(1).unwrap().split("%end").next().unwrap().to_owned()
+}
+
+/// The disk that the installer chooses among these, or what it prints.
+#[expect(clippy::unwrap_in_result, reason = "the error is what is tested")]
+fn chosen(hint: (&str, &str), world: &World<'_>) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let script = part("%pre --interpreter=/bin/bash --erroronfail\n");
     assert!(script.contains(hint.0));
-    fs::write(path.join("pre"), script.replacen(hint.0, hint.1, 1)).unwrap();
-    fs::create_dir_all(path.join("sys/block")).unwrap();
+    let ended = run(folder.path(), &script.replacen(hint.0, hint.1, 1), world);
+    let out = fs::read_to_string(folder.path().join("out")).unwrap_or_default();
+    assert_eq!(ended.is_ok(), !out.is_empty(), "{ended:?}");
+    ended?;
+    let disk = out.lines().find_map(|line| line.strip_prefix("ignoredisk --only-use="));
+    let disk = disk.unwrap().to_owned();
+    let clears = format!("clearpart --all --initlabel --disklabel=gpt --drives={disk}\n");
+    assert!(out.contains(&clears), "{out}");
+    Ok(disk)
+}
+
+/// Runs a script; what it prints, if it fails.
+#[expect(clippy::unwrap_in_result, reason = "the error is what is tested")]
+fn run(path: &Path, script: &str, world: &World<'_>) -> Result<(), String> {
+    fs::write(path.join("script"), script).unwrap();
+    fs::create_dir_all(path.join("sys/block/loop0")).unwrap();
     let names = ["SIZE", "RO", "TRAN", "RM", "SERIAL", "WWN", "ROTA"];
-    for (disk, said) in disks {
-        fs::create_dir(path.join("sys/block").join(disk)).unwrap();
+    for (disk, said) in world.disks {
+        let device = path.join("sys/block").join(disk).join("device");
+        fs::create_dir_all(&device).unwrap();
+        let is_far = *disk == FAR.0;
+        fs::write(device.join("transport"), if is_far { "tcp\n" } else { "pcie\n" }).unwrap();
         for (name, said) in names.iter().zip(said) {
             fs::write(path.join(format!("{disk}.{name}")), format!("{said}\n")).unwrap();
         }
     }
-    fs::create_dir(path.join("sys/block/loop0")).unwrap();
-    tool(path, "curl", "exit 0");
+    tool(path, "curl", world.curl);
+    tool(path, "skopeo", world.skopeo);
     tool(path, "lsblk", r#"cat "$FACTS/${6##*/}.$5""#);
+    for nothing in ["sleep", "sync", "udevadm"] {
+        tool(path, nothing, "exit 0");
+    }
+    fs::create_dir_all(path.join("root/etc/bloomery")).unwrap();
+    fs::write(path.join("root/etc/bloomery/host.json"), "").unwrap();
+    // What reports in the background ends at once.
+    fs::write(path.join("over"), "").unwrap();
     let Output { status, stderr, .. } = Command::new("bash")
-        .arg(path.join("pre"))
+        .arg(path.join("script"))
         .env("PATH", format!("{}:/usr/bin:/bin", path.display()))
         .env("FACTS", path)
         .env("BLOOMERY_SYS", path.join("sys"))
         .env("BLOOMERY_OUT", path.join("out"))
+        .env("BLOOMERY_OVER", path.join("over"))
+        .env("BLOOMERY_ROOT", path.join("root"))
         .output()
         .unwrap();
-    let out = fs::read_to_string(path.join("out")).unwrap_or_default();
     let told = String::from_utf8_lossy(&stderr).into_owned();
-    assert_eq!(status.success(), !out.is_empty(), "{told}");
-    let disk = out.lines().find_map(|line| line.strip_prefix("ignoredisk --only-use="));
-    let disk = disk.map(str::to_owned).ok_or(told)?;
-    assert!(out.contains(&format!("clearpart --all --initlabel --drives={disk}\n")), "{out}");
-    Ok(disk)
+    if status.success() { Ok(()) } else { Err(told) }
 }
 
 fn tool(folder: &Path, name: &str, body: &str) {

@@ -47,12 +47,30 @@ pub fn render(
     let variables = object([
         ("Host", text(&token.spec.host_name)),
         ("Namespace", text(namespace)),
-        ("Image", text(&token.spec.image)),
+        ("Image", text(&without_tag(&token.spec.image))),
         ("Base", text(urls.base)),
         ("Server", text(urls.server)),
         ("Disk", disk(token)),
     ]);
     template::render(name, template, variables)
+}
+
+/// An image by its digest alone: what pulls it refuses a reference that has a tag as well
+/// (containers/image, `docker/reference`).
+fn without_tag(image: &str) -> String {
+    let Some((name, digest)) = image.split_once('@') else { return image.to_owned() };
+    let (path, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let last = last.split_once(':').map_or(last, |(last, _)| last);
+    if path.is_empty() { format!("{last}@{digest}") } else { format!("{path}/{last}@{digest}") }
+}
+
+/// Commands of a kickstart that say where Anaconda finds the rest of itself.
+const SOURCES: [&str; 6] = ["url", "nfs", "cdrom", "harddrive", "hmc", "liveimg"];
+
+/// Whether a kickstart says where Anaconda finds the rest of itself.
+pub fn names_installer(kickstart: &str) -> bool {
+    let words = kickstart.lines().filter_map(|line| line.split_whitespace().next());
+    words.into_iter().any(|word| SOURCES.contains(&word))
 }
 
 /// The hints for the disk, each as a text that can stand between single quotation marks.
