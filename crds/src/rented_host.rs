@@ -61,7 +61,7 @@ pub struct HostStatus {
     /// The address from which it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The image that it runs, as it says.
+    /// The image that it runs, as it says; until it does, the one that was installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub running_image: Option<String>,
     /// The release that it runs, as it says.
@@ -76,7 +76,7 @@ pub struct HostStatus {
     /// The release that was seen in `spec.activeRelease` last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_release: Option<String>,
-    /// The release that was requested before that.
+    /// The last release before that which has run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_release: Option<String>,
     /// What it said about itself when it registered.

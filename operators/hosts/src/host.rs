@@ -5,9 +5,8 @@ use crate::{
     context::Context,
     view::{Named, TokenKey, named},
 };
-use jiff::Timestamp;
 use kube::ResourceExt;
-use metal_api::{Host, HostHardware, HostRelease, HostStatus};
+use metal_api::{BootToken, Host, HostRelease, HostStatus};
 use metal_base::Never;
 use metal_core::rented_host::decide::{self, Decision, Observation, decide};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
@@ -40,13 +39,14 @@ impl Controller for Hosts {
     }
 
     fn decide(&self, host: &Arc<Host>, (): &(), _: Option<&Failure>) -> Decision {
-        let (release, hardware) = (release(&self.0, host), hardware(&self.0, host));
+        let (release, token) = (release(&self.0, host), token(&self.0, host));
         let release = match &release {
             Some(release) => decide::Named::Here(release),
             None if is_unreadable(&self.0, host) => decide::Named::Unreadable,
             None => decide::Named::Missing,
         };
-        decide(&Observation { host, release, hardware: hardware.as_ref(), now: Timestamp::now() })
+        let token = token.as_deref();
+        decide(&Observation { host, release, token, now: self.0.now() })
     }
 
     async fn record(&self, host: &Host, status: &HostStatus) -> Result<Next, Error> {
@@ -72,13 +72,10 @@ fn is_unreadable(ctx: &Context, host: &Host) -> bool {
     ctx.view.releases.is_withdrawn(host.namespace().as_deref(), name)
 }
 
-/// What a Host said about itself when it registered.
-fn hardware(ctx: &Context, host: &Host) -> Option<HostHardware> {
+/// The token that a Host has registered with.
+fn token(ctx: &Context, host: &Host) -> Option<Arc<BootToken>> {
     let (namespace, name) = named(host);
     let tokens = ctx.view.tokens.get(&TokenKey::Host(namespace, name));
-    let mut registrations =
-        tokens.iter().filter_map(|it| it.status.as_ref()?.registration.as_ref());
-    let registration =
-        registrations.find(|it| it.host_uid.is_some() && it.host_uid == host.metadata.uid);
-    registration.map(|registration| registration.hardware.clone())
+    let uid = |token: &BootToken| token.status.as_ref()?.registration.as_ref()?.host_uid.clone();
+    tokens.into_iter().find(|it| uid(it).is_some() && uid(it) == host.metadata.uid)
 }

@@ -3,7 +3,7 @@
 
 use crate::conditions::{self, Fact};
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{Host, HostHardware, HostRelease, HostStatus, condition};
+use metal_api::{BootToken, Host, HostRelease, HostStatus, condition};
 use metal_base::Never;
 
 /// Watches wake a Host when something changes; this catches what they missed.
@@ -30,20 +30,26 @@ pub struct Observation<'a> {
     pub host: &'a Host,
     /// The release that it names.
     pub release: Named<'a>,
-    /// What it said about itself when it registered, as its token has it.
-    pub hardware: Option<&'a HostHardware>,
+    /// The token that it has registered with.
+    pub token: Option<&'a BootToken>,
     /// When this was observed.
     pub now: Timestamp,
 }
 
 /// Decides what one pass does about one Host.
 pub fn decide(seen: &Observation<'_>) -> Decision {
-    let Observation { host, release, hardware, now } = *seen;
+    let Observation { host, release, token, now } = *seen;
     let old = host.status.clone().unwrap_or_default();
     let mut new = old.clone();
-    new.hardware = new.hardware.or_else(|| hardware.cloned());
+    if let Some(token) = token.filter(|_| new.hardware.is_none()) {
+        let registration = token.status.as_ref().and_then(|it| it.registration.as_ref());
+        new.hardware = registration.map(|it| it.hardware.clone());
+        // Until it says otherwise, it runs what was installed.
+        new.running_image = new.running_image.or_else(|| Some(token.spec.image.clone()));
+    }
     if host.spec.active_release != old.requested_release {
-        if old.requested_release.is_some() {
+        // One that never ran, or that was rolled back, is nothing to go back to.
+        if old.requested_release.is_some() && old.requested_release == old.running_release {
             new.previous_release.clone_from(&old.requested_release);
         }
         new.requested_release.clone_from(&host.spec.active_release);

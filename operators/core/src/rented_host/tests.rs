@@ -3,8 +3,10 @@ use super::{
     report::{Outcome, Report, record},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
-    Host, HostHardware, HostRelease, HostReleaseSpec, HostSpec, HostStatus, condition,
+    BootRegistration, BootToken, BootTokenSpec, BootTokenStatus, Host, HostHardware, HostRelease,
+    HostReleaseSpec, HostSpec, HostStatus, condition,
 };
 use metal_base::Decision;
 
@@ -19,6 +21,9 @@ fn the_release_before_is_remembered_and_one_that_was_taken_away_as_well() {
         (Some("v1"), Some("v1"), Some("v2")),
         (None, None, Some("v1")),
     ] {
+        // Whatever is requested runs, until something else is.
+        let status = host.status.get_or_insert_default();
+        status.running_release.clone_from(&status.requested_release);
         host.spec.active_release = active.map(str::to_owned);
         let release = active.map(|name| release(name, "web-1"));
         settle(&mut host, release.as_ref().map_or(Named::Missing, Named::Here));
@@ -27,6 +32,24 @@ fn the_release_before_is_remembered_and_one_that_was_taken_away_as_well() {
         assert_eq!(found, (requested, previous), "{active:?}");
         let says = status.conditions.iter().any(|it| it.type_ == condition::RELEASE_FOUND);
         assert_eq!(says, active.is_some());
+    }
+}
+
+#[test]
+fn a_release_that_never_ran_is_no_release_to_go_back_to() {
+    let mut host = host();
+    for (active, running, previous) in [
+        ("v1", None, None),
+        ("v2", Some("v1"), Some("v1")),
+        // It was rolled back.
+        ("v3", Some("v1"), Some("v1")),
+        ("v4", Some("v3"), Some("v3")),
+    ] {
+        host.status.get_or_insert_default().running_release = running.map(str::to_owned);
+        host.spec.active_release = Some(active.to_owned());
+        settle(&mut host, Named::Here(&release(active, "web-1")));
+        let found = host.status.as_ref().unwrap().previous_release.as_deref();
+        assert_eq!(found, previous, "{active}");
     }
 }
 
@@ -120,25 +143,46 @@ fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
 #[test]
 fn what_a_machine_said_when_it_registered_is_kept_and_not_taken_from_another_token() {
     let mut host = host();
-    let said =
-        |serial: &str| HostHardware { serial: Some(serial.to_owned()), ..HostHardware::default() };
-    let decided = |host: &Host, hardware: Option<&HostHardware>| {
-        decide(&Observation { host, release: Named::Missing, hardware, now: at(0) })
+    let token = |serial: &str, image: &str| {
+        let serial = Some(serial.to_owned());
+        let registration = BootRegistration {
+            public_key: String::new(),
+            at: Time(at(0)),
+            address: None,
+            hardware: HostHardware { serial, ..HostHardware::default() },
+            host_uid: Some("uid".to_owned()),
+        };
+        let image = image.to_owned();
+        let mut token = BootToken::new("web-1", BootTokenSpec { image, ..Default::default() });
+        let registration = Some(registration);
+        token.status = Some(BootTokenStatus { registration, ..BootTokenStatus::default() });
+        token
+    };
+    let decided = |host: &Host, token: Option<&BootToken>| {
+        decide(&Observation { host, release: Named::Missing, token, now: at(0) })
     };
     assert!(matches!(decided(&host, None), Decision::Rest(_)));
-    let Decision::Record(status) = decided(&host, Some(&said("SN-1"))) else {
+    let Decision::Record(status) = decided(&host, Some(&token("SN-1", "a/b"))) else {
         panic!("it is not recorded")
     };
-    assert_eq!(status.hardware, Some(said("SN-1")));
+    assert_eq!(status.hardware.as_ref().unwrap().serial.as_deref(), Some("SN-1"));
+    assert_eq!(status.running_image.as_deref(), Some("a/b"), "it runs what was installed");
     host.status = Some(*status);
-    for later in [None, Some(&said("SN-2"))] {
+    for later in [None, Some(&token("SN-2", "a/c"))] {
         assert!(matches!(decided(&host, later), Decision::Rest(_)));
     }
+    // What it says itself counts.
+    let mut host = self::host();
+    host.status.as_mut().unwrap().running_image = Some("a/d".to_owned());
+    let Decision::Record(status) = decided(&host, Some(&token("SN-1", "a/b"))) else {
+        panic!("it is not recorded")
+    };
+    assert_eq!(status.running_image.as_deref(), Some("a/d"));
 }
 
 fn settle(host: &mut Host, release: Named<'_>) {
     for _ in 0..3 {
-        let seen = Observation { host, release, hardware: None, now: at(0) };
+        let seen = Observation { host, release, token: None, now: at(0) };
         let Decision::Record(status) = decide(&seen) else { return };
         host.status = Some(*status);
     }
