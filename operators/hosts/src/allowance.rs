@@ -1,4 +1,5 @@
-//! How often what somebody proves leads to a write: a machine may say something else all the time.
+//! How often what somebody proves leads to a write, or to other work: a machine may say something else, or
+//! ask for the same, all the time.
 
 use metal_base::Locked;
 use std::{collections::HashMap, sync::Mutex, time::Duration};
@@ -9,10 +10,10 @@ const OBJECTS: usize = 16_384;
 /// How often all of them are looked through, for those that may do everything again.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// How often something may be written.
+/// How often something may be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
-    /// Why it is written; each counts by itself.
+    /// What is done; each counts by itself.
     what: &'static str,
     /// So often at once,
     burst: u32,
@@ -27,6 +28,11 @@ pub(crate) const REPORTS: Rate = Rate { what: "report", burst: 12, every: Durati
 /// What a Host says.
 pub(crate) const STATUS: Rate = Rate { what: "status", burst: 12, every: Duration::from_secs(10) };
 
+/// Configurations that a Host reads.
+pub(crate) const READS: Rate = Rate { what: "read", burst: 12, every: Duration::from_secs(10) };
+/// TPMs that are proved for a token.
+pub(crate) const PROOFS: Rate = Rate { what: "proof", burst: 12, every: Duration::from_secs(10) };
+
 /// When each object will have used up nothing again (a token bucket, told as a time).
 #[derive(Debug, Default)]
 pub(crate) struct Allowances(Mutex<Due>);
@@ -38,8 +44,8 @@ struct Due {
 }
 
 impl Allowances {
-    /// Whether the object of this UID may be written once more.
-    pub(crate) fn may_write(&self, uid: Option<&str>, rate: Rate) -> bool {
+    /// Whether this may be done for the object of this UID once more.
+    pub(crate) fn may(&self, uid: Option<&str>, rate: Rate) -> bool {
         let (now, key) = (Instant::now(), (uid.unwrap_or_default().to_owned(), rate.what));
         let mut all = self.0.locked();
         all.make_room(now);
@@ -73,21 +79,21 @@ mod tests {
     async fn a_host_that_reports_something_else_all_the_time_costs_one_write_in_ten_seconds() {
         pause();
         let allowances = Allowances::default();
-        let written = |uid| (0..1000).filter(|_| allowances.may_write(Some(uid), STATUS)).count();
+        let written = |uid| (0..1000).filter(|_| allowances.may(Some(uid), STATUS)).count();
         assert_eq!(written("a"), 12);
         for _ in 0..5 {
             advance(Duration::from_secs(10)).await;
             assert_eq!(written("a"), 1);
         }
         assert_eq!(written("b"), 12, "another one is not held up");
-        assert!(allowances.may_write(Some("a"), REPORTS), "each counts by itself");
+        assert!(allowances.may(Some("a"), REPORTS), "each counts by itself");
     }
 
     #[tokio::test]
     async fn a_crowd_of_objects_takes_bounded_room() {
         pause();
         let allowances = Allowances::default();
-        let may = |number: usize| allowances.may_write(Some(&number.to_string()), STATUS);
+        let may = |number: usize| allowances.may(Some(&number.to_string()), STATUS);
         assert_eq!((0..OBJECTS + 1000).filter(|number| may(*number)).count(), OBJECTS);
         assert!(may(0), "those that are known are not held up");
         advance(Duration::from_mins(2)).await;

@@ -1,51 +1,100 @@
-//! Hosts that wait for another release. Each takes a connection while nothing happens on it.
+//! Hosts that ask for their release: each once. A host that asks again ends what it has asked for before,
+//! whether it still waits for that or takes it, so that no number of connections gives it more than one.
 
+use crate::places::Place;
+use axum::body::Bytes;
 use metal_base::Locked;
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 use tokio_util::sync::CancellationToken;
 
-/// Hosts that may wait at a time: half of the connections of a port, so that others find room.
-const PLACES: usize = 2048;
+/// Hosts that may ask at a time: the connections of a port.
+const ASKING: usize = 4096;
 
-/// Those that wait, by the UID of their Host.
+/// Those that ask, by the UID of their Host.
 #[derive(Debug, Default)]
-pub(crate) struct Polls(Mutex<Waiting>);
+pub(crate) struct Polls(Arc<Mutex<Asking>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    of: HashMap<String, (u64, CancellationToken)>,
+struct Asking {
+    of: HashMap<String, (u64, Arc<Answer>)>,
     begun: u64,
 }
 
-/// A Host that waits, until this is dropped.
+/// What becomes of the answer to a host.
+#[derive(Debug, Default)]
+struct Answer {
+    replaced: CancellationToken,
+    /// What is left of it, with the place that it takes. Whoever sends it may not look at it for
+    /// minutes, so that a host which asks again takes it away from there.
+    rest: Mutex<Option<(Bytes, Place)>>,
+}
+
+/// A Host that asks, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Poll<'a> {
-    polls: &'a Polls,
+pub(crate) struct Poll {
+    polls: Arc<Mutex<Asking>>,
     uid: String,
     number: u64,
-    /// Ends when the same Host asks again.
-    pub(crate) replaced: CancellationToken,
+    answer: Arc<Answer>,
 }
 
 impl Polls {
-    /// Has the Host of this UID wait, and ends what it waited for before; `None` if too many do.
-    pub(crate) fn begin(&self, uid: &str) -> Option<Poll<'_>> {
+    /// Has the Host of this UID ask, and ends what it has asked for before; `None` if too many do.
+    pub(crate) fn begin(&self, uid: &str) -> Option<Poll> {
         let mut all = self.0.locked();
-        if all.of.len() >= PLACES && !all.of.contains_key(uid) {
+        if all.of.len() >= ASKING && !all.of.contains_key(uid) {
             return None;
         }
         all.begun = all.begun.wrapping_add(1);
-        let (uid, number, replaced) = (uid.to_owned(), all.begun, CancellationToken::new());
-        if let Some((_, before)) = all.of.insert(uid.clone(), (number, replaced.clone())) {
-            before.cancel();
+        let (uid, number, answer) = (uid.to_owned(), all.begun, Arc::<Answer>::default());
+        if let Some((_, before)) = all.of.insert(uid.clone(), (number, Arc::clone(&answer))) {
+            before.replaced.cancel();
+            before.rest.locked().take();
         }
-        Some(Poll { polls: self, uid, number, replaced })
+        Some(Poll { polls: Arc::clone(&self.0), uid, number, answer })
     }
 }
 
-impl Drop for Poll<'_> {
+impl Poll {
+    /// Ends when the same Host has asked again.
+    pub(crate) async fn replaced(&self) {
+        self.answer.replaced.cancelled().await;
+    }
+
+    /// Keeps an answer until it is taken.
+    pub(crate) fn keep(&self, bytes: Bytes, place: Place) {
+        // Under the lock under which it is replaced, or it would be kept for nobody.
+        let _all = self.polls.locked();
+        if !self.answer.replaced.is_cancelled() {
+            *self.answer.rest.locked() = Some((bytes, place));
+        }
+    }
+
+    /// The next piece of the answer, of so many bytes at most; nothing at its end.
+    ///
+    /// # Errors
+    ///
+    /// If the same Host has asked again.
+    pub(crate) fn piece(&self, most: usize) -> Result<Option<Bytes>, Replaced> {
+        let mut rest = self.answer.rest.locked();
+        let (bytes, _) = rest.as_mut().ok_or(Replaced)?;
+        let piece = bytes.split_to(bytes.len().min(most));
+        // A copy: all of it would be kept until the last piece is sent.
+        Ok(Some(Bytes::copy_from_slice(&piece)).filter(|piece| !piece.is_empty()))
+    }
+}
+
+/// A host has asked again, and gets no more of its earlier answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the same Host has asked again")]
+pub(crate) struct Replaced;
+
+impl Drop for Poll {
     fn drop(&mut self) {
-        let mut all = self.polls.0.locked();
+        let mut all = self.polls.locked();
         if all.of.get(&self.uid).is_some_and(|(number, _)| *number == self.number) {
             all.of.remove(&self.uid);
         }
@@ -55,19 +104,40 @@ impl Drop for Poll<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::Places;
 
     #[test]
-    fn half_of_the_connections_wait_and_each_host_once() {
+    fn as_many_ask_as_there_are_connections_and_each_host_once() {
         let polls = Polls::default();
+        let is_replaced = |poll: &Poll| poll.answer.replaced.is_cancelled();
         let first = polls.begin("a").unwrap();
         let second = polls.begin("a").unwrap();
-        assert!(first.replaced.is_cancelled() && !second.replaced.is_cancelled());
+        assert!(is_replaced(&first) && !is_replaced(&second));
         drop(first);
-        let others: Vec<_> = (1..PLACES).filter_map(|uid| polls.begin(&uid.to_string())).collect();
-        assert_eq!(others.len(), PLACES - 1, "the first has gone, the second waits");
+        let others: Vec<_> = (1..ASKING).filter_map(|uid| polls.begin(&uid.to_string())).collect();
+        assert_eq!(others.len(), ASKING - 1, "the first has gone, the second asks");
         assert!(polls.begin("b").is_none());
         assert!(polls.begin("a").is_some(), "that takes no more room");
         drop(others);
         assert!(polls.begin("b").is_some());
+    }
+
+    #[tokio::test]
+    async fn who_asks_again_takes_the_place_of_an_answer_that_nobody_looks_at() {
+        let (polls, places) = (Polls::default(), Places::default());
+        let first = polls.begin("a").unwrap();
+        first.keep(Bytes::from_static(b"abc"), places.take("org").await);
+        assert_eq!(first.piece(2).unwrap().as_deref(), Some(&b"ab"[..]));
+        assert_eq!(places.taken(), 1);
+        let second = polls.begin("a").unwrap();
+        assert_eq!(places.taken(), 0);
+        assert!(first.piece(2).is_err());
+        first.keep(Bytes::from_static(b"abc"), places.take("org").await);
+        assert_eq!(places.taken(), 0, "it comes too late");
+        second.keep(Bytes::from_static(b"d"), places.take("org").await);
+        assert_eq!(second.piece(2).unwrap().as_deref(), Some(&b"d"[..]));
+        assert_eq!(second.piece(2).unwrap(), None);
+        drop((first, second));
+        assert_eq!(places.taken(), 0);
     }
 }

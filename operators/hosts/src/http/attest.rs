@@ -6,7 +6,7 @@ use super::{
     proof::Request,
     settle,
 };
-use crate::context::Context;
+use crate::{allowance, context::Context};
 use axum::{
     Json,
     body::Bytes,
@@ -57,6 +57,9 @@ async fn sealed(ctx: &Context, request: &Request<'_>) -> Result<attest::Response
     let key = PublicKey::parse(&said.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
     request.is_signed(ctx, &key, "")?;
+    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::PROOFS) {
+        return Err(Failure::Unavailable("it proves its TPM too often"));
+    }
     let tpm = attest::Request::parse(request.body);
     let tpm = tpm.map_err(|error| Failure::Malformed(error.to_string()))?;
     let presented = tpm.ek.fingerprint();
@@ -67,7 +70,7 @@ async fn sealed(ctx: &Context, request: &Request<'_>) -> Result<attest::Response
         purpose: Purpose::HostTpm,
         server: token.uid().unwrap_or_default(),
         boot: tpm::subject(&key, &presented),
-        expires: Timestamp::now().checked_add(SOON).unwrap_or(Timestamp::MAX),
+        expires: ctx.now().checked_add(SOON).unwrap_or(Timestamp::MAX),
     };
     let proof = issue(&ours, &claims).map_err(|_| Failure::Unavailable("no proof"))?;
     let sealed = seal(&tpm, proof.as_str().as_bytes(), &SystemRandom::new());

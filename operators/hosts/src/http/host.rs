@@ -1,7 +1,14 @@
 //! What a Host asks for: the release that it is to run.
 
 use super::{ClientAddress, Failure, proof::Request, settle, write::record_host};
-use crate::{context::Context, host, view::named};
+use crate::{
+    allowance,
+    context::Context,
+    host,
+    places::Place,
+    polls::{Poll, Replaced},
+    view::named,
+};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -13,16 +20,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 use metal_api::{Host, HostRelease, SealedConfiguration};
 use metal_core::rented_host::{decide::is_for, report};
 use serde::{Deserialize, Serialize};
-use std::{convert::Infallible, sync::Arc, time::Duration};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout, timeout_at},
-};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The longest that somebody may wait for a change, in seconds.
 const LONGEST: u64 = 60;
@@ -31,9 +34,6 @@ const READ: Duration = Duration::from_secs(10);
 
 /// How much of a configuration a connection is given at a time, in bytes.
 const PIECE: usize = 16 << 10;
-
-/// The place of a configuration among those that are in memory.
-type Held = OwnedSemaphorePermit;
 
 /// What a Host already knows, and how long it waits for something else.
 #[derive(Debug, Default, Deserialize)]
@@ -85,17 +85,27 @@ pub(super) async fn release(
 ) -> Response {
     let request = Request { method: &method, uri: &uri, headers: &headers, body: b"" };
     let answer = match request.host(&ctx) {
-        Ok(host) => wanted(&ctx, &host, &query).await.and_then(answer),
+        Ok(host) => asked(&ctx, &host, &query).await,
         Err(failure) => Err(failure),
     };
     settle(&ctx, &asker, "release", answer)
+}
+
+async fn asked(ctx: &Context, host: &Host, query: &Asked) -> Result<Response, Failure> {
+    let poll = ctx.polls.begin(&host.uid().unwrap_or_default());
+    let poll = poll.ok_or(Failure::Unavailable("too many ask"))?;
+    let wanted = tokio::select! {
+        wanted = wanted(ctx, host, query) => wanted?,
+        () = poll.replaced() => return Err(Failure::Unavailable("the same Host has asked again")),
+    };
+    answer(poll, wanted)
 }
 
 async fn wanted(
     ctx: &Context,
     known: &Host,
     query: &Asked,
-) -> Result<(Wanted, Option<Held>), Failure> {
+) -> Result<(Wanted, Option<Place>), Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
     let mut waiting = None;
@@ -106,19 +116,14 @@ async fn wanted(
         let host = host.ok_or(Failure::Unproven("its Host is gone"))?;
         let release = host::release(ctx, &host).filter(|release| is_for(release, &host));
         if query.wait > 0 && query.knows(release.as_deref()) {
-            waiting = waiting.or_else(|| ctx.polls.begin(&host.uid().unwrap_or_default()));
+            waiting = waiting.or_else(|| ctx.waiting.try_acquire().ok());
         } else {
             waiting = None;
         }
         // If too many wait, it is answered at once.
-        let Some(turn) = &waiting else { return now(ctx, &host, release.as_deref()).await };
-        tokio::select! {
-            woken = timeout_at(until, changes.changed()) => if woken.is_err() {
-                return now(ctx, &host, release.as_deref()).await;
-            },
-            () = turn.replaced.cancelled() => {
-                return Err(Failure::Unavailable("the same Host has asked again"));
-            }
+        let is_woken = waiting.is_some() && timeout_at(until, changes.changed()).await.is_ok();
+        if !is_woken {
+            return now(ctx, &host, release.as_deref()).await;
         }
     }
 }
@@ -127,12 +132,12 @@ async fn now(
     ctx: &Context,
     host: &Host,
     release: Option<&HostRelease>,
-) -> Result<(Wanted, Option<Held>), Failure> {
+) -> Result<(Wanted, Option<Place>), Failure> {
     let read = match release {
-        Some(release) => configuration(ctx, release).await?,
+        Some(release) => configuration(ctx, host, release).await?,
         None => None,
     };
-    let (configuration, held) = read.unzip();
+    let (configuration, place) = read.unzip();
     let release = release.map(|release| Release {
         name: release.name_any(),
         uid: release.uid().unwrap_or_default(),
@@ -145,23 +150,23 @@ async fn now(
         release,
         previous: host.status.as_ref().and_then(|status| status.previous_release.clone()),
     };
-    Ok((wanted, held))
+    Ok((wanted, place))
 }
 
-/// An answer whose configuration is let go of as the host takes it.
-fn answer((wanted, held): (Wanted, Option<Held>)) -> Result<Response, Failure> {
-    let Some(held) = held else { return Ok(Json(wanted).into_response()) };
+/// An answer whose configuration is let go of as the host takes it, or asks again.
+fn answer(poll: Poll, (wanted, place): (Wanted, Option<Place>)) -> Result<Response, Failure> {
+    let Some(place) = place else { return Ok(Json(wanted).into_response()) };
     let text = serde_json::to_vec(&wanted);
     let text = text.map_err(|error| Failure::Unusable(error.to_string(), None))?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
         (CONTENT_LENGTH, text.len().into()),
     ];
+    poll.keep(Bytes::from(text), place);
     // In pieces, because the connection keeps what it was given until that is sent.
-    let pieces = stream::unfold((Bytes::from(text), held), |(mut rest, held)| async move {
-        let piece = rest.split_to(rest.len().min(PIECE));
-        let piece = Bytes::copy_from_slice(&piece);
-        (!piece.is_empty()).then_some((Ok::<_, Infallible>(piece), (rest, held)))
+    let pieces = stream::try_unfold(poll, |poll| async move {
+        let piece = poll.piece(PIECE)?;
+        Ok::<_, Replaced>(piece.map(|piece| (piece, poll)))
     });
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
@@ -170,25 +175,29 @@ fn answer((wanted, held): (Wanted, Option<Held>)) -> Result<Response, Failure> {
 /// is kept until it is sent.
 async fn configuration(
     ctx: &Context,
+    host: &Host,
     release: &HostRelease,
-) -> Result<Option<(SealedConfiguration, Held)>, Failure> {
+) -> Result<Option<(SealedConfiguration, Place)>, Failure> {
     if release.spec.configuration.is_none() {
         return Ok(None);
+    }
+    if !ctx.allowances.may(host.metadata.uid.as_deref(), allowance::READS) {
+        return Err(Failure::Unavailable("it asks too often"));
     }
     let namespace = release.namespace().unwrap_or_default();
     let releases = Api::<HostRelease>::namespaced(ctx.client.clone(), &namespace);
     let read = async {
-        // Neither is ever closed.
-        let held = Arc::clone(&ctx.sent).acquire_owned().await.ok();
+        let place = ctx.places.take(&namespace).await;
+        // It is never closed.
         let _turn = ctx.readers.acquire().await.ok();
-        (releases.get_opt(&release.name_any()).await, held)
+        (releases.get_opt(&release.name_any()).await, place)
     };
     let read = timeout(READ, read).await.map_err(|_| Failure::Unavailable("too many ask"))?;
-    let (read, held) = read;
+    let (read, place) = read;
     let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
     let same = read.filter(|read| read.metadata.uid == release.metadata.uid);
     let same = same.ok_or(Failure::Unavailable("the release is being replaced"))?;
-    Ok(same.spec.configuration.zip(held))
+    Ok(same.spec.configuration.map(|configuration| (configuration, place)))
 }
 
 /// Takes a report of a Host.
@@ -213,6 +222,6 @@ async fn reported(
     let host = request.host(ctx)?;
     let said: report::Report = serde_json::from_slice(request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
-    let record = |host: &Host| report::record(host, &said, asker.address, Timestamp::now());
+    let record = |host: &Host| report::record(host, &said, asker.address, ctx.now());
     record_host(ctx, &host, record).await
 }

@@ -1,5 +1,4 @@
 use super::*;
-use crate::context::SENT;
 use metal_api::{HostReleaseSpec, SealedConfiguration, Sealing};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -61,9 +60,9 @@ async fn a_configuration_takes_a_place_until_its_host_has_it() {
     let request = site.sign(&machine, asked.clone(), "org/web-1").await;
     let answer = router(Arc::clone(&site.ctx)).oneshot(request).await.unwrap();
     let length = answer.headers()["content-length"].to_str().unwrap().to_owned();
-    assert_eq!(site.ctx.sent.available_permits(), SENT - 1);
+    assert_eq!(site.ctx.places.taken(), 1);
     let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-    assert_eq!(site.ctx.sent.available_permits(), SENT);
+    assert_eq!(site.ctx.places.taken(), 0);
     let told: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
         (told["release"]["configuration"]["ciphertext"].as_str(), length),
@@ -72,7 +71,43 @@ async fn a_configuration_takes_a_place_until_its_host_has_it() {
     // A host that goes away gives it back as well.
     let request = site.sign(&machine, asked, "org/web-1").await;
     drop(router(Arc::clone(&site.ctx)).oneshot(request).await.unwrap());
-    assert_eq!(site.ctx.sent.available_permits(), SENT);
+    assert_eq!(site.ctx.places.taken(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_reads_slowly_holds_one_configuration_and_no_more() {
+    let machine = Machine::new();
+    let mut host = machine.host();
+    host.spec.active_release = Some("v1".to_owned());
+    let mut large = release("uid");
+    large.spec.configuration.as_mut().unwrap().ciphertext = "A".repeat(200_000);
+    let site = Site::new(vec![], vec![host], vec![large]).await;
+    let mut answers = vec![];
+    for _ in 0..6 {
+        let request = site.sign(&machine, (Method::GET, "/api/hosts/self", ""), "org/web-1").await;
+        let answer = router(Arc::clone(&site.ctx)).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        answers.push(answer);
+        assert_eq!(site.ctx.places.taken(), 1);
+    }
+    let last = answers.pop().unwrap();
+    for answer in answers {
+        assert!(to_bytes(answer.into_body(), 1 << 20).await.is_err(), "it has asked again since");
+    }
+    assert!(to_bytes(last.into_body(), 1 << 20).await.unwrap().len() > 200_000);
+    assert_eq!(site.ctx.places.taken(), 0);
+    // Nor does it have them read all the time.
+    let asked = async || {
+        let path = (Method::GET, "/api/hosts/self", "");
+        site.signed(&machine, path, "org/web-1").await.0
+    };
+    let mut answered = 0;
+    for _ in 0..20 {
+        answered += usize::from(asked().await == StatusCode::OK);
+    }
+    assert_eq!(answered, 6, "twelve at once");
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(asked().await, StatusCode::OK);
 }
 
 fn release(uid: &str) -> HostRelease {

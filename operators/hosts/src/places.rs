@@ -1,0 +1,91 @@
+//! Configurations in memory: each has 200 kB, from when it is read until its host has taken it. No
+//! organization keeps all places, so that those of the others get theirs.
+
+use metal_base::Locked;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Places of all.
+pub(crate) const ALL: usize = 128;
+/// Places of one organization.
+pub(crate) const OF_ONE: usize = 16;
+
+/// The places.
+#[derive(Debug)]
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    /// By namespace. One of which no place is taken or waited for is forgotten.
+    of: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// A place, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _of_all: Option<OwnedSemaphorePermit>,
+    _of_one: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { all: Arc::new(Semaphore::new(ALL)), of: Mutex::default() }
+    }
+}
+
+impl Places {
+    /// Waits for a place of this organization.
+    pub(crate) async fn take(&self, namespace: &str) -> Place {
+        let of_one = self.of(namespace);
+        // Neither is ever closed.
+        let of_one = of_one.acquire_owned().await.ok();
+        let of_all = Arc::clone(&self.all).acquire_owned().await.ok();
+        Place { _of_all: of_all, _of_one: of_one }
+    }
+
+    fn of(&self, namespace: &str) -> Arc<Semaphore> {
+        let mut of = self.of.locked();
+        // As many as wait or have a place, and so no more than there are connections.
+        of.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = of.entry(namespace.to_owned());
+        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))))
+    }
+
+    /// How many places are taken.
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> usize {
+        ALL - self.all.available_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+    use tokio::task::unconstrained;
+
+    /// A place, if there is one at once.
+    fn take(places: &Places, namespace: &str) -> Option<Place> {
+        unconstrained(places.take(namespace)).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn an_organization_takes_its_places_and_leaves_those_of_others() {
+        let places = Places::default();
+        let mut held = vec![];
+        for _ in 0..OF_ONE {
+            held.push(take(&places, "a").unwrap());
+        }
+        assert!(take(&places, "a").is_none());
+        for org in 0..ALL / OF_ONE - 1 {
+            for _ in 0..OF_ONE {
+                held.push(take(&places, &org.to_string()).unwrap());
+            }
+        }
+        assert!(take(&places, "b").is_none(), "all are taken");
+        held.clear();
+        assert!(take(&places, "a").is_some());
+        assert!(places.of.lock().unwrap().len() <= 2, "who has none is forgotten");
+    }
+}
