@@ -203,11 +203,12 @@ pub struct BootBinding {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$"), length(max = 17))]
     pub mac_address: Option<String>,
-    /// Serial number of the system (SMBIOS 3.7, section 7.2).
+    /// Serial number of the system (SMBIOS 3.7, section 7.2). One that many boards are shipped with, such
+    /// as `To be filled by O.E.M.`, fits none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(regex(pattern = "[!-~]"), length(min = 1, max = 128))]
     pub serial: Option<String>,
-    /// UUID of the system (SMBIOS 3.7, section 7.2.1).
+    /// UUID of the system (SMBIOS 3.7, section 7.2.1). One that many boards are shipped with fits none.
     #[serde(rename = "systemUUID", skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$"))]
     #[schemars(length(max = 36))]
@@ -232,13 +233,13 @@ pub struct BootTokenStatus {
     /// How many times a machine has booted with the token; what an earlier boot was given is void.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<i64>,
-    /// When that was the last time.
+    /// When that was the last time; before the first, when somebody opened its URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetched_at: Option<Time>,
     /// The address from which it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fetched_from: Option<String>,
-    /// What the machine of that boot said about itself; another one is refused.
+    /// What the machine of that boot said about itself. Another one is refused while that boot is heard of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<HostHardware>,
     /// What the installer reported last.
@@ -258,7 +259,7 @@ closed_enum! {
     BootTokenPhase {
         /// Nothing has booted with it.
         Issued = "Issued",
-        /// A machine has booted with it.
+        /// Somebody has opened its URL, or a machine has booted with it: then `attempts` is there.
         Fetched = "Fetched",
         /// The installer reports.
         Installing = "Installing",

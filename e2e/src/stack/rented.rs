@@ -50,6 +50,7 @@ impl Hosts {
             "--metrics-bind-address=0",
             "--installer-kernel-url=http://mirror.example.org/vmlinuz",
             "--installer-initrd-url=http://mirror.example.org/initrd.img",
+            "--installer-stage2-url=http://mirror.example.org/os/",
         ]);
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
         let mut it = Self { address, process };
@@ -81,9 +82,24 @@ pub struct Machine {
     random: SystemRandom,
 }
 
-/// Where a boot finds what it installs with.
+/// Where a boot finds what it installs with, or, of a first script, its second one.
 #[derive(Clone, Debug)]
 pub struct Boot(pub String);
+
+impl Boot {
+    /// Where a script leads.
+    ///
+    /// # Errors
+    ///
+    /// If it leads nowhere.
+    pub fn of(script: &str) -> Result<Self> {
+        let base = script.lines().find_map(|line| line.strip_prefix("set base "));
+        Ok(Self(base.with_context(|| script.to_owned())?.to_owned()))
+    }
+}
+
+/// What a machine says about itself as it boots.
+const SAID: &str = "uuid=&serial=SN-1&mac=02:00:00:00:00:01&mac=";
 
 impl Machine {
     /// A machine with a new key.
@@ -120,16 +136,32 @@ impl Machine {
         Ok((answer.status(), answer.text().await?))
     }
 
-    /// Runs the first script as far as its second one; returns where the boot is.
+    /// Gets the first script; returns where it asks for the second one.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn first(&self, url: &str) -> Result<Boot> {
+        Boot::of(&self.get(url).await?.1)
+    }
+
+    /// Runs both scripts; returns where the boot is.
     ///
     /// # Errors
     ///
     /// If it is not answered as a machine needs it.
     pub async fn boot(&self, url: &str) -> Result<Boot> {
-        let (status, script) = self.get(url).await?;
-        let base = script.lines().find_map(|line| line.strip_prefix("set base "));
-        let base = base.with_context(|| format!("{status}: {script}"))?;
-        Ok(Boot(base.to_owned()))
+        self.boot_as(url, SAID).await
+    }
+
+    /// The same for a machine that says this about itself, as a query.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn boot_as(&self, url: &str, said: &str) -> Result<Boot> {
+        let first = self.first(url).await?;
+        Boot::of(&self.get(&format!("{}/boot?{said}", first.0)).await?.1)
     }
 
     /// Reports as the installer does.
@@ -149,10 +181,18 @@ impl Machine {
     ///
     /// If it is not answered as a machine needs it.
     pub async fn install(&self, url: &str) -> Result<Value> {
-        let boot = self.boot(url).await?;
+        self.installed(&self.boot(url).await?).await
+    }
+
+    /// Installs in this boot; returns what the installed system finds.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn installed(&self, boot: &Boot) -> Result<Value> {
         let (status, text) = self.get(&format!("{}/credential", boot.0)).await?;
         ensure!(status.is_success(), "{text}");
-        let status = self.report(&boot, "Done").await?;
+        let status = self.report(boot, "Done").await?;
         ensure!(status.is_success(), "{status}");
         Ok(serde_json::from_str(&text)?)
     }

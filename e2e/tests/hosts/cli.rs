@@ -5,12 +5,17 @@ use super::{
     site::{PATIENCE, Site},
 };
 use anyhow::{Context, Result, ensure};
-use e2e::cluster::{Cluster, binary, eventually};
+use e2e::{
+    cluster::{Cluster, binary, eventually},
+    stack::OciRegistry,
+};
 use metal_api::BootTokenPhase;
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use tokio::process::Command;
+
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 #[tokio::test]
 async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
@@ -30,7 +35,8 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     assert!(entry(&script).starts_with("http://"), "{script}");
     let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
     let web = listed.lines().find(|it| it.starts_with("web-1-") && it.contains(" web-1 "));
-    assert!(web.is_some() && listed.lines().count() == 2, "{listed}");
+    assert!(web.is_some() && listed.lines().count() == 3, "{listed}");
+    assert!(listed.starts_with("NAME "), "{listed}");
     let web = web.unwrap().split_whitespace().next().unwrap().to_owned();
     site.phase(&web, BootTokenPhase::Issued).await.unwrap();
     assert!(!listed.contains(secret));
@@ -40,12 +46,15 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::OK);
     site.phase(&web, BootTokenPhase::Consumed).await.unwrap();
     let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
-    let other = listed.split_whitespace().next().unwrap().to_owned();
-    assert!(other.starts_with("host-") && listed.lines().count() == 1, "{listed}");
+    let other = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(other.starts_with("host-") && listed.lines().count() == 2, "{listed}");
     kubectl(&site, &["ipxe-tokens", "revoke", &org, &other]).await.unwrap();
     assert_eq!(kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap(), "");
     let listed = kubectl(&site, &["hosts", "list", "--org", &org]).await.unwrap();
-    assert!(listed.starts_with(&format!("{target} - - ")), "{listed}");
+    let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().take(3).collect();
+    assert_eq!(row, [target.as_str(), "-", "-"], "{listed}");
+    let described = kubectl(&site, &["hosts", "get", &target]).await.unwrap();
+    assert!(described.contains("\nCreated:  20") && described.contains("\nSerial:   SN-1\n"));
 
     // The cluster never sees the configuration.
     let folder = tempfile::tempdir().unwrap();
@@ -66,7 +75,7 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let missing = format!("{org}/web-2:v1");
     for bad in [
         &["ipxe-tokens", "create", "Org", &image, &to][..],
-        &["ipxe-tokens", "create", &target, "--image=quay.io/a/b:latest", &to],
+        &["ipxe-tokens", "create", &target, "--image=127.0.0.1:1/a/b:latest", &to],
         &["releases", "create", &missing, &image, &config],
         &["hosts", "activate", &missing],
         &["hosts", "get", &org],
@@ -75,6 +84,38 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     }
     kubectl(&site, &["hosts", "delete", &target]).await.unwrap();
     assert_eq!(site.all().await.unwrap(), [""; 0]);
+    site.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_is_made_for_an_image_that_is_there_and_a_host_for_a_key_that_a_person_gives() {
+    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let registry = OciRegistry::start(folder.path()).await.unwrap();
+    let there = registry.push_annotated("base:1", &json!({}), &[(LAYER, b"base")]).await.unwrap();
+    let (target, to) = (format!("{}/web-1", site.org), format!("--server=http://{}", site.address));
+    let create = async |image: &str| {
+        let image = format!("--image={image}");
+        kubectl(&site, &["ipxe-tokens", "create", &target, &image, &to]).await
+    };
+    let missing = format!("{}@sha256:{}", registry.image("base"), "0".repeat(64));
+    for image in [&missing, &registry.image("base:2")] {
+        let error = create(image).await.unwrap_err().to_string();
+        assert!(error.contains("has no tag or digest"), "{error}");
+    }
+    let tokens = ["ipxe-tokens", "list", &site.org, "-o=json"];
+    create(&registry.image("base:1")).await.unwrap();
+    let made: Value = serde_json::from_str(&kubectl(&site, &tokens).await.unwrap()).unwrap();
+    assert_eq!(made["items"].as_array().unwrap().len(), 1, "{made}");
+    assert_eq!(made["items"][0]["spec"]["image"], there.as_str(), "what the tag stands for");
+
+    let key = folder.path().join("key.pem");
+    fs::write(&key, Machine::new().unwrap().public_key()).unwrap();
+    let (file, other) =
+        (format!("--public-key-file={}", key.display()), format!("{}/web-2", site.org));
+    kubectl(&site, &["hosts", "create", &other, &file]).await.unwrap();
+    let name = kubectl(&site, &["hosts", "get", &other, "-o=name"]).await.unwrap();
+    assert_eq!(name, "host.bloomery.dev/web-2\n");
     site.end().await.unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     image::by_digest,
-    machine::Machine,
+    machine::{Boot, Machine},
     site::{PATIENCE, Site},
 };
 use anyhow::{Context, Result, ensure};
@@ -28,9 +28,10 @@ async fn a_disk_image_reaches_the_installer_and_its_progress_the_token() {
     let site = Site::start_with(Cluster::shared().await.unwrap(), &registry).await.unwrap();
     let machine = Machine::new().unwrap();
     let url = site.token("web-1", |spec| installs(spec, image)).await.unwrap();
-    let boot = machine.boot(&url).await.unwrap();
-    let said = format!("{}/boot?mac=02:00:00:00:00:01&serial=SN-1", boot.0);
+    let first = machine.first(&url).await.unwrap();
+    let said = format!("{}/boot?mac=02:00:00:00:00:01&serial=SN-1", first.0);
     let (_, script) = machine.get(&said).await.unwrap();
+    let boot = Boot::of(&script).unwrap();
     assert!(script.contains("bloomery.install=${base} &&"), "{script}");
     assert!(!script.contains(url.rsplit('/').next().unwrap()), "{script}");
     for file in ["kernel", "initrd"] {
@@ -89,8 +90,8 @@ async fn an_installer_is_not_booted_for_an_image_without_a_disk_image() {
     let site = Site::start_with(Cluster::shared().await.unwrap(), &registry).await.unwrap();
     let machine = Machine::new().unwrap();
     let url = site.token("web-1", |spec| installs(spec, image)).await.unwrap();
-    let boot = machine.boot(&url).await.unwrap();
-    let (_, script) = machine.get(&format!("{}/boot", boot.0)).await.unwrap();
+    let first = machine.first(&url).await.unwrap();
+    let (_, script) = machine.get(&format!("{}/boot", first.0)).await.unwrap();
     assert!(script.contains("cannot answer now") && !script.contains("kernel"), "{script}");
     site.event("web-1", "ImageNotFetched", "image has no disk image layer").await.unwrap();
     // A token for Anaconda has none of it.

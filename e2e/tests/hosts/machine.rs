@@ -1,3 +1,3 @@
 //! A machine: what iPXE, the installer and the agent ask for.
 
-pub(crate) use e2e::stack::rented::Machine;
+pub(crate) use e2e::stack::rented::{Boot, Machine};

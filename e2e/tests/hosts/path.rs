@@ -1,7 +1,7 @@
 //! From one URL to a Host.
 
 use super::{
-    machine::Machine,
+    machine::{Boot, Machine},
     site::{PATIENCE, Site},
 };
 use anyhow::ensure;
@@ -17,13 +17,15 @@ async fn a_machine_becomes_a_host_with_one_url() {
     let url = site.token("web-1", |_| {}).await.unwrap();
     let secret = url.rsplit('/').next().unwrap().to_owned();
 
-    // iPXE: the secret leaves the URL with the first script.
-    let boot = machine.boot(&url).await.unwrap();
+    // iPXE: the secret leaves the URL with the first script, with which nothing begins.
+    let first = machine.first(&url).await.unwrap();
     let token = site.phase("web-1", BootTokenPhase::Fetched).await.unwrap();
-    assert_eq!(token.status.unwrap().attempts, Some(1));
-    site.event("web-1", "Booted", "boot 1, from 127.").await.unwrap();
-    let (status, second) = machine.get(&format!("{}/boot?serial=SN-1", boot.0)).await.unwrap();
+    assert_eq!(token.status.unwrap().attempts, None);
+    site.event("web-1", "Opened", "the URL was opened from 127.").await.unwrap();
+    let (status, second) = machine.get(&format!("{}/boot?serial=SN-1", first.0)).await.unwrap();
     assert!(status.is_success() && second.contains("inst.ks=${base}/kickstart"), "{second}");
+    site.event("web-1", "Booted", "boot 1, from 127.").await.unwrap();
+    let boot = Boot::of(&second).unwrap();
     for file in ["kernel", "initrd"] {
         let (status, _) = machine.get(&format!("{}/{file}", boot.0)).await.unwrap();
         assert_eq!(status, StatusCode::FOUND);

@@ -1,7 +1,7 @@
 //! What opens nothing, and what is too much.
 
 use super::{
-    machine::Machine,
+    machine::{Boot, Machine},
     site::{PATIENCE, Site, secret},
 };
 use e2e::cluster::Cluster;
@@ -65,17 +65,43 @@ async fn a_machine_that_is_not_the_one_of_the_binding_changes_nothing() {
         Some(BootBinding { serial, ..BootBinding::default() })
     };
     let url = site.token("web-1", |spec| spec.binding = bind("SN-2")).await.unwrap();
-    let boot = machine.boot(&url).await.unwrap();
-    let (_, script) = machine.get(&format!("{}/boot?serial=SN-1", boot.0)).await.unwrap();
+    // The right one has begun.
+    let boot = machine.boot_as(&url, "serial=sn-2").await.unwrap();
+    let report = machine.report(&boot, "Partitioning").await.unwrap();
+    assert_eq!(report, StatusCode::NO_CONTENT);
+    let first = machine.first(&url).await.unwrap();
+    let (_, script) = machine.get(&format!("{}/boot?serial=SN-1", first.0)).await.unwrap();
     assert!(script.contains("This boot URL is for another machine."), "{script}");
     site.event("web-1", "Unfit", "its serial number is \"SN-1\"").await.unwrap();
-    let (_, script) = machine.get(&format!("{}/boot?serial=sn-2", boot.0)).await.unwrap();
-    assert!(script.contains("kernel ${base}/kernel"), "{script}");
     // It registers as SN-1.
-    let installed = machine.install(&url).await.unwrap();
+    let installed = machine.installed(&boot).await.unwrap();
     let (status, _) = machine.register(&installed).await.unwrap();
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(site.all().await.unwrap(), [""; 0]);
+    site.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_installation_is_ended_neither_by_who_opens_its_url_nor_by_another_machine() {
+    let site = Site::start(Cluster::shared().await.unwrap()).await.unwrap();
+    let machine = Machine::new().unwrap();
+    let url = site.token("web-1", |_| {}).await.unwrap();
+    let boot = machine.boot(&url).await.unwrap();
+    assert_eq!(machine.report(&boot, "Writing").await.unwrap(), StatusCode::NO_CONTENT);
+    let other = machine.first(&url).await.unwrap();
+    let other = format!("{}/boot?mac=02:00:00:00:00:02&serial=SN-2", other.0);
+    let (_, script) = machine.get(&other).await.unwrap();
+    assert!(script.contains("Another machine is being installed"), "{script}");
+    site.event("web-1", "InUse", "\"SN-1\"").await.unwrap();
+    let (status, _) = machine.get(&format!("{}/credential", boot.0)).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    // It fails: the other one is free to begin.
+    assert_eq!(machine.report(&boot, "Failed").await.unwrap(), StatusCode::NO_CONTENT);
+    let (_, script) = machine.get(&other).await.unwrap();
+    let next = Boot::of(&script).unwrap();
+    let (status, _) = machine.get(&format!("{}/credential", boot.0)).await.unwrap();
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    machine.installed(&next).await.unwrap();
     site.end().await.unwrap();
 }
 

@@ -102,6 +102,7 @@ impl<'a> Site<'a> {
             "--metrics-bind-address=0",
             "--installer-kernel-url=http://mirror.example.org/vmlinuz",
             "--installer-initrd-url=http://mirror.example.org/initrd.img",
+            "--installer-stage2-url=http://mirror.example.org/os/",
         ]);
         command.args(&self.flags);
         let log = self.cluster.scratch().join(format!("{}.log", self.name));

@@ -6,6 +6,8 @@ use super::{
     system::{System, shown},
 };
 use e2e::{cluster::Cluster, stack::OciRegistry};
+use kube::Api;
+use metal_api::HostRelease;
 use metal_image::testing::archive;
 use serde_json::json;
 use std::fs;
@@ -57,13 +59,20 @@ async fn a_release_is_started_with_a_configuration_that_fits_its_image_and_with_
         (&plain, good, "no annotation dev.bloomery.configurable=1"),
         (&empty, good, "the image has no usr/share/bloomery/config/schema.json"),
         (&missing, good, "has no tag or digest"),
-        (&tag, good, "give it with its digest"),
     ] {
         let error = start(image, config).await.unwrap_err();
         assert!(error.contains(says), "{says}: {error}");
     }
-    let printed = start(&web, good).await.unwrap();
+    let starter = folder.path().join("starter.yaml").display().to_string();
+    let begin = ["releases", "start", &starter, &format!("--image={tag}")];
+    kubectl(&site, &begin).await.unwrap();
+    assert_eq!(fs::read_to_string(&starter).unwrap(), "port: 0\n");
+    assert!(kubectl(&site, &begin).await.is_err(), "it is there already");
+    // What the tag stands for is kept.
+    let printed = start(&tag, good).await.unwrap();
     assert_eq!(printed, "host.bloomery.dev/web-1 runs web-1-v1\n");
+    let releases = Api::<HostRelease>::namespaced(site.client.clone(), &site.org);
+    assert_eq!(releases.get("web-1-v1").await.unwrap().spec.image, web);
     shown(&site, "Active", "web-1-v1", None).await;
     let rendered = fs::read_to_string(machine.path("files/etc/web.conf")).unwrap();
     assert_eq!(rendered, "port=80\npass=correct horse\n");

@@ -1,15 +1,64 @@
-//! The clock of the API server: what is removed by ours alone does not come back.
+//! The clock of the API server, by which tokens are created and so expire: one replica whose own clock is
+//! wrong refuses no good token, and opens none that is over. What is removed by a wrong clock does not
+//! come back, so nothing is removed while ours is.
 
 use axum::http::{Request, header::DATE};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::{Client, client::Body};
-use std::time::Duration;
-use tokio::time::timeout;
+use metal_base::Never;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+use tokio::time::{sleep, timeout};
 
 /// By how much two clocks may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// How long the API server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// By how much they may differ without being corrected: answers take their time.
+const LEAST: SignedDuration = SignedDuration::from_mins(1);
+/// How often they are compared.
+const COMPARE: Duration = Duration::from_mins(1);
+
+/// The time of the cluster, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// How many seconds ours is ahead of it.
+    ahead: AtomicI64,
+}
+
+impl Clock {
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.ahead.load(Ordering::Relaxed));
+        Timestamp::now().checked_sub(ahead).unwrap_or_else(|_| Timestamp::now())
+    }
+
+    /// Compares the clocks forever.
+    pub(crate) async fn follow(&self, client: &Client) -> Never {
+        loop {
+            if let Ok(Some(theirs)) = timeout(PATIENCE, theirs(client)).await {
+                self.compare(Timestamp::now(), theirs);
+            }
+            sleep(COMPARE).await;
+        }
+    }
+
+    pub(crate) fn compare(&self, ours: Timestamp, theirs: Timestamp) {
+        let differs = ours.duration_since(theirs);
+        let ahead = if differs.abs() < LEAST { 0 } else { differs.as_secs() };
+        let before = self.ahead.swap(ahead, Ordering::Relaxed);
+        if ahead != 0 && before.abs_diff(ahead) >= LEAST.as_secs().unsigned_abs() {
+            let seconds = ahead;
+            tracing::warn!(
+                seconds,
+                "this clock is ahead of that of the API server, which counts: set it"
+            );
+        }
+    }
+}
 
 /// Why our clock is not relied on.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +95,18 @@ mod tests {
     use super::*;
     use axum::http::Response;
     use std::convert::Infallible;
+
+    #[test]
+    fn the_time_of_the_cluster_counts_where_ours_is_wrong() {
+        let clock = Clock::default();
+        for (ahead, corrected) in [(0, 0), (59, 0), (-59, 0), (7200, 7200), (-7200, -7200), (3, 0)]
+        {
+            let ours = Timestamp::now();
+            clock.compare(ours, ours - SignedDuration::from_secs(ahead));
+            let off = Timestamp::now().duration_since(clock.now()).as_secs();
+            assert!((off - corrected).abs() <= 1, "{ahead}: {off}");
+        }
+    }
 
     #[tokio::test]
     async fn a_server_whose_clock_is_wrong_removes_nothing() {

@@ -1,14 +1,18 @@
 use crate::{
     allowance::Allowances,
+    clock::Clock,
     images::Images,
+    live::Live,
     metrics::Answers,
     notices::Notices,
+    places::Places,
     polls::Polls,
     refusals::Refusals,
     templates::Templates,
     view::{TokenKey, View},
 };
 use ipnet::IpNet;
+use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use metal_api::{BootInstaller, BootToken, Host};
 use metal_core::capability;
@@ -19,8 +23,8 @@ use tokio::sync::Semaphore;
 /// Configurations that are read from the API server at a time: each may have 200 kB.
 pub(crate) const READERS: usize = 16;
 
-/// Configurations that are in memory at a time, until the hosts that asked have taken them.
-pub(crate) const SENT: usize = 128;
+/// Hosts that may wait at a time: half of the connections of a port, so that others find room.
+pub(crate) const WAITING: usize = 2048;
 
 /// Field manager of what is ours.
 pub(crate) const MANAGER: &str = "hosts";
@@ -37,12 +41,18 @@ pub(crate) struct Context {
     pub(crate) refusals: Refusals,
     /// Who writes too often.
     pub(crate) allowances: Allowances,
-    /// Hosts that wait for another release.
+    /// Hosts that ask for their release, each once.
     pub(crate) polls: Polls,
+    /// Hosts that may wait for another release.
+    pub(crate) waiting: Semaphore,
     /// Configurations that are read at a time.
     pub(crate) readers: Semaphore,
     /// Configurations that are in memory at a time.
-    pub(crate) sent: Arc<Semaphore>,
+    pub(crate) places: Places,
+    /// Tokens as the API server has them at this moment.
+    pub(crate) live: Live,
+    /// The time of the cluster.
+    pub(crate) clock: Clock,
     /// Limits the log.
     pub(crate) told: LogLimit,
     /// Number of answers.
@@ -62,6 +72,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The time of the cluster, which everything here goes by.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Writes tokens of one namespace.
     pub(crate) fn tokens(&self, namespace: &str) -> Writer<'_, BootToken, TokenKey> {
         let api = Api::namespaced(self.client.clone(), namespace);

@@ -14,8 +14,10 @@ mod error;
 mod host;
 mod http;
 mod images;
+mod live;
 mod metrics;
 mod notices;
+mod places;
 mod polls;
 #[cfg(test)]
 mod reference;

@@ -12,7 +12,7 @@ use metal_api::{BootToken, BootTokenStatus};
 use metal_base::Never;
 use metal_core::boot_token::{
     decide::{Change, Decision, Observation, decide},
-    kickstart::DEFAULT_NAME,
+    kickstart::{DEFAULT_NAME, Urls, names_installer, render},
 };
 use metal_runtime::{
     controller::Controller,
@@ -22,15 +22,26 @@ use metal_runtime::{
 };
 use std::sync::Arc;
 
+/// In place of the URL of a boot.
+const SAMPLE: &str = "https://hosts.example.org/c/x";
+
 /// The controller.
 pub(crate) struct Tokens(pub(crate) Arc<Context>);
+
+/// What is known of the kickstart of a token.
+#[derive(Debug, Default)]
+pub(crate) struct Kickstart {
+    /// Why its template cannot be read, or used.
+    problem: Option<String>,
+    /// Whether it says where Anaconda is.
+    names_installer: bool,
+}
 
 impl Controller for Tokens {
     type Object = BootToken;
     type Key = Named;
     type IndexKey = TokenKey;
-    /// Why its template cannot be read.
-    type Facts = Option<String>;
+    type Facts = Kickstart;
     type Status = BootTokenStatus;
     type Change = Change;
     type Need = Never;
@@ -45,17 +56,26 @@ impl Controller for Tokens {
         self.0.view.is_ready()
     }
 
-    async fn observe(&self, token: &Arc<BootToken>) -> Result<Option<String>, Error> {
+    async fn observe(&self, token: &Arc<BootToken>) -> Result<Kickstart, Error> {
         let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
-        let read = self.0.templates.read(name).await;
-        Ok(read.err().map(|error| Chain(&error).to_string()))
+        let problem = |why| Kickstart { problem: Some(why), ..Kickstart::default() };
+        let template = match self.0.templates.read(name).await {
+            Ok(template) => template,
+            Err(error) => return Ok(problem(Chain(&error).to_string())),
+        };
+        // As it will be rendered for a boot, whose URL is not known yet.
+        let urls = Urls { base: SAMPLE, server: &self.0.service_url };
+        Ok(match render(name, &template, token, urls) {
+            Ok(text) => Kickstart { problem: None, names_installer: names_installer(&text) },
+            Err(error) => problem(Chain(&error).to_string()),
+        })
     }
 
     fn decide(
         &self,
         token: &Arc<BootToken>,
-        no_template: &Option<String>,
-        _: Option<&Failure>,
+        kickstart: &Kickstart,
+        failure: Option<&Failure>,
     ) -> Decision {
         decide(&Observation {
             token,
@@ -63,8 +83,10 @@ impl Controller for Tokens {
             host: self.0.host_of(token).as_deref(),
             installer: self.0.installer.as_ref(),
             refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),
-            no_template: no_template.as_deref(),
-            now: Timestamp::now(),
+            no_template: kickstart.problem.as_deref(),
+            names_installer: kickstart.names_installer,
+            failure: failure.map(|failure| failure.text.as_str()),
+            now: self.0.now(),
         })
     }
 

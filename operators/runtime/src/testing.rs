@@ -55,6 +55,8 @@ struct State {
     fails: Option<StatusCode>,
     /// No request is answered at all.
     is_silent: bool,
+    /// So many writes are carried out, and then no request is answered.
+    writes_left: Option<usize>,
     /// How many objects a list returns at a time; 0 for all.
     page: usize,
     version: u64,
@@ -120,12 +122,19 @@ impl ApiServer {
     /// From now on every request is answered with this code; `None` ends that, and silence.
     pub fn fail(&self, code: Option<StatusCode>) {
         let mut state = self.locked();
-        (state.fails, state.is_silent) = (code, false);
+        (state.fails, state.is_silent, state.writes_left) = (code, false, None);
     }
 
     /// From now on no request is answered.
     pub fn fall_silent(&self) {
         self.locked().is_silent = true;
+    }
+
+    /// Carries out so many writes, and answers no request after them: whoever asks dies between two of its
+    /// writes. Events do not count.
+    pub fn fall_silent_after(&self, writes: usize) {
+        let mut state = self.locked();
+        (state.writes_left, state.is_silent) = (Some(writes), writes == 0);
     }
 
     /// From now on a list returns so many objects at a time; 0 for all.
@@ -159,11 +168,15 @@ impl ApiServer {
         let (path, query) = (head.uri.path().to_owned(), head.uri.query().unwrap_or_default());
         let request = format!("{} {path}", head.method);
         let sent = Sent { request, query: query.to_owned(), body: body.clone() };
+        let is_write = !sent.is_read() && !sent.is_event();
         self.locked().sent.push(sent);
         if self.locked().is_silent {
             return std::future::pending().await;
         }
         let mut state = self.locked();
+        if let Some(left) = state.writes_left.filter(|_| is_write) {
+            (state.writes_left, state.is_silent) = (left.checked_sub(1), left <= 1);
+        }
         let answer = match state.fails {
             Some(code) => Err((code, "InternalError")),
             None => state.carry_out(&head.method, (path.as_str(), query), body),

@@ -24,7 +24,7 @@ pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), R
     }
     if let Some(serial) = &binding.serial {
         let other = said.serial.as_deref().unwrap_or_default();
-        if !serial.trim().eq_ignore_ascii_case(other.trim()) {
+        if !names_one(serial) || !serial.trim().eq_ignore_ascii_case(other.trim()) {
             return Err(Refusal::Unfit(format!("its serial number is {:?}", clip(other))));
         }
     }
@@ -36,6 +36,39 @@ pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), R
         }
     }
     Ok(())
+}
+
+/// What boards are shipped with that say nothing, in lower case.
+const PLACEHOLDERS: [&str; 13] = [
+    "to be filled by o.e.m.",
+    "to be filled by oem",
+    "default string",
+    "system serial number",
+    "chassis serial number",
+    "not specified",
+    "not applicable",
+    "not available",
+    "none",
+    "n/a",
+    "na",
+    "oem",
+    "123456789",
+];
+
+/// Whether a serial number is that of one machine, as far as it shows.
+fn names_one(serial: &str) -> bool {
+    let serial = serial.trim().to_ascii_lowercase();
+    let is_blank = serial.chars().all(|c| "0-._*x ".contains(c));
+    !is_blank && !PLACEHOLDERS.contains(&serial.as_str())
+}
+
+/// Why a binding fits nothing, or else every machine: values that many boards are shipped with.
+pub fn problem(binding: &BootBinding) -> Option<String> {
+    if let Some(serial) = binding.serial.as_ref().filter(|it| !names_one(it)) {
+        return Some(format!("binding.serial: many machines say {serial:?}: name a macAddress"));
+    }
+    let uuid = binding.system_uuid.as_ref()?.parse::<SystemUuid>().err()?;
+    Some(format!("binding.systemUUID: {uuid}: name a macAddress"))
 }
 
 /// What a machine says about itself, within bounds: printable ASCII, and not too much of it.

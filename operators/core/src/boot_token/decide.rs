@@ -1,7 +1,7 @@
 //! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
 
 use super::{
-    KEPT, Refusal, deadline, expiry,
+    KEPT, Refusal, binding, deadline, expiry,
     installer::{Source, installer, is_word, source, writes_disk_image},
     phase, register,
 };
@@ -35,8 +35,12 @@ pub struct Observation<'a> {
     pub installer: Option<&'a BootInstaller>,
     /// Why the server does not serve an image, by its reference.
     pub refusal_of: &'a dyn Fn(&str) -> Option<String>,
-    /// Why its kickstart template cannot be read.
+    /// Why its kickstart template cannot be read, or used.
     pub no_template: Option<&'a str>,
+    /// Whether its kickstart says where Anaconda is.
+    pub names_installer: bool,
+    /// How the last pass failed, if it did.
+    pub failure: Option<&'a str>,
     /// When this was observed.
     pub now: Timestamp,
 }
@@ -67,7 +71,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     {
         registration.host_uid = Some(uid.clone());
     }
-    tell(&mut new, phase, finish.as_ref().and_then(|it| it.as_ref().err()), seen);
+    tell(&mut new, phase, finish.as_ref(), seen);
     if new != old {
         return Decision::Record(Box::new(new));
     }
@@ -114,10 +118,10 @@ fn unfinished(seen: &Observation<'_>) -> Option<Result<register::Next, Refusal>>
 fn tell(
     new: &mut BootTokenStatus,
     phase: BootTokenPhase,
-    taken: Option<&Refusal>,
+    finish: Option<&Result<register::Next, Refusal>>,
     seen: &Observation<'_>,
 ) {
-    let (reason, message) = match problem(phase, taken, seen) {
+    let (reason, message) = match problem(phase, finish, seen) {
         Some(problem) => problem,
         None => (phase.as_str(), String::new()),
     };
@@ -129,15 +133,21 @@ fn tell(
 
 fn problem(
     phase: BootTokenPhase,
-    taken: Option<&Refusal>,
+    finish: Option<&Result<register::Next, Refusal>>,
     seen: &Observation<'_>,
 ) -> Option<(&'static str, String)> {
     if seen.is_ambiguous {
         let message = "another BootToken has the same tokenSHA256: neither opens anything".into();
         return Some(("Ambiguous", message));
     }
-    if let Some(refusal) = taken {
-        return Some((refusal.into(), refusal.to_string()));
+    match finish {
+        Some(Err(refusal)) => return Some((refusal.into(), refusal.to_string())),
+        // A quota, or whoever else has a say. The machine is told to wait meanwhile.
+        Some(Ok(register::Next::Create(_))) => {
+            let failure = seen.failure?;
+            return Some(("HostNotCreated", format!("it is tried again: {failure}")));
+        }
+        Some(Ok(_)) | None => {}
     }
     match phase {
         BootTokenPhase::Consumed | BootTokenPhase::Expired | BootTokenPhase::Revoked => {
@@ -154,6 +164,9 @@ fn problem(
         let what = if key.is_ok() { "exists" } else { "exists, with a key that cannot be used" };
         let message = format!("Host {name} {what}: delete it, or create a token for another name");
         return Some(("HostNameTaken", message));
+    }
+    if let Some(why) = seen.token.spec.binding.as_ref().and_then(binding::problem) {
+        return Some(("BindingFitsMany", why));
     }
     let installer = installer(seen.token, seen.installer);
     let is_disk = writes_disk_image(seen.token, seen.installer);
@@ -186,9 +199,21 @@ fn no_installer(
             let why = (seen.refusal_of)(image)?;
             Some(("ImageNotServed", format!("installer.image: {why}")))
         }
+        Some(Source::Mirror { stage2: None, .. })
+            if !seen.names_installer && !arguments.iter().any(|it| names_stage2(it)) =>
+        {
+            let message = "the installer of a mirror needs installer.stage2URL (or \
+                           --installer-stage2-url): Anaconda is there, and not in its kernel";
+            Some(("NoStage2", message.to_owned()))
+        }
         Some(Source::Mirror { stage2, .. }) => {
             let url = stage2.filter(|url| !is_word(url))?;
             Some(("Malformed", format!("installer.stage2URL: {url:?} is not one word: {PLAIN}")))
         }
     }
+}
+
+/// Whether an argument of the kernel says where the installer is, in the words of dracut or Anaconda.
+fn names_stage2(argument: &str) -> bool {
+    ["inst.stage2=", "inst.repo=", "root="].iter().any(|it| argument.starts_with(it))
 }

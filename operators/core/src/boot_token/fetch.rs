@@ -1,40 +1,37 @@
-//! A machine asks for its script: another boot begins.
+//! A machine asks for its first script: whoever opens the URL does, a person or a link scanner as well.
+//! So nothing begins with it, and nothing ends; a boot begins with its second script ([`super::claim`]).
 
-use super::{Refusal, binding::bounded, expiry, is_open, status};
-use jiff::{SignedDuration, Timestamp};
+use super::{Refusal, expiry, is_open, is_unclaimed, status, tpm};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host, HostHardware};
-use metal_base::Source;
+use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host};
 use std::net::IpAddr;
 
-/// Firmware that asks again so soon does so because an answer was lost: it is the same boot.
-const SAME: SignedDuration = SignedDuration::from_secs(10);
-
-/// What is to be done about it.
+/// What somebody gets who opens the URL.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Fetch {
-    /// It gets the script of this boot.
-    Answer {
-        /// The number of the boot, from 1.
-        attempt: i64,
-    },
-    /// First this is recorded, and then it gets the script.
-    Record(Box<BootTokenStatus>),
+pub struct Fetch {
+    /// The number of the boot that may begin with this script, from 1.
+    pub proposal: i64,
+    /// The status in which the URL is recorded as opened; `None` if it has been before. It is for
+    /// people, and nobody waits for it.
+    pub opened: Option<Box<BootTokenStatus>>,
 }
 
-/// Decides about a machine that asks for its script, from this address. `host` is the Host of the
+/// Decides about somebody who asks for the first script, from this address. `host` is the Host of the
 /// token's host name.
 ///
 /// # Errors
 ///
-/// If it gets none.
+/// If there is no script.
 pub fn fetch(
     token: &BootToken,
     host: Option<&Host>,
     from: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<Fetch, Refusal> {
-    if is_open(token, now)? == BootTokenPhase::Installed {
+    // Which machine it is shows later: of a token that is bound to a TPM, another one may begin.
+    let is_bound = tpm::bound(token).is_some();
+    if is_open(token, now)? == BootTokenPhase::Installed && !is_bound {
         return Err(Refusal::Installed);
     }
     if expiry(token).is_none_or(|expiry| expiry <= now) {
@@ -42,22 +39,14 @@ pub fn fetch(
     }
     is_unclaimed(token, host)?;
     let old = status(token);
-    let attempt = old.attempts.unwrap_or_default();
-    let is_recent = old.fetched_at.as_ref().is_some_and(|at| {
-        let since = now.duration_since(at.0);
-        since < SAME && since > -SAME
+    let proposal = old.attempts.unwrap_or_default().saturating_add(1);
+    let is_opened = old.fetched_at.is_some() || proposal > 1;
+    let opened = (!is_opened).then(|| {
+        let (phase, fetched_at) = (Some(BootTokenPhase::Fetched), Some(Time(now)));
+        let fetched_from = from.map(|address| address.to_canonical().to_string());
+        Box::new(BootTokenStatus { phase, fetched_at, fetched_from, ..old })
     });
-    let before: Option<IpAddr> = old.fetched_from.as_ref().and_then(|address| address.parse().ok());
-    if attempt > 0 && is_recent && before.map(Source::from) == from.map(Source::from) {
-        return Ok(Fetch::Answer { attempt });
-    }
-    let attempts = Some(attempt.saturating_add(1));
-    let (phase, fetched_at) = (Some(BootTokenPhase::Fetched), Some(Time(now)));
-    let fetched_from = from.map(|address| address.to_canonical().to_string());
-    let (progress, machine) = (None, None);
-    let new =
-        BootTokenStatus { phase, attempts, fetched_at, fetched_from, progress, machine, ..old };
-    Ok(Fetch::Record(Box::new(new)))
+    Ok(Fetch { proposal, opened })
 }
 
 /// Whether what the boot of this number was given is still good.
@@ -89,31 +78,4 @@ pub fn may_install(
 ) -> Result<(), Refusal> {
     is_current(token, attempt, now)?;
     is_unclaimed(token, host)
-}
-
-/// The status in which the machine of the current boot is recorded, by what it says about itself as
-/// it loads its installer; `None` if it is recorded. Two machines behind one address may have been
-/// given the same boot. One that says nothing is not told apart.
-///
-/// # Errors
-///
-/// If another machine was first.
-pub fn claim(token: &BootToken, said: &HostHardware) -> Result<Option<BootTokenStatus>, Refusal> {
-    let said = bounded(said.clone());
-    let old = status(token);
-    match &old.machine {
-        _ if said == HostHardware::default() => Ok(None),
-        Some(first) if *first == said => Ok(None),
-        Some(_) => Err(Refusal::Superseded),
-        None => Ok(Some(BootTokenStatus { machine: Some(said), ..old })),
-    }
-}
-
-/// A machine that has not registered is no Host yet, so that of its name is another machine. This
-/// one could never register: nothing on its disk may be lost for that.
-fn is_unclaimed(token: &BootToken, host: Option<&Host>) -> Result<(), Refusal> {
-    match host {
-        Some(_) => Err(Refusal::HostNameTaken(token.spec.host_name.clone())),
-        None => Ok(()),
-    }
 }

@@ -1,23 +1,27 @@
 //! A machine in somebody else's data center boots from one secret URL, and becomes a `Host`.
 //!
 //! ```text
-//!            script             first report           Done               registration
+//!         first script          first report           Done               registration
 //!  Issued ──────────► Fetched ──────────────► Installing ──────► Installed ────────────► Consumed
 //!     │                  │   ◄──────┐              │                 │
-//!     │                  │    script: another boot, which voids what the one before was given
+//!     │                  │    second script: another boot, which voids what the one before was given
 //!     └──────────────────┴──────────┴──────────────┴─────────────────┴───► Expired, Revoked
 //! ```
 //!
-//! The secret leaves the URL at the first exchange: everything after it is fetched with a
-//! capability of this boot ([`Purpose::Install`]), which the next boot voids. The installed system
-//! gets another one ([`Purpose::HostRegistration`]), with which it can register one key, once.
+//! The secret leaves the URL at the first exchange, which begins nothing: whoever opens the URL gets
+//! a capability ([`Purpose::Boot`]) to ask for the second script. With that a machine says which one it
+//! is, and a boot begins ([`claim`]). Everything else is fetched with a capability of this boot
+//! ([`Purpose::Install`]), which the next boot voids. The installed system gets another one
+//! ([`Purpose::HostRegistration`]), with which it can register one key, once.
 //! What a machine says about itself is compared ([`binding`]), and proves nothing; its TPM does
 //! ([`tpm`]).
 //!
+//! [`Purpose::Boot`]: crate::capability::Purpose::Boot
 //! [`Purpose::Install`]: crate::capability::Purpose::Install
 //! [`Purpose::HostRegistration`]: crate::capability::Purpose::HostRegistration
 
 pub mod binding;
+pub mod claim;
 pub mod decide;
 pub mod fetch;
 pub mod installer;
@@ -30,7 +34,7 @@ pub mod secret;
 pub mod tpm;
 
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{BootToken, BootTokenPhase, BootTokenStatus};
+use metal_api::{BootStep, BootToken, BootTokenPhase, BootTokenStatus, Host};
 
 /// Why a token opens nothing. Strangers are never told which of these it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
@@ -56,6 +60,9 @@ pub enum Refusal {
     /// The machine has booted again since, or another one has.
     #[error("superseded by a later boot with the same token")]
     Superseded,
+    /// An installation of another machine is under way.
+    #[error("another machine is being installed: {0}")]
+    InUse(String),
     /// It is not the machine that the token is for.
     #[error("it is not the machine that the token is bound to: {0}")]
     Unfit(String),
@@ -86,7 +93,8 @@ pub const INSTALLATION: SignedDuration = SignedDuration::from_hours(4);
 /// may finish what it began in time. `None` as for [`expiry`].
 pub fn deadline(token: &BootToken) -> Option<Timestamp> {
     let expiry = expiry(token)?;
-    let begun = token.status.as_ref().and_then(|status| status.fetched_at.as_ref());
+    let begun = token.status.as_ref().filter(|status| status.attempts > Some(0));
+    let begun = begun.and_then(|status| status.fetched_at.as_ref());
     let late = begun.and_then(|begun| begun.0.min(expiry).checked_add(INSTALLATION).ok());
     Some(late.map_or(expiry, |late| late.max(expiry)))
 }
@@ -101,20 +109,28 @@ pub fn kept_until(token: &BootToken) -> Option<Timestamp> {
     deadline(token)?.checked_add(KEPT).ok()
 }
 
-/// How far the machine is, by what is recorded and the time.
+/// How far the machine is, by what is recorded and the time. A clock that was ahead has ended nothing
+/// for good: what a token has expired by is its own time, however often that was found to be over.
 pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
-    let status = token.status.as_ref();
-    if status.is_some_and(|status| status.registration.is_some()) {
+    let status = status(token);
+    if status.registration.is_some() {
         return BootTokenPhase::Consumed;
     }
     if token.spec.revoked || token.metadata.deletion_timestamp.is_some() {
         return BootTokenPhase::Revoked;
     }
+    if let Some(over @ (BootTokenPhase::Consumed | BootTokenPhase::Revoked)) = status.phase {
+        return over;
+    }
     if deadline(token).is_none_or(|deadline| deadline <= now) {
         return BootTokenPhase::Expired;
     }
-    // What was over once stays so.
-    status.and_then(|status| status.phase).unwrap_or(BootTokenPhase::Issued)
+    match status.progress.map(|progress| progress.step) {
+        Some(BootStep::Done) => BootTokenPhase::Installed,
+        Some(_) => BootTokenPhase::Installing,
+        None if status.fetched_at.is_some() || status.attempts > Some(0) => BootTokenPhase::Fetched,
+        None => BootTokenPhase::Issued,
+    }
 }
 
 /// Whether the token still opens anything for a machine that has not registered.
@@ -137,6 +153,15 @@ pub(crate) fn is_open(token: &BootToken, now: Timestamp) -> Result<BootTokenPhas
 /// The status, as far as there is one.
 fn status(token: &BootToken) -> BootTokenStatus {
     token.status.clone().unwrap_or_default()
+}
+
+/// A machine that has not registered is no Host yet, so that of its name is another machine. This
+/// one could never register: nothing on its disk may be lost for that.
+fn is_unclaimed(token: &BootToken, host: Option<&Host>) -> Result<(), Refusal> {
+    match host {
+        Some(_) => Err(Refusal::HostNameTaken(token.spec.host_name.clone())),
+        None => Ok(()),
+    }
 }
 
 /// Of two tokens with one hash, neither counts.

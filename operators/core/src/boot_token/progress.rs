@@ -16,6 +16,10 @@ use serde::Deserialize;
 /// Within this time only another step is written: an installer reports as often as it likes.
 const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
+/// After this time the same is written again: that an installation is heard of keeps others from
+/// beginning theirs ([`super::claim`]).
+const AGAIN: SignedDuration = SignedDuration::from_mins(4);
+
 /// The body of a report.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -63,8 +67,9 @@ pub fn record(
     let message = line(&report.message);
     if let Some(last) = &old.progress {
         let is_same = last.step == report.step && last.message == message;
-        let is_soon = now.duration_since(last.at.0).abs() < SELDOM;
-        if is_same || (last.step == report.step && is_soon) {
+        let since = now.duration_since(last.at.0).abs();
+        let pause = if is_same { AGAIN } else { SELDOM };
+        if last.step == report.step && since < pause {
             return Ok(None);
         }
     }

@@ -70,7 +70,7 @@ pub fn register(
     if old.attempts != Some(claimant.attempt) {
         return Err(Refusal::Superseded);
     }
-    binding::check(token.spec.binding.as_ref(), claimant.hardware)?;
+    binding::check(token.spec.binding.as_ref(), &known(&old, claimant.hardware))?;
     tpm::check(token, claimant.endorsement)?;
     is_free(token, host, claimant.key)?;
     let registration = BootRegistration {
@@ -82,6 +82,15 @@ pub fn register(
     };
     let (phase, registration) = (Some(BootTokenPhase::Consumed), Some(registration));
     Ok(Next::Record(Box::new(BootTokenStatus { phase, registration, ..old })))
+}
+
+/// What is known of a machine that registers. It has its credential from the boot that is recorded, so it
+/// has the interfaces of that one too: the installed system may not show them, because all ports of a bond
+/// have one address.
+fn known(status: &BootTokenStatus, said: &HostHardware) -> HostHardware {
+    let booted = status.machine.iter().flat_map(|machine| &machine.mac_addresses);
+    let mac_addresses = booted.chain(&said.mac_addresses).cloned().collect();
+    HostHardware { mac_addresses, ..said.clone() }
 }
 
 /// What is left to do for a machine that is recorded as registered.

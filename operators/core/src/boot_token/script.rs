@@ -40,6 +40,15 @@ pub fn unfit() -> String {
     ])
 }
 
+/// The script of a machine that boots with the token of another one that is being installed.
+pub fn in_use() -> String {
+    told(&[
+        "Another machine is being installed with this boot URL. Nothing was changed on this one.",
+        "Which one is in the events of the BootToken. Use another URL; or try again when that one",
+        "has failed, or nothing was heard of it for 15 minutes.",
+    ])
+}
+
 /// The script of a machine that has reported that it is installed.
 pub fn installed() -> String {
     told(&[
@@ -69,7 +78,7 @@ fn told(lines: &[&str]) -> String {
 
 /// The first script: the machine says who it is, at a URL without the secret.
 ///
-/// `base` is the URL of this boot.
+/// `base` is a URL with which a boot may begin.
 ///
 /// # Errors
 ///

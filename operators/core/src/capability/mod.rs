@@ -42,6 +42,9 @@ pub enum Purpose {
     /// Register a key soon with a TPM that was proved: `server` is the UID of the token, `boot` says
     /// which key and which TPM.
     HostTpm,
+    /// Ask for the second script of a `BootToken`: `server` is the UID of the token, `boot` the number
+    /// of the boot that may begin.
+    Boot,
 }
 
 /// What a token certifies.
@@ -355,6 +358,7 @@ fn code(purpose: Purpose) -> u8 {
         Purpose::HostRegistration => 6,
         Purpose::HostNonce => 7,
         Purpose::HostTpm => 8,
+        Purpose::Boot => 9,
     }
 }
 
@@ -368,6 +372,7 @@ fn purpose_of(code: u8) -> Option<Purpose> {
         Purpose::HostRegistration,
         Purpose::HostNonce,
         Purpose::HostTpm,
+        Purpose::Boot,
     ]
     .into_iter()
     .find(|p| self::code(*p) == code)

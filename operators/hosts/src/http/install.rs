@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure, settle,
-    write::{TRIES, again, live, record},
+    write::{TRIES, caught_up, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
 use axum::{
@@ -12,7 +12,6 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{BootStep, BootToken, Host};
 use metal_core::{
@@ -38,15 +37,16 @@ pub(super) async fn claimed(
 ) -> Result<(Arc<BootToken>, i64), Failure> {
     let key = ctx.key.get().filter(|_| ctx.view.is_ready());
     let key = key.ok_or(Failure::Unavailable("not ready yet"))?;
-    let claims = verify(&[key], text, purpose, Timestamp::now());
+    let claims = verify(&[key], text, purpose, ctx.now());
     let claims = claims.map_err(|_| Failure::Unproven("no capability of ours"))?;
     let found = ctx.view.tokens.get(&TokenKey::Uid(claims.server));
     let token = only(&found).cloned()?;
     let attempt = claims.boot.parse().map_err(|_| Failure::Unproven("no boot"))?;
     let recorded = token.status.as_ref().and_then(|status| status.attempts).unwrap_or_default();
     if attempt > recorded {
-        // Another replica has given out this number after it had recorded it.
-        return Ok((again(ctx, &token).await?, attempt));
+        // Another replica has given out this number after it had recorded it; or it is of a boot that is
+        // about to begin.
+        return Ok((caught_up(ctx, &token).await?, attempt));
     }
     Ok((token, attempt))
 }
@@ -55,22 +55,23 @@ pub(super) async fn claimed(
 pub(super) async fn current(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
     let (token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
     let host = ctx.host_of(&token);
-    Ok((installs(token, host.as_deref(), attempt)?, attempt))
+    Ok((installs(ctx, token, host.as_deref(), attempt)?, attempt))
 }
 
 /// The same, for what a disk may be cleared by: the API server has to agree.
 pub(super) async fn confirmed(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
     let (token, attempt) = current(ctx, cap).await?;
     let (token, host) = live(ctx, &token).await?;
-    Ok((installs(token, host.as_deref(), attempt)?, attempt))
+    Ok((installs(ctx, token, host.as_deref(), attempt)?, attempt))
 }
 
 fn installs(
+    ctx: &Context,
     token: Arc<BootToken>,
     host: Option<&Host>,
     attempt: i64,
 ) -> Result<Arc<BootToken>, Failure> {
-    match may_install(&token, host, attempt, Timestamp::now()) {
+    match may_install(&token, host, attempt, ctx.now()) {
         Ok(()) => Ok(token),
         Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
     }
@@ -169,7 +170,7 @@ pub(super) async fn reported(
     let (mut token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
     let report = report()?;
     for _ in 0..TRIES {
-        let next = progress::record(&token, attempt, &report, Timestamp::now());
+        let next = progress::record(&token, attempt, &report, ctx.now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
         let Some(status) = next else { return Ok(()) };
         if !is_allowed(ctx, &token, report.step) {
@@ -189,7 +190,7 @@ pub(super) async fn reported(
 /// answered.
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     let uid = token.metadata.uid.as_deref();
-    step == BootStep::Done || ctx.allowances.may_write(uid, allowance::REPORTS)
+    step == BootStep::Done || ctx.allowances.may(uid, allowance::REPORTS)
 }
 
 fn publish_event(ctx: &Context, token: &BootToken, report: &progress::Report) {

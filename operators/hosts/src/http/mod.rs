@@ -3,7 +3,7 @@
 //! | path | who | what |
 //! |---|---|---|
 //! | `GET /api/ipxe/SECRET` | anybody | the first script, or one that says that the URL is not valid |
-//! | `GET /c/CAP/boot` | a boot | the second script |
+//! | `GET /c/CAP/boot` | whoever has the first script | the second script: a boot begins |
 //! | `GET /c/CAP/kernel`, `initrd`, `squashfs`, `kickstart`, `credential` | a boot | what it installs with |
 //! | `GET /c/CAP/install.json`, `disk.img`, `disk.img.sha256` | a boot | what metal-installer writes |
 //! | `POST /c/CAP/progress` | a boot | how far it is |

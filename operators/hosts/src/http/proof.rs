@@ -52,7 +52,7 @@ fn number(ctx: &Context) -> Result<String, Failure> {
         purpose: Purpose::HostNonce,
         server: "nonce".to_owned(),
         boot: hex(&random),
-        expires: Timestamp::now().checked_add(SOON).unwrap_or(Timestamp::MAX),
+        expires: ctx.now().checked_add(SOON).unwrap_or(Timestamp::MAX),
     };
     let nonce = issue(&key, &claims);
     nonce.map(|it| it.as_str().to_owned()).map_err(|_| Failure::Unavailable("no number"))
@@ -89,7 +89,7 @@ impl<'a> Request<'a> {
     fn proof(&self, ctx: &Context) -> Result<Proof<'a>, Failure> {
         let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
         let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNED)?);
-        verify(&[ours], nonce, Purpose::HostNonce, Timestamp::now())
+        verify(&[ours], nonce, Purpose::HostNonce, ctx.now())
             .map_err(|_| Failure::Unproven("no number of ours, or an old one"))?;
         let signature = Some(signature).filter(|text| text.len() <= SIGNATURE);
         let signature = signature.and_then(|text| STANDARD.decode(text).ok());

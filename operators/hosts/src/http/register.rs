@@ -14,7 +14,6 @@ use axum::{
     http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use kube::{ResourceExt, api::PostParams, runtime::events::EventType};
 use metal_api::{BootToken, Host, HostHardware};
 use metal_core::{
@@ -79,7 +78,7 @@ async fn registered(
     let claimant = Claimant { key: &key, attempt, hardware, address, endorsement };
     let mut host = ctx.host_of(&token);
     for _ in 0..TRIES {
-        let next = register::register(&token, host.as_deref(), &claimant, Timestamp::now());
+        let next = register::register(&token, host.as_deref(), &claimant, ctx.now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
         match next {
             Next::Record(status) => token = record(ctx, &token, &status).await?.0,
@@ -108,7 +107,7 @@ fn endorsement(
 ) -> Result<Option<String>, Failure> {
     let (Some(proof), Some(bound)) = (proof, tpm::bound(token)) else { return Ok(None) };
     let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
-    let claims = verify(&[ours], proof, Purpose::HostTpm, Timestamp::now());
+    let claims = verify(&[ours], proof, Purpose::HostTpm, ctx.now());
     let claims = claims.map_err(|_| Failure::Unproven("no proof of a TPM, or an old one"))?;
     let is_its = token.metadata.uid.as_ref() == Some(&claims.server);
     let proves = is_its && claims.boot == tpm::subject(key, bound);

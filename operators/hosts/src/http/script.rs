@@ -1,8 +1,8 @@
-//! The two scripts of a boot.
+//! The two scripts of a boot: whoever has the URL gets the first, and with the second a boot begins.
 
 use super::{
     ClientAddress, Failure, PRIVATE, files, install, limited, refuse, settle,
-    write::{TRIES, record},
+    write::{TRIES, live, record},
 };
 use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
@@ -10,13 +10,14 @@ use axum::{
     http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{BootToken, HostHardware};
+use metal_api::{BootToken, BootTokenStatus, HostHardware};
 use metal_core::{
     boot_token::{
-        INSTALLATION, Refusal, binding,
-        fetch::{Fetch, claim, fetch, may_install},
+        INSTALLATION, Refusal,
+        claim::{Claim, Claimant, claim},
+        fetch::{Fetch, fetch},
         installer::{Source, installer, writes_disk_image},
         only,
         script::{self, Again, Boots, Stage2},
@@ -25,7 +26,14 @@ use metal_core::{
     capability::{Claims, Purpose, issue},
 };
 use serde::Deserialize;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// How long somebody who has the first script has to ask for the second: it tries for ten minutes, and so
+/// does what it gets while nobody can answer.
+const BOOTING: SignedDuration = SignedDuration::from_hours(1);
+/// How long the first script waits for what is recorded of it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The first script, for whoever has the secret. Everybody else gets one that is the same whatever
 /// the reason is.
@@ -70,7 +78,7 @@ pub(super) async fn second(
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
     let (hardware, tries) = said(&pairs);
-    let answer = boot(&ctx, &cap, &hardware).await;
+    let answer = boot(&ctx, &asker, &cap, &hardware).await;
     let base = format!("{}/c/{cap}", ctx.service_url);
     shown(&ctx, &asker, "boot", answer, (Again::Second(&base), tries))
 }
@@ -88,6 +96,7 @@ fn shown(
         Err(Failure::Refused(refusal, token)) => {
             let script = match &refusal {
                 Refusal::Unfit(_) => script::unfit(),
+                Refusal::InUse(_) => script::in_use(),
                 Refusal::Installed => script::installed(),
                 _ => script::refused(),
             };
@@ -115,7 +124,7 @@ fn plain(script: String) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=us-ascii")], script).into_response()
 }
 
-/// Begins a boot, if the secret is that of a token that is open.
+/// The first script, if the secret is that of a token that is open. Nothing begins with it.
 async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<String, Failure> {
     if !ctx.view.is_ready() {
         return Err(Failure::Unavailable("not ready yet"));
@@ -124,23 +133,85 @@ async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<Strin
     let key = place.map(|it| TokenKey::Hash(it.namespace.to_owned(), it.hash));
     let found = key.map(|key| ctx.view.tokens.get(&key)).unwrap_or_default();
     let told = found.first().cloned();
-    let mut token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
+    let token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
+    let host = ctx.host_of(&token);
+    let fetched = fetch(&token, host.as_deref(), asker.address, ctx.now());
+    let Fetch { proposal, opened } =
+        fetched.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+    if let Some(status) = opened {
+        tell_opened(ctx, asker, &token, &status).await;
+    }
+    files::source_of(ctx, &token)?;
+    let base = base(ctx, &token, (Purpose::Boot, BOOTING), proposal)?;
+    let script = script::first(&base, &token.spec.host_name);
+    script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(&token))))
+}
+
+/// Records that the URL was opened, for people. The machine boots also if that is not possible.
+async fn tell_opened(
+    ctx: &Context,
+    asker: &ClientAddress,
+    token: &Arc<BootToken>,
+    status: &BootTokenStatus,
+) {
+    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::BOOTS) {
+        return;
+    }
+    if let Ok(Ok((new, true))) = timeout(PATIENCE, record(ctx, token, status)).await {
+        let note = format!("the URL was opened from {asker}");
+        ctx.notices.publish_event(&*new, EventType::Normal, "Opened", note);
+    }
+}
+
+/// The URL of what a boot may do, for so long.
+fn base(
+    ctx: &Context,
+    token: &BootToken,
+    (purpose, good): (Purpose, SignedDuration),
+    number: i64,
+) -> Result<String, Failure> {
+    let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
+    let claims = Claims {
+        purpose,
+        server: token.uid().unwrap_or_default(),
+        boot: number.to_string(),
+        expires: ctx.now().checked_add(good).unwrap_or(Timestamp::MAX),
+    };
+    let cap = issue(&key, &claims).map_err(|error| Failure::Unusable(error.to_string(), None))?;
+    Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))
+}
+
+/// Begins a boot of the machine that asks, unless it has begun: what it installs is there, and it is
+/// recorded which machine it is.
+async fn boot(
+    ctx: &Context,
+    asker: &ClientAddress,
+    cap: &str,
+    said: &HostHardware,
+) -> Result<String, Failure> {
+    let (token, proposal) = install::claimed(ctx, cap, Purpose::Boot).await?;
+    let (mut token, mut host) = live(ctx, &token).await?;
+    let claimant = Claimant { proposal, said, from: asker.address };
     for _ in 0..TRIES {
-        let host = ctx.host_of(&token);
-        let decided = fetch(&token, host.as_deref(), asker.address, Timestamp::now());
-        match decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))? {
-            Fetch::Answer { attempt } => return answer(ctx, &token, attempt),
-            Fetch::Record(status) => {
-                let attempt = status.attempts.unwrap_or_default();
-                if !ctx.allowances.may_write(token.metadata.uid.as_deref(), allowance::BOOTS) {
+        let decided = claim(&token, host.as_deref(), &claimant, ctx.now());
+        let decided =
+            decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+        let script = |attempt| installs(ctx, &token, attempt);
+        match decided {
+            Claim::Answer { attempt } => return script(attempt).await,
+            Claim::Record(status) => {
+                // Nothing is ended by a boot that cannot go on.
+                let script = script(proposal).await?;
+                if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::BOOTS) {
                     return Err(Failure::Unavailable("it boots too often"));
                 }
                 let (new, is_recorded) = record(ctx, &token, &status).await?;
                 if is_recorded {
-                    let note = format!("boot {attempt}, from {asker}");
+                    let note = format!("boot {proposal}, from {asker}");
                     ctx.notices.publish_event(&*new, EventType::Normal, "Booted", note);
-                    return answer(ctx, &new, attempt);
+                    return Ok(script);
                 }
+                host = ctx.host_of(&new);
                 token = new;
             }
         }
@@ -148,59 +219,13 @@ async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<Strin
     Err(Failure::Unavailable("others boot with the token all the time"))
 }
 
-fn answer(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result<String, Failure> {
-    let unusable = |why: String| Failure::Unusable(why, Some(Arc::clone(token)));
-    files::source_of(ctx, token)?;
-    let base = base(ctx, token, attempt)?;
-    script::first(&base, &token.spec.host_name).map_err(|error| unusable(error.to_string()))
-}
-
-/// The URL of this boot.
-fn base(ctx: &Context, token: &BootToken, attempt: i64) -> Result<String, Failure> {
-    let key = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
-    let late = Timestamp::now().checked_add(INSTALLATION).unwrap_or(Timestamp::MAX);
-    let claims = Claims {
-        purpose: Purpose::Install,
-        server: token.uid().unwrap_or_default(),
-        boot: attempt.to_string(),
-        expires: late,
-    };
-    let cap = issue(&key, &claims).map_err(|error| Failure::Unusable(error.to_string(), None))?;
-    Ok(format!("{}/c/{}", ctx.service_url, cap.as_str()))
-}
-
-/// Records which machine the boot is that of, if none was before.
-async fn claimed(
-    ctx: &Context,
-    mut token: Arc<BootToken>,
-    attempt: i64,
-    hardware: &HostHardware,
-) -> Result<Arc<BootToken>, Failure> {
-    for _ in 0..TRIES {
-        let host = ctx.host_of(&token);
-        let decided = may_install(&token, host.as_deref(), attempt, Timestamp::now())
-            .and_then(|()| claim(&token, hardware));
-        let status =
-            decided.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
-        let Some(status) = status else { return Ok(token) };
-        let (new, is_recorded) = record(ctx, &token, &status).await?;
-        if is_recorded {
-            return Ok(new);
-        }
-        token = new;
-    }
-    Err(Failure::Unavailable("others boot with the token all the time"))
-}
-
-async fn boot(ctx: &Context, cap: &str, hardware: &HostHardware) -> Result<String, Failure> {
-    let (token, attempt) = install::confirmed(ctx, cap).await?;
-    let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));
-    binding::check(token.spec.binding.as_ref(), hardware).map_err(refused)?;
-    let token = claimed(ctx, token, attempt, hardware).await?;
-    let arguments = installer(&token, ctx.installer.as_ref()).map(|it| it.arguments.as_slice());
-    let base = format!("{}/c/{cap}", ctx.service_url);
-    let script = script::second(&base, boots(ctx, &token).await?, arguments.unwrap_or_default());
-    script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(&token))))
+/// The second script of the boot of this number.
+async fn installs(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result<String, Failure> {
+    let arguments = installer(token, ctx.installer.as_ref()).map(|it| it.arguments.as_slice());
+    let boots = boots(ctx, token).await?;
+    let base = base(ctx, token, (Purpose::Install, INSTALLATION), attempt)?;
+    let script = script::second(&base, boots, arguments.unwrap_or_default());
+    script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(token))))
 }
 
 /// What the machine boots for. Nothing boots if what it installs is not there.

@@ -2,12 +2,11 @@
 //! must not be an old one.
 
 use super::Failure;
-use crate::{allowance, context::Context};
+use crate::{allowance, context::Context, live::Found};
 use kube::ResourceExt;
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use std::sync::Arc;
 
 /// How often it is tried again because somebody else has written meanwhile.
 pub(super) const TRIES: usize = 8;
@@ -20,7 +19,9 @@ pub(super) async fn record(
     status: &BootTokenStatus,
 ) -> Result<(Arc<BootToken>, bool), Failure> {
     let namespace = token.namespace().unwrap_or_default();
-    match ctx.tokens(&namespace).record_status(token, status).await {
+    let written = ctx.tokens(&namespace).record_status(token, status).await;
+    ctx.live.forget(token);
+    match written {
         Ok(_) => {
             let new = ctx.view.tokens.named(Some(&namespace), &token.name_any());
             let new = new.filter(|new| new.metadata.uid == token.metadata.uid);
@@ -46,9 +47,6 @@ pub(super) async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootTo
     same.map(Arc::new).ok_or_else(|| Refusal::Unknown.into())
 }
 
-/// How long somebody waits for the API server before what is known counts.
-const PATIENCE: Duration = Duration::from_secs(2);
-
 /// A token and the Host of its name, as the API server has them now: another replica may have
 /// revoked or replaced what this one still believes in. While it gives no answer at all, what is
 /// known counts, so that an installation goes on.
@@ -56,20 +54,25 @@ pub(super) async fn live(
     ctx: &Context,
     token: &Arc<BootToken>,
 ) -> Result<(Arc<BootToken>, Option<Arc<Host>>), Failure> {
-    let namespace = token.namespace().unwrap_or_default();
-    let (tokens, hosts) = (ctx.tokens(&namespace), ctx.hosts(&namespace));
-    let (name, host) = (token.name_any(), &token.spec.host_name);
-    let read = async { tokio::try_join!(tokens.api().get_opt(&name), hosts.api().get_opt(host)) };
-    match timeout(PATIENCE, read).await {
-        Ok(Ok((read, host))) => {
-            let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
-            let token = same.map(Arc::new).ok_or(Refusal::Unknown)?;
-            Ok((token, host.map(Arc::new)))
-        }
-        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => {
-            Ok((Arc::clone(token), ctx.host_of(token)))
-        }
-        Ok(Err(error)) => Err(Failure::Api(Box::new(error))),
+    match ctx.live.look(ctx, token).await {
+        Found::There(read, host) => Ok((read.ok_or(Refusal::Unknown)?, host)),
+        Found::Silence => Ok((Arc::clone(token), ctx.host_of(token))),
+        Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
+    }
+}
+
+/// The token as the API server has it, for somebody who knows of a later boot than this replica does.
+///
+/// # Errors
+///
+/// If nobody can say.
+pub(super) async fn caught_up(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+) -> Result<Arc<BootToken>, Failure> {
+    match ctx.live.look(ctx, token).await {
+        Found::There(read, _) => Ok(read.ok_or(Refusal::Unknown)?),
+        Found::Silence | Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
     }
 }
 
@@ -84,7 +87,7 @@ pub(super) async fn record_host(
     for _ in 0..TRIES {
         let Some(status) = next(&host) else { return Ok(()) };
         let uid = host.metadata.uid.as_deref();
-        is_allowed = is_allowed || ctx.allowances.may_write(uid, allowance::STATUS);
+        is_allowed = is_allowed || ctx.allowances.may(uid, allowance::STATUS);
         if !is_allowed {
             return Err(Failure::Unavailable("it reports too often"));
         }

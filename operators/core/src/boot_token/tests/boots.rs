@@ -4,23 +4,24 @@ use super::*;
 
 #[test]
 fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_boot() {
-    let first = boot(&token(), "192.0.2.1", 0);
-    assert_eq!(fetch(&first, None, from("192.0.2.1"), at(9)), Ok(Fetch::Answer { attempt: 1 }));
+    let (ours, from_it) = (with_mac(1), from("192.0.2.1"));
+    let first = boot_of(&token(), &ours, "192.0.2.1", 0);
+    let asks = |proposal, time| {
+        let claimant = claim::Claimant { proposal, said: &ours, from: from_it };
+        claim(&first, None, &claimant, at(time))
+    };
+    assert_eq!(asks(1, 600), Ok(Claim::Answer { attempt: 1 }));
+    assert_eq!(asks(1, 4000), Ok(Claim::Answer { attempt: 1 }), "it began in time");
     assert_eq!(is_current(&first, 1, at(9)), Ok(()));
-    for (address, time) in [("192.0.2.1", 10), ("192.0.2.2", 1)] {
-        let second = boot(&first, address, time);
-        assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
-        assert_eq!(is_current(&second, 1, at(time)), Err(Refusal::Superseded));
-        assert_eq!(is_current(&second, 2, at(time)), Ok(()));
-    }
+    let second = boot_of(&first, &ours, "192.0.2.1", 1);
+    assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
+    assert_eq!(is_current(&second, 1, at(1)), Err(Refusal::Superseded));
+    assert_eq!(is_current(&second, 2, at(1)), Ok(()));
+    let late = claim::Claimant { proposal: 1, said: &ours, from: from_it };
+    assert_eq!(claim(&second, None, &late, at(2)), Err(Refusal::Superseded));
     assert_eq!(is_current(&token(), 0, at(0)), Err(Refusal::Superseded), "nothing has booted");
-    // Whoever has one address of a /64 has all of them.
-    let first = boot(&token(), "2001:db8::1", 0);
-    let again = |address| fetch(&first, None, from(address), at(9));
-    assert_eq!(again("2001:db8::ffff:1"), Ok(Fetch::Answer { attempt: 1 }));
-    assert!(matches!(again("2001:db8:0:1::1"), Ok(Fetch::Record(_))));
-    let first = boot(&token(), "192.0.2.1", 0);
-    assert_eq!(fetch(&first, None, from("192.0.2.1"), at(3600)), Err(Refusal::Expired));
+    assert_eq!(fetch(&first, None, from_it, at(3600)), Err(Refusal::Expired));
+    assert_eq!(asks(2, 3600), Err(Refusal::Expired));
 }
 
 #[test]
@@ -51,23 +52,6 @@ fn an_installation_that_began_in_time_is_finished_after_the_token_has_expired() 
     let mut ahead = late;
     ahead.status.as_mut().unwrap().fetched_at = Some(Time(at(99 * hour)));
     assert_eq!(deadline(&ahead), Some(at(5 * hour)));
-}
-
-#[test]
-fn of_two_machines_behind_one_address_only_one_installs() {
-    let said =
-        |mac: &str| HostHardware { mac_addresses: vec![mac.to_owned()], ..HostHardware::default() };
-    let (one, other) = (said("02:00:00:00:00:01"), said("02:00:00:00:00:02"));
-    let mut token = boot(&token(), "192.0.2.1", 0);
-    assert_eq!(claim(&token, &HostHardware::default()), Ok(None), "nothing is known of it");
-    token.status = claim(&token, &one).unwrap();
-    assert_eq!(token.status.as_ref().unwrap().machine, Some(one.clone()));
-    assert_eq!(claim(&token, &one), Ok(None));
-    assert_eq!(claim(&token, &other), Err(Refusal::Superseded));
-    // The next boot may be that of another.
-    let mut next = boot(&token, "192.0.2.1", 10);
-    next.status = claim(&next, &other).unwrap();
-    assert_eq!(claim(&next, &one), Err(Refusal::Superseded));
 }
 
 #[test]

@@ -22,9 +22,7 @@ fn an_order_names_the_machine_that_has_loaded_the_installer_and_the_disk_of_the_
     let disk = json!({ "url": "disk.img", "checksums": "disk.img.sha256" });
     let small = json!({ "machine": "web-1", "disk": disk, "host": "credential", "label": "web-1" });
     assert_eq!(document(&token), small);
-    let mac_addresses = vec!["02:00:00:00:00:01".to_owned()];
-    let said = HostHardware { mac_addresses, ..HostHardware::default() };
-    token.status = claim(&token, &said).unwrap();
+    token.status.as_mut().unwrap().machine = Some(with_mac(1));
     let serial = Some("SN 1".to_owned());
     token.spec.target_disk =
         Some(MachineTargetDisk { serial, min_size_gib: Some(100), ..MachineTargetDisk::default() });

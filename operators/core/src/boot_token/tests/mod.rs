@@ -1,12 +1,14 @@
 mod boots;
+mod claims;
 mod disk_images;
 mod passes;
 mod scripts;
 mod tpms;
 
 use super::{
+    claim::{Claim, claim},
     decide::{Change, Observation, decide},
-    fetch::{Fetch, claim, fetch, is_current, may_install},
+    fetch::{fetch, is_current, may_install},
     installer::is_word,
     progress::{Report, record},
     register::{Claimant, Next, created, register},
@@ -72,11 +74,24 @@ fn a_token_that_is_restored_ends_as_it_would_have_and_one_that_was_over_stays_so
         (expires, phase(&restored, at(3600))),
         (Some(Time(at(3600))), BootTokenPhase::Expired)
     );
-    for over in [BootTokenPhase::Consumed, BootTokenPhase::Expired, BootTokenPhase::Revoked] {
+    for over in [BootTokenPhase::Consumed, BootTokenPhase::Revoked] {
         let status = BootTokenStatus { phase: Some(over), ..BootTokenStatus::default() };
         let restored = BootToken { status: Some(status), ..token() };
         assert_eq!(phase(&restored, at(0)), over);
         assert!(fetch(&restored, None, None, at(0)).is_err(), "{over:?}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_wrong_for_a_minute_expires_nothing_for_ever() {
+    for token in [token(), boot(&token(), "192.0.2.1", 0), installed(token())] {
+        let (mut seen, day) = (token.clone(), 86_400);
+        let before = phase(&token, at(20));
+        settle(&mut seen, None, day);
+        assert_eq!(seen.status.as_ref().unwrap().phase, Some(BootTokenPhase::Expired));
+        settle(&mut seen, None, 20);
+        let after = seen.status.as_ref().unwrap().phase;
+        assert_eq!((after, phase(&seen, at(20))), (Some(before), before));
     }
 }
 
@@ -105,6 +120,10 @@ fn a_report_of_each_step_is_kept_and_more_of_one_step_only_seldom() {
     assert_eq!(record(&booted, 1, &said(BootStep::Writing, "c"), at(10)), Ok(None));
     assert!(record(&booted, 1, &said(BootStep::Writing, "c"), at(11)).unwrap().is_some());
     assert!(record(&booted, 1, &said(BootStep::Failed, "d"), at(2)).unwrap().is_some());
+    // That the same is said again shows that the installation goes on.
+    assert_eq!(record(&booted, 1, &writing, at(200)), Ok(None));
+    let again = record(&booted, 1, &writing, at(241)).unwrap().unwrap();
+    assert_eq!(again.progress.unwrap().at, Time(at(241)));
     assert_eq!(record(&booted, 2, &writing, at(2)), Err(Refusal::Superseded));
     let long = said(BootStep::Failed, &"x".repeat(10_000));
     let long = record(&booted, 1, &long, at(2)).unwrap().unwrap().progress.unwrap().message;
@@ -204,6 +223,46 @@ fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
 }
 
 #[test]
+fn a_binding_that_many_machines_fit_fits_none_and_is_said() {
+    let serial = |serial: &str| {
+        let binding = BootBinding { serial: Some(serial.to_owned()), ..BootBinding::default() };
+        let said = HostHardware { serial: Some(serial.to_owned()), ..HostHardware::default() };
+        (binding::check(Some(&binding), &said).is_ok(), binding::problem(&binding).is_none())
+    };
+    for many in ["", " ", "0", "0000000000", "To be filled by O.E.M.", "Default string ", "N/A"] {
+        assert_eq!(serial(many), (false, false), "{many}");
+    }
+    for one in ["1", "SN-1", "J0000000", "MZ01"] {
+        assert_eq!(serial(one), (true, true), "{one}");
+    }
+    let mut token = token();
+    let system_uuid = Some("03000200-0400-0500-0006-000700080009".to_owned());
+    token.spec.binding = Some(BootBinding { system_uuid, ..BootBinding::default() });
+    settle(&mut token, None, 0);
+    let usable = &token.status.as_ref().unwrap().conditions[0];
+    assert_eq!((usable.status.as_str(), usable.reason.as_str()), ("False", "BindingFitsMany"));
+    assert!(usable.message.contains("systemUUID"), "{}", usable.message);
+}
+
+#[test]
+fn a_machine_with_a_bond_is_known_by_the_interface_that_it_has_booted_from() {
+    let mut token = token();
+    let mac_address = Some("02:00:00:00:00:02".to_owned());
+    token.spec.binding = Some(BootBinding { mac_address, ..BootBinding::default() });
+    let booted = boot_of(&token, &with_mac(2), "192.0.2.1", 0);
+    let done = Report { step: BootStep::Done, message: String::new() };
+    token.status = record(&booted, 1, &done, at(10)).unwrap();
+    // All ports of its bond have the address of the first.
+    let (ours, bond) = (key(1), with_mac(1));
+    let registered = register(&token, None, &claims(&ours, &bond), at(30));
+    let Ok(Next::Record(status)) = registered else { panic!("{registered:?}") };
+    assert_eq!(status.registration.unwrap().hardware, bond, "what it says itself is kept");
+    token.status.as_mut().unwrap().machine = None;
+    let other = register(&token, None, &claims(&ours, &bond), at(30));
+    assert!(matches!(other, Err(Refusal::Unfit(_))), "{other:?}");
+}
+
+#[test]
 fn the_default_template_is_rendered_without_any_secret_that_lasts() {
     let mut token = token();
     token.spec.target_disk = Some(metal_api::MachineTargetDisk {
@@ -227,6 +286,12 @@ fn the_default_template_is_rendered_without_any_secret_that_lasts() {
     assert!(place("/credential'") < place("\nsync\n") && place("\nsync\n") < place("\"Done\""));
     assert!(of("{{.Secret}}", &token).is_err());
     assert!(of("{{range", &token).is_err());
+    // What pulls it takes no reference with a tag and a digest.
+    let pinned = token.spec.image.clone();
+    token.spec.image = pinned.replace("base@", "base:v1@");
+    assert_eq!(of(kickstart::DEFAULT, &token).unwrap(), text);
+    token.spec.image = pinned.replace("quay.io/", "quay.io:5000/");
+    assert!(of(kickstart::DEFAULT, &token).unwrap().contains("--url=quay.io:5000/example/base@"));
     token.spec.image = "a\nrootpw x".to_owned();
     assert!(of(kickstart::DEFAULT, &token).is_err());
 }
@@ -245,12 +310,24 @@ fn token() -> BootToken {
     token
 }
 
-/// A boot from this address.
+/// A boot from this address, of a machine that says nothing about itself.
 fn boot(token: &BootToken, address: &str, time: i64) -> BootToken {
-    let Ok(Fetch::Record(status)) = fetch(token, None, from(address), at(time)) else {
-        panic!("no boot")
-    };
+    boot_of(token, &HostHardware::default(), address, time)
+}
+
+/// A boot of this machine, with both scripts at once.
+fn boot_of(token: &BootToken, said: &HostHardware, address: &str, time: i64) -> BootToken {
+    let proposal = fetch(token, None, from(address), at(time)).unwrap().proposal;
+    let claimant = claim::Claimant { proposal, said, from: from(address) };
+    let claimed = claim(token, None, &claimant, at(time));
+    let Ok(Claim::Record(status)) = claimed else { panic!("no boot: {claimed:?}") };
     BootToken { status: Some(*status), ..token.clone() }
+}
+
+/// What a machine with this interface says.
+fn with_mac(last: u8) -> HostHardware {
+    let mac_addresses = vec![format!("02:00:00:00:00:{last:02x}")];
+    HostHardware { mac_addresses, ..HostHardware::default() }
 }
 
 fn installed(token: BootToken) -> BootToken {
@@ -286,6 +363,7 @@ fn installer() -> BootInstaller {
     BootInstaller {
         kernel_url: Some("http://mirror/vmlinuz".to_owned()),
         initrd_url: Some("http://mirror/initrd".to_owned()),
+        stage2_url: Some("http://mirror/os/".to_owned()),
         ..BootInstaller::default()
     }
 }
@@ -316,6 +394,8 @@ fn seen<'a>(
         installer: Some(installer),
         refusal_of: &|image| Some(format!("{image} is not allowed")),
         no_template: None,
+        names_installer: false,
+        failure: None,
         now: at(time),
     }
 }

@@ -24,6 +24,44 @@ fn an_installer_or_a_template_that_cannot_be_used_is_said_before_a_machine_boots
 }
 
 #[test]
+fn a_mirror_without_the_rest_of_its_installer_is_said_before_a_machine_boots() {
+    let mut token = token();
+    let reason = |token: &BootToken, names_installer| {
+        let default = installer();
+        let seen = Observation { names_installer, ..seen(token, None, &default, 0) };
+        let Decision::Record(status) = decide(&seen) else { panic!("nothing is recorded") };
+        status.conditions[0].reason.clone()
+    };
+    assert_eq!(reason(&token, false), "Issued");
+    let bare = BootInstaller { stage2_url: None, ..installer() };
+    token.spec.installer = Some(bare.clone());
+    assert_eq!(reason(&token, false), "NoStage2");
+    let url = "lang en_US\nurl --url=http://mirror/os/\n";
+    assert!(kickstart::names_installer(url) && !kickstart::names_installer(kickstart::DEFAULT));
+    assert_eq!(reason(&token, true), "Issued");
+    let arguments = vec!["inst.stage2=http://mirror/".to_owned()];
+    token.spec.installer = Some(BootInstaller { arguments, ..bare });
+    assert_eq!(reason(&token, false), "Issued");
+}
+
+#[test]
+fn a_host_that_cannot_be_created_is_said_with_the_words_of_the_api_server() {
+    let token = registered(&installed(token()), &key(1), 30);
+    let quota = "Host not created: exceeded quota";
+    let said = |failure| {
+        let installer = installer();
+        let seen = Observation { failure, ..seen(&token, None, &installer, 40) };
+        let Decision::Record(status) = decide(&seen) else { panic!("nothing is recorded") };
+        let usable = status.conditions[0].clone();
+        (usable.status, usable.reason, usable.message)
+    };
+    assert_eq!(said(None).0, "True");
+    let (status, reason, message) = said(Some(quota));
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "HostNotCreated"));
+    assert!(message.contains(quota), "{message}");
+}
+
+#[test]
 fn the_controller_finishes_what_a_crash_has_left_and_creates_no_host_twice() {
     let ours = key(1);
     let mut token = registered(&installed(token()), &ours, 30);

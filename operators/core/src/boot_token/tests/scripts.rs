@@ -16,6 +16,7 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
         script::second(base, Boots::Kickstart(Stage2::Squashfs), &console).unwrap(),
         script::second(base, Boots::Kickstart(Stage2::None), &[]).unwrap(),
         script::second(base, Boots::DiskImage, &console).unwrap(),
+        script::in_use(),
         script::entry("https://hosts.example.org/api/ipxe/x").unwrap(),
         script::later(script::Again::First("https://h/api/ipxe/x"), "a\n{$b}: é", 3).unwrap(),
         script::later(script::Again::Second(base), "not ready yet", 0).unwrap(),

@@ -1,3 +1,5 @@
+mod boots;
+mod crash;
 mod disk_image;
 mod install;
 mod proof;
@@ -53,7 +55,15 @@ struct Site {
 
 impl Site {
     async fn new(tokens: Vec<BootToken>, hosts: Vec<Host>, releases: Vec<HostRelease>) -> Self {
-        let api = ApiServer::default();
+        let site = Self::at(ApiServer::default());
+        site.list(&site.ctx.view.tokens, tokens).await;
+        site.list(&site.ctx.view.hosts, hosts).await;
+        site.list(&site.ctx.view.releases, releases).await;
+        site
+    }
+
+    /// A server that has started, and listed nothing.
+    fn at(api: ApiServer) -> Self {
         let line = [
             "hosts",
             "--service-url=https://hosts.example.org",
@@ -63,11 +73,7 @@ impl Site {
         let args = try_parse::<Args>(ACCEPTED, line.iter().map(Into::into), |_| false);
         let ctx = context(&args.unwrap().args, api.client("org"), None);
         ctx.key.set(key());
-        let site = Self { ctx, api };
-        site.list(&site.ctx.view.tokens, tokens).await;
-        site.list(&site.ctx.view.hosts, hosts).await;
-        site.list(&site.ctx.view.releases, releases).await;
-        site
+        Self { ctx, api }
     }
 
     /// Both the API server and its watch have these.
@@ -154,6 +160,11 @@ impl Machine {
         format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n")
     }
 
+    /// The same as the cluster has it.
+    fn pem_as_kept(&self) -> String {
+        PublicKey::parse(&self.pem()).unwrap().pem()
+    }
+
     fn sign(&self, (method, path, body): (&Method, &str, &str), nonce: &str, host: &str) -> String {
         let message = message(method.as_str(), path, nonce, host, body.as_bytes());
         STANDARD.encode(self.0.sign(&SystemRandom::new(), &message).unwrap())
@@ -206,6 +217,11 @@ fn token(attempts: i64) -> BootToken {
 /// The path of a boot.
 fn boot(attempt: i64) -> String {
     format!("/c/{}", capability(Purpose::Install, attempt))
+}
+
+/// The path with which a boot begins.
+fn first(proposal: i64) -> String {
+    format!("/c/{}", capability(Purpose::Boot, proposal))
 }
 
 fn capability(purpose: Purpose, attempt: i64) -> String {
