@@ -61,7 +61,7 @@ fn of_client(error: &KubeError, about: About) -> String {
             FORBIDDEN => {
                 let page = match about {
                     About::Machines => "docs/metalman-sites.md",
-                    About::Hosts => "docs/hosts.md",
+                    About::Hosts => "docs/hosts-install.md",
                 };
                 format!("{}; {page} names the roles", status.message)
             }
@@ -71,7 +71,7 @@ fn of_client(error: &KubeError, about: About) -> String {
                     "the cluster knows no Machines: run kubectl metal site init first"
                 }
                 About::Hosts => {
-                    "the cluster knows no Hosts: docs/hosts.md says how to install the server"
+                    "the cluster knows no Hosts: docs/hosts-install.md says how to install the server"
                 }
             }
             .to_owned(),
@@ -113,14 +113,14 @@ mod tests {
         };
         let none = "404 page not found";
         for about in ["list of kind Host", "Host org/web-1", "BootToken org/a", "HostRelease o/b"] {
-            assert!(said(404, none, about).contains("no Hosts: docs/hosts.md"), "{about}");
+            assert!(said(404, none, about).contains("no Hosts: docs/hosts-install.md"), "{about}");
         }
         let machine = said(404, none, "Machine a");
         assert!(machine.contains("no Machines: run kubectl metal site init"), "{machine}");
         let denied = |group: &str| {
             said(403, &format!("cannot list resource in API group \"{group}\""), "list")
         };
-        assert!(denied("bloomery.dev").ends_with("; docs/hosts.md names the roles"));
+        assert!(denied("bloomery.dev").ends_with("; docs/hosts-install.md names the roles"));
         assert!(denied("unbounded-cloud.io").ends_with("; docs/metalman-sites.md names the roles"));
     }
 }
