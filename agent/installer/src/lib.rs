@@ -71,10 +71,30 @@ fn client(root: &Root) -> Result<Client, String> {
     };
     let base: Base = url.parse().map_err(|error| Chain(&error).to_string())?;
     tracing::info!(server = %base, "this machine is installed");
-    Client::new(base, Path::new(AUTHORITIES), TIMEOUTS).map_err(|error| {
+    trusting(base, Path::new(AUTHORITIES))
+}
+
+fn trusting(base: Base, authorities: &Path) -> Result<Client, String> {
+    Client::new(base, authorities, TIMEOUTS).map_err(|error| {
         format!(
             "the server is https, and this image trusts nobody: {}; build it with --ca",
             Chain(&error)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_without_authorities_says_how_to_build_it_and_names_no_flag_of_an_agent() {
+        let base = "https://server/i/secret".parse().unwrap();
+        let error = trusting(base, Path::new("/nowhere/ca.pem")).unwrap_err();
+        assert!(
+            error.contains("/nowhere/ca.pem") && error.ends_with("build it with --ca"),
+            "{error}"
+        );
+        assert!(!error.contains("--registry") && !error.contains("secret"), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use crate::{
     args::Args,
     attest::{AttestError, Proof, attest},
     config::{Config, ConfigError},
-    http::{Server, Trust},
+    http::Server,
     key::Key,
     kube::{Api, KubeError},
     notify,
@@ -13,6 +13,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use metal_base::{Chain, backoff::Backoff, jitter};
+use metal_http::{Identity, Trust, TrustError};
 use rustls::pki_types::CertificateDer;
 use std::{io, time::Duration};
 use tokio::time::sleep;
@@ -43,8 +44,8 @@ enum Failure {
     Kube(#[from] KubeError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("tls cannot be set up")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TrustError),
     #[error("no key can be made")]
     Key(#[from] rcgen::Error),
     #[error(transparent)]
@@ -147,7 +148,7 @@ impl Agent {
     /// Gets the next certificate with the one that is there.
     async fn renew(&mut self, current: Current) -> Result<(), Failure> {
         let first = current.identity.chain.first().cloned();
-        let trust = Trust::new(self.config.roots.clone(), Some(current.identity))?;
+        let trust = Trust::of(self.config.roots.clone(), Some(current.identity))?;
         let api = Api::with_certificate(Server::new(self.config.api.clone(), Some(trust)));
         let received = self.receive(api).await;
         if matches!(received, Err(Failure::Kube(KubeError::Unauthorized))) {
@@ -179,8 +180,8 @@ impl Agent {
         Ok(())
     }
 
-    fn api(&self, identity: Option<crate::http::Identity>) -> Result<Server, Failure> {
-        let trust = Trust::new(self.config.roots.clone(), identity)?;
+    fn api(&self, identity: Option<Identity>) -> Result<Server, Failure> {
+        let trust = Trust::of(self.config.roots.clone(), identity)?;
         Ok(Server::new(self.config.api.clone(), Some(trust)))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     event_log,
-    http::{HttpError, Reason, Server},
+    http::{HttpError, Server},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -10,6 +10,7 @@ use metal_attest::{
     Answer, Asked, MAX_EVENT_LOG, Quote,
     client::{self, EkTemplate, OpenError, Presented, Wrapped},
 };
+use metal_http::Reason;
 use metal_tpm::{Held, Place, TpmError};
 use std::path::PathBuf;
 use tokio::task::{JoinError, spawn_blocking};
@@ -98,8 +99,8 @@ async fn post(metalman: &Server, body: Bytes) -> Result<Answer, AttestError> {
         .body(body)
         .map_err(HttpError::from)?;
     let answer = metalman.send(request).await?;
-    if answer.status != StatusCode::OK {
-        return Err(AttestError::Refused(answer.status, Reason::of(&answer.body)));
+    if answer.status() != StatusCode::OK {
+        return Err(AttestError::Refused(answer.status(), Reason::of(answer.body())));
     }
-    serde_json::from_slice(&answer.body).map_err(|_| AttestError::Answer)
+    serde_json::from_slice(answer.body()).map_err(|_| AttestError::Answer)
 }

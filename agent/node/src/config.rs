@@ -1,9 +1,9 @@
 //! What the machine is told, in the format of Azure/unbounded's agent. Of its many fields those count that a
 //! node is made with; the others are left to whoever starts the kubelet.
 
-use crate::url::Url;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use metal_base::authorities::{self, Unusable};
+use metal_http::ServerUrl;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -26,9 +26,9 @@ pub struct Config {
     /// The same, to verify the API server by.
     pub(crate) roots: RootCertStore,
     /// Where the API server is; by TLS.
-    pub(crate) api: Url,
+    pub(crate) api: ServerUrl,
     /// Where metalman is; it speaks plain HTTP.
-    pub(crate) metalman: Url,
+    pub(crate) metalman: ServerUrl,
 }
 
 /// Why the configuration cannot be used. No value is quoted.
@@ -126,7 +126,7 @@ fn present(field: &'static str, text: String) -> Result<String, ConfigError> {
     if text.trim().is_empty() { Err(ConfigError::Missing(field)) } else { Ok(text) }
 }
 
-fn url(field: &'static str, text: String) -> Result<Url, ConfigError> {
+fn url(field: &'static str, text: String) -> Result<ServerUrl, ConfigError> {
     let wrong = "has to be a URL with scheme and host, without user, query or fragment";
     present(field, text)?.parse().map_err(|_| ConfigError::Invalid(field, wrong))
 }
@@ -184,7 +184,7 @@ mod tests {
         let config = parse(&whole()).unwrap();
         assert_eq!(config.machine, "node-01.rack-2");
         assert_eq!(config.api.to_string(), "https://api.example:6443");
-        assert_eq!(config.metalman.below("/attest"), "/c/secret/attest");
+        assert_eq!(config.metalman.below(&"/attest".parse().unwrap()), "/c/secret/attest");
         assert_eq!(config.roots.len(), 1);
         assert!(!format!("{config:?}").contains("secret"));
     }

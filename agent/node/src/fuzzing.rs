@@ -1,6 +1,7 @@
 //! What the API server and metalman answer, as it is read, for `hack/fuzz`.
 
-use crate::{certificate::Facts, http::Reason, kube};
+use crate::{certificate::Facts, kube};
+use metal_http::Reason;
 
 /// The certificate in an answer about a request, if it is signed; else what is told.
 ///

@@ -1,13 +1,14 @@
 //! What the API server is asked: to sign the certificate of this node. Two requests need no client library.
 
 use crate::{
-    http::{HttpError, Reason, Server},
+    http::{HttpError, Server},
     key::Key,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use metal_base::jitter::jittered;
+use metal_http::Reason;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -174,10 +175,10 @@ impl Api {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }
         let answer = self.server.send(request).await?;
-        match answer.status {
-            status if status.is_success() => Ok(answer.body),
+        match answer.status() {
+            status if status.is_success() => Ok(answer.into_body()),
             StatusCode::UNAUTHORIZED => Err(KubeError::Unauthorized),
-            status => Err(KubeError::Refused(status, Reason::of(&message(&answer.body)))),
+            status => Err(KubeError::Refused(status, Reason::of(&message(answer.body())))),
         }
     }
 }

@@ -26,7 +26,6 @@ mod kube;
 mod notify;
 mod plan;
 mod store;
-mod url;
 
 #[cfg(test)]
 mod testing;

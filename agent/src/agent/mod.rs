@@ -11,13 +11,14 @@ use crate::{
     args::Args,
     kernel::{Addresses, Captured, Kernel, Running},
     probe::{self, Machine},
-    registry::{Client, InvalidUrl, TlsError},
+    registry::Client,
     root::Root,
 };
 use jiff::Timestamp;
 use lldp_receiver::LldpReceiver;
 use metal_api::inventory::{Failure, Registration, Report};
 use metal_base::{Backoff, Chain};
+use metal_http::{InvalidUrl, TrustError};
 use std::{convert::Infallible, path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
@@ -63,11 +64,11 @@ pub enum Lldp {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// The registry's URL is invalid.
-    #[error(transparent)]
-    Url(#[from] InvalidUrl),
-    /// The registry cannot be trusted.
-    #[error("the registry URL is invalid or unusable")]
-    Trust(#[from] TlsError),
+    #[error("--registry-url {0}")]
+    Url(InvalidUrl),
+    /// The registry is https, and there is nobody to trust.
+    #[error("--registry-ca-file must be a PEM file with certificate authorities")]
+    Trust(#[from] TrustError),
 }
 
 impl Agent {
@@ -77,7 +78,7 @@ impl Agent {
     ///
     /// If the registry cannot be used.
     pub fn new(args: Args) -> Result<Self, Unusable> {
-        let registry = args.registry()?;
+        let registry = args.registry().map_err(Unusable::Url)?;
         let client = Client::new(registry, &args.registry_ca_file, args.registry_client_timeout)?;
         let is_live = args.root == Path::new("/");
         let kernel: Box<dyn Kernel> = if is_live { Box::new(Running) } else { Box::new(Captured) };

@@ -3,6 +3,7 @@ use crate::fixture::{
     FIRECRACKER, Tree,
     server::{Answer, Server},
 };
+use clap::Parser;
 use std::path::Path;
 use tokio::select;
 
@@ -57,6 +58,20 @@ async fn what_changes_on_the_machine_is_in_the_next_report() {
     select! {
         never = agent.run() => match never {},
         () = carrier => {}
+    }
+}
+
+#[test]
+fn a_registry_that_cannot_be_used_is_told_with_the_flag_to_set() {
+    let table = [
+        ("ftp://h/t/secret", "--registry-url must have the form"),
+        ("https://h/t/secret", "--registry-ca-file must be a PEM file"),
+    ];
+    for (url, text) in table {
+        let url = format!("--registry-url={url}");
+        let flags = ["metalprobe", &url, "--server-uuid=a", "--registry-ca-file=/nowhere"];
+        let error = Agent::new(Args::parse_from(flags)).unwrap_err().to_string();
+        assert!(error.starts_with(text) && !error.contains("secret"), "{error}");
     }
 }
 

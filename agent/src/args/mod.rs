@@ -3,8 +3,8 @@
 
 mod duration;
 
-use crate::registry::{InvalidUrl, RegistryUrl};
 use clap::{Parser, ValueEnum};
+use metal_http::{InvalidUrl, ServerUrl};
 use std::{convert::Infallible, ffi::OsString, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 /// Collects the inventory of this machine and posts it to the registry of metal-operator.
@@ -60,7 +60,7 @@ pub struct Args {
 
 impl Args {
     /// The URL of the registry.
-    pub fn registry(&self) -> Result<RegistryUrl, InvalidUrl> {
+    pub fn registry(&self) -> Result<ServerUrl, InvalidUrl> {
         self.registry_url.0.parse()
     }
 }

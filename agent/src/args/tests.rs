@@ -6,7 +6,8 @@ const URL: &str = "--registry-url=http://10.0.0.1:10000/t/secret";
 fn the_two_mandatory_flags_are_enough() {
     let args = parse(&[URL, "--server-uuid=abc"]).unwrap();
     assert_eq!(args.server_uuid, "abc");
-    assert_eq!(args.registry().unwrap().endpoint("register"), "/t/secret/register");
+    let register = "/register".parse().unwrap();
+    assert_eq!(args.registry().unwrap().below(&register), "/t/secret/register");
     assert_eq!(args.duration, Duration::from_secs(5));
     assert_eq!(args.lldp_sync_duration, Duration::from_secs(30));
 }

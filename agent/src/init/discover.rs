@@ -10,11 +10,12 @@ use crate::{
     agent::{Agent, Unusable},
     args::Args,
     kernel::{Kernel, Running},
-    registry::{Client, RegistryUrl, RequestError, TlsError},
+    registry::Client,
     root::Root,
 };
 use clap::Parser;
 use metal_base::{Backoff, Chain};
+use metal_http::{InvalidUrl, RequestError, ServerUrl, TrustError};
 use std::{convert::Infallible, net::IpAddr, path::Path, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
@@ -38,25 +39,30 @@ enum DiscoveryError {
         "boot service {0} uses https, but this image contains no certificate authorities; build \
          it with --ca"
     )]
-    Trust(RegistryUrl, #[source] TlsError),
+    Trust(ServerUrl, #[source] TrustError),
     #[error("boot service {0} did not return a configuration")]
-    Refused(RegistryUrl, #[source] RequestError),
+    Refused(ServerUrl, #[source] RequestError),
     #[error(
         "boot service {0} has no boot configuration for this machine; check that a Server with \
          its system UUID exists and is in discovery"
     )]
-    Unknown(RegistryUrl),
+    Unknown(ServerUrl),
     #[error(
         "boot service {0} refused to return the configuration, because the boot window has \
          closed; power-cycle the machine"
     )]
-    Forbidden(RegistryUrl),
+    Forbidden(ServerUrl),
     #[error(transparent)]
     AgentConfig(#[from] AgentConfigError),
     #[error("the ignition of this machine starts metalprobe with invalid flags")]
     Flags,
-    #[error("metalprobe could not send its report")]
-    Agent(#[from] Unusable),
+    #[error(
+        "the registry uses https, but this image contains no certificate authorities; build it \
+         with --ca"
+    )]
+    RegistryTrust(#[source] TrustError),
+    #[error("the ignition of this machine has an invalid URL of the registry")]
+    RegistryUrl(#[source] InvalidUrl),
 }
 
 /// Reports forever. `boot_url` is what a DHCP server sent, if one was asked.
@@ -120,7 +126,17 @@ async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, DiscoveryEr
     Ok(agent)
 }
 
-async fn orders(url: RegistryUrl) -> Result<AgentConfig, DiscoveryError> {
+/// No one has set flags here, so none is named.
+impl From<Unusable> for DiscoveryError {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::Url(error) => Self::RegistryUrl(error),
+            Unusable::Trust(error) => Self::RegistryTrust(error),
+        }
+    }
+}
+
+async fn orders(url: ServerUrl) -> Result<AgentConfig, DiscoveryError> {
     let client = Client::new(url.clone(), Path::new(AUTHORITIES), DEADLINE);
     let client = client.map_err(|error| DiscoveryError::Trust(url.clone(), error))?;
     match client.get(LONGEST).await {
@@ -130,5 +146,24 @@ async fn orders(url: RegistryUrl) -> Result<AgentConfig, DiscoveryError> {
             Err(DiscoveryError::Forbidden(url))
         }
         Err(error) => Err(DiscoveryError::Refused(url, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_http::Trust;
+
+    #[test]
+    fn an_image_without_authorities_says_how_to_build_it_and_names_no_flag_of_the_agent() {
+        let missing = || Trust::load(Path::new("/nowhere/ca.pem")).unwrap_err();
+        let url = "https://boot/t/secret".parse().unwrap();
+        let boot = DiscoveryError::Trust(url, missing());
+        let registry = DiscoveryError::from(Unusable::Trust(missing()));
+        for error in [boot, registry] {
+            let text = Chain(&error).to_string();
+            assert!(text.contains("build it with --ca: could not read"), "{text}");
+            assert!(!text.contains("--registry") && !text.contains("secret"), "{text}");
+        }
     }
 }

@@ -13,10 +13,8 @@
 //! the service is shown, also where the image says which one that is. Without a token it is asked for
 //! what belongs to the UUID in SMBIOS, which it need not answer.
 
-use crate::{
-    registry::{InvalidUrl, RegistryUrl},
-    root::Root,
-};
+use crate::root::Root;
+use metal_http::{InvalidUrl, ServerUrl};
 
 const COMMAND_LINE: &str = "/proc/cmdline";
 const CONFIG: &str = "ignition.config.url=";
@@ -49,7 +47,7 @@ pub(super) enum OriginError {
 }
 
 /// Where the configuration of this boot is; `dhcp` is the URL that a DHCP server gave.
-pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<RegistryUrl, OriginError> {
+pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<ServerUrl, OriginError> {
     let line = root.text(COMMAND_LINE).unwrap_or_default();
     let argument = |name: &str| {
         // As for all kernel arguments, the last one counts.

@@ -29,6 +29,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-features", IMPURE),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),
+    ("metal-http", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
     ("metal-wire", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     // DHCP code can change without affecting these.

@@ -16,7 +16,7 @@ use crate::{
     configure::{ConfigureError, configure},
     disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
     disk_ends::DiskEnds,
-    fetch::{Broken, Client, Failure, Pieces, transfer},
+    fetch::{Broken, Client, Pieces, is_stale, transfer},
     image::{self, ImageError},
     install_json::{self, Order, OrderError},
     report::Reporter,
@@ -25,6 +25,7 @@ use crate::{
 use bytes::Bytes;
 use metal_api::installation::{DONE, InstallPhase, ORDER};
 use metal_base::Chain;
+use metal_http::RequestError;
 use metalprobe::{Root, init::End};
 use tokio::{
     sync::mpsc,
@@ -42,7 +43,7 @@ const LINKS: &str = "/sys/class/net";
 #[derive(Debug, thiserror::Error)]
 enum InstallError {
     #[error("{0} cannot be fetched")]
-    Fetch(&'static str, #[source] Failure),
+    Fetch(&'static str, #[source] RequestError),
     #[error(transparent)]
     Order(#[from] OrderError),
     #[error("this is another machine than {0}: it has none of the hardware addresses of the order")]
@@ -67,7 +68,7 @@ impl InstallError {
     /// Whether the installation is not the one that is due.
     fn is_stale(&self) -> bool {
         match self {
-            Self::Fetch(_, failure) => failure.is_stale(),
+            Self::Fetch(_, failure) => is_stale(failure),
             Self::Transfer(broken) => matches!(broken, Broken::Stale(_)),
             _ => false,
         }
@@ -179,7 +180,7 @@ async fn say_done(client: &Client) {
                 tracing::info!("installed; the machine restarts");
                 return;
             }
-            Err(error) if error.is_stale() => {
+            Err(error) if is_stale(&error) => {
                 tracing::warn!(
                     "installed, but another installation is due by now: {}",
                     Chain(&error)

@@ -7,10 +7,10 @@
 use crate::{
     certificate::{Facts, Validity},
     config::Config,
-    http::Identity,
     key::{Key, common_name},
 };
 use metal_base::files;
+use metal_http::Identity;
 use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},

@@ -1,10 +1,11 @@
 //! The transfer of a large file, however often its connection breaks.
 
-use super::client::{Answer, Client, Failure};
+use super::client::{Client, is_stale};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use metal_base::Chain;
+use metal_http::{Answer, RequestError};
 use std::{
     io::{self, Read},
     sync::{
@@ -47,7 +48,7 @@ pub(crate) enum Broken {
     More,
     /// The installation is not due any more.
     #[error("the installation is not due any more")]
-    Stale(#[source] Failure),
+    Stale(#[source] RequestError),
     /// Nobody wants it any more.
     #[error("the file is not wanted any more")]
     Unwanted,
@@ -90,7 +91,7 @@ pub(crate) async fn transfer(
                     Some(broken) => broken,
                 }
             }
-            Err(refused) if refused.is_stale() => return Err(Broken::Stale(refused)),
+            Err(refused) if is_stale(&refused) => return Err(Broken::Stale(refused)),
             Err(failure) => failure,
         };
         let done = progress.done.load(Ordering::Relaxed);
@@ -155,11 +156,11 @@ async fn follow(
     to: &mpsc::Sender<Piece>,
     progress: &Transfer,
     (known, stall): (&Known, Duration),
-) -> Result<Option<Failure>, Broken> {
+) -> Result<Option<RequestError>, Broken> {
     let body = answer.response.body_mut();
     loop {
         let frame = match timeout(stall, body.frame()).await {
-            Err(_) => return Ok(Some(Failure::Late(stall))),
+            Err(_) => return Ok(Some(RequestError::Deadline(stall))),
             Ok(Some(Err(error))) => return Ok(Some(error.into())),
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
@@ -174,7 +175,7 @@ async fn follow(
     }
     let done = progress.done.load(Ordering::Relaxed);
     let is_short = known.length.is_some_and(|length| done < length);
-    let short = || Failure::Answer("it ends too early".into());
+    let short = || RequestError::Answer("it ends too early".into());
     Ok(is_short.then(short))
 }
 

@@ -1,32 +1,33 @@
-//! The registry's URL. Its path may hold the token of this boot, so it is never shown in full.
+//! The URL of a server. Its path may hold a token, so it is never shown in full.
 
-use http::{Uri, uri::Scheme};
+use http::{
+    Uri,
+    uri::{PathAndQuery, Scheme},
+};
 use std::{fmt, str::FromStr};
 
-/// Where reports are posted to.
+/// Where a server is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RegistryUrl {
+pub struct ServerUrl {
     tls: bool,
     host: String,
     port: u16,
     path: String,
 }
 
-/// Why a text is not the URL of a registry. It is not quoted: it may hold a token.
+/// Why a text is not the URL of a server. It is not quoted: it may hold a token. The message follows the name of
+/// what was to hold the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
     /// Not a URL with scheme and host.
-    #[error(
-        "--registry-url must have the form http://host:port or https://host:port, optionally with \
-         a path"
-    )]
+    #[error("must have the form http://host:port or https://host:port, optionally with a path")]
     Form,
     /// It has user information, a query or a fragment.
-    #[error("--registry-url must not contain a user, query or fragment")]
+    #[error("must not contain a user, query or fragment")]
     Extra,
 }
 
-impl RegistryUrl {
+impl ServerUrl {
     /// Whether to use TLS.
     pub fn is_tls(&self) -> bool {
         self.tls
@@ -42,18 +43,15 @@ impl RegistryUrl {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The path, which may hold a token.
-    pub fn path(&self) -> &str {
-        if self.path.is_empty() { "/" } else { &self.path }
-    }
-
-    /// Path of an endpoint of the registry.
-    pub fn endpoint(&self, name: &str) -> String {
-        format!("{}/{name}", self.path)
+    /// Path and query of something below the URL; `/` is the URL itself. The path may hold a token.
+    pub fn below(&self, uri: &Uri) -> String {
+        let below = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let own = if below == "/" && !self.path.is_empty() { "" } else { below };
+        format!("{}{own}", self.path)
     }
 }
 
-impl FromStr for RegistryUrl {
+impl FromStr for ServerUrl {
     type Err = InvalidUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
@@ -75,16 +73,16 @@ impl FromStr for RegistryUrl {
 }
 
 /// Shows scheme, host and port, but not the path.
-impl fmt::Display for RegistryUrl {
+impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
         write!(f, "{scheme}://{}", self.authority())
     }
 }
 
-impl fmt::Debug for RegistryUrl {
+impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RegistryUrl({self})")
+        write!(f, "ServerUrl({self})")
     }
 }
 
@@ -93,15 +91,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_endpoint_is_appended_behind_the_token() {
+    fn what_is_asked_for_is_appended_behind_the_token() {
         let table = [
-            ("http://10.0.0.1:10000", "/register"),
-            ("http://10.0.0.1:10000/", "/register"),
-            ("http://10.0.0.1:10000/t/secret", "/t/secret/register"),
-            ("http://10.0.0.1:10000/t/secret/", "/t/secret/register"),
+            ("http://10.0.0.1:10000", "/register", "/register"),
+            ("http://10.0.0.1:10000/", "/register", "/register"),
+            ("http://10.0.0.1:10000/t/secret", "/register", "/t/secret/register"),
+            ("http://10.0.0.1:10000/t/secret/", "/register?x=1", "/t/secret/register?x=1"),
+            ("http://10.0.0.1:10000/t/secret", "/", "/t/secret"),
+            ("http://10.0.0.1:10000", "/", "/"),
         ];
-        for (text, path) in table {
-            assert_eq!(text.parse::<RegistryUrl>().unwrap().endpoint("register"), path);
+        for (text, asked, path) in table {
+            let url: ServerUrl = text.parse().unwrap();
+            assert_eq!(url.below(&asked.parse().unwrap()), path);
         }
     }
 
@@ -113,28 +114,31 @@ mod tests {
             ("http://[fd00::1]:10000", ("fd00::1", 10000)),
         ];
         for (text, address) in table {
-            assert_eq!(text.parse::<RegistryUrl>().unwrap().address(), address);
+            assert_eq!(text.parse::<ServerUrl>().unwrap().address(), address);
         }
+        let url: ServerUrl = "https://[fd00::1]".parse().unwrap();
+        assert_eq!((url.authority().as_str(), url.is_tls()), ("[fd00::1]:443", true));
     }
 
     #[test]
     fn the_token_is_never_shown() {
-        let url: RegistryUrl = "http://10.0.0.1:10000/t/secret".parse().unwrap();
+        let url: ServerUrl = "http://10.0.0.1:10000/t/secret".parse().unwrap();
         assert_eq!(url.to_string(), "http://10.0.0.1:10000");
-        assert_eq!(format!("{url:?}"), "RegistryUrl(http://10.0.0.1:10000)");
+        assert_eq!(format!("{url:?}"), "ServerUrl(http://10.0.0.1:10000)");
         for bad in ["ftp://h/t/secret", "h/t/secret", "http://u:secret@h", "http://h/?secret"] {
-            let error = bad.parse::<RegistryUrl>().unwrap_err();
-            assert!(!error.to_string().contains("secret"));
+            let error = bad.parse::<ServerUrl>().unwrap_err();
+            let error = error.to_string();
+            assert!(!error.contains("secret") && !error.contains("--"), "{error}");
         }
     }
 
     #[test]
-    fn what_is_no_registry_url_is_refused() {
-        for text in ["", "registry", "/t/x", "http://", "ftp://registry"] {
-            assert_eq!(text.parse::<RegistryUrl>(), Err(InvalidUrl::Form), "{text}");
+    fn what_is_no_url_of_a_server_is_refused() {
+        for text in ["", "h", "/t/x", "http://", "ftp://h"] {
+            assert_eq!(text.parse::<ServerUrl>(), Err(InvalidUrl::Form), "{text}");
         }
-        for text in ["http://u@h", "http://h?x=1", "http://h#x"] {
-            assert_eq!(text.parse::<RegistryUrl>(), Err(InvalidUrl::Extra), "{text}");
+        for text in ["http://u@h", "http://u:p@h", "http://h?x=1", "http://h#x"] {
+            assert_eq!(text.parse::<ServerUrl>(), Err(InvalidUrl::Extra), "{text}");
         }
     }
 }
