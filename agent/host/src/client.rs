@@ -3,12 +3,9 @@
 
 use crate::{config::Config, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
-use metal_base::{
-    authorities::{self, Unusable},
-    hex,
-};
+use metal_base::authorities::{self, Unusable};
+use metal_rented::signed::{HOST, NONCE, SIGNATURE, Signed, path};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
-use ring::digest::{SHA256, digest};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring as provider,
@@ -79,9 +76,8 @@ impl Server {
         mut keys: Value,
     ) -> Result<metal_attest::Response> {
         keys["credential"] = json!(credential);
-        keys["publicKey"] = json!(key.public_pem());
-        let target = "/api/hosts/attest";
-        let answer = self.signed(key, Method::POST, target, "", keys.to_string()).await?;
+        keys["publicKey"] = json!(key.public()?.pem());
+        let answer = self.signed(key, Method::POST, path::ATTEST, "", keys.to_string()).await?;
         serde_json::from_slice(&answer).context("the answer is no attestation")
     }
 
@@ -94,15 +90,14 @@ impl Server {
     ) -> Result<()> {
         let mut body = json!({
             "credential": credential,
-            "publicKey": key.public_pem(),
+            "publicKey": key.public()?.pem(),
             "hardware": hardware(),
         });
         if let Some(proof) = proof {
             body["proof"] = json!(proof);
         }
-        let target = "/api/hosts/register";
         let body = body.to_string();
-        self.signed(key, Method::POST, target, "", body).await.map(drop)
+        self.signed(key, Method::POST, path::REGISTER, "", body).await.map(drop)
     }
 
     /// Waits for another release than the one that is known, whose name is empty for none; without
@@ -111,9 +106,9 @@ impl Server {
         // Names and UIDs of Kubernetes are words of a query as they are.
         let target = match known {
             Some(Known { name, uid }) => {
-                format!("/api/hosts/self?release={name}&uid={uid}&wait={WAIT}")
+                format!("{}?release={name}&uid={uid}&wait={WAIT}", path::RELEASE)
             }
-            None => "/api/hosts/self".to_owned(),
+            None => path::RELEASE.to_owned(),
         };
         let body = self.signed(key, Method::GET, &target, &self.host, String::new()).await?;
         let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
@@ -128,8 +123,8 @@ impl Server {
 
     /// Reports how this host is.
     pub(crate) async fn report(&self, key: &Key, report: &Value) -> Result<()> {
-        let target = "/api/hosts/self/status";
-        self.signed(key, Method::POST, target, &self.host, report.to_string()).await.map(drop)
+        let (target, body) = (path::STATUS, report.to_string());
+        self.signed(key, Method::POST, target, &self.host, body).await.map(drop)
     }
 
     async fn signed(
@@ -140,15 +135,15 @@ impl Server {
         host: &str,
         body: String,
     ) -> Result<Vec<u8>> {
-        let answer = self.http.get(format!("{}/api/hosts/nonce", self.url)).send().await?;
+        let answer = self.http.get(format!("{}{}", self.url, path::NONCE)).send().await?;
         let answer: Value = serde_json::from_slice(&read(answer).await?)?;
         let nonce = answer["nonce"].as_str().context("the server gave no number")?;
-        let digest = hex(digest(&SHA256, body.as_bytes()).as_ref());
-        let message = format!("bloomery-hosts-v1\n{method}\n{target}\n{nonce}\n{host}\n{digest}\n");
-        let signature = key.sign(message.as_bytes())?;
+        let (verb, content) = (method.as_str(), body.as_bytes());
+        let signed = Signed { method: verb, target, nonce, host, body: content };
+        let signature = key.sign(&signed.message())?;
         let request = self.http.request(method, format!("{}{target}", self.url));
-        let request = request.header("Bloomery-Nonce", nonce).header("Bloomery-Host", host);
-        read(request.header("Bloomery-Signature", signature).body(body).send().await?).await
+        let request = request.header(NONCE, nonce).header(HOST, host);
+        read(request.header(SIGNATURE, signature).body(body).send().await?).await
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::files;
 use anyhow::{Context, Result, anyhow};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use metal_rented::PublicKey;
 use p256::{SecretKey, elliptic_curve::sec1::ToEncodedPoint};
 use ring::{
     rand::{SecureRandom, SystemRandom},
@@ -10,8 +11,6 @@ use ring::{
 };
 use std::{fmt, path::Path};
 
-/// What is in front of the point in a public key of P-256 (RFC 5480, section 2), in base64.
-const HEAD: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgA";
 /// How often another number is drawn: nearly every one of 32 bytes is a key.
 const TRIES: usize = 8;
 
@@ -54,20 +53,10 @@ impl Key {
         Ok(Self { secret, signer: signer.map_err(|_| unusable())?, random })
     }
 
-    /// The uncompressed point (SEC 1, section 2.3.3).
-    pub(crate) fn point(&self) -> Vec<u8> {
-        self.secret.public_key().to_encoded_point(false).as_bytes().to_vec()
-    }
-
-    /// The public key, as PEM.
-    pub(crate) fn public_pem(&self) -> String {
-        let point = self.point();
-        // The head ends within a group of base64, whose last bits are the first of the point.
-        let head = STANDARD.decode(format!("{HEAD}E")).unwrap_or_default();
-        let der = [&head, point.get(1..).unwrap_or_default()].concat();
-        let text = STANDARD.encode(der);
-        let (first, second) = text.split_at(text.len().min(64));
-        format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n")
+    /// The public key.
+    pub(crate) fn public(&self) -> Result<PublicKey> {
+        let point = self.secret.public_key().to_encoded_point(false);
+        Ok(PublicKey::of_point(point.as_bytes())?)
     }
 
     /// A signature, in base64.
@@ -94,8 +83,7 @@ mod tests {
         let path = folder.path().join("key");
         let made = Key::load(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Key::load(&path).unwrap().public_pem(), made.public_pem());
-        assert!(made.public_pem().starts_with(&format!("-----BEGIN PUBLIC KEY-----\n{HEAD}E")));
+        assert_eq!(Key::load(&path).unwrap().public().unwrap(), made.public().unwrap());
         assert!(!format!("{made:?}").contains("BEGIN"));
         fs::write(&path, [0; 32]).unwrap();
         assert!(Key::load(&path).is_err(), "another key would be another host");

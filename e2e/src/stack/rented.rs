@@ -1,10 +1,14 @@
 //! Rented servers: the server for them as a process, under the rights of its overlay, and what iPXE, the
 //! installer and the agent of a machine ask for.
 
-use super::{Host, Overlay, sha256};
+use super::{Host, Overlay};
 use crate::cluster::{Cluster, Process, eventually, is_ready, unique};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use metal_rented::{
+    PublicKey,
+    signed::{HOST, NONCE, SIGNATURE, Signed, path},
+};
 use reqwest::{Method, StatusCode, redirect};
 use ring::{
     rand::SystemRandom,
@@ -56,7 +60,7 @@ impl Hosts {
         let mut it = Self { address, process };
         let ready = eventually(PATIENCE, async || {
             is_ready(health).await?;
-            let nonce = format!("http://{address}/api/hosts/nonce");
+            let nonce = format!("http://{address}{}", path::NONCE);
             ensure!(reqwest::get(nonce).await?.status().is_success(), "it has no key yet");
             Ok(())
         });
@@ -70,9 +74,6 @@ impl Hosts {
         &self.process
     }
 }
-
-/// What is in front of the point in a public key of P-256.
-const HEAD: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE";
 
 /// A machine with its key.
 #[derive(Debug)]
@@ -119,11 +120,8 @@ impl Machine {
 
     /// Its public key, as PEM.
     pub fn public_key(&self) -> String {
-        let [_, point @ ..] = self.key.public_key().as_ref() else { return String::new() };
-        let der = [STANDARD.decode(HEAD).unwrap_or_default(), point.to_vec()].concat();
-        let text = STANDARD.encode(der);
-        let (first, second) = text.split_at(64);
-        format!("-----BEGIN PUBLIC KEY-----\n{first}\n{second}\n-----END PUBLIC KEY-----\n")
+        let key = PublicKey::of_point(self.key.public_key().as_ref());
+        key.map(|key| key.pem()).unwrap_or_default()
     }
 
     /// Gets a URL: the status, and the text.
@@ -209,7 +207,7 @@ impl Machine {
             "hardware": { "serial": "SN-1", "macAddresses": ["02:00:00:00:00:01"] },
         });
         let server = installed["server"].as_str().context("no server")?;
-        self.signed(server, Method::POST, "/api/hosts/register", "", &body.to_string()).await
+        self.signed(server, Method::POST, path::REGISTER, "", &body.to_string()).await
     }
 
     /// Asks with a signature, as this host.
@@ -225,19 +223,19 @@ impl Machine {
         host: &str,
         body: &str,
     ) -> Result<(StatusCode, String)> {
-        let (status, nonce) = self.get(&format!("{server}/api/hosts/nonce")).await?;
+        let (status, nonce) = self.get(&format!("{server}{}", path::NONCE)).await?;
         ensure!(status.is_success(), "{nonce}");
         let nonce: Value = serde_json::from_str(&nonce)?;
         let nonce = nonce["nonce"].as_str().context("no nonce")?;
-        let digest = sha256(body.as_bytes());
-        let message = format!("bloomery-hosts-v1\n{method}\n{target}\n{nonce}\n{host}\n{digest}\n");
-        let signature = self.key.sign(&self.random, message.as_bytes()).ok().context("no key")?;
+        let (verb, content) = (method.as_str(), body.as_bytes());
+        let signed = Signed { method: verb, target, nonce, host, body: content };
+        let signature = self.key.sign(&self.random, &signed.message()).ok().context("no key")?;
         let answer = self
             .http
             .request(method, format!("{server}{target}"))
-            .header("Bloomery-Nonce", nonce)
-            .header("Bloomery-Signature", STANDARD.encode(signature))
-            .header("Bloomery-Host", host)
+            .header(NONCE, nonce)
+            .header(SIGNATURE, STANDARD.encode(signature))
+            .header(HOST, host)
             .body(body.to_owned())
             .timeout(PATIENCE);
         let answer = answer.send().await?;

@@ -31,6 +31,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-http", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),
     ("metal-image", &["kube-client", "kube-runtime", "metal-api"]),
+    ("metal-rented", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     ("metal-wire", &["kube", "k8s-openapi", "metal-api", "tokio"]),
     // DHCP code can change without affecting these.
     ("metal-operator", &["metal-dhcp"]),

@@ -45,6 +45,7 @@ use metal_core::boot_token::{
     Refusal,
     order::{CHECKSUMS, DISK},
 };
+use metal_rented::signed::path;
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
@@ -62,11 +63,11 @@ pub(crate) fn router(ctx: Arc<Context>) -> Router {
         .route(&below(DISK), get(disk_image::disk))
         .route(&below(PROGRESS), post(disk_image::progress))
         .route(&below(DONE), post(disk_image::done))
-        .route("/api/hosts/nonce", get(proof::nonce).head(not_head))
-        .route("/api/hosts/attest", post(attest::attest))
-        .route("/api/hosts/register", post(register::register))
-        .route("/api/hosts/self", get(host::release).head(not_head))
-        .route("/api/hosts/self/status", post(host::status))
+        .route(path::NONCE, get(proof::nonce).head(not_head))
+        .route(path::ATTEST, post(attest::attest))
+        .route(path::REGISTER, post(register::register))
+        .route(path::RELEASE, get(host::release).head(not_head))
+        .route(path::STATUS, post(host::status))
         .with_state(ctx)
 }
 

@@ -14,8 +14,9 @@ use metal_api::Host;
 use metal_base::hex;
 use metal_core::{
     capability::{Claims, Purpose, issue, verify},
-    rented_host::{PublicKey, signed::message},
+    rented_host::PublicKey,
 };
+use metal_rented::signed::{HOST, NONCE, SIGNATURE, Signed};
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use serde_json::json;
 use std::sync::Arc;
@@ -23,14 +24,7 @@ use std::sync::Arc;
 /// How long a number is good.
 const SOON: SignedDuration = SignedDuration::from_mins(5);
 /// The longest signature in base64, in bytes (SEC 1, section C.5).
-const SIGNATURE: usize = 128;
-
-/// The number that is signed.
-const NONCE: &str = "bloomery-nonce";
-/// The signature, in base64.
-const SIGNED: &str = "bloomery-signature";
-/// `NAMESPACE/NAME` of the Host that asks.
-const HOST: &str = "bloomery-host";
+const LONGEST: usize = 128;
 
 /// A key that nobody has: a request for a Host that does not exist takes as long as any other.
 const NOBODY: &str = "-----BEGIN PUBLIC KEY-----\n\
@@ -88,10 +82,10 @@ impl<'a> Request<'a> {
 
     fn proof(&self, ctx: &Context) -> Result<Proof<'a>, Failure> {
         let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
-        let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNED)?);
+        let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNATURE)?);
         verify(&[ours], nonce, Purpose::HostNonce, ctx.now())
             .map_err(|_| Failure::Unproven("no number of ours, or an old one"))?;
-        let signature = Some(signature).filter(|text| text.len() <= SIGNATURE);
+        let signature = Some(signature).filter(|text| text.len() <= LONGEST);
         let signature = signature.and_then(|text| STANDARD.decode(text).ok());
         let signature = signature.ok_or(Failure::Unproven("no signature"))?;
         Ok(Proof { nonce, signature })
@@ -99,7 +93,8 @@ impl<'a> Request<'a> {
 
     fn is_by(&self, key: &PublicKey, host: &str, proof: &Proof<'_>) -> Result<(), Failure> {
         let target = self.uri.path_and_query().map_or("", |target| target.as_str());
-        let message = message(self.method.as_str(), target, proof.nonce, host, self.body);
+        let (method, nonce, body) = (self.method.as_str(), proof.nonce, self.body);
+        let message = Signed { method, target, nonce, host, body }.message();
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
         let verified = key.verify(&message, &proof.signature);
         verified.map_err(|_| Failure::Unproven("the signature is not that of the key"))

@@ -28,8 +28,9 @@ use metal_base::hex;
 use metal_core::{
     boot_token::secret,
     capability::{Claims, Key, Purpose, issue},
-    rented_host::{PublicKey, signed::message},
+    rented_host::PublicKey,
 };
+use metal_rented::signed::Signed;
 use metal_runtime::{
     args::try_parse,
     index::Index,
@@ -155,9 +156,7 @@ impl Machine {
     }
 
     fn pem(&self) -> String {
-        let head = STANDARD.decode("MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE").unwrap();
-        let der = STANDARD.encode([&head[..], &self.0.public_key().as_ref()[1..]].concat());
-        format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n")
+        PublicKey::of_point(self.0.public_key().as_ref()).unwrap().pem()
     }
 
     /// The same as the cluster has it.
@@ -165,8 +164,14 @@ impl Machine {
         PublicKey::parse(&self.pem()).unwrap().pem()
     }
 
-    fn sign(&self, (method, path, body): (&Method, &str, &str), nonce: &str, host: &str) -> String {
-        let message = message(method.as_str(), path, nonce, host, body.as_bytes());
+    fn sign(
+        &self,
+        (method, target, body): (&Method, &str, &str),
+        nonce: &str,
+        host: &str,
+    ) -> String {
+        let (method, body) = (method.as_str(), body.as_bytes());
+        let message = Signed { method, target, nonce, host, body }.message();
         STANDARD.encode(self.0.sign(&SystemRandom::new(), &message).unwrap())
     }
 

@@ -1,3 +1,5 @@
+//! How a host is known.
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// What every public key of P-256 begins with (RFC 5480, section 2): id-ecPublicKey, secp256r1, and
@@ -7,7 +9,7 @@ const HEAD: [u8; 26] = [
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 /// Bytes of an uncompressed point.
-const POINT: usize = 65;
+pub(crate) const POINT: usize = 65;
 /// The longest text that is parsed, in bytes.
 const LONGEST: usize = 512;
 
@@ -39,6 +41,16 @@ impl PublicKey {
         let base64: String = text.ok_or(InvalidKey)?.split_ascii_whitespace().collect();
         let der = STANDARD.decode(base64).map_err(|_| InvalidKey)?;
         let point = der.strip_prefix(&HEAD).ok_or(InvalidKey)?;
+        Self::of_point(point)
+    }
+
+    /// The key with this uncompressed point (SEC 1, section 2.3.3). Whether it is on the curve shows when a
+    /// signature is verified with it.
+    ///
+    /// # Errors
+    ///
+    /// If it is anything else.
+    pub fn of_point(point: &[u8]) -> Result<Self, InvalidKey> {
         let point: [u8; POINT] = point.try_into().map_err(|_| InvalidKey)?;
         if point[0] == 4 { Ok(Self(point)) } else { Err(InvalidKey) }
     }
@@ -69,6 +81,7 @@ mod tests {
     fn a_key_is_the_same_however_it_is_written() {
         let key = PublicKey::parse(KEY).unwrap();
         assert_eq!(key.pem(), KEY);
+        assert_eq!(PublicKey::of_point(key.point()), Ok(key.clone()));
         let loose = KEY.replace('\n', "\r\n");
         assert_eq!(PublicKey::parse(&format!("  {loose}\n\n")), Ok(key));
     }
@@ -81,6 +94,9 @@ mod tests {
         let private = KEY.replace("PUBLIC", "PRIVATE");
         for text in ["", BEGIN, &long, &other, &compressed, &private, &KEY[..100]] {
             assert_eq!(PublicKey::parse(text), Err(InvalidKey), "{text}");
+        }
+        for point in [&[4; POINT - 1][..], &[4; POINT + 1], &[2; POINT]] {
+            assert_eq!(PublicKey::of_point(point), Err(InvalidKey));
         }
     }
 }
