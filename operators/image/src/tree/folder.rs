@@ -1,13 +1,14 @@
 //! The files of one folder of an image, without fetching the image: an operating system has
 //! gigabytes, and the folder is in a small layer of its own.
 //!
-//! The highest layer that has something in the folder counts, alone. Layers of more than 8 MiB are
-//! not looked into.
+//! Each layer may have files of the folder; those of a higher one count. Layers of more than 8 MiB are not
+//! looked into.
 
 use super::{
     archive::{Archive, Entry, Failed},
     error::Unusable,
     header::Kind,
+    layered::{Layer, TooLarge, Union, hides, is_whiteout},
     path,
 };
 use crate::{
@@ -32,12 +33,10 @@ const LAYERS: u64 = 64 << 20;
 const CONTENT: u64 = 64 << 20;
 const ENTRIES: usize = 20_000;
 /// Files of the folder, and bytes of all of them together.
-const FILES: usize = 128;
-const BYTES: usize = 4 << 20;
+pub(super) const FILES: usize = 128;
+pub(super) const BYTES: usize = 4 << 20;
 /// How long all of it may take.
 const DEADLINE: Duration = Duration::from_mins(2);
-/// What names of files begin with that hide others.
-const WHITEOUT: &str = ".wh.";
 
 /// Which folder, and what the image says of itself if it has it.
 #[derive(Clone, Copy, Debug)]
@@ -146,7 +145,7 @@ async fn find(
     if annotation(&manifest, name).as_deref() != Some(value) {
         return Ok(None);
     }
-    let mut fetched = 0;
+    let (mut fetched, mut union) = (0, Union::default());
     for layer in layers.into_iter().rev().filter_map(|layer| layer.content.ok()) {
         if layer.size > LAYER || fetched + layer.size > LAYERS {
             continue;
@@ -155,13 +154,15 @@ async fn find(
         let bytes = fetch(registries, &access, &layer).await?;
         let failed = |what| FolderError::Layer(layer.digest.clone(), what);
         match read(&bytes, folder.path) {
-            Ok(None) => {}
-            Ok(Some(files)) => return Ok(Some(files)),
+            Ok(layer) => union.add(layer).map_err(|TooLarge| FolderError::TooLarge)?,
             Err(Refused::Layer(what)) => return Err(failed(what)),
             Err(Refused::Folder) => return Err(FolderError::TooLarge),
         }
+        if union.is_complete() {
+            break;
+        }
     }
-    Ok(Some(Files::new()))
+    Ok(Some(union.files()))
 }
 
 /// A layer, as its digest says.
@@ -202,48 +203,31 @@ impl From<Failed> for Refused {
     }
 }
 
-/// The files of the folder in a layer; `None` if it says nothing about the folder.
-fn read(layer: &[u8], folder: &str) -> Result<Option<Files>, Refused> {
+/// What a layer says of the folder.
+fn read(layer: &[u8], folder: &str) -> Result<Layer, Refused> {
     let from = decompressed(layer).map_err(Failed::Read)?;
     let mut archive = Archive::new(from, CONTENT);
-    let (mut files, mut entries, mut is_there, mut size) = (Files::new(), 0, false, 0);
+    let (mut found, mut entries, mut size) = (Layer::default(), 0, 0);
     while let Some(entry) = archive.next()? {
         entries += 1;
         if entries > ENTRIES {
             return Err(Refused::Layer(Unusable::TooManyEntries(ENTRIES)));
         }
-        let parts = path::parts(&entry.name).map_err(Refused::Layer)?.join("/");
-        is_there |= hides(&parts, folder);
-        let Some(name) = parts.strip_prefix(folder).and_then(|it| it.strip_prefix('/')) else {
+        let path = path::parts(&entry.name).map_err(Refused::Layer)?.join("/");
+        found.hidden.extend(hides(&path, entry.kind, folder));
+        let Some(name) = path.strip_prefix(folder).and_then(|it| it.strip_prefix('/')) else {
             continue;
         };
-        is_there = true;
-        if entry.kind != Kind::File || name.rsplit('/').next().is_some_and(is_whiteout) {
+        if entry.kind != Kind::File || is_whiteout(name) {
             continue;
         }
         size += usize::try_from(entry.size).unwrap_or(usize::MAX).min(BYTES + 1);
-        if size > BYTES || files.len() == FILES {
+        if size > BYTES || found.files.len() == FILES {
             return Err(Refused::Folder);
         }
-        files.insert(name.to_owned(), content(&entry, &mut archive)?);
+        found.files.insert(name.to_owned(), content(&entry, &mut archive)?);
     }
-    Ok(is_there.then_some(files))
-}
-
-fn is_whiteout(name: &str) -> bool {
-    name.starts_with(WHITEOUT)
-}
-
-/// Whether this entry removes the folder, or one that it is in.
-fn hides(path: &str, folder: &str) -> bool {
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let Some(hidden) = name.strip_prefix(WHITEOUT) else { return false };
-    let is_in = |around: &str| {
-        folder.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let hidden = if above.is_empty() { hidden.to_owned() } else { format!("{above}/{hidden}") };
-    // An opaque folder hides all that lower layers have in it.
-    is_in(&hidden) || (hidden.ends_with(".wh..opq") && (above.is_empty() || is_in(above)))
+    Ok(found)
 }
 
 fn content(entry: &Entry, archive: &mut Archive<impl Read>) -> Result<Vec<u8>, Refused> {
@@ -266,24 +250,35 @@ mod tests {
 
     const FOLDER: &str = "usr/share/app";
 
-    fn found(files: &[(&str, &[u8])]) -> Option<Vec<String>> {
-        let read = read(&archive(files), FOLDER);
-        read.unwrap_or_else(|_| panic!("refused")).map(|files| files.into_keys().collect())
+    /// The files of a layer, and what it hides.
+    fn found(files: &[(&str, &[u8])]) -> (Vec<String>, Vec<String>) {
+        let layer = read(&archive(files), FOLDER).unwrap_or_else(|_| panic!("refused"));
+        (layer.files.into_keys().collect(), layer.hidden.into_iter().collect())
     }
 
     #[test]
-    fn a_layer_has_the_folder_if_it_has_or_hides_something_in_it() {
-        assert_eq!(found(&[("etc/a", b""), ("usr/share/application", b"")]), None);
-        let both = found(&[("./usr/share/app/a", b"1"), ("/usr/share/app/b/c", b"2")]).unwrap();
-        assert_eq!(both, ["a", "b/c"]);
-        for hidden in ["usr/share/.wh.app", "usr/.wh.share", ".wh.usr", "usr/share/app/.wh.a"] {
-            assert_eq!(found(&[(hidden, b"")]), Some(vec![]), "{hidden}");
-        }
-        for hidden in ["usr/share/.wh..wh..opq", "usr/share/app/.wh..wh..opq"] {
-            assert_eq!(found(&[(hidden, b"")]), Some(vec![]), "{hidden}");
+    fn a_layer_has_or_hides_something_of_the_folder_or_says_nothing_of_it() {
+        let nothing = (vec![], vec![]);
+        assert_eq!(found(&[("etc/a", b""), ("usr/share/application", b"")]), nothing);
+        let (files, _) = found(&[("./usr/share/app/a", b"1"), ("/usr/share/app/b/c", b"2")]);
+        assert_eq!(files, ["a", "b/c"]);
+        for (hidden, what) in [
+            ("usr/share/.wh.app", ""),
+            ("usr/.wh.share", ""),
+            (".wh.usr", ""),
+            ("usr/share/.wh..wh..opq", ""),
+            (".wh..wh..opq", ""),
+            ("usr/share/app/.wh..wh..opq", ""),
+            ("usr/share/app/.wh.a", "a"),
+            ("usr/share/app/b/.wh.c", "b/c"),
+            ("usr/share/app/b/.wh..wh..opq", "b"),
+            // A file in place of a folder.
+            ("usr/share", ""),
+        ] {
+            assert_eq!(found(&[(hidden, b"")]), (vec![], vec![what.to_owned()]), "{hidden}");
         }
         for other in ["usr/.wh.lib", "usr/share/.wh.ap", "etc/.wh..wh..opq", "usr/.wh.share2"] {
-            assert_eq!(found(&[(other, b"")]), None, "{other}");
+            assert_eq!(found(&[(other, b"")]), nothing, "{other}");
         }
     }
 

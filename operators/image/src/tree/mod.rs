@@ -10,6 +10,7 @@ mod error;
 mod folder;
 mod header;
 mod index;
+mod layered;
 mod path;
 mod sums;
 mod trees;
