@@ -9,7 +9,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow};
 use metal_base::hex;
-use metal_configuration::{Bundle, Unpacked};
+use metal_configuration::{Bundle, Rendered, Unpacked};
 use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,8 @@ use std::{
 /// What names of files with a configuration begin with, and of folders with rendered files.
 const CONFIG: &str = "config.";
 const FILES: &str = "files.";
+/// The same of files that say whose the rendered ones are to be.
+const MODES: &str = "modes.";
 
 /// The files of releases.
 #[derive(Clone, Debug)]
@@ -44,6 +46,11 @@ impl Prepared {
         self.folder.join(format!("{FILES}{}", word(release)))
     }
 
+    /// The file that says whose each of them is to be: lines of `MODE USER[:GROUP] PATH`.
+    pub(crate) fn modes(&self, release: &Release) -> PathBuf {
+        self.folder.join(format!("{MODES}{}", word(release)))
+    }
+
     /// Writes what a release is given.
     ///
     /// # Errors
@@ -58,24 +65,29 @@ impl Prepared {
         // Left from an attempt that was cut off.
         files::remove(&folder)?;
         files::folder(&folder)?;
-        for (path, text) in rendered {
-            let file = folder.join(path);
+        let mut modes = vec![];
+        for (path, Rendered { text, permissions }) in rendered {
+            let file = folder.join(&path);
             file.parent().map_or(Ok(()), files::folder)?;
             files::write(&file, text.as_bytes())?;
+            modes.push(format!("{permissions} {path}\n"));
         }
+        files::write(&self.modes(&release), modes.concat().as_bytes())?;
         release.rendered = true;
         Ok(release)
     }
 
     /// Removes the files of all releases but these.
     pub(crate) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Release>) -> Result<()> {
-        let kept: Vec<_> = kept.flat_map(|it| [self.config(it), self.files(it)]).collect();
+        let kept: Vec<_> =
+            kept.flat_map(|it| [self.config(it), self.files(it), self.modes(it)]).collect();
         for entry in fs::read_dir(&self.folder).context("the folder of the state")? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             // A file that was being written begins with a point.
             let name = name.strip_prefix('.').unwrap_or(name);
-            if (name.starts_with(CONFIG) || name.starts_with(FILES)) && !kept.contains(&path) {
+            let is_of_release = [CONFIG, FILES, MODES].iter().any(|it| name.starts_with(it));
+            if is_of_release && !kept.contains(&path) {
                 files::remove(&path)?;
             }
         }
@@ -88,7 +100,7 @@ impl Prepared {
 pub(crate) struct Content {
     config: Option<Vec<u8>>,
     /// Rendered files by their relative paths.
-    files: Option<BTreeMap<String, String>>,
+    files: Option<BTreeMap<String, Rendered>>,
 }
 
 /// Decrypts the configuration, checks it against the schema that it came with, and renders the
@@ -154,6 +166,7 @@ mod tests {
         let package = Package {
             schema: r#"{"properties": {"password": {"type": "string"}}}"#.to_owned(),
             templates: [("etc/app/app.conf".to_owned(), template.to_owned())].into(),
+            ..Package::default()
         };
         Bundle { configuration, package }.encode().unwrap()
     }
@@ -163,13 +176,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::load(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
-        let plain = bundle(json!({"password": "hunter2"}), "pass={{.password}}\n");
+        let template = "{{/* file: mode=0640 owner=root:app */}}\npass={{.password}}\n";
+        let plain = bundle(json!({"password": "hunter2"}), template);
         let release = prepare(&prepared, &wanted(&key, &plain), &key).unwrap();
         assert!(release.configured && release.rendered);
         let conf = prepared.files(&release).join("etc/app/app.conf");
         assert_eq!(fs::read_to_string(&conf).unwrap(), "pass=hunter2\n");
         let config = fs::read_to_string(prepared.config(&release)).unwrap();
         assert_eq!(config, "{\n  \"password\": \"hunter2\"\n}\n");
+        let modes = fs::read_to_string(prepared.modes(&release)).unwrap();
+        assert_eq!(modes, "0640 root:app etc/app/app.conf\n", "the hook sees to it");
         for path in [&conf, &prepared.config(&release), &prepared.files(&release)] {
             assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
         }
@@ -210,6 +226,7 @@ mod tests {
                 "template cannot be rendered",
             ),
             (bundle(json!({}), "\n{{.password}}"), "the template cannot be rendered"),
+            (bundle(json!({}), "{{/* file: mode=hunter2 */}}"), "line 1: mode: give it as 0644"),
             (b"bloomery-configuration-v1\n{\"hunter2\":".to_vec(), "configuration: the document"),
         ] {
             let error = prepare(&prepared, &wanted(&key, &plain), &key).unwrap_err();

@@ -19,6 +19,7 @@ fuzz_target!(|text: &str| {
     let package = Package {
         schema: "{}".to_owned(),
         templates: [("etc/app.conf".to_owned(), template.clone())].into(),
+        ..Package::default()
     };
     let configuration = json!({ "name": SECRET, "list": [SECRET, 7], "is": true, "none": null });
     let bundle = Bundle { configuration, package };
@@ -36,7 +37,7 @@ fn unpacked(bundle: &Bundle) -> Result<(), String> {
             return Err(text);
         }
     };
-    let size: usize = unpacked.files.values().map(String::len).sum();
+    let size: usize = unpacked.files.values().map(|file| file.text.len()).sum();
     assert!(size <= 4 << 20 && unpacked.files.len() <= 64);
     for path in unpacked.files.keys() {
         let mut parts = Path::new(path).components();

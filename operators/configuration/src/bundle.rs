@@ -1,7 +1,7 @@
 //! A configuration with what the image says about it, as it is encrypted to a host.
 
 use crate::{
-    files::{Package, Unpackable},
+    files::{Package, Rendered, Unpackable},
     lines,
     problem::Problem,
 };
@@ -33,7 +33,7 @@ pub struct Unpacked {
     /// The configuration, as JSON.
     pub configuration: String,
     /// Rendered files by their relative paths.
-    pub files: BTreeMap<String, String>,
+    pub files: BTreeMap<String, Rendered>,
 }
 
 impl Bundle {

@@ -16,6 +16,8 @@ pub mod schema;
 pub mod template;
 
 pub use bundle::{Bundle, LARGEST, Unpacked};
-pub use files::{FOLDER, MARKER, Package, SCHEMA, SUFFIX, TEMPLATES, Unpackable};
+pub use files::{
+    FOLDER, MARKER, PARTS, Package, Permissions, Rendered, SCHEMA, SUFFIX, TEMPLATES, Unpackable,
+};
 pub use problem::Problem;
 pub use schema::Schema;

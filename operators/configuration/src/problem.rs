@@ -1,5 +1,6 @@
 //! What is wrong, and where.
 
+use crate::lines::escaped;
 use metal_base::cut;
 use std::fmt;
 
@@ -23,6 +24,12 @@ impl Problem {
     /// A problem of this field.
     pub fn new(pointer: impl Into<String>, what: impl Into<String>) -> Self {
         Self { line: None, pointer: pointer.into(), what: what.into() }
+    }
+
+    /// The same of a document that is this field of another one.
+    #[must_use]
+    pub fn within(self, field: &str) -> Self {
+        Self { pointer: format!("/{}{}", escaped(field), self.pointer), ..self }
     }
 
     /// The same, with its line.

@@ -1,5 +1,7 @@
 //! Applies subschemas to a configuration.
 
+mod evaluated;
+
 use super::{
     DEPTH, NESTED, PROBLEMS, WORK,
     node::{Bounds, Combined, Count, Format, Id, List, Node, Object, Rules, Text, Type},
@@ -104,7 +106,10 @@ impl Check<'_> {
         }
         self.combined(&rules.combined, value);
         match value {
-            Value::Object(fields) => self.object(&rules.object, fields),
+            Value::Object(fields) => {
+                self.object(&rules.object, fields);
+                self.unevaluated(rules, value, fields);
+            }
             Value::Array(list) => self.list(&rules.list, list),
             Value::String(text) => self.text(&rules.text, text),
             Value::Number(number) => self.number(&rules.number, number),
@@ -152,6 +157,11 @@ impl Check<'_> {
         for name in object.required.iter().filter(|name| !fields.contains_key(*name)) {
             self.tell(format!("{name:?} is missing"));
         }
+        for (name, needed) in object.dependent.iter().filter(|(it, _)| fields.contains_key(it)) {
+            for missing in needed.iter().filter(|it| !fields.contains_key(*it)) {
+                self.tell(format!("{missing:?} is missing, which {name:?} needs"));
+            }
+        }
         self.count(object.count, fields.len(), "fields");
         for (name, value) in fields {
             if let Some(names) = object.names
@@ -186,6 +196,11 @@ impl Check<'_> {
             if let Some(id) = id {
                 self.within(&at.to_string(), |check| check.apply(id, value));
             }
+        }
+        if let Some(id) = list.contains {
+            let fit = values.iter().filter(|value| self.fits(id, value)).count();
+            let least = list.contained.least.or(Some(1));
+            self.count(Count { least, ..list.contained }, fit, "entries that fit \"contains\"");
         }
         if list.is_unique {
             let twice = (0..values.len()).find_map(|at| {

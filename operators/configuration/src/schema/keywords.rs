@@ -9,6 +9,27 @@ use serde_json::{Number, Value};
 
 type Done = Result<(), Problem>;
 
+/// Formats that are said to people and are not checked (JSON Schema 2020-12 validation, section 7.3).
+const ANNOTATIONS: [&str; 17] = [
+    "date-time",
+    "date",
+    "time",
+    "duration",
+    "email",
+    "idn-email",
+    "hostname",
+    "idn-hostname",
+    "uri",
+    "uri-reference",
+    "iri",
+    "iri-reference",
+    "uuid",
+    "uri-template",
+    "json-pointer",
+    "relative-json-pointer",
+    "regex",
+];
+
 /// Notes what a keyword says.
 pub(super) fn apply(parser: &mut Parser, rules: &mut Rules, field: &Field<'_>) -> Done {
     let applied = combining(parser, rules, field)?
@@ -77,11 +98,13 @@ fn object(parser: &mut Parser, rules: &mut Rules, field: &Field<'_>) -> Result<b
             }
         }
         "additionalProperties" => object.additional = Some(parser.id(&field.place)?),
+        "unevaluatedProperties" => object.unevaluated = Some(parser.id(&field.place)?),
         "propertyNames" => object.names = Some(parser.id(&field.place)?),
-        "required" => {
-            let names = field.list()?.iter().map(|name| name.as_str().map(str::to_owned));
-            let names = names.collect::<Option<Vec<_>>>();
-            object.required = names.ok_or_else(|| field.problem("must be a list of strings"))?;
+        "required" => object.required = field.names(field.value)?,
+        "dependentRequired" => {
+            let all = field.object()?.iter();
+            let all = all.map(|(name, names)| Ok((name.clone(), field.names(names)?)));
+            object.dependent = all.collect::<Result<_, Problem>>()?;
         }
         "minProperties" => object.count.least = field.count()?,
         "maxProperties" => object.count.most = field.count()?,
@@ -94,6 +117,9 @@ fn list(parser: &mut Parser, rules: &mut Rules, field: &Field<'_>) -> Result<boo
     let list = &mut rules.list;
     match field.name {
         "items" => list.items = Some(parser.id(&field.place)?),
+        "contains" => list.contains = Some(parser.id(&field.place)?),
+        "minContains" => list.contained.least = field.count()?,
+        "maxContains" => list.contained.most = field.count()?,
         "prefixItems" => list.first = field.schemas(parser)?,
         "minItems" => list.count.least = field.count()?,
         "maxItems" => list.count.most = field.count()?,
@@ -113,11 +139,12 @@ fn text(parser: &mut Parser, rules: &mut Rules, field: &Field<'_>) -> Result<boo
         "maxLength" => text.length.most = field.count()?,
         "pattern" => text.pattern = Some(parser.regex(&field.place, field.text()?)?),
         "format" => {
-            text.format = Some(match field.text()? {
-                "ipv4" => Format::Ipv4,
-                "ipv6" => Format::Ipv6,
+            text.format = match field.text()? {
+                "ipv4" => Some(Format::Ipv4),
+                "ipv6" => Some(Format::Ipv6),
+                other if ANNOTATIONS.contains(&other) => None,
                 _ => return Err(field.problem("this format is not known: use pattern")),
-            });
+            };
         }
         _ => return Ok(false),
     }

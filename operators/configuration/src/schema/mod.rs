@@ -4,9 +4,9 @@
 //! |---|---|
 //! | structure | `$defs`, `$ref` within the document, `allOf`, `anyOf`, `oneOf`, `not`, `if`, `then`, `else` |
 //! | any value | `type`, `enum`, `const` |
-//! | objects | `properties`, `patternProperties`, `additionalProperties`, `propertyNames`, `required`, `minProperties`, `maxProperties` |
-//! | lists | `items`, `prefixItems`, `minItems`, `maxItems`, `uniqueItems` |
-//! | strings | `minLength`, `maxLength`, `pattern`, `format` (`ipv4`, `ipv6`) |
+//! | objects | `properties`, `patternProperties`, `additionalProperties`, `unevaluatedProperties`, `propertyNames`, `required`, `dependentRequired`, `minProperties`, `maxProperties` |
+//! | lists | `items`, `prefixItems`, `contains`, `minContains`, `maxContains`, `minItems`, `maxItems`, `uniqueItems` |
+//! | strings | `minLength`, `maxLength`, `pattern`, `format` (`ipv4` and `ipv6`; the others of the specification are for people) |
 //! | numbers | `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf` of an integer |
 //! | read by people | `$schema`, `$id` and `$comment`, `title`, `description`, `default`, `examples`, `deprecated`, `readOnly`, `writeOnly` |
 //!

@@ -46,7 +46,11 @@ pub(super) struct Object {
     pub(super) patterns: Vec<(Regex, Id)>,
     pub(super) additional: Option<Id>,
     pub(super) names: Option<Id>,
+    /// What those fields have to fit that nothing else was applied to.
+    pub(super) unevaluated: Option<Id>,
     pub(super) required: Vec<String>,
+    /// Fields that have to be there if another one is.
+    pub(super) dependent: Vec<(String, Vec<String>)>,
     pub(super) count: Count,
 }
 
@@ -54,6 +58,9 @@ pub(super) struct Object {
 pub(super) struct List {
     pub(super) first: Vec<Id>,
     pub(super) items: Option<Id>,
+    pub(super) contains: Option<Id>,
+    /// How many entries have to fit that; one at least, unless it says otherwise.
+    pub(super) contained: Count,
     pub(super) count: Count,
     pub(super) is_unique: bool,
 }

@@ -86,6 +86,14 @@ impl Field<'_> {
         self.value.as_object().ok_or_else(|| self.problem("must be an object"))
     }
 
+    /// A list of names.
+    pub(super) fn names(&self, value: &Value) -> Result<Vec<String>, Problem> {
+        let names = value.as_array().into_iter().flatten().map(Value::as_str);
+        let names = names.map(|name| name.map(str::to_owned)).collect::<Option<Vec<_>>>();
+        let names = names.filter(|_| value.is_array());
+        names.ok_or_else(|| self.problem("must be a list of strings"))
+    }
+
     /// The subschemas of a list.
     pub(super) fn schemas(&self, parser: &mut Parser) -> Result<Vec<Id>, Problem> {
         let count = self.list()?.len();

@@ -35,6 +35,43 @@ fn each_keyword_accepts_what_fits_and_refuses_what_does_not() {
             json!(["a"]),
             Some(json!(["a", "b"])),
         ),
+        (json!({"dependentRequired": {"a": ["b"]}}), json!({"b": 1}), Some(json!({"a": 1}))),
+        (json!({"contains": {"const": 1}}), json!([2, 1]), Some(json!([2]))),
+        (json!({"contains": {"const": 1}, "minContains": 0}), json!([]), None),
+        (json!({"contains": {"const": 1}, "maxContains": 1}), json!([1, 2]), Some(json!([1, 1]))),
+        (json!({"format": "email"}), json!("no address: it is for people"), None),
+        (
+            json!({
+                "allOf": [{"properties": {"a": true}}],
+                "anyOf": [{"required": ["b"], "properties": {"b": true}}, true],
+                "unevaluatedProperties": false,
+            }),
+            json!({"a": 1, "b": 2}),
+            Some(json!({"a": 1, "c": 2})),
+        ),
+        (
+            json!({
+                "if": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+                "then": {"properties": {"b": true}},
+                "else": {"properties": {"c": true}},
+                "unevaluatedProperties": false,
+            }),
+            json!({"a": 1, "b": 2}),
+            Some(json!({"a": 1, "c": 2})),
+        ),
+        (
+            json!({"$defs": {"a": {"patternProperties": {"^a": true}}}, "$ref": "#/$defs/a",
+                "unevaluatedProperties": {"type": "string"}}),
+            json!({"ab": 1, "c": "x"}),
+            Some(json!({"ab": 1, "c": 1})),
+        ),
+        // What does not fit says nothing of a field.
+        (
+            json!({"anyOf": [{"properties": {"a": {"type": "string"}}}, {"properties": {"b": true}}],
+                "unevaluatedProperties": false}),
+            json!({"b": 1, "a": "x"}),
+            Some(json!({"b": 1, "a": 1})),
+        ),
         (json!({"minItems": 1}), json!([1]), Some(json!([]))),
         (json!({"maxItems": 1}), json!([1]), Some(json!([1, 2]))),
         (json!({"uniqueItems": true}), json!([1, "1"]), Some(json!([{"a": 1}, 2, {"a": 1.0}]))),
@@ -105,7 +142,8 @@ fn a_keyword_that_is_not_known_is_refused_with_its_place_and_line() {
         ("{\"type\": \"text\"}", "must be a type"),
         ("{\"pattern\": \"(?=x)\"}", "/pattern: not a pattern"),
         ("{\"pattern\": \"(a{1000}){1000}\"}", "/pattern: the pattern is too costly"),
-        ("{\"format\": \"email\"}", "this format is not known"),
+        ("{\"format\": \"e-mail\"}", "this format is not known"),
+        ("{\"dependentRequired\": {\"a\": \"b\"}}", "must be a list of strings"),
         (
             "{\"$schema\": \"http://json-schema.org/draft-07/schema#\"}",
             "must be https://json-schema",
@@ -134,6 +172,9 @@ fn a_schema_that_leads_to_itself_is_applied_to_trees_and_ends() {
     let circle = json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
         "$ref": "#/$defs/a"});
     assert!(wrong(&circle, &json!(1))[0].1.contains("takes too long"));
+    let unevaluated = json!({"$defs": {"a": {"$ref": "#/$defs/a"}}, "anyOf": [true, {"$ref": "#/$defs/a"}],
+        "$ref": "#/$defs/a", "unevaluatedProperties": false});
+    assert!(!wrong(&unevaluated, &json!({"x": 1})).is_empty());
     // An excuse is no way around it.
     let negated = json!({"not": circle["$defs"]["a"], "$defs": circle["$defs"]});
     assert!(wrong(&negated, &json!(1))[0].1.contains("takes too long"));

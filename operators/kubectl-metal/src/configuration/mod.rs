@@ -67,7 +67,8 @@ pub(crate) fn with_schema(file: &Path, of_image: Option<Package>) -> Result<Pack
     let schema = fs::read_to_string(file).with_context(|| name.clone())?;
     let problem = |problem: Problem| anyhow::anyhow!("{name}: {problem}");
     metal_configuration::Schema::parse(&schema).map_err(problem)?;
-    Ok(Package { schema, ..of_image.unwrap_or_default() })
+    let templates = of_image.unwrap_or_default().templates;
+    Ok(Package { schema, templates, ..Package::default() })
 }
 
 #[cfg(test)]
