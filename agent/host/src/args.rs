@@ -1,6 +1,7 @@
 //! Flags.
 
-use clap::Parser;
+use crate::bootc::Bootc;
+use clap::{Parser, Subcommand};
 use metal_tpm::{EkType, Place};
 use std::{path::PathBuf, time::Duration};
 
@@ -8,6 +9,9 @@ use std::{path::PathBuf, time::Duration};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "metal-host", version)]
 pub struct Args {
+    /// What to do instead
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Configuration file that the installation left: server and registration credential
     #[arg(long, value_name = "FILE", default_value = "/etc/bloomery/host.json")]
     pub config: PathBuf,
@@ -25,8 +29,9 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
     pub endorsement_key: EkType,
     /// Program that has the system run a release: with BLOOMERY_RELEASE, BLOOMERY_IMAGE,
-    /// BLOOMERY_CONFIG (a file, or empty) and BLOOMERY_FILES (a folder of rendered files, or
-    /// empty). 0 is done, 75 is after the restart that it has begun
+    /// BLOOMERY_CONFIG (a file, or empty), BLOOMERY_FILES (a folder of rendered files, or empty)
+    /// and BLOOMERY_MODES (a file with mode and owner of each, or empty). 0 is done, 75 is after the
+    /// restart that it has begun
     #[arg(long, value_name = "FILE", default_value = "/usr/libexec/bloomery/activate")]
     pub hook: PathBuf,
     /// Program that exits with 0 if the system is healthy [default: it always counts as healthy]
@@ -52,6 +57,13 @@ pub struct Args {
         default_value = "/proc/sys/kernel/random/boot_id"
     )]
     pub boot_id: PathBuf,
+}
+
+/// What is done instead of running the agent.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Has a system of bootc run an image: 0 if it does, 75 if a restart was begun for it; for the hook
+    Bootc(Bootc),
 }
 
 fn duration(text: &str) -> Result<Duration, metal_base::duration::NotADuration> {

@@ -1,7 +1,7 @@
 //! The programs of the image: the hook that has a release run, and the one that says whether the
 //! system is healthy.
 
-use crate::{group, plan::HookResult, prepare::Prepared, state::Release};
+use crate::{bootc, group, plan::HookResult, prepare::Prepared, state::Release};
 use anyhow::{Context, Result, bail};
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +12,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
-const RESTARTING: i32 = 75;
 /// How long one check may take, and the pause after it.
 const CHECK: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(2);
@@ -30,12 +28,13 @@ pub(crate) async fn activate(
     command.env("BLOOMERY_RELEASE", &release.name).env("BLOOMERY_IMAGE", &release.image);
     command.env("BLOOMERY_CONFIG", path(release.configured, prepared.config(release)));
     command.env("BLOOMERY_FILES", path(release.rendered, prepared.files(release)));
+    command.env("BLOOMERY_MODES", path(release.rendered, prepared.modes(release)));
     let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
     match status.code() {
         Some(0) => Ok(HookResult::Done),
-        Some(RESTARTING) => Ok(HookResult::Restarting),
+        Some(code) if code == i32::from(bootc::RESTARTING) => Ok(HookResult::Restarting),
         _ => bail!("the hook ended with {status}"),
     }
 }

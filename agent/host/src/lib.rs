@@ -14,8 +14,7 @@
 pub mod agent;
 pub mod args;
 mod attest;
-#[cfg(test)]
-mod bootc;
+pub mod bootc;
 mod client;
 mod config;
 mod files;

@@ -1,7 +1,10 @@
 //! `metal-host`: makes the rented server that it runs on a Host, and has it run its release.
 
 use clap::Parser;
-use metal_host::{agent::Agent, args::Args};
+use metal_host::{
+    agent::Agent,
+    args::{Args, Command},
+};
 use std::{io, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,7 +14,7 @@ async fn main() -> ExitCode {
     // systemd adds the time.
     tracing_subscriber::fmt().with_ansi(false).with_writer(io::stderr).without_time().init();
     match run(args).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
@@ -19,11 +22,15 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args) -> anyhow::Result<()> {
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Bootc(bootc)) = &args.command {
+        return bootc.run().await;
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let agent = Agent::new(args)?;
     tokio::select! {
-        ended = agent.run() => ended,
-        _ = terminate.recv() => Ok(()),
+        ended = agent.run() => ended?,
+        _ = terminate.recv() => {}
     }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,10 @@
 //! The hook for images of bootc, with a bootc that is a script.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -16,17 +18,23 @@ struct System {
 impl System {
     fn new() -> Self {
         let it = Self { folder: tempfile::tempdir().unwrap() };
+        // Names in the order of RFC 8785, as bootc has them.
         let bootc = r#"
-            of() { [ -e $1 ] && printf '{"image":{"image":{"image":"%s","transport":"registry"}}}' $(cat $1) || echo null; }
+            of() {
+                [ -e $1 ] || { echo null; return; }
+                printf '{"cachedUpdate":null,"composefs":null,"downloadOnly":false,"image":{"architecture":"amd64",'
+                printf '"image":{"image":"%s","transport":"registry"},"imageDigest":"%s"}}' $(cat $1) $(cut -d @ -f 2 $1)
+            }
             case $1 in
             status)
                 queued=$([ -e queued ] && echo true || echo false)
-                echo '{"status":{"staged":'$(of staged)',"booted":'$(of booted)',"rollback":'$(of rollback)',"rollbackQueued":'$queued'}}' ;;
-            switch) rm -f queued; echo $2 > staged ;;
+                echo '{"kind":"BootcHost","status":{"booted":'$(of booted)',"rollback":'$(of rollback)',"rollbackQueued":'$queued',"staged":'$(of staged)'}}' ;;
+            switch) rm -f queued; echo $2 > staged; cp root/run/ostree/auth.json login 2> /dev/null || : ;;
             rollback) rm -f staged; if [ -e queued ]; then rm queued; else touch queued; fi ;;
             esac"#;
         it.script("bootc", &format!("echo $1 >> asked\n{bootc}"));
         it.script("systemctl", "echo $1 >> asked");
+        symlink(env!("CARGO_BIN_EXE_metal-host"), it.path("metal-host")).unwrap();
         it.script(
             "sync",
             "mkdir -p root/etc; (cd root/etc && find . -type f -size +0 | sort) > synced",
@@ -44,8 +52,9 @@ impl System {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn is(&self, deployment: &str, image: &str) {
-        fs::write(self.path(deployment), image).unwrap();
+    fn is(&self, deployment: &str, version: &str) {
+        fs::write(self.path(deployment), format!("quay.io/example/web@sha256:{version}\n"))
+            .unwrap();
     }
 
     /// What the next boot boots.
@@ -53,13 +62,14 @@ impl System {
         let of = |name: &str| fs::read_to_string(self.path(name)).ok();
         let queued = self.path("queued").exists();
         let next = of("staged").or_else(|| of("rollback").filter(|_| queued));
-        next.or_else(|| of("booted")).unwrap().trim().to_owned()
+        let next = next.or_else(|| of("booted")).unwrap();
+        next.trim().rsplit_once(':').unwrap().1.to_owned()
     }
 
     fn restart(&self) {
         let (next, booted) = (self.next(), fs::read_to_string(self.path("booted")).unwrap());
-        if next != booted {
-            self.is("rollback", &booted);
+        if !booted.trim().ends_with(&format!(":{next}")) {
+            fs::write(self.path("rollback"), booted).unwrap();
             self.is("booted", &next);
         }
         for gone in ["staged", "queued"] {
@@ -68,12 +78,16 @@ impl System {
     }
 
     /// Runs the hook; returns its status, and what it asked for.
-    fn hook(&self, image: &str, config: &str, files: &str) -> (i32, String) {
+    fn hook(&self, version: &str, config: &str, files: &str) -> (i32, String) {
         fs::write(self.path("asked"), "").unwrap();
         let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("activate"));
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
         command.env("PATH", path).env("BLOOMERY_ROOT", self.path("root"));
+        // People may write a tag beside the digest, which bootc drops.
+        let image = format!("quay.io/example/web:{version}@sha256:{version}");
         command.env("BLOOMERY_IMAGE", image).env("BLOOMERY_RELEASE", "any");
+        let modes = self.path("modes");
+        command.env("BLOOMERY_MODES", if modes.exists() { modes } else { PathBuf::new() });
         command.env("BLOOMERY_CONFIG", config).env("BLOOMERY_FILES", files);
         let status = command.status().unwrap().code().unwrap();
         let asked = fs::read_to_string(self.path("asked")).unwrap();
@@ -187,4 +201,46 @@ fn a_release_without_a_configuration_runs_without_that_of_another() {
     assert_eq!(system.hook("v2", "", "").0, 0);
     assert_eq!(system.installed("etc/bloomery/config.json"), None);
     assert_eq!(system.installed("etc/app/a.conf"), None);
+}
+
+#[test]
+fn the_login_that_a_release_brings_is_there_while_its_image_is_fetched_and_not_longer() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let (files, login) = (system.path("files"), system.path("root/run/ostree/auth.json"));
+    fs::create_dir_all(files.join("etc/ostree")).unwrap();
+    fs::write(files.join("etc/ostree/auth.json"), "login of v2").unwrap();
+    let files = files.display().to_string();
+    assert_eq!(system.hook("v2", "", &files), (75, "switch reboot".to_owned()));
+    assert_eq!(fs::read_to_string(system.path("login")).unwrap(), "login of v2");
+    assert!(!login.exists());
+    system.restart();
+    assert_eq!(system.hook("v2", "", &files).0, 0);
+    assert_eq!(system.installed("etc/ostree/auth.json").as_deref(), Some("login of v2"));
+    // That of somebody else stays.
+    fs::create_dir_all(login.parent().unwrap()).unwrap();
+    fs::write(&login, "of the system").unwrap();
+    assert_eq!(system.hook("v3", "", &files).0, 75);
+    assert_eq!(fs::read_to_string(system.path("login")).unwrap(), "of the system");
+    assert_eq!(fs::read_to_string(login).unwrap(), "of the system");
+}
+
+#[test]
+fn a_rendered_file_has_the_mode_that_its_template_says() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let files = system.path("files");
+    fs::create_dir_all(files.join("etc/app")).unwrap();
+    for name in ["public.conf", "private.conf"] {
+        fs::write(files.join("etc/app").join(name), name).unwrap();
+    }
+    let own = fs::metadata(&files).unwrap();
+    let (user, group) = (own.uid(), own.gid());
+    let modes = format!("0644 {user}:{group} etc/app/public.conf\n");
+    fs::write(system.path("modes"), modes).unwrap();
+    assert_eq!(system.hook("v1", "", &files.display().to_string()).0, 0);
+    for (name, mode) in [("public.conf", 0o644), ("private.conf", 0o600)] {
+        let path = system.path("root/etc/app").join(name);
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{name}");
+    }
 }

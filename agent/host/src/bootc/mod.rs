@@ -1,0 +1,110 @@
+//! Systems of bootc: which image they run, and how one is had to boot another one.
+//!
+//! `metal-host bootc IMAGE` is what the hook for such systems calls. What bootc says is parsed, never
+//! searched: the order of fields differs between its versions, and so does the way in which it writes the
+//! name of an image.
+
+mod image;
+mod plan;
+mod status;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use image::Image;
+use plan::{Command, Plan};
+use status::Status;
+use std::{path::Path, process::ExitCode, time::Duration};
+use tokio::{process::Command as Program, time::timeout};
+
+/// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
+pub(crate) const RESTARTING: u8 = 75;
+/// How long bootc may take to say what there is.
+const STATUS: Duration = Duration::from_mins(2);
+/// The longest status, in bytes.
+const LONGEST: usize = 4 << 20;
+
+/// Arguments of `metal-host bootc`.
+#[derive(Args, Clone, Debug)]
+pub struct Bootc {
+    /// The image, with its digest
+    #[arg(value_name = "IMAGE")]
+    image: String,
+}
+
+impl Bootc {
+    /// Has the system boot the image: 0 if it runs, and nothing else boots next; 75 if it does after the
+    /// restart that has begun.
+    ///
+    /// # Errors
+    ///
+    /// If bootc does not do it, or the image has no digest.
+    pub async fn run(&self) -> Result<ExitCode> {
+        let wanted = Image::parse(&self.image);
+        ensure!(wanted.digest.is_some(), "{}: give it with its digest", self.image);
+        let Plan { commands, restarts } = plan::of(&status().await?, &wanted);
+        for command in &commands {
+            execute(*command, &wanted).await?;
+        }
+        if restarts {
+            perform(Program::new("systemctl").arg("reboot")).await?;
+            return Ok(ExitCode::from(RESTARTING));
+        }
+        let is_changed = !commands.is_empty();
+        ensure!(
+            !is_changed || status().await?.boots_next(&wanted),
+            "another image boots next, whatever bootc is told"
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The image of the system that runs, by repository and digest, if it is one of bootc.
+pub(crate) async fn booted() -> Option<String> {
+    let status = status().await.inspect_err(|error| tracing::debug!("{error:#}")).ok()?;
+    status.booted.and_then(|it| it.image()).map(|image| image.to_string())
+}
+
+/// What this program prints: the image of the system that runs.
+///
+/// # Errors
+///
+/// If it prints none.
+pub(crate) async fn told_by(program: &Path) -> Result<String> {
+    let name = || program.display().to_string();
+    let text = output(&mut Program::new(program)).await.with_context(name)?;
+    let text = String::from_utf8(text).with_context(name)?.trim().to_owned();
+    ensure!(!text.is_empty() && !text.contains(char::is_whitespace), "{}: no image", name());
+    Ok(text)
+}
+
+async fn status() -> Result<Status> {
+    let text = output(Program::new("bootc").args(["status", "--format=json"])).await;
+    Status::parse(&text.context("bootc status")?)
+}
+
+async fn execute(command: Command, wanted: &Image) -> Result<()> {
+    let mut bootc = Program::new("bootc");
+    match command {
+        Command::Switch => bootc.arg("switch").arg(wanted.to_string()),
+        Command::Rollback => bootc.arg("rollback"),
+        Command::Unlock => bootc.args(["upgrade", "--from-downloaded"]),
+    };
+    perform(&mut bootc).await
+}
+
+/// Runs a program in the group of this one, so that it is killed with it.
+async fn perform(program: &mut Program) -> Result<()> {
+    let name = format!("{:?}", program.as_std());
+    let status = program.kill_on_drop(true).status().await.with_context(|| name.clone())?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
+
+async fn output(program: &mut Program) -> Result<Vec<u8>> {
+    let output = timeout(STATUS, program.kill_on_drop(true).output());
+    let output = output.await.context("it does not end")??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "it ended with {}: {}", output.status, said.trim());
+    ensure!(output.stdout.len() <= LONGEST, "it says more than {LONGEST} bytes");
+    Ok(output.stdout)
+}
