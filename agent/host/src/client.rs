@@ -1,7 +1,7 @@
 //! What the server is asked for. Every request is signed with a number that the server has just
 //! given out, so the clock of this machine may be wrong.
 
-use crate::{config::Config, key::Key, open::Sealed};
+use crate::{config::Config, hardware, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
 use metal_base::authorities::{self, Unusable};
 use metal_rented::signed::{HOST, NONCE, SIGNATURE, Signed, path};
@@ -13,7 +13,7 @@ use rustls::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long the server may wait for another release, in seconds.
 const WAIT: u64 = 50;
@@ -21,8 +21,6 @@ const WAIT: u64 = 50;
 const DEADLINE: Duration = Duration::from_secs(90);
 /// The longest name, in bytes.
 const NAME: usize = 253;
-/// MAC addresses that are said.
-const MACS: usize = 64;
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 1 << 20;
 
@@ -91,7 +89,7 @@ impl Server {
         let mut body = json!({
             "credential": credential,
             "publicKey": key.public()?.pem(),
-            "hardware": hardware(),
+            "hardware": hardware::told(Path::new("/")),
         });
         if let Some(proof) = proof {
             body["proof"] = json!(proof);
@@ -119,6 +117,11 @@ impl Server {
         let is_named = |it: &Wanted| !it.name.is_empty() && is_word(&it.name) && is_word(&it.uid);
         ensure!(told.release.as_ref().is_none_or(is_named), "its name is none");
         Ok(told.release)
+    }
+
+    /// Waits for any answer of the server: also one that it has no time is a way to it.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        Ok(self.http.get(format!("{}{}", self.url, path::NONCE)).send().await.map(drop)?)
     }
 
     /// Reports how this host is.
@@ -178,24 +181,4 @@ fn tls(ca: Option<&Path>) -> Result<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// What this machine says about itself.
-fn hardware() -> Value {
-    /// Digits and colons of a MAC address, and the one of loopback.
-    const LENGTH: usize = 17;
-    const NONE: &str = "00:00:00:00:00:00";
-    let dmi = |name: &str| {
-        let text = std::fs::read_to_string(format!("/sys/class/dmi/id/{name}")).ok();
-        text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    // Only hardware has a device.
-    let interfaces = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let interfaces = interfaces.filter(|it| it.path().join("device").exists());
-    let macs = interfaces.filter_map(|it| std::fs::read_to_string(it.path().join("address")).ok());
-    let macs = macs.map(|mac| mac.trim().to_owned());
-    let macs = macs.filter(|mac| mac.len() == LENGTH && mac != NONE).collect::<BTreeSet<_>>();
-    let macs = macs.into_iter().take(MACS).collect::<Vec<_>>();
-    let (serial, uuid) = (dmi("product_serial"), dmi("product_uuid"));
-    json!({ "serial": serial, "systemUUID": uuid, "macAddresses": macs })
 }

@@ -19,6 +19,7 @@ mod client;
 mod config;
 mod files;
 mod group;
+mod hardware;
 mod hook;
 mod key;
 mod open;
