@@ -34,12 +34,23 @@ pub struct Args {
     /// restart that it has begun
     #[arg(long, value_name = "FILE", default_value = "/usr/libexec/bloomery/activate")]
     pub hook: PathBuf,
+    /// Program that prints the image, by digest, of the system that was installed: what the first
+    /// release is rolled back to [default: bootc is asked]
+    #[arg(long, value_name = "FILE")]
+    pub image_command: Option<PathBuf>,
     /// Program that exits with 0 if the system is healthy [default: it always counts as healthy]
     #[arg(long, value_name = "FILE")]
     pub health_command: Option<PathBuf>,
     /// How long a release may take until it is healthy
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
     pub health_timeout: Duration,
+    /// How long the server may take to answer a release that is new, so that one which cuts the
+    /// network is rolled back; 0 does not ask
+    #[arg(long, default_value = "10m", value_parser = duration, value_name = "TIME")]
+    pub server_timeout: Duration,
+    /// How often the health of a release is looked at that was not healthy after a restart
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    pub recheck: Duration,
     /// How long the hook may take
     #[arg(long, default_value = "30m", value_parser = duration, value_name = "TIME")]
     pub hook_timeout: Duration,

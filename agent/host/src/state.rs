@@ -8,6 +8,7 @@ use std::path::Path;
 /// A release, as far as the hook needs it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Release {
+    /// Empty for the system that was installed.
     pub(crate) name: String,
     /// Another one for each object of this name; empty for a server that gives none.
     #[serde(default)]
@@ -25,6 +26,20 @@ pub(crate) struct Release {
 }
 
 impl Release {
+    /// The system that was installed, which is no release, but what the first one is rolled back to.
+    pub(crate) fn installed(image: String) -> Self {
+        Self { image, ..Self::default() }
+    }
+
+    pub(crate) fn is_installed(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    /// What people know it by.
+    pub(crate) fn called(&self) -> &str {
+        if self.is_installed() { "the system that was installed" } else { &self.name }
+    }
+
     /// Whether it is the release that the server has described so. One that was restored from a backup
     /// has another UID.
     pub(crate) fn is(&self, wanted: &Self) -> bool {
@@ -58,6 +73,19 @@ pub(crate) struct State {
     /// The release that is not to be tried again.
     #[serde(default)]
     pub(crate) failed: Option<Failed>,
+    /// Set while the release that ran before a restart runs again, but is not healthy yet.
+    #[serde(default)]
+    pub(crate) late: Option<Late>,
+}
+
+/// A release that the hook has found to run, and that was not healthy in time.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub(crate) struct Late {
+    /// Number of the boot.
+    pub(crate) boot: String,
+    /// What is said to have failed once it is healthy.
+    #[serde(default)]
+    pub(crate) before: Option<Failed>,
 }
 
 /// A release that is being tried.
@@ -71,6 +99,9 @@ pub(crate) struct Work {
     /// How often the hook or the check of its health has begun, in this direction.
     #[serde(default)]
     pub(crate) begun: u32,
+    /// How many restarts the hook has begun in a row.
+    #[serde(default)]
+    pub(crate) restarts: u32,
     /// Number of the boot in which the hook was through with it: another one may have another system.
     #[serde(default)]
     pub(crate) hooked_in: String,

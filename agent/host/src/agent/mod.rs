@@ -3,6 +3,7 @@
 use crate::{
     args::Args,
     attest::prove,
+    bootc,
     client::{Known, Server, Wanted},
     config::Config,
     files, hook,
@@ -14,8 +15,8 @@ use crate::{
 use anyhow::{Context, Result};
 use metal_base::{Backoff, cut, jittered};
 use serde_json::{Value, json};
-use std::{fs, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{cell::Cell, fs, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Pauses after something has failed.
 const FIRST: Duration = Duration::from_secs(2);
@@ -38,6 +39,8 @@ pub struct Agent {
     prepared: Prepared,
     /// Number of this boot.
     boot: String,
+    /// When the health of a release that is late was looked at.
+    looked: Cell<Option<Instant>>,
 }
 
 impl Agent {
@@ -53,7 +56,8 @@ impl Agent {
         let server = Server::new(&config, args.ca_file.as_deref())?;
         let prepared = Prepared::new(&args.state_dir);
         let boot = fs::read_to_string(&args.boot_id).context("the number of this boot")?;
-        Ok(Self { args, server, key, prepared, boot: boot.trim().to_owned() })
+        let (boot, looked) = (boot.trim().to_owned(), Cell::new(None));
+        Ok(Self { args, server, key, prepared, boot, looked })
     }
 
     /// Runs forever.
@@ -66,6 +70,7 @@ impl Agent {
         let (mut backoff, mut known) = (Backoff::new(FIRST, LONGEST), None);
         // Held here as well: where the disk is full, what cannot be recorded still ends.
         let mut state = State::read(&self.args.state_dir.join("state.json"))?;
+        self.find_installed(&mut state).await;
         loop {
             match self.turn(&mut state, &mut known).await {
                 Ok(()) => backoff.reset(),
@@ -75,6 +80,24 @@ impl Agent {
                     sleep(backoff.pause()).await;
                 }
             }
+        }
+    }
+
+    /// Before the first release, what runs was installed, and is what that one is rolled back to.
+    async fn find_installed(&self, state: &mut State) {
+        if !state.is_new() {
+            return;
+        }
+        let image = match &self.args.image_command {
+            None => bootc::booted().await,
+            Some(program) => bootc::told_by(program)
+                .await
+                .inspect_err(|error| tracing::warn!("the image that runs is not known: {error:#}"))
+                .ok(),
+        };
+        state.installed(image, &self.boot);
+        if let Err(error) = self.record(state) {
+            tracing::warn!("not recorded: {error:#}");
         }
     }
 
@@ -156,9 +179,25 @@ impl Agent {
         if is_changed {
             self.record(state)?;
         }
+        self.look_again(state).await?;
         // A server that answers at once is not asked again at once.
         sleep(jittered(PAUSE)).await;
         Ok(())
+    }
+
+    /// Looks at the health of a release that was ill after a restart, for which nothing else is to be done.
+    async fn look_again(&self, state: &mut State) -> Result<()> {
+        let is_due = || self.looked.get().is_none_or(|at| at.elapsed() >= self.args.recheck);
+        if !state.is_late(&self.boot) || !is_due() {
+            return Ok(());
+        }
+        self.looked.set(Some(Instant::now()));
+        if hook::healthy(self.args.health_command.as_deref(), Duration::ZERO).await.is_err() {
+            return Ok(());
+        }
+        tracing::info!("healthy at last");
+        state.recovers();
+        self.record(state)
     }
 
     /// The release before is not touched before the configuration of this one was found to fit. A disk
@@ -212,14 +251,28 @@ impl Agent {
     async fn check(&self, state: &mut State, release: &Release) -> Result<()> {
         state.begins(Phase::Check);
         let checked = match self.begun(state) {
-            Ok(()) => {
-                let (command, limit) =
-                    (self.args.health_command.as_deref(), self.args.health_timeout);
-                hook::healthy(command, limit).await
-            }
+            Ok(()) => self.is_healthy(state.cuts_off(release)).await,
             Err(error) => Err(error),
         };
+        self.looked.set(Some(Instant::now()));
         self.ended(state, release, checked, |state, ()| state.healthy(&self.boot)).await
+    }
+
+    /// Whether the system is healthy; and that it reaches the server, if the release may have cut it off.
+    async fn is_healthy(&self, may_be_cut_off: bool) -> Result<()> {
+        let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
+        hook::healthy(command, limit).await?;
+        let limit = self.args.server_timeout;
+        if !may_be_cut_off || limit.is_zero() {
+            return Ok(());
+        }
+        let answered = timeout(limit, async {
+            while let Err(error) = self.server.answers().await {
+                tracing::warn!("the server does not answer: {error:#}");
+                sleep(LATER).await;
+            }
+        });
+        answered.await.with_context(|| format!("the server was not reached within {limit:?}"))
     }
 
     /// Records that something begins. A release with which that cannot be recorded is not healthy; the
@@ -275,23 +328,30 @@ impl Agent {
 
     /// Says what runs, and how the last activation ended.
     async fn tell(&self, state: &State) {
-        let active = state.active.as_ref().filter(|_| !state.is_lost);
+        self.report(self.told(state)).await;
+    }
+
+    fn told(&self, state: &State) -> Value {
+        let is_known = !state.is_lost || state.is_late(&self.boot);
+        let active = state.active.as_ref().filter(|_| is_known);
         let mut report = match (&state.failed, active) {
             (Some(failed), _) => {
                 let result = if failed.rolled_back { "RolledBack" } else { "Failed" };
                 let (of, message) = (&failed.name, cut(&failed.why, MESSAGE));
                 json!({ "result": result, "of": of, "ofUID": failed.uid, "message": message })
             }
-            (None, Some(Release { name, uid, .. })) => {
-                json!({ "result": "Active", "of": name, "ofUID": uid })
+            (None, Some(active)) if !active.is_installed() => {
+                json!({ "result": "Active", "of": active.name, "ofUID": active.uid })
             }
-            (None, None) => json!({}),
+            (None, _) => json!({}),
         };
         if let Some(active) = active {
-            report["release"] = json!(active.name);
             report["image"] = json!(active.image);
+            if !active.is_installed() {
+                report["release"] = json!(active.name);
+            }
         }
-        self.report(report).await;
+        report
     }
 
     /// Best effort: it is said again with the next turn.

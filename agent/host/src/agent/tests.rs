@@ -1,8 +1,10 @@
 use super::*;
+use crate::plan::HookResult;
 use clap::Parser;
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
 };
@@ -55,6 +57,93 @@ async fn a_host_that_cannot_remove_its_credential_is_registered_all_the_same() {
     fs::remove_dir(folder.path().join(".host.json.new")).unwrap();
     agent.register().await.unwrap();
     assert!(Config::read(&agent.args.config).unwrap().credential.is_none());
+}
+
+#[tokio::test]
+async fn what_runs_before_the_first_release_is_reported_and_comes_back_after_a_bad_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("image");
+    script(&program, "echo quay.io/example/base@sha256:1");
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    agent.args.image_command = Some(program.clone());
+    let mut state = State::default();
+    agent.find_installed(&mut state).await;
+    assert_eq!(agent.told(&state), json!({ "image": "quay.io/example/base@sha256:1" }));
+    let read = State::read(&agent.args.state_dir.join("state.json")).unwrap();
+    assert_eq!(read, state, "it is recorded before anything is begun");
+    let v1 = Release { name: "v1".to_owned(), ..Release::default() };
+    state.begin(v1);
+    state.fails("not healthy", &agent.boot);
+    state.healthy(&agent.boot);
+    let told = agent.told(&state);
+    assert_eq!(told["image"], "quay.io/example/base@sha256:1");
+    assert_eq!((&told["result"], &told["release"]), (&json!("RolledBack"), &Value::Null));
+    // After a release it is not asked again, and where nobody knows, nothing is said.
+    fs::remove_file(&program).unwrap();
+    let before = state.clone();
+    agent.find_installed(&mut state).await;
+    assert_eq!(state, before);
+    let mut state = State::default();
+    agent.find_installed(&mut state).await;
+    assert_eq!((&state.active, agent.told(&state)), (&None, json!({})));
+}
+
+#[tokio::test]
+async fn a_release_that_cuts_the_machine_off_is_not_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    agent.args.server_timeout = Duration::from_millis(200);
+    let error = agent.is_healthy(true).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server was not reached within 200ms");
+    // One that ran before is not judged by whether the server is there.
+    agent.is_healthy(false).await.unwrap();
+    agent.args.server_timeout = Duration::ZERO;
+    agent.is_healthy(true).await.unwrap();
+    // Any answer is a way to it.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            if stream.read(&mut [0; 4096]).is_ok_and(|read| read == 0) {
+                continue;
+            }
+            let answer = b"HTTP/1.1 503 Later\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).ok();
+        }
+    });
+    agent = self::agent(folder.path(), &server);
+    agent.args.server_timeout = Duration::from_mins(1);
+    agent.is_healthy(true).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_health_of_a_release_that_is_late_is_looked_at_from_time_to_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (program, looks) = (folder.path().join("healthy"), folder.path().join("looks"));
+    script(&program, &format!("echo >> {0}; [ $(wc -l < {0}) -ge 2 ]", looks.display()));
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    agent.args.health_command = Some(program);
+    let v1 = Release { name: "v1".to_owned(), image: "image".to_owned(), ..Release::default() };
+    let mut state = State { active: Some(v1), ..State::default() };
+    state.confirm();
+    state.hooked(HookResult::Done, &agent.boot);
+    state.fails("ill", &agent.boot);
+    let told = agent.told(&state);
+    assert_eq!((&told["result"], &told["release"]), (&json!("Failed"), &json!("v1")), "it runs");
+    for _ in 0..3 {
+        agent.look_again(&mut state).await.unwrap();
+    }
+    assert_eq!(fs::read_to_string(&looks).unwrap().lines().count(), 1, "not all the time");
+    assert!(state.is_lost);
+    agent.args.recheck = Duration::ZERO;
+    agent.look_again(&mut state).await.unwrap();
+    assert_eq!((state.is_lost, &state.failed), (false, &None));
+    assert_eq!(agent.told(&state)["result"], "Active");
+}
+
+fn script(path: &Path, body: &str) {
+    fs::write(path, format!("#!/bin/bash\n{body}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn agent(folder: &Path, server: &str) -> Agent {

@@ -12,23 +12,30 @@
 //!                              ▼
 //!                    Rest: Failed, and nobody knows what runs
 //!
-//!          another boot
-//!   Rest ───────────────────► Hook, for the release that runs ───► Check ───► Rest: Active, or Failed
+//!          another boot                                           healthy
+//!   Rest ───────────────────► Hook, for the release that runs ───► Check ────────► Rest: Active
+//!                                                                    │ not in time   ▲
+//!                                                                    └───► Rest: Failed, until it is
 //! ```
 //!
 //! After a restart, whoever began it, the hook runs again: it alone knows whether the system that has
 //! started is that of the release, or one that the boot loader has fallen back to.
 //!
-//! Without a release before, one that fails is `Failed`, and what it has done stays. Each beginning is
-//! recorded before it is made, so no number of restarts and crashes makes it go on forever.
+//! What was installed is a release without a name, where the image of the system is known: the first one
+//! that fails is rolled back to it. Where nothing is known, one that fails is `Failed`, and what it has done
+//! stays. Each beginning is recorded before it is made, so no number of restarts and crashes makes it go on
+//! forever.
 
-use crate::state::{Failed, Phase, Release, State, Work, is_same};
+use crate::state::{Failed, Late, Phase, Release, State, Work, is_same};
 
 /// How often the hook or the check of a release may begin. One that restarts the machine before it is
 /// found healthy would otherwise do so forever.
 const BEGINNINGS: u32 = 10;
 /// The same for the release before, when it is brought back: three times each.
 const BACK: u32 = 6;
+/// How many restarts a hook may begin in a row, of a machine that others use: one, and another if the
+/// power failed before it was through.
+const RESTARTS: u32 = 2;
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +87,7 @@ fn unfinished(state: &State, work: &Work, boot: &str) -> Step {
     };
     match &work.phase {
         Phase::Restart(begun_in) if begun_in == boot => Step::AwaitRestart,
-        _ if work.begun >= most => Step::GiveUp,
+        _ if work.begun >= most || work.restarts > RESTARTS => Step::GiveUp,
         Phase::Check if work.hooked_in == boot => Step::Check(release.clone()),
         Phase::Hook | Phase::Restart(_) | Phase::Check => Step::Hook(release.clone()),
     }
@@ -92,35 +99,76 @@ impl State {
     fn is_unconfirmed(&self, boot: &str) -> bool {
         let Some(active) = &self.active else { return false };
         let is_tried_again = self.failed.as_ref().is_some_and(|it| it.is(active));
-        self.boot != boot && (!self.is_lost || is_tried_again)
+        self.boot != boot && (!self.is_lost || is_tried_again || self.late.is_some())
+    }
+
+    /// Whether no release was tried yet: what runs is what was installed, or what a person made of it.
+    pub(crate) fn is_new(&self) -> bool {
+        let is_installed = self.active.as_ref().is_none_or(Release::is_installed);
+        is_installed && self.work.is_none() && self.failed.is_none()
+    }
+
+    /// This image was installed, or nobody knows which.
+    pub(crate) fn installed(&mut self, image: Option<String>, boot: &str) {
+        self.active = image.map(Release::installed);
+        boot.clone_into(&mut self.boot);
+    }
+
+    /// Whether the release runs in this boot, and its health alone is to be looked at from time to time.
+    pub(crate) fn is_late(&self, boot: &str) -> bool {
+        self.work.is_none() && self.late.as_ref().is_some_and(|late| late.boot == boot)
+    }
+
+    /// Whether this release, which is tried, may have cut the machine off, and there is one to go back to.
+    /// One that ran before, or is brought back, is not judged by whether the server is there.
+    pub(crate) fn cuts_off(&self, release: &Release) -> bool {
+        self.active.as_ref().is_some_and(|active| !active.is(release))
+    }
+
+    /// The release that was late is healthy.
+    pub(crate) fn recovers(&mut self) {
+        if let Some(late) = self.late.take() {
+            (self.is_lost, self.failed) = (false, late.before);
+        }
     }
 
     /// The release is being tried; another one may be tried again after it.
     pub(crate) fn begin(&mut self, release: Release) {
-        self.failed = None;
+        (self.failed, self.late) = (None, None);
         self.work = Some(Work::of(release));
     }
 
     /// The release that ran before the restart is being looked at; what failed is not tried for that.
     pub(crate) fn confirm(&mut self) {
+        if let Some(late) = self.late.take() {
+            self.failed = late.before;
+        }
         self.work = self.active.clone().map(Work::of);
     }
 
     /// The hook, or a check, is about to begin.
     pub(crate) fn begins(&mut self, phase: Phase) {
         if let Some(work) = &mut self.work {
+            if phase == Phase::Hook {
+                // Which system runs is known again once it is through.
+                work.hooked_in.clear();
+            }
             (work.phase, work.begun) = (phase, work.begun.saturating_add(1));
         }
     }
 
     /// The hook is through with it.
     pub(crate) fn hooked(&mut self, hooked: HookResult, boot: &str) {
-        if let Some(work) = &mut self.work {
-            boot.clone_into(&mut work.hooked_in);
-            work.phase = match hooked {
-                HookResult::Done => Phase::Check,
-                HookResult::Restarting => Phase::Restart(boot.to_owned()),
-            };
+        let Some(work) = &mut self.work else { return };
+        match hooked {
+            HookResult::Done => {
+                (work.phase, work.restarts) = (Phase::Check, 0);
+                boot.clone_into(&mut work.hooked_in);
+            }
+            HookResult::Restarting => {
+                work.phase = Phase::Restart(boot.to_owned());
+                work.restarts = work.restarts.saturating_add(1);
+            }
         }
     }
 
@@ -156,13 +204,17 @@ impl State {
         let is_before = |active: &Release| !active.is(&work.release);
         if self.active.as_ref().is_some_and(is_before) {
             work.rolls_back = Some(why.to_owned());
-            (work.phase, work.begun) = (Phase::Hook, 0);
+            (work.phase, work.begun, work.restarts) = (Phase::Hook, 0, 0);
+            work.hooked_in.clear();
             return;
         }
-        // Nothing to go back to. If it was running before, it no longer is.
+        // Nothing to go back to. If it was running before, it no longer is, or not as it should.
         self.is_lost = self.active.is_some();
+        let is_there = work.is_there(boot);
         let before = self.failed.take().filter(|failed| !failed.is(&work.release));
-        let release = work.release.name.clone();
+        let release = work.release.called().to_owned();
+        self.late = (self.is_lost && is_there)
+            .then(|| Late { boot: boot.to_owned(), before: before.clone() });
         self.end(why.to_owned(), boot);
         // Neither is tried again.
         if let Some(before) = before {
@@ -173,16 +225,18 @@ impl State {
 
     /// It has begun too often.
     pub(crate) fn give_up(&mut self, boot: &str) {
-        let before = self.active.as_ref().map_or("none", |it| it.name.as_str());
-        let back = self.work.as_ref().and_then(|it| Some((it.rolls_back.clone()?, &it.trouble)));
-        match back {
-            None => self.fails("it was begun again and again, and never found healthy", boot),
-            Some((why, trouble)) => {
-                let why = format!("{why}; and {before} could not be brought back: {trouble}");
-                self.is_lost = true;
-                self.end(why, boot);
-            }
-        }
+        let Some(work) = &self.work else { return };
+        let Some(why) = work.rolls_back.clone() else {
+            return self.fails("it was begun again and again, and never found healthy", boot);
+        };
+        let before = self.active.as_ref().map_or("none", Release::called);
+        let told = format!("{why}; and {before} could not be brought back: {}", work.trouble());
+        // It may run, and need longer until it is healthy.
+        let rolled_back = Some(Failed::of(&work.release, why, true));
+        self.late =
+            work.is_there(boot).then(|| Late { boot: boot.to_owned(), before: rolled_back });
+        self.is_lost = true;
+        self.end(told, boot);
     }
 
     fn end(&mut self, why: String, boot: &str) {
@@ -196,7 +250,19 @@ impl State {
 impl Work {
     fn of(release: Release) -> Self {
         let (rolls_back, trouble, hooked_in) = (None, String::new(), String::new());
-        Self { release, rolls_back, phase: Phase::Hook, begun: 0, trouble, hooked_in }
+        let (begun, restarts) = (0, 0);
+        Self { release, rolls_back, phase: Phase::Hook, begun, restarts, trouble, hooked_in }
+    }
+
+    /// Whether the hook was through with it in this boot: it runs, healthy or not.
+    fn is_there(&self, boot: &str) -> bool {
+        self.hooked_in == boot
+    }
+
+    /// Why it was not brought back.
+    fn trouble(&self) -> &str {
+        let is_told = !self.trouble.is_empty();
+        if is_told { &self.trouble } else { "no restart has led to it" }
     }
 }
 

@@ -83,9 +83,114 @@ fn after_a_restart_the_release_that_ran_is_looked_at_once() {
     let failed = state.failed.clone().unwrap();
     assert_eq!(failed.why, "not healthy; and v1 does not run after a restart: ill");
     assert_eq!((failed.name.as_str(), failed.rolled_back), ("v2", false));
-    for boot in ["boot-5", "boot-6"] {
-        assert_eq!(next(&state, Some(&v2), boot), Step::Rest, "it is left to a person");
+    assert_eq!(next(&state, Some(&v2), "boot-5"), Step::Rest);
+    again(&mut state, "boot-6");
+    state.healthy("boot-6");
+    assert_eq!(
+        state.failed.as_ref().map(|it| (&*it.why, it.rolled_back)),
+        Some(("not healthy", true))
+    );
+    // What could not be brought back is left to a person.
+    state.is_lost = true;
+    assert_eq!(next(&state, Some(&v2), "boot-7"), Step::Rest);
+}
+
+#[test]
+fn a_system_that_gets_healthy_late_is_said_to_run() {
+    let (v1, v2) = (release("v1"), release("v2"));
+    let rolled_back = Failed::of(&v2, "not healthy".to_owned(), true);
+    for failed in [None, Some(rolled_back)] {
+        let mut state = State { failed: failed.clone(), ..active("v1") };
+        state.confirm();
+        state.hooked(HookResult::Done, "boot-2");
+        state.fails("ill", "boot-2");
+        assert!(state.is_lost && state.is_late("boot-2") && !state.is_late("boot-3"));
+        assert_eq!(next(&state, Some(&v1), "boot-2") == Step::Rest, failed.is_none());
+        state.recovers();
+        assert_eq!(
+            (state.is_lost, &state.failed, &state.active),
+            (false, &failed, &Some(v1.clone()))
+        );
+        assert!(!state.is_late("boot-2"));
     }
+    // Without the hook nobody knows what runs.
+    let mut state = active("v1");
+    state.confirm();
+    state.fails("the hook ended with 1", "boot-2");
+    assert!(state.is_lost && !state.is_late("boot-2"));
+    // One that was brought back and needs longer than that.
+    let mut state = active("v1");
+    state.begin(v2.clone());
+    state.fails("not healthy", BOOT);
+    while let Step::Hook(_) | Step::Check(_) = next(&state, None, BOOT) {
+        state.begins(Phase::Hook);
+        state.hooked(HookResult::Done, BOOT);
+    }
+    assert_eq!(next(&state, None, BOOT), Step::GiveUp);
+    state.give_up(BOOT);
+    assert!(state.is_lost && state.is_late(BOOT));
+    state.recovers();
+    assert_eq!(state.failed, Some(Failed::of(&v2, "not healthy".to_owned(), true)));
+    // Another release is not kept waiting.
+    let mut state = active("v1");
+    state.confirm();
+    state.hooked(HookResult::Done, "boot-2");
+    state.fails("ill", "boot-2");
+    assert_eq!(next(&state, Some(&v2), "boot-2"), Step::Begin);
+    state.begin(v2);
+    assert!(!state.is_late("boot-2"));
+}
+
+#[test]
+fn a_hook_that_restarts_a_machine_in_vain_does_so_three_times() {
+    let mut state = active("v1");
+    state.confirm();
+    let mut restarts = 0;
+    while let Step::Hook(_) = next(&state, None, &format!("boot-{restarts}")) {
+        state.begins(Phase::Hook);
+        state.hooked(HookResult::Restarting, &format!("boot-{restarts}"));
+        restarts += 1;
+    }
+    assert_eq!((restarts, next(&state, None, "boot-3")), (3, Step::GiveUp));
+    // One in between that leads somewhere counts anew.
+    let mut state = active("v1");
+    state.begin(release("v2"));
+    for boot in 0..4 {
+        state.hooked(HookResult::Restarting, &format!("boot-{boot}"));
+        state.hooked(HookResult::Done, &format!("boot-{boot}"));
+    }
+    assert_eq!(next(&state, None, "boot-3"), Step::Check(release("v2")));
+}
+
+#[test]
+fn what_was_installed_is_looked_up_until_a_release_was_tried() {
+    let mut state = State::default();
+    assert!(state.is_new());
+    state.installed(Some("image-v0".to_owned()), BOOT);
+    // A person has updated it.
+    assert!(state.is_new());
+    state.installed(Some("image-v0.1".to_owned()), "boot-2");
+    assert_eq!(next(&state, None, "boot-2"), Step::Rest);
+    let (v0, v1) = (Release::installed("image-v0.1".to_owned()), release("v1"));
+    assert_eq!(next(&state, Some(&v1), "boot-2"), Step::Begin);
+    assert!(state.cuts_off(&v1) && !state.cuts_off(&v0));
+    state.begin(v1.clone());
+    assert!(!state.is_new());
+    state.fails("not healthy", "boot-2");
+    assert_eq!(next(&state, Some(&v1), "boot-2"), Step::Hook(v0.clone()));
+    state.hooked(HookResult::Done, "boot-2");
+    state.healthy("boot-2");
+    let failed = state.failed.clone().unwrap();
+    assert!(failed.rolled_back && failed.name == "v1" && !state.is_new());
+    // The boot loader may have taken the other system.
+    assert_eq!(next(&state, Some(&v1), "boot-3"), Step::Confirm);
+    state.confirm();
+    state.fails("gone", "boot-3");
+    let why = state.failed.unwrap().why;
+    assert!(
+        why.ends_with("and the system that was installed does not run after a restart: gone"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -187,7 +292,7 @@ fn a_release_before_that_does_not_come_back_is_given_up_and_said_to_be_lost() {
 }
 
 #[test]
-fn without_a_release_before_one_that_fails_has_failed() {
+fn without_anything_that_is_known_to_have_run_one_that_fails_has_failed() {
     let mut state = State::default();
     state.begin(release("v1"));
     state.fails("no hook", BOOT);

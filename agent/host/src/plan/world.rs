@@ -13,9 +13,11 @@ enum Does {
     IsIll,
     RestartsAndIsIll,
     CrashesTheMachine,
+    /// It is healthy only some time after a restart.
+    IsLate,
 }
 
-const ALL: [Does; 8] = [
+const ALL: [Does; 9] = [
     Does::Works,
     Does::Restarts,
     Does::FailsInHook,
@@ -24,6 +26,7 @@ const ALL: [Does; 8] = [
     Does::IsIll,
     Does::RestartsAndIsIll,
     Does::CrashesTheMachine,
+    Does::IsLate,
 ];
 
 struct World {
@@ -37,6 +40,8 @@ struct World {
     /// What each release does.
     v1: Does,
     v2: Does,
+    /// The boot in which the health was looked at last.
+    looked: u32,
     /// The agent is killed at this write, before or after it.
     killed: Option<(usize, bool)>,
     /// With it the machine, whose boot loader then takes the system that was there before.
@@ -52,8 +57,26 @@ impl World {
     fn new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
         let boot = "1".to_owned();
         let state = State { active: Some(release("v1")), boot, ..State::default() };
-        let (runs, next) = ("v1".to_owned(), "v1".to_owned());
-        Self { state, runs, next, boot: 1, hooks: 0, v1, v2, killed, cuts_power: false, writes: 0 }
+        Self {
+            state,
+            runs: "v1".to_owned(),
+            next: "v1".to_owned(),
+            boot: 1,
+            hooks: 0,
+            v1,
+            v2,
+            looked: 0,
+            killed,
+            cuts_power: false,
+            writes: 0,
+        }
+    }
+
+    /// v1 was installed, and v2 is the first release.
+    fn of_new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
+        let mut world = Self::new(v1, v2, killed);
+        world.state.active = Some(Release::installed("image-v1".to_owned()));
+        world
     }
 
     fn does(&self, release: &str) -> Does {
@@ -87,7 +110,8 @@ impl World {
         }
     }
 
-    fn hook(&mut self, release: &str) -> Result<Result<HookResult, ()>, Gone> {
+    fn hook(&mut self, release: &Release) -> Result<Result<HookResult, ()>, Gone> {
+        let release = if release.is_installed() { "v1" } else { &*release.name };
         self.hooks += 1;
         let does = self.does(release);
         if does == Does::FailsInHook {
@@ -95,7 +119,7 @@ impl World {
         }
         self.next = release.to_owned();
         match does {
-            Does::Works | Does::IsIll | Does::FailsInHook => {
+            Does::Works | Does::IsIll | Does::IsLate | Does::FailsInHook => {
                 self.runs = release.to_owned();
                 Ok(Ok(HookResult::Done))
             }
@@ -111,8 +135,13 @@ impl World {
         }
     }
 
-    fn is_healthy(&self) -> bool {
-        matches!(self.does(&self.runs), Does::Works | Does::Restarts)
+    fn is_healthy(&mut self) -> bool {
+        let is_again = std::mem::replace(&mut self.looked, self.boot) == self.boot;
+        match self.does(&self.runs) {
+            Does::Works | Does::Restarts => true,
+            Does::IsLate => is_again,
+            _ => false,
+        }
     }
 
     /// One life of the agent, until it rests, or is gone.
@@ -121,6 +150,7 @@ impl World {
         for _ in 0..100 {
             let (mut state, boot) = (self.state.clone(), self.boot.to_string());
             match next(&state, Some(&wanted), &boot) {
+                Step::Rest if state.is_late(&boot) && self.is_healthy() => state.recovers(),
                 Step::Rest => return Ok(()),
                 Step::Begin => state.begin(wanted.clone()),
                 Step::Confirm => state.confirm(),
@@ -135,7 +165,7 @@ impl World {
                 Step::Hook(release) => {
                     state.begins(Phase::Hook);
                     self.write(&state)?;
-                    match self.hook(&release.name)? {
+                    match self.hook(&release)? {
                         Ok(hooked) => state.hooked(hooked, &boot),
                         Err(()) => state.fails("hook", &boot),
                     }
@@ -163,16 +193,26 @@ impl World {
 
 #[test]
 fn wherever_it_is_killed_it_ends_and_says_what_is_true() {
-    for v2 in ALL {
+    all(World::new);
+}
+
+#[test]
+fn the_first_release_that_is_bad_is_rolled_back_to_what_was_installed() {
+    all(World::of_new);
+}
+
+fn all(new: fn(Does, Does, Option<(usize, bool)>) -> World) {
+    // One that is late is rolled back, unless the agent looks again because it was killed.
+    for v2 in ALL.into_iter().filter(|it| *it != Does::IsLate) {
         for v1 in ALL {
-            let undisturbed = World::new(v1, v2, None).run();
+            let undisturbed = new(v1, v2, None).run();
             let points = 0..undisturbed.writes;
             let points = points.flat_map(|at| [Some((at, false)), Some((at, true))]);
             let both = points.chain([None]).flat_map(|killed| [(killed, false), (killed, true)]);
             for (killed, cuts_power) in both {
-                let world = World { cuts_power, ..World::new(v1, v2, killed) }.run();
+                let mut world = World { cuts_power, ..new(v1, v2, killed) }.run();
                 let context = format!("v1 {v1:?}, v2 {v2:?}, killed at {killed:?}, {cuts_power}");
-                judge(&world, &context);
+                judge(&mut world, &context);
                 assert_eq!(outcome(&world), outcome(&undisturbed), "{context}");
             }
         }
@@ -185,23 +225,26 @@ fn outcome(world: &World) -> (bool, Option<bool>) {
     (world.state.is_lost, failed.map(|failed| failed.rolled_back))
 }
 
-fn judge(world: &World, context: &str) {
-    let state = &world.state;
+fn judge(world: &mut World, context: &str) {
+    let (is_healthy, state) = (world.is_healthy(), &world.state);
     // After a loss of power, which is a restart, what ran is looked at once more.
     let most = BEGINNINGS + BACK + if world.cuts_power { BEGINNINGS + 1 } else { 0 };
     assert!(world.hooks <= most && world.boot - 1 <= most, "{context}");
     assert_eq!(state.work, None, "{context}");
     let active = state.active.as_ref().unwrap();
+    let active = if active.is_installed() { "v1" } else { &*active.name };
+    assert!(!state.is_late(&world.boot.to_string()) || !is_healthy, "{context}");
     match &state.failed {
-        None => assert_eq!((active.name.as_str(), world.runs.as_str()), ("v2", "v2"), "{context}"),
+        None => assert_eq!((active, world.runs.as_str()), ("v2", "v2"), "{context}"),
         Some(failed) if failed.rolled_back => {
-            assert_eq!((active.name.as_str(), world.runs.as_str()), ("v1", "v1"), "{context}");
-            assert!(!state.is_lost && world.is_healthy(), "{context}");
+            assert_eq!((active, world.runs.as_str()), ("v1", "v1"), "{context}");
+            assert!(!state.is_lost && is_healthy, "{context}");
         }
         // Of a release before that works, nobody says that it is lost.
         Some(_) => {
             assert!(state.is_lost, "{context}");
-            assert!(!matches!(world.v1, Does::Works | Does::Restarts), "{context}");
+            let works = matches!(world.v1, Does::Works | Does::Restarts | Does::IsLate);
+            assert!(!works, "{context}");
         }
     }
 }
