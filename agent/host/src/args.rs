@@ -1,6 +1,6 @@
 //! Flags.
 
-use crate::bootc::Bootc;
+use crate::{bootc::Bootc, key::KeyPlace};
 use clap::{Parser, Subcommand};
 use metal_tpm::{EkType, Place};
 use std::{path::PathBuf, time::Duration};
@@ -21,7 +21,10 @@ pub struct Args {
     /// Authorities that sign the certificate of the server, as PEM, besides those of the system
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// TPM 2.0, for a token that is bound to one: a device such as /dev/tpmrm0, or swtpm:PATH or
+    /// Where the key of this host is made
+    #[arg(long, value_enum, value_name = "PLACE", default_value_t = KeyPlace::Auto)]
+    pub key: KeyPlace,
+    /// TPM 2.0, for the key, and for a token that is bound to one: a device such as /dev/tpmrm0, or swtpm:PATH or
     /// swtpm:HOST:PORT for one in software
     #[arg(long, default_value = "/dev/tpmrm0")]
     pub tpm: Place,

@@ -15,11 +15,18 @@ pub(crate) async fn prove(
     credential: &str,
     (place, template): (&Place, EkTemplate),
 ) -> Result<String> {
-    let mut held = Held::create(place, template).await?;
+    let held = Held::create(place, template).await?;
     let keys = held.keys().context(BROKEN)?;
     let presented = Presented { ek: keys.ek(), srk: keys.srk(), ..Presented::default() };
     let body = serde_json::from_str(&request(presented)?)?;
-    let response = server.attest(key, credential, body).await?;
+    let (response, mut held) = if key.is_in_tpm() {
+        // Not every TPM can be opened twice, and it signs the request as well.
+        held.close().await;
+        let response = server.attest(key, credential, body).await?;
+        (response, Held::create(place, template).await?)
+    } else {
+        (server.attest(key, credential, body).await?, held)
+    };
     let wrapped = Wrapped::of(&response)?;
     let opened = held.run(move |keys| keys.activate(&wrapped)).await.context(BROKEN)??;
     Ok(open(&response, &opened)?)

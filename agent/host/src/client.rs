@@ -143,7 +143,7 @@ impl Server {
         let nonce = answer["nonce"].as_str().context("the server gave no number")?;
         let (verb, content) = (method.as_str(), body.as_bytes());
         let signed = Signed { method: verb, target, nonce, host, body: content };
-        let signature = key.sign(&signed.message())?;
+        let signature = key.sign(&signed.message()).await?;
         let request = self.http.request(method, format!("{}{target}", self.url));
         let request = request.header(NONCE, nonce).header(HOST, host);
         read(request.header(SIGNATURE, signature).body(body).send().await?).await

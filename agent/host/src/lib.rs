@@ -21,7 +21,7 @@ mod files;
 mod group;
 mod hardware;
 mod hook;
-mod key;
+pub mod key;
 mod open;
 mod plan;
 mod prepare;

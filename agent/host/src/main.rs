@@ -27,7 +27,7 @@ async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return bootc.run().await;
     }
     let mut terminate = signal(SignalKind::terminate())?;
-    let agent = Agent::new(args)?;
+    let agent = Agent::new(args).await?;
     tokio::select! {
         ended = agent.run() => ended?,
         _ = terminate.recv() => {}

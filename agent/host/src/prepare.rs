@@ -4,7 +4,7 @@ use crate::{
     client::Wanted,
     files,
     key::Key,
-    open::{Sealed, open},
+    open::{Refused, Sealed, open},
     state::Release,
 };
 use anyhow::{Context, Result, anyhow};
@@ -109,9 +109,13 @@ pub(crate) struct Content {
 /// # Errors
 ///
 /// If it cannot be decrypted or does not fit; the text names fields and lines, and quotes no value.
-pub(crate) fn content(wanted: &Wanted, key: &Key, host: &str) -> Result<Content> {
+pub(crate) async fn content(wanted: &Wanted, key: &Key, host: &str) -> Result<Content, Refused> {
     let Some(sealed) = &wanted.configuration else { return Ok(Content::default()) };
-    let plain = open(key, host, sealed)?;
+    let plain = open(key, host, sealed).await?;
+    unpacked(plain).map_err(Refused::Configuration)
+}
+
+fn unpacked(plain: Vec<u8>) -> Result<Content> {
     let bundle = Bundle::decode(&plain).context("configuration")?;
     let Some(bundle) = bundle else {
         return Ok(Content { config: Some(plain), files: None });
@@ -158,8 +162,11 @@ mod tests {
         Wanted { name, uid, image, configuration }
     }
 
-    fn prepare(prepared: &Prepared, wanted: &Wanted, key: &Key) -> Result<Release> {
-        prepared.write(described(wanted), content(wanted, key, HOST)?)
+    async fn prepare(prepared: &Prepared, wanted: &Wanted, key: &Key) -> Result<Release> {
+        match content(wanted, key, HOST).await {
+            Ok(content) => prepared.write(described(wanted), content),
+            Err(Refused::Configuration(error) | Refused::Key(error)) => Err(error),
+        }
     }
 
     fn bundle(configuration: serde_json::Value, template: &str) -> Vec<u8> {
@@ -171,14 +178,14 @@ mod tests {
         Bundle { configuration, package }.encode().unwrap()
     }
 
-    #[test]
-    fn a_configuration_becomes_private_files_which_go_with_their_release() {
+    #[tokio::test]
+    async fn a_configuration_becomes_private_files_which_go_with_their_release() {
         let folder = tempfile::tempdir().unwrap();
-        let key = Key::load(&folder.path().join("key")).unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
         let template = "{{/* file: mode=0640 owner=root:app */}}\npass={{.password}}\n";
         let plain = bundle(json!({"password": "hunter2"}), template);
-        let release = prepare(&prepared, &wanted(&key, &plain), &key).unwrap();
+        let release = prepare(&prepared, &wanted(&key, &plain), &key).await.unwrap();
         assert!(release.configured && release.rendered);
         let conf = prepared.files(&release).join("etc/app/app.conf");
         assert_eq!(fs::read_to_string(&conf).unwrap(), "pass=hunter2\n");
@@ -198,23 +205,23 @@ mod tests {
         assert_eq!(left.collect::<Vec<_>>(), ["key"]);
     }
 
-    #[test]
-    fn a_release_made_again_is_another_one_and_leaves_the_rollback_its_configuration() {
+    #[tokio::test]
+    async fn a_release_made_again_is_another_one_and_leaves_the_rollback_its_configuration() {
         let folder = tempfile::tempdir().unwrap();
-        let key = Key::load(&folder.path().join("key")).unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
-        let first = prepare(&prepared, &wanted(&key, b"first"), &key).unwrap();
+        let first = prepare(&prepared, &wanted(&key, b"first"), &key).await.unwrap();
         let again = Wanted { uid: "another".to_owned(), ..wanted(&key, b"second") };
-        let second = prepare(&prepared, &again, &key).unwrap();
+        let second = prepare(&prepared, &again, &key).await.unwrap();
         for (release, content) in [(&first, "first"), (&second, "second")] {
             assert_eq!(fs::read_to_string(prepared.config(release)).unwrap(), content);
         }
     }
 
-    #[test]
-    fn a_configuration_that_does_not_fit_is_refused_without_its_values() {
+    #[tokio::test]
+    async fn a_configuration_that_does_not_fit_is_refused_without_its_values() {
         let folder = tempfile::tempdir().unwrap();
-        let key = Key::load(&folder.path().join("key")).unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
         let prepared = Prepared::new(folder.path());
         for (plain, says) in [
             (
@@ -229,13 +236,13 @@ mod tests {
             (bundle(json!({}), "{{/* file: mode=hunter2 */}}"), "line 1: mode: give it as 0644"),
             (b"bloomery-configuration-v1\n{\"hunter2\":".to_vec(), "configuration: the document"),
         ] {
-            let error = prepare(&prepared, &wanted(&key, &plain), &key).unwrap_err();
+            let error = prepare(&prepared, &wanted(&key, &plain), &key).await.unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains(says), "{error}");
             assert!(!error.contains("hunter2") && !error.contains("777"), "{error}");
         }
         // Of an image of which nothing is known.
-        let release = prepare(&prepared, &wanted(&key, b"anything"), &key).unwrap();
+        let release = prepare(&prepared, &wanted(&key, b"anything"), &key).await.unwrap();
         assert_eq!(fs::read(prepared.config(&release)).unwrap(), b"anything");
         assert!(release.configured && !release.rendered);
     }

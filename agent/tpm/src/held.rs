@@ -25,6 +25,13 @@ impl Held {
         self.0.as_ref()
     }
 
+    /// Flushes the keys and closes the TPM, for somebody else to open it.
+    pub async fn close(mut self) {
+        if let Some(keys) = self.0.take() {
+            spawn_blocking(move || drop(keys)).await.ok(); // Then the thread has broken down, and they are gone.
+        }
+    }
+
     /// Has the TPM do something; `None` as for [`Held::keys`].
     ///
     /// # Errors

@@ -1,14 +1,16 @@
-//! The TPM of this machine, for agents: [`Held`] has its keys, and answers what was sealed for them.
-//! Whom that is told is left to them.
+//! The TPM of this machine, for agents: [`Held`] has its keys, and answers what was sealed for them;
+//! [`HostKey`] is one that signs. Whom that is told is left to them.
 
 mod certificates;
 mod held;
+mod host_key;
 mod keys;
 mod kind;
 mod place;
 mod transport;
 
 pub use held::Held;
+pub use host_key::HostKey;
 pub use keys::Keys;
 pub use kind::EkType;
 pub use place::Place;
@@ -48,6 +50,11 @@ pub enum TpmError {
     /// A hierarchy cannot be used.
     #[error("the {0} hierarchy of the TPM is disabled: enable it in the firmware's setup")]
     Disabled(&'static str),
+    /// A key is no longer the one that it was.
+    #[error(
+        "the TPM no longer has the key that this machine is known by: it was cleared, or is another one"
+    )]
+    Cleared,
     /// It refused, for another reason.
     #[error(transparent)]
     Response(#[from] ResponseError),

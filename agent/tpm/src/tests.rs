@@ -5,7 +5,12 @@ use metal_attest::{
     seal,
     testing::{Maker, Swtpm},
 };
-use ring::rand::SystemRandom;
+use ring::{
+    agreement::{self, ECDH_P256, EphemeralPrivateKey, agree_ephemeral},
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey},
+};
 use std::{
     io::{Read, Write},
     os::unix::net::UnixListener,
@@ -155,6 +160,40 @@ fn a_challenge_for_another_tpm_is_not_answered() {
         let refused = matches!(answered, Err(TpmError::Response(ResponseError::Refused(_))));
         assert!(refused, "{answered:?}");
     }
+}
+
+#[tokio::test]
+async fn a_tpm_signs_and_agrees_with_a_key_that_is_the_same_after_each_restart() {
+    let software = Swtpm::start();
+    let place = place(&software);
+    let salt = HostKey::salt().unwrap();
+    let key = HostKey::create(&place, salt).await.unwrap();
+    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
+    // As often as somebody asks: a TPM has room for three objects.
+    for at in 0..5_u8 {
+        let message = [at; 100];
+        let digest = digest(&SHA256, &message).as_ref().try_into().unwrap();
+        public.verify(&message, &key.sign(digest).await.unwrap()).unwrap();
+    }
+    // Both sides find the same secret.
+    let random = SystemRandom::new();
+    let other = EphemeralPrivateKey::generate(&ECDH_P256, &random).unwrap();
+    let peer = other.compute_public_key().unwrap().as_ref().try_into().unwrap();
+    let theirs = agreement::UnparsedPublicKey::new(&ECDH_P256, key.point());
+    let secret = agree_ephemeral(other, &theirs, <[u8]>::to_vec).unwrap();
+    assert_eq!(key.agree(peer).await.unwrap().to_vec(), secret);
+    assert_eq!(software.loaded(), "");
+
+    assert_eq!(HostKey::create(&place, salt).await.unwrap().point(), key.point());
+    let another = HostKey::create(&place, HostKey::salt().unwrap()).await.unwrap();
+    assert_ne!(another.point(), key.point(), "another installation");
+    // Of a point that is not on the curve it says nothing.
+    let refused = key.agree([4; 65]).await.unwrap_err();
+    assert!(matches!(refused, TpmError::Response(ResponseError::Refused(_))), "{refused:?}");
+    assert_eq!(software.loaded(), "");
+    software.tpm2("tpm2_clear", &[]);
+    assert!(matches!(key.sign([0; 32]).await, Err(TpmError::Cleared)));
+    assert_eq!(software.loaded(), "");
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Demo<'_> {
         command.arg("--config").arg(folder.join("host.json"));
         command.arg("--state-dir").arg(folder.join("state"));
         command.arg("--hook").arg(folder.join("hook"));
-        command.arg("--health-command").arg(folder.join("healthy"));
+        command.arg("--health-command").arg(folder.join("healthy")).arg("--key=file");
         Process::start(&mut command, self.cluster.scratch().join("metal-host.log"))
     }
 }

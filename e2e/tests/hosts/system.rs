@@ -104,7 +104,8 @@ impl System {
     }
 
     pub(crate) async fn start(&self) -> Result<Process> {
-        self.start_with(|_| {}).await
+        // Whatever this computer has.
+        self.start_with(|command| _ = command.arg("--key=file")).await
     }
 
     /// Starts the agent by a command that `change` may change.

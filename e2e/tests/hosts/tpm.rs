@@ -41,6 +41,8 @@ async fn only_the_tpm_that_a_token_is_bound_to_registers() {
     site.phase("web-1", BootTokenPhase::Consumed).await.unwrap();
     until("it is not told yes", || Ok(system.host()?["credential"].is_null())).await;
     assert_eq!(site.all().await.unwrap(), ["web-1"]);
+    // Its key is in the TPM as well, and not the one that it had made in another.
+    assert!(system.path("state/key.tpm").exists() && !system.path("state/key").exists());
     agent.terminate(PATIENCE).await.unwrap();
     site.end().await.unwrap();
 }

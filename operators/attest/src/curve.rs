@@ -28,7 +28,8 @@ pub(crate) fn point(x: &[u8], y: &[u8]) -> Option<[u8; POINT_LEN]> {
     Some(point)
 }
 
-fn coordinate(octets: &[u8]) -> Option<[u8; COORDINATE_LEN]> {
+/// A coordinate, whose leading zeros may be omitted; `None` if it is longer.
+pub(crate) fn coordinate(octets: &[u8]) -> Option<[u8; COORDINATE_LEN]> {
     let mut whole = [0; COORDINATE_LEN];
     whole.get_mut(COORDINATE_LEN.checked_sub(octets.len())?..)?.copy_from_slice(octets);
     Some(whole)

@@ -8,6 +8,7 @@ use crate::{
     config::Config,
     files, hook,
     key::Key,
+    open::Refused,
     plan::{Step, next},
     prepare::{Prepared, content, described},
     state::{Failed, Phase, Release, State},
@@ -49,10 +50,11 @@ impl Agent {
     /// # Errors
     ///
     /// If the configuration or the key cannot be used.
-    pub fn new(args: Args) -> Result<Self> {
+    pub async fn new(args: Args) -> Result<Self> {
         let config = Config::read(&args.config)?;
         files::folder(&args.state_dir)?;
-        let key = Key::load(&args.state_dir.join("key"))?;
+        let key =
+            Key::load(&args.state_dir, args.key, &args.tpm, config.credential.is_some()).await?;
         let server = Server::new(&config, args.ca_file.as_deref())?;
         let prepared = Prepared::new(&args.state_dir);
         let boot = fs::read_to_string(&args.boot_id).context("the number of this boot")?;
@@ -201,30 +203,35 @@ impl Agent {
     }
 
     /// The release before is not touched before the configuration of this one was found to fit. A disk
-    /// that does not take it now may later.
+    /// that does not take it now may later, and so may a TPM that does not answer.
     async fn begin(&self, state: &mut State, wanted: Option<Wanted>) -> Result<()> {
         let Some(wanted) = wanted else { return Ok(()) };
         let host = Config::read(&self.args.config)?.host();
         let release = described(&wanted);
-        match content(&wanted, &self.key, &host) {
-            Ok(content) => match self.prepared.write(release, content) {
-                Ok(release) => state.begin(release),
-                Err(error) => {
-                    let why = format!("not begun yet: {error:#}");
-                    let (of, uid, why) = (wanted.name, wanted.uid, cut(&why, MESSAGE));
-                    let said =
-                        json!({ "result": "Activating", "of": of, "ofUID": uid, "message": why });
-                    self.report(said).await;
-                    return Err(error.context("the configuration cannot be written"));
-                }
-            },
-            Err(error) => {
+        let written = match content(&wanted, &self.key, &host).await {
+            Ok(content) => self.prepared.write(release, content),
+            Err(Refused::Key(error)) => Err(error),
+            Err(Refused::Configuration(error)) => {
                 let why = format!("{error:#}");
                 tracing::warn!(release = wanted.name, "cannot be run: {why}");
                 state.failed = Some(Failed::of(&release, why, false));
+                return self.record(state);
+            }
+        };
+        match written {
+            Ok(release) => {
+                state.begin(release);
+                self.record(state)
+            }
+            Err(error) => {
+                let why = format!("not begun yet: {error:#}");
+                let (of, uid, why) = (wanted.name, wanted.uid, cut(&why, MESSAGE));
+                let said =
+                    json!({ "result": "Activating", "of": of, "ofUID": uid, "message": why });
+                self.report(said).await;
+                Err(error.context("the configuration cannot be decrypted and written"))
             }
         }
-        self.record(state)
     }
 
     async fn run_hook(&self, state: &mut State, release: &Release) -> Result<()> {

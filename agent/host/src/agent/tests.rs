@@ -12,7 +12,7 @@ use std::{
 #[tokio::test]
 async fn a_release_that_the_disk_does_not_take_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = agent(folder.path(), "http://127.0.0.1:1");
+    let agent = agent(folder.path(), "http://127.0.0.1:1").await;
     let mut state = State::default();
     let sealed = crate::open::testing::seal(&agent.key, "org/web-1", b"plain");
     let [name, uid, image] = ["v1", "uid", "image"].map(str::to_owned);
@@ -22,7 +22,7 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
     let beside = format!(".{}.new", file.file_name().unwrap().display());
     fs::create_dir(file.with_file_name(&beside)).unwrap();
     let error = agent.begin(&mut state, Some(wanted.clone())).await.unwrap_err();
-    assert!(format!("{error:#}").contains("cannot be written"), "{error:#}");
+    assert!(format!("{error:#}").contains("cannot be decrypted and written"), "{error:#}");
     assert_eq!(state, State::default(), "it has not failed");
     fs::remove_dir(file.with_file_name(beside)).unwrap();
     agent.begin(&mut state, Some(wanted.clone())).await.unwrap();
@@ -50,7 +50,7 @@ async fn a_host_that_cannot_remove_its_credential_is_registered_all_the_same() {
             stream.write_all(format!("{head}\r\n\r\n{{\"nonce\":\"1\"}}").as_bytes()).ok();
         }
     });
-    let agent = agent(folder.path(), &server);
+    let agent = agent(folder.path(), &server).await;
     fs::create_dir(folder.path().join(".host.json.new")).unwrap();
     agent.register().await.unwrap();
     assert!(Config::read(&agent.args.config).unwrap().credential.is_some());
@@ -64,7 +64,7 @@ async fn what_runs_before_the_first_release_is_reported_and_comes_back_after_a_b
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("image");
     script(&program, "echo quay.io/example/base@sha256:1");
-    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1").await;
     agent.args.image_command = Some(program.clone());
     let mut state = State::default();
     agent.find_installed(&mut state).await;
@@ -91,7 +91,7 @@ async fn what_runs_before_the_first_release_is_reported_and_comes_back_after_a_b
 #[tokio::test]
 async fn a_release_that_cuts_the_machine_off_is_not_healthy() {
     let folder = tempfile::tempdir().unwrap();
-    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1").await;
     agent.args.server_timeout = Duration::from_millis(200);
     let error = agent.is_healthy(true).await.unwrap_err();
     assert_eq!(error.to_string(), "the server was not reached within 200ms");
@@ -111,7 +111,7 @@ async fn a_release_that_cuts_the_machine_off_is_not_healthy() {
             stream.write_all(answer).ok();
         }
     });
-    agent = self::agent(folder.path(), &server);
+    agent = self::agent(folder.path(), &server).await;
     agent.args.server_timeout = Duration::from_mins(1);
     agent.is_healthy(true).await.unwrap();
 }
@@ -121,7 +121,7 @@ async fn the_health_of_a_release_that_is_late_is_looked_at_from_time_to_time() {
     let folder = tempfile::tempdir().unwrap();
     let (program, looks) = (folder.path().join("healthy"), folder.path().join("looks"));
     script(&program, &format!("echo >> {0}; [ $(wc -l < {0}) -ge 2 ]", looks.display()));
-    let mut agent = agent(folder.path(), "http://127.0.0.1:1");
+    let mut agent = agent(folder.path(), "http://127.0.0.1:1").await;
     agent.args.health_command = Some(program);
     let v1 = Release { name: "v1".to_owned(), image: "image".to_owned(), ..Release::default() };
     let mut state = State { active: Some(v1), ..State::default() };
@@ -146,7 +146,7 @@ fn script(path: &Path, body: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn agent(folder: &Path, server: &str) -> Agent {
+async fn agent(folder: &Path, server: &str) -> Agent {
     let path = |name: &str| folder.join(name).display().to_string();
     let config = json!({
         "server": server, "namespace": "org", "host": "web-1", "credential": "credential",
@@ -158,6 +158,7 @@ fn agent(folder: &Path, server: &str) -> Agent {
         format!("--config={}", path("host.json")),
         format!("--state-dir={}", path("state")),
         format!("--boot-id={}", path("boot_id")),
+        "--key=file".to_owned(),
     ];
-    Agent::new(Args::parse_from(args)).unwrap()
+    Agent::new(Args::parse_from(args)).await.unwrap()
 }

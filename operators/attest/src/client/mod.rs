@@ -5,6 +5,7 @@
 //! Azure/unbounded, which takes RSA, and for ours. Both are transient: they are flushed after use.
 
 mod command;
+mod host_key;
 mod nv;
 mod open;
 mod quote;
@@ -17,6 +18,9 @@ mod tests;
 pub use command::{
     BuildError, activate_credential, create_ek, create_srk, flush, policy_secret,
     start_policy_session,
+};
+pub use host_key::{
+    COORDINATE, DIGEST, POINT, agree, agreed, create_host_key, point, sign, signed,
 };
 pub use nv::{
     EK_CHAIN, MAX_NV, NvArea, certificates, ek_certificate, nv_area, nv_content, nv_read,

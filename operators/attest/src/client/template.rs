@@ -48,15 +48,34 @@ pub(super) fn attestation_key() -> Result<TpmtPublic, TpmError> {
     let hash = TpmsSchemeHash { hash_alg: TpmAlgId::Sha256 };
     let mut key = p256(AK_ATTRIBUTES, &[])?;
     if let TpmuPublicParms::Ecc(parms) = &mut key.parameters {
-        parms.symmetric = TpmtSymDef {
-            algorithm: TpmAlgId::Null,
-            key_bits: TpmuSymKeyBits::Null,
-            mode: TpmuSymMode::Null,
-        };
+        parms.symmetric = no_symmetric();
         parms.scheme =
             TpmtEccScheme { scheme: TpmAlgId::Ecdsa, details: TpmuAsymScheme::Hash(hash) };
     }
     Ok(key)
+}
+
+/// `fixedTPM`, `fixedParent`, `sensitiveDataOrigin`, `userWithAuth`, `noDA`, `decrypt`, `sign`.
+const HOST_KEY_ATTRIBUTES: u32 = 0x0006_0472;
+
+/// The key of a rented server: ECC, P-256, which signs anything and agrees on secrets. `salt` is in place of
+/// the x-coordinate.
+pub(super) fn host_key(salt: &[u8; 32]) -> Result<TpmtPublic, TpmError> {
+    let mut key = p256(HOST_KEY_ATTRIBUTES, &[])?;
+    if let TpmuPublicParms::Ecc(parms) = &mut key.parameters {
+        parms.symmetric = no_symmetric();
+    }
+    let y = Tpm2bEccParameter::try_from(&[0; 32][..])?;
+    key.unique = TpmuPublicId::Ecc(TpmsEccPoint { x: Tpm2bEccParameter::try_from(&salt[..])?, y });
+    Ok(key)
+}
+
+fn no_symmetric() -> TpmtSymDef {
+    TpmtSymDef {
+        algorithm: TpmAlgId::Null,
+        key_bits: TpmuSymKeyBits::Null,
+        mode: TpmuSymMode::Null,
+    }
 }
 
 /// A storage key on P-256; the zeros instead of a point are part of the template.

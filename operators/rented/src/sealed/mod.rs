@@ -6,7 +6,7 @@ mod open;
 mod seal;
 
 #[cfg(feature = "open")]
-pub use open::{OpenError, open};
+pub use open::{Ciphertext, OpenError, agree, open};
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal};
 

@@ -6,6 +6,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use p256::{PublicKey, SecretKey, ecdh::diffie_hellman, elliptic_curve::sec1::ToEncodedPoint};
 use ring::{aead::Aad, error::Unspecified};
 
+/// Bytes of a coordinate.
+const COORDINATE: usize = 32;
+
 /// Why a configuration cannot be decrypted. No message holds any of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -29,6 +32,51 @@ impl From<Unspecified> for OpenError {
     }
 }
 
+/// A configuration before the secret is known that it is encrypted by.
+#[derive(Clone, Debug)]
+pub struct Ciphertext {
+    ephemeral: [u8; POINT],
+    text: Vec<u8>,
+}
+
+impl Ciphertext {
+    /// Reads what a release has.
+    ///
+    /// # Errors
+    ///
+    /// If it was not encrypted in this way.
+    pub fn parse(algorithm: &str, ciphertext: &str) -> Result<Self, OpenError> {
+        if algorithm != ALGORITHM {
+            return Err(OpenError::UnknownAlgorithm(algorithm.to_owned()));
+        }
+        let bytes = STANDARD.decode(ciphertext).map_err(|_| OpenError::Base64)?;
+        let (ephemeral, text) = bytes.split_first_chunk::<POINT>().ok_or(OpenError::TooShort)?;
+        // A key in hardware need not be asked about what is no key.
+        PublicKey::from_sec1_bytes(ephemeral).map_err(|_| OpenError::Unreadable)?;
+        Ok(Self { ephemeral: *ephemeral, text: text.to_vec() })
+    }
+
+    /// The uncompressed point with which the host agrees on the secret (ECDH).
+    pub fn ephemeral(&self) -> &[u8; POINT] {
+        &self.ephemeral
+    }
+
+    /// Decrypts it for the host `NAMESPACE/NAME` with this key, with the x-coordinate that was agreed on.
+    ///
+    /// # Errors
+    ///
+    /// If it was not encrypted to this host.
+    pub fn open(
+        mut self,
+        key: &crate::PublicKey,
+        host: &str,
+        secret: &[u8; COORDINATE],
+    ) -> Result<Vec<u8>, OpenError> {
+        let (aes, nonce) = derive(&self.ephemeral, key.point(), secret)?;
+        Ok(aes.open_in_place(nonce, Aad::from(host), &mut self.text)?.to_vec())
+    }
+}
+
 /// Decrypts a configuration of the host `NAMESPACE/NAME`, which has this key.
 ///
 /// # Errors
@@ -40,15 +88,17 @@ pub fn open(
     algorithm: &str,
     ciphertext: &str,
 ) -> Result<Vec<u8>, OpenError> {
-    if algorithm != ALGORITHM {
-        return Err(OpenError::UnknownAlgorithm(algorithm.to_owned()));
-    }
-    let bytes = STANDARD.decode(ciphertext).map_err(|_| OpenError::Base64)?;
-    let (ephemeral, text) = bytes.split_at_checked(POINT).ok_or(OpenError::TooShort)?;
-    let peer = PublicKey::from_sec1_bytes(ephemeral).map_err(|_| OpenError::Unreadable)?;
-    let shared = diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
+    let sealed = Ciphertext::parse(algorithm, ciphertext)?;
     let point = secret.public_key().to_encoded_point(false);
-    let (aes, nonce) = derive(ephemeral, point.as_bytes(), shared.raw_secret_bytes())?;
-    let mut text = text.to_vec();
-    Ok(aes.open_in_place(nonce, Aad::from(host), &mut text)?.to_vec())
+    let key = crate::PublicKey::of_point(point.as_bytes()).map_err(|_| OpenError::Unreadable)?;
+    let shared = agree(secret, sealed.ephemeral()).ok_or(OpenError::Unreadable)?;
+    sealed.open(&key, host, &shared)
+}
+
+/// The x-coordinate that a secret key and the uncompressed point of another one have in common; `None` if that
+/// is not on the curve.
+pub fn agree(secret: &SecretKey, peer: &[u8; POINT]) -> Option<[u8; COORDINATE]> {
+    let peer = PublicKey::from_sec1_bytes(peer).ok()?;
+    let shared = diffie_hellman(secret.to_nonzero_scalar(), peer.as_affine());
+    Some((*shared.raw_secret_bytes()).into())
 }

@@ -1,9 +1,8 @@
-//! The key of this host, which is made here and never leaves it.
+//! A key in a file, for a machine without a TPM.
 
 use crate::files;
 use anyhow::{Context, Result, anyhow};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use metal_rented::PublicKey;
+use metal_rented::{PublicKey, sealed::agree};
 use p256::{SecretKey, elliptic_curve::sec1::ToEncodedPoint};
 use ring::{
     rand::{SecureRandom, SystemRandom},
@@ -15,15 +14,15 @@ use std::{fmt, path::Path};
 const TRIES: usize = 8;
 
 /// ECDSA and ECDH with P-256.
-pub(crate) struct Key {
-    pub(crate) secret: SecretKey,
+pub(crate) struct FileKey {
+    secret: SecretKey,
     signer: EcdsaKeyPair,
     random: SystemRandom,
 }
 
-impl Key {
+impl FileKey {
     /// The key in this file, which is made if there is none.
-    pub(crate) fn load(path: &Path) -> Result<Self> {
+    pub(super) fn load(path: &Path) -> Result<Self> {
         if let Some(bytes) = files::read(path)? {
             return Self::of(&bytes).with_context(|| path.display().to_string());
         }
@@ -54,21 +53,26 @@ impl Key {
     }
 
     /// The public key.
-    pub(crate) fn public(&self) -> Result<PublicKey> {
+    pub(super) fn public(&self) -> Result<PublicKey> {
         let point = self.secret.public_key().to_encoded_point(false);
         Ok(PublicKey::of_point(point.as_bytes())?)
     }
 
-    /// A signature, in base64.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<String> {
+    /// A signature, in DER.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         let signature = self.signer.sign(&self.random, message);
-        Ok(STANDARD.encode(signature.map_err(|_| anyhow!("no signature"))?))
+        Ok(signature.map_err(|_| anyhow!("no signature"))?.as_ref().to_vec())
+    }
+
+    /// The x-coordinate on which it agrees with another key.
+    pub(super) fn agree(&self, peer: &[u8; 65]) -> Result<[u8; 32]> {
+        agree(&self.secret, peer).context("the other key is none")
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for FileKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(..)")
+        f.write_str("FileKey(..)")
     }
 }
 
@@ -81,11 +85,11 @@ mod tests {
     fn a_key_is_made_once_and_its_owner_alone_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let made = Key::load(&path).unwrap();
+        let made = FileKey::load(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(Key::load(&path).unwrap().public().unwrap(), made.public().unwrap());
-        assert!(!format!("{made:?}").contains("BEGIN"));
+        assert_eq!(FileKey::load(&path).unwrap().public().unwrap(), made.public().unwrap());
+        assert_eq!(format!("{made:?}"), "FileKey(..)");
         fs::write(&path, [0; 32]).unwrap();
-        assert!(Key::load(&path).is_err(), "another key would be another host");
+        assert!(FileKey::load(&path).is_err(), "another key would be another host");
     }
 }
