@@ -4,9 +4,10 @@
 #
 # Targets: metal-operator, boot-operator, netboot, metalman, hosts, metalprobe, simulator. Each holds one static binary,
 # the certificate authorities of the web, and nothing else; needs BuildKit. The target kubectl-metal is no image but
-# files:
+# files, and metal-host is an image of files for a COPY --from (docs/hosts.md):
 #
 #   docker build --target kubectl-metal --output /usr/local/bin .
+#   docker build --target metal-host -t metal-host:0.1.0 .
 
 FROM rust:1.95-bookworm AS source
 WORKDIR /src
@@ -30,6 +31,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && mkdir /out && cp "target/$(cat /host)/probe/metalprobe" /out/ \
     # The peer's ignition starts the agent by this name.
     && ln -s metalprobe /out/launch.sh
+
+FROM source AS rented
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --locked --profile probe --target "$(cat /host)" -p metal-host \
+    && install -D "target/$(cat /host)/probe/metal-host" /out/usr/bin/metal-host \
+    && install -D agent/host/activate /out/usr/libexec/bloomery/activate \
+    && install -D --mode=0644 agent/host/metal-host.service /out/usr/lib/systemd/system/metal-host.service
 
 FROM source AS machines
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -88,6 +97,10 @@ FROM base AS metalprobe
 COPY --from=agent /out/ /
 USER 0:0
 ENTRYPOINT ["/metalprobe"]
+
+# Agent, hook and unit of a rented server, where an image of bootc has them.
+FROM scratch AS metal-host
+COPY --from=rented /out/ /
 
 FROM base AS simulator
 COPY --from=machines /out/simulator /
