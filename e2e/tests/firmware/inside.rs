@@ -1,6 +1,6 @@
 //! A network for each test, and what a test needs in it.
 
-use crate::{image::image, node};
+use crate::{image::image, node, rented};
 use anyhow::{Context, Result};
 use e2e::{
     cluster::binary,
@@ -43,6 +43,11 @@ pub(crate) fn with_discovery_image<T: AsyncFnOnce()>(test: T) {
 /// The same for a test that installs machines.
 pub(crate) fn with_netboot_image<T: AsyncFnOnce()>(test: T) {
     run_test(test, async || node::image().await.to_owned());
+}
+
+/// The same for a test that installs rented servers.
+pub(crate) fn with_rented_image<T: AsyncFnOnce()>(test: T) {
+    run_test(test, async || rented::image().await.to_owned());
 }
 
 /// The folder with the netboot image.

@@ -16,6 +16,7 @@ mod lab;
 mod network;
 mod node;
 mod path;
+mod rented;
 mod router;
 mod script;
 mod secure;

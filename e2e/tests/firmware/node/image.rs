@@ -32,7 +32,7 @@ async fn built() -> Result<TempDir> {
 }
 
 /// Runs a script of ours.
-pub(super) async fn run<const N: usize>(script: &str, arguments: [&OsStr; N]) -> Result<()> {
+pub(crate) async fn run<const N: usize>(script: &str, arguments: [&OsStr; N]) -> Result<()> {
     let mut command = Command::new(workspace().join(script));
     command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
     let output = timeout(BUILD, command.output()).await.context("it does not end")??;

@@ -5,14 +5,14 @@ mod image;
 mod lab;
 mod timeline;
 
-pub(crate) use image::image;
+pub(crate) use image::{image, run};
+pub(crate) use timeline::Timeline;
 
 use crate::inside::with_netboot_image;
 use e2e::stack::metalman::condition;
 use lab::{Lab, Order};
 use metal_simulator::Reset;
 use serde_json::json;
-use timeline::Timeline;
 
 #[test]
 #[ignore = "takes longer: hack/test firmware"]
