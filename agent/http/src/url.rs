@@ -43,11 +43,17 @@ impl ServerUrl {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Path and query of something below the URL; `/` is the URL itself. The path may hold a token.
+    /// The path, which may hold a token.
+    pub fn path(&self) -> &str {
+        if self.path.is_empty() { "/" } else { &self.path }
+    }
+
+    /// Path and query of something below the URL; `/` is the URL itself.
     pub fn below(&self, uri: &Uri) -> String {
-        let below = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let own = if below == "/" && !self.path.is_empty() { "" } else { below };
-        format!("{}{own}", self.path)
+        match uri.path_and_query().map_or("/", PathAndQuery::as_str) {
+            "/" => self.path().to_owned(),
+            below => format!("{}{below}", self.path),
+        }
     }
 }
 

@@ -124,6 +124,11 @@ impl Client {
 
     async fn send(&self, request: Request<Bytes>) -> Result<Answer, RequestError> {
         let request = self.complete(request)?;
+        // Of 16 KiB, because of TLS.
+        Box::pin(self.connect(request)).await
+    }
+
+    async fn connect(&self, request: Request<Full<Bytes>>) -> Result<Answer, RequestError> {
         let (host, port) = self.url.address();
         let stream = TcpStream::connect((host, port)).await.map_err(RequestError::Connect)?;
         if !self.url.is_tls() {

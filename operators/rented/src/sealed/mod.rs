@@ -47,5 +47,6 @@ fn derive(
     Ok((key, Nonce::try_assume_unique_for_key(nonce)?))
 }
 
-#[cfg(all(test, feature = "open"))]
+#[cfg(test)]
+#[cfg(feature = "open")]
 mod tests;

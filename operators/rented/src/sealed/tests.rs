@@ -42,7 +42,7 @@ fn what_is_altered_or_for_somebody_else_does_not_open() {
 
 #[cfg(feature = "seal")]
 #[test]
-fn what_is_sealed_for_a_host_opens_with_its_key_and_is_never_the_same() {
+fn what_is_sealed_for_a_host_opens_with_its_key_and_for_no_other_host() {
     use crate::{PublicKey, key::POINT};
     use p256::elliptic_curve::sec1::ToEncodedPoint;
 

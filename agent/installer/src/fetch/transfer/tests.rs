@@ -110,7 +110,7 @@ async fn an_installation_that_is_not_due_any_more_ends_its_transfer() {
     let refused = Script::Say("403 No\r\nContent-Length: 4".into(), b"old\n".to_vec());
     let broken = Server::start([refused]).await.transfer().await.unwrap_err();
     let Broken::Stale(why) = broken else { panic!("{broken}") };
-    assert_eq!(why.to_string(), "the server answers 403 Forbidden: old");
+    assert_eq!(why.to_string(), "the server responded with status 403 Forbidden: old");
 }
 
 #[test]
