@@ -27,6 +27,7 @@ const APART: &[(&str, &[&str])] = &[
     ("metal-core", IMPURE),
     ("metal-dhcp", IMPURE_BUT_DHCPROTO),
     ("metal-features", IMPURE),
+    ("metal-fedhcp", IMPURE_BUT_DHCPROTO),
     ("metal-runtime", &["metal-api", "metal-core", "metal-bmc"]),
     ("metal-bmc", &["kube-client", "kube-runtime"]),
     ("metal-http", &["kube", "k8s-openapi", "metal-api", "metal-core", "reqwest"]),

@@ -2,10 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metal_dhcp::{
-    config::Config,
-    fedhcp::{File, Main, Places, convert},
-};
+use metal_dhcp::config::Config;
+use metal_fedhcp::{File, Main, Places, convert};
 use std::sync::LazyLock;
 
 static PLACES: LazyLock<Places> = LazyLock::new(|| Places {

@@ -4,7 +4,6 @@
 //! ```text
 //! v4, v6, tftp   protocols: wire, decisions, answers
 //! reservations   DHCPv4 where objects say who has which address
-//! fedhcp         a configuration of FeDHCP, as one of ours
 //! config         what a configuration file says
 //! lease          who has which address, and how that is written down
 //! fair_queue     which packets are answered when more come than can be
@@ -24,7 +23,6 @@ mod boot_kind;
 mod client;
 pub mod config;
 pub mod fair_queue;
-pub mod fedhcp;
 mod instances;
 pub mod lease;
 pub mod neighbor_limit;

@@ -3,7 +3,8 @@
 mod convert;
 
 use clap::Parser;
-use metal_dhcp::{config::schema, fedhcp::Given};
+use metal_dhcp::config::schema;
+use metal_fedhcp::Given;
 use std::{
     ffi::OsString,
     io::{self, Write},

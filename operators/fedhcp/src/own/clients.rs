@@ -1,9 +1,9 @@
 //! Plugins that determine who is served and who is recorded, and further settings of clients.
 
 use super::{fail, read};
-use crate::fedhcp::{
+use crate::{
     draft::{Draft, refusal},
-    main::{Family, File},
+    main_file::{Family, File},
     note::Error,
     quote::quote,
     step::Step,

@@ -9,9 +9,11 @@
 //! main file ─► Main::parse ─► files() ─(caller reads them)─► convert ─► YAML that we accept, notes
 //! ```
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod draft;
 mod given;
-mod main;
+mod main_file;
 mod note;
 mod own;
 mod quote;
@@ -23,11 +25,11 @@ mod yaml;
 mod tests;
 
 pub use given::{Given, GivenError, Places};
-pub use main::{File, Main};
+pub use main_file::{File, Main};
 pub use note::{Error, Note};
 
-use crate::config::Config;
 use draft::Draft;
+use metal_dhcp::config::Config;
 
 /// Our configuration, and what is missing from it.
 #[derive(Clone, Debug, PartialEq, Eq)]

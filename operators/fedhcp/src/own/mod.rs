@@ -6,7 +6,7 @@ mod clients;
 
 use super::{
     draft::Draft,
-    main::{File, yaml},
+    main_file::{File, yaml},
     note::Error,
     step::Step,
 };

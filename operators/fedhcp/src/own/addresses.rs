@@ -1,9 +1,9 @@
 //! Plugins that assign addresses, or record who has them.
 
 use super::{fail, read};
-use crate::fedhcp::{
+use crate::{
     draft::{Draft, family_of},
-    main::{Family, File},
+    main_file::{Family, File},
     note::Error,
     step::Step,
 };

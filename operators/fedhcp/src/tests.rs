@@ -169,8 +169,8 @@ fn without_a_plugin_that_leases_others_give_out_the_addresses() {
                 server6:\n  plugins:\n  - dns: fd00::3\n";
     let Conversion { yaml, .. } = converted(main, &places(&["10.0.0.0/24", "fd00::/64"])).unwrap();
     let config = Config::parse(&yaml).unwrap();
-    assert_eq!(config.subnets[0].mode, crate::config::Mode::Proxy);
-    assert_eq!(config.dhcp6.unwrap().subnets[0].mode, crate::config::v6::Mode::Stateless);
+    assert_eq!(config.subnets[0].mode, metal_dhcp::config::Mode::Proxy);
+    assert_eq!(config.dhcp6.unwrap().subnets[0].mode, metal_dhcp::config::v6::Mode::Stateless);
     assert_eq!(config.boot.uefi.unwrap().path, "a.efi");
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     draft::{Draft, family_of, refusal_in_subnet},
-    main::{Family, File},
+    main_file::{Family, File},
     note::{Error, Note},
     quote::quote,
     step::Step,

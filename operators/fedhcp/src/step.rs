@@ -1,7 +1,7 @@
 //! A plugin during conversion.
 
 use super::{
-    main::{Family, File, Main, Plugin},
+    main_file::{Family, File, Main, Plugin},
     note::{Error, Note},
 };
 

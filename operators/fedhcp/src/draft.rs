@@ -2,14 +2,14 @@
 
 use super::{
     given::Places,
-    main::{Family, Main},
+    main_file::{Family, Main},
     note::{Error, Note},
     quote::quote,
     step::Step,
 };
-use crate::config::{Config, ConfigError};
 use ipnet::IpNet;
 use metal_api::MacAddr;
+use metal_dhcp::config::{Config, ConfigError};
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// Settings for both IP versions.

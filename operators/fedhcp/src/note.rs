@@ -1,6 +1,6 @@
 //! Notes and errors about a FeDHCP configuration.
 
-use crate::config::ConfigError;
+use metal_dhcp::config::ConfigError;
 use std::fmt;
 
 /// Something that our configuration does not contain, or expresses differently.
