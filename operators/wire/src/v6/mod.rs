@@ -21,14 +21,16 @@
 //!   address (RFC 6939) are not known to it.
 
 mod association;
+mod malformed;
 mod option;
 mod packet;
 #[cfg(test)]
 mod tests;
 
 pub use association::Association;
+pub use malformed::Malformed;
 pub use option::{Options, code};
-pub use packet::{Malformed, Packet, Relay};
+pub use packet::{Packet, Relay};
 
 /// Values of options that dhcproto encodes correctly, for [`Options::add`].
 pub mod value {

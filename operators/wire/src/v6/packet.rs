@@ -1,7 +1,7 @@
 //! A message, in the envelopes of its relays.
 
 use super::{
-    MessageType, Options, code,
+    Malformed, MessageType, Options, code,
     option::{next, octets, put},
 };
 use dhcproto::{Decoder, Encoder, error::EncodeError};
@@ -40,23 +40,6 @@ pub struct Relay {
     pub peer: Ipv6Addr,
     /// Options, without the message.
     pub options: Options,
-}
-
-/// Why bytes are not a DHCPv6 packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Malformed {
-    /// They end within the fixed fields.
-    #[error("packet is too short")]
-    TooShort,
-    /// An option exceeds its message.
-    #[error("option {0} is truncated")]
-    Truncated(u16),
-    /// A relay message is empty.
-    #[error("relayed message is missing")]
-    NoMessage,
-    /// There are more relays than are allowed.
-    #[error("more than 8 relays")]
-    TooManyRelays,
 }
 
 impl Packet {
