@@ -6,39 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Folders of sources.
-const IN_FOLDERS: &[&str] = &[
-    "agent/src",
-    "agent/host/src",
-    "agent/installer/src",
-    "agent/node/src",
-    "crds/src",
-    "e2e/src",
-    "e2e/tests",
-    "e2e/simulator/src",
-    "operators/attest/src",
-    "operators/base/src",
-    "operators/bmc/src",
-    "operators/boot/src",
-    "operators/configuration/src",
-    "operators/core/src",
-    "operators/dhcp/src",
-    "operators/hosts/src",
-    "operators/image/src",
-    "operators/kubectl-metal/src",
-    "operators/metal/src",
-    "operators/metalman/src",
-    "operators/netboot/src",
-    "operators/runtime/src",
-    "operators/serve/src",
-    "operators/wire/src",
-];
-
 #[test]
 fn a_module_with_modules_of_its_own_is_in_their_folder() {
-    for folder in IN_FOLDERS {
-        let source = workspace().join(folder);
-        assert!(source.is_dir(), "{folder}");
+    let sources = crate::crates().into_iter().map(|folder| folder.join("src"));
+    for source in sources.chain([workspace().join("e2e/tests")]) {
         let beside = beside(&source);
         assert!(beside.is_empty(), "each should be the mod.rs of its folder: {beside:#?}");
     }

@@ -54,6 +54,7 @@ struct Metadata {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    manifest_path: PathBuf,
     source: Option<String>,
     dependencies: Vec<Dependency>,
 }
@@ -144,6 +145,16 @@ fn metadata() -> Metadata {
     let printed =
         cargo(&[&["metadata", "--locked", "--format-version", "1"], &platform[..]].concat());
     serde_json::from_str(&printed).unwrap()
+}
+
+/// The folders of our crates.
+fn crates() -> Vec<PathBuf> {
+    let printed = cargo(&["metadata", "--locked", "--no-deps", "--format-version", "1"]);
+    let metadata: Metadata = serde_json::from_str(&printed).unwrap();
+    let folder = |package: &Package| package.manifest_path.parent().unwrap().to_owned();
+    let folders: Vec<_> = metadata.packages.iter().map(folder).collect();
+    assert!(folders.iter().any(|it| it.ends_with("operators/core")), "{folders:?}");
+    folders
 }
 
 fn cargo(args: &[&str]) -> String {
