@@ -48,6 +48,7 @@ fn accepted(request: &Request) {
         }
     }
     assert!(request.certificates.len() <= MAX_CERTIFICATES);
-    let proved = Roots::default().verify(&request.ek, &request.certificates, Duration::from_secs(1 << 30));
+    let proved =
+        Roots::default().verify(&request.ek, &request.certificates, Duration::from_secs(1 << 30));
     told(&proved.expect_err("no root can have signed it").to_string(), 200);
 }

@@ -9,9 +9,8 @@ use metal_core::machine::csr::Request;
 fuzz_target!(|data: &[u8]| {
     read(data);
     let der = STANDARD.encode(data);
-    let pem = format!(
-        "-----BEGIN CERTIFICATE REQUEST-----\n{der}\n-----END CERTIFICATE REQUEST-----\n"
-    );
+    let pem =
+        format!("-----BEGIN CERTIFICATE REQUEST-----\n{der}\n-----END CERTIFICATE REQUEST-----\n");
     read(pem.as_bytes());
 });
 

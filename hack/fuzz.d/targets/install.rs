@@ -40,7 +40,8 @@ fn table(input: &[u8]) {
     head[512..512 + header.len()].copy_from_slice(header);
     head[512..524].copy_from_slice(b"EFI PART\0\0\x01\0");
     head[1024..1024 + entries.len()].copy_from_slice(entries);
-    let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    let number =
+        |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let length = (number(512 + 80) as usize).saturating_mul(number(512 + 84) as usize);
     let sum = head.get(1024..1024_usize.saturating_add(length)).map(crc32fast::hash);
     head[512 + 12..512 + 16].copy_from_slice(&92_u32.to_le_bytes());

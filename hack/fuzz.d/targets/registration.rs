@@ -34,10 +34,13 @@ fuzz_target!(|data: &[u8]| {
     {
         kept(&serde_json::to_value(status).expect("it is JSON"));
     }
-    let Ok(hardware) = serde_json::from_value::<HostHardware>(body["hardware"].take()) else { return };
+    let Ok(hardware) = serde_json::from_value::<HostHardware>(body["hardware"].take()) else {
+        return;
+    };
     let Some(Ok(key)) = body["publicKey"].as_str().map(PublicKey::parse) else { return };
     assert_eq!(PublicKey::parse(&key.pem()), Ok(key.clone()));
-    let claimant = Claimant { key: &key, attempt: 0, hardware: &hardware, address: None, endorsement: None };
+    let claimant =
+        Claimant { key: &key, attempt: 0, hardware: &hardware, address: None, endorsement: None };
     // It has no status, so nobody has booted from it.
     assert!(register(&token, None, &claimant, now).is_err());
 });

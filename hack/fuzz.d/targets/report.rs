@@ -9,9 +9,7 @@ use metal_api::{
 };
 use metal_core::{
     json::{Bounds, check, parse},
-    report::{
-        BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid,
-    },
+    report::{BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
