@@ -15,7 +15,7 @@ const FRAME: &[u8] = b"\x01\x80\xc2\x00\x00\x0e\x02\x00\x00\x00\x00\x01\x88\xcc\
 /// Only a process with one thread can enter a user namespace, so the test starts itself again.
 #[test]
 fn frames_of_a_link_are_heard_and_malformed_ones_are_skipped() {
-    let script = r#"command -v ip >/dev/null || { echo "no ip here; run: hack/prepare test" && exit 1; }
+    let script = r#"command -v ip >/dev/null || { echo "no ip here; run: hack/prepare unit" && exit 1; }
         ip link set lo up && exec "$0" --exact inside_a_namespace --ignored"#;
     let status = Command::new("unshare")
         .args(["--map-root-user", "--net", "sh", "-c", script])

@@ -101,6 +101,6 @@ pub(crate) fn sfdisk_says(disk: &[u8], check: impl FnOnce(&str)) {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), disk).unwrap();
     let said = Command::new("/sbin/sfdisk").arg("--verify").arg(file.path()).output();
-    let said = said.expect("sfdisk is missing: hack/prepare test");
+    let said = said.expect("sfdisk is missing: hack/prepare unit");
     check(&String::from_utf8_lossy(&[said.stdout, said.stderr].concat()));
 }

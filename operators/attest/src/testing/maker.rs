@@ -63,7 +63,7 @@ impl Maker {
         let mut setup = Command::new("swtpm_setup");
         setup.args(["--tpm2", "--create-ek-cert", "--tpmstate"]).arg(folder.path());
         setup.arg("--config").arg(self.path("setup.conf")).stdin(Stdio::null());
-        let made = setup.output().expect("swtpm_setup is missing: hack/prepare test");
+        let made = setup.output().expect("swtpm_setup is missing: hack/prepare unit");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
         Swtpm::start_in(folder)
     }

@@ -47,7 +47,7 @@ impl Swtpm {
             .args(["--server", &format!("type=unixio,path={}", at("tpm"))])
             .args(["--ctrl", &format!("type=unixio,path={}", at("tpm.ctrl"))]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().expect("swtpm is missing: hack/prepare test");
+        let process = command.spawn().expect("swtpm is missing: hack/prepare unit");
         let tpm = Self { folder, process };
         let begun = Instant::now();
         while !(tpm.path("tpm").exists() && tpm.path("tpm.ctrl").exists()) {
@@ -119,7 +119,7 @@ impl Swtpm {
         let mut command = Command::new(tool);
         command.args(args).current_dir(&self.folder).env("TPM2TOOLS_TCTI", socket);
         let output = command.stdin(Stdio::null()).output();
-        output.expect("tpm2-tools are missing: hack/prepare test")
+        output.expect("tpm2-tools are missing: hack/prepare unit")
     }
 
     /// Reads a file that a tool has written.
