@@ -3,10 +3,11 @@
 #   docker build --target metal-operator -t metal-operator:0.1.0 .
 #
 # Targets: metal-operator, boot-operator, netboot, metalman, hosts, metalprobe, simulator. Each holds one static binary,
-# the certificate authorities of the web, and nothing else; needs BuildKit. The target kubectl-metal is no image but
-# files, and metal-host is an image of files for a COPY --from (docs/hosts.md):
+# the certificate authorities of the web, and nothing else; needs BuildKit. The targets kubectl-metal and agents are no
+# images but files, and metal-host is an image of files for a COPY --from (docs/hosts.md):
 #
 #   docker build --target kubectl-metal --output /usr/local/bin .
+#   docker build --target agents --output out .       metal-agent and metal-installer, for disk and netboot images
 #   docker build --target metal-host -t metal-host:0.1.0 .
 
 FROM rust:1.95-bookworm AS source
@@ -39,6 +40,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D "target/$(cat /host)/probe/metal-host" /out/usr/bin/metal-host \
     && install -D agent/host/activate /out/usr/libexec/bloomery/activate \
     && install -D --mode=0644 agent/host/metal-host.service /out/usr/lib/systemd/system/metal-host.service
+
+# Each is small before fast, as metalprobe is: they travel with images.
+FROM source AS node
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo build --locked --profile probe --target "$(cat /host)" -p metal-agent -p metal-installer \
+    && mkdir /out && cd "target/$(cat /host)/probe" && cp metal-agent metal-installer /out/
 
 FROM source AS machines
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
@@ -91,6 +99,9 @@ ENTRYPOINT ["/hosts"]
 FROM scratch AS kubectl-metal
 COPY --from=operators /out/kubectl-metal /
 COPY --from=root /links/ /
+
+FROM scratch AS agents
+COPY --from=node /out/ /
 
 # Reads what only root may read, on a machine that is nobody's yet.
 FROM base AS metalprobe
