@@ -25,6 +25,8 @@ mod key;
 mod kube;
 mod notify;
 mod plan;
+#[cfg(test)]
+mod reference;
 mod store;
 
 #[cfg(test)]

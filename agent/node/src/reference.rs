@@ -1,0 +1,10 @@
+//! Checks that the reference page of this binary is up to date.
+
+use crate::args::Args;
+use clap::CommandFactory;
+use metal_runtime::reference::{compare, page};
+
+#[test]
+fn the_page_of_flags_is_what_they_are() {
+    compare("metal-agent.md", &page(Args::command(), None, None)).unwrap();
+}
