@@ -45,6 +45,7 @@ fuzz_target!(|data: &[u8]| {
         let server = Server { config, bmcs, leases: &leases, boot: &boot };
         let arrival = Arrival {
             server: Ipv4Addr::new(10, 0, 0, 1),
+            link: &[Ipv4Addr::new(10, 0, 0, 1)],
             port: SERVER_PORT,
             from: "0.0.0.0:68".parse().unwrap(),
         };

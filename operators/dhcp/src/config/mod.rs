@@ -66,7 +66,7 @@ pub mod v6;
 
 pub use bmc::BmcSubnets;
 pub(crate) use boot::MAX_FILE;
-pub use boot::{BootFiles, TftpFile};
+pub use boot::{BootFiles, NamedFile, TftpFile};
 pub use field::ConfigError;
 pub use missing_boot_files::MissingBootFiles;
 pub use route::{Route, Ztp};
@@ -227,6 +227,12 @@ impl Config {
     /// The subnet that contains an address.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
+    }
+
+    /// The subnets of these addresses, in the order of the configuration.
+    pub fn subnets_on<'a>(&'a self, link: &[Ipv4Addr]) -> impl Iterator<Item = &'a Subnet> {
+        let is_here = |subnet: &&Subnet| link.iter().any(|own| subnet.net.contains(own));
+        self.subnets.iter().filter(is_here)
     }
 
     /// How well an address, of either IP version, is known from the configuration alone.

@@ -88,7 +88,7 @@ impl DropReason {
 pub fn decide(
     machine: &Reserved<'_>,
     packet: &Packet,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
     now: Timestamp,
 ) -> Result<Box<Reply>, DropReason> {
     let kind = MessageType::of(packet);

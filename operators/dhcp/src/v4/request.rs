@@ -4,7 +4,7 @@ use super::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT, client::Relay};
 use crate::{
     boot_kind::BootKind,
     client::Client,
-    config::{Config, Subnet},
+    config::{BmcSubnets, Config, Subnet},
     lease::{Leases, claim::LeaseSubnet as _},
     origin::{self, Way},
 };
@@ -12,7 +12,10 @@ use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_core::{boot::decision::Boot, macdb::MacDb};
 use metal_wire::v4::{BOOT_REQUEST, MessageType, Packet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::{
+    net::{Ipv4Addr, SocketAddrV4},
+    slice,
+};
 
 /// RFC 1542, section 4.1.1.
 const MAX_HOPS: u8 = 16;
@@ -32,9 +35,12 @@ pub struct Server<'a> {
 
 /// How a packet arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub struct Arrival<'a> {
     /// Our address there, which clients use as server identifier.
     pub server: Ipv4Addr,
+    /// All of our addresses on the link that it came in by, if it was sent to everybody there. None
+    /// if it was sent to our address alone, as such a packet may come from any link.
+    pub link: &'a [Ipv4Addr],
     /// Our port there.
     pub port: u16,
     /// Where it came from.
@@ -56,8 +62,7 @@ pub enum DropReason {
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
-    /// It claims to be a BMC, but comes neither from the BMC's link nor from a relay that acts for
-    /// it.
+    /// It claims a subnet of BMCs, but comes neither from its link nor from a relay that acts for it.
     UnknownRelay,
     /// Every address of the subnet is in use.
     NoFreeAddress,
@@ -89,7 +94,7 @@ pub(super) struct Request<'a> {
     pub(super) subnet: &'a Subnet,
     /// Our server identifier.
     pub(super) server_id: Ipv4Addr,
-    pub(super) arrival: Arrival,
+    pub(super) arrival: Arrival<'a>,
     /// The relay to send answers to, unless they are for the client alone.
     relay: Option<SocketAddrV4>,
     pub(super) is_bmc: bool,
@@ -101,7 +106,7 @@ impl<'a> Request<'a> {
     pub(super) fn new(
         server: Server<'a>,
         packet: &'a Packet,
-        arrival: Arrival,
+        arrival: Arrival<'a>,
         now: Timestamp,
     ) -> Result<Self, DropReason> {
         if packet.op != BOOT_REQUEST {
@@ -117,12 +122,17 @@ impl<'a> Request<'a> {
         }
         let relay = Relay::of(&packet.options);
         let port = if relay.to_source_port { arrival.from.port() } else { SERVER_PORT };
-        let subnet =
-            subnet_of(server.config, packet, &relay, arrival).ok_or(DropReason::NoSubnet)?;
+        let subnet = subnet_of(server.config, packet, &client, &relay, arrival);
+        let subnet = subnet.ok_or(DropReason::NoSubnet)?;
         let is_relayed = !packet.giaddr.is_unspecified();
+        let own = arrival.link.iter().copied().find(|own| !is_relayed && subnet.net.contains(own));
+        let arrival = Arrival { server: own.unwrap_or(arrival.server), ..arrival };
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
         let is_believed = is_of(server.config, subnet, packet, arrival);
-        if is_bmc && !is_believed {
+        // Anybody could take all addresses of a subnet of BMCs. In the only subnet, hosts behind
+        // relays that nobody has listed get theirs all the same.
+        let is_for_bmcs = subnet.bmc && server.config.bmc_subnets == BmcSubnets::Named;
+        if !is_believed && (is_bmc || is_for_bmcs) {
             return Err(DropReason::UnknownRelay);
         }
         Ok(Self {
@@ -152,6 +162,14 @@ impl<'a> Request<'a> {
     /// Our address as the client reaches it.
     pub(super) fn own_address(&self) -> Ipv4Addr {
         self.arrival.server
+    }
+
+    /// Our addresses on the client's link, as far as they are known.
+    pub(super) fn own_addresses(&self) -> &[Ipv4Addr] {
+        match self.arrival.link {
+            [] => slice::from_ref(&self.arrival.server),
+            link => link,
+        }
     }
 
     pub(super) fn config(&self) -> &'a Config {
@@ -192,16 +210,32 @@ impl<'a> Request<'a> {
 fn subnet_of<'a>(
     config: &'a Config,
     packet: &Packet,
+    client: &Client,
     relay: &Relay,
-    arrival: Arrival,
+    arrival: Arrival<'_>,
 ) -> Option<&'a Subnet> {
-    if let Some(link) = relay.link {
-        return config.subnet_behind(link);
-    }
     if !packet.giaddr.is_unspecified() {
-        return config.subnet_behind(packet.giaddr);
+        return config.subnet_behind(relay.link.unwrap_or(packet.giaddr));
+    }
+    if !arrival.link.is_empty() {
+        return subnet_on(config, packet, client, arrival.link);
     }
     config.subnet_of(packet.ciaddr).or_else(|| config.subnet_of(arrival.server))
+}
+
+/// The subnet of a client on a link where we have these addresses. It is on that link whatever address
+/// it believes to have (RFC 2131, section 4.3.2). Of several subnets, it is in that of its address, or
+/// else of its reservation; otherwise the first of the configuration counts.
+fn subnet_on<'a>(
+    config: &'a Config,
+    packet: &Packet,
+    client: &Client,
+    link: &[Ipv4Addr],
+) -> Option<&'a Subnet> {
+    let here: Vec<_> = config.subnets_on(link).collect();
+    let of_address = here.iter().find(|subnet| subnet.net.contains(&packet.ciaddr));
+    let of_reservation = || here.iter().find(|subnet| subnet.reservation(client).is_some());
+    of_address.or_else(of_reservation).or(here.first()).copied()
 }
 
 /// Whether a packet can come from the subnet that it claims.
@@ -209,7 +243,7 @@ fn subnet_of<'a>(
 /// A client on the link has no address yet, or sends from an address of the link: the one that it
 /// renews, or another that its host has. It does not belong to the subnet of another link, whatever
 /// the packet says.
-fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival) -> bool {
+fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival<'_>) -> bool {
     let (from, addresses) = (*arrival.from.ip(), subnet.addresses());
     let way = if packet.giaddr.is_unspecified() {
         let is_renewal = from == packet.ciaddr && addresses.contains(&from);

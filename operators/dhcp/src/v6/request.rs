@@ -5,7 +5,7 @@ use crate::{
     boot_kind::BootKind,
     client::Client,
     config::{
-        self,
+        self, BmcSubnets,
         v6::{Config, Subnet},
     },
     lease::{Leases, claim::LeaseSubnet as _},
@@ -67,8 +67,8 @@ pub enum DropReason {
     Denied,
     /// It comes from a link that is not configured.
     NoSubnet,
-    /// It claims to be a BMC, or gives back an address, but comes neither from the link nor from a
-    /// relay that acts for it.
+    /// It claims a subnet of BMCs, or gives back an address, but comes neither from the link nor from
+    /// a relay that acts for it.
     UnknownRelay,
     /// The client addresses another server.
     OtherServer,
@@ -117,11 +117,13 @@ impl<'a> Request<'a> {
         if !server.config.admits(mac) {
             return Err(DropReason::Denied);
         }
-        let subnet = subnet_of(server.v6, packet, arrival).ok_or(DropReason::NoSubnet)?;
+        let subnet = subnet_of(server.v6, packet, mac, arrival).ok_or(DropReason::NoSubnet)?;
         let ias = ias(packet).ok_or(DropReason::BrokenOption)?;
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
         let is_believed = is_of(server.v6, subnet, packet, from);
-        if is_bmc && !is_believed {
+        // As with IPv4, anybody could take all addresses of a subnet of BMCs.
+        let is_for_bmcs = subnet.bmc && server.config.bmc_subnets == BmcSubnets::Named;
+        if !is_believed && (is_bmc || is_for_bmcs) {
             return Err(DropReason::UnknownRelay);
         }
         Ok(Self { server, packet, now, sender, mac, ias, subnet, arrival, is_bmc, is_believed })
@@ -197,13 +199,24 @@ fn ias(packet: &Packet) -> Option<Vec<Ia>> {
 }
 
 /// The subnet of the client: given by the nearest relay that names a link, else by the link that
-/// the packet came in by.
-fn subnet_of<'a>(config: &'a Config, packet: &Packet, arrival: Arrival<'_>) -> Option<&'a Subnet> {
+/// the packet came in by. If we have addresses of several subnets there, it is that of its
+/// reservation, or else the first of the configuration.
+fn subnet_of<'a>(
+    config: &'a Config,
+    packet: &Packet,
+    mac: Option<MacAddr>,
+    arrival: Arrival<'_>,
+) -> Option<&'a Subnet> {
     if let Some(link) = link_of(packet) {
         return config.subnet_behind(link);
     }
-    let named = arrival.interface.and_then(|interface| config.subnet_on(interface));
-    named.or_else(|| arrival.addresses.iter().find_map(|own| config.subnet_of(*own)))
+    if let Some(named) = arrival.interface.and_then(|interface| config.subnet_on(interface)) {
+        return Some(named);
+    }
+    let here: Vec<_> = config.subnets_of(arrival.addresses).collect();
+    let has_reserved =
+        |subnet: &&&Subnet| mac.is_some_and(|mac| subnet.reservations.contains_key(&mac));
+    here.iter().find(has_reserved).or(here.first()).copied()
 }
 
 /// The link of the client, given by the nearest relay that names one.

@@ -160,7 +160,9 @@ impl Responder for V4 {
         let boot = self.boot_of(&packet);
         let Self { config, bmcs, lease_store, .. } = &*self;
         let known = v4::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
-        let arrival = v4::Arrival { server, port: links[link].place.port(), from };
+        let Link { place, addresses, .. } = &links[link];
+        let link_addresses: &[_] = if to.is_none() { addresses } else { &[] };
+        let arrival = v4::Arrival { server, link: link_addresses, port: place.port(), from };
         let decision = v4::decide(known, &packet, arrival, now);
         let mut is_durable = false;
         for lease in decision.changes {

@@ -79,9 +79,19 @@ impl V4 {
                     "no subnet is configured for this interface: clients on it are not answered"
                 );
             }
+            if link.note_subnets(self.config.subnets_on(&link.addresses).count()) {
+                let hint = "keep the addresses of one subnet on the interface, or reserve addresses \
+                            in the others";
+                tracing::warn!(
+                    place = %link.place, addresses = ?link.addresses, hint,
+                    "several subnets are configured for this interface: clients without a \
+                     reservation are in the first"
+                );
+            }
         }
         let links = sockets.links();
-        self.metrics.links(links.iter().filter(|link| link.is_without_subnet).count());
+        let count = |is: fn(&&Link) -> bool| links.iter().filter(is).count();
+        self.metrics.links(count(|it| it.is_without_subnet), count(|it| it.has_several_subnets));
         match links.iter().find(|link| link.address.is_none()) {
             None => self.ready.open(),
             Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),

@@ -208,6 +208,13 @@ impl V6 {
             self.lease_store.publish_all();
         }
         sockets.serve(&wanted)?;
+        if let Some(own) = config.unserved_tftp(is_own) {
+            let hint = "add it, or `::`, to tftp.listen";
+            tracing::warn!(
+                address = %own, hint,
+                "dhcp6.boot names files that are not served: TFTP does not listen there"
+            );
+        }
         if let Some(v6) = &config.dhcp6 {
             v6::reconfigure(&mut self.lease_store.leases, v6, Timestamp::now());
         }
@@ -221,7 +228,9 @@ impl V6 {
         let own = self.lease_store.leases.priority_of(client);
         let machines = self.parts.machines.as_ref();
         let is_server = || machines.is_some_and(|machines| machines.knows(client));
-        if own < Priority::Known && is_server() { Priority::Known } else { own }
+        let has_reserved = |v6: &metal_dhcp::config::v6::Config| v6.has_reserved(client);
+        let is_expected = || self.config.dhcp6.as_ref().is_some_and(has_reserved) || is_server();
+        if own < Priority::Known && is_expected() { Priority::Known } else { own }
     }
 
     /// What the sender of a packet boots, if it wants to boot.
@@ -258,7 +267,9 @@ impl V6 {
             }
         }
         let links = sockets.links();
-        self.parts.metrics.links(links.iter().filter(|link| link.is_without_subnet).count());
+        let count = |is: fn(&&Link) -> bool| links.iter().filter(is).count();
+        let metrics = &self.parts.metrics;
+        metrics.links(count(|it| it.is_without_subnet), count(|it| it.has_several_subnets));
         match links.iter().find(|link| !link.can_send) {
             None => self.parts.ready.open(),
             Some(link) => {
@@ -282,6 +293,11 @@ impl V6 {
         let has_bmcs = |address| v6.subnet_of(address).is_some_and(|subnet| subnet.bmc);
         self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
     }
+}
+
+/// Whether an interface of this host has the address.
+fn is_own(address: Ipv6Addr) -> bool {
+    std::net::UdpSocket::bind((address, 0)).is_ok()
 }
 
 /// The path of our lease file.

@@ -42,18 +42,12 @@ struct Lab {
 impl Lab {
     async fn start(lease_file: Option<&Path>) -> Self {
         let (sightings, mut registry) = (Sightings::default(), Registry::of("netboot"));
-        let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+        let metrics = Metrics::register(&mut registry, Protocol::DhcpV6);
+        let lease_file = lease_file.map(Path::to_owned);
         let parts = ServerParts {
-            config: config.subscribe(),
-            bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
-            machines: None,
-            neighbors: NeighborLimit::default(),
-            lease_file: lease_file.map(Path::to_owned),
-            recorded: None,
+            lease_file,
             sightings: Some(sightings.clone()),
-            published: None,
-            metrics: Metrics::register(&mut registry, Protocol::DhcpV6),
-            ready: Readiness::default().gate("dhcp6", "its sockets"),
+            ..parts(CONFIG, metrics)
         };
         let (shutdown, (opened, addresses)) = (CancellationToken::new(), oneshot::channel());
         let stop = shutdown.clone();
@@ -94,6 +88,21 @@ impl Lab {
     async fn stop(self) {
         drop(self.shutdown);
         timeout(PATIENCE, self.serving).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn parts(config: &str, metrics: Metrics) -> ServerParts {
+    ServerParts {
+        config: watch::Sender::new(Arc::new(Config::parse(config).unwrap())).subscribe(),
+        bmcs: watch::Sender::new(Arc::new(MacDb::parse(BMCS).unwrap())).subscribe(),
+        machines: None,
+        neighbors: NeighborLimit::default(),
+        lease_file: None,
+        recorded: None,
+        sightings: None,
+        published: None,
+        metrics,
+        ready: Readiness::default().gate("dhcp6", "its sockets"),
     }
 }
 
@@ -167,4 +176,19 @@ async fn malformed_packets_do_not_stop_the_server() {
     }
     lab.bind(HOST).await;
     lab.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_a_reservation_is_better_known_in_a_flood_than_a_stranger() {
+    let config =
+        format!("{CONFIG}      reservations: [{{ mac: '02:00:00:00:00:01', ip: 'fd77::9' }}]\n");
+    let server = open(parts(&config, Metrics::default())).unwrap();
+    let from = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 547, 0, 0);
+    let priority = |mac| {
+        let packet = packet(MessageType::Solicit, mac, &[0; 12]);
+        server.responder.source_of(&Request { link: 0, from, to: None, packet }).0
+    };
+    let (known, stranger) = (priority(HOST), priority([2, 0, 0, 0, 0, 9]));
+    assert_eq!(known, Priority::Known);
+    assert!(known > stranger, "{stranger:?}");
 }

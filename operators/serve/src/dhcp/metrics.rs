@@ -45,6 +45,7 @@ pub struct Metrics {
     leases: Family<State, Gauge>,
     pool: Gauge,
     without_subnet: Gauge,
+    several_subnets: Gauge,
     log_failures: Counter,
     send_failures: Counter,
 }
@@ -74,6 +75,9 @@ impl Metrics {
         registry.register(&format!("{other}boot_decisions"), help, metrics.boots.clone());
         registry.register(&name("leases"), "Addresses, by state", metrics.leases.clone());
         registry.register(&name("pool_addresses"), "Addresses in all ranges", metrics.pool.clone());
+        let help = "Interfaces with addresses in several configured subnets";
+        let several = metrics.several_subnets.clone();
+        registry.register(&name("links_with_several_subnets"), help, several);
         let help = "Failed writes to the lease file; the clients were not answered";
         let failures = metrics.log_failures.clone();
         registry.register(&format!("{other}lease_file_failures"), help, failures);
@@ -143,9 +147,10 @@ impl Metrics {
         self.conflicts.inc();
     }
 
-    /// The number of links without a subnet.
-    pub fn links(&self, without_subnet: usize) {
+    /// The number of links without a subnet, and with several.
+    pub fn links(&self, without_subnet: usize, several_subnets: usize) {
         self.without_subnet.set(signed(without_subnet));
+        self.several_subnets.set(signed(several_subnets));
     }
 
     /// Leases were not recorded.
@@ -202,6 +207,6 @@ mod tests {
         };
         let [v4, v6] = [v4, v6].map(|names| names.iter().map(plain).collect::<BTreeSet<_>>());
         assert_eq!(v4, v6);
-        assert_eq!(v4.len(), 11);
+        assert_eq!(v4.len(), 12);
     }
 }

@@ -13,7 +13,10 @@ impl UnknownRelays {
     pub fn tell(&mut self, named: IpAddr, from: IpAddr) {
         if self.0.is_due((named, from)) {
             let hint = "if this relay is legitimate, add its address to `relays` of the subnet";
-            tracing::warn!(%named, %from, hint, "not answering a BMC behind an unknown relay");
+            tracing::warn!(
+                %named, %from, hint,
+                "not answering a client in a subnet of BMCs behind an unknown relay"
+            );
         }
     }
 }

@@ -37,7 +37,7 @@ use super::{
     field::{ConfigError, distinct, fail, interface, scalar},
     raw::v6 as raw,
 };
-use crate::{instances::Instances, lease::claim::LeaseSubnet, port::DHCPV6_SERVER};
+use crate::{client::Client, instances::Instances, lease::claim::LeaseSubnet, port::DHCPV6_SERVER};
 use ipnet::Ipv6Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -140,6 +140,18 @@ impl Config {
     /// The subnet that contains an address.
     pub fn subnet_of(&self, address: Ipv6Addr) -> Option<&Subnet> {
         self.subnets.iter().find(|subnet| subnet.net.contains(&address))
+    }
+
+    /// The subnets of these addresses, in the order of the configuration.
+    pub fn subnets_of<'a>(&'a self, link: &[Ipv6Addr]) -> impl Iterator<Item = &'a Subnet> {
+        let is_here = |subnet: &&Subnet| link.iter().any(|own| subnet.net.contains(own));
+        self.subnets.iter().filter(is_here)
+    }
+
+    /// Whether an address is reserved for a client, in any subnet.
+    pub fn has_reserved(&self, client: &Client) -> bool {
+        let Some(mac) = client.mac() else { return false };
+        self.subnets.iter().any(|subnet| subnet.reservations.contains_key(&mac))
     }
 
     /// The subnet that the configuration assigns to the link of an interface.

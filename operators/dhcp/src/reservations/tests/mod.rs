@@ -18,7 +18,7 @@ struct Lab {
     boot_file: Option<&'static str>,
     others: Vec<&'static str>,
     tftp: Option<Ipv4Addr>,
-    arrival: Arrival,
+    arrival: Arrival<'static>,
 }
 
 impl Lab {
@@ -28,7 +28,7 @@ impl Lab {
             boot_file: Some("shimx64.efi"),
             others: vec![],
             tftp: None,
-            arrival: Arrival { server: SERVER, port: SERVER_PORT, from: at([0; 4], 68) },
+            arrival: Arrival { server: SERVER, link: &[], port: SERVER_PORT, from: at([0; 4], 68) },
         }
     }
 

@@ -4,7 +4,7 @@ use super::Request;
 use crate::{config::Subnet, lease::claim::Claimant};
 use jiff::SignedDuration;
 use metal_wire::v4::code;
-use std::{net::Ipv4Addr, slice};
+use std::net::Ipv4Addr;
 
 /// Shortest lease time, whatever a client asks for.
 const MIN_LEASE_TIME: SignedDuration = SignedDuration::from_secs(60);
@@ -18,7 +18,7 @@ impl Request<'_> {
             leases: self.server.leases,
             instances: self.server.config.instances,
             reserved: self.subnet.reservation(&self.client).map(|reserved| reserved.ip),
-            own: slice::from_ref(&self.arrival.server),
+            own: self.own_addresses(),
             now: self.now,
         }
     }

@@ -45,7 +45,12 @@ impl Decision {
 }
 
 /// Decides about a packet. Pure: the same arguments give the same decision.
-pub fn decide(server: Server<'_>, packet: &Packet, arrival: Arrival, now: Timestamp) -> Decision {
+pub fn decide(
+    server: Server<'_>,
+    packet: &Packet,
+    arrival: Arrival<'_>,
+    now: Timestamp,
+) -> Decision {
     let request = match Request::new(server, packet, arrival, now) {
         Ok(request) => request,
         Err(reason) => return Decision::dropped(reason),

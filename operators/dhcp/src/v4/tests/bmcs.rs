@@ -79,6 +79,57 @@ fn what_a_forged_relay_says_of_a_bmc_is_not_heard() {
     }
 }
 
+/// All that anybody in another network needs is a packet per address: the answers go to the relay that
+/// it has named.
+#[test]
+fn a_forged_relay_takes_no_address_of_a_subnet_of_bmcs() {
+    let mut lab = Lab::with(SITE);
+    let from = [10, 77, 0, 66];
+    for last in 100..=199 {
+        lab.arrival.from = to(from, 67);
+        let mut forged = [
+            Packet { giaddr: [10, 66, 0, 254].into(), ..discover(last) },
+            Packet { giaddr: [10, 66, 0, 254].into(), ..select(last, [10, 66, 0, last].into()) },
+            Packet { giaddr: from.into(), ..select(last, [10, 66, 0, last].into()) },
+        ];
+        forged[2].options.set(code::RELAY, [5, 4, 10, 66, 0, 254]);
+        for packet in &forged {
+            let decision = lab.send(packet);
+            let refused = (Err(DropReason::UnknownRelay), vec![]);
+            assert_eq!((decision.answer, decision.changes), refused);
+        }
+    }
+    assert_eq!(lab.leases.len(), 0);
+    let decision = asking(&mut lab, [10, 66, 0, 254], [192, 0, 2, 7], [10, 66, 0, 150]);
+    assert!(decision.bmc.is_some(), "there is one left: {:?}", decision.answer);
+    // Hosts without the prefix of a BMC are served through relays that are believed.
+    lab.arrival.from = to([192, 0, 2, 7], 67);
+    let packet = Packet { giaddr: [10, 66, 0, 254].into(), ..discover(1) };
+    assert!(lab.send(&packet).answer.is_ok());
+}
+
+/// Where nothing says that a subnet is for BMCs, a relay need not be listed for hosts.
+#[test]
+fn in_the_only_subnet_hosts_behind_a_relay_that_is_not_listed_get_addresses() {
+    let mut lab = Lab::with(
+        "interfaces: [eth1]\nsubnets: [{ subnet: 10.66.0.0/24, ranges: [10.66.0.100-10.66.0.199] }]\n",
+    );
+    lab.arrival.from = to([192, 0, 2, 1], 67);
+    let relayed = |packet| Packet { giaddr: [10, 66, 0, 254].into(), ..packet };
+    assert!(lab.send(&relayed(discover(1))).answer.is_ok());
+    let bmc = relayed(packet(MessageType::Discover, BMC));
+    assert_eq!(lab.send(&bmc).answer, Err(DropReason::UnknownRelay));
+}
+
+#[test]
+fn who_names_no_relay_selects_no_link() {
+    let mut lab = Lab::with(SITE);
+    let mut packet = discover(1);
+    packet.options.set(code::RELAY, [5, 4, 10, 66, 0, 254]);
+    let offer = lab.answer(&packet).packet.yiaddr;
+    assert_eq!(offer.octets()[..3], [10, 77, 0], "that of its link");
+}
+
 #[test]
 fn the_link_that_a_relay_selects_is_not_believed_of_a_relay_of_another_subnet() {
     let mut lab = Lab::with(SITE);
@@ -129,17 +180,17 @@ fn a_lease_of_a_bmc_in_another_subnet_that_still_runs_is_told_with_it() {
 
 #[test]
 fn who_is_elsewhere_cannot_give_back_what_somebody_has() {
-    let mut lab = Lab::new();
+    let mut lab = Lab::without_bmcs();
     let address = lab.bind(1);
     for packet in [release(1, address), decline(1, address)] {
         for (from, giaddr) in [([10, 50, 0, 9], [0; 4]), ([10, 50, 0, 9], [10, 77, 0, 254])] {
-            let mut lab = Lab { leases: lab.leases.clone(), ..Lab::new() };
+            let mut lab = Lab { leases: lab.leases.clone(), ..Lab::without_bmcs() };
             lab.arrival.from = to(from, 68);
             let packet = Packet { giaddr: giaddr.into(), ..packet.clone() };
             let decision = lab.send(&packet);
             assert_eq!((decision.answer, decision.changes), (Err(DropReason::NotTheirs), vec![]));
         }
-        let mut lab = Lab { leases: lab.leases.clone(), ..Lab::new() };
+        let mut lab = Lab { leases: lab.leases.clone(), ..Lab::without_bmcs() };
         if !packet.ciaddr.is_unspecified() {
             lab.arrival.from = to(address.octets(), 68);
         }

@@ -36,7 +36,7 @@ fn nobody_gives_back_what_is_not_its_own() {
 
 #[test]
 fn a_lease_is_given_back_by_its_client_from_its_address_only() {
-    let mut lab = Lab::new();
+    let mut lab = Lab::without_bmcs();
     let one = lab.bind(1);
     let mut foreign_id = release(1, one);
     foreign_id.options.set(code::CLIENT_ID, [1, 2, 0, 0, 0, 0, 2]);

@@ -75,6 +75,7 @@ fn packets_with_any_bytes_do_not_panic() {
 #[test]
 fn sub_options_that_overrun_are_ignored() {
     let mut lab = Lab::new();
+    lab.arrival.from = to([10, 77, 0, 254], 67);
     for data in [&[5][..], &[5, 4, 10], &[5, 3, 1, 2, 3], &[11, 200], &[0; 255]] {
         let mut packet = discover(1);
         packet.giaddr = [10, 77, 0, 254].into();

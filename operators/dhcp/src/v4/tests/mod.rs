@@ -4,6 +4,7 @@ mod boot;
 mod captures;
 mod instances;
 mod leases;
+mod links;
 mod malformed;
 mod proxy;
 mod requests;
@@ -59,7 +60,7 @@ struct Lab {
     bmcs: MacDb,
     leases: Leases,
     now: Timestamp,
-    arrival: Arrival,
+    arrival: Arrival<'static>,
     boot: Boot,
 }
 
@@ -77,9 +78,14 @@ impl Lab {
             bmcs: MacDb::parse(bmcs).unwrap(),
             leases,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
-            arrival: Arrival { server: SERVER, port: SERVER_PORT, from: to([0; 4], 68) },
+            arrival: Arrival { server: SERVER, link: &[], port: SERVER_PORT, from: to([0; 4], 68) },
             boot: Boot::Default,
         }
+    }
+
+    /// A site whose configuration has no subnet of BMCs.
+    fn without_bmcs() -> Self {
+        Self::with(&CONFIG.replace("    bmc: true\n", ""))
     }
 
     fn decide(&self, packet: &Packet) -> Decision {

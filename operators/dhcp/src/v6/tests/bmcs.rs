@@ -60,6 +60,43 @@ fn a_bmc_counts_only_in_a_subnet_of_bmcs_and_through_a_relay_that_speaks_for_it(
 }
 
 #[test]
+fn a_forged_relay_takes_no_address_of_a_subnet_of_bmcs() {
+    let mut lab = Lab::with(SITE);
+    for host in 0..=255 {
+        for packet in [
+            solicit(host),
+            request(host, Ipv6Addr::from_bits(ip("fd66::100").to_bits() + u128::from(host))),
+        ] {
+            let packet = relayed(packet, ip("fd66::fe"), link_local(host));
+            let decision = lab.send(&packet, ip("fd77::66"));
+            let refused = (Err(DropReason::UnknownRelay), vec![]);
+            assert_eq!((decision.answer, decision.changes), refused);
+        }
+    }
+    assert!(asking(&mut lab, Some("fd66::fe"), "fd99::7").bmc.is_some(), "there is one left");
+    // Hosts without the prefix of a BMC are served through relays that are believed.
+    let packet = relayed(solicit(1), ip("fd66::fe"), link_local(1));
+    assert!(lab.send(&packet, ip("fd99::7")).answer.is_ok());
+}
+
+#[test]
+fn of_several_subnets_on_a_link_that_of_a_reservation_counts_or_the_first() {
+    let mut lab = Lab::with(
+        "dhcp6:
+  interfaces: [eth1]
+  subnets:
+    - { subnet: 'fd77::/64', ranges: ['fd77::100-fd77::1ff'] }
+    - subnet: fd78::/64
+      ranges: ['fd78::100-fd78::1ff']
+      reservations: [{ mac: '02:00:00:00:00:98', ip: 'fd78::9' }]
+",
+    );
+    lab.addresses = vec![ip("fd78::1"), SERVER];
+    assert!(lab.bind(1).to_string().starts_with("fd77::1"));
+    assert_eq!(lab.bind(0x98), ip("fd78::9"));
+}
+
+#[test]
 fn who_names_no_link_is_on_ours_only_from_an_address_of_the_link() {
     let mut lab = Lab::with(
         "dhcp6: { interfaces: [eth1], subnets: [{ subnet: 'fd77::/64', \

@@ -43,6 +43,8 @@ pub struct Link {
     pub addresses: Vec<Ipv4Addr>,
     /// Whether clients on the link itself are not in any configured subnet.
     pub is_without_subnet: bool,
+    /// Whether our addresses there are in several configured subnets.
+    pub has_several_subnets: bool,
     /// Sends answers to a single client; `None` if we lack the permission, or it is not an
     /// Ethernet.
     frames: Option<Frames>,
@@ -70,7 +72,16 @@ impl super::Link for Link {
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
         let frames = place.frames();
         let (address, addresses) = (None, Vec::new());
-        Ok(Self { place, socket, address, addresses, is_without_subnet: false, frames, index })
+        Ok(Self {
+            place,
+            socket,
+            address,
+            addresses,
+            is_without_subnet: false,
+            has_several_subnets: false,
+            frames,
+            index,
+        })
     }
 
     fn place(&self) -> &Place {
@@ -145,6 +156,14 @@ impl Link {
         let was_without = self.is_without_subnet;
         self.is_without_subnet = served.is_none() && !self.addresses.is_empty();
         self.is_without_subnet && !was_without
+    }
+
+    /// Notes how many configured subnets our addresses on the link are in. Whether there are several,
+    /// since now.
+    pub fn note_subnets(&mut self, count: usize) -> bool {
+        let is_new = count > 1 && !self.has_several_subnets;
+        self.has_several_subnets = count > 1;
+        is_new
     }
 
     fn send_from(&self, data: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
@@ -264,6 +283,8 @@ mod tests {
         assert!(!link.find_address(|_| false), "it is known");
         assert!(!link.find_address(|own| own == Ipv4Addr::LOCALHOST));
         assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), false));
+        let news = [1, 2, 3, 1, 2].map(|count| link.note_subnets(count));
+        assert_eq!(news, [false, true, false, false, true]);
         assert!(!link.is_stale());
         let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, 68);
         let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4242);

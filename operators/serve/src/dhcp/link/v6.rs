@@ -40,6 +40,8 @@ pub struct Link {
     pub can_send: bool,
     /// Whether clients on the link itself are not in any configured subnet.
     pub is_without_subnet: bool,
+    /// Whether our addresses there are in several configured subnets.
+    pub has_several_subnets: bool,
     /// The interface may disappear, and another one with its name may replace it.
     index: Option<u32>,
 }
@@ -105,6 +107,7 @@ impl super::Link for Link {
             addresses: Vec::new(),
             can_send: false,
             is_without_subnet: false,
+            has_several_subnets: false,
             index,
         };
         link.find_addresses();
@@ -167,12 +170,14 @@ impl Link {
         self.addresses = global;
     }
 
-    /// Reports once if the link has no subnet from now on.
+    /// Reports once if the link has no subnet from now on, or several.
     pub fn look_for_subnet(&mut self, config: &Config) {
         let Some(name) = self.place.interface() else { return };
-        let has = config.subnet_on(name).is_some()
-            || self.addresses.iter().any(|own| config.subnet_of(*own).is_some());
-        let is_without = !has && !self.addresses.is_empty();
+        let count = match config.subnet_on(name) {
+            Some(_) => 1,
+            None => config.subnets_of(&self.addresses).count(),
+        };
+        let is_without = count == 0 && !self.addresses.is_empty();
         if is_without && !self.is_without_subnet {
             let hint = "add the subnet of one of its addresses to dhcp6.subnets, or set the \
                         interface of a subnet, unless all clients there are behind relays";
@@ -181,7 +186,16 @@ impl Link {
                 "no IPv6 subnet is configured for this interface: clients on it are not answered"
             );
         }
+        if count > 1 && !self.has_several_subnets {
+            let hint = "set the interface of the subnet that its clients are to be in";
+            tracing::warn!(
+                interface = name, addresses = ?self.addresses, hint,
+                "several IPv6 subnets are configured for this interface: clients without a \
+                 reservation are in the first"
+            );
+        }
         self.is_without_subnet = is_without;
+        self.has_several_subnets = count > 1;
     }
 
     /// Sends a packet, from our address if that was the destination of the request.
