@@ -50,6 +50,45 @@ pub fn is_twin(own: &Server, other: &Server) -> bool {
     own.metadata.name != other.metadata.name && (!is_strange(other) || is_strange(own))
 }
 
+/// Whether somebody has admitted a server, or it runs the host of a claim. What else is recorded was
+/// recorded without proof: anybody may have put any address into its inventory.
+pub fn is_admitted(server: &Server) -> bool {
+    !is_strange(server)
+}
+
+/// The servers that a booting machine may be: those with its UUID, and those that have its MAC address
+/// in their inventory. Several of them contradict each other.
+///
+/// ```text
+/// one has both                those with the UUID, whatever other inventories contain: interfaces are
+///                             moved
+/// none has both               all of them
+/// somebody has admitted any   those
+/// nobody has                  those with the UUID: any inventory can have any MAC address
+/// ```
+pub fn of_machine<T>(
+    mut by_uuid: Vec<T>,
+    mut by_mac: Vec<T>,
+    server: impl Fn(&T) -> &Server,
+) -> Vec<T> {
+    let name = |it: &T| server(it).metadata.name.clone();
+    if by_uuid.iter().chain(&by_mac).any(|it| is_admitted(server(it))) {
+        by_uuid.retain(|it| is_admitted(server(it)));
+    }
+    by_mac.retain(|it| is_admitted(server(it)));
+    let has_both = by_uuid.iter().any(|it| by_mac.iter().any(|other| name(other) == name(it)));
+    if has_both {
+        by_mac.clear();
+    }
+    let mut all: Vec<T> = Vec::new();
+    for it in by_uuid.into_iter().chain(by_mac) {
+        if all.iter().all(|other| name(other) != name(&it)) {
+            all.push(it);
+        }
+    }
+    all
+}
+
 /// Of things with the same identity, keeps only those of admitted servers, if there are any.
 pub fn keep_admitted<T>(all: &mut Vec<T>, server: impl Fn(&T) -> &Server) {
     if all.iter().any(|it| !is_strange(server(it))) {
@@ -113,6 +152,40 @@ mod tests {
         held.spec.server_claim_ref = Some(metal_api::ClaimReference::default());
         assert!(is_twin(&own, &held));
         assert_eq!(kept(&[&held, &own]), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_machine_is_the_server_with_its_uuid_and_its_mac_address_and_no_stranger() {
+        let [own, other, held] = ["own", "other", "held"].map(|name| {
+            let mut server = server(name, UUID);
+            let key = Taint::NOT_ADMITTED.to_owned();
+            let is_held = name == "held";
+            server.spec.taints =
+                is_held.then_some(Taint { key, value: None, effect: None }).into_iter().collect();
+            server
+        });
+        for (by_uuid, by_mac, found) in [
+            (vec![&own], vec![&own], vec!["own"]),
+            (vec![&own], vec![], vec!["own"]),
+            (vec![], vec![&own], vec!["own"]),
+            // An interface that was moved is still in another inventory.
+            (vec![&own], vec![&other, &own], vec!["own"]),
+            // A contradiction.
+            (vec![&own], vec![&other], vec!["own", "other"]),
+            (vec![&own, &other], vec![&other, &own], vec!["own", "other"]),
+            (vec![&own, &other], vec![&own], vec!["own", "other"]),
+            // A stranger says anything.
+            (vec![&own], vec![&held], vec!["own"]),
+            (vec![], vec![&held, &own], vec!["own"]),
+            (vec![&held], vec![&held, &own], vec!["own"]),
+            (vec![&held, &own], vec![&held], vec!["own"]),
+            (vec![], vec![&held], vec![]),
+            (vec![&held], vec![&held], vec!["held"]),
+        ] {
+            let all = of_machine(by_uuid.clone(), by_mac.clone(), |it| it);
+            let names: Vec<_> = all.iter().filter_map(|it| it.metadata.name.as_deref()).collect();
+            assert_eq!(names, found, "{by_uuid:?} {by_mac:?}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ use metal_api::{
 };
 use metal_core::{
     boot::decision::{Boot, Candidate, Identity, Known, Reason, by_url, current, decide},
+    identity::of_machine,
     trim_metadata,
 };
 use metal_runtime::{
@@ -168,19 +169,14 @@ impl Machines {
         self.holders.of(address).map_or(Boot::Default, |identity| self.boot_of(identity))
     }
 
-    /// All servers with the UUID, in the byte order of SMBIOS or in that used by firmware before
-    /// SMBIOS 2.6 and some BMCs, or with the MAC address, which is known once a server was
-    /// discovered. If these contradict each other, several are found, and none boots.
+    /// The servers that a machine may be. UUIDs may be in the byte order of SMBIOS or in that used by
+    /// firmware before SMBIOS 2.6 and some BMCs; MAC addresses are known once a server was discovered.
+    /// If these contradict each other, several are found, and none boots.
     fn servers_of(&self, Identity { mac, uuid }: Identity) -> Vec<Arc<Server>> {
         let uuids = uuid.into_iter().flat_map(SystemUuid::byte_orders).map(Key::Uuid);
-        let found = uuids.chain(mac.map(Key::Mac)).flat_map(|key| self.servers.get(&key));
-        let mut servers: Vec<Arc<Server>> = Vec::new();
-        for server in found {
-            if servers.iter().all(|other| other.metadata.name != server.metadata.name) {
-                servers.push(server);
-            }
-        }
-        servers
+        let by_uuid = uuids.flat_map(|key| self.servers.get(&key)).collect();
+        let by_mac = mac.map(|mac| self.servers.get(&Key::Mac(mac))).unwrap_or_default();
+        of_machine(by_uuid, by_mac, |server| server)
     }
 
     fn find(&self, server: Arc<Server>) -> Found {

@@ -15,7 +15,7 @@ const UKI: &str = "http://boot/uki.efi";
 #[tokio::test]
 async fn a_machine_is_found_by_its_uuid_in_either_byte_order_and_by_its_mac_address() {
     let machines = listed(vec![server("a", UUID, MAC)]).await;
-    let uki = Boot::Assigned { uki: Some(UKI.to_owned()), script: false };
+    let uki = Boot::Assigned { uki: Some(UKI.to_owned()), script: false, uuid: UUID.parse().ok() };
     for (uuid, mac) in
         [(Some(UUID), None), (Some(SWAPPED), None), (None, Some(MAC)), (Some(UKI), Some(MAC))]
     {
@@ -74,6 +74,35 @@ async fn a_uuid_that_many_boards_share_is_nobodys_and_the_mac_address_counts() {
         let own = machines.boot_of(identity(Some(written), Some(MAC)));
         assert!(matches!(own, Boot::Assigned { .. }));
     }
+}
+
+#[tokio::test]
+async fn a_mac_address_of_two_servers_does_not_contradict_the_uuid_of_one_of_them() {
+    let other = server("b", "123e4567-e89b-12d3-a456-426614174000", MAC);
+    let machines = listed(vec![server("a", UUID, MAC), other]).await;
+    let own = machines.boot_of(identity(Some(UUID), Some(MAC)));
+    assert!(matches!(own, Boot::Assigned { .. }), "{own:?}");
+    let ambiguous = Boot::Nothing(Reason::Ambiguous);
+    assert_eq!(machines.boot_of(identity(None, Some(MAC))), ambiguous);
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_has_admitted_stops_no_boot_url_and_no_machine_by_its_mac_address() {
+    let mut stranger = server("stranger", "123e4567-e89b-12d3-a456-426614174000", OTHER);
+    let key = metal_api::Taint::NOT_ADMITTED.to_owned();
+    stranger.spec.taints = vec![metal_api::Taint { key, ..metal_api::Taint::default() }];
+    let status = stranger.status.as_mut().unwrap();
+    for mac_address in [MAC, THIRD].map(str::to_owned) {
+        let interface = NetworkInterface { mac_address, ..NetworkInterface::default() };
+        status.network_interfaces.push(interface);
+    }
+    let servers = vec![server("a", UUID, MAC), stranger];
+    let machines = with_urls(servers, vec![url("web-1", OTHER, URL)], vec![]).await;
+    assert_eq!(machines.boot_of(identity(None, Some(OTHER))), Boot::Url(URL.parse().unwrap()));
+    assert_eq!(machines.boot_of(identity(None, Some(THIRD))), Boot::Default, "it is no Server");
+    let own = machines.boot_of(identity(Some(UUID), Some(MAC)));
+    assert!(matches!(own, Boot::Assigned { .. }), "{own:?}");
+    assert!(noted(&machines).is_empty());
 }
 
 #[tokio::test]
@@ -163,6 +192,7 @@ pub(crate) async fn with_an_idle_machine() -> (Machines, Identity) {
 }
 
 const OTHER: &str = "02:00:00:00:00:02";
+const THIRD: &str = "02:00:00:00:00:03";
 const URL: &str = "https://hosts.example.org/api/ipxe/metal_ipxe_1";
 
 /// The names of the objects of each queued notice.
