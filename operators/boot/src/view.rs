@@ -148,11 +148,34 @@ impl View {
         by_uuid(uuid, |uuid| self.http.get(&ConfigKey::Uuid(uuid)))
     }
 
+    /// The name of the server that a ServerBootConfiguration with this UID is for.
+    pub(crate) fn server_of_boot(&self, uid: &str) -> Option<String> {
+        let found = self.configurations.get(&ConfigurationKey::Uid(uid.to_owned()));
+        found.first().map(|configuration| configuration.spec.server_ref.name.clone())
+    }
+
     /// The servers with the UUID in a boot config.
     pub(crate) fn servers_of(&self, uuid: Option<SystemUuid>) -> Vec<Arc<Server>> {
         let found = uuid.map(|uuid| by_uuid(uuid, |uuid| self.servers.get(&ServerKey::Uuid(uuid))));
         let mut found = found.unwrap_or_default();
         identity::keep_admitted(&mut found, |server| server);
+        found
+    }
+
+    /// The admitted servers with any of these MAC addresses, or IP addresses that netboot has leased.
+    /// A server that nobody has admitted may have any address in its inventory.
+    pub(crate) fn servers_at(&self, addresses: &[String], now: Timestamp) -> Vec<Arc<Server>> {
+        let mut found: Vec<Arc<Server>> = vec![];
+        for address in addresses.iter().filter_map(|text| as_address(text)) {
+            let mac = address.parse::<MacAddr>().ok().or_else(|| {
+                let ip = address.parse().ok()?;
+                self.leases.holder(ip, now)
+            });
+            let servers = mac.map(|mac| self.servers.get(&ServerKey::Mac(mac)));
+            found.extend(servers.into_iter().flatten().filter(|it| identity::is_admitted(it)));
+        }
+        found.sort_unstable_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
+        found.dedup_by(|one, other| one.metadata.name == other.metadata.name);
         found
     }
 

@@ -17,6 +17,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use metal_core::boot::{Refusal, decision::Method, url};
 use metal_runtime::report::Chain;
 use std::{collections::BTreeMap, sync::Arc};
@@ -61,6 +62,10 @@ async fn answer(
     // own.
     if identifiers.iter().any(|identifier| as_address(identifier).is_none()) {
         return Err(Refusal::Misnamed);
+    }
+    // A server whose boot has no UKI goes on to its next boot device, as netboot tells it to.
+    if !state.view.servers_at(identifiers, Timestamp::now()).is_empty() {
+        return Err(Refusal::NotCurrent);
     }
     match default_url(state).await? {
         Some(url) => {

@@ -37,6 +37,15 @@ impl Requester {
             Self::Trusted(_) | Self::Medium => None,
         }
     }
+
+    /// All addresses of the machine that are known from the request.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        match self {
+            Self::Host(address) => address.iter().map(IpAddr::to_string).collect(),
+            Self::Trusted(listed) => listed.clone(),
+            Self::Medium => vec![],
+        }
+    }
 }
 
 /// The addresses of the machine that a request is for, and on whose authority: all those that a DHCP

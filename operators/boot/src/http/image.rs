@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     blob_refs::{self, BlobRef},
+    config::BootConfig as _,
     config_ref::Kind,
-    view::{ConfigKey, ConfigurationKey},
+    view::ConfigKey,
 };
 use axum::{
     Extension,
@@ -100,9 +101,9 @@ fn of_token(
     }
     let mut is_known = state.view.is_ready();
     let server_of = |boot: &str| {
-        let found = state.view.configurations.get(&ConfigurationKey::Uid(boot.to_owned()));
-        is_known |= !found.is_empty();
-        found.first().map(|configuration| configuration.spec.server_ref.name.clone())
+        let found = state.view.server_of_boot(boot);
+        is_known |= found.is_some();
+        found
     };
     let claims = verify_short(&[state.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
     let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
@@ -118,11 +119,16 @@ fn of_token(
 async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Result<(), Refusal> {
     let mut closed = None;
     for config in state.view.http.get(&ConfigKey::Uki(blob.clone())) {
+        let is_of_a_server = !state.view.servers_of(config.uuid()).is_empty();
         match choose(state, Kind::Http, Method::is_uki, asker, &[config]) {
+            Ok(_) => return Ok(()),
             Err(refusal @ (Refusal::Closed { .. } | Refusal::Elsewhere { .. })) => {
                 closed = Some(refusal);
             }
-            Ok(_) => return Ok(()),
+            // The server does not boot it now, for whatever reason.
+            Err(refusal) if is_of_a_server => {
+                closed.get_or_insert(refusal);
+            }
             // It is for nobody, or it is not known for whom.
             Err(_) => {}
         }

@@ -61,7 +61,10 @@ pub(super) fn choose<K: BootConfig>(
         return Err(Refusal::Starting);
     }
     let owners: Vec<_> = found.iter().map(|config| owner_of(view, &**config)).collect();
-    let servers: Vec<_> = found.iter().map(|config| view.servers_of(config.uuid())).collect();
+    let asks = view.servers_at(&asker.addresses(), Timestamp::now());
+    let pairs = found.iter().zip(&owners);
+    let servers: Vec<_> =
+        pairs.map(|(config, owner)| servers_of(view, &**config, owner, &asks)).collect();
     let mut candidates = vec![];
     for ((config, owner), servers) in found.iter().zip(&owners).zip(&servers) {
         let (namespace, name) = named(&**config);
@@ -86,6 +89,22 @@ pub(super) fn choose<K: BootConfig>(
         admit(state, asker, &mut chosen, &owners[at], server)?;
     }
     Ok(chosen)
+}
+
+/// The servers that a boot config is about. One that a person made is no server's, whether it names
+/// the server by its UUID or by its address, or a server `asks` for it.
+fn servers_of<K: BootConfig>(
+    view: &View,
+    config: &K,
+    owner: &Owned,
+    asks: &[Arc<Server>],
+) -> Vec<Arc<Server>> {
+    let mut servers = view.servers_of(config.uuid());
+    if matches!(owner, Owned::ByNobody) {
+        servers.extend(view.servers_at(config.addresses(), Timestamp::now()));
+        servers.extend(asks.iter().cloned());
+    }
+    servers
 }
 
 /// Whether a machine may fetch what it boots, now and from this address.

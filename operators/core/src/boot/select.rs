@@ -10,7 +10,8 @@ pub struct Candidate<'a> {
     pub name: String,
     /// Who made it.
     pub owner: Owner,
-    /// Servers with the system UUID of the boot config.
+    /// Servers with the system UUID of the boot config; if a person made it, also those with its
+    /// addresses, or with those of the client.
     pub servers: Vec<&'a Server>,
 }
 
@@ -51,7 +52,9 @@ pub fn select(candidates: &[Candidate<'_>]) -> Result<usize, Refusal> {
     }
     let mut roles = vec![];
     for (at, candidate) in candidates.iter().enumerate() {
-        if let [_, _, ..] = candidate.servers.as_slice() {
+        // What a person made is for none of them.
+        let is_by_hand = candidate.owner == Owner::Unknown;
+        if let ([_, _, ..], false) = (candidate.servers.as_slice(), is_by_hand) {
             let names = candidate.servers.iter().filter_map(|s| s.metadata.name.clone());
             return Err(Refusal::Ambiguous { names: names.collect() });
         }
@@ -137,7 +140,11 @@ mod tests {
         let server = server("a", Some("work"), None, ServerState::Reserved);
         let (hand, work) = (by_hand(vec![&server]), owned("work", &server));
         assert_eq!(select(std::slice::from_ref(&hand)), Err(Refusal::NotCurrent));
-        assert_eq!(select(&[hand, work]), Ok(1));
+        assert_eq!(select(&[hand, work.clone()]), Ok(1));
+        let other = self::server("b", None, None, ServerState::Available);
+        let both = by_hand(vec![&server, &other]);
+        assert_eq!(select(std::slice::from_ref(&both)), Err(Refusal::NotCurrent));
+        assert_eq!(select(&[both, work]), Ok(1), "nor does it make the server ambiguous");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{UUID, configuration, http_config, server};
+use crate::testing::{UUID, configuration, http_config, lease, server};
 use metal_api::BootState;
 use serde_json::{Value, json};
 
@@ -109,6 +109,75 @@ async fn a_known_machine_never_gets_the_default() {
     let mut server = TestServer::starting().await;
     server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
     assert_eq!(ask_for(server, "10.1.1.1").await.status, 503, "nobody is unknown yet");
+}
+
+/// A server with the address of a boot config that a person made, without the UUID.
+fn by_hand_for_a_server(own: &Objects) -> Vec<Objects> {
+    let mut hand = http_config("hand");
+    hand.metadata.owner_references = None;
+    hand.spec.system_uuid = None;
+    let at = |address: &str| {
+        let mut objects = own.clone();
+        let mut hand = hand.clone();
+        hand.spec.network_identifiers = vec![address.to_owned()];
+        objects.http.push(hand);
+        give(&mut objects.servers[0], MAC);
+        objects.leases.push(lease("10.1.1.1", MAC));
+        objects
+    };
+    vec![at(MAC), at("10.1.1.1")]
+}
+
+const MAC: &str = "02:00:00:aa:00:01";
+
+fn give(server: &mut metal_api::Server, mac: &str) {
+    let mac_address = mac.to_owned();
+    let interface = metal_api::NetworkInterface { mac_address, ..Default::default() };
+    server.status.get_or_insert_default().network_interfaces.push(interface);
+}
+
+#[tokio::test]
+async fn what_was_made_by_hand_for_an_address_of_a_server_is_not_served() {
+    let own = Objects { http: vec![], ..Objects::ready_for_http() };
+    for objects in by_hand_for_a_server(&own) {
+        for identifiers in ["10.1.1.1", &format!("10.1.1.1, {MAC}")] {
+            let mut server = TestServer::with(objects.clone()).await;
+            server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+            assert_eq!(ask_for(server, identifiers).await.status, 404, "{identifiers}");
+        }
+        // Nor if the server asks from its own address.
+        let (router, _cluster, _dir) = TestServer::with(objects).await.router();
+        let got = ask(&router, Method::GET, "/httpboot", &[], "10.1.1.1").await;
+        assert_eq!(got.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_by_hand_for_an_address_of_a_server_does_not_make_its_own_ambiguous() {
+    for objects in by_hand_for_a_server(&Objects::ready_for_http()) {
+        let got = ask_for(TestServer::with(objects).await, "10.1.1.1").await;
+        assert_eq!(got.status, 200);
+        let body: Value = serde_json::from_str(&got.body).unwrap();
+        assert_eq!(body["SystemUUID"], UUID);
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_a_uki_never_gets_the_default() {
+    let mut objects = Objects { http: vec![], ..Objects::ready_for_http() };
+    give(&mut objects.servers[0], MAC);
+    objects.leases.push(lease("10.1.1.1", MAC));
+    for identifiers in [MAC, "10.1.1.1"] {
+        let mut server = TestServer::with(objects.clone()).await;
+        server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+        assert_eq!(ask_for(server, identifiers).await.status, 404, "{identifiers}");
+    }
+    // What nobody has admitted says nothing about the machines of others.
+    let key = metal_api::Taint::NOT_ADMITTED.to_owned();
+    objects.servers[0].spec.taints = vec![metal_api::Taint { key, ..Default::default() }];
+    let mut server = TestServer::with(objects).await;
+    server.state.default_uki = DefaultUki::Url("http://a/uki.efi".to_owned());
+    assert_eq!(ask_for(server, MAC).await.status, 200);
 }
 
 #[tokio::test]

@@ -135,6 +135,30 @@ async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_
 }
 
 #[tokio::test]
+async fn a_link_without_a_token_to_the_uki_of_a_server_opens_only_while_the_server_boots_it() {
+    let registry = TestRegistry::start().await;
+    let cases: [(u16, SpoilAll); 5] = [
+        (200, |_| {}),
+        (404, |it| it.servers[0].spec.boot_configuration_ref = None),
+        (404, |it| {
+            let disk = (metal_api::annotation::BOOT_METHOD.to_owned(), "disk".to_owned());
+            it.servers[0].metadata.annotations = Some([disk].into());
+        }),
+        (503, |it| it.configurations[0].status = None),
+        (500, |it| it.servers.push(crate::testing::server("twin", UUID, "claim"))),
+    ];
+    for (status, spoil) in cases {
+        let mut objects = dual(&registry).await;
+        objects.ipxe.clear();
+        spoil(&mut objects);
+        let server = offering(&registry, objects).await;
+        let link = server.state.view.http.all()[0].spec.uki_url.clone().unwrap();
+        let path = link.strip_prefix("http://boot:8083").unwrap().to_owned();
+        assert_eq!(server.get(&path).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_link_is_for_the_uki_of_one_boot_of_one_server() {
     let registry = TestRegistry::start().await;
     let other = registry.push_blob("os", b"another").await.to_string();
@@ -178,6 +202,8 @@ async fn a_machine_that_is_no_server_has_no_window_and_gets_what_was_made_for_it
     assert_eq!(got.status, 200);
     assert!(got.body.contains("/ignition/t/"), "{}", got.body);
 }
+
+type SpoilAll = fn(&mut Objects);
 
 type Spoil = fn(&mut Server);
 
