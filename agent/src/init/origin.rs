@@ -61,11 +61,15 @@ pub(super) fn find(root: &Root, dhcp: Option<&str>) -> Result<ServerUrl, OriginE
     let option = boot_option(root);
     let loaded = option.as_deref().filter(|url| origin(url).is_some()).or(dhcp);
     let service = argument(SERVICE).or_else(|| origin(loaded?)).ok_or(OriginError::NoService)?;
-    let uuid = uuid(root).ok_or(OriginError::NoUuid)?;
     let service = service.trim_end_matches('/');
-    match loaded.and_then(token) {
-        Some(token) => url(format!("{service}/ignition/t/{token}/{uuid}")),
-        None => url(format!("{service}/ignition/{uuid}")),
+    match (loaded.and_then(token), uuid(root)) {
+        // The token says which server it is; boards may have no UUID, or that of others.
+        (Some(token), uuid) => {
+            let uuid = uuid.as_deref().unwrap_or("unknown");
+            url(format!("{service}/ignition/t/{token}/{uuid}"))
+        }
+        (None, Some(uuid)) => url(format!("{service}/ignition/{uuid}")),
+        (None, None) => Err(OriginError::NoUuid),
     }
 }
 
@@ -197,6 +201,8 @@ mod tests {
         assert_eq!((option.address(), option.path()), (("10.77.0.1", 8083), path.as_str()));
         let dhcp = found("quiet", Some(""), Some(&linked)).unwrap();
         assert_eq!((dhcp.address(), dhcp.path()), (("10.77.0.1", 8083), path.as_str()));
+        let nameless = find(&Machine::new("quiet", None, Some(&linked)).root(), None).unwrap();
+        assert_eq!(nameless.path(), format!("/ignition/t/{TOKEN}/unknown"));
         let built_in = found("bloomery.boot=http://b:1", None, Some(&linked)).unwrap();
         assert_eq!((built_in.address(), built_in.path()), (("b", 1), path.as_str()));
         for none in [

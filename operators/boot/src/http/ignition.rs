@@ -54,13 +54,14 @@ pub(super) async fn ignition(
 async fn answer(
     state: &AppState,
     asked: &IgnitionRequest<'_>,
-    uuid: Option<SystemUuid>,
+    named: Option<SystemUuid>,
 ) -> Result<Response, Refusal> {
+    let uuid = asked.token.and_then(|token| uuid_of(state, token)).or(named);
     let ipxe = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
     let http = uuid.map(|uuid| state.view.http_of(uuid)).unwrap_or_default();
     let ipxe = choose(state, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
     let http = choose(state, Kind::Http, Method::is_uki, &asked.asker, &http);
-    match (ipxe, http) {
+    let answer = match (ipxe, http) {
         // Boots with a script of ours have a token.
         (Ok(ipxe), _) => {
             admit(state, &ipxe, asked, is_unscripted(&ipxe.config))?;
@@ -71,7 +72,19 @@ async fn answer(
             payload(state, &http, asked).await
         }
         (Err(Refusal::Unknown), Err(refusal)) | (Err(refusal), _) => Err(refusal),
-    }
+    };
+    state.tell_unknown("ignition", &asked.asker, uuid, answer)
+}
+
+/// The UUID of the server that a token is for. It counts more than that in the path, which is the one
+/// that the firmware of the machine knows.
+fn uuid_of(state: &AppState, token: &str) -> Option<SystemUuid> {
+    let (keys, now) = ([state.key().ok()?], Timestamp::now());
+    let claims = verify(&keys, token, Purpose::Ignition, now).or_else(|_| {
+        verify_short(&keys, token, Purpose::Uki, now, |boot| state.view.server_of_boot(boot))
+    });
+    let server = state.view.servers.named(None, &claims.ok()?.server)?;
+    server.spec.effective_uuid()
 }
 
 /// Path of the ignition of a boot, with a token that is valid until `expires`.

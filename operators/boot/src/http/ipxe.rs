@@ -75,7 +75,8 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
     let found = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
-    let chosen = choose(state, Kind::Ipxe, Method::is_ipxe, asker, &found)?;
+    let chosen = choose(state, Kind::Ipxe, Method::is_ipxe, asker, &found);
+    let chosen = state.tell_unknown("ipxe", asker, uuid, chosen)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {
         Some(secret) => own_script(state, &chosen, secret).await?,

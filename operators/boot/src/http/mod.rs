@@ -37,6 +37,9 @@ use axum::{
 };
 use identity::Requester;
 use ipnet::IpNet;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use metal_api::SystemUuid;
 use metal_core::{
     boot::{Refusal, url},
     capability::Key,
@@ -223,6 +226,25 @@ impl AppState {
         let status = response.status().as_u16();
         self.answers.get_or_create(&Answer { endpoint, status, reason }).inc();
         response
+    }
+}
+
+impl AppState {
+    /// Logs that a server has asked by a UUID that nothing is known of. Nobody but its firmware makes
+    /// that one up, and the machine shows no more than an error.
+    fn tell_unknown<T>(
+        &self,
+        endpoint: &'static str,
+        asker: &Requester,
+        uuid: Option<SystemUuid>,
+        answer: Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        if let Err(Refusal::Unknown) = &answer {
+            for server in self.view.servers_at(&asker.addresses(), Timestamp::now()) {
+                refusal::log_unknown(&self.told, endpoint, &server.name_any(), uuid);
+            }
+        }
+        answer
     }
 }
 

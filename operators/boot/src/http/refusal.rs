@@ -4,6 +4,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use metal_api::SystemUuid;
 use metal_base::Locked;
 use metal_core::boot::Refusal;
 use std::{collections::HashMap, sync::Mutex, time::Duration};
@@ -63,6 +64,26 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
             }
         }
         _ => tracing::debug!(endpoint, reason = refusal.reason(), "refused"),
+    }
+}
+
+/// Logs that a server asks by a UUID that is not its own.
+pub(super) fn log_unknown(
+    told: &RefusalLog,
+    endpoint: &'static str,
+    server: &str,
+    uuid: Option<SystemUuid>,
+) {
+    if let Some(unsaid) = told.again(server, Refusal::Unknown.reason()) {
+        let uuid = uuid.map(|uuid| uuid.to_string());
+        tracing::info!(
+            endpoint,
+            server,
+            uuid,
+            unsaid,
+            "a server asked by a UUID that no boot config has; if its firmware reports another UUID \
+             than its BMC, let netboot name the URL of its script"
+        );
     }
 }
 

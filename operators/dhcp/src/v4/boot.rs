@@ -21,7 +21,7 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Packet) -> bool {
     let is_added = match request.booting() {
         BootKind::No => false,
         BootKind::Ipxe => boot.script(files.ipxe.as_deref()).is_some_and(|url| {
-            add_url(url, reply);
+            add_url(&url, reply);
             true
         }),
         // PXE firmware loads iPXE, which then asks for its script.

@@ -3,13 +3,14 @@
 use super::{boot_kind::ENTERPRISE, request::Request};
 use crate::boot_kind::{BootKind, FirmwareKind};
 use metal_wire::v6::{Options, code};
+use std::borrow::Cow;
 
 /// Adds the boot options that the client asks for.
 pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
     let Some((url, class)) = file(request).filter(|_| request.wants(code::BOOT_FILE)) else {
         return;
     };
-    reply.push(code::BOOT_FILE, url);
+    reply.push(code::BOOT_FILE, url.as_bytes());
     // EDK2 accepts the URL of HTTP boot only from an answer with this class.
     if let Some(class) = class {
         reply.push(code::VENDOR_CLASS, [&ENTERPRISE[..], &string(class)].concat());
@@ -22,7 +23,7 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
 }
 
 /// The URL, and the class that the answer must have.
-fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
+fn file<'a>(request: &Request<'a>) -> Option<(Cow<'a, str>, Option<&'static [u8]>)> {
     let (urls, boot) = (&request.v6().boot, request.boot());
     match request.booting() {
         BootKind::No => None,
@@ -35,7 +36,7 @@ fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
                 // A BIOS does not boot by IPv6.
                 FirmwareKind::Bios | FirmwareKind::Other => None,
             };
-            Some((url.filter(|_| boot.has_script())?, Some(b"PXEClient")))
+            Some((url.filter(|_| boot.has_script())?.into(), Some(b"PXEClient")))
         }
         BootKind::Http(machine) => {
             let (default, ipxe) = match machine {
@@ -44,7 +45,7 @@ fn file<'a>(request: &Request<'a>) -> Option<(&'a str, Option<&'static [u8]>)> {
                 FirmwareKind::Bios | FirmwareKind::Other => return None,
             };
             let url = boot.loaded(default.as_deref(), ipxe.as_deref())?;
-            Some((url, Some(b"HTTPClient")))
+            Some((url.into(), Some(b"HTTPClient")))
         }
     }
 }

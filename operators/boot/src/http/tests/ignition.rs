@@ -66,6 +66,21 @@ async fn a_boot_without_ignition_or_secret_is_not_found() {
     assert_eq!(server.get(&path).await.status, 404);
 }
 
+/// That of the firmware, which may be that of many boards, or none.
+#[tokio::test]
+async fn a_token_opens_its_ignition_whatever_uuid_stands_behind_it() {
+    for uuid in
+        ["03000200-0400-0500-0006-000700080009", "11111111-2222-3333-4444-555555555555", "unknown"]
+    {
+        let server = TestServer::with(Objects::ready_for_ipxe()).await;
+        let path = server.path(&claims()).replace(UUID, uuid);
+        let got = server.get(&path).await;
+        assert_eq!((got.status, got.body.as_str()), (200, crate::testing::IGNITION), "{uuid}");
+        let server = TestServer::with(Objects::ready_for_ipxe()).await;
+        assert_eq!(server.get(&format!("/ignition/{uuid}")).await.status, 404, "without a token");
+    }
+}
+
 #[tokio::test]
 async fn only_the_token_of_this_very_boot_opens() {
     let good = claims();

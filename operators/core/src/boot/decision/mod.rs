@@ -9,13 +9,17 @@
 //! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
 //! machine gets whatever its boot configuration offers and its firmware asks for.
 
-use super::boot_url::BootUrl;
+use super::{boot_url::BootUrl, url::MAX_URL};
 use crate::{identity::keep_admitted, ownership::is_controlled_by};
 use kube::Resource;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
     ServerBootConfiguration, ServerState, SystemUuid, annotation,
 };
+use std::borrow::Cow;
+
+/// What iPXE replaces with the system UUID in SMBIOS.
+const UUID_SETTING: &str = "${uuid}";
 
 /// How a booting machine identifies itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -119,6 +123,8 @@ pub enum Boot {
         uki: Option<String>,
         /// iPXE and its script.
         script: bool,
+        /// The UUID of the server, which its firmware may not know.
+        uuid: Option<SystemUuid>,
     },
     /// iPXE, and the script at a URL of its own.
     Url(BootUrl),
@@ -151,12 +157,19 @@ impl Boot {
         }
     }
 
-    /// The URL of the script for iPXE; `default` is that in the configuration file.
-    pub fn script<'a>(&'a self, default: Option<&'a str>) -> Option<&'a str> {
+    /// The URL of the script for iPXE; `default` is that in the configuration file. The UUID in that of
+    /// a server is its own: boards are shipped with placeholders, and BMCs report other UUIDs than
+    /// firmware does.
+    pub fn script<'a>(&'a self, default: Option<&'a str>) -> Option<Cow<'a, str>> {
         match self {
-            Self::Url(url) => Some(url.as_str()),
+            Self::Url(url) => Some(url.as_str().into()),
+            Self::Assigned { script: true, uuid: Some(uuid), .. } => {
+                let url = default?;
+                let own = url.replace(UUID_SETTING, &uuid.to_string());
+                Some(if own.len() <= MAX_URL { own.into() } else { url.into() })
+            }
             Self::Default | Self::Assigned { .. } | Self::Nothing(_) => {
-                default.filter(|_| self.has_script())
+                default.filter(|_| self.has_script()).map(Cow::Borrowed)
             }
         }
     }
@@ -245,6 +258,7 @@ fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
     Ok(Boot::Assigned {
         uki: uki.filter(|_| method.is_none_or(Method::is_http)),
         script: script && method.is_none_or(Method::is_ipxe),
+        uuid: server.spec.effective_uuid(),
     })
 }
 

@@ -6,6 +6,7 @@ use metal_api::{
 };
 
 const UKI: &str = "http://boot:8083/httpboot/a/sha256-b.efi";
+const SERVER_UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 
 /// A server and its boot configs.
 struct World {
@@ -59,6 +60,22 @@ fn the_method_of_a_boot_comes_before_that_of_the_server() {
         annotate(&mut world.configuration.metadata, boot);
         assert_eq!(world.decide(), expected, "{server:?} {boot:?}");
     }
+}
+
+#[test]
+fn a_server_asks_for_its_script_by_its_own_uuid_whatever_its_firmware_knows() {
+    let boot = World::new().decide();
+    let own = format!("http://boot:8082/ipxe/{SERVER_UUID}");
+    let script = |boot: &Boot, url: &'static str| boot.script(Some(url)).map(Cow::into_owned);
+    assert_eq!(script(&boot, "http://boot:8082/ipxe/${uuid}"), Some(own));
+    assert_eq!(script(&boot, "http://a/${mac:hexhyp}").as_deref(), Some("http://a/${mac:hexhyp}"));
+    assert_eq!(script(&Boot::Default, "http://a/${uuid}").as_deref(), Some("http://a/${uuid}"));
+    assert_eq!(boot.script(None), None);
+    assert_eq!(script(&assigned(None, false), "http://a/${uuid}"), None);
+    let nobodys = Boot::Assigned { uki: None, script: true, uuid: None };
+    assert_eq!(script(&nobodys, "http://a/${uuid}").as_deref(), Some("http://a/${uuid}"));
+    let long = format!("http://a/{}/${{uuid}}", "a".repeat(MAX_URL - 20));
+    assert_eq!(boot.script(Some(&long)).as_deref(), Some(long.as_str()), "it fits unexpanded only");
 }
 
 #[test]
@@ -116,7 +133,7 @@ fn during_a_maintenance_its_own_configuration_counts() {
 }
 
 fn assigned(uki: Option<&str>, script: bool) -> Boot {
-    Boot::Assigned { uki: uki.map(str::to_owned), script }
+    Boot::Assigned { uki: uki.map(str::to_owned), script, uuid: SERVER_UUID.parse().ok() }
 }
 
 fn annotate(meta: &mut ObjectMeta, method: Option<&str>) {
@@ -138,7 +155,11 @@ fn of_two_urls_or_a_url_and_a_server_none_is_booted() {
 impl World {
     fn new() -> Self {
         let reference = ObjectReference::new("ns", "work");
-        let spec = ServerSpec { boot_configuration_ref: Some(reference), ..ServerSpec::default() };
+        let spec = ServerSpec {
+            system_uuid: Some(SERVER_UUID.to_owned()),
+            boot_configuration_ref: Some(reference),
+            ..ServerSpec::default()
+        };
         let mut configuration =
             ServerBootConfiguration::new("work", ServerBootConfigurationSpec::default());
         configuration.metadata.uid = Some("uid".to_owned());

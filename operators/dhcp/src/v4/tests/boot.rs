@@ -128,7 +128,7 @@ fn whatever_firmware_reads_as_a_string_ends_with_a_zero() {
     // A string that fills its option has no room for the zero.
     let url = format!("http://boot/{}", "a".repeat(243));
     let mut lab = Lab::new();
-    lab.boot = Boot::Assigned { uki: Some(url.clone()), script: false };
+    lab.boot = Boot::Assigned { uki: Some(url.clone()), script: false, uuid: None };
     let mut packet = discover(1);
     packet.options.set(code::ARCHITECTURE, [0, 16]);
     assert_eq!(option(&lab.answer(&packet), code::BOOT_FILE), Some(url.as_bytes()));
@@ -137,7 +137,7 @@ fn whatever_firmware_reads_as_a_string_ends_with_a_zero() {
 #[test]
 fn a_link_that_one_option_cannot_carry_is_not_cut() {
     let mut lab = Lab::new();
-    lab.boot = Boot::Assigned { uki: Some("a".repeat(256)), script: true };
+    lab.boot = Boot::Assigned { uki: Some("a".repeat(256)), script: true, uuid: None };
     let mut packet = discover(1);
     packet.options.set(code::ARCHITECTURE, [0, 16]);
     assert_no_boot(&lab.answer(&packet));
@@ -165,6 +165,27 @@ fn ipxe_gets_the_script_however_it_says_its_name() {
         assert_eq!(reply.packet.file, b"http://10.77.0.2:8082/ipxe/${uuid}");
         assert_eq!(option(&reply, code::IPXE), Some(&[0xb0, 1, 1][..]));
         assert_eq!(option(&reply, code::VENDOR_CLASS), None);
+    }
+}
+
+/// Its board may have been shipped with another UUID, or with none.
+#[test]
+fn a_machine_that_is_known_by_its_mac_address_asks_for_its_script_by_the_uuid_of_its_server() {
+    let mut lab = Lab::new();
+    let uuid = "0b3e2f6c-1111-2222-3333-444455556666";
+    lab.boot = Boot::Assigned { uki: None, script: true, uuid: uuid.parse().ok() };
+    let mut packet = discover(1);
+    packet.options.set(code::ARCHITECTURE, [0, 7]);
+    packet.options.set(code::IPXE, []);
+    let shipped = [0, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9];
+    for id in [None, Some(shipped)] {
+        if let Some(id) = id {
+            packet.options.set(code::MACHINE_ID, id);
+        }
+        let url = format!("http://10.77.0.2:8082/ipxe/{uuid}");
+        let reply = lab.answer(&packet);
+        assert_eq!(text(&reply, code::BOOT_FILE), url);
+        assert_eq!(reply.packet.file, url.as_bytes());
     }
 }
 
@@ -222,9 +243,14 @@ fn a_machine_is_told_what_it_is_to_boot() {
     let none = Boot::Nothing(metal_core::boot::decision::Reason::NotReferred);
     for (boot, pxe, ipxe, http) in [
         (none, false, false, ""),
-        (Boot::Assigned { uki: uki(), script: false }, false, false, "http://boot/a.efi"),
-        (Boot::Assigned { uki: None, script: true }, true, true, ""),
-        (Boot::Assigned { uki: uki(), script: true }, true, true, "http://boot/a.efi"),
+        (
+            Boot::Assigned { uki: uki(), script: false, uuid: None },
+            false,
+            false,
+            "http://boot/a.efi",
+        ),
+        (Boot::Assigned { uki: None, script: true, uuid: None }, true, true, ""),
+        (Boot::Assigned { uki: uki(), script: true, uuid: None }, true, true, "http://boot/a.efi"),
     ] {
         let mut lab = Lab::new();
         lab.boot = boot;

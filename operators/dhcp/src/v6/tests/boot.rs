@@ -147,9 +147,13 @@ fn what_a_machine_boots_is_decided_per_machine() {
     let http = booting(&[0, 16], "HTTPClient", None);
     let ipxe = booting(&[0, 7], "PXEClient", Some("iPXE"));
     let uki = "http://[fd00::1]/uki.efi".to_owned();
-    lab.boot = Boot::Assigned { uki: Some(uki.clone()), script: false };
+    lab.boot = Boot::Assigned { uki: Some(uki.clone()), script: false, uuid: None };
     assert_eq!(told(&mut lab, &http), Some((uki, Some("HTTPClient".to_owned()))));
     assert_eq!(told(&mut lab, &ipxe), None);
+    let uuid = "0b3e2f6c-1111-2222-3333-444455556666";
+    lab.boot = Boot::Assigned { uki: None, script: true, uuid: uuid.parse().ok() };
+    let script = Some(format!("http://[fd77::1]:8082/ipxe/{uuid}"));
+    assert_eq!(told(&mut lab, &ipxe).map(|(url, _)| url), script);
     let url = "https://[fd00::2]/api/ipxe/metal_ipxe_1";
     lab.boot = Boot::Url(url.parse().unwrap());
     assert_eq!(told(&mut lab, &http), None);
