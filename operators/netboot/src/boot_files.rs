@@ -53,7 +53,7 @@ impl Files for BootFiles {
     ) -> Result<Found, Refusal> {
         let config = Arc::clone(&self.config.borrow());
         let tftp = config.tftp.as_ref().ok_or(Refusal::NotNamed)?;
-        let path = served(request, &config.boot, tftp, here, &self.boot_of(client))?;
+        let path = served(request, &config.tftp_files(), tftp, here, &self.boot_of(client))?;
         Ok(Found::File { root: tftp.root.clone(), name: path.clone(), path })
     }
 }

@@ -36,6 +36,7 @@ seen() {
 
 mkdir "$dir/root"
 cp "$peers"/usr/lib/ipxe/{undionly.kpxe,snponly.efi} "$dir/root"
+cp "$dir/root/snponly.efi" "$dir/root/v6.efi"
 # Enough for block numbers to go round with blocks of 512 bytes, and a last block that is empty.
 head -c 41943040 /dev/urandom >"$dir/root/uki.efi"
 cat >"$dir/netboot.yaml" <<YAML
@@ -43,6 +44,10 @@ interfaces: [s0]
 subnets: []
 boot: { bios: undionly.kpxe, uefi: snponly.efi, arm64: /uki.efi }
 tftp: { root: "$dir/root", listen: [0.0.0.0, "::"] }
+dhcp6:
+  interfaces: [s0]
+  subnets: []
+  boot: { uefi: "tftp://[fd00:77::1]/v6.efi", arm64: "tftp://[fd00:77::5]/elsewhere.efi" }
 YAML
 
 ip link set lo up
@@ -70,6 +75,8 @@ seen curl-plain undionly.kpxe "${curl[@]}" --tftp-no-options tftp://10.77.0.1/un
 # The client takes answers from the address that it asked alone.
 seen second-address snponly.efi "${curl[@]}" tftp://10.77.0.2/snponly.efi
 seen v6 snponly.efi "${curl[@]}" --globoff --tftp-blksize 1468 "tftp://[fd00:77::1]/snponly.efi"
+seen v6-own v6.efi "${curl[@]}" --globoff "tftp://[fd00:77::1]/v6.efi"
+seen v6-elsewhere none "${curl[@]}" --globoff "tftp://[fd00:77::1]/elsewhere.efi"
 
 atftp=("$peers/usr/bin/atftp" --option "blksize 1468" --option "tsize 0")
 for windowsize in 1 4 16 64; do

@@ -15,7 +15,8 @@ pub enum MissingBootFiles {
     /// The same, with IPv6 only.
     #[error(
         "dhcp6.boot.uefi and dhcp6.boot.arm64 are not set, so PXE clients get an address, but no \
-         boot file; set them to the tftp:// URLs of iPXE"
+         boot file; set them to the tftp:// URLs of iPXE; if these are of netboot, set tftp.root, \
+         and tftp.listen to `::`"
     )]
     Pxe6,
 }

@@ -1,7 +1,7 @@
 //! Why a client gets no file.
 
 use super::wire::Code;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// Why a client gets no file. The text is sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum Refusal {
     NotNamed,
     /// The configuration has it on another server.
     #[error("a boot file of {0}")]
-    Elsewhere(Ipv4Addr),
+    Elsewhere(IpAddr),
     /// The client is a machine that boots something else, or nothing.
     #[error("not a boot file of this machine at this time")]
     NotToBoot,

@@ -4,7 +4,7 @@ use super::{
     refusal::Refusal,
     wire::{Mode, ReadRequest},
 };
-use crate::config::{BootFiles, Tftp};
+use crate::config::{NamedFile, Tftp};
 use metal_core::boot::decision::Boot;
 use std::{net::IpAddr, path::Path};
 
@@ -19,7 +19,7 @@ use std::{net::IpAddr, path::Path};
 /// If the client may not have the file.
 pub fn served(
     request: &ReadRequest<'_>,
-    files: &BootFiles,
+    files: &[NamedFile],
     tftp: &Tftp,
     here: IpAddr,
     boot: &Boot,
@@ -28,19 +28,14 @@ pub fn served(
         return Err(Refusal::NotOctet);
     }
     let asked = below(&request.file, &tftp.root)?;
-    let files = [&files.bios, &files.uefi, &files.arm64].into_iter().flatten();
     let named: Vec<_> =
-        files.filter_map(|file| Some((below(&file.path, &tftp.root).ok()?, file.server))).collect();
+        files.iter().filter_map(|file| Some((below(&file.path, &tftp.root).ok()?, file))).collect();
     let asked = meant(asked, named.iter().map(|(name, _)| name));
-    let mut elsewhere = None;
-    for (_, server) in named.iter().filter(|(name, _)| *name == asked) {
-        match server {
-            Some(server) if IpAddr::V4(*server) != here => elsewhere = Some(*server),
-            Some(_) | None if !boot.has_script() => return Err(Refusal::NotToBoot),
-            Some(_) | None => return Ok(asked),
-        }
+    let named: Vec<_> = named.iter().filter(|(name, _)| *name == asked).collect();
+    if named.iter().any(|(_, file)| file.is_at(here)) {
+        return if boot.has_script() { Ok(asked) } else { Err(Refusal::NotToBoot) };
     }
-    if let Some(server) = elsewhere {
+    if let Some(server) = named.first().and_then(|(_, file)| file.server) {
         return Err(Refusal::Elsewhere(server));
     }
     let is_absolute = request.file.starts_with(['/', '\\']);

@@ -45,7 +45,7 @@ fn feed(dice: &mut Dice, config: &Config, transfer: &mut Transfer, bytes: &[u8])
     if let Packet::Read(request) = &packet {
         let here = std::net::IpAddr::from([10, 77, 0, 2]);
         let tftp = config.tftp.as_ref().unwrap();
-        if let Ok(path) = served(request, &config.boot, tftp, here, &Boot::Default) {
+        if let Ok(path) = served(request, &config.tftp_files(), tftp, here, &Boot::Default) {
             assert!(["undionly.kpxe", "snponly.efi"].contains(&&*path), "{path}");
         }
         let terms = Terms::new(request, dice.roll(1 << 40), Limits::default());

@@ -1,11 +1,11 @@
 use super::*;
-use crate::config::{BootFiles, Config, Tftp};
+use crate::config::{Config, NamedFile, Tftp};
 use metal_core::boot::decision::{Boot, Reason};
 use std::net::{IpAddr, Ipv4Addr};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
-fn config() -> (BootFiles, Tftp) {
+fn config() -> (Vec<NamedFile>, Tftp) {
     let config = Config::parse(
         "interfaces: [eth1]\n\
          subnets: []\n\
@@ -17,7 +17,7 @@ fn config() -> (BootFiles, Tftp) {
          tftp: { root: /srv/tftp }\n",
     );
     let config = config.unwrap();
-    (config.boot, config.tftp.unwrap())
+    (config.tftp_files(), config.tftp.unwrap())
 }
 
 fn ask(file: &str) -> Result<String, Refusal> {
@@ -33,9 +33,10 @@ fn a_machine_gets_what_it_boots_and_nothing_else() {
         let bytes = request_for(file, "octet", &[]);
         served(&read(&bytes), &files, &tftp, HERE, boot)
     };
-    let ipxe = Boot::Assigned { uki: None, script: true };
+    let ipxe = Boot::Assigned { uki: None, script: true, uuid: None };
     assert_eq!(ask("undionly.kpxe", &ipxe).as_deref(), Ok("undionly.kpxe"));
-    let uki = Boot::Assigned { uki: Some("http://boot/uki.efi".to_owned()), script: false };
+    let uki =
+        Boot::Assigned { uki: Some("http://boot/uki.efi".to_owned()), script: false, uuid: None };
     for boot in [uki, Boot::Nothing(Reason::OtherMethod), Boot::Nothing(Reason::Ambiguous)] {
         assert_eq!(ask("undionly.kpxe", &boot), Err(Refusal::NotToBoot), "{boot:?}");
         // A file that is not a boot file at all is refused for that reason first.
@@ -59,7 +60,7 @@ fn what_a_boot_rom_reads_behind_the_end_of_a_name_is_not_part_of_it() {
     {
         assert!(ask(other).is_err(), "{other:?}");
     }
-    assert_eq!(ask(b"arm64.efi\xff"), Err(Refusal::Elsewhere([10, 9, 9, 9].into())));
+    assert_eq!(ask(b"arm64.efi\xff"), Err(Refusal::Elsewhere(IpAddr::from([10, 9, 9, 9]))));
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn boot_files_are_found_however_firmware_spells_them() {
 
 #[test]
 fn nothing_else_is_served() {
-    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 9, 9, 9));
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 9, 9, 9).into());
     for (name, refusal, code) in [
         ("pxelinux.0", Refusal::NotNamed, 1),
         ("UNDIONLY.KPXE", Refusal::NotNamed, 1),
@@ -104,14 +105,47 @@ fn nothing_else_is_served() {
 fn a_file_of_no_server_is_served_at_every_address() {
     let (mut files, tftp) = config();
     let bytes = request_for("undionly.kpxe", "octet", &[]);
-    let ask = |files: &BootFiles| {
+    let ask = |files: &[NamedFile]| {
         let other = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2));
         served(&read(&bytes), files, &tftp, other, &Boot::Default)
     };
-    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2));
+    let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2).into());
     assert_eq!(ask(&files), Err(elsewhere));
-    files.bios.as_mut().unwrap().server = None;
+    files[0].server = None;
     assert_eq!(ask(&files).as_deref(), Ok("undionly.kpxe"));
+}
+
+/// `tftp.listen` has an IPv6 address as well; `nextServer` is that of IPv4 clients.
+#[test]
+fn a_next_server_of_ipv4_says_nothing_over_ipv6() {
+    let (files, tftp) = config();
+    let bytes = request_for("undionly.kpxe", "octet", &[]);
+    let at =
+        |here: &str| served(&read(&bytes), &files, &tftp, here.parse().unwrap(), &Boot::Default);
+    assert_eq!(at("fd77::2").as_deref(), Ok("undionly.kpxe"));
+    assert_eq!(at("::ffff:10.77.0.2").as_deref(), Ok("undionly.kpxe"));
+    assert_eq!(at("::ffff:10.77.0.3"), Err(Refusal::Elsewhere(HERE)));
+}
+
+#[test]
+fn what_dhcpv6_names_is_served_over_ipv6() {
+    let config = Config::parse(
+        "tftp: { root: /srv/tftp, listen: ['::'] }\n\
+         dhcp6:\n  \
+           interfaces: [eth1]\n  \
+           subnets: []\n  \
+           boot: { uefi: 'tftp://[fd77::2]/efi/snponly.efi', arm64: 'tftp://[fd77::9]/arm64.efi' }\n",
+    );
+    let config = config.unwrap();
+    let (files, tftp) = (config.tftp_files(), config.tftp.unwrap());
+    let here = "fd77::2".parse().unwrap();
+    let ask = |file: &str| {
+        let bytes = request_for(file, "octet", &[]);
+        served(&read(&bytes), &files, &tftp, here, &Boot::Default)
+    };
+    assert_eq!(ask("efi/snponly.efi").as_deref(), Ok("efi/snponly.efi"));
+    assert_eq!(ask("arm64.efi"), Err(Refusal::Elsewhere("fd77::9".parse().unwrap())));
+    assert_eq!(ask("other.efi"), Err(Refusal::NotNamed));
 }
 
 #[test]
