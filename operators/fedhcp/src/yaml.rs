@@ -79,11 +79,17 @@ fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
         if side.bmc && !(has_mode && without == "proxy") {
             line(out, &inner, "bmc: true");
         }
-        one(out, &inner, side, subnet);
+        let mode = has_mode.then_some(without);
+        one(out, &inner, side, subnet, mode);
     }
 }
 
-fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet) {
+/// The settings of one subnet; `mode` is set if another server assigns the addresses. A proxy leaves
+/// all settings to that.
+fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet, mode: Option<&str>) {
+    if mode == Some("proxy") {
+        return;
+    }
     let ranges: Vec<_> = subnet.pools.iter().map(|(a, b)| format!("{a}-{b}")).collect();
     list(out, indent, "ranges", &ranges);
     if let Some(router) = subnet.router {
@@ -107,7 +113,7 @@ fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet) {
             line(out, indent, &format!("  - {{ to: {}, via: {} }}", quote(to), quote(via)));
         }
     }
-    if let Some(time) = &side.lease_time {
+    if let Some(time) = side.lease_time.as_ref().filter(|_| mode.is_none()) {
         line(out, indent, &format!("leaseTime: {}", quote(time)));
     }
     if !subnet.reservations.is_empty() {

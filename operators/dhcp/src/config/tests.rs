@@ -200,6 +200,30 @@ fn errors_name_line_field_and_fix() {
 }
 
 #[test]
+fn what_a_proxy_leaves_to_the_other_server_is_refused() {
+    let proxy = |line: &str| {
+        let head = "interfaces: [a]\nsubnets:\n  - subnet: 10.77.0.0/24\n    mode: proxy\n";
+        Config::parse(&format!("{head}    {line}\n"))
+    };
+    assert!(proxy("relays: [10.9.0.1]").is_ok());
+    for (line, field) in [
+        ("ranges: [10.77.0.1-10.77.0.2]", "ranges"),
+        ("reservations: [{ mac: 'aa:bb:cc:00:00:01', ip: 10.77.0.1 }]", "reservations"),
+        ("router: 10.77.0.1", "router"),
+        ("dns: [10.77.0.1]", "dns"),
+        ("ntp: [10.77.0.1]", "ntp"),
+        ("domain: example.org", "domain"),
+        ("mtu: 1500", "mtu"),
+        ("routes: [{ to: 10.80.0.0/16, via: 10.77.0.2 }]", "routes"),
+        ("leaseTime: 1h", "leaseTime"),
+    ] {
+        let error = proxy(line).unwrap_err().to_string();
+        let expected = "line 5: subnets.mode: a proxy does not assign addresses, and leaves";
+        assert!(error.starts_with(&format!("{expected} {field} to")), "{error}");
+    }
+}
+
+#[test]
 fn routes_and_what_switches_load_are_read_or_refused_with_the_place() {
     let routes = "    routes: [{ to: 10.80.0.0/16, via: 10.78.0.2 }]\n";
     let ztp = "ztp: [{ mac: 'aa:bb', url: http://a/b }, { mac: 'aa:bb:cc', url: http://a/c }]\n";

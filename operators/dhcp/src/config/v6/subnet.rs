@@ -75,11 +75,12 @@ fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     let mode = scalar(text, FIELD, "`stateful` or `stateless`", "stateless")?;
     let range = raw.ranges.first();
     let addresses = range.or_else(|| raw.reservations.first().map(|reservation| &reservation.ip));
-    match addresses.filter(|_| mode == Mode::Stateless) {
+    let unused = addresses.or(raw.lease_time.as_ref());
+    match unused.filter(|_| mode == Mode::Stateless) {
         None => Ok(mode),
         Some(text) => {
-            let problem = "a stateless subnet does not assign addresses; remove ranges and \
-                           reservations, or mode";
+            let problem = "a stateless subnet does not assign addresses; remove ranges, reservations \
+                           and leaseTime, or mode";
             Err(fail(text, FIELD, problem))
         }
     }

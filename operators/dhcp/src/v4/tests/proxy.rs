@@ -9,7 +9,7 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 150);
 fn proxy() -> Lab {
     let ranges = "    ranges: [10.77.0.100-10.77.0.102]\n";
     let config = CONFIG.replacen(ranges, "    mode: proxy\n", 1).replace("    bmc: true\n", "");
-    let begin = config.find("    reservations").unwrap();
+    let begin = config.find("    router").unwrap();
     let end = config.find("  - subnet: 10.88").unwrap();
     Lab::with(&[&config[..begin], &config[end..]].concat())
 }
