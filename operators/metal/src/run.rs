@@ -201,8 +201,14 @@ async fn prefixes<C>(args: &Args, ctx: &Arc<Context<C>>, queues: &Queues) -> any
     ctx.mac_prefixes.set(file.subscribe());
     let wake = || {
         let current = ctx.mac_prefixes.current();
-        if current.is_some_and(|it| it.entries().iter().any(|entry| entry.console.is_some())) {
+        if current
+            .as_ref()
+            .is_some_and(|it| it.entries().iter().any(|entry| entry.console.is_some()))
+        {
             tracing::warn!("--mac-prefixes-file: `console` has no effect in this version");
+        }
+        for skipped in current.iter().flat_map(|it| it.skipped()) {
+            tracing::warn!(%skipped, "--mac-prefixes-file: skipping an entry");
         }
         for endpoint in ctx.view.endpoints.all() {
             queues.endpoints.queue.add(kube::ResourceExt::name_any(&*endpoint));

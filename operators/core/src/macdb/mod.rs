@@ -2,7 +2,7 @@
 //!
 //! The file format is that of metal-operator (`--mac-prefixes-file`), but it is read more
 //! leniently: prefixes may be in upper case and with separators, the longest prefix wins, and
-//! unknown fields are ignored.
+//! unknown fields, entries of other types and consoles of unknown types are ignored.
 //!
 //! ```yaml
 //! macPrefixes:
@@ -38,6 +38,8 @@ pub struct MacDb {
     by_prefix: HashMap<MacPrefix, usize>,
     /// The lengths of prefixes, in hexadecimal digits, longest first.
     lengths: Vec<u8>,
+    /// What was left out.
+    skipped: Vec<Skipped>,
 }
 
 /// What the database says about the addresses with one prefix.
@@ -83,7 +85,30 @@ pub struct Console {
     pub port: u16,
 }
 
+/// What is left out of the database, because it is of a type that we do not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// Line of the value.
+    line: u64,
+    /// The field.
+    field: &'static str,
+    /// The value, cut.
+    text: String,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, field, text } = self;
+        write!(f, "line {line}: {field} `{text}` is not known")
+    }
+}
+
 impl MacDb {
+    /// What was left out of the file: entries that are no BMCs, and consoles.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
     /// The entry with the longest prefix of `mac`.
     pub fn lookup(&self, mac: MacAddr) -> Option<&Entry> {
         let longest = |&digits: &u8| self.by_prefix.get(&MacPrefix::of(mac, digits));

@@ -1,8 +1,11 @@
-use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError};
+use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError, Skipped};
 use crate::yaml::{self, LeadingZero, or_default};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{HashMap, hash_map};
+
+/// Longest value that is shown, in characters.
+const MAX_SHOWN: usize = 64;
 
 /// The file is not a MAC prefix database. Never shows a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +78,13 @@ struct RawConsole {
     port: Spanned<i64>,
 }
 
+impl Skipped {
+    fn of(value: &Spanned<String>, field: &'static str) -> Self {
+        let text = value.value.chars().take(MAX_SHOWN).collect();
+        Self { line: line_of(value), field, text }
+    }
+}
+
 impl MacDb {
     /// Reads the text of the file.
     ///
@@ -89,7 +99,11 @@ impl MacDb {
         let mut lines = HashMap::new();
         for raw in file.mac_prefixes {
             let line = line_of(&raw.mac_prefix);
-            let entry = raw.validate()?;
+            if let Some(skipped) = raw.skipped() {
+                db.skipped.push(skipped);
+                continue;
+            }
+            let entry = raw.validate(&mut db.skipped)?;
             match lines.entry(entry.mac_prefix) {
                 hash_map::Entry::Vacant(free) => free.insert(line),
                 hash_map::Entry::Occupied(first) => {
@@ -108,13 +122,18 @@ impl MacDb {
 }
 
 impl RawEntry {
-    fn validate(self) -> Result<Entry, ParseError> {
+    /// An entry of another type, such as a switch, is for somebody else.
+    fn skipped(&self) -> Option<Skipped> {
+        let is_known = self.r#type.value.trim().eq_ignore_ascii_case("bmc");
+        (!is_known).then(|| Skipped::of(&self.r#type, "type"))
+    }
+
+    fn validate(self, skipped: &mut Vec<Skipped>) -> Result<Entry, ParseError> {
         let mac_prefix = self.mac_prefix.value.parse().map_err(|source| ParseError::Prefix {
             line: line_of(&self.mac_prefix),
             text: self.mac_prefix.value.clone(),
             source,
         })?;
-        one_of(&self.r#type, "type", &["bmc"], "`bmc`")?;
         if self.protocol.value.is_empty() {
             return Err(unknown(&self.protocol, "protocol", "`Redfish`"));
         }
@@ -130,16 +149,23 @@ impl RawEntry {
             protocol_scheme: scheme.map(str::to_owned),
             port: port(&self.port, "port")?,
             default_credentials: self.default_credentials,
-            console: self.console.map(RawConsole::validate).transpose()?,
+            console: match self.console {
+                Some(console) => console.validate(skipped)?,
+                None => None,
+            },
         })
     }
 }
 
 impl RawConsole {
-    fn validate(self) -> Result<Console, ParseError> {
-        let fix = "`IPMI`, `SSH` or `SSHLenovo`";
-        let kind = one_of(&self.r#type, "console.type", &["IPMI", "SSH", "SSHLenovo"], fix)?;
-        Ok(Console { kind: kind.to_owned(), port: port(&self.port, "console.port")? })
+    /// `None` for one of a type that we do not know.
+    fn validate(self, skipped: &mut Vec<Skipped>) -> Result<Option<Console>, ParseError> {
+        let port = port(&self.port, "console.port")?;
+        let kind = meant(&self.r#type, &["IPMI", "SSH", "SSHLenovo"]);
+        if kind.is_none() {
+            skipped.push(Skipped::of(&self.r#type, "console.type"));
+        }
+        Ok(kind.map(|kind| Console { kind: kind.to_owned(), port }))
     }
 }
 
@@ -150,8 +176,11 @@ fn one_of(
     known: &[&'static str],
     fix: &'static str,
 ) -> Result<&'static str, ParseError> {
-    let meant = known.iter().find(|known| known.eq_ignore_ascii_case(value.value.trim()));
-    meant.copied().ok_or_else(|| unknown(value, field, fix))
+    meant(value, known).ok_or_else(|| unknown(value, field, fix))
+}
+
+fn meant(value: &Spanned<String>, known: &[&'static str]) -> Option<&'static str> {
+    known.iter().find(|known| known.eq_ignore_ascii_case(value.value.trim())).copied()
 }
 
 fn port(value: &Spanned<i64>, field: &'static str) -> Result<u16, ParseError> {

@@ -112,18 +112,30 @@ fn bad_prefixes_are_named_with_their_line() {
     }
 }
 
+/// The file may be shared with a program that has more types.
+#[test]
+fn an_entry_of_another_type_costs_only_itself() {
+    let other =
+        FILE.replacen("    type: bmc\n    defaultCred", "    type: switch\n    defaultCred", 1);
+    let (all, rest) = (MacDb::parse(FILE).unwrap(), MacDb::parse(&other).unwrap());
+    assert_eq!(rest.entries(), &all.entries()[1..]);
+    let lines: Vec<_> = rest.skipped().iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["line 7: type `switch` is not known"]);
+    // A console has no effect yet.
+    let other = MacDb::parse(&FILE.replacen("type: SSH", "type: VNC", 1)).unwrap();
+    assert_eq!((other.entries().len(), &other.entries()[0].console), (all.entries().len(), &None));
+    let lines: Vec<_> = other.skipped().iter().map(ToString::to_string).collect();
+    assert_eq!(lines, ["line 9: console.type `VNC` is not known"]);
+    assert!(all.skipped().is_empty());
+}
+
 #[test]
 fn bad_values_are_named_with_line_field_and_fix() {
     let cases = [
         ("port: 443", "port: 70000", "line 18: invalid port `70000`; use a port from"),
         ("port: 443", "port: 0", "line 18: invalid port `0`; use a port from"),
         ("protocolScheme: http", "protocolScheme: ftp", "line 12: invalid protocolScheme `ftp`"),
-        ("type: SSH", "type: VNC", "line 9: invalid console.type `VNC`; use `IPMI`"),
-        (
-            "    type: bmc\n    defaultCred",
-            "    type: switch\n    defaultCred",
-            "line 7: invalid type",
-        ),
+        ("port: 22", "port: 0", "line 9: invalid console.port `0`; use a port from"),
     ];
     for (good, bad, text) in cases {
         assert!(FILE.contains(good), "{good}");

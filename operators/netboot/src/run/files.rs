@@ -13,11 +13,20 @@ pub(super) struct Files {
     database: Option<Followed<MacDb, ParseError>>,
 }
 
+/// Reads the text of the MAC prefix database, and logs what is left out.
+fn database(text: &str) -> Result<MacDb, ParseError> {
+    let database = MacDb::parse(text)?;
+    for skipped in database.skipped() {
+        tracing::warn!(%skipped, "--mac-prefixes-file: skipping an entry");
+    }
+    Ok(database)
+}
+
 impl Files {
     pub(super) async fn open(args: &Args) -> Result<Self, Error> {
         let config = Followed::open("--config", &args.config, Config::parse).await?;
         let database = match &args.mac_prefixes_file {
-            Some(path) => Some(Followed::open("--mac-prefixes-file", path, MacDb::parse).await?),
+            Some(path) => Some(Followed::open("--mac-prefixes-file", path, database).await?),
             None => None,
         };
         Ok(Self { config, database })
