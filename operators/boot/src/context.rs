@@ -3,7 +3,7 @@
 use crate::{
     args::{Addresses, Urls},
     fetches::Fetches,
-    notices::LastNotices,
+    notices::{LastNotices, NoticeKind},
     secrets::Secrets,
     view::View,
 };
@@ -12,7 +12,7 @@ use kube::{
     core::NamespaceResourceScope,
     runtime::events::{EventType, Recorder},
 };
-use metal_core::{boot::configuration::Modes, capability, unsupported::on_boot};
+use metal_core::{boot::configuration::Modes, capability};
 use metal_image::Resolver;
 use metal_runtime::{
     Deferred, Writer,
@@ -74,13 +74,28 @@ impl Context {
         Writer::new(Api::namespaced(self.client.clone(), namespace), index, manager)
     }
 
-    /// Reports once what has no effect on a boot configuration or a boot config.
-    pub(crate) async fn tell_unsupported<K: Resource<DynamicType = ()>>(&self, object: &K) {
-        let note = on_boot(object.meta());
+    /// Reports once a note of this kind on an object: until the note changes, or the object has had
+    /// none.
+    pub(crate) async fn tell_once<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        kind: NoticeKind,
+        note: Option<String>,
+    ) {
         let uid = object.meta().uid.clone().unwrap_or_default();
-        if self.notices.is_news(uid, note.as_deref()) {
-            self.warn(object, "NotSupported", &note.unwrap_or_default()).await;
+        if self.notices.is_news((uid, kind), note.as_deref()) {
+            self.warn(object, kind.reason(), &note.unwrap_or_default()).await;
         }
+    }
+
+    /// Reports once what has no effect on a boot configuration or a boot config.
+    pub(crate) async fn tell_unsupported<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        lines: &[String],
+    ) {
+        let note = Some(lines.join("; ")).filter(|note| !note.is_empty());
+        self.tell_once(object, NoticeKind::Unsupported, note).await;
     }
 
     /// Publishes a warning; best effort, because the status is the record.

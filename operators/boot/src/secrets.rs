@@ -10,7 +10,8 @@ use kube::{Api, Client};
 use metal_base::Locked;
 use metal_core::{
     boot::{Ignition, Unavailable},
-    butane, ignition,
+    butane::{self, Untranslated},
+    ignition,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,8 +30,6 @@ use tokio::{
 const IGNITION: &str = "ignition";
 /// Key of the ignition's format.
 const FORMAT: &str = "format";
-/// The only format that is translated.
-const BUTANE: &str = "fcos";
 /// Key of an iPXE script.
 const SCRIPT: &str = "ipxe-script";
 
@@ -55,6 +54,8 @@ pub(crate) struct BootSecret {
     pub ignition: Payload,
     /// An iPXE script.
     pub script: Option<bytes::Bytes>,
+    /// Why its content was most likely meant to be translated.
+    untranslated: Option<Untranslated>,
     /// Version of the Secret.
     version: Option<String>,
 }
@@ -186,6 +187,16 @@ impl Secrets {
         }
     }
 
+    /// What is passed on as it is, although it was most likely meant to be translated: a line for an
+    /// event, without the content.
+    pub(crate) async fn untranslated(&self, namespace: &str, name: Option<&str>) -> Option<String> {
+        let name = name?;
+        // Whoever needs the ignition fails with the error.
+        let secret = self.get(namespace, name).await.ok()??;
+        let why = secret.untranslated?;
+        Some(format!("spec.ignitionSecretRef: Secret {namespace}/{name}: {why}"))
+    }
+
     /// What is wrong with a boot's own script, if it has one.
     ///
     /// # Errors
@@ -294,7 +305,7 @@ impl BootSecret {
     /// A stored Secret: possibly stored by a version that accepted more than this one.
     pub(crate) fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
         let ignition = ignition.map_or(Payload::Missing, Payload::of);
-        Self { ignition, script, version: None }
+        Self { ignition, script, untranslated: None, version: None }
     }
 
     fn size(&self) -> usize {
@@ -319,8 +330,15 @@ impl Payload {
 
 fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
     let format = data.remove(FORMAT).map(|format| format.0).unwrap_or_default();
-    let is_butane = format.trim_ascii() == BUTANE.as_bytes();
-    let ignition = match data.remove(IGNITION) {
+    let is_butane = format.trim_ascii() == butane::FORMAT.as_bytes();
+    let content = data.remove(IGNITION);
+    let untranslated = content.as_ref().and_then(|content| {
+        let format = String::from_utf8_lossy(&format);
+        let is_foreign = matches!(ignition::check(&content.0), Ok(ignition::Content::Foreign));
+        let text = is_foreign.then(|| String::from_utf8_lossy(&content.0));
+        butane::untranslated(&format, &text?)
+    });
+    let ignition = match content {
         None => Payload::Missing,
         Some(bytes) if is_butane => match str::from_utf8(&bytes.0).map(butane::translate) {
             Ok(Ok(json)) => Payload::Usable(json.into()),
@@ -330,7 +348,7 @@ fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
         Some(bytes) => Payload::of(bytes.0.into()),
     };
     let script = data.remove(SCRIPT).map(|script| script.0.into());
-    BootSecret { ignition, script, version: None }
+    BootSecret { ignition, script, untranslated, version: None }
 }
 
 fn absent(field: &str, namespace: &str, name: &str) -> String {

@@ -11,7 +11,10 @@ use metal_api::{
     BootState, HttpBootConfig, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigStatus,
     LocalObjectReference, ServerBootConfiguration, SystemUuid,
 };
-use metal_core::boot::config::Status;
+use metal_core::{
+    boot::config::Status,
+    unsupported::{on_config, on_ipxe},
+};
 use metal_runtime::index::Index;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -34,8 +37,14 @@ pub(crate) trait BootConfig:
 
     /// The index with objects of this kind.
     fn index(view: &View) -> &Index<Self, ConfigKey>;
-    /// `spec.systemUUID`, if it identifies a machine.
-    fn uuid(&self) -> Option<SystemUuid>;
+    /// `spec.systemUUID`.
+    fn system_uuid(&self) -> Option<&str>;
+    /// The same, if it identifies a machine.
+    fn uuid(&self) -> Option<SystemUuid> {
+        self.system_uuid()?.parse().ok()
+    }
+    /// What has no effect on it: lines for an event.
+    fn unsupported(&self) -> Vec<String>;
     /// The addresses of the machine: `spec.networkIdentifiers`, or `spec.systemIPs`.
     fn addresses(&self) -> &[String];
     /// `spec.ignitionSecretRef`.
@@ -65,8 +74,12 @@ impl BootConfig for IpxeBootConfig {
         &view.ipxe
     }
 
-    fn uuid(&self) -> Option<SystemUuid> {
-        self.spec.system_uuid.as_deref()?.parse().ok()
+    fn system_uuid(&self) -> Option<&str> {
+        self.spec.system_uuid.as_deref()
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        on_ipxe(self)
     }
 
     fn addresses(&self) -> &[String] {
@@ -108,8 +121,12 @@ impl BootConfig for HttpBootConfig {
         &view.http
     }
 
-    fn uuid(&self) -> Option<SystemUuid> {
-        self.spec.system_uuid.as_deref()?.parse().ok()
+    fn system_uuid(&self) -> Option<&str> {
+        self.spec.system_uuid.as_deref()
+    }
+
+    fn unsupported(&self) -> Vec<String> {
+        on_config(&self.metadata)
     }
 
     fn addresses(&self) -> &[String] {

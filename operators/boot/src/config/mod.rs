@@ -13,16 +13,19 @@ use crate::{
     Error,
     config_ref::{ConfigRef, Kind, named},
     context::{Context, MANAGER},
+    notices::NoticeKind,
     view::{self, ConfigKey},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt as _;
 use metal_api::{HttpBootConfig, IpxeBootConfig};
 use metal_base::Never;
 use metal_core::{
     boot::{
         Ignition, Unavailable,
         config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
+        not_served::{ByHand, not_served},
     },
     unsupported::is_ignored,
 };
@@ -132,6 +135,27 @@ impl<K> OfKind<K> {
     }
 }
 
+impl<K: BootConfig> OfKind<K> {
+    /// Why no machine gets a boot config that a person made.
+    fn not_served(&self, object: &K) -> Option<String> {
+        if owner(object.meta()).is_some() {
+            return None;
+        }
+        let view = &self.ctx.view;
+        let mut servers = view.servers_of(object.uuid());
+        servers.extend(view.servers_at(object.addresses(), Timestamp::now()));
+        let is_ipxe = K::KIND == Kind::Ipxe;
+        let by_hand = ByHand {
+            system_uuid: object.system_uuid().filter(|uuid| !uuid.trim().is_empty()),
+            is_unique: object.uuid().is_some(),
+            needs_uuid: is_ipxe || view::named(object.ignition()).is_some(),
+            has_addresses: (!is_ipxe).then(|| !object.addresses().is_empty()),
+            servers: servers.iter().map(|server| server.name_any()).collect(),
+        };
+        not_served(&by_hand).map(|why| why.to_string())
+    }
+}
+
 /// What a pass knows.
 struct Facts {
     ignition: Ignition,
@@ -164,7 +188,8 @@ impl<K: BootConfig> Controller for OfKind<K> {
     }
 
     async fn observe(&self, object: &Arc<K>) -> Result<Facts, Error> {
-        self.ctx.tell_unsupported(&**object).await;
+        self.ctx.tell_unsupported(&**object, &object.unsupported()).await;
+        self.ctx.tell_once(&**object, NoticeKind::NotServed, self.not_served(object)).await;
         let (secrets, config) = (&self.ctx.secrets, object.config_ref());
         let failed = |error| Error::Secret(Box::new(error));
         let ignition = view::named(object.ignition());

@@ -61,6 +61,32 @@ async fn a_boot_configuration_that_is_to_be_ignored_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_boot_config_that_no_machine_gets_is_told_so_once() {
+    let mut config = ipxe("hand");
+    config.metadata.owner_references = None;
+    config.spec.system_uuid = None;
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+    let ctx = seeing(&cluster, config.clone()).await;
+    pass(&ctx, reference("hand")).await.unwrap();
+    let event = &cluster.written()[0];
+    assert_eq!(event.body["reason"], "NotServed");
+    assert!(event.body["note"].as_str().unwrap().starts_with("spec.systemUUID is not set"));
+    cluster.take();
+    pass(&ctx, reference("hand")).await.unwrap();
+    assert_eq!(cluster.take(), [""; 0], "it is told once");
+
+    // That of a Server, which boots what it refers to.
+    config.spec.system_uuid = Some(crate::testing::UUID.to_owned());
+    let ctx = context(&cluster, resolver(&[]));
+    let servers = vec![crate::testing::server("a", crate::testing::UUID, "claim")];
+    Objects { ipxe: vec![config], servers, ..Objects::default() }.fill(&ctx.view).await;
+    pass(&ctx, reference("hand")).await.unwrap();
+    let note = cluster.written()[0].body["note"].clone();
+    assert!(note.as_str().unwrap().starts_with("it is for the Server a"), "{note}");
+}
+
+#[tokio::test]
 async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[], "SecretNotFound"),

@@ -12,7 +12,7 @@ use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_base::Never;
 use metal_core::{
     boot::configuration::{Decision, Step, decide, outdated},
-    unsupported::is_ignored,
+    unsupported::{is_ignored, on_boot},
 };
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use observe::OwnedObservation;
@@ -55,7 +55,7 @@ impl Controller for Configurations {
     }
 
     async fn observe(&self, configuration: &Arc<ServerBootConfiguration>) -> Result<Facts, Error> {
-        self.0.tell_unsupported(&**configuration).await;
+        self.0.tell_unsupported(&**configuration, &on_boot(&configuration.metadata)).await;
         if let Some(decision) = outdated(configuration, self.0.modes, Timestamp::now()) {
             return Ok(Facts::Outdated(decision));
         }

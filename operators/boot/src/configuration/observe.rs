@@ -1,6 +1,6 @@
 //! What a pass observes.
 
-use crate::{Error, config_ref::named, context::Context, view};
+use crate::{Error, config_ref::named, context::Context, notices::NoticeKind, view};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
 use metal_core::{
@@ -58,6 +58,8 @@ pub(super) async fn observe(
     let secret = view::named(configuration.spec.ignition_secret_ref.as_ref());
     let ignition = ctx.secrets.ignition(&namespace, secret).await;
     let ignition = ignition.map_err(|error| Error::Secret(Box::new(error)))?;
+    let untranslated = ctx.secrets.untranslated(&namespace, secret).await;
+    ctx.tell_once(&**configuration, NoticeKind::Untranslated, untranslated).await;
     let (service, images) = bases(ctx);
     let is_open =
         needs_image(configuration, ipxe.as_deref(), http.as_deref(), ctx.modes, (service, images));

@@ -115,6 +115,25 @@ async fn the_link_to_a_uki_carries_a_token_that_is_the_same_in_each_pass_and_fit
 }
 
 #[tokio::test]
+async fn a_format_that_is_not_translated_is_told() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    for (entries, is_told) in [
+        (&[("format", "butane"), ("ignition", "variant: fcos")][..], true),
+        (&[("ignition", "hostname: a\nvariant: flatcar\n")], true),
+        (&[("ignition", "#cloud-config\n{}")], false),
+        (&[("format", "raw"), ("ignition", "variant: fcos")], false),
+    ] {
+        let world = World::new(&registry, "os:1").await;
+        world.cluster.put_secret("ignition", entries);
+        let written = world.settle().await;
+        let told = written.iter().filter(|it| *it == "event NotSupported").count();
+        assert_eq!(told, usize::from(is_told), "{entries:?}: {written:?}");
+        assert_eq!(world.state(), Some(BootState::Ready), "it is passed on");
+    }
+}
+
+#[tokio::test]
 async fn an_image_that_cannot_be_used_is_an_error_that_says_what_to_do() {
     let registry = TestRegistry::start().await;
     registry.push_image("os", "empty", OCI_MANIFEST, &[("text/plain", b"a")]).await;

@@ -3,6 +3,7 @@
 //! * [`configuration`] decides about a `ServerBootConfiguration`: what its image offers becomes an
 //!   `IPXEBootConfig`, an `HTTPBootConfig` or both, and its state says whether they are ready.
 //! * [`config`] decides about those two.
+//! * [`not_served`] says of one that a person made why no machine gets it.
 //! * [`select`] finds the one for a machine, or says why there is none.
 //! * [`decision`] is what a machine is told beforehand, by DHCP and TFTP.
 //! * [`boot_url`] is a URL that a machine which is no Server boots.
@@ -16,6 +17,7 @@ pub mod boot_url;
 pub mod config;
 pub mod configuration;
 pub mod decision;
+pub mod not_served;
 mod refusal;
 pub mod script;
 pub mod select;

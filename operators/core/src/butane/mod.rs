@@ -25,10 +25,47 @@ use serde_json::{Value, json};
 use std::fmt;
 use translate::Translation;
 
+/// The value of the entry `format` of a Secret whose content is translated.
+pub const FORMAT: &str = "fcos";
+/// Other values of it that are known: the content is meant to be passed on.
+const PASSED_ON: [&str; 3] = ["", "ignition", "raw"];
+
 /// Largest text; Kubernetes limits a Secret to this anyway.
 const MAX_TEXT: usize = 1 << 20;
 /// Longest name that is shown, in bytes.
 const NAME: usize = 80;
+
+/// Why content that is passed on as it is was most likely meant to be translated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untranslated {
+    /// The format is unknown.
+    #[error(
+        "the entry format is unknown, so the content is passed on as it is: Butane of any variant needs \
+         the format {FORMAT}"
+    )]
+    Format,
+    /// It is Butane.
+    #[error(
+        "the content seems to be Butane, and is passed on as it is, because the entry format is not \
+         {FORMAT}"
+    )]
+    Content,
+}
+
+/// Whether content of this format, which is neither translated nor Ignition, was most likely meant to
+/// be translated: a machine cannot read it, and asks again for ever.
+pub fn untranslated(format: &str, content: &str) -> Option<Untranslated> {
+    let format = format.trim();
+    let is_other = ["#cloud-config", "#!"].iter().any(|start| content.starts_with(start));
+    if format == FORMAT || is_other {
+        return None;
+    }
+    if !PASSED_ON.contains(&format) {
+        return Some(Untranslated::Format);
+    }
+    let is_butane = content.lines().any(|line| line.starts_with("variant:"));
+    (is_butane && format != "raw").then_some(Untranslated::Content)
+}
 
 /// Why a text cannot be translated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,8 @@ mod tests;
 use crate::{foreign_cleanup::Kind, redfish::IndicatorLed};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
-    Bmc, Endpoint, Operation, Server, ServerClaim, ServerState, TaintEffect,
-    annotation::{MAINTENANCE_APPROVED, MAINTENANCE_REQUESTED, METADATA_PREFIX},
+    Bmc, Endpoint, IpxeBootConfig, Operation, Server, ServerClaim, ServerState, TaintEffect,
+    annotation::{BOOT_METHOD, MAINTENANCE_APPROVED, MAINTENANCE_REQUESTED, METADATA_PREFIX},
 };
 
 /// What has no effect on a Server.
@@ -47,6 +47,7 @@ pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
         (console, "spec.consoleProtocol", "consoles are not available"),
         (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "BMC settings are not applied"),
     ]);
+    lines.extend(boot_method(&bmc.metadata, "the Server"));
     lines.extend(operation(&bmc.metadata, &[]));
     lines
 }
@@ -69,6 +70,8 @@ pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
             "no maintenance is started",
         ),
     ]);
+    let name = claim.metadata.name.as_deref().unwrap_or_default();
+    lines.extend(boot_method(&claim.metadata, &format!("the ServerBootConfiguration {name}")));
     lines.extend(operation(&claim.metadata, &[]));
     lines
 }
@@ -78,9 +81,36 @@ pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
     operation(&endpoint.metadata, &[]).into_iter().collect()
 }
 
-/// What has no effect on what a server boots: a boot configuration, or a boot config.
-pub fn on_boot(meta: &ObjectMeta) -> Option<String> {
-    operation(meta, &[])
+/// What has no effect on a ServerBootConfiguration.
+pub fn on_boot(meta: &ObjectMeta) -> Vec<String> {
+    operation(meta, &[]).into_iter().collect()
+}
+
+/// What has no effect on a boot config of either kind.
+pub fn on_config(meta: &ObjectMeta) -> Vec<String> {
+    let mut lines = on_boot(meta);
+    lines.extend(boot_method(meta, "its ServerBootConfiguration"));
+    lines
+}
+
+/// What has no effect on an IPXEBootConfig.
+pub fn on_ipxe(config: &IpxeBootConfig) -> Vec<String> {
+    let is_set = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    let spec = &config.spec;
+    let service = "the script names the service by --ipxe-service-url of boot-operator";
+    let image = "the script loads spec.kernelURL and spec.initrdURL";
+    let mut lines = ignored([
+        (is_set(&spec.image), "spec.image", image),
+        (is_set(&spec.ipxe_server_url), "spec.ipxeServerURL", service),
+    ]);
+    lines.extend(on_config(&config.metadata));
+    lines
+}
+
+/// The boot method on an object where nobody looks for it; `place` is where it counts.
+fn boot_method(meta: &ObjectMeta, place: &str) -> Option<String> {
+    let is_set = meta.annotations.as_ref().is_some_and(|all| all.contains_key(BOOT_METHOD));
+    is_set.then(|| format!("the annotation {BOOT_METHOD} has no effect here: set it on {place}"))
 }
 
 /// Whether the annotation of an object says that it is to be left alone.

@@ -1,7 +1,8 @@
 use super::*;
 use metal_api::{
-    BmcAccess, BmcSpec, BootOrder, ConsoleProtocol, EndpointSpec, LocalObjectReference,
-    ObjectReference, Power, ServerClaimSpec, ServerSpec, ServerStatus, Taint, annotation,
+    BmcAccess, BmcSpec, BootOrder, ConsoleProtocol, EndpointSpec, IpxeBootConfigSpec,
+    LocalObjectReference, ObjectReference, Power, ServerClaimSpec, ServerSpec, ServerStatus, Taint,
+    annotation,
 };
 use strum::IntoEnumIterator;
 
@@ -62,6 +63,41 @@ fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
     claim.spec.user_data_ref = Some(LocalObjectReference::default());
     let [line] = on_claim(&claim).try_into().unwrap();
     assert!(line.contains("spec.userDataRef"), "{line}");
+}
+
+#[test]
+fn every_field_of_a_boot_config_that_has_no_effect_is_named() {
+    let mut config = IpxeBootConfig::new("claim-a", IpxeBootConfigSpec::default());
+    assert_eq!(on_ipxe(&config), Vec::<String>::new());
+    config.spec.image = Some("ghcr.io/a/b:1".to_owned());
+    config.spec.ipxe_server_url = Some("http://boot".to_owned());
+    let [image, service] = on_ipxe(&config).try_into().unwrap();
+    assert!(image.starts_with("spec.image has no effect"), "{image}");
+    assert!(service.starts_with("spec.ipxeServerURL has no effect"), "{service}");
+}
+
+#[test]
+fn a_boot_method_where_nobody_looks_for_it_is_told_with_the_place_where_it_counts() {
+    let method = || Some([(BOOT_METHOD.to_owned(), "http".to_owned())].into());
+    let mut claim = ServerClaim::new("claim-a", ServerClaimSpec::default());
+    let mut bmc = Bmc::new("bmc-a", BmcSpec::default());
+    let mut config = IpxeBootConfig::new("claim-a", IpxeBootConfigSpec::default());
+    let mut server = Server::new("a", ServerSpec::default());
+    for meta in [&mut claim.metadata, &mut bmc.metadata, &mut config.metadata, &mut server.metadata]
+    {
+        meta.annotations = method();
+    }
+    for (lines, place) in [
+        (on_claim(&claim), "the ServerBootConfiguration claim-a"),
+        (on_bmc(&bmc), "the Server"),
+        (on_ipxe(&config), "its ServerBootConfiguration"),
+        (on_config(&config.metadata), "its ServerBootConfiguration"),
+    ] {
+        let [line] = lines.try_into().unwrap();
+        assert!(line.ends_with(&format!("has no effect here: set it on {place}")), "{line}");
+    }
+    assert_eq!(on_server(&server), Vec::<String>::new(), "it counts there");
+    assert_eq!(on_boot(&server.metadata), Vec::<String>::new(), "and on a boot configuration");
 }
 
 #[test]

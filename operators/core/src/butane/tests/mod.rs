@@ -202,3 +202,23 @@ fn json_of(butane: &str) -> Value {
 fn error_of(butane: &str) -> String {
     translate(butane).unwrap_err().to_string()
 }
+
+#[test]
+fn what_was_meant_to_be_translated_is_noticed_and_other_content_is_not() {
+    let butane = "# a host\nvariant: fcos\nversion: 1.5.0\n";
+    let cloud = "#cloud-config\nvariant: x\n";
+    for (format, content, expected) in [
+        ("fcos\n", butane, None),
+        ("", butane, Some(Untranslated::Content)),
+        ("ignition", butane, Some(Untranslated::Content)),
+        ("raw", butane, None),
+        ("", "hostname: a\n  variant: b\n", None),
+        ("", cloud, None),
+        ("cloud-config", cloud, None),
+        ("Fcos", butane, Some(Untranslated::Format)),
+        ("butane", "anything", Some(Untranslated::Format)),
+        ("flatcar", butane, Some(Untranslated::Format)),
+    ] {
+        assert_eq!(untranslated(format, content), expected, "{format:?} {content:?}");
+    }
+}
