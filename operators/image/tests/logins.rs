@@ -183,6 +183,19 @@ async fn the_scope_that_the_registry_names_is_asked_for() {
     pull(&trees, &image, &Logins::default()).await.unwrap();
 }
 
+/// RFC 9110, section 11.6.1.
+#[tokio::test]
+async fn a_challenge_that_cannot_be_used_does_not_cost_the_other_one() {
+    let fake = Fake::start(|path, headers| match path {
+        path if shows(headers, BASIC) => content(path),
+        _ => challenge("Bearer, Basic realm=x"),
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = wanted(&format!("{}:1", fake.name), "a", "1");
+    pull(&open(dir.path()).await, &image, &logins(&fake.address, PASSWORD)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_login_follows_no_redirect_and_no_challenge_after_one() {
     let storage = Fake::start(|_, headers| {

@@ -60,7 +60,8 @@ impl Registries {
         let scheme = if self.is_insecure(registry) { "http" } else { "https" };
         let (host, repository, path) = (registry.endpoint(), name.repository(), ask.path);
         let url = format!("{scheme}://{host}/v2/{repository}/{path}");
-        let request = self.client(reach).request(ask.method.clone(), url).header(ACCEPT, MANIFESTS);
+        let request = self.client(reach).request(ask.method.clone(), url);
+        let request = request.header(ACCEPT, accepted(ask.path));
         let mut request = match proof {
             Some(proof) => proof.show(request),
             None => request,
@@ -83,6 +84,11 @@ impl Registries {
         let mut proofs = self.proofs.locked();
         keep(&mut proofs, access.clone(), proof, Instant::now());
     }
+}
+
+/// The media types to ask for at a path: manifests of a known type, and blobs of any.
+fn accepted(path: &str) -> &'static str {
+    if path.starts_with("blobs/") { "*/*" } else { MANIFESTS }
 }
 
 /// Adds a proof. If there is no room, the one that ends first makes room for it.

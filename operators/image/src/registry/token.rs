@@ -88,8 +88,12 @@ impl Service {
     /// The token service named in a response, if there is one.
     pub(super) fn of(response: &Response) -> Result<Option<Self>, String> {
         let Some(bearer) = challenge(response, "Bearer") else { return Ok(None) };
-        let realm = bearer.parameter("realm").filter(|realm| !realm.is_empty());
-        let realm = realm.ok_or("the registry does not name it: its challenge has no realm")?;
+        let Some(realm) = bearer.parameter("realm").filter(|realm| !realm.is_empty()) else {
+            // A challenge that cannot be used is skipped if there is another one (RFC 9110, section
+            // 11.6.1).
+            let none = "the registry does not name it: its challenge has no realm";
+            return if Self::takes_logins(response) { Ok(None) } else { Err(none.to_owned()) };
+        };
         let realm = address(response.url(), realm)?;
         let name = bearer.parameter("service").map(str::to_owned);
         let scope = bearer.parameter("scope").and_then(pulls);

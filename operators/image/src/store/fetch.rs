@@ -163,6 +163,10 @@ impl Shared {
                 Error::Registry(error) => error.is_transient(),
                 _ => false,
             };
+            // Only the end of the response was lost: a registry has no more to send.
+            if transient && sink.size == Some(sink.received()) {
+                return Ok(());
+            }
             if sink.received() - before >= PROGRESS {
                 pauses = PAUSES.into_iter();
             }

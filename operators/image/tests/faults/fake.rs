@@ -31,6 +31,8 @@ pub(crate) enum Answer {
     /// The requested range of these bytes.
     Partial(Vec<u8>),
     Chunked(Vec<u8>),
+    /// The same, but the connection breaks before the end is marked, once the test says so.
+    Endless(Vec<u8>),
     Silence,
 }
 
@@ -117,6 +119,16 @@ impl Drop for Fake {
     }
 }
 
+/// A body that breaks after these bytes, once the test says that they have arrived.
+fn breaking(script: Arc<Script>, bytes: Vec<u8>) -> Body {
+    let pieces = stream::iter([Ok(Bytes::from(bytes))]);
+    let breaks = stream::once(async move {
+        script.received.notified().await;
+        Err(io::Error::other("broken"))
+    });
+    Body::from_stream(pieces.chain(breaks))
+}
+
 async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response {
     let (path, headers) = (request.uri().to_string(), request.headers().clone());
     script.requests.lock().unwrap().push((path, headers.clone()));
@@ -133,14 +145,9 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
         }
         Answer::Broken(bytes, size) => {
-            let pieces = stream::iter([Ok(Bytes::from(bytes))]);
-            let breaks = stream::once(async move {
-                script.received.notified().await;
-                Err(io::Error::other("broken"))
-            });
-            let body = Body::from_stream(pieces.chain(breaks));
-            ([(header::CONTENT_LENGTH, size.to_string())], body).into_response()
+            ([(header::CONTENT_LENGTH, size.to_string())], breaking(script, bytes)).into_response()
         }
+        Answer::Endless(bytes) => breaking(script, bytes).into_response(),
         Answer::Partial(content) => {
             let range = headers[header::RANGE].to_str().unwrap();
             let start: usize = range["bytes=".len()..range.len() - 1].parse().unwrap();

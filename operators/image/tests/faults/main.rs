@@ -3,7 +3,7 @@
 
 mod fake;
 
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, header};
 use bytes::Bytes;
 use fake::{Answer, Fake, ok, status};
 use futures::{StreamExt, TryStreamExt};
@@ -196,6 +196,32 @@ async fn a_broken_download_goes_on_where_it_was() {
     let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
     assert!(body.concat() == content);
     assert_eq!(fake.ranges(), [None, Some("bytes=700000-".into()), Some("bytes=700000-".into())]);
+}
+
+/// Chunked encoding marks the end by one more chunk. A range after the last byte would be refused.
+#[tokio::test]
+async fn a_download_that_lacks_nothing_but_its_end_mark_is_complete() {
+    let content: Vec<u8> = (0..700_000_u32).map(|i| (i / 3).to_le_bytes()[0]).collect();
+    let (digest, size) = (Digest::of(&content), content.len());
+    let kernel = manifest::KERNEL[0];
+    let layer = format!(r#"{{"mediaType":"{kernel}","digest":"{digest}","size":{size}}}"#);
+    let manifest = format!(r#"{{"layers":[{layer}]}}"#);
+    let fake = Fake::start(vec![ok(manifest), Answer::Endless(content.clone())]).await;
+    let registries = registries();
+    let allowed = AllowList::new([fake.name.registry().as_str()]).unwrap();
+    let resolver = Resolver::new(Arc::clone(&registries), allowed);
+    resolver.resolve(&format!("{}:1", fake.name), "amd64").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let shutdown = CancellationToken::new();
+    let store = Store::open_dir(dir.path(), 10_000_000, registries, shutdown).await.unwrap();
+    let blob = store.open(&fake.name, &digest).await.unwrap();
+    fake.break_after(&store, 700_000).await;
+    let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
+    assert!(body.concat() == content);
+    assert_eq!(fake.ranges(), [None, None], "there is nothing to ask for");
+    let accepted = fake.headers(&header::ACCEPT);
+    assert!(accepted[0].as_ref().unwrap().contains("manifest"), "{accepted:?}");
+    assert_eq!(accepted[1].as_deref(), Some("*/*"), "a blob has any type");
 }
 
 #[tokio::test]
