@@ -12,5 +12,6 @@ fn dhclient_keeps_its_ipv6_address_when_netboot_is_killed_and_gets_one_behind_a_
     assert_eq!(seen["solicits"], "0", "the address was confirmed at once: {seen:?}");
     assert_eq!(seen["released"], direct, "{seen:?}");
     assert!(seen["remote"].starts_with("fd88::1"), "{seen:?}");
+    assert_eq!(seen["site"], seen["remote"], "by a relay that asks all servers of the site");
     assert_eq!(seen["ended"], "0", "{seen:?}");
 }

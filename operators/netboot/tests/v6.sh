@@ -97,10 +97,23 @@ dhclient "$client" client -r
 until_true grep -q " released " "$dir/leases.v6"
 echo "released $(sed -n 's/^[^ ]* \([^ ]*\) released .*/\1/p' "$dir/leases.v6")"
 
-in_ "$relay" "$peers/usr/sbin/dhcrelay" -6 -d --no-pid -l down0 -u fd90::1%up0 >"$dir/relay.log" 2>&1 &
-until_true grep -q "Sending on" "$dir/relay.log"
-dhclient "$remote" remote
-echo "remote $(address 88)"
+# relayed NAME UPPER: relays to there for one client, which starts over. Without an address it sends to all
+# servers of the site, ff05::1:3.
+relayed() {
+    local name=$1 relaying
+    # Not by in_, which would be the process that ends.
+    nsenter -t "$relay" -n "$peers/usr/sbin/dhcrelay" -6 -d --no-pid -l down0 -u "$2" \
+        >"$dir/$name-relay.log" 2>&1 &
+    relaying=$!
+    until_true grep -q "Sending on" "$dir/$name-relay.log"
+    dhclient "$remote" "$name"
+    kill "$relaying" "$(pid_of "$name")"
+    until_true is_gone "$relaying"
+    until_true is_gone "$(pid_of "$name")"
+    echo "$name $(address 88)"
+}
+relayed remote fd90::1%up0
+relayed site up0
 
 kill "$server"
 until_true grep -q "shutting down" "$dir/netboot.log"
