@@ -1,7 +1,7 @@
 //! DHCP, as spoken by BMCs and by those who pretend to be one.
 
 use crate::{
-    site::{KNOWN, KNOWN_MAC, NETBOOT_AT_BMCS, Site, Target},
+    site::{KNOWN, KNOWN_MAC, NETBOOT, NETBOOT_AT_BMCS, POOL_OF_BMCS, Site, Target},
     wire::Frames,
 };
 use anyhow::{Context, Result, ensure};
@@ -172,5 +172,45 @@ fn foreign_release(site: &Site) -> Result<Duration> {
     let line = leases.lines().rfind(|line| line.contains(&KNOWN.to_string()));
     let line = line.context("the lease is gone")?;
     ensure!(line.contains(" bound "), "the lease is now: {line}");
+    Ok(waited)
+}
+
+/// A host in the boot network names relays in the network of the BMCs, and wants every address there.
+/// It need not see the answers.
+pub(crate) fn take_all_of_the_bmcs(site: &mut Site) {
+    let outcome = block_in_place(|| forged_relays(site));
+    site.tell("every address of the BMCs, by forged relays", Target::Netboot, outcome);
+}
+
+#[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
+fn forged_relays(site: &Site) -> Result<Duration> {
+    /// Beginning of the attacker's MAC addresses.
+    const PREFIX: [u8; 4] = [2, 0, 0, 9];
+    let (boot, stranger) = (site.boot.frames()?, Ipv4Addr::new(10, 66, 100, 66));
+    let [first, last] = POOL_OF_BMCS.map(u32::from);
+    for (number, wanted) in (first..=last).map(Ipv4Addr::from).enumerate() {
+        let [high, low] = u16::try_from(number)?.to_be_bytes();
+        let [a, b, c, d] = PREFIX;
+        let forged = Message {
+            giaddr: Ipv4Addr::new(10, 67, 0, 9),
+            wanted: Some(wanted),
+            ..Message::discover([a, b, c, d, high, low], getrandom::u32()?)
+        };
+        for message in [forged, forged.selecting(wanted, NETBOOT_AT_BMCS)] {
+            message.unicast(&boot, stranger, NETBOOT)?;
+        }
+        // All of them shall be looked at.
+        if number % 64 == 0 {
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let asked = Instant::now();
+    let frames = site.bmcs.frames()?;
+    exchange(&frames, [2, 0, 0, 0, 0, 0x68], None).context("an honest client")?;
+    let waited = asked.elapsed();
+    let taken = PREFIX.map(|byte| format!("{byte:02x}")).join(":");
+    let leases = site.leases()?;
+    let line = leases.lines().find(|line| line.contains(&taken));
+    ensure!(line.is_none(), "an attacker has a lease among the BMCs: {line:?}");
     Ok(waited)
 }

@@ -48,6 +48,7 @@ async fn attacked(scale: Scale) {
     boot::use_up_fetches(&mut site).await;
     bmc::speak_for_a_bmc(&mut site).await;
     dhcp::give_back_for_another(&mut site);
+    dhcp::take_all_of_the_bmcs(&mut site);
     flood::forge_file_requests(&mut site);
     flood::discover_without_end(&mut site);
     bmc::crowd(&mut site).await;

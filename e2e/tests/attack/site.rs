@@ -25,6 +25,9 @@ pub(crate) const NETBOOT_AT_HONEST: Ipv4Addr = Ipv4Addr::new(10, 68, 0, 254);
 /// A BMC that was known before the attack, and which attackers want to impersonate.
 pub(crate) const KNOWN_MAC: [u8; 6] = [0x02, 0xbb, 0xcc, 0, 0, 0x0a];
 pub(crate) const KNOWN: Ipv4Addr = Ipv4Addr::new(10, 67, 0, 100);
+/// The first and last address for BMCs without a reservation.
+pub(crate) const POOL_OF_BMCS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(10, 67, 1, 0), Ipv4Addr::new(10, 67, 3, 255)];
 /// Port of the BMCs that are found by DHCP.
 pub(crate) const REDFISH: u16 = 8000;
 /// The file that everybody boots; large enough for some hundred round trips.
@@ -216,6 +219,7 @@ async fn start_netboot(stack: &Stack) -> Result<Operator> {
     let root = scratch.join("root");
     fs::create_dir(&root)?;
     fs::write(root.join(FILE), vec![7; FILE_BYTES])?;
+    let [first, last] = POOL_OF_BMCS;
     let known = KNOWN_MAC.map(|byte| format!("{byte:02x}")).join(":");
     let text = format!(
         "interfaces: [boot, bmcs]\n\
@@ -226,7 +230,7 @@ async fn start_netboot(stack: &Stack) -> Result<Operator> {
          - {{ subnet: 10.66.0.0/16, ranges: [10.66.100.0-10.66.199.255] }}\n\
          - subnet: 10.67.0.0/16\n  \
            bmc: true\n  \
-           ranges: [10.67.1.0-10.67.3.255]\n  \
+           ranges: [{first}-{last}]\n  \
            reservations: [{{ mac: '{known}', ip: {KNOWN} }}]\n",
         root.display()
     );
