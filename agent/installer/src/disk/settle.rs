@@ -17,9 +17,14 @@ const FUNCTIONS: &str = "/sys/bus/pci/devices";
 const MODULES: &str = "/sys/module";
 /// Base class of mass storage controllers (PCI Code and ID Assignment, section 1.2).
 const STORAGE: u32 = 0x01;
-/// Those of IDE and SATA. A kernel for real hardware has their driver. One for virtual machines has none for
-/// the controller of the chipset, at which there is no disk.
+/// Those of IDE and SATA. A virtual machine has one in its chipset at which there is no disk, and a kernel for
+/// virtual machines has no driver for it. On hardware a disk may be there.
 const ATA: [u32; 2] = [0x0101, 0x0106];
+const PROCESSORS: &str = "/proc/cpuinfo";
+const VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
+/// Who has made a virtual machine, where processors have no flag for that (arm64).
+const HYPERVISORS: [&str; 5] =
+    ["QEMU", "KVM", "Red Hat", "VMware, Inc.", "Parallels International GmbH."];
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
@@ -59,13 +64,24 @@ fn pending(root: &Root) -> Option<String> {
     controller(root).or_else(|| module(root)).or_else(|| scan(root))
 }
 
+/// Whether this is a virtual machine: its processor says so, or, where those say nothing, its firmware.
+fn is_virtual(root: &Root) -> bool {
+    let processors = root.text(PROCESSORS).unwrap_or_default();
+    let mut flags = processors.lines().filter(|line| line.starts_with("flags"));
+    let vendor = root.text(VENDOR).unwrap_or_default();
+    flags.any(|line| line.split_whitespace().any(|flag| flag == "hypervisor"))
+        || HYPERVISORS.contains(&vendor.trim())
+}
+
 /// A storage controller without a driver.
 fn controller(root: &Root) -> Option<String> {
     let functions = root.names(FUNCTIONS).unwrap_or_default();
+    let is_virtual = is_virtual(root);
     let waits = |address: &String| {
         let folder = format!("{FUNCTIONS}/{address}");
         let class = root.hex(&format!("{folder}/class"));
-        let is_waited_for = |class: u32| class >> 16 == STORAGE && !ATA.contains(&(class >> 8));
+        let is_waited_for =
+            |class: u32| class >> 16 == STORAGE && !(is_virtual && ATA.contains(&(class >> 8)));
         class.is_some_and(is_waited_for) && !root.has(&format!("{folder}/driver"))
     };
     let address = functions.into_iter().find(waits)?;
@@ -163,10 +179,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sata_controller_of_a_virtual_machine_is_not_waited_for() {
-        let machine = Machine::with_disk("vda");
-        machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), "0x010601");
-        assert_eq!(settled(&machine.root(), &ANY, &QUICK).await.unwrap().len(), 1);
+    async fn the_sata_controller_of_a_virtual_machine_is_not_waited_for_and_that_of_hardware_is() {
+        let impatient =
+            Timeouts { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
+        for (file, content, is_virtual) in [
+            (PROCESSORS, "processor\t: 0\nflags\t\t: fpu hypervisor lahf_lm\n", true),
+            (VENDOR, "QEMU\n", true),
+            (PROCESSORS, "processor\t: 0\nflags\t\t: fpu lahf_lm\nbugs\t: hypervisor\n", false),
+            (VENDOR, "Dell Inc.\n", false),
+        ] {
+            for class in ["0x010601", "0x01018a"] {
+                let machine = Machine::with_disk("vda");
+                machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), class);
+                machine.write(file, content);
+                let found = settled(&machine.root(), &ANY, &impatient).await;
+                assert_eq!(found.is_ok(), is_virtual, "{class} {content}");
+            }
+        }
     }
 
     struct Machine(TempDir);
