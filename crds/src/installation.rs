@@ -39,6 +39,9 @@ pub struct InstallOrder {
     /// Path of what the installed system registers with: it becomes `/etc/bloomery/host.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Path of what metal-agent is told: it becomes `/etc/bloomery/agent.json`, and the agent is enabled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }

@@ -34,6 +34,8 @@ pub struct Order {
     pub cloud_init: Option<String>,
     /// Path of what the installed system registers with, as `/etc/bloomery/host.json`.
     pub host: Option<String>,
+    /// Path of what metal-agent is told, as `/etc/bloomery/agent.json`.
+    pub agent: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }
@@ -92,6 +94,7 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
         hints: hints(it.target_disk.unwrap_or_default())?,
         cloud_init: it.cloud_init.filter(|url| !url.is_empty()),
         host: it.host.map(|host| path("host", host)).transpose()?,
+        agent: it.agent.map(|agent| path("agent", agent)).transpose()?,
         label: it.label,
     })
 }
@@ -145,8 +148,10 @@ mod tests {
         document["targetDisk"] = json!({ "serial": "S 1", "minSizeGiB": 5, "rotational": false });
         document["cloudInit"] = json!("http://10.0.0.1:8880/cloud-init/");
         document["host"] = json!("credential");
+        document["agent"] = json!("agent.json");
         let order = from(&document).unwrap();
         assert_eq!(order.host.as_deref(), Some("credential"));
+        assert_eq!(order.agent.as_deref(), Some("agent.json"));
         assert_eq!((&*order.image, &*order.checksums), ("a/disk.img.zst", "disk.sha256"));
         assert_eq!(order.mac, Some(vec!["aa:bb:cc:dd:ee:01".parse().unwrap()]));
         assert_eq!(order.hints.serial.as_deref(), Some("S 1"));
@@ -156,7 +161,7 @@ mod tests {
         document.as_object_mut().unwrap().remove("mac");
         let small = from(&document).unwrap();
         assert_eq!((small.hints, small.cloud_init), (InstallHints::default(), None));
-        assert_eq!((small.mac, small.host), (None, None));
+        assert_eq!((small.mac, small.host, small.agent), (None, None, None));
     }
 
     #[test]

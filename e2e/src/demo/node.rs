@@ -23,9 +23,10 @@ const BMC: Ipv4Addr = Ipv4Addr::new(127, 31, 1, 11);
 const IMAGE: &str = "netboot:1";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Templates of our netboot image.
-const TEMPLATES: [&str; 4] = [
+const TEMPLATES: [&str; 5] = [
     "grub/grub.cfg.tmpl",
     "install.json.tmpl",
+    "agent.json.tmpl",
     "cloud-init/meta-data.tmpl",
     "cloud-init/vendor-data.tmpl",
 ];

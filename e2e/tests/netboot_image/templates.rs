@@ -39,6 +39,10 @@ fn the_installer_is_told_which_machine_disk_and_interfaces_it_is_for() {
         assert_eq!(told["targetDisk"], serde_json::to_value(&pxe.target_disk).unwrap());
         // What stays on the disk is no token of this installation.
         assert_eq!(told["cloudInit"], "http://10.0.0.1:8880/cloud-init/");
+        // What makes a node of it stands in no document of cloud-init alone.
+        assert_eq!(told["agent"], "agent.json");
+        let agent: Value = serde_json::from_str(&case.render("agent.json")).unwrap();
+        assert_eq!(agent["MachineName"], "node-01.rack-a");
     }
 }
 

@@ -36,13 +36,13 @@ fn nothing_boots_before_cloud_init_knows_where_its_data_is() {
 #[test]
 fn nothing_boots_before_the_system_has_what_it_registers_with() {
     let mut lab = Lab::new();
-    lab.seed = Seed { cloud_init: None, host: Some("secret".into()) };
+    lab.seed = Seed { host: Some("secret".into()), ..Seed::default() };
     lab.configure().unwrap();
     assert_eq!(lab.steps(), [("root", false), ("efi", true)]);
     let file = lab.part("root").join("etc/bloomery/host.json");
     assert_eq!(fs::read_to_string(file).unwrap(), "secret");
     let mut lab = Lab::new();
-    lab.seed = Seed { cloud_init: None, host: Some("secret".into()) };
+    lab.seed = Seed { host: Some("secret".into()), ..Seed::default() };
     fs::remove_dir_all(lab.part("root").join("etc")).unwrap();
     let error = lab.configure().unwrap_err();
     assert!(matches!(error, ConfigureError::Seed(SeedError::NoEtc)), "{error:?}");
@@ -204,7 +204,7 @@ impl Lab {
             fs::write(at("parts/efi/EFI/BOOT").join(loader), b"MZ").unwrap();
         }
         let kernel = Fake { disk: at("dev/vda"), parts: at("parts"), seen: Arc::default() };
-        let seed = Seed { cloud_init: Some(URL.to_owned()), host: None };
+        let seed = Seed { cloud_init: Some(URL.to_owned()), ..Seed::default() };
         Self { folder, seed, ends, kernel }
     }
 

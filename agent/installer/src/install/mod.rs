@@ -37,6 +37,8 @@ use tokio::{
 const PIECES: usize = 32;
 /// The longest file that the installed system registers with, in bytes.
 const LARGEST_HOST: usize = 16 << 10;
+/// The longest file that metal-agent is told by, in bytes.
+const LARGEST_AGENT: usize = 1 << 20;
 const LINKS: &str = "/sys/class/net";
 
 /// Why there is no installation yet.
@@ -119,6 +121,13 @@ async fn attempt(
         })?),
         None => None,
     };
+    let agent = match &order.agent {
+        Some(path) => {
+            let told = client.get(path, LARGEST_AGENT).await;
+            Some(told.map_err(|error| InstallError::Fetch("what metal-agent is told", error))?)
+        }
+        None => None,
+    };
     let disks = settled(root, &order.hints, &client.timeouts).await?;
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
@@ -131,7 +140,7 @@ async fn attempt(
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
     let (root, kernel) = (root.clone(), kernel.clone());
-    let seed = Seed { cloud_init: order.cloud_init, host };
+    let seed = Seed { cloud_init: order.cloud_init, host, agent };
     spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), target, ends))
         .await??;
     reporter.enter(InstallPhase::Done).await;

@@ -1,70 +1,18 @@
 //! What the installed system registers with, for metal-host.
-//!
-//! An image of bootc has its system in a deployment of ostree: its `/etc` is
-//! `/ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL/etc` of the file system.
 
-use super::{SeedError, folder, inside, put};
-use nix::{dir::Dir, errno::Errno, fcntl::OFlag};
-use std::{
-    fs::File,
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use super::{SeedError, folder, put, system};
+use std::{fs::File, io};
 
-const ETC: &str = "etc";
 /// Where ours goes.
 const FOLDER: &str = "bloomery";
 const NAMES: [&str; 2] = ["host.json", ".host.json"];
 const SHOWN: &str = "etc/bloomery/host.json";
-/// Where the systems of ostree are, and where a system has its deployments.
-const STATEROOTS: &str = "ostree/deploy";
-const DEPLOYMENTS: &str = "deploy";
 
 /// Writes the file into the system in `root`, readable by nobody else.
 pub(super) fn write(root: &File, content: &[u8]) -> Result<(), SeedError> {
-    let folder = folder(etc(root)?, FOLDER).map_err(|error| failed(error.into()))?;
+    let etc = system::etc(&system::of(root)?)?;
+    let folder = folder(etc, FOLDER).map_err(|error| failed(error.into()))?;
     put(folder, NAMES, 0o600, content).map_err(failed)
-}
-
-fn etc(root: &File) -> Result<OwnedFd, SeedError> {
-    let system = match inside(root, STATEROOTS, OFlag::O_DIRECTORY) {
-        Ok(stateroots) => deployment(&stateroots)?,
-        Err(Errno::ENOENT | Errno::ENOTDIR) => root.as_fd().try_clone_to_owned().map_err(failed)?,
-        Err(other) => return Err(failed(other.into())),
-    };
-    inside(system, ETC, OFlag::O_DIRECTORY).map_err(|error| match error {
-        Errno::ENOENT | Errno::ENOTDIR => SeedError::NoEtc,
-        other => failed(other.into()),
-    })
-}
-
-/// The only deployment of all systems.
-fn deployment(stateroots: &OwnedFd) -> Result<OwnedFd, SeedError> {
-    let mut all = vec![];
-    for stateroot in folders(stateroots).map_err(failed)? {
-        match inside(stateroot, DEPLOYMENTS, OFlag::O_DIRECTORY) {
-            Ok(deployments) => all.extend(folders(&deployments).map_err(failed)?),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(other) => return Err(failed(other.into())),
-        }
-    }
-    let count = all.len();
-    let only = all.pop().filter(|_| count == 1);
-    only.ok_or(SeedError::Deployments(count))
-}
-
-/// The folders in a folder.
-fn folders(folder: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
-    let mut names = vec![];
-    for entry in Dir::from_fd(folder.try_clone()?)? {
-        names.extend(entry?.file_name().to_str().map(str::to_owned));
-    }
-    let names = names.iter().filter(|name| !matches!(name.as_str(), "." | ".."));
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
-    let opened = names.map(|name| inside(folder, name, flags));
-    // Beside a deployment is the file that says where it is from.
-    let is_folder = |opened: &nix::Result<OwnedFd>| !matches!(opened, Err(Errno::ENOTDIR));
-    opened.filter(is_folder).map(|opened| opened.map_err(Into::into)).collect()
 }
 
 fn failed(error: io::Error) -> SeedError {

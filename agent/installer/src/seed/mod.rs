@@ -1,9 +1,11 @@
-//! What the installed system is left: where cloud-init finds its data, and what it registers with.
+//! What the installed system is left: where cloud-init finds its data, and what it registers or joins with.
 //!
 //! The image is not trusted with the paths in it: a link in it leads nowhere outside of it.
 
+mod agent;
 mod cloud_init;
 mod host;
+mod system;
 
 use bytes::Bytes;
 use nix::{
@@ -28,6 +30,8 @@ pub(crate) struct Seed {
     pub(crate) cloud_init: Option<String>,
     /// Content of `/etc/bloomery/host.json`, which is secret.
     pub(crate) host: Option<Bytes>,
+    /// Content of `/etc/bloomery/agent.json`.
+    pub(crate) agent: Option<Bytes>,
 }
 
 /// Why the installed system is not left it.
@@ -50,7 +54,7 @@ pub(crate) enum SeedError {
 impl Seed {
     /// Whether there is nothing to be left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cloud_init.is_none() && self.host.is_none()
+        self.cloud_init.is_none() && self.host.is_none() && self.agent.is_none()
     }
 
     /// Writes it into the file system at `root`.
@@ -65,6 +69,9 @@ impl Seed {
         }
         if let Some(content) = &self.host {
             host::write(&root, content)?;
+        }
+        if let Some(content) = &self.agent {
+            agent::write(&root, content)?;
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub fn order(token: &BootToken) -> InstallOrder {
         target_disk: token.spec.target_disk.clone().map(Into::into),
         cloud_init: None,
         host: Some(CREDENTIAL.to_owned()),
+        agent: None,
         label: host,
     }
 }
