@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_core::machine::provisioning::{
-    cloud_init::{DEFAULT_USER_DATA, LARGEST, user_data as merged},
+    cloud_init::{DEFAULT_USER_DATA, LARGEST, check, user_data as merged},
     progress,
     user_data::{Unusable, reference, with_condition},
 };
@@ -40,14 +40,14 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
             ctx.user_data.read(&ctx.client, &ctx.user_data_namespace, reference).await
         }
     };
-    let wrong = match &user {
-        Ok(_) => None,
-        Err(UserDataError::Unusable(wrong)) => Some(wrong),
+    let user = match user {
+        Ok(user) => Ok(user),
+        Err(UserDataError::Unusable(wrong)) => Err(wrong),
         Err(UserDataError::Silent(error)) => {
             if requester.may_tell() {
                 tracing::warn!(
                     machine = machine.name_any(),
-                    error = %Chain(error),
+                    error = %Chain(&*error),
                     "could not read user-data",
                 );
             }
@@ -55,18 +55,23 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
         }
         Err(UserDataError::Late) => return unavailable("the API server did not respond in time"),
     };
-    say(&ctx, &machine, wrong).await;
-    if let Some(wrong) = wrong {
-        return (StatusCode::NOT_FOUND, format!("{wrong}\n")).into_response();
+    let vendor = vendor_data(&ctx, &requester, &machine, is_live).await;
+    let said = user.and_then(|user| {
+        let vendor = vendor.as_ref().ok().and_then(Option::as_deref);
+        check(&user, vendor)?;
+        Ok(merged(&user, vendor))
+    });
+    // Without the image nobody knows whether both go together.
+    if said.is_err() || vendor.is_ok() {
+        say(&ctx, &machine, said.as_ref().err()).await;
     }
-    let user = user.unwrap_or_default();
-    match vendor_data(&ctx, &requester, &machine, is_live).await {
-        Ok(vendor) => {
-            let document = merged(&user, vendor.as_deref());
+    match (said, vendor) {
+        (Err(wrong), _) => (StatusCode::NOT_FOUND, format!("{wrong}\n")).into_response(),
+        (Ok(_), Err(refused)) => refuse(&ctx, &requester, &machine, VENDOR_DATA, &refused),
+        (Ok(document), Ok(_)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], document)
                 .into_response()
         }
-        Err(refused) => refuse(&ctx, &requester, &machine, VENDOR_DATA, &refused),
     }
 }
 

@@ -39,8 +39,10 @@ pub(super) async fn file(
         return super::unavailable("the URL of this server is unknown");
     };
     let proof = Proof::Token(requester.token.clone());
-    let path = uri.path().to_owned();
-    let asked = Asked { machine: Arc::clone(&machine), is_live, path, url, proof };
+    let Some(path) = decoded(uri.path()) else {
+        return (StatusCode::NOT_FOUND, "no such file\n").into_response();
+    };
+    let asked = Asked { machine: Arc::clone(&machine), is_live, path: path.clone(), url, proof };
     match opened(&ctx, asked).await {
         Ok(Served::Text(text)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text)
@@ -48,7 +50,7 @@ pub(super) async fn file(
         }
         Ok(Served::File { tree, file, .. }) => match tree.open(file).await {
             Ok(content) => {
-                if is_of_installer(&ctx, &machine, uri.path()) {
+                if is_of_installer(&ctx, &machine, &path) {
                     has_begun(&ctx, &machine).await;
                 }
                 let response = respond(&method, &headers, &content, type_of(uri.path()));
@@ -61,6 +63,23 @@ pub(super) async fn file(
         },
         Err(refused) => refuse(&ctx, &requester, &machine, uri.path(), &refused),
     }
+}
+
+/// A path without percent-encoding (RFC 3986, section 2.1), decoded once: what is encoded twice names no file.
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                let digit = |byte: u8| char::from(byte).to_digit(16);
+                u8::try_from((digit(digits[0])? << 4) | digit(digits[1])?).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Whether a file is served only to an installer, which has proved that it is the one that is due.

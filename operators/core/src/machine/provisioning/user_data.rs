@@ -1,6 +1,6 @@
 //! Where a person's user-data is, and whether it may be used.
 
-use super::cloud_init::{DEFAULT_KEY, DEFAULT_USER_DATA, LARGEST};
+use super::cloud_init::{DEFAULT_KEY, DEFAULT_USER_DATA, LARGEST, NotAList};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -31,6 +31,21 @@ pub enum Unusable {
         /// The key.
         key: String,
     },
+    /// It has something else where the image has a list, which cloud-init would drop.
+    #[error(
+        "the user-data says something else than a list under {key}, where cloud-init would drop the list of the \
+         image: make it a list"
+    )]
+    NotAList {
+        /// The key in the document.
+        key: String,
+    },
+}
+
+impl From<NotAList> for Unusable {
+    fn from(NotAList(key): NotAList) -> Self {
+        Self::NotAList { key }
+    }
 }
 
 /// The ConfigMap that a Machine names.

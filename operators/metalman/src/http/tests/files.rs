@@ -21,8 +21,12 @@ const FILES: &[(&str, &[u8])] = &[
     ("disk/disk.img.gz", b"0123456789"),
     ("disk/grub/grub.cfg.tmpl", GRUB.as_bytes()),
     ("disk/cloud-init/meta-data.tmpl", b"instance-id: {{ .Machine.Name }}\n"),
-    ("disk/cloud-init/vendor-data.tmpl", b"#cloud-config\n{{ .AgentConfigJSON }}"),
+    (
+        "disk/cloud-init/vendor-data.tmpl",
+        b"#cloud-config\nruncmd: [join]\nagent: {{ .AgentConfigJSON }}\n",
+    ),
     ("disk/broken.tmpl", b"\n{{ .Nothing }}"),
+    ("disk/grub/two words.txt", b"words"),
     ("etc/passwd", b"root"),
 ];
 
@@ -91,12 +95,22 @@ async fn files_are_served_whole_and_in_part_and_templates_are_not() {
         "/grub/../disk.img.gz",
         "/grub/..%2fdisk.img.gz",
         "/grub/%2e%2e/disk.img.gz",
+        "/grub/%252e%252e/disk.img.gz",
+        "/grub/two%2520words.txt",
+        "/grub/two%00words.txt",
+        "/grub/%",
+        "/grub/%2",
+        "/grub/%zz",
+        "/grub/%ff",
         "/grub//../vmlinuz",
         "/cloud-init/./../vmlinuz",
         "/cloud-init/network-config",
         "/broken",
     ] {
         assert_eq!(lab.get(path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for path in ["/grub/two%20words.txt", "/grub/%74wo%20words%2etxt", "/%67rub/two%20words.txt"] {
+        assert_eq!(lab.get(path).await, (StatusCode::OK, "words".to_owned()), "{path}");
     }
     let response = lab.ask(1, "DELETE", "/shimx64.efi", "").await;
     assert_eq!(response.0, StatusCode::METHOD_NOT_ALLOWED);
@@ -142,9 +156,19 @@ async fn user_data_of_a_person_takes_nothing_away() {
     let mut map = ConfigMap::default();
     map.metadata.name = Some("mine".to_owned());
     map.metadata.namespace = Some("default".to_owned());
-    map.data = Some([("user-data".to_owned(), "#!/bin/sh\n".to_owned())].into());
+    let texts = [
+        ("user-data", "#!/bin/sh\n"),
+        ("commented", "#cloud-config\nruncmd:\n# - later\n"),
+        ("mapping", "#cloud-config\nruncmd: {a: b}\n"),
+    ];
+    map.data = Some(texts.map(|(key, text)| (key.to_owned(), text.to_owned())).into());
+    let lab = Lab::new(named("default", Some("commented"))).await;
+    lab.server.put(&map);
+    let (status, body) = lab.get("/cloud-init/user-data").await;
+    assert!(status == StatusCode::OK && body.contains("empty-lists"), "{body}");
     for (namespace, key, expected) in [
         ("default", None, None),
+        ("default", Some("mapping"), Some("NotAList")),
         ("default", Some("other"), Some("KeyMissing")),
         ("kube-system", None, Some("NamespaceNotAllowed")),
     ] {
