@@ -3,7 +3,7 @@
 use crate::Context;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_core::machine::operations::{Behind, confirmed, installs};
+use metal_core::machine::operations::{Behind, Clocks, confirmed, installs};
 use std::{
     sync::{Arc, mpsc},
     time::Duration,
@@ -35,7 +35,9 @@ pub(crate) struct Confirmed {
 }
 
 /// The Machine by which a request is decided that comes with a token or without: where an installation
-/// is pending, or may be, that is what the API server has now.
+/// is pending, or may be, that is what the API server has now. A machine with a BMC may be switched on for one of
+/// which this replica has not heard yet: it would boot its old system. While the API server does not answer, it
+/// does so all the same.
 ///
 /// # Errors
 ///
@@ -58,7 +60,7 @@ pub(crate) fn confirm_here(
     ctx: &Arc<Context>,
     seen: &Arc<Machine>,
 ) -> Result<Arc<Machine>, Unconfirmed> {
-    if installs(seen, ctx.now()).is_none() {
+    if !may_install(seen, ctx.now()) {
         return Ok(Arc::clone(seen));
     }
     let (answer, answered) = mpsc::sync_channel(1);
@@ -68,8 +70,17 @@ pub(crate) fn confirm_here(
         // Whoever asked may not wait any longer.
         answer.send(confirmed).ok();
     });
-    let confirmed = answered.recv_timeout(2 * THREAD_PATIENCE).map_err(|_| Behind)?;
-    Ok(confirmed?.machine)
+    if let Ok(confirmed) = answered.recv_timeout(2 * THREAD_PATIENCE) {
+        return Ok(confirmed?.machine);
+    }
+    confirmed(seen, None, ctx.now())?;
+    Ok(Arc::clone(seen))
+}
+
+/// Whether the API server may have an installation of it that is pending.
+fn may_install(seen: &Machine, now: Clocks) -> bool {
+    let has_bmc = seen.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
+    has_bmc || installs(seen, now).is_some()
 }
 
 async fn confirm_within(
@@ -79,7 +90,7 @@ async fn confirm_within(
     patience: Duration,
 ) -> Result<Confirmed, Unconfirmed> {
     let now = ctx.now();
-    let live = if has_token || installs(seen, now).is_some() {
+    let live = if has_token || may_install(seen, now) {
         ctx.live.read(&seen.name_any(), patience).await
     } else {
         None

@@ -30,6 +30,9 @@ use tokio::time::timeout;
 /// Time limit for a request; shorter than the timeout of clients.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How long a request waits for what the API server has of its Machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Why a machine gets no token. The texts are sent to it, and reveal nothing about other machines.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Refused {
@@ -63,6 +66,9 @@ pub enum Refused {
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
+    /// The API server does not say what is known of the machine now.
+    #[error("it is not known which key this machine has now")]
+    Behind,
     /// The status could not be written.
     #[error("the key could not be recorded")]
     Record(#[source] status_writes::Error),
@@ -128,11 +134,12 @@ async fn admit(ctx: &Context, address: IpAddr, body: Received) -> Result<Answer,
         return Err(Refused::NotListed);
     }
     let machine = ctx.view.machine_at(address)?;
+    let (request, rest) = body.request()?;
+    let machine = current(ctx, &machine, address).await?;
     let node = ctx.view.nodes.named(None, &machine.name_any());
     if node.is_some_and(|node| ownership(&machine, &node) == Ownership::Another) {
         return Err(Refused::NodeOfAnother);
     }
-    let (request, rest) = body.request()?;
     let machine = verify(ctx, machine, address, &request).await?;
     if let Some(challenge) = boot::challenged(ctx, &machine, address, (&request, rest)).await? {
         return Ok(Answer::Challenge { challenge });
@@ -144,6 +151,16 @@ async fn admit(ctx: &Context, address: IpAddr, body: Received) -> Result<Answer,
     let sealed = seal(&request, token.as_bytes(), &ctx.random)?;
     tracing::info!(machine = machine.name_any(), %address, "token issued");
     Ok(Answer::Token(sealed.into_response(ctx.cluster_ca.clone())))
+}
+
+/// The Machine as the API server has it at this moment. A cache whose watch is interrupted goes on to admit a
+/// key that was replaced, and a boot that is not allowed any more, without a conflict that would tell.
+async fn current(ctx: &Context, seen: &Machine, address: IpAddr) -> Result<Arc<Machine>, Refused> {
+    let live = ctx.live.read(&seen.name_any(), PATIENCE).await.ok_or(Refused::Behind)?;
+    if live.metadata.uid != seen.metadata.uid || !is_at(&live, address) {
+        return Err(MachineLookupError::Unknown.into());
+    }
+    Ok(live)
 }
 
 /// The verdict about a key.

@@ -64,7 +64,7 @@ pub(super) async fn progress(
 
 /// Notes that the installer of the installation that is due has begun, if nothing was heard of it before: not
 /// every image has one that reports.
-pub(super) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
+pub(crate) async fn has_begun(ctx: &Context, machine: &Arc<Machine>) {
     let Some(repave) = installs(machine, ctx.now()).filter(|_| !is_heard(machine)) else {
         return;
     };

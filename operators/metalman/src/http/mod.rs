@@ -21,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+pub(crate) use install::has_begun;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_attest::{Answer, RequestError};
@@ -138,7 +139,7 @@ impl IntoResponse for Refused {
                 return (StatusCode::TOO_MANY_REQUESTS, RETRY, format!("{self}\n")).into_response();
             }
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotListed | Self::Record(_) | Self::Token(_) | Self::Late => {
+            Self::NotListed | Self::Behind | Self::Record(_) | Self::Token(_) | Self::Late => {
                 return (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{self}\n"))
                     .into_response();
             }

@@ -4,6 +4,7 @@ use super::{
     files::{Lab, asked},
     *,
 };
+use metal_api::MachineRedfish;
 
 #[tokio::test]
 async fn a_replica_that_hears_nothing_of_the_api_server_hands_out_no_installer() {
@@ -86,4 +87,77 @@ async fn a_head_ends_no_installation() {
     }
     assert_eq!(lab.server.sent(), []);
     assert_eq!(lab.ask(1, "HEAD", "/shimx64.efi", "").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_replica_that_is_behind_gives_no_token_to_a_key_that_was_replaced() {
+    let known = |client: &testing::Machine| {
+        let mut machine = pinned("node-01", 1, &client.status_ek_public_key_pem);
+        machine.status.as_mut().unwrap().conditions = vec![];
+        machine
+    };
+    // It has seen the key of a TPM that a person has replaced since.
+    let (server, ctx) = cluster([known(&rsa())]).await;
+    let mut replaced = known(&ecc());
+    replaced.metadata.resource_version = Some("99".to_owned());
+    server.put(&replaced);
+    assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&ctx, 1, ecc().body()).await.0, StatusCode::OK);
+    // A boot that is asked to be proved since then.
+    let (server, ctx) = cluster([known(&rsa())]).await;
+    let mut stricter = known(&rsa());
+    stricter.metadata.resource_version = Some("99".to_owned());
+    let pcrs = json!([{ "index": 7, "sha256": ["ab".repeat(32)] }]);
+    let attestation = serde_json::from_value(json!({ "pcrs": pcrs })).unwrap();
+    stricter.spec.pxe.as_mut().unwrap().attestation = Some(attestation);
+    server.put(&stricter);
+    let (status, body) = ask(&ctx, 1, rsa().body()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+    assert!(body.contains("QuoteMissing"), "{body}");
+    // An address that it has no more, and a Machine that is another one by now.
+    for change in [
+        |machine: &mut Machine| {
+            let leases = &mut machine.spec.pxe.as_mut().unwrap().dhcp_leases;
+            leases[0].ipv4 = "10.0.0.2".to_owned();
+        },
+        |machine: &mut Machine| machine.metadata.uid = Some("another".to_owned()),
+    ] {
+        let (server, ctx) = cluster([known(&rsa())]).await;
+        let mut moved = known(&rsa());
+        moved.metadata.resource_version = Some("99".to_owned());
+        change(&mut moved);
+        server.put(&moved);
+        assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::NOT_FOUND);
+        assert!(!writes(&server).iter().any(|it| it.ends_with("/token")));
+    }
+    // Nobody says what is known now.
+    let (server, ctx) = cluster([known(&rsa())]).await;
+    server.fail(Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(writes(&server), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_replica_that_has_not_heard_of_an_installation_hands_it_out_to_a_machine_with_a_bmc() {
+    let installing = |step: &str, done: i64| {
+        let mut machine = asked(1, Some(4), Some(done));
+        machine.spec.pxe.as_mut().unwrap().redfish = Some(MachineRedfish::default());
+        let current = json!({
+            "repaveCounter": 4, "step": step, "attempt": 1,
+            "since": jiff::Timestamp::now().to_string(),
+        });
+        let operations = machine.status.as_mut().unwrap().operations.as_mut().unwrap();
+        operations.current = Some(serde_json::from_value(current).unwrap());
+        machine
+    };
+    let lab = Lab::new(installing("PoweringOff", 3)).await;
+    assert_eq!(lab.get("/grub/grub.cfg").await.1, "boot");
+    let lab = Lab::new(installing("PoweringOff", 3)).await;
+    lab.server.put(&installing("Installing", 3));
+    let (status, body) = lab.get("/grub/grub.cfg").await;
+    assert!(status == StatusCode::OK && body.starts_with("install "), "{status} {body}");
+    // While nobody says more, it boots as it would have.
+    let lab = Lab::new(installing("PoweringOff", 3)).await;
+    lab.server.fail(Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(lab.get("/grub/grub.cfg").await.1, "boot");
 }
