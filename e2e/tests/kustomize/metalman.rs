@@ -21,7 +21,7 @@ const GROUP: &str = "unbounded-cloud.io";
 /// Account, verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 40] = [
+const RIGHTS: [Right; 43] = [
     (METALMAN, "watch", GROUP, "machines", "", true),
     (METALMAN, "patch", GROUP, "machines/status", "", true),
     (METALMAN, "patch", GROUP, "machines", "", true),
@@ -39,6 +39,9 @@ const RIGHTS: [Right; 40] = [
     (METALMAN, "get", "", "secrets", "kube-system", false),
     (METALMAN, "create", "", "serviceaccounts", "metalman-machines", true),
     (METALMAN, "create", "", "serviceaccounts/token", "metalman-machines", true),
+    (METALMAN, "create", "", "secrets", "metalman-machines", true),
+    (METALMAN, "delete", "", "secrets", "metalman-machines", true),
+    (METALMAN, "get", "", "secrets", "metalman-machines", false),
     (METALMAN, "create", "", "serviceaccounts/token", "unbounded-kube", false),
     (METALMAN, "create", "", "serviceaccounts/token", "kube-system", false),
     (METALMAN, "get", "", "secrets", "unbounded-kube", false),

@@ -4,20 +4,28 @@
 //! user of a token is known, and the account is deleted with the Machine. They are in a namespace
 //! without other accounts, so that the group of its ServiceAccounts is the group of joining
 //! machines.
+//!
+//! A machine has one token at a time: each is bound to a Secret of that name, which is empty, and made anew for
+//! it. The API server takes no token whose Secret is gone, or another one.
 
 use k8s_openapi::{
     api::{
-        authentication::v1::{TokenRequest, TokenRequestSpec},
-        core::v1::ServiceAccount,
+        authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
+        core::v1::{Secret, ServiceAccount},
     },
-    apimachinery::pkg::apis::meta::v1::OwnerReference,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
-use kube::{Api, Client, Resource, api::PostParams};
+use kube::{
+    Api, Client, Resource,
+    api::{DeleteParams, PostParams},
+};
 use metal_api::Machine;
 
 /// Lifetime of a token: the shortest that the API server grants, which is enough to request a
 /// certificate.
 const LIFETIME: i64 = 600;
+/// How often a Secret is made anew that others make at the same time: replicas that the machine asks as well.
+const TRIES: usize = 3;
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +47,16 @@ pub(crate) enum Error {
     /// The API server returned none.
     #[error("the response contains no token")]
     Empty,
+    /// Others make its Secret all the time.
+    #[error("Secret {0} is made by others at the same time")]
+    Contended(String),
 }
 
 /// Where tokens come from.
 #[derive(Clone)]
 pub(crate) struct Tokens {
     accounts: Api<ServiceAccount>,
+    secrets: Api<Secret>,
     namespace: String,
 }
 
@@ -53,16 +65,20 @@ impl Tokens {
     pub(crate) fn new(client: &Client, namespace: &str) -> Self {
         Self {
             accounts: Api::namespaced(client.clone(), namespace),
+            secrets: Api::namespaced(client.clone(), namespace),
             namespace: namespace.to_owned(),
         }
     }
 
-    /// A fresh token for `machine`.
+    /// A fresh token for `machine`, with which the one before ends.
     pub(crate) async fn issue(&self, machine: &Machine) -> Result<String, Error> {
         let name = machine.metadata.name.as_deref().unwrap_or_default();
         self.ensure_account(name, machine).await?;
-        let spec =
-            TokenRequestSpec { expiration_seconds: Some(LIFETIME), ..TokenRequestSpec::default() };
+        let spec = TokenRequestSpec {
+            expiration_seconds: Some(LIFETIME),
+            bound_object_ref: Some(self.renewed(name, machine).await?),
+            ..TokenRequestSpec::default()
+        };
         let request = TokenRequest { spec: Some(spec), ..TokenRequest::default() };
         let params = PostParams::default();
         let issued = self.accounts.create_token_request(name, &params, &request).await;
@@ -70,6 +86,31 @@ impl Tokens {
         let token = issued.status.and_then(|status| status.token);
         let token = token.filter(|token| !token.is_empty());
         token.ok_or(Error::Empty)
+    }
+
+    /// Makes the Secret of the machine anew; the token that was bound to the one before ends.
+    async fn renewed(&self, name: &str, machine: &Machine) -> Result<BoundObjectReference, Error> {
+        let secret = Secret { metadata: owned(name, machine), ..Secret::default() };
+        for _ in 0..TRIES {
+            match self.secrets.create(&PostParams::default(), &secret).await {
+                Ok(made) => {
+                    return Ok(BoundObjectReference {
+                        api_version: Some(Secret::api_version(&()).into_owned()),
+                        kind: Some(Secret::kind(&()).into_owned()),
+                        name: Some(name.to_owned()),
+                        uid: made.metadata.uid,
+                    });
+                }
+                Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                Err(error) => return Err(api("creating its Secret")(error)),
+            }
+            match self.secrets.delete(name, &DeleteParams::default()).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                Err(error) => return Err(api("deleting its Secret")(error)),
+            }
+        }
+        Err(Error::Contended(format!("{}/{name}", self.namespace)))
     }
 
     async fn ensure_account(&self, name: &str, machine: &Machine) -> Result<(), Error> {
@@ -91,6 +132,15 @@ impl Tokens {
 }
 
 fn account(name: &str, machine: &Machine) -> ServiceAccount {
+    ServiceAccount {
+        metadata: owned(name, machine),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    }
+}
+
+/// What goes with its Machine.
+fn owned(name: &str, machine: &Machine) -> ObjectMeta {
     let owner = OwnerReference {
         api_version: Machine::api_version(&()).into_owned(),
         kind: Machine::kind(&()).into_owned(),
@@ -98,11 +148,11 @@ fn account(name: &str, machine: &Machine) -> ServiceAccount {
         uid: machine.metadata.uid.clone().unwrap_or_default(),
         ..OwnerReference::default()
     };
-    let mut account = ServiceAccount::default();
-    account.metadata.name = Some(name.to_owned());
-    account.metadata.owner_references = Some(vec![owner]);
-    account.automount_service_account_token = Some(false);
-    account
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        owner_references: Some(vec![owner]),
+        ..ObjectMeta::default()
+    }
 }
 
 fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Error {

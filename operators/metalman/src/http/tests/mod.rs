@@ -1,7 +1,7 @@
 use super::*;
 use axum::{body::Body, http::Request};
 use http_body_util::BodyExt;
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeStatus, ServiceAccount};
+use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeStatus, Secret, ServiceAccount};
 use kube::{
     core::DeserializeGuard,
     runtime::{
@@ -18,6 +18,7 @@ use metal_runtime::{
     listener::{Local, Peer},
     testing::{ApiServer, Sent},
 };
+use serde_json::json;
 use tower::ServiceExt;
 
 mod behind;
@@ -45,16 +46,28 @@ async fn a_new_machine_gets_a_token_after_its_key_was_recorded() {
         let written = writes(&server);
         let accounts = format!("POST /api/v1/namespaces/{NAMESPACE}/serviceaccounts");
         let status = "PATCH /apis/unbounded-cloud.io/v1alpha3/machines/node-01/status";
-        assert_eq!(written, [status, accounts.as_str(), &format!("{accounts}/node-01/token")]);
+        let secrets = format!("POST /api/v1/namespaces/{NAMESPACE}/secrets");
+        let token = format!("{accounts}/node-01/token");
+        assert_eq!(written, [status, &accounts, &secrets, &token]);
         let account: ServiceAccount = server.object(Some(NAMESPACE), "node-01").unwrap();
         assert_eq!(account.metadata.owner_references.unwrap()[0].uid, "uid-of-node-01");
         assert_eq!(account.automount_service_account_token, Some(false));
         let asked = server.written().pop().unwrap().body;
         assert_eq!(asked["spec"]["expirationSeconds"], 600);
-        // Once more costs one write: the token.
+        // Once more costs what ends the token before, and makes the next one.
+        let bound_to = || {
+            let secret: Secret = server.object(Some(NAMESPACE), "node-01").unwrap();
+            assert_eq!(secret.metadata.owner_references.unwrap()[0].uid, "uid-of-node-01");
+            let asked = server.written().pop().unwrap().body;
+            assert_eq!(asked["spec"]["boundObjectRef"]["uid"], json!(secret.metadata.uid));
+            secret.metadata.uid
+        };
+        let before = bound_to();
         server.forget();
         assert_eq!(ask(&ctx, 1, client.body()).await.0, StatusCode::OK);
-        assert_eq!(writes(&server), [format!("{accounts}/node-01/token")]);
+        let deleted = format!("DELETE /api/v1/namespaces/{NAMESPACE}/secrets/node-01");
+        assert_eq!(writes(&server), [&secrets, &deleted, &secrets, &token].map(String::as_str));
+        assert_ne!(bound_to(), before, "the Secret of the token before is gone");
     }
 }
 
