@@ -6,7 +6,7 @@
 
 use gtmpl_ng::{Context, Func, FuncError, Limits, Template, Value};
 use metal_base::cut;
-use std::{sync::LazyLock, time::Duration};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 /// The largest template, in bytes.
 pub const LARGEST: u64 = 256 << 10;
@@ -46,21 +46,95 @@ pub fn render(name: &str, template: &[u8], variables: Value) -> Result<String, U
     let limits = Limits::default().with_output_bytes(OUTPUT).with_total_iterations(TURNS);
     let mut parsed = Template::with_limits(limits.with_deadline(DEADLINE));
     name.clone_into(&mut parsed.name);
-    parsed.add_func(INDEX, index);
+    for (name, function) in OURS {
+        parsed.add_func(name, function);
+    }
     parsed.parse(template).map_err(|error| unusable(&error))?;
     parsed.render(&Context::from(variables)).map_err(|error| unusable(&error))
 }
 
-const INDEX: &str = "index";
-static BUILTIN: LazyLock<Option<Func>> =
-    LazyLock::new(|| Template::default().funcs.get(INDEX).copied());
+/// Functions that take what Go's refuse, or answer otherwise: these stand before them.
+const OURS: [(&str, Func); 7] = [
+    ("index", index),
+    ("eq", |arguments| equality("eq", arguments)),
+    ("ne", |arguments| equality("ne", arguments)),
+    ("lt", |arguments| order("lt", arguments)),
+    ("le", |arguments| order("le", arguments)),
+    ("gt", |arguments| order("gt", arguments)),
+    ("ge", |arguments| order("ge", arguments)),
+];
+static BUILTINS: LazyLock<HashMap<String, Func>> = LazyLock::new(|| Template::default().funcs);
+
+fn builtin(name: &str, arguments: &[Value]) -> Result<Value, FuncError> {
+    let builtin = BUILTINS.get(name);
+    builtin.ok_or_else(|| FuncError::Generic(format!("there is no {name}")))?(arguments)
+}
 
 /// Most of our maps have string values, and for these Go returns the empty string if a key is missing;
-/// for those of a configuration it would return nil, which is as false.
+/// for those of a configuration it would return nil, which is as false. A map has keys that are strings.
 fn index(arguments: &[Value]) -> Result<Value, FuncError> {
-    let builtin = BUILTIN.ok_or_else(|| FuncError::Generic("there is no index".to_owned()))?;
-    let found = builtin(arguments)?;
+    if let [Value::Map(_), key, ..] = arguments
+        && !matches!(key, Value::String(_))
+    {
+        return Err(FuncError::Generic("index: the key of a map is a string".to_owned()));
+    }
+    let found = builtin("index", arguments)?;
     Ok(if found == Value::NoValue { text("") } else { found })
+}
+
+/// What Go compares with its like alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Bool,
+    Integer,
+    Float,
+    Text,
+    /// Nothing, or a struct, to which pointers lead.
+    Other,
+    /// A list or a map, which is compared with nothing.
+    Many,
+}
+
+fn kind(value: &Value) -> Kind {
+    match value {
+        Value::Bool(_) => Kind::Bool,
+        Value::String(_) => Kind::Text,
+        Value::Number(number) if number.as_i64().is_some() || number.as_u64().is_some() => {
+            Kind::Integer
+        }
+        Value::Number(_) => Kind::Float,
+        Value::Map(_) | Value::Array(_) | Value::Function(_) => Kind::Many,
+        Value::NoValue | Value::Nil | Value::Object(_) => Kind::Other,
+    }
+}
+
+/// Compares as Go does, which takes only what is alike.
+fn equality(name: &str, arguments: &[Value]) -> Result<Value, FuncError> {
+    let is_nothing = |value: &Value| matches!(value, Value::NoValue | Value::Nil);
+    if let [first, others @ ..] = arguments
+        && others.iter().any(|other| {
+            let is_known = !is_nothing(first) && !is_nothing(other);
+            is_known && (kind(first) != kind(other) || kind(first) == Kind::Many)
+        })
+    {
+        return Err(incompatible(name));
+    }
+    builtin(name, arguments)
+}
+
+/// The same for what has an order.
+fn order(name: &str, arguments: &[Value]) -> Result<Value, FuncError> {
+    let has_order = |kind| matches!(kind, Kind::Integer | Kind::Float | Kind::Text);
+    if let [first, second] = arguments
+        && (kind(first) != kind(second) || !has_order(kind(first)))
+    {
+        return Err(incompatible(name));
+    }
+    builtin(name, arguments)
+}
+
+fn incompatible(name: &str) -> FuncError {
+    FuncError::Generic(format!("{name}: incompatible types for comparison"))
 }
 
 /// A struct: a missing field is an error.

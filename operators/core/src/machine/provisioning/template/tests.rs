@@ -21,7 +21,7 @@ const CHOICE: &str = "{{ if le .Machine.Spec.Operations.RepaveCounter .Machine.S
 #[test]
 fn templates_become_what_go_makes_of_them() {
     let vectors: Vectors = serde_json::from_str(include_str!("vectors.json")).unwrap();
-    assert!(vectors.templates.len() > 45);
+    assert!(vectors.templates.len() > 85);
     let variables = Variables {
         machine: &vectors.machine,
         installs: Some(3),
