@@ -3,9 +3,12 @@
 use crate::{
     Context,
     confirm::confirm_here,
+    http::has_begun,
     image_files::{Asked, Proof, Refused, Served, opened_here},
     serve_url::ServeUrl,
 };
+use metal_api::Machine;
+use metal_core::machine::provisioning::access::{Class, class};
 use metal_dhcp::{
     fair_queue::Priority,
     tftp::{ReadRequest, Refusal, path},
@@ -53,9 +56,15 @@ impl Files for ImageFiles {
         let path = path(request, image.boot_file().unwrap_or_default())?;
         let (url, proof) = (self.url.at(here), Proof::Address);
         let (url, asked_for) = (url.into_owned(), path.clone());
+        let asked_by = Arc::clone(&machine);
         let asked = Asked { machine, is_live: true, path: asked_for, url, proof };
         match opened_here(&self.ctx, asked) {
-            Ok(Served::File { root, name, .. }) => Ok(Found::File { root, path: name, name: path }),
+            Ok(Served::File { root, name, .. }) => {
+                if class(&path, image.boot_file()) == Class::Install {
+                    self.note_installer(asked_by);
+                }
+                Ok(Found::File { root, path: name, name: path })
+            }
             Ok(Served::Text(text)) => {
                 Ok(Found::Bytes { name: path, bytes: text.into_bytes().into() })
             }
@@ -65,6 +74,12 @@ impl Files for ImageFiles {
 }
 
 impl ImageFiles {
+    /// Notes that what installs is fetched: that is recorded while it is sent.
+    fn note_installer(&self, machine: Arc<Machine>) {
+        let ctx = Arc::clone(&self.ctx);
+        self.ctx.live.runtime.spawn(async move { has_begun(&ctx, &machine).await });
+    }
+
     fn refusal(&self, refused: &Refused, client: IpAddr, path: &str) -> Refusal {
         match refused {
             Refused::NoImage | Refused::NotReady | Refused::Behind | Refused::Busy => {

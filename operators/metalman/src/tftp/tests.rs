@@ -1,10 +1,12 @@
 use super::*;
 use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
 use metal_api::{Machine, MachineOperations};
-use metal_core::machine::provisioning::agent::Cluster;
+use metal_core::machine::{operations::is_heard, provisioning::agent::Cluster};
 use metal_dhcp::tftp::{Mode, Packet};
-use std::{fs, net::Ipv4Addr};
+use std::{fs, net::Ipv4Addr, time::Duration};
+use tokio::time::{sleep, timeout};
 
+const PATIENCE: Duration = Duration::from_secs(10);
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const FILES: &[(&str, &[u8])] = &[
     ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),
@@ -102,6 +104,18 @@ async fn what_installs_is_confirmed_by_the_api_server_or_not_there() {
     let (server, ctx) = served([machine.clone()]).await;
     let _folder = has_image(&ctx, &machine, FILES).await;
     assert_eq!(kernel(&Arc::new(self::files(ctx))).await.unwrap(), Ok(()));
+    // That its installer has begun is recorded, whatever it says itself.
+    let is_heard = || {
+        let recorded: Machine = server.object(None, "node-01").unwrap();
+        is_heard(&recorded)
+    };
+    timeout(PATIENCE, async {
+        while !is_heard() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
     let (lagging, ctx) = served([machine.clone()]).await;
     let _folder = has_image(&ctx, &machine, FILES).await;
     done(&mut machine, 1);

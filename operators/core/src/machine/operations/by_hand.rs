@@ -1,20 +1,22 @@
-//! What an installer may say of a machine that a person switches.
+//! What an installer may say of a machine on which the old system may still run.
 //!
-//! With a BMC the host was off before its installer is listened to. Without, nobody knows whether it has
-//! booted at all: pods of its old system have its address, can read the token where the installer reads it,
-//! and may say whatever an installer says. While they run, their Node is ready.
+//! Where a person switches it, nobody knows whether it has booted at all. With a BMC it was off, but its
+//! firmware may have booted its disk again. Pods of the old system have its address, can read the token where the
+//! installer reads it, and may say whatever an installer says. While they run, their Node is ready. With a BMC
+//! the installer is believed once it has fetched what installs, since the Node was deleted before: one that is
+//! ready may be held by a finalizer. That does not keep out who fetches the same on purpose.
 
 use super::{
     super::is_ready,
     own_node::{Ownership, ownership},
-    progress::writing_since,
+    progress::{is_heard, writing_since},
 };
 use k8s_openapi::api::core::v1::Node;
 use metal_api::Machine;
 
 /// Whether who says how far an installation is may be its installer; `node` is the Node of that name.
 pub fn may_report(machine: &Machine, node: Option<&Node>) -> bool {
-    has_bmc(machine) || !node.is_some_and(|node| is_at_work(machine, node))
+    (has_bmc(machine) && is_heard(machine)) || !node.is_some_and(|node| is_at_work(machine, node))
 }
 
 /// Whether who says that an installation is done may be its installer. One that has written to the disk, as it

@@ -100,30 +100,65 @@ async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
 
 #[tokio::test]
 async fn pods_of_a_machine_that_runs_end_no_installation_by_hand() {
-    use k8s_openapi::api::core::v1::Node;
-    use kube::{core::DeserializeGuard, runtime::watcher::Event};
     let lab = Lab::new(asked(1, Some(3), Some(2))).await;
-    let says = |ready: &str| {
-        let node = serde_json::json!({
-            "metadata": {"name": "node-01"},
-            "status": {"conditions": [{"type": "Ready", "status": ready}]},
-        });
-        let node = serde_json::from_value::<Node>(node).unwrap();
-        let event = Ok(Event::Apply(DeserializeGuard(Ok(node))));
-        lab.ctx.view.nodes.follow(futures::stream::iter([event]))
-    };
     let end = format!("/c/{}/pxe/disable", lab.token(3));
     let tell = format!("/c/{}/install/progress", lab.token(3));
-    says("True").await.unwrap_err();
+    says(&lab, "True").await;
     for (path, body) in [(&tell, WRITING), (&end, "")] {
         let (status, text) = lab.ask(1, "POST", path, body).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {text}");
     }
     assert_eq!(writes(&lab.server), [""; 0]);
-    says("Unknown").await.unwrap_err();
+    says(&lab, "Unknown").await;
     assert_eq!(lab.ask(1, "POST", &tell, WRITING).await.0, StatusCode::OK);
     assert_eq!(lab.ask(1, "POST", &end, "").await.0, StatusCode::OK);
     assert_eq!(lab.status().operations.unwrap().repave_counter, Some(3));
+}
+
+#[tokio::test]
+async fn an_old_system_that_has_booted_again_ends_no_installation_by_a_bmc() {
+    let lab = Lab::new(installing()).await;
+    says(&lab, "True").await;
+    let end = format!("/c/{}/pxe/disable", lab.token(3));
+    let tell = format!("/c/{}/install/progress", lab.token(3));
+    // It can read the token where the installer reads it.
+    assert!(lab.get("/grub/grub.cfg").await.1.contains(&lab.token(3)));
+    for (path, body) in [(&tell, WRITING), (&end, "")] {
+        let (status, text) = lab.ask(1, "POST", path, body).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {text}");
+    }
+    assert_eq!(writes(&lab.server), [""; 0]);
+    // Whoever has fetched what installs is believed: a finalizer may hold the Node.
+    assert_eq!(lab.get(&format!("/c/{}/vmlinuz", lab.token(3))).await.0, StatusCode::OK);
+    assert_eq!(lab.ask(1, "POST", &end, "").await.0, StatusCode::OK);
+    assert_eq!(lab.status().operations.unwrap().repave_counter, Some(3));
+    // Without a Node nobody is in doubt.
+    let lab = Lab::new(installing()).await;
+    assert_eq!(lab.ask(1, "POST", &end, "").await.0, StatusCode::OK);
+}
+
+/// A machine that its BMC has switched on for an installation.
+fn installing() -> Machine {
+    let mut machine = asked(1, Some(3), Some(2));
+    machine.spec.pxe.as_mut().unwrap().redfish = Some(metal_api::MachineRedfish::default());
+    let current = json!({
+        "repaveCounter": 3, "step": "Installing", "attempt": 1,
+        "since": jiff::Timestamp::now().to_string(),
+    });
+    let operations = machine.status.as_mut().unwrap().operations.as_mut().unwrap();
+    operations.current = Some(serde_json::from_value(current).unwrap());
+    machine
+}
+
+/// Its Node says so.
+async fn says(lab: &Lab, ready: &str) {
+    let node = json!({
+        "metadata": {"name": "node-01"},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    });
+    let node = serde_json::from_value::<Node>(node).unwrap();
+    let event = Ok(Event::Apply(DeserializeGuard(Ok(node))));
+    lab.ctx.view.nodes.follow(futures::stream::iter([event])).await.unwrap_err();
 }
 
 fn repaved(lab: &Lab) -> (String, String, String) {
