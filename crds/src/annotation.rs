@@ -48,6 +48,9 @@ pub const ACCEPT_CERTIFICATE: &str = "bloomery.dev/accept-certificate";
 pub const ACCEPT_ENDORSEMENT_KEY: &str = "bloomery.dev/accept-endorsement-key";
 /// On a Machine: the UUID of the one other system of its BMC that a person vouches for, once.
 pub const ACCEPT_SYSTEM: &str = "bloomery.dev/accept-system";
+/// On a Machine: the repave counter of the installation of which nobody has told the end, and that a person
+/// vouches for, once.
+pub const ACCEPT_INSTALLATION: &str = "bloomery.dev/accept-installation";
 /// On a Node: the UID of the Machine for whose reboot it takes no new pods.
 pub const CORDONED_FOR: &str = "bloomery.dev/cordoned-for";
 

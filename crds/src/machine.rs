@@ -323,6 +323,9 @@ pub struct MachineStatus {
     /// The BMC of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redfish: Option<MachineRedfishStatus>,
+    /// Extension: UUID of a machine without a BMC, as its firmware has told it by DHCP.
+    #[serde(rename = "systemUUID", skip_serializing_if = "Option::is_none")]
+    pub system_uuid: Option<String>,
     /// The TPM of the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tpm: Option<MachineTpmStatus>,

@@ -100,6 +100,9 @@ pub struct MachineInstallProgress {
     /// Since when it has written to the disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writing_since: Option<Time>,
+    /// UID of the Node of its name when it was first seen to write; empty if there was none.
+    #[serde(rename = "nodeUID", skip_serializing_if = "Option::is_none")]
+    pub node_uid: Option<String>,
 }
 
 /// A system that was read by Redfish.

@@ -50,10 +50,10 @@ fn trim(machine: &mut Machine) {
     let (dhcp_leases, redfish) = (pxe.dhcp_leases, pxe.redfish.map(place));
     let pxe = Some(MachinePxe { dhcp_leases, redfish, ..MachinePxe::default() });
     machine.spec = MachineSpec { pxe, ..MachineSpec::default() };
-    let redfish = machine.status.take().and_then(|status| status.redfish);
+    let MachineStatus { redfish, system_uuid, .. } = machine.status.take().unwrap_or_default();
     let redfish = redfish
         .map(|it| MachineRedfishStatus { system: it.system, ..MachineRedfishStatus::default() });
-    machine.status = Some(MachineStatus { redfish, ..MachineStatus::default() });
+    machine.status = Some(MachineStatus { redfish, system_uuid, ..MachineStatus::default() });
     machine.metadata.annotations = None;
     machine.metadata.labels = None;
     machine.metadata.managed_fields = None;

@@ -71,6 +71,8 @@ pub struct Context {
     pub(crate) spent: AnsweredChallenges,
     /// How often it is recorded that a boot was refused.
     pub(crate) refused: ProgressLimit,
+    /// How often it is recorded which hardware a machine is.
+    pub(crate) hardware: ProgressLimit,
     /// How often an event log is read.
     pub(crate) logs: ProgressLimit,
     /// Images of the Machines.
@@ -125,6 +127,7 @@ impl Context {
             ek_roots: None,
             spent: AnsweredChallenges::default(),
             refused: ProgressLimit::of_boots(),
+            hardware: ProgressLimit::of_boots(),
             logs: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: Deferred::default(),

@@ -3,7 +3,7 @@
 use crate::metal_servers;
 use k8s_openapi::api::{
     certificates::v1::CertificateSigningRequest,
-    core::v1::{Node, NodeSpec, NodeStatus},
+    core::v1::{Node, NodeSpec, NodeStatus, NodeSystemInfo},
 };
 use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
@@ -33,8 +33,8 @@ pub struct View {
     pub machines: Index<Machine, Address>,
     /// Machines of all sites, by what two of them cannot both have; nothing else of them is kept.
     pub everywhere: Index<Machine, Hardware>,
-    /// Nodes, by name; only the fields that tell whether they are ready, and for which Machine they
-    /// are cordoned.
+    /// Nodes, by name; only the fields that tell whether they are ready, of which hardware they are, and for
+    /// which Machine they are cordoned.
     pub nodes: Index<Node, ()>,
     /// Servers of the metal-operator, by the MAC addresses of their network interfaces, and by UUID.
     pub servers: Index<Server, Address>,
@@ -64,7 +64,9 @@ fn asker(csr: &CertificateSigningRequest) -> Vec<String> {
 /// A Node has hundreds of images and labels.
 fn trim(node: &mut Node) {
     let status = node.status.take().unwrap_or_default();
-    let NodeStatus { mut addresses, mut conditions, .. } = status;
+    let NodeStatus { mut addresses, mut conditions, node_info, .. } = status;
+    let node_info = node_info
+        .map(|it| NodeSystemInfo { system_uuid: it.system_uuid, ..NodeSystemInfo::default() });
     // Its kubelet may write anything there.
     if let Some(addresses) = &mut addresses {
         addresses.retain(|it| it.type_ == "InternalIP");
@@ -75,7 +77,7 @@ fn trim(node: &mut Node) {
             (it.message, it.reason) = (None, None);
         }
     }
-    node.status = Some(NodeStatus { addresses, conditions, ..NodeStatus::default() });
+    node.status = Some(NodeStatus { addresses, conditions, node_info, ..NodeStatus::default() });
     let unschedulable = node.spec.take().and_then(|spec| spec.unschedulable);
     node.spec = Some(NodeSpec { unschedulable, ..NodeSpec::default() });
     node.metadata.labels = None;
@@ -94,8 +96,8 @@ fn trim_machine(machine: &mut Machine) {
         ..MachinePxe::default()
     });
     machine.spec = MachineSpec { pxe, ..MachineSpec::default() };
-    let redfish = machine.status.take().and_then(|status| status.redfish);
-    machine.status = Some(MachineStatus { redfish, ..MachineStatus::default() });
+    let MachineStatus { redfish, system_uuid, .. } = machine.status.take().unwrap_or_default();
+    machine.status = Some(MachineStatus { redfish, system_uuid, ..MachineStatus::default() });
     machine.metadata.annotations = None;
     machine.metadata.labels = None;
     machine.metadata.managed_fields = None;

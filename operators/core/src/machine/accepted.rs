@@ -1,11 +1,15 @@
-//! Annotations by which a person accepts a new BMC certificate or a new TPM endorsement key. Each
+//! Annotations by which a person accepts a new BMC certificate, a new TPM endorsement key or an installation. Each
 //! applies once: after it was used, the annotation is removed, and an event says who had set it.
 
+use crate::conditions::cut;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{Machine, annotation};
+use metal_api::{Machine, MachineStatus, annotation};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
+
+/// How much of an annotation is told, in bytes.
+const SHOWN: usize = 80;
 
 /// Whether an annotation accepts the endorsement key with this SHA-256.
 pub(super) fn endorsement_key(machine: &Machine, fingerprint: &str) -> bool {
@@ -16,6 +20,38 @@ pub(super) fn endorsement_key(machine: &Machine, fingerprint: &str) -> bool {
 /// The annotation that accepted the endorsement key that is pinned now.
 pub(super) fn settled(machine: &Machine, pinned: Option<&str>) -> Option<&'static str> {
     endorsement_key(machine, &fingerprint(pinned?)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
+}
+
+/// The repave counter of the installation that is accepted.
+pub(super) fn installation(machine: &Machine) -> Option<i64> {
+    annotated(&machine.metadata, annotation::ACCEPT_INSTALLATION)?.trim().parse().ok()
+}
+
+/// The annotation that accepted an installation that counts as done by now.
+pub(super) fn settled_installation(
+    machine: &Machine,
+    status: &MachineStatus,
+) -> Option<&'static str> {
+    let done = status.operations.as_ref()?.repave_counter;
+    let is_done = installation(machine).is_some_and(|accepted| Some(accepted) <= done);
+    is_done.then_some(annotation::ACCEPT_INSTALLATION)
+}
+
+/// That an annotation accepts something in words that nobody understands, to stand behind what asks for it;
+/// nothing if it is not there, or `is_read`. What it says may be of any length.
+pub(super) fn unread(machine: &Machine, key: &str, is_read: impl FnOnce(&str) -> bool) -> String {
+    let text = annotated(&machine.metadata, key).filter(|text| !is_read(text));
+    text.map_or_else(String::new, |text| {
+        let text = text.replace(char::is_control, " ");
+        let text = cut(&text, SHOWN);
+        format!("; the annotation {key} is there, but {text:?} is not of that form")
+    })
+}
+
+/// Whether a text is the SHA-256 of a key, as [`endorsement_key`] compares it.
+pub(super) fn is_fingerprint(text: &str) -> bool {
+    let text = text.trim();
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The field manager that last wrote an annotation (`metadata.managedFields`).

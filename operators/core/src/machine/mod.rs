@@ -27,7 +27,9 @@ pub mod site;
 mod twins;
 
 pub use accepted::actor;
-pub use twins::{Address, Twin, addresses, addresses_of_server, servers_of, twins};
+pub use twins::{
+    Address, Twin, addresses, addresses_of_server, servers_of, told_by_firmware, twins,
+};
 
 use crate::{
     conditions::{self, Fact},
@@ -89,7 +91,8 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     record_node(&mut new, seen);
     // Never power off a machine that may be a different one.
     let is_sure = seen.twins.is_empty() && unusable(seen.machine).is_none();
-    let settled = accepted::settled(seen.machine, attest::pinned(old));
+    let settled = accepted::settled(seen.machine, attest::pinned(old))
+        .or_else(|| accepted::settled_installation(seen.machine, old));
     let settled = settled.map(|annotation| Decision::Change(Change::Settle { annotation }));
     operations::adopt(&mut new, seen);
     let next = if seen.machine.metadata.deletion_timestamp.is_some() {
@@ -102,8 +105,8 @@ fn next_status(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, O
     let next = settled.or(next);
     operations::record(&mut new, seen);
     let state = state(&new, seen);
-    new.node_ref =
-        seen.node.and_then(|node| node.metadata.name.clone()).map(LocalObjectReference::new);
+    let node = joined(&new, seen);
+    new.node_ref = node.and_then(|it| it.metadata.name.clone()).map(LocalObjectReference::new);
     // The controller that manages machines over SSH owns these two fields.
     if seen.machine.spec.ssh.is_none() {
         new.phase = Some(state.phase.clone());
@@ -172,10 +175,7 @@ fn record_node(new: &mut MachineStatus, seen: &Observation<'_>) {
     let was = new.conditions.iter().any(|condition| condition.type_ == type_);
     let fact = match ownership {
         Some(Ownership::Another) => {
-            let message = "a Node of this name has none of the addresses of spec.pxe.dhcpLeases, so this \
-                           machine gets no token and no first certificate; if it is the same machine, \
-                           delete the Node, or add its address; if it is another one, rename this Machine";
-            Fact { type_, holds: false, reason: "NodeOfAnother", message }
+            Fact { type_, holds: false, reason: NODE_OF_ANOTHER, message: NOT_ITS_OWN }
         }
         Some(Ownership::Unknown) if seen.known.asks => {
             let message = "the Node of this name has no InternalIP, so nobody knows whose it is, and the \
@@ -191,6 +191,23 @@ fn record_node(new: &mut MachineStatus, seen: &Observation<'_>) {
     conditions::set(&mut new.conditions, fact, seen.machine.metadata.generation, seen.now);
 }
 
+/// The name of the ServiceAccount that every namespace has.
+const RESERVED: &str = "default";
+/// Reason of conditions where a Node of the name is another machine's.
+const NODE_OF_ANOTHER: &str = "NodeOfAnother";
+/// The same in words.
+const NOT_ITS_OWN: &str = "a Node of this name has none of the addresses of spec.pxe.dhcpLeases, nor the UUID \
+    that the BMC of this machine tells, so this machine gets no token and no first certificate, and pods are \
+    not moved away before it is switched off; if it is the same machine, delete the Node, or add its address; \
+    if it is another one, rename this Machine";
+
+/// The Node that the machine is, as far as that is known: one whose kubelet uses another network than that of
+/// the leases is taken for it if the machine has attested, as it could not while there was a Node of another.
+fn joined<'a>(status: &MachineStatus, seen: &Observation<'a>) -> Option<&'a Node> {
+    let has_attested = attest::pinned(status).is_some();
+    seen.node.filter(|node| has_attested || ownership(seen.machine, node) != Ownership::Another)
+}
+
 fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     let name = seen.machine.metadata.name.as_deref().unwrap_or_default();
     let state = |phase, reason, message| State { phase, reason, message };
@@ -201,10 +218,16 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
     if let Some(message) = unusable(seen.machine) {
         return failed("InvalidLease", message);
     }
+    if name == RESERVED {
+        let message = "a Machine cannot join by this name, which every namespace has a ServiceAccount of: \
+                       create it anew by another name";
+        return failed("NameReserved", message.to_owned());
+    }
     if let Some(state) = operations::state(status) {
         return state;
     }
-    if seen.node.is_some_and(is_ready) {
+    let node = joined(status, seen);
+    if node.is_some_and(is_ready) {
         return state(MachinePhase::Ready, "NodeReady", format!("Node {name} is ready"));
     }
     if let Some(condition) = attest::refused(status) {
@@ -215,13 +238,16 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
         let refusal = attest::Refusal::of(condition).unwrap_or(attest::Refusal::PcrDiffers);
         return failed(refusal.reason(), condition.message.clone());
     }
-    if seen.node.is_some() {
+    if node.is_some() {
         let message = format!("Node {name} is not ready");
         return state(MachinePhase::Joining, "NodeNotReady", message);
     }
     if attest::pinned(status).is_some() {
         let message = format!("the machine has attested; Node {name} does not exist yet");
         return state(MachinePhase::Joining, "NoNode", message);
+    }
+    if seen.node.is_some() {
+        return failed(NODE_OF_ANOTHER, NOT_ITS_OWN.to_owned());
     }
     let message = "the machine has not attested yet".to_owned();
     state(MachinePhase::Pending, "NotAttested", message)

@@ -103,7 +103,7 @@ const TABLE: &[Row] = &[
     (
         condition::USER_DATA_READY,
         ToInstall,
-        &[("NamespaceNotAllowed", Person), ("KeyMissing", Person)],
+        &[("NamespaceNotAllowed", Person), ("KeyMissing", Person), ("NotAList", Person)],
     ),
     // It is installed, and then gets no token.
     (condition::NODE_OWNED, ToInstall, &[("NodeOfAnother", Person)]),
@@ -127,7 +127,12 @@ const TABLE: &[Row] = &[
     (
         condition::OPERATIONS_DONE,
         Always,
-        &[("NoBMC", Retry), ("Pending", Retry), ("ImageNotReady", Retry)],
+        &[
+            ("NoBMC", Retry),
+            ("Pending", Retry),
+            ("ImageNotReady", Retry),
+            ("WaitsForReboot", Person),
+        ],
     ),
 ];
 

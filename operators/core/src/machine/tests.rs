@@ -7,7 +7,7 @@ use super::{
 };
 use crate::dice::Dice;
 use k8s_openapi::{
-    api::core::v1::{NodeCondition, NodeStatus},
+    api::core::v1::{NodeAddress, NodeCondition, NodeStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use metal_api::{
@@ -20,6 +20,9 @@ use std::sync::Arc;
 fn how_far_a_machine_is_follows_from_what_is_there() {
     let twin = Twin { address: Address::Ip([10, 0, 0, 1].into()), name: "other".to_owned() };
     let (ready, waiting) = (node(true), node(false));
+    let mut another = node(true);
+    let (type_, address) = ("InternalIP".to_owned(), "10.0.0.7".to_owned());
+    another.status.as_mut().unwrap().addresses = Some(vec![NodeAddress { address, type_ }]);
     for (machine, twins, node, phase, reason) in vec![
         (machine("a", 1), vec![], None, "Pending", "NotAttested"),
         (attested("a", 1), vec![], None, "Joining", "NoNode"),
@@ -27,8 +30,12 @@ fn how_far_a_machine_is_follows_from_what_is_there() {
         (attested("a", 1), vec![], Some(&ready), "Ready", "NodeReady"),
         // A node that joined in another way is a node all the same.
         (machine("a", 1), vec![], Some(&ready), "Ready", "NodeReady"),
+        // One of another machine is not, unless this one has attested: then it has joined by another network.
+        (machine("a", 1), vec![], Some(&another), "Failed", "NodeOfAnother"),
+        (attested("a", 1), vec![], Some(&another), "Ready", "NodeReady"),
         (attested("a", 1), vec![twin.clone()], Some(&ready), "Failed", "Ambiguous"),
         (without_leases(), vec![], None, "Failed", "InvalidLease"),
+        (machine("default", 1), vec![], None, "Failed", "NameReserved"),
         (
             with_lease("a", "10.0.0.256", "02:00:00:00:00:01"),
             vec![],
@@ -48,7 +55,8 @@ fn how_far_a_machine_is_follows_from_what_is_there() {
         assert_eq!(seen, (phase, reason), "{machine:?}");
         assert_eq!(condition.status == "True", phase == "Ready");
         assert_eq!(status.message.as_deref(), Some(condition.message.as_str()));
-        assert_eq!(status.node_ref.is_some(), node.is_some());
+        let is_its = node.is_some() && reason != "NodeOfAnother";
+        assert_eq!(status.node_ref.is_some(), is_its);
     }
 }
 
@@ -150,6 +158,29 @@ fn hardware_of_one_uuid_is_of_one_machine_in_either_byte_order() {
         if holds { vec![Arc::clone(&server)] } else { vec![] }
     };
     assert_eq!(servers_of(&a, holders)[0].name, "Server s");
+}
+
+#[test]
+fn without_a_bmc_hardware_is_known_by_what_its_firmware_tells() {
+    let uuid = |text: &str| text.parse::<metal_api::SystemUuid>().unwrap();
+    let (one, swapped) = (
+        uuid("33221100-5544-7766-8899-010203040506"),
+        uuid("00112233-4455-6677-8899-010203040506"),
+    );
+    let mut machine = attested("a", 1);
+    machine.status = told_by_firmware(&machine, one);
+    assert!(addresses(&machine).contains(&Address::Uuid(one.canonical())));
+    assert!(pinned(machine.status.as_ref().unwrap()).is_some(), "the rest stays");
+    // It is told once, and in either byte order; another board is another one.
+    for same in [one, swapped] {
+        assert_eq!(told_by_firmware(&machine, same), None);
+    }
+    let other = uuid("4c4c4544-0042-3510-8057-b4c04f4e3232");
+    assert!(told_by_firmware(&machine, other).is_some());
+    // What its BMC tells counts alone, where there is one.
+    machine.spec.pxe.as_mut().unwrap().redfish = Some(metal_api::MachineRedfish::default());
+    assert!(!addresses(&machine).iter().any(|it| matches!(it, Address::Uuid(_))));
+    assert_eq!(told_by_firmware(&machine, other), None);
 }
 
 #[test]

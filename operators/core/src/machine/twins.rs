@@ -1,7 +1,7 @@
 //! Machines that share an address, or the UUID of their hardware.
 
 use super::lease::{ipv4, mac};
-use metal_api::{MacAddr, Machine, Server, SystemUuid};
+use metal_api::{MacAddr, Machine, MachineStatus, Server, SystemUuid};
 use std::{collections::BTreeSet, fmt, net::Ipv4Addr, sync::Arc};
 
 /// How many addresses a message names.
@@ -37,8 +37,8 @@ pub struct Twin {
     pub name: String,
 }
 
-/// The addresses of a Machine that boots from the network, and the UUID of its hardware as far as its BMC has
-/// told it; invalid ones are skipped.
+/// The addresses of a Machine that boots from the network, and the UUID of its hardware as far as its BMC or its
+/// firmware has told it; invalid ones are skipped.
 pub fn addresses(machine: &Machine) -> Vec<Address> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let of = |lease| [mac(lease).map(Address::Mac), ipv4(lease).map(Address::Ip)];
@@ -47,11 +47,33 @@ pub fn addresses(machine: &Machine) -> Vec<Address> {
     all.into_iter().collect()
 }
 
-/// The UUID that was read at the BMC of the Machine as it is now.
+/// The UUID of the hardware, which its BMC has told, or, where there is none, its firmware.
 pub(super) fn uuid(machine: &Machine) -> Option<SystemUuid> {
+    let pxe = machine.spec.pxe.as_ref()?;
+    if pxe.redfish.is_some() {
+        return uuid_by_bmc(machine);
+    }
+    let told = machine.status.as_ref()?.system_uuid.as_deref()?;
+    told.parse().ok().map(SystemUuid::canonical)
+}
+
+/// The UUID that was read at the BMC of the Machine as it is now.
+pub(super) fn uuid_by_bmc(machine: &Machine) -> Option<SystemUuid> {
     let redfish = machine.spec.pxe.as_ref()?.redfish.as_ref()?;
     let read = machine.status.as_ref()?.redfish.as_ref()?.system.as_ref()?;
     Some(read.uuid_at(&redfish.url, redfish.device_id.as_deref())?.canonical())
+}
+
+/// The status after the firmware of a Machine has told this UUID; `None` where that says nothing new. What a BMC
+/// tells counts for more.
+pub fn told_by_firmware(machine: &Machine, uuid: SystemUuid) -> Option<MachineStatus> {
+    let has_bmc = machine.spec.pxe.as_ref().is_none_or(|pxe| pxe.redfish.is_some());
+    let status = machine.status.clone().unwrap_or_default();
+    let known = status.system_uuid.as_deref().and_then(|it| it.parse::<SystemUuid>().ok());
+    if has_bmc || known.is_some_and(|known| known.is_same(uuid)) {
+        return None;
+    }
+    Some(MachineStatus { system_uuid: Some(uuid.to_string()), ..status })
 }
 
 /// What identifies the hardware of a Server.

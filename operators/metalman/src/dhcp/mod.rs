@@ -11,14 +11,21 @@ mod tests;
 
 pub(crate) use listen::Listen;
 
-use crate::{Context, confirm::confirm_here, serve_url::ServeUrl};
+use crate::{
+    Context,
+    confirm::confirm_here,
+    serve_url::ServeUrl,
+    status_writes::{Decision, record},
+};
 use drop_reason::DropReason;
 use jiff::Timestamp;
 use kube::ResourceExt;
+use metal_api::{Machine, SystemUuid};
 use metal_base::Never;
 use metal_core::machine::{
     attest::MachineLookupError,
     lease::{Lease, leases_of},
+    told_by_firmware,
 };
 use metal_dhcp::{
     Client,
@@ -26,7 +33,7 @@ use metal_dhcp::{
     reservations::{Image, Reserved, decide, is_on_link},
     v4::{self, Arrival, MessageType, Reply, code},
 };
-use metal_runtime::health::Gate;
+use metal_runtime::{health::Gate, report::Chain};
 use metal_serve::{
     dhcp::{
         self, Answer, Error, LogOnce, Metrics, Request, Responder, Server, Sockets,
@@ -127,7 +134,7 @@ impl Responder for Dhcp {
     async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
         if let Err(error) = self.parts.listen.follow(sockets) {
             tracing::debug!(
-                error = %metal_runtime::report::Chain(&error),
+                error = %Chain(&error),
                 "could not update the listening sockets",
             );
         }
@@ -168,6 +175,9 @@ impl Dhcp {
         if boots && is_discover && confirm_here(ctx, &machine).is_err() {
             return Err(DropReason::Behind);
         }
+        if let Some(uuid) = uuid {
+            self.note_hardware(&machine, uuid);
+        }
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();
         let Some(server) = to.or_else(|| own_address(link, &leases)) else {
@@ -189,6 +199,26 @@ impl Dhcp {
         }
         neighbors.note_reply(&reply);
         Ok(reply)
+    }
+
+    /// Records which hardware a machine is that has no BMC to tell it: whoever else looks after that hardware is
+    /// to know.
+    fn note_hardware(&self, machine: &Arc<Machine>, uuid: SystemUuid) {
+        let ctx = &self.parts.ctx;
+        if told_by_firmware(machine, uuid).is_none() || !ctx.hardware.may(&machine.name_any()) {
+            return;
+        }
+        let (ctx, machine) = (Arc::clone(ctx), Arc::clone(machine));
+        self.parts.ctx.live.runtime.spawn(async move {
+            let recorded = record(&ctx, Arc::clone(&machine), |machine| Decision {
+                status: told_by_firmware(machine, uuid).map(Box::new),
+                result: (),
+            });
+            if let Err(error) = recorded.await {
+                let (machine, error) = (machine.name_any(), Chain(&error));
+                tracing::warn!(machine, %error, "UUID of a machine not recorded");
+            }
+        });
     }
 
     /// Counts firmware that gets an address but no boot file, because its image has none for it.

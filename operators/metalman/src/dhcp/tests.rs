@@ -205,3 +205,40 @@ async fn the_firmware_of_a_machine_that_is_also_a_server_gets_no_answer() {
     lab.is_silent(&firmware(1), "Ambiguous").await;
     assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_unless_it_is_anothers() {
+    const UUID: [u8; 16] =
+        [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 1, 2, 3, 4, 5, 6];
+    let of = |name: &str, address, last| {
+        let mut machine = machine(name, address, last);
+        machine.metadata.uid = Some(name.to_owned());
+        machine
+    };
+    let mut told = firmware(1);
+    told.options.set(code::MACHINE_ID, [&[0][..], &UUID].concat());
+    let recorded = |server: &metal_runtime::testing::ApiServer| {
+        let machine = server.object::<Machine>(None, "node-01").unwrap();
+        machine.status.and_then(|status| status.system_uuid)
+    };
+    let (server, ctx) = served([of("node-01", OURS, 1)]).await;
+    let mut lab = Lab::new(ctx).await;
+    lab.send(&told).await;
+    timeout(PATIENCE, async {
+        while recorded(&server).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(recorded(&server).as_deref(), Some("33221100-5544-7766-8899-010203040506"));
+    assert_eq!(server.written().len(), 1);
+    // What is known to be another's is not taken for its own, and firmware gets no answer.
+    let mut other = of("node-02", [10, 77, 0, 12].into(), 2);
+    let system_uuid = Some("33221100-5544-7766-8899-010203040506".to_owned());
+    other.status = Some(MachineStatus { system_uuid, ..MachineStatus::default() });
+    let (server, ctx) = served([of("node-01", OURS, 1), other]).await;
+    let mut lab = Lab::new(ctx).await;
+    lab.is_silent(&told, "Ambiguous").await;
+    assert_eq!(server.written(), []);
+}

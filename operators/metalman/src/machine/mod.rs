@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
+use metal_api::{Machine, MachineRedfish, MachineStatus, annotation, condition};
 use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
     machine::{
@@ -35,6 +35,8 @@ const BUSY: Duration = Duration::from_secs(1);
 const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 /// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);
+/// Reason of the condition about user-data that does not go with that of the image.
+const NOT_A_LIST: &str = "NotAList";
 
 /// The controller.
 pub struct Machines<C> {
@@ -119,6 +121,7 @@ impl<C: Connect> Controller for Machines<C> {
                     done: memory.done(at),
                     sharing: &sharing,
                     asks: view.asks(&name, &self.ctx.machine_namespace),
+                    lacks_image: self.ctx.images.of(machine).is_none(),
                     plain_http: self.bmcs.access.plain_http,
                     limits: self.limits,
                 },
@@ -229,7 +232,11 @@ impl<C: Connect> Machines<C> {
     /// What is wrong with the user-data of a Machine that had none that could be used, if anything.
     async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::Unusable>> {
         let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
-        conditions.find(|it| it.type_ == condition::USER_DATA_READY && it.status != "True")?;
+        let told = conditions.find(|it| it.type_ == condition::USER_DATA_READY)?;
+        // Whether it goes with what the image says is seen when the machine asks for both.
+        if told.status == "True" || told.reason == NOT_A_LIST {
+            return None;
+        }
         let Some(reference) = user_data::reference(machine) else { return Some(Ok(())) };
         let Context { client, user_data_namespace, user_data, .. } = &*self.ctx;
         match user_data.read(client, user_data_namespace, reference).await {
@@ -239,16 +246,21 @@ impl<C: Connect> Machines<C> {
         }
     }
 
-    /// Removes an annotation after what it accepts was pinned, and publishes an event with its
+    /// Removes an annotation after what it accepts was recorded, and publishes an event with its
     /// author.
-    async fn settle(&self, machine: &Machine, annotation: &str) -> Result<Next, Error> {
-        let actor = actor(&machine.metadata, annotation).unwrap_or("an unknown program").to_owned();
-        let (machines, annotations) = (self.ctx.machines(), [(annotation, None)].into());
+    async fn settle(&self, machine: &Machine, key: &str) -> Result<Next, Error> {
+        let actor = actor(&machine.metadata, key).unwrap_or("an unknown program").to_owned();
+        let (machines, annotations) = (self.ctx.machines(), [(key, None)].into());
         let settled = machines.patch_annotations(machine, &annotations).await;
         let settled = settled.map_err(|error| Error::Settle(Box::new(error)))?;
-        let note = format!("{annotation}, set by the field manager {actor}, was accepted");
-        tracing::warn!(machine = machine.name_any(), annotation, actor, "replaced a pin");
-        self.ctx.publish_event(machine, EventType::Normal, "PinReplaced", &note).await;
+        let note = format!("{key}, set by the field manager {actor}, was accepted");
+        tracing::warn!(machine = machine.name_any(), key, actor, "a person has accepted it");
+        let reason = if key == annotation::ACCEPT_INSTALLATION {
+            "InstallationAccepted"
+        } else {
+            "PinReplaced"
+        };
+        self.ctx.publish_event(machine, EventType::Normal, reason, &note).await;
         Ok(settled.into())
     }
 

@@ -1,10 +1,10 @@
 //! The conditions of a Machine about the endorsement keys that were presented.
 
-use super::{Certificate, Outcome, Presented};
+use super::{Certificate, Outcome, Presented, accepted};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use metal_api::{MachineStatus, condition};
+use metal_api::{Machine, MachineStatus, annotation, condition};
 
 /// Why a key is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -128,20 +128,27 @@ pub(super) fn set(
     all: &mut Vec<Condition>,
     outcome: Outcome,
     presented: Presented<'_>,
-    generation: Option<i64>,
+    machine: &Machine,
     now: Timestamp,
 ) {
     let key = || format!("SHA-256 of the endorsement key: {}", presented.fingerprint);
     let (holds, reason, message) = match outcome {
         Outcome::Pinned => (true, "Pinned", key()),
         Outcome::Verified => (true, "Verified", key()),
-        Outcome::Refused(refusal) => (false, refusal.reason(), message(refusal, presented)),
+        Outcome::Refused(refusal) => {
+            (false, refusal.reason(), message(refusal, presented, machine))
+        }
     };
     let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message: &message };
-    conditions::set(all, fact, generation, now);
+    conditions::set(all, fact, machine.metadata.generation, now);
 }
 
-fn message(refusal: Refusal, presented: Presented<'_>) -> String {
+fn message(refusal: Refusal, presented: Presented<'_>, machine: &Machine) -> String {
+    if matches!(refusal, Refusal::KeyDiffers | Refusal::PinMissing) {
+        let key = annotation::ACCEPT_ENDORSEMENT_KEY;
+        let unread = accepted::unread(machine, key, accepted::is_fingerprint);
+        return format!("{}{unread}", refusal.text());
+    }
     match presented.certificate {
         Certificate::Refused(why) if refusal == Refusal::CertificateRefused => {
             format!("{} ({why})", refusal.text())

@@ -143,7 +143,7 @@ pub fn judge(
     let old = machine.status.clone().unwrap_or_default();
     let outcome = outcome(machine, node, presented, pinned(&old).map(compare));
     let mut new = old.clone();
-    conditions::set(&mut new.conditions, outcome, presented, machine.metadata.generation, now);
+    conditions::set(&mut new.conditions, outcome, presented, machine, now);
     if outcome == Outcome::Pinned {
         let ek_public_key = Some(presented.pem.to_owned());
         new.tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });

@@ -136,16 +136,19 @@ pub(super) fn drop_current(new: &mut MachineStatus) {
 }
 
 /// Begins requested operations; adds later requests to the current one, as long as the host has not
-/// been powered on for it. Nothing begins that could only fail for want of its image.
+/// been powered on for it. Nothing begins that could only fail for want of its image, and an installation only
+/// together with a reboot.
 pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
     let pending = pending::of(seen.machine, new);
-    if pending.is_nothing() || image::awaited(pending, seen.machine, new).is_some() {
+    if pending.is_nothing() || image::awaited(pending, seen, new).is_some() {
         return;
     }
     let operations = new.operations.get_or_insert_default();
     match &mut operations.current {
+        None if pending.waits_for_reboot() => return,
         None => operations.current = Some(first(pending, seen)),
         Some(current) => match current.step {
+            MachineOperationStep::Failed if pending.waits_for_reboot() => return,
             MachineOperationStep::Failed => operations.current = Some(first(pending, seen)),
             MachineOperationStep::Draining | MachineOperationStep::PoweringOff => {
                 current.reboot_counter = pending.reboot.or(current.reboot_counter);

@@ -1,7 +1,7 @@
 //! The BMC of a Machine: its URL, its pinned certificate, and its readings.
 
 use super::{
-    super::{Observation, RESYNC},
+    super::{Observation, RESYNC, accepted},
     Change, Decision, Need, POLL, SILENT, certificate,
     identity::{self, Unidentified},
     report,
@@ -12,7 +12,7 @@ use crate::{
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
 use jiff::SignedDuration;
-use metal_api::{MachineRedfish, MachineStatus, annotation};
+use metal_api::{Machine, MachineRedfish, MachineStatus, annotation};
 
 /// How long a BMC is left alone that has rejected our login, if nothing is to be done: most lock an
 /// account after a few.
@@ -210,9 +210,17 @@ pub(super) fn system<'a>(
     recent(new, seen, |reading| if reading.is_ok() { POLL } else { SILENT })
 }
 
-/// Reads the system of a BMC again that had no usable response when it was last needed.
-pub(super) fn look_again(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    if !report::is_unreachable(new) {
+/// While nothing is to be done: reads the system once, so that it is known which hardware this is before
+/// anybody switches it, and again if its BMC had no usable response when it was last needed.
+pub(super) fn look(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    redfish: &MachineRedfish,
+) -> Option<Decision> {
+    let read = seen.known.reading.and_then(|(_, reading)| reading.as_ref().ok());
+    let is_nameless = read.is_some_and(|system| system.uuid.is_none());
+    let is_known = identity::recorded(new, redfish).is_some() || is_nameless;
+    if is_known && !report::is_unreachable(new) {
         return None;
     }
     recent(new, seen, |reading| match reading {
@@ -258,14 +266,14 @@ fn recent<'a>(
                 return Err(Decision::Rest(lasts.max(SILENT)));
             }
         },
-        Err(trouble) => Err(describe(trouble)),
+        Err(trouble) => Err(describe(trouble, seen.machine)),
     };
     let told = told.as_ref().map_err(|(reason, message): &(&str, String)| (*reason, &**message));
     report::reachable(new, seen, told.map(|(): &()| ()));
     Err(Decision::Rest(lasts - age))
 }
 
-fn describe(trouble: &Trouble) -> (&'static str, String) {
+fn describe(trouble: &Trouble, machine: &Machine) -> (&'static str, String) {
     match trouble {
         Trouble::Unusable(Missing { reason, message }) => (reason, message.clone()),
         Trouble::CertificateDiffers(seen) => (
@@ -273,8 +281,9 @@ fn describe(trouble: &Trouble) -> (&'static str, String) {
             format!(
                 "the BMC presented the certificate {seen}, which is not the pinned one, so no \
                  login was attempted; check the BMC, and if its certificate was replaced, \
-                 annotate this Machine with {}={seen}",
-                annotation::ACCEPT_CERTIFICATE
+                 annotate this Machine with {}={seen}{}",
+                annotation::ACCEPT_CERTIFICATE,
+                accepted::unread(machine, annotation::ACCEPT_CERTIFICATE, certificate::is_pairs)
             ),
         ),
         Trouble::Silent(Unreachable::Unauthorized) => {

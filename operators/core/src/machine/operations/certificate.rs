@@ -25,6 +25,11 @@ pub fn from_pairs(pairs: &str) -> Option<String> {
     is_whole.then(|| format!("{PREFIX}{}", pairs.concat().to_ascii_lowercase()))
 }
 
+/// Whether a text is a certificate as an annotation accepts it.
+pub(super) fn is_pairs(text: &str) -> bool {
+    from_pairs(text).is_some()
+}
+
 /// The certificate that an annotation accepts, in the notation of a Machine.
 pub(super) fn accepted(machine: &Machine) -> Option<String> {
     let annotations = machine.metadata.annotations.as_ref()?;

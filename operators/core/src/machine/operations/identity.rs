@@ -1,7 +1,10 @@
 //! Which system a Machine is: the UUID of the first reading is recorded. A BMC of a chassis numbers its
 //! systems by their slots, so a number may be another host from one day to the next.
 
-use super::{super::Observation, Change, Decision};
+use super::{
+    super::{Observation, accepted},
+    Change, Decision,
+};
 use crate::redfish::SystemReading;
 use metal_api::{MachineRedfish, MachineStatus, MachineSystemStatus, SystemUuid, annotation};
 
@@ -39,9 +42,12 @@ pub(super) fn check(
         Some(pin) if !is_accepted => Err(Unidentified::Differs(format!(
             "the system {} has the UUID {uuid}, and this Machine had {pin}; check \
              spec.pxe.redfish.deviceID, and if it is the same machine, annotate this Machine with \
-             {}={uuid}",
+             {}={uuid}{}",
             system.uri,
-            annotation::ACCEPT_SYSTEM
+            annotation::ACCEPT_SYSTEM,
+            accepted::unread(seen.machine, annotation::ACCEPT_SYSTEM, |it| it
+                .parse::<SystemUuid>()
+                .is_ok())
         ))),
         Some(_) | None => {
             let (url, device_id) = (redfish.url.clone(), redfish.device_id.clone());
@@ -53,7 +59,7 @@ pub(super) fn check(
 }
 
 /// The UUID that was read at this URL by this ID.
-fn recorded(status: &MachineStatus, redfish: &MachineRedfish) -> Option<SystemUuid> {
+pub(super) fn recorded(status: &MachineStatus, redfish: &MachineRedfish) -> Option<SystemUuid> {
     let read = status.redfish.as_ref()?.system.as_ref()?;
     read.uuid_at(&redfish.url, redfish.device_id.as_deref())
 }

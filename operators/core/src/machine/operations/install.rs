@@ -1,14 +1,18 @@
 //! The part of an operation in which the installer runs.
 
 use super::{
-    super::{Observation, RESYNC},
+    super::{Observation, RESYNC, accepted, is_ready},
     Clocks, Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report,
     step,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
     Machine, MachineInstallProgress, MachineOperation, MachineOperationStep, MachineStatus,
+    annotation,
 };
+
+/// Why an attempt is not repeated whose machine may be installed.
+pub(super) const NOT_REPORTED: &str = "InstallNotReported";
 
 /// How to handle the report of an installer that it is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,18 +59,25 @@ fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     report::installation_done(new, machine, now);
 }
 
-/// Waits for the installer.
+/// Waits for the installer. A machine that has joined since is not installed again because of the time alone.
 pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    let old: &MachineStatus = new;
-    let current = old.operations.as_ref()?.current.as_ref()?;
-    if is_up(old, seen, current.progress.as_ref()) {
+    let furthest = new.operations.as_ref()?.current.as_ref()?.progress.as_ref();
+    if is_up(new, seen, furthest) {
         complete(new, seen.machine, seen.now);
         return None;
     }
+    remember_node(new, seen);
+    let old: &MachineStatus = new;
+    let current = old.operations.as_ref()?.current.as_ref()?;
     let (limits, done) = (seen.known.limits, seen.known.done);
     let left = left(&limits, &done);
     if left.is_positive() {
         return Some(Decision::Rest(left.min(RESYNC).max(SignedDuration::from_secs(1))));
+    }
+    if has_joined(seen, current) {
+        let message = not_reported(current);
+        step::stop(new, seen, (NOT_REPORTED, message));
+        return None;
     }
     let message = over(current, &limits, &done, report::installer_failure(old));
     step::fail(new, seen, ("InstallTimedOut", message));
@@ -79,20 +90,74 @@ pub(super) fn by_hand(new: &mut MachineStatus, seen: &Observation<'_>) {
     let furthest = new.operations.as_ref().and_then(|it| it.by_hand.as_ref());
     if is_due && is_up(new, seen, furthest) {
         complete(new, seen.machine, seen.now);
+        return;
+    }
+    remember_node(new, seen);
+}
+
+/// Whether a person vouches for the installation that has failed because nobody has told its end, which ends
+/// it.
+pub(super) fn accept(new: &mut MachineStatus, seen: &Observation<'_>) -> bool {
+    let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
+    let is_meant = current.is_some_and(|it| {
+        it.reason.as_deref() == Some(NOT_REPORTED)
+            && it.repave_counter.is_some()
+            && it.repave_counter == accepted::installation(seen.machine)
+    });
+    if is_meant {
+        complete(new, seen.machine, seen.now);
+    }
+    is_meant
+}
+
+/// Remembers which Node there was when the installer began to write: it is that of the system before.
+fn remember_node(new: &mut MachineStatus, seen: &Observation<'_>) {
+    let Some(operations) = &mut new.operations else { return };
+    let furthest =
+        operations.current.as_mut().map_or(&mut operations.by_hand, |it| &mut it.progress);
+    if progress::writing_since(furthest.as_ref()).is_none() {
+        return;
+    }
+    if let Some(furthest) = furthest {
+        let uid = seen.node.and_then(|node| node.metadata.uid.clone());
+        furthest.node_uid.get_or_insert_with(|| uid.unwrap_or_default());
     }
 }
 
+/// Whether the machine is a Node that is ready, after its installer has fetched or said something: it may be
+/// the old system that has come back, and it may be the new one.
+fn has_joined(seen: &Observation<'_>, current: &MachineOperation) -> bool {
+    current.progress.is_some() && own_node::node(seen).is_some_and(is_ready)
+}
+
+fn not_reported(current: &MachineOperation) -> String {
+    let counter = current.repave_counter.unwrap_or_default();
+    format!(
+        "its installer did not say that it is done, and its Node is ready, so it is left alone; if it runs \
+         what was to be installed, annotate this Machine with {}={counter}",
+        annotation::ACCEPT_INSTALLATION
+    )
+}
+
 /// Whether the Node of the machine was made since its installer wrote to the disk: the installed system is
-/// up, and joined. The installer may not have been able to say that it is done. A Node that was made before
-/// may be one of the old system, and so may any other while the installer says that it has failed.
+/// up, and joined. The installer may not have been able to say that it is done. That is so by the time at which
+/// it was made, or, since the clock of the API server is another one, if it is another Node than the one of
+/// then, and ready. A Node that was made before may be one of the old system, and so may any other while the
+/// installer says that it has failed.
 fn is_up(
     status: &MachineStatus,
     seen: &Observation<'_>,
     furthest: Option<&MachineInstallProgress>,
 ) -> bool {
     let Some(since) = progress::writing_since(furthest) else { return false };
-    let node = own_node::node(seen).and_then(|node| node.metadata.creation_timestamp.as_ref());
-    node.is_some_and(|made| made.0 > since) && report::installer_failure(status).is_none()
+    let Some(node) = own_node::node(seen) else { return false };
+    if report::installer_failure(status).is_some() {
+        return false;
+    }
+    let before = furthest.and_then(|it| it.node_uid.as_ref());
+    let is_another = before.zip(node.metadata.uid.as_ref()).is_some_and(|(old, new)| old != new);
+    let made = node.metadata.creation_timestamp.as_ref();
+    made.is_some_and(|made| made.0 > since) || (is_another && is_ready(node))
 }
 
 /// How much time is left for the installer: `limits.install` since it was first seen, or since it has come

@@ -67,8 +67,10 @@ impl Memory {
         let key =
             |it: &Option<MachineOperation>| it.as_ref().map(|it| (it.step.clone(), it.attempt));
         let is_same = key(&self.step) == key(&step);
-        let progress =
-            |it: &Option<MachineOperation>| it.as_ref().and_then(|it| it.progress.clone());
+        let progress = |it: &Option<MachineOperation>| {
+            let progress = it.as_ref().and_then(|it| it.progress.as_ref());
+            progress.map(|it| (it.phase.clone(), it.written))
+        };
         let progressed = if is_same && progress(&self.step) != progress(&step) {
             Some(now)
         } else {

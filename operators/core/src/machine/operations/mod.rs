@@ -110,6 +110,8 @@ pub struct Known<'a> {
     pub sharing: &'a [String],
     /// Whether the machine waits for its first certificate.
     pub asks: bool,
+    /// Whether this process has no image that could be installed to it.
+    pub lacks_image: bool,
     /// Whether plain HTTP is allowed for BMCs.
     pub plain_http: bool,
     /// Time limits of an attempt.
@@ -199,7 +201,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     begin::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let Some(step) = current.map(|current| current.step.clone()) else {
-        return drain::uncordon(seen).or_else(|| bmc::look_again(new, seen));
+        return drain::uncordon(seen).or_else(|| bmc::look(new, seen, redfish));
     };
     match step {
         MachineOperationStep::Draining => drain::drain(new, seen),
@@ -207,6 +209,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
         MachineOperationStep::PoweringOn => power::on(new, seen),
         MachineOperationStep::Installing => install::wait(new, seen),
         MachineOperationStep::Finishing => install::finish(new, seen),
+        MachineOperationStep::Failed if install::accept(new, seen) => install::finish(new, seen),
         MachineOperationStep::Failed => power::tidy(new, seen).or_else(|| drain::uncordon(seen)),
         // Recorded by a newer version, which has to continue it.
         MachineOperationStep::Other(_) => None,

@@ -12,7 +12,13 @@ pub type News = (bool, String, String);
 pub fn news(old: &MachineStatus, new: &MachineStatus) -> Vec<News> {
     let mut all: Vec<_> = adoption(old, new).into_iter().collect();
     if is_repaved(new) && !is_repaved(old) {
-        let note = "its Node was made after its installer wrote to the disk";
+        let was_given_up =
+            old.operations.as_ref().and_then(|it| it.current.as_ref()).is_some_and(is_given_up);
+        let note = if was_given_up {
+            "a person vouches for it"
+        } else {
+            "its Node was made after its installer wrote to the disk"
+        };
         all.push((true, "Repaved".to_owned(), note.to_owned()));
     }
     all.extend(step(old, new));
@@ -20,6 +26,10 @@ pub fn news(old: &MachineStatus, new: &MachineStatus) -> Vec<News> {
         all.extend(differs(old, new));
     }
     all
+}
+
+fn is_given_up(current: &MachineOperation) -> bool {
+    current.step == MachineOperationStep::Failed
 }
 
 /// The operation has come to its next step, or ended.

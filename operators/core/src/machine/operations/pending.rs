@@ -20,6 +20,11 @@ impl Pending {
     pub fn is_nothing(self) -> bool {
         self == Self::default()
     }
+
+    /// Whether an installation is requested that comes with the next reboot, which is not.
+    pub fn waits_for_reboot(self) -> bool {
+        self.repave.is_some() && self.reboot.is_none()
+    }
 }
 
 /// The requested operations. A missing counter is 0. Nothing is requested until `status.operations`

@@ -80,9 +80,15 @@ fn advance(
     let phase: &str = progress.phase.into();
     let at = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
     let writes = (progress.phase >= InstallPhase::Writing).then(|| at.clone());
-    let writing_since = furthest.take().and_then(|it| it.writing_since).or(writes);
-    *furthest =
-        Some(MachineInstallProgress { phase: phase.to_owned(), written, at, writing_since });
+    let (writing_since, node_uid) =
+        furthest.take().map_or((None, None), |it| (it.writing_since, it.node_uid));
+    *furthest = Some(MachineInstallProgress {
+        phase: phase.to_owned(),
+        written,
+        at,
+        writing_since: writing_since.or(writes),
+        node_uid,
+    });
 }
 
 /// The furthest that an installer has come, in words.

@@ -1,6 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, image, pending};
+use super::{super::Observation, image, install::NOT_REPORTED, pending};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -44,12 +44,22 @@ pub(in crate::machine) fn state(status: &MachineStatus) -> Option<State> {
         MachineOperationStep::Failed => {
             let reason = reason_of(current);
             let message = current.message.clone().unwrap_or_default();
-            let message = format!("{what} failed: {message}; increase the counter to try again");
+            let again = again(current.repave_counter.is_some());
+            let message = format!("{what} failed: {message}; {again}");
             (MachinePhase::Failed, reason, message)
         }
         MachineOperationStep::Finishing | MachineOperationStep::Other(_) => return None,
     };
     Some(State { phase, reason, message })
+}
+
+/// How what was given up is asked for again.
+fn again(installs: bool) -> &'static str {
+    if installs {
+        "increase both counters to try again"
+    } else {
+        "increase the counter to try again"
+    }
 }
 
 /// The name of the operation, and the attempt.
@@ -62,7 +72,14 @@ pub(super) fn what(current: &MachineOperation) -> String {
 }
 
 pub(super) fn reason_of(current: &MachineOperation) -> &'static str {
-    let known = ["PowerOffFailed", "PowerOnFailed", "InstallTimedOut", "Outdated", "Restored"];
+    let known = [
+        "PowerOffFailed",
+        "PowerOnFailed",
+        "InstallTimedOut",
+        NOT_REPORTED,
+        "Outdated",
+        "Restored",
+    ];
     let found = known.into_iter().find(|known| current.reason.as_deref() == Some(known));
     found.unwrap_or("OperationFailed")
 }
@@ -87,7 +104,10 @@ pub(in crate::machine) fn record(new: &mut MachineStatus, seen: &Observation<'_>
         (None, None) if seen.machine.metadata.deletion_timestamp.is_some() => {
             (false, "Deleting".to_owned(), String::new())
         }
-        (None, None) if has_bmc => match image::awaited(pending, seen.machine, new) {
+        (None, None) if has_bmc && pending.waits_for_reboot() => {
+            (false, "WaitsForReboot".to_owned(), staged(pending))
+        }
+        (None, None) if has_bmc => match image::awaited(pending, seen, new) {
             Some(message) => (false, "ImageNotReady".to_owned(), message),
             None => (false, "Pending".to_owned(), String::new()),
         },
@@ -108,16 +128,24 @@ pub(super) fn adopted(new: &mut MachineStatus, seen: &Observation<'_>) {
 fn given_up(status: &MachineStatus) -> Option<String> {
     let done = status.operations.as_ref()?;
     let given_up = done.given_up.as_ref()?;
-    let above = |name: &str, given_up: Option<i64>, done: Option<i64>| {
-        let counter = given_up.filter(|counter| Some(*counter) > done)?;
-        Some(format!("{name} {counter} was given up; increase the counter to try again"))
-    };
-    above("repave", given_up.repave_counter, done.repave_counter)
-        .or_else(|| above("reboot", given_up.reboot_counter, done.reboot_counter))
+    let above = |given_up: Option<i64>, done| given_up.filter(|counter| Some(*counter) > done);
+    let repave = above(given_up.repave_counter, done.repave_counter);
+    let repave = repave.map(|it| format!("repave {it} was given up; {}", again(true)));
+    repave.or_else(|| {
+        let reboot = above(given_up.reboot_counter, done.reboot_counter)?;
+        Some(format!("reboot {reboot} was given up; {}", again(false)))
+    })
 }
 
 pub(in crate::machine) fn is_adopted(condition: &Condition) -> bool {
     condition.status == "True" && condition.reason == ADOPTED
+}
+
+fn staged(pending: pending::Pending) -> String {
+    format!(
+        "repave {} is carried out with the next reboot: increase spec.operations.rebootCounter",
+        pending.repave.unwrap_or_default()
+    )
 }
 
 fn by_hand(pending: pending::Pending) -> String {

@@ -15,12 +15,14 @@ pub(super) fn current(new: &mut MachineStatus) -> Option<&mut MachineOperation> 
     new.operations.as_mut()?.current.as_mut()
 }
 
-/// Enters this step.
+/// Enters this step. An installer may have been heard before its host was seen on.
 pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: MachineOperationStep) {
     if let Some(current) = current(new) {
+        if step != MachineOperationStep::Installing {
+            current.progress = None;
+        }
         current.step = step;
         current.since = now(seen);
-        current.progress = None;
     }
 }
 
@@ -62,7 +64,8 @@ pub(super) fn give_up(
     stop(new, seen, why);
 }
 
-fn stop(
+/// It is given up.
+pub(super) fn stop(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
     (reason, message): (&'static str, String),

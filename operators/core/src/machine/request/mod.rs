@@ -124,7 +124,8 @@ fn unusable(machine: &Machine) -> Option<(String, String)> {
         return None;
     }
     let ready = status.conditions.iter().find(|it| it.type_ == condition::READY)?;
-    let is_unusable = matches!(ready.reason.as_str(), "Ambiguous" | "InvalidLease");
+    let is_unusable =
+        matches!(ready.reason.as_str(), "Ambiguous" | "InvalidLease" | "NameReserved");
     (ready.status != "True" && is_unusable).then(|| (ready.reason.clone(), ready.message.clone()))
 }
 

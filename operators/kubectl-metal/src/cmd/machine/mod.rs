@@ -28,6 +28,6 @@ pub(crate) async fn run(command: MachineCommand, connection: &Connection) -> Res
     match command {
         MachineCommand::Reboot(reboot) => reboot.run(connection).await,
         MachineCommand::Repave(repave) => repave.run(connection).await,
-        MachineCommand::Register(register) => register.run(connection).await,
+        MachineCommand::Register(register) => Box::pin(register.run(connection)).await,
     }
 }

@@ -55,7 +55,7 @@ fn counters_of_a_backup_are_adopted_whatever_is_in_progress() {
         let operations = scene.machine.status.clone().unwrap().operations.unwrap();
         assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(7), Some(5)));
         assert_eq!(operations.current.is_some(), step == Failed, "{step}");
-        wants(&mut scene, 7, 6);
+        wants(&mut scene, 8, 6);
         scene.settle();
         assert_eq!(scene.current().unwrap().repave_counter, Some(6), "one more is a request");
     }

@@ -233,7 +233,7 @@ fn a_condition_about_a_bmc_ends_with_the_bmc() {
     assert_eq!(scene.settle(), Decision::Look(Need::System));
     scene.reading = failed(Unreachable::Unauthorized);
     assert!(matches!(scene.settle(), Decision::Rest(_)), "its account is not locked by us");
-    scene.reading = Some((SignedDuration::from_mins(1), Ok(system(PowerState::On))));
+    reads(&mut scene, UUID);
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("Answers"));
     scene.reading = None;

@@ -24,6 +24,7 @@ pub(super) struct Scene {
     pub(super) pods: Option<usize>,
     pub(super) done: Done,
     pub(super) sharing: Vec<String>,
+    pub(super) lacks_image: bool,
     pub(super) limits: Limits,
     pub(super) now: Timestamp,
     /// By how much the clock on the wall was set.
@@ -41,6 +42,7 @@ impl Scene {
             pods: None,
             done: Done::default(),
             sharing: vec![],
+            lacks_image: false,
             limits: Limits::default(),
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
             set: SignedDuration::ZERO,
@@ -102,6 +104,7 @@ impl Scene {
                 done: self.done,
                 sharing: &self.sharing,
                 asks: false,
+                lacks_image: self.lacks_image,
                 plain_http: false,
                 limits: self.limits,
             },

@@ -43,6 +43,35 @@ fn which_hardware_it_is_is_recorded_before_anything_is_done_to_it() {
 }
 
 #[test]
+fn which_hardware_it_is_is_read_before_anything_is_asked() {
+    let mut scene = Scene::asks(0, 0);
+    scene.reading = None;
+    assert_eq!(scene.settle(), Decision::Look(Need::System));
+    // A BMC that does not answer is asked again, but not all the time.
+    let silent = Trouble::Silent(crate::redfish::Unreachable::NoAnswer("silent".to_owned()));
+    scene.reading = Some((SignedDuration::ZERO, Err(silent.clone())));
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("NoAnswer"));
+    scene.reading = Some((minutes(10), Err(silent)));
+    assert_eq!(scene.settle(), Decision::Look(Need::System));
+    let mut reading = system(PowerState::On);
+    reading.uuid = Some("33221100-5544-7766-8899-010203040506".parse().unwrap());
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    let read = scene.status().redfish.clone().unwrap().system.unwrap();
+    assert_eq!(read.uuid, "33221100-5544-7766-8899-010203040506");
+    // It is read once, and anew where the Machine says that it is another one.
+    scene.reading = None;
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+    let redfish = scene.machine.spec.pxe.as_mut().unwrap().redfish.as_mut().unwrap();
+    redfish.device_id = Some("2".to_owned());
+    assert_eq!(scene.settle(), Decision::Look(Need::System));
+    // One that tells no UUID is asked for it once.
+    scene.reading = Some((minutes(60), Ok(system(PowerState::On))));
+    assert!(matches!(scene.settle(), Decision::Rest(_)));
+}
+
+#[test]
 fn a_host_that_cannot_be_asked_is_switched_off_at_once_and_never_without_knowing_its_power() {
     let mut scene = Scene::asks(1, 0).at(PoweringOff);
     let mut reading = system(PowerState::On);

@@ -1,7 +1,6 @@
-//! Many schedules of passes, hosts, installers and people, with processes that end after any write,
-//! writes that are lost, BMCs that are slow, deaf or away, and events that mean nothing.
+//! All there is: a Machine at an API server, its host with its BMC, and a process that looks after it.
 
-use super::{
+use super::super::{
     super::*,
     fixture::{machine, node, system},
 };
@@ -12,42 +11,53 @@ use crate::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
-use metal_api::{Machine, MachineOperations};
+use metal_api::{
+    Machine, MachineOperations,
+    installation::{InstallPhase, InstallProgress},
+};
 
 /// What may go wrong in a schedule.
 #[derive(Clone, Copy, Debug)]
-struct Trials {
+pub(super) struct Trials {
     /// Processes end, writes are lost, BMCs are away.
-    faults: bool,
+    pub(super) faults: bool,
     /// What the installer says may be lost.
-    callbacks_get_lost: bool,
+    pub(super) callbacks_get_lost: bool,
     /// The firmware boots from the network whatever it is told.
-    network_first: bool,
+    pub(super) network_first: bool,
 }
 
 /// All there is.
-struct World {
-    dice: Dice,
+pub(super) struct World {
+    pub(super) dice: Dice,
     trials: Trials,
     /// At the API server.
-    machine: Machine,
-    version: u32,
+    pub(super) machine: Machine,
+    pub(super) version: u32,
     /// What the process has seen of it, and which version that is.
-    seen: (Machine, u32),
+    pub(super) seen: (Machine, u32),
     /// What the replica has seen of it that answers the machine; it may lag for any time.
     served: Machine,
     node: Option<Node>,
-    host: Host,
+    pub(super) host: Host,
     memory: Memory,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// The repave counter of each time that the disk was overwritten.
-    wiped: Vec<i64>,
+    pub(super) wiped: Vec<i64>,
     /// Repave counters whose installer was heard.
-    heard: Vec<i64>,
+    pub(super) heard: Vec<i64>,
+    /// The repave counter of each attempt that has failed.
+    pub(super) failed: Vec<i64>,
+    /// By how much the clock of metalman is ahead of that of the API server.
+    ahead: SignedDuration,
+    /// The installation whose system is on the disk and joins, and when.
+    joins: Option<(i64, Timestamp)>,
+    /// The installation whose system the Node is.
+    joined: Option<i64>,
 }
 
-struct Host {
-    power: PowerState,
+pub(super) struct Host {
+    pub(super) power: PowerState,
     /// What it is about to be.
     next: Option<(PowerState, Timestamp)>,
     boots_once: bool,
@@ -56,12 +66,14 @@ struct Host {
 }
 
 impl World {
-    fn new(seed: u64, trials: Trials) -> Self {
+    pub(super) fn new(seed: u64, trials: Trials) -> Self {
         let mut machine = machine();
         (machine.spec.operations, machine.status) = (Some(MachineOperations::default()), None);
         let host = Host { power: PowerState::On, next: None, boots_once: false, installer: None };
+        let mut dice = Dice(seed);
+        let ahead = SignedDuration::from_mins([0, 20, -20][dice.roll(3)]);
         Self {
-            dice: Dice(seed),
+            dice,
             trials,
             seen: (machine.clone(), 0),
             served: machine.clone(),
@@ -73,10 +85,18 @@ impl World {
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
             wiped: vec![],
             heard: vec![],
+            failed: vec![],
+            ahead,
+            joins: None,
+            joined: None,
         }
     }
 
-    fn chance(&mut self, one_in: usize) -> bool {
+    fn clocks(&self) -> Clocks {
+        Clocks::from(self.now + self.ahead)
+    }
+
+    pub(super) fn chance(&mut self, one_in: usize) -> bool {
         self.dice.roll(one_in) == 0
     }
 
@@ -84,14 +104,14 @@ impl World {
         self.trials.faults && self.chance(one_in)
     }
 
-    fn asks(&mut self, reboot: i64, repave: i64) {
+    pub(super) fn asks(&mut self, reboot: i64, repave: i64) {
         let wanted = self.machine.spec.operations.get_or_insert_default();
         wanted.reboot_counter = Some(wanted.reboot_counter.unwrap_or(0) + reboot);
         wanted.repave_counter = Some(wanted.repave_counter.unwrap_or(0) + repave);
         self.version += 1;
     }
 
-    fn wanted(&self) -> MachineOperations {
+    pub(super) fn wanted(&self) -> MachineOperations {
         self.machine.spec.operations.clone().unwrap()
     }
 
@@ -114,8 +134,23 @@ impl World {
                 self.callback(counter);
             }
             // It restarts the host.
+            self.joins = Some((counter, self.now + SignedDuration::from_mins(5)));
             self.boot();
         }
+        let is_up = self.host.power == PowerState::On && self.host.installer.is_none();
+        if let Some((counter, _)) = self.joins.filter(|(_, at)| is_up && *at <= self.now) {
+            (self.joins, self.joined) = (None, Some(counter));
+            self.join();
+        }
+    }
+
+    /// A kubelet makes a Node.
+    fn join(&mut self) {
+        let mut node = node("10.0.0.1");
+        node.metadata.uid = Some(format!("node-{}", self.now));
+        node.metadata.creation_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(self.now));
+        self.node = Some(node);
     }
 
     fn boot(&mut self) {
@@ -128,18 +163,30 @@ impl World {
             self.served = self.machine.clone();
         }
         let live = if self.fails(8) { None } else { Some(&self.machine) };
-        let Ok(served) = confirmed(&self.served, live, self.now.into()) else { return };
-        if let Some(counter) = installs(served, self.now.into()) {
+        let clocks = self.clocks();
+        let Ok(served) = confirmed(&self.served, live, clocks) else { return };
+        if let Some(counter) = installs(served, clocks) {
             let wanted = self.wanted().repave_counter;
             assert!(wanted >= Some(counter) && counter > 0, "nobody has asked for {counter}");
             assert!(!self.heard.contains(&counter), "{counter} is installed already");
             self.wiped.push(counter);
+            self.joins = None;
+            self.tell(counter);
             self.host.installer = Some((counter, self.now + SignedDuration::from_mins(7)));
         }
     }
 
+    /// The installer fetches its files, or says that it writes to the disk.
+    fn tell(&mut self, counter: i64) {
+        let phase = [InstallPhase::Started, InstallPhase::Writing][self.dice.roll(2)];
+        let progress = InstallProgress { phase, written: 0, total: None, message: String::new() };
+        if let Some(status) = reported(&self.machine, counter, &progress, self.clocks()) {
+            self.write(status);
+        }
+    }
+
     fn callback(&mut self, counter: i64) {
-        if let Callback::Record(status) = installed(&self.machine, Some(counter), self.now.into()) {
+        if let Callback::Record(status) = installed(&self.machine, Some(counter), self.clocks()) {
             self.heard.push(counter);
             self.write(*status);
         }
@@ -158,6 +205,14 @@ impl World {
             after.0 <= wanted.reboot_counter.max(Some(0))
                 && after.1 <= wanted.repave_counter.max(Some(0))
         );
+        let current = |status: &MachineStatus| status.operations.clone()?.current;
+        let attempt = |status| current(status).map(|it| (it.attempt, it.repave_counter));
+        let was = self.machine.status.as_ref().and_then(attempt);
+        if let (Some((before, Some(repave))), Some((after, _))) = (was, attempt(&status))
+            && after > before
+        {
+            self.failed.push(repave);
+        }
         self.machine.status = Some(status);
         self.version += 1;
     }
@@ -167,7 +222,7 @@ impl World {
     }
 
     /// A pass that sees what was asked for last, and writes it.
-    fn notices(&mut self) {
+    pub(super) fn notices(&mut self) {
         let Decision::Record(status) = self.decide(None, None) else { return };
         self.write(*status);
         self.seen = (self.machine.clone(), self.version);
@@ -178,7 +233,7 @@ impl World {
         self.seen = (self.machine.clone(), self.version);
     }
 
-    fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         if !self.fails(6) {
             self.seen = (self.machine.clone(), self.version);
         }
@@ -206,7 +261,7 @@ impl World {
         self.memory.keep_to(&self.seen.0, at);
         let (reading, done) = (self.memory.aged(at), self.memory.done(at));
         let known = Known { reading, certificate, pods, done, ..Known::default() };
-        let (machine, node, now) = (&self.seen.0, self.node.as_ref(), self.now);
+        let (machine, node, now) = (&self.seen.0, self.node.as_ref(), self.now + self.ahead);
         decide(&Observation { machine, twins: &[], node, known, now, steady: now })
     }
 
@@ -241,11 +296,21 @@ impl World {
         }
         let node = self.node.as_mut();
         match (change, node) {
-            (Change::Cordon, Some(node)) => *node = super::fixture::cordoned(node.clone(), true),
-            (Change::Uncordon, Some(_)) => self.node = Some(self::node("10.0.0.1")),
+            (Change::Cordon, Some(node)) => {
+                *node = super::super::fixture::cordoned(node.clone(), true);
+            }
+            (Change::Uncordon, Some(node)) => {
+                (node.spec, node.metadata.annotations) = (None, None);
+            }
             (Change::DeleteNode, _) => {
                 assert_eq!(self.host.power, PowerState::Off, "its pods still run");
-                self.node = None;
+                let operations = self.machine.status.as_ref().unwrap().operations.clone().unwrap();
+                let repave = operations.current.and_then(|it| it.repave_counter);
+                assert!(
+                    repave.is_none() || self.joined != repave,
+                    "the system of installation {repave:?} has joined already"
+                );
+                (self.node, self.joined) = (None, None);
             }
             (Change::Evict | Change::Settle { .. } | Change::Cordon | Change::Uncordon, _) => {}
         }
@@ -286,12 +351,13 @@ impl World {
         }
     }
 
-    fn run(&mut self, turns: usize) {
+    pub(super) fn run(&mut self, turns: usize) {
         for _ in 0..turns {
             let seconds = [1, 3, 20, 60, 200][self.dice.roll(5)];
             self.wait(SignedDuration::from_secs(seconds));
-            if self.node.is_none() && self.host.power == PowerState::On && self.chance(30) {
-                self.node = Some(node("10.0.0.1"));
+            let is_up = self.host.power == PowerState::On && self.host.installer.is_none();
+            if self.node.is_none() && self.joins.is_none() && is_up && self.chance(30) {
+                self.join();
             }
             self.pass();
         }
@@ -305,7 +371,7 @@ impl World {
     }
 
     /// From now on nothing goes wrong any more, and nobody asks for anything.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         (self.trials.faults, self.trials.callbacks_get_lost) = (false, false);
         for _ in 0..2_000 {
             self.run(1);
@@ -314,80 +380,5 @@ impl World {
             }
         }
         unreachable!("it does not end: {:?}", self.machine.status)
-    }
-}
-
-/// One schedule; what was asked for, and how it ended.
-fn play(seed: u64, trials: Trials, repaves: bool) -> World {
-    let mut world = World::new(seed, trials);
-    while world.machine.status.as_ref().is_none_or(|it| it.operations.is_none()) {
-        world.pass();
-    }
-    for _ in 0..=world.dice.roll(2) {
-        // Whoever asks for more than one step at once does so later: before, it is a backup that does.
-        if world.chance(2) {
-            world.now += ADOPTION;
-        } else {
-            world.seen = (world.machine.clone(), world.version);
-            world.notices();
-        }
-        let repave = if repaves { i64::try_from(world.dice.roll(2)).unwrap() } else { 0 };
-        world.asks(1, repave);
-        let turns = world.dice.roll(14);
-        world.run(turns);
-    }
-    world.settle();
-    world
-}
-
-const SCHEDULES: u64 = 25_000;
-
-#[test]
-fn every_repave_wipes_once_whatever_ends_or_is_lost() {
-    for network_first in [false, true] {
-        let trials = Trials { faults: true, callbacks_get_lost: false, network_first };
-        for seed in 0..SCHEDULES {
-            let world = play(seed * 7 + 1, trials, true);
-            let status = world.machine.status.clone().unwrap();
-            let given_up =
-                status.operations.clone().unwrap_or_default().given_up.unwrap_or_default();
-            let mut wiped = world.wiped.clone();
-            wiped.dedup();
-            let is_through = given_up.repave_counter.is_none();
-            if is_through {
-                assert_eq!(
-                    world.wiped.last().copied().unwrap_or(0),
-                    world.wanted().repave_counter.unwrap(),
-                    "seed {seed}: {status:?}"
-                );
-                assert_eq!(world.heard, wiped, "seed {seed}");
-                assert_eq!(world.host.power, PowerState::On, "seed {seed}");
-            }
-        }
-    }
-}
-
-#[test]
-fn an_installer_that_was_not_heard_runs_again_and_not_more_often_than_allowed() {
-    let trials = Trials { faults: true, callbacks_get_lost: true, network_first: false };
-    for seed in 0..SCHEDULES {
-        let world = play(seed * 11 + 3, trials, true);
-        for counter in &world.wiped {
-            let times = world.wiped.iter().filter(|it| *it == counter).count();
-            assert!(
-                times <= usize::try_from(ATTEMPTS).unwrap(),
-                "seed {seed}: {counter} {times} times"
-            );
-        }
-    }
-}
-
-#[test]
-fn without_a_repave_nothing_is_ever_wiped() {
-    let trials = Trials { faults: true, callbacks_get_lost: true, network_first: true };
-    for seed in 0..SCHEDULES {
-        let world = play(seed * 13 + 5, trials, false);
-        assert_eq!(world.wiped, [0_i64; 0], "seed {seed}");
-        assert_eq!(world.host.power, PowerState::On, "seed {seed}");
     }
 }
