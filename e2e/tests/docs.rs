@@ -45,7 +45,8 @@ fn every_metric_and_flag_that_a_page_names_is_in_the_reference() {
     // What runs on machines has no page of its own.
     let agents = text_of("agent");
     let field = |flag: &str| format!("pub {}:", flag.trim_start_matches('-').replace('-', "_"));
-    let metric = Regex::new(r"\b(?:metal_operator|boot_operator|netboot)_[a-z0-9_]+").unwrap();
+    let metric =
+        Regex::new(r"\b(?:metal_operator|boot_operator|netboot|metalman)_[a-z0-9_]+").unwrap();
     let flag = Regex::new(r"^--[a-z][a-z0-9-]+").unwrap();
     let mut wrong = vec![];
     for Page { path, text } in pages() {

@@ -4,6 +4,7 @@
 
 mod given_up;
 mod operations;
+mod pages;
 mod person;
 mod refused;
 mod register;

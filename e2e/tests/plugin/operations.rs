@@ -2,7 +2,10 @@
 
 use crate::site::{PATIENCE, Site, bmc, resets};
 use anyhow::ensure;
-use e2e::{cluster::eventually, stack::metalman::condition};
+use e2e::{
+    cluster::eventually,
+    stack::metalman::{Image, condition},
+};
 use futures::future::join_all;
 use metal_simulator::Reset;
 use serde_json::{Value, json};
@@ -13,7 +16,8 @@ async fn a_machine_is_rebooted_and_repaved_and_its_new_node_is_waited_for() {
     let site = Site::new().await.unwrap();
     let metalman = site.metalman().await.unwrap();
     let (bmc, address) = (bmc(Ipv4Addr::new(127, 22, 0, 1)).await, Ipv4Addr::new(10, 22, 0, 1));
-    let name = site.register(&bmc, address).await.unwrap();
+    let image = Image::new(site.cluster).await.unwrap();
+    let name = site.register_with(&bmc, address, &image.name).await.unwrap();
     site.boots(&name, address, "boot-1").await.unwrap();
     site.is(&name, "a Node", |_, it| it.node_ref.is_some()).await.unwrap();
 

@@ -51,6 +51,16 @@ impl Site {
 
     /// Registers a machine behind this BMC by the plugin, and returns its name.
     pub(crate) async fn register(&self, bmc: &Simulator, address: Ipv4Addr) -> Result<String> {
+        self.register_with(bmc, address, "registry.example/image:1").await
+    }
+
+    /// The same, with this image.
+    pub(crate) async fn register_with(
+        &self,
+        bmc: &Simulator,
+        address: Ipv4Addr,
+        image: &str,
+    ) -> Result<String> {
         let (name, ipv4, mac) = (unique("node"), format!("{address}/8"), mac(address));
         let url = format!("https://{}", bmc.bmc(0).context("the BMC has no address")?);
         let args = [
@@ -59,7 +69,7 @@ impl Site {
             "--pxe",
             &name,
             "--image",
-            "registry.example/image:1",
+            image,
             "--mac",
             &mac,
             "--ipv4",

@@ -3,7 +3,7 @@
 use crate::{bmc, report, resets};
 use e2e::{
     cluster::Cluster,
-    stack::metalman::{Metalman, condition, done},
+    stack::metalman::{Image, Metalman, condition, done},
 };
 use metal_api::{MachinePhase, MachineStatus};
 use metal_simulator::{Config, Graceful, Power, Profile, Reset, Simulator, Timing, Transport};
@@ -15,8 +15,8 @@ async fn a_machine_that_never_installs_is_tried_three_times_and_then_failed_with
     let site = site(&["--install-timeout=2s"]).await;
     let bmc = bmc(Ipv4Addr::new(127, 21, 0, 20), None).await;
     let address = Ipv4Addr::new(10, 21, 0, 20);
-    let name = site.create_with_bmc(bmc.bmc(0).unwrap(), address).await.unwrap();
-    site.is(&name, "counted", |it| it.operations.is_some()).await.unwrap();
+    let image = Image::new(Cluster::shared().await.unwrap()).await.unwrap();
+    let name = site.create_with_image(bmc.bmc(0).unwrap(), address, &image).await.unwrap();
     site.raise(&name, json!({ "rebootCounter": 1, "repaveCounter": 1 })).await.unwrap();
     let status = site.is(&name, "given up", is_given_up).await.unwrap();
     let why = "the installer was not done within 2 s: look at its console";
@@ -31,7 +31,7 @@ async fn a_machine_that_never_installs_is_tried_three_times_and_then_failed_with
     ] {
         assert_eq!(condition(&status, type_), Some(reason), "{type_}");
     }
-    assert!(status.message.unwrap().ends_with("increase the counter to try again"));
+    assert!(status.message.unwrap().ends_with("increase both counters to try again"));
     assert_eq!(report(&bmc).counters.resets.of(Reset::On), 3, "{:?}", resets(&report(&bmc)));
     let events = site.events(&name).await.unwrap();
     assert!(events.iter().any(|it| it == "InstallTimedOut"), "{events:?}");
@@ -69,8 +69,8 @@ async fn a_host_that_never_goes_off_is_asked_and_forced_three_times_and_then_fai
     };
     let bmc = Simulator::start(config).await.unwrap();
     let address = Ipv4Addr::new(10, 21, 0, 21);
-    let name = site.create_with_bmc(bmc.bmc(0).unwrap(), address).await.unwrap();
-    site.is(&name, "counted", |it| it.operations.is_some()).await.unwrap();
+    let image = Image::new(Cluster::shared().await.unwrap()).await.unwrap();
+    let name = site.create_with_image(bmc.bmc(0).unwrap(), address, &image).await.unwrap();
     site.join(&name, address).await.unwrap();
     site.raise(&name, json!({ "rebootCounter": 1, "repaveCounter": 1 })).await.unwrap();
     let status = site.is(&name, "given up", is_given_up).await.unwrap();

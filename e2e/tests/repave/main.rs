@@ -10,7 +10,7 @@ mod odd;
 
 use e2e::{
     cluster::Cluster,
-    stack::metalman::{Metalman, PASSWORDS, condition, done},
+    stack::metalman::{Image, Metalman, PASSWORDS, condition, done},
 };
 use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::{
@@ -28,11 +28,13 @@ const CERTIFICATE: &str = "bloomery.dev/accept-certificate";
 async fn a_machine_is_rebooted_and_then_repaved_by_its_bmc() {
     let site = site().await;
     let bmc = bmc(Ipv4Addr::new(127, 21, 0, 1), None).await;
-    let name =
-        site.create_with_bmc(bmc.bmc(0).unwrap(), Ipv4Addr::new(10, 21, 0, 1)).await.unwrap();
-    // The certificate is recorded before anybody logs in.
-    site.is(&name, "pinned", |status| pin(status).is_some()).await.unwrap();
-    assert_eq!(report(&bmc).counters.logins, 0);
+    let image = Image::new(Cluster::shared().await.unwrap()).await.unwrap();
+    let address = Ipv4Addr::new(10, 21, 0, 1);
+    let name = site.create_with_image(bmc.bmc(0).unwrap(), address, &image).await.unwrap();
+    // Which hardware it is, is known before anything is asked for, by one login.
+    let status = site.is(&name, "known", |status| system(status).is_some()).await.unwrap();
+    assert!(pin(&status).is_some());
+    assert_eq!((report(&bmc).counters.logins, resets(&report(&bmc))), (1, vec![]));
 
     site.raise(&name, json!({ "rebootCounter": 1 })).await.unwrap();
     let status = site.is(&name, "rebooted", |status| done(status) == (1, 0)).await.unwrap();
@@ -106,13 +108,14 @@ async fn without_its_password_nobody_logs_in_and_the_machine_says_what_is_missin
     let bmc = bmc(Ipv4Addr::new(127, 21, 0, 3), None).await;
     let name =
         site.create_with_bmc(bmc.bmc(0).unwrap(), Ipv4Addr::new(10, 21, 0, 3)).await.unwrap();
-    site.is(&name, "pinned", |status| pin(status).is_some()).await.unwrap();
+    site.is(&name, "known", |status| system(status).is_some()).await.unwrap();
+    let before = report(&bmc).counters.logins;
     let secrets = Api::<Secret>::namespaced(site.client.clone(), PASSWORDS);
     secrets.delete(&name, &DeleteParams::default()).await.unwrap();
     site.raise(&name, json!({ "rebootCounter": 1 })).await.unwrap();
     let is_missing = |it: &MachineStatus| condition(it, "BMCReachable") == Some("PasswordMissing");
     site.is(&name, "told", is_missing).await.unwrap();
-    assert_eq!((report(&bmc).counters.logins, report(&bmc).power), (0, Power::On));
+    assert_eq!((report(&bmc).counters.logins, report(&bmc).power), (before, Power::On));
     site.password(&name).await.unwrap();
     site.is(&name, "rebooted", |status| done(status) == (1, 0)).await.unwrap();
 
@@ -122,7 +125,7 @@ async fn without_its_password_nobody_logs_in_and_the_machine_says_what_is_missin
     site.is(&other, "pinned", |status| pin(status).is_some()).await.unwrap();
     for (machine, counter) in [(&name, 2), (&other, 1)] {
         site.raise(machine, json!({ "rebootCounter": counter })).await.unwrap();
-        let is_shared = |it: &MachineStatus| condition(it, "BMCReachable") == Some("SystemShared");
+        let is_shared = |it: &MachineStatus| condition(it, "AddressesUnique") == Some("Ambiguous");
         site.is(machine, "told", is_shared).await.unwrap();
     }
     assert_eq!(resets(&report(&bmc)), [(Reset::GracefulShutdown, 1), (Reset::On, 1)]);
@@ -188,6 +191,11 @@ fn resets(report: &MachineReport) -> Vec<(Reset, u32)> {
     let all = [Reset::GracefulShutdown, Reset::ForceOff, Reset::On]
         .map(|it| (it, report.counters.resets.of(it)));
     all.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
+/// The UUID that its BMC has told.
+fn system(status: &MachineStatus) -> Option<&str> {
+    Some(&status.redfish.as_ref()?.system.as_ref()?.uuid)
 }
 
 fn pin(status: &MachineStatus) -> Option<&str> {

@@ -1,8 +1,10 @@
 //! metalman as a process of a site of its own, under the rights of its overlay, and what a test or a
 //! demonstration does to its Machines.
 
+mod image;
 mod objects;
 
+pub use image::Image;
 pub use objects::{condition, done, pxe, redfish};
 
 use super::{Host, Overlay, list, pod_of};
@@ -220,6 +222,28 @@ impl Metalman {
         let redfish = Some(redfish(bmc, &name));
         let pxe = MachinePxe { redfish, ..pxe(&name, address) };
         self.create(&name, pxe).await?;
+        Ok(name)
+    }
+
+    /// Like [`create_with_bmc`](Self::create_with_bmc), with an image that is there. Waits until metalman has it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the API server, or if the image is not fetched.
+    pub async fn create_with_image(
+        &self,
+        bmc: SocketAddr,
+        address: Ipv4Addr,
+        image: &Image,
+    ) -> Result<String> {
+        let name = unique("node");
+        self.password(&name).await?;
+        let (redfish, image) = (Some(redfish(bmc, &name)), image.name.clone());
+        self.create(&name, MachinePxe { redfish, image, ..pxe(&name, address) }).await?;
+        let is_there = |it: &MachineStatus| {
+            it.operations.is_some() && condition(it, "ImageReady") == Some("Pulled")
+        };
+        self.is(&name, "there with its image", is_there).await?;
         Ok(name)
     }
 

@@ -21,13 +21,13 @@ fn a_machine_with_a_bmc_is_installed_becomes_a_node_and_is_installed_anew() {
         let lab = Lab::start(Order::OfVariables).await;
         let mut timeline = lab.apply(true).await;
         timeline.mark("image");
-        lab.raise(json!({ "repaveCounter": 1 })).await;
+        lab.raise(json!({ "rebootCounter": 1, "repaveCounter": 1 })).await;
         lab.is_booting(&mut timeline).await;
         let first = lab.is_installed(&mut timeline).await;
         timeline.print("UEFI PXE, installation");
 
         let mut timeline = Timeline::start();
-        lab.raise(json!({ "rebootCounter": 1, "repaveCounter": 2 })).await;
+        lab.raise(json!({ "rebootCounter": 2, "repaveCounter": 2 })).await;
         lab.is_booting(&mut timeline).await;
         let second = lab.is_installed(&mut timeline).await;
         timeline.print("UEFI PXE, repave");
