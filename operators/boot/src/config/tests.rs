@@ -78,6 +78,9 @@ async fn a_boot_config_that_no_machine_gets_is_told_so_once() {
 
     // That of a Server, which boots what it refers to.
     config.spec.system_uuid = Some(crate::testing::UUID.to_owned());
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+    cluster.put(&config);
     let ctx = context(&cluster, resolver(&[]));
     let servers = vec![crate::testing::server("a", crate::testing::UUID, "claim")];
     Objects { ipxe: vec![config], servers, ..Objects::default() }.fill(&ctx.view).await;

@@ -203,8 +203,8 @@ async fn a_broken_download_goes_on_where_it_was() {
 async fn a_download_that_lacks_nothing_but_its_end_mark_is_complete() {
     let content: Vec<u8> = (0..700_000_u32).map(|i| (i / 3).to_le_bytes()[0]).collect();
     let (digest, size) = (Digest::of(&content), content.len());
-    let kernel = manifest::KERNEL[0];
-    let layer = format!(r#"{{"mediaType":"{kernel}","digest":"{digest}","size":{size}}}"#);
+    let uki = manifest::UKI[0];
+    let layer = format!(r#"{{"mediaType":"{uki}","digest":"{digest}","size":{size}}}"#);
     let manifest = format!(r#"{{"layers":[{layer}]}}"#);
     let fake = Fake::start(vec![ok(manifest), Answer::Endless(content.clone())]).await;
     let registries = registries();
