@@ -1,8 +1,13 @@
 //! All BMCs that a process talks to.
 
 use crate::{
-    Config, Connect, Counters, Error, Permit, Pin, Target, endpoint::Endpoint, names::LOOKUPS,
-    rate::Rate, redfish::Redfish, shared::Shared,
+    Config, Connect, Counters, Error, Permit, Pin, Target,
+    redfish::Redfish,
+    transport::{
+        limits::{rate::Rate, shared::Shared},
+        names::LOOKUPS,
+        session::endpoint::Endpoint,
+    },
 };
 use futures::{StreamExt, stream};
 use metal_base::Locked;

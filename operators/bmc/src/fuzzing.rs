@@ -1,13 +1,15 @@
 //! The parsers in this crate that read bytes from BMCs, for hack/fuzz.
 
 use crate::{
-    encoding::{DecodeError, Encoding},
-    inventory, json, manager, media,
-    message::{self, Refused},
-    redact::Secret,
-    root::Root,
-    storage, system,
-    task::{self, Progress},
+    redfish::{inventory, manager, media, storage, system},
+    transport::{
+        encoding::{DecodeError, Encoding},
+        json,
+        message::{self, Refused},
+        redact::Secret,
+        root::Root,
+        task::{self, Progress},
+    },
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use metal_core::redfish::{

@@ -7,66 +7,23 @@
 //! session and one connection, allows one request at a time, and pauses when there is no answer.
 //! Requests to all BMCs together are limited to a rate. Nothing runs in the background.
 
-mod action;
-mod answer;
-mod boot;
-mod breaker;
-mod budget;
-mod call;
-mod collection;
-mod condition;
-mod config;
-mod counters;
-mod encoding;
-mod endpoint;
-mod etags;
 #[cfg(feature = "fake")]
 pub mod fake;
-mod field;
 mod fleet;
-mod form;
-mod forms;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
-mod inventory;
-mod json;
-mod led;
-mod line;
-mod login;
-mod manager;
-mod media;
-mod memory;
-mod message;
-mod names;
-mod offer;
-mod peer;
-mod permit;
-mod public_key;
 mod quirks;
-mod rate;
-mod redact;
 mod redfish;
-mod refusals;
-mod request;
-mod root;
-mod settings;
-mod shared;
-mod storage;
-mod survey;
-mod system;
-mod task;
-mod tls;
-mod uri;
-mod wire;
+mod transport;
 
-pub use config::{Config, Limits};
-pub use counters::Counters;
 pub use fleet::Fleet;
 pub use metal_core::bmc_host::{BmcHost, BmcHostName};
-pub use names::Names;
-pub use permit::{Permit, Withdrawn};
 pub use redfish::Redfish;
-pub use tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
+pub use transport::limits::config::{Config, Limits};
+pub use transport::limits::counters::Counters;
+pub use transport::names::Names;
+pub use transport::permit::{Permit, Withdrawn};
+pub use transport::tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
 
 use metal_base::Chain;
 use metal_core::redfish::{
@@ -186,12 +143,12 @@ impl Error {
     /// Whether the error says nothing about other resources of the same BMC, so that a caller that
     /// has read those continues without this one.
     pub fn concerns_one_resource(&self) -> bool {
-        call::concerns_one_resource(self)
+        transport::call::concerns_one_resource(self)
     }
 
     /// Whether the BMC says that it does not have the resource.
     pub fn is_absent(&self) -> bool {
-        call::is_absent(self)
+        transport::call::is_absent(self)
     }
 }
 

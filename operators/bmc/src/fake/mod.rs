@@ -4,7 +4,10 @@
 //! the boot that used it, powering on a host that is on changes nothing, and the power state
 //! follows from the last reset. All other behavior has to be requested.
 
-use crate::{Bmc, Connect, Error, Permit, Pin, Target, message::Refused, redact::Secret};
+use crate::{
+    Bmc, Connect, Error, Permit, Pin, Target,
+    transport::{message::Refused, redact::Secret},
+};
 use http::StatusCode;
 use metal_base::Locked;
 use metal_core::redfish::{

@@ -8,9 +8,8 @@ use kube::{
 };
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
-    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerClaimSpec, ServerSpec,
-    ServerStatus,
-    Taint, annotation,
+    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerClaimSpec,
+    ServerSpec, ServerStatus, Taint, annotation,
 };
 use metal_runtime::index::Change;
 

@@ -1,0 +1,151 @@
+//! Where the next boot comes from.
+
+use crate::{
+    Error, quirks,
+    redfish::{
+        forms::{self, Parameter, Write, set},
+        settings, system,
+    },
+    transport::{
+        call::{Call, Resource, failed},
+        field,
+        form::Kind,
+    },
+};
+use http::Method;
+use metal_core::redfish::{BootEnabled, BootMode, BootSource, SystemReading};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const ENABLED: &str = "BootSourceOverrideEnabled";
+const ENABLED_VALUES: &str = "BootSourceOverrideEnabled@Redfish.AllowableValues";
+const TARGET: &str = "BootSourceOverrideTarget";
+const MODE: &str = "BootSourceOverrideMode";
+
+/// The BMC does not list this value as allowed, so it would refuse it.
+#[derive(Debug, thiserror::Error)]
+#[error("it allows only {0}")]
+struct NotAllowed(String);
+
+/// Sets the source of the next boot only. `None` clears an override.
+pub(crate) async fn boot_once(
+    call: &Call<'_>,
+    uri: &str,
+    source: BootSource,
+    mode: Option<BootMode>,
+) -> Result<(), Error> {
+    let resource = call.get(uri).await?;
+    if source == BootSource::None {
+        return clear(call, uri, resource).send(call).await;
+    }
+    let system = system::read(call, uri.to_owned(), &resource.body).await?;
+    let allowable = &system.boot.allowable;
+    if !allowable.is_empty() && !allowable.contains(&source) {
+        let allowed: Vec<_> = allowable.iter().map(ToString::to_string).collect();
+        let action = format!("boot {uri} from {source}");
+        return Err(failed(action, NotAllowed(allowed.join(", "))));
+    }
+    let unseen = call.memory().unseen(uri);
+    let change = json!({
+        ENABLED: once(&resource.body["Boot"]).to_string(),
+        TARGET: source.to_string(),
+    });
+    let has_mode = resource.body["Boot"].get(MODE).is_some();
+    let wanted = Some((source, mode));
+    let sent = quirks::mode_to_send(mode, &system, has_mode);
+    let mut sets = vec![set([]), set([MODE])];
+    if sent.is_some() {
+        sets.reverse();
+    }
+    let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
+    let mode = Parameter::new(&["Boot", MODE], mode.to_string());
+    let parameters = vec![mode, forms::apply_time()];
+    let write = write(uri, resource, &change);
+    Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
+}
+
+/// Clears an override.
+fn clear<'a>(call: &Call<'_>, uri: &'a str, resource: Resource) -> Write<'a> {
+    let (parameters, sets) = clearing(&resource.body["Boot"]);
+    let mut unseen = call.memory().unseen(uri);
+    unseen.retain(|form| sets.iter().any(|set| set.is_subset(&form.with)));
+    let wanted = Some((BootSource::None, None));
+    let write = write(uri, resource, &json!({}));
+    Write { kind: Kind::NoBootOverride, parameters, sets, unseen, wanted, ..write }
+}
+
+/// The parameters that clear an override, and the sets of them to try. Some firmware takes no
+/// `Disabled`, and clears it by the target `None`: alone, or with how long that is to last.
+fn clearing(boot: &Value) -> (Vec<Parameter>, Vec<BTreeSet<String>>) {
+    let (disabled, none) = (BootEnabled::Disabled.to_string(), BootSource::None.to_string());
+    let lasting = once(boot).to_string();
+    let mut sets = vec![
+        set([disabled.as_str()]),
+        set([none.as_str()]),
+        set([none.as_str(), lasting.as_str()]),
+    ];
+    if !can_be_disabled(boot) {
+        sets.rotate_left(1);
+    }
+    let parameters = vec![
+        Parameter::choice(&["Boot", ENABLED], &disabled),
+        Parameter::choice(&["Boot", ENABLED], &lasting),
+        Parameter::choice(&["Boot", TARGET], &none),
+        forms::apply_time(),
+    ];
+    (parameters, sets)
+}
+
+/// Whether an override can be disabled, as far as the BMC says what it takes.
+fn can_be_disabled(boot: &Value) -> bool {
+    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
+    allowed.is_empty() || allowed.contains(&BootEnabled::Disabled)
+}
+
+/// How the BMC spells "once". If it has no such value, the override stays until it is changed.
+fn once(boot: &Value) -> BootEnabled {
+    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
+    let is_continuous =
+        allowed.contains(&BootEnabled::Continuous) && !allowed.contains(&BootEnabled::Once);
+    if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once }
+}
+
+/// The mode to send if the BMC insists on one: the wanted mode if it supports it, else the current
+/// one.
+fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
+    let modes = &system.boot.allowable_modes;
+    let wanted = wanted.filter(|mode| modes.is_empty() || modes.contains(mode));
+    wanted.or(system.boot.mode).unwrap_or(BootMode::Uefi)
+}
+
+/// Sets the persistent boot order, and clears an override that would mask it.
+pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
+    let resource = call.get(uri).await?;
+    let system = system::read(call, uri.to_owned(), &resource.body).await?;
+    let (parameters, sets) = clearing(&resource.body["Boot"]);
+    let write = write(uri, resource, &json!({ "BootOrder": order }));
+    let write = if system.boot.enabled == BootEnabled::Disabled {
+        Write { kind: Kind::BootOrderAlone, ..write }
+    } else {
+        Write { parameters, sets, ..write }
+    };
+    write.send(call).await
+}
+
+fn write<'a>(uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {
+    Write {
+        kind: Kind::BootOrder,
+        method: Method::PATCH,
+        uri,
+        settings: settings::link(&resource.body),
+        etags: resource.etags,
+        body: json!({ "Boot": change }),
+        parameters: vec![forms::apply_time()],
+        sets: vec![set([])],
+        present: json!({ "Boot": resource.body["Boot"] }),
+        unseen: vec![],
+        wanted: None,
+        owner: None,
+        action: format!("change {uri}"),
+    }
+}

@@ -1,0 +1,137 @@
+//! Interprets the refusal of a write.
+
+use crate::{
+    Error,
+    transport::{
+        condition::is_precondition,
+        message::{self, Refused, reason},
+        wire::Reply,
+    },
+};
+use http::{Method, StatusCode};
+use serde_json::Value;
+use std::{error::Error as StdError, fmt};
+
+/// The refusal of one form.
+pub(super) struct Refusal {
+    form: String,
+    said: String,
+    is_about_a_value: bool,
+}
+
+impl Refusal {
+    /// A refusal by a response.
+    pub(super) fn answered(form: String, refused: &Refused) -> Self {
+        let is_about_a_value = refused.is_about_a_value();
+        Self { form, said: refused.to_string(), is_about_a_value }
+    }
+
+    /// A refusal in these words.
+    pub(super) fn said(form: String, said: String) -> Self {
+        Self { form, said, is_about_a_value: false }
+    }
+
+    /// A refusal by giving no answer.
+    pub(super) fn unanswered(form: String, error: &Error) -> Self {
+        Self::said(form, reason(error))
+    }
+}
+
+/// A BMC refused a write in all its forms, or in those that there was time for.
+#[derive(Debug)]
+pub(crate) struct AllRefused {
+    said: Vec<String>,
+    is_about_a_value: bool,
+    tried: Option<TriedForms>,
+}
+
+/// The forms that were tried.
+#[derive(Debug, thiserror::Error)]
+#[error("tried {}", .0.join("; "))]
+struct TriedForms(Vec<String>);
+
+impl fmt::Display for AllRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.said.join("; "))
+    }
+}
+
+impl StdError for AllRefused {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.tried.as_ref().map(|tried| tried as _)
+    }
+}
+
+impl AllRefused {
+    pub(super) fn new(refusals: Vec<Refusal>) -> Self {
+        let is_about_a_value = refusals.iter().all(|refusal| refusal.is_about_a_value);
+        let (mut said, mut tried): (Vec<String>, Vec<String>) = (vec![], vec![]);
+        for refusal in refusals {
+            if !said.contains(&refusal.said) {
+                said.push(refusal.said);
+            }
+            tried.push(refusal.form);
+        }
+        Self { said, is_about_a_value, tried: (tried.len() > 1).then_some(TriedForms(tried)) }
+    }
+
+    /// The same, if there was no time for other forms.
+    pub(super) fn interrupted(mut self, why: &Error) -> Self {
+        self.said.push(reason(why));
+        self.is_about_a_value = false;
+        self
+    }
+
+    /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.
+    pub(crate) fn is_about_a_value(&self) -> bool {
+        self.is_about_a_value
+    }
+}
+
+/// What a refusal blames.
+pub(super) struct RefusalCause {
+    pub(super) status: StatusCode,
+    pub(super) condition: bool,
+    pub(super) names: Vec<String>,
+}
+
+impl RefusalCause {
+    /// What a status alone blames: the resource, or nothing.
+    pub(super) fn of(status: StatusCode) -> Self {
+        Self { status, condition: false, names: vec![] }
+    }
+
+    /// What a response blames.
+    pub(super) fn read(reply: &Reply, body: &Value) -> Self {
+        let text = message::messages(body).unwrap_or_default().to_ascii_lowercase();
+        let condition = is_precondition(reply.status)
+            || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
+        Self { status: reply.status, condition, names: message::named(body) }
+    }
+
+    /// Whether the resource that was written to may be to blame.
+    pub(super) fn is_of_resource(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        )
+    }
+}
+
+/// Whether another form may be accepted after this one was refused. This holds if the refusal is
+/// not about the user or the state of the machine, and nothing was done. If a PATCH caused an
+/// internal error, as unknown properties do, something may have been done, but a PATCH may be
+/// repeated.
+pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
+    let other = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::LOCKED,
+        StatusCode::TOO_EARLY,
+        StatusCode::TOO_MANY_REQUESTS,
+    ];
+    (status.is_client_error() && !other.contains(&status))
+        || status == StatusCode::NOT_IMPLEMENTED
+        || (status == StatusCode::INTERNAL_SERVER_ERROR && *method == Method::PATCH)
+}

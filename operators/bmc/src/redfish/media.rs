@@ -1,0 +1,322 @@
+//! Virtual media: media that a BMC presents to its host in emulated slots (DSP0268,
+//! `VirtualMedia`).
+
+use crate::{
+    Error,
+    redfish::{
+        collection::{self, Member},
+        forms::{Parameter, Write, set},
+    },
+    transport::{
+        call::{Call, Resource, is_fatal},
+        field,
+        form::Kind,
+        root::Root,
+        uri,
+    },
+};
+use http::Method;
+use metal_base::Chain;
+use metal_core::redfish::{ImageUrl, MediaSlot};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+const INSERT: &str = "#VirtualMedia.InsertMedia";
+const EJECT: &str = "#VirtualMedia.EjectMedia";
+/// Longer than any real URL.
+const LONGEST: usize = 2048;
+
+/// The slots of a system that an image can be inserted into. Newer BMCs have them under the system,
+/// others under its managers. A collection or slot that cannot be read does not affect the others;
+/// if no slot is left, the reason is returned.
+pub(crate) async fn slots(call: &Call<'_>, uri: &str) -> Result<Vec<MediaSlot>, Error> {
+    let system = call.get(uri).await?.body;
+    let mut search = Search { call, root: call.root().await?, missing: vec![], last: None };
+    let at_system: Vec<_> = field::link(&system["VirtualMedia"]).into_iter().collect();
+    let mut slots = search.drives(at_system).await?;
+    if slots.is_empty() {
+        let at_managers = search.of_managers(&system).await?;
+        slots = search.drives(at_managers).await?;
+    }
+    for error in &search.missing {
+        tracing::warn!(host = %call.host(), error, "virtual media slot ignored");
+    }
+    match search.last {
+        Some(error) if slots.is_empty() => Err(error),
+        Some(_) | None => Ok(slots),
+    }
+}
+
+/// A search for slots.
+struct Search<'a> {
+    call: &'a Call<'a>,
+    root: Arc<Root>,
+    /// What could not be read, and the last reason.
+    missing: Vec<String>,
+    last: Option<Error>,
+}
+
+impl Search<'_> {
+    /// What was read; `None` after an error that does not end the search.
+    fn found<T>(&mut self, read: Result<T, Error>) -> Result<Option<T>, Error> {
+        match read {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_fatal(&error) => Err(error),
+            Err(error) => {
+                self.missing.push(Chain(&error).to_string());
+                self.last = Some(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The collections of slots of a system's managers, or of all managers if it links to none.
+    async fn of_managers(&mut self, system: &Value) -> Result<Vec<String>, Error> {
+        let mut managers = Member::list(&system["Links"]["ManagedBy"]);
+        if let (true, Some(all)) = (managers.is_empty(), self.root.managers.clone()) {
+            let read = collection::members(self.call, &self.root, &all, &mut self.missing).await;
+            managers = self.found(read)?.unwrap_or_default();
+        }
+        let mut collections = vec![];
+        for manager in managers {
+            let read = manager.read_whole(self.call, |body| body["VirtualMedia"].is_object()).await;
+            let drives = self.found(read)?.and_then(|(_, body)| field::link(&body["VirtualMedia"]));
+            collections.extend(drives);
+        }
+        Ok(collections)
+    }
+
+    async fn drives(&mut self, collections: Vec<String>) -> Result<Vec<MediaSlot>, Error> {
+        let mut slots = vec![];
+        for collection in collections {
+            let read =
+                collection::members(self.call, &self.root, &collection, &mut self.missing).await;
+            for member in self.found(read)?.unwrap_or_default() {
+                let read = member.read(self.call).await;
+                slots.extend(self.found(read)?.and_then(|(uri, body)| slot(uri, &body)));
+            }
+        }
+        Ok(slots)
+    }
+}
+
+/// The slot that a `VirtualMedia` describes, if something can be inserted into it.
+pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
+    let (is_cd, is_usb) = kinds(&uri, body);
+    let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
+    let image = image(body);
+    let inserted = is_inserted(body);
+    let slot = MediaSlot { uri, is_cd, is_usb, inserted, image: image.map(ImageUrl::new) };
+    (can_insert && (slot.is_cd || slot.is_usb)).then_some(slot)
+}
+
+fn image(body: &Value) -> Option<&str> {
+    body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST)
+}
+
+/// Whether something is inserted in a slot.
+fn is_inserted(body: &Value) -> bool {
+    body["Inserted"].as_bool().unwrap_or(image(body).is_some())
+}
+
+/// Whether a slot takes CDs, and whether USB sticks: by its `MediaTypes`, in the words of the
+/// standard or of older boards, else by its name. A slot that says nothing takes CDs, as all of
+/// them do.
+fn kinds(uri: &str, body: &Value) -> (bool, bool) {
+    let mut words = field::texts(&body["MediaTypes"]);
+    words.extend(field::text(&body["MediaTypes"]));
+    let is_told = !words.is_empty();
+    if !is_told {
+        words.extend(uri.trim_end_matches('/').rsplit('/').next().map(str::to_owned));
+        words.extend(["Id", "Name"].iter().filter_map(|name| field::text(&body[*name])));
+    }
+    let has = |signs: &[&str]| {
+        let words = words.iter().map(|word| word.to_ascii_lowercase());
+        words.into_iter().any(|word| signs.iter().any(|sign| word.contains(sign)))
+    };
+    let is_cd = has(&["cd", "dvd", "optical", "iso"]);
+    let is_usb = has(&["usb", "removable", "stick"]);
+    let is_other = is_told || has(&["floppy", "sd card", "sdcard"]);
+    (is_cd || !(is_usb || is_other), is_usb)
+}
+
+/// Inserts an image. What is in the slot is ejected first, because BMCs refuse to replace it.
+pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Result<(), Error> {
+    let mut resource = call.get(uri).await?;
+    if is_inserted(&resource.body) {
+        take_out(call, uri, resource).await?;
+        resource = call.get(uri).await?;
+    }
+    put_in(call, uri, resource, image).await
+}
+
+async fn put_in(
+    call: &Call<'_>,
+    uri: &str,
+    resource: Resource,
+    image: &ImageUrl,
+) -> Result<(), Error> {
+    let body = json!({"Image": image.as_str()});
+    let scheme = image.as_str().split(':').next().unwrap_or_default().to_ascii_uppercase();
+    let mut parameters = vec![
+        Parameter::new(&["Inserted"], true),
+        Parameter::new(&["WriteProtected"], true),
+        Parameter::new(&["TransferProtocolType"], scheme.as_str()),
+        Parameter::new(&["TransferMethod"], "Stream"),
+        Parameter::new(&["UserName"], ""),
+        Parameter::new(&["Password"], ""),
+    ];
+    let Some((action, target)) = action(&resource, INSERT) else {
+        let sets = vec![set(["Inserted"]), set([]), set(["Inserted", "WriteProtected"])];
+        let write = Write { parameters, sets, ..change(uri, resource, body) };
+        return write.send(call).await;
+    };
+    let first = asked_for(call, action, &mut parameters).await?;
+    let with = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        first.iter().cloned().chain(names).collect()
+    };
+    let sets = vec![
+        first.clone(),
+        with(&["Inserted", "WriteProtected"]),
+        with(&["Inserted", "WriteProtected", "TransferProtocolType", "TransferMethod"]),
+        with(&[
+            "Inserted",
+            "WriteProtected",
+            "TransferProtocolType",
+            "TransferMethod",
+            "UserName",
+            "Password",
+        ]),
+        set([]),
+    ];
+    let action = format!("insert a medium into {uri}");
+    let write = Write {
+        kind: Kind::Insert,
+        method: Method::POST,
+        parameters,
+        sets,
+        action,
+        owner: Some(uri),
+        ..change(&target, Resource::default(), body)
+    };
+    write.send(call).await
+}
+
+/// The parameters that the BMC asks for: those that its `ActionInfo` requires, and those that say
+/// how the image is transferred, if it lists the value that fits.
+async fn asked_for(
+    call: &Call<'_>,
+    action: &Value,
+    parameters: &mut Vec<Parameter>,
+) -> Result<BTreeSet<String>, Error> {
+    let mut asked = BTreeSet::new();
+    let info = match action["@Redfish.ActionInfo"].as_str() {
+        Some(info) => match call.get(info).await {
+            Ok(info) => info.body,
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(_) => Value::Null,
+        },
+        None => Value::Null,
+    };
+    let listed = info["Parameters"].as_array().into_iter().flatten().take(32);
+    for it in listed.clone().filter(|it| it["Required"] == Value::Bool(true)) {
+        let Some(name) = field::text(&it["Name"]).filter(|name| name != "Image") else { continue };
+        if parameters.iter().all(|known| known.name != name) {
+            let value = match it["DataType"].as_str() {
+                Some("Boolean") => Value::Bool(false),
+                _ => it["AllowableValues"][0].clone(),
+            };
+            let value = if value.is_null() { Value::from("") } else { value };
+            parameters.push(Parameter::new(&[&name], value));
+        }
+        asked.insert(name);
+    }
+    for name in ["TransferProtocolType", "TransferMethod"] {
+        let mut allowed = field::texts(&action[format!("{name}@Redfish.AllowableValues")]);
+        let told = listed.clone().filter(|it| it["Name"] == name);
+        allowed.extend(told.flat_map(|it| field::texts(&it["AllowableValues"])));
+        let fits = parameters.iter().any(|it| it.name == name && it.is_one_of(&allowed));
+        if fits {
+            asked.insert(name.to_owned());
+        }
+    }
+    Ok(asked)
+}
+
+/// Ejects what is in a slot.
+pub(crate) async fn eject(call: &Call<'_>, uri: &str) -> Result<(), Error> {
+    let resource = call.get(uri).await?;
+    take_out(call, uri, resource).await
+}
+
+async fn take_out(call: &Call<'_>, uri: &str, resource: Resource) -> Result<(), Error> {
+    if let Some((_, target)) = action(&resource, EJECT) {
+        let action = format!("eject the medium of {uri}");
+        let write = change(&target, Resource::default(), json!({}));
+        let owner = Some(uri);
+        let write = Write { kind: Kind::Eject, method: Method::POST, owner, action, ..write };
+        return write.send(call).await;
+    }
+    let parameters = vec![Parameter::new(&["Inserted"], false)];
+    let sets = vec![set(["Inserted"]), set([])];
+    let write = change(uri, resource, json!({"Image": null}));
+    Write { kind: Kind::Eject, parameters, sets, ..write }.send(call).await
+}
+
+/// A change of the properties of a slot.
+fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
+    Write {
+        kind: Kind::Insert,
+        method: Method::PATCH,
+        uri,
+        etags: resource.etags,
+        settings: None,
+        body,
+        parameters: vec![],
+        sets: vec![set([])],
+        present: resource.body,
+        unseen: vec![],
+        wanted: None,
+        owner: None,
+        action: format!("change {uri}"),
+    }
+}
+
+/// An action and its target. On BMCs whose slots have no actions, properties are changed instead.
+fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)> {
+    let action = &resource.body["Actions"][name];
+    let target = uri::path_of(action["target"].as_str()?)?;
+    Some((action, target))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_is_known_by_its_media_types_in_old_words_and_new_or_by_its_name() {
+        for (drive, kinds_of_it) in [
+            (json!({"MediaTypes": ["CD", "DVD"]}), (true, false)),
+            (json!({"MediaTypes": ["USBStick"]}), (false, true)),
+            (json!({"MediaTypes": ["Floppy", "USBStick"]}), (false, true)),
+            (json!({"MediaTypes": ["CD/DVD"]}), (true, false)),
+            (json!({"MediaTypes": "CD/DVD"}), (true, false)),
+            (json!({"MediaTypes": ["Optical"]}), (true, false)),
+            (json!({"MediaTypes": ["DVD-ROM"]}), (true, false)),
+            (json!({"MediaTypes": ["Removable Media"]}), (false, true)),
+            (json!({"MediaTypes": ["Floppy"]}), (false, false)),
+            (json!({"MediaTypes": []}), (true, false)),
+            (json!({"Id": "RemovableDisk"}), (false, true)),
+            (json!({"Name": "Virtual Floppy"}), (false, false)),
+            (json!({}), (true, false)),
+        ] {
+            assert_eq!(
+                kinds("/redfish/v1/Managers/1/VirtualMedia/1", &drive),
+                kinds_of_it,
+                "{drive}"
+            );
+        }
+        assert_eq!(kinds("/VirtualMedia/USB1/", &json!({})), (false, true));
+    }
+}

@@ -1,0 +1,64 @@
+//! Settings resources (`@Redfish.Settings`; DSP0266, section 9.10). Some boards, AMI's among them,
+//! accept a boot override only there, and show it there until the next boot has used it.
+
+use crate::{
+    Error,
+    transport::{
+        call::{Call, is_fatal},
+        field,
+        form::Place,
+    },
+};
+use serde_json::Value;
+
+/// The link to the settings resource.
+pub(crate) fn link(system: &Value) -> Option<String> {
+    field::link(&system["@Redfish.Settings"]["SettingsObject"])
+}
+
+/// The effective `Boot` object: that of the resource that writes go to, with what it leaves out
+/// taken from the system itself.
+pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error> {
+    let mut boot = system["Boot"].clone();
+    let Some(uri) = link(system) else { return Ok(boot) };
+    let memory = call.memory();
+    let is_pending = match memory.place_of_boot() {
+        Some(Place::Settings) => true,
+        Some(Place::Resource) => false,
+        None => memory.may_have_boot(&uri),
+    };
+    if !is_pending {
+        return Ok(boot);
+    }
+    let settings = match call.get(&uri).await {
+        Ok(settings) => settings,
+        Err(error) if is_fatal(&error) => return Err(error),
+        Err(_) => {
+            // A link that leads nowhere, or to a resource that is write-only.
+            if !call.is_over() {
+                memory.hides_boot(&uri);
+            }
+            return Ok(boot);
+        }
+    };
+    let to_come = &settings.body["Boot"];
+    if to_come["BootSourceOverrideTarget"].is_null() {
+        if memory.place_of_boot().is_none() {
+            memory.has_no_boot(&uri);
+        }
+        return Ok(boot);
+    }
+    // Once they have been applied, the system itself counts (DSP0268, `Settings.ETag`).
+    let applied = system["@Redfish.Settings"]["ETag"].as_str();
+    if applied.is_some_and(|applied| settings.etags.contain(applied)) {
+        return Ok(boot);
+    }
+    match (&mut boot, to_come) {
+        (Value::Object(boot), Value::Object(to_come)) => {
+            let said = to_come.iter().filter(|(_, value)| !value.is_null());
+            boot.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        _ => boot.clone_from(to_come),
+    }
+    Ok(boot)
+}

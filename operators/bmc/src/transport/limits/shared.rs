@@ -1,0 +1,19 @@
+//! What all BMCs of a fleet have in common.
+
+use crate::{Config, Counters, transport::limits::rate::Rate};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// What all BMCs of a fleet share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) counters: Counters,
+    pub(crate) rate: Rate,
+    /// One permit per idle connection that may be kept.
+    pub(crate) kept: Arc<Semaphore>,
+    /// One permit per call with long answers.
+    pub(crate) long_calls: Arc<Semaphore>,
+    /// One permit per host name lookup.
+    pub(crate) lookups: Arc<Semaphore>,
+}

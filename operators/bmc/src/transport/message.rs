@@ -1,0 +1,236 @@
+//! What a BMC says when it refuses a request (DSP0266, section 8.6: error responses).
+
+use crate::{
+    Error, Target,
+    transport::{
+        json,
+        redact::{Secret, without_capabilities},
+        wire::{Reply, Unanswered},
+    },
+};
+use http::{StatusCode, header};
+use metal_base::Chain;
+use metal_core::redfish::Scheme;
+use serde_json::Value;
+use std::{error::Error as StdError, fmt};
+
+/// Longest text of a response that is repeated.
+const LONGEST: usize = 300;
+
+/// Most memory that an error response may take.
+const READ: usize = 512 << 10;
+/// How many bytes are read of an error response that is not JSON.
+const READ_TEXT: usize = 4 << 10;
+
+/// A BMC answered with an error.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    status: StatusCode,
+    text: Option<String>,
+    is_about_a_value: bool,
+}
+
+impl Refused {
+    /// Interprets the response. The secret is kept out of the text, even if the BMC echoes it.
+    pub(crate) fn new(status: StatusCode, body: &[u8], secret: &Secret) -> Self {
+        let text = said(body).map(|text| secret.removed_from(text));
+        // Message keys of the Base registry.
+        let keys = [
+            "ActionParameterValueNotInList",
+            "ActionParameterValueFormatError",
+            "ActionParameterValueTypeError",
+            "ActionParameterValueError",
+            "ActionParameterNotSupported",
+            "ActionParameterUnknown",
+            "ActionNotSupported",
+            "PropertyValueNotInList",
+            "PropertyValueIncorrect",
+            "PropertyValueError",
+        ];
+        let start = String::from_utf8_lossy(&body[..body.len().min(READ_TEXT)]);
+        let is_about_a_value = keys.iter().any(|key| start.contains(key));
+        Self { status, text: text.map(|text| bounded(&text)), is_about_a_value }
+    }
+
+    /// Interprets a response, and adds what to do about it if the BMC does not say.
+    pub(crate) fn read(reply: &Reply, target: &Target, secret: &Secret) -> Self {
+        let refused = Self::new(reply.status, &reply.body, secret);
+        if target.scheme == Scheme::Http && is_sent_to_https(reply) {
+            let advice = "it redirects to https; set protocol.scheme to https";
+            return Self { text: Some(advice.to_owned()), ..refused };
+        }
+        refused
+    }
+
+    /// Whether the error is about a value that the BMC does not know.
+    pub(crate) fn is_about_a_value(&self) -> bool {
+        self.is_about_a_value
+    }
+
+    /// Whether the resource, or the method on it, does not exist.
+    pub(crate) fn is_absent(&self) -> bool {
+        let absent = [
+            StatusCode::NOT_FOUND,
+            StatusCode::METHOD_NOT_ALLOWED,
+            StatusCode::GONE,
+            StatusCode::NOT_IMPLEMENTED,
+        ];
+        absent.contains(&self.status)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Some(text) => write!(f, "HTTP {}: {text}", self.status.as_u16()),
+            None => write!(f, "HTTP {}", self.status),
+        }
+    }
+}
+
+impl StdError for Refused {}
+
+fn is_sent_to_https(reply: &Reply) -> bool {
+    let location = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let is_https = |link: &str| link.trim().to_ascii_lowercase().starts_with("https://");
+    reply.status.is_redirection() && location.is_some_and(is_https)
+}
+
+/// The messages in a body, if it has any.
+pub(crate) fn messages(body: &Value) -> Option<String> {
+    let error = match &body["error"] {
+        Value::Null => body,
+        error => error,
+    };
+    let entries = match &error["@Message.ExtendedInfo"] {
+        Value::Array(entries) => entries.as_slice(),
+        entry => std::slice::from_ref(entry),
+    };
+    let all = |name: &str| clean(&texts(entries, name).join(" "));
+    let (messages, ids) = (all("Message"), all("MessageId"));
+    let message = error["message"].as_str().map(clean).unwrap_or_default();
+    match (messages.is_empty(), message.is_empty(), ids.is_empty()) {
+        (false, _, _) => Some(messages),
+        (true, false, true) => Some(message),
+        (true, false, false) => Some(format!("{message} ({ids})")),
+        (true, true, false) => Some(ids),
+        (true, true, true) => None,
+    }
+}
+
+/// What the messages in a body are about: the names in their arguments, in their related
+/// properties, and in their texts.
+pub(crate) fn named(body: &Value) -> Vec<String> {
+    const MOST: usize = 128;
+    let entries = match &body["error"]["@Message.ExtendedInfo"] {
+        Value::Array(entries) => entries.as_slice(),
+        entry => std::slice::from_ref(entry),
+    };
+    let lists = entries.iter().take(8).flat_map(|entry| {
+        let names = ["RelatedProperties", "MessageArgs"];
+        names.into_iter().flat_map(|name| entry[name].as_array().into_iter().flatten())
+    });
+    let texts = entries.iter().take(8).map(|entry| &entry["Message"]);
+    let texts = lists.chain(texts).chain([&body["error"]["message"]]).filter_map(Value::as_str);
+    let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_');
+    let words = texts.flat_map(|text| text.split(move |c| !is_of_name(c)));
+    let words = words.map(|word| word.trim_matches('.')).filter(|word| word.len() > 2);
+    words.take(MOST).map(str::to_owned).collect()
+}
+
+/// The first few values of this name; there is seldom more than one.
+fn texts<'a>(entries: &'a [Value], name: &str) -> Vec<&'a str> {
+    entries.iter().filter_map(|entry| entry[name].as_str()).take(3).collect()
+}
+
+fn said(body: &[u8]) -> Option<String> {
+    if let Ok(body) = json::value(body, READ) {
+        return messages(&body);
+    }
+    let text = clean(&String::from_utf8_lossy(&body[..body.len().min(READ_TEXT)]));
+    (!text.is_empty() && !text.starts_with('<')).then_some(text)
+}
+
+/// The text on one line.
+fn clean(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The text without capabilities, cut to a readable length: what a cut leaves of one could not be
+/// recognized.
+pub(crate) fn bounded(text: &str) -> String {
+    let text = without_capabilities(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// Why something could not be read, for a reader who knows what it was.
+pub(crate) fn reason(error: &Error) -> String {
+    match error {
+        Error::Unreachable(source) if source.is::<Unanswered>() => {
+            source.source().map_or_else(|| source.to_string(), |cause| Chain(cause).to_string())
+        }
+        Error::Failed { source, .. }
+        | Error::Misbehaving { source, .. }
+        | Error::Unreachable(source) => Chain(source.as_ref()).to_string(),
+        Error::Unauthorized | Error::SessionsFull(_) | Error::Withdrawn(_) => {
+            Chain(error).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: &str) -> String {
+        Refused::new(StatusCode::BAD_REQUEST, body.as_bytes(), &Secret::new("hunter2")).to_string()
+    }
+
+    #[test]
+    fn extended_messages_are_repeated_on_one_line() {
+        let body = r#"{"error": {"code": "Base.1.8.GeneralError", "message": "See below.",
+            "@Message.ExtendedInfo": [
+                {"MessageId": "Base.1.8.PropertyNotWritable", "Message": "It is\n read only."},
+                {"MessageId": "Base.1.8.Other"}]}}"#;
+        assert_eq!(text(body), "HTTP 400: It is read only.");
+        let named = r#"{"error": {"message": "See below.",
+            "@Message.ExtendedInfo": {"MessageId": "iLO.2.13.NoPower"}}}"#;
+        assert_eq!(text(named), "HTTP 400: See below. (iLO.2.13.NoPower)");
+        assert_eq!(text(r#"{"error": {"message": "No."}}"#), "HTTP 400: No.");
+        assert_eq!(text("Only Boot works"), "HTTP 400: Only Boot works");
+    }
+
+    #[test]
+    fn a_body_that_says_nothing_leaves_the_status() {
+        for body in ["", "<html>oops</html>", "{}", "[1]", r#"{"error": 3}"#] {
+            assert_eq!(text(body), "HTTP 400 Bad Request", "{body}");
+        }
+    }
+
+    #[test]
+    fn a_capability_is_hidden_before_the_text_is_cut() {
+        let token = "Aa1-_".repeat(30);
+        for before in [0, LONGEST - 60, LONGEST - 1] {
+            let said = format!("{} http://10.0.0.1/media/{token}.iso", "x ".repeat(before / 2));
+            let text = text(&said);
+            assert!(!text.contains(&token[..5]), "{text}");
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_secrets_are_not_repeated() {
+        let long = text(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), "HTTP 400: ".len() + LONGEST + "...".len());
+        let echo = text(r#"{"error": {"message": "The value hunter2 is wrong"}}"#);
+        assert_eq!(echo, "HTTP 400: The value *** is wrong");
+        // base64 of root:hunter2, which is sent when there is no session.
+        let echo = text("no access with Basic cm9vdDpodW50ZXIy");
+        assert_eq!(echo, "HTTP 400: no access with Basic ***");
+    }
+}

@@ -1,0 +1,103 @@
+//! What the service root says: where things are, and what the BMC can do.
+
+use crate::{quirks, transport::field};
+use nv_redfish_quirks::BmcQuirks;
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// The one path that is fixed (DSP0266, section 8.3).
+pub(crate) const ROOT: &str = "/redfish/v1/";
+
+/// The parts of a service root that are remembered.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) systems: String,
+    /// Whether it links to the systems itself.
+    pub(crate) names_systems: bool,
+    pub(crate) managers: Option<String>,
+    /// The collection in which a session is created.
+    pub(crate) sessions: Option<String>,
+    pub(crate) platform: BmcQuirks,
+    expand: Option<&'static str>,
+    expand_fails: AtomicBool,
+}
+
+impl Root {
+    /// Reads a service root, of which anything may be missing.
+    pub(crate) fn read(root: &Value) -> Self {
+        let link = |value: &Value| field::link(value);
+        let platform = quirks::of_platform(root);
+        let beneath = |service: String| format!("{}/Sessions", service.trim_end_matches('/'));
+        Self {
+            names_systems: link(&root["Systems"]).is_some(),
+            systems: link(&root["Systems"]).unwrap_or_else(|| quirks::SYSTEMS.to_owned()),
+            managers: link(&root["Managers"]),
+            sessions: link(&root["Links"]["Sessions"])
+                .or_else(|| link(&root["SessionService"]).map(beneath)),
+            expand: expansion(root).filter(|_| quirks::can_expand(&platform)),
+            expand_fails: AtomicBool::new(false),
+            platform,
+        }
+    }
+
+    /// The query that includes the members in a collection, if the BMC supports that.
+    pub(crate) fn expand(&self) -> Option<&'static str> {
+        self.expand.filter(|_| !self.expand_fails.load(Relaxed))
+    }
+
+    /// Stops using that query.
+    pub(crate) fn give_up_expand(&self) {
+        self.expand_fails.store(true, Relaxed);
+    }
+}
+
+fn expansion(root: &Value) -> Option<&'static str> {
+    let query = &root["ProtocolFeaturesSupported"]["ExpandQuery"];
+    let has = |name: &str| query[name].as_bool() == Some(true);
+    match (has("NoLinks"), has("ExpandAll"), has("Levels")) {
+        (true, _, true) => Some("$expand=.($levels=1)"),
+        (true, _, false) => Some("$expand=."),
+        (false, true, true) => Some("$expand=*($levels=1)"),
+        (false, true, false) => Some("$expand=*"),
+        (false, false, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_root_without_links_has_systems_in_the_usual_place() {
+        for garbage in [json!({}), json!([]), json!("x"), json!({"Systems": "x", "Links": 1})] {
+            let root = Root::read(&garbage);
+            assert_eq!(root.systems, "/redfish/v1/Systems");
+            assert_eq!((root.managers.as_ref(), root.sessions.as_ref()), (None, None));
+            assert_eq!(root.expand(), None);
+        }
+    }
+
+    #[test]
+    fn sessions_are_found_by_link_or_beneath_their_service() {
+        let service = json!({"@odata.id": "/redfish/v1/SessionService/"});
+        let sessions = json!({"Sessions": {"@odata.id": "/redfish/v1/S"}});
+        let both = Root::read(&json!({"SessionService": service, "Links": sessions}));
+        assert_eq!(both.sessions.as_deref(), Some("/redfish/v1/S"));
+        let one = Root::read(&json!({"SessionService": service}));
+        assert_eq!(one.sessions.as_deref(), Some("/redfish/v1/SessionService/Sessions"));
+    }
+
+    #[test]
+    fn expand_is_used_where_it_is_advertised_until_it_fails() {
+        let with = |query: Value| {
+            Root::read(&json!({"ProtocolFeaturesSupported": {"ExpandQuery": query}}))
+        };
+        assert_eq!(with(json!({"NoLinks": false, "Levels": true})).expand(), None);
+        assert_eq!(with(json!({"ExpandAll": true})).expand(), Some("$expand=*"));
+        let root = with(json!({"NoLinks": true, "Levels": true}));
+        assert_eq!(root.expand(), Some("$expand=.($levels=1)"));
+        root.give_up_expand();
+        assert_eq!(root.expand(), None);
+    }
+}

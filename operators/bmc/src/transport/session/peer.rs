@@ -1,0 +1,77 @@
+//! What is known of one BMC: where it is, how to log in, what it is held to.
+
+use crate::{
+    Target,
+    transport::{
+        limits::{
+            budget::{Budget, Traffic},
+            shared::Shared,
+        },
+        memory::Memory,
+        redact::Secret,
+        tls::Pin,
+    },
+};
+use metal_base::Locked;
+use metal_core::redfish::Credentials;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::time::Instant;
+
+/// One BMC, and what is known of it.
+pub(crate) struct Peer {
+    pub(crate) target: Target,
+    pub(crate) shared: Arc<Shared>,
+    credentials: Mutex<Option<Credentials>>,
+    pin: Mutex<Option<Pin>>,
+    held_back: Mutex<Option<(Credentials, Instant)>>,
+    host_name: Mutex<Option<String>>,
+    password: Mutex<Arc<Secret>>,
+    traffic: Traffic,
+    pub(crate) memory: Memory,
+}
+
+impl Peer {
+    pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
+        let (credentials, pin, held_back, host_name) = Default::default();
+        let (password, traffic, memory) = Default::default();
+        Self { target, shared, credentials, pin, held_back, host_name, password, traffic, memory }
+    }
+
+    /// A budget for one call.
+    pub(crate) fn budget(&self) -> Budget<'_> {
+        Budget::new(&self.shared.config.limits, &self.traffic, &self.shared.long_calls)
+    }
+
+    pub(crate) fn credentials(&self) -> MutexGuard<'_, Option<Credentials>> {
+        self.credentials.locked()
+    }
+
+    /// The current password, so that it can be removed from texts.
+    pub(crate) fn password(&self) -> Arc<Secret> {
+        let current = self.credentials();
+        self.secret(current.as_ref().map_or("", |known| &known.password))
+    }
+
+    /// A password as something that can be removed from texts. The last one is cached.
+    pub(crate) fn secret(&self, password: &str) -> Arc<Secret> {
+        let mut last = self.password.locked();
+        if !last.is(password) {
+            *last = Arc::new(Secret::new(password));
+        }
+        Arc::clone(&last)
+    }
+
+    pub(crate) fn pin(&self) -> MutexGuard<'_, Option<Pin>> {
+        self.pin.locked()
+    }
+
+    /// The host name that its certificate may be issued for.
+    pub(crate) fn host_name(&self) -> MutexGuard<'_, Option<String>> {
+        self.host_name.locked()
+    }
+
+    /// Credentials that another process had refused, and until when they are held back.
+    pub(crate) fn held_back(&self) -> MutexGuard<'_, Option<(Credentials, Instant)>> {
+        self.held_back.locked()
+    }
+}

@@ -1,0 +1,329 @@
+//! Which certificates of BMCs are accepted.
+//!
+//! A certificate is accepted if an authority of the configured bundle vouches for it, for the
+//! address that was dialed. [`UntrustedPolicy`] decides about any other. BMCs come with
+//! certificates that nobody vouches for, so the first one seen can be pinned: that does not prove
+//! that the first one was genuine, only that it has not been replaced since.
+
+use crate::transport::public_key::{self, Version};
+use metal_api::annotation::ACCEPT_CERTIFICATE;
+use metal_base::Locked;
+use metal_base::authorities::{self, AuthoritiesError, Unusable};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        Resumption, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
+    pki_types::{CertificateDer, ServerName, UnixTime, pem, pem::PemObject},
+};
+use sha2::{Digest, Sha256};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex},
+};
+
+/// The SHA-256 digest of a certificate, written as `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pin([u8; 32]);
+
+/// The text is not a [`Pin`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a certificate pin must be `sha256:` followed by 64 hexadecimal digits")]
+pub struct PinError;
+
+impl Pin {
+    fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate).into())
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Pin {
+    type Err = PinError;
+
+    fn from_str(text: &str) -> Result<Self, PinError> {
+        let digits = text.strip_prefix("sha256:").ok_or(PinError)?;
+        if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(PinError);
+        }
+        let mut bytes = [0; 32];
+        for (byte, index) in bytes.iter_mut().zip((0..).step_by(2)) {
+            *byte = u8::from_str_radix(&digits[index..index + 2], 16).map_err(|_| PinError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What to do with a certificate that no configured authority vouches for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UntrustedPolicy {
+    /// Refuse it.
+    Refuse,
+    /// Accept the first and pin it; refuse any other.
+    #[default]
+    PinFirst,
+    /// Accept it, and verify nothing at all.
+    Accept,
+}
+
+/// Which certificates are accepted.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    untrusted: UntrustedPolicy,
+    provider: Arc<CryptoProvider>,
+}
+
+/// A bundle of certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It is not PEM.
+    #[error("the CA bundle is not PEM")]
+    Pem(#[source] pem::Error),
+    /// It contains no certificate.
+    #[error("the CA bundle contains no certificate")]
+    Empty,
+    /// A certificate is broken, or none can be an authority.
+    #[error("the CA bundle contains a certificate that is not a CA certificate")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<AuthoritiesError> for TrustError {
+    fn from(error: AuthoritiesError) -> Self {
+        match error {
+            AuthoritiesError::Pem(error) => Self::Pem(error),
+            AuthoritiesError::Certificate(error) => Self::Certificate(error.into()),
+        }
+    }
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Self::new(UntrustedPolicy::default())
+    }
+}
+
+impl Trust {
+    /// Trust in no authorities.
+    pub fn new(untrusted: UntrustedPolicy) -> Self {
+        let provider = Arc::new(crypto::ring::default_provider());
+        Self { authorities: None, untrusted, provider }
+    }
+
+    /// Adds the authorities of a PEM bundle.
+    pub fn with_authorities(self, bundle: &[u8]) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        let certificates = CertificateDer::pem_slice_iter(bundle);
+        if authorities::add(&mut roots, certificates, Unusable::Refuse)? == 0 {
+            return Err(TrustError::Empty);
+        }
+        let provider = Arc::clone(&self.provider);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| TrustError::Certificate(error.into()))?;
+        Ok(Self { authorities: Some(verifier), ..self })
+    }
+
+    /// The trust for one BMC, which is pinned to this certificate, or may have one for this name.
+    pub(crate) fn of(&self, pin: Option<Pin>, host_name: Option<&str>) -> BmcVerifier {
+        let host_name = host_name.and_then(|name| ServerName::try_from(name.to_owned()).ok());
+        BmcVerifier { trust: self.clone(), pin, host_name }
+    }
+
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
+    }
+}
+
+/// Which certificates of one BMC are accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct BmcVerifier {
+    trust: Trust,
+    pin: Option<Pin>,
+    host_name: Option<ServerName<'static>>,
+}
+
+impl BmcVerifier {
+    /// What one connection is made with, and the verifier that records the verdict on its
+    /// certificate.
+    pub(crate) fn connection(&self) -> Result<(Arc<ClientConfig>, Arc<Verifier>), Error> {
+        let verifier =
+            Arc::new(Verifier { of: self.clone(), unverified_certificate: Mutex::default() });
+        let provider = Arc::clone(&self.trust.provider);
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_no_client_auth();
+        // A connection is kept for long; storing session tickets would cost more than they save.
+        config.resumption = Resumption::disabled();
+        Ok((Arc::new(config), verifier))
+    }
+}
+
+/// The certificate is not the pinned one.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "its certificate {seen} differs from the pinned one, {pinned}; if the certificate was \
+     replaced on purpose, annotate the BMC, or the Server that names it in spec.bmc, with \
+     {ACCEPT_CERTIFICATE}={seen}"
+)]
+pub(crate) struct Changed {
+    seen: Pin,
+    pinned: Pin,
+}
+
+/// Verifies the certificate of one connection.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    of: BmcVerifier,
+    unverified_certificate: Mutex<Option<Result<Pin, Changed>>>,
+}
+
+impl Verifier {
+    /// The certificate's pin if no authority vouches for it; an error if another is pinned. An `Ok`
+    /// may be pinned once the handshake has proved that the peer has the key.
+    pub(crate) fn unverified_certificate(&self) -> Option<Result<Pin, Changed>> {
+        *self.unverified_certificate.locked()
+    }
+
+    fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
+        let seen = Pin::of(certificate);
+        let verdict = match (self.of.trust.untrusted, self.of.pin) {
+            (UntrustedPolicy::Refuse, _) => return Err(why),
+            (UntrustedPolicy::Accept, _) => return Ok(()),
+            (UntrustedPolicy::PinFirst, Some(pinned)) if seen != pinned => {
+                Err(Changed { seen, pinned })
+            }
+            (UntrustedPolicy::PinFirst, _) => Ok(seen),
+        };
+        *self.unverified_certificate.locked() = Some(verdict);
+        let refused = CertificateError::ApplicationVerificationFailure;
+        verdict.map(drop).map_err(|_| refused.into())
+    }
+}
+
+impl Verifier {
+    /// Verifies that the peer has the key of its certificate. A pinned one may be of a kind that is
+    /// fit for nothing else.
+    fn signed_by(
+        &self,
+        certificate: &CertificateDer<'_>,
+        (message, signed, version): (&[u8], &DigitallySignedStruct, Version),
+        strictly: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let trust = &self.of.trust;
+        if trust.untrusted == UntrustedPolicy::Accept {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        match strictly() {
+            Err(Error::InvalidCertificate(why))
+                if why != CertificateError::BadSignature
+                    && matches!(self.unverified_certificate(), Some(Ok(_))) =>
+            {
+                public_key::verify(message, certificate, signed, trust.algorithms(), version)
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verdict = match &self.of.trust.authorities {
+            Some(roots) => {
+                let is_for =
+                    |name| roots.verify_server_cert(certificate, intermediates, name, ocsp, now);
+                match (is_for(name), &self.of.host_name) {
+                    (
+                        Err(Error::InvalidCertificate(
+                            CertificateError::NotValidForName
+                            | CertificateError::NotValidForNameContext { .. },
+                        )),
+                        Some(host_name),
+                    ) => is_for(host_name),
+                    (verdict, _) => verdict,
+                }
+            }
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        match verdict {
+            Ok(_) => {}
+            Err(why) => self.admit_stranger(certificate, why)?,
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = self.of.trust.algorithms();
+        self.signed_by(certificate, (message, signature, Version::Tls12), || {
+            crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        })
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = self.of.trust.algorithms();
+        self.signed_by(certificate, (message, signature, Version::Tls13), || {
+            crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        })
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.of.trust.algorithms().supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_read_back_as_it_was_written() {
+        let pin = Pin::of(&CertificateDer::from(vec![1, 2, 3]));
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        for wrong in ["", "sha256:", "sha256:12", &"a".repeat(71), &pin.to_string()[7..]] {
+            assert_eq!(wrong.parse::<Pin>(), Err(PinError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_without_a_certificate_is_refused() {
+        let trust = |bundle: &[u8]| Trust::default().with_authorities(bundle);
+        assert!(matches!(trust(b""), Err(TrustError::Empty)));
+        assert!(matches!(trust(b"no PEM at all"), Err(TrustError::Empty)));
+        let garbage = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(trust(garbage), Err(TrustError::Certificate(_))));
+    }
+}
