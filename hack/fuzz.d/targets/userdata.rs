@@ -17,7 +17,10 @@ fuzz_target!(|user: &[u8]| {
     let line = format!("--{boundary}");
     let places: Vec<_> =
         (0..document.len()).filter(|at| document[*at..].starts_with(line.as_bytes())).collect();
-    assert!(matches!(places.len(), 3 | 4), "a beginning for each of two or three parts, and an end");
+    assert!(
+        matches!(places.len(), 3 | 4),
+        "a beginning for each of two or three parts, and an end"
+    );
     let last = String::from_utf8_lossy(&document[places[places.len() - 2]..]);
     assert!(last.contains("filename=\"vendor-data\"\r\nMerge-Type: list(append)"));
     assert!(last.ends_with(&format!("I2Nsb3VkLWNvbmZpZwpydW5jbWQ6IFtqb2luXQo=\r\n{line}--\r\n")));
