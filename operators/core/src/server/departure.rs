@@ -3,6 +3,7 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, Settings, StillClaimed,
     decide::{decide, has_finalizer, ignores},
+    status,
 };
 use crate::{failure::Failure, redfish::PowerState};
 use jiff::SignedDuration;
@@ -62,9 +63,17 @@ pub fn decide_in_any_case(seen: &Observation<'_>, settings: &Settings) -> Decisi
     }
     match departure(seen, settings) {
         Departure::Go => Decision::Change(Change::RemoveFinalizer),
-        Departure::Look(need) => Decision::Look(need),
+        Departure::Look(need) => {
+            let old = seen.server.status.clone().unwrap_or_default();
+            let told = status::with_failure(&old, seen);
+            told.map_or(Decision::Look(need), |told| Decision::Record(Box::new(told)))
+        }
         // It serves its claim until that is gone, and says so.
         Departure::Held(held) => {
+            let then = decide(seen, settings);
+            if matches!(then, Decision::Look(_)) {
+                return then;
+            }
             let failure = Failure { reason: "Claimed", text: held.to_string(), repeated: true };
             decide(&Observation { failure: Some(&failure), ..seen.clone() }, settings)
         }

@@ -4,7 +4,10 @@ use super::{
     super::{Change, Decision, Departure, Need, decide_in_any_case, departure},
     fixture::{Scene, minutes, seconds},
 };
-use crate::redfish::{PowerState, Unreachable};
+use crate::{
+    failure::Failure,
+    redfish::{PowerState, Unreachable},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{ServerState, annotation, condition};
 
@@ -17,6 +20,18 @@ fn a_server_that_a_claim_holds_is_not_let_go() {
     unseen.claim = None;
     assert_eq!(unseen.departure(), Departure::Look(Need::Claim));
     assert_eq!(deleted(Scene::available()).departure(), Departure::Go);
+}
+
+#[test]
+fn a_deletion_that_cannot_learn_of_its_claim_says_so() {
+    let mut scene = deleted(Scene::reserved());
+    scene.claim = None;
+    let text = "forbidden".to_owned();
+    scene.failure = Some(Failure { reason: "Read", text, repeated: true });
+    let Decision::Record(status) = scene.observe(decide_in_any_case) else { panic!() };
+    scene.server.status = Some(*status);
+    assert_eq!(scene.condition(condition::RECONCILED), ("False", "Read"));
+    assert_eq!(scene.observe(decide_in_any_case), Decision::Look(Need::Claim));
 }
 
 #[test]

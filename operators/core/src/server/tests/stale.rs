@@ -42,23 +42,8 @@ fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
 
 #[test]
 fn what_fails_again_and_again_while_looking_is_in_a_condition_and_nothing_else_is() {
-    let unread = |mut scene: Scene| {
-        scene.reading = None;
-        scene
-    };
-    let without_parts = Scene { inventory: None, ..Scene::new() };
-    let mut without_slots = Scene::with_drives();
-    without_slots.record();
-    without_slots.prepare(BootState::Ready);
-    without_slots.media = None;
-    let without_claim = Scene { claim: None, ..Scene::reserved() };
-    for (mut scene, need) in vec![
-        (unread(Scene::new()), Need::System),
-        (unread(Scene::available()), Need::System),
-        (without_parts, Need::Inventory),
-        (without_slots, Need::Media),
-        (without_claim, Need::Claim),
-    ] {
+    for need in [Need::System, Need::Inventory, Need::Media, Need::Claim, Need::Report] {
+        let mut scene = lacking(need);
         let look = Decision::Look(need);
         assert_eq!(scene.decide(), look);
         let failure = |repeated| Failure { reason: "Read", text: "forbidden".to_owned(), repeated };
@@ -106,4 +91,25 @@ fn a_released_server_asks_before_it_believes_that_its_claim_is_gone() {
     scene.system().power = PowerState::On;
     scene.claim = None;
     assert_eq!(scene.decide(), Decision::Look(Need::Claim));
+}
+
+/// A server that needs this for its next decision.
+fn lacking(need: Need) -> Scene {
+    match need {
+        Need::System => Scene { reading: None, ..Scene::available() },
+        Need::Inventory => Scene { inventory: None, ..Scene::new() },
+        Need::Media => {
+            let mut scene = Scene::with_drives();
+            scene.record();
+            scene.prepare(BootState::Ready);
+            Scene { media: None, ..scene }
+        }
+        Need::Claim => Scene { claim: None, ..Scene::reserved() },
+        Need::Report => {
+            let mut scene = Scene::in_discovery(BootState::Ready);
+            scene.report_for("uid-1.1");
+            scene.server.spec.boot_configuration_ref = None;
+            Scene { configuration: None, interfaces: None, ..scene }
+        }
+    }
 }

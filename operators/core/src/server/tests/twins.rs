@@ -22,12 +22,14 @@ fn a_twin_is_remembered_while_the_bmc_cannot_be_asked() {
     scene.twins = vec!["server-b".to_owned()];
     scene.record();
     scene.access = Err("spec.bmcSecretRef: not found".to_owned());
+    scene.now += seconds(20);
     scene.record();
     assert_eq!(scene.condition(condition::READY), ("False", "BMCUnreachable"));
     assert_eq!(recorded(&scene.server), scene.twins);
     // It is forgotten when it is gone.
     scene.access = Ok(());
     scene.twins = vec![];
+    scene.refresh();
     scene.record();
     assert_eq!(recorded(&scene.server), [""; 0]);
 }
