@@ -3,25 +3,17 @@
 //!
 //! Whoever has a capability may ask as often as it likes, so all who ask within a second share one look.
 
-use crate::context::Context;
-use kube::ResourceExt;
 use metal_api::{BootToken, Host};
 use metal_base::Locked;
-use metal_runtime::report::Chain;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, timeout},
-};
+use tokio::{sync::OnceCell, time::Instant};
 
 /// How long a look is used.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long somebody waits for the API server before what is known counts.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Looks that are kept.
 const KEPT: usize = 1024;
 
@@ -44,10 +36,10 @@ type Look = (Instant, Arc<OnceCell<Found>>);
 pub(crate) struct Live(Mutex<HashMap<String, Look>>);
 
 impl Live {
-    /// Looks at a token, and at the Host of its name, unless somebody just has.
-    pub(crate) async fn look(&self, ctx: &Context, token: &BootToken) -> Found {
+    /// What `read` finds of a token, and of the Host of its name, unless somebody just has looked.
+    pub(crate) async fn look(&self, token: &BootToken, read: impl Future<Output = Found>) -> Found {
         let look = self.begun(token.metadata.uid.as_deref().unwrap_or_default());
-        look.get_or_init(|| read(ctx, token)).await.clone()
+        look.get_or_init(|| read).await.clone()
     }
 
     /// It has been written.
@@ -69,25 +61,5 @@ impl Live {
             all.insert(uid.to_owned(), (Instant::now(), Arc::clone(&look)));
         }
         look
-    }
-}
-
-async fn read(ctx: &Context, token: &BootToken) -> Found {
-    let namespace = token.namespace().unwrap_or_default();
-    let (tokens, hosts) = (ctx.tokens(&namespace), ctx.hosts(&namespace));
-    let (name, host) = (token.name_any(), &token.spec.host_name);
-    let read = async { tokio::try_join!(tokens.api().get_opt(&name), hosts.api().get_opt(host)) };
-    match timeout(PATIENCE, read).await {
-        Ok(Ok((read, host))) => {
-            let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
-            Found::There(same.map(Arc::new), host.map(Arc::new))
-        }
-        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => Found::Silence,
-        Ok(Err(error)) => {
-            if ctx.told.may() {
-                tracing::warn!(token = %format!("{namespace}/{name}"), error = %Chain(&error), "not read");
-            }
-            Found::Failed
-        }
     }
 }

@@ -72,6 +72,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_organization_takes_its_places_and_leaves_those_of_others() {
+        const { assert!(OF_ONE * 8 <= ALL, "most of them are for others") };
         let places = Places::default();
         let mut held = vec![];
         for _ in 0..OF_ONE {

@@ -6,7 +6,9 @@ use crate::{allowance, context::Context, live::Found};
 use kube::ResourceExt;
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
-use std::sync::Arc;
+use metal_runtime::report::Chain;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// How often it is tried again because somebody else has written meanwhile.
 pub(super) const TRIES: usize = 8;
@@ -54,7 +56,7 @@ pub(super) async fn live(
     ctx: &Context,
     token: &Arc<BootToken>,
 ) -> Result<(Arc<BootToken>, Option<Arc<Host>>), Failure> {
-    match ctx.live.look(ctx, token).await {
+    match ctx.live.look(token, Box::pin(read(ctx, token))).await {
         Found::There(read, host) => Ok((read.ok_or(Refusal::Unknown)?, host)),
         Found::Silence => Ok((Arc::clone(token), ctx.host_of(token))),
         Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
@@ -70,9 +72,33 @@ pub(super) async fn caught_up(
     ctx: &Context,
     token: &Arc<BootToken>,
 ) -> Result<Arc<BootToken>, Failure> {
-    match ctx.live.look(ctx, token).await {
+    match ctx.live.look(token, Box::pin(read(ctx, token))).await {
         Found::There(read, _) => Ok(read.ok_or(Refusal::Unknown)?),
         Found::Silence | Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
+    }
+}
+
+/// How long somebody waits for the API server before what is known counts.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Looks at a token, and at the Host of its name.
+async fn read(ctx: &Context, token: &BootToken) -> Found {
+    let namespace = token.namespace().unwrap_or_default();
+    let (tokens, hosts) = (ctx.tokens(&namespace), ctx.hosts(&namespace));
+    let (name, host) = (token.name_any(), &token.spec.host_name);
+    let read = async { tokio::try_join!(tokens.api().get_opt(&name), hosts.api().get_opt(host)) };
+    match timeout(PATIENCE, read).await {
+        Ok(Ok((read, host))) => {
+            let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
+            Found::There(same.map(Arc::new), host.map(Arc::new))
+        }
+        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => Found::Silence,
+        Ok(Err(error)) => {
+            if ctx.told.may() {
+                tracing::warn!(token = %format!("{namespace}/{name}"), error = %Chain(&error), "not read");
+            }
+            Found::Failed
+        }
     }
 }
 
