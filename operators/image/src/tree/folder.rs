@@ -8,7 +8,7 @@ use super::{
     archive::{Archive, Entry, Failed},
     error::Unusable,
     header::Kind,
-    layered::{Layer, TooLarge, Union, hides, is_whiteout},
+    layered::{BYTES, FILES, Files, Layer, TooLarge, Union, hides, is_whiteout},
     path,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 };
 use futures::TryStreamExt;
 use metal_base::compression::decompressed;
-use std::{collections::BTreeMap, io::Read, sync::Arc, time::Duration};
+use std::{io::Read, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// The largest layer that is looked into, and all of them together, in bytes.
@@ -32,9 +32,6 @@ const LAYERS: u64 = 64 << 20;
 /// Bytes of a layer, decompressed, and its entries.
 const CONTENT: u64 = 64 << 20;
 const ENTRIES: usize = 20_000;
-/// Files of the folder, and bytes of all of them together.
-pub(super) const FILES: usize = 128;
-pub(super) const BYTES: usize = 4 << 20;
 /// How long all of it may take.
 const DEADLINE: Duration = Duration::from_mins(2);
 
@@ -46,9 +43,6 @@ pub struct Folder<'a> {
     /// Path in the image, without a slash at its begin and end.
     pub path: &'a str,
 }
-
-/// Files by their paths in the folder.
-pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Why a folder cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -1,11 +1,15 @@
 //! The files of a folder of which several layers have some, from the highest layer to the lowest: what a
 //! higher one has, or hides, a lower one does not have.
 
-use super::{
-    folder::{BYTES, FILES, Files},
-    header::Kind,
-};
-use std::collections::BTreeSet;
+use super::header::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Files of the folder, and bytes of all of them together.
+pub(super) const FILES: usize = 128;
+pub(super) const BYTES: usize = 4 << 20;
+
+/// Files by their paths in the folder.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// What names of files begin with that hide others.
 const WHITEOUT: &str = ".wh.";

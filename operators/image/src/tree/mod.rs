@@ -19,8 +19,9 @@ mod unpacked;
 mod wanted;
 
 pub use error::{Error, Unusable};
-pub use folder::{Files, Folder, FolderError, digest, folder};
+pub use folder::{Folder, FolderError, digest, folder};
 pub use index::{File, Index};
+pub use layered::Files;
 pub use trees::{Config, Resolved, Trees};
 pub use unpacked::{Tree, TreeFile};
 pub use wanted::{Opener, Wanted};

@@ -2,7 +2,8 @@
 
 use super::{
     super::{Observation, RESYNC, accepted, is_ready},
-    Clocks, Decision, Done, Limits, installs, limits, own_node, pending, power, progress, report,
+    Clocks, Decision, Done, Limits, installs, limits, own_node, pending, power, progress,
+    report::{self, NOT_REPORTED},
     step,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -10,9 +11,6 @@ use metal_api::{
     Machine, MachineInstallProgress, MachineOperation, MachineOperationStep, MachineStatus,
     annotation,
 };
-
-/// Why an attempt is not repeated whose machine may be installed.
-pub(super) const NOT_REPORTED: &str = "InstallNotReported";
 
 /// How to handle the report of an installer that it is done.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, image, install::NOT_REPORTED, pending};
+use super::{super::Observation, image, pending};
 use crate::conditions::{self, Fact};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,6 +8,8 @@ use metal_api::{
     Machine, MachineOperation, MachineOperationStep, MachinePhase, MachineStatus, condition,
 };
 
+/// Why an attempt is not repeated whose machine may be installed.
+pub(super) const NOT_REPORTED: &str = "InstallNotReported";
 /// Reason of the condition after counters of a backup were adopted.
 const ADOPTED: &str = "Adopted";
 /// Why they were, for people.
