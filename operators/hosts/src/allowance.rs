@@ -21,6 +21,10 @@ pub(crate) struct Rate {
     every: Duration,
 }
 
+/// Openings of a URL that are recorded. They are not boots: whoever opens it all the time keeps no machine from
+/// booting.
+pub(crate) const OPENINGS: Rate =
+    Rate { what: "opening", burst: 3, every: Duration::from_secs(50) };
 /// Boots with a token.
 pub(crate) const BOOTS: Rate = Rate { what: "boot", burst: 12, every: Duration::from_secs(50) };
 /// What an installer says: twelve reports in ten minutes, besides the last one.

@@ -154,7 +154,7 @@ async fn tell_opened(
     token: &Arc<BootToken>,
     status: &BootTokenStatus,
 ) {
-    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::BOOTS) {
+    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::OPENINGS) {
         return;
     }
     if let Ok(Ok((new, true))) = timeout(PATIENCE, record(ctx, token, status)).await {

@@ -1,6 +1,7 @@
 //! Whose boot begins, and what it costs.
 
 use super::*;
+use futures::future::join_all;
 use metal_api::{BootStep, HostHardware};
 use std::time::Duration;
 use tokio::time::advance;
@@ -48,6 +49,13 @@ async fn whoever_opens_the_url_ends_no_installation() {
     assert!(is_installer(&second(&site, &other, 2).await));
     let (status, body) = site.get(&format!("{install}/credential")).await;
     assert_eq!((status, body.as_str()), REFUSED);
+}
+
+#[tokio::test]
+async fn whoever_opens_the_url_all_the_time_keeps_no_machine_from_booting() {
+    let site = Site::new(vec![token(0)], vec![], vec![]).await;
+    let opened = join_all((0..30).map(|_| open(&site))).await;
+    assert!(is_installer(&second(&site, &opened[0], 1).await));
 }
 
 #[tokio::test]
@@ -113,7 +121,7 @@ async fn a_boot_that_asks_all_the_time_costs_the_api_server_one_look_a_second() 
             assert_eq!(site.get(&format!("{}/{file}", boot(1))).await.0, StatusCode::OK);
         }
         let path = format!("{}/boot", first(1));
-        let boots = futures::future::join_all((0..100).map(|_| site.get(&path))).await;
+        let boots = join_all((0..100).map(|_| site.get(&path))).await;
         assert!(boots.iter().all(|(_, script)| is_installer(script)));
         site.api.sent().len()
     };
