@@ -59,6 +59,7 @@ async fn a_boot_configuration_that_is_to_be_ignored_is_left_alone() {
     let mut ignored = world.configuration();
     let ignore = (metal_api::annotation::OPERATION.to_owned(), "ignore".to_owned());
     ignored.metadata.annotations = Some([ignore].into());
+    ignored.metadata.resource_version = Some("2".to_owned());
     list(&world.ctx.view.configurations, vec![ignored]).await;
     world.pass().await;
     assert_eq!(world.cluster.take(), [""; 0]);
@@ -304,6 +305,9 @@ impl World {
     async fn change(&self, change: impl FnOnce(&mut ServerBootConfiguration)) {
         let mut configuration = self.configuration();
         change(&mut configuration);
+        let version = configuration.metadata.resource_version.unwrap_or_default();
+        let next = version.parse::<u64>().unwrap_or_default() + 1;
+        configuration.metadata.resource_version = Some(next.to_string());
         self.cluster.put(&configuration);
         list(&self.ctx.view.configurations, vec![configuration]).await;
     }

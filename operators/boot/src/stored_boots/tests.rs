@@ -134,6 +134,7 @@ async fn what_has_not_changed_is_not_written_again() {
     Arc::clone(&keeper).pass("server".to_owned()).await;
     assert!(read() == before);
     objects.ipxe[0].spec.kernel_url = "http://boot:8082/other".to_owned();
+    objects.ipxe[0].metadata.resource_version = Some("9".to_owned());
     objects.fill(&keeper.view).await;
     Arc::clone(&keeper).pass("server".to_owned()).await;
     assert!(read() != before);
