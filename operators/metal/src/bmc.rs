@@ -228,8 +228,11 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
     let to = target(&destination);
     ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
-    // A certificate that is missing is no consent to another one.
-    if let pin @ Some(_) = ctx.pin_of(bmc, &destination) {
+    let pin = ctx.pin_of(bmc, &destination);
+    // A certificate that is missing is no consent to another one; of a BMC that has never answered none is missing,
+    // and what is known of its address may be that of the BMC before it.
+    let has_answered = bmc.status.as_ref().is_some_and(|status| status.ip.is_some());
+    if pin.is_some() || !has_answered {
         ctx.bmcs.set_pin(&to, pin);
     }
     ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
