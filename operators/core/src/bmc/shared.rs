@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 /// How many bytes of annotations one BMCSecret may have: the API server limits them to 256 KiB, and
 /// others may need some.
-const ROOM: usize = 200 << 10;
+const ROOM: usize = 230 << 10;
 /// Longest host in the name of an annotation, in bytes: that of an IPv6 address.
 const LONGEST: usize = 39;
 /// Longest name of a BMC in the name of an annotation, in bytes.
