@@ -7,7 +7,7 @@ use metal_api::{
 };
 use metal_core::{
     bmc_host::BmcHost,
-    machine::{Address, addresses},
+    machine::{Address, hardware_addresses},
     server::machines::bmc_of,
 };
 use metal_runtime::{
@@ -35,8 +35,8 @@ pub(crate) fn hardware(machine: &Machine) -> Vec<MachineKey> {
         Address::Mac(_) | Address::Uuid(_) => true,
         Address::Ip(_) => false,
     };
-    let addresses = addresses(machine).into_iter().filter(is_hardware).map(MachineKey::Hardware);
-    addresses.chain(bmc_of(machine).map(MachineKey::Bmc)).collect()
+    let addresses = hardware_addresses(machine).into_iter().filter(is_hardware);
+    addresses.map(MachineKey::Hardware).chain(bmc_of(machine).map(MachineKey::Bmc)).collect()
 }
 
 /// Nothing else of them is looked at.

@@ -28,7 +28,8 @@ mod twins;
 
 pub use accepted::actor;
 pub use twins::{
-    Address, Twin, addresses, addresses_of_server, servers_of, told_by_firmware, twins,
+    Address, Twin, addresses, addresses_of_server, hardware_addresses, servers_of,
+    told_by_firmware, twins,
 };
 
 use crate::{

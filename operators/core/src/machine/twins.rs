@@ -37,18 +37,28 @@ pub struct Twin {
     pub name: String,
 }
 
-/// The addresses of a Machine that boots from the network, and the UUID of its hardware as far as its BMC or its
-/// firmware has told it; invalid ones are skipped.
+/// The addresses of a Machine that boots from the network, and the UUID of its hardware as far as its BMC has told
+/// it; invalid ones are skipped. What firmware has told is not among them: it is that of the board at its last boot,
+/// which may be in another machine by now.
 pub fn addresses(machine: &Machine) -> Vec<Address> {
+    identified(machine, uuid_by_bmc(machine))
+}
+
+/// What a Server or another program may know its hardware by: its addresses, and, without a BMC, the UUID that its
+/// firmware has told.
+pub fn hardware_addresses(machine: &Machine) -> Vec<Address> {
+    identified(machine, uuid(machine))
+}
+
+fn identified(machine: &Machine, uuid: Option<SystemUuid>) -> Vec<Address> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let of = |lease| [mac(lease).map(Address::Mac), ipv4(lease).map(Address::Ip)];
-    let all: BTreeSet<_> =
-        leases.flat_map(of).flatten().chain(uuid(machine).map(Address::Uuid)).collect();
+    let all: BTreeSet<_> = leases.flat_map(of).flatten().chain(uuid.map(Address::Uuid)).collect();
     all.into_iter().collect()
 }
 
 /// The UUID of the hardware, which its BMC has told, or, where there is none, its firmware.
-pub(super) fn uuid(machine: &Machine) -> Option<SystemUuid> {
+fn uuid(machine: &Machine) -> Option<SystemUuid> {
     let pxe = machine.spec.pxe.as_ref()?;
     if pxe.redfish.is_some() {
         return uuid_by_bmc(machine);
@@ -109,7 +119,7 @@ pub fn servers_of(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Server
         let twin = move |server| Twin { address, name: format!("Server {}", name(server)) };
         holders(address).into_iter().map(twin).collect::<Vec<_>>()
     };
-    let mut twins: Vec<_> = addresses(machine).into_iter().flat_map(of).collect();
+    let mut twins: Vec<_> = hardware_addresses(machine).into_iter().flat_map(of).collect();
     twins.sort();
     twins
 }

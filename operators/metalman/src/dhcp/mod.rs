@@ -163,6 +163,11 @@ impl Dhcp {
             Client::of(packet).and_then(|client| client.mac()).ok_or(DropReason::Unidentified)?;
         let machine = ctx.view.machine_with(mac).map_err(|why| DropReason::Lookup(mac, why))?;
         let uuid = v4::identity(packet).and_then(|identity| identity.uuid);
+        // Before anything is refused: a board may have come from another machine, and while the record says the
+        // one before, a Server of that one would be taken for this machine for good.
+        if let Some(uuid) = uuid {
+            self.note_hardware(&machine, uuid);
+        }
         if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
             return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
         }
@@ -174,9 +179,6 @@ impl Dhcp {
         let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
         if boots && is_discover && confirm_here(ctx, &machine).is_err() {
             return Err(DropReason::Behind);
-        }
-        if let Some(uuid) = uuid {
-            self.note_hardware(&machine, uuid);
         }
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();

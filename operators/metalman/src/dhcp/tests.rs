@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
-use metal_api::{MachineOperations, MachineOperationsStatus, MachineStatus};
+use metal_api::{
+    MachineOperations, MachineOperationsStatus, MachineRedfish, MachineStatus, MachineSystemStatus,
+};
 use metal_dhcp::v4::{Options, Packet};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::dhcp::Protocol;
@@ -207,9 +209,11 @@ async fn the_firmware_of_a_machine_that_is_also_a_server_gets_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_unless_it_is_anothers() {
+async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_whosever_it_is() {
     const UUID: [u8; 16] =
         [0, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 1, 2, 3, 4, 5, 6];
+    const TOLD: &str = "33221100-5544-7766-8899-010203040506";
+    const ANOTHER: &str = "4c4c4544-0042-3510-8057-b4c04f4e3232";
     let of = |name: &str, address, last| {
         let mut machine = machine(name, address, last);
         machine.metadata.uid = Some(name.to_owned());
@@ -224,21 +228,39 @@ async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_unless_it_is_ano
     let (server, ctx) = served([of("node-01", OURS, 1)]).await;
     let mut lab = Lab::new(ctx).await;
     lab.send(&told).await;
-    timeout(PATIENCE, async {
-        while recorded(&server).is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!(recorded(&server).as_deref(), Some("33221100-5544-7766-8899-010203040506"));
-    assert_eq!(server.written().len(), 1);
-    // What is known to be another's is not taken for its own, and firmware gets no answer.
-    let mut other = of("node-02", [10, 77, 0, 12].into(), 2);
-    let system_uuid = Some("33221100-5544-7766-8899-010203040506".to_owned());
-    other.status = Some(MachineStatus { system_uuid, ..MachineStatus::default() });
-    let (server, ctx) = served([of("node-01", OURS, 1), other]).await;
+    let is_recorded = async |server: &metal_runtime::testing::ApiServer| {
+        let wait = async {
+            while recorded(server).as_deref() != Some(TOLD) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.unwrap();
+        assert_eq!(server.written().len(), 1);
+    };
+    is_recorded(&server).await;
+    let with = |mut machine: Machine, uuid: &str| {
+        machine.status.get_or_insert_default().system_uuid = Some(uuid.to_owned());
+        machine
+    };
+    // The boards of two machines without a BMC were swapped: neither is refused, whose image alone
+    // is missing here, and the record follows.
+    let (one, mut other) =
+        (with(of("node-01", OURS, 1), ANOTHER), of("node-02", [10, 77, 0, 12].into(), 2));
+    let (server, ctx) = served([one.clone(), with(other.clone(), TOLD)]).await;
+    let mut lab = Lab::new(ctx).await;
+    lab.is_silent(&told, "ImageMissing").await;
+    is_recorded(&server).await;
+    // What a BMC says to be another's gets no answer; the record follows all the same.
+    let redfish = MachineRedfish { url: "https://192.0.2.9".to_owned(), ..Default::default() };
+    let system = Some(MachineSystemStatus {
+        url: redfish.url.clone(),
+        device_id: None,
+        uuid: TOLD.to_owned(),
+    });
+    other.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+    other.status.get_or_insert_default().redfish.get_or_insert_default().system = system;
+    let (server, ctx) = served([one, other]).await;
     let mut lab = Lab::new(ctx).await;
     lab.is_silent(&told, "Ambiguous").await;
-    assert_eq!(server.written(), []);
+    is_recorded(&server).await;
 }

@@ -32,3 +32,21 @@ pub fn confirmed<'a>(
 fn is_same(seen: &Machine, live: &Machine) -> bool {
     seen.metadata.uid == live.metadata.uid && addresses(seen) == addresses(live)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use metal_api::{MachinePxe, MachineSpec};
+
+    #[test]
+    fn what_firmware_has_told_since_makes_it_no_other_machine() {
+        let spec = MachineSpec { pxe: Some(MachinePxe::default()), ..MachineSpec::default() };
+        let seen = Machine::new("a", spec);
+        let mut live = seen.clone();
+        let uuid = "33221100-5544-7766-8899-010203040506";
+        live.status.get_or_insert_default().system_uuid = Some(uuid.to_owned());
+        let now = Clocks { wall: Timestamp::UNIX_EPOCH, steady: Timestamp::UNIX_EPOCH };
+        assert_eq!(confirmed(&seen, Some(&live), now), Ok(&live));
+    }
+}

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     bmc_host::BmcHost,
-    machine::{lease::mac, twins::uuid},
+    machine::{lease::mac, twins::uuid_by_bmc},
 };
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
 
@@ -20,7 +20,7 @@ pub enum Hardware {
     Mac(MacAddr),
     /// A BMC, at whatever port.
     Bmc(BmcHost),
-    /// A system that was read, in the lower one of both byte orders.
+    /// A system that was read at its BMC, in the lower one of both byte orders.
     System(SystemUuid),
 }
 
@@ -29,7 +29,7 @@ pub fn hardware(machine: &Machine) -> Vec<Hardware> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let mut all: Vec<_> = leases.filter_map(mac).map(Hardware::Mac).collect();
     all.extend(host(machine).map(Hardware::Bmc));
-    all.extend(uuid(machine).map(Hardware::System));
+    all.extend(uuid_by_bmc(machine).map(Hardware::System));
     all
 }
 
@@ -37,7 +37,7 @@ pub fn hardware(machine: &Machine) -> Vec<Hardware> {
 /// of the BMC. A name and an address of one BMC lead to the same UUID.
 pub fn shares_system(one: &Machine, other: &Machine) -> bool {
     let (Some(a), Some(b)) = (redfish(one), redfish(other)) else { return false };
-    if uuid(one).is_some() && uuid(one) == uuid(other) {
+    if uuid_by_bmc(one).is_some() && uuid_by_bmc(one) == uuid_by_bmc(other) {
         return true;
     }
     if !may_be_one_bmc(one, other) {

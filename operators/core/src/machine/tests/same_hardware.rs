@@ -98,7 +98,18 @@ fn without_a_bmc_hardware_is_known_by_what_its_firmware_tells() {
     );
     let mut machine = attested("a", 1);
     machine.status = told_by_firmware(&machine, one);
-    assert!(addresses(&machine).contains(&Address::Uuid(one.canonical())));
+    let is_uuid = |it: &Address| matches!(it, Address::Uuid(_));
+    assert!(hardware_addresses(&machine).contains(&Address::Uuid(one.canonical())));
+    let mut server = Server::new("s", ServerSpec::default());
+    server.spec.system_uuid = Some(swapped.to_string());
+    let server = Arc::new(server);
+    let holders = |at| {
+        let holds = addresses_of_server(&server).contains(&at);
+        if holds { vec![Arc::clone(&server)] } else { vec![] }
+    };
+    assert_eq!(servers_of(&machine, holders).len(), 1);
+    // It makes no two Machines one, as a board may be in another machine by now.
+    assert!(!addresses(&machine).iter().any(is_uuid));
     assert!(pinned(machine.status.as_ref().unwrap()).is_some(), "the rest stays");
     // It is told once, and in either byte order; another board is another one.
     for same in [one, swapped] {
@@ -108,7 +119,7 @@ fn without_a_bmc_hardware_is_known_by_what_its_firmware_tells() {
     assert!(told_by_firmware(&machine, other).is_some());
     // What its BMC tells counts alone, where there is one.
     machine.spec.pxe.as_mut().unwrap().redfish = Some(metal_api::MachineRedfish::default());
-    assert!(!addresses(&machine).iter().any(|it| matches!(it, Address::Uuid(_))));
+    assert!(!hardware_addresses(&machine).iter().any(is_uuid));
     assert_eq!(told_by_firmware(&machine, other), None);
 }
 

@@ -10,7 +10,7 @@ use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server
 use metal_core::machine::{
     Address, Twin, addresses, addresses_of_server,
     attest::{MachineLookupError, whose},
-    csr,
+    csr, hardware_addresses,
     operations::{CORDONED_FOR, Hardware, hardware, shares_system},
     servers_of, site, twins,
 };
@@ -31,7 +31,8 @@ const SHARING: usize = 8;
 pub struct View {
     /// Machines of the site, by their addresses.
     pub machines: Index<Machine, Address>,
-    /// Machines of all sites, by what two of them cannot both have; nothing else of them is kept.
+    /// Machines of all sites, by what two of them cannot both have, and without a BMC also by the UUID that
+    /// firmware has told; nothing else of them is kept.
     pub everywhere: Index<Machine, Hardware>,
     /// Nodes, by name; only the fields that tell whether they are ready, of which hardware they are, and for
     /// which Machine they are cordoned.
@@ -48,13 +49,26 @@ impl Default for View {
     fn default() -> Self {
         Self {
             machines: Index::new(addresses),
-            everywhere: Index::new(hardware).trimmed(trim_machine),
+            everywhere: Index::new(identified).trimmed(trim_machine),
             nodes: Index::new(|_: &Node| vec![]).trimmed(trim),
             servers: metal_servers::index(),
             certificates: Index::new(asker).trimmed(csr::trim),
             changed: Notify::new(),
         }
     }
+}
+
+/// What a Machine has, and without a BMC the UUID that its firmware has told: a Server may have it as well.
+fn identified(machine: &Machine) -> Vec<Hardware> {
+    let mut all = hardware(machine);
+    for address in hardware_addresses(machine) {
+        if let Address::Uuid(uuid) = address
+            && !all.contains(&Hardware::System(uuid))
+        {
+            all.push(Hardware::System(uuid));
+        }
+    }
+    all
 }
 
 fn asker(csr: &CertificateSigningRequest) -> Vec<String> {
@@ -248,11 +262,16 @@ impl View {
     /// Machines of the site that have something in common with one, now or before the change.
     fn wake_like(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
         for it in change.objects().flat_map(|machine| hardware(machine)) {
-            for other in self.everywhere.get(&it) {
-                let name = other.metadata.name.as_deref().unwrap_or_default();
-                if self.machines.named(None, name).is_some() {
-                    queue.add(name.to_owned());
-                }
+            self.wake_holders(&it, queue);
+        }
+    }
+
+    /// Machines of the site that have it.
+    fn wake_holders(&self, hardware: &Hardware, queue: &Queue<String>) {
+        for holder in self.everywhere.get(hardware) {
+            let name = holder.metadata.name.as_deref().unwrap_or_default();
+            if self.machines.named(None, name).is_some() {
+                queue.add(name.to_owned());
             }
         }
     }
@@ -275,6 +294,9 @@ impl View {
     /// Machines that are the hardware of a Server, now or before the change.
     fn wake_machines(&self, change: &Change<'_, Server>, queue: &Queue<String>) {
         for address in change.objects().flat_map(|server| addresses_of_server(server)) {
+            if let Address::Uuid(uuid) = address {
+                self.wake_holders(&Hardware::System(uuid), queue);
+            }
             for machine in self.machines.get(&address) {
                 queue.add(machine.metadata.name.clone().unwrap_or_default());
             }
@@ -309,79 +331,4 @@ fn wake_same<K: Resource>(change: &Change<'_, K>, queue: &Queue<String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::{OURS, cluster, machine};
-    use kube::{core::DeserializeGuard, runtime::watcher::Event};
-    use metal_api::MachineRedfish;
-    use std::{sync::Mutex, time::Duration};
-    use tokio::time::timeout;
-
-    /// Who gets a turn.
-    async fn woken(queue: &Queue<String>) -> Vec<String> {
-        let seen = Arc::new(Mutex::new(BTreeSet::new()));
-        let told = Arc::clone(&seen);
-        let run = queue.clone().run(1, move |key| {
-            told.lock().unwrap().insert(key);
-            async { None }
-        });
-        timeout(Duration::from_secs(1), run).await.unwrap_err();
-        let seen = seen.lock().unwrap();
-        seen.iter().cloned().collect()
-    }
-
-    fn at(name: &str, last: u8, device_id: &str) -> Machine {
-        let mut machine = machine(name, [10, 77, 0, last].into(), last);
-        machine.metadata.uid = Some(name.to_owned());
-        let redfish = MachineRedfish {
-            url: "https://192.0.2.9".to_owned(),
-            device_id: Some(device_id.to_owned()),
-            ..MachineRedfish::default()
-        };
-        machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
-        machine
-    }
-
-    #[tokio::test]
-    async fn a_machine_of_another_site_with_the_same_hardware_is_seen() {
-        let ours = at("a", 1, "1");
-        let ctx = cluster([ours.clone()]).await;
-        let mut others = [at("b", 2, ""), at("c", 3, "1"), at("d", 4, "2"), machine("e", OURS, 1)];
-        others[3].metadata.uid = Some("e".to_owned());
-        let events = [Event::Init]
-            .into_iter()
-            .chain(
-                [ours.clone()]
-                    .into_iter()
-                    .chain(others)
-                    .map(|it| Event::InitApply(DeserializeGuard(Ok(it)))),
-            )
-            .chain([Event::InitDone]);
-        let events = events.map(Ok).collect::<Vec<_>>();
-        ctx.view.everywhere.follow(futures::stream::iter(events)).await.unwrap_err();
-        assert_eq!(ctx.view.sharing(&ours), ["b", "c"]);
-        let twins = ctx.view.twins(&ours);
-        let twins: Vec<_> = twins.iter().map(|it| it.name.as_str()).collect();
-        assert_eq!(twins, ["e"], "by its MAC address");
-        assert!(ctx.view.machine_with("02:00:00:00:00:01".parse().unwrap()).is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_machine_goes_on_at_once_when_the_other_gives_up_its_system() {
-        let (ours, other) = (at("a", 1, "1"), at("b", 2, "1"));
-        let ctx = cluster([ours.clone(), other.clone()]).await;
-        let queue = Queue::default();
-        let moved = at("b", 2, "2");
-        let event = Ok(Event::Apply(DeserializeGuard(Ok(moved))));
-        let view = &ctx.view;
-        let wake = |change: Change<'_, Machine>| view.wake_like(&change, &queue);
-        let events = futures::stream::iter([event]);
-        view.everywhere.follow_with(events, wake).await.unwrap_err();
-        assert!(view.sharing(&ours).is_empty());
-        assert_eq!(woken(&queue).await, ["a", "b"]);
-        let gone = Ok(Event::Delete(DeserializeGuard(Ok(other))));
-        let wake = |change: Change<'_, Machine>| view.wake_like(&change, &queue);
-        view.everywhere.follow_with(futures::stream::iter([gone]), wake).await.unwrap_err();
-        assert_eq!(woken(&queue).await, ["a"]);
-    }
-}
+mod tests;
