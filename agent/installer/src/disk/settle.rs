@@ -17,9 +17,12 @@ const FUNCTIONS: &str = "/sys/bus/pci/devices";
 const MODULES: &str = "/sys/module";
 /// Base class of mass storage controllers (PCI Code and ID Assignment, section 1.2).
 const STORAGE: u32 = 0x01;
-/// Those of IDE and SATA. A virtual machine has one in its chipset at which there is no disk, and a kernel for
+/// That of IDE. Chipsets and remote management have such functions at which there is no disk, and for which an
+/// image has no driver.
+const IDE: u32 = 0x0101;
+/// That of SATA. A virtual machine has one in its chipset at which there is no disk, and a kernel for
 /// virtual machines has no driver for it. On hardware a disk may be there.
-const ATA: [u32; 2] = [0x0101, 0x0106];
+const SATA: u32 = 0x0106;
 const PROCESSORS: &str = "/proc/cpuinfo";
 const VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
 /// Who has made a virtual machine, where processors have no flag for that (arm64).
@@ -73,15 +76,18 @@ fn is_virtual(root: &Root) -> bool {
         || HYPERVISORS.contains(&vendor.trim())
 }
 
-/// A storage controller without a driver.
+/// A storage controller without a driver that may have a disk.
 fn controller(root: &Root) -> Option<String> {
     let functions = root.names(FUNCTIONS).unwrap_or_default();
     let is_virtual = is_virtual(root);
     let waits = |address: &String| {
         let folder = format!("{FUNCTIONS}/{address}");
         let class = root.hex(&format!("{folder}/class"));
-        let is_waited_for =
-            |class: u32| class >> 16 == STORAGE && !(is_virtual && ATA.contains(&(class >> 8)));
+        let is_waited_for = |class: u32| match class >> 8 {
+            IDE => false,
+            SATA => !is_virtual,
+            other => other >> 8 == STORAGE,
+        };
         class.is_some_and(is_waited_for) && !root.has(&format!("{folder}/driver"))
     };
     let address = functions.into_iter().find(waits)?;
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sata_controller_of_a_virtual_machine_is_not_waited_for_and_that_of_hardware_is() {
+    async fn ide_is_never_waited_for_and_sata_only_on_hardware() {
         let impatient =
             Timeouts { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
         for (file, content, is_virtual) in [
@@ -188,12 +194,12 @@ mod tests {
             (PROCESSORS, "processor\t: 0\nflags\t\t: fpu lahf_lm\nbugs\t: hypervisor\n", false),
             (VENDOR, "Dell Inc.\n", false),
         ] {
-            for class in ["0x010601", "0x01018a"] {
+            for (class, is_chosen) in [("0x010601", is_virtual), ("0x01018a", true)] {
                 let machine = Machine::with_disk("vda");
                 machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), class);
                 machine.write(file, content);
                 let found = settled(&machine.root(), &ANY, &impatient).await;
-                assert_eq!(found.is_ok(), is_virtual, "{class} {content}");
+                assert_eq!(found.is_ok(), is_chosen, "{class} {content}");
             }
         }
     }
