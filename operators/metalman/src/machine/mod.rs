@@ -35,8 +35,6 @@ const BUSY: Duration = Duration::from_secs(1);
 const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 /// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);
-/// Reason of the condition about user-data that does not go with that of the image.
-const NOT_A_LIST: &str = "NotAList";
 
 /// The controller.
 pub struct Machines<C> {
@@ -233,14 +231,14 @@ impl<C: Connect> Machines<C> {
     async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::Unusable>> {
         let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
         let told = conditions.find(|it| it.type_ == condition::USER_DATA_READY)?;
-        // Whether it goes with what the image says is seen when the machine asks for both.
-        if told.status == "True" || told.reason == NOT_A_LIST {
+        if told.status == "True" {
             return None;
         }
         let Some(reference) = user_data::reference(machine) else { return Some(Ok(())) };
         let Context { client, user_data_namespace, user_data, .. } = &*self.ctx;
         match user_data.read(client, user_data_namespace, reference).await {
-            Ok(_) => Some(Ok(())),
+            // Whether it goes with what the image says is seen when the machine asks for both.
+            Ok(_) => (!user_data::is_not_a_list(&told.reason)).then_some(Ok(())),
             Err(UserDataError::Unusable(wrong)) => Some(Err(wrong)),
             Err(UserDataError::Silent(_) | UserDataError::Late) => None,
         }

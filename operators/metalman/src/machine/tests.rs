@@ -3,7 +3,10 @@ use crate::{
     fixture::{OURS, machine, served},
     operations::Access,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Node, NodeSpec};
+use k8s_openapi::{
+    api::core::v1::{ConfigMap, Node, NodeSpec},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{MachineCloudInit, MachineConfigMapReference};
 use metal_bmc::{Config, Fleet, Pin, Target};
@@ -87,6 +90,36 @@ async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
         key: "user-data".to_owned(),
     };
     machine.status = user_data::with_condition(&machine, Some(&wrong), Timestamp::now());
+    let it = looked_at(machine).await;
+    assert_eq!(it.status, "True", "{it:?}");
+}
+
+#[tokio::test]
+async fn user_data_that_did_not_go_with_the_image_is_said_to_be_so_only_while_it_is_named() {
+    let wrong = user_data::Unusable::NotAList { key: "runcmd".to_owned() };
+    let named = |namespace: &str, key: &str| MachineConfigMapReference {
+        name: "mine".to_owned(),
+        namespace: namespace.to_owned(),
+        key: Some(key.to_owned()),
+    };
+    for (reference, status, reason) in [
+        (None, "True", "Found"),
+        (Some(named("default", "other")), "False", "KeyMissing"),
+        (Some(named("kube-system", "user-data")), "False", "NamespaceNotAllowed"),
+        // Whether it goes with the image now is seen when the machine asks.
+        (Some(named("default", "user-data")), "False", "NotAList"),
+    ] {
+        let mut machine = machine("node-01", OURS, 1);
+        machine.spec.pxe.as_mut().unwrap().cloud_init =
+            Some(MachineCloudInit { user_data_config_map_ref: reference });
+        machine.status = user_data::with_condition(&machine, Some(&wrong), Timestamp::now());
+        let it = looked_at(machine).await;
+        assert_eq!((it.status.as_str(), it.reason.as_str()), (status, reason), "{it:?}");
+    }
+}
+
+/// What some passes say about the user-data of a Machine, while there is a ConfigMap `mine`.
+async fn looked_at(mut machine: Machine) -> Condition {
     let (server, ctx) = served([machine.clone()]).await;
     let mut map = ConfigMap::default();
     map.metadata.name = Some("mine".to_owned());
@@ -101,7 +134,6 @@ async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
             machine.status = Some(*status);
         }
     }
-    let conditions = machine.status.unwrap().conditions;
-    let it = conditions.iter().find(|it| it.type_ == condition::USER_DATA_READY).unwrap();
-    assert_eq!(it.status, "True", "{it:?}");
+    let mut conditions = machine.status.unwrap().conditions.into_iter();
+    conditions.find(|it| it.type_ == condition::USER_DATA_READY).unwrap()
 }

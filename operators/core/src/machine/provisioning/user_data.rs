@@ -48,6 +48,11 @@ impl From<NotAList> for Unusable {
     }
 }
 
+/// Whether this reason of a condition says [`Unusable::NotAList`].
+pub fn is_not_a_list(reason: &str) -> bool {
+    reason == <&str>::from(Unusable::NotAList { key: String::new() })
+}
+
 /// The ConfigMap that a Machine names.
 pub fn reference(machine: &Machine) -> Option<&MachineConfigMapReference> {
     machine.spec.pxe.as_ref()?.cloud_init.as_ref()?.user_data_config_map_ref.as_ref()
