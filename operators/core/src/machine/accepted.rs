@@ -27,7 +27,7 @@ pub(super) fn installation(machine: &Machine) -> Option<i64> {
     annotated(&machine.metadata, annotation::ACCEPT_INSTALLATION)?.trim().parse().ok()
 }
 
-/// The annotation that accepted an installation that counts as done by now.
+/// The annotation that accepts an installation that counts as done by now, whether by that or without it.
 pub(super) fn settled_installation(
     machine: &Machine,
     status: &MachineStatus,
@@ -35,6 +35,17 @@ pub(super) fn settled_installation(
     let done = status.operations.as_ref()?.repave_counter;
     let is_done = installation(machine).is_some_and(|accepted| Some(accepted) <= done);
     is_done.then_some(annotation::ACCEPT_INSTALLATION)
+}
+
+/// Reason and note of the event when an annotation is removed, which this field manager had set. One for an
+/// installation may have been needed by nobody.
+pub fn removed(key: &str, actor: &str) -> (&'static str, String) {
+    let author = format!("{key}, set by the field manager {actor},");
+    if key == annotation::ACCEPT_INSTALLATION {
+        let note = format!("{author} was removed because that installation is done already");
+        return ("InstallationAccepted", note);
+    }
+    ("PinReplaced", format!("{author} was accepted"))
 }
 
 /// That an annotation accepts something in words that nobody understands, to stand behind what asks for it;
@@ -103,6 +114,24 @@ mod tests {
             assert_eq!(settled(&machine, Some(PEM)).is_some(), is_settled, "{text}");
             assert_eq!(settled(&machine, None), None);
         }
+    }
+
+    #[test]
+    fn an_annotation_for_an_installation_that_is_done_is_not_said_to_have_ended_it() {
+        let mut machine = Machine::new("a", metal_api::MachineSpec::default());
+        let key = annotation::ACCEPT_INSTALLATION;
+        let mut status = MachineStatus::default();
+        status.operations.get_or_insert_default().repave_counter = Some(2);
+        for (accepted, is_settled) in [("1", true), ("2", true), ("3", false), ("", false)] {
+            let accept = [(key.to_owned(), accepted.to_owned())];
+            machine.metadata.annotations = Some(accept.into());
+            let settled = settled_installation(&machine, &status);
+            assert_eq!(settled, is_settled.then_some(key), "{accepted}");
+        }
+        let (_, note) = removed(key, "kubectl");
+        assert!(note.ends_with("was removed because that installation is done already"), "{note}");
+        let (reason, note) = removed(annotation::ACCEPT_ENDORSEMENT_KEY, "kubectl");
+        assert!(reason == "PinReplaced" && note.ends_with("kubectl, was accepted"), "{note}");
     }
 
     #[test]

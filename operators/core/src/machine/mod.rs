@@ -26,7 +26,7 @@ mod resolution;
 pub mod site;
 mod twins;
 
-pub use accepted::actor;
+pub use accepted::{actor, removed};
 pub use twins::{
     Address, Twin, addresses, addresses_of_server, hardware_addresses, servers_of,
     told_by_firmware, twins,

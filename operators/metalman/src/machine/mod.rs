@@ -7,7 +7,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{Machine, MachineRedfish, MachineStatus, annotation, condition};
+use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
 use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
     machine::{
@@ -17,6 +17,7 @@ use metal_core::{
             news, pending, place,
         },
         provisioning::{decide::with_image, image, user_data},
+        removed,
     },
     redfish::Step,
 };
@@ -251,13 +252,8 @@ impl<C: Connect> Machines<C> {
         let (machines, annotations) = (self.ctx.machines(), [(key, None)].into());
         let settled = machines.patch_annotations(machine, &annotations).await;
         let settled = settled.map_err(|error| Error::Settle(Box::new(error)))?;
-        let note = format!("{key}, set by the field manager {actor}, was accepted");
-        tracing::warn!(machine = machine.name_any(), key, actor, "a person has accepted it");
-        let reason = if key == annotation::ACCEPT_INSTALLATION {
-            "InstallationAccepted"
-        } else {
-            "PinReplaced"
-        };
+        let (reason, note) = removed(key, &actor);
+        tracing::warn!(machine = machine.name_any(), key, actor, note, "removed an annotation");
         self.ctx.publish_event(machine, EventType::Normal, reason, &note).await;
         Ok(settled.into())
     }
