@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Node;
 use metal_api::{Machine, SystemUuid};
 use std::net::Ipv4Addr;
 
-/// The Node of the Machine: it has its name, and one of its addresses or the UUID of its hardware. A Node that only has the same
-/// name is left alone, so that creating a Machine gives no power over other Nodes.
+/// The Node of the Machine: it has its name, and one of its addresses or the UUID of its hardware. A Node that only
+/// has the same name is left alone, so that creating a Machine gives no power over other Nodes.
 pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
     seen.node.filter(|node| is_node_of(seen.machine, node))
 }

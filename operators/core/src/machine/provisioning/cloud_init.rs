@@ -6,7 +6,8 @@
 //! into a node. So user-data contains both documents, the administrator's first and then the
 //! image's, with a merge type that keeps every existing value and appends to lists (cloud-init,
 //! "Merging user-data sections"). A key of the administrator's without a value would keep the image's list
-//! away, so it becomes an empty list in a part between the two. Without an administrator's document, it is just the image's.
+//! away, so it becomes an empty list in a part between the two. Without an administrator's document, it is just the
+//! image's.
 
 use crate::yaml::{self, LeadingZero};
 use base64::{Engine, engine::general_purpose::STANDARD};
