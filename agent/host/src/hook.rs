@@ -28,7 +28,9 @@ pub(crate) async fn activate(
     command.env("BLOOMERY_RELEASE", &release.name).env("BLOOMERY_IMAGE", &release.image);
     command.env("BLOOMERY_CONFIG", path(release.configured, prepared.config(release)));
     command.env("BLOOMERY_FILES", path(release.rendered, prepared.files(release)));
-    command.env("BLOOMERY_MODES", path(release.rendered, prepared.modes(release)));
+    // Not with a release that an agent before this one has prepared.
+    let modes = prepared.modes(release);
+    command.env("BLOOMERY_MODES", path(release.rendered && modes.exists(), modes));
     let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
@@ -74,6 +76,23 @@ mod tests {
         assert_eq!(run("/bin/false").await, Err("the hook ended with exit status: 1".to_owned()));
         let missing = run("/nowhere/hook").await.unwrap_err();
         assert!(missing.contains("/nowhere/hook"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn a_hook_is_given_the_modes_of_files_only_if_they_were_prepared() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hook, told) = (folder.path().join("hook"), folder.path().join("told"));
+        let text = format!("#!/bin/bash\necho \"$BLOOMERY_MODES\" > {}\n", told.display());
+        fs::write(&hook, text).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let release = Release { name: "v1".into(), rendered: true, ..Release::default() };
+        let prepared = Prepared::new(folder.path());
+        let modes = prepared.modes(&release);
+        for expected in ["", &*modes.display().to_string()] {
+            activate(&hook, &release, &prepared, LIMIT).await.unwrap();
+            assert_eq!(fs::read_to_string(&told).unwrap().trim_end(), expected);
+            fs::write(&modes, "").unwrap();
+        }
     }
 
     #[tokio::test]

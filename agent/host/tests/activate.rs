@@ -4,7 +4,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, symlink},
+        net::UnixListener,
+    },
     path::{Path, PathBuf},
     process::Command,
 };
@@ -79,6 +82,13 @@ impl System {
 
     /// Runs the hook; returns its status, and what it asked for.
     fn hook(&self, version: &str, config: &str, files: &str) -> (i32, String) {
+        let modes = self.path("modes");
+        let modes = if modes.exists() { modes } else { PathBuf::new() };
+        self.hook_with(version, config, files, &modes)
+    }
+
+    /// The same, where this is said to be the file of modes.
+    fn hook_with(&self, version: &str, config: &str, files: &str, modes: &Path) -> (i32, String) {
         fs::write(self.path("asked"), "").unwrap();
         let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("activate"));
         let path = format!("{}:{}", self.folder.path().display(), std::env::var("PATH").unwrap());
@@ -86,8 +96,7 @@ impl System {
         // People may write a tag beside the digest, which bootc drops.
         let image = format!("quay.io/example/web:{version}@sha256:{version}");
         command.env("BLOOMERY_IMAGE", image).env("BLOOMERY_RELEASE", "any");
-        let modes = self.path("modes");
-        command.env("BLOOMERY_MODES", if modes.exists() { modes } else { PathBuf::new() });
+        command.env("BLOOMERY_MODES", modes);
         command.env("BLOOMERY_CONFIG", config).env("BLOOMERY_FILES", files);
         let status = command.status().unwrap().code().unwrap();
         let asked = fs::read_to_string(self.path("asked")).unwrap();
@@ -243,4 +252,26 @@ fn a_rendered_file_has_the_mode_that_its_template_says() {
         let path = system.path("root/etc/app").join(name);
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{name}");
     }
+}
+
+#[test]
+fn a_rendered_file_whose_mode_cannot_be_read_is_for_root_alone() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let (files, modes) = (system.path("files"), system.path("modes"));
+    fs::create_dir_all(files.join("etc/app")).unwrap();
+    fs::write(files.join("etc/app/password"), "secret").unwrap();
+    let rendered = files.display().to_string();
+    let installed = system.path("root/etc/app/password");
+    // As an agent that knows no modes leaves it, and one that is there and cannot be opened.
+    let mut socket = None;
+    for is_there in [false, true] {
+        if is_there {
+            socket = Some(UnixListener::bind(&modes).unwrap());
+        }
+        assert_eq!(system.hook_with("v1", "", &rendered, &modes).0, 0);
+        let mode = fs::metadata(&installed).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{is_there}");
+    }
+    drop(socket);
 }
