@@ -16,7 +16,7 @@ use crate::{
     refusals::Refusals,
     templates::Templates,
     token::Tokens,
-    view::View,
+    view::{Named, View},
 };
 use ipnet::IpNet;
 use kube::Client;
@@ -69,7 +69,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = readiness.note("controllers", "the lease");
     let recorder = args.runtime.election.recorder(&client, NAME);
     let reporters = Reporters::new(recorder.clone(), &mut registry);
-    let tokens = Arc::new(Work::new(reporters.of("boottoken")).forgiving());
+    let tokens = Arc::new(of_tokens(&reporters));
     let hosts = Arc::new(Work::new(reporters.of("host")).forgiving());
 
     let relist = Relist::default();
@@ -117,6 +117,11 @@ fn behind(proxies: &[IpNet]) -> Limits {
     let limits = Limits::MACHINES;
     let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
     Limits { per_source, ..limits }
+}
+
+/// The work on BootTokens, whose status says why a Host is not there: recording that is no success.
+pub(crate) fn of_tokens(reporters: &Reporters) -> Work<Named> {
+    Work::new(reporters.of("boottoken"))
 }
 
 /// What every part shares.

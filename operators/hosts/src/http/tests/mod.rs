@@ -1,5 +1,6 @@
 mod boots;
 mod crash;
+mod created;
 mod disk_image;
 mod install;
 mod proof;
