@@ -62,6 +62,7 @@ mod subnet;
 #[cfg(test)]
 mod tests;
 mod tftp;
+mod unused;
 pub mod v6;
 
 pub use bmc::BmcSubnets;
@@ -71,6 +72,7 @@ pub use field::ConfigError;
 pub use missing_boot_files::MissingBootFiles;
 pub use route::{Route, Ztp};
 pub use tftp::Tftp;
+pub use unused::Unused;
 
 use crate::{
     client::Client, fair_queue::Priority, instances::Instances, lease::claim::LeaseSubnet,
@@ -123,6 +125,8 @@ pub struct Config {
     pub instances: Option<Instances>,
     /// The DHCPv6 server, if enabled.
     pub dhcp6: Option<v6::Config>,
+    /// Settings that have no effect, each once for a subnet.
+    pub unused: Vec<Unused>,
 }
 
 /// One subnet, and the settings of its clients.

@@ -4,7 +4,7 @@ use super::{
     BmcSubnets, Bounds, Config, Record,
     boot::{BootFiles, MAX_FILE, TftpFile},
     field::{ConfigError, address, distinct, fail, http_url, interface, mac_prefix, scalar},
-    instances, raw, route, subnet, tftp, v6,
+    instances, raw, route, subnet, tftp, unused, v6,
 };
 use crate::port::DHCPV4_SERVER;
 use metal_core::yaml::{self, LeadingZero};
@@ -51,6 +51,7 @@ impl Config {
             bmc_subnets: BmcSubnets::default(),
             instances,
             dhcp6: raw.dhcp6.as_ref().map(dhcp6).transpose()?,
+            unused: unused::of(&raw),
         };
         let says = raw.subnets.iter().flatten().any(|subnet| subnet.bmc.is_some());
         let says6 = raw.dhcp6.as_ref().is_some_and(v6::says_bmc);

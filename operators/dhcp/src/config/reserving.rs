@@ -26,6 +26,7 @@ impl Config {
             bmc_subnets: BmcSubnets::Named,
             instances: None,
             dhcp6: None,
+            unused: Vec::new(),
         }
     }
 }

@@ -66,36 +66,20 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     })
 }
 
-/// Rejects settings that a proxy does not use, as it assigns no addresses: they would have no effect.
+/// Rejects addresses in a subnet with a proxy, which assigns none. What else it does not use is
+/// [unused](super::unused).
 fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     let Some(text) = &raw.mode else { return Ok(Mode::default()) };
     let mode = scalar(text, "subnets.mode", "`leases` or `proxy`", "proxy")?;
-    let unused = if mode == Mode::Proxy { of_leases(raw) } else { None };
-    match unused {
+    let reservation = raw.reservations.first().map(|reservation| &reservation.ip);
+    match raw.ranges.first().or(reservation).filter(|_| mode == Mode::Proxy) {
         None => Ok(mode),
-        Some((line, field)) => {
-            let problem = format!(
-                "a proxy does not assign addresses, and leaves {field} to the server that does; \
-                 remove it, or mode"
-            );
-            Err(ConfigError::Field { line, field: "subnets.mode", problem })
+        Some(text) => {
+            let problem =
+                "a proxy does not assign addresses; remove ranges and reservations, or mode";
+            Err(fail(text, "subnets.mode", problem))
         }
     }
-}
-
-/// Line and name of the first field that is of use only where addresses are assigned.
-fn of_leases(raw: &raw::Subnet) -> Option<(u64, &'static str)> {
-    let text = |text: Option<&raw::Text>, field| text.map(|text| (line_of(text), field));
-    let reservation = raw.reservations.first().map(|reservation| &reservation.ip);
-    text(raw.ranges.first(), "ranges")
-        .or_else(|| text(reservation, "reservations"))
-        .or_else(|| text(raw.router.as_ref(), "router"))
-        .or_else(|| text(raw.dns.first(), "dns"))
-        .or_else(|| text(raw.ntp.first(), "ntp"))
-        .or_else(|| text(raw.domain.as_ref(), "domain"))
-        .or_else(|| raw.mtu.as_ref().map(|mtu| (line_of(mtu), "mtu")))
-        .or_else(|| text(raw.routes.first().map(|route| &route.to), "routes"))
-        .or_else(|| text(raw.lease_time.as_ref(), "leaseTime"))
 }
 
 /// A subnet has BMCs only if addresses are assigned here: a proxy does not know where a BMC is.

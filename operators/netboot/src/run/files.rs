@@ -22,9 +22,18 @@ fn database(text: &str) -> Result<MacDb, ParseError> {
     Ok(database)
 }
 
+/// Reads the text of the configuration, and logs what has no effect.
+fn config(text: &str) -> Result<Config, ConfigError> {
+    let config = Config::parse(text)?;
+    for unused in &config.unused {
+        tracing::warn!(%unused, "--config: a setting is not used");
+    }
+    Ok(config)
+}
+
 impl Files {
     pub(super) async fn open(args: &Args) -> Result<Self, Error> {
-        let config = Followed::open("--config", &args.config, Config::parse).await?;
+        let config = Followed::open("--config", &args.config, config).await?;
         let database = match &args.mac_prefixes_file {
             Some(path) => Some(Followed::open("--mac-prefixes-file", path, database).await?),
             None => None,

@@ -68,19 +68,18 @@ fn parse(raw: &raw::Subnet) -> Result<Subnet, ConfigError> {
     })
 }
 
-/// Rejects settings that a stateless subnet does not use, as it assigns no addresses.
+/// Rejects addresses in a stateless subnet, which assigns none.
 fn mode(raw: &raw::Subnet) -> Result<Mode, ConfigError> {
     const FIELD: &str = "dhcp6.subnets.mode";
     let Some(text) = &raw.mode else { return Ok(Mode::default()) };
     let mode = scalar(text, FIELD, "`stateful` or `stateless`", "stateless")?;
     let range = raw.ranges.first();
     let addresses = range.or_else(|| raw.reservations.first().map(|reservation| &reservation.ip));
-    let unused = addresses.or(raw.lease_time.as_ref());
-    match unused.filter(|_| mode == Mode::Stateless) {
+    match addresses.filter(|_| mode == Mode::Stateless) {
         None => Ok(mode),
         Some(text) => {
-            let problem = "a stateless subnet does not assign addresses; remove ranges, reservations \
-                           and leaseTime, or mode";
+            let problem = "a stateless subnet does not assign addresses; remove ranges and \
+                           reservations, or mode";
             Err(fail(text, FIELD, problem))
         }
     }

@@ -86,14 +86,12 @@ fn errors_name_line_field_and_fix() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     let stateless = FULL.replacen("interface: eth1", "mode: stateless", 1);
-    let timed = FULL.replacen("mode: stateless\n", "mode: stateless\n      leaseTime: 1h\n", 1);
     let twice = FULL.replace("mode: stateless", "interface: eth1");
     let nowhere = FULL.replacen("interfaces: [eth1]", "interfaces: []", 1);
     let nowhere = nowhere.replacen("['fd00::2', '[fd00::2]:5470']", "[]", 1);
     let unknown = FULL.replacen("duid:", "id:", 1);
     for (text, hint) in [
         (stateless, "line 10: dhcp6.subnets.mode: a stateless subnet does not assign addresses"),
-        (timed, "line 17: dhcp6.subnets.mode: a stateless subnet does not assign addresses"),
         (twice, "line 15: dhcp6.subnets.interface: eth1 is already used by fd77::/64 in line 7"),
         (nowhere, "dhcp6.interfaces: nothing to listen on; add an interface here"),
         (unknown, "id"),
