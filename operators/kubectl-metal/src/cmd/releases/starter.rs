@@ -8,6 +8,7 @@ use crate::{
     output::{print, warn},
 };
 use anyhow::{Context, Result, bail};
+use metal_configuration::Package;
 use serde_json::{Map, Value, json};
 use std::{fs::File, io::Write as _, path::Path};
 
@@ -33,13 +34,12 @@ fn extension(name: &str) -> Option<&str> {
 /// If nothing is known of the image, it is not configurable, or the file is there.
 pub(super) async fn write(what: &ReleaseArgs) -> Result<Outcome> {
     let image = what.registry.pin(&what.image).await?;
-    let schema = match what.registry.ask(&image).await? {
-        Known::Configurable(package) => package.schema,
+    let package = match what.registry.ask(&image).await? {
+        Known::Configurable(package) => package,
         Known::Plain => bail!("--image: {image} says nothing of a configuration"),
         Known::Unknown(why) => bail!("--image: {why}"),
     };
-    let schema: Value = serde_json::from_str(&schema).context("the schema of the image")?;
-    let starter = starter(&schema);
+    let starter = of_package(&package)?;
     let name = what.release.as_str();
     let text = if extension(name) == Some("json") {
         serde_json::to_string_pretty(&starter)? + "\n"
@@ -57,6 +57,19 @@ pub(super) async fn write(what: &ReleaseArgs) -> Result<Outcome> {
         "{name} is a configuration for {image}: fill it in, and give it as --config-file"
     ));
     Ok(Outcome::Done)
+}
+
+/// A starter for an image, or for each of its parts.
+fn of_package(package: &Package) -> Result<Value> {
+    let of = |schema: &str| {
+        let schema = serde_json::from_str(schema).context("the schema of the image")?;
+        anyhow::Ok(starter(&schema))
+    };
+    if package.parts.is_empty() {
+        return of(&package.schema);
+    }
+    let parts = package.parts.iter().map(|(name, schema)| Ok((name.clone(), of(schema)?)));
+    parts.collect::<Result<Map<_, _>>>().map(Value::Object)
 }
 
 /// What a schema demands, and what it has defaults for.
@@ -130,7 +143,6 @@ impl Builder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_configuration::Package;
 
     #[test]
     fn a_starter_has_what_is_required_and_what_has_a_default() {
@@ -152,6 +164,17 @@ mod tests {
         });
         assert_eq!(starter(&schema), expected);
         let package = Package { schema: schema.to_string(), ..Package::default() };
+        assert_eq!(package.check(&expected).unwrap(), []);
+    }
+
+    #[test]
+    fn an_image_with_parts_has_a_starter_with_that_of_each() {
+        let part = |field: &str| json!({ "type": "object", "required": [field], "properties": { field: { "type": "string" } } });
+        let parts = [("dns", "zone"), ("web", "name")];
+        let parts = parts.map(|(name, field)| (name.to_owned(), part(field).to_string()));
+        let package = Package { parts: parts.into(), ..Package::default() };
+        let expected = json!({ "dns": { "zone": "" }, "web": { "name": "" } });
+        assert_eq!(of_package(&package).unwrap(), expected);
         assert_eq!(package.check(&expected).unwrap(), []);
     }
 
