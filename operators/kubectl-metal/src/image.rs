@@ -6,18 +6,24 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use metal_configuration::{FOLDER, MARKER, Package};
 use metal_image::{
-    Digest, Logins, Reference, Registries, Version, registry,
+    Digest, Logins, Reference, Registries, Version, registry, resolve,
     tree::{Folder, FolderError, digest, folder},
 };
 use std::{
-    env, fs,
+    env,
+    fmt::Display,
+    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+use tokio::time::timeout;
 
 /// The longest file of logins or authorities, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// How long a registry may take to say whether it has an image, which is no condition for what follows.
+const LOOK: Duration = Duration::from_secs(15);
 
 /// How the registry is asked.
 #[derive(Clone, Debug, Args)]
@@ -70,20 +76,24 @@ impl RegistryArgs {
     }
 
     /// Whether an image is there for the machine that installs it: nothing is to be cleared for one that
-    /// is not. If nobody can say, that is said.
+    /// is not. If nobody can say, or not for this architecture, that is said.
     ///
     /// # Errors
     ///
-    /// If it is not.
+    /// If the registry does not have it.
     pub(crate) async fn look_for(&self, image: &Reference) -> Result<()> {
-        match self.digest(image).await? {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_unknown() => {
-                warn(&format!("whether the image is there is not known: {error}"));
-                Ok(())
-            }
-            Err(error) => bail!("--image: {error}"),
+        self.look_for_within(image, LOOK).await
+    }
+
+    async fn look_for_within(&self, image: &Reference, limit: Duration) -> Result<()> {
+        let Ok(found) = timeout(limit, self.digest(image)).await else {
+            warn(&format!("whether the image is there is not known: no answer in {limit:?}"));
+            return Ok(());
+        };
+        if let Some(doubt) = doubt(found?)? {
+            warn(&doubt);
         }
+        Ok(())
     }
 
     /// Asks the registry.
@@ -137,6 +147,28 @@ impl RegistryArgs {
     }
 }
 
+/// What is to be said of an image that was looked for, if anything. A person knows better than the default of
+/// `--architecture` for which machine it is.
+///
+/// # Errors
+///
+/// If the registry does not have it.
+fn doubt(found: Result<Digest, FolderError>) -> Result<Option<String>> {
+    let unknown = |why: &dyn Display| format!("whether the image is there is not known: {why}");
+    match found {
+        Ok(_) => Ok(None),
+        Err(FolderError::Missing(why)) => {
+            Ok(Some(format!("{}; give --architecture", unknown(&why))))
+        }
+        Err(
+            error @ FolderError::Resolve(resolve::Error::Registry(registry::Error::NoImage {
+                ..
+            })),
+        ) => bail!("--image: {error}"),
+        Err(error) => Ok(Some(unknown(&error))),
+    }
+}
+
 /// A file that is not too long, if it is there.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let name = || path.display().to_string();
@@ -151,6 +183,8 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use metal_image::resolve::Missing;
+    use std::net::TcpListener;
 
     /// Without the logins of whoever runs this.
     fn args(folder: &Path) -> RegistryArgs {
@@ -186,5 +220,29 @@ mod tests {
         // Whether one with a digest is there is not known either, and that is no reason to refuse it.
         let image = format!("127.0.0.1:1/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
         args.look_for(&image).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_registry_that_says_nothing_holds_nobody_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap();
+        let image = format!("{address}/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
+        let limit = Duration::from_millis(50);
+        let looked = timeout(LOOK, args(folder.path()).look_for_within(&image, limit)).await;
+        looked.unwrap().unwrap();
+    }
+
+    #[test]
+    fn only_an_image_that_the_registry_does_not_have_is_refused() {
+        let image: Reference = format!("quay.io/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
+        let (architecture, has) = ("amd64".to_owned(), "arm64".to_owned());
+        let other = FolderError::Missing(Missing::Architecture { architecture, has });
+        let told = doubt(Err(other)).unwrap().unwrap();
+        assert!(told.contains("(has: arm64); give --architecture"), "{told}");
+        assert!(doubt(Err(FolderError::Deadline)).unwrap().is_some());
+        let none = registry::Error::NoImage { name: image.name, version: image.version };
+        let refused = doubt(Err(FolderError::Resolve(none.into()))).unwrap_err().to_string();
+        assert!(refused.starts_with("--image: image quay.io/a/b has no "), "{refused}");
     }
 }
