@@ -96,6 +96,12 @@ fn nothing_is_cleared_for_a_boot_that_is_over_or_for_an_image_that_is_not_there(
     let missing = World { skopeo: "echo 'manifest \"unknown\"' >&2; exit 1", ..disks(&[SMALL]) };
     let told = chosen(none, &missing).unwrap_err();
     assert!(told.contains("the image cannot be fetched: manifest unknown. Nothing"), "{told}");
+    // It is asked for by a program that ends, whatever the registry does.
+    let limited = World { skopeo: "grep -qx timeout /proc/$PPID/comm", ..disks(&[SMALL]) };
+    assert_eq!(chosen(none, &limited).unwrap(), "sda");
+    let silent = World { skopeo: "exit 124", ..disks(&[SMALL]) };
+    let told = chosen(none, &silent).unwrap_err();
+    assert!(told.contains("cannot be fetched: the registry does not answer. Nothing"), "{told}");
 }
 
 #[test]
