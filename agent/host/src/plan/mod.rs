@@ -34,7 +34,8 @@ const BEGINNINGS: u32 = 10;
 /// The same for the release before, when it is brought back: three times each.
 const BACK: u32 = 6;
 /// How many restarts a hook may begin in a row, of a machine that others use: one, and another if the
-/// power failed before it was through.
+/// power failed before it was through. One more is given up only after it came: what is recorded in the boot
+/// that ends would be looked at again in the next one, and the hook restart the machine anew.
 const RESTARTS: u32 = 2;
 
 /// What comes next.

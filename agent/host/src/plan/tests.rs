@@ -152,6 +152,9 @@ fn a_hook_that_restarts_a_machine_in_vain_does_so_three_times() {
         restarts += 1;
     }
     assert_eq!((restarts, next(&state, None, "boot-3")), (3, Step::GiveUp));
+    // Then it is left alone until somebody else restarts it.
+    state.give_up("boot-3");
+    assert_eq!(next(&state, None, "boot-3"), Step::Rest);
     // One in between that leads somewhere counts anew.
     let mut state = active("v1");
     state.begin(release("v2"));
