@@ -19,6 +19,8 @@ use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a server may take to see a token of which another one has told.
+const SEEN: Duration = Duration::from_secs(10);
 /// Where hosts is, according to its overlay.
 const NAMESPACE: &str = "bloomery-hosts";
 
@@ -158,7 +160,10 @@ impl Machine {
     ///
     /// If it is not answered as a machine needs it.
     pub async fn boot_as(&self, url: &str, said: &str) -> Result<Boot> {
-        let first = self.first(url).await?;
+        self.second(&self.first(url).await?, said).await
+    }
+
+    async fn second(&self, first: &Boot, said: &str) -> Result<Boot> {
         Boot::of(&self.get(&format!("{}/boot?{said}", first.0)).await?.1)
     }
 
@@ -173,13 +178,15 @@ impl Machine {
         Ok(self.http.post(url).body(body).timeout(PATIENCE).send().await?.status())
     }
 
-    /// Installs from this URL; returns what the installed system finds.
+    /// Installs from this URL, as soon as its server has seen the token; returns what the installed system
+    /// finds.
     ///
     /// # Errors
     ///
     /// If it is not answered as a machine needs it.
     pub async fn install(&self, url: &str) -> Result<Value> {
-        self.installed(&self.boot(url).await?).await
+        let first = eventually(SEEN, async || self.first(url).await).await?;
+        self.installed(&self.second(&first, SAID).await?).await
     }
 
     /// Installs in this boot; returns what the installed system finds.

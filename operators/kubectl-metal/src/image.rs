@@ -154,6 +154,7 @@ impl RegistryArgs {
 ///
 /// If the registry does not have it.
 fn doubt(found: Result<Digest, FolderError>) -> Result<Option<String>> {
+    use registry::Error::NoImage;
     let unknown = |why: &dyn Display| format!("whether the image is there is not known: {why}");
     match found {
         Ok(_) => Ok(None),
@@ -161,9 +162,8 @@ fn doubt(found: Result<Digest, FolderError>) -> Result<Option<String>> {
             Ok(Some(format!("{}; give --architecture", unknown(&why))))
         }
         Err(
-            error @ FolderError::Resolve(resolve::Error::Registry(registry::Error::NoImage {
-                ..
-            })),
+            error @ (FolderError::Registry(NoImage { .. })
+            | FolderError::Resolve(resolve::Error::Registry(NoImage { .. }))),
         ) => bail!("--image: {error}"),
         Err(error) => Ok(Some(unknown(&error))),
     }
@@ -241,8 +241,13 @@ mod tests {
         let told = doubt(Err(other)).unwrap().unwrap();
         assert!(told.contains("(has: arm64); give --architecture"), "{told}");
         assert!(doubt(Err(FolderError::Deadline)).unwrap().is_some());
-        let none = registry::Error::NoImage { name: image.name, version: image.version };
-        let refused = doubt(Err(FolderError::Resolve(none.into()))).unwrap_err().to_string();
-        assert!(refused.starts_with("--image: image quay.io/a/b has no "), "{refused}");
+        let none = || registry::Error::NoImage {
+            name: image.name.clone(),
+            version: image.version.clone(),
+        };
+        for error in [FolderError::Resolve(none().into()), FolderError::Registry(none())] {
+            let refused = doubt(Err(error)).unwrap_err().to_string();
+            assert!(refused.starts_with("--image: image quay.io/a/b has no "), "{refused}");
+        }
     }
 }
