@@ -6,6 +6,7 @@
 //! ```
 
 use crate::{
+    logs::tail,
     path::Path,
     site::{Peers, Site},
 };
@@ -22,8 +23,6 @@ use tempfile::TempDir;
 
 /// How long firmware may take to report what is wrong.
 const LIMIT: Duration = Duration::from_mins(10);
-/// How many lines of a log to print.
-const TAIL: usize = 60;
 
 /// The whole lab.
 pub(crate) struct Lab {
@@ -145,11 +144,6 @@ impl Lab {
             panic!("{}: {error:#}\n{}\n{report:#?}", self.path.name(), logs.join("\n"));
         })
     }
-}
-
-fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
 fn powered_on(machine: &Machine<'_>) -> Result<Timestamp> {

@@ -13,6 +13,7 @@ mod image;
 mod inside;
 mod keys;
 mod lab;
+mod logs;
 mod network;
 mod node;
 mod path;

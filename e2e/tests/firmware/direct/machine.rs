@@ -1,6 +1,6 @@
 //! A virtual machine that starts a kernel without firmware, in QEMU's user network.
 
-use crate::image::image;
+use crate::{image::image, logs::tail};
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::{eventually, workspace};
 use serde_json::{Value, json};
@@ -30,8 +30,6 @@ pub(super) const DISKS: [(&str, &str, u64); 3] = [
 ];
 
 const LIMIT: Duration = Duration::from_mins(10);
-/// Lines of a console in the message of a failure.
-const CONSOLE_LINES: usize = 60;
 /// One at a time: without KVM, each keeps a core busy.
 static TURNS: Semaphore = Semaphore::const_new(1);
 
@@ -76,7 +74,7 @@ impl Machine {
 
     /// Unwraps a result, with the end of the console in the error.
     pub(super) fn told<T>(&self, result: Result<T>) -> T {
-        result.with_context(|| last_lines(&self.console())).unwrap()
+        result.with_context(|| tail(&self.console())).unwrap()
     }
 
     /// The output on its serial line, once it contains `words`.
@@ -118,12 +116,6 @@ impl Machine {
         let ended = ended.context("it is still on").and_then(|status| Ok(status?));
         assert!(self.told(ended).success(), "{}", self.console());
     }
-}
-
-/// The end of a console: a failure is found there, and logs of CI keep only so much.
-fn last_lines(console: &str) -> String {
-    let lines: Vec<_> = console.lines().collect();
-    lines[lines.len().saturating_sub(CONSOLE_LINES)..].join("\n")
 }
 
 /// Reads the answer to a command, skipping greetings and events.

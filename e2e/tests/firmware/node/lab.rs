@@ -8,6 +8,7 @@
 use super::{image, timeline::Timeline};
 use crate::{
     inside::netboot_image,
+    logs::tail,
     network::{ADDRESS, bridge},
 };
 use anyhow::{Context, Result, ensure};
@@ -42,8 +43,6 @@ pub(super) const NAME: &str = "node-01";
 const LEASE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
 /// How long a step may take: without KVM, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
-/// How many lines of a log to print.
-const TAIL: usize = 80;
 
 /// What firmware boots if its BMC asks for nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,11 +252,6 @@ impl Lab {
 fn is_ready(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|it| it.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
-}
-
-fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
 /// Makes the API server reachable for machines; returns its address.

@@ -7,6 +7,7 @@
 
 use crate::{
     inside::netboot_image,
+    logs::tail,
     network::{ADDRESS, bridge, netboot, on_the_link},
 };
 use anyhow::{Context, Result, ensure};
@@ -36,8 +37,6 @@ const NAME: &str = "web-1";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// How long a step may take: without KVM, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
-/// How many lines of a log to print.
-const TAIL: usize = 80;
 
 /// All of it.
 pub(super) struct Lab {
@@ -226,11 +225,6 @@ impl Lab {
         self.hosts.terminate(LIMIT).await.unwrap();
         drop(self.cluster);
     }
-}
-
-fn tail(log: &str) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
 fn service() -> SocketAddr {
