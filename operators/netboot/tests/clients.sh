@@ -39,8 +39,6 @@ dhcpcd() {
         -f "$dir/dhcpcd.conf" -c "$dir/dhcpcd.script" eth0 >"$dir/dhcpcd.log" 2>&1
 }
 
-has_link_local() { in_ "$1" ip -6 address show dev "$2" scope link -tentative | grep -q inet6; }
-
 # What netboot recorded last in a subnet: the address and its client.
 bound() { sed -n "s/^[^ ]* \($1[^ ]*\) bound .*/\1/p" "$dir/$2" | tail -n 1; }
 
@@ -79,34 +77,7 @@ echo "\$reason \$new_ip_address \$new_dhcp6_ia_na1_ia_addr1" >>"$dir/dhcpcd.told
 SH
 chmod +x "$dir"/*.script
 
-namespace client
-namespace relay
-namespace remote
-ip link set lo up
-ip link add s0 type veth peer name eth0 netns "$client"
-ip link add s1 type veth peer name up0 netns "$relay"
-in_ "$relay" ip link add down0 type veth peer name eth0 netns "$remote"
-ip addr add 10.77.0.1/24 dev s0
-ip addr add 10.90.0.1/24 dev s1
-ip addr add fd77::1/64 dev s0 nodad
-ip addr add fd90::1/64 dev s1 nodad
-ip link set s0 up
-ip link set s1 up
-ip route add 10.88.0.0/24 via 10.90.0.2
-in_ "$relay" ip addr add 10.90.0.2/24 dev up0
-in_ "$relay" ip addr add 10.88.0.1/24 dev down0
-in_ "$relay" ip addr add fd90::2/64 dev up0 nodad
-in_ "$relay" ip addr add fd88::1/64 dev down0 nodad
-in_ "$relay" ip link set up0 up
-in_ "$relay" ip link set down0 up
-in_ "$client" ip link set eth0 up
-in_ "$remote" ip link set eth0 up
-until_true has_link_local "$$" s0
-until_true has_link_local "$$" s1
-until_true has_link_local "$client" eth0
-until_true has_link_local "$relay" up0
-until_true has_link_local "$relay" down0
-until_true has_link_local "$remote" eth0
+client_and_relay v4 v6
 
 NO_COLOR=1 "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
     --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &

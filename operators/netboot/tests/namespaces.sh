@@ -66,24 +66,7 @@ echo "\$reason \$new_ip_address \$new_routers \$new_domain_name_servers" >>"$dir
 SH
 chmod +x "$dir/script"
 
-namespace client
-namespace relay
-namespace remote
-ip link set lo up
-ip link add s0 type veth peer name eth0 netns "$client"
-ip link add s1 type veth peer name up0 netns "$relay"
-in_ "$relay" ip link add down0 type veth peer name eth0 netns "$remote"
-ip addr add 10.77.0.1/24 dev s0
-ip addr add 10.90.0.1/24 dev s1
-ip link set s0 up
-ip link set s1 up
-ip route add 10.88.0.0/24 via 10.90.0.2
-in_ "$relay" ip addr add 10.90.0.2/24 dev up0
-in_ "$relay" ip addr add 10.88.0.1/24 dev down0
-in_ "$relay" ip link set up0 up
-in_ "$relay" ip link set down0 up
-in_ "$client" ip link set eth0 up
-in_ "$remote" ip link set eth0 up
+client_and_relay v4
 
 namespace foreign
 namespace guest

@@ -15,8 +15,6 @@ PATH=$peers/usr/sbin:$PATH:/usr/sbin:/sbin
 libraries=$(echo "$peers"/usr/lib/*-linux-gnu "$peers"/lib/*-linux-gnu | tr ' ' :)
 client=""
 
-has_link_local() { in_ "$1" ip -6 address show dev "$2" scope link -tentative | grep -q inet6; }
-
 # load NAME OPTION..: forty clients, each of which asks several times; nobody is in a hurry.
 load() {
     local name=$1

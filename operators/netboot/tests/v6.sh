@@ -36,8 +36,6 @@ dhclient() {
 # What dhclient told its script last.
 address() { sed -n "s/^BOUND6 \(fd$1[^ ]*\) .*/\1/p" "$dir/told" | tail -n 1; }
 
-has_link_local() { in_ "$1" ip -6 address show dev "$2" scope link -tentative | grep -q inet6; }
-
 cat >"$dir/netboot.yaml" <<'YAML'
 dhcp6:
   interfaces: [s0, s1]
@@ -53,29 +51,7 @@ echo "\$reason \$new_ip6_address \$new_dhcp6_name_servers" >>"$dir/told"
 SH
 chmod +x "$dir/script"
 
-namespace client
-namespace relay
-namespace remote
-ip link set lo up
-ip link add s0 type veth peer name eth0 netns "$client"
-ip link add s1 type veth peer name up0 netns "$relay"
-in_ "$relay" ip link add down0 type veth peer name eth0 netns "$remote"
-ip addr add fd77::1/64 dev s0 nodad
-ip addr add fd90::1/64 dev s1 nodad
-ip link set s0 up
-ip link set s1 up
-in_ "$relay" ip addr add fd90::2/64 dev up0 nodad
-in_ "$relay" ip addr add fd88::1/64 dev down0 nodad
-in_ "$relay" ip link set up0 up
-in_ "$relay" ip link set down0 up
-in_ "$client" ip link set eth0 up
-in_ "$remote" ip link set eth0 up
-until_true has_link_local "$$" s0
-until_true has_link_local "$$" s1
-until_true has_link_local "$client" eth0
-until_true has_link_local "$relay" up0
-until_true has_link_local "$relay" down0
-until_true has_link_local "$remote" eth0
+client_and_relay v6
 
 start_netboot
 dhclient "$client" client
