@@ -1,5 +1,5 @@
 // What Go's text/template and encoding/json make of a Machine, for the tests of
-// operators/core/src/machine/netboot.
+// operators/machine/src/netboot.
 package main
 
 import (

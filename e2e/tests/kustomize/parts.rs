@@ -256,7 +256,7 @@ fn the_template_to_patch_is_the_built_in_one() {
     let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
     assert_eq!(
         read("bases/metal-operator/ignition-template.yaml"),
-        read("operators/core/src/discovery_ignition/ignition-template.yaml")
+        read("operators/ignition/src/discovery/ignition-template.yaml")
     );
 }
 

@@ -1,7 +1,7 @@
 //! Machines of every kind, at every point of an installation.
 
 use metal_api::Machine;
-use metal_core::machine::provisioning::{
+use metal_machine::provisioning::{
     agent::{Cluster, config_json},
     template::{Variables, render},
 };

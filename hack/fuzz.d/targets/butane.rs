@@ -4,7 +4,7 @@
 use bloomery_fuzz::{grown, told};
 use ignition_config::Config;
 use libfuzzer_sys::fuzz_target;
-use metal_core::butane::{Error, translate};
+use metal_ignition::butane::{Error, translate};
 use serde_json::Value;
 use std::collections::HashSet;
 

@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bloomery_fuzz::told;
 use libfuzzer_sys::fuzz_target;
-use metal_core::machine::csr::Request;
+use metal_machine::csr::Request;
 
 fuzz_target!(|data: &[u8]| {
     read(data);

@@ -3,7 +3,7 @@
 
 use bloomery_fuzz::told;
 use libfuzzer_sys::fuzz_target;
-use metal_core::machine::provisioning::image::metadata;
+use metal_machine::provisioning::image::metadata;
 
 fuzz_target!(|text: &[u8]| match metadata(text) {
     Ok(metadata) => {

@@ -4,7 +4,7 @@
 use bloomery_fuzz::told;
 use libfuzzer_sys::fuzz_target;
 use metal_api::{Machine, MachineSpec};
-use metal_core::machine::provisioning::template::{Variables, render};
+use metal_machine::provisioning::template::{Variables, render};
 
 fuzz_target!(|template: &[u8]| {
     let machine = Machine::new("node-01", MachineSpec::default());

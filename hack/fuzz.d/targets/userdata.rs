@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metal_core::machine::provisioning::cloud_init::user_data;
+use metal_machine::provisioning::cloud_init::user_data;
 
 const VENDOR: &str = "#cloud-config\nruncmd: [join]\n";
 

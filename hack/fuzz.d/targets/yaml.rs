@@ -3,7 +3,7 @@
 
 use bloomery_fuzz::{grown, measure, same, told};
 use libfuzzer_sys::fuzz_target;
-use metal_core::yaml::{LeadingZero, read};
+use metal_text::yaml::{LeadingZero, read};
 use serde_json::Value;
 
 /// What aliases may add.

@@ -8,10 +8,10 @@
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client};
 use metal_base::Locked;
-use metal_core::{
-    boot::{Ignition, Unavailable},
+use metal_core::boot::{Ignition, Unavailable};
+use metal_ignition::{
     butane::{self, Untranslated},
-    ignition,
+    validation,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -321,7 +321,7 @@ impl BootSecret {
 impl Payload {
     /// Content that is passed on unchanged. If it is Ignition, machines must be able to read it.
     fn of(bytes: bytes::Bytes) -> Self {
-        match ignition::check(&bytes) {
+        match validation::check(&bytes) {
             Ok(_) => Self::Usable(bytes),
             Err(error) => Self::Broken(error.to_string()),
         }
@@ -334,7 +334,7 @@ fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
     let content = data.remove(IGNITION);
     let untranslated = content.as_ref().and_then(|content| {
         let format = String::from_utf8_lossy(&format);
-        let is_foreign = matches!(ignition::check(&content.0), Ok(ignition::Content::Foreign));
+        let is_foreign = matches!(validation::check(&content.0), Ok(validation::Content::Foreign));
         let text = is_foreign.then(|| String::from_utf8_lossy(&content.0));
         butane::untranslated(&format, &text?)
     });

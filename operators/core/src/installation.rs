@@ -3,12 +3,12 @@
 use metal_api::installation::InstallProgress;
 
 /// What is said of an installer that has failed without a word.
-pub(crate) const SILENT: &str = "the installer does not say why";
+pub const SILENT: &str = "the installer does not say why";
 
 const MIB: u64 = 1 << 20;
 
 /// How much of the disk image has come.
-pub(crate) fn amount(progress: &InstallProgress) -> String {
+pub fn amount(progress: &InstallProgress) -> String {
     let share = progress.total.filter(|total| *total > 0).map(|total| {
         let share = u128::from(progress.written.min(total)) * 100 / u128::from(total);
         format!("{share} %, ")
@@ -17,7 +17,7 @@ pub(crate) fn amount(progress: &InstallProgress) -> String {
 }
 
 /// In MiB below 1 GiB, else in GiB with one digit after the point, cut.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let mib = bytes / MIB;
     if mib < 1024 {
         format!("{mib} MiB")

@@ -160,12 +160,13 @@ pub struct SystemReading {
 impl SystemReading {
     /// Whether the BMC can ask the host to shut down. Pressing the power button asks a host that is
     /// on, but starts one that is off.
-    pub(crate) fn can_be_asked(&self) -> bool {
+    pub fn can_be_asked(&self) -> bool {
         allows(&self.reset_types, &ResetType::GracefulShutdown)
             || (self.has_button() && self.power == PowerState::On)
     }
 
-    pub(crate) fn has_button(&self) -> bool {
+    /// Whether the BMC can press the power button.
+    pub fn has_button(&self) -> bool {
         self.reset_types.contains(&ResetType::PushPowerButton)
     }
 }
@@ -390,6 +391,6 @@ impl fmt::Debug for Credentials {
 }
 
 /// Whether a list of allowable values contains this one; a BMC without a list allows everything.
-pub(crate) fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
+pub fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
     allowable.is_empty() || allowable.contains(wanted)
 }

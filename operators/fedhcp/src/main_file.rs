@@ -1,7 +1,7 @@
 //! The main file: two chains of plugins.
 
 use super::note::Error;
-use metal_core::{
+use metal_text::{
     located::Located,
     yaml::{self, LeadingZero, or_default},
 };

@@ -1,7 +1,7 @@
 //! What a person asks of machines and sites: reboots and installations, which they wait for, Machines to
 //! be registered, the metalman of a site; and of rented servers: tokens, hosts and releases.
 //!
-//! [`metal_core::machine::request`] decides what is asked for, and when it is done; this crate reads and
+//! [`metal_machine::request`] decides what is asked for, and when it is done; this crate reads and
 //! writes the objects for it, and prints. Results go to standard output, everything else to standard
 //! error.
 

@@ -170,7 +170,7 @@ fn wide(object: &Value, done: &str) -> String {
         let leases = pxe["dhcpLeases"].as_array().into_iter().flatten();
         let addresses: Vec<_> = leases.map(|lease| text(&lease["ipv4"])).collect();
         words.extend([
-            format!("site={}", text(&labels[metal_core::machine::site::LABEL])),
+            format!("site={}", text(&labels[metal_machine::site::LABEL])),
             format!("phase={}", text(&object["status"]["phase"])),
             format!("addresses={}", addresses.join(",")),
             format!("bmc={}", text(&pxe["redfish"]["url"])),

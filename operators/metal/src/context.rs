@@ -25,10 +25,10 @@ use metal_core::{
         refused_for_server,
     },
     capability::Key,
-    discovery_ignition::IgnitionTemplate,
     redfish::Scheme,
     server::Settings,
 };
+use metal_ignition::discovery::IgnitionTemplate;
 use metal_runtime::{
     Deferred, Writer, Written, clock,
     election::leadership::Leadership,

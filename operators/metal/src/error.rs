@@ -1,7 +1,5 @@
-use metal_core::{
-    capability::{BOOT_KEY_SECRET, Unissuable},
-    discovery_ignition::Unusable,
-};
+use metal_core::capability::{BOOT_KEY_SECRET, Unissuable};
+use metal_ignition::discovery::Unusable;
 use metal_runtime::{
     controller::TooManyTurns,
     report::{Class, ReconcileError, class_of},

@@ -7,7 +7,7 @@ use metal_api::{
 };
 use metal_core::{
     bmc_host::BmcHost,
-    machine::{Address, hardware_addresses},
+    machine_identity::{Address, hardware_addresses},
     server::machines::bmc_of,
 };
 use metal_runtime::{

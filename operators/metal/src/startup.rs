@@ -4,7 +4,7 @@ use crate::{DiscoveryBoot, MANAGER, args::Args};
 use anyhow::Context as _;
 use kube::Client;
 use metal_bmc::{Config, Trust, UntrustedPolicy};
-use metal_core::discovery_ignition::{DEFAULT_TEMPLATE, IgnitionTemplate};
+use metal_ignition::discovery::{DEFAULT_TEMPLATE, IgnitionTemplate};
 use metal_runtime::{Deferred, shared_key::SharedKey};
 use std::path::Path;
 use tokio::fs;

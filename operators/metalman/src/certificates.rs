@@ -1,5 +1,5 @@
 //! Controller of CertificateSigningRequests: approves requests of machines for their own nodes, and
-//! denies their other requests. [`metal_core::machine::csr`] decides.
+//! denies their other requests. [`metal_machine::csr`] decides.
 
 use crate::{Context, Error};
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use kube::{
     runtime::events::EventType,
 };
 use metal_base::{Decision, Never};
-use metal_core::machine::csr::{Verdict, condition, holder, judge, whose};
+use metal_machine::csr::{Verdict, condition, holder, judge, whose};
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
 use serde::Serialize;
 use std::sync::Arc;

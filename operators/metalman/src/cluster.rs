@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Api, Client};
-use metal_core::machine::provisioning::{
+use metal_machine::provisioning::{
     agent::Cluster,
     cluster_info::{ClusterInfo, cluster_info},
 };

@@ -3,7 +3,7 @@
 use crate::Context;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_core::machine::operations::{Behind, Clocks, confirmed, installs};
+use metal_machine::operations::{Behind, Clocks, confirmed, installs};
 use std::{
     sync::{Arc, mpsc},
     time::Duration,

@@ -17,10 +17,8 @@ use kube::{
 };
 use metal_api::Machine;
 use metal_attest::Roots;
-use metal_core::{
-    capability,
-    machine::{Address, operations::Clocks, provisioning::agent::Cluster},
-};
+use metal_core::{capability, machine_identity::Address};
+use metal_machine::{operations::Clocks, provisioning::agent::Cluster};
 use metal_runtime::{
     Deferred, Writer,
     clock::Steady,

@@ -3,7 +3,7 @@
 
 use kube::Client;
 use metal_api::{Server, ServerSpec, ServerStatus};
-use metal_core::machine::{Address, addresses_of_server};
+use metal_core::machine_identity::{Address, addresses_of_server};
 use metal_runtime::{
     Absence, follow_if_served,
     index::{Change, Ended, Index},

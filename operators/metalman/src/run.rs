@@ -18,10 +18,17 @@ use crate::{
 use anyhow::Context as _;
 use kube::{Client, runtime::events::Recorder};
 use metal_bmc::{Config, Fleet};
-use metal_core::{capability, machine::site};
+use metal_core::capability;
+use metal_machine::site;
 use metal_runtime::{
-    Relist, admin::Admin, client, election::leadership::Leadership, election::lease::Candidate,
-    health::Readiness, listener, report::Reporters, work::Work,
+    Relist,
+    admin::Admin,
+    client,
+    election::{leadership::Leadership, lease::Candidate},
+    health::Readiness,
+    listener,
+    report::Reporters,
+    work::Work,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;

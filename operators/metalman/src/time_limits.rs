@@ -1,11 +1,11 @@
 //! How long reboots and installations may take.
 
 use jiff::SignedDuration;
-use metal_core::machine::operations::Limits;
+use metal_machine::operations::Limits;
 use metal_runtime::args;
 use std::time::Duration;
 
-/// The longest without progress: a step that is [`OUTDATED`](metal_core::machine::operations::OUTDATED) is given
+/// The longest without progress: a step that is [`OUTDATED`](metal_machine::operations::OUTDATED) is given
 /// up as one of a backup.
 const LONGEST: Duration = Duration::from_hours(5);
 /// The longest of all: operations are given up at some time.
@@ -66,7 +66,7 @@ fn within(text: &str, longest: Duration) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use metal_core::machine::operations::OUTDATED;
+    use metal_machine::operations::OUTDATED;
 
     #[derive(Parser)]
     struct Flags {

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use metal_api::MachineConfigMapReference;
 use metal_base::Locked;
-use metal_core::machine::provisioning::user_data::{Unusable, admit, content};
+use metal_machine::provisioning::user_data::{Unusable, admit, content};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},

@@ -116,7 +116,7 @@ fn document(units: &Value) -> Value {
 
 /// The units of metal-operator's default template.
 fn units(port: u16) -> Value {
-    let template = workspace().join("operators/core/src/discovery_ignition/ignition-template.yaml");
+    let template = workspace().join("operators/ignition/src/discovery/ignition-template.yaml");
     let registry = format!("http://{HOST}:{port}/t/{REGISTRY_TOKEN}");
     let flags = format!("--registry-url={registry} --server-uuid={UUID}");
     let text = fs::read_to_string(template).unwrap().replace("{{ .Flags }}", &flags);

@@ -1,5 +1,5 @@
 use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError, Skipped};
-use crate::yaml::{self, LeadingZero, or_default};
+use metal_text::yaml::{self, LeadingZero, or_default};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::collections::{HashMap, hash_map};

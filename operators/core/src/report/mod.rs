@@ -6,8 +6,8 @@ mod summary;
 pub use interfaces::interfaces;
 pub use summary::{InventorySummary, InventorySummarySpec};
 
-use crate::json::Bounds;
 use metal_api::{MacAddr, ParseSystemUuidError, SystemUuid, inventory::Report};
+use metal_text::json::Bounds;
 use sha2::{Digest, Sha256};
 use std::io;
 

@@ -3,10 +3,7 @@
 use crate::{
     bmc_host::BmcHost,
     identity::is_same_uri,
-    machine::{
-        Address, addresses,
-        operations::{Place, place, system_uri},
-    },
+    machine_identity::{Address, Place, addresses, place, system_uri},
 };
 use metal_api::{Machine, MachineRedfish, Server};
 

@@ -1,10 +1,7 @@
 //! Values of fields, and errors about invalid ones.
 
-use metal_core::{
-    boot::url::MAX_URL,
-    located::{Located, Text},
-    macdb::MacPrefix,
-};
+use metal_core::{boot::url::MAX_URL, macdb::MacPrefix};
+use metal_text::located::{Located, Text};
 use std::{collections::HashMap, hash::Hash, net::Ipv4Addr, str::FromStr};
 
 /// The configuration cannot be used.

@@ -7,7 +7,7 @@ use super::{
     instances, raw, route, subnet, tftp, unused, v6,
 };
 use crate::port::DHCPV4_SERVER;
-use metal_core::yaml::{self, LeadingZero};
+use metal_text::yaml::{self, LeadingZero};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// Longest name of an object, less the MAC address.

@@ -1,7 +1,7 @@
 //! Settings that a valid configuration has, and nothing reads.
 
 use super::{Mode, field::line_of, raw, v6};
-use metal_core::located::{Located, Text};
+use metal_text::located::{Located, Text};
 
 /// A setting of clients in a subnet that assigns no addresses. The configuration is used all the same, as it
 /// harms nobody.

@@ -21,7 +21,7 @@ use crate::{
 };
 use ipnet::Ipv4Net;
 use jiff::{SignedDuration, Timestamp};
-use metal_core::{boot::decision::Boot, macdb::MacDb, machine::lease::Lease};
+use metal_core::{boot::decision::Boot, macdb::MacDb, machine_identity::lease::Lease};
 use std::{collections::HashMap, net::Ipv4Addr};
 
 /// How long a lease lasts.

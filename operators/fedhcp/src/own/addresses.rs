@@ -7,7 +7,7 @@ use crate::{
     note::Error,
     step::Step,
 };
-use metal_core::{
+use metal_text::{
     located::{Located, Text},
     yaml::or_default,
 };

@@ -9,7 +9,7 @@ use crate::{
     step::Step,
 };
 use metal_api::MacAddr;
-use metal_core::{
+use metal_text::{
     located::{Located, Text},
     yaml::or_default,
 };

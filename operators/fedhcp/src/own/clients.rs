@@ -9,7 +9,7 @@ use crate::{
     step::Step,
     upstream::add,
 };
-use metal_core::{located::Text, yaml::or_default};
+use metal_text::{located::Text, yaml::or_default};
 use serde::Deserialize;
 use std::net::IpAddr;
 

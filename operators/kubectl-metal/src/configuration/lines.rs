@@ -1,6 +1,6 @@
 //! The lines of fields in a YAML or JSON text.
 
-use metal_core::located::Located;
+use metal_text::located::Located;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},

@@ -6,7 +6,7 @@ use crate::output::warn;
 use anyhow::{Context, Result, bail, ensure};
 use lines::{Tree, line};
 use metal_configuration::{Bundle, LARGEST, Package, Problem};
-use metal_core::{
+use metal_text::{
     located::Located,
     yaml::{self, LeadingZero},
 };

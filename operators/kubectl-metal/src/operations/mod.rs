@@ -7,10 +7,15 @@ mod wait;
 use raise::{asked_for, machine_and_node};
 use results::Results;
 
-use crate::{Outcome, connection::Connection, failure, output::Format, output::warn};
+use crate::{
+    Outcome,
+    connection::Connection,
+    failure,
+    output::{Format, warn},
+};
 use anyhow::Result;
 use clap::{ArgAction, Args};
-use metal_core::machine::request::{ByHand, Request};
+use metal_machine::request::{ByHand, Request};
 use metal_runtime::args::duration;
 use std::time::Duration;
 
@@ -79,7 +84,7 @@ pub(crate) async fn carry_out(
 }
 
 /// What a line says of a request that nobody waits for.
-fn requested(asked: &metal_core::machine::request::Asked) -> String {
+fn requested(asked: &metal_machine::request::Asked) -> String {
     let counters = &asked.counters;
     let counter = match asked.request {
         Request::Reboot => counters.reboot_counter,

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
 use metal_api::{Machine, MachineOperations};
-use metal_core::machine::request::{Asked, ByHand, Refusal, Request, is_busy, raised};
+use metal_machine::request::{Asked, ByHand, Refusal, Request, is_busy, raised};
 use metal_runtime::patch_spec;
 use serde::Serialize;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::{failure, output::warn};
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use kube::Client;
-use metal_core::machine::request::{Asked, Progress, Request, progress};
+use metal_machine::request::{Asked, Progress, Request, progress};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 

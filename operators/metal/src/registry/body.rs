@@ -5,11 +5,9 @@ use axum::body::Body;
 use futures::StreamExt;
 use kube::ResourceExt;
 use metal_base::{Locked, Source};
-use metal_core::{
-    json::{self, Size},
-    report::BOUNDS,
-};
+use metal_core::report::BOUNDS;
 use metal_runtime::listener::Peer;
+use metal_text::json::{self, Size};
 use serde::de::DeserializeOwned;
 use std::{
     collections::HashMap,

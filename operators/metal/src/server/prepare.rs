@@ -13,10 +13,10 @@ use metal_api::{
 use metal_core::{
     boot::url,
     capability::{self, Claims, Purpose},
-    discovery_ignition::Variables,
     ownership::owned_by,
     server::boot_id,
 };
+use metal_ignition::discovery::Variables;
 use metal_runtime::Written;
 use std::collections::BTreeMap;
 

@@ -11,7 +11,7 @@ use metal_core::{
     bmc_host::BmcHost,
     claim::free,
     identity,
-    machine::addresses_of_server,
+    machine_identity::addresses_of_server,
     report::InventorySummary,
     server::{machines::may_be_at_bmc_of, twins},
     trim_metadata,

@@ -18,7 +18,7 @@ use metal_core::{
     bmc_host::BmcHost,
     claim::{fits, free},
     identity::is_same_uri,
-    machine::Address,
+    machine_identity::Address,
     report::InventorySummary,
 };
 use metal_runtime::index::Change;

@@ -16,7 +16,7 @@ use metal_attest::{
     Asked, AttestationKey, Challenge, Pcrs, QuoteError, Request, Ticket, challenge,
 };
 use metal_base::hex;
-use metal_core::machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
+use metal_machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// What the key of challenges is derived for.

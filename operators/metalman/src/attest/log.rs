@@ -3,7 +3,7 @@
 use super::received::Sent;
 use metal_attest::{EventLog, Pcrs};
 use metal_base::hex;
-use metal_core::machine::attest::{Logged, LoggedEvent};
+use metal_machine::attest::{Logged, LoggedEvent};
 use std::collections::BTreeMap;
 
 /// A log that was sent, as decisions need it.
@@ -29,8 +29,8 @@ impl Log {
     }
 
     /// The same, lent.
-    pub(super) fn lend(&self) -> metal_core::machine::attest::EventLog<'_> {
-        use metal_core::machine::attest::EventLog;
+    pub(super) fn lend(&self) -> metal_machine::attest::EventLog<'_> {
+        use metal_machine::attest::EventLog;
         match self {
             Self::Missing => EventLog::Missing,
             Self::Unreadable(why) => EventLog::Unreadable(why),

@@ -18,8 +18,8 @@ use metal_api::Machine;
 use metal_attest::{
     Answer, CertificateError, EndorsementKey, Request, RequestError, SealError, seal,
 };
-use metal_core::machine::{
-    Address, addresses,
+use metal_core::machine_identity::{Address, addresses};
+use metal_machine::{
     attest::{Certificate, Compared, MachineLookupError, Presented, Refusal, Verdict, judge},
     operations::{Ownership, ownership},
 };

@@ -1,11 +1,11 @@
 //! Why a packet is not answered, and how that is reported.
 
 use metal_api::MacAddr;
-use metal_core::machine::attest::MachineLookupError;
 use metal_dhcp::{
     reservations,
     v4::{self, Packet},
 };
+use metal_machine::attest::MachineLookupError;
 
 /// Why a packet is not answered.
 #[derive(Debug, strum::IntoStaticStr)]

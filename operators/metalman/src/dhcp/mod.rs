@@ -22,8 +22,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Machine, SystemUuid};
 use metal_base::Never;
-use metal_core::machine::{
-    attest::MachineLookupError,
+use metal_core::machine_identity::{
     lease::{Lease, leases_of},
     told_by_firmware,
 };
@@ -33,6 +32,7 @@ use metal_dhcp::{
     reservations::{Image, Reserved, decide, is_on_link},
     v4::{self, Arrival, MessageType, Reply, code},
 };
+use metal_machine::attest::MachineLookupError;
 use metal_runtime::{health::Gate, report::Chain};
 use metal_serve::{
     dhcp::{

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_core::machine::provisioning::{
+use metal_machine::provisioning::{
     cloud_init::{DEFAULT_USER_DATA, LARGEST, check, user_data as merged},
     progress,
     user_data::{Unusable, reference, with_condition},

@@ -14,7 +14,7 @@ use axum::{
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_core::machine::{
+use metal_machine::{
     operations::{installs, may_end},
     provisioning::access::{TokenOf, token_of},
 };

@@ -13,8 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_api::Machine;
-use metal_core::machine::provisioning::access::{Class, class};
 use metal_image::respond;
+use metal_machine::provisioning::access::{Class, class};
 use std::sync::Arc;
 
 /// Content type of rendered templates.

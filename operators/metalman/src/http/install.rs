@@ -21,7 +21,7 @@ use metal_api::{
     Machine, MachineStatus, condition,
     installation::{InstallPhase, InstallProgress},
 };
-use metal_core::machine::{
+use metal_machine::{
     operations::{installs, is_heard, may_report, reported},
     provisioning::access::{TokenOf, token_of},
 };

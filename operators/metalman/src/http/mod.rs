@@ -25,7 +25,7 @@ pub(crate) use install::has_begun;
 use kube::ResourceExt;
 use metal_api::Machine;
 use metal_attest::{Answer, RequestError};
-use metal_core::machine::attest::MachineLookupError;
+use metal_machine::attest::MachineLookupError;
 use metal_runtime::{LogLimit, listener::Limits, report::Chain};
 use requester::Requester;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_api::Machine;
-use metal_core::machine::attest::MachineLookupError;
+use metal_machine::attest::MachineLookupError;
 use metal_runtime::{
     LogLimit,
     listener::{self, Local, Peer},

@@ -8,7 +8,8 @@ pub(crate) use state::state;
 
 use crate::{Context, images::Image};
 use metal_api::Machine;
-use metal_core::machine::{
+use metal_image::{Tree, tree::File};
+use metal_machine::{
     operations::installs,
     provisioning::{
         access::{Class, TokenOf, class, token, token_of},
@@ -16,7 +17,6 @@ use metal_core::machine::{
         template::{Unusable, Variables, render},
     },
 };
-use metal_image::{Tree, tree::File};
 use std::{path::PathBuf, sync::Arc};
 
 /// A request for a file.

@@ -6,7 +6,7 @@ use crate::{
     images::{Flaw, Image},
 };
 use metal_api::Machine;
-use metal_core::machine::{operations::installs, provisioning::image::State};
+use metal_machine::{operations::installs, provisioning::image::State};
 use std::{
     net::Ipv4Addr,
     sync::Arc,

@@ -1,11 +1,11 @@
 //! A downloaded image, with its small files in memory.
 
-use metal_core::machine::provisioning::{
+use metal_image::{Tree, tree::File};
+use metal_machine::provisioning::{
     access::METADATA,
     image::{LARGEST_METADATA, MalformedMetadata, Metadata, metadata},
     template::{LARGEST, SUFFIX},
 };
-use metal_image::{Tree, tree::File};
 use std::{
     collections::BTreeMap,
     fs, io,

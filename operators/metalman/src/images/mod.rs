@@ -10,7 +10,7 @@ pub use image::Image;
 
 use metal_api::Machine;
 use metal_base::Locked;
-use metal_core::machine::provisioning::{
+use metal_machine::provisioning::{
     image::{State, wanted},
     pull_secret,
 };

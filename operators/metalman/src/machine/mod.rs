@@ -10,16 +10,17 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
 use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
-    machine::{
-        Address, Decision, Observation, actor, decide,
-        operations::{
-            Certificate, Change, Hardware, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us,
-            news, pending, place,
-        },
-        provisioning::{decide::with_image, image, user_data},
-        removed,
-    },
+    machine_identity::{Address, place},
     redfish::Step,
+};
+use metal_machine::{
+    Decision, Observation, actor, decide,
+    operations::{
+        Certificate, Change, Hardware, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us,
+        news, pending,
+    },
+    provisioning::{decide::with_image, image, user_data},
+    removed,
 };
 use metal_runtime::{
     Written,

@@ -10,7 +10,8 @@ use k8s_openapi::{
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{MachineCloudInit, MachineConfigMapReference};
 use metal_bmc::{Config, Fleet, Pin, Target};
-use metal_core::{machine::operations::CORDONED_FOR, redfish::Scheme};
+use metal_core::redfish::Scheme;
+use metal_machine::operations::CORDONED_FOR;
 use metal_runtime::election::leadership::Leadership;
 
 fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {

@@ -8,11 +8,10 @@ use metal_base::Locked;
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{Destination, Missing},
-    machine::operations::{
-        Certificate, Place, Reading, Trouble, destination, from_pairs, place, system_uri, to_pairs,
-    },
+    machine_identity::{Place, place, system_uri},
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
+use metal_machine::operations::{Certificate, Reading, Trouble, destination, from_pairs, to_pairs};
 use metal_runtime::{clock, election::leadership::Leadership, report::Chain};
 use std::{
     collections::HashMap,

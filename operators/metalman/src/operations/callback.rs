@@ -6,7 +6,7 @@ use crate::{
 };
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
-use metal_core::machine::operations::{Callback, installed};
+use metal_machine::operations::{Callback, installed};
 use std::sync::Arc;
 
 /// Why the report is refused.
@@ -21,7 +21,7 @@ pub enum CallbackError {
 }
 
 /// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
-/// booted for, if its URL contains it ([`metal_core::machine::operations::installs`]). When this
+/// booted for, if its URL contains it ([`metal_machine::operations::installs`]). When this
 /// returns, that is recorded. It is not an error if it was recorded before, or if no installation
 /// was requested.
 ///

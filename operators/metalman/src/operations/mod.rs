@@ -1,4 +1,4 @@
-//! Carries out the decisions of [`metal_core::machine::operations`] about reboots and
+//! Carries out the decisions of [`metal_machine::operations`] about reboots and
 //! installations.
 
 mod bmcs;
@@ -11,10 +11,8 @@ pub(crate) use nodes::Nodes;
 
 use jiff::SignedDuration;
 use metal_base::Locked;
-use metal_core::{
-    machine::operations::{Memory, Outcome},
-    redfish::Step,
-};
+use metal_core::redfish::Step;
+use metal_machine::operations::{Memory, Outcome};
 use metal_runtime::clock;
 use std::{collections::HashMap, sync::Mutex};
 

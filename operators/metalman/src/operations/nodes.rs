@@ -7,7 +7,7 @@ use kube::{
     api::{EvictParams, ListParams},
 };
 use metal_api::Machine;
-use metal_core::machine::operations::{CORDONED_FOR, is_to_be_evicted};
+use metal_machine::operations::{CORDONED_FOR, is_to_be_evicted};
 use metal_runtime::{
     MetadataChange, Writer, Written, index::Index, list_selected_in_pages, report::Chain,
 };

@@ -7,8 +7,8 @@ use crate::{
     images::{Image, Key, key},
 };
 use kube::ResourceExt;
-use metal_core::machine::provisioning::image::State;
 use metal_image::{Opener, Reference, Trees, Wanted, tree::Error};
+use metal_machine::provisioning::image::State;
 use metal_runtime::{jittered, queue::Queue, report::Chain};
 use std::{
     collections::{BTreeMap, BTreeSet},

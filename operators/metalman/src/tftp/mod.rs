@@ -8,11 +8,11 @@ use crate::{
     serve_url::ServeUrl,
 };
 use metal_api::Machine;
-use metal_core::machine::provisioning::access::{Class, class};
 use metal_dhcp::{
     fair_queue::Priority,
     tftp::{ReadRequest, Refusal, path},
 };
+use metal_machine::provisioning::access::{Class, class};
 use metal_runtime::{LogLimit, report::Chain};
 use metal_serve::tftp::{Files, Found};
 use std::{

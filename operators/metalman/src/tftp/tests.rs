@@ -1,8 +1,8 @@
 use super::*;
 use crate::fixture::{OURS, cluster, has_image, machine, served, unlisted};
 use metal_api::{Machine, MachineOperations};
-use metal_core::machine::{operations::is_heard, provisioning::agent::Cluster};
 use metal_dhcp::tftp::{Mode, Packet};
+use metal_machine::{operations::is_heard, provisioning::agent::Cluster};
 use std::{fs, net::Ipv4Addr, time::Duration};
 use tokio::time::{sleep, timeout};
 

@@ -7,12 +7,14 @@ use k8s_openapi::api::{
 };
 use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
-use metal_core::machine::{
-    Address, Twin, addresses, addresses_of_server,
+use metal_core::machine_identity::{
+    Address, Twin, addresses, addresses_of_server, hardware_addresses, servers_of, twins,
+};
+use metal_machine::{
     attest::{MachineLookupError, whose},
-    csr, hardware_addresses,
+    csr,
     operations::{CORDONED_FOR, Hardware, hardware, shares_system},
-    servers_of, site, twins,
+    site,
 };
 use metal_runtime::{
     follow, follow_selected,

@@ -6,7 +6,7 @@ use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec};
 use metal_core::{
     boot::boot_url::{self, BootUrl, SECRET_TYPE},
-    machine::{Address, addresses},
+    machine_identity::{Address, addresses},
 };
 use metal_runtime::{
     Absence, follow_fields, follow_if_served,

@@ -3,9 +3,9 @@
 
 pub(super) mod v6;
 
-pub(super) use metal_core::located::{Located, Text};
+pub(super) use metal_text::located::{Located, Text};
 
-use metal_core::yaml::{or_default, or_yes};
+use metal_text::yaml::{or_default, or_yes};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

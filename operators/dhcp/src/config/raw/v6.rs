@@ -1,6 +1,6 @@
 //! The section `dhcp6` as it is written in the file.
 
-use metal_core::{
+use metal_text::{
     located::{Located, Text},
     yaml::or_default,
 };

@@ -41,7 +41,7 @@ use crate::{client::Client, instances::Instances, lease::claim::LeaseSubnet, por
 use ipnet::Ipv6Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
-use metal_core::located::Text;
+use metal_text::located::Text;
 use std::{
     collections::HashMap,
     net::{Ipv6Addr, SocketAddrV6},

@@ -6,7 +6,7 @@ use crate::config::{
 };
 use ipnet::Ipv6Net;
 use metal_api::MacAddr;
-use metal_core::located::Text;
+use metal_text::located::Text;
 use std::{collections::HashMap, net::Ipv6Addr, ops::RangeInclusive};
 
 /// A pool takes one bit of memory per address.

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use metal_core::machine::request::{ByHand, Request};
+use metal_machine::request::{ByHand, Request};
 
 /// Which machines to install anew.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{Api, Client, api::ListParams};
-use metal_core::machine::site;
+use metal_machine::site;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::timeout;

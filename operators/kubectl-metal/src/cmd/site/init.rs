@@ -19,7 +19,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use metal_api::Machine;
-use metal_core::machine::site::LABEL;
+use metal_machine::site::LABEL;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

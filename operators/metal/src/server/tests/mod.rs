@@ -26,9 +26,9 @@ use metal_bmc::fake::{FakeBmc, Fault};
 use metal_core::{
     bmc::Verification,
     capability::Key,
-    discovery_ignition::{DEFAULT_TEMPLATE, IgnitionTemplate},
     redfish::{BootSource, Credentials, PowerState, Scheme, SystemReading},
 };
+use metal_ignition::discovery::{DEFAULT_TEMPLATE, IgnitionTemplate};
 use metal_runtime::{
     controller::Pass, index::Index, report::Reporter, testing::ApiServer, work::Work,
 };

@@ -4,11 +4,9 @@ use super::*;
 use crate::{image_files, images::Image, serve_url::ServeUrl};
 use k8s_openapi::api::core::v1::ConfigMap;
 use metal_api::{MachineCloudInit, MachineConfigMapReference, MachineOperations};
-use metal_core::{
-    capability::Key,
-    machine::provisioning::{access::token, agent::Cluster},
-};
+use metal_core::capability::Key;
 use metal_image::testing::tree;
+use metal_machine::provisioning::{access::token, agent::Cluster};
 use tempfile::TempDir;
 
 const URL: &str = "http://192.0.2.1:8880";

@@ -1,11 +1,11 @@
 //! The BMC of a machine that is registered.
 
 use super::password::{KEY, Password};
-use crate::{output::DryRun, output::warn};
+use crate::output::{DryRun, warn};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use metal_api::{MachineKeyReference, MachineRedfish};
-use metal_core::machine::operations::{place, system_uri};
+use metal_core::machine_identity::{place, system_uri};
 use std::path::PathBuf;
 
 /// A BMC.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use kube::{Api, Client, api::PostParams};
 use metal_api::Machine;
-use metal_core::machine::request::{ByHand, Request};
+use metal_machine::request::{ByHand, Request};
 use tokio::time::timeout;
 
 /// Which machine it is.

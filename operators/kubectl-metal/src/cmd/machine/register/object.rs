@@ -3,7 +3,8 @@
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use metal_api::{Machine, MachineLease, MachinePxe, MachineRedfish, MachineSpec};
-use metal_core::machine::{lease::Lease, site::LABEL};
+use metal_core::machine_identity::lease::Lease;
+use metal_machine::site::LABEL;
 use std::net::Ipv4Addr;
 
 /// Label of the architecture of a Machine, which says which image of an index it gets.

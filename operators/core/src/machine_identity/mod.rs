@@ -1,0 +1,12 @@
+//! What a Machine of metalman is known by: its leases, its hardware, its BMC. Servers and other Machines may
+//! be the same hardware, and netboot must not answer for it; everything else about it is in `metal-machine`.
+
+mod bmc_url;
+pub mod lease;
+mod twins;
+
+pub use bmc_url::{Place, place, system_uri};
+pub use twins::{
+    Address, Twin, addresses, addresses_of_server, describe, hardware_addresses, servers_of,
+    told_by_firmware, twins, uuid_by_bmc,
+};

@@ -1,0 +1,208 @@
+//! The BMC of a Machine: its URL, its pinned certificate, and its readings.
+
+use super::{
+    super::{Observation, RESYNC, accepted},
+    Change, Decision, Need, POLL, SILENT, certificate,
+    identity::{self, Unidentified},
+    report,
+};
+use jiff::SignedDuration;
+use metal_api::{Machine, MachineRedfish, MachineStatus, annotation};
+use metal_core::{
+    bmc::{Destination, Missing},
+    machine_identity::{Place, place},
+    redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
+};
+
+/// How long a BMC is left alone that has rejected our login, if nothing is to be done: most lock an
+/// account after a few.
+const LOCKED: SignedDuration = SignedDuration::from_mins(30);
+
+/// A reading of the system, or why there is none.
+pub type Reading = Result<SystemReading, Trouble>;
+
+/// The SHA-256 of a certificate as 32 pairs of lower-case digits separated by colons, or why there
+/// is none.
+pub type Certificate = Result<String, String>;
+
+/// Why there is no reading of a system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The Machine or its Secret is invalid.
+    Unusable(Missing),
+    /// The BMC presented a certificate other than the pinned one. No login was attempted.
+    CertificateDiffers(String),
+    /// There was no usable response.
+    Silent(Unreachable),
+}
+
+/// The address and credentials of the BMC; `password` is the value of `passwordRef`, if it exists.
+///
+/// # Errors
+///
+/// If there is no password; an empty one is never sent.
+pub fn destination(
+    redfish: &MachineRedfish,
+    place: Place,
+    password: Option<&[u8]>,
+) -> Result<Destination, Missing> {
+    let reference = &redfish.password_ref;
+    let (secret, key) = (&reference.name, reference.key.as_deref().unwrap_or_default());
+    let refuse = |why: &str| {
+        let namespace = &reference.namespace;
+        let message = format!("spec.pxe.redfish.passwordRef: Secret {namespace}/{secret} {why}");
+        Missing { reason: "PasswordMissing", message }
+    };
+    let password = password.ok_or_else(|| refuse(&format!("has no key {key:?}: add it")))?;
+    let password = std::str::from_utf8(password).map_err(|_| refuse("is not UTF-8"))?;
+    let password = password.strip_suffix('\n').unwrap_or(password);
+    if password.is_empty() {
+        return Err(refuse(&format!("has an empty key {key:?}: set the password")));
+    }
+    let (username, password) = (redfish.username.clone(), password.to_owned());
+    let Place { scheme, host, port } = place;
+    Ok(Destination { scheme, host, port, credentials: Credentials { username, password } })
+}
+
+/// Pins the first certificate that the BMC presents, before any login. `None` once it is pinned.
+pub(super) fn pin(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    redfish: &MachineRedfish,
+) -> Option<Decision> {
+    let place = match place(redfish, seen.known.plain_http) {
+        Ok(place) => place,
+        Err(Missing { reason, message }) => {
+            report::reachable(new, seen, Err((reason, &message)));
+            return Some(Decision::Rest(RESYNC));
+        }
+    };
+    if place.scheme == Scheme::Http {
+        return None;
+    }
+    if let Some(accepted) = certificate::accepted(seen.machine) {
+        if pinned(new) == Some(&accepted) {
+            let annotation = annotation::ACCEPT_CERTIFICATE;
+            return Some(Decision::Change(Change::Settle { annotation }));
+        }
+        new.redfish.get_or_insert_default().cert_fingerprint = Some(accepted);
+    }
+    if pinned(new).is_some() {
+        return None;
+    }
+    match seen.known.certificate {
+        None => Some(Decision::Look(Need::Certificate)),
+        Some(Ok(certificate)) => {
+            new.redfish.get_or_insert_default().cert_fingerprint = Some(certificate.clone());
+            report::reachable(new, seen, Ok(()));
+            None
+        }
+        Some(Err(why)) => {
+            report::reachable(new, seen, Err(("NoAnswer", why)));
+            Some(Decision::Rest(SILENT))
+        }
+    }
+}
+
+/// The pinned certificate of a BMC.
+pub(super) fn pinned(status: &MachineStatus) -> Option<&str> {
+    let pin = status.redfish.as_ref()?.cert_fingerprint.as_deref()?;
+    (!pin.trim().is_empty()).then_some(pin)
+}
+
+/// A recent reading of the system.
+///
+/// # Errors
+///
+/// What to do to get one.
+pub(super) fn system<'a>(
+    new: &mut MachineStatus,
+    seen: &Observation<'a>,
+) -> Result<&'a SystemReading, Decision> {
+    recent(new, seen, |reading| if reading.is_ok() { POLL } else { SILENT })
+}
+
+/// While nothing is to be done: reads the system once, so that it is known which hardware this is before
+/// anybody switches it, and again if its BMC had no usable response when it was last needed.
+pub(super) fn look(
+    new: &mut MachineStatus,
+    seen: &Observation<'_>,
+    redfish: &MachineRedfish,
+) -> Option<Decision> {
+    let read = seen.known.reading.and_then(|(_, reading)| reading.as_ref().ok());
+    let is_nameless = read.is_some_and(|system| system.uuid.is_none());
+    let is_known = identity::recorded(new, redfish).is_some() || is_nameless;
+    if is_known && !report::is_unreachable(new) {
+        return None;
+    }
+    recent(new, seen, |reading| match reading {
+        Err(Trouble::Silent(Unreachable::Unauthorized)) => LOCKED,
+        Ok(_) | Err(_) => RESYNC,
+    })
+    .err()
+}
+
+fn recent<'a>(
+    new: &mut MachineStatus,
+    seen: &Observation<'a>,
+    lasts: impl Fn(&Reading) -> SignedDuration,
+) -> Result<&'a SystemReading, Decision> {
+    if !seen.known.sharing.is_empty() {
+        let others = seen.known.sharing.join(", ");
+        let message = format!(
+            "spec.pxe.redfish references a system that {others} also references: correct all but \
+             one"
+        );
+        report::reachable(new, seen, Err(("SystemShared", &message)));
+        return Err(Decision::Rest(RESYNC));
+    }
+    let Some((age, reading)) = seen.known.reading else {
+        return Err(Decision::Look(Need::System));
+    };
+    let lasts = lasts(reading);
+    if age >= lasts {
+        return Err(Decision::Look(Need::System));
+    }
+    let told = match reading {
+        Ok(system) if system.power == PowerState::Unknown => {
+            Err(("PowerUnknown", "the BMC does not report the power state of the host".to_owned()))
+        }
+        Ok(system) => match identity::check(new, seen, system) {
+            Ok(()) => {
+                report::reachable(new, seen, Ok(()));
+                return Ok(system);
+            }
+            Err(Unidentified::Settle(decision)) => return Err(decision),
+            Err(Unidentified::Differs(message)) => {
+                report::reachable(new, seen, Err(("SystemDiffers", &message)));
+                return Err(Decision::Rest(lasts.max(SILENT)));
+            }
+        },
+        Err(trouble) => Err(describe(trouble, seen.machine)),
+    };
+    let told = told.as_ref().map_err(|(reason, message): &(&str, String)| (*reason, &**message));
+    report::reachable(new, seen, told.map(|(): &()| ()));
+    Err(Decision::Rest(lasts - age))
+}
+
+fn describe(trouble: &Trouble, machine: &Machine) -> (&'static str, String) {
+    match trouble {
+        Trouble::Unusable(Missing { reason, message }) => (reason, message.clone()),
+        Trouble::CertificateDiffers(seen) => (
+            "CertificateDiffers",
+            format!(
+                "the BMC presented the certificate {seen}, which is not the pinned one, so no \
+                 login was attempted; check the BMC, and if its certificate was replaced, \
+                 annotate this Machine with {}={seen}{}",
+                annotation::ACCEPT_CERTIFICATE,
+                accepted::unread(machine, annotation::ACCEPT_CERTIFICATE, certificate::is_pairs)
+            ),
+        ),
+        Trouble::Silent(Unreachable::Unauthorized) => {
+            ("Unauthorized", "the BMC rejected the credentials: correct the Secret".to_owned())
+        }
+        Trouble::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
+        Trouble::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),
+        Trouble::Silent(Unreachable::NoAnswer(text)) => ("NoAnswer", text.clone()),
+    }
+}
