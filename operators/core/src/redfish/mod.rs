@@ -4,6 +4,12 @@
 //! a BMC to do. A value that the BMC omits is `None`; an unknown value is kept as text if somebody
 //! might want to read it.
 
+mod boot;
+mod media;
+
+pub use boot::{BootEnabled, BootMode, BootReading, BootSource};
+pub use media::{ImageUrl, MediaSlot};
+
 use jiff::Timestamp;
 use metal_api::SystemUuid;
 use std::fmt;
@@ -49,65 +55,6 @@ pub enum ResetType {
     PushPowerButton,
     /// Any other; never requested.
     Other,
-}
-
-/// `BootSourceOverrideTarget`, values that we set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
-#[strum(ascii_case_insensitive)]
-pub enum BootSource {
-    /// No override.
-    None,
-    /// PXE, by UEFI or by BIOS.
-    Pxe,
-    /// UEFI HTTP boot.
-    UefiHttp,
-    /// The first local disk.
-    Hdd,
-    /// Virtual or real CD.
-    Cd,
-    /// Virtual or real USB stick.
-    Usb,
-}
-
-/// `BootSourceOverrideMode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
-#[strum(ascii_case_insensitive)]
-pub enum BootMode {
-    /// UEFI.
-    #[strum(serialize = "UEFI")]
-    Uefi,
-    /// BIOS.
-    Legacy,
-}
-
-/// `BootSourceOverrideEnabled`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, strum::Display, strum::EnumString)]
-#[strum(ascii_case_insensitive)]
-pub enum BootEnabled {
-    /// The override is off.
-    #[default]
-    Disabled,
-    /// The override applies to the next boot only.
-    Once,
-    /// The override applies until it is removed.
-    Continuous,
-}
-
-/// The `Boot` object of a system.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BootReading {
-    /// Whether an override is active.
-    pub enabled: BootEnabled,
-    /// The source of the next boot. `None` if the BMC reports none that we know.
-    pub target: Option<BootSource>,
-    /// The mode of the next boot. `None` if the BMC does not have the property.
-    pub mode: Option<BootMode>,
-    /// Targets that the BMC allows; empty if it does not list them.
-    pub allowable: Vec<BootSource>,
-    /// Modes that the BMC allows; empty if it does not list them.
-    pub allowable_modes: Vec<BootMode>,
-    /// `BootOrder`, as references.
-    pub order: Vec<String>,
 }
 
 /// `IndicatorLED`, or `LocationIndicatorActive` as the equivalent value.
@@ -307,48 +254,6 @@ pub enum Step {
         /// `@odata.id` of the `VirtualMedia`.
         slot: String,
     },
-}
-
-/// One `VirtualMedia` that an image can be inserted into.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MediaSlot {
-    /// `@odata.id`.
-    pub uri: String,
-    /// Whether `MediaTypes` has `CD` or `DVD`.
-    pub is_cd: bool,
-    /// Whether `MediaTypes` has `USBStick`.
-    pub is_usb: bool,
-    /// `Inserted`; if that is missing, whether there is an image.
-    pub inserted: bool,
-    /// `Image`, if the BMC reports it.
-    pub image: Option<ImageUrl>,
-}
-
-/// URL of the image of a medium. Whoever has it may read the image, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ImageUrl(String);
-
-impl ImageUrl {
-    /// An image at this URL.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self(url.into())
-    }
-
-    /// The URL, for the BMC and nothing else.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The file name. BMCs report the URL in various forms, but with this name.
-    pub fn file(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for ImageUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ImageUrl(..)")
-    }
 }
 
 /// The BMC gave no usable answer. That is an observation as well, and is reported in a condition.
