@@ -21,6 +21,7 @@ const ENABLED: &str = "BootSourceOverrideEnabled";
 const ENABLED_VALUES: &str = "BootSourceOverrideEnabled@Redfish.AllowableValues";
 const TARGET: &str = "BootSourceOverrideTarget";
 const MODE: &str = "BootSourceOverrideMode";
+const URI: &str = "HttpBootUri";
 
 /// The BMC does not list this value as allowed, so it would refuse it.
 #[derive(Debug, thiserror::Error)]
@@ -46,11 +47,9 @@ pub(crate) async fn boot_once(
         return Err(failed(action, NotAllowed(allowed.join(", "))));
     }
     let unseen = call.memory().unseen(uri);
-    let change = json!({
-        ENABLED: once(&resource.body["Boot"]).to_string(),
-        TARGET: source.to_string(),
-    });
-    let has_mode = resource.body["Boot"].get(MODE).is_some();
+    let boot = &resource.body["Boot"];
+    let mut change = json!({ENABLED: once(boot).to_string(), TARGET: source.to_string()});
+    let has_mode = boot.get(MODE).is_some();
     let wanted = Some((source, mode));
     let sent = quirks::mode_to_send(mode, &system, has_mode);
     let mut sets = vec![set([]), set([MODE])];
@@ -59,7 +58,17 @@ pub(crate) async fn boot_once(
     }
     let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
     let mode = Parameter::new(&["Boot", MODE], mode.to_string());
-    let parameters = vec![mode, forms::apply_time()];
+    let mut parameters = vec![mode, forms::apply_time()];
+    let shows_uri = system.boot.has_http_boot_uri || system::boot(boot).has_http_boot_uri;
+    if source == BootSource::UefiHttp && shows_uri {
+        // What it names would be loaded in place of what DHCP says. Some firmware is rid of it by
+        // an empty string, and some by null.
+        change[URI] = json!("");
+        sets.extend(sets.clone().into_iter().map(|it| &it | &set([URI])));
+    }
+    if shows_uri || boot.get(URI).is_some() {
+        parameters.push(Parameter::new(&["Boot", URI], Value::Null));
+    }
     let write = write(uri, resource, &change);
     Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
 }

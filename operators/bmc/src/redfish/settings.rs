@@ -55,7 +55,9 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
     }
     match (&mut boot, to_come) {
         (Value::Object(boot), Value::Object(to_come)) => {
-            let said = to_come.iter().filter(|(_, value)| !value.is_null());
+            // `null` is how a URI is cleared; elsewhere it means that nothing is to come.
+            let is_said = |name: &str, value: &Value| !value.is_null() || name == "HttpBootUri";
+            let said = to_come.iter().filter(|(name, value)| is_said(name, value));
             boot.extend(said.map(|(name, value)| (name.clone(), value.clone())));
         }
         _ => boot.clone_from(to_come),

@@ -168,6 +168,7 @@ pub(crate) fn boot(boot: &Value) -> BootReading {
         mode: field::word(&boot["BootSourceOverrideMode"]),
         allowable: field::words(&boot["BootSourceOverrideTarget@Redfish.AllowableValues"]),
         allowable_modes: field::words(&boot["BootSourceOverrideMode@Redfish.AllowableValues"]),
+        has_http_boot_uri: boot["HttpBootUri"].as_str().is_some_and(|uri| !uri.trim().is_empty()),
         order: boot_order(&boot["BootOrder"]),
     }
 }

@@ -226,6 +226,7 @@ fn is_seen(boot: &BootReading, (source, mode): (BootSource, Option<BootMode>)) -
     boot.enabled != BootEnabled::Disabled
         && boot.target.is_some_and(is_source)
         && mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode))
+        && !(source == BootSource::UefiHttp && boot.has_http_boot_uri)
 }
 
 fn bound<T>(map: &mut HashMap<String, T>) {

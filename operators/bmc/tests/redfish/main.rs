@@ -19,6 +19,8 @@ mod faults;
 #[cfg(test)]
 mod forms;
 #[cfg(test)]
+mod http_boot_uri;
+#[cfg(test)]
 mod inventory;
 #[cfg(test)]
 mod lockout;

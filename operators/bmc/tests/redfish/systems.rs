@@ -35,6 +35,7 @@ pub(crate) fn expected() -> SystemReading {
                 BootSource::UefiHttp,
             ],
             allowable_modes: vec![BootMode::Uefi, BootMode::Legacy],
+            has_http_boot_uri: false,
             order: vec!["Boot0001".to_owned(), "Boot0002".to_owned()],
         },
         reset_types: vec![

@@ -55,6 +55,16 @@ pub struct BootReading {
     pub allowable: Vec<BootSource>,
     /// Modes that the BMC allows; empty if it does not list them.
     pub allowable_modes: Vec<BootMode>,
+    /// Whether `HttpBootUri` has a value. UEFI HTTP boot then loads that, whatever DHCP says
+    /// (DSP0268, `ComputerSystem.Boot`).
+    pub has_http_boot_uri: bool,
     /// `BootOrder`, as references.
     pub order: Vec<String>,
+}
+
+impl BootReading {
+    /// Whether a boot from this source loads what somebody has once set, and not what DHCP says.
+    pub fn is_preset(&self, source: BootSource) -> bool {
+        source == BootSource::UefiHttp && self.has_http_boot_uri
+    }
 }

@@ -159,9 +159,9 @@ pub(super) fn start(
     })
 }
 
-/// Whether the next boot is set as it should be, as far as the BMC reports: from that source, and
-/// in that mode if it reports one. A BMC that turns `Once` into `Continuous`, or reports one way of
-/// network boot as the other (sushy-emulator 2.2), still does what it was told.
+/// Whether the next boot is set as it should be, as far as the BMC reports: from that source, with
+/// what DHCP says, and in that mode if it reports one. A BMC that turns `Once` into `Continuous`, or
+/// reports one way of network boot as the other (sushy-emulator 2.2), still does what it was told.
 fn is_armed(
     status: &ServerStatus,
     seen: &Observation<'_>,
@@ -182,7 +182,8 @@ fn is_armed(
                 || seen.last_step.is_some_and(|last_step| last_step.is_refused(&arm))
         }
     };
-    is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_source && is_mode
+    let is_ours = is_source && !boot.is_preset(source);
+    is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_ours && is_mode
 }
 
 /// Whether the previous process may have set the override for this boot, because it recorded the

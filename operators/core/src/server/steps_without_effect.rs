@@ -137,7 +137,9 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
 fn boot(boot: &BootReading) -> String {
     let target = boot.target.map_or_else(|| "unknown".to_owned(), |target| target.to_string());
     let mode = boot.mode.map(|mode| format!(", mode {mode}")).unwrap_or_default();
-    format!("enabled {}, target {target}{mode}", boot.enabled)
+    // The URI may contain a secret.
+    let uri = if boot.has_http_boot_uri { ", with an HttpBootUri" } else { "" };
+    format!("enabled {}, target {target}{mode}{uri}", boot.enabled)
 }
 
 /// Reports a host whose power state is unknown, if something waits for it or claims that all is

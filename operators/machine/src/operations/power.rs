@@ -123,6 +123,13 @@ pub(super) fn on(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Deci
     if let (Some(step), None) = (arm(new, seen, system), done.on) {
         return Some(act(step));
     }
+    let is_armed = step::current(new).is_some_and(|current| current.boot_override);
+    if is_armed && leads_elsewhere(&system.boot) {
+        let message = "the host would boot from the HttpBootUri that is set in its BMC, which \
+                       keeps it: clear it there";
+        step::fail(new, seen, ("HttpBootUriSet", message.to_owned()));
+        return None;
+    }
     report::is_off(new, seen, "PoweringOn");
     let waits = done.on.is_some() && done.last.is_some_and(|ago| ago < AGAIN);
     Some(if waits { Decision::Rest(POLL) } else { act(Step::Reset(ResetType::On)) })
@@ -155,7 +162,8 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
         return None;
     };
     let is_refused = done.armed == Some(Outcome::Refused);
-    let is_set = done.arms > 0 && !is_refused && is_from_network(&system.boot);
+    let is_ours = is_from_network(&system.boot) && !leads_elsewhere(&system.boot);
+    let is_set = done.arms > 0 && !is_refused && is_ours;
     if is_set {
         report::boot_source(new, seen, Ok(()));
         return None;
@@ -209,13 +217,18 @@ fn is_past(limit: SignedDuration, ago: Option<SignedDuration>) -> bool {
 }
 
 fn is_from_network(boot: &BootReading) -> bool {
-    boot.enabled != BootEnabled::Disabled && leads_to_us(boot)
+    boot.enabled != BootEnabled::Disabled && boot.target.is_some_and(is_network)
+}
+
+/// Whether the next boot is from the network, and loads what somebody has once set in the BMC.
+fn leads_elsewhere(boot: &BootReading) -> bool {
+    is_from_network(boot) && boot.target.is_some_and(|target| boot.is_preset(target))
 }
 
 fn boots_from_network_always(boot: &BootReading) -> bool {
-    boot.enabled == BootEnabled::Continuous && leads_to_us(boot)
+    boot.enabled == BootEnabled::Continuous && is_from_network(boot) && !leads_elsewhere(boot)
 }
 
-fn leads_to_us(boot: &BootReading) -> bool {
-    boot.target.is_some_and(|target| FROM_NETWORK.contains(&target))
+fn is_network(source: BootSource) -> bool {
+    FROM_NETWORK.contains(&source)
 }

@@ -77,6 +77,7 @@ pub(super) fn reason_of(current: &MachineOperation) -> &'static str {
     let known = [
         "PowerOffFailed",
         "PowerOnFailed",
+        "HttpBootUriSet",
         "InstallTimedOut",
         NOT_REPORTED,
         "Outdated",

@@ -29,6 +29,27 @@ fn an_override_that_does_not_stick_is_told_with_what_was_read_back_and_tried_eve
 }
 
 #[test]
+fn a_host_is_not_switched_on_while_its_bmc_would_boot_what_somebody_has_left_there() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.configuration_condition(condition::HTTP_BOOT_READY, "True");
+    let boot = &mut scene.system().boot;
+    boot.allowable = vec![BootSource::UefiHttp];
+    boot.has_http_boot_uri = true;
+    let steps = run(&mut scene, 60, |scene, _| {
+        let boot = &mut scene.system().boot;
+        (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::UefiHttp));
+    });
+    let arm = Step::BootOnce { source: BootSource::UefiHttp, mode: Some(BootMode::Uefi) };
+    assert!(steps.len() > 5 && steps.iter().all(|step| *step == arm), "{steps:?}");
+    assert_eq!(scene.condition(condition::READY), ("False", "BootOverrideIgnored"));
+    let message = scene.message(condition::READY);
+    assert!(message.contains("target UefiHttp, mode UEFI, with an HttpBootUri"), "{message}");
+    scene.system().boot.has_http_boot_uri = false;
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+#[test]
 fn a_host_that_stays_off_is_told_and_not_switched_on_every_minute() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     let steps = run(&mut scene, 120, |scene, step| {

@@ -211,6 +211,25 @@ fn a_bmc_that_only_allows_boots_by_uefi_http_is_told_to_do_that() {
 }
 
 #[test]
+fn a_host_is_not_installed_from_what_somebody_has_left_in_its_bmc() {
+    let mut reading = system(PowerState::Off);
+    reading.boot.allowable = vec![BootSource::UefiHttp];
+    (reading.boot.enabled, reading.boot.target) = (BootEnabled::Once, Some(BootSource::UefiHttp));
+    reading.boot.has_http_boot_uri = true;
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    scene.reading = Some((SignedDuration::ZERO, Ok(reading)));
+    let arm = Step::BootOnce { source: BootSource::UefiHttp, mode: None };
+    for arms in 0..REFUSALS {
+        scene.done.arms = arms;
+        assert_eq!(scene.settle(), Decision::Act(arm.clone()));
+    }
+    scene.done.arms = REFUSALS;
+    let Decision::Record(status) = scene.decide() else { panic!("{:?}", scene.decide()) };
+    let current = status.operations.unwrap().current.unwrap();
+    assert_eq!((current.attempt, current.reason.as_deref()), (2, Some("HttpBootUriSet")));
+}
+
+#[test]
 fn a_boot_source_that_an_administrator_has_set_stays() {
     let mut reading = system(PowerState::Off);
     (reading.boot.enabled, reading.boot.target) = (BootEnabled::Continuous, Some(BootSource::Pxe));
