@@ -12,6 +12,8 @@ pub enum BootTarget {
     Hdd,
     /// The virtual CD drive of the BMC.
     Cd,
+    /// The virtual CD drive, on boards where `Cd` is a drive of the machine, which is empty.
+    UsbCd,
     /// UEFI HTTP boot.
     UefiHttp,
 }
@@ -104,9 +106,9 @@ impl Default for BootSettings {
 }
 
 impl BootSettings {
-    /// What firmware tries now, in this order. This consumes a one-time override.
-    pub(super) fn consume(&mut self) -> Vec<Source> {
-        let sources = self.sources();
+    /// What firmware with these targets tries now, in this order; a one-time override is consumed.
+    pub(super) fn consume(&mut self, targets: &[BootTarget]) -> Vec<Source> {
+        let sources = self.sources(targets);
         if self.enabled == BootEnabled::Once {
             self.enabled = BootEnabled::Disabled;
             self.target = BootTarget::None;
@@ -114,14 +116,15 @@ impl BootSettings {
         sources
     }
 
-    fn sources(&self) -> Vec<Source> {
+    fn sources(&self, targets: &[BootTarget]) -> Vec<Source> {
         let http = || Source::Http(self.http_boot_uri.clone());
         if self.enabled != BootEnabled::Disabled {
             match self.target {
                 BootTarget::None => {}
                 BootTarget::Pxe => return vec![Source::Pxe],
                 BootTarget::Hdd => return vec![Source::Disk],
-                BootTarget::Cd => return vec![Source::Cd],
+                BootTarget::Cd if targets.contains(&BootTarget::UsbCd) => {}
+                BootTarget::Cd | BootTarget::UsbCd => return vec![Source::Cd],
                 BootTarget::UefiHttp => return vec![http()],
             }
         }

@@ -16,7 +16,7 @@ pub(super) async fn boot(life: &Life) {
     let consumed = life.with(|state| {
         let (enabled, target) = (state.boot.enabled, state.boot.target);
         state.journal.note(Event::BootStarted, format!("override {enabled} {target}"));
-        state.boot.consume()
+        state.boot.consume(&life.fleet.config.profile.boot_targets)
     });
     let mut reason = "nothing to boot".to_owned();
     for source in consumed.unwrap_or_default() {

@@ -125,21 +125,21 @@ mod tests {
                 "BootSourceOverrideEnabled": enabled, "BootSourceOverrideTarget": "Pxe",
             }))
             .unwrap();
-            assert_eq!(boot.consume()[0], Source::Pxe);
-            assert_eq!(boot.consume()[0], second);
+            assert_eq!(boot.consume(&[])[0], Source::Pxe);
+            assert_eq!(boot.consume(&[])[0], second);
         }
     }
 
     #[test]
     fn a_target_without_enabled_does_not_count() {
         let mut boot = patched(&json!({ "BootSourceOverrideTarget": "Pxe" })).unwrap();
-        assert_eq!(boot.consume()[0], Source::Disk);
+        assert_eq!(boot.consume(&[])[0], Source::Disk);
     }
 
     #[test]
     fn a_boot_order_is_followed() {
         let mut boot = patched(&json!({ "BootOrder": ["Boot0003", "Boot0001"] })).unwrap();
-        assert_eq!(boot.consume(), [Source::Http(None), Source::Disk]);
+        assert_eq!(boot.consume(&[]), [Source::Http(None), Source::Disk]);
     }
 
     #[test]

@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn without_an_override_the_boot_order_counts() {
         for mode in [BootMode::Legacy, BootMode::Uefi] {
-            let args = boot(mode, BootSettings::default().consume());
+            let args = boot(mode, BootSettings::default().consume(&[]));
             assert_eq!(order(&args), ["virtio-blk-pci", "virtio-net-pci"]);
         }
     }

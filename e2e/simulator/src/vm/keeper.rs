@@ -110,7 +110,7 @@ impl Keeper<'_> {
         let detail = format!("override {enabled} {target}, {mode}");
         state.journal.note(Event::BootStarted, detail);
         let is_asked = enabled != BootEnabled::Disabled && target != BootTarget::None;
-        let mut sources = state.boot.consume();
+        let mut sources = state.boot.consume(&[]);
         if self.vm.keeps_variables && mode == BootMode::Uefi && !is_asked {
             sources.clear();
         }

@@ -4,7 +4,7 @@ use metal_bmc::{Bmc, Connect, Error, Fleet, Limits, Redfish, Target};
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, ImageUrl, PowerState, ResetType, Scheme, Step,
 };
-use metal_simulator::{Config, Dialect, Profile, Simulator};
+use metal_simulator::{BootTarget, Config, Dialect, Host, Profile, Simulator, Timing};
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
@@ -14,14 +14,19 @@ use strum::VariantArray;
 const SYSTEM: &str = "/redfish/v1/Systems/1";
 
 struct Lab {
-    _simulator: Simulator,
+    simulator: Simulator,
     fleet: Fleet,
     bmc: Redfish,
 }
 
 async fn start(dialects: &[Dialect]) -> Lab {
-    let profile = Profile { dialects: dialects.to_vec(), ..Profile::default() };
-    let simulator = Simulator::start(Config { profile, ..Config::default() }).await.unwrap();
+    start_with(Profile { dialects: dialects.to_vec(), ..Profile::default() }).await
+}
+
+async fn start_with(profile: Profile) -> Lab {
+    let timing = Timing { boot_tries: 1, ..Timing::default() };
+    let config = Config { profile, timing, ..Config::default() };
+    let simulator = Simulator::start(config).await.unwrap();
     let limits = Limits { task_poll: Duration::from_millis(1), ..Limits::default() };
     let fleet = Fleet::new(metal_bmc::Config { limits, ..metal_bmc::Config::default() });
     let address = IpAddr::from(Ipv4Addr::new(127, 1, 0, 1));
@@ -29,7 +34,7 @@ async fn start(dialects: &[Dialect]) -> Lab {
         Target { scheme: Scheme::Http, host: address.into(), port: simulator.redfish().port() };
     let credentials = Credentials { username: "foo".to_owned(), password: "bar".to_owned() };
     let bmc = fleet.connect(&target, &credentials);
-    Lab { _simulator: simulator, fleet, bmc }
+    Lab { simulator, fleet, bmc }
 }
 
 /// Finds a machine, sets its boot, switches it on, and switches it off.
@@ -152,4 +157,30 @@ async fn a_medium_is_inserted_with_the_parameters_that_the_bmc_asks_for() {
     lab.bmc.perform(SYSTEM, &insert).await.unwrap();
     let slots = lab.bmc.media(SYSTEM).await.unwrap();
     assert_eq!((slots[0].inserted, slots[0].image.as_ref()), (true, Some(&image)));
+}
+
+#[tokio::test]
+async fn a_virtual_drive_on_usb_is_not_the_drive_of_the_machine() {
+    for (source, reads_medium) in [(BootSource::UsbCd, true), (BootSource::Cd, false)] {
+        let mut profile = Profile::default();
+        profile.boot_targets.push(BootTarget::UsbCd);
+        let lab = start_with(profile).await;
+        let offered = lab.bmc.system(SYSTEM).await.unwrap().boot.allowable;
+        assert!(offered.contains(&BootSource::UsbCd), "{offered:?}");
+        let slot = lab.bmc.media(SYSTEM).await.unwrap().remove(0).uri;
+        // Nobody answers there: a machine that reads it does not boot.
+        let image = ImageUrl::new("http://127.0.0.1:1/media/x.iso");
+        lab.bmc.perform(SYSTEM, &Step::InsertMedium { slot, image }).await.unwrap();
+        lab.bmc.perform(SYSTEM, &Step::BootOnce { source, mode: None }).await.unwrap();
+        assert_eq!(lab.bmc.system(SYSTEM).await.unwrap().boot.target, Some(source));
+        lab.bmc.perform(SYSTEM, &Step::Reset(ResetType::On)).await.unwrap();
+        let host = || lab.simulator.machine(0).unwrap().host;
+        let booted = async {
+            while !matches!(host(), Host::Disk | Host::Failed { .. }) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), booted).await.unwrap();
+        assert_eq!(matches!(host(), Host::Failed { .. }), reads_medium, "{source}");
+    }
 }

@@ -14,6 +14,8 @@ pub enum BootSource {
     Hdd,
     /// Virtual or real CD.
     Cd,
+    /// CD drive on USB, as the virtual ones of Supermicro: there, `Cd` is the drive in the machine.
+    UsbCd,
     /// Virtual or real USB stick.
     Usb,
 }

@@ -73,7 +73,8 @@ fn way(
     let ipxe = holds(configuration, condition::IPXE_BOOT_READY) != Some(false);
     let uefi = allows(&boot.allowable_modes, &BootMode::Uefi);
     let drive = |source| boot.allowable.contains(&source);
-    let medium = http && uefi && (drive(BootSource::Cd) || drive(BootSource::Usb));
+    let drives = [BootSource::UsbCd, BootSource::Cd, BootSource::Usb];
+    let medium = http && uefi && drives.into_iter().any(drive);
     let is_asked = |kind: fn(Method) -> bool| method.is_none_or(kind);
     let way = if method.is_some_and(Method::is_virtual_media) {
         if !(http && uefi) {

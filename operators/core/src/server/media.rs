@@ -150,7 +150,7 @@ pub(super) fn eject_later(
 }
 
 /// A slot, whatever is in it, and the source that it is to the firmware: preferably a CD rather
-/// than a stick.
+/// than a stick. If a BMC tells CD drives on USB from others, the virtual one is on USB.
 fn choose<'a>(
     slots: &'a [MediaSlot],
     allowable: &[BootSource],
@@ -159,7 +159,9 @@ fn choose<'a>(
         let slot = slots.iter().find(|slot| is_of(slot))?;
         allows(allowable, &source).then_some((slot, source))
     };
-    first(BootSource::Cd, |slot| slot.is_cd).or_else(|| first(BootSource::Usb, |slot| slot.is_usb))
+    let is_told_apart = allowable.contains(&BootSource::UsbCd);
+    let cd = if is_told_apart { BootSource::UsbCd } else { BootSource::Cd };
+    first(cd, |slot| slot.is_cd).or_else(|| first(BootSource::Usb, |slot| slot.is_usb))
 }
 
 /// The slots, unless they were read too long ago. The system may have been read since, however long

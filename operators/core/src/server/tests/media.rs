@@ -73,6 +73,30 @@ fn a_medium_is_for_who_asks_for_it_or_can_do_nothing_else() {
 }
 
 #[test]
+fn a_medium_is_booted_from_usbcd_where_the_bmc_has_it() {
+    use BootSource::{Cd, Hdd, Usb, UsbCd};
+    for (allowable, source) in [
+        (vec![Hdd, Cd, UsbCd, Usb], UsbCd),
+        (vec![UsbCd], UsbCd),
+        (vec![Cd, Usb], Cd),
+        (vec![Usb], Usb),
+    ] {
+        let mut scene = in_discovery();
+        scene.system().boot.allowable = allowable;
+        scene.media = Some(vec![cd(false, None)]);
+        scene.record();
+        let Decision::Act(Step::InsertMedium { image, .. }) = scene.decide() else { panic!() };
+        scene.media = Some(vec![cd(true, Some(image.as_str()))]);
+        let arm = Step::BootOnce { source, mode: Some(BootMode::Uefi) };
+        assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+        scene.carried_out(arm);
+        let boot = &mut scene.system().boot;
+        (boot.enabled, boot.target) = (BootEnabled::Once, Some(source));
+        assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+    }
+}
+
+#[test]
 fn what_keeps_a_host_from_its_medium_is_told() {
     let told = |edit: fn(&mut Scene)| {
         let mut scene = in_discovery();
