@@ -56,6 +56,8 @@ pub enum Dialect {
     LooseJson,
     /// The operating system can only be shut down by the power button.
     ButtonOnly,
+    /// Somebody has left an `HttpBootUri`, which is cleared by `null`, and not by an empty string.
+    LeftBootUri,
     /// Inserting a medium needs `Inserted`, `WriteProtected` and `TransferProtocolType`.
     MediaParameters,
 }

@@ -4,6 +4,7 @@ use super::{
     access::Access,
     boot_settings::BootSettings,
     config::Config,
+    dialect::Dialect,
     fetch::Fetcher,
     hardware::Hardware,
     journal::{Counters, Event, Journal},
@@ -128,6 +129,12 @@ impl State {
     }
 }
 
+/// What somebody has left in the BMC, where nobody answers.
+fn left_uri(config: &Config) -> Option<String> {
+    let is_left = config.profile.dialects.contains(&Dialect::LeftBootUri);
+    is_left.then(|| "http://127.0.0.1:1/left.efi".to_owned())
+}
+
 /// One machine.
 #[derive(Debug)]
 pub(super) struct Machine {
@@ -148,7 +155,7 @@ impl Machine {
         let is_on = power == Power::On;
         let state = State {
             power,
-            boot: BootSettings::default(),
+            boot: BootSettings { http_boot_uri: left_uri(config), ..BootSettings::default() },
             medium: None,
             led: Led::default(),
             last_reset: now,

@@ -21,7 +21,7 @@ const MACHINES: u32 = 24;
 
 /// BMCs that can boot by PXE only.
 pub(crate) const PXE: usize = 0;
-/// BMCs that can boot by UEFI HTTP only.
+/// BMCs that can boot by UEFI HTTP only, and have an `HttpBootUri` that leads elsewhere.
 pub(crate) const HTTP: usize = 1;
 
 /// BMCs that boot by PXE, with vendors' dialects.
@@ -84,7 +84,9 @@ fn fleets() -> Vec<Config> {
 
 fn http() -> Config {
     let targets = vec![BootTarget::None, BootTarget::Hdd, BootTarget::UefiHttp];
-    fleet(2, targets)
+    let mut config = fleet(2, targets);
+    config.profile.dialects = vec![Dialect::LeftBootUri];
+    config
 }
 
 fn fleet(number: u8, boot_targets: Vec<BootTarget>) -> Config {

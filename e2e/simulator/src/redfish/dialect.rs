@@ -94,6 +94,9 @@ impl Dialects<'_> {
         if self.speak(Dialect::ClearedByTarget) && boot[enabled] == "Disabled" {
             return Some(Problem::not_in_list("Disabled", enabled));
         }
+        if self.speak(Dialect::LeftBootUri) && boot["HttpBootUri"] == "" {
+            return Some(Problem::value_format("", "HttpBootUri"));
+        }
         boot.get("BootSourceOverrideTarget")?;
         let mode = "BootSourceOverrideMode";
         match boot.get(mode) {

@@ -160,6 +160,17 @@ async fn a_medium_is_inserted_with_the_parameters_that_the_bmc_asks_for() {
 }
 
 #[tokio::test]
+async fn an_http_boot_uri_is_cleared_by_null_where_an_empty_one_is_refused() {
+    let lab = start(&[Dialect::LeftBootUri]).await;
+    let boot = async || lab.bmc.system(SYSTEM).await.unwrap().boot;
+    assert!(boot().await.has_http_boot_uri);
+    let once = Step::BootOnce { source: BootSource::UefiHttp, mode: None };
+    lab.bmc.perform(SYSTEM, &once).await.unwrap();
+    let boot = boot().await;
+    assert_eq!((boot.target, boot.has_http_boot_uri), (Some(BootSource::UefiHttp), false));
+}
+
+#[tokio::test]
 async fn a_virtual_drive_on_usb_is_not_the_drive_of_the_machine() {
     for (source, reads_medium) in [(BootSource::UsbCd, true), (BootSource::Cd, false)] {
         let mut profile = Profile::default();
