@@ -93,21 +93,32 @@ impl Search<'_> {
                 collection::members(self.call, &self.root, &collection, &mut self.missing).await;
             for member in self.found(read)?.unwrap_or_default() {
                 let read = member.read(self.call).await;
-                slots.extend(self.found(read)?.and_then(|(uri, body)| slot(uri, &body)));
+                let Some((uri, body)) = self.found(read)? else { continue };
+                slots.extend(slot(uri, &body).map(|slot| (has_action(&body, INSERT), slot)));
             }
         }
-        Ok(slots)
+        // If any has the action, the others are for what a browser sends.
+        if slots.iter().any(|(has_action, _)| *has_action) {
+            slots.retain(|(has_action, _)| *has_action);
+        }
+        Ok(slots.into_iter().map(|(_, slot)| slot).collect())
     }
 }
 
 /// The slot that a `VirtualMedia` describes, if something can be inserted into it.
 pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
     let (is_cd, is_usb) = kinds(&uri, body);
-    let can_insert = body["Actions"][INSERT].is_object() || body.get("Image").is_some();
+    // Older slots have no actions, and take changes of their properties.
+    let is_changed = !has_action(body, EJECT) && body.get("Image").is_some();
+    let can_insert = has_action(body, INSERT) || is_changed;
     let image = image(body);
     let inserted = is_inserted(body);
     let slot = MediaSlot { uri, is_cd, is_usb, inserted, image: image.map(ImageUrl::new) };
     (can_insert && (slot.is_cd || slot.is_usb)).then_some(slot)
+}
+
+fn has_action(body: &Value, name: &str) -> bool {
+    body["Actions"][name].is_object()
 }
 
 fn image(body: &Value) -> Option<&str> {

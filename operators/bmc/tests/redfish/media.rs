@@ -86,6 +86,25 @@ async fn a_drive_without_actions_is_changed_by_its_properties() {
 }
 
 #[tokio::test]
+async fn a_slot_that_only_a_browser_can_fill_is_none_for_images() {
+    let eject = json!({"target": format!("{DRIVES}/Slot_0/Eject")});
+    let only_eject = json!({"Image": null, "Actions": {"#VirtualMedia.EjectMedia": eject}});
+    let no_action = json!({"Image": null});
+    let expected = vec![MediaSlot { uri: CD.to_owned(), is_cd: true, ..MediaSlot::default() }];
+    for (proxy, counts_alone) in [(only_eject, false), (no_action, true)] {
+        let server = machine(cd()).await;
+        let slot = format!("{DRIVES}/Slot_0");
+        server.edit(&slot, |it| *it = proxy);
+        let link = |uri: &str| json!({"@odata.id": uri});
+        server.edit(DRIVES, |drives| drives["Members"] = json!([link(&slot), link(CD)]));
+        assert_eq!(server.bmc().media(SYSTEM).await.unwrap(), expected);
+        server.edit(DRIVES, |drives| drives["Members"] = json!([link(&slot)]));
+        let alone = server.bmc().media(SYSTEM).await.unwrap();
+        assert_eq!(!alone.is_empty(), counts_alone, "{alone:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_that_repeats_the_url_of_a_medium_is_told_without_it() {
     let eject = || Step::EjectMedium { slot: CD.to_owned() };
     let long = format!("{}{URL}", "on and on ".repeat(26));
