@@ -121,13 +121,17 @@ fn has_action(body: &Value, name: &str) -> bool {
     body["Actions"][name].is_object()
 }
 
+/// The image in a slot. OpenBMC has its URL in `ImageName`, where others have a name.
 fn image(body: &Value) -> Option<&str> {
-    body["Image"].as_str().filter(|url| !url.is_empty() && url.len() <= LONGEST)
+    let text = |name: &str| body[name].as_str().filter(|it| (1..=LONGEST).contains(&it.len()));
+    text("Image").or_else(|| text("ImageName").filter(|name| name.contains("://")))
 }
 
-/// Whether something is inserted in a slot.
+/// Whether something is inserted in a slot: by `Inserted`, else by `ConnectedVia`, else by whether
+/// there is an image.
 fn is_inserted(body: &Value) -> bool {
-    body["Inserted"].as_bool().unwrap_or(image(body).is_some())
+    let is_connected = || field::text(&body["ConnectedVia"]).map(|via| via != "NotConnected");
+    body["Inserted"].as_bool().or_else(is_connected).unwrap_or(image(body).is_some())
 }
 
 /// Whether a slot takes CDs, and whether USB sticks: by its `MediaTypes`, in the words of the

@@ -34,6 +34,14 @@ async fn what_is_inserted_is_read_back_and_the_url_is_never_shown() {
         (json!({"Image": URL, "Inserted": true}), true),
         (json!({"Image": URL, "Inserted": null}), true),
         (json!({"Image": URL, "Inserted": false}), false),
+        (json!({"ImageName": URL, "Inserted": null, "ConnectedVia": "URI"}), true),
+        (json!({"ImageName": URL, "Inserted": null, "ConnectedVia": "NotConnected"}), false),
+        (json!({"Image": "", "ImageName": URL, "Inserted": null}), true),
+        (
+            json!({"Image": URL, "ImageName": "x.iso", "ConnectedVia": "NotConnected",
+            "Inserted": true}),
+            true,
+        ),
     ] {
         let mut cd = cd();
         cd.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
