@@ -112,8 +112,9 @@ pub(crate) fn slot(uri: String, body: &Value) -> Option<MediaSlot> {
     let is_changed = !has_action(body, EJECT) && body.get("Image").is_some();
     let can_insert = has_action(body, INSERT) || is_changed;
     let image = image(body);
-    let inserted = is_inserted(body);
-    let slot = MediaSlot { uri, is_cd, is_usb, inserted, image: image.map(ImageUrl::new) };
+    let (inserted, is_applet) = (is_inserted(body), body["ConnectedVia"] == "Applet");
+    let image = image.map(ImageUrl::new);
+    let slot = MediaSlot { uri, is_cd, is_usb, inserted, is_applet, image };
     (can_insert && (slot.is_cd || slot.is_usb)).then_some(slot)
 }
 

@@ -48,6 +48,7 @@ async fn what_is_inserted_is_read_back_and_the_url_is_never_shown() {
         let slots = machine(cd).await.bmc().media(SYSTEM).await.unwrap();
         assert_eq!(slots[0].inserted, inserted, "{change}");
         assert_eq!(slots[0].image, Some(ImageUrl::new(URL)));
+        assert!(!slots[0].is_applet);
         assert!(!format!("{slots:?}").contains("TOKEN"));
     }
 }
@@ -91,6 +92,14 @@ async fn a_drive_without_actions_is_changed_by_its_properties() {
         [json!({"Image": URL, "Inserted": true}), json!({"Image": null, "Inserted": false})];
     assert_eq!(server.bodies(), expected);
     assert_eq!(server.log().last().unwrap(), &format!("PATCH {CD}"));
+}
+
+#[tokio::test]
+async fn what_comes_from_a_console_is_told_apart_from_a_url() {
+    let mut cd = cd();
+    (cd["Inserted"], cd["ConnectedVia"]) = (json!(true), json!("Applet"));
+    let slots = machine(cd).await.bmc().media(SYSTEM).await.unwrap();
+    assert!(slots[0].inserted && slots[0].is_applet, "{slots:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// One `VirtualMedia` that an image can be inserted into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct MediaSlot {
     /// `@odata.id`.
     pub uri: String,
@@ -13,6 +14,8 @@ pub struct MediaSlot {
     pub is_usb: bool,
     /// `Inserted`; if that is missing, whether there is an image.
     pub inserted: bool,
+    /// Whether `ConnectedVia` is `Applet`: it comes from somebody's console, and not from a URL.
+    pub is_applet: bool,
     /// `Image`, if the BMC reports it.
     pub image: Option<ImageUrl>,
 }

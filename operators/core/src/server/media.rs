@@ -124,18 +124,28 @@ pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<De
         status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
         return Some(Decision::Rest(AGAIN));
     };
-    let ours = |slot: &&MediaSlot| {
-        let is_recorded =
-            |there| seen.medium.is_some_and(|it| is_same(there, it) || is_cut(there, it));
-        let is_ours = |there| is_recorded(there) || is_for(there, seen.server);
-        slot.inserted && slot.image.as_ref().is_none_or(is_ours)
-    };
-    if let Some(slot) = slots.iter().find(ours) {
+    if let Some(slot) = ours(slots, seen) {
         status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
         return Some(Decision::Act(Step::EjectMedium { slot: slot.uri.clone() }));
     }
     forget(new);
     None
+}
+
+/// The slot with our medium: the one that shows its URL. If none does, the one that is told to take
+/// media, if something is in it whose image the BMC does not show; but nothing that somebody's
+/// console has put there.
+fn ours<'a>(slots: &'a [MediaSlot], seen: &Observation<'_>) -> Option<&'a MediaSlot> {
+    let is_recorded = |there| seen.medium.is_some_and(|it| is_same(there, it) || is_cut(there, it));
+    let is_ours = |there| is_recorded(there) || is_for(there, seen.server);
+    let mut inserted = slots.iter().filter(|slot| slot.inserted);
+    if let Some(shown) = inserted.find(|slot| slot.image.as_ref().is_some_and(is_ours)) {
+        return Some(shown);
+    }
+    let system = seen.system.and_then(|reading| reading.result.as_ref().ok());
+    let allowable = system.map_or_else(Default::default, |system| system.boot.allowable.as_slice());
+    let (told, _) = choose(slots, allowable).or_else(|| choose(slots, &[]))?;
+    Some(told).filter(|slot| slot.inserted && slot.image.is_none() && !slot.is_applet)
 }
 
 /// Like [`eject`], for a host that is on: once it has certainly booted, counting from when the

@@ -235,6 +235,38 @@ fn slots_that_were_read_before_a_slow_system_count() {
 }
 
 #[test]
+fn what_a_person_has_inserted_stays_though_the_bmc_does_not_show_what_it_is() {
+    let slot = |uri: &str, image| MediaSlot { uri: uri.to_owned(), ..cd(true, image) };
+    let applet = |uri: &str| MediaSlot { is_applet: true, ..slot(uri, None) };
+    let mut scene = in_discovery();
+    scene.record();
+    let Decision::Act(Step::InsertMedium { image, .. }) = scene.decide() else { panic!() };
+    let ours = Some(image.as_str());
+    scene.report_for("uid-1.1");
+    scene.server.spec.boot_configuration_ref = None;
+    scene.configuration = None;
+    scene.now += seconds(3);
+    scene.refresh();
+    for (slots, ejected) in [
+        (vec![slot("/cd", None), slot("/cd2", None)], Some("/cd")),
+        (vec![slot("/cd", None), slot("/cd2", ours)], Some("/cd2")),
+        (vec![applet("/cd2"), slot("/cd", ours)], Some("/cd")),
+        (vec![applet("/cd")], None),
+        (vec![MediaSlot { inserted: false, ..applet("/cd") }, slot("/cd2", None)], None),
+    ] {
+        scene.media = Some(slots.clone());
+        let decision = scene.decide();
+        match ejected {
+            Some(slot) => {
+                let eject = Step::EjectMedium { slot: slot.to_owned() };
+                assert_eq!(decision, Decision::Act(eject), "{slots:?}");
+            }
+            None => assert!(matches!(decision, Decision::Record(_)), "{slots:?}: {decision:?}"),
+        }
+    }
+}
+
+#[test]
 fn the_medium_of_a_tenant_is_ejected_when_firmware_has_surely_read_it() {
     let mut scene = Scene::reserved();
     let status = scene.server.status.as_mut().unwrap();
@@ -264,5 +296,6 @@ fn in_discovery() -> Scene {
 
 fn cd(inserted: bool, image: Option<&str>) -> MediaSlot {
     let uri = "/cd".to_owned();
-    MediaSlot { uri, is_cd: true, is_usb: true, inserted, image: image.map(ImageUrl::new) }
+    let image = image.map(ImageUrl::new);
+    MediaSlot { uri, is_cd: true, is_usb: true, inserted, image, ..MediaSlot::default() }
 }
