@@ -36,10 +36,10 @@ pub(super) fn available(
         .unwrap_or(Decision::Rest(settings.resync))
 }
 
-/// Whether the host of a claim that has not booted it yet was powered on from outside: its button
-/// was pressed, or mains power returned. The sign is a shutdown that began before the claim had the
-/// server, recorded in the state that began with the claim. A shutdown from before the object was
-/// restored does not count.
+/// Whether the host of a claim that has not booted it yet was powered on from outside, if this
+/// process has seen it off: its button was pressed, or mains power returned. The sign is a shutdown
+/// that began before the claim had the server, recorded in the state that began with the claim. A
+/// shutdown from before the object was restored does not count.
 pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> bool {
     let pending = new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
     let bound = new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);

@@ -296,6 +296,11 @@ fn state(
         new.state = Some(if is_claimed { ServerState::Reserved } else { ServerState::Initial });
         return Decision::Rest(SignedDuration::ZERO);
     }
+    if now == ServerState::Reserved && retry && reserved::is_unexplained(new, seen, system) {
+        // The host is the claim's.
+        new.pending = None;
+        return Decision::Rest(SignedDuration::ZERO);
+    }
     // It asks to leave the state `Error`, in which the server is not, or no longer.
     if now != ServerState::Error && retry {
         return Decision::Change(Change::DropOperation);

@@ -97,6 +97,9 @@ pub struct Observation<'a> {
     /// The interfaces in that report ([`crate::report::interfaces`]), if it has been read for this
     /// pass.
     pub interfaces: Option<&'a [NetworkInterface]>,
+    /// Whether this process has read the host as off. If not, a host that is on may have been
+    /// powered on by what a restored backup does not know.
+    pub was_off: bool,
     /// The last thing that this process did to the server.
     pub last_step: Option<&'a LastStep>,
     /// When this process last recorded the status, if it did.

@@ -15,6 +15,13 @@ use metal_api::{
     ServerState, ServerStatus, annotation,
 };
 
+/// What to do about a host that may have booted for its claim, or for nobody.
+const UNEXPLAINED: &str = "the host is on, but not known to have booted for its claim: it came up \
+                           by itself while nobody watched, or was booted after the backup that was \
+                           restored; if it is the claim's, annotate with \
+                           metal.ironcore.dev/operation=retry to keep it, else power it off by \
+                           hand, and it is booted for the claim";
+
 /// `Reserved`: the power state follows the claim. The power of a tenant's host is cut only if
 /// [`Settings::enforce_power_off`] allows it.
 pub(super) fn reserved(
@@ -137,6 +144,18 @@ fn adoption(seen: &Observation<'_>, claim: &ServerClaim) -> Option<Change> {
     Some(Change::AdoptClaim { uid })
 }
 
+/// Whether a host is on that was recorded as off and not booted yet, and that this process has
+/// never seen off: so it cannot tell one that came up by itself from one that a predecessor booted
+/// after the backup from which the status was restored.
+pub(super) fn is_unexplained(
+    new: &ServerStatus,
+    seen: &Observation<'_>,
+    system: &SystemReading,
+) -> bool {
+    let is_on = !matches!(system.power, PowerState::Off | PowerState::Unknown);
+    is_on && !seen.was_off && came_up_by_itself(new, seen)
+}
+
 fn held(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -148,6 +167,10 @@ fn held(
         && let Some(configuration) = configuration_of(seen, claim)
     {
         window::reopen(new, seen, settings, system, configuration);
+    }
+    if claim.spec.power == Power::On && is_unexplained(new, seen, system) {
+        status::ready(new, Ready::Waits("HostRunning", UNEXPLAINED), seen.now);
+        return Decision::Rest(settings.resync);
     }
     if came_up_by_itself(new, seen)
         && let Some(next) =

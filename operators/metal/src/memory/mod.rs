@@ -7,7 +7,7 @@ use metal_base::Locked;
 use metal_core::{
     bmc::Destination,
     bmc_host::BmcHost,
-    redfish::{Inventory, Step},
+    redfish::{Inventory, PowerState, Step},
     server::{LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
@@ -91,6 +91,8 @@ pub(crate) struct Memory {
     machine: Option<Machine>,
     /// The last reading, and the destination that it came from.
     pub reading: Option<(Arc<Destination>, Reading)>,
+    /// Whether the host has been read as off.
+    pub was_off: bool,
     /// The last reading of the virtual media slots, and the destination that it came from.
     media: Option<(Arc<Destination>, MediaReading)>,
     /// The parts, and when they were read.
@@ -221,6 +223,7 @@ impl Memory {
 
     /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
+        self.was_off |= matches!(&reading.result, Ok(system) if system.power == PowerState::Off);
         if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
             last_step.saw(system.power);
         }

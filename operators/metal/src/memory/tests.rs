@@ -68,8 +68,10 @@ fn what_was_done_to_one_machine_says_nothing_of_the_next_one_of_that_server() {
             memory.read(destination("192.0.2.9"), reading(now.wall));
             memory.recorded = Some(now.wall);
         });
+        assert!(memories.of("a").was_off);
         memories.keep_to("a", &machine);
         let memory = memories.of("a");
+        assert_eq!(memory.was_off, is_known, "{machine:?}");
         assert_eq!(memory.last_step(now).is_some(), is_known, "{machine:?}");
         assert_eq!(memory.inventory.is_some(), is_known, "{machine:?}");
         assert_eq!(memory.reading.is_some(), is_known, "{machine:?}");

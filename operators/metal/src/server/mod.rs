@@ -159,6 +159,7 @@ fn judge<C: Connect>(
         missed_by: missed_by.as_deref(),
         report: report.as_deref(),
         interfaces,
+        was_off: memory.was_off,
         last_step: last_step.as_ref(),
         recorded: memory.recorded,
         failure,

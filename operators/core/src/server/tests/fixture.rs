@@ -23,6 +23,7 @@ pub(super) fn minutes(minutes: i64) -> SignedDuration {
 }
 
 /// Everything that a decision sees.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Scene {
     pub(super) server: Server,
     pub(super) access: Result<(), String>,
@@ -43,6 +44,7 @@ pub(super) struct Scene {
     pub(super) claim_is_gone: bool,
     pub(super) report: Option<InventorySummary>,
     pub(super) interfaces: Option<Vec<NetworkInterface>>,
+    pub(super) was_off: bool,
     pub(super) last_step: Option<LastStep>,
     pub(super) recorded: Option<Timestamp>,
     pub(super) failure: Option<Failure>,
@@ -93,6 +95,7 @@ impl Scene {
             claim_is_gone: false,
             report: None,
             interfaces: None,
+            was_off: true,
             last_step: None,
             recorded: None,
             failure: None,
@@ -220,6 +223,7 @@ impl Scene {
     /// The system was read just now.
     pub(super) fn refresh(&mut self) {
         self.read_at = self.now;
+        self.was_off |= matches!(&self.reading, Some(Ok(it)) if it.power == PowerState::Off);
         if let (Some(last_step), Some(Ok(system))) = (&mut self.last_step, &self.reading) {
             last_step.saw(system.power);
         }
@@ -283,6 +287,7 @@ impl Scene {
             missed_by: self.claim.as_ref().filter(|claim| misses(claim, &self.server)),
             report: self.report.as_ref(),
             interfaces: self.interfaces.as_deref(),
+            was_off: self.was_off,
             last_step: self.last_step.as_ref(),
             recorded: self.recorded,
             failure: self.failure.as_ref(),

@@ -8,7 +8,8 @@ use super::{
 use crate::redfish::{PowerState, ResetType, Step, Unreachable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
-    BootState, ClaimPhase, Power, ReclaimPolicy, ServerClaimStatus, ServerState, condition,
+    BootState, ClaimPhase, Operation, PendingKind, Power, ReclaimPolicy, ServerClaimStatus,
+    ServerState, annotation, condition,
 };
 
 const ON: Step = Step::Reset(ResetType::On);
@@ -36,6 +37,7 @@ fn a_host_that_was_just_told_to_start_is_not_given_on_as_off() {
             if restarts {
                 begun = scene.now;
                 (scene.last_step, scene.recorded, scene.started) = (None, None, begun);
+                scene.was_off = false;
             }
             for second in 2..59 {
                 scene.now = T0 + seconds(second);
@@ -187,6 +189,52 @@ fn a_host_that_comes_up_by_itself_before_its_claim_has_booted_it_is_switched_off
 }
 
 #[test]
+fn a_host_that_a_process_finds_running_and_has_never_seen_off_is_left_to_a_person() {
+    for is_the_claims in [true, false] {
+        let mut scene = claimed(PowerState::Off);
+        scene.settings.enforce_power_off = true;
+        scene.now += seconds(3);
+        scene.refresh();
+        scene.settle();
+        scene.store();
+        assert_eq!(scene.pending(), Some(PendingKind::PowerOff), "it is off, and stays off");
+        // A snapshot of that is restored days after its claim has booted it.
+        scene.now += minutes(5000);
+        (scene.started, scene.was_off) = (scene.now, false);
+        (scene.last_step, scene.recorded) = (None, None);
+        scene.system().power = PowerState::On;
+        for _ in 0..5 {
+            scene.now += minutes(3);
+            scene.refresh();
+            scene.settle();
+            assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            assert_eq!(scene.condition(condition::READY), ("False", "HostRunning"));
+        }
+        if is_the_claims {
+            scene.annotate(annotation::OPERATION, &Operation::Retry.to_string());
+            scene.settle();
+            assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
+            scene.server.metadata.annotations = None;
+            scene.settle();
+            assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+            assert_eq!(scene.condition(condition::READY), ("True", "Reserved"));
+        } else {
+            scene.system().power = PowerState::Off;
+            scene.claim_configuration(BootState::Ready);
+            scene.now += minutes(1);
+            scene.refresh();
+            scene.settle();
+            assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+            // From now on it is known to have been off.
+            scene.system().power = PowerState::On;
+            scene.server.status.as_mut().unwrap().pending = None;
+            scene.settle();
+            assert_eq!(scene.condition(condition::READY), ("True", "Reserved"));
+        }
+    }
+}
+
+#[test]
 fn a_claim_that_wants_its_running_host_off_and_then_not_keeps_it() {
     for lost in [false, true] {
         let mut scene = Scene::reserved();
@@ -230,6 +278,7 @@ fn the_running_host_of_a_claim_is_never_taken_for_that_of_nobody() {
         }),
         ("restart", |scene| {
             (scene.last_step, scene.recorded, scene.started) = (None, None, scene.now);
+            scene.was_off = false;
             scene.server.metadata.creation_timestamp = Some(Time(scene.now));
         }),
     ];

@@ -154,6 +154,7 @@ fn run(scene: &mut Scene, moment: usize, lose: Option<&str>, forgets: bool) -> E
             drop_fields(scene, lose);
             if forgets {
                 (scene.last_step, scene.recorded) = (None, None);
+                scene.was_off = false;
                 scene.started = scene.now + seconds(1);
             }
         }

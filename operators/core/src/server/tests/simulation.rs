@@ -85,6 +85,7 @@ fn process_that_forgets_everything_after_each_pass_gets_there() {
     for _ in 0..60 {
         scene.now += seconds(30);
         (scene.last_step, scene.recorded, scene.started) = (None, None, scene.now);
+        scene.was_off = false;
         scene.refresh();
         pass(&mut scene, Fault::None, &mut steps);
     }

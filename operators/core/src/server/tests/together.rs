@@ -105,6 +105,7 @@ fn lose(scene: &mut Scene, losses: Losses) {
         claim.metadata.creation_timestamp = Some(Time(T0 + minutes(5)));
         claim.metadata.uid = Some("new-uid".to_owned());
         (scene.last_step, scene.recorded, scene.started) = (None, None, T0 + minutes(6));
+        scene.was_off = false;
         scene.now = T0 + minutes(6);
     }
     if losses.reference {
