@@ -146,13 +146,18 @@ pub(crate) fn reading(uri: String, body: &Value) -> SystemReading {
         model: text("Model"),
         sku: text("SKU"),
         bios_version: text("BiosVersion"),
-        memory_bytes: field::gibibytes(&body["MemorySummary"]["TotalSystemMemoryGiB"]),
+        memory_bytes: memory(&body["MemorySummary"]["TotalSystemMemoryGiB"]),
         power: field::word(&body["PowerState"]).unwrap_or_default(),
         indicator_led: led::reading(body),
         lacks_reset: !body["Actions"]["#ComputerSystem.Reset"]["target"].is_string(),
         last_reset: field::time(&body["LastResetTime"]),
         ..SystemReading::default()
     }
+}
+
+/// A number of GiB, in bytes. Some firmware reports 0 until it has counted.
+fn memory(gibibytes: &Value) -> Option<u64> {
+    field::gibibytes(gibibytes).filter(|bytes| *bytes > 0)
 }
 
 pub(crate) fn boot(boot: &Value) -> BootReading {

@@ -339,3 +339,14 @@ async fn a_source_of_the_next_boot_is_set_though_the_bmc_does_not_say_for_how_lo
         assert_eq!(boot.enabled, expected, "{enabled} {target}");
     }
 }
+
+#[tokio::test]
+async fn memory_that_the_bmc_has_not_counted_yet_is_not_known() {
+    for (gibibytes, bytes) in [(json!(0), None), (json!("0"), None), (json!(64), Some(64 << 30))] {
+        let server = FakeRedfish::machine().await;
+        server.edit(SYSTEM, |system| {
+            system["MemorySummary"]["TotalSystemMemoryGiB"] = gibibytes.clone();
+        });
+        assert_eq!(server.bmc().system(SYSTEM).await.unwrap().memory_bytes, bytes, "{gibibytes}");
+    }
+}
