@@ -18,7 +18,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const ENABLED: &str = "BootSourceOverrideEnabled";
-const ENABLED_VALUES: &str = "BootSourceOverrideEnabled@Redfish.AllowableValues";
 const TARGET: &str = "BootSourceOverrideTarget";
 const MODE: &str = "BootSourceOverrideMode";
 const URI: &str = "HttpBootUri";
@@ -48,7 +47,7 @@ pub(crate) async fn boot_once(
     }
     let unseen = call.memory().unseen(uri);
     let boot = &resource.body["Boot"];
-    let mut change = json!({ENABLED: once(boot).to_string(), TARGET: source.to_string()});
+    let mut change = json!({ENABLED: once(boot), TARGET: spelled(boot, TARGET, &source)});
     let has_mode = boot.get(MODE).is_some();
     let wanted = Some((source, mode));
     let sent = quirks::mode_to_send(mode, &system, has_mode);
@@ -57,7 +56,7 @@ pub(crate) async fn boot_once(
         sets.reverse();
     }
     let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
-    let mode = Parameter::new(&["Boot", MODE], mode.to_string());
+    let mode = Parameter::new(&["Boot", MODE], spelled(boot, MODE, &mode));
     let mut parameters = vec![mode, forms::apply_time()];
     let shows_uri = system.boot.has_http_boot_uri || system::boot(boot).has_http_boot_uri;
     if source == BootSource::UefiHttp && shows_uri {
@@ -86,8 +85,9 @@ fn clear<'a>(call: &Call<'_>, uri: &'a str, resource: Resource) -> Write<'a> {
 /// The parameters that clear an override, and the sets of them to try. Some firmware takes no
 /// `Disabled`, and clears it by the target `None`: alone, or with how long that is to last.
 fn clearing(boot: &Value) -> (Vec<Parameter>, Vec<BTreeSet<String>>) {
-    let (disabled, none) = (BootEnabled::Disabled.to_string(), BootSource::None.to_string());
-    let lasting = once(boot).to_string();
+    let disabled = spelled(boot, ENABLED, &BootEnabled::Disabled);
+    let none = spelled(boot, TARGET, &BootSource::None);
+    let lasting = once(boot);
     let mut sets = vec![
         set([disabled.as_str()]),
         set([none.as_str()]),
@@ -107,16 +107,26 @@ fn clearing(boot: &Value) -> (Vec<Parameter>, Vec<BTreeSet<String>>) {
 
 /// Whether an override can be disabled, as far as the BMC says what it takes.
 fn can_be_disabled(boot: &Value) -> bool {
-    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
+    let allowed: Vec<BootEnabled> = field::words(allowable(boot, ENABLED));
     allowed.is_empty() || allowed.contains(&BootEnabled::Disabled)
 }
 
-/// How the BMC spells "once". If it has no such value, the override stays until it is changed.
-fn once(boot: &Value) -> BootEnabled {
-    let allowed: Vec<BootEnabled> = field::words(&boot[ENABLED_VALUES]);
+/// How the BMC says "once". If it has no such value, the override stays until it is changed.
+fn once(boot: &Value) -> String {
+    let allowed: Vec<BootEnabled> = field::words(allowable(boot, ENABLED));
     let is_continuous =
         allowed.contains(&BootEnabled::Continuous) && !allowed.contains(&BootEnabled::Once);
-    if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once }
+    let once = if is_continuous { BootEnabled::Continuous } else { BootEnabled::Once };
+    spelled(boot, ENABLED, &once)
+}
+
+/// A value of a property of `Boot`, as the BMC spells it.
+fn spelled(boot: &Value, name: &str, word: &impl ToString) -> String {
+    field::spelled(word, allowable(boot, name))
+}
+
+fn allowable<'a>(boot: &'a Value, name: &str) -> &'a Value {
+    &boot[format!("{name}@Redfish.AllowableValues")]
 }
 
 /// The mode to send if the BMC insists on one: the wanted mode if it supports it, else the current

@@ -55,8 +55,9 @@ pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Re
     let body = &resource.body;
     let change = match property(body) {
         Some(Property::IndicatorLed) => {
-            let allowed = field::words(&body["IndicatorLED@Redfish.AllowableValues"]);
-            json!({"IndicatorLED": nearest(led, &allowed).to_string()})
+            let allowable = &body["IndicatorLED@Redfish.AllowableValues"];
+            let led = nearest(led, &field::words(allowable));
+            json!({"IndicatorLED": field::spelled(&led, allowable)})
         }
         Some(Property::LocationIndicatorActive) => {
             json!({"LocationIndicatorActive": led != IndicatorLed::Off})

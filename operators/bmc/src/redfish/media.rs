@@ -252,8 +252,8 @@ async fn asked_for(
         let mut allowed = field::texts(&action[format!("{name}@Redfish.AllowableValues")]);
         let told = listed.clone().filter(|it| it["Name"] == name);
         allowed.extend(told.flat_map(|it| field::texts(&it["AllowableValues"])));
-        let fits = parameters.iter().any(|it| it.name == name && it.is_one_of(&allowed));
-        if fits {
+        let parameter = parameters.iter_mut().find(|it| it.name == name);
+        if parameter.is_some_and(|it| it.spell(&allowed)) {
             asked.insert(name.to_owned());
         }
     }

@@ -64,6 +64,14 @@ pub(crate) fn words<T: FromStr>(value: &Value) -> Vec<T> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(word).collect()
 }
 
+/// A word as a list of allowable values spells it, else as the standard does: words are recognized
+/// in upper and lower case, but not by every BMC.
+pub(crate) fn spelled(word: &impl ToString, allowable: &Value) -> String {
+    let word = word.to_string();
+    let mut allowable = texts(allowable).into_iter();
+    allowable.find(|allowed| allowed.eq_ignore_ascii_case(&word)).unwrap_or(word)
+}
+
 /// The strings of a list.
 pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().into_iter().flatten().take(MOST).filter_map(text).collect()
@@ -144,6 +152,18 @@ mod tests {
             (json!(null), false),
         ] {
             assert_eq!(is_shipped_uuid(&uuid), is_shipped, "{uuid}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_sent_as_the_bmc_spells_it() {
+        for (allowable, sent) in [
+            (json!(["none", "uefihttp"]), "uefihttp"),
+            (json!(["UEFIHTTP", " "]), "UEFIHTTP"),
+            (json!(["None"]), "UefiHttp"),
+            (json!(null), "UefiHttp"),
+        ] {
+            assert_eq!(spelled(&"UefiHttp", &allowable), sent, "{allowable}");
         }
     }
 

@@ -64,10 +64,10 @@ async fn a_medium_is_inserted_by_the_action_with_the_parameters_that_it_allows()
     server.edit(CD, |cd| {
         let action = &mut cd["Actions"]["#VirtualMedia.InsertMedia"];
         action["TransferProtocolType@Redfish.AllowableValues"] = json!(["CIFS", "HTTP"]);
-        action["TransferMethod@Redfish.AllowableValues"] = json!(["Stream"]);
+        action["TransferMethod@Redfish.AllowableValues"] = json!(["stream"]);
     });
     server.bmc().perform(SYSTEM, &insert()).await.unwrap();
-    let all = json!({"Image": URL, "TransferProtocolType": "HTTP", "TransferMethod": "Stream"});
+    let all = json!({"Image": URL, "TransferProtocolType": "HTTP", "TransferMethod": "stream"});
     assert_eq!(server.bodies(), [all]);
 }
 

@@ -58,6 +58,31 @@ async fn a_boot_override_is_sent_with_a_mode_only_if_that_changes() {
 }
 
 #[tokio::test]
+async fn every_word_is_sent_as_the_bmc_spells_it() {
+    let lower = |system: &mut Value| {
+        let boot = &mut system["Boot"];
+        boot["BootSourceOverrideEnabled@Redfish.AllowableValues"] = json!(["disabled", "once"]);
+        boot["BootSourceOverrideTarget@Redfish.AllowableValues"] = json!(["none", "pxe"]);
+        boot["BootSourceOverrideMode@Redfish.AllowableValues"] = json!(["uefi", "legacy"]);
+        system["IndicatorLED@Redfish.AllowableValues"] = json!(["LIT", "OFF"]);
+    };
+    let once = once(BootSource::Pxe, Some(BootMode::Uefi));
+    assert_eq!(
+        sent(lower, once).await,
+        json!({"Boot": {
+            "BootSourceOverrideEnabled": "once",
+            "BootSourceOverrideTarget": "pxe",
+            "BootSourceOverrideMode": "uefi",
+        }})
+    );
+    let clear = Step::BootOnce { source: BootSource::None, mode: None };
+    let boot = json!({"Boot": {"BootSourceOverrideEnabled": "disabled"}});
+    assert_eq!(sent(lower, clear).await, boot);
+    let lit = Step::IndicatorLed(IndicatorLed::Lit);
+    assert_eq!(sent(lower, lit).await, json!({"IndicatorLED": "LIT"}));
+}
+
+#[tokio::test]
 async fn supermicro_gets_the_mode_even_if_it_does_not_change() {
     let supermicro = |system: &mut Value| {
         system["Manufacturer"] = json!("Supermicro");

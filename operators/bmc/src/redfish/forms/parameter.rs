@@ -27,9 +27,12 @@ impl Parameter {
         Self { name: value.to_owned(), is_choice: true, ..Self::new(path, value) }
     }
 
-    /// Whether it is one of several values, and among those that are allowed.
-    pub(crate) fn is_one_of(&self, allowed: &[String]) -> bool {
-        allowed.iter().any(|allowed| self.value == allowed.as_str())
+    /// Spells the value as these allowable ones do; returns whether it is one of them.
+    pub(crate) fn spell(&mut self, allowed: &[String]) -> bool {
+        let own = self.value.as_str().unwrap_or_default();
+        let found = allowed.iter().find(|allowed| allowed.eq_ignore_ascii_case(own));
+        self.value = found.map_or_else(|| self.value.clone(), |found| Value::from(found.as_str()));
+        found.is_some()
     }
 
     pub(super) fn put(&self, body: &mut Value) {
