@@ -114,7 +114,9 @@ fn progress(reply: &Reply) -> Progress {
     match reply.status {
         // A monitor disappears once it has been read, or some time later.
         StatusCode::NOT_FOUND | StatusCode::GONE => Progress::Done,
-        StatusCode::ACCEPTED | StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+        StatusCode::ACCEPTED | StatusCode::TOO_MANY_REQUESTS => Progress::Runs,
+        // That is about the server that was asked, and not about the task.
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Progress::Runs
         }
         status if !status.is_success() => Progress::Failed(status.to_string()),

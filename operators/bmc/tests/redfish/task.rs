@@ -52,6 +52,31 @@ async fn a_task_that_fails_or_never_ends_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_task_that_cannot_be_looked_at_for_a_moment_has_not_failed() {
+    for (status, fails) in [(500, true), (502, false), (503, false), (504, false), (429, false)] {
+        let server = FakeRedfish::machine().await;
+        server.fault(TASK, Fault::Answer(status, String::new()));
+        server.judge(|_, _, _, _| Some((202, json!({"@odata.id": TASK}))));
+        let bmc = server.bmc();
+        let looks = || server.log().iter().filter(|line| line.ends_with("/Tasks/1")).count();
+        let repaired = async {
+            while looks() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            server.repair();
+        };
+        let step = Step::IndicatorLed(IndicatorLed::Lit);
+        if fails {
+            bmc.perform(SYSTEM, &step).await.unwrap_err();
+        } else {
+            let repaired = tokio::time::timeout(Duration::from_secs(20), repaired);
+            let (done, _) = tokio::join!(bmc.perform(SYSTEM, &step), repaired);
+            assert!(done.is_ok(), "HTTP {status}: {done:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_reset_whose_task_outlasts_the_call_was_accepted() {
     for reset in [ResetType::GracefulShutdown, ResetType::On] {
         with_task(json!({"TaskState": "Running"}), Step::Reset(reset)).await.unwrap();
