@@ -27,6 +27,7 @@ pub mod redfish;
 pub mod rented_host;
 pub mod report;
 mod sanitize;
+mod serial_number;
 pub mod server;
 pub mod template;
 pub mod trim_metadata;

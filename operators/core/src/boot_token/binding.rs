@@ -1,6 +1,7 @@
 //! Whether a machine is the one that a token is bound to, as far as it says.
 
 use super::Refusal;
+use crate::serial_number::names_one;
 use metal_api::{BootBinding, HostHardware, MacAddr, SystemUuid};
 
 /// MAC addresses of a machine that are looked at.
@@ -36,30 +37,6 @@ pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), R
         }
     }
     Ok(())
-}
-
-/// What boards are shipped with that say nothing, in lower case.
-const PLACEHOLDERS: [&str; 13] = [
-    "to be filled by o.e.m.",
-    "to be filled by oem",
-    "default string",
-    "system serial number",
-    "chassis serial number",
-    "not specified",
-    "not applicable",
-    "not available",
-    "none",
-    "n/a",
-    "na",
-    "oem",
-    "123456789",
-];
-
-/// Whether a serial number is that of one machine, as far as it shows.
-fn names_one(serial: &str) -> bool {
-    let serial = serial.trim().to_ascii_lowercase();
-    let is_blank = serial.chars().all(|c| "0-._*x ".contains(c));
-    !is_blank && !PLACEHOLDERS.contains(&serial.as_str())
 }
 
 /// Why a binding fits nothing, or else every machine: values that many boards are shipped with.

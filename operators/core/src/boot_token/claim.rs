@@ -8,6 +8,7 @@ use super::{
     binding::{self, bounded},
     expiry, is_open, is_unclaimed, status, tpm,
 };
+use crate::serial_number::names_one;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
@@ -116,8 +117,9 @@ fn is_silent(status: &BootTokenStatus, now: Timestamp) -> bool {
 /// names none, serial number or UUID; and neither of these is another one.
 fn is_same(recorded: Option<&HostHardware>, said: &HostHardware) -> bool {
     let Some(recorded) = recorded else { return *said == HostHardware::default() };
-    let serials = both(recorded.serial.as_deref(), said.serial.as_deref());
-    let is_serial = serials.map(|(one, other)| one.eq_ignore_ascii_case(other));
+    let serial = |hardware: &HostHardware| hardware.serial.clone().filter(|it| names_one(it));
+    let serials = both(serial(recorded), serial(said));
+    let is_serial = serials.map(|(one, other)| one.eq_ignore_ascii_case(&other));
     let uuid = |hardware: &HostHardware| hardware.system_uuid.as_deref()?.parse().ok();
     let uuids = both::<SystemUuid>(uuid(recorded), uuid(said));
     let is_uuid = uuids.map(|(one, other)| one.is_same(other));

@@ -12,6 +12,7 @@ use crate::{
     conditions, foreign_cleanup,
     identity::{self, Identity},
     redfish::{ResetType, Step, SystemReading, Unreachable},
+    serial_number::names_one,
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, SystemUuid, finalizer};
@@ -250,8 +251,7 @@ fn mistaken(
 
 /// The serial number of the system and that of the server, if they show that those are two machines.
 fn other_serial<'a>(server: &'a Server, system: &'a SystemReading) -> Option<(&'a str, &'a str)> {
-    // "To be filled by O.E.M.", "Not Specified", "0000" say nothing.
-    let is_one = |text: &&str| text.contains(|c: char| c.is_ascii_digit() && c != '0');
+    let is_one = |text: &&str| names_one(text);
     let own = server.status.as_ref()?.serial_number.as_deref().map(str::trim).filter(is_one)?;
     let its = system.serial_number.as_deref().map(str::trim).filter(is_one)?;
     (!own.eq_ignore_ascii_case(its)).then_some((its, own))

@@ -4,6 +4,7 @@ use super::Observation;
 use crate::{
     conditions::{self, Fact},
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
+    serial_number::names_one,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::{
@@ -151,7 +152,11 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     keep(&mut new.manufacturer, &system.manufacturer);
     keep(&mut new.model, &system.model);
     keep(&mut new.sku, &system.sku);
-    keep(&mut new.serial_number, &system.serial_number);
+    // A placeholder is no news of the machine.
+    let is_one = |serial: &Option<String>| serial.as_deref().is_some_and(names_one);
+    if is_one(&system.serial_number) || !is_one(&new.serial_number) {
+        keep(&mut new.serial_number, &system.serial_number);
+    }
     keep(&mut new.bios_version, &system.bios_version);
     if let Some(bytes) = system.memory_bytes {
         new.total_system_memory = Some(quantity(bytes));

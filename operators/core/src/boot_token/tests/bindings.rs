@@ -43,7 +43,7 @@ fn a_binding_that_many_machines_fit_fits_none_and_is_said() {
         let said = HostHardware { serial: Some(serial.to_owned()), ..HostHardware::default() };
         (binding::check(Some(&binding), &said).is_ok(), binding::problem(&binding).is_none())
     };
-    for many in ["", " ", "0", "0000000000", "To be filled by O.E.M.", "Default string ", "N/A"] {
+    for many in ["", " ", "0", "0123456789", "To be filled by O.E.M.", "Default string ", "N/A"] {
         assert_eq!(serial(many), (false, false), "{many}");
     }
     for one in ["1", "SN-1", "J0000000", "MZ01"] {

@@ -108,6 +108,11 @@ fn a_machine_is_the_same_by_an_interface_and_not_if_it_has_another_serial_number
         let asked = asks(&token, &said, 1);
         assert_eq!(matches!(asked, Ok(Claim::Record(_))), is_same, "{said:?}: {asked:?}");
     }
+    // What many machines say is said by another one as well.
+    let many = machine("0123456789", "", &[]);
+    let token = boot_of(&super::token(), &many, "192.0.2.1", 0);
+    let asked = asks(&token, &many, 1);
+    assert!(!matches!(asked, Ok(Claim::Record(_))), "{asked:?}");
 }
 
 #[test]

@@ -38,6 +38,9 @@ fn a_system_without_uuid_but_with_another_serial_number_is_not_touched() {
         (Some("SN 1"), Some("SN 2"), true),
         (Some("SN 1"), Some(" sn 1 "), false),
         (Some("SN 1"), Some("To be filled by O.E.M."), false),
+        (Some("SN 1"), Some("0123456789"), false),
+        (Some("1234567890"), Some("SN 1"), false),
+        (Some("GBHSXYZ"), Some("GBHSXYW"), true),
         (Some("Not Specified"), Some("SN 2"), false),
         (Some("SN 1"), None, false),
         (None, Some("SN 2"), false),
@@ -58,6 +61,9 @@ fn a_system_without_uuid_but_with_another_serial_number_is_not_touched() {
             assert_eq!(scene.condition(condition::READY), ("False", "OtherSystem"));
             let recorded = &scene.server.status.as_ref().unwrap().serial_number;
             assert_eq!(recorded.as_deref(), own, "it is not that of this server");
+        } else if own == Some("SN 1") {
+            let recorded = scene.server.status.as_ref().unwrap().serial_number.as_deref();
+            assert!(recorded.unwrap().trim().eq_ignore_ascii_case("SN 1"), "{its:?} was recorded");
         }
     }
 }
