@@ -6,6 +6,7 @@ use super::{
     media::{self, Prepared},
     power::{START, poll},
     status::{self, Ready},
+    steps_without_effect::{self, is_futile},
     window,
 };
 use crate::{
@@ -149,7 +150,9 @@ pub(super) fn start(
         },
     };
     if is_armed(new, seen, &system.boot, (source, mode)) {
-        return Ok(Decision::Act(Step::Reset(ResetType::On)));
+        let is_told = steps_without_effect::tell_other_mode(new, seen, system, mode);
+        let on = Decision::Act(Step::Reset(ResetType::On));
+        return Ok(if is_told { on } else { Decision::Rest(poll(seen, settings)) });
     }
     // The BMC may still be busy with a power-on that has used the override.
     let on = |last_step: &&LastStep| last_step.step == Step::Reset(ResetType::On);
@@ -173,7 +176,10 @@ fn is_armed(
     let network = boot.target.is_some_and(is_network);
     let is_source = boot.target == Some(source)
         || (armed == OverrideState::For(source) && network && is_network(source));
-    let is_mode = mode.is_none_or(|mode| boot.mode.is_none_or(|shown| shown == mode));
+    // Some boards show the mode of the last boot until the next one.
+    let is_mode = !is_other_mode(boot, mode)
+        || (armed == OverrideState::For(source)
+            && seen.last_step.is_some_and(|it| is_futile(it, &Step::BootOnce { source, mode })));
     let is_of_this_boot = match armed {
         OverrideState::For(_) => true,
         OverrideState::UsedUp => false,
@@ -185,6 +191,11 @@ fn is_armed(
     };
     let is_ours = is_source && !boot.is_preset(source);
     is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_ours && is_mode
+}
+
+/// Whether the BMC shows another mode than this.
+pub(super) fn is_other_mode(boot: &BootReading, mode: Option<BootMode>) -> bool {
+    mode.zip(boot.mode).is_some_and(|(mode, shown)| mode != shown)
 }
 
 /// Whether the previous process may have set the override for this boot, because it recorded the

@@ -3,12 +3,13 @@
 
 use super::{
     Decision, LastStep, Observation, Settings,
+    boot::is_other_mode,
     last_step::is_again,
     status::{self, Ready},
 };
 use crate::{
     conditions::{self, Fact},
-    redfish::{BootReading, PowerState, ResetType, Step, SystemReading},
+    redfish::{BootMode, BootReading, PowerState, ResetType, Step, SystemReading},
 };
 use jiff::SignedDuration;
 use metal_api::{ServerStatus, condition};
@@ -40,7 +41,7 @@ pub(super) fn hold_back(
 
 /// Whether a step that is due was carried out often enough. A shutdown is never futile: the
 /// operating system may ignore it, and what is waited for is reported from the beginning.
-fn is_futile(last_step: &LastStep, step: &Step) -> bool {
+pub(super) fn is_futile(last_step: &LastStep, step: &Step) -> bool {
     let switches_on = |step: &Step| *step == Step::Reset(ResetType::On);
     let starts_in_vain = last_step.starts >= ATTEMPTS && switches_on(&last_step.step);
     let repeats = is_again(&last_step.step, step) && last_step.count >= ATTEMPTS;
@@ -140,6 +141,31 @@ fn boot(boot: &BootReading) -> String {
     // The URI may contain a secret.
     let uri = if boot.has_http_boot_uri { ", with an HttpBootUri" } else { "" };
     format!("enabled {}, target {target}{mode}{uri}", boot.enabled)
+}
+
+/// Reports that the BMC shows another boot mode than it was told; returns whether there is nothing
+/// left to report. The mode does not keep the host from booting.
+pub(super) fn tell_other_mode(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    system: &SystemReading,
+    mode: Option<BootMode>,
+) -> bool {
+    const REASON: &str = "BootModeIgnored";
+    let Some(mode) = mode.filter(|mode| is_other_mode(&system.boot, Some(*mode))) else {
+        return true;
+    };
+    let message = format!(
+        "{} was requested to boot in mode {mode} at least {ATTEMPTS} times, but its Boot is still \
+         {}: it is booted nevertheless; if that fails, set the mode on the BMC",
+        system.uri,
+        boot(&system.boot),
+    );
+    let type_ = condition::RECONCILED;
+    let fact = Fact { type_, holds: false, reason: REASON, message: &message };
+    conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
+    let mut recorded = seen.server.status.iter().flat_map(|status| &status.conditions);
+    recorded.any(|it| it.type_ == type_ && it.reason == REASON)
 }
 
 /// Reports a host whose power state is unknown, if something waits for it or claims that all is

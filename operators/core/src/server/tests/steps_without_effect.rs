@@ -50,6 +50,24 @@ fn a_host_is_not_switched_on_while_its_bmc_would_boot_what_somebody_has_left_the
 }
 
 #[test]
+fn a_mode_that_is_shown_only_after_the_next_boot_keeps_no_host_off() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.system().boot.mode = Some(BootMode::Legacy);
+    let steps = run(&mut scene, 10, |scene, step| {
+        if *step == Step::Reset(ResetType::On) {
+            assert_eq!(scene.condition(condition::RECONCILED), ("False", "BootModeIgnored"));
+            assert!(scene.message(condition::RECONCILED).contains("mode Legacy"));
+            scene.system().power = PowerState::On;
+        }
+        let boot = &mut scene.system().boot;
+        (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    });
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    let on = Step::Reset(ResetType::On);
+    assert_eq!(steps, [vec![arm; 5], vec![on]].concat());
+}
+
+#[test]
 fn a_host_that_stays_off_is_told_and_not_switched_on_every_minute() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     let steps = run(&mut scene, 120, |scene, step| {
