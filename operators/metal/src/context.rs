@@ -78,8 +78,9 @@ pub(crate) struct Context<C> {
     pub leadership: Leadership,
 }
 
-/// For how long a decision about a machine is valid. A busy BMC may take this long to answer the
-/// request before a write; what waits for longer is decided on again.
+/// For how long a decision about a machine is valid, or a reading right before a write that confirms
+/// it. A busy BMC may take this long to answer the request before a write; what waits for longer is
+/// decided on again.
 const DECISION: Duration = Duration::from_secs(30);
 
 /// An object that cannot be parsed. It is ignored until it can be.
@@ -360,16 +361,11 @@ fn ambiguous(endpoint: &Endpoint, others: &[String]) -> Missing {
 }
 
 fn permit(leadership: Leadership, clock: fn() -> Duration, lasts: Duration) -> Permit {
-    let decided = clock();
-    Permit::new(move || {
-        if !leadership.holds() {
-            return Err(Withdrawn("this process no longer holds the lease"));
-        }
-        if clock().saturating_sub(decided) >= lasts {
-            return Err(Withdrawn("the decision is too old"));
-        }
-        Ok(())
-    })
+    let leads = move || {
+        let lost = Withdrawn("this process no longer holds the lease");
+        if leadership.holds() { Ok(()) } else { Err(lost) }
+    };
+    Permit::new(leads).lasting(lasts, clock)
 }
 
 #[cfg(test)]

@@ -85,6 +85,7 @@ async fn post(
         owner: Some(uri),
         etags: crate::transport::etags::Etags::default(),
         settings: None,
+        settings_etags: None,
         body: json!({}),
         parameters: choices.iter().map(|it| Parameter::choice(&["ResetType"], it)).collect(),
         sets: choices.iter().map(|it| set([it.as_str()])).collect(),

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 use http::Method;
-use metal_core::redfish::{BootEnabled, BootMode, BootSource, SystemReading};
+use metal_core::redfish::{BootEnabled, BootMode, BootSource, PowerState, SystemReading};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -38,7 +38,12 @@ pub(crate) async fn boot_once(
     if source == BootSource::None {
         return clear(call, uri, resource).send(call).await;
     }
-    let system = system::read(call, uri.to_owned(), &resource.body).await?;
+    if field::word(&resource.body["PowerState"]) == Some(PowerState::Off) {
+        // What was decided on a host that is off still holds.
+        call.renew_permit();
+    }
+    let (system, settings_etags) =
+        system::read_to_write(call, uri.to_owned(), &resource.body).await?;
     let allowable = &system.boot.allowable;
     if !allowable.is_empty() && !allowable.contains(&source) {
         let allowed: Vec<_> = allowable.iter().map(ToString::to_string).collect();
@@ -69,7 +74,9 @@ pub(crate) async fn boot_once(
         parameters.push(Parameter::new(&["Boot", URI], Value::Null));
     }
     let write = write(uri, resource, &change);
-    Write { kind: Kind::BootOverride, parameters, sets, unseen, wanted, ..write }.send(call).await
+    let kind = Kind::BootOverride;
+    let write = Write { kind, settings_etags, parameters, sets, unseen, wanted, ..write };
+    write.send(call).await
 }
 
 /// Clears an override.
@@ -140,9 +147,11 @@ fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
 /// Sets the persistent boot order, and clears an override that would mask it.
 pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
     let resource = call.get(uri).await?;
-    let system = system::read(call, uri.to_owned(), &resource.body).await?;
+    let (system, settings_etags) =
+        system::read_to_write(call, uri.to_owned(), &resource.body).await?;
     let (parameters, sets) = clearing(&resource.body["Boot"]);
     let write = write(uri, resource, &json!({ "BootOrder": order }));
+    let write = Write { settings_etags, ..write };
     let write = if system.boot.enabled == BootEnabled::Disabled {
         Write { kind: Kind::BootOrderAlone, ..write }
     } else {
@@ -157,6 +166,7 @@ fn write<'a>(uri: &'a str, resource: Resource, change: &Value) -> Write<'a> {
         method: Method::PATCH,
         uri,
         settings: settings::link(&resource.body),
+        settings_etags: None,
         etags: resource.etags,
         body: json!({ "Boot": change }),
         parameters: vec![forms::apply_time()],

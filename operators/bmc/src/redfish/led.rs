@@ -69,6 +69,7 @@ pub(crate) async fn set_led(call: &Call<'_>, uri: &str, led: IndicatorLed) -> Re
         method: Method::PATCH,
         uri,
         settings: None,
+        settings_etags: None,
         etags: resource.etags,
         body: change,
         parameters: vec![],

@@ -288,6 +288,7 @@ fn change(uri: &str, resource: Resource, body: Value) -> Write<'_> {
         uri,
         etags: resource.etags,
         settings: None,
+        settings_etags: None,
         body,
         parameters: vec![],
         sets: vec![set([])],

@@ -4,7 +4,8 @@
 use crate::{
     Error,
     transport::{
-        call::{Call, is_fatal},
+        call::{Call, Resource, is_fatal},
+        etags::Etags,
         field,
         form::Place,
     },
@@ -17,10 +18,10 @@ pub(crate) fn link(system: &Value) -> Option<String> {
 }
 
 /// The effective `Boot` object: that of the resource that writes go to, with what it leaves out
-/// taken from the system itself.
-pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error> {
-    let mut boot = system["Boot"].clone();
-    let Some(uri) = link(system) else { return Ok(boot) };
+/// taken from the system itself. With the ETags of the settings resource, if that was read.
+pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<(Value, Option<Etags>), Error> {
+    let boot = system["Boot"].clone();
+    let Some(uri) = link(system) else { return Ok((boot, None)) };
     let memory = call.memory();
     let is_pending = match memory.place_of_boot() {
         Some(Place::Settings) => true,
@@ -28,7 +29,7 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
         None => memory.may_have_boot(&uri),
     };
     if !is_pending {
-        return Ok(boot);
+        return Ok((boot, None));
     }
     let settings = match call.get(&uri).await {
         Ok(settings) => settings,
@@ -38,20 +39,24 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
             if !call.is_over() {
                 memory.hides_boot(&uri);
             }
-            return Ok(boot);
+            return Ok((boot, None));
         }
     };
-    let to_come = &settings.body["Boot"];
-    if to_come["BootSourceOverrideTarget"].is_null() {
-        if memory.place_of_boot().is_none() {
-            memory.has_no_boot(&uri);
-        }
-        return Ok(boot);
+    let is_shown = !settings.body["Boot"]["BootSourceOverrideTarget"].is_null();
+    if !is_shown && memory.place_of_boot().is_none() {
+        memory.has_no_boot(&uri);
     }
+    let boot = if is_shown { with_pending(boot, system, &settings) } else { boot };
+    Ok((boot, Some(settings.etags)))
+}
+
+/// The `Boot` object of a system with what is to come.
+fn with_pending(mut boot: Value, system: &Value, settings: &Resource) -> Value {
+    let to_come = &settings.body["Boot"];
     // Once they have been applied, the system itself counts (DSP0268, `Settings.ETag`).
     let applied = system["@Redfish.Settings"]["ETag"].as_str();
     if applied.is_some_and(|applied| settings.etags.contain(applied)) {
-        return Ok(boot);
+        return boot;
     }
     match (&mut boot, to_come) {
         (Value::Object(boot), Value::Object(to_come)) => {
@@ -62,5 +67,5 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<Value, Error
         }
         _ => boot.clone_from(to_come),
     }
-    Ok(boot)
+    boot
 }

@@ -5,6 +5,7 @@ use crate::{
     redfish::{action, collection, led, settings},
     transport::{
         call::{Call, is_absent, is_fatal},
+        etags::Etags,
         field,
         message::reason,
     },
@@ -105,8 +106,18 @@ pub(crate) async fn read(
     uri: String,
     body: &Value,
 ) -> Result<SystemReading, Error> {
+    Ok(read_to_write(call, uri, body).await?.0)
+}
+
+/// The same, with the ETags of the settings resource, if that was read.
+pub(crate) async fn read_to_write(
+    call: &Call<'_>,
+    uri: String,
+    body: &Value,
+) -> Result<(SystemReading, Option<Etags>), Error> {
     call.memory().saw(&uri, body);
-    let boot = boot(&settings::boot(call, body).await?);
+    let (effective, etags) = settings::boot(call, body).await?;
+    let boot = boot(&effective);
     call.memory().saw_boot(&uri, &boot);
     let reset = &body["Actions"]["#ComputerSystem.Reset"];
     let allowed = action::allowable(call, reset, "ResetType").await?;
@@ -115,7 +126,7 @@ pub(crate) async fn read(
         call.memory().allows(info, allowed.clone());
     }
     let reset_types = reset_types(call, &allowed);
-    Ok(SystemReading { boot, reset_types, ..reading(uri, body) })
+    Ok((SystemReading { boot, reset_types, ..reading(uri, body) }, etags))
 }
 
 /// The reset types that a BMC allows. If it lists none, and has refused one, all others are assumed

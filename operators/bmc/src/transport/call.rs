@@ -77,6 +77,11 @@ impl<'a> Call<'a> {
             .unwrap_or_else(|_| Err(late()))
     }
 
+    /// What was decided on was just read again: the permit to write counts from now on.
+    pub(crate) fn renew_permit(&self) {
+        self.permit.renew();
+    }
+
     /// Sends a request and returns its response, whatever its status.
     pub(crate) async fn send(&self, request: &Request) -> Result<Reply, Error> {
         if self.is_over() {

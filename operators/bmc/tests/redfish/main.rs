@@ -35,6 +35,8 @@ mod responder;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
+mod slow;
+#[cfg(test)]
 mod sushy;
 #[cfg(test)]
 mod systems;

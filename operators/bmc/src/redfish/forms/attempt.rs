@@ -34,12 +34,15 @@ impl Write<'_> {
             _ => self.uri.to_owned(),
         };
         let etags = match (form.place, self.owner) {
-            (Place::Settings, _) => match call.get(&uri).await {
-                Ok(settings) => settings.etags,
-                Err(error) if is_fatal(&error) => return Err(error),
-                // Some settings resources can only be written to.
-                Err(Error::Failed { .. }) => Etags::default(),
-                Err(error) => return Ok(Attempt::Unanswered(error)),
+            (Place::Settings, _) => match self.settings_etags.take() {
+                Some(etags) => etags,
+                None => match call.get(&uri).await {
+                    Ok(settings) => settings.etags,
+                    Err(error) if is_fatal(&error) => return Err(error),
+                    // Some settings resources can only be written to.
+                    Err(Error::Failed { .. }) => Etags::default(),
+                    Err(error) => return Ok(Attempt::Unanswered(error)),
+                },
             },
             (Place::Resource, Some(owner)) if form.condition.needs_etag() => {
                 self.read_etags(call, owner).await?;

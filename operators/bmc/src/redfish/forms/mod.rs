@@ -52,6 +52,8 @@ pub(crate) struct Write<'a> {
     pub(crate) etags: Etags,
     /// The settings resource, if there is one.
     pub(crate) settings: Option<String>,
+    /// Its ETags, if it was just read: a slow BMC is not asked twice.
+    pub(crate) settings_etags: Option<Etags>,
     /// Properties that are sent in every form.
     pub(crate) body: Value,
     pub(crate) parameters: Vec<Parameter>,

@@ -14,6 +14,7 @@ fn write(etags: &Etags) -> Write<'static> {
         uri: "/1",
         etags: etags.clone(),
         settings: Some("/1/SD".to_owned()),
+        settings_etags: None,
         body: json!({"Boot": {"BootSourceOverrideTarget": "Pxe"}}),
         parameters: vec![Parameter::new(&["Boot", "BootSourceOverrideMode"], "UEFI")],
         sets: vec![set([]), set(["BootSourceOverrideMode"])],
