@@ -56,6 +56,9 @@ pub enum Dialect {
     LooseJson,
     /// The operating system can only be shut down by the power button.
     ButtonOnly,
+    /// Of two media slots, the first is for a browser, and the other shows its image in `ImageName`,
+    /// without `Inserted`, as OpenBMC does.
+    BrowserSlot,
     /// Somebody has left an `HttpBootUri`, which is cleared by `null`, and not by an empty string.
     LeftBootUri,
     /// Inserting a medium needs `Inserted`, `WriteProtected` and `TransferProtocolType`.

@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SETTINGS: &str = "/redfish/v1/Systems/1/Settings";
 const ACTION_INFO: &str = "/redfish/v1/Systems/1/ResetActionInfo";
 const BASEBOARD: &str = "/redfish/v1/Systems/HGX_Baseboard_0";
+const SLOTS: &str = "/redfish/v1/Managers/BMC/VirtualMedia";
+const BROWSER_SLOT: &str = "/redfish/v1/Managers/BMC/VirtualMedia/Slot_0";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
 /// The dialects of a BMC.
@@ -148,6 +150,7 @@ impl Dialects<'_> {
                     {"Name": "ResetType", "Required": true, "DataType": "String",
                      "AllowableValues": types}]})
             }
+            BROWSER_SLOT if self.speak(Dialect::BrowserSlot) && is_read => browser_slot(),
             BASEBOARD if self.speak(Dialect::GpuBaseboard) && is_read => baseboard(request),
             _ => return None,
         };
@@ -172,6 +175,9 @@ impl Dialects<'_> {
         {
             members.insert(0, link(BASEBOARD));
             body["Members@odata.count"] = json!(2);
+        }
+        if self.speak(Dialect::BrowserSlot) && path.starts_with(SLOTS) {
+            speak_in_slots(body);
         }
         if body["Members"].is_array() && self.speak(Dialect::PagingLoop) {
             body["Members@odata.nextLink"] = json!(path);
@@ -319,6 +325,31 @@ fn with_host(value: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(with_host),
         _ => {}
     }
+}
+
+/// Lists the slot for a browser, or shows another one as OpenBMC does.
+fn speak_in_slots(body: &mut Value) {
+    if let Some(members) = body["Members"].as_array_mut() {
+        members.insert(0, link(BROWSER_SLOT));
+        body["Members@odata.count"] = json!(members.len());
+    } else if let Some(slot) = body.as_object_mut() {
+        let image = slot.insert("Image".to_owned(), Value::Null);
+        slot.insert("ImageName".to_owned(), image.unwrap_or_default());
+        slot.remove("Inserted");
+    }
+}
+
+/// A slot that takes what a browser sends.
+fn browser_slot() -> Value {
+    let target = format!("{BROWSER_SLOT}/Actions/VirtualMedia.EjectMedia");
+    json!({
+        "@odata.id": BROWSER_SLOT,
+        "Id": "Slot_0",
+        "Name": "Virtual Removable Media",
+        "Image": null,
+        "ConnectedVia": "NotConnected",
+        "Actions": {"#VirtualMedia.EjectMedia": {"target": target}},
+    })
 }
 
 /// A system that can be reset, but has no action for it.

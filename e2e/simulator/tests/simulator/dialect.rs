@@ -160,6 +160,25 @@ async fn a_medium_is_inserted_with_the_parameters_that_the_bmc_asks_for() {
 }
 
 #[tokio::test]
+async fn a_medium_goes_into_the_slot_for_images_and_is_seen_there() {
+    let lab = start(&[Dialect::BrowserSlot]).await;
+    let only_slot = async || {
+        let mut slots = lab.bmc.media(SYSTEM).await.unwrap();
+        assert_eq!(slots.len(), 1, "{slots:?}");
+        slots.remove(0)
+    };
+    let empty = only_slot().await;
+    assert!(!empty.inserted && empty.image.is_none());
+    let (slot, image) = (empty.uri, ImageUrl::new("http://127.0.0.1:1/media/x.iso"));
+    let insert = Step::InsertMedium { slot: slot.clone(), image: image.clone() };
+    lab.bmc.perform(SYSTEM, &insert).await.unwrap();
+    let full = only_slot().await;
+    assert_eq!((full.inserted, full.image), (true, Some(image)));
+    lab.bmc.perform(SYSTEM, &Step::EjectMedium { slot }).await.unwrap();
+    assert!(!only_slot().await.inserted);
+}
+
+#[tokio::test]
 async fn an_http_boot_uri_is_cleared_by_null_where_an_empty_one_is_refused() {
     let lab = start(&[Dialect::LeftBootUri]).await;
     let boot = async || lab.bmc.system(SYSTEM).await.unwrap().boot;
