@@ -1,10 +1,12 @@
 //! DHCPv4 (RFC 2131, RFC 2132, RFC 3396).
 
+mod frame;
 mod option;
 mod packet;
 #[cfg(test)]
 mod tests;
 
+pub use frame::frame;
 pub use option::{Options, code, encoded_len, sub_option};
 pub use packet::{BOOT_REPLY, BOOT_REQUEST, HEADER_LEN, Malformed, Packet};
 
