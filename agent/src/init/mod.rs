@@ -22,6 +22,8 @@ mod mounts;
 mod network;
 mod origin;
 mod power;
+#[cfg(test)]
+mod wire;
 
 pub use discover::address;
 pub use network::network;

@@ -7,6 +7,7 @@
 //! ```
 
 mod client;
+mod frames;
 mod lease;
 mod packet;
 

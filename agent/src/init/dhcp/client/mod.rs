@@ -1,6 +1,7 @@
 //! The DHCP client of one link: acquires an address, and keeps it.
 
 use super::{
+    frames::Frames,
     lease::Lease,
     packet::{Answer, Firmware, LARGEST, Request},
 };
@@ -98,9 +99,10 @@ async fn lease_once(link: &Link, boot_request: &BootUrlRequest) -> io::Result<()
 struct Client<'a> {
     link: &'a Link,
     boot_request: &'a BootUrlRequest,
+    /// Receives, and sends from the address of the link.
     socket: UdpSocket,
-    /// All servers of the link.
-    servers: SocketAddrV4,
+    /// Sends where the link has no address yet.
+    frames: Frames,
     xid: u32,
     began: Instant,
 }
@@ -115,8 +117,8 @@ impl<'a> Client<'a> {
         socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         let xid = u32::try_from(number() >> 32).unwrap_or_default();
-        let servers = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
-        Ok(Self { link, boot_request, socket, servers, xid, began: Instant::now() })
+        let frames = Frames::open(link)?;
+        Ok(Self { link, boot_request, socket, frames, xid, began: Instant::now() })
     }
 
     /// Asks until a server has assigned an address.
@@ -130,7 +132,7 @@ impl<'a> Client<'a> {
                      port, the DHCP relay and the DHCP server"
                 );
             }
-            self.broadcast(MessageType::Discover, &[]).await?;
+            self.broadcast(MessageType::Discover, &[])?;
             let pause = within(pauses.failed(), SPREAD);
             let Outcome::Lease(offer) = self.hear(MessageType::Offer, pause).await? else {
                 continue;
@@ -149,7 +151,7 @@ impl<'a> Client<'a> {
     async fn accept(&self, offer: &Lease) -> io::Result<Outcome> {
         let asked = [(code::REQUESTED_ADDRESS, offer.ip), (code::SERVER_ID, offer.server)];
         for _ in 0..REQUESTS {
-            self.broadcast(MessageType::Request, &asked).await?;
+            self.broadcast(MessageType::Request, &asked)?;
             match self.hear(MessageType::Ack, FIRST).await? {
                 Outcome::Timeout => {}
                 heard @ (Outcome::Lease(_) | Outcome::Nak) => return Ok(heard),
@@ -164,10 +166,9 @@ impl<'a> Client<'a> {
             let left = until.saturating_duration_since(Instant::now());
             let request = self.request(MessageType::Request, Some(lease.ip), &[]);
             let near_end = left < lease.time / 8;
-            let own = SocketAddrV4::new(lease.server, self.servers.port());
-            let to = if near_end { self.servers } else { own };
+            let to = if near_end { Ipv4Addr::BROADCAST } else { lease.server };
             // A server that is unreachable for a while is no reason to give up.
-            self.socket.send_to(&request, to).await.ok();
+            self.socket.send_to(&request, SocketAddrV4::new(to, SERVER_PORT)).await.ok();
             let pause = (left / 4).max(FIRST);
             match self.hear(MessageType::Ack, pause).await? {
                 Outcome::Lease(lease) => return Ok(Some(lease)),
@@ -178,9 +179,9 @@ impl<'a> Client<'a> {
         Ok(None)
     }
 
-    async fn broadcast(&self, kind: MessageType, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
+    fn broadcast(&self, kind: MessageType, options: &[(u8, Ipv4Addr)]) -> io::Result<()> {
         let request = self.request(kind, None, options);
-        self.socket.send_to(&request, self.servers).await.map(drop)
+        self.frames.broadcast(CLIENT_PORT, SERVER_PORT, &request)
     }
 
     fn request(
