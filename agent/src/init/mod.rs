@@ -22,6 +22,8 @@ mod mounts;
 mod network;
 mod origin;
 mod power;
+mod resolvers;
+mod routers;
 #[cfg(test)]
 mod wire;
 

@@ -6,6 +6,8 @@ use super::{
     dhcp6,
     drivers::Drivers,
     mounts, origin,
+    resolvers::Resolvers,
+    routers,
 };
 use crate::{netlink, root::Root};
 use metal_base::Chain;
@@ -89,6 +91,7 @@ async fn load(mut drivers: Drivers, root: Root) -> Drivers {
 struct Ports {
     root: Root,
     boot_request: BootUrlRequest,
+    resolvers: Resolvers,
     /// Ports that were set up.
     on: BTreeSet<String>,
     /// Ports with a carrier, and the tasks that keep their addresses.
@@ -99,7 +102,8 @@ struct Ports {
 impl Ports {
     fn new(root: Root, boot_request: BootUrlRequest) -> Self {
         let (on, tended) = (BTreeSet::new(), BTreeMap::new());
-        Self { root, boot_request, on, tended, tasks: JoinSet::new() }
+        let resolvers = Resolvers::new();
+        Self { root, boot_request, resolvers, on, tended, tasks: JoinSet::new() }
     }
 
     fn look(&mut self) {
@@ -112,7 +116,8 @@ impl Ports {
             match (has_carrier, self.tended.contains_key(&name)) {
                 (true, false) => {
                     tracing::info!(link = name, "link up; requesting an address");
-                    let task = self.tasks.spawn(tend(link, self.boot_request.clone()));
+                    let (asked, resolvers) = (self.boot_request.clone(), self.resolvers.clone());
+                    let task = self.tasks.spawn(tend(link, asked, resolvers));
                     self.tended.insert(name, task);
                 }
                 (false, true) => {
@@ -166,10 +171,14 @@ impl Ports {
     }
 }
 
-/// Gets an address for a port, and asks DHCPv4 and DHCPv6 servers what the machine boots.
-async fn tend(link: Link, boot_request: BootUrlRequest) -> Infallible {
-    let asked = dhcp6::ask(&link, &boot_request);
-    tokio::join!(asked, dhcp::keep(link.clone(), boot_request.clone())).1
+/// Gets an address for a port, and asks DHCPv4 and DHCPv6 servers for name servers, and for what the machine
+/// boots.
+async fn tend(link: Link, boot_request: BootUrlRequest, resolvers: Resolvers) -> Infallible {
+    tokio::select! {
+        never = dhcp::keep(&link, &boot_request, &resolvers) => never,
+        never = dhcp6::ask(&link, &boot_request, &resolvers) => never,
+        never = routers::listen(&link, &resolvers) => never,
+    }
 }
 
 /// The port behind an interface; `None` unless it is an Ethernet adapter.

@@ -19,7 +19,11 @@ use std::{
     process::Command,
     time::Duration,
 };
-use tokio::{net::UnixDatagram, runtime::Builder, time::timeout};
+use tokio::{
+    net::UnixDatagram,
+    runtime::Builder,
+    time::{sleep, timeout},
+};
 
 /// Longer than anything takes here.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -68,6 +72,8 @@ pub(super) fn ip(words: &str) -> String {
 pub(super) struct Wire {
     /// The near end.
     pub(super) link: Link,
+    /// The name of the far end.
+    pub(super) far: String,
     far_mac: [u8; 6],
     socket: UnixDatagram,
 }
@@ -95,7 +101,7 @@ impl Wire {
         let socket =
             UnixDatagram::from_std(net::UnixDatagram::from(OwnedFd::from(socket))).unwrap();
         let link = Link { name: name.to_owned(), index, mac };
-        Self { link, far_mac: there.addr().unwrap(), socket }
+        Self { link, far, far_mac: there.addr().unwrap(), socket }
     }
 
     /// Lets the kernel know the hardware address of the server, which answers no ARP requests.
@@ -165,4 +171,11 @@ fn heard(bytes: &[u8]) -> Option<Heard> {
     let from: [u8; 4] = bytes.get(26..30)?.try_into().ok()?;
     let packet = Packet::parse(bytes.get(42..)?).ok().filter(|_| is_dhcp)?;
     Some(Heard { from: from.into(), kind: MessageType::of(&packet)?, packet })
+}
+
+/// Waits until this is so; [`alone`] ends a test in which it never is.
+pub(super) async fn eventually(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        sleep(Duration::from_millis(20)).await;
+    }
 }

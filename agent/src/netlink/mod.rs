@@ -9,11 +9,13 @@ mod ethtool;
 mod generic;
 mod link;
 mod message;
+mod router_options;
 mod socket;
 
 pub(crate) use address::{Address, add_address, add_default_route, remove_address};
 pub(crate) use ethtool::LinkModes;
 pub(crate) use link::{AllMulticast, set_up};
+pub(crate) use router_options::{RouterOptions, Servers};
 pub(crate) use socket::NetlinkError;
 
 use generic::Generic;

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-const FAMILY: i32 = 16;
+/// `AF_NETLINK`.
+pub(super) const FAMILY: i32 = 16;
 const REQUEST: u16 = 1;
 const ACKNOWLEDGE: u16 = 4;
 const REPLACE: u16 = 0x100;

@@ -1,22 +1,26 @@
-//! Asks DHCPv6 servers what this machine boots, as its firmware did (RFC 5970), with an
-//! Information-request, which involves no addresses (RFC 9915, section 18.2.6). Addresses come from
+//! Asks DHCPv6 servers for name servers, and for what this machine boots as its firmware did (RFC 5970), with
+//! an Information-request, which involves no addresses (RFC 9915, section 18.2.6). Addresses come from
 //! router advertisements.
 
 mod packet;
+#[cfg(test)]
+mod tests;
 
 use super::{
     boot_url::BootUrl,
     dhcp::{BootUrlRequest, Link},
+    resolvers::{self, LinkResolvers, Resolvers, Source},
 };
 use metal_base::{
     Chain,
     jitter::{number, within},
 };
-use packet::{Question, boot_url};
+use packet::{Answer, Question};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
+    convert::Infallible,
     io,
-    net::{Ipv6Addr, SocketAddrV6},
+    net::{IpAddr, Ipv6Addr, SocketAddrV6},
     time::Duration,
 };
 use tokio::{
@@ -37,52 +41,85 @@ const SPREAD: u32 = 4;
 /// Fits into an Ethernet frame without fragmentation.
 const LARGEST: usize = 1452;
 
-/// Asks on this link until a server has sent a URL, which is kept unless there is one already.
-/// Returns at once if the URL is not needed. Cancel safe.
-pub(super) async fn ask(link: &Link, boot_request: &BootUrlRequest) {
-    let Some(firmware) = boot_request.firmware else { return };
-    let began = Instant::now();
-    let mut pause = FIRST;
+/// Asks on this link, and again when what was told is no longer fresh. The name servers go to `resolvers`. The
+/// URL, if it is needed, is kept unless there is one already. Cancel safe: the name servers are removed.
+pub(super) async fn ask(
+    link: &Link,
+    boot_request: &BootUrlRequest,
+    resolvers: &Resolvers,
+) -> Infallible {
+    let resolvers = resolvers.of(link, Source::Dhcp6);
+    let client = Client { link, boot_request, resolvers };
     loop {
-        let question = Question { xid: number(), mac: link.mac, firmware, began };
-        match ask_once(link, question, within(pause, SPREAD)).await {
-            Ok(Some(url)) => {
-                tracing::info!(link = link.name, %url, "received a boot URL by DHCPv6");
-                boot_request.boot_url.send_if_modified(|known| {
-                    let is_new = known.is_none();
-                    known.get_or_insert(url);
-                    is_new
-                });
-                return;
-            }
-            Ok(None) => {}
-            // A link has no address during its first second or two.
-            Err(error) => {
-                tracing::debug!(link = link.name, error = %Chain(&error), "DHCPv6 request failed");
-                sleep(within(pause, SPREAD)).await;
-            }
-        }
-        pause = (pause * 2).min(LONGEST);
+        let refresh = client.ask_until_told().await;
+        sleep(within(refresh, SPREAD)).await;
     }
 }
 
-/// The URL of an answer that arrives in time.
-async fn ask_once(
-    link: &Link,
-    question: Question,
-    within: Duration,
-) -> io::Result<Option<BootUrl>> {
-    let socket = open(link)?;
-    let deadline = Instant::now() + within;
-    let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, link.index);
-    socket.send_to(&question.encode(), to).await?;
-    let mut buffer = [0; LARGEST];
-    while let Ok(received) = timeout_at(deadline, socket.recv(&mut buffer)).await {
-        if let Some(url) = boot_url(&buffer[..received?], &question) {
-            return Ok(Some(url));
+struct Client<'a> {
+    link: &'a Link,
+    boot_request: &'a BootUrlRequest,
+    resolvers: LinkResolvers,
+}
+
+impl Client<'_> {
+    /// Asks until a server has told all that we need; returns how long that is fresh.
+    async fn ask_until_told(&self) -> Duration {
+        let (mut pause, began) = (FIRST, Instant::now());
+        loop {
+            let firmware = self.boot_request.firmware;
+            let question = Question { xid: number(), mac: self.link.mac, firmware, began };
+            match self.ask_once(question, within(pause, SPREAD)).await {
+                Ok(Some(refresh)) => return refresh,
+                Ok(None) => {}
+                // A link has no address during its first second or two.
+                Err(error) => {
+                    let error = Chain(&error).to_string();
+                    tracing::debug!(link = self.link.name, error, "DHCPv6 request failed");
+                    sleep(within(pause, SPREAD)).await;
+                }
+            }
+            pause = (pause * 2).min(LONGEST);
         }
     }
-    Ok(None)
+
+    /// How long the answers that arrive in time are fresh, if they tell all that we need.
+    async fn ask_once(&self, question: Question, within: Duration) -> io::Result<Option<Duration>> {
+        let socket = open(self.link)?;
+        let deadline = Instant::now() + within;
+        let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, self.link.index);
+        socket.send_to(&question.encode(), to).await?;
+        let (mut buffer, mut servers) = ([0; LARGEST], Vec::new());
+        while let Ok(received) = timeout_at(deadline, socket.recv(&mut buffer)).await {
+            let Some(answer) = Answer::parse(&buffer[..received?], &question) else { continue };
+            // Of several servers each may know something.
+            for ip in answer.resolvers.into_iter().map(IpAddr::V6) {
+                if servers.len() < resolvers::MOST && !servers.contains(&ip) {
+                    servers.push(ip);
+                }
+            }
+            self.resolvers.set(servers.iter().copied());
+            if self.take_url(answer.boot_url) {
+                return Ok(Some(answer.refresh));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps the URL if it is needed; returns whether we have all of this that we need.
+    fn take_url(&self, url: Option<BootUrl>) -> bool {
+        if self.boot_request.firmware.is_none() {
+            return true;
+        }
+        let Some(url) = url else { return false };
+        tracing::info!(link = self.link.name, %url, "received a boot URL by DHCPv6");
+        self.boot_request.boot_url.send_if_modified(|known| {
+            let is_new = known.is_none();
+            known.get_or_insert(url);
+            is_new
+        });
+        true
+    }
 }
 
 fn open(link: &Link) -> io::Result<UdpSocket> {

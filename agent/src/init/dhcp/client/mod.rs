@@ -6,7 +6,10 @@ use super::{
     packet::{Answer, Firmware, LARGEST, Request},
 };
 use crate::{
-    init::boot_url::BootUrl,
+    init::{
+        boot_url::BootUrl,
+        resolvers::{LinkResolvers, Resolvers, Source},
+    },
     netlink::{self, Address},
 };
 use metal_base::{
@@ -17,8 +20,8 @@ use metal_wire::v4::{MessageType, code};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
-    fs, io,
-    net::{Ipv4Addr, SocketAddrV4},
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
     time::Duration,
 };
 use tokio::{
@@ -38,7 +41,6 @@ const SPREAD: u32 = 4;
 const REQUESTS: u32 = 3;
 /// After this many unanswered packets a person is told.
 const SILENCE: u32 = 3;
-const RESOLVERS: &str = "/etc/resolv.conf";
 
 /// A link that needs an address.
 #[derive(Clone, Debug)]
@@ -60,11 +62,16 @@ pub(in super::super) struct BootUrlRequest {
     pub(in super::super) boot_url: watch::Sender<Option<BootUrl>>,
 }
 
-/// Gives the link an address, and keeps it forever. Cancel safe: the address is removed.
-pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> Infallible {
+/// Gives the link an address, and keeps it forever. Cancel safe: the address is removed, and what came with
+/// it.
+pub(in super::super) async fn keep(
+    link: &Link,
+    boot_request: &BootUrlRequest,
+    resolvers: &Resolvers,
+) -> Infallible {
     let mut pauses = Backoff::new(FIRST, LONGEST);
     loop {
-        match lease_once(&link, &boot_request).await {
+        match lease_once(link, boot_request, resolvers).await {
             Ok(()) => pauses.reset(),
             Err(error) => {
                 let error = Chain(&error).to_string();
@@ -80,10 +87,14 @@ pub(in super::super) async fn keep(link: Link, boot_request: BootUrlRequest) -> 
 }
 
 /// From DISCOVER to the end of the lease.
-async fn lease_once(link: &Link, boot_request: &BootUrlRequest) -> io::Result<()> {
+async fn lease_once(
+    link: &Link,
+    boot_request: &BootUrlRequest,
+    resolvers: &Resolvers,
+) -> io::Result<()> {
     let client = Client::open(link, boot_request)?;
     let mut lease = client.acquire().await?;
-    let _held = AssignedAddress::apply(link, &lease)?;
+    let _held = AssignedAddress::apply(link, resolvers, &lease)?;
     loop {
         let until = Instant::now() + lease.time;
         sleep(lease.renewal).await;
@@ -227,24 +238,20 @@ enum Outcome {
 }
 
 /// An address, which the link has until this is dropped.
-struct AssignedAddress(Address);
+struct AssignedAddress(Address, #[expect(dead_code, reason = "removes them")] LinkResolvers);
 
 impl AssignedAddress {
-    fn apply(link: &Link, lease: &Lease) -> io::Result<Self> {
+    fn apply(link: &Link, resolvers: &Resolvers, lease: &Lease) -> io::Result<Self> {
         let address = Address { index: link.index, ip: lease.ip, prefix: lease.prefix };
         netlink::add_address(address).map_err(io::Error::other)?;
-        let held = Self(address);
+        let resolvers = resolvers.of(link, Source::Dhcp);
+        resolvers.set(lease.resolvers.iter().copied().map(IpAddr::V4));
+        let held = Self(address, resolvers);
         if let Some(router) = lease.router
             && let Err(error) = netlink::add_default_route(link.index, router)
         {
             let error = Chain(&error).to_string();
             tracing::warn!(link = link.name, %router, error, "could not set the default route");
-        }
-        if !lease.resolvers.is_empty() {
-            let server = |ip: &Ipv4Addr| format!("nameserver {ip}\n");
-            let text: String = lease.resolvers.iter().map(server).collect();
-            // Without it names are not resolved, and whoever needs one will say so.
-            fs::write(RESOLVERS, text).ok();
         }
         let Lease { ip, prefix, server, .. } = lease;
         let address = format!("{ip}/{prefix}");
