@@ -1,4 +1,5 @@
-//! Links by `rtnetlink(7)`: the permanent address, all-multicast mode, and switching a link on.
+//! Links by `rtnetlink(7)`: the permanent address, all-multicast mode, MTU, and switching a
+//! link on.
 
 use super::{
     ROUTE, message,
@@ -8,6 +9,7 @@ use std::collections::BTreeSet;
 
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
+const MTU: u16 = 4;
 const PERMANENT_ADDRESS: u16 = 54;
 const UP: u32 = 0x1;
 const ALL_MULTICAST: u32 = 0x200;
@@ -68,4 +70,12 @@ fn set(index: u32, flags: u32) -> Result<(), NetlinkError> {
 /// Switches a link on. Its carrier appears some time later.
 pub(crate) fn set_up(index: u32) -> Result<(), NetlinkError> {
     Netlink::open(ROUTE)?.call(NEW_LINK, &info(index, UP, UP)).map(drop)
+}
+
+/// Sets the MTU of a link, in bytes. Many drivers restart the adapter for a new one, so that the
+/// carrier is away for a moment.
+pub(crate) fn set_mtu(index: u32, mtu: u16) -> Result<(), NetlinkError> {
+    let mtu = message::attribute(MTU, &u32::from(mtu).to_ne_bytes());
+    let request = [info(index, 0, 0), mtu].concat();
+    Netlink::open(ROUTE)?.call(NEW_LINK, &request).map(drop)
 }

@@ -9,12 +9,14 @@ mod ethtool;
 mod generic;
 mod link;
 mod message;
+mod route;
 mod router_options;
 mod socket;
 
-pub(crate) use address::{Address, add_address, add_default_route, remove_address};
+pub(crate) use address::{Address, add_address, remove_address};
 pub(crate) use ethtool::LinkModes;
-pub(crate) use link::{AllMulticast, set_up};
+pub(crate) use link::{AllMulticast, set_mtu, set_up};
+pub(crate) use route::{Route, add_route, remove_route};
 pub(crate) use router_options::{RouterOptions, Servers};
 pub(crate) use socket::NetlinkError;
 

@@ -1,6 +1,7 @@
 //! What a server assigns.
 
-use super::packet::Answer;
+use super::{packet::Answer, routes::routes};
+use crate::{init::resolvers, netlink::Route};
 use metal_wire::v4::code;
 use std::{net::Ipv4Addr, time::Duration};
 
@@ -10,8 +11,9 @@ const LONGEST: Duration = Duration::from_hours(24);
 const SHORTEST: Duration = Duration::from_secs(10);
 /// If the server sends no mask.
 const PREFIX: u8 = 24;
-/// Resolvers use at most this many servers.
-const RESOLVERS: usize = 3;
+/// What every host must be able to receive (RFC 791, section 3.1). RFC 2132, section 5.1, allows less,
+/// which other clients ignore as well.
+const LEAST_MTU: u16 = 576;
 
 /// An address, and the settings that come with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +21,9 @@ pub(super) struct Lease {
     pub(super) ip: Ipv4Addr,
     pub(super) prefix: u8,
     pub(super) server: Ipv4Addr,
-    pub(super) router: Option<Ipv4Addr>,
+    pub(super) routes: Vec<Route>,
+    /// The MTU of the link, in bytes.
+    pub(super) mtu: Option<u16>,
     pub(super) resolvers: Vec<Ipv4Addr>,
     /// How long it is valid.
     pub(super) time: Duration,
@@ -45,8 +49,9 @@ impl Lease {
             ip,
             prefix: prefix.unwrap_or(PREFIX),
             server: answer.address(code::SERVER_ID)?,
-            router: answer.address(code::ROUTER).filter(|router| !router.is_unspecified()),
-            resolvers: answer.addresses(code::DNS).take(RESOLVERS).collect(),
+            routes: routes(answer),
+            mtu: answer.short(code::MTU).filter(|mtu| *mtu >= LEAST_MTU),
+            resolvers: answer.addresses(code::DNS).take(resolvers::MOST).collect(),
             time,
             renewal,
         })
@@ -74,6 +79,7 @@ mod tests {
                 (code::SUBNET_MASK, &[255, 255, 252, 0]),
                 (code::ROUTER, &[10, 0, 2, 1, 10, 0, 2, 9]),
                 (code::DNS, &[1; 20]),
+                (code::MTU, &9000_u16.to_be_bytes()),
                 (code::LEASE_TIME, &600_u32.to_be_bytes()),
             ],
         );
@@ -81,8 +87,13 @@ mod tests {
             ip: [10, 0, 2, 15].into(),
             prefix: 22,
             server: [10, 0, 2, 2].into(),
-            router: Some([10, 0, 2, 1].into()),
-            resolvers: vec![[1; 4].into(); RESOLVERS],
+            routes: vec![Route {
+                to: Ipv4Addr::UNSPECIFIED,
+                prefix: 0,
+                via: Some([10, 0, 2, 1].into()),
+            }],
+            mtu: Some(9000),
+            resolvers: vec![[1; 4].into(); resolvers::MOST],
             time: Duration::from_mins(10),
             renewal: Duration::from_mins(5),
         };
@@ -110,6 +121,20 @@ mod tests {
     fn a_mask_with_holes_is_none() {
         let lease = read([10, 0, 2, 15], &[KIND, SERVER, (code::SUBNET_MASK, &[255, 0, 255, 0])]);
         assert_eq!(lease.unwrap().prefix, PREFIX);
+    }
+
+    #[test]
+    fn an_mtu_that_no_host_has_is_none() {
+        for (bytes, expected) in [
+            (&[2, 64][..], Some(576)),
+            (&[2, 63], None),
+            (&[0, 68], None),
+            (&[9], None),
+            (&[255, 255], Some(65535)),
+        ] {
+            let lease = read([10, 0, 2, 15], &[KIND, SERVER, (code::MTU, bytes)]);
+            assert_eq!(lease.unwrap().mtu, expected, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -6,10 +6,15 @@
 //!     └───────────────────┴───────────────┼─────────────────┘ until the lease has ended
 //! ```
 
+mod assigned;
 mod client;
 mod frames;
 mod lease;
 mod packet;
+mod routes;
 
 pub(super) use client::{BootUrlRequest, Link, keep};
 pub(super) use packet::Firmware;
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,17 @@ use crate::init::boot_url::BootUrl;
 use metal_wire::v4::{BOOT_REPLY, MessageType, Options, Packet, code};
 use std::net::Ipv4Addr;
 
-const WANTED: [u8; 6] =
-    [code::SUBNET_MASK, code::ROUTER, code::DNS, code::LEASE_TIME, code::RENEWAL, code::BOOT_FILE];
+/// Routes stand before the router, which counts only where there are none (RFC 3442).
+const WANTED: [u8; 8] = [
+    code::SUBNET_MASK,
+    code::ROUTES,
+    code::ROUTER,
+    code::DNS,
+    code::MTU,
+    code::LEASE_TIME,
+    code::RENEWAL,
+    code::BOOT_FILE,
+];
 
 /// Fits into an Ethernet frame without fragmentation.
 pub(super) const LARGEST: u16 = 1472;
@@ -117,6 +126,16 @@ impl Answer {
         BootUrl::new(std::str::from_utf8(&value[..end]).ok()?)
     }
 
+    /// The value of an option, as it is.
+    pub(super) fn value(&self, wanted: u8) -> Option<&[u8]> {
+        self.packet.options.get(wanted)
+    }
+
+    /// The value of an option of two octets.
+    pub(super) fn short(&self, wanted: u8) -> Option<u16> {
+        self.packet.options.u16(wanted)
+    }
+
     /// The value of a numeric option.
     pub(super) fn number(&self, wanted: u8) -> Option<u32> {
         self.packet.options.u32(wanted)
@@ -157,6 +176,10 @@ pub(super) mod tests {
         let packet = Packet::parse(&bytes).unwrap();
         assert_eq!(MessageType::of(&packet), Some(MessageType::Request));
         assert_eq!(packet.options.address(code::REQUESTED_ADDRESS), Some(address));
+        let wanted = packet.options.get(code::PARAMETERS).unwrap();
+        let place = |code| wanted.iter().position(|other| *other == code);
+        assert!(place(code::MTU).is_some() && place(code::ROUTES) < place(code::ROUTER));
+        assert!(place(code::ROUTES).is_some());
         let renewal = Request { ciaddr: Some(address), ..request }.encode();
         assert_eq!(renewal[10..16], [0, 0, 10, 0, 2, 15], "an answer may be unicast now");
     }

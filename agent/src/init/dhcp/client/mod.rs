@@ -1,17 +1,12 @@
 //! The DHCP client of one link: acquires an address, and keeps it.
 
 use super::{
+    assigned::Assigned,
     frames::Frames,
     lease::Lease,
     packet::{Answer, Firmware, LARGEST, Request},
 };
-use crate::{
-    init::{
-        boot_url::BootUrl,
-        resolvers::{LinkResolvers, Resolvers, Source},
-    },
-    netlink::{self, Address},
-};
+use crate::init::{boot_url::BootUrl, resolvers::Resolvers};
 use metal_base::{
     Backoff, Chain,
     jitter::{number, within},
@@ -21,7 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, SocketAddrV4},
     time::Duration,
 };
 use tokio::{
@@ -94,12 +89,15 @@ async fn lease_once(
 ) -> io::Result<()> {
     let client = Client::open(link, boot_request)?;
     let mut lease = client.acquire().await?;
-    let _held = AssignedAddress::apply(link, resolvers, &lease)?;
+    let mut assigned = Assigned::apply(link, resolvers, &lease)?;
     loop {
         let until = Instant::now() + lease.time;
         sleep(lease.renewal).await;
         match client.renew(&lease, until).await? {
-            Some(renewed) => lease = renewed,
+            Some(renewed) => {
+                assigned.renew(&lease, &renewed)?;
+                lease = renewed;
+            }
             None => break,
         }
     }
@@ -171,7 +169,8 @@ impl<'a> Client<'a> {
         Ok(Outcome::Timeout)
     }
 
-    /// Extends the lease, asking first its own server and then all; `None` if it is lost.
+    /// Extends the lease, asking first its own server and then all; `None` if it is lost, as it is where the
+    /// server assigns another address.
     async fn renew(&self, lease: &Lease, until: Instant) -> io::Result<Option<Lease>> {
         while Instant::now() < until {
             let left = until.saturating_duration_since(Instant::now());
@@ -182,7 +181,9 @@ impl<'a> Client<'a> {
             self.socket.send_to(&request, SocketAddrV4::new(to, SERVER_PORT)).await.ok();
             let pause = (left / 4).max(FIRST);
             match self.hear(MessageType::Ack, pause).await? {
-                Outcome::Lease(lease) => return Ok(Some(lease)),
+                Outcome::Lease(renewed) => {
+                    return Ok(Some(renewed).filter(|renewed| renewed.ip == lease.ip));
+                }
                 Outcome::Nak => return Ok(None),
                 Outcome::Timeout => {}
             }
@@ -235,37 +236,6 @@ enum Outcome {
     Lease(Lease),
     Nak,
     Timeout,
-}
-
-/// An address, which the link has until this is dropped.
-struct AssignedAddress(Address, #[expect(dead_code, reason = "removes them")] LinkResolvers);
-
-impl AssignedAddress {
-    fn apply(link: &Link, resolvers: &Resolvers, lease: &Lease) -> io::Result<Self> {
-        let address = Address { index: link.index, ip: lease.ip, prefix: lease.prefix };
-        netlink::add_address(address).map_err(io::Error::other)?;
-        let resolvers = resolvers.of(link, Source::Dhcp);
-        resolvers.set(lease.resolvers.iter().copied().map(IpAddr::V4));
-        let held = Self(address, resolvers);
-        if let Some(router) = lease.router
-            && let Err(error) = netlink::add_default_route(link.index, router)
-        {
-            let error = Chain(&error).to_string();
-            tracing::warn!(link = link.name, %router, error, "could not set the default route");
-        }
-        let Lease { ip, prefix, server, .. } = lease;
-        let address = format!("{ip}/{prefix}");
-        tracing::info!(link = link.name, address, dhcp_server = %server, "address assigned");
-        Ok(held)
-    }
-}
-
-impl Drop for AssignedAddress {
-    fn drop(&mut self) {
-        if let Err(error) = netlink::remove_address(self.0) {
-            tracing::debug!(address = %self.0.ip, error = %Chain(&error), "could not remove the address");
-        }
-    }
 }
 
 #[cfg(test)]

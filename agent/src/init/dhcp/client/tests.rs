@@ -57,6 +57,25 @@ fn a_lease_is_renewed_before_it_ends_whatever_its_server_says() {
 }
 
 #[test]
+fn a_server_that_assigns_another_address_ends_the_lease() {
+    alone(async || {
+        let wire = Wire::new("port0");
+        ip("address add 203.0.113.50/24 dev port0");
+        wire.announce_server();
+        let asked = nothing_to_boot();
+        let client = Client::open(&wire.link, &asked).unwrap();
+        let lease = lease(5);
+        let serving = async {
+            let heard = wire.hear().await;
+            wire.answer(&heard, MessageType::Ack, [203, 0, 113, 51].into(), &[]).await;
+        };
+        let until = Instant::now() + lease.time;
+        let (renewed, ()) = tokio::join!(client.renew(&lease, until), serving);
+        assert_eq!(renewed.unwrap(), None);
+    });
+}
+
+#[test]
 fn a_client_without_an_address_sends_from_none_whatever_another_port_has() {
     alone(async || {
         let (other, wire) = (Wire::new("port0"), Wire::new("port1"));
