@@ -1,5 +1,7 @@
 //! One request per connection.
 
+mod connect;
+
 use crate::{Reason, RequestError, ServerUrl, Trust};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
@@ -9,7 +11,6 @@ use hyper_util::rt::TokioIo;
 use std::{fmt, io, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     task::AbortHandle,
     time::timeout,
 };
@@ -129,8 +130,8 @@ impl Client {
     }
 
     async fn connect(&self, request: Request<Full<Bytes>>) -> Result<Answer, RequestError> {
-        let (host, port) = self.url.address();
-        let stream = TcpStream::connect((host, port)).await.map_err(RequestError::Connect)?;
+        let address @ (host, _) = self.url.address();
+        let stream = connect::connect(address).await.map_err(RequestError::Connect)?;
         if !self.url.is_tls() {
             return send_over(stream, request).await;
         }
