@@ -20,7 +20,7 @@ pub mod registry;
 mod root;
 mod smbios;
 
-pub use probe::disks;
+pub use probe::{disks, nvme_controllers};
 pub use root::Root;
 
 #[cfg(test)]

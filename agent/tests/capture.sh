@@ -42,7 +42,8 @@ for l in /sys/block/*; do
   text $d/size $d/ro $d/removable $d/hidden $d/serial $d/wwid $d/queue/rotational
   text $d/queue/physical_block_size $d/queue/logical_block_size $d/queue/hw_sector_size
   link $d/device
-  for p in $(readlink -f $d/device) $(readlink -f $d/device/device); do
+  link $(readlink -f $d/device)/nvme[0-9]*
+  for p in $(readlink -f $d/device) $(readlink -f $d/device/device) $(readlink -f $d/device/nvme[0-9]*); do
     text $p/vendor $p/model $p/serial $p/wwid $p/firmware_rev $p/rev $p/numa_node $p/transport
     binary $p/vpd_pg80
   done

@@ -14,7 +14,7 @@ mod storage;
 mod sysfs;
 
 pub(crate) use notes::Notes;
-pub use storage::disks;
+pub use storage::{disks, nvme_controllers};
 
 use crate::{kernel::Kernel, pci_ids::PciIds, root::Root};
 use metal_api::inventory::{Failure, Report};

@@ -1,6 +1,6 @@
 //! The disks of the machine, as the kernel shows them.
 
-use metalprobe::{Root, disks};
+use metalprobe::{Root, disks, nvme_controllers};
 
 /// A disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +71,7 @@ fn reach(root: &Root, disk: &str, transport: &str) -> Reach {
 }
 
 fn is_over_fabrics(root: &Root, disk: &str) -> bool {
-    let device = format!("/sys/block/{disk}/device");
-    let paths = root.folders(&device).into_iter().filter(|name| name.starts_with("nvme"));
-    let controllers = paths.map(|name| format!("{device}/{name}")).chain([device.clone()]);
+    let controllers = nvme_controllers(root, disk).into_iter();
     let mut transports = controllers.filter_map(|path| root.word(&format!("{path}/transport")));
     transports.any(|transport| transport != "pcie")
 }
@@ -100,7 +98,7 @@ fn user(root: &Root, disk: &str, mounted: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::{fs, os::unix::fs::symlink};
     use tempfile::TempDir;
 
     #[test]
@@ -158,17 +156,18 @@ mod tests {
 
     #[test]
     fn a_disk_on_a_network_is_told_by_its_bus_or_by_its_controllers() {
-        for (file, content, expected) in [
-            ("device/transport", "pcie", false),
-            ("device/transport", "tcp", true),
-            ("device/nvme0/transport", "pcie", false),
-            ("device/nvme1/transport", "rdma", true),
-            ("x", "", false),
+        for (transports, is_multipath, expected) in [
+            (&["pcie"][..], false, false),
+            (&["tcp"], false, true),
+            (&["pcie", "pcie"], true, false),
+            (&["pcie", "rdma"], true, true),
+            (&["tcp"], true, true),
+            (&[], false, false),
         ] {
             let machine = Machine::new();
-            machine.disk("nvme0n1", &[("size", "8"), (file, content)]);
+            machine.nvme(transports, is_multipath);
             let found = candidates(&machine.root())[0].reach;
-            assert_eq!(found == Reach::Network, expected, "{file} {content}");
+            assert_eq!(found == Reach::Network, expected, "{transports:?} {is_multipath}");
         }
         let root = Machine::new().root();
         let buses = ["fc", "iscsi", "sas", "sata", "virtio", ""];
@@ -187,6 +186,29 @@ mod tests {
             for (file, content) in files {
                 self.write(&format!("/sys/block/{name}/{file}"), content);
             }
+        }
+
+        /// A drive whose controllers have these transports, as sysfs shows it.
+        fn nvme(&self, transports: &[&str], is_multipath: bool) {
+            self.disk("nvme0n1", &[("size", "8")]);
+            for (number, transport) in transports.iter().enumerate() {
+                self.write(&format!("/sys/devices/ctl/nvme{number}/transport"), transport);
+            }
+            let subsystem = "/sys/devices/virtual/nvme-subsystem/nvme-subsys0";
+            self.write(&format!("{subsystem}/nvme0n1/size"), "8");
+            if is_multipath {
+                for number in 0..transports.len() {
+                    let to = format!("../../../ctl/nvme{number}");
+                    self.link(&format!("{subsystem}/nvme{number}"), &to);
+                }
+                self.link("/sys/block/nvme0n1/device", &format!("../../..{subsystem}"));
+            } else {
+                self.link("/sys/block/nvme0n1/device", "../../devices/ctl/nvme0");
+            }
+        }
+
+        fn link(&self, path: &str, target: &str) {
+            symlink(target, self.0.path().join(path.trim_start_matches('/'))).unwrap();
         }
 
         fn write(&self, path: &str, content: &str) {

@@ -1,6 +1,11 @@
 //! Block devices.
 
 mod bus_path;
+mod nvme;
+#[cfg(test)]
+mod tests;
+
+pub use nvme::nvme_controllers;
 
 use super::{Machine, Notes, sysfs};
 use crate::root::Root;
@@ -48,6 +53,7 @@ fn disk(root: &Root, name: String, notes: &mut Notes) -> Option<BlockDevice> {
     }
     let word = |file: &str| root.word(&path(file));
     let device = root.target(&format!("{FOLDER}/{name}")).unwrap_or_default();
+    let device = nvme::place(root, device, &name);
     let transport = transport(root, &device, &name);
     Some(BlockDevice {
         path: bus_path::of(root, &device, &name),
