@@ -1,6 +1,6 @@
 //! What the kernel reports through system calls rather than files.
 
-use crate::netlink::{self, LinkFacts, NetlinkError};
+use crate::netlink::{self, LinkFacts, NetlinkError, PrivateFlag};
 use nix::{errno::Errno, ifaddrs::getifaddrs, sys::socket::SockaddrStorage};
 use std::{collections::BTreeMap, fmt::Debug, net::IpAddr};
 
@@ -24,6 +24,9 @@ pub trait Kernel: Debug + Send + Sync {
         index: u32,
         pci: Option<&str>,
     ) -> Result<LinkFacts, NetlinkError>;
+
+    /// The private flags of a link's driver, if it has any.
+    fn private_flags(&self, name: &str) -> Vec<PrivateFlag>;
 }
 
 /// The kernel that runs this process.
@@ -52,6 +55,11 @@ impl Kernel for Running {
     ) -> Result<LinkFacts, NetlinkError> {
         netlink::link_facts(name, index, pci)
     }
+
+    fn private_flags(&self, name: &str) -> Vec<PrivateFlag> {
+        // Most drivers have none, which is an error of the kernel.
+        netlink::private_flags(name).unwrap_or_default()
+    }
 }
 
 /// No kernel: the tree was captured elsewhere.
@@ -65,6 +73,10 @@ impl Kernel for Captured {
 
     fn link_facts(&self, _: &str, _: u32, _: Option<&str>) -> Result<LinkFacts, NetlinkError> {
         Ok(LinkFacts::default())
+    }
+
+    fn private_flags(&self, _: &str) -> Vec<PrivateFlag> {
+        Vec::new()
     }
 }
 

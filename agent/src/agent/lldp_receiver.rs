@@ -2,9 +2,9 @@
 
 use super::Lldp;
 use crate::{
-    lldp::{Announcement, Listener, Neighbors},
+    lldp::{self, Announcement, Listener, Neighbors},
     netlink::AllMulticast,
-    probe::Notes,
+    probe::{Machine, Notes},
     root::Root,
 };
 use metal_api::inventory::{self, Failure, Neighbor};
@@ -23,6 +23,8 @@ pub(super) struct LldpReceiver {
     neighbors: Neighbors,
     failure: Option<String>,
     without_multicast: BTreeMap<String, String>,
+    /// Links whose firmware keeps LLDP to itself, and what to do about it.
+    offloaded: BTreeMap<String, String>,
     /// When neighbors were last reported.
     pub(super) reported: Instant,
 }
@@ -42,6 +44,7 @@ impl LldpReceiver {
             neighbors: Neighbors::default(),
             failure,
             without_multicast: BTreeMap::new(),
+            offloaded: BTreeMap::new(),
             reported: Instant::now(),
         }
     }
@@ -59,24 +62,31 @@ impl LldpReceiver {
         }
     }
 
-    /// Makes adapters that have come up pass on frames to the LLDP group address.
-    pub(super) fn enable_multicast(&mut self, root: &Root) {
+    /// Makes adapters that have come up pass on frames to the LLDP group address, and finds out whose
+    /// firmware lets none through.
+    pub(super) fn prepare(&mut self, machine: &Machine) {
         if self.listener.is_none() {
             return;
         }
-        for link in root.names(LINKS).unwrap_or_default() {
-            let number = |file: &str| root.hex(&format!("{LINKS}/{link}/{file}")).unwrap_or(0);
-            let flags = number("flags");
-            let index = root.number(&format!("{LINKS}/{link}/ifindex"));
-            let hardware = root.has(&format!("{LINKS}/{link}/device"));
-            let wanting = hardware && flags & UP != 0 && flags & ALL_MULTICAST == 0;
-            if let Some(index) = index.filter(|_| wanting) {
+        self.find_offloads(machine);
+        for (link, flags) in adapters(&machine.root) {
+            let index = machine.root.number(&format!("{LINKS}/{link}/ifindex"));
+            if let Some(index) = index.filter(|_| flags & ALL_MULTICAST == 0) {
                 match self.multicast.enable(index) {
                     Ok(()) => self.without_multicast.remove(&link),
                     Err(error) => self.without_multicast.insert(link, Chain(&error).to_string()),
                 };
             }
         }
+    }
+
+    fn find_offloads(&mut self, machine: &Machine) {
+        let links = adapters(&machine.root).into_iter().map(|(link, _)| link);
+        let why = |link: String| {
+            let why = lldp::explain(&link, &machine.kernel.private_flags(&link))?;
+            Some((link, why))
+        };
+        self.offloaded = links.filter_map(why).collect();
     }
 
     /// The present neighbors, as they are reported.
@@ -97,8 +107,22 @@ impl LldpReceiver {
         for (link, error) in &self.without_multicast {
             notes.note(format!("{link} may drop LLDP frames: {error}"));
         }
+        let heard = self.neighbors.present(std::time::Instant::now());
+        let silent = self.offloaded.iter().filter(|(link, _)| !heard.contains_key(*link));
+        silent.for_each(|(_, why)| notes.note(why.clone()));
         notes.into_failures("lldp")
     }
+}
+
+/// The links that are up and have hardware, and their flags.
+fn adapters(root: &Root) -> Vec<(String, u32)> {
+    let names = root.names(LINKS).unwrap_or_default().into_iter();
+    let names = names.filter(|link| root.has(&format!("{LINKS}/{link}/device")));
+    let flags = names.filter_map(|link| {
+        let flags = root.hex(&format!("{LINKS}/{link}/flags"))?;
+        Some((link, flags))
+    });
+    flags.filter(|(_, flags)| flags & UP != 0).collect()
 }
 
 fn neighbor(said: Announcement) -> Neighbor {
@@ -112,5 +136,29 @@ fn neighbor(said: Announcement) -> Neighbor {
         capabilities: said.capabilities.into_iter().map(str::to_owned).collect(),
         vlan_id: said.vlan_id.map(|id| id.to_string()).unwrap_or_default(),
         ..Neighbor::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{QEMU, Tree};
+
+    #[tokio::test]
+    async fn a_silent_link_whose_firmware_takes_lldp_says_so_until_it_is_heard() {
+        let mut receiver = LldpReceiver::open(Lldp::Ignore);
+        let tree = Tree::unpack(QEMU);
+        tree.write("/sys/class/net/eth1/flags", b"0x1003\n");
+        receiver.find_offloads(&tree.machine());
+        let failures = receiver.failures();
+        let [failure] = &failures[..] else { panic!("{failures:?}") };
+        assert_eq!(failure.collector, "lldp");
+        assert!(failure.message.starts_with("eth1: the firmware"), "{}", failure.message);
+        let said = Announcement { ttl: 100, ..Announcement::default() };
+        receiver.neighbors.hear("eth1", said, std::time::Instant::now());
+        assert_eq!(receiver.failures(), []);
+        tree.write("/sys/class/net/eth1/flags", b"0x1002\n");
+        receiver.find_offloads(&tree.machine());
+        assert_eq!(receiver.offloaded.len(), 0, "a link that is down hears nobody anyway");
     }
 }

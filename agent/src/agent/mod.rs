@@ -124,7 +124,7 @@ impl Agent {
 
     /// Collects and posts one report; returns the delay before the next one.
     async fn round(&mut self, receiver: &mut LldpReceiver, known: &mut Vec<Failure>) -> Duration {
-        receiver.enable_multicast(&self.machine.root);
+        receiver.prepare(&self.machine);
         let report = self.report(receiver).await;
         log_failures(&report.failures, known);
         let registration = Registration { system_uuid: self.server_uuid.clone(), data: report };

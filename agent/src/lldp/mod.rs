@@ -6,7 +6,9 @@
 mod frame;
 mod listener;
 mod neighbors;
+mod offload;
 
 pub use frame::{Announcement, Malformed};
 pub use listener::{ListenError, Listener};
 pub use neighbors::Neighbors;
+pub(crate) use offload::explain;

@@ -14,7 +14,7 @@ mod router_options;
 mod socket;
 
 pub(crate) use address::{Address, add_address, remove_address};
-pub(crate) use ethtool::LinkModes;
+pub(crate) use ethtool::{LinkModes, PrivateFlag};
 pub(crate) use link::{AllMulticast, set_mtu, set_up};
 pub(crate) use route::{Route, add_route, remove_route};
 pub(crate) use router_options::{RouterOptions, Servers};
@@ -54,4 +54,13 @@ pub(crate) fn link_facts(
         permanent_address: permanent_address.flatten(),
         firmware: pci.and_then(|pci| devlink::firmware(&mut generic, pci).ok().flatten()),
     })
+}
+
+/// The private flags of a link's driver.
+///
+/// # Errors
+///
+/// If it has none, and on kernels before Linux 5.7, which do not tell them.
+pub(crate) fn private_flags(name: &str) -> Result<Vec<PrivateFlag>, NetlinkError> {
+    ethtool::private_flags(&mut Generic::new(Netlink::open(GENERIC)?), name)
 }
