@@ -93,6 +93,21 @@ fn nothing_is_cleared_for_a_boot_that_is_over_or_for_an_image_that_is_not_there(
     assert!(chosen(none, &over).unwrap_err().contains("this installation is over"));
     let away = World { curl: "printf 503; exit 22", ..disks(&[SMALL]) };
     assert_eq!(chosen(none, &away).unwrap(), "sda", "what is reported is not needed");
+    // An address that was refused too often is told nothing: that is not the silence of a server that is away.
+    for code in ["429", "400", "404", "302"] {
+        let curl = format!("printf {code}");
+        let told = chosen(none, &World { curl: &curl, ..disks(&[SMALL]) }).unwrap_err();
+        assert!(told.contains(&format!("may go on, but {code}. Nothing was written")), "{told}");
+    }
+    let chosen_after = |codes: &str| {
+        let count = "echo x >> \"$FACTS/asked\"; n=$(wc -l < \"$FACTS/asked\")";
+        let curl = format!("{count}; codes=({codes}); printf \"${{codes[n - 1]:-204}}\"");
+        chosen(none, &World { curl: &curl, ..disks(&[SMALL]) })
+    };
+    assert_eq!(chosen_after("429 429").unwrap(), "sda", "it asks again");
+    for codes in ["429 403", "204 403", "204 429 403"] {
+        assert!(chosen_after(codes).unwrap_err().contains("this installation is over"), "{codes}");
+    }
     let missing = World { skopeo: "echo 'manifest \"unknown\"' >&2; exit 1", ..disks(&[SMALL]) };
     let told = chosen(none, &missing).unwrap_err();
     assert!(told.contains("the image cannot be fetched: manifest unknown. Nothing"), "{told}");

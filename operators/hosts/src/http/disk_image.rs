@@ -4,7 +4,7 @@ use super::{
     ClientAddress, Failure,
     files::{BINARY, no_disk},
     install::{confirmed, parse, reported},
-    settle,
+    settle_boot,
 };
 use crate::{context::Context, images::Images};
 use axum::{
@@ -42,7 +42,7 @@ pub(super) async fn order(
     let answer = writing(&ctx, &cap).await;
     let answer = answer
         .map(|token| token.map_or_else(none, |token| Json(order::order(&token)).into_response()));
-    settle(&ctx, &asker, "order", answer)
+    settle_boot(&ctx, &asker, "order", answer)
 }
 
 /// The checksum of the disk image: its digest.
@@ -52,7 +52,7 @@ pub(super) async fn checksums(
     Path(cap): Path<String>,
 ) -> Response {
     let answer = listed(&ctx, &cap).await;
-    settle(&ctx, &asker, "checksums", answer)
+    settle_boot(&ctx, &asker, "checksums", answer)
 }
 
 async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
@@ -72,7 +72,7 @@ pub(super) async fn disk(
     headers: HeaderMap,
 ) -> Response {
     let answer = opened(&ctx, &cap, (&method, &headers)).await;
-    settle(&ctx, &asker, "disk", answer)
+    settle_boot(&ctx, &asker, "disk", answer)
 }
 
 async fn opened(
@@ -99,7 +99,7 @@ pub(super) async fn progress(
 ) -> Response {
     let report = || parse::<InstallProgress>(&body).map(Report::from);
     let answer = reported(&ctx, &cap, report).await;
-    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+    settle_boot(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
 /// metal-installer is done, and repeats that until it is heard.
@@ -110,5 +110,5 @@ pub(super) async fn done(
 ) -> Response {
     let report = || Ok(Report { step: BootStep::Done, message: String::new() });
     let answer = reported(&ctx, &cap, report).await;
-    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+    settle_boot(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }

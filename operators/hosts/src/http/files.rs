@@ -1,6 +1,6 @@
 //! The files that an installer consists of: at a mirror, or layers of an image.
 
-use super::{ClientAddress, Failure, install::current, settle};
+use super::{ClientAddress, Failure, install::current, settle_boot};
 use crate::{
     context::Context,
     images::{ImageError, Images, Part},
@@ -30,7 +30,7 @@ pub(super) async fn file(
 ) -> Response {
     let Some(file) = Part::named(&name) else { return StatusCode::NOT_FOUND.into_response() };
     let answer = part(&ctx, &cap, file, (&method, &headers)).await;
-    settle(&ctx, &asker, file.name(), answer)
+    settle_boot(&ctx, &asker, file.name(), answer)
 }
 
 async fn part(

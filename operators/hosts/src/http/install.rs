@@ -1,7 +1,7 @@
 //! What a boot installs with.
 
 use super::{
-    ClientAddress, Failure, settle,
+    ClientAddress, Failure, settle_boot,
     write::{TRIES, caught_up, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
@@ -84,7 +84,7 @@ pub(super) async fn kickstart(
     Path(cap): Path<String>,
 ) -> Response {
     let answer = rendered(&ctx, &cap).await;
-    settle(&ctx, &asker, "kickstart", answer)
+    settle_boot(&ctx, &asker, "kickstart", answer)
 }
 
 async fn rendered(ctx: &Context, cap: &str) -> Result<Response, Failure> {
@@ -122,7 +122,7 @@ pub(super) async fn credential(
     Path(cap): Path<String>,
 ) -> Response {
     let answer = issued(&ctx, &cap).await.map(|it| Json(it).into_response());
-    settle(&ctx, &asker, "credential", answer)
+    settle_boot(&ctx, &asker, "credential", answer)
 }
 
 async fn issued(ctx: &Context, cap: &str) -> Result<Installed, Failure> {
@@ -153,7 +153,7 @@ pub(super) async fn progress(
     body: Bytes,
 ) -> Response {
     let answer = reported(&ctx, &cap, || parse(&body)).await;
-    settle(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
+    settle_boot(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
 /// What a body says.

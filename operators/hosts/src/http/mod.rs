@@ -86,6 +86,8 @@ async fn not_head() -> Response {
 pub(crate) enum Failure {
     /// The token, if it exists, opens nothing for this machine.
     Refused(Refusal, Option<Arc<BootToken>>),
+    /// The same for whoever has shown a capability of ours: its boot is over.
+    Over(Refusal, Option<Arc<BootToken>>),
     /// A proof is missing, or wrong.
     Unproven(&'static str),
     /// It has been refused too often.
@@ -127,6 +129,22 @@ fn settle(
     }
 }
 
+/// The same for whoever shows the capability of a boot. That this is over it is told however often others
+/// at its address have failed: an installer that is told nothing might go on, and clear a disk.
+fn settle_boot(
+    ctx: &Context,
+    asker: &ClientAddress,
+    what: &'static str,
+    answer: Result<Response, Failure>,
+) -> Response {
+    let answer = answer.map_err(|failure| match failure {
+        // Those without a capability of ours are `Unproven`.
+        Failure::Refused(refusal, token) => Failure::Over(refusal, token),
+        failure => failure,
+    });
+    settle(ctx, asker, what, answer)
+}
+
 /// Whoever fails too often is told no more, and nothing is told of it. Whatever does not fail is
 /// answered all the same, because a guess of somebody with the same address says nothing about it.
 fn limited(ctx: &Context, asker: &ClientAddress, failure: Failure) -> Failure {
@@ -142,7 +160,7 @@ fn limited(ctx: &Context, asker: &ClientAddress, failure: Failure) -> Failure {
 
 fn refuse(ctx: &Context, asker: &ClientAddress, what: &'static str, failure: Failure) -> Response {
     match failure {
-        Failure::Refused(refusal, token) => {
+        Failure::Refused(refusal, token) | Failure::Over(refusal, token) => {
             let is_told = ctx.refusals.refused(asker.address);
             if let Some(token) = token.filter(|_| is_told) {
                 let note = format!("{what}, from {asker}: {refusal}");
@@ -196,14 +214,18 @@ impl Failure {
             Self::Unavailable(why) => Some(why),
             Self::Api(_) => Some("the cluster does not answer"),
             Self::TooMany => Some("refused too often"),
-            Self::Refused(..) | Self::Unproven(_) | Self::Malformed(_) | Self::Unusable(..) => None,
+            Self::Refused(..)
+            | Self::Over(..)
+            | Self::Unproven(_)
+            | Self::Malformed(_)
+            | Self::Unusable(..) => None,
         }
     }
 
     /// A word for metrics, from a small fixed set.
     fn word(&self) -> &'static str {
         match self {
-            Self::Refused(refusal, _) => refusal.into(),
+            Self::Refused(refusal, _) | Self::Over(refusal, _) => refusal.into(),
             Self::Unproven(_) => "Unproven",
             Self::TooMany => "TooMany",
             Self::Malformed(_) => "Malformed",

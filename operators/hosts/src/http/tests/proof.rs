@@ -60,3 +60,26 @@ async fn who_proves_something_is_heard_beside_a_neighbor_who_guesses() {
     assert_eq!(site.get(&format!("{}/kickstart", boot(1))).await.0, StatusCode::OK);
     assert!(site.get(&format!("/api/ipxe/{}", text())).await.1.contains("set base "));
 }
+
+#[tokio::test]
+async fn who_has_a_boot_that_is_over_is_told_so_beside_a_neighbor_who_guesses() {
+    let mut revoked = token(1);
+    revoked.spec.revoked = true;
+    // Revoked, superseded, deleted.
+    for tokens in [vec![revoked], vec![token(2)], vec![]] {
+        let site = Site::new(tokens, vec![], vec![]).await;
+        let mut last = StatusCode::OK;
+        for _ in 0..40 {
+            last = site.get("/c/x/kickstart").await.0;
+        }
+        assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+        let started = r#"{"step":"Started"}"#;
+        let told = site.post(&format!("{}/progress", boot(1)), started).await;
+        assert_eq!(told, StatusCode::FORBIDDEN, "an installer would go on");
+        for file in ["kickstart", "credential", "kernel", "install.json"] {
+            let (status, body) = site.get(&format!("{}/{file}", boot(1))).await;
+            assert_eq!((status, body.as_str()), REFUSED, "{file}");
+        }
+        assert_eq!(site.get("/c/x/kickstart").await.0, StatusCode::TOO_MANY_REQUESTS);
+    }
+}
