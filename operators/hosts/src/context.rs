@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use metal_api::{BootInstaller, BootToken, Host};
-use metal_core::capability;
+use metal_core::{boot_token::Refusal, capability};
 use metal_runtime::{Deferred, LogLimit, Writer};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -89,8 +89,16 @@ impl Context {
     }
 
     /// The Host that a token is for, as far as it is known.
-    pub(crate) fn host_of(&self, token: &BootToken) -> Option<Arc<Host>> {
-        let namespace = token.namespace();
-        self.view.hosts.named(namespace.as_deref(), &token.spec.host_name)
+    ///
+    /// # Errors
+    ///
+    /// If there is one that is not kept: it may be any machine.
+    pub(crate) fn host_of(&self, token: &BootToken) -> Result<Option<Arc<Host>>, Refusal> {
+        let (namespace, name) = (token.namespace(), &token.spec.host_name);
+        let host = self.view.hosts.named(namespace.as_deref(), name);
+        if host.is_none() && self.view.hosts.is_withdrawn(namespace.as_deref(), name) {
+            return Err(Refusal::HostUnreadable(name.clone()));
+        }
+        Ok(host)
     }
 }

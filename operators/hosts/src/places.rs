@@ -1,5 +1,6 @@
-//! Configurations in memory: each has 200 kB, from when it is read until its host has taken it. No
-//! organization keeps all places, so that those of the others get theirs.
+//! Places for what takes memory: configurations, each of which has 200 kB from when it is read until its
+//! host has taken it, and looks at objects. No organization keeps all places, so that those of the others get
+//! theirs.
 
 use metal_base::Locked;
 use std::{
@@ -8,9 +9,9 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Places of all.
+/// Configurations of all.
 pub(crate) const ALL: usize = 128;
-/// Places of one organization.
+/// Configurations of one organization.
 pub(crate) const OF_ONE: usize = 16;
 
 /// The places.
@@ -19,6 +20,8 @@ pub(crate) struct Places {
     all: Arc<Semaphore>,
     /// By namespace. One of which no place is taken or waited for is forgotten.
     of: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// How many one may take.
+    of_one: usize,
 }
 
 /// A place, until this is dropped.
@@ -30,11 +33,16 @@ pub(crate) struct Place {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(ALL)), of: Mutex::default() }
+        Self::new(ALL, OF_ONE)
     }
 }
 
 impl Places {
+    /// So many of all, and of one organization.
+    pub(crate) fn new(all: usize, of_one: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(all)), of: Mutex::default(), of_one }
+    }
+
     /// Waits for a place of this organization.
     pub(crate) async fn take(&self, namespace: &str) -> Place {
         let of_one = self.of(namespace);
@@ -49,7 +57,7 @@ impl Places {
         // As many as wait or have a place, and so no more than there are connections.
         of.retain(|_, places| Arc::strong_count(places) > 1);
         let places = of.entry(namespace.to_owned());
-        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(OF_ONE))))
+        Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(self.of_one))))
     }
 
     /// How many places are taken.

@@ -77,10 +77,12 @@ impl Controller for Tokens {
         kickstart: &Kickstart,
         failure: Option<&Failure>,
     ) -> Decision {
+        let host = self.0.host_of(token);
         decide(&Observation {
             token,
             is_ambiguous: self.0.view.tokens.get(&by_hash(token)).len() > 1,
-            host: self.0.host_of(token).as_deref(),
+            host: host.as_ref().ok().and_then(Option::as_deref),
+            is_host_unreadable: host.is_err(),
             installer: self.0.installer.as_ref(),
             refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),
             no_template: kickstart.problem.as_deref(),

@@ -15,6 +15,8 @@ use tokio::sync::watch;
 const TOKENS: Shares = Shares { sure: 1 << 20, namespace: 64 << 20, all: 80 << 20 };
 /// The same for releases, without their configurations: some 3 KiB each.
 const RELEASES: Shares = Shares { sure: 1 << 20, namespace: 32 << 20, all: 48 << 20 };
+/// The same for Hosts, which a tenant may create as well: some 4 KiB each.
+const HOSTS: Shares = Shares { sure: 1 << 20, namespace: 32 << 20, all: 48 << 20 };
 
 /// Those who wait for one of the Hosts of a group are woken together.
 const GROUPS: usize = 1024;
@@ -51,7 +53,7 @@ impl Default for View {
     fn default() -> Self {
         Self {
             tokens: Index::new(keys).trimmed(trim).bounded(footprint, TOKENS),
-            hosts: Index::new(|_: &Host| vec![]).trimmed(trim),
+            hosts: Index::new(|_: &Host| vec![]).trimmed(trim).bounded(footprint, HOSTS),
             releases: Index::new(|release: &HostRelease| vec![host_of(release)])
                 .trimmed(trim_release)
                 .bounded(footprint, RELEASES),
@@ -75,12 +77,14 @@ pub(crate) fn by_hash(token: &BootToken) -> TokenKey {
     TokenKey::Hash(token.namespace().unwrap_or_default(), token.spec.token_sha256.clone())
 }
 
-/// Whoever may write an object may give it large annotations.
-fn trim<K: Resource>(object: &mut K) {
+/// Whoever may write an object may give it large annotations, and any number of finalizers and owners.
+pub(crate) fn trim<K: Resource>(object: &mut K) {
     let meta = object.meta_mut();
     meta.annotations = None;
     meta.labels = None;
     meta.managed_fields = None;
+    meta.finalizers = None;
+    meta.owner_references = None;
 }
 
 /// Only whether there is a configuration: a tenant may write thousands of releases.
@@ -212,6 +216,7 @@ fn told<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use metal_api::{HostReleaseSpec, HostSpec, SealedConfiguration, Sealing};
 
     #[test]
@@ -231,6 +236,30 @@ mod tests {
         let kept = all.iter().filter_map(|it| it.spec.configuration.as_ref());
         let kept: Vec<_> = kept.map(|it| it.ciphertext.capacity()).collect();
         assert_eq!(kept, [0; 100], "that there is one is known");
+    }
+
+    #[test]
+    fn hosts_that_a_tenant_makes_large_or_many_cost_the_server_bounded_memory() {
+        let host = |number: usize, key: usize, finalizers: usize| {
+            let spec = HostSpec { public_key: "k".repeat(key), ..HostSpec::default() };
+            let mut host = Host::new(&format!("web-{number}"), spec);
+            host.metadata.namespace = Some("org".to_owned());
+            host.metadata.finalizers = Some(vec!["example.org/x".repeat(finalizers / 13)]);
+            let owner = OwnerReference { name: "x".repeat(finalizers), ..Default::default() };
+            host.metadata.owner_references = Some(vec![owner]);
+            host
+        };
+        let kept = |key: usize, finalizers: usize| {
+            let view = View::default();
+            view.hosts.presume((0..5000).map(|number| host(number, key, finalizers)));
+            let bytes: usize = view.hosts.all().iter().map(|host| footprint(&**host)).sum();
+            assert!(bytes <= HOSTS.namespace, "{bytes} bytes");
+            view
+        };
+        assert_eq!(kept(200, 100_000).hosts.len(), 5000, "what is not used takes no room");
+        let view = kept(20_000, 0);
+        assert!(view.hosts.len() < 2000);
+        assert!(view.hosts.is_withdrawn(Some("org"), "web-4999"), "it is known that there is one");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Observation<'a> {
     pub is_ambiguous: bool,
     /// The Host of its host name.
     pub host: Option<&'a Host>,
+    /// Whether there is a Host of its host name that is not kept: it cannot be read, or there is no room for it.
+    pub is_host_unreadable: bool,
     /// The installer of tokens without one.
     pub installer: Option<&'a BootInstaller>,
     /// Why the server does not serve an image, by its reference.
@@ -111,6 +113,9 @@ fn unfinished(seen: &Observation<'_>) -> Option<Result<register::Next, Refusal>>
     if registration.host_uid.is_some() {
         return None;
     }
+    if seen.is_host_unreadable {
+        return Some(Err(Refusal::HostUnreadable(seen.token.spec.host_name.clone())));
+    }
     Some(register::finish(seen.token, registration, seen.host))
 }
 
@@ -164,6 +169,10 @@ fn problem(
         let what = if key.is_ok() { "exists" } else { "exists, with a key that cannot be used" };
         let message = format!("Host {name} {what}: delete it, or create a token for another name");
         return Some(("HostNameTaken", message));
+    }
+    if seen.is_host_unreadable {
+        let refusal = Refusal::HostUnreadable(seen.token.spec.host_name.clone());
+        return Some(((&refusal).into(), refusal.to_string()));
     }
     if let Some(why) = seen.token.spec.binding.as_ref().and_then(binding::problem) {
         return Some(("BindingFitsMany", why));

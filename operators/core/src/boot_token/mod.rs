@@ -69,6 +69,9 @@ pub enum Refusal {
     /// There is a Host of that name, with another key.
     #[error("Host {0} exists, and has another key")]
     HostNameTaken(String),
+    /// There is a Host of that name, and nobody knows which machine it is.
+    #[error("Host {0} exists, but is not kept: it cannot be read, or its namespace has too many")]
+    HostUnreadable(String),
     /// The Host that the machine was has been deleted.
     #[error("its Host has been deleted")]
     HostDeleted,

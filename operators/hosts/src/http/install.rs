@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure, settle_boot,
-    write::{TRIES, caught_up, live, record},
+    write::{TRIES, caught_up, known_host, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
 use axum::{
@@ -54,7 +54,7 @@ pub(super) async fn claimed(
 /// The token of the boot in progress that has this capability, as far as is known.
 pub(super) async fn current(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
     let (token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
-    let host = ctx.host_of(&token);
+    let host = known_host(ctx, &token)?;
     Ok((installs(ctx, token, host.as_deref(), attempt)?, attempt))
 }
 

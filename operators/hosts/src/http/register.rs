@@ -4,7 +4,7 @@ use super::{
     ClientAddress, Failure, install,
     proof::Request,
     settle,
-    write::{TRIES, record},
+    write::{TRIES, asked, record},
 };
 use crate::context::Context;
 use axum::{
@@ -76,7 +76,11 @@ async fn registered(
     let endorsement = endorsement(ctx, &token, &key, said.proof.as_deref())?;
     let endorsement = endorsement.as_deref();
     let claimant = Claimant { key: &key, attempt, hardware, address, endorsement };
-    let mut host = ctx.host_of(&token);
+    let mut host = match ctx.host_of(&token) {
+        Ok(host) => host,
+        // It may be the Host of this very machine.
+        Err(_) => asked(ctx, &token).await?.1,
+    };
     for _ in 0..TRIES {
         let next = register::register(&token, host.as_deref(), &claimant, ctx.now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;

@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure, PRIVATE, files, install, limited, refuse, settle,
-    write::{TRIES, live, record},
+    write::{TRIES, known_host, live, record},
 };
 use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
@@ -134,7 +134,7 @@ async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<Strin
     let found = key.map(|key| ctx.view.tokens.get(&key)).unwrap_or_default();
     let told = found.first().cloned();
     let token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
-    let host = ctx.host_of(&token);
+    let host = known_host(ctx, &token)?;
     let fetched = fetch(&token, host.as_deref(), asker.address, ctx.now());
     let Fetch { proposal, opened } =
         fetched.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
@@ -211,7 +211,7 @@ async fn boot(
                     ctx.notices.publish_event(&*new, EventType::Normal, "Booted", note);
                     return Ok(script);
                 }
-                host = ctx.host_of(&new);
+                host = known_host(ctx, &new)?;
                 token = new;
             }
         }

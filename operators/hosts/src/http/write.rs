@@ -2,8 +2,8 @@
 //! must not be an old one.
 
 use super::Failure;
-use crate::{allowance, context::Context, live::Found};
-use kube::ResourceExt;
+use crate::{allowance, context::Context, live::Found, view::trim};
+use kube::{Resource, ResourceExt};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
 use metal_runtime::report::Chain;
@@ -58,9 +58,22 @@ pub(super) async fn live(
 ) -> Result<(Arc<BootToken>, Option<Arc<Host>>), Failure> {
     match ctx.live.look(token, Box::pin(read(ctx, token))).await {
         Found::There(read, host) => Ok((read.ok_or(Refusal::Unknown)?, host)),
-        Found::Silence => Ok((Arc::clone(token), ctx.host_of(token))),
+        Found::Silence => Ok((Arc::clone(token), known_host(ctx, token)?)),
         Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
     }
+}
+
+/// The Host of the name of a token, as far as it is known.
+///
+/// # Errors
+///
+/// If there is one that is not kept.
+pub(super) fn known_host(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+) -> Result<Option<Arc<Host>>, Failure> {
+    let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(token)));
+    ctx.host_of(token).map_err(refused)
 }
 
 /// The token as the API server has it, for somebody who knows of a later boot than this replica does.
@@ -72,14 +85,32 @@ pub(super) async fn caught_up(
     ctx: &Context,
     token: &Arc<BootToken>,
 ) -> Result<Arc<BootToken>, Failure> {
+    asked(ctx, token).await.map(|(token, _)| token)
+}
+
+/// A token and the Host of its name, as the API server has them.
+///
+/// # Errors
+///
+/// If nobody can say.
+pub(super) async fn asked(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+) -> Result<(Arc<BootToken>, Option<Arc<Host>>), Failure> {
     match ctx.live.look(token, Box::pin(read(ctx, token))).await {
-        Found::There(read, _) => Ok(read.ok_or(Refusal::Unknown)?),
+        Found::There(read, host) => Ok((read.ok_or(Refusal::Unknown)?, host)),
         Found::Silence | Found::Failed => Err(Failure::Unavailable("the cluster does not answer")),
     }
 }
 
 /// How long somebody waits for the API server before what is known counts.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A look is kept for a while, and so is only what is used of it.
+fn trimmed<K: Resource>(mut object: K) -> Arc<K> {
+    trim(&mut object);
+    Arc::new(object)
+}
 
 /// Looks at a token, and at the Host of its name.
 async fn read(ctx: &Context, token: &BootToken) -> Found {
@@ -90,7 +121,7 @@ async fn read(ctx: &Context, token: &BootToken) -> Found {
     match timeout(PATIENCE, read).await {
         Ok(Ok((read, host))) => {
             let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
-            Found::There(same.map(Arc::new), host.map(Arc::new))
+            Found::There(same.map(trimmed), host.map(trimmed))
         }
         Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => Found::Silence,
         Ok(Err(error)) => {

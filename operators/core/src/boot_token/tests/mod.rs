@@ -317,6 +317,7 @@ fn seen<'a>(
         token,
         is_ambiguous: false,
         host,
+        is_host_unreadable: false,
         installer: Some(installer),
         refusal_of: &|image| Some(format!("{image} is not allowed")),
         no_template: None,

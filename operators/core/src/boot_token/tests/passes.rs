@@ -101,3 +101,19 @@ fn what_is_over_is_said_and_removed_a_day_later() {
     settle(&mut fresh, Some(&host), 0);
     assert_eq!(usable(&fresh), ("False".to_owned(), "HostNameTaken".to_owned()));
 }
+
+#[test]
+fn a_host_that_is_not_kept_is_not_one_that_is_missing() {
+    let decided = |token: &BootToken| {
+        let installer = installer();
+        decide(&Observation { is_host_unreadable: true, ..seen(token, None, &installer, 40) })
+    };
+    // A crash may have left the Host of the second half made: no other one is created.
+    for mut token in [token(), registered(&installed(token()), &key(1), 30)] {
+        let Decision::Record(status) = decided(&token) else { panic!("nothing is recorded") };
+        let usable = &status.conditions[0];
+        assert_eq!((usable.status.as_str(), usable.reason.as_str()), ("False", "HostUnreadable"));
+        token.status = Some(*status);
+        assert!(matches!(decided(&token), Decision::Rest(_)));
+    }
+}

@@ -6,6 +6,7 @@ mod install;
 mod proof;
 mod release;
 mod tpm;
+mod unreadable;
 
 use super::router;
 use crate::{
