@@ -8,7 +8,7 @@ use metal_image::{
     digest::Algorithm,
     manifest::Descriptor,
     resolve::{self, Missing, PxeLayers},
-    store::{self, Blob},
+    store::{self, Account, Blob},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(crate) struct Images {
     resolver: Resolver,
     store: Store,
     architecture: String,
+    /// The image of the installer of tokens that name none.
+    ours: Option<String>,
 }
 
 /// Why a layer is not there.
@@ -83,7 +85,8 @@ impl Images {
         let store = Store::open_dir(dir, limit, known, downloads).await;
         let store = store.with_context(|| format!("--image-cache-dir {}", dir.display()))?;
         let resolver = Resolver::new(registries, allowed);
-        Ok(Some(Self { resolver, store, architecture: args.architecture.clone() }))
+        let (architecture, ours) = (args.architecture.clone(), args.installer_image.clone());
+        Ok(Some(Self { resolver, store, architecture, ours }))
     }
 
     /// Why an image is not served, as far as that shows without its registry.
@@ -112,23 +115,32 @@ impl Images {
         Ok(resolved.pxe.clone()?)
     }
 
-    /// Opens a layer of an image; it comes from the registry where it is not there yet.
+    /// Opens a layer of an image for an organization; it comes from the registry where it is not there yet.
     ///
     /// # Errors
     ///
     /// If it cannot be had.
     pub(crate) async fn open_part(
         images: Option<&Self>,
-        image: &str,
+        (image, namespace): (&str, &str),
         part: Part,
     ) -> Result<Blob, ImageError> {
         let layers = Self::layers(images, image).await?;
+        if let Some(images) = images.filter(|images| images.is_ours(image)) {
+            let all = [Some(&layers.kernel), Some(&layers.initrd), layers.squashfs.as_ref()];
+            images.store.pin(all.into_iter().flatten().map(|layer| layer.digest.clone()));
+        }
         let layer = match part {
             Part::Kernel => layers.kernel,
             Part::Initrd => layers.initrd,
             Part::Squashfs => layers.squashfs.ok_or(ImageError::NoSquashfs)?,
         };
-        Self::open_layer(images, image, &layer).await
+        Self::open_layer(images, (image, namespace), &layer).await
+    }
+
+    /// Whether everybody installs with this image.
+    fn is_ours(&self, image: &str) -> bool {
+        self.ours.as_deref() == Some(image)
     }
 
     /// Finds the disk image of an image. Its digest is the checksum of what is sent.
@@ -144,23 +156,42 @@ impl Images {
         if is_sha256 { Ok(disk) } else { Err(ImageError::NoSha256) }
     }
 
-    /// Opens a layer that was found.
+    /// Opens a layer that was found, for an organization.
     ///
     /// # Errors
     ///
     /// If it cannot be had.
     pub(crate) async fn open_layer(
         images: Option<&Self>,
-        image: &str,
+        (image, namespace): (&str, &str),
         layer: &Descriptor,
     ) -> Result<Blob, ImageError> {
         let images = images.ok_or(ImageError::Off)?;
-        let image: Reference = image.parse().map_err(resolve::Error::from)?;
-        Ok(images.store.open(&image.name, &layer.digest).await?)
+        let name = image.parse::<Reference>().map_err(resolve::Error::from)?.name;
+        let account = account(images.ours.as_deref(), image, namespace);
+        Ok(images.store.open_for(&name, &layer.digest, &account).await?)
     }
 
     /// Waits until no layer is on its way.
     pub(crate) async fn closed(&self) {
         self.store.closed().await;
+    }
+}
+
+/// On whose account the layers of an image are fetched; `ours` is the image that everybody installs with.
+fn account(ours: Option<&str>, image: &str, namespace: &str) -> Account {
+    if ours == Some(image) { Account::default() } else { Account::of(namespace) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_fetched_on_the_account_of_an_organization_except_that_of_the_server() {
+        let of = |image| account(Some("quay.io/a/installer:1"), image, "org");
+        assert_eq!(of("quay.io/a/installer:1"), Account::default());
+        assert_eq!(of("quay.io/a/installer:2"), Account::of("org"));
+        assert_eq!(account(None, "quay.io/a/disk:1", "org"), Account::of("org"));
     }
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 use fake::Fake;
 use futures::{StreamExt, TryStreamExt, stream};
 use metal_image::{
-    AllowList, Digest, Name, Registries, Resolver, Store, Version, manifest,
+    AllowList, Blob, Digest, Name, Registries, Resolver, Store, Version, manifest,
     registry::{self, Config, Pace},
-    store,
+    store::{self, Account},
 };
 use std::{io, path::Path, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -246,6 +246,42 @@ async fn a_blob_of_an_earlier_process_is_looked_at_before_it_is_served() {
     }
     assert_eq!((store.stats().downloads, store.stats().size), (0, 1_500_000));
     assert_eq!(fake.asked().len(), 1, "what is right is not fetched again");
+}
+
+#[tokio::test]
+async fn what_one_account_downloads_keeps_no_other_from_its_images() {
+    let good = Digest::of(b"good");
+    let fake = Fake::start(move |path, _| {
+        if path.ends_with(&good.to_string()) {
+            return "good".into_response();
+        }
+        // 60 %, which never end; or 20 %.
+        let size =
+            if path.ends_with(&Digest::of(b"large").to_string()) { "600000" } else { "201000" };
+        ([(header::CONTENT_LENGTH, size)], steady()).into_response()
+    })
+    .await;
+    let dir = tempfile::tempdir().unwrap();
+    let pace = Pace { bytes: 1, window: Duration::from_hours(1000) };
+    let config = Config { pace, silence: pace.window, ..Config::default() };
+    let (_, store) = fake.both(dir.path(), 1_000_000, config).await;
+    let (a, b) = (Account::of("a"), Account::of("b"));
+    let large = store.open_for(&fake.name, &Digest::of(b"large"), &a).await.err().unwrap();
+    assert!(matches!(large, store::Error::Share { size: 600_000, .. }), "{large}");
+    let mut stalled = vec![];
+    for content in [b"1", b"2"] {
+        stalled.push(store.open_for(&fake.name, &Digest::of(content), &a).await.unwrap());
+    }
+    // These wait for their turn, and take none of another account.
+    let digests: Vec<_> = (10..30_u8).map(|number| Digest::of(&[number])).collect();
+    let waiting = digests.iter().map(|digest| store.open_for(&fake.name, digest, &a));
+    let mut waiting = Box::pin(futures::future::join_all(waiting));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let digest = Digest::of(b"good");
+    let blob = timeout(LIMIT, store.open_for(&fake.name, &digest, &b)).await.unwrap().unwrap();
+    let content: Vec<_> = blob.read(0..4).try_collect().await.unwrap();
+    assert_eq!(content.concat(), b"good");
+    assert_eq!(stalled.iter().map(Blob::size).sum::<u64>(), 402_000);
 }
 
 /// The manifest of an image with these layers.

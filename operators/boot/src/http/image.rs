@@ -240,7 +240,9 @@ fn said(error: &Error) -> (StatusCode, &'static str) {
             (StatusCode::BAD_GATEWAY, "Registry detection failed")
         }
         Error::Deadline => (StatusCode::GATEWAY_TIMEOUT, "the registry took too long"),
-        Error::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full"),
+        Error::Full { .. } | Error::Share { .. } => {
+            (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full")
+        }
         Error::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         Error::Abandoned => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Error::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down"),

@@ -14,6 +14,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use kube::ResourceExt;
 use metal_api::{BootStep, BootToken, installation::InstallProgress};
 use metal_core::boot_token::{
     installer::writes_disk_image,
@@ -82,8 +83,9 @@ async fn opened(
 ) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
     let (images, image) = (ctx.images.as_ref(), &token.spec.image);
+    let namespace = token.namespace().unwrap_or_default();
     let blob = match Images::disk(images, image).await {
-        Ok(layer) => Images::open_layer(images, image, &layer).await,
+        Ok(layer) => Images::open_layer(images, (image, &namespace), &layer).await,
         Err(error) => Err(error),
     };
     let blob = blob.map_err(|error| no_disk(ctx, &token, &error))?;

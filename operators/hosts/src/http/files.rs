@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use kube::runtime::events::EventType;
+use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::BootToken;
 use metal_core::boot_token::installer::{Source, installer, source};
 use metal_image::respond;
@@ -51,7 +51,8 @@ async fn part(
             return Ok((StatusCode::FOUND, [(LOCATION, url)]).into_response());
         }
     };
-    let blob = Images::open_part(ctx.images.as_ref(), image, part).await;
+    let namespace = token.namespace().unwrap_or_default();
+    let blob = Images::open_part(ctx.images.as_ref(), (image, &namespace), part).await;
     let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
     Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
 }

@@ -1,6 +1,6 @@
 //! A download, and those who wait for it.
 
-use super::error::Error;
+use super::{account::Account, error::Error};
 use std::{
     fs::File,
     ops::Deref,
@@ -21,6 +21,8 @@ const GLANCE: Duration = Duration::from_secs(5);
 /// State of a download as its readers see it.
 #[derive(Default)]
 pub(crate) struct Download {
+    /// On whose account it was begun.
+    account: Account,
     file: OnceLock<Arc<File>>,
     progress: watch::Sender<Progress>,
     readers: AtomicUsize,
@@ -66,6 +68,15 @@ pub(super) struct Progress {
 }
 
 impl Download {
+    /// Nothing has arrived.
+    pub(super) fn new(account: &Account) -> Self {
+        Self { account: account.clone(), ..Self::default() }
+    }
+
+    pub(super) fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// The size of the blob, once it is known.
     pub(super) async fn size(&self) -> Result<u64, Error> {
         let known = |progress: &Progress| progress.size.is_some() || progress.end.is_some();

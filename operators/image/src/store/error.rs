@@ -17,6 +17,17 @@ pub enum Error {
         /// Size of the store.
         limit: u64,
     },
+    /// More than one account may download at a time.
+    #[error(
+        "{size} bytes are more than what one organization may have downloaded at a time, half of the image \
+         cache of {limit}: try again when its other downloads are done, or increase --image-cache-size"
+    )]
+    Share {
+        /// Bytes that were to be downloaded.
+        size: u64,
+        /// Size of the store.
+        limit: u64,
+    },
     /// The registry sends a size other than the manifest's.
     #[error(
         "registry {registry} sent {sent} bytes for {digest}, but the manifest says {expected}: \

@@ -2,6 +2,7 @@
 
 use super::{
     Shared,
+    account::Promised,
     disk::{Disk, Path},
     download::{Download, Progress},
     error::Error,
@@ -41,7 +42,7 @@ impl Shared {
         }
         self.counts.downloads.fetch_add(1, Ordering::Relaxed);
         let name = access.name();
-        let mut promised = 0;
+        let mut promised = Promised::none(download.account());
         let fetched = tokio::select! {
             fetched = self.fetch(access, digest, download, &mut promised) => fetched,
             () = self.shutdown.cancelled() => Err(Error::Shutdown),
@@ -49,13 +50,13 @@ impl Shared {
         match fetched {
             Ok((path, size)) => {
                 tracing::info!(%name, %digest, size, "image layer cached");
-                self.table().finish(digest, path, size, promised);
+                self.table().finish(digest, path, size, &promised);
             }
             Err(error) => {
                 tracing::warn!(%name, %digest, %error, "could not cache an image layer");
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 // Removed from the table first, so that whoever sees the failure can retry.
-                self.table().fail(digest, promised);
+                self.table().fail(digest, &promised);
                 download.tell(|progress| progress.end = Some(Err(error)));
             }
         }
@@ -76,7 +77,7 @@ impl Shared {
             Ok(Some(file)) => {
                 self.counts.hits.fetch_add(1, Ordering::Relaxed);
                 download.open(&file);
-                self.table().finish(digest, path, size, size);
+                self.table().confirm(digest, (path, size));
                 download.tell(|progress| {
                     *progress = Progress { size: Some(size), visible: size, end: Some(Ok(())) };
                 });
@@ -107,12 +108,12 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         download: &Download,
-        promised: &mut u64,
+        promised: &mut Promised,
     ) -> Result<(Path, u64), Error> {
         let name = access.name();
         let mut abandoned = std::pin::pin!(download.abandoned());
         let slot = tokio::select! {
-            slot = self.slots.acquire(name.registry()) => slot,
+            slot = self.slots.acquire(name.registry(), download.account()) => slot,
             () = &mut abandoned => return Err(Error::Abandoned),
         };
         let _slot = slot.ok_or(Error::Shutdown)?;
@@ -148,7 +149,7 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
-        promised: &mut u64,
+        promised: &mut Promised,
     ) -> Result<(), Error> {
         let mut pauses = PAUSES.into_iter();
         loop {
@@ -184,7 +185,7 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
-        promised: &mut u64,
+        promised: &mut Promised,
     ) -> Result<(), Error> {
         let name = access.name();
         let mut incoming = self.registries.blob_as(access, digest, sink.received()).await?;
@@ -196,7 +197,7 @@ impl Shared {
             return Err(other_size(name, digest, expected, sent));
         }
         if let (None, Some(size)) = (sink.size, expected.or(sent)) {
-            self.table().admit(size)?;
+            self.table().admit(size, &promised.account)?;
             sink.know(size);
         }
         let mut skip = sink.received() - incoming.offset;
@@ -208,10 +209,10 @@ impl Shared {
             if let Some(size) = sink.size.filter(|size| after > *size) {
                 return Err(other_size(name, digest, size, after));
             }
-            if after > *promised {
+            if after > promised.size {
                 // Reserved as bytes arrive: a registry that only announces a size takes no room.
-                let next = sink.size.unwrap_or(u64::MAX).min(*promised + BLOCK as u64);
-                self.promise(after.max(next) - *promised, promised).await?;
+                let next = sink.size.unwrap_or(u64::MAX).min(promised.size + BLOCK as u64);
+                self.promise(after.max(next) - promised.size, promised).await?;
             }
             self.counts.bytes.fetch_add(piece.len() as u64, Ordering::Relaxed);
             sink.take(piece).await?;
@@ -219,9 +220,8 @@ impl Shared {
         Ok(())
     }
 
-    async fn promise(&self, size: u64, promised: &mut u64) -> Result<(), Error> {
-        let surplus = self.table().reserve(size)?;
-        *promised += size;
+    async fn promise(&self, size: u64, promised: &mut Promised) -> Result<(), Error> {
+        let surplus = self.table().reserve(size, promised)?;
         self.disk.remove(surplus).await;
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! the digest of the whole has been verified. A reader of a corrupt blob therefore gets an error
 //! before the end, never a complete body.
 
+mod account;
 mod disk;
 mod download;
 mod error;
@@ -14,6 +15,7 @@ mod sink;
 mod slots;
 mod table;
 
+pub use account::Account;
 pub use error::Error;
 pub use read::Blob;
 pub(crate) use read::{Readings, Source, pieces};
@@ -125,13 +127,33 @@ impl Store {
     ///
     /// If the registry does not send it, or there is no room for it.
     pub async fn open(&self, name: &Name, digest: &Digest) -> Result<Blob, Error> {
-        self.find(&Access::anonymous(name), digest).await.map(|(blob, _)| blob)
+        self.open_for(name, digest, &Account::default()).await
+    }
+
+    /// The same on an account, so that no other has to wait for its downloads, or to make room for them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`]; or if the blob is larger than what the account may download at a time.
+    pub async fn open_for(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        account: &Account,
+    ) -> Result<Blob, Error> {
+        let access = Access::anonymous(name);
+        self.find(&access, digest, account).await.map(|(blob, _)| blob)
+    }
+
+    /// Has these blobs, and no others, make room for no other, once they are there.
+    pub fn pin(&self, digests: impl IntoIterator<Item = Digest>) {
+        self.0.table().pin(digests.into_iter().collect());
     }
 
     /// The same for whoever has these logins. What others have had fetched is given to him if the registry
     /// would give it to him as well.
     pub(crate) async fn open_as(&self, access: &Access, digest: &Digest) -> Result<Blob, Error> {
-        let (blob, is_ours) = self.find(access, digest).await?;
+        let (blob, is_ours) = self.find(access, digest, &Account::default()).await?;
         if !is_ours {
             self.0.registries.admits(access, digest).await?;
         }
@@ -139,11 +161,16 @@ impl Store {
     }
 
     /// A blob, and whether it was fetched for this.
-    async fn find(&self, access: &Access, digest: &Digest) -> Result<(Blob, bool), Error> {
+    async fn find(
+        &self,
+        access: &Access,
+        digest: &Digest,
+        account: &Account,
+    ) -> Result<(Blob, bool), Error> {
         let shared = &self.0;
         loop {
             // The table must not stay locked while we act on the result.
-            let found = shared.table().find(digest);
+            let found = shared.table().find_for(digest, account);
             let (download, is_ours) = match found {
                 Found::Ready(path) => {
                     let Some(blob) = shared.ready(digest, path).await else { continue };

@@ -1,12 +1,16 @@
 //! What is in the store, and what to evict to make room.
 
 use super::{
+    account::{Account, Promised},
     disk::{Found as OnDisk, Path},
     download::Download,
     error::Error,
 };
 use crate::digest::Digest;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// Blobs by digest. Knows files by path, and never touches one.
 pub(super) struct Table {
@@ -18,6 +22,10 @@ pub(super) struct Table {
     /// Distinguishes two files of one digest, one of which is about to be removed.
     sequence: u64,
     entries: HashMap<Digest, Entry>,
+    /// Bytes reserved for downloads, by account.
+    promised: HashMap<Account, u64>,
+    /// Blobs that make room for no other.
+    pinned: HashSet<Digest>,
 }
 
 enum Entry {
@@ -50,7 +58,9 @@ pub(super) type OldFile = (Path, u64);
 
 impl Table {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit, total: 0, clock: 0, sequence: 0, entries: HashMap::new() }
+        let (entries, promised) = (HashMap::new(), HashMap::new());
+        let pinned = HashSet::new();
+        Self { limit, total: 0, clock: 0, sequence: 0, entries, promised, pinned }
     }
 
     /// Takes over the files of an earlier process, oldest first, and returns those to remove:
@@ -75,7 +85,7 @@ impl Table {
     }
 
     /// Looks `digest` up. Exactly one of those who look while it is missing gets to download it.
-    pub(super) fn find(&mut self, digest: &Digest) -> Found {
+    pub(super) fn find_for(&mut self, digest: &Digest, account: &Account) -> Found {
         self.clock += 1;
         let old = match self.entries.get_mut(digest) {
             Some(Entry::Ready(kept)) => {
@@ -86,7 +96,7 @@ impl Table {
             Some(Entry::Inherited(kept)) => Some((kept.path.clone(), kept.size)),
             None => None,
         };
-        let download = Arc::new(Download::default());
+        let download = Arc::new(Download::new(account));
         self.entries.insert(digest.clone(), Entry::Loading(Arc::clone(&download)));
         Found::New(download, old)
     }
@@ -121,15 +131,39 @@ impl Table {
         self.total -= size;
     }
 
-    /// Checks that a blob of this size fits.
-    pub(super) fn admit(&self, size: u64) -> Result<(), Error> {
-        if size > self.limit { Err(Error::Full { size, limit: self.limit }) } else { Ok(()) }
+    /// These blobs, and no others, make room for no other.
+    pub(super) fn pin(&mut self, digests: HashSet<Digest>) {
+        self.pinned = digests;
     }
 
-    /// Reserves `size` more bytes, and returns the files to remove for it.
-    pub(super) fn reserve(&mut self, size: u64) -> Result<Vec<Path>, Error> {
+    /// Checks that a blob of this size fits.
+    pub(super) fn admit(&self, size: u64, account: &Account) -> Result<(), Error> {
+        let limit = self.limit;
+        if size > limit {
+            return Err(Error::Full { size, limit });
+        }
+        self.check_share(account, size)
+    }
+
+    /// Checks that so much may be downloaded on this account at a time. What has arrived makes room for
+    /// others, and counts no longer.
+    fn check_share(&self, account: &Account, size: u64) -> Result<(), Error> {
+        let is_less = size <= self.limit / 2;
+        let share = Error::Share { size, limit: self.limit };
+        if account.is_limited() && !is_less { Err(share) } else { Ok(()) }
+    }
+
+    /// Reserves `size` more bytes for a download, and returns the files to remove for it.
+    pub(super) fn reserve(
+        &mut self,
+        size: u64,
+        promised: &mut Promised,
+    ) -> Result<Vec<Path>, Error> {
         let full = Error::Full { size, limit: self.limit };
-        let removable = self.entries.values().map(|entry| match entry {
+        let account = self.promised.get(&promised.account).copied().unwrap_or_default();
+        self.check_share(&promised.account, account.saturating_add(size))?;
+        let removable = self.entries.iter().map(|(digest, entry)| match entry {
+            Entry::Ready(_) | Entry::Inherited(_) if self.pinned.contains(digest) => 0,
             Entry::Ready(kept) | Entry::Inherited(kept) => kept.size,
             Entry::Loading(_) => 0,
         });
@@ -142,6 +176,8 @@ impl Table {
             surplus.push(self.evict().ok_or(full.clone())?);
         }
         self.total += size;
+        *self.promised.entry(promised.account.clone()).or_default() += size;
+        promised.size += size;
         Ok(surplus)
     }
 
@@ -151,18 +187,36 @@ impl Table {
         self.sequence
     }
 
-    /// The download of `digest`, with `promised` bytes reserved, has become a file.
-    pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: u64) {
+    /// The download of `digest` has become a file.
+    pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: &Promised) {
         self.clock += 1;
-        self.total = self.total - promised + size;
+        self.total += size;
+        self.take_back(promised);
         let kept = CachedFile { path, size, used: self.clock };
         self.entries.insert(digest.clone(), Entry::Ready(kept));
     }
 
-    /// The download of `digest`, with `promised` bytes reserved, has failed.
-    pub(super) fn fail(&mut self, digest: &Digest, promised: u64) {
-        self.total -= promised;
+    /// The file of an earlier process is what `digest` stands for.
+    pub(super) fn confirm(&mut self, digest: &Digest, (path, size): OldFile) {
+        self.clock += 1;
+        let kept = CachedFile { path, size, used: self.clock };
+        self.entries.insert(digest.clone(), Entry::Ready(kept));
+    }
+
+    /// The download of `digest` has failed.
+    pub(super) fn fail(&mut self, digest: &Digest, promised: &Promised) {
+        self.take_back(promised);
         self.entries.remove(digest);
+    }
+
+    fn take_back(&mut self, promised: &Promised) {
+        self.total -= promised.size;
+        if let Some(all) = self.promised.get_mut(&promised.account) {
+            *all = all.saturating_sub(promised.size);
+            if *all == 0 {
+                self.promised.remove(&promised.account);
+            }
+        }
     }
 
     /// The number of files, and the bytes on disk and reserved.
@@ -173,6 +227,7 @@ impl Table {
 
     fn evict(&mut self) -> Option<Path> {
         let used = |(digest, entry): (&Digest, &Entry)| match entry {
+            Entry::Ready(_) | Entry::Inherited(_) if self.pinned.contains(digest) => None,
             Entry::Ready(kept) | Entry::Inherited(kept) => Some((kept.used, digest.clone())),
             Entry::Loading(_) => None,
         };
@@ -201,9 +256,9 @@ mod tests {
         let mut table = Table::new(10);
         assert!(table.adopt(vec![file("a", 4), file("b", 4)]).is_empty());
         assert!(matches!(table.find(&Digest::of(b"a")), Found::New(_, Some(_))));
-        table.finish(&Digest::of(b"a"), Path::from("a"), 4, 4);
+        table.confirm(&Digest::of(b"a"), (Path::from("a"), 4));
         assert!(matches!(table.find(&Digest::of(b"a")), Found::Ready(_)));
-        assert_eq!(table.reserve(5).unwrap(), [Path::from("b")]);
+        assert_eq!(table.reserve(5, &mut nobody()).unwrap(), [Path::from("b")]);
         assert_eq!(table.size(), (1, 9));
         assert!(matches!(table.find(&Digest::of(b"b")), Found::New(_, None)));
     }
@@ -212,10 +267,16 @@ mod tests {
     fn nothing_is_removed_for_a_blob_that_cannot_fit() {
         let mut table = Table::new(10);
         table.adopt(vec![file("a", 4)]);
-        assert!(matches!(table.reserve(11), Err(Error::Full { size: 11, limit: 10 })));
-        assert!(matches!(table.reserve(u64::MAX), Err(Error::Full { .. })));
-        assert!(matches!(table.admit(11), Err(Error::Full { size: 11, limit: 10 })));
-        assert!(table.admit(10).is_ok());
+        assert!(matches!(
+            table.reserve(11, &mut nobody()),
+            Err(Error::Full { size: 11, limit: 10 })
+        ));
+        assert!(matches!(table.reserve(u64::MAX, &mut nobody()), Err(Error::Full { .. })));
+        assert!(matches!(
+            table.admit(11, &Account::default()),
+            Err(Error::Full { size: 11, limit: 10 })
+        ));
+        assert!(table.admit(10, &Account::default()).is_ok());
         assert_eq!(table.size(), (1, 4));
     }
 
@@ -225,10 +286,11 @@ mod tests {
         let digest = Digest::of(b"a");
         assert!(matches!(table.find(&digest), Found::New(_, None)));
         assert!(matches!(table.find(&digest), Found::Joined(_)), "one download for all");
-        table.reserve(8).unwrap();
-        assert!(table.reserve(3).is_err());
-        table.fail(&digest, 8);
-        assert!(table.reserve(3).is_ok());
+        let mut promised = nobody();
+        table.reserve(8, &mut promised).unwrap();
+        assert!(table.reserve(3, &mut nobody()).is_err());
+        table.fail(&digest, &promised);
+        assert!(table.reserve(3, &mut nobody()).is_ok());
         assert!(
             matches!(table.find(&digest), Found::New(_, None)),
             "a failed download is begun again"
@@ -245,7 +307,7 @@ mod tests {
         assert!(matches!(table.find(&digest), Found::Joined(_)), "looked at once for all");
         table.reject(&old);
         assert_eq!(table.size(), (0, 0));
-        table.fail(&digest, 0);
+        table.fail(&digest, &nobody());
         assert!(matches!(table.find(&digest), Found::New(_, None)));
     }
 
@@ -254,8 +316,9 @@ mod tests {
         let mut table = Table::new(10);
         let digest = Digest::of(b"a");
         table.find(&digest);
-        table.reserve(8).unwrap();
-        table.finish(&digest, Path::from("a"), 3, 8);
+        let mut promised = nobody();
+        table.reserve(8, &mut promised).unwrap();
+        table.finish(&digest, Path::from("a"), 3, &promised);
         assert_eq!(table.size(), (1, 3));
     }
 
@@ -275,6 +338,50 @@ mod tests {
         let surplus = table.adopt(vec![file("a", 6), file("b", 5), file("c", 5)]);
         assert_eq!(surplus, [Path::from("a")]);
         assert_eq!(table.size(), (2, 10));
+    }
+
+    #[test]
+    fn downloads_of_one_account_take_half_of_the_room_and_those_of_another_find_theirs() {
+        let mut table = Table::new(10);
+        table.adopt(vec![file("old", 5)]);
+        let (a, b) = (Account::of("a"), Account::of("b"));
+        assert!(matches!(table.admit(6, &a), Err(Error::Share { size: 6, limit: 10 })));
+        assert!(table.admit(6, &Account::default()).is_ok());
+        let mut stalled = [Promised::none(&a), Promised::none(&a)];
+        assert!(table.reserve(3, &mut stalled[0]).unwrap().is_empty());
+        assert_eq!(table.reserve(2, &mut stalled[1]).unwrap(), [] as [Path; 0]);
+        for promised in &mut stalled {
+            assert!(matches!(table.reserve(1, promised), Err(Error::Share { size: 6, .. })));
+        }
+        assert_eq!(table.size(), (1, 10), "nothing has to go for what is refused");
+        let mut other = Promised::none(&b);
+        assert_eq!(table.reserve(5, &mut other).unwrap(), [Path::from("old")]);
+        // What has arrived, or failed, counts no longer.
+        table.find(&Digest::of(b"x"));
+        table.finish(&Digest::of(b"x"), Path::from("x"), 3, &stalled[0]);
+        table.fail(&Digest::of(b"y"), &stalled[1]);
+        assert_eq!(table.reserve(5, &mut Promised::none(&a)).unwrap(), [Path::from("x")]);
+    }
+
+    #[test]
+    fn a_blob_that_is_pinned_makes_room_for_no_other() {
+        let mut table = Table::new(10);
+        table.adopt(vec![file("a", 4), file("b", 4)]);
+        table.pin([Digest::of(b"a")].into());
+        assert_eq!(table.reserve(5, &mut nobody()).unwrap(), [Path::from("b")]);
+        assert!(table.reserve(2, &mut nobody()).is_err());
+        table.pin(HashSet::new());
+        assert_eq!(table.reserve(2, &mut nobody()).unwrap(), [Path::from("a")]);
+    }
+
+    impl Table {
+        fn find(&mut self, digest: &Digest) -> Found {
+            self.find_for(digest, &Account::default())
+        }
+    }
+
+    fn nobody() -> Promised {
+        Promised::default()
     }
 
     fn file(name: &str, size: u64) -> OnDisk {
