@@ -1,12 +1,12 @@
 //! How often what somebody proves leads to a write, or to other work: a machine may say something else, or
 //! ask for the same, all the time.
 
+use crate::remembered::{Done, Remembered};
+use kube::{Resource, ResourceExt};
 use metal_base::Locked;
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
-/// Objects that are remembered.
-const OBJECTS: usize = 16_384;
 /// How often all of them are looked through, for those that may do everything again.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -39,69 +39,68 @@ pub(crate) const PROOFS: Rate = Rate { what: "proof", burst: 12, every: Duration
 
 /// When each object will have used up nothing again (a token bucket, told as a time).
 #[derive(Debug, Default)]
-pub(crate) struct Allowances(Mutex<Due>);
-
-#[derive(Debug, Default)]
-struct Due {
-    of: HashMap<(String, &'static str), Instant>,
-    swept: Option<Instant>,
-}
+pub(crate) struct Allowances(Mutex<Remembered>);
 
 impl Allowances {
-    /// Whether this may be done for the object of this UID once more.
-    pub(crate) fn may(&self, uid: Option<&str>, rate: Rate) -> bool {
-        let (now, key) = (Instant::now(), (uid.unwrap_or_default().to_owned(), rate.what));
-        let mut all = self.0.locked();
-        all.make_room(now);
-        let due = all.of.get(&key).copied();
-        let is_full = due.is_none() && all.of.len() >= OBJECTS;
-        let due = due.map_or(now, |due| due.max(now));
-        if is_full || due.duration_since(now) > rate.every * rate.burst.saturating_sub(1) {
-            return false;
-        }
-        all.of.insert(key, due + rate.every);
-        true
+    /// Whether this may be done for the object once more.
+    pub(crate) fn may<K: Resource>(&self, object: &K, rate: Rate) -> bool {
+        let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid());
+        self.may_again(Done { namespace, uid: uid.unwrap_or_default(), what: rate.what }, rate)
     }
-}
 
-impl Due {
-    fn make_room(&mut self, now: Instant) {
-        let is_due = self.swept.is_none_or(|at| now.duration_since(at) >= SWEEP);
-        if self.of.len() >= OBJECTS && is_due {
-            self.of.retain(|_, due| *due > now);
-            self.swept = Some(now);
-        }
+    fn may_again(&self, done: Done, rate: Rate) -> bool {
+        let now = Instant::now();
+        let mut all = self.0.locked();
+        all.make_room(&done.namespace, SWEEP, |due| due <= now);
+        let due = all.get(&done).map_or(now, |due| due.max(now));
+        let is_used_up = due.duration_since(now) > rate.every * rate.burst.saturating_sub(1);
+        !is_used_up && all.insert(done, due + rate.every)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remembered::{OBJECTS, OF_ONE};
     use tokio::time::{advance, pause};
+
+    fn done(namespace: &str, uid: &str, rate: Rate) -> Done {
+        Done { namespace: namespace.to_owned(), uid: uid.to_owned(), what: rate.what }
+    }
 
     #[tokio::test]
     async fn a_host_that_reports_something_else_all_the_time_costs_one_write_in_ten_seconds() {
         pause();
         let allowances = Allowances::default();
-        let written = |uid| (0..1000).filter(|_| allowances.may(Some(uid), STATUS)).count();
+        let may = |uid, rate| allowances.may_again(done("org", uid, rate), rate);
+        let written = |uid| (0..1000).filter(|_| may(uid, STATUS)).count();
         assert_eq!(written("a"), 12);
         for _ in 0..5 {
             advance(Duration::from_secs(10)).await;
             assert_eq!(written("a"), 1);
         }
         assert_eq!(written("b"), 12, "another one is not held up");
-        assert!(allowances.may(Some("a"), REPORTS), "each counts by itself");
+        assert!(may("a", REPORTS), "each counts by itself");
     }
 
     #[tokio::test]
-    async fn a_crowd_of_objects_takes_bounded_room() {
+    async fn a_crowd_of_objects_takes_bounded_room_and_none_of_another_organization() {
         pause();
         let allowances = Allowances::default();
-        let may = |number: usize| allowances.may(Some(&number.to_string()), STATUS);
-        assert_eq!((0..OBJECTS + 1000).filter(|number| may(*number)).count(), OBJECTS);
-        assert!(may(0), "those that are known are not held up");
+        let may = |namespace: &str, number: usize| {
+            allowances.may_again(done(namespace, &number.to_string(), STATUS), STATUS)
+        };
+        let count = |namespace: &str| (0..OF_ONE + 10).filter(|it| may(namespace, *it)).count();
+        assert_eq!(count("a"), OF_ONE);
+        assert!(may("a", 0), "those that are known are not held up");
+        assert!(may("z", 0), "nor are those of another organization");
+        for namespace in ["b", "c"] {
+            assert_eq!(count(namespace), OF_ONE);
+        }
+        assert_eq!(count("d"), OBJECTS - 3 * OF_ONE - 1);
+        assert_eq!(allowances.0.lock().unwrap().state().1, OBJECTS);
         advance(Duration::from_mins(2)).await;
-        assert!(may(OBJECTS));
-        assert_eq!(allowances.0.lock().unwrap().of.len(), 1);
+        assert!(may("d", OBJECTS));
+        assert_eq!(allowances.0.lock().unwrap().state().1, 1);
     }
 }

@@ -22,6 +22,7 @@ mod polls;
 #[cfg(test)]
 mod reference;
 mod refusals;
+mod remembered;
 mod run;
 mod templates;
 mod token;

@@ -3,9 +3,10 @@
 //! They are published by a task of their own, so that a refusal takes as long for a token that
 //! exists as for one that does not; and seldom enough that no stranger floods the cluster with them.
 
+use crate::remembered::{Done, Remembered};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Resource,
+    Resource, ResourceExt,
     runtime::events::{EventType, Recorder},
 };
 use metal_base::Locked;
@@ -21,10 +22,10 @@ use tokio::{
 
 /// Notices that wait.
 const WAITING: usize = 256;
+/// The same of one namespace.
+const OF_ONE: usize = WAITING / 4;
 /// One event of each reason, for each object, in this time.
 const SELDOM: Duration = Duration::from_secs(10);
-/// Objects that are remembered.
-const OBJECTS: usize = 16_384;
 
 /// What is to be told about an object.
 #[derive(Debug)]
@@ -39,21 +40,17 @@ pub(crate) struct Notice {
 pub(crate) struct Notices {
     sender: Sender<Notice>,
     receiver: AsyncMutex<Receiver<Notice>>,
-    last: Mutex<Last>,
-}
-
-/// When was told what last.
-#[derive(Debug, Default)]
-struct Last {
-    of: HashMap<(String, &'static str), Instant>,
-    /// When room was made last.
-    swept: Option<Instant>,
+    /// How many of each namespace wait.
+    waiting: Mutex<HashMap<String, usize>>,
+    /// When was told what last.
+    last: Mutex<Remembered>,
 }
 
 impl Default for Notices {
     fn default() -> Self {
         let (sender, receiver) = channel(WAITING);
-        Self { sender, receiver: AsyncMutex::new(receiver), last: Mutex::default() }
+        let (waiting, last) = (Mutex::default(), Mutex::default());
+        Self { sender, receiver: AsyncMutex::new(receiver), waiting, last }
     }
 }
 
@@ -66,33 +63,47 @@ impl Notices {
         reason: &'static str,
         note: String,
     ) {
-        let uid = object.meta().uid.clone().unwrap_or_default();
-        if self.may(uid, reason) {
-            let object = object.object_ref(&());
-            // Where hundreds wait, one more would tell nobody anything.
-            self.sender.try_send(Notice { object, type_, reason, note }).ok();
+        let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid());
+        if self.may(Done { namespace, uid: uid.unwrap_or_default(), what: reason }) {
+            self.put(Notice { object: object.object_ref(&()), type_, reason, note });
         }
     }
 
-    fn may(&self, uid: String, reason: &'static str) -> bool {
+    /// Has a notice wait. Where many do, one more would tell nobody anything.
+    fn put(&self, notice: Notice) {
+        let namespace = notice.object.namespace.clone().unwrap_or_default();
+        let mut waiting = self.waiting.locked();
+        let of_one = waiting.get(&namespace).copied().unwrap_or_default();
+        if of_one < OF_ONE && self.sender.try_send(notice).is_ok() {
+            waiting.insert(namespace, of_one + 1);
+        }
+    }
+
+    /// A notice waits no longer.
+    fn taken(&self, notice: &Notice) {
+        let namespace = notice.object.namespace.as_deref().unwrap_or_default();
+        let mut waiting = self.waiting.locked();
+        match waiting.get_mut(namespace) {
+            Some(of_one) if *of_one > 1 => *of_one -= 1,
+            Some(_) | None => {
+                waiting.remove(namespace);
+            }
+        }
+    }
+
+    fn may(&self, done: Done) -> bool {
         let mut last = self.last.locked();
-        if last.of.len() >= OBJECTS && last.swept.is_none_or(|at| at.elapsed() >= SELDOM) {
-            last.of.retain(|_, at| at.elapsed() < SELDOM);
-            last.swept = Some(Instant::now());
-        }
-        let key = (uid, reason);
-        let is_new = last.of.get(&key).is_none_or(|at| at.elapsed() >= SELDOM);
-        if !is_new || last.of.len() >= OBJECTS {
-            return false;
-        }
-        last.of.insert(key, Instant::now());
-        true
+        let is_over = |at: Instant| at.elapsed() >= SELDOM;
+        last.make_room(&done.namespace, SELDOM, is_over);
+        last.get(&done).is_none_or(is_over) && last.insert(done, Instant::now())
     }
 
     /// Publishes forever.
     pub(crate) async fn publish(&self, recorder: &Recorder) {
         let mut receiver = self.receiver.lock().await;
-        while let Some(Notice { object, type_, reason, note }) = receiver.recv().await {
+        while let Some(notice) = receiver.recv().await {
+            self.taken(&notice);
+            let Notice { object, type_, reason, note } = notice;
             let event = event(type_, reason, "Boot", &note);
             if let Err(error) = recorder.publish(&event, &object).await {
                 tracing::warn!(error = %Chain(&error), "event not published");
@@ -104,13 +115,18 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remembered::{OBJECTS, OF_ONE as REMEMBERED};
     use tokio::time::{advance, pause};
+
+    fn done(namespace: &str, uid: &str, what: &'static str) -> Done {
+        Done { namespace: namespace.to_owned(), uid: uid.to_owned(), what }
+    }
 
     #[tokio::test]
     async fn the_same_is_told_of_an_object_only_so_often() {
         pause();
         let notices = Notices::default();
-        let may = |uid: &str, reason| notices.may(uid.to_owned(), reason);
+        let may = |uid, reason| notices.may(done("org", uid, reason));
         assert!(may("a", "Expired") && may("a", "Revoked") && may("b", "Expired"));
         assert!(!may("a", "Expired"));
         advance(SELDOM).await;
@@ -122,17 +138,58 @@ mod tests {
         pause();
         let notices = Notices::default();
         let told = |numbers: std::ops::Range<usize>| {
-            let told = numbers.filter(|number| notices.may(number.to_string(), "Expired")).count();
-            let last = notices.last.lock().unwrap();
-            (told, last.swept, last.of.len())
+            let may = |number: &usize| notices.may(done("a", &number.to_string(), "Expired"));
+            let told = numbers.filter(may).count();
+            let (swept, left) = notices.last.lock().unwrap().state();
+            (told, swept, left)
         };
-        assert_eq!(told(0..OBJECTS), (OBJECTS, None, OBJECTS), "there is room");
-        let first = told(OBJECTS..OBJECTS + 1).1;
+        assert_eq!(told(0..REMEMBERED), (REMEMBERED, None, REMEMBERED), "there is room");
+        let first = told(REMEMBERED..REMEMBERED + 1).1;
         assert!(first.is_some());
         advance(SELDOM / 2).await;
-        assert_eq!(told(OBJECTS..OBJECTS + 1000), (0, first, OBJECTS));
+        assert_eq!(told(REMEMBERED..REMEMBERED + 1000), (0, first, REMEMBERED));
+        for namespace in ["b", "c", "d", "e"] {
+            for number in 0..OBJECTS {
+                notices.may(done(namespace, &number.to_string(), "Expired"));
+            }
+        }
+        assert_eq!(notices.last.lock().unwrap().state().1, OBJECTS);
         advance(SELDOM).await;
-        let (told, swept, left) = told(OBJECTS..OBJECTS + 1000);
+        let (told, swept, left) = told(REMEMBERED..REMEMBERED + 1000);
         assert!(swept > first && (told, left) == (1000, 1000), "{told} are told, {left} kept");
+    }
+
+    #[tokio::test]
+    async fn what_is_told_of_one_organization_keeps_nothing_of_another_from_being_told() {
+        pause();
+        let notices = Notices::default();
+        for number in 0..OBJECTS {
+            notices.may(done("a", &number.to_string(), "Expired"));
+        }
+        assert!(notices.may(done("b", "1", "Expired")));
+    }
+
+    #[tokio::test]
+    async fn notices_of_one_organization_leave_room_in_the_queue_for_those_of_another() {
+        let notices = Notices::default();
+        let put = |namespace: &str| {
+            let namespace = Some(namespace.to_owned());
+            let object = ObjectReference { namespace, ..ObjectReference::default() };
+            let (reason, note) = ("Expired", String::new());
+            notices.put(Notice { object, type_: EventType::Warning, reason, note });
+        };
+        (0..1000).for_each(|_| put("a"));
+        put("b");
+        let mut receiver = notices.receiver.lock().await;
+        let mut taken = vec![];
+        while let Ok(notice) = receiver.try_recv() {
+            notices.taken(&notice);
+            taken.push(notice.object.namespace.unwrap());
+        }
+        assert_eq!((taken.len(), taken.last().map(String::as_str)), (OF_ONE + 1, Some("b")));
+        assert!(notices.waiting.lock().unwrap().is_empty(), "who has none is forgotten");
+        drop(receiver);
+        put("a");
+        assert!(notices.receiver.lock().await.try_recv().is_ok());
     }
 }

@@ -57,7 +57,7 @@ async fn sealed(ctx: &Context, request: &Request<'_>) -> Result<attest::Response
     let key = PublicKey::parse(&said.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
     request.is_signed(ctx, &key, "")?;
-    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::PROOFS) {
+    if !ctx.allowances.may(&*token, allowance::PROOFS) {
         return Err(Failure::Unavailable("it proves its TPM too often"));
     }
     let tpm = attest::Request::parse(request.body);

@@ -181,7 +181,7 @@ async fn configuration(
     if release.spec.configuration.is_none() {
         return Ok(None);
     }
-    if !ctx.allowances.may(host.metadata.uid.as_deref(), allowance::READS) {
+    if !ctx.allowances.may(host, allowance::READS) {
         return Err(Failure::Unavailable("it asks too often"));
     }
     let namespace = release.namespace().unwrap_or_default();

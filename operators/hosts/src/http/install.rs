@@ -189,8 +189,7 @@ pub(super) async fn reported(
 /// Whether one more report is written. The last one always is: only after it anything else is
 /// answered.
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
-    let uid = token.metadata.uid.as_deref();
-    step == BootStep::Done || ctx.allowances.may(uid, allowance::REPORTS)
+    step == BootStep::Done || ctx.allowances.may(token, allowance::REPORTS)
 }
 
 fn publish_event(ctx: &Context, token: &BootToken, report: &progress::Report) {

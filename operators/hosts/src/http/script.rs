@@ -154,7 +154,7 @@ async fn tell_opened(
     token: &Arc<BootToken>,
     status: &BootTokenStatus,
 ) {
-    if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::OPENINGS) {
+    if !ctx.allowances.may(&**token, allowance::OPENINGS) {
         return;
     }
     if let Ok(Ok((new, true))) = timeout(PATIENCE, record(ctx, token, status)).await {
@@ -202,7 +202,7 @@ async fn boot(
             Claim::Record(status) => {
                 // Nothing is ended by a boot that cannot go on.
                 let script = script(proposal).await?;
-                if !ctx.allowances.may(token.metadata.uid.as_deref(), allowance::BOOTS) {
+                if !ctx.allowances.may(&*token, allowance::BOOTS) {
                     return Err(Failure::Unavailable("it boots too often"));
                 }
                 let (new, is_recorded) = record(ctx, &token, &status).await?;

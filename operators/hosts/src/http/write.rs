@@ -143,8 +143,7 @@ pub(super) async fn record_host(
     let (mut host, mut is_allowed) = (Arc::clone(host), false);
     for _ in 0..TRIES {
         let Some(status) = next(&host) else { return Ok(()) };
-        let uid = host.metadata.uid.as_deref();
-        is_allowed = is_allowed || ctx.allowances.may(uid, allowance::STATUS);
+        is_allowed = is_allowed || ctx.allowances.may(&*host, allowance::STATUS);
         if !is_allowed {
             return Err(Failure::Unavailable("it reports too often"));
         }
