@@ -2,10 +2,10 @@
 //! wrong refuses no good token, and opens none that is over. What is removed by a wrong clock does not
 //! come back, so nothing is removed while ours is.
 
-use axum::http::{Request, header::DATE};
-use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
-use kube::{Client, client::Body};
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
 use metal_base::Never;
+use metal_runtime::clock::of_api_server;
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
@@ -39,7 +39,7 @@ impl Clock {
     /// Compares the clocks forever.
     pub(crate) async fn follow(&self, client: &Client) -> Never {
         loop {
-            if let Ok(Some(theirs)) = timeout(PATIENCE, theirs(client)).await {
+            if let Ok(Some(theirs)) = timeout(PATIENCE, of_api_server(client)).await {
                 self.compare(Timestamp::now(), theirs);
             }
             sleep(COMPARE).await;
@@ -77,23 +77,17 @@ pub enum Unsure {
 ///
 /// If they differ by minutes, or the API server does not answer.
 pub(crate) async fn is_right(client: &Client, now: Timestamp) -> Result<(), Unsure> {
-    let theirs = timeout(PATIENCE, theirs(client)).await.ok().flatten().ok_or(Unsure::Unknown)?;
+    let theirs =
+        timeout(PATIENCE, of_api_server(client)).await.ok().flatten().ok_or(Unsure::Unknown)?;
     let differs = now.duration_since(theirs);
     if differs.abs() > SKEW { Err(Unsure::Skewed(differs.as_secs())) } else { Ok(()) }
-}
-
-/// When an answer was made (RFC 9110, section 6.6.1). Everybody may ask for the version.
-async fn theirs(client: &Client) -> Option<Timestamp> {
-    let request = Request::get("/version").body(Body::empty()).ok()?;
-    let answer = client.send(request).await.ok()?;
-    let date = answer.headers().get(DATE)?.to_str().ok()?;
-    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::Response;
+    use axum::http::{Request, Response, header::DATE};
+    use kube::client::Body;
     use std::convert::Infallible;
 
     #[test]

@@ -1,7 +1,9 @@
-//! A clock that nobody can set, and that continues while the machine sleeps; and detection of
-//! changes of the wall clock.
+//! A clock that nobody can set, and that continues while the machine sleeps; detection of changes of
+//! the wall clock; and the clock of the API server.
 
-use jiff::{SignedDuration, Timestamp};
+use http::{Request, header::DATE};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use kube::{Client, client::Body};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
@@ -13,6 +15,15 @@ const LEAST: SignedDuration = SignedDuration::from_secs(2);
 pub fn since_boot() -> Duration {
     // Linux has had this clock since 2.6.39; without it nothing ever counts as fresh.
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from)
+}
+
+/// The time by the API server: when it made an answer (RFC 9110, section 6.6.1), to the second. Everybody may
+/// ask for the version. `None` if it does not say; it may take any time to answer.
+pub async fn of_api_server(client: &Client) -> Option<Timestamp> {
+    let request = Request::get("/version").body(Body::empty()).ok()?;
+    let answer = client.send(request).await.ok()?;
+    let date = answer.headers().get(DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
 
 /// The wall clock as it was when this was made, and as it goes on from there without being set.

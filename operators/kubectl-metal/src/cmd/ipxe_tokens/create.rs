@@ -1,9 +1,9 @@
 //! `ipxe-tokens create`, and `hosts ipxe create`.
 
-use super::of_host;
+use super::{of_host, open};
 use crate::{
     Outcome,
-    cmd::{lists::all, names},
+    cmd::names,
     connection::Connection,
     image::RegistryArgs,
     output::{print, warn},
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
-    Api, ResourceExt,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams, PostParams},
 };
 use metal_api::{
@@ -126,8 +126,9 @@ impl InstallArgs {
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
         let image = self.registry.pin(&self.image).await?;
         self.registry.look_for(&image).await?;
-        let api = Api::<BootToken>::namespaced(connection.client().await?, org);
-        warn_of_others(&api, org, host).await;
+        let client = connection.client().await?;
+        warn_of_others(&client, org, host).await;
+        let api = Api::<BootToken>::namespaced(client, org);
         let text = secret::text(org, &random()?);
         let hash = secret::place(&text).context("no secret")?.hash;
         // A host may get another one while the first is still kept, though it is over.
@@ -174,9 +175,9 @@ impl InstallArgs {
 }
 
 /// Of two machines with a token each for one host, the second clears its disk, and can never register.
-async fn warn_of_others(api: &Api<BootToken>, org: &str, host: &str) {
-    let others = match all(api).await {
-        Ok(all) => of_host(all, org, host).unwrap_or_default(),
+async fn warn_of_others(client: &Client, org: &str, host: &str) {
+    let others = match open(client, org).await {
+        Ok((open, _)) => of_host(open, org, host).unwrap_or_default(),
         Err(error) => return warn(&format!("whether others are open is not known: {error:#}")),
     };
     let names: Vec<_> = others.iter().map(ResourceExt::name_any).collect();

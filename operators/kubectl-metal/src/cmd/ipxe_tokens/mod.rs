@@ -6,18 +6,21 @@ use crate::{
     Outcome,
     cmd::{lists::all, names::parse},
     connection::Connection,
-    output::{Format, listed, shown, table},
+    operations::REQUEST,
+    output::{Format, listed, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams},
 };
 use metal_api::{BootToken, BootTokenPhase};
 use metal_core::boot_token::{expiry, phase};
+use metal_runtime::clock::of_api_server;
 use serde_json::json;
+use tokio::time::timeout;
 
 /// What to do about the tokens that rented servers boot with.
 #[derive(Debug, Subcommand)]
@@ -70,9 +73,8 @@ pub(crate) async fn list(
     org: &str,
     output: Option<Format>,
 ) -> Result<Outcome> {
-    let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
-    let now = Timestamp::now();
-    let open = all(&api).await?.into_iter().filter(|it| is_open(it, now)).collect::<Vec<_>>();
+    let (client, org) = (connection.client().await?, parse(org)?);
+    let (open, now) = open(&client, org).await?;
     if let Some(format) = output {
         listed(&open, format)?;
         return Ok(Outcome::Done);
@@ -85,6 +87,21 @@ pub(crate) async fn list(
     let rows: Vec<_> = open.iter().map(row).collect();
     table(["NAME", "PHASE", "HOST", "EXPIRES"], &rows)?;
     Ok(Outcome::Done)
+}
+
+/// The tokens that are open, and when they were looked at: by the clock of the API server, which servers go by.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(crate) async fn open(client: &Client, org: &str) -> Result<(Vec<BootToken>, Timestamp)> {
+    let now = timeout(REQUEST, of_api_server(client)).await.ok().flatten();
+    let now = now.unwrap_or_else(|| {
+        warn("the API server does not say what time it is: the clock of this computer counts");
+        Timestamp::now()
+    });
+    let all = all(&Api::<BootToken>::namespaced(client.clone(), org)).await?;
+    Ok((all.into_iter().filter(|it| is_open(it, now)).collect(), now))
 }
 
 /// By the time, too: nothing is recorded while no server runs.
@@ -111,7 +128,13 @@ async fn revoke(
     Ok(Outcome::Done)
 }
 
-/// The tokens of the host of this name that are not over.
+/// Whether a token is neither consumed nor revoked: by some clock it is open, maybe.
+fn is_in_force(token: &BootToken) -> bool {
+    is_open(token, Timestamp::MIN)
+}
+
+/// The tokens of the host of this name that are in force. What time it is does not count: of what is to
+/// be withdrawn nothing may be left.
 ///
 /// # Errors
 ///
@@ -122,8 +145,8 @@ pub(crate) fn of_host(all: Vec<BootToken>, org: &str, host: &str) -> Result<Vec<
     Ok(found)
 }
 
-/// The token of this name, and those of the host of this name that are not over: a token may have
-/// the name of a host.
+/// The token of this name, and those of the host of this name that are in force: a token may have the
+/// name of a host.
 fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
     let is_meant = |it: &BootToken| it.name_any() == name || is_of_host(it, name);
     let found: Vec<_> = all.into_iter().filter(is_meant).collect();
@@ -135,14 +158,17 @@ fn meant(all: Vec<BootToken>, org: &str, name: &str) -> Result<Vec<BootToken>> {
 }
 
 fn is_of_host(token: &BootToken, host: &str) -> bool {
-    token.spec.host_name == host && is_open(token, Timestamp::now())
+    token.spec.host_name == host && is_in_force(token)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{Request, Response, header::DATE};
     use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::SignedDuration};
+    use kube::client::Body;
     use metal_api::{BootTokenSpec, BootTokenStatus};
+    use std::convert::Infallible;
 
     fn all() -> Vec<BootToken> {
         let open = ["web-1", "web-1-a", "web-1-c"].map(|name| token(name, true));
@@ -177,6 +203,37 @@ mod tests {
         let mut revoked = token;
         revoked.spec.revoked = true;
         assert!(!is_open(&revoked, now));
+    }
+
+    #[test]
+    fn what_a_host_has_is_withdrawn_also_if_it_is_over_by_a_clock() {
+        let mut old = token("web-1-a", true);
+        let issued = Timestamp::now() - SignedDuration::from_hours(99);
+        old.metadata.creation_timestamp = Some(Time(issued));
+        assert!(!is_open(&old, Timestamp::now()));
+        assert_eq!(of_host(vec![old.clone()], "org", "web-1").unwrap().len(), 1);
+        assert_eq!(meant(vec![old.clone()], "org", "web-1").unwrap().len(), 1);
+        old.spec.revoked = true;
+        assert!(of_host(vec![old, token("web-1-b", false)], "org", "web-1").is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_told_by_the_clock_of_the_api_server() {
+        let mut token = token("web-1-a", true);
+        token.metadata.creation_timestamp = Some(Time("2026-01-01T11:30:00Z".parse().unwrap()));
+        let open_at = async |date: &'static str| {
+            let token = token.clone();
+            let service = tower::service_fn(move |_: Request<Body>| {
+                let list = json!({ "metadata": {}, "items": [token] }).to_string();
+                let answer = Response::builder().header(DATE, date);
+                let answer = answer.body(Body::from(list.into_bytes())).unwrap();
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            open(&Client::new(service, "default"), "org").await.unwrap()
+        };
+        let (open, now) = open_at("Thu, 01 Jan 2026 12:00:00 GMT").await;
+        assert_eq!((open.len(), now.to_string().as_str()), (1, "2026-01-01T12:00:00Z"));
+        assert!(open_at("Thu, 01 Jan 2026 12:31:00 GMT").await.0.is_empty());
     }
 
     fn token(name: &str, is_open: bool) -> BootToken {
