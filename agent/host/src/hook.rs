@@ -12,8 +12,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How long one check may take, and the pause after it.
-const CHECK: Duration = Duration::from_secs(30);
+/// The pause after a check.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Has the system run a release, whose files were prepared.
@@ -41,19 +40,32 @@ pub(crate) async fn activate(
     }
 }
 
-/// Waits until the system is healthy; fails if it is not in time.
+/// Waits until the system is healthy; fails if it is not in time. One run of the program may take all of it.
 pub(crate) async fn healthy(command: Option<&Path>, limit: Duration) -> Result<()> {
-    let Some(program) = command else { return Ok(()) };
     let deadline = Instant::now() + limit;
     loop {
-        let checked = group::run(Command::new(program), CHECK).await;
-        if matches!(checked, Ok(Some(status)) if status.success()) {
-            return Ok(());
-        }
+        let left = deadline.duration_since(Instant::now());
+        let Err(why) = is_healthy(command, left).await else { return Ok(()) };
         if Instant::now() + PAUSE >= deadline {
-            bail!("not healthy within {limit:?}");
+            bail!("not healthy within {limit:?}: {why:#}");
         }
         sleep(PAUSE).await;
+    }
+}
+
+/// Whether the system is healthy now; the program is killed if it takes longer than this.
+///
+/// # Errors
+///
+/// Says how the program ended, if it is not.
+pub(crate) async fn is_healthy(command: Option<&Path>, limit: Duration) -> Result<()> {
+    let Some(program) = command else { return Ok(()) };
+    let ended = group::run(Command::new(program), limit).await;
+    let ended = ended.context("the health command cannot be run")?;
+    match ended {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("the health command ended with {status}"),
+        None => bail!("the health command was killed after {} s", limit.as_secs()),
     }
 }
 
@@ -115,9 +127,23 @@ mod tests {
     async fn a_system_is_healthy_if_its_command_says_so_in_time() {
         assert!(healthy(None, Duration::ZERO).await.is_ok(), "nothing was to be checked");
         assert!(healthy(Some(Path::new("/bin/true")), LIMIT).await.is_ok());
-        for command in ["/bin/false", "/nowhere/healthy"] {
-            let late = healthy(Some(Path::new(command)), Duration::ZERO).await.unwrap_err();
-            assert_eq!(late.to_string(), "not healthy within 0ns");
+        for (command, why) in
+            [("/bin/false", "ended with exit status: 1"), ("/nowhere/healthy", "cannot be run")]
+        {
+            let ill = is_healthy(Some(Path::new(command)), LIMIT).await.unwrap_err();
+            assert!(format!("{ill:#}").contains(why), "{ill:#}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_health_command_may_take_all_of_the_time_that_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("healthy");
+        fs::write(&program, "#!/bin/bash\nexec sleep 1000\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // The clock goes on at once where everybody waits.
+        let late = healthy(Some(&program), LIMIT).await.unwrap_err().to_string();
+        let expected = "not healthy within 120s: the health command was killed after 120 s";
+        assert_eq!(late, expected);
     }
 }

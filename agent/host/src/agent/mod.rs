@@ -194,7 +194,8 @@ impl Agent {
             return Ok(());
         }
         self.looked.set(Some(Instant::now()));
-        if hook::healthy(self.args.health_command.as_deref(), Duration::ZERO).await.is_err() {
+        let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
+        if hook::is_healthy(command, limit).await.is_err() {
             return Ok(());
         }
         tracing::info!("healthy at last");
