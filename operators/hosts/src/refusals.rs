@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Refusals of one source in a window, after which it is told no more, and nothing is told of it.
 const PER_SOURCE: u32 = 30;
-/// Refusals of all sources together, after which they are no longer told of.
+/// Refusals of all sources together in a window, after which none is told more, and nothing is told of them.
 const IN_ALL: u32 = 3000;
 /// The window.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -37,12 +37,14 @@ struct Count {
 }
 
 impl Refusals {
-    /// Whether one more refusal of this source is told. What it proves is heard all the same:
-    /// many machines may share an address.
+    /// Whether one more refusal of this source is told. What it proves is heard all the same: many machines
+    /// may share an address, and whoever guesses may have many.
     pub(crate) fn may_fail(&self, source: Option<IpAddr>) -> bool {
         let counts = self.0.locked();
         let count = source.and_then(|source| counts.sources.get(&Source::from(source)));
-        count.is_none_or(|count| !count.is_running() || count.number < PER_SOURCE)
+        let has_room = |count: &Count, limit| !count.is_running() || count.number < limit;
+        count.is_none_or(|count| has_room(count, PER_SOURCE))
+            && counts.all.as_ref().is_none_or(|all| has_room(all, IN_ALL))
     }
 
     /// Counts a refusal. Returns whether it is to be told of.
@@ -118,9 +120,9 @@ mod tests {
         let told = (0..100_000).filter(|number| refusals.refused(source(*number))).count();
         assert_eq!(told, 3000);
         assert_eq!(refusals.0.lock().unwrap().sources.len(), SOURCES);
-        assert!(refusals.may_fail(source(200_000)));
+        assert!(!refusals.may_fail(source(200_000)), "all of them are one that guesses");
         advance(WINDOW).await;
-        assert!(refusals.refused(source(1)));
+        assert!(refusals.may_fail(source(200_000)) && refusals.refused(source(1)));
     }
 
     #[tokio::test]
