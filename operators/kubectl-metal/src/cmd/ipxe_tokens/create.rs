@@ -13,7 +13,7 @@ use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
 use metal_api::{
     BootBinding, BootInstaller, BootInstallerKind, BootToken, BootTokenSpec, MachineTargetDisk,
@@ -134,13 +134,7 @@ impl InstallArgs {
         // A host may get another one while the first is still kept, though it is over.
         let name = format!("{host}-{}", suffix()?);
         let token = BootToken::new(&name, self.spec(host, hash, image.to_string()));
-        let created = api.create(&PostParams::default(), &token).await;
-        let created = created.with_context(|| format!("BootToken {org}/{name}"))?;
-        // A token that is restored from a backup is as old as before, by the clock of the cluster.
-        let not_after = expiry(&created).map(Time);
-        let patch = Patch::Merge(json!({ "spec": { "notAfter": not_after } }));
-        let bounded = api.patch(&name, &PatchParams::default(), &patch).await;
-        bounded.with_context(|| format!("BootToken {org}/{name}"))?;
+        open_token(&api, &token).await.with_context(|| format!("BootToken {org}/{name}"))?;
         warn(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
         Ok(format!("{server}/api/ipxe/{text}"))
     }
@@ -174,6 +168,32 @@ impl InstallArgs {
     }
 }
 
+/// Creates a token that ends when it does also if it is restored from a backup, by the clock of the cluster. If
+/// that fails, none is left: nobody would have its URL.
+async fn open_token(api: &Api<BootToken>, token: &BootToken) -> Result<()> {
+    let created = api.create(&PostParams::default(), token).await?;
+    let not_after = expiry(&created).map(Time);
+    let patch = Patch::Merge(json!({ "spec": { "notAfter": not_after } }));
+    let patched = api.patch(&created.name_any(), &PatchParams::default(), &patch).await;
+    let Err(error) = patched else { return Ok(()) };
+    let error = anyhow!(error).context("spec.notAfter was not written");
+    match remove(api, &created).await {
+        Ok(()) => Err(error),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Err(error),
+        Err(left) => {
+            let left = format!("it is open, and nobody has its URL: delete it ({left})");
+            Err(error.context(left))
+        }
+    }
+}
+
+/// Removes this very token.
+async fn remove(api: &Api<BootToken>, token: &BootToken) -> Result<(), kube::Error> {
+    let preconditions = Preconditions { uid: token.uid(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    api.delete(&token.name_any(), &params).await.map(drop)
+}
+
 /// Of two machines with a token each for one host, the second clears its disk, and can never register.
 async fn warn_of_others(client: &Client, org: &str, host: &str) {
     let others = match open(client, org).await {
@@ -193,4 +213,48 @@ fn random() -> Result<[u8; secret::BYTES]> {
     let mut random = [0; secret::BYTES];
     SystemRandom::new().fill(&mut random).map_err(|_| anyhow!("no randomness"))?;
     Ok(random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Method, Request, Response};
+    use kube::client::Body;
+    use metal_runtime::testing::ApiServer;
+    use std::convert::Infallible;
+
+    /// Namespaced objects of an API server that refuses these requests.
+    fn refusing(server: &ApiServer, refused: &'static [Method]) -> Api<BootToken> {
+        let inner = server.client("org");
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let inner = inner.clone();
+            async move {
+                if !refused.contains(request.method()) {
+                    return Ok::<_, Infallible>(inner.send(request).await.unwrap());
+                }
+                let status = json!({ "status": "Failure", "message": "no", "reason": "Forbidden", "code": 403 });
+                let answer = Response::builder().status(403);
+                Ok(answer.body(Body::from(status.to_string().into_bytes())).unwrap())
+            }
+        });
+        Api::namespaced(Client::new(service, "org"), "org")
+    }
+
+    #[tokio::test]
+    async fn a_token_that_could_not_be_finished_is_not_left_open() {
+        let spec = BootTokenSpec { ttl: "1h".to_owned(), ..BootTokenSpec::default() };
+        let token = BootToken::new("web-1-a", spec);
+        let opened = async |refused: &'static [Method]| {
+            let server = ApiServer::default();
+            let opened = open_token(&refusing(&server, refused), &token).await;
+            let is_left = server.object::<BootToken>(Some("org"), "web-1-a").is_some();
+            (opened.map_err(|error| format!("{error:#}")), is_left)
+        };
+        assert_eq!(opened(&[]).await, (Ok(()), true));
+        let (error, is_left) = opened(&[Method::PATCH]).await;
+        assert!(error.unwrap_err().starts_with("spec.notAfter was not written: ") && !is_left);
+        let (error, is_left) = opened(&[Method::PATCH, Method::DELETE]).await;
+        assert!(error.unwrap_err().contains("nobody has its URL: delete it") && is_left);
+        assert!(opened(&[Method::POST]).await.0.is_err());
+    }
 }
