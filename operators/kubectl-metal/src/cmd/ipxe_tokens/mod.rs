@@ -117,15 +117,45 @@ async fn revoke(
     output: Option<Format>,
 ) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
-    let patch = Patch::Merge(json!({ "spec": { "revoked": true } }));
     let mut revoked = vec![];
+    let mut outcome = Outcome::Done;
     for token in meant(all(&api).await?, org, name)? {
-        let token = token.name_any();
-        let patched = api.patch(&token, &PatchParams::default(), &patch).await;
-        revoked.push(patched.with_context(|| format!("BootToken {org}/{token}"))?);
+        let name = token.name_any();
+        match withdrawn(&api, token).await.with_context(|| format!("BootToken {org}/{name}"))? {
+            Ok(token) => revoked.push(token),
+            Err(Consumed { host }) => {
+                warn(&format!(
+                    "error: boottoken.bloomery.dev/{name} is consumed: a machine is host {host} by it, which \
+                     stays one until you delete that: kubectl metal hosts delete {org}/{host}"
+                ));
+                outcome = Outcome::Failed;
+            }
+        }
     }
     shown(&revoked, output, "revoked")?;
-    Ok(Outcome::Done)
+    Ok(outcome)
+}
+
+/// A token with which a machine has registered: there is nothing left to withdraw.
+#[derive(Debug, PartialEq, Eq)]
+struct Consumed {
+    host: String,
+}
+
+/// Withdraws a token for good.
+async fn withdrawn(
+    api: &Api<BootToken>,
+    token: BootToken,
+) -> Result<Result<BootToken, Consumed>, kube::Error> {
+    let is_consumed = |it: &BootToken| phase(it, Timestamp::MIN) == BootTokenPhase::Consumed;
+    let token = if is_consumed(&token) {
+        token
+    } else {
+        let patch = Patch::Merge(json!({ "spec": { "revoked": true } }));
+        // A machine may have registered meanwhile.
+        api.patch(&token.name_any(), &PatchParams::default(), &patch).await?
+    };
+    Ok(if is_consumed(&token) { Err(Consumed { host: token.spec.host_name }) } else { Ok(token) })
 }
 
 /// Whether a token is neither consumed nor revoked: by some clock it is open, maybe.
@@ -168,6 +198,7 @@ mod tests {
     use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::SignedDuration};
     use kube::client::Body;
     use metal_api::{BootTokenSpec, BootTokenStatus};
+    use metal_runtime::testing::ApiServer;
     use std::convert::Infallible;
 
     fn all() -> Vec<BootToken> {
@@ -234,6 +265,26 @@ mod tests {
         let (open, now) = open_at("Thu, 01 Jan 2026 12:00:00 GMT").await;
         assert_eq!((open.len(), now.to_string().as_str()), (1, "2026-01-01T12:00:00Z"));
         assert!(open_at("Thu, 01 Jan 2026 12:31:00 GMT").await.0.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_consumed_is_not_said_to_be_revoked() {
+        let server = ApiServer::default();
+        let api = Api::namespaced(server.client("org"), "org");
+        let put = |mut token: BootToken| {
+            token.metadata.namespace = Some("org".to_owned());
+            server.put(&token);
+        };
+        put(token("web-1-a", true));
+        let revoked = withdrawn(&api, token("web-1-a", true)).await.unwrap();
+        assert!(revoked.unwrap().spec.revoked);
+        let consumed = Consumed { host: "web-1".to_owned() };
+        put(token("web-1-b", false));
+        let told = withdrawn(&api, token("web-1-b", false)).await.unwrap();
+        assert_eq!(told.unwrap_err(), consumed);
+        // Since it was listed.
+        let told = withdrawn(&api, token("web-1-b", true)).await.unwrap();
+        assert_eq!(told.unwrap_err(), consumed);
     }
 
     fn token(name: &str, is_open: bool) -> BootToken {
