@@ -56,41 +56,41 @@ fn ask_for_digest(image: &Reference) -> String {
 }
 
 impl RegistryArgs {
-    /// An image by its digest alone: what pulls it takes no reference that has a tag as well. What a tag
-    /// stands for is asked for, and said, because it may change.
+    /// The image that a flag names, by its digest alone: what pulls it takes no reference that has a tag as
+    /// well. What a tag stands for is asked for, and said, because it may change.
     ///
     /// # Errors
     ///
     /// If it is no image, or one by a tag that the registry does not have, or does not tell of.
-    pub(crate) async fn pin(&self, image: &str) -> Result<Reference> {
-        let mut reference: Reference = image.parse().context("--image")?;
+    pub(crate) async fn pin(&self, flag: &str, image: &str) -> Result<Reference> {
+        let mut reference: Reference = image.parse().with_context(|| flag.to_owned())?;
         if matches!(reference.version, Version::Digest(_)) {
             return Ok(reference);
         }
         let found = self.digest(&reference).await?.with_context(|| {
-            format!("--image: what {image} stands for is not known: {}", ask_for_digest(&reference))
+            format!("{flag}: what {image} stands for is not known: {}", ask_for_digest(&reference))
         })?;
         reference.version = Version::Digest(found);
         warn(&format!("{image} is {reference}"));
         Ok(reference)
     }
 
-    /// Whether an image is there for the machine that installs it: nothing is to be cleared for one that
-    /// is not. If nobody can say, or not for this architecture, that is said.
+    /// Whether the image that a flag names is there for the machine that installs it: nothing is to be
+    /// cleared for one that is not. If nobody can say, or not for this architecture, that is said.
     ///
     /// # Errors
     ///
     /// If the registry does not have it.
-    pub(crate) async fn look_for(&self, image: &Reference) -> Result<()> {
-        self.look_for_within(image, LOOK).await
+    pub(crate) async fn look_for(&self, flag: &str, image: &Reference) -> Result<()> {
+        self.look_for_within(flag, image, LOOK).await
     }
 
-    async fn look_for_within(&self, image: &Reference, limit: Duration) -> Result<()> {
+    async fn look_for_within(&self, flag: &str, image: &Reference, limit: Duration) -> Result<()> {
         let Ok(found) = timeout(limit, self.digest(image)).await else {
             warn(&format!("whether the image is there is not known: no answer in {limit:?}"));
             return Ok(());
         };
-        if let Some(doubt) = doubt(found?)? {
+        if let Some(doubt) = doubt(flag, found?)? {
             warn(&doubt);
         }
         Ok(())
@@ -153,7 +153,7 @@ impl RegistryArgs {
 /// # Errors
 ///
 /// If the registry does not have it.
-fn doubt(found: Result<Digest, FolderError>) -> Result<Option<String>> {
+fn doubt(flag: &str, found: Result<Digest, FolderError>) -> Result<Option<String>> {
     use registry::Error::NoImage;
     let unknown = |why: &dyn Display| format!("whether the image is there is not known: {why}");
     match found {
@@ -164,7 +164,7 @@ fn doubt(found: Result<Digest, FolderError>) -> Result<Option<String>> {
         Err(
             error @ (FolderError::Registry(NoImage { .. })
             | FolderError::Resolve(resolve::Error::Registry(NoImage { .. }))),
-        ) => bail!("--image: {error}"),
+        ) => bail!("{flag}: {error}"),
         Err(error) => Ok(Some(unknown(&error))),
     }
 }
@@ -200,9 +200,9 @@ mod tests {
         let args = args(folder.path());
         let digest = format!("quay.io/a/b@sha256:{}", "a".repeat(64));
         for image in [digest.clone(), digest.replace("a/b@", "a/b:v1@")] {
-            assert_eq!(args.pin(&image).await.unwrap().to_string(), digest);
+            assert_eq!(args.pin("--image", &image).await.unwrap().to_string(), digest);
         }
-        assert!(args.pin("A b").await.is_err());
+        assert!(args.pin("--image", "A b").await.is_err());
     }
 
     #[tokio::test]
@@ -210,7 +210,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let args = args(folder.path());
         for image in ["127.0.0.1:1/a/b", "127.0.0.1:1/a/b:v1"] {
-            let error = args.pin(image).await.unwrap_err().to_string();
+            let error = args.pin("--image", image).await.unwrap_err().to_string();
             let says = format!(
                 "--image: what {image} stands for is not known: give it with its digest, as \
                  127.0.0.1:1/a/b@sha256:…"
@@ -219,7 +219,7 @@ mod tests {
         }
         // Whether one with a digest is there is not known either, and that is no reason to refuse it.
         let image = format!("127.0.0.1:1/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
-        args.look_for(&image).await.unwrap();
+        args.look_for("--image", &image).await.unwrap();
     }
 
     #[tokio::test]
@@ -229,7 +229,8 @@ mod tests {
         let address = silent.local_addr().unwrap();
         let image = format!("{address}/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
         let limit = Duration::from_millis(50);
-        let looked = timeout(LOOK, args(folder.path()).look_for_within(&image, limit)).await;
+        let looked =
+            timeout(LOOK, args(folder.path()).look_for_within("--image", &image, limit)).await;
         looked.unwrap().unwrap();
     }
 
@@ -238,15 +239,15 @@ mod tests {
         let image: Reference = format!("quay.io/a/b@sha256:{}", "a".repeat(64)).parse().unwrap();
         let (architecture, has) = ("amd64".to_owned(), "arm64".to_owned());
         let other = FolderError::Missing(Missing::Architecture { architecture, has });
-        let told = doubt(Err(other)).unwrap().unwrap();
+        let told = doubt("--image", Err(other)).unwrap().unwrap();
         assert!(told.contains("(has: arm64); give --architecture"), "{told}");
-        assert!(doubt(Err(FolderError::Deadline)).unwrap().is_some());
+        assert!(doubt("--image", Err(FolderError::Deadline)).unwrap().is_some());
         let none = || registry::Error::NoImage {
             name: image.name.clone(),
             version: image.version.clone(),
         };
         for error in [FolderError::Resolve(none().into()), FolderError::Registry(none())] {
-            let refused = doubt(Err(error)).unwrap_err().to_string();
+            let refused = doubt("--image", Err(error)).unwrap_err().to_string();
             assert!(refused.starts_with("--image: image quay.io/a/b has no "), "{refused}");
         }
     }

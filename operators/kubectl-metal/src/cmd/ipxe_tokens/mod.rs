@@ -1,6 +1,9 @@
 //! `ipxe-tokens`
 
+mod binding;
 pub(crate) mod create;
+mod disk;
+mod installer;
 
 use crate::{
     Outcome,

@@ -60,7 +60,7 @@ impl ReleaseArgs {
         needs: ImageRequirement,
     ) -> Result<CreatedRelease> {
         let (org, host, name) = names::release(&self.release)?;
-        let image = self.registry.pin(&self.image).await?;
+        let image = self.registry.pin("--image", &self.image).await?;
         let known = match needs {
             ImageRequirement::None if self.config_file.is_none() => None,
             ImageRequirement::None | ImageRequirement::HasMarker => {

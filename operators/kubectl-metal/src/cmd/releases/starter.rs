@@ -33,7 +33,7 @@ fn extension(name: &str) -> Option<&str> {
 ///
 /// If nothing is known of the image, it is not configurable, or the file is there.
 pub(super) async fn write(what: &ReleaseArgs) -> Result<Outcome> {
-    let image = what.registry.pin(&what.image).await?;
+    let image = what.registry.pin("--image", &what.image).await?;
     let package = match what.registry.ask(&image).await? {
         Known::Configurable(package) => package,
         Known::Plain => bail!("--image: {image} says nothing of a configuration"),

@@ -1,6 +1,6 @@
 //! `ipxe-tokens create`, and `hosts ipxe create`.
 
-use super::{of_host, open};
+use super::{binding::BindingArgs, disk::DiskArgs, installer::InstallerArgs, of_host, open};
 use crate::{
     Outcome,
     cmd::names,
@@ -15,13 +15,12 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
-use metal_api::{
-    BootBinding, BootInstaller, BootInstallerKind, BootToken, BootTokenSpec, MachineTargetDisk,
-};
-use metal_base::hex;
+use metal_api::{BootToken, BootTokenSpec};
+use metal_base::{duration, hex};
 use metal_core::boot_token::{expiry, installer::is_word, script::entry, secret};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// A token, and how its URL is printed.
 #[derive(Debug, Args)]
@@ -42,39 +41,21 @@ pub(crate) struct InstallArgs {
     /// Bootable container image to install, by its digest or by a tag, in place of which its digest is kept
     #[arg(long, env = "BLOOMERY_HOSTS_IMAGE", value_name = "IMAGE")]
     image: String,
-    /// The image has a disk image, which is written as it is, and the installer for that
-    #[arg(long, conflicts_with = "template")]
-    disk_image: bool,
     /// Where machines reach the server: https:// and its name
     #[arg(long, env = "BLOOMERY_HOSTS_URL", value_name = "URL")]
     server: String,
     /// How long the token is good: 5m to 168h
-    #[arg(long, default_value = "24h", value_name = "TIME")]
+    #[arg(long, default_value = "24h", value_parser = ttl, value_name = "TIME")]
     ttl: String,
     /// Kickstart template [default: default]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_parser = template, value_name = "NAME")]
     template: Option<String>,
-    /// Serial number of the disk to install to
-    #[arg(long, value_name = "SERIAL")]
-    disk_serial: Option<String>,
-    /// WWN of the disk to install to
-    #[arg(long, value_name = "WWN")]
-    disk_wwn: Option<String>,
-    /// Least size of the disk to install to, in GiB
-    #[arg(long, value_name = "GIB")]
-    disk_min_size: Option<i64>,
-    /// Only for the machine with this MAC address
-    #[arg(long, value_name = "MAC")]
-    mac: Option<String>,
-    /// Only for the machine with this serial number
-    #[arg(long, value_name = "SERIAL")]
-    serial: Option<String>,
-    /// Only for the machine with this UUID
-    #[arg(long, value_name = "UUID")]
-    uuid: Option<String>,
-    /// Only for the machine whose TPM has the endorsement key with this SHA-256; it has to prove that
-    #[arg(long, value_name = "HASH")]
-    ek_hash: Option<String>,
+    #[command(flatten)]
+    installer: InstallerArgs,
+    #[command(flatten)]
+    disk: DiskArgs,
+    #[command(flatten)]
+    binding: BindingArgs,
     #[command(flatten)]
     registry: RegistryArgs,
 }
@@ -124,48 +105,50 @@ impl InstallArgs {
         let server = self.server.trim_end_matches('/');
         let is_url = server.starts_with("https://") || server.starts_with("http://");
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
-        let image = self.registry.pin(&self.image).await?;
-        self.registry.look_for(&image).await?;
+        let spec = self.spec(host).await?;
         let client = connection.client().await?;
         warn_of_others(&client, org, host).await;
         let api = Api::<BootToken>::namespaced(client, org);
         let text = secret::text(org, &random()?);
-        let hash = secret::place(&text).context("no secret")?.hash;
+        let token_sha256 = secret::place(&text).context("no secret")?.hash;
         // A host may get another one while the first is still kept, though it is over.
         let name = format!("{host}-{}", suffix()?);
-        let token = BootToken::new(&name, self.spec(host, hash, image.to_string()));
+        let token = BootToken::new(&name, BootTokenSpec { token_sha256, ..spec });
         open_token(&api, &token).await.with_context(|| format!("BootToken {org}/{name}"))?;
         warn(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
         Ok(format!("{server}/api/ipxe/{text}"))
     }
 
-    fn spec(&self, host: &str, hash: String, image: String) -> BootTokenSpec {
-        let disk = MachineTargetDisk {
-            serial: self.disk_serial.clone(),
-            wwn: self.disk_wwn.clone(),
-            min_size_gib: self.disk_min_size,
-            ..MachineTargetDisk::default()
-        };
-        let binding = BootBinding {
-            mac_address: self.mac.clone(),
-            serial: self.serial.clone(),
-            system_uuid: self.uuid.clone(),
-            ek_hash: self.ek_hash.clone(),
-        };
-        let kind = self.disk_image.then_some(BootInstallerKind::DiskImage);
-        BootTokenSpec {
-            token_sha256: hash,
+    /// What the token is for, but for its secret.
+    async fn spec(&self, host: &str) -> Result<BootTokenSpec> {
+        let (target_disk, binding) = (self.disk.disk()?, self.binding.binding()?);
+        let image = self.registry.pin("--image", &self.image).await?;
+        self.registry.look_for("--image", &image).await?;
+        Ok(BootTokenSpec {
             host_name: host.to_owned(),
             ttl: self.ttl.clone(),
-            image,
-            installer: kind
-                .map(|kind| BootInstaller { kind: Some(kind), ..BootInstaller::default() }),
+            image: image.to_string(),
+            installer: self.installer.installer(&self.registry).await?,
             template: self.template.clone(),
-            target_disk: Some(disk).filter(|it| *it != MachineTargetDisk::default()),
-            binding: Some(binding).filter(|it| *it != BootBinding::default()),
+            target_disk,
+            binding,
             ..BootTokenSpec::default()
-        }
+        })
     }
+}
+
+/// Shortest and longest time of a token.
+const TTL: RangeInclusive<Duration> = Duration::from_mins(5)..=Duration::from_hours(168);
+
+fn ttl(text: &str) -> Result<String, String> {
+    let is_plain = text.chars().all(|c| c.is_ascii_digit() || "hms".contains(c));
+    let time = duration::parse(text).ok().filter(|time| is_plain && TTL.contains(time));
+    let wrong = || "write 5m to 168h, in hours, minutes and seconds, as 1h30m".to_owned();
+    time.map(|_| text.to_owned()).ok_or_else(wrong)
+}
+
+fn template(text: &str) -> Result<String, String> {
+    names::parse(text).map(str::to_owned).map_err(|error| error.to_string())
 }
 
 /// Creates a token that ends when it does also if it is restored from a backup, by the clock of the cluster. If
@@ -216,45 +199,4 @@ fn random() -> Result<[u8; secret::BYTES]> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use http::{Method, Request, Response};
-    use kube::client::Body;
-    use metal_runtime::testing::ApiServer;
-    use std::convert::Infallible;
-
-    /// Namespaced objects of an API server that refuses these requests.
-    fn refusing(server: &ApiServer, refused: &'static [Method]) -> Api<BootToken> {
-        let inner = server.client("org");
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let inner = inner.clone();
-            async move {
-                if !refused.contains(request.method()) {
-                    return Ok::<_, Infallible>(inner.send(request).await.unwrap());
-                }
-                let status = json!({ "status": "Failure", "message": "no", "reason": "Forbidden", "code": 403 });
-                let answer = Response::builder().status(403);
-                Ok(answer.body(Body::from(status.to_string().into_bytes())).unwrap())
-            }
-        });
-        Api::namespaced(Client::new(service, "org"), "org")
-    }
-
-    #[tokio::test]
-    async fn a_token_that_could_not_be_finished_is_not_left_open() {
-        let spec = BootTokenSpec { ttl: "1h".to_owned(), ..BootTokenSpec::default() };
-        let token = BootToken::new("web-1-a", spec);
-        let opened = async |refused: &'static [Method]| {
-            let server = ApiServer::default();
-            let opened = open_token(&refusing(&server, refused), &token).await;
-            let is_left = server.object::<BootToken>(Some("org"), "web-1-a").is_some();
-            (opened.map_err(|error| format!("{error:#}")), is_left)
-        };
-        assert_eq!(opened(&[]).await, (Ok(()), true));
-        let (error, is_left) = opened(&[Method::PATCH]).await;
-        assert!(error.unwrap_err().starts_with("spec.notAfter was not written: ") && !is_left);
-        let (error, is_left) = opened(&[Method::PATCH, Method::DELETE]).await;
-        assert!(error.unwrap_err().contains("nobody has its URL: delete it") && is_left);
-        assert!(opened(&[Method::POST]).await.0.is_err());
-    }
-}
+mod tests;

@@ -1,0 +1,146 @@
+use super::*;
+use clap::Parser;
+use http::{Method, Request, Response};
+use kube::client::Body;
+use metal_runtime::testing::ApiServer;
+use std::convert::Infallible;
+
+/// Namespaced objects of an API server that refuses these requests.
+fn refusing(server: &ApiServer, refused: &'static [Method]) -> Api<BootToken> {
+    let inner = server.client("org");
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            if !refused.contains(request.method()) {
+                return Ok::<_, Infallible>(inner.send(request).await.unwrap());
+            }
+            let status =
+                json!({ "status": "Failure", "message": "no", "reason": "Forbidden", "code": 403 });
+            let answer = Response::builder().status(403);
+            Ok(answer.body(Body::from(status.to_string().into_bytes())).unwrap())
+        }
+    });
+    Api::namespaced(Client::new(service, "org"), "org")
+}
+
+#[tokio::test]
+async fn a_token_that_could_not_be_finished_is_not_left_open() {
+    let spec = BootTokenSpec { ttl: "1h".to_owned(), ..BootTokenSpec::default() };
+    let token = BootToken::new("web-1-a", spec);
+    let opened = async |refused: &'static [Method]| {
+        let server = ApiServer::default();
+        let opened = open_token(&refusing(&server, refused), &token).await;
+        let is_left = server.object::<BootToken>(Some("org"), "web-1-a").is_some();
+        (opened.map_err(|error| format!("{error:#}")), is_left)
+    };
+    assert_eq!(opened(&[]).await, (Ok(()), true));
+    let (error, is_left) = opened(&[Method::PATCH]).await;
+    assert!(error.unwrap_err().starts_with("spec.notAfter was not written: ") && !is_left);
+    let (error, is_left) = opened(&[Method::PATCH, Method::DELETE]).await;
+    assert!(error.unwrap_err().contains("nobody has its URL: delete it") && is_left);
+    assert!(opened(&[Method::POST]).await.0.is_err());
+}
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    install: InstallArgs,
+}
+
+fn parsed(said: &[&str]) -> Result<InstallArgs, String> {
+    let image = format!("--image=127.0.0.1:1/a/b@sha256:{}", "a".repeat(64));
+    let words = ["create", &image, "--server=https://hosts.example.org"];
+    let parsed = Cli::try_parse_from(words.iter().chain(said));
+    parsed.map(|cli| cli.install).map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_the_api_server_would_refuse_is_refused_with_the_name_of_the_flag() {
+    let long = "a".repeat(300);
+    for (flag, value) in [
+        ("--ek-hash", "zz"),
+        ("--ek-hash", "a"),
+        ("--mac", "02:00"),
+        ("--uuid", "x"),
+        ("--uuid", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+        ("--serial", long.as_str()),
+        ("--ttl", "4m"),
+        ("--ttl", "169h"),
+        ("--ttl", "1.5h"),
+        ("--template", "A"),
+        ("--disk-serial", " a"),
+        ("--disk-serial", "a\"b"),
+        ("--disk-wwn", "0x 1"),
+        ("--disk-min-size", "0"),
+        ("--disk-max-size", "9999999"),
+        ("--disk-rotational", "maybe"),
+        ("--installer-kernel-url", "ftp://mirror/vmlinuz"),
+        ("--installer-argument", "a b"),
+    ] {
+        let error = parsed(&[&format!("{flag}={value}")]).unwrap_err();
+        assert!(error.contains(&format!("'{flag}")) && error.contains("invalid value"), "{error}");
+    }
+    let placeholder = parsed(&["--serial=To be filled by O.E.M."]).unwrap();
+    let error = placeholder.binding.binding().unwrap_err().to_string();
+    assert!(error.contains("--serial"), "{error}");
+    let none = parsed(&["--disk-min-size=200", "--disk-max-size=100"]).unwrap();
+    assert!(none.disk.disk().unwrap_err().to_string().contains("--disk-max-size"));
+}
+
+#[tokio::test]
+async fn all_that_a_token_may_say_can_be_said_with_flags() {
+    let said = [
+        "--disk-serial=S 1",
+        "--disk-wwn=naa.5000c500a",
+        "--disk-min-size=100",
+        "--disk-max-size=200",
+        "--disk-rotational",
+        "--mac=02-00-00-00-00-01",
+        "--installer-kernel-url=http://mirror/vmlinuz",
+        "--installer-initrd-url=http://mirror/initrd",
+        "--installer-stage2-url=http://mirror/os/",
+        "--installer-argument=console=ttyS0",
+        "--installer-argument=--x",
+        "--template=mine",
+        "--ttl=1h",
+    ];
+    let spec = parsed(&said).unwrap().spec("web-1").await.unwrap();
+    let expected = json!({
+        "tokenSHA256": "",
+        "hostName": "web-1",
+        "ttl": "1h",
+        "image": format!("127.0.0.1:1/a/b@sha256:{}", "a".repeat(64)),
+        "template": "mine",
+        "targetDisk": {
+            "serial": "S 1", "wwn": "naa.5000c500a", "minSizeGiB": 100, "maxSizeGiB": 200,
+            "rotational": true,
+        },
+        "binding": { "macAddress": "02:00:00:00:00:01" },
+        "installer": {
+            "kernelURL": "http://mirror/vmlinuz", "initrdURL": "http://mirror/initrd",
+            "stage2URL": "http://mirror/os/", "arguments": ["console=ttyS0", "--x"],
+        },
+    });
+    assert_eq!(serde_json::to_value(&spec).unwrap(), expected);
+    let image = format!("127.0.0.1:1/a/i@sha256:{}", "b".repeat(64));
+    let installer = format!("--installer-image={image}");
+    let said = [installer.as_str(), "--disk-rotational=false"];
+    let spec = parsed(&said).unwrap().spec("web-1").await.unwrap();
+    assert_eq!(spec.installer.unwrap().image, Some(image.clone()));
+    assert_eq!(spec.target_disk.unwrap().rotational, Some(false));
+    for bad in [
+        &["--installer-kernel-url=http://mirror/vmlinuz"][..],
+        &["--installer-initrd-url=http://mirror/initrd"],
+        &["--installer-stage2-url=http://mirror/os/"],
+        &["--disk-image", "--template=a"],
+        &["--disk-image", "--installer-kernel-url=http://m/k", "--installer-initrd-url=http://m/i"],
+        &[said[0], "--installer-kernel-url=http://m/k", "--installer-initrd-url=http://m/i"],
+    ] {
+        assert!(parsed(bad).is_err(), "{bad:?}");
+    }
+    let both = parsed(&["--disk-image", said[0], "--installer-argument=a"]).unwrap();
+    let installer = both.spec("web-1").await.unwrap().installer.unwrap();
+    assert!(installer.writes_disk_image() && installer.image == Some(image));
+    let whose = parsed(&["--installer-argument=a"]).unwrap().spec("web-1").await.unwrap_err();
+    assert!(whose.to_string().contains("--installer-image"), "{whose}");
+}
