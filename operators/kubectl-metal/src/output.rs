@@ -1,7 +1,8 @@
 //! What is printed.
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
+use kube::api::{DeleteParams, PatchParams, PostParams};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Write};
@@ -25,13 +26,43 @@ pub(crate) enum DryRun {
     /// It is.
     #[default]
     None,
-    /// Nothing is sent to the API server.
+    /// Nothing is written.
     Client,
     /// The API server checks it, and keeps nothing.
     Server,
 }
 
+/// Whether anything is written.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct DryRunArgs {
+    /// Print what would be written: client writes nothing, server has it checked
+    #[arg(
+        long,
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "none",
+        default_missing_value = "client"
+    )]
+    pub(crate) dry_run: DryRun,
+}
+
 impl DryRun {
+    /// How something is created that way, unless nothing is sent.
+    pub(crate) fn post(self) -> PostParams {
+        PostParams { dry_run: self == Self::Server, ..PostParams::default() }
+    }
+
+    /// The same for something that is changed.
+    pub(crate) fn patch(self) -> PatchParams {
+        PatchParams { dry_run: self == Self::Server, ..PatchParams::default() }
+    }
+
+    /// The same for something that is deleted.
+    pub(crate) fn delete(self) -> DeleteParams {
+        DeleteParams { dry_run: self == Self::Server, ..DeleteParams::default() }
+    }
+
     /// What a line about it ends with.
     pub(crate) fn note(self) -> &'static str {
         match self {

@@ -57,6 +57,25 @@ fn waiting_can_be_switched_off_and_a_dry_run_sends_nothing_unless_it_says_server
     }
 }
 
+#[test]
+fn every_command_that_writes_has_a_dry_run() {
+    fn look(command: &clap::Command, path: &str, without: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        let mut below = command.get_subcommands().peekable();
+        let has_one = command.get_arguments().any(|arg| arg.get_id() == "dry_run");
+        if below.peek().is_none() && !has_one {
+            without.push(path.clone());
+        }
+        below.for_each(|command| look(command, &path, without));
+    }
+    let mut without = vec![];
+    look(&Args::command(), "", &mut without);
+    let read = ["site serve-pxe", "ipxe-tokens list", "hosts list", "hosts get", "hosts ipxe list"];
+    let read = read.into_iter().chain(["releases list", "version"]);
+    let read: Vec<_> = read.map(|command| format!(" kubectl-metal {command}")).collect();
+    assert_eq!(without, read);
+}
+
 fn parsed(line: &str) -> Result<Args, clap::Error> {
     parse(["kubectl-metal"].into_iter().chain(line.split_whitespace()).map(Into::into))
 }

@@ -11,7 +11,7 @@ use crate::{
     Outcome,
     connection::Connection,
     failure,
-    output::{Format, warn},
+    output::{DryRun, Format, warn},
 };
 use anyhow::Result;
 use clap::{ArgAction, Args};
@@ -47,6 +47,17 @@ pub(crate) struct Waiting {
     pub(crate) output: Option<Format>,
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// The operation.
+    pub(crate) request: Request,
+    /// Whether somebody does what a BMC would.
+    pub(crate) by_hand: ByHand,
+    /// Whether it is written; nobody waits for what is not.
+    pub(crate) dry_run: DryRun,
+}
+
 /// Asks for it on each of these Machines, and waits for those that took it.
 ///
 /// # Errors
@@ -54,19 +65,20 @@ pub(crate) struct Waiting {
 /// If there is no client, or nowhere to print.
 pub(crate) async fn carry_out(
     names: &[String],
-    request: Request,
-    by_hand: ByHand,
+    order: Order,
     waiting: &Waiting,
     connection: &Connection,
 ) -> Result<Outcome> {
     let client = connection.client().await?;
     let mut results = Results::new(waiting.output);
     let (mut asked, mut outcome) = (vec![], Outcome::Done);
+    let waits = waiting.wait && order.dry_run == DryRun::None;
     for name in unique(names) {
-        match asked_for(&client, name, request, by_hand).await {
+        match asked_for(&client, name, order).await {
             Ok((it, machine)) => {
-                if !waiting.wait {
-                    results.tell(&machine, &requested(&it))?;
+                if !waits {
+                    let done = requested(&it) + order.dry_run.note();
+                    results.tell(&machine, &done)?;
                 }
                 asked.push((name.clone(), it));
             }
@@ -76,7 +88,7 @@ pub(crate) async fn carry_out(
             }
         }
     }
-    if waiting.wait && wait::until_done(&client, asked, waiting, &mut results).await? > 0 {
+    if waits && wait::until_done(&client, asked, waiting, &mut results).await? > 0 {
         outcome = Outcome::Failed;
     }
     results.finish()?;

@@ -1,14 +1,21 @@
 //! Raises a counter.
 
-use super::REQUEST;
-use crate::{MANAGER, output::warn};
+use super::{Order, REQUEST};
+use crate::{
+    MANAGER,
+    output::{DryRun, warn},
+};
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node;
-use kube::{Api, Client};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+};
 use metal_api::{Machine, MachineOperations};
-use metal_machine::request::{Asked, ByHand, Refusal, Request, is_busy, raised};
+use metal_machine::request::{Asked, Refusal, is_busy, raised};
 use metal_runtime::patch_spec;
 use serde::Serialize;
+use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,7 +32,8 @@ struct Counters {
     operations: MachineOperations,
 }
 
-/// Asks for it, based on the Machine as it is now, and returns what was asked and the Machine as written.
+/// Asks for it, based on the Machine as it is now, and returns what was asked and the Machine as written, or as
+/// it would be.
 ///
 /// # Errors
 ///
@@ -33,8 +41,7 @@ struct Counters {
 pub(crate) async fn asked_for(
     client: &Client,
     name: &str,
-    request: Request,
-    by_hand: ByHand,
+    order: Order,
 ) -> Result<(Asked, Machine)> {
     let machines = Api::<Machine>::all(client.clone());
     let deadline = Instant::now() + COUNTED;
@@ -42,7 +49,7 @@ pub(crate) async fn asked_for(
     loop {
         let (machine, node) = machine_and_node(client, name).await?;
         let machine = machine.with_context(|| format!("there is no Machine {name}"))?;
-        let operations = match raised(&machine, request, by_hand) {
+        let operations = match raised(&machine, order.request, order.by_hand) {
             Ok(operations) => operations,
             Err(refusal @ Refusal::NotCounted(_)) => {
                 if Instant::now() >= deadline {
@@ -58,19 +65,42 @@ pub(crate) async fn asked_for(
             Err(refusal) => return Err(refusal.into()),
         };
         let (is_busy, spec) = (is_busy(&machine), Counters { operations });
-        let written = timeout(REQUEST, patch_spec(&machines, &machine, &spec, MANAGER)).await;
+        let written = timeout(REQUEST, write(&machines, &machine, &spec, order.dry_run)).await;
         match written.context("the API server does not answer; the counter may be raised")? {
             Ok(written) => {
                 if is_busy {
                     warn(&format!("{name}: something that was asked for before is not done yet"));
                 }
-                return Ok((Asked::new(request, &written, node.as_ref()), written));
+                return Ok((Asked::new(order.request, &written, node.as_ref()), written));
             }
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => tries += 1,
             Err(error) => return Err(error.into()),
         }
         if tries >= TRIES {
             bail!("others write it all the time: nothing was asked for, try again");
+        }
+    }
+}
+
+/// Writes the counters on the condition that nobody has written the Machine since.
+async fn write(
+    machines: &Api<Machine>,
+    machine: &Machine,
+    spec: &Counters,
+    dry_run: DryRun,
+) -> Result<Machine, kube::Error> {
+    match dry_run {
+        DryRun::None => patch_spec(machines, machine, spec, MANAGER).await,
+        DryRun::Client => {
+            let mut machine = machine.clone();
+            machine.spec.operations = Some(spec.operations.clone());
+            Ok(machine)
+        }
+        DryRun::Server => {
+            let version = &machine.metadata.resource_version;
+            let patch = json!({ "metadata": { "resourceVersion": version }, "spec": spec });
+            let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..dry_run.patch() };
+            machines.patch(&machine.name_any(), &params, &Patch::Merge(patch)).await
         }
     }
 }
@@ -91,4 +121,29 @@ pub(crate) async fn machine_and_node(
     };
     let read = timeout(REQUEST, read).await.context("the API server does not answer")?;
     Ok(read?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::MachineSpec;
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_dry_run_raises_no_counter_and_says_what_it_would_be() {
+        let server = ApiServer::default();
+        server.put(&Machine::new("node-01", MachineSpec::default()));
+        let machines = Api::<Machine>::all(server.client("default"));
+        let machine = machines.get("node-01").await.unwrap();
+        let operations = MachineOperations { reboot_counter: Some(3), repave_counter: None };
+        let spec = Counters { operations: operations.clone() };
+        for (dry_run, is_checked) in [(DryRun::Client, None), (DryRun::Server, Some(true))] {
+            server.forget();
+            let written = write(&machines, &machine, &spec, dry_run).await.unwrap();
+            assert_eq!(written.spec.operations.as_ref(), Some(&operations));
+            let sent = server.written();
+            let queries = sent.iter().map(|sent| sent.query.contains("dryRun=All"));
+            assert_eq!(queries.collect::<Vec<_>>(), Vec::from_iter(is_checked), "{dry_run:?}");
+        }
+    }
 }

@@ -8,11 +8,11 @@ use crate::{
         names,
     },
     connection::Connection,
-    output::{Format, print, shown},
+    output::{DryRun, DryRunArgs, Format, print, shown},
 };
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use kube::{Api, ResourceExt, api::DeleteParams};
+use kube::{Api, ResourceExt};
 use metal_api::BootToken;
 use metal_core::boot_token::script::entry;
 
@@ -26,6 +26,8 @@ pub(crate) enum IpxeCommand {
         host: String,
         #[command(flatten)]
         install: Box<InstallArgs>,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
     },
     /// List the scripts of an organization with which a server may still become a host
     List {
@@ -41,6 +43,8 @@ pub(crate) enum IpxeCommand {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
@@ -54,23 +58,26 @@ pub(crate) enum IpxeCommand {
 /// Those of the API server.
 pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result<Outcome> {
     match command {
-        IpxeCommand::Create { host, install } => {
-            let (org, name) = names::host(&host)?;
-            let url = install.make(connection, org, name).await?;
-            print(&entry(&url)?)?;
+        IpxeCommand::Create { host, install, dry_run: DryRunArgs { dry_run } } => {
+            let url = install.make(connection, names::host(&host)?, dry_run).await?;
+            if let Some(url) = url {
+                print(&entry(&url)?)?;
+            }
             Ok(Outcome::Done)
         }
         IpxeCommand::List { org, output } => ipxe_tokens::list(connection, &org, output).await,
-        IpxeCommand::Delete { host, output } => {
+        IpxeCommand::Delete { host, dry_run: DryRunArgs { dry_run }, output } => {
             let (org, name) = names::host(&host)?;
             let api = Api::<BootToken>::namespaced(connection.client().await?, org);
             let found = ipxe_tokens::of_host(all(&api).await?, org, name)?;
             for token in &found {
                 let token = token.name_any();
-                let deleted = api.delete(&token, &DeleteParams::default()).await;
-                deleted.with_context(|| format!("BootToken {org}/{token}"))?;
+                if dry_run != DryRun::Client {
+                    let deleted = api.delete(&token, &dry_run.delete()).await;
+                    deleted.with_context(|| format!("BootToken {org}/{token}"))?;
+                }
             }
-            shown(&found, output, "deleted")?;
+            shown(&found, output, &format!("deleted{}", dry_run.note()))?;
             Ok(Outcome::Done)
         }
     }

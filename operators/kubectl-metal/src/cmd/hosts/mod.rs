@@ -6,15 +6,12 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
-    output::{Format, listed, print, shown, table, warn},
+    output::{DryRun, DryRunArgs, Format, listed, print, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{
-    Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-};
+use kube::{Api, Client, ResourceExt, api::Patch};
 use metal_api::{Host, HostRelease, HostSpec, condition};
 use metal_core::rented_host::PublicKey;
 use serde_json::json;
@@ -49,6 +46,8 @@ pub(crate) enum HostCommand {
         /// Its public key, of P-256, as PEM
         #[arg(long, value_name = "FILE")]
         public_key_file: PathBuf,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
@@ -58,6 +57,8 @@ pub(crate) enum HostCommand {
         /// The host
         #[arg(value_name = "ORG/HOST")]
         host: String,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
@@ -67,6 +68,8 @@ pub(crate) enum HostCommand {
         /// The release
         #[arg(value_name = "ORG/HOST:TAG")]
         release: String,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
@@ -94,32 +97,40 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
             }
             Ok(Outcome::Done)
         }
-        HostCommand::Create { host, public_key_file, output } => {
+        HostCommand::Create { host, public_key_file, dry_run: DryRunArgs { dry_run }, output } => {
             let (org, name) = names::host(&host)?;
             let file = public_key_file.display().to_string();
             let text = std::fs::read_to_string(&public_key_file).with_context(|| file.clone())?;
             let public_key = PublicKey::parse(&text).context(file)?.pem();
-            let new = Host::new(name, HostSpec { public_key, active_release: None });
-            let created = api(client, org).create(&PostParams::default(), &new).await;
-            done(created.with_context(|| format!("Host {host}"))?, output, "created")
+            let mut new = Host::new(name, HostSpec { public_key, active_release: None });
+            new.metadata.namespace = Some(org.to_owned());
+            if dry_run != DryRun::Client {
+                let created = api(client, org).create(&dry_run.post(), &new).await;
+                new = created.with_context(|| format!("Host {host}"))?;
+            }
+            done(new, output, &format!("created{}", dry_run.note()))
         }
-        HostCommand::Delete { host, output } => {
+        HostCommand::Delete { host, dry_run: DryRunArgs { dry_run }, output } => {
             let (org, name) = names::host(&host)?;
             let api = api(client, org);
             let found = api.get(name).await.with_context(|| format!("Host {host}"))?;
-            let deleted = api.delete(name, &DeleteParams::default()).await;
-            deleted.with_context(|| format!("Host {host}"))?;
-            warn("the machine keeps running: wipe it and give it back at your provider");
-            done(found, output, "deleted")
+            if dry_run != DryRun::Client {
+                let deleted = api.delete(name, &dry_run.delete()).await;
+                deleted.with_context(|| format!("Host {host}"))?;
+            }
+            if dry_run == DryRun::None {
+                warn("the machine keeps running: wipe it and give it back at your provider");
+            }
+            done(found, output, &format!("deleted{}", dry_run.note()))
         }
-        HostCommand::Activate { release, output } => {
+        HostCommand::Activate { release, dry_run: DryRunArgs { dry_run }, output } => {
             let (org, host, release) = names::release(&release)?;
             let releases = Api::<HostRelease>::namespaced(client.clone(), org);
             let found = releases.get(&release).await;
             let found = found.with_context(|| format!("HostRelease {org}/{release}"))?;
             is_of(&found, host)?;
-            let host = activate(client, org, host, &release).await?;
-            done(host, output, &format!("is to run {release}"))
+            let host = activate(client, (org, host), &release, dry_run).await?;
+            done(host, output, &format!("is to run {release}{}", dry_run.note()))
         }
         HostCommand::Ipxe(command) => ipxe::run(command, connection).await,
     }
@@ -136,15 +147,26 @@ fn is_of(release: &HostRelease, host: &str) -> Result<()> {
     Ok(())
 }
 
-/// Has a host run a release.
+/// Has a host run a release; returns the Host as it is then, or would be.
 ///
 /// # Errors
 ///
 /// If there is no such host.
-pub(crate) async fn activate(client: Client, org: &str, host: &str, release: &str) -> Result<Host> {
+pub(crate) async fn activate(
+    client: Client,
+    (org, host): (&str, &str),
+    release: &str,
+    dry_run: DryRun,
+) -> Result<Host> {
+    let hosts = api(client, org);
+    let what = || format!("Host {org}/{host}");
+    if dry_run == DryRun::Client {
+        let mut found = hosts.get(host).await.with_context(what)?;
+        found.spec.active_release = Some(release.to_owned());
+        return Ok(found);
+    }
     let patch = Patch::Merge(json!({ "spec": { "activeRelease": release } }));
-    let patched = api(client, org).patch(host, &PatchParams::default(), &patch).await;
-    patched.with_context(|| format!("Host {org}/{host}"))
+    hosts.patch(host, &dry_run.patch(), &patch).await.with_context(what)
 }
 
 fn api(client: Client, org: &str) -> Api<Host> {
@@ -216,6 +238,7 @@ fn done(host: Host, output: Option<Format>, what: &str) -> Result<Outcome> {
 mod tests {
     use super::*;
     use metal_api::{HostReleaseSpec, HostStatus};
+    use metal_runtime::testing::ApiServer;
 
     #[test]
     fn what_is_said_of_a_host_has_when_it_was_created_and_what_it_runs() {
@@ -231,6 +254,25 @@ mod tests {
             assert!(text.contains(&format!("{line}\n")), "{text}");
         }
         assert!(text.contains("Release:  -\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_dry_run_writes_nothing_and_the_api_server_checks_it_if_asked_to() {
+        let server = ApiServer::default();
+        let mut host = Host::new("web-1", HostSpec::default());
+        host.metadata.namespace = Some("org".to_owned());
+        server.put(&host);
+        for (dry_run, writes) in
+            [(DryRun::Client, None), (DryRun::Server, Some("dryRun=All")), (DryRun::None, Some(""))]
+        {
+            server.forget();
+            let client = server.client("org");
+            let host = activate(client, ("org", "web-1"), "web-1-v1", dry_run).await.unwrap();
+            assert_eq!(host.spec.active_release.as_deref(), Some("web-1-v1"), "{dry_run:?}");
+            let written: Vec<_> = server.written().into_iter().map(|it| it.query).collect();
+            let written: Vec<_> = written.iter().map(|it| it.trim_matches('&')).collect();
+            assert_eq!(written, Vec::from_iter(writes), "{dry_run:?}");
+        }
     }
 
     #[test]

@@ -10,15 +10,12 @@ use crate::{
     cmd::{lists::all, names::parse},
     connection::Connection,
     operations::REQUEST,
-    output::{Format, listed, shown, table, warn},
+    output::{DryRun, DryRunArgs, Format, listed, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use k8s_openapi::jiff::Timestamp;
-use kube::{
-    Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
-};
+use kube::{Api, Client, ResourceExt, api::Patch};
 use metal_api::{BootToken, BootTokenPhase};
 use metal_core::boot_token::{expiry, phase};
 use metal_runtime::clock::of_api_server;
@@ -47,6 +44,8 @@ pub(crate) enum TokenCommand {
         /// Name of the token, and of the host, for all of its tokens
         #[arg(value_name = "NAME")]
         name: String,
+        #[command(flatten)]
+        dry_run: DryRunArgs,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
         output: Option<Format>,
@@ -62,7 +61,9 @@ pub(crate) async fn run(command: TokenCommand, connection: &Connection) -> Resul
     match command {
         TokenCommand::Create(create) => create.run(connection).await,
         TokenCommand::List { org, output } => list(connection, &org, output).await,
-        TokenCommand::Revoke { org, name, output } => revoke(connection, &org, &name, output).await,
+        TokenCommand::Revoke { org, name, dry_run: DryRunArgs { dry_run }, output } => {
+            revoke(connection, (&org, &name), dry_run, output).await
+        }
     }
 }
 
@@ -115,8 +116,8 @@ fn is_open(token: &BootToken, now: Timestamp) -> bool {
 
 async fn revoke(
     connection: &Connection,
-    org: &str,
-    name: &str,
+    (org, name): (&str, &str),
+    dry_run: DryRun,
     output: Option<Format>,
 ) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
@@ -124,7 +125,8 @@ async fn revoke(
     let mut outcome = Outcome::Done;
     for token in meant(all(&api).await?, org, name)? {
         let name = token.name_any();
-        match withdrawn(&api, token).await.with_context(|| format!("BootToken {org}/{name}"))? {
+        let withdrawn = withdrawn(&api, token, dry_run).await;
+        match withdrawn.with_context(|| format!("BootToken {org}/{name}"))? {
             Ok(token) => revoked.push(token),
             Err(Consumed { host }) => {
                 warn(&format!(
@@ -135,7 +137,7 @@ async fn revoke(
             }
         }
     }
-    shown(&revoked, output, "revoked")?;
+    shown(&revoked, output, &format!("revoked{}", dry_run.note()))?;
     Ok(outcome)
 }
 
@@ -148,16 +150,18 @@ struct Consumed {
 /// Withdraws a token for good.
 async fn withdrawn(
     api: &Api<BootToken>,
-    token: BootToken,
+    mut token: BootToken,
+    dry_run: DryRun,
 ) -> Result<Result<BootToken, Consumed>, kube::Error> {
     let is_consumed = |it: &BootToken| phase(it, Timestamp::MIN) == BootTokenPhase::Consumed;
-    let token = if is_consumed(&token) {
-        token
-    } else {
+    if !is_consumed(&token) {
+        token.spec.revoked = true;
         let patch = Patch::Merge(json!({ "spec": { "revoked": true } }));
-        // A machine may have registered meanwhile.
-        api.patch(&token.name_any(), &PatchParams::default(), &patch).await?
-    };
+        if dry_run != DryRun::Client {
+            // A machine may have registered meanwhile.
+            token = api.patch(&token.name_any(), &dry_run.patch(), &patch).await?;
+        }
+    }
     Ok(if is_consumed(&token) { Err(Consumed { host: token.spec.host_name }) } else { Ok(token) })
 }
 
@@ -279,14 +283,17 @@ mod tests {
             server.put(&token);
         };
         put(token("web-1-a", true));
-        let revoked = withdrawn(&api, token("web-1-a", true)).await.unwrap();
+        let would = withdrawn(&api, token("web-1-a", true), DryRun::Client).await.unwrap();
+        let there = api.get("web-1-a").await.unwrap();
+        assert!(would.unwrap().spec.revoked && !there.spec.revoked, "nothing is written");
+        let revoked = withdrawn(&api, token("web-1-a", true), DryRun::None).await.unwrap();
         assert!(revoked.unwrap().spec.revoked);
         let consumed = Consumed { host: "web-1".to_owned() };
         put(token("web-1-b", false));
-        let told = withdrawn(&api, token("web-1-b", false)).await.unwrap();
+        let told = withdrawn(&api, token("web-1-b", false), DryRun::None).await.unwrap();
         assert_eq!(told.unwrap_err(), consumed);
         // Since it was listed.
-        let told = withdrawn(&api, token("web-1-b", true)).await.unwrap();
+        let told = withdrawn(&api, token("web-1-b", true), DryRun::None).await.unwrap();
         assert_eq!(told.unwrap_err(), consumed);
     }
 

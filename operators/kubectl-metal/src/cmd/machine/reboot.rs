@@ -3,7 +3,8 @@
 use crate::{
     Outcome,
     connection::Connection,
-    operations::{Waiting, carry_out},
+    operations::{Order, Waiting, carry_out},
+    output::DryRunArgs,
 };
 use anyhow::Result;
 use clap::Args;
@@ -15,6 +16,8 @@ pub(crate) struct Reboot {
     /// Machines to reboot
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Whether to wait.
     #[command(flatten)]
     waiting: Waiting,
@@ -27,7 +30,8 @@ impl Reboot {
     ///
     /// If there is no client, or nowhere to print.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let (request, by_hand) = (Request::Reboot, ByHand::Nobody);
-        carry_out(&self.names, request, by_hand, &self.waiting, connection).await
+        let DryRunArgs { dry_run } = self.dry_run;
+        let order = Order { request: Request::Reboot, by_hand: ByHand::Nobody, dry_run };
+        carry_out(&self.names, order, &self.waiting, connection).await
     }
 }

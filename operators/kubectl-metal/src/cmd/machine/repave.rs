@@ -3,7 +3,8 @@
 use crate::{
     Outcome,
     connection::Connection,
-    operations::{Waiting, carry_out},
+    operations::{Order, Waiting, carry_out},
+    output::DryRunArgs,
 };
 use anyhow::Result;
 use clap::Args;
@@ -19,6 +20,8 @@ pub(crate) struct Repave {
     /// network
     #[arg(long)]
     by_hand: bool,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Whether to wait.
     #[command(flatten)]
     waiting: Waiting,
@@ -32,6 +35,8 @@ impl Repave {
     /// If there is no client, or nowhere to print.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
-        carry_out(&self.names, Request::Repave, by_hand, &self.waiting, connection).await
+        let DryRunArgs { dry_run } = self.dry_run;
+        let order = Order { request: Request::Repave, by_hand, dry_run };
+        carry_out(&self.names, order, &self.waiting, connection).await
     }
 }

@@ -5,12 +5,12 @@ use crate::{
     configuration::{plain, with_schema},
     connection::Connection,
     image::{Known, RegistryArgs},
-    output::warn,
+    output::{DryRun, warn},
     seal::seal,
 };
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use kube::{Api, Client, ResourceExt, api::PostParams};
+use kube::{Api, Client, ResourceExt};
 use metal_api::{Host, HostRelease, HostReleaseSpec, SealedConfiguration};
 use metal_configuration::{MARKER, Package};
 use metal_core::rented_host::PublicKey;
@@ -58,6 +58,7 @@ impl ReleaseArgs {
         &self,
         connection: &Connection,
         needs: ImageRequirement,
+        dry_run: DryRun,
     ) -> Result<CreatedRelease> {
         let (org, host, name) = names::release(&self.release)?;
         let image = self.registry.pin("--image", &self.image).await?;
@@ -81,10 +82,14 @@ impl ReleaseArgs {
             None => None,
         };
         let (host_name, image) = (host.to_owned(), image.to_string());
-        let release = HostRelease::new(&name, HostReleaseSpec { host_name, image, configuration });
-        let api = Api::namespaced(client.clone(), org);
-        let created = create(&api, &release).await;
-        let release = created.with_context(|| format!("HostRelease {org}/{name}"))?;
+        let spec = HostReleaseSpec { host_name, image, configuration };
+        let mut release = HostRelease::new(&name, spec);
+        release.metadata.namespace = Some(org.to_owned());
+        if dry_run != DryRun::Client {
+            let api = Api::namespaced(client.clone(), org);
+            let created = create(&api, &release, dry_run).await;
+            release = created.with_context(|| format!("HostRelease {org}/{name}"))?;
+        }
         Ok(CreatedRelease { client, org: org.to_owned(), host: host.to_owned(), release })
     }
 
@@ -111,8 +116,12 @@ impl ReleaseArgs {
 }
 
 /// Creates a release, or finds the very same that an earlier attempt has left.
-async fn create(api: &Api<HostRelease>, release: &HostRelease) -> Result<HostRelease> {
-    let refused = match api.create(&PostParams::default(), release).await {
+async fn create(
+    api: &Api<HostRelease>,
+    release: &HostRelease,
+    dry_run: DryRun,
+) -> Result<HostRelease> {
+    let refused = match api.create(&dry_run.post(), release).await {
         Err(kube::Error::Api(status)) if status.is_already_exists() => status,
         created => return Ok(created?),
     };
@@ -144,12 +153,12 @@ mod tests {
             let (host_name, image) = (host.to_owned(), image.to_owned());
             HostRelease::new("web-1-v1", HostReleaseSpec { host_name, image, configuration: None })
         };
-        let first = create(&api, &release("web-1", "a")).await.unwrap();
-        let again = create(&api, &release("web-1", "a")).await.unwrap();
+        let first = create(&api, &release("web-1", "a"), DryRun::None).await.unwrap();
+        let again = create(&api, &release("web-1", "a"), DryRun::None).await.unwrap();
         assert_eq!(again.metadata.uid, first.metadata.uid);
-        let other = create(&api, &release("web-1", "b")).await.unwrap_err();
+        let other = create(&api, &release("web-1", "b"), DryRun::None).await.unwrap_err();
         assert!(other.to_string().contains("AlreadyExists"), "{other:#}");
-        let host = create(&api, &release("web", "a")).await.unwrap_err().to_string();
+        let host = create(&api, &release("web", "a"), DryRun::None).await.unwrap_err().to_string();
         assert_eq!(host, "there is one of this name for host web-1: choose another tag");
     }
 }

@@ -10,9 +10,9 @@ use crate::{
     cmd::hosts,
     connection::Connection,
     failure,
-    output::{Format, shown, warn},
+    output::{DryRun, DryRunArgs, Format, shown, warn},
 };
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{ArgAction, Args};
 use kube::{Api, ResourceExt};
 use metal_api::{Host, HostRelease};
@@ -42,6 +42,8 @@ pub(crate) struct Start {
     /// How long to wait
     #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
     timeout: Duration,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Output format
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
@@ -49,19 +51,24 @@ pub(crate) struct Start {
 
 impl Start {
     pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
+        let DryRunArgs { dry_run } = self.dry_run;
         if starter::is_file(&self.what.release) {
+            ensure!(
+                dry_run == DryRun::None,
+                "--dry-run is for a release: give - in place of the file, to have it printed"
+            );
             return starter::write(&self.what).await;
         }
-        let made = self.what.make(connection, ImageRequirement::HasMarker).await?;
-        let name = made.release.name_any();
-        warn(&format!("hostrelease.bloomery.dev/{name} created"));
-        hosts::activate(made.client.clone(), &made.org, &made.host, &name).await?;
-        let api = Api::<Host>::namespaced(made.client.clone(), &made.org);
-        if !self.wait {
-            let host = api.get(&made.host).await?;
-            shown(&[host], self.output, &format!("is to run {name}"))?;
+        let made = self.what.make(connection, ImageRequirement::HasMarker, dry_run).await?;
+        let (name, note) = (made.release.name_any(), dry_run.note());
+        warn(&format!("hostrelease.bloomery.dev/{name} created{note}"));
+        let target = (made.org.as_str(), made.host.as_str());
+        let host = hosts::activate(made.client.clone(), target, &name, dry_run).await?;
+        if !self.wait || dry_run != DryRun::None {
+            shown(&[host], self.output, &format!("is to run {name}{note}"))?;
             return Ok(Outcome::Done);
         }
+        let api = Api::<Host>::namespaced(made.client.clone(), &made.org);
         self.waited(&api, &made, &name).await
     }
 

@@ -6,7 +6,7 @@ use crate::{
     apply::apply,
     connection::Connection,
     manifest::{self, IMAGE},
-    output::{DryRun, objects, warn},
+    output::{DryRun, DryRunArgs, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -46,7 +46,7 @@ impl DeployPxe {
     ///
     /// If the cluster is not prepared, or refuses it.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let Applying { dry_run, output } = self.applying;
+        let Applying { dry_run: DryRunArgs { dry_run }, output } = self.applying;
         let deployment = self.deployment()?;
         let applied = if dry_run == DryRun::Client {
             deployment

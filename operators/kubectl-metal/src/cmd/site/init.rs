@@ -6,7 +6,7 @@ use crate::{
     apply::apply,
     connection::Connection,
     manifest,
-    output::{self, DryRun, objects, warn},
+    output::{self, DryRun, DryRunArgs, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -50,7 +50,7 @@ impl Init {
     ///
     /// The first object that is refused. Those before it are there then.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let Applying { dry_run, output } = self.applying;
+        let Applying { dry_run: DryRunArgs { dry_run }, output } = self.applying;
         let all = manifest::shared()?;
         if dry_run == DryRun::Client {
             objects(&all, output, "applied (dry run)")?;
@@ -90,7 +90,7 @@ impl Init {
         let label = json!({ "metadata": { "labels": { LABEL: self.site } } });
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
-            dry_run: self.applying.dry_run == DryRun::Server,
+            dry_run: self.applying.dry_run.dry_run == DryRun::Server,
             ..PatchParams::default()
         };
         nodes.patch(name, &params, &Patch::Merge(label)).await?;

@@ -7,7 +7,7 @@ mod serve_pxe;
 use crate::{
     Outcome,
     connection::Connection,
-    output::{DryRun, Format},
+    output::{DryRunArgs, Format},
 };
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -30,16 +30,8 @@ pub(crate) enum SiteCommand {
 /// How objects are applied and printed.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Applying {
-    /// Print what would be applied: client sends nothing, server has it checked
-    #[arg(
-        long,
-        value_enum,
-        num_args = 0..=1,
-        require_equals = true,
-        default_value = "none",
-        default_missing_value = "client"
-    )]
-    pub(crate) dry_run: DryRun,
+    #[command(flatten)]
+    pub(crate) dry_run: DryRunArgs,
     /// Output format [default: a line for each]
     #[arg(long, short, value_enum, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,

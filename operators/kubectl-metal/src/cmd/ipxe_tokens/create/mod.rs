@@ -6,7 +6,7 @@ use crate::{
     cmd::names,
     connection::Connection,
     image::RegistryArgs,
-    output::{print, warn},
+    output::{DryRun, DryRunArgs, print, warn},
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
@@ -33,6 +33,8 @@ pub(crate) struct Create {
     /// Print a whole iPXE script instead of the URL
     #[arg(long)]
     script: bool,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
 }
 
 /// What becomes of the machine that boots with it.
@@ -68,7 +70,9 @@ impl Create {
     /// If the API server refuses it, or there is no randomness.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let (org, host) = self.names()?;
-        let url = self.install.make(connection, &org, &host).await?;
+        let url = self.install.make(connection, (&org, &host), self.dry_run.dry_run).await?;
+        // That of a token which is not there leads nowhere.
+        let Some(url) = url else { return Ok(Outcome::Done) };
         print(&if self.script { entry(&url)? } else { format!("{url}\n") })?;
         Ok(Outcome::Done)
     }
@@ -91,7 +95,8 @@ fn suffix() -> Result<String> {
 }
 
 impl InstallArgs {
-    /// Makes a secret, has its hash kept, and returns the URL. The secret is nowhere else.
+    /// Makes a secret, has its hash kept, and returns the URL, if there is a token then. The secret is nowhere
+    /// else.
     ///
     /// # Errors
     ///
@@ -99,9 +104,9 @@ impl InstallArgs {
     pub(crate) async fn make(
         &self,
         connection: &Connection,
-        org: &str,
-        host: &str,
-    ) -> Result<String> {
+        (org, host): (&str, &str),
+        dry_run: DryRun,
+    ) -> Result<Option<String>> {
         let server = self.server.trim_end_matches('/');
         let is_url = server.starts_with("https://") || server.starts_with("http://");
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
@@ -114,9 +119,18 @@ impl InstallArgs {
         // A host may get another one while the first is still kept, though it is over.
         let name = format!("{host}-{}", suffix()?);
         let token = BootToken::new(&name, BootTokenSpec { token_sha256, ..spec });
-        open_token(&api, &token).await.with_context(|| format!("BootToken {org}/{name}"))?;
-        warn(&format!("boottoken.bloomery.dev/{name} created; its URL is not shown again"));
-        Ok(format!("{server}/api/ipxe/{text}"))
+        let what = || format!("BootToken {org}/{name}");
+        match dry_run {
+            DryRun::None => open_token(&api, &token).await.with_context(what)?,
+            DryRun::Client => {}
+            DryRun::Server => {
+                api.create(&dry_run.post(), &token).await.with_context(what)?;
+            }
+        }
+        let is_there = dry_run == DryRun::None;
+        let said = if is_there { "; its URL is not shown again" } else { dry_run.note() };
+        warn(&format!("boottoken.bloomery.dev/{name} created{said}"));
+        Ok(is_there.then(|| format!("{server}/api/ipxe/{text}")))
     }
 
     /// What the token is for, but for its secret.

@@ -8,8 +8,8 @@ use crate::{
     Outcome,
     cmd::site,
     connection::Connection,
-    operations::{REQUEST, Waiting, carry_out},
-    output::{DryRun, objects, warn},
+    operations::{Order, REQUEST, Waiting, carry_out},
+    output::{DryRun, DryRunArgs, objects, warn},
 };
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -43,16 +43,8 @@ pub(crate) struct Register {
     /// network, as it has no BMC
     #[arg(long, requires = "install")]
     by_hand: bool,
-    /// Print the Machine that would be created: client sends nothing, server has it checked
-    #[arg(
-        long,
-        value_enum,
-        num_args = 0..=1,
-        require_equals = true,
-        default_value = "none",
-        default_missing_value = "client"
-    )]
-    dry_run: DryRun,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     /// Whether to wait for the installation.
     #[command(flatten)]
     waiting: Waiting,
@@ -75,15 +67,15 @@ impl Register {
                  say --by-hand if somebody will"
             );
         }
-        let password = self.bmc.password(self.dry_run)?;
-        if self.dry_run == DryRun::Client {
+        let password = self.bmc.password(self.dry_run.dry_run)?;
+        if self.dry_run.dry_run == DryRun::Client {
             self.print(&machine)?;
             return Ok(Outcome::Done);
         }
         let client = connection.client().await?;
         // What is refused leaves no password behind.
         let checked = create(&client, &machine, DryRun::Server).await?;
-        if self.dry_run == DryRun::Server {
+        if self.dry_run.dry_run == DryRun::Server {
             self.print(&checked)?;
             return Ok(Outcome::Done);
         }
@@ -97,7 +89,8 @@ impl Register {
         }
         let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
         let names = [self.name.clone()];
-        carry_out(&names, Request::Repave, by_hand, &self.waiting, connection).await
+        let order = Order { request: Request::Repave, by_hand, dry_run: DryRun::None };
+        carry_out(&names, order, &self.waiting, connection).await
     }
 
     fn machine(&self) -> Result<Machine> {
@@ -106,16 +99,16 @@ impl Register {
     }
 
     fn print(&self, machine: &Machine) -> Result<()> {
-        if self.dry_run != DryRun::None && self.bmc.has_password() {
+        if self.dry_run.dry_run != DryRun::None && self.bmc.has_password() {
             let (namespace, name) = (self.bmc.namespace(), &self.name);
             warn(&format!("secret/{name} in {namespace}, which is not printed, would come first"));
         }
         // Where it is installed, what comes of that is printed in the end.
-        let is_last = !self.install || self.dry_run != DryRun::None;
+        let is_last = !self.install || self.dry_run.dry_run != DryRun::None;
         let mut machine = machine.clone();
         machine.metadata.managed_fields = None;
         let format = self.waiting.output.filter(|_| is_last);
-        let done = format!("created{}", self.dry_run.note());
+        let done = format!("created{}", self.dry_run.dry_run.note());
         if is_last || self.waiting.output.is_none() {
             objects(&[serde_json::to_value(machine)?], format, &done)?;
         }
