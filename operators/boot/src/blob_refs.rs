@@ -52,6 +52,16 @@ impl<Holder: Eq + Hash> ReferencedBlobs<Holder> {
         }
     }
 
+    /// Those who refer to this blob; all of them are looked through.
+    pub(crate) fn holders(&self, blob: &BlobRef) -> Vec<Holder>
+    where
+        Holder: Clone,
+    {
+        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of_blob = table.by_holder.iter().filter(|(_, blobs)| blobs.contains(blob));
+        of_blob.map(|(holder, _)| holder.clone()).collect()
+    }
+
     /// Whether any holder refers to this blob.
     pub(crate) fn contains(&self, blob: &BlobRef) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).counts.contains_key(blob)

@@ -27,7 +27,7 @@ use metal_core::{
 };
 use metal_image::{
     Content, Reference, registry, respond,
-    store::{Blob, Error},
+    store::{Account, Blob, Error},
 };
 use metal_runtime::report::Chain;
 use std::{
@@ -172,7 +172,24 @@ pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Re
         return Err(Refused::Refusal(refusal));
     }
     learn_size(state, blob).await;
-    state.store.open(name, digest).await.map_err(Refused::Store)
+    let account = account_of(state, blob);
+    state.store.open_for(name, digest, &account).await.map_err(Refused::Store)
+}
+
+/// On whose account a blob is fetched that is not there: that of the only namespace whose boot configs refer to it;
+/// if there are several, that of its repository. The image of those without a boot config has no limits.
+pub(super) fn account_of(state: &AppState, blob: &BlobRef) -> Account {
+    let (name, digest) = blob;
+    if state.store.holds(digest) {
+        return Account::default();
+    }
+    let holders = state.blob_refs.holders(blob).into_iter();
+    let namespaces: BTreeSet<_> = holders.map(|holder| holder.namespace).collect();
+    match namespaces.first() {
+        None => Account::default(),
+        Some(namespace) if namespaces.len() == 1 => Account::of(namespace),
+        Some(_) => Account::of(&name.to_string()),
+    }
 }
 
 /// Reads the manifests that contain the size of a blob to be fetched, unless one has been read:

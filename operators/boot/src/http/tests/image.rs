@@ -2,10 +2,11 @@ use super::*;
 use crate::{
     blob_refs::blobs,
     config_ref::{ConfigRef, Kind},
+    http::image::account_of,
     testing::registry::{OCI_MANIFEST, TestRegistry},
 };
 use metal_core::boot::url;
-use metal_image::{Digest, manifest::UKI};
+use metal_image::{Digest, manifest::UKI, store::Account};
 use serde_json::{Value, json};
 
 const KERNEL: &[u8] = b"a kernel, more or less";
@@ -136,6 +137,24 @@ async fn the_default_image_is_resolved_named_and_served() {
     assert_eq!(body, json!({"ClientIPs": "192.0.2.1", "UKIURL": uki}));
     let path = uki.strip_prefix("http://boot:8083").unwrap();
     assert_eq!(get(&router, path).await.body, "the default");
+}
+
+#[tokio::test]
+async fn a_layer_is_fetched_on_the_account_of_the_namespace_that_boots_it() {
+    let registry = TestRegistry::start().await;
+    let digest = registry.push_blob("os", KERNEL).await;
+    let blob = (registry.image("os").parse().unwrap(), digest.clone());
+    let server = serving(&registry, &[&digest]).await;
+    let state = &server.state;
+    assert_eq!(account_of(state, &blob), Account::of("tenant"));
+    let other = ConfigRef::new(Kind::Http, ("other".to_owned(), "claim".to_owned()));
+    state.blob_refs.set(other, vec![blob.clone()]);
+    assert_eq!(account_of(state, &blob), Account::of(&registry.image("os")));
+    let unnamed = (blob.0.clone(), Digest::of(b"the default image"));
+    assert_eq!(account_of(state, &unnamed), Account::default());
+    let (router, _cluster, _dir) = server.router();
+    let layer = layer_path(&registry.image("os"), &digest.to_string());
+    assert_eq!(get(&router, &layer).await.status, 200);
 }
 
 /// A service for images of the registry, whose boot configs refer to these blobs of the image `os`.
