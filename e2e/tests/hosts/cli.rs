@@ -48,6 +48,8 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let listed = kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap();
     let other = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
     assert!(other.starts_with("host-") && listed.lines().count() == 2, "{listed}");
+    let consumed = kubectl(&site, &["ipxe-tokens", "revoke", &org, &web]).await.unwrap_err();
+    assert!(consumed.to_string().contains("is consumed: a machine is host web-1"), "{consumed}");
     kubectl(&site, &["ipxe-tokens", "revoke", &org, &other]).await.unwrap();
     assert_eq!(kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap(), "");
     let listed = kubectl(&site, &["hosts", "list", "--org", &org]).await.unwrap();
@@ -113,6 +115,16 @@ async fn a_token_is_made_for_an_image_that_is_there_and_a_host_for_a_key_that_a_
     fs::write(&key, Machine::new().unwrap().public_key()).unwrap();
     let (file, other) =
         (format!("--public-key-file={}", key.display()), format!("{}/web-2", site.org));
+    for (dry_run, note) in [("--dry-run=client", "dry run"), ("--dry-run=server", "server dry run")]
+    {
+        let image = format!("--image={there}");
+        let create = ["ipxe-tokens", "create", &target, &image, &to, dry_run];
+        assert_eq!(kubectl(&site, &create).await.unwrap(), "", "there is no URL");
+        let would = kubectl(&site, &["hosts", "create", &other, &file, dry_run]).await.unwrap();
+        assert_eq!(would, format!("host.bloomery.dev/web-2 created ({note})\n"));
+    }
+    let made: Value = serde_json::from_str(&kubectl(&site, &tokens).await.unwrap()).unwrap();
+    assert_eq!(made["items"].as_array().unwrap().len(), 1, "{made}");
     kubectl(&site, &["hosts", "create", &other, &file]).await.unwrap();
     let name = kubectl(&site, &["hosts", "get", &other, "-o=name"]).await.unwrap();
     assert_eq!(name, "host.bloomery.dev/web-2\n");
