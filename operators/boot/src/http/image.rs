@@ -1,7 +1,7 @@
 //! `/image` and `/httpboot/<image>/<digest>`: layers of images.
 
 use super::{
-    AppState, DefaultUki,
+    AppState, DefaultUki, files,
     httpboot::default_blob,
     identity::{Peer, Requester},
     refusal::plain,
@@ -23,7 +23,7 @@ use axum::{
 use jiff::Timestamp;
 use metal_core::{
     boot::{Refusal, decision::Method, url},
-    capability::{Purpose, verify_short},
+    capability::{Claims, Purpose, verify_short},
 };
 use metal_image::{
     Content, Reference, registry, respond,
@@ -36,8 +36,8 @@ use std::{
 };
 
 /// Firmware recognizes UKIs by content type, or by extension.
-const EFI: &str = "application/efi";
-const BINARY: &str = "application/octet-stream";
+pub(super) const EFI: &str = "application/efi";
+pub(super) const BINARY: &str = "application/octet-stream";
 /// How many versions of an image are searched for the size of a blob.
 const CANDIDATES: usize = 8;
 
@@ -62,7 +62,7 @@ pub(super) async fn layer(
     finish(&state, "image", answer, &method, &headers, BINARY)
 }
 
-/// A UKI for firmware.
+/// A UKI for firmware, or a file beside it.
 pub(super) async fn uki(
     State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
@@ -72,21 +72,27 @@ pub(super) async fn uki(
 ) -> Response {
     let peer = peer.map(|Extension(peer)| peer);
     let asker = Requester::of(peer, &headers, &state.trusted_proxies);
-    let answer = match state.patiently(&asker, || linked(&state, &asker, &path)).await {
-        Ok(blob) => blob_of(&state, &blob).await,
+    let Some(blob) = url::uki_path(&path).as_ref().and_then(blob_refs::parse) else {
+        return files::beside(&state, &asker, &path, (&method, &headers)).await;
+    };
+    let answer = match state.patiently(&asker, || linked(&state, &asker, &path, &blob)).await {
+        Ok(()) => blob_of(&state, &blob).await,
         Err(refusal) => Err(refusal.into()),
     };
     finish(&state, "uki", answer, &method, &headers, EFI)
 }
 
-/// The UKI at a URL, if it is requested by the machine that the URL is for.
-async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobRef, Refusal> {
-    let blob = url::uki_path(path).as_ref().and_then(blob_refs::parse).ok_or(Refusal::NoContent)?;
+/// Whether the UKI at a URL is requested by the machine that the URL is for.
+async fn linked(
+    state: &AppState,
+    asker: &Requester,
+    path: &str,
+    blob: &BlobRef,
+) -> Result<(), Refusal> {
     match url::split_token(path).0 {
-        Some(token) => of_token(state, asker, token, &blob)?,
-        None => of_anybody(state, asker, &blob).await?,
+        Some(token) => of_token(state, asker, token, blob),
+        None => of_anybody(state, asker, blob).await,
     }
-    Ok(blob)
 }
 
 /// A URL with a token is for one boot of one server, in its window.
@@ -96,6 +102,18 @@ fn of_token(
     token: &str,
     blob: &BlobRef,
 ) -> Result<(), Refusal> {
+    let claims = claims(state, token)?;
+    let (chosen, _) = of_boot(state, &claims, Method::is_http, asker)?;
+    let named = blob_refs::blobs(chosen.config.spec.uki_url.as_deref());
+    if !named.contains(blob) {
+        return Err(Refusal::NotCurrent);
+    }
+    state.loaders.loaded(asker, claims);
+    Ok(())
+}
+
+/// What the token in the URL of a UKI is for.
+pub(super) fn claims(state: &AppState, token: &str) -> Result<Claims, Refusal> {
     if !state.view.may_answer() {
         return Err(Refusal::Starting);
     }
@@ -107,10 +125,7 @@ fn of_token(
     };
     let claims = verify_short(&[state.key()?], token, Purpose::Uki, Timestamp::now(), server_of);
     let refused = |_| if is_known { Refusal::Forbidden } else { Refusal::Starting };
-    let claims = claims.map_err(refused)?;
-    let (chosen, _) = of_boot(state, &claims, Method::is_http, asker)?;
-    let named = blob_refs::blobs(chosen.config.spec.uki_url.as_deref());
-    if named.contains(blob) { Ok(()) } else { Err(Refusal::NotCurrent) }
+    claims.map_err(refused)
 }
 
 /// A URL without a token is for all servers that boot that UKI: it is served while the window of
@@ -164,16 +179,24 @@ impl From<Refusal> for Refused {
 
 /// A blob that may be served.
 pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Refused> {
-    let (name, digest) = blob;
-    state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
+    state.images.allowed().check(blob.0.registry()).map_err(|_| Refused::NotAllowed)?;
     if !state.blob_refs.contains(blob) && !is_default(state, blob).await {
         let starting = !state.view.is_ready();
         let refusal = if starting { Refusal::Starting } else { Refusal::NoContent };
         return Err(Refused::Refusal(refusal));
     }
     learn_size(state, blob).await;
-    let account = account_of(state, blob);
-    state.store.open_for(name, digest, &account).await.map_err(Refused::Store)
+    open(state, blob, &account_of(state, blob)).await
+}
+
+/// A blob that may be served, if its registry is allowed.
+pub(super) async fn open(
+    state: &AppState,
+    (name, digest): &BlobRef,
+    account: &Account,
+) -> Result<Blob, Refused> {
+    state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
+    state.store.open_for(name, digest, account).await.map_err(Refused::Store)
 }
 
 /// On whose account a blob is fetched that is not there: that of the only namespace whose boot configs refer to it;

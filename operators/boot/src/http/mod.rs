@@ -5,11 +5,13 @@
 
 mod client_address;
 mod delays;
+mod files;
 mod httpboot;
 mod identity;
 mod ignition;
 mod image;
 mod ipxe;
+mod loaders;
 mod media;
 mod refusal;
 mod select;
@@ -17,6 +19,7 @@ mod select;
 mod tests;
 
 pub(crate) use delays::Delays;
+pub(crate) use loaders::Loaders;
 pub(crate) use refusal::RefusalLog;
 
 use crate::{
@@ -84,6 +87,8 @@ pub(crate) struct AppState {
     pub patience: Duration,
     /// The refusals that are being delayed.
     pub delays: Delays,
+    /// Which loaders were served where.
+    pub loaders: Loaders,
     /// What was logged recently.
     pub told: RefusalLog,
     /// How long windows have been open.
@@ -136,6 +141,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/ignition/{*path}", get(ignition::ignition))
         .route("/httpboot", get(httpboot::httpboot))
         .route("/httpboot/{*path}", get(image::uki))
+        .route("/grub/{*path}", get(files::grub))
         .route("/image", get(image::layer))
         .route(url::MEDIUM, get(media::medium))
         .fallback(elsewhere)

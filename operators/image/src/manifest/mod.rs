@@ -46,6 +46,8 @@ pub struct Layer {
     pub media_type: String,
     /// Its content, or why it cannot be fetched.
     pub content: Result<Descriptor, Malformed>,
+    /// The file that it is (annotation `org.opencontainers.image.title`), such as `grub/grub.cfg`.
+    pub title: Option<String>,
 }
 
 /// What an image reference resolves to.

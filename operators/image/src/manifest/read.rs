@@ -11,6 +11,8 @@ use serde_json::{Value, value::RawValue};
 use std::{collections::HashMap, fmt};
 
 pub(super) const MAX_ENTRIES: usize = 1024;
+/// Longest name of a file, in bytes.
+pub(super) const MAX_TITLE: usize = 128;
 
 /// Operating systems, in Go's terms, that are not Linux; and `unknown`, which marks attestations.
 /// Distributions use their own names.
@@ -70,6 +72,13 @@ struct RawAnnotations<'a> {
     architecture: Option<&'a RawValue>,
 }
 
+/// The annotation of a layer that we read.
+#[derive(Deserialize)]
+struct RawTitle<'a> {
+    #[serde(borrow, rename = "org.opencontainers.image.title")]
+    title: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct RawPlatform<'a> {
     #[serde(borrow)]
@@ -89,6 +98,8 @@ struct RawLayer<'a> {
     digest: Option<&'a RawValue>,
     #[serde(borrow)]
     size: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
 }
 
 /// A list that keeps no more entries than an image may have.
@@ -236,7 +247,20 @@ fn layer(raw: &RawValue) -> Option<Layer> {
         let size = size.ok_or_else(|| Malformed::Descriptor("size is not a number".to_owned()))?;
         Ok(Descriptor { media_type: media_type.clone(), digest, size })
     };
-    Some(Layer { content: content(), media_type })
+    let title = raw.annotations.and_then(title);
+    Some(Layer { content: content(), media_type, title })
+}
+
+/// The name of a file, or `None` if it is none that a URL would have: it begins in the folder of the
+/// image, and never leaves it.
+fn title(raw: &RawValue) -> Option<String> {
+    let raw: RawTitle<'_> = said(raw)?;
+    let title: String = said(raw.title?)?;
+    let is_name = |part: &str| !matches!(part, "" | "." | "..");
+    let is_file = title.len() <= MAX_TITLE
+        && title.split('/').all(is_name)
+        && !title.contains(|c: char| c.is_control() || c == '\\');
+    is_file.then_some(title)
 }
 
 /// Media types are case-insensitive and may have parameters (RFC 9110, section 8.3.1).

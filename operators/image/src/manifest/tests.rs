@@ -1,5 +1,9 @@
-use super::{read::MAX_ENTRIES, *};
+use super::{
+    read::{MAX_ENTRIES, MAX_TITLE},
+    *,
+};
 use crate::registry::Document;
+use serde_json::json;
 
 #[test]
 fn shape_decides_what_a_document_is() {
@@ -24,6 +28,25 @@ fn digests_are_strict() {
     let text = r#"{"layers":[{"mediaType":"a","digest":"sha256:../..","size":1}]}"#;
     let Ok(Manifest::Image(layers)) = parse(text) else { unreachable!() };
     assert!(matches!(layers[0].content, Err(Malformed::Descriptor(_))));
+}
+
+#[test]
+fn a_layer_is_a_file_if_its_title_is_a_path_in_the_folder_of_the_image() {
+    let title = |title: &str| {
+        let layer = json!({"annotations": {"org.opencontainers.image.title": title, "a": [1]}});
+        let Ok(Manifest::Image(layers)) = parse(&json!({"layers": [layer]}).to_string()) else {
+            unreachable!()
+        };
+        layers[0].title.clone()
+    };
+    let longest = "a".repeat(MAX_TITLE);
+    for file in ["grubx64.efi", "grub/grub.cfg", "two words", "..a", &longest] {
+        assert_eq!(title(file).as_deref(), Some(file));
+    }
+    for other in ["", "/etc/passwd", "../a", "a/../b", "a/./b", "a//b", "a/", "a\\b", "a\nb"] {
+        assert_eq!(title(other), None, "{other:?}");
+    }
+    assert_eq!(title(&(longest + "a")), None);
 }
 
 #[test]
@@ -127,5 +150,5 @@ fn entry(content: &[u8], architecture: &str, annotations: &[(&str, &str)]) -> En
 fn layer(media_type: &str, content: &[u8]) -> Layer {
     let (digest, media_type) = (Digest::of(content), media_type.to_owned());
     let content = Descriptor { media_type: media_type.clone(), digest, size: 3 };
-    Layer { media_type, content: Ok(content) }
+    Layer { media_type, content: Ok(content), title: None }
 }

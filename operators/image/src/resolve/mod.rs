@@ -9,6 +9,7 @@ pub use error::{Error, Missing};
 
 use crate::{
     allow::AllowList,
+    digest::Digest,
     login::Logins,
     machine::Machine,
     manifest::{
@@ -20,7 +21,7 @@ use crate::{
 use metal_base::Locked;
 use search::Search;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -35,6 +36,8 @@ const TAG_LIFETIME: Duration = Duration::from_mins(1);
 const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 /// At most this many images are remembered.
 const MAX_IMAGES: usize = 1024;
+/// At most this many files of an image have names.
+const MAX_FILES: usize = 64;
 /// Deadline for all requests that lead to the layers of one image.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// The bootable layers of an image.
@@ -48,8 +51,19 @@ pub struct Image {
     pub pxe: Result<PxeLayers, Missing>,
     /// What UEFI HTTP boot loads.
     pub uki: Result<Descriptor, Missing>,
+    /// The files of the image that UEFI HTTP boot loads from, by name.
+    pub files: BTreeMap<String, File>,
     /// What is written to a disk.
     pub disk: Result<Descriptor, Missing>,
+}
+
+/// A file of an image: a layer with a title.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// What iPXE loads.
@@ -158,10 +172,18 @@ impl Resolver {
             version: key.image.version.clone(),
             disk: pxe.as_deref().ok_or_else(missing).and_then(disk),
             pxe: pxe.ok_or_else(missing).and_then(|layers| self::pxe(&layers)),
+            files: uki.as_deref().map(files).unwrap_or_default(),
             uki: uki.ok_or_else(missing).and_then(|layers| self::uki(&layers)),
         };
         self.learn(&image);
         Ok(Arc::new(image))
+    }
+
+    /// The file of this name of an image.
+    pub fn file<'a>(&self, image: &'a Image, name: &str) -> Option<&'a File> {
+        let file = image.files.get(name)?;
+        self.registries.learn_size(&image.name, &file.digest, file.size);
+        Some(file)
     }
 
     /// Tells the registries the sizes of the layers that boot, or are written to a disk.
@@ -202,6 +224,20 @@ fn uki(layers: &[Layer]) -> Result<Descriptor, Missing> {
     usable("UKI", first(layers, UKI))?.ok_or_else(|| missing("UKI", UKI, layers))
 }
 
+/// Of two files with one name the first counts, as of two UKIs.
+fn files(layers: &[Layer]) -> BTreeMap<String, File> {
+    let mut files = BTreeMap::new();
+    for layer in layers {
+        let (Some(title), Ok(content)) = (&layer.title, &layer.content) else { continue };
+        if files.len() == MAX_FILES {
+            break;
+        }
+        let file = File { digest: content.digest.clone(), size: content.size };
+        files.entry(title.clone()).or_insert(file);
+    }
+    files
+}
+
 fn disk(layers: &[Layer]) -> Result<Descriptor, Missing> {
     usable("disk image", last(layers, DISK))?.ok_or_else(|| missing("disk image", DISK, layers))
 }
@@ -229,7 +265,7 @@ fn listed<'a>(items: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Digest, reference};
+    use crate::reference;
     use tokio::time::{advance, pause};
 
     #[tokio::test]
@@ -266,6 +302,7 @@ mod tests {
             version: Version::Tag("1".into()),
             pxe: Err(missing()),
             uki: Err(missing()),
+            files: BTreeMap::new(),
             disk: Err(missing()),
         })
     }

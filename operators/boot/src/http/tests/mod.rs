@@ -1,4 +1,5 @@
 mod address;
+mod files;
 mod httpboot;
 mod ignition;
 mod image;
