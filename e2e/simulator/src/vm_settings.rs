@@ -55,6 +55,12 @@ impl Vm {
         }
     }
 
+    /// Whether the firmware is a build with Secure Boot, as Debian names it.
+    pub fn has_secure_boot(&self) -> bool {
+        let name = self.uefi_code.file_name().unwrap_or_default();
+        name.to_string_lossy().contains(".secboot")
+    }
+
     /// The host's serial output; when the file gets too long, the older half is moved to a file of
     /// the same name with `.old` appended.
     pub fn console(&self) -> PathBuf {

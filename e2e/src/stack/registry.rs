@@ -14,6 +14,7 @@ const START: Duration = Duration::from_secs(30);
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const TITLE: &str = "org.opencontainers.image.title";
 
 /// Media type and content of a layer.
 pub type Layer<'a> = (&'a str, &'a [u8]);
@@ -130,6 +131,21 @@ impl OciRegistry {
         self.push_manifest(repository, tag, MANIFEST, &manifest).await?;
         let digest = sha256(manifest.to_string().as_bytes());
         Ok(format!("{}@sha256:{digest}", self.image(repository)))
+    }
+
+    /// Like [`push`](Self::push), with the name of the file that each layer is.
+    ///
+    /// # Errors
+    ///
+    /// If the registry refuses it.
+    pub async fn push_files(&self, name: &str, files: &[(&str, Layer<'_>)]) -> Result<()> {
+        let (repository, tag) = name.split_once(':').context("a name has a tag")?;
+        let layers: Vec<_> = files.iter().map(|(_, layer)| *layer).collect();
+        let mut manifest = self.manifest(repository, &layers).await?;
+        for (at, (file, _)) in files.iter().enumerate() {
+            manifest["layers"][at]["annotations"] = json!({ TITLE: file });
+        }
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await
     }
 
     /// Like [`push`](Self::push), as the only image of an index, for this architecture.

@@ -13,7 +13,7 @@ use crate::{
 use anyhow::{Context, Result};
 use e2e::{
     cluster::eventually,
-    stack::{Machine, Operator, Settings, Stack},
+    stack::{DISCOVERY, Machine, Operator, Settings, Stack},
 };
 use jiff::Timestamp;
 use metal_api::ServerState;
@@ -59,6 +59,11 @@ impl Lab {
             ..Settings::default()
         })
         .await?;
+        let files = path.files(folder.path())?;
+        if !files.is_empty() {
+            let files = files.iter().map(|(name, kind, content)| (*name, (*kind, &**content)));
+            stack.registry.push_files(DISCOVERY, &files.collect::<Vec<_>>()).await?;
+        }
         let peers = site.start(&stack.cluster).await?;
         let netboot = netboot(&stack, site).await?;
         Ok(Self { path, site, stack, netboot, peers, vm, _folder: folder })

@@ -21,6 +21,8 @@ use std::{
 
 /// Firmware that supports Secure Boot.
 const SECURE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
+/// Media type of a file that nothing is known of.
+const FILE: &str = "application/octet-stream";
 /// Name of the authority whose images machines with Secure Boot accept.
 const SIGNER: &str = "signer";
 
@@ -43,7 +45,12 @@ pub(crate) enum Path {
     SecureBoot,
     /// With Secure Boot, and an unsigned UKI.
     SecureBootUnsigned,
+    /// With Secure Boot and the keys that machines come with: shim, GRUB and kernel of Debian.
+    Shim,
 }
+
+/// Name, media type and content of a file of an image.
+type ImageFile = (&'static str, &'static str, Vec<u8>);
 
 impl Path {
     pub(crate) fn name(self) -> &'static str {
@@ -56,6 +63,7 @@ impl Path {
             Self::UefiHttps => "UEFI HTTPS, UKI",
             Self::SecureBoot => "UEFI HTTP, Secure Boot, signed UKI",
             Self::SecureBootUnsigned => "UEFI HTTP, Secure Boot, unsigned UKI",
+            Self::Shim => "UEFI HTTP, Secure Boot, shim, GRUB",
         }
     }
 
@@ -69,7 +77,8 @@ impl Path {
             | Self::NewerUefiHttp
             | Self::UefiHttps
             | Self::SecureBoot
-            | Self::SecureBootUnsigned => (BootMode::Uefi, BootTarget::UefiHttp),
+            | Self::SecureBootUnsigned
+            | Self::Shim => (BootMode::Uefi, BootTarget::UefiHttp),
         };
         let boot_targets = vec![BootTarget::None, BootTarget::Hdd, target];
         Profile { boot_targets, boot_modes: vec![mode], ..Profile::default() }
@@ -79,11 +88,10 @@ impl Path {
     pub(crate) fn vm(self, vm: Vm, folder: &File) -> Result<Vm> {
         match self {
             Self::BiosIpxe | Self::UefiPxe | Self::UefiHttp | Self::VirtualMedia => Ok(vm),
-            Self::NewerUefiHttp => {
-                let file = |name| newer_firmware().join(name);
-                let (uefi_code, uefi_variables) =
-                    (file("OVMF_CODE_4M.fd"), file("OVMF_VARS_4M.fd"));
-                Ok(Vm { uefi_code, uefi_variables, ..vm })
+            Self::NewerUefiHttp => Ok(newer(vm, "OVMF_CODE_4M.fd", "OVMF_VARS_4M.fd")),
+            Self::Shim => {
+                let vm = newer(vm, "OVMF_CODE_4M.secboot.fd", "OVMF_VARS_4M.ms.fd");
+                Ok(Vm { memory: 512, ..vm })
             }
             Self::UefiHttps => {
                 let authority = Some(fs::read(authority("der"))?);
@@ -113,6 +121,27 @@ impl Path {
         ])
     }
 
+    /// The files of the discovery image, where it has a loader in the place of a UKI.
+    pub(crate) fn files(self, folder: &File) -> Result<Vec<ImageFile>> {
+        if self != Self::Shim {
+            return Ok(Vec::new());
+        }
+        run(Command::new(workspace().join("e2e/tests/firmware/loaders.sh")).arg(folder))?;
+        let built = discovery_image().join("amd64");
+        let about = fs::read_to_string(built.join("about"))?;
+        let arguments = about.lines().find_map(|line| line.strip_prefix("cmdline="));
+        let arguments = arguments.context("an image has a command line")?;
+        let config = format!("linux $fw_path/vmlinuz {arguments}\ninitrd $fw_path/initrd\nboot\n");
+        let read = |folder: &File, name: &str| fs::read(folder.join(name)).context(name.to_owned());
+        Ok(vec![
+            ("shimx64.efi", UKI, read(folder, "shimx64.efi")?),
+            ("grubx64.efi", FILE, read(folder, "grubx64.efi")?),
+            ("grub/grub.cfg", FILE, config.into_bytes()),
+            ("vmlinuz", FILE, read(&built, "vmlinuz")?),
+            ("initrd", FILE, read(&built, "initrd")?),
+        ])
+    }
+
     /// The layers of the discovery image; it is signed in `folder`, if need be.
     pub(crate) fn discovery(self, folder: &File) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let mut image = discovery_image();
@@ -126,6 +155,12 @@ impl Path {
             .map(|(kind, name)| layer(kind, name))
             .collect()
     }
+}
+
+/// The machine with firmware of the next Debian.
+fn newer(vm: Vm, code: &str, variables: &str) -> Vm {
+    let file = |name| newer_firmware().join(name);
+    Vm { uefi_code: file(code), uefi_variables: file(variables), ..vm }
 }
 
 /// Path of a file of the authority that the image trusts.

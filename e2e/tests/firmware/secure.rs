@@ -26,3 +26,11 @@ fn a_machine_with_secure_boot_refuses_an_image_that_nobody_signed_and_says_so() 
         lab.machine_refuses("Access Denied").await;
     });
 }
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_the_keys_that_it_came_with_boots_shim_grub_and_a_signed_kernel_by_http() {
+    with_discovery_image(async || {
+        Lab::start(Path::Shim, Site::Link).await.machine_becomes_available().await;
+    });
+}

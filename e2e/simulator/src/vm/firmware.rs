@@ -87,7 +87,7 @@ impl Boot {
                 add("-fw_cfg", option);
             }
         }
-        if self.mode == BootMode::Uefi && vm.trust.signer.is_some() {
+        if self.mode == BootMode::Uefi && vm.has_secure_boot() {
             // Variables can then be changed only in system management mode.
             add("-machine", "q35,smm=on".to_owned());
             add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
