@@ -160,6 +160,6 @@ fn powered_on(machine: &Machine<'_>) -> Result<Timestamp> {
 async fn netboot(stack: &Stack, site: Site) -> Result<Operator> {
     // The API server has the URL of the UKI.
     let service = SocketAddr::new(site.address(), 8082);
-    let boot = format!("uefi: snponly.efi, ipxe: 'http://{service}/ipxe/${{uuid}}'");
+    let boot = format!("uefi: {}, ipxe: 'http://{service}/ipxe/${{uuid}}'", site.loader());
     stack.netboot(&site.config(&boot)).await
 }

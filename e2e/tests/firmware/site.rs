@@ -57,6 +57,14 @@ impl Peers {
 }
 
 impl Site {
+    /// What PXE loads first: iPXE. Over IPv6 it is a URL (RFC 5970, section 3.1).
+    pub(crate) fn loader(self) -> String {
+        match self {
+            Self::LinkV6 => format!("'tftp://[{ADDRESS_V6}]/snponly.efi'"),
+            Self::Link | Self::Routed | Self::Relay | Self::Foreign => "snponly.efi".to_owned(),
+        }
+    }
+
     /// The suffix for the line with the measured time.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -122,12 +130,16 @@ impl Site {
     pub(crate) fn config(self, boot: &str) -> String {
         match self {
             Self::Link | Self::Routed => crate::network::on_the_link(boot),
-            Self::LinkV6 => "dhcp6:\n  \
+            Self::LinkV6 => format!(
+                "dhcp6:\n  \
                  interfaces: [br0]\n  \
                  subnets:\n  \
                  - subnet: fd77::/64\n    \
-                   ranges: [\"fd77::1000-fd77::1fff\"]\n"
-                .to_owned(),
+                   ranges: [\"fd77::1000-fd77::1fff\"]\n  \
+                 boot: {{ {boot} }}\n\
+                 tftp: {{ root: {}, listen: [\"::\"] }}\n",
+                crate::network::TFTP
+            ),
             Self::Relay => format!(
                 "interfaces: [near]\n\
                  subnets:\n\

@@ -53,6 +53,14 @@ fn a_machine_with_uefi_http_boot_over_ipv6_becomes_available() {
 }
 
 #[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_machine_with_uefi_pxe_over_ipv6_loads_ipxe_by_tftp_and_becomes_available() {
+    with_discovery_image(async || {
+        Lab::start(Path::UefiPxe, Site::LinkV6).await.machine_becomes_available().await;
+    });
+}
+
+#[test]
 fn a_machine_with_uefi_http_boot_becomes_available() {
     with_discovery_image(async || {
         Lab::start(Path::UefiHttp, Site::Link).await.machine_becomes_available().await;
