@@ -37,6 +37,11 @@ pub(crate) fn tap() -> Result<()> {
 
 /// netboot's configuration on the bridge, with this `boot` section.
 pub(crate) fn on_the_link(boot: &str) -> String {
+    on_the_link_from(boot, Path::new(TFTP))
+}
+
+/// The same, with the files of this folder.
+pub(crate) fn on_the_link_from(boot: &str, files: &Path) -> String {
     format!(
         "interfaces: [br0]\n\
          subnets:\n\
@@ -44,7 +49,8 @@ pub(crate) fn on_the_link(boot: &str) -> String {
            ranges: [10.77.0.100-10.77.0.199]\n  \
            router: {ADDRESS}\n\
          boot: {{ {boot} }}\n\
-         tftp: {{ root: {TFTP} }}\n",
+         tftp: {{ root: {} }}\n",
+        files.display()
     )
 }
 

@@ -1,6 +1,6 @@
 //! The image that a rented server is installed from, built once.
 
-use crate::node::run;
+use crate::{image::AUTHORITY, keys, node::run};
 use anyhow::Result;
 use e2e::cluster::binary;
 use std::{ffi::OsStr, path::Path};
@@ -18,11 +18,16 @@ async fn built() -> Result<TempDir> {
     let disk = folder.path().join("disk.img");
     // That of this build will do: the disk has the C library of this machine's Debian.
     let host = binary("metal-host").await?;
-    let [build, host_flag] = ["build", "--host"].map(OsStr::new);
-    run("hack/disk-image", [build, disk.as_os_str(), host_flag, host.as_os_str()]).await?;
+    keys::authority(folder.path(), AUTHORITY)?;
+    let authority = folder.path().join(AUTHORITY).with_extension("pem");
+    let [build, host_flag, ca_flag] = ["build", "--host", "--ca"].map(OsStr::new);
+    let ca = authority.as_os_str();
+    let host = host.as_os_str();
+    run("hack/disk-image", [build, disk.as_os_str(), host_flag, host, ca_flag, ca]).await?;
     let [disk_flag, kernel, cloud] = ["--disk", "--kernel", "cloud"].map(OsStr::new);
     let target = folder.path().as_os_str();
-    run("hack/netboot-image", [build, target, disk_flag, disk.as_os_str(), kernel, cloud]).await?;
+    let image = [build, target, disk_flag, disk.as_os_str(), kernel, cloud, ca_flag, ca];
+    run("hack/netboot-image", image).await?;
     std::fs::remove_file(disk)?;
     Ok(folder)
 }

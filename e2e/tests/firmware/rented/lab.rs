@@ -6,24 +6,28 @@
 //! ```
 
 use crate::{
+    image::AUTHORITY,
     inside::netboot_image,
+    keys,
     logs::tail,
-    network::{ADDRESS, bridge, netboot, on_the_link},
+    network::{ADDRESS, TFTP, bridge, netboot, on_the_link_from},
 };
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, workspace},
+    namespace::script,
     stack::{Host as Place, OciRegistry, Operator, Overlay, run_plugin},
 };
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams, PostParams},
 };
 use metal_api::{BootToken, BootTokenPhase, Host, HostRelease, HostReleaseSpec};
 use metal_image::testing::archive;
-use metal_simulator::{Config, Profile, Reset, Simulator, Transport, Vm};
+use metal_simulator::{Config, Profile, Reset, Simulator, Transport, Trust, Vm};
 use serde_json::{Value, json};
-use std::{fs, net::SocketAddr, process::Stdio, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -38,8 +42,66 @@ const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// How long a step may take: without KVM, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
+/// How machines reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// With Debian's iPXE.
+    Http,
+    /// With the next Debian's iPXE, and an authority that is enrolled in the firmware.
+    Https,
+}
+
+impl Scheme {
+    /// URL of the server.
+    fn url(self) -> String {
+        let scheme = match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        };
+        format!("{scheme}://{}", service())
+    }
+
+    /// Whom the firmware trusts.
+    fn trust(self) -> Result<Trust> {
+        let authority = match self {
+            Self::Http => None,
+            Self::Https => Some(fs::read(authority("der"))?),
+        };
+        Ok(Trust { authority, signer: None })
+    }
+
+    /// Folder of iPXE.
+    fn ipxe(self) -> Result<PathBuf> {
+        match self {
+            Self::Http => Ok(TFTP.into()),
+            Self::Https => Ok(script("e2e/tests/firmware/newer-ipxe.sh")?.into()),
+        }
+    }
+
+    /// The flags for the listener of hosts.
+    async fn listener(self, cluster: &Cluster) -> Result<Vec<String>> {
+        let at = service();
+        if self == Self::Http {
+            return Ok(vec![format!("--http-server-address={at}")]);
+        }
+        let mounted = mounted(cluster).await?;
+        let file = |name| mounted.join(name).display().to_string();
+        Ok(vec![
+            format!("--https-server-address={at}"),
+            format!("--https-certificate-file={}", file("tls.crt")),
+            format!("--https-key-file={}", file("tls.key")),
+        ])
+    }
+}
+
+/// Path of a file of the authority that the image trusts.
+fn authority(kind: &str) -> PathBuf {
+    netboot_image().join(AUTHORITY).with_extension(kind)
+}
+
 /// All of it.
 pub(super) struct Lab {
+    scheme: Scheme,
     cluster: Cluster,
     client: Client,
     /// Namespace of the organization.
@@ -56,17 +118,18 @@ pub(super) struct Lab {
 
 impl Lab {
     /// Starts all of it but the DHCP server. The machine is off, and its disk is empty.
-    pub(super) async fn start() -> Self {
-        Self::try_start().await.unwrap()
+    pub(super) async fn start(scheme: Scheme) -> Self {
+        Self::try_start(scheme).await.unwrap()
     }
 
-    async fn try_start() -> Result<Self> {
+    async fn try_start(scheme: Scheme) -> Result<Self> {
         bridge()?;
         let folder = tempfile::tempdir()?;
         let vm = Vm {
             memory: 768,
             has_tpm: true,
             keeps_variables: true,
+            trust: scheme.trust()?,
             ..Vm::new(folder.path().join("0"), "tap0")
         };
         let profile = Profile { transport: Transport::Https, ..Profile::default() };
@@ -77,10 +140,21 @@ impl Lab {
         cluster.established().await?;
         let registry = OciRegistry::start(&cluster.scratch()).await?;
         let image = push_image(&registry).await?;
-        let hosts = hosts(&cluster, &registry).await?;
+        let hosts = hosts(&cluster, &registry, scheme).await?;
         let (client, org) = (cluster.client().await?, cluster.namespace().await?);
-        let netboot = None;
-        Ok(Self { cluster, client, org, hosts, registry, image, simulator, vm, netboot, folder })
+        Ok(Self {
+            scheme,
+            cluster,
+            client,
+            org,
+            hosts,
+            registry,
+            image,
+            simulator,
+            vm,
+            netboot: None,
+            folder,
+        })
     }
 
     /// A person makes a token, and gives its URL to the provider's DHCP server.
@@ -91,10 +165,11 @@ impl Lab {
 
     async fn try_gets_its_url(&self) -> Result<Operator> {
         let (target, image) = (self.host(), format!("--image={}", self.image));
-        let server = format!("--server=http://{}", service());
+        let server = format!("--server={}", self.scheme.url());
         let words = ["ipxe-tokens", "create", &target, "--disk-image", &image, &server];
         let url = self.plugin(&words).await?.trim().to_owned();
-        let config = on_the_link(&format!("uefi: snponly.efi, ipxe: '{url}'"));
+        let boot = format!("uefi: snponly.efi, ipxe: '{url}'");
+        let config = on_the_link_from(&boot, &self.scheme.ipxe()?);
         netboot(self.folder.path(), &config).await
     }
 
@@ -246,21 +321,23 @@ async fn push_image(registry: &OciRegistry) -> Result<String> {
 }
 
 /// Starts the server, and waits until it answers.
-async fn hosts(cluster: &Cluster, registry: &OciRegistry) -> Result<Process> {
+async fn hosts(cluster: &Cluster, registry: &OciRegistry, scheme: Scheme) -> Result<Process> {
     metal_runtime::client::install_crypto_provider();
     let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
     let health = Place::reserve(&[])?.spare()?;
     let mut command = Command::new(binary("hosts").await?);
     command.arg(format!("--kubeconfig={}", account.display())).env_remove("POD_NAME");
-    command.arg(format!("--service-url=http://{}", service())).stdin(Stdio::null());
-    command.arg(format!("--http-server-address={}", service()));
+    command.arg(format!("--service-url={}", scheme.url())).stdin(Stdio::null());
+    command.args(scheme.listener(cluster).await?);
     command.arg(format!("--health-probe-bind-address={health}")).arg("--metrics-bind-address=0");
     command.arg(format!("--image-cache-dir={}", cluster.scratch().join("layers").display()));
     command.arg(format!("--allowed-registries={}", registry.address()));
     let mut process = Process::start(&mut command, cluster.scratch().join("hosts.log"))?;
+    let trusted = reqwest::Certificate::from_pem(&fs::read(authority("pem"))?)?;
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build()?;
     let ready = eventually(LIMIT, async || {
-        let nonce: Value =
-            reqwest::get(format!("http://{}/api/hosts/nonce", service())).await?.json().await?;
+        let nonce = http.get(format!("{}/api/hosts/nonce", scheme.url())).send().await?;
+        let nonce: Value = nonce.json().await?;
         ensure!(nonce["nonce"].is_string(), "it has no key yet");
         Ok(())
     });
@@ -268,4 +345,23 @@ async fn hosts(cluster: &Cluster, registry: &OciRegistry) -> Result<Process> {
     process.check()?;
     ready.with_context(|| process.printed().unwrap_or_default())?;
     Ok(process)
+}
+
+/// The certificate as a Secret, and its files as a kubelet mounts them.
+async fn mounted(cluster: &Cluster) -> Result<PathBuf> {
+    let (made, mount) = (cluster.scratch().join("certificate"), cluster.scratch().join("tls"));
+    fs::create_dir_all(&made)?;
+    fs::create_dir_all(&mount)?;
+    keys::server(&netboot_image(), AUTHORITY, ADDRESS.into(), &made)?;
+    let read = |name: &str| fs::read_to_string(made.join(name));
+    let mut secret = Secret { type_: Some("kubernetes.io/tls".to_owned()), ..Secret::default() };
+    secret.metadata.name = Some("hosts-tls".to_owned());
+    let files = [("tls.crt", read("server.pem")?), ("tls.key", read("server.key")?)];
+    secret.string_data = Some(files.map(|(name, text)| (name.to_owned(), text)).into());
+    let secrets = Api::<Secret>::namespaced(cluster.client().await?, NAMESPACE);
+    let created = secrets.create(&PostParams::default(), &secret).await?;
+    for (name, content) in created.data.unwrap_or_default() {
+        fs::write(mount.join(name), content.0)?;
+    }
+    Ok(mount)
 }

@@ -7,31 +7,15 @@ mod lab;
 pub(crate) use image::image;
 
 use crate::{inside::with_rented_image, node::Timeline};
-use lab::{BASE, Lab};
+use lab::{BASE, Lab, Scheme};
 use metal_api::BootTokenPhase;
 
 #[test]
 #[ignore = "takes longer: hack/test firmware"]
 fn a_rented_server_comes_from_one_url_to_its_release_and_back_from_one_that_is_bad() {
     with_rented_image(async || {
-        let mut lab = Lab::start().await;
-        let mut timeline = Timeline::start();
-        lab.gets_its_url().await;
-        timeline.mark("URL");
-        lab.switch_on().await;
-        timeline.mark("switched on");
-        for (phase, step) in [
-            (BootTokenPhase::Fetched, "script"),
-            (BootTokenPhase::Installing, "installer"),
-            (BootTokenPhase::Installed, "disk written"),
-            (BootTokenPhase::Consumed, "restarted and registered"),
-        ] {
-            lab.token_is(phase).await;
-            timeline.mark(step);
-        }
-        lab.runs(BASE, None).await;
-        timeline.print("rented server, UEFI PXE, iPXE, installation");
-        assert!(!lab.console().contains("\"credential\""), "{}", lab.console());
+        let mut lab = Lab::start(Scheme::Http).await;
+        is_installed(&mut lab, "rented server, UEFI PXE, iPXE, installation").await;
 
         // Before the first release there is nothing but what was installed.
         let mut timeline = Timeline::start();
@@ -57,4 +41,35 @@ fn a_rented_server_comes_from_one_url_to_its_release_and_back_from_one_that_is_b
         timeline.print("rented server, releases");
         lab.end().await;
     });
+}
+
+#[test]
+#[ignore = "takes longer: hack/test firmware"]
+fn a_rented_server_that_trusts_the_authority_of_the_server_is_installed_over_https() {
+    with_rented_image(async || {
+        let mut lab = Lab::start(Scheme::Https).await;
+        is_installed(&mut lab, "rented server, UEFI PXE, iPXE, installation over HTTPS").await;
+        lab.end().await;
+    });
+}
+
+/// From no URL to a Host, with a line of how long each step took.
+async fn is_installed(lab: &mut Lab, way: &str) {
+    let mut timeline = Timeline::start();
+    lab.gets_its_url().await;
+    timeline.mark("URL");
+    lab.switch_on().await;
+    timeline.mark("switched on");
+    for (phase, step) in [
+        (BootTokenPhase::Fetched, "script"),
+        (BootTokenPhase::Installing, "installer"),
+        (BootTokenPhase::Installed, "disk written"),
+        (BootTokenPhase::Consumed, "restarted and registered"),
+    ] {
+        lab.token_is(phase).await;
+        timeline.mark(step);
+    }
+    lab.runs(BASE, None).await;
+    timeline.print(way);
+    assert!(!lab.console().contains("\"credential\""), "{}", lab.console());
 }
