@@ -1,0 +1,158 @@
+//! Whether the password of a BMC may be sent to the address where the BMC is said to be.
+//!
+//! The address of a BMC is known from DHCP, which proves nothing. So the password of a known BMC is
+//! sent to another address only if whoever is there first proves to be that BMC: by the pinned
+//! certificate, or by one that an authority vouches for. Plain http allows no such proof, so a
+//! person has to decide.
+//!
+//! What is known is stored in the status of the BMC and with the credentials, whether they are its
+//! own or shared, so that it also applies to a BMC object that was deleted and recreated, or restored
+//! without its status.
+
+use super::{
+    CredentialAnnotations, Destination, Missing, Verification,
+    accepted_certificate::{accepted_certificate, annotated},
+    shared,
+};
+use crate::redfish::Scheme;
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{Bmc, BmcSecret, annotation};
+use std::{collections::BTreeMap, net::IpAddr};
+
+/// For how long new credentials that nobody has changed yet may follow a BMC that has not answered:
+/// when a BMC starts, it may get an address of either IP version first.
+const SETTLING: SignedDuration = SignedDuration::from_hours(1);
+
+/// The certificate that a BMC is pinned to: one that a person accepts; else that in its status; else
+/// that of the BMC its credentials belong to, or that stored for its address. A missing field is no
+/// consent: clients drop fields that they do not know when they write the whole status.
+pub fn certificate<'a>(
+    bmc: &'a Bmc,
+    secret: Option<&'a BmcSecret>,
+    at: &Destination,
+) -> Option<&'a str> {
+    let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
+    accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
+        Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
+        None => shared::certificate_of(secret?, name(bmc), at),
+    })
+}
+
+/// Whether a login is allowed.
+///
+/// # Errors
+///
+/// If the BMC was known elsewhere, and cannot prove at its new address that it is the same.
+pub fn may_log_in(
+    bmc: &Bmc,
+    secret: Option<&BmcSecret>,
+    destination: &Destination,
+    verification: Verification,
+    now: Timestamp,
+) -> Result<(), Missing> {
+    let new = destination.host.address();
+    let Some(known) = known(bmc, secret, now).filter(|known| Some(*known) != new) else {
+        return Ok(());
+    };
+    let why = match (destination.scheme, verification) {
+        _ if new.is_some() && accepted(bmc) == new => return Ok(()),
+        (Scheme::Https, Verification::Authorities) => return Ok(()),
+        (Scheme::Https, Verification::Pinned)
+            if certificate(bmc, secret, destination).is_some() =>
+        {
+            return Ok(());
+        }
+        (Scheme::Https, Verification::Pinned) => "no certificate is pinned",
+        (Scheme::Https, Verification::Off) => "certificates are not verified",
+        (Scheme::Http, _) => "the connection uses plain http",
+    };
+    let (new, key) = (&destination.host, annotation::ACCEPT_ADDRESS);
+    let fix = match &bmc.spec.endpoint_ref {
+        Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
+        None => "delete this BMC, and create it again with the correct address".to_owned(),
+    };
+    Err(Missing {
+        reason: "AddressNotConfirmed",
+        message: format!(
+            "its address changed from {known} to {new}, but {why}, so the password is not sent to \
+             the new address; if the BMC has moved, annotate this BMC with {key}={new}, otherwise \
+             {fix}"
+        ),
+    })
+}
+
+/// The last known address of the BMC.
+fn known(bmc: &Bmc, secret: Option<&BmcSecret>, now: Timestamp) -> Option<IpAddr> {
+    let answered = bmc.status.as_ref().and_then(|status| status.ip.as_deref());
+    if let Some(ip) = answered.and_then(|ip| ip.parse().ok()) {
+        return Some(ip);
+    }
+    let Some(secret) = own(bmc, secret) else {
+        return shared::address_of(secret?, name(bmc))?.parse().ok();
+    };
+    let since = noted(secret, annotation::KNOWN_SINCE).and_then(|at| at.parse::<Timestamp>().ok());
+    let is_new = since.is_some_and(|since| {
+        let age = now.duration_since(since);
+        !age.is_negative() && age < SETTLING
+    });
+    noted(secret, annotation::KNOWN_ADDRESS)?.parse().ok().filter(|_| !is_new)
+}
+
+/// The address that a person vouches for.
+pub(super) fn accepted(bmc: &Bmc) -> Option<IpAddr> {
+    annotated(&bmc.metadata, annotation::ACCEPT_ADDRESS)?.trim().parse().ok()
+}
+
+/// Credentials with the name of their BMC belong to it alone, and record its identity. Others may
+/// be shared.
+fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
+    let name = bmc.metadata.name.as_deref();
+    secret.filter(|secret| name.is_some() && secret.metadata.name.as_deref() == name)
+}
+
+fn name(bmc: &Bmc) -> &str {
+    bmc.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
+pub(super) fn to_note(
+    bmc: &Bmc,
+    secret: Option<&BmcSecret>,
+    at: &Destination,
+) -> Option<CredentialAnnotations> {
+    let status = bmc.status.as_ref()?;
+    let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
+    let Some(secret) = own(bmc, secret) else {
+        return shared::to_keep_of(secret?, name(bmc), &ip, (at, certificate.as_deref()));
+    };
+    let note: CredentialAnnotations = [
+        (annotation::KNOWN_ADDRESS.into(), Some(ip)),
+        (annotation::KNOWN_CERTIFICATE.into(), certificate),
+    ]
+    .into();
+    let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
+    (!is_there).then_some(note)
+}
+
+/// Why what is known of a BMC is not stored with its credentials; `None` if it is, or will be.
+pub(super) fn unstored(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<String> {
+    let status = bmc.status.as_ref()?;
+    let shared = secret.filter(|_| own(bmc, secret).is_none())?;
+    let certificate = status.certificate_fingerprint.as_deref();
+    shared::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
+}
+
+/// The annotations of new credentials about the BMC that they are made for.
+pub(crate) fn note_of_new(ip: IpAddr, now: Timestamp) -> BTreeMap<String, String> {
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let note =
+        [(annotation::KNOWN_ADDRESS, ip.to_string()), (annotation::KNOWN_SINCE, now.to_string())];
+    note.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+fn noted<'a>(secret: &'a BmcSecret, key: &str) -> Option<&'a str> {
+    annotated(&secret.metadata, key)
+}
+
+#[cfg(test)]
+mod tests;
