@@ -79,12 +79,17 @@ pub(super) fn create(
 
 /// The taint that keeps claims away from a server whose BMC was recorded without proof.
 fn held(seen: &Observation<'_>) -> Option<Taint> {
-    let is_found = [MAKER, ownership::NETBOOT].iter().any(|maker| is_made_by(seen.bmc, maker));
-    (seen.holds_new && is_found).then(|| Taint {
+    (seen.holds_new && is_found(seen.bmc)).then(|| Taint {
         key: Taint::NOT_ADMITTED.to_owned(),
         value: None,
         effect: Some(TaintEffect::NoBind),
     })
+}
+
+/// Whether a BMC was recorded without proof, by one of our programs: because DHCP has seen its MAC
+/// address.
+pub(super) fn is_found(bmc: &Bmc) -> bool {
+    [MAKER, ownership::NETBOOT].iter().any(|maker| is_made_by(bmc, maker))
 }
 
 /// Whether a server inherits a label from its BMC. The label that says who made the BMC is not

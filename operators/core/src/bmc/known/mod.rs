@@ -12,9 +12,10 @@
 use super::{
     CredentialAnnotations, Destination, Missing, Verification,
     accepted_certificate::{accepted_certificate, annotated},
+    servers::is_found,
     shared,
 };
-use crate::redfish::Scheme;
+use crate::{redfish::Scheme, unanswered::has_answered};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Bmc, BmcSecret, annotation};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -42,7 +43,9 @@ pub fn certificate<'a>(
 ///
 /// # Errors
 ///
-/// If the BMC was known elsewhere, and cannot prove at its new address that it is the same.
+/// If the BMC was known elsewhere, and cannot prove at its new address that it is the same; or if it
+/// was never known, only DHCP has told of it, and it cannot prove anything although there are
+/// authorities.
 pub fn may_log_in(
     bmc: &Bmc,
     secret: Option<&BmcSecret>,
@@ -52,7 +55,7 @@ pub fn may_log_in(
 ) -> Result<(), Missing> {
     let new = destination.host.address();
     let Some(known) = known(bmc, secret, now).filter(|known| Some(*known) != new) else {
-        return Ok(());
+        return first_password(bmc, destination, verification);
     };
     let why = match (destination.scheme, verification) {
         _ if new.is_some() && accepted(bmc) == new => return Ok(()),
@@ -77,6 +80,26 @@ pub fn may_log_in(
             "its address changed from {known} to {new}, but {why}, so the password is not sent to \
              the new address; if the BMC has moved, annotate this BMC with {key}={new}, otherwise \
              {fix}"
+        ),
+    })
+}
+
+/// Whether a password may be sent to a BMC that has not answered yet: where authorities vouch for
+/// BMCs, not by plain http to whatever has a MAC address with the prefix of a BMC.
+fn first_password(bmc: &Bmc, at: &Destination, verification: Verification) -> Result<(), Missing> {
+    let is_open = at.scheme == Scheme::Http && verification == Verification::Authorities;
+    let is_accepted = at.host.address().is_some_and(|address| accepted(bmc) == Some(address));
+    if !is_open || !is_found(bmc) || has_answered(bmc) || is_accepted {
+        return Ok(());
+    }
+    let (host, key) = (&at.host, annotation::ACCEPT_ADDRESS);
+    Err(Missing {
+        reason: "AddressNotConfirmed",
+        message: format!(
+            "it has not answered yet, only DHCP tells that it is at {host}, and the connection uses \
+             plain http, where --bmc-ca-file has no effect: so no password is sent; if the BMC \
+             supports https, set spec.protocol.scheme https here and protocolScheme https for its \
+             MAC prefix; if not, and that is its address, annotate this BMC with {key}={host}"
         ),
     })
 }

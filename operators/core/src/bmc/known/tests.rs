@@ -100,6 +100,37 @@ fn a_bmc_that_was_never_known_is_logged_in_to() {
 }
 
 #[test]
+fn where_there_are_authorities_no_first_password_goes_over_http() {
+    use Scheme::{Http, Https};
+    use Verification::{Authorities, Off, Pinned};
+    for maker in ["metal-operator", "netboot"] {
+        let mut bmc = bmc(None);
+        let own = secret("bmc-1", &[(annotation::KNOWN_ADDRESS, NEW)]);
+        for (scheme, verification, expected) in [
+            (Http, Authorities, HELD),
+            (Https, Authorities, Ok(())),
+            (Http, Pinned, Ok(())),
+            (Http, Off, Ok(())),
+        ] {
+            let first = |bmc: &Bmc| reason(bmc, Some(&own), (scheme, NEW), verification);
+            assert_eq!(first(&bmc), Ok(()), "{scheme:?} {verification:?}: made by a person");
+            let label = (annotation::MANAGED_BY.to_owned(), maker.to_owned());
+            bmc.metadata.labels = Some([label].into());
+            assert_eq!(first(&bmc), expected, "{scheme:?} {verification:?}: made by {maker}");
+            let known = Bmc { status: Some(at(NEW, None)), ..bmc.clone() };
+            assert_eq!(first(&known), Ok(()), "{scheme:?} {verification:?}: it has answered");
+            let mut vouched = bmc.clone();
+            for (address, expected) in [(WAS, expected), (NEW, Ok(()))] {
+                let accept = (annotation::ACCEPT_ADDRESS.to_owned(), address.to_owned());
+                vouched.metadata.annotations = Some([accept].into());
+                assert_eq!(first(&vouched), expected, "{scheme:?} {verification:?} {address}");
+            }
+            bmc.metadata.labels = None;
+        }
+    }
+}
+
+#[test]
 fn a_bmc_object_that_was_made_again_is_held_to_what_its_credentials_remember() {
     let old = (annotation::KNOWN_SINCE, "2026-01-01T00:00:00Z");
     let at = (annotation::KNOWN_ADDRESS, WAS);
