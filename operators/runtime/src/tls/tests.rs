@@ -6,7 +6,12 @@ use crate::{
 use axum::{Router, routing::get};
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
-use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    process::Command,
+    time::{Instant, timeout},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -78,6 +83,40 @@ async fn files_that_cannot_be_used_are_named() {
     }
 }
 
+/// Nothing, and the beginning of a `ClientHello` of 508 bytes (RFC 8446, section 4.1.2).
+const BEGINNINGS: [&[u8]; 2] = [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03random"];
+
+#[tokio::test]
+async fn a_handshake_that_is_not_finished_ends_and_makes_room() {
+    let limits = Limits { head: Duration::from_millis(300), ..Limits::MACHINES };
+    let server = TestServer::start_with(limits).await;
+    for begun in BEGINNINGS {
+        let since = Instant::now();
+        assert_eq!(rest(&mut server.stranger(begun).await).await, b"");
+        assert!(since.elapsed() >= limits.head, "{:?}", since.elapsed());
+    }
+    // Time ends none of these.
+    let head = 2 * LIMIT;
+    let limits = Limits { head, connections: 8, per_source: 4, ..Limits::MACHINES };
+    let server = TestServer::start_with(limits).await;
+    for begun in BEGINNINGS {
+        let mut held = vec![];
+        for _ in 0..20 {
+            held.push(server.stranger(begun).await);
+        }
+        let said = server.client(&[]).await;
+        assert!(said.contains("uki of this machine"), "{said}");
+        assert_eq!(rest(&mut held[0]).await, b"", "the longest one made room");
+    }
+}
+
+/// What comes until the end, which may be a reset.
+async fn rest(client: &mut TcpStream) -> Vec<u8> {
+    let mut read = vec![];
+    timeout(LIMIT, client.read_to_end(&mut read)).await.unwrap().ok();
+    read
+}
+
 async fn again(server: &TestServer) -> Result<bool, CertificateError> {
     (&mut &*server.certificate).read_again().await
 }
@@ -94,6 +133,10 @@ struct TestServer {
 
 impl TestServer {
     async fn start() -> Self {
+        Self::start_with(Limits::MACHINES).await
+    }
+
+    async fn start_with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path(), "server", RSA).await;
         let file = |name: &str| folder.path().join(name);
@@ -105,12 +148,19 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(async || "uki of this machine"));
         let shutdown = CancellationToken::new();
-        tokio::spawn(serve(listener, Some(tls), router, Limits::MACHINES, shutdown.clone()));
+        tokio::spawn(serve(listener, Some(tls), router, limits, shutdown.clone()));
         Self { folder, certificate, address, shutdown }
     }
 
     fn shown(&self) -> Vec<u8> {
         self.certificate.first().to_vec()
+    }
+
+    /// A client that has sent this.
+    async fn stranger(&self, begun: &[u8]) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(begun).await.unwrap();
+        client
     }
 
     /// OpenSSL's output for a connection, including the response.
