@@ -22,6 +22,9 @@ const SHORTEST: Duration = Duration::from_millis(500);
 /// Starts DHCP, if this fleet's BMCs use it.
 pub(super) fn spawn(fleet: &Arc<Fleet>, machine: &Machine) {
     let Some(link) = fleet.bmc_link.clone() else { return };
+    if fleet.bmc_of(machine.index) != machine.index {
+        return;
+    }
     let ends = fleet.stop.child_token();
     machine.lock().address_ends = ends.clone();
     let (fleet, index) = (Arc::clone(fleet), machine.index);

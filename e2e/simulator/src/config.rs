@@ -11,6 +11,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    ops::Range,
     time::Duration,
 };
 use url::Url;
@@ -21,6 +22,8 @@ use url::Url;
 pub struct Config {
     /// How many machines.
     pub machines: u32,
+    /// How many consecutive machines are systems of one BMC, which is that of the first of them.
+    pub systems: u32,
     /// Determines the hardware: equal seeds give equal fleets.
     pub seed: u64,
     /// Where the BMCs listen. One socket serves all of them.
@@ -58,6 +61,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             machines: 1,
+            systems: 1,
             seed: 0,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             device: Some("lo".to_owned()),
@@ -74,6 +78,15 @@ impl Default for Config {
             bmc_dhcp: None,
             vms: BTreeMap::new(),
         }
+    }
+}
+
+impl Config {
+    /// The machines that share a BMC with this one, in the order of its systems.
+    pub(super) fn systems_beside(&self, index: u32) -> Range<u32> {
+        let systems = self.systems.max(1);
+        let first = index - index % systems;
+        first..self.machines.min(first.saturating_add(systems))
     }
 }
 

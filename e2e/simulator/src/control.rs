@@ -87,7 +87,7 @@ async fn ca(State(fleet): State<Arc<Fleet>>) -> Result<String, StatusCode> {
 }
 
 async fn machines(State(fleet): State<Arc<Fleet>>) -> Json<Vec<MachineReport>> {
-    let brief = |machine| report::machine(machine, Detail::Brief);
+    let brief = |machine| report::machine(&fleet, machine, Detail::Brief);
     Json(fleet.machines().iter().map(brief).collect())
 }
 
@@ -95,7 +95,7 @@ async fn machine(
     State(fleet): State<Arc<Fleet>>,
     Path(index): Path<u32>,
 ) -> Result<Json<MachineReport>, Refusal> {
-    Ok(Json(report::machine(find(&fleet, index)?, Detail::Whole)))
+    Ok(Json(report::machine(&fleet, find(&fleet, index)?, Detail::Whole)))
 }
 
 #[derive(Deserialize)]

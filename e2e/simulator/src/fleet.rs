@@ -86,6 +86,17 @@ impl Fleet {
         &self.machines
     }
 
+    /// The machine whose BMC a machine has: the first of those that are its systems.
+    pub(super) fn bmc_of(&self, index: u32) -> u32 {
+        self.config.systems_beside(index).start
+    }
+
+    /// System `number` of this BMC, counted from 1.
+    pub(super) fn system(&self, bmc: &Machine, number: u32) -> Option<&Machine> {
+        let mut systems = self.config.systems_beside(bmc.index);
+        self.machine(systems.nth(usize::try_from(number.checked_sub(1)?).ok()?)?)
+    }
+
     /// The machine whose BMC has this address.
     pub(super) fn at(&self, address: IpAddr) -> Option<&Machine> {
         let IpAddr::V4(address) = address.to_canonical() else { return None };
@@ -93,7 +104,7 @@ impl Fleet {
             Some(_) => *self.leased.read().unwrap_or_else(PoisonError::into_inner).get(&address)?,
             None => address.to_bits().wrapping_sub(self.config.bmc_base.to_bits()),
         };
-        self.machine(index)
+        self.machine(index).filter(|_| self.bmc_of(index) == index)
     }
 
     /// Records that this address is now this machine's BMC.

@@ -112,7 +112,9 @@ impl Simulator {
 
     /// Address of this machine's BMC; `None` while it has none.
     pub fn bmc(&self, machine: u32) -> Option<SocketAddr> {
-        let address = self.fleet.machine(machine)?.lock().bmc_address?;
+        let bmc = self.fleet.bmc_of(self.fleet.machine(machine)?.index);
+        let bmc = self.fleet.machine(bmc)?;
+        let address = bmc.lock().bmc_address?;
         Some(SocketAddr::from((address, self.redfish.port())))
     }
 
@@ -134,7 +136,7 @@ impl Simulator {
     /// One machine, with its journal.
     pub fn machine(&self, machine: u32) -> Result<MachineReport, NoSuchMachine> {
         let found = self.fleet.machine(machine).ok_or(NoSuchMachine(machine))?;
-        Ok(report::machine(found, report::Detail::Whole))
+        Ok(report::machine(&self.fleet, found, report::Detail::Whole))
     }
 
     /// The parts of one machine.

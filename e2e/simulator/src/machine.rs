@@ -153,6 +153,8 @@ impl Machine {
         // Virtual machines are switched on through the BMC.
         let power = if orders.is_some() { Power::Off } else { config.power };
         let is_on = power == Power::On;
+        let has_bmc = config.systems_beside(index).start == index;
+        let has_address = has_bmc && config.bmc_dhcp.is_none();
         let state = State {
             power,
             boot: BootSettings { http_boot_uri: left_uri(config), ..BootSettings::default() },
@@ -163,7 +165,7 @@ impl Machine {
             host_address: None,
             fetcher: None,
             cables: Cables::default(),
-            bmc_address: config.bmc_dhcp.is_none().then(|| offset(config.bmc_base, index)),
+            bmc_address: has_address.then(|| offset(config.bmc_base, index)),
             bmc_last_reset: now,
             bmc_away_until: None,
             access: Access::default(),

@@ -29,6 +29,9 @@ struct Args {
     /// How many machines.
     #[arg(long, default_value_t = 1)]
     machines: u32,
+    /// How many consecutive machines are systems of one BMC, that of the first of them.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    systems: u32,
     /// Equal seeds are equal fleets.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -186,6 +189,7 @@ fn config(args: Args) -> anyhow::Result<Config> {
     let is_loopback = args.bmc_dhcp.is_none() && args.bmc_base.is_loopback();
     Ok(Config {
         machines: args.machines,
+        systems: args.systems,
         seed: args.seed,
         listen: args.listen,
         device: args.device.or_else(|| is_loopback.then(|| "lo".to_owned())),

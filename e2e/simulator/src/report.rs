@@ -21,6 +21,8 @@ pub struct MachineReport {
     pub uuid: Uuid,
     /// Serial number.
     pub serial: String,
+    /// The machine whose BMC it has: itself, unless it shares that of another one.
+    pub bmc: u32,
     /// MAC of the BMC.
     pub bmc_mac: Mac,
     /// Address of the BMC, if it has one.
@@ -58,15 +60,18 @@ pub(super) enum Detail {
 }
 
 /// The machine as it is now.
-pub(super) fn machine(machine: &Machine, detail: Detail) -> MachineReport {
+pub(super) fn machine(fleet: &Fleet, machine: &Machine, detail: Detail) -> MachineReport {
     let hardware = &machine.hardware;
+    let bmc = fleet.machine(fleet.bmc_of(machine.index)).unwrap_or(machine);
+    let bmc_address = bmc.lock().bmc_address;
     let state = machine.lock();
     MachineReport {
         index: machine.index,
         uuid: hardware.uuid(),
         serial: hardware.serial(),
-        bmc_mac: hardware.bmc_mac(),
-        bmc_address: state.bmc_address,
+        bmc: bmc.index,
+        bmc_mac: bmc.hardware.bmc_mac(),
+        bmc_address,
         nic_macs: hardware.nics().iter().map(|nic: &Nic| nic.mac).collect(),
         host_address: state.host_address,
         cables: state.cables,

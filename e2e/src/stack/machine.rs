@@ -27,13 +27,15 @@ pub struct Machine<'a> {
     simulator: &'a Simulator,
     fleet: usize,
     index: u32,
+    /// The machine whose BMC it has.
+    bmc: u32,
 }
 
 impl<'a> Machine<'a> {
     pub(super) fn new(stack: &'a Stack, fleet: usize, index: u32) -> Result<Self> {
         let simulator = stack.fleets.get(fleet).context("there is no such fleet")?;
-        simulator.machine(index)?;
-        Ok(Self { stack, simulator, fleet, index })
+        let bmc = simulator.machine(index)?.bmc;
+        Ok(Self { stack, simulator, fleet, index, bmc })
     }
 
     /// Its number in the fleet.
@@ -57,12 +59,12 @@ impl<'a> Machine<'a> {
 
     /// Name of its Endpoint, its BMC and its BMCSecret.
     pub fn name(&self) -> String {
-        format!("fleet{}-{}", self.fleet, self.index)
+        format!("fleet{}-{}", self.fleet, self.bmc)
     }
 
-    /// Name of its Server.
+    /// Name of its Server. Those of one BMC are numbered in the order of its systems.
     pub fn server_name(&self) -> String {
-        format!("{}-system-0", self.name())
+        format!("{}-system-{}", self.name(), self.index - self.bmc)
     }
 
     /// Its Endpoint, as netboot would create it.

@@ -1,6 +1,9 @@
 //! `BootOption`s of a system, and which changes to its `Boot` object are accepted.
 
-use super::{problem::Problem, view::collection};
+use super::{
+    problem::Problem,
+    view::{View, collection},
+};
 use crate::{
     boot_settings::{BootMode, BootOption, BootSettings, BootTarget},
     config::Profile,
@@ -10,13 +13,22 @@ use std::str::FromStr;
 use strum::{EnumMessage, VariantArray};
 use url::Url;
 
-const URI: &str = "/redfish/v1/Systems/1/BootOptions";
+impl View<'_> {
+    pub(super) fn boot_options_uri(&self) -> String {
+        format!("{}/BootOptions", self.system_uri())
+    }
 
-pub(super) fn options() -> Value {
-    collection("Boot Options", "BootOption", URI, 1..=BootOption::VARIANTS.len())
+    pub(super) fn boot_options(&self) -> Value {
+        let numbers = 1..=BootOption::VARIANTS.len();
+        collection("Boot Options", "BootOption", &self.boot_options_uri(), numbers)
+    }
+
+    pub(super) fn boot_option(&self, number: u32) -> Option<Value> {
+        option(&self.boot_options_uri(), number)
+    }
 }
 
-pub(super) fn option(number: u32) -> Option<Value> {
+fn option(uri: &str, number: u32) -> Option<Value> {
     let option = BootOption::VARIANTS.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
     let (alias, path) = match option {
         BootOption::Disk => ("Hdd", "PciRoot(0x0)/Pci(0x6,0x0)/NVMe(0x1,00-25-38-00-00-00-00-01)"),
@@ -26,7 +38,7 @@ pub(super) fn option(number: u32) -> Option<Value> {
         }
     };
     Some(json!({
-        "@odata.id": format!("{URI}/{number}"),
+        "@odata.id": format!("{uri}/{number}"),
         "@odata.type": "#BootOption.v1_0_4.BootOption",
         "Id": number.to_string(),
         "Name": format!("Boot Option {number}"),

@@ -5,7 +5,6 @@ use super::{
     reply::{Content, Reply},
     route::Resource,
     service::Request,
-    system::URI,
     view::{etag, link},
 };
 use crate::dialect::Dialect;
@@ -17,8 +16,6 @@ use miniz_oxide::deflate::compress_to_vec;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const SETTINGS: &str = "/redfish/v1/Systems/1/Settings";
-const ACTION_INFO: &str = "/redfish/v1/Systems/1/ResetActionInfo";
 const BASEBOARD: &str = "/redfish/v1/Systems/HGX_Baseboard_0";
 const SLOTS: &str = "/redfish/v1/Managers/BMC/VirtualMedia";
 const BROWSER_SLOT: &str = "/redfish/v1/Managers/BMC/VirtualMedia/Slot_0";
@@ -89,7 +86,7 @@ impl Dialects<'_> {
         }
         let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
         let boot = body.get("Boot")?;
-        if self.speak(Dialect::BootSettings) && request.path != SETTINGS {
+        if self.speak(Dialect::BootSettings) && request.path != settings_uri(request) {
             return Some(Problem::not_writable("Boot"));
         }
         let enabled = "BootSourceOverrideEnabled";
@@ -138,15 +135,16 @@ impl Dialects<'_> {
         {
             return Some(Problem::no_such_resource(request.path).into());
         }
+        if self.speak(Dialect::BootSettings) && request.path == settings_uri(request) {
+            return Some(settings(request));
+        }
+        let action_info = action_info_uri(request);
         let body = match request.path {
-            SETTINGS if self.speak(Dialect::BootSettings) => {
-                return Some(settings(request));
-            }
-            ACTION_INFO if self.speak(Dialect::ActionInfo) && is_read => {
+            path if path == action_info && self.speak(Dialect::ActionInfo) && is_read => {
                 let types = system(request)["Actions"]["#ComputerSystem.Reset"]
                     ["ResetType@Redfish.AllowableValues"]
                     .take();
-                json!({"@odata.id": ACTION_INFO, "Id": "ResetActionInfo", "Parameters": [
+                json!({"@odata.id": action_info, "Id": "ResetActionInfo", "Parameters": [
                     {"Name": "ResetType", "Required": true, "DataType": "String",
                      "AllowableValues": types}]})
             }
@@ -160,8 +158,8 @@ impl Dialects<'_> {
     /// Changes the body of a resource that every BMC has.
     fn speak_in(self, request: &Request<'_>, body: &mut Value) {
         let path = request.path.trim_end_matches('/');
-        if path == URI {
-            self.speak_in_system(body);
+        if path == system_uri(request) {
+            self.speak_in_system(request, body);
         }
         if path == "/redfish/v1"
             && self.speak(Dialect::NoSystems)
@@ -174,7 +172,7 @@ impl Dialects<'_> {
             && let Some(members) = body["Members"].as_array_mut()
         {
             members.insert(0, link(BASEBOARD));
-            body["Members@odata.count"] = json!(2);
+            body["Members@odata.count"] = json!(members.len());
         }
         if self.speak(Dialect::BrowserSlot) && path.starts_with(SLOTS) {
             speak_in_slots(body);
@@ -193,7 +191,7 @@ impl Dialects<'_> {
         }
     }
 
-    fn speak_in_system(self, system: &mut Value) {
+    fn speak_in_system(self, request: &Request<'_>, system: &mut Value) {
         let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
         let is_unlisted = self.speak(Dialect::ActionInfo) || self.speak(Dialect::UnlistedResets);
         if let (true, Some(reset)) = (is_unlisted, reset.as_object_mut()) {
@@ -211,15 +209,15 @@ impl Dialects<'_> {
             values.retain(|value| value != "Disabled");
         }
         if self.speak(Dialect::DeadSettings) {
-            let settings = link(format!("{URI}/Nowhere"));
+            let settings = link(format!("{}/Nowhere", system_uri(request)));
             system["@Redfish.Settings"] = json!({"SettingsObject": settings});
         }
         let reset = &mut system["Actions"]["#ComputerSystem.Reset"];
         if self.speak(Dialect::ActionInfo) {
-            reset["@Redfish.ActionInfo"] = json!(ACTION_INFO);
+            reset["@Redfish.ActionInfo"] = json!(action_info_uri(request));
         }
         if self.speak(Dialect::BootSettings) {
-            system["@Redfish.Settings"] = json!({"SettingsObject": link(SETTINGS)});
+            system["@Redfish.Settings"] = json!({"SettingsObject": link(settings_uri(request))});
             system["Boot"]["BootSourceOverrideEnabled"] = json!("Disabled");
             system["Boot"]["BootSourceOverrideTarget"] = json!("None");
         }
@@ -258,14 +256,28 @@ impl Dialects<'_> {
     }
 }
 
+/// The path of the system that a request is about.
+fn system_uri(request: &Request<'_>) -> String {
+    request.view(&request.machine.lock()).system_uri()
+}
+
+fn settings_uri(request: &Request<'_>) -> String {
+    format!("{}/Settings", system_uri(request))
+}
+
+fn action_info_uri(request: &Request<'_>) -> String {
+    format!("{}/ResetActionInfo", system_uri(request))
+}
+
 /// The settings resource of the next boot.
 fn settings(request: &Request<'_>) -> Reply {
+    let uri = settings_uri(request);
     let boot = || {
         let mut boot = system(request)["Boot"].take();
         if let Some(boot) = boot.as_object_mut() {
             boot.retain(|name, _| !name.contains("@Redfish") && name != "BootOptions");
         }
-        json!({"@odata.id": SETTINGS, "Id": "Settings", "Name": "Settings", "Boot": boot})
+        json!({"@odata.id": uri, "Id": "Settings", "Name": "Settings", "Boot": boot})
     };
     match *request.method {
         Method::GET => Reply::resource(StatusCode::OK, boot()),
@@ -275,9 +287,9 @@ fn settings(request: &Request<'_>) -> Reply {
             if condition.is_some_and(|it| it != "*" && it.trim_start_matches("W/") != now) {
                 return Problem::precondition_failed().into();
             }
-            let (mut headers, path) = (request.headers.clone(), URI);
+            let (mut headers, path) = (request.headers.clone(), system_uri(request));
             headers.remove(IF_MATCH);
-            let change = Request { path, headers: &headers, ..*request };
+            let change = Request { path: &path, headers: &headers, ..*request };
             change.patch(Resource::System).unwrap_or_else(Reply::from)
         }
         _ => Problem::not_allowed().into(),

@@ -34,9 +34,9 @@ impl View<'_> {
             "EthernetInterfaces": link(format!("{URI}/EthernetInterfaces")),
             "VirtualMedia": link(format!("{URI}/VirtualMedia")),
             "Links": {
-                "ManagerForServers": [link(super::system::URI)],
-                "ManagerForChassis": [link("/redfish/v1/Chassis/1")],
-                "ManagerInChassis": link("/redfish/v1/Chassis/1"),
+                "ManagerForServers": self.of_each_system("Systems"),
+                "ManagerForChassis": self.of_each_system("Chassis"),
+                "ManagerInChassis": link(self.chassis_uri()),
             },
             "Status": enabled(),
             "Actions": { "#Manager.Reset": {
@@ -73,9 +73,9 @@ impl View<'_> {
 
     pub(super) fn chassis(&self) -> Value {
         json!({
-            "@odata.id": "/redfish/v1/Chassis/1",
+            "@odata.id": self.chassis_uri(),
             "@odata.type": "#Chassis.v1_25_0.Chassis",
-            "Id": "1",
+            "Id": self.number().to_string(),
             "Name": "Chassis",
             "ChassisType": "RackMount",
             "Manufacturer": "Contoso",
@@ -83,9 +83,9 @@ impl View<'_> {
             "SerialNumber": self.machine.hardware.serial(),
             "PowerState": self.state.power.to_string(),
             "LocationIndicatorActive": self.state.led != Led::Off,
-            "Drives": link("/redfish/v1/Chassis/1/Drives"),
+            "Drives": link(format!("{}/Drives", self.chassis_uri())),
             "Links": {
-                "ComputerSystems": [link(super::system::URI)],
+                "ComputerSystems": [link(self.system_uri())],
                 "ManagedBy": [link(URI)],
             },
             "Status": enabled(),

@@ -40,21 +40,23 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 #[error("connection dropped")]
 pub(super) struct Dropped;
 
-/// Answers one request to the BMC of one machine.
+/// Answers one request to the BMC of one machine. If several machines are systems of that BMC, the
+/// path says which one is meant.
 pub(super) async fn answer(
     fleet: &Arc<Fleet>,
-    machine: &Machine,
+    bmc: &Machine,
     request: http::Request<Incoming>,
 ) -> Result<http::Response<Body>, Dropped> {
     let (parts, body) = request.into_parts();
     {
-        let mut state = machine.lock();
+        let mut state = bmc.lock();
         if !state.is_reachable(Instant::now()) {
             return Err(Dropped);
         }
         state.counters.requests += 1;
     }
     let path = parts.uri.path();
+    let machine = route::system(path).and_then(|number| fleet.system(bmc, number)).unwrap_or(bmc);
     let fault = fleet.faults.strike(machine.index, &parts.method, path, Instant::now());
     let fault = fault.as_deref();
     let dialects = Dialects(&fleet.config.profile.dialects);
@@ -83,6 +85,7 @@ pub(super) async fn answer(
     };
     let request = service::Request {
         fleet,
+        bmc,
         machine,
         now: Instant::now(),
         method: &parts.method,

@@ -4,22 +4,25 @@ use super::view::{View, collection, enabled, link};
 use crate::hardware::{Drive, SOCKETS};
 use serde_json::{Value, json};
 
-const PROCESSORS: &str = "/redfish/v1/Systems/1/Processors";
-const MEMORY: &str = "/redfish/v1/Systems/1/Memory";
-const STORAGE: &str = "/redfish/v1/Systems/1/Storage/1";
-const DRIVES: &str = "/redfish/v1/Chassis/1/Drives";
-const INTERFACES: &str = "/redfish/v1/Systems/1/EthernetInterfaces";
-
-pub(super) fn processors() -> Value {
-    collection("Processors", "Processor", PROCESSORS, 1..=SOCKETS)
-}
-
 impl View<'_> {
+    /// A collection of the system.
+    fn part(&self, name: &str) -> String {
+        format!("{}/{name}", self.system_uri())
+    }
+
+    fn drives_uri(&self) -> String {
+        format!("{}/Drives", self.chassis_uri())
+    }
+
+    pub(super) fn processors(&self) -> Value {
+        collection("Processors", "Processor", &self.part("Processors"), 1..=SOCKETS)
+    }
+
     pub(super) fn processor(&self, number: u32) -> Option<Value> {
         let cpu = self.machine.hardware.cpu();
         (number <= SOCKETS).then(|| {
             json!({
-                "@odata.id": format!("{PROCESSORS}/{number}"),
+                "@odata.id": format!("{}/{number}", self.part("Processors")),
                 "@odata.type": "#Processor.v1_19_0.Processor",
                 "Id": number.to_string(),
                 "Name": format!("CPU {number}"),
@@ -38,14 +41,15 @@ impl View<'_> {
     }
 
     pub(super) fn memory_modules(&self) -> Value {
-        collection("Memory", "Memory", MEMORY, 1..=self.machine.hardware.dimms().len())
+        let count = self.machine.hardware.dimms().len();
+        collection("Memory", "Memory", &self.part("Memory"), 1..=count)
     }
 
     pub(super) fn memory_module(&self, number: u32) -> Option<Value> {
         let dimms = self.machine.hardware.dimms();
         let dimm = dimms.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         Some(json!({
-            "@odata.id": format!("{MEMORY}/{number}"),
+            "@odata.id": format!("{}/{number}", self.part("Memory")),
             "@odata.type": "#Memory.v1_19_0.Memory",
             "Id": number.to_string(),
             "Name": format!("DIMM {number}"),
@@ -65,29 +69,38 @@ impl View<'_> {
         }))
     }
 
+    pub(super) fn storages(&self) -> Value {
+        collection("Storage", "Storage", &self.part("Storage"), [1])
+    }
+
+    pub(super) fn volumes(&self) -> Value {
+        collection("Volume", "Volume", &self.part("Storage/1/Volumes"), [1])
+    }
+
     pub(super) fn storage(&self) -> Value {
         let drives = self.drives()["Members"].take();
         json!({
-            "@odata.id": STORAGE,
+            "@odata.id": self.part("Storage/1"),
             "@odata.type": "#Storage.v1_15_0.Storage",
             "Id": "1",
             "Name": "NVMe Storage",
             "Drives@odata.count": drives.as_array().map(Vec::len),
             "Drives": drives,
-            "Volumes": link(format!("{STORAGE}/Volumes")),
+            "Volumes": link(self.part("Storage/1/Volumes")),
             "Status": enabled(),
         })
     }
 
     pub(super) fn drives(&self) -> Value {
-        collection("Drives", "Drive", DRIVES, 1..=self.machine.hardware.drives().len())
+        let count = self.machine.hardware.drives().len();
+        collection("Drives", "Drive", &self.drives_uri(), 1..=count)
     }
 
     pub(super) fn drive(&self, number: u32) -> Option<Value> {
         let drives = self.machine.hardware.drives();
         let drive = drives.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         Some(json!({
-            "@odata.id": format!("{DRIVES}/{number}"),
+            "@odata.id": format!("{}/{number}", self.drives_uri()),
             "@odata.type": "#Drive.v1_19_0.Drive",
             "Id": number.to_string(),
             "Name": format!("Drive {}", drive.bay),
@@ -106,9 +119,9 @@ impl View<'_> {
     pub(super) fn volume(&self) -> Option<Value> {
         let drives = self.machine.hardware.drives();
         let first: &Drive = drives.first()?;
-        let members = [1, 2].map(|drive| link(format!("{DRIVES}/{drive}")));
+        let members = [1, 2].map(|drive| link(format!("{}/{drive}", self.drives_uri())));
         Some(json!({
-            "@odata.id": format!("{STORAGE}/Volumes/1"),
+            "@odata.id": self.part("Storage/1/Volumes/1"),
             "@odata.type": "#Volume.v1_9_0.Volume",
             "Id": "1",
             "Name": "OS",
@@ -123,14 +136,15 @@ impl View<'_> {
 
     pub(super) fn interfaces(&self) -> Value {
         let count = self.machine.hardware.nics().len();
-        collection("Ethernet Interfaces", "EthernetInterface", INTERFACES, 1..=count)
+        let uri = self.part("EthernetInterfaces");
+        collection("Ethernet Interfaces", "EthernetInterface", &uri, 1..=count)
     }
 
     pub(super) fn interface(&self, number: u32) -> Option<Value> {
         let nics = self.machine.hardware.nics();
         let nic = nics.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         Some(json!({
-            "@odata.id": format!("{INTERFACES}/{number}"),
+            "@odata.id": format!("{}/{number}", self.part("EthernetInterfaces")),
             "@odata.type": "#EthernetInterface.v1_12_0.EthernetInterface",
             "Id": number.to_string(),
             "Name": format!("Port {}", nic.port),

@@ -1,7 +1,7 @@
 //! The body of every resource.
 
 use super::{
-    accounts, boot, metadata, parts,
+    accounts, metadata,
     route::Resource,
     tasks,
     view::{View, collection},
@@ -16,21 +16,25 @@ impl View<'_> {
             Resource::Root => self.root(),
             Resource::Odata => metadata::service_document(),
             Resource::System => self.system(),
-            Resource::Processors => parts::processors(),
+            Resource::Systems => self.systems(),
+            Resource::Processors => self.processors(),
             Resource::Processor(number) => self.processor(number)?,
             Resource::MemoryModules => self.memory_modules(),
             Resource::MemoryModule(number) => self.memory_module(number)?,
+            Resource::Storages => self.storages(),
             Resource::Storage => self.storage(),
+            Resource::Volumes => self.volumes(),
             Resource::Drives => self.drives(),
             Resource::Drive(number) => self.drive(number)?,
             Resource::Volume => self.volume()?,
             Resource::Interfaces => self.interfaces(),
             Resource::Interface(number) => self.interface(number)?,
-            Resource::BootOptions => boot::options(),
-            Resource::BootOption(number) => boot::option(number)?,
+            Resource::BootOptions => self.boot_options(),
+            Resource::BootOption(number) => self.boot_option(number)?,
             Resource::Manager => self.manager(),
             Resource::ManagerInterface => self.manager_interface(),
             Resource::VirtualCd => self.virtual_cd(),
+            Resource::ChassisCollection => self.chassis_collection(),
             Resource::Chassis => self.chassis(),
             Resource::SessionService => self.session_service(),
             Resource::Sessions => self.sessions(),
@@ -45,33 +49,24 @@ impl View<'_> {
         })
     }
 
-    /// A collection with its members in place of links: `$expand=.`.
-    pub(super) fn expand(&self, mut collection: Value) -> Value {
-        if let Some(Value::Array(members)) = collection.get_mut("Members") {
-            for member in members {
-                let uri = member["@odata.id"].as_str();
-                let whole = uri.and_then(Resource::at).and_then(|at| self.render(at));
-                if let Some(whole) = whole {
-                    *member = whole;
-                }
-            }
-        }
-        collection
+    fn systems(&self) -> Value {
+        let uri = "/redfish/v1/Systems";
+        collection("ComputerSystem", "ComputerSystem", uri, self.numbers())
+    }
+
+    fn chassis_collection(&self) -> Value {
+        collection("Chassis", "Chassis", "/redfish/v1/Chassis", self.numbers())
     }
 }
 
 /// Collections that are the same on every machine.
 fn with_one_member(resource: Resource) -> Option<Value> {
     let (kind, uri, member) = match resource {
-        Resource::Systems => ("ComputerSystem", "/redfish/v1/Systems", "1"),
-        Resource::Storages => ("Storage", "/redfish/v1/Systems/1/Storage", "1"),
-        Resource::Volumes => ("Volume", "/redfish/v1/Systems/1/Storage/1/Volumes", "1"),
         Resource::Managers => ("Manager", "/redfish/v1/Managers", "BMC"),
         Resource::ManagerInterfaces => {
             ("EthernetInterface", "/redfish/v1/Managers/BMC/EthernetInterfaces", "1")
         }
         Resource::VirtualMedia => ("VirtualMedia", "/redfish/v1/Managers/BMC/VirtualMedia", "CD"),
-        Resource::ChassisCollection => ("Chassis", "/redfish/v1/Chassis", "1"),
         Resource::Accounts => ("ManagerAccount", "/redfish/v1/AccountService/Accounts", "1"),
         Resource::Roles => ("Role", "/redfish/v1/AccountService/Roles", "Administrator"),
         _ => return None,

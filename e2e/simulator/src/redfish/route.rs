@@ -74,9 +74,7 @@ impl Resource {
             ["Systems", rest @ ..] => Self::of_systems(rest),
             ["Managers", rest @ ..] => Self::of_managers(rest),
             ["Chassis"] => Some(Self::ChassisCollection),
-            ["Chassis", "1"] => Some(Self::Chassis),
-            ["Chassis", "1", "Drives"] => Some(Self::Drives),
-            ["Chassis", "1", "Drives", id] => number(id).map(Self::Drive),
+            ["Chassis", chassis, rest @ ..] => Self::of_chassis(chassis, rest),
             ["SessionService", rest @ ..] => Self::of_sessions(rest),
             ["AccountService", rest @ ..] => Self::of_accounts(rest),
             ["TaskService", rest @ ..] => Self::of_tasks(rest),
@@ -85,13 +83,10 @@ impl Resource {
     }
 
     fn of_systems(rest: &[&str]) -> Option<Self> {
-        let rest = match rest {
-            [] => return Some(Self::Systems),
-            ["1"] => return Some(Self::System),
-            ["1", rest @ ..] => rest,
-            _ => return None,
-        };
+        let [system, rest @ ..] = rest else { return Some(Self::Systems) };
+        number(system)?;
         Some(match rest {
+            [] => Self::System,
             ["Actions", "ComputerSystem.Reset"] => Self::SystemReset,
             ["Processors"] => Self::Processors,
             ["Processors", id] => Self::Processor(number(id)?),
@@ -105,6 +100,16 @@ impl Resource {
             ["EthernetInterfaces", id] => Self::Interface(number(id)?),
             ["BootOptions"] => Self::BootOptions,
             ["BootOptions", id] => Self::BootOption(number(id)?),
+            _ => return None,
+        })
+    }
+
+    fn of_chassis(chassis: &str, rest: &[&str]) -> Option<Self> {
+        number(chassis)?;
+        Some(match rest {
+            [] => Self::Chassis,
+            ["Drives"] => Self::Drives,
+            ["Drives", id] => Self::Drive(number(id)?),
             _ => return None,
         })
     }
@@ -184,6 +189,14 @@ impl Resource {
     }
 }
 
+/// The number of the system that a path is about, or whose chassis it is about; `None` if it is
+/// about the BMC.
+pub(super) fn system(path: &str) -> Option<u32> {
+    let mut segments = path.strip_prefix("/redfish/v1/")?.split('/');
+    let is_numbered = matches!(segments.next()?, "Systems" | "Chassis");
+    segments.next().filter(|_| is_numbered).and_then(number)
+}
+
 /// A number without leading zeros.
 fn number(text: &str) -> Option<u32> {
     let number: u32 = text.parse().ok()?;
@@ -202,7 +215,8 @@ mod tests {
             ("/redfish/v1", Some(Resource::Root)),
             ("/redfish/v1/", Some(Resource::Root)),
             ("/redfish/v1/Systems/1/", Some(Resource::System)),
-            ("/redfish/v1/Systems/2", None),
+            ("/redfish/v1/Systems/2", Some(Resource::System)),
+            ("/redfish/v1/Systems/02", None),
             ("/redfish/v1/Systems/1/Memory/3", Some(Resource::MemoryModule(3))),
             ("/redfish/v1/Systems/1/Memory/03", None),
             ("/redfish/v1/Systems/1/Memory/0", None),
@@ -211,6 +225,21 @@ mod tests {
         ];
         for (path, resource) in cases {
             assert_eq!(Resource::at(path), resource, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_says_which_system_it_is_about() {
+        let cases = [
+            ("/redfish/v1/Systems/3", Some(3)),
+            ("/redfish/v1/Systems/3/Storage/1", Some(3)),
+            ("/redfish/v1/Chassis/2/Drives", Some(2)),
+            ("/redfish/v1/Systems", None),
+            ("/redfish/v1/Systems/HGX_Baseboard_0", None),
+            ("/redfish/v1/AccountService/Accounts/1", None),
+        ];
+        for (path, number) in cases {
+            assert_eq!(system(path), number, "{path}");
         }
     }
 }

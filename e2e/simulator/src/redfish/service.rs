@@ -4,7 +4,7 @@ use super::{
     metadata,
     problem::Problem,
     reply::{Content, Reply},
-    route::{Audience, Resource},
+    route::{self, Audience, Resource},
     tasks,
     view::{View, etag},
 };
@@ -19,12 +19,16 @@ use http::{
     HeaderMap, Method, StatusCode,
     header::{AUTHORIZATION, ETAG, IF_NONE_MATCH, LOCATION},
 };
+use serde_json::Value;
 use std::sync::Arc;
 use tokio::time::Instant;
 
 /// One request to one BMC.
 pub(super) struct Request<'a> {
     pub(super) fleet: &'a Arc<Fleet>,
+    /// The machine whose BMC was asked.
+    pub(super) bmc: &'a Machine,
+    /// The system of that BMC that the path is about; the first one, if it is about the BMC.
     pub(super) machine: &'a Machine,
     pub(super) now: Instant,
     pub(super) method: &'a Method,
@@ -37,12 +41,18 @@ pub(super) struct Request<'a> {
 impl Request<'_> {
     /// Answers it.
     pub(super) fn reply(&self) -> Reply {
-        let resource = Resource::at(self.path);
+        let resource = Resource::at(self.path).filter(|_| self.has_system());
         let reply = self.dispatch(resource).unwrap_or_else(Reply::from);
         match resource {
             Some(resource) => reply.allow(resource.allow()),
             None => reply,
         }
+    }
+
+    /// Whether the system that the path is about exists.
+    fn has_system(&self) -> bool {
+        let number = self.machine.index - self.bmc.index + 1;
+        route::system(self.path).is_none_or(|wanted| wanted == number)
     }
 
     fn dispatch(&self, resource: Option<Resource>) -> Result<Reply, Problem> {
@@ -73,7 +83,7 @@ impl Request<'_> {
 
     fn authenticate(&self) -> Result<(), Problem> {
         let config = &self.fleet.config;
-        let mut state = self.machine.lock();
+        let mut state = self.bmc.lock();
         let token = self.headers.get("x-auth-token").and_then(|token| token.to_str().ok());
         let basic = self.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let result = match (token, basic) {
@@ -102,23 +112,40 @@ impl Request<'_> {
 
     fn get(&self, resource: Resource) -> Result<Reply, Problem> {
         let expands = self.expands()?;
-        let state = self.machine.lock();
         match resource {
             Resource::Metadata => {
                 return Ok(Reply::with(StatusCode::OK, Content::Xml(metadata::document())));
             }
-            Resource::TaskMonitor(id) => return self.task_monitor(&state, id),
+            Resource::TaskMonitor(id) => return self.task_monitor(&self.machine.lock(), id),
             _ => {}
         }
-        let view = self.view(&state);
-        let body = view.render(resource).ok_or_else(|| Problem::no_such_resource(self.path))?;
-        let body = if expands { view.expand(body) } else { body };
+        let body = self.view(&self.machine.lock()).render(resource);
+        let body = body.ok_or_else(|| Problem::no_such_resource(self.path))?;
+        let body = if expands { self.expand(body) } else { body };
         let known = self.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
         if let Some(tag) = known.filter(|known| *known == etag(&body)) {
             let reply = Reply::with(StatusCode::NOT_MODIFIED, Content::Empty);
             return Ok(reply.header(ETAG, tag));
         }
         Ok(Reply::resource(StatusCode::OK, body))
+    }
+
+    /// A collection with its members in place of links: `$expand=.`.
+    fn expand(&self, mut collection: Value) -> Value {
+        let whole = |uri: &str| {
+            let number = route::system(uri).unwrap_or(1);
+            let machine = self.fleet.system(self.bmc, number)?;
+            let request = Self { machine, ..*self };
+            request.view(&machine.lock()).render(Resource::at(uri)?)
+        };
+        if let Some(Value::Array(members)) = collection.get_mut("Members") {
+            for member in members {
+                if let Some(whole) = member["@odata.id"].as_str().and_then(whole) {
+                    *member = whole;
+                }
+            }
+        }
+        collection
     }
 
     /// Whether `$expand` is requested; an unsupported query is refused (DSP0266, 7.3).

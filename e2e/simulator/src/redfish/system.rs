@@ -10,17 +10,16 @@ use crate::{
 use serde_json::{Value, json};
 use strum::VariantArray;
 
-pub(super) const URI: &str = "/redfish/v1/Systems/1";
-
 impl View<'_> {
     pub(super) fn system(&self) -> Value {
         let hardware = &self.machine.hardware;
         let cpu = hardware.cpu();
-        let part = |name| link(format!("{URI}/{name}"));
+        let uri = self.system_uri();
+        let part = |name| link(format!("{uri}/{name}"));
         json!({
-            "@odata.id": URI,
+            "@odata.id": uri,
             "@odata.type": "#ComputerSystem.v1_20_0.ComputerSystem",
-            "Id": "1",
+            "Id": self.number().to_string(),
             "Name": "System",
             "SystemType": "Physical",
             "Manufacturer": "Contoso",
@@ -51,11 +50,11 @@ impl View<'_> {
             "Storage": part("Storage"),
             "EthernetInterfaces": part("EthernetInterfaces"),
             "Links": {
-                "Chassis": [link("/redfish/v1/Chassis/1")],
+                "Chassis": [link(self.chassis_uri())],
                 "ManagedBy": [link("/redfish/v1/Managers/BMC")],
             },
             "Actions": { "#ComputerSystem.Reset": {
-                "target": format!("{URI}/Actions/ComputerSystem.Reset"),
+                "target": format!("{uri}/Actions/ComputerSystem.Reset"),
                 "ResetType@Redfish.AllowableValues": words(Reset::VARIANTS),
             }},
         })
@@ -79,7 +78,7 @@ impl View<'_> {
             "BootSourceOverrideTarget": boot.target.to_string(),
             "BootSourceOverrideTarget@Redfish.AllowableValues": words(&profile.boot_targets),
             "BootOrder": words(&boot.order),
-            "BootOptions": link(format!("{URI}/BootOptions")),
+            "BootOptions": link(self.boot_options_uri()),
         });
         if !profile.boot_modes.is_empty() {
             value["BootSourceOverrideMode"] = json!(boot.mode.to_string());

@@ -5,6 +5,7 @@ use crate::{
     machine::{Machine, State},
 };
 use serde_json::{Value, json};
+use std::ops::RangeInclusive;
 use tokio::time::Instant;
 
 /// The input of rendering.
@@ -13,6 +14,35 @@ pub(super) struct View<'a> {
     pub(super) machine: &'a Machine,
     pub(super) state: &'a State,
     pub(super) now: Instant,
+}
+
+impl View<'_> {
+    /// The number of the machine among the systems of its BMC, counted from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.machine.index - self.config.systems_beside(self.machine.index).start + 1
+    }
+
+    /// The numbers of all systems of the BMC.
+    pub(super) fn numbers(&self) -> RangeInclusive<u32> {
+        let systems = self.config.systems_beside(self.machine.index);
+        1..=systems.end - systems.start
+    }
+
+    /// The path of the system, which those of its parts begin with.
+    pub(super) fn system_uri(&self) -> String {
+        format!("/redfish/v1/Systems/{}", self.number())
+    }
+
+    /// The path of its chassis.
+    pub(super) fn chassis_uri(&self) -> String {
+        format!("/redfish/v1/Chassis/{}", self.number())
+    }
+
+    /// References to all members of a collection that has one for each system.
+    pub(super) fn of_each_system(&self, collection: &str) -> Vec<Value> {
+        let members = self.numbers();
+        members.map(|number| link(format!("/redfish/v1/{collection}/{number}"))).collect()
+    }
 }
 
 /// A reference.

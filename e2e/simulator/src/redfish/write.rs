@@ -104,7 +104,7 @@ impl Request<'_> {
         };
         let given = Account { username: text("UserName")?, password: text("Password")? };
         let config = &self.fleet.config;
-        let mut state = self.machine.lock();
+        let mut state = self.bmc.lock();
         let opened = state
             .access
             .log_in(&config.account, &config.limits, self.now, &given)
@@ -126,7 +126,7 @@ impl Request<'_> {
 
     /// Ends a session.
     pub(super) fn close_session(&self, id: u32) -> Result<Reply, Problem> {
-        if self.machine.lock().access.close(id) {
+        if self.bmc.lock().access.close(id) {
             return Ok(Reply::empty());
         }
         Err(Problem::no_such_resource(self.path))
@@ -146,7 +146,7 @@ impl Request<'_> {
             return Ok(Reply::empty());
         }
         let name = format!("Reset {reset}");
-        let task = self.machine.lock().tasks.begin(name, self.now, takes);
+        let task = self.bmc.lock().tasks.begin(name, self.now, takes);
         let body = tasks::render(&task, self.now);
         Ok(Reply::with(StatusCode::ACCEPTED, Content::Json(body))
             .header(LOCATION, &tasks::monitor(&task)))
@@ -159,7 +159,7 @@ impl Request<'_> {
         if !RESET_TYPES.contains(&word.as_str()) {
             return Err(Problem::parameter_not_in_list(&word, "ResetType", action));
         }
-        let mut state = self.machine.lock();
+        let mut state = self.bmc.lock();
         state.counters.manager_resets += 1;
         state.bmc_last_reset = Timestamp::now();
         state.bmc_away_until = Some(self.now + self.fleet.config.timing.bmc_reset);

@@ -11,3 +11,4 @@ mod faults;
 mod flags;
 mod redfish;
 mod site;
+mod systems;
