@@ -18,6 +18,8 @@ pub enum Dialect {
     ModeRequired,
     /// `Boot` is refused with `BootSourceOverrideMode`.
     ModeRefused,
+    /// `Boot` is refused in every form.
+    BootRefused,
     /// `Boot` is refused with `Disabled`: the target `None` clears an override.
     ClearedByTarget,
     /// Reset types are listed in the `ActionInfo` only.

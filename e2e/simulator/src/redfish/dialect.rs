@@ -86,6 +86,9 @@ impl Dialects<'_> {
         }
         let body: Value = serde_json::from_slice(request.body).unwrap_or_default();
         let boot = body.get("Boot")?;
+        if self.speak(Dialect::BootRefused) {
+            return Some(Problem::not_writable("Boot"));
+        }
         if self.speak(Dialect::BootSettings) && request.path != settings_uri(request) {
             return Some(Problem::not_writable("Boot"));
         }

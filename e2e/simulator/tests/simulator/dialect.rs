@@ -1,5 +1,6 @@
 //! metal-bmc, and BMCs with dialects.
 
+use metal_base::Chain;
 use metal_bmc::{Bmc, Connect, Error, Fleet, Limits, Redfish, Target};
 use metal_core::redfish::{
     BootEnabled, BootSource, Credentials, ImageUrl, PowerState, ResetType, Scheme, Step,
@@ -75,7 +76,8 @@ async fn until(bmc: &Redfish, power: PowerState) {
 #[tokio::test]
 async fn a_machine_is_armed_and_switched_in_every_dialect() {
     for dialect in Dialect::VARIANTS {
-        if !matches!(dialect, Dialect::NoSystems | Dialect::SessionsFull) {
+        let others = [Dialect::NoSystems, Dialect::SessionsFull, Dialect::BootRefused];
+        if !others.contains(dialect) {
             works(&[*dialect]).await;
         }
     }
@@ -116,6 +118,17 @@ async fn sessions_that_are_all_taken_are_no_wrong_password() {
     let lab = start(&[Dialect::SessionsFull]).await;
     let error = lab.bmc.systems().await.unwrap_err();
     assert!(matches!(error, Error::SessionsFull(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_boot_override_that_is_refused_in_every_form_is_an_error_that_names_the_resource() {
+    let lab = start(&[Dialect::BootRefused]).await;
+    let once = Step::BootOnce { source: BootSource::Pxe, mode: None };
+    let error = Chain(&lab.bmc.perform(SYSTEM, &once).await.unwrap_err()).to_string();
+    assert!(error.contains(SYSTEM) && error.contains("Boot is read-only"), "{error}");
+    assert!(error.contains("BootSourceOverrideMode"), "other forms were tried: {error}");
+    let boot = lab.bmc.system(SYSTEM).await.unwrap().boot;
+    assert_eq!(boot.enabled, BootEnabled::Disabled);
 }
 
 #[tokio::test]
