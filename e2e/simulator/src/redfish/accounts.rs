@@ -27,7 +27,7 @@ impl View<'_> {
                 "FilterQuery": false,
                 "SelectQuery": false,
                 "ExcerptQuery": false,
-                "OnlyMemberQuery": false,
+                "OnlyMemberQuery": true,
             },
             "Systems": child("Systems"),
             "Chassis": child("Chassis"),

@@ -111,7 +111,7 @@ impl Request<'_> {
     }
 
     fn get(&self, resource: Resource) -> Result<Reply, Problem> {
-        let expands = self.expands()?;
+        let wanted = self.wanted()?;
         match resource {
             Resource::Metadata => {
                 return Ok(Reply::with(StatusCode::OK, Content::Xml(metadata::document())));
@@ -121,7 +121,11 @@ impl Request<'_> {
         }
         let body = self.view(&self.machine.lock()).render(resource);
         let body = body.ok_or_else(|| Problem::no_such_resource(self.path))?;
-        let body = if expands { self.expand(body) } else { body };
+        let body = match wanted {
+            Wanted::Links => body,
+            Wanted::Members => self.expand(body),
+            Wanted::OnlyMember => self.only_member(body),
+        };
         let known = self.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
         if let Some(tag) = known.filter(|known| *known == etag(&body)) {
             let reply = Reply::with(StatusCode::NOT_MODIFIED, Content::Empty);
@@ -132,15 +136,9 @@ impl Request<'_> {
 
     /// A collection with its members in place of links: `$expand=.`.
     fn expand(&self, mut collection: Value) -> Value {
-        let whole = |uri: &str| {
-            let number = route::system(uri).unwrap_or(1);
-            let machine = self.fleet.system(self.bmc, number)?;
-            let request = Self { machine, ..*self };
-            request.view(&machine.lock()).render(Resource::at(uri)?)
-        };
         if let Some(Value::Array(members)) = collection.get_mut("Members") {
             for member in members {
-                if let Some(whole) = member["@odata.id"].as_str().and_then(whole) {
+                if let Some(whole) = self.linked(member) {
                     *member = whole;
                 }
             }
@@ -148,18 +146,35 @@ impl Request<'_> {
         collection
     }
 
-    /// Whether `$expand` is requested; an unsupported query is refused (DSP0266, 7.3).
-    fn expands(&self) -> Result<bool, Problem> {
-        let mut expands = false;
+    /// The only member of a collection; anything else as it is: `only` (DSP0266, 7.3).
+    fn only_member(&self, body: Value) -> Value {
+        let Some([member]) = body["Members"].as_array().map(Vec::as_slice) else { return body };
+        self.linked(member).unwrap_or(body)
+    }
+
+    /// The resource that a link leads to.
+    fn linked(&self, link: &Value) -> Option<Value> {
+        let uri = link["@odata.id"].as_str()?;
+        let machine = self.fleet.system(self.bmc, route::system(uri).unwrap_or(1))?;
+        let request = Self { machine, ..*self };
+        request.view(&machine.lock()).render(Resource::at(uri)?)
+    }
+
+    /// What the query asks for; an unsupported one is refused (DSP0266, 7.3).
+    fn wanted(&self) -> Result<Wanted, Problem> {
+        let mut wanted = Wanted::Links;
         for part in self.query.unwrap_or_default().split('&') {
             let name = part.split('=').next().unwrap_or_default();
             match name {
-                "$expand" if self.fleet.config.profile.expand == Expand::Offered => expands = true,
+                "only" => wanted = Wanted::OnlyMember,
+                "$expand" if self.fleet.config.profile.expand == Expand::Offered => {
+                    wanted = Wanted::Members;
+                }
                 _ if name.starts_with('$') => return Err(Problem::query_not_supported()),
                 _ => {}
             }
         }
-        Ok(expands)
+        Ok(wanted)
     }
 
     fn task_monitor(&self, state: &State, id: u32) -> Result<Reply, Problem> {
@@ -171,6 +186,15 @@ impl Request<'_> {
         Ok(Reply::with(StatusCode::ACCEPTED, Content::Json(body))
             .header(LOCATION, &tasks::monitor(task)))
     }
+}
+
+/// What is wanted of a collection.
+enum Wanted {
+    Links,
+    /// `$expand`.
+    Members,
+    /// `only`.
+    OnlyMember,
 }
 
 /// `Authorization: Basic`.

@@ -264,6 +264,17 @@ async fn expand_is_refused_unless_it_is_offered() {
 }
 
 #[tokio::test]
+async fn an_only_member_is_returned_in_place_of_its_collection_on_request() {
+    let simulator = start(Config::default()).await;
+    let client = Client::of(&simulator, 0);
+    assert_eq!(client.get("/redfish/v1/Systems?only").await, client.get(SYSTEM).await);
+    let processors = "/redfish/v1/Systems/1/Processors";
+    let two = client.get(&format!("{processors}?only")).await;
+    assert_eq!(two, client.get(processors).await);
+    assert_eq!(two["Members"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
 async fn every_link_leads_to_a_resource_with_its_own_name() {
     let simulator = start(Config::default()).await;
     let client = Client::of(&simulator, 0);

@@ -1,4 +1,4 @@
-//! Collections: pages, and members with or without `$expand` (DSP0266, section 7.3.4).
+//! Collections: pages, and members with or without `$expand` or `only` (DSP0266, section 7.3).
 //!
 //! The members of each page are kept, as text if the page contained them, and the page is dropped
 //! before the next one is requested.
@@ -9,11 +9,11 @@ use crate::{
         call::{Call, is_fatal},
         field,
         message::reason,
-        root::Root,
+        root::{Query, Root},
         uri,
     },
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 /// More members than any BMC has.
@@ -80,7 +80,10 @@ impl Member {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Requested {
     Links,
+    /// With `$expand`.
     Members,
+    /// With `only`, and answered by the only member.
+    Only,
 }
 
 /// Whether an entry is the member itself. Some firmware adds a name, or an error, to a link.
@@ -90,7 +93,8 @@ fn is_whole(entry: &Value, asked: Requested) -> bool {
     const FEW: usize = 6;
     let fields = entry.as_object().map_or(0, serde_json::Map::len);
     let is_typed = asked == Requested::Members && entry["@odata.type"].is_string();
-    entry.get("error").is_none() && (fields > FEW || is_typed && fields > STUB)
+    let is_it = asked == Requested::Only || fields > FEW || is_typed && fields > STUB;
+    entry.get("error").is_none() && is_it
 }
 
 fn key(uri: &str) -> String {
@@ -170,9 +174,9 @@ pub(crate) async fn members(
 ) -> Result<Vec<Member>, Error> {
     let (first, asked) = first_page(call, root, collection).await?;
     let mut read = walk(call, collection, (first, asked)).await?;
-    if asked == Requested::Members && read.lacks_members() {
+    if let (Requested::Members, true, Some(query)) = (asked, read.lacks_members(), root.query()) {
         // Some firmware expands only a part of a collection.
-        root.give_up_expand();
+        root.give_up(query);
         let again = match call.get(collection).await {
             Ok(page) => walk(call, collection, (page.body, Requested::Links)).await,
             Err(error) => Err(error),
@@ -237,18 +241,35 @@ async fn first_page(
     root: &Root,
     collection: &str,
 ) -> Result<(Value, Requested), Error> {
-    if let Some(query) = root.expand() {
-        let mark = if collection.contains('?') { '&' } else { '?' };
-        match call.get(&format!("{collection}{mark}{query}")).await {
-            Ok(page) => return Ok((page.body, Requested::Members)),
+    let mark = if collection.contains('?') { '&' } else { '?' };
+    // It may not be combined with others.
+    let is_allowed = |query: &Query| *query != Query::Only || mark == '?';
+    if let Some(query) = root.query().filter(is_allowed) {
+        let answer = match call.get(&format!("{collection}{mark}{}", query.text())).await {
+            Ok(answer) => page_of(query, answer.body, collection),
             Err(error) if is_fatal(&error) => return Err(error),
-            // Either the BMC does not support what it advertises, or there is no such collection.
-            Err(_) => {
-                let page = call.get(collection).await?;
-                root.give_up_expand();
-                return Ok((page.body, Requested::Links));
-            }
+            Err(_) => None,
+        };
+        if let Some(page) = answer {
+            return Ok(page);
         }
+        // Either the BMC does not support what it advertises, or there is no such collection.
+        let page = call.get(collection).await?;
+        root.give_up(query);
+        return Ok((page.body, Requested::Links));
     }
     Ok((call.get(collection).await?.body, Requested::Links))
+}
+
+/// The page in the answer to a query; `None` if it is neither a collection nor a member of it.
+fn page_of(query: Query, answer: Value, collection: &str) -> Option<(Value, Requested)> {
+    match query {
+        Query::Expand(_) => Some((answer, Requested::Members)),
+        // It does not have exactly one member.
+        Query::Only if answer["Members"].is_array() => Some((answer, Requested::Links)),
+        Query::Only => {
+            let is_other = field::link(&answer).is_some_and(|uri| key(&uri) != key(collection));
+            is_other.then(|| (json!({ "Members": [answer] }), Requested::Only))
+        }
+    }
 }

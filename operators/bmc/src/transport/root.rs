@@ -20,6 +20,27 @@ pub(crate) struct Root {
     pub(crate) platform: BmcQuirks,
     expand: Option<&'static str>,
     expand_fails: AtomicBool,
+    only: bool,
+    only_fails: AtomicBool,
+}
+
+/// A query by which a collection comes with the contents of its members (DSP0266, section 7.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// `$expand`, in the form that the BMC supports: of all members.
+    Expand(&'static str),
+    /// `only`: a collection with exactly one member is answered by that member.
+    Only,
+}
+
+impl Query {
+    /// As in a URI.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Expand(text) => text,
+            Self::Only => "only",
+        }
+    }
 }
 
 impl Root {
@@ -36,18 +57,26 @@ impl Root {
                 .or_else(|| link(&root["SessionService"]).map(beneath)),
             expand: expansion(root).filter(|_| quirks::can_expand(&platform)),
             expand_fails: AtomicBool::new(false),
+            only: root["ProtocolFeaturesSupported"]["OnlyMemberQuery"].as_bool() == Some(true),
+            only_fails: AtomicBool::new(false),
             platform,
         }
     }
 
-    /// The query that includes the members in a collection, if the BMC supports that.
-    pub(crate) fn expand(&self) -> Option<&'static str> {
-        self.expand.filter(|_| !self.expand_fails.load(Relaxed))
+    /// The query that yields the most members, of those that the BMC supports.
+    pub(crate) fn query(&self) -> Option<Query> {
+        let expand = self.expand.filter(|_| !self.expand_fails.load(Relaxed));
+        let only = self.only && !self.only_fails.load(Relaxed);
+        expand.map(Query::Expand).or_else(|| only.then_some(Query::Only))
     }
 
-    /// Stops using that query.
-    pub(crate) fn give_up_expand(&self) {
-        self.expand_fails.store(true, Relaxed);
+    /// Stops using a query.
+    pub(crate) fn give_up(&self, query: Query) {
+        let fails = match query {
+            Query::Expand(_) => &self.expand_fails,
+            Query::Only => &self.only_fails,
+        };
+        fails.store(true, Relaxed);
     }
 }
 
@@ -74,7 +103,7 @@ mod tests {
             let root = Root::read(&garbage);
             assert_eq!(root.systems, "/redfish/v1/Systems");
             assert_eq!((root.managers.as_ref(), root.sessions.as_ref()), (None, None));
-            assert_eq!(root.expand(), None);
+            assert_eq!(root.query(), None);
         }
     }
 
@@ -89,15 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn expand_is_used_where_it_is_advertised_until_it_fails() {
-        let with = |query: Value| {
-            Root::read(&json!({"ProtocolFeaturesSupported": {"ExpandQuery": query}}))
-        };
-        assert_eq!(with(json!({"NoLinks": false, "Levels": true})).expand(), None);
-        assert_eq!(with(json!({"ExpandAll": true})).expand(), Some("$expand=*"));
-        let root = with(json!({"NoLinks": true, "Levels": true}));
-        assert_eq!(root.expand(), Some("$expand=.($levels=1)"));
-        root.give_up_expand();
-        assert_eq!(root.expand(), None);
+    fn a_query_is_used_where_it_is_advertised_until_it_fails() {
+        let with = |features: Value| Root::read(&json!({"ProtocolFeaturesSupported": features}));
+        let expand = |query: Value| with(json!({"ExpandQuery": query, "OnlyMemberQuery": true}));
+        assert_eq!(with(json!({"ExpandQuery": {"NoLinks": false, "Levels": true}})).query(), None);
+        assert_eq!(with(json!({"OnlyMemberQuery": "true"})).query(), None);
+        assert_eq!(expand(json!({"ExpandAll": true})).query(), Some(Query::Expand("$expand=*")));
+        let root = expand(json!({"NoLinks": true, "Levels": true}));
+        let all = Query::Expand("$expand=.($levels=1)");
+        for query in [all, Query::Only] {
+            assert_eq!(root.query(), Some(query));
+            root.give_up(query);
+        }
+        assert_eq!(root.query(), None);
     }
 }

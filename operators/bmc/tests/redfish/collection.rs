@@ -1,4 +1,4 @@
-//! Members that come with their collection, and those that do not.
+//! Members that come with their collection or in place of it, and those that do not.
 
 use crate::{
     bmc::FakeRedfish,
@@ -90,4 +90,67 @@ async fn members_that_come_with_a_wrong_count_are_kept_and_told() {
     assert_eq!(systems, [expected()]);
     let told = "/redfish/v1/Systems: Members@odata.count is 2, but there are 1 members";
     assert_eq!(remarks, [told]);
+}
+
+/// A machine whose BMC offers `only` and not `$expand`, as OpenBMC does.
+async fn with_only() -> FakeRedfish {
+    let server = FakeRedfish::machine().await;
+    server.edit("/redfish/v1/", |root| {
+        root["ProtocolFeaturesSupported"] =
+            json!({"ExpandQuery": {"NoLinks": false}, "OnlyMemberQuery": true});
+    });
+    server
+}
+
+#[tokio::test]
+async fn an_only_member_comes_in_place_of_its_collection_where_that_is_offered() {
+    let server = with_only().await;
+    let storage = format!("{SYSTEM}/Storage");
+    for (collection, member) in [
+        ("/redfish/v1/Systems".to_owned(), SYSTEM.to_owned()),
+        (format!("{SYSTEM}/Storage"), format!("{storage}/1")),
+        (format!("{storage}/1/Volumes"), format!("{storage}/1/Volumes/1")),
+    ] {
+        let mut whole = documents()[&member].clone();
+        whole["@odata.id"] = json!(member);
+        server.edit(&format!("{collection}?only"), |answer| *answer = whole);
+    }
+    // This one has two.
+    let processors = format!("{SYSTEM}/Processors");
+    let both = documents()[&processors].clone();
+    server.edit(&format!("{processors}?only"), |answer| *answer = both);
+    let bmc = server.bmc();
+    assert_eq!(bmc.systems().await.unwrap(), [expected()]);
+    let parts = bmc.inventory(SYSTEM).await.unwrap();
+    assert_eq!(parts, FakeRedfish::machine().await.bmc().inventory(SYSTEM).await.unwrap());
+    let drives = "/redfish/v1/Chassis/1/Drives";
+    let log = server.log();
+    let reads = [
+        "/redfish/v1/Systems?only".to_owned(),
+        format!("{processors}?only"),
+        format!("{processors}/CPU1"),
+        format!("{processors}/CPU2"),
+        format!("{storage}?only"),
+        format!("{drives}/0"),
+        format!("{drives}/1"),
+        format!("{storage}/1/Volumes?only"),
+    ];
+    assert_eq!(log[2..], reads.map(|path| format!("GET {path}")));
+}
+
+#[tokio::test]
+async fn an_only_that_was_promised_and_fails_is_not_asked_for_again() {
+    for answer in [None, Some(json!({"@odata.id": "/redfish/v1/Systems/"})), Some(json!({}))] {
+        let server = with_only().await;
+        if let Some(answer) = answer {
+            server.edit("/redfish/v1/Systems?only", |page| *page = answer);
+        }
+        let bmc = server.bmc();
+        for _ in 0..2 {
+            assert_eq!(bmc.systems().await.unwrap(), [expected()]);
+        }
+        bmc.inventory(SYSTEM).await.unwrap();
+        let asked = server.log().iter().filter(|line| line.ends_with("?only")).count();
+        assert_eq!(asked, 1);
+    }
 }
