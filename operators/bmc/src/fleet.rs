@@ -6,6 +6,7 @@ use crate::{
     transport::{
         limits::{rate::Rate, shared::Shared},
         names::LOOKUPS,
+        recent::Recent,
         session::endpoint::Endpoint,
     },
 };
@@ -40,7 +41,8 @@ impl Fleet {
         let long_calls = Arc::new(Semaphore::new(config.long_calls.max(1)));
         let counters = Counters::default();
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        let shared = Shared { config, counters, rate, kept, long_calls, lookups };
+        let recent = Recent::default();
+        let shared = Shared { config, counters, rate, kept, long_calls, lookups, recent };
         Self { shared: Arc::new(shared), endpoints: Arc::default() }
     }
 

@@ -13,6 +13,10 @@ use crate::{
 use http::Method;
 use metal_core::redfish::{PowerState, ResetType};
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// For how long the description of an action counts as fresh.
+const FRESH: Duration = Duration::from_secs(15);
 
 /// Why a reset was not attempted.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +36,14 @@ pub(crate) async fn reset_system(
     reset: ResetType,
 ) -> Result<(), Error> {
     const NAME: &str = "#ComputerSystem.Reset";
-    let action = match call.memory().reset_of(uri) {
-        Some(action) => action,
-        None => call.get(uri).await?.body["Actions"][NAME].clone(),
+    let system = match call.system_within(FRESH, uri) {
+        Some(system) => system,
+        None => call.get(uri).await?,
     };
+    let action = &system.body["Actions"][NAME];
     // A reset consumes a pending boot override.
     call.memory().saw_effect(uri);
-    let done = post(call, uri, NAME, &action, (Kind::Reset(reset), reset)).await;
+    let done = post(call, uri, NAME, action, (Kind::Reset(reset), reset)).await;
     if let Err(Error::Failed { source, .. }) = &done
         && source.downcast_ref::<AllRefused>().is_some_and(AllRefused::is_about_a_value)
     {

@@ -8,6 +8,7 @@ use crate::{
     },
     transport::{
         call::{Call, Resource, failed},
+        etags::Etags,
         field,
         form::Kind,
     },
@@ -15,12 +16,14 @@ use crate::{
 use http::Method;
 use metal_core::redfish::{BootEnabled, BootMode, BootSource, PowerState, SystemReading};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 const ENABLED: &str = "BootSourceOverrideEnabled";
 const TARGET: &str = "BootSourceOverrideTarget";
 const MODE: &str = "BootSourceOverrideMode";
 const URI: &str = "HttpBootUri";
+/// How old a reading may be on which an override is written.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// The BMC does not list this value as allowed, so it would refuse it.
 #[derive(Debug, thiserror::Error)]
@@ -34,16 +37,22 @@ pub(crate) async fn boot_once(
     source: BootSource,
     mode: Option<BootMode>,
 ) -> Result<(), Error> {
-    let resource = call.get(uri).await?;
+    let (resource, is_known) = match unchanged(call, uri) {
+        Some(resource) => (resource, true),
+        None => (call.get(uri).await?, false),
+    };
     if source == BootSource::None {
         return clear(call, uri, resource).send(call).await;
     }
-    if field::word(&resource.body["PowerState"]) == Some(PowerState::Off) {
+    if !is_known && field::word(&resource.body["PowerState"]) == Some(PowerState::Off) {
         // What was decided on a host that is off still holds.
         call.renew_permit();
     }
-    let (system, settings_etags) =
-        system::read_to_write(call, uri.to_owned(), &resource.body).await?;
+    let (system, settings_etags) = if is_known {
+        system::of_boot(call, uri.to_owned(), &resource.body).await?
+    } else {
+        system::read_to_write(call, uri.to_owned(), &resource).await?
+    };
     let allowable = &system.boot.allowable;
     if !allowable.is_empty() && !allowable.contains(&source) {
         let allowed: Vec<_> = allowable.iter().map(ToString::to_string).collect();
@@ -77,6 +86,12 @@ pub(crate) async fn boot_once(
     let kind = Kind::BootOverride;
     let write = Write { kind, settings_etags, parameters, sets, unseen, wanted, ..write };
     write.send(call).await
+}
+
+/// The system as it was read a moment ago, if the write can be made on condition that it is still the
+/// same.
+fn unchanged(call: &Call<'_>, uri: &str) -> Option<Resource> {
+    call.system_within(FRESH, uri).filter(|system| system.etags != Etags::default())
 }
 
 /// Clears an override.
@@ -147,8 +162,7 @@ fn mode_of(wanted: Option<BootMode>, system: &SystemReading) -> BootMode {
 /// Sets the persistent boot order, and clears an override that would mask it.
 pub(crate) async fn boot_order(call: &Call<'_>, uri: &str, order: &[String]) -> Result<(), Error> {
     let resource = call.get(uri).await?;
-    let (system, settings_etags) =
-        system::read_to_write(call, uri.to_owned(), &resource.body).await?;
+    let (system, settings_etags) = system::read_to_write(call, uri.to_owned(), &resource).await?;
     let (parameters, sets) = clearing(&resource.body["Boot"]);
     let write = write(uri, resource, &json!({ "BootOrder": order }));
     let write = Write { settings_etags, ..write };

@@ -6,7 +6,7 @@
 use crate::{
     Error,
     transport::{
-        call::{Call, is_fatal},
+        call::{Call, Resource, is_fatal},
         field,
         message::reason,
         root::{Query, Root},
@@ -32,7 +32,8 @@ pub(crate) struct Member {
 impl Member {
     /// The member, read now if the collection did not contain it.
     pub(crate) async fn read(self, call: &Call<'_>) -> Result<(String, Value), Error> {
-        self.read_whole(call, |_| true).await
+        let (uri, member) = self.read_whole(call, |_| true).await?;
+        Ok((uri, member.body))
     }
 
     /// The member, read again if what the collection contained is incomplete.
@@ -40,15 +41,15 @@ impl Member {
         self,
         call: &Call<'_>,
         is_enough: impl Fn(&Value) -> bool,
-    ) -> Result<(String, Value), Error> {
+    ) -> Result<(String, Resource), Error> {
         if let Some(body) = self.body {
             let body = call.object(&body, || format!("get {}", self.uri)).await?;
             if is_enough(&body) {
-                return Ok((self.uri, body));
+                return Ok((self.uri, Resource::without_header(body)));
             }
         }
-        let body = call.get(&self.uri).await?.body;
-        Ok((self.uri, body))
+        let member = call.get(&self.uri).await?;
+        Ok((self.uri, member))
     }
 
     /// Whether the member has yet to be read.

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The parts of one system.
 pub(crate) async fn inventory(call: Call<'_>, uri: &str) -> Result<Inventory, Error> {
     let root = call.root().await?;
-    let system = match call.memory().parts_of(uri) {
+    let system = match call.memory().take_parts_of(uri) {
         Some(parts) => parts,
         None => call.get(uri).await?.body,
     };

@@ -80,7 +80,8 @@ impl Search<'_> {
         let mut collections = vec![];
         for manager in managers {
             let read = manager.read_whole(self.call, |body| body["VirtualMedia"].is_object()).await;
-            let drives = self.found(read)?.and_then(|(_, body)| field::link(&body["VirtualMedia"]));
+            let drives = self.found(read)?;
+            let drives = drives.and_then(|(_, manager)| field::link(&manager.body["VirtualMedia"]));
             collections.extend(drives);
         }
         Ok(collections)

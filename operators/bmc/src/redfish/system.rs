@@ -4,7 +4,7 @@ use crate::{
     Error, quirks,
     redfish::{action, collection, led, settings},
     transport::{
-        call::{Call, is_absent, is_fatal},
+        call::{Call, Resource, is_absent, is_fatal},
         etags::Etags,
         field,
         message::reason,
@@ -89,33 +89,46 @@ async fn read_member(call: &Call<'_>, member: collection::Member) -> Result<Foun
         let reset = &body["Actions"]["#ComputerSystem.Reset"];
         body["UUID"].is_string() && body["PowerState"].is_string() && reset.is_object()
     };
-    let (uri, body) = member.read_whole(call, is_enough).await?;
-    let type_ = field::text(&body["SystemType"]);
-    Ok((read(call, uri, &body).await?, type_))
+    let (uri, system) = member.read_whole(call, is_enough).await?;
+    let type_ = field::text(&system.body["SystemType"]);
+    Ok((read(call, uri, &system).await?, type_))
 }
 
 /// One system.
 pub(crate) async fn system(call: &Call<'_>, uri: &str) -> Result<SystemReading, Error> {
-    let body = call.get(uri).await?.body;
-    read(call, uri.to_owned(), &body).await
+    let system = call.get(uri).await?;
+    read(call, uri.to_owned(), &system).await
+}
+
+/// What is said of the next boot by the part of a `ComputerSystem` that is kept for a moment. With
+/// the ETags of the settings resource, if that was read.
+pub(crate) async fn of_boot(
+    call: &Call<'_>,
+    uri: String,
+    body: &Value,
+) -> Result<(SystemReading, Option<Etags>), Error> {
+    let (effective, etags) = settings::boot(call, body).await?;
+    Ok((SystemReading { boot: boot(&effective), ..reading(uri, body) }, etags))
 }
 
 /// What a `ComputerSystem` says, including the resources that it refers to.
 pub(crate) async fn read(
     call: &Call<'_>,
     uri: String,
-    body: &Value,
+    system: &Resource,
 ) -> Result<SystemReading, Error> {
-    Ok(read_to_write(call, uri, body).await?.0)
+    Ok(read_to_write(call, uri, system).await?.0)
 }
 
 /// The same, with the ETags of the settings resource, if that was read.
 pub(crate) async fn read_to_write(
     call: &Call<'_>,
     uri: String,
-    body: &Value,
+    system: &Resource,
 ) -> Result<(SystemReading, Option<Etags>), Error> {
+    let body = &system.body;
     call.memory().saw(&uri, body);
+    call.saw_system(&uri, system);
     let (effective, etags) = settings::boot(call, body).await?;
     let boot = boot(&effective);
     call.memory().saw_boot(&uri, &boot);

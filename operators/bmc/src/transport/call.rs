@@ -1,12 +1,13 @@
 //! One call of a [`Bmc`](crate::Bmc) method: several requests under one deadline.
 
 use crate::{
-    BmcHost, Error, Permit,
+    BmcHost, Error, Permit, Target,
     transport::{
         etags::Etags,
         limits::budget::{Budget, LimitExceeded, misbehaving},
         memory::Memory,
         message::{self, Refused},
+        recent::Recent,
         request::Request,
         root::Root,
         session::endpoint::Endpoint,
@@ -34,6 +35,15 @@ pub(crate) struct Resource {
     pub(crate) etags: Etags,
 }
 
+impl Resource {
+    /// A resource that came with another one: the header of that response is not about it.
+    pub(crate) fn without_header(body: Value) -> Self {
+        let etag = body["@odata.etag"].as_str().filter(|etag| !etag.is_empty());
+        let etag = etag.and_then(|etag| HeaderValue::from_str(etag).ok());
+        Self { body, etags: Etags { header: None, body: etag } }
+    }
+}
+
 /// The time for a call is over.
 #[derive(Debug, thiserror::Error)]
 #[error("the operation took too long")]
@@ -52,7 +62,7 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn host(&self) -> &BmcHost {
-        &self.endpoint.peer.target.host
+        &self.target().host
     }
 
     /// How long to wait between two polls of a task.
@@ -89,7 +99,10 @@ impl<'a> Call<'a> {
         }
         let request = match request.method {
             Method::GET | Method::HEAD => Cow::Borrowed(request),
-            _ => Cow::Owned(request.permitted(self.permit)),
+            _ => {
+                self.recent().forget(self.target());
+                Cow::Owned(request.permitted(self.permit))
+            }
         };
         let answer = self.endpoint.exchange(&request, &self.budget);
         timeout_at(self.until, answer).await.unwrap_or_else(|_| Err(late()))
@@ -102,10 +115,9 @@ impl<'a> Call<'a> {
         let action = || format!("get {path}");
         self.succeed(&reply, action)?;
         let body = self.object(&reply.body, action).await?;
-        let header = reply.headers.get(header::ETAG).cloned();
-        let in_body = body["@odata.etag"].as_str().filter(|etag| !etag.is_empty());
-        let etags = Etags { header, body: in_body.and_then(|it| HeaderValue::from_str(it).ok()) };
-        Ok(Resource { body, etags })
+        let mut resource = Resource::without_header(body);
+        resource.etags.header = reply.headers.get(header::ETAG).cloned();
+        Ok(resource)
     }
 
     /// The JSON object in the response to a request.
@@ -128,6 +140,25 @@ impl<'a> Call<'a> {
             let link: String = link.chars().take(200).collect();
             failed("follow a link".to_owned(), Unusable::Uri(link))
         })
+    }
+
+    /// A system was read.
+    pub(crate) fn saw_system(&self, uri: &str, system: &Resource) {
+        self.recent().saw(self.target(), uri, (&system.body, &system.etags));
+    }
+
+    /// What is used of a system, if it was read within this time and the BMC was not written to since.
+    pub(crate) fn system_within(&self, age: Duration, uri: &str) -> Option<Resource> {
+        let (body, etags) = self.recent().within(age, self.target(), uri)?;
+        Some(Resource { body, etags })
+    }
+
+    fn recent(&self) -> &Recent {
+        &self.endpoint.peer.shared.recent
+    }
+
+    fn target(&self) -> &Target {
+        &self.endpoint.peer.target
     }
 
     /// Turns a response without a success status into an error.

@@ -12,6 +12,13 @@ pub(crate) struct Etags {
 }
 
 impl Etags {
+    /// A copy of its own: a header is a slice of the buffer that holds the whole response.
+    pub(crate) fn detached(&self) -> Self {
+        let copy =
+            |etag: &Option<HeaderValue>| HeaderValue::from_bytes(etag.as_ref()?.as_bytes()).ok();
+        Self { header: copy(&self.header), body: copy(&self.body) }
+    }
+
     /// Whether this is one of them, by weak comparison (RFC 9110, section 8.8.3.2). Quotes do not
     /// count either: some firmware leaves them out in one of the two places.
     pub(crate) fn contain(&self, etag: &str) -> bool {

@@ -16,8 +16,6 @@ use tokio::time::Instant;
 const RESOURCES: usize = 128;
 /// For how long a resource is not read again for something that it did not have.
 const HIDDEN: Duration = Duration::from_mins(10);
-/// For how long the description of an action counts as fresh.
-const FRESH: Duration = Duration::from_secs(15);
 
 /// What is remembered of one BMC. All of it may be lost. It is dropped when the BMC goes away,
 /// because its firmware may have changed when it is back.
@@ -39,8 +37,9 @@ struct Inner {
     silent: HashSet<String>,
     /// Reset types refused by a BMC that does not list allowable ones.
     denied: Vec<ResetType>,
-    /// Systems as last read.
-    systems: HashMap<String, System>,
+    /// The links of each system to its parts, as JSON text, until they are used: that is once, as a
+    /// rule, and there may be thousands of BMCs.
+    parts: HashMap<String, Option<Box<str>>>,
     /// The only manager that the last read system links to.
     manager: Option<String>,
 }
@@ -51,14 +50,6 @@ struct PendingOverride {
     forms: Vec<Form>,
     /// The values to be seen.
     wanted: Option<(BootSource, Option<BootMode>)>,
-}
-
-/// Properties of a system that seldom change, as JSON text: parsed, they take eight times the memory,
-/// for each BMC of the fleet.
-struct System {
-    at: Instant,
-    reset: Box<str>,
-    parts: Box<str>,
 }
 
 impl Memory {
@@ -166,7 +157,15 @@ impl Memory {
     /// A system was read.
     pub(crate) fn saw(&self, uri: &str, system: &Value) {
         const LONGEST: usize = 4 << 10;
-        let reset = system["Actions"]["#ComputerSystem.Reset"].to_string().into_boxed_str();
+        let manager = match system["Links"]["ManagedBy"].as_array().map(Vec::as_slice) {
+            Some([one]) => one["@odata.id"].as_str().filter(|link| link.len() <= LONGEST),
+            _ => None,
+        };
+        let mut inner = self.lock();
+        inner.manager = manager.map(str::to_owned);
+        if matches!(inner.parts.get(uri), Some(None)) {
+            return;
+        }
         let links = ["Processors", "Storage", "SimpleStorage"];
         let parts: Value = links
             .iter()
@@ -175,24 +174,10 @@ impl Memory {
             .collect::<serde_json::Map<_, _>>()
             .into();
         let parts = parts.to_string().into_boxed_str();
-        if reset.len() + parts.len() > LONGEST {
-            return;
+        if parts.len() <= LONGEST {
+            bound(&mut inner.parts);
+            inner.parts.insert(uri.to_owned(), Some(parts));
         }
-        let manager = match system["Links"]["ManagedBy"].as_array().map(Vec::as_slice) {
-            Some([one]) => one["@odata.id"].as_str().filter(|link| link.len() <= LONGEST),
-            _ => None,
-        };
-        let mut inner = self.lock();
-        bound(&mut inner.systems);
-        inner.manager = manager.map(str::to_owned);
-        inner.systems.insert(uri.to_owned(), System { at: Instant::now(), reset, parts });
-    }
-
-    /// The action that resets a system, if it was read just now.
-    pub(crate) fn reset_of(&self, uri: &str) -> Option<Value> {
-        let inner = self.lock();
-        let system = inner.systems.get(uri).filter(|system| system.at.elapsed() <= FRESH)?;
-        serde_json::from_str(&system.reset).ok()
     }
 
     /// The manager of the last read system, if that links to exactly one.
@@ -200,10 +185,10 @@ impl Memory {
         self.lock().manager.clone()
     }
 
-    /// The links of a system to its parts.
-    pub(crate) fn parts_of(&self, uri: &str) -> Option<Value> {
-        let inner = self.lock();
-        serde_json::from_str(&inner.systems.get(uri)?.parts).ok()
+    /// The links of a system to its parts, if it was read and they have not been taken yet.
+    pub(crate) fn take_parts_of(&self, uri: &str) -> Option<Value> {
+        let parts = self.lock().parts.get_mut(uri)?.take()?;
+        serde_json::from_str(&parts).ok()
     }
 
     pub(crate) fn forget(&self) {

@@ -15,6 +15,7 @@ pub(crate) mod message;
 pub(crate) mod names;
 pub(crate) mod permit;
 pub(crate) mod public_key;
+pub(crate) mod recent;
 pub(crate) mod redact;
 pub(crate) mod request;
 pub(crate) mod root;

@@ -1,6 +1,9 @@
 //! What all BMCs of a fleet have in common.
 
-use crate::{Config, Counters, transport::limits::rate::Rate};
+use crate::{
+    Config, Counters,
+    transport::{limits::rate::Rate, recent::Recent},
+};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -16,4 +19,6 @@ pub(crate) struct Shared {
     pub(crate) long_calls: Arc<Semaphore>,
     /// One permit per host name lookup.
     pub(crate) lookups: Arc<Semaphore>,
+    /// The systems that were read last.
+    pub(crate) recent: Recent,
 }

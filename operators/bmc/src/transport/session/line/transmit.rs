@@ -113,6 +113,7 @@ impl Line {
             self.root = None;
             self.unwelcoming.clear();
             at.memory.forget();
+            at.shared.recent.forget(&at.target);
         }
     }
 
