@@ -88,10 +88,14 @@ pub fn told_by_firmware(machine: &Machine, uuid: SystemUuid) -> Option<MachineSt
 
 /// What identifies the hardware of a Server.
 pub fn addresses_of_server(server: &Server) -> Vec<Address> {
-    let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
-    let macs = interfaces.filter_map(|it| it.mac_address.parse().ok()).map(Address::Mac);
+    let macs = macs_of(server).map(Address::Mac);
     let uuid = server.spec.effective_uuid().map(|uuid| Address::Uuid(uuid.canonical()));
     macs.chain(uuid).collect()
+}
+
+fn macs_of(server: &Server) -> impl Iterator<Item = MacAddr> {
+    let interfaces = server.status.iter().flat_map(|status| &status.network_interfaces);
+    interfaces.filter_map(|it| it.mac_address.parse().ok())
 }
 
 /// Other Machines with an address of `machine`, sorted. `holders` returns all Machines with an
@@ -111,13 +115,27 @@ pub fn twins(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Machine>>) 
     twins
 }
 
+/// Whether an address that a Machine and a Server both have makes them the same hardware. Anybody in the network
+/// of a Machine can tell a UUID by DHCP in its name, so one that no BMC has told counts as long as nothing else is
+/// known of the Server: once its network interfaces are, these say whose hardware it is.
+pub fn is_same_hardware(machine: &Machine, server: &Server, shared: Address) -> bool {
+    match shared {
+        Address::Uuid(uuid) => {
+            uuid_by_bmc(machine) == Some(uuid) || macs_of(server).next().is_none()
+        }
+        Address::Mac(_) | Address::Ip(_) => true,
+    }
+}
+
 /// Servers with a network interface or the UUID of `machine`, sorted: both objects represent the same
 /// hardware. `holders` returns all Servers with an address.
 pub fn servers_of(machine: &Machine, holders: impl Fn(Address) -> Vec<Arc<Server>>) -> Vec<Twin> {
     let of = |address| {
+        let servers = holders(address).into_iter();
+        let servers = servers.filter(|server| is_same_hardware(machine, server, address));
         let name = |server: Arc<Server>| server.metadata.name.clone().unwrap_or_default();
         let twin = move |server| Twin { address, name: format!("Server {}", name(server)) };
-        holders(address).into_iter().map(twin).collect::<Vec<_>>()
+        servers.map(twin).collect::<Vec<_>>()
     };
     let mut twins: Vec<_> = hardware_addresses(machine).into_iter().flat_map(of).collect();
     twins.sort();

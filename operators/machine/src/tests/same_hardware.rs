@@ -1,7 +1,7 @@
 //! Machines and Servers that are the same hardware, or have one address.
 
 use super::*;
-use metal_api::{MacAddr, Server, ServerSpec};
+use metal_api::{MacAddr, NetworkInterface, Server, ServerSpec, ServerStatus};
 use metal_core::machine_identity::{
     addresses_of_server, describe, hardware_addresses, servers_of, told_by_firmware, twins,
 };
@@ -124,6 +124,46 @@ fn without_a_bmc_hardware_is_known_by_what_its_firmware_tells() {
     machine.spec.pxe.as_mut().unwrap().redfish = Some(metal_api::MachineRedfish::default());
     assert!(!hardware_addresses(&machine).iter().any(is_uuid));
     assert_eq!(told_by_firmware(&machine, other), None);
+}
+
+#[test]
+fn a_uuid_that_anybody_can_tell_stops_no_server_whose_network_interfaces_are_known() {
+    let uuid = "33221100-5544-7766-8899-010203040506".parse::<metal_api::SystemUuid>().unwrap();
+    let mut machine = attested("a", 1);
+    machine.status = told_by_firmware(&machine, uuid);
+    let with = |macs: &[&str]| {
+        let interface = |mac: &&str| NetworkInterface {
+            mac_address: (*mac).to_owned(),
+            ..NetworkInterface::default()
+        };
+        let network_interfaces = macs.iter().map(interface).collect();
+        let system_uuid = Some(uuid.to_string());
+        let mut server = Server::new("s", ServerSpec { system_uuid, ..ServerSpec::default() });
+        server.status = Some(ServerStatus { network_interfaces, ..ServerStatus::default() });
+        Arc::new(server)
+    };
+    let shared = |machine: &Machine, server: &Arc<Server>| {
+        let has = |at| addresses_of_server(server).contains(&at);
+        servers_of(machine, |at| if has(at) { vec![Arc::clone(server)] } else { vec![] })
+    };
+    let other = with(&["02:00:00:00:00:0b", "02:00:00:00:00:0c"]);
+    assert_eq!(shared(&machine, &other), [], "it has other network interfaces");
+    assert_eq!(shared(&machine, &with(&[])).len(), 1, "nothing else is known of it");
+    let same = shared(&machine, &with(&["02:00:00:00:00:0b", "02:00:00:00:00:01"]));
+    assert!(same.iter().any(|it| matches!(it.address, Address::Mac(_))), "{same:?}");
+    // What a BMC has read at the same hardware counts whatever network interfaces there are.
+    let redfish = metal_api::MachineRedfish {
+        url: "https://192.0.2.9".to_owned(),
+        ..metal_api::MachineRedfish::default()
+    };
+    let system = metal_api::MachineSystemStatus {
+        url: redfish.url.clone(),
+        device_id: None,
+        uuid: uuid.to_string(),
+    };
+    machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+    machine.status.get_or_insert_default().redfish.get_or_insert_default().system = Some(system);
+    assert_eq!(shared(&machine, &other).len(), 1);
 }
 
 #[test]

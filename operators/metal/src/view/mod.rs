@@ -11,7 +11,7 @@ use metal_core::{
     bmc_host::BmcHost,
     claim::free,
     identity,
-    machine_identity::addresses_of_server,
+    machine_identity::{addresses_of_server, is_same_hardware},
     report::InventorySummary,
     server::{machines::may_be_at_bmc_of, twins},
     trim_metadata,
@@ -293,8 +293,12 @@ impl View {
     /// Machines of metalman with a network interface or the UUID of this server, or with its system at
     /// `bmc`: it is not known whose machine it is.
     pub(crate) fn machines_of(&self, server: &Server, bmc: Option<(BmcHost, u16)>) -> Vec<String> {
-        let addresses = addresses_of_server(server).into_iter().map(MachineKey::Hardware);
-        let mut machines: Vec<_> = addresses.flat_map(|key| self.machines.get(&key)).collect();
+        let holders = |address| {
+            let holders = self.machines.get(&MachineKey::Hardware(address)).into_iter();
+            holders.filter(move |machine| is_same_hardware(machine, server, address))
+        };
+        let mut machines: Vec<_> =
+            addresses_of_server(server).into_iter().flat_map(holders).collect();
         if let Some((host, port)) = bmc {
             let there = self.machines.get(&MachineKey::Bmc(host.clone().canonical())).into_iter();
             machines.extend(there.filter(|it| may_be_at_bmc_of(it, server, &host, port)));

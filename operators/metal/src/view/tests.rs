@@ -139,6 +139,27 @@ async fn a_server_with_a_network_interface_of_a_machine_of_metalman_knows_it() {
 }
 
 #[tokio::test]
+async fn a_uuid_that_anybody_can_tell_by_dhcp_stops_no_server_whose_interfaces_are_known() {
+    let lease = MachineLease { mac: "02:00:00:00:00:0b".to_owned(), ..MachineLease::default() };
+    let pxe = Some(MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() });
+    let mut machine = Machine::new("node-01", MachineSpec { pxe, ..MachineSpec::default() });
+    machine.status.get_or_insert_default().system_uuid = Some(UUID.to_owned());
+    let unseen = server("a", UUID, URI, "bmc-1");
+    let with = |mac: &str| {
+        let mut server = unseen.clone();
+        let mac_address = mac.to_owned();
+        let interface = NetworkInterface { mac_address, ..NetworkInterface::default() };
+        server.status.get_or_insert_default().network_interfaces = vec![interface];
+        server
+    };
+    let view = world(vec![unseen.clone()]).await;
+    list(&view.machines, vec![machine]).await;
+    assert_eq!(view.machines_of(&with("02:00:00:00:00:0a"), None), [""; 0]);
+    assert_eq!(view.machines_of(&with("02:00:00:00:00:0b"), None), ["node-01"]);
+    assert_eq!(view.machines_of(&unseen, None), ["node-01"], "nothing else is known of it");
+}
+
+#[tokio::test]
 async fn a_server_at_the_bmc_of_a_machine_is_not_switched() {
     let machine = |id: &str| {
         let (url, device_id) = (format!("https://{IP}"), Some(id.to_owned()));

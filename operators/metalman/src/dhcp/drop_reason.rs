@@ -67,7 +67,8 @@ impl DropReason {
             Self::Lookup(mac, MachineLookupError::Ambiguous) if is_due(mac.to_string()) => {
                 tracing::warn!(
                     %mac,
-                    "DHCP request not answered: several Machines share an address",
+                    "DHCP request not answered: several Machines share an address, or the UUID that \
+                     was told is that of another Machine or of a Server",
                 );
             }
             Self::Machine { name, why: reservations::DropReason::Declined }

@@ -42,7 +42,7 @@ use metal_serve::{
     neighbor_limit::NeighborLimit,
 };
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
 use tokio::sync::oneshot;
@@ -165,7 +165,9 @@ impl Dhcp {
         let uuid = v4::identity(packet).and_then(|identity| identity.uuid);
         // Before anything is refused: a board may have come from another machine, and while the record says the
         // one before, a Server of that one would be taken for this machine for good.
-        if let Some(uuid) = uuid {
+        if let Some(uuid) = uuid
+            && comes_from_its_link(packet, *from, *to)
+        {
             self.note_hardware(&machine, uuid);
         }
         if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
@@ -259,6 +261,12 @@ impl Dhcp {
             Some(what) => ready.wait_for(what),
         }
     }
+}
+
+/// Whether a packet comes from the link of its client: a broadcast that we have heard there, or what a relay
+/// sends by the address that it gives itself (RFC 2131, section 4.1). Anybody who reaches us can send another one.
+fn comes_from_its_link(packet: &v4::Packet, from: SocketAddrV4, to: Option<Ipv4Addr>) -> bool {
+    if packet.giaddr.is_unspecified() { to.is_none() } else { packet.giaddr == *from.ip() }
 }
 
 /// Our address in the machine's subnet, or else any address of this link.

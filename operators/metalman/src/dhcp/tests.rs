@@ -8,7 +8,7 @@ use metal_api::{
 use metal_dhcp::v4::{Options, Packet};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::dhcp::Protocol;
-use std::{net::SocketAddrV4, time::Duration};
+use std::time::Duration;
 use tokio::{net::UdpSocket, time::timeout};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -208,6 +208,18 @@ async fn the_firmware_of_a_machine_that_is_also_a_server_gets_no_answer() {
     assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
 }
 
+#[test]
+fn what_a_packet_tells_of_a_machine_counts_only_from_the_link_of_the_machine() {
+    let us = Some(Ipv4Addr::LOCALHOST);
+    let relay = SocketAddrV4::new([10, 77, 0, 1].into(), 67);
+    let relayed = Packet { giaddr: *relay.ip(), ..packet(MessageType::Discover, 1) };
+    assert!(comes_from_its_link(&relayed, relay, us));
+    assert!(!comes_from_its_link(&relayed, SocketAddrV4::new([10, 78, 0, 9].into(), 67), us));
+    let direct = Packet { giaddr: Ipv4Addr::UNSPECIFIED, ..relayed };
+    assert!(comes_from_its_link(&direct, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68), None));
+    assert!(!comes_from_its_link(&direct, relay, us), "whoever reaches us may send it");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_whosever_it_is() {
     const UUID: [u8; 16] =
@@ -227,6 +239,10 @@ async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_whosever_it_is()
     };
     let (server, ctx) = served([of("node-01", OURS, 1)]).await;
     let mut lab = Lab::new(ctx).await;
+    // From elsewhere than the relay, anybody may tell it.
+    let mut forged = Packet { giaddr: [10, 77, 0, 1].into(), ..told.clone() };
+    forged.options.set(code::MACHINE_ID, [&[0][..], &[7; 16]].concat());
+    lab.send(&forged).await;
     lab.send(&told).await;
     let is_recorded = async |server: &metal_runtime::testing::ApiServer| {
         let wait = async {
