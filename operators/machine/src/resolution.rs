@@ -59,6 +59,7 @@ const TABLE: &[Row] = &[
             ("NamespaceNotAllowed", Person),
             ("PasswordMissing", Person),
             ("NotPinned", Person),
+            ("PinMissing", Person),
             ("CertificateDiffers", Person),
             ("Unauthorized", Person),
             ("SystemAmbiguous", Person),

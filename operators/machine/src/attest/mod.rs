@@ -10,7 +10,10 @@ mod tests;
 pub use conditions::Refusal;
 pub use measured::{EventLog, Logged, LoggedEvent, Measured, judge_boot, measured_pcrs};
 
-use super::{accepted, is_ready, operations::is_node_of};
+use super::{
+    accepted, is_ready,
+    operations::{is_node_of, is_older_than},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -123,13 +126,8 @@ enum Outcome {
 /// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
 /// Node is not at work has to join anew.
 fn has_lost_pin(machine: &Machine, node: Option<&Node>) -> bool {
-    let Some(node) = node.filter(|it| is_ready(it) && is_node_of(machine, it)) else {
-        return false;
-    };
-    let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
-    let since = operations.and_then(|it| it.counted_since.as_ref());
-    let made = node.metadata.creation_timestamp.as_ref();
-    since.is_none_or(|since| made.is_none_or(|made| made.0 < since.0))
+    let node = node.filter(|it| is_ready(it) && is_node_of(machine, it));
+    node.is_some_and(|node| is_older_than(node, machine.status.as_ref()))
 }
 
 /// Judges a key; `node` is the Node of that name, `compare` compares the key to what is pinned.

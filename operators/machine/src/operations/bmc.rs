@@ -4,6 +4,7 @@ use super::{
     super::{Observation, RESYNC, accepted},
     Change, Decision, Need, POLL, SILENT, certificate,
     identity::{self, Unidentified},
+    own_node::{Ownership, is_older_than, ownership},
     report,
 };
 use jiff::SignedDuration;
@@ -92,6 +93,14 @@ pub(super) fn pin(
     }
     match seen.known.certificate {
         None => Some(Decision::Look(Need::Certificate)),
+        Some(Ok(certificate)) if has_lost_pin(new, seen) => {
+            report::reachable(
+                new,
+                seen,
+                Err(("PinMissing", &pin_missing(certificate, seen.machine))),
+            );
+            Some(Decision::Rest(RESYNC))
+        }
         Some(Ok(certificate)) => {
             new.redfish.get_or_insert_default().cert_fingerprint = Some(certificate.clone());
             report::reachable(new, seen, Ok(()));
@@ -102,6 +111,23 @@ pub(super) fn pin(
             Some(Decision::Rest(SILENT))
         }
     }
+}
+
+/// Whether the status was lost that had the certificate of a BMC: the Node of the Machine was made before metalman
+/// knew of the machine. Anybody may be at the address of the BMC by now, and would be sent its password.
+fn has_lost_pin(new: &MachineStatus, seen: &Observation<'_>) -> bool {
+    let own = seen.node.filter(|node| ownership(seen.machine, node) != Ownership::Another);
+    own.is_some_and(|node| is_older_than(node, Some(new)))
+}
+
+fn pin_missing(certificate: &str, machine: &Machine) -> String {
+    format!(
+        "no certificate of the BMC is pinned, but the Node of this Machine was there before its status, so no \
+         login was attempted; check the BMC, and if it is its certificate, annotate this Machine with \
+         {}={certificate}{}",
+        annotation::ACCEPT_CERTIFICATE,
+        accepted::unread(machine, annotation::ACCEPT_CERTIFICATE, certificate::is_pairs)
+    )
 }
 
 /// The pinned certificate of a BMC.

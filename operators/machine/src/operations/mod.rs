@@ -64,6 +64,7 @@ use metal_api::{MachineOperationStep, MachineStatus, annotation};
 use metal_core::redfish::Step;
 
 pub(super) use begin::adopt;
+pub(super) use own_node::is_older_than;
 pub(super) use report::{State, is_adopted, record, state};
 
 /// How many times an operation is attempted.

@@ -2,7 +2,7 @@
 
 use super::super::{Observation, is_ready};
 use k8s_openapi::api::core::v1::Node;
-use metal_api::{Machine, SystemUuid};
+use metal_api::{Machine, MachineStatus, SystemUuid};
 use metal_core::machine_identity::{lease::ipv4, uuid_by_bmc};
 use std::net::Ipv4Addr;
 
@@ -46,6 +46,15 @@ pub fn ownership(machine: &Machine, node: &Node) -> Ownership {
     } else {
         Ownership::Another
     }
+}
+
+/// Whether a Node was made before anything was known of its Machine: the status of the Machine was lost, or the
+/// Node was in the cluster first.
+pub(crate) fn is_older_than(node: &Node, status: Option<&MachineStatus>) -> bool {
+    let operations = status.and_then(|status| status.operations.as_ref());
+    let since = operations.and_then(|it| it.counted_since.as_ref());
+    let made = node.metadata.creation_timestamp.as_ref();
+    since.is_none_or(|since| made.is_none_or(|made| made.0 < since.0))
 }
 
 /// Whether the kubelet of a Node has told the UUID that the BMC of a Machine tells.

@@ -139,6 +139,7 @@ fn a_first_request_soon_after_a_machine_was_counted_is_of_a_backup_if_its_node_i
         Some(node)
     };
     let own = Some("10.0.0.1");
+    let pinned = Scene::asks(0, 0).status().redfish.clone();
     for (has, reboot, repave, is_begun) in [
         (made(own, 99), 1, 1, false),
         (made(own, 99), 0, 1, false),
@@ -154,8 +155,9 @@ fn a_first_request_soon_after_a_machine_was_counted_is_of_a_backup_if_its_node_i
             (scene.machine.spec.operations, scene.machine.status) = (None, None);
             scene.machine.metadata.creation_timestamp = Some(at(100));
             scene.node = has.clone();
-            scene.certificate = Some(Ok("aa:bb".to_owned()));
             scene.settle();
+            // A person has vouched for the BMC.
+            scene.status().redfish = pinned.clone();
             scene.now += later;
             wants(&mut scene, reboot, repave);
             scene.settle();
@@ -236,4 +238,47 @@ fn without_a_bmc_nobody_gets_an_installer_for_the_counters_of_a_backup() {
     wants(&mut scene, 0, 6);
     scene.settle();
     assert_eq!(installs(&scene.machine, scene.now.into()), Some(6));
+}
+
+#[test]
+fn no_password_follows_a_first_certificate_while_the_node_is_older_than_the_status() {
+    let shown = (0..32).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
+    let lost = |ip: &str, made: i64| {
+        let mut scene = Scene::asks(0, 0);
+        (scene.machine.status, scene.reading) = (None, None);
+        scene.certificate = Some(Ok(shown.clone()));
+        let mut node = node(ip);
+        node.metadata.creation_timestamp = Some(at(made));
+        scene.node = Some(node);
+        scene
+    };
+    let pin = |scene: &Scene| scene.machine.status.clone()?.redfish?.cert_fingerprint;
+    let now = Scene::asks(0, 0).now.as_second();
+    let mut scene = lost("10.0.0.1", now - 60);
+    for counter in [0, 1, 2] {
+        wants(&mut scene, counter, counter);
+        assert!(matches!(scene.settle(), Decision::Rest(_)), "nobody logs in");
+        assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("PinMissing"));
+        assert_eq!((pin(&scene), scene.step()), (None, None), "{counter}");
+        scene.now += SignedDuration::from_hours(1);
+    }
+    let told = scene.status().conditions.iter().find(|it| it.type_ == condition::BMC_REACHABLE);
+    let message = told.map(|it| it.message.clone()).unwrap();
+    let fix = format!("{}={shown}", annotation::ACCEPT_CERTIFICATE);
+    assert!(message.ends_with(&fix) && !message.contains("  "), "{message}");
+    // A person vouches for it.
+    let accept = [(annotation::ACCEPT_CERTIFICATE.to_owned(), shown.clone())];
+    scene.machine.metadata.annotations = Some(accept.into());
+    let settle = Change::Settle { annotation: annotation::ACCEPT_CERTIFICATE };
+    assert_eq!(scene.settle(), Decision::Change(settle));
+    assert_eq!(pin(&scene), Some(shown.clone()));
+    scene.machine.metadata.annotations = None;
+    assert_eq!(scene.settle(), Decision::Change(Change::Cordon), "what was asked for begins");
+    // It has joined since, or the Node is another's, or there is none: the machine is a new one.
+    let mut without = lost("10.0.0.1", now - 60);
+    without.node = None;
+    for mut scene in [lost("10.0.0.1", now + 60), lost("10.0.0.7", now - 60), without] {
+        assert_eq!(scene.settle(), Decision::Look(Need::System));
+        assert_eq!(pin(&scene), Some(shown.clone()));
+    }
 }

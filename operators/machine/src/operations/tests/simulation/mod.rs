@@ -1,6 +1,7 @@
 //! Many schedules of passes, hosts, installers and people, with processes that end after any write,
 //! writes that are lost, BMCs that are slow, deaf or away, and events that mean nothing.
 
+mod person;
 mod world;
 
 use super::super::*;

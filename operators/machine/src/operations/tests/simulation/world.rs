@@ -1,8 +1,11 @@
 //! All there is: a Machine at an API server, its host with its BMC, and a process that looks after it.
 
-use super::super::{
-    super::*,
-    fixture::{machine, node, system},
+use super::{
+    super::{
+        super::*,
+        fixture::{machine, node, system},
+    },
+    person::shown,
 };
 use crate::{Observation, decide};
 use jiff::Timestamp;
@@ -102,13 +105,6 @@ impl World {
 
     fn fails(&mut self, one_in: usize) -> bool {
         self.trials.faults && self.chance(one_in)
-    }
-
-    pub(super) fn asks(&mut self, reboot: i64, repave: i64) {
-        let wanted = self.machine.spec.operations.get_or_insert_default();
-        wanted.reboot_counter = Some(wanted.reboot_counter.unwrap_or(0) + reboot);
-        wanted.repave_counter = Some(wanted.repave_counter.unwrap_or(0) + repave);
-        self.version += 1;
     }
 
     pub(super) fn wanted(&self) -> MachineOperations {
@@ -241,7 +237,7 @@ impl World {
         for _ in 0..8 {
             match self.decide(certificate.as_ref(), pods) {
                 Decision::Look(Need::System) => self.look(),
-                Decision::Look(Need::Certificate) => certificate = Some(Ok("aa:bb".to_owned())),
+                Decision::Look(Need::Certificate) => certificate = Some(Ok(shown())),
                 Decision::Look(Need::Pods) => {
                     let at = self.moment();
                     self.memory.drains(at);
@@ -312,7 +308,11 @@ impl World {
                 );
                 (self.node, self.joined) = (None, None);
             }
-            (Change::Evict | Change::Settle { .. } | Change::Cordon | Change::Uncordon, _) => {}
+            (Change::Settle { .. }, _) => {
+                self.machine.metadata.annotations = None;
+                self.version += 1;
+            }
+            (Change::Evict | Change::Cordon | Change::Uncordon, _) => {}
         }
     }
 
@@ -359,6 +359,7 @@ impl World {
             if self.node.is_none() && self.joins.is_none() && is_up && self.chance(30) {
                 self.join();
             }
+            self.vouch();
             self.pass();
         }
     }
