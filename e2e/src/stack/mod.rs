@@ -16,6 +16,7 @@ mod macdb;
 mod machine;
 pub mod metalman;
 mod netboot;
+mod node_vm;
 mod operator;
 mod overlay;
 mod plugin;
@@ -33,6 +34,7 @@ pub use image::{DISCOVERY, DISK, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TEN
 pub use macdb::{MacDb, Prefix};
 pub use machine::{Machine, Tenant};
 pub use netboot::configure_netboot;
+pub use node_vm::{NodeLink, NodeVm, push_netboot_image, reachable_api_server, run_script};
 pub use operator::Operator;
 pub use overlay::{Overlay, list, name, pod_of};
 pub use plugin::{Printed, ended, plugin, run_plugin};

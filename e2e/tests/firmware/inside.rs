@@ -45,6 +45,11 @@ pub(crate) fn with_netboot_image<T: AsyncFnOnce()>(test: T) {
     run_test(test, async || node::image().await.to_owned());
 }
 
+/// The same for a test that installs machines with the least that makes a node.
+pub(crate) fn with_small_netboot_image<T: AsyncFnOnce()>(test: T) {
+    run_test(test, async || node::small_image().await.to_owned());
+}
+
 /// The same for a test that installs rented servers.
 pub(crate) fn with_rented_image<T: AsyncFnOnce()>(test: T) {
     run_test(test, async || rented::image().await.to_owned());

@@ -5,7 +5,7 @@ mod image;
 mod objects;
 
 pub use image::Image;
-pub use objects::{condition, done, pxe, redfish};
+pub use objects::{condition, done, has_attested, is_installed, is_ready, pxe, redfish};
 
 use super::{Host, Overlay, list, pod_of};
 use crate::{

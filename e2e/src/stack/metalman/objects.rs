@@ -1,7 +1,9 @@
 //! What Machines are made of, and what their status says.
 
 use super::PASSWORDS;
-use metal_api::{MachineKeyReference, MachineLease, MachinePxe, MachineRedfish, MachineStatus};
+use metal_api::{
+    MachineKeyReference, MachineLease, MachinePhase, MachinePxe, MachineRedfish, MachineStatus,
+};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::{Ipv4Addr, SocketAddr},
@@ -49,4 +51,19 @@ pub fn condition<'a>(status: &'a MachineStatus, type_: &str) -> Option<&'a str> 
 pub fn done(status: &MachineStatus) -> (i64, i64) {
     let done = status.operations.clone().unwrap_or_default();
     (done.reboot_counter.unwrap_or(0), done.repave_counter.unwrap_or(0))
+}
+
+/// Whether its installer has said that the disk is written.
+pub fn is_installed(status: &MachineStatus) -> bool {
+    condition(status, "Repaved") == Some("Succeeded")
+}
+
+/// Whether it has shown its TPM.
+pub fn has_attested(status: &MachineStatus) -> bool {
+    status.tpm.as_ref().is_some_and(|it| it.ek_public_key.is_some())
+}
+
+/// Whether it is a node that is ready.
+pub fn is_ready(status: &MachineStatus) -> bool {
+    status.phase == Some(MachinePhase::Ready)
 }

@@ -1,23 +1,14 @@
 //! metalman, and one machine with real firmware on a link of its own.
-//!
-//! ```text
-//!   BMC of the simulator (TLS) ◄── metalman (Redfish, on loopback)
-//!     └── QEMU with a TPM ── tap0 ── br0 10.77.0.1/24: metalman (DHCP, TFTP, HTTP), API server
-//! ```
 
-use super::{image, timeline::Timeline};
-use crate::{
-    inside::netboot_image,
-    logs::tail,
-    network::{ADDRESS, bridge},
-};
+use super::timeline::Timeline;
+use crate::{inside::netboot_image, logs::tail, network::ADDRESS};
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually},
-    demo::forward,
     stack::{
-        OciRegistry, Overlay,
-        metalman::{PASSWORDS, condition, redfish},
+        NodeLink, NodeVm, OciRegistry, Overlay,
+        metalman::{PASSWORDS, condition, has_attested, is_installed, is_ready},
+        push_netboot_image, reachable_api_server,
     },
 };
 use k8s_openapi::api::core::v1::{Node, Secret};
@@ -25,22 +16,22 @@ use kube::{
     Api, Client,
     api::{Patch, PatchParams, PostParams},
 };
-use metal_api::{Machine, MachineLease, MachinePhase, MachinePxe, MachineSpec, MachineStatus};
-use metal_simulator::{Config, Profile, Reset, Simulator, Transport, Vm};
+use metal_api::{Machine, MachinePhase, MachineSpec, MachineStatus};
+use metal_simulator::{Config, Reset, Vm};
 use serde_json::{Value, json};
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr},
     process::Stdio,
     time::Duration,
 };
 use tempfile::TempDir;
-use tokio::{net::TcpListener, process::Command, task::JoinSet};
+use tokio::{process::Command, task::JoinSet};
 
 const NAMESPACE: &str = "unbounded-kube";
 /// Name of the Machine.
 pub(super) const NAME: &str = "node-01";
-const LEASE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 11);
+const LINK: NodeLink =
+    NodeLink { bridge: "br0", tap: "tap0", address: ADDRESS, lease: Ipv4Addr::new(10, 77, 0, 11) };
 /// How long a step may take: without KVM, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
@@ -53,13 +44,22 @@ pub(super) enum Order {
     NetworkFirst,
 }
 
+/// What is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum System {
+    /// Debian, with systemd and cloud-init.
+    Debian,
+    /// metal-agent and the kubelet alone.
+    Small,
+}
+
 /// All of it.
 pub(super) struct Lab {
     pub(super) client: Client,
-    pub(super) simulator: Simulator,
     cluster: Cluster,
     metalman: Process,
-    vm: Vm,
+    machine: NodeVm,
+    system: System,
     image: String,
     _registry: OciRegistry,
     _forward: JoinSet<()>,
@@ -68,8 +68,8 @@ pub(super) struct Lab {
 
 impl Lab {
     /// Starts all of it. The machine is off, its disk is empty, and it has no Machine yet.
-    pub(super) async fn start(order: Order) -> Self {
-        let lab = Self::try_start(order).await.unwrap();
+    pub(super) async fn start(order: Order, system: System) -> Self {
+        let lab = Self::try_start(order, system).await.unwrap();
         if order == Order::NetworkFirst {
             // HTTP, and the disk.
             lab.patch(&json!({ "BootOrder": ["Boot0003", "Boot0001"] })).await;
@@ -77,36 +77,31 @@ impl Lab {
         lab
     }
 
-    async fn try_start(order: Order) -> Result<Self> {
-        bridge()?;
+    async fn try_start(order: Order, system: System) -> Result<Self> {
+        LINK.make()?;
         let folder = tempfile::tempdir()?;
         let vm = Vm {
-            memory: 768,
-            has_tpm: true,
+            memory: if system == System::Debian { 768 } else { 512 },
             keeps_variables: order == Order::OfVariables,
-            ..Vm::new(folder.path().join("0"), "tap0")
+            ..Vm::new(folder.path().join("0"), LINK.tap)
         };
-        let profile = Profile { transport: Transport::Https, ..Profile::default() };
-        let config = Config { vms: [(0, vm.clone())].into(), profile, ..Config::default() };
-        let simulator = Simulator::start(config).await?;
+        let machine = NodeVm::start(LINK, vm, Config::default()).await?;
         let cluster = Cluster::start().await?;
         cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
         cluster.established().await?;
         let mut forwards = JoinSet::new();
-        let api = api_server(&cluster, &mut forwards).await?;
+        let api = reachable_api_server(&cluster, ADDRESS.into(), &mut forwards).await?;
         let registry = OciRegistry::start(&cluster.scratch()).await?;
         let image = registry.image("netboot:1");
-        let target = netboot_image();
-        let [push, plain] = ["push", "--plain-http"].map(AsRef::as_ref);
-        image::run("hack/netboot-image", [push, target.as_os_str(), image.as_ref(), plain]).await?;
+        push_netboot_image(&netboot_image(), &image).await?;
         let metalman = metalman(&cluster, api).await?;
         let client = cluster.client().await?;
         Ok(Self {
             client,
-            simulator,
             cluster,
             metalman,
-            vm,
+            machine,
+            system,
             image,
             _registry: registry,
             _forward: forwards,
@@ -123,25 +118,13 @@ impl Lab {
     }
 
     async fn try_apply(&self, with_bmc: bool) -> Result<()> {
-        let lease = MachineLease {
-            ipv4: LEASE.to_string(),
-            mac: self.simulator.hardware(0)?.nics()[0].mac.to_string(),
-            subnet_mask: "255.255.255.0".to_owned(),
-            gateway: ADDRESS.to_string(),
-            ..MachineLease::default()
-        };
         let mut secret = Secret::default();
         secret.metadata.name = Some(NAME.to_owned());
         secret.string_data = Some([("password".to_owned(), "bar".to_owned())].into());
         let secrets = Api::<Secret>::namespaced(self.client.clone(), PASSWORDS);
         secrets.create(&PostParams::default(), &secret).await?;
-        let redfish = redfish(self.simulator.bmc(0).context("no BMC")?, NAME);
-        let pxe = MachinePxe {
-            image: self.image.clone(),
-            dhcp_leases: vec![lease],
-            redfish: with_bmc.then_some(redfish),
-            ..MachinePxe::default()
-        };
+        let mut pxe = self.machine.pxe(NAME, &self.image)?;
+        pxe.redfish = pxe.redfish.filter(|_| with_bmc);
         let spec = MachineSpec { pxe: Some(pxe), ..MachineSpec::default() };
         let machines = Api::<Machine>::all(self.client.clone());
         machines.create(&PostParams::default(), &Machine::new(NAME, spec)).await?;
@@ -159,12 +142,13 @@ impl Lab {
 
     /// Presses the button, or cuts the power.
     pub(super) fn reset(&self, reset: Reset) {
-        self.simulator.reset(0, reset).unwrap();
+        self.machine.simulator.reset(0, reset).unwrap();
     }
 
     /// Changes the boot settings, as a person does in the menus of firmware.
     async fn patch(&self, boot: &Value) {
-        let url = format!("https://{}/redfish/v1/Systems/1", self.simulator.bmc(0).unwrap());
+        let url =
+            format!("https://{}/redfish/v1/Systems/1", self.machine.simulator.bmc(0).unwrap());
         let http = reqwest::Client::builder().no_proxy().danger_accept_invalid_certs(true);
         let patch = http.build().unwrap().patch(url).basic_auth("foo", Some("bar"));
         let answer = patch.json(&json!({ "Boot": boot })).send().await.unwrap();
@@ -191,7 +175,7 @@ impl Lab {
         let nodes = Api::<Node>::all(self.client.clone());
         let node = eventually(LIMIT, async || {
             let node = nodes.get(NAME).await?;
-            ensure!(is_ready(&node) && holds(&node), "node {NAME} is not {what}: {node:?}");
+            ensure!(is_ready_node(&node) && holds(&node), "node {NAME} is not {what}: {node:?}");
             Ok(node)
         });
         self.told(node.await)
@@ -205,26 +189,24 @@ impl Lab {
 
     /// From the first boot to a ready Machine, with the times in between.
     pub(super) async fn is_installed(&self, timeline: &mut Timeline) -> Node {
-        let is_done = |it: &MachineStatus| condition(it, "Repaved") == Some("Succeeded");
-        self.is("installed", is_done).await;
+        self.is("installed", is_installed).await;
         timeline.mark("disk written");
-        self.is("started", |it| condition(it, "CloudInitDone").is_some()).await;
-        timeline.mark("cloud-init");
-        self.is("attested", |it| it.tpm.as_ref().is_some_and(|it| it.ek_public_key.is_some()))
-            .await;
+        if self.system == System::Debian {
+            self.is("started", |it| condition(it, "CloudInitDone").is_some()).await;
+            timeline.mark("cloud-init");
+        }
+        self.is("attested", has_attested).await;
         timeline.mark("attested");
         let node = self.node("there", |_| true).await;
         timeline.mark("Node ready");
-        self.is("ready", |status| status.phase == Some(MachinePhase::Ready)).await;
+        self.is("ready", is_ready).await;
         timeline.mark("Machine ready");
         node
     }
 
     /// Output of the machine since it exists.
     pub(super) fn console(&self) -> String {
-        let old = self.vm.console().with_extension("log.old");
-        let read = |path| fs::read(path).unwrap_or_default();
-        String::from_utf8_lossy(&[read(old), read(self.vm.console())].concat()).into_owned()
+        self.machine.console()
     }
 
     /// Unwraps a result, with everything that could explain an error.
@@ -236,7 +218,7 @@ impl Lab {
                 ("metalman", self.metalman.printed().unwrap_or_default()),
             ];
             let logs = logs.map(|(name, log)| format!("== {name}\n{}", tail(&log)));
-            panic!("{error:#}\n{}\n{:#?}", logs.join("\n"), self.simulator.machine(0));
+            panic!("{error:#}\n{}\n{:#?}", logs.join("\n"), self.machine.simulator.machine(0));
         })
     }
 
@@ -249,20 +231,9 @@ impl Lab {
     }
 }
 
-fn is_ready(node: &Node) -> bool {
+fn is_ready_node(node: &Node) -> bool {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|it| it.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
-}
-
-/// Makes the API server reachable for machines; returns its address.
-async fn api_server(cluster: &Cluster, forwards: &mut JoinSet<()>) -> Result<SocketAddr> {
-    let text = fs::read_to_string(cluster.kubeconfig())?;
-    let server = text.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
-    let server: SocketAddr = server.context("a kubeconfig names a server")?.parse()?;
-    let listener = TcpListener::bind((ADDRESS, 0)).await?;
-    let at = listener.local_addr()?;
-    forwards.spawn(forward(listener, server));
-    Ok(at)
 }
 
 /// Starts metalman, and waits until it is ready.

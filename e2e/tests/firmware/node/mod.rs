@@ -5,20 +5,35 @@ mod image;
 mod lab;
 mod timeline;
 
-pub(crate) use image::{image, run};
+pub(crate) use image::{image, small_image};
 pub(crate) use timeline::Timeline;
 
-use crate::inside::with_netboot_image;
+use crate::inside::{with_netboot_image, with_small_netboot_image};
 use e2e::stack::metalman::condition;
-use lab::{Lab, Order};
+use lab::{Lab, Order, System};
 use metal_simulator::Reset;
 use serde_json::json;
+
+#[test]
+fn a_machine_is_installed_by_its_firmware_attests_by_its_tpm_and_becomes_a_node() {
+    with_small_netboot_image(async || {
+        let lab = Lab::start(Order::OfVariables, System::Small).await;
+        let mut timeline = lab.apply(true).await;
+        timeline.mark("image");
+        lab.raise(json!({ "rebootCounter": 1, "repaveCounter": 1 })).await;
+        lab.is_booting(&mut timeline).await;
+        lab.is_installed(&mut timeline).await;
+        timeline.print("UEFI PXE, installation of a small disk");
+        lab.is("done", |it| condition(it, "OperationsDone") == Some("Done")).await;
+        lab.end().await;
+    });
+}
 
 #[test]
 #[ignore = "takes longer: hack/test firmware"]
 fn a_machine_with_a_bmc_is_installed_becomes_a_node_and_is_installed_anew() {
     with_netboot_image(async || {
-        let lab = Lab::start(Order::OfVariables).await;
+        let lab = Lab::start(Order::OfVariables, System::Debian).await;
         let mut timeline = lab.apply(true).await;
         timeline.mark("image");
         lab.raise(json!({ "rebootCounter": 1, "repaveCounter": 1 })).await;
@@ -41,7 +56,7 @@ fn a_machine_with_a_bmc_is_installed_becomes_a_node_and_is_installed_anew() {
 #[ignore = "takes longer: hack/test firmware"]
 fn a_machine_that_always_boots_by_http_is_installed_once_and_then_starts_from_its_disk() {
     with_netboot_image(async || {
-        let lab = Lab::start(Order::NetworkFirst).await;
+        let lab = Lab::start(Order::NetworkFirst, System::Debian).await;
         let mut timeline = lab.apply(false).await;
         timeline.mark("image");
         lab.raise(json!({ "repaveCounter": 1 })).await;

@@ -1,8 +1,8 @@
 //! The image that a rented server is installed from, built once.
 
-use crate::{image::AUTHORITY, keys, node::run};
+use crate::{image::AUTHORITY, keys};
 use anyhow::Result;
-use e2e::cluster::binary;
+use e2e::{cluster::binary, stack::run_script};
 use std::{ffi::OsStr, path::Path};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -23,11 +23,11 @@ async fn built() -> Result<TempDir> {
     let [build, host_flag, ca_flag] = ["build", "--host", "--ca"].map(OsStr::new);
     let ca = authority.as_os_str();
     let host = host.as_os_str();
-    run("hack/disk-image", [build, disk.as_os_str(), host_flag, host, ca_flag, ca]).await?;
+    run_script("hack/disk-image", [build, disk.as_os_str(), host_flag, host, ca_flag, ca]).await?;
     let [disk_flag, kernel, cloud] = ["--disk", "--kernel", "cloud"].map(OsStr::new);
     let target = folder.path().as_os_str();
     let image = [build, target, disk_flag, disk.as_os_str(), kernel, cloud, ca_flag, ca];
-    run("hack/netboot-image", image).await?;
+    run_script("hack/netboot-image", image).await?;
     std::fs::remove_file(disk)?;
     Ok(folder)
 }
