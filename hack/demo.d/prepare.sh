@@ -21,6 +21,8 @@ prepare() {
     # However it ends, the next demo removes what it has not finished.
     TMPDIR=$folder begin discovery "$hack/discovery-image" build "$folder/discovery" --kernel cloud
     finish discovery "the discovery image is built"
+    TMPDIR=$folder begin node node_image
+    finish node "the netboot image of the node is built"
   fi
   finish control_plane "etcd, kube-apiserver, kube-controller-manager and kubectl are built"
   umask 077
@@ -45,8 +47,15 @@ take_folder() {
 build() {
   cd "$hack/.." || return
   cargo build --locked --package metal-operator --package boot-operator --package netboot \
-    --package metalman --package hosts --package metal-host --package kubectl-metal \
-    --package metal-simulator --package e2e --bins
+    --package metalman --package hosts --package metal-host --package metal-agent \
+    --package kubectl-metal --package metal-simulator --package e2e --bins
+}
+
+# node_image: what the virtual machine is installed with: no more than makes it a node.
+node_image() {
+  "$hack/disk-image" build "$folder/node.img" --small --agent "$CARGO_TARGET_DIR/debug/metal-agent" \
+    --kubelet "$CARGO_TARGET_DIR/debug/kubelet-stand-in" &&
+    "$hack/netboot-image" build "$folder/node" --disk "$folder/node.img" --kernel cloud
 }
 
 # end: nothing is left, but logs of what failed.

@@ -30,7 +30,7 @@ struct Args {
     /// Exit once everything was shown.
     #[arg(long)]
     once: bool,
-    /// One of the servers is a virtual machine.
+    /// One of the servers is a virtual machine, and so is the machine that becomes a node.
     #[arg(long)]
     vm: bool,
     /// When the demo was started, in microseconds since 1970.

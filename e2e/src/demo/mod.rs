@@ -11,6 +11,7 @@
 mod control;
 mod forward;
 mod node;
+mod node_vm;
 mod operators;
 mod path;
 mod rack;
@@ -52,11 +53,12 @@ const PUSH: Duration = Duration::from_mins(5);
 /// Settings of the demo.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Working folder; with a virtual machine, its discovery image is in `discovery` there.
+    /// Working folder; with virtual machines, the discovery image is in `discovery` there, and the netboot image of
+    /// the node in `node`.
     pub folder: PathBuf,
     /// Number of servers.
     pub servers: u32,
-    /// One of them is a virtual machine.
+    /// One of them is a virtual machine, and so is the machine that becomes a node.
     pub vm: bool,
 }
 
@@ -130,7 +132,11 @@ pub async fn run(settings: &Settings, screen: &Screen, listener: TcpListener) ->
     demo.documents().await?;
     let simulator = demo.discover(&rack).await?;
     demo.claim_and_release().await?;
-    let node = demo.machine_joins(&registry).await?;
+    let node = if settings.vm {
+        demo.virtual_machine_joins(&registry).await?
+    } else {
+        demo.machine_joins(&registry).await?
+    };
     let rented = demo.server_is_rented(&registry).await?;
     Ok(Running {
         kubeconfig,

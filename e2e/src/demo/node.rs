@@ -5,22 +5,25 @@ use crate::{
     cluster::workspace,
     stack::{
         OciRegistry, ScriptedMachine,
-        metalman::{Metalman, condition, pxe, redfish},
+        metalman::{Metalman, condition, is_ready, pxe, redfish},
         sha256,
     },
 };
 use anyhow::{Context, Result, ensure};
-use metal_api::{MachinePhase, MachinePxe};
+use metal_api::MachinePxe;
 use metal_image::testing::archive;
 use metal_simulator::{Config, Power, Profile, Simulator, Transport};
 use serde_json::json;
 use std::{fs, net::Ipv4Addr, path::Path};
+use tokio::task::JoinSet;
 
 /// The Machine, and the address that is reserved for it.
-const NAME: &str = "demo-node";
+pub(super) const NAME: &str = "demo-node";
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 31, 0, 11);
-const BMC: Ipv4Addr = Ipv4Addr::new(127, 31, 1, 11);
-const IMAGE: &str = "netboot:1";
+/// Address of its BMC.
+pub(super) const BMC: Ipv4Addr = Ipv4Addr::new(127, 31, 1, 11);
+/// What it is installed from.
+pub(super) const IMAGE: &str = "netboot:1";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Templates of our netboot image.
 const TEMPLATES: [&str; 5] = [
@@ -35,6 +38,14 @@ const TEMPLATES: [&str; 5] = [
 pub(super) struct Node {
     _metalman: Metalman,
     _bmc: Simulator,
+    _forward: JoinSet<()>,
+}
+
+impl Node {
+    /// What has to go on running; `forward` is what the machine reaches the API server by.
+    pub(super) fn new(metalman: Metalman, bmc: Simulator, forward: JoinSet<()>) -> Self {
+        Self { _metalman: metalman, _bmc: bmc, _forward: forward }
+    }
 }
 
 impl Demo<'_> {
@@ -74,12 +85,16 @@ impl Demo<'_> {
         self.screen.done(since, &format!("{NAME} has attested, and has a certificate of its own"));
         let since = self.screen.begin();
         machine.is_ready(&credential).await?;
-        let is_ready = |it: &metal_api::MachineStatus| it.phase == Some(MachinePhase::Ready);
         metalman.is(NAME, "ready", is_ready).await?;
         self.screen.done(since, &format!("node {NAME} is ready, and so is its machine"));
+        self.show_node().await?;
+        Ok(Node::new(metalman, bmc, JoinSet::new()))
+    }
+
+    pub(super) async fn show_node(&self) -> Result<()> {
         let machines = self.cluster.kubectl(&["get", "machines.unbounded-cloud.io,nodes"]).await?;
         machines.lines().for_each(|line| self.screen.tell(&format!("{INDENT}{line}")));
-        Ok(Node { _metalman: metalman, _bmc: bmc })
+        Ok(())
     }
 
     fn client_url(&self) -> Result<String> {
