@@ -11,6 +11,7 @@ const TEXT: usize = 128;
 
 /// What has to hold for exactly one disk.
 #[derive(Debug, Default, Args)]
+#[expect(clippy::struct_field_names, reason = "flags are named after fields")]
 pub(super) struct DiskArgs {
     /// Serial number of the disk to install to
     #[arg(long, value_parser = serial, value_name = "SERIAL")]
