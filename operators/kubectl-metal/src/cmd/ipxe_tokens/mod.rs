@@ -204,7 +204,7 @@ mod tests {
     use http::{Request, Response, header::DATE};
     use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::SignedDuration};
     use kube::client::Body;
-    use metal_api::{BootTokenSpec, BootTokenStatus};
+    use metal_api::{BootRegistration, BootTokenSpec, BootTokenStatus, HostHardware};
     use metal_runtime::testing::ApiServer;
     use std::convert::Infallible;
 
@@ -289,7 +289,16 @@ mod tests {
         let revoked = withdrawn(&api, token("web-1-a", true), DryRun::None).await.unwrap();
         assert!(revoked.unwrap().spec.revoked);
         let consumed = Consumed { host: "web-1".to_owned() };
-        put(token("web-1-b", false));
+        let registration = BootRegistration {
+            public_key: String::new(),
+            at: Time(Timestamp::now()),
+            address: None,
+            hardware: HostHardware::default(),
+            host_uid: None,
+        };
+        let mut registered = token("web-1-b", false);
+        registered.status.as_mut().unwrap().registration = Some(registration);
+        put(registered);
         let told = withdrawn(&api, token("web-1-b", false), DryRun::None).await.unwrap();
         assert_eq!(told.unwrap_err(), consumed);
         // Since it was listed.
