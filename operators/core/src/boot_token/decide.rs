@@ -136,6 +136,19 @@ fn tell(
     conditions::set(&mut new.conditions, fact, seen.token.metadata.generation, seen.now);
 }
 
+/// Whether there is a Host of its host name, which is another machine.
+fn name_taken(seen: &Observation<'_>) -> Option<(&'static str, String)> {
+    let name = &seen.token.spec.host_name;
+    if seen.is_host_unreadable {
+        let refusal = Refusal::HostUnreadable(name.clone());
+        return Some(((&refusal).into(), refusal.to_string()));
+    }
+    let key = PublicKey::parse(&seen.host?.spec.public_key);
+    let what = if key.is_ok() { "exists" } else { "exists, with a key that cannot be used" };
+    let message = format!("Host {name} {what}: delete it, or create a token for another name");
+    Some(("HostNameTaken", message))
+}
+
 fn problem(
     phase: BootTokenPhase,
     finish: Option<&Result<register::Next, Refusal>>,
@@ -163,16 +176,8 @@ fn problem(
         | BootTokenPhase::Installing
         | BootTokenPhase::Installed => {}
     }
-    if let Some(host) = seen.host {
-        let name = &seen.token.spec.host_name;
-        let key = PublicKey::parse(&host.spec.public_key);
-        let what = if key.is_ok() { "exists" } else { "exists, with a key that cannot be used" };
-        let message = format!("Host {name} {what}: delete it, or create a token for another name");
-        return Some(("HostNameTaken", message));
-    }
-    if seen.is_host_unreadable {
-        let refusal = Refusal::HostUnreadable(seen.token.spec.host_name.clone());
-        return Some(((&refusal).into(), refusal.to_string()));
+    if let Some(problem) = name_taken(seen) {
+        return Some(problem);
     }
     if let Some(why) = seen.token.spec.binding.as_ref().and_then(binding::problem) {
         return Some(("BindingFitsMany", why));

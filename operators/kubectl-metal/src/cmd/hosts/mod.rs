@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt, api::Patch};
 use metal_api::{Host, HostRelease, HostSpec, condition};
 use metal_core::rented_host::PublicKey;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What to do about rented servers.
 #[derive(Debug, Subcommand)]
@@ -98,17 +98,8 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
             Ok(Outcome::Done)
         }
         HostCommand::Create { host, public_key_file, dry_run: DryRunArgs { dry_run }, output } => {
-            let (org, name) = names::host(&host)?;
-            let file = public_key_file.display().to_string();
-            let text = std::fs::read_to_string(&public_key_file).with_context(|| file.clone())?;
-            let public_key = PublicKey::parse(&text).context(file)?.pem();
-            let mut new = Host::new(name, HostSpec { public_key, active_release: None });
-            new.metadata.namespace = Some(org.to_owned());
-            if dry_run != DryRun::Client {
-                let created = api(client, org).create(&dry_run.post(), &new).await;
-                new = created.with_context(|| format!("Host {host}"))?;
-            }
-            done(new, output, &format!("created{}", dry_run.note()))
+            let created = create(client, &host, &public_key_file, dry_run).await?;
+            done(created, output, &format!("created{}", dry_run.note()))
         }
         HostCommand::Delete { host, dry_run: DryRunArgs { dry_run }, output } => {
             let (org, name) = names::host(&host)?;
@@ -134,6 +125,26 @@ pub(crate) async fn run(command: HostCommand, connection: &Connection) -> Result
         }
         HostCommand::Ipxe(command) => ipxe::run(command, connection).await,
     }
+}
+
+/// Registers a host with the key in a file; returns it as it is then, or would be.
+async fn create(
+    client: Client,
+    host: &str,
+    public_key_file: &Path,
+    dry_run: DryRun,
+) -> Result<Host> {
+    let (org, name) = names::host(host)?;
+    let file = public_key_file.display().to_string();
+    let text = std::fs::read_to_string(public_key_file).with_context(|| file.clone())?;
+    let public_key = PublicKey::parse(&text).context(file)?.pem();
+    let mut new = Host::new(name, HostSpec { public_key, active_release: None });
+    new.metadata.namespace = Some(org.to_owned());
+    if dry_run == DryRun::Client {
+        return Ok(new);
+    }
+    let created = api(client, org).create(&dry_run.post(), &new).await;
+    created.with_context(|| format!("Host {host}"))
 }
 
 /// Two hosts and tags may make one name: `web-1:v1` and `web:1-v1`.
