@@ -20,8 +20,14 @@ fetch_newer() {
   suite trixie >"$own/parts/trixie.sources"
   lists=(-qq -o "APT::Sandbox::User=$(id -un)" -o "Dir::Etc::sourcelist=/dev/null" -o "Dir::Etc::sourceparts=$own/parts"
     -o "APT::Architecture=$2" -o "APT::Architectures=$2" -o "Dir::State::lists=$own/lists" -o "Dir::Cache=$own")
-  { apt-get "${lists[@]}" update && newest_deb "$1" "$2"; } >"$work/fetch.log" 2>&1 || die_unless_there "$3"
+  { read_once "trixie-$2" && newest_deb "$1" "$2"; } >"$work/fetch.log" 2>&1 || die_unless_there "$3"
   [ -z "$folder" ] || link "$folder" "$3"
+}
+
+# read_once NAME: reads the package lists of this name that `lists` is about, once in a run.
+read_once() {
+  case ${read_lists=} in *" $1 "*) return ;; esac
+  apt-get "${lists[@]}" update && read_lists+="$1 "
 }
 
 # fetch_kernel KIND ARCH: resolves the metapackage, which depends on the newest kernel.
