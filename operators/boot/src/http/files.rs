@@ -68,7 +68,9 @@ async fn served(
         Ok(blob) => open(state, &blob, &Account::of(&blob.0.to_string())).await,
         Err(refusal) => Err(refusal.into()),
     };
-    let content_type = if path.ends_with(".efi") { EFI } else { BINARY };
+    let extension = std::path::Path::new(path).extension();
+    let is_program = extension.is_some_and(|it| it.eq_ignore_ascii_case("efi"));
+    let content_type = if is_program { EFI } else { BINARY };
     finish(state, endpoint, answer, method, headers, content_type)
 }
 

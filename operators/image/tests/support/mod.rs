@@ -138,35 +138,6 @@ impl TestRegistry {
         self.push_manifest(repository, tag, media_type, &manifest).await
     }
 
-    /// Pushes an image of files (name, media type, content), as `oras push` does.
-    pub(crate) async fn push_files(
-        &self,
-        repository: &str,
-        tag: &str,
-        files: &[(&str, &str, &[u8])],
-    ) -> Digest {
-        let mut layers = vec![];
-        for (name, media_type, content) in files {
-            let digest = self.push_blob(repository, content).await.to_string();
-            let annotations = json!({"org.opencontainers.image.title": name});
-            layers.push(json!({
-                "mediaType": media_type,
-                "digest": digest,
-                "size": content.len(),
-                "annotations": annotations,
-            }));
-        }
-        let config = self.push_blob(repository, b"{}").await.to_string();
-        let config_type = "application/vnd.oci.image.config.v1+json";
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": {"mediaType": config_type, "digest": config, "size": 2},
-            "layers": layers,
-        });
-        self.push_manifest(repository, tag, OCI_MANIFEST, &manifest).await
-    }
-
     /// Pushes an index of images (architecture, digest of the manifest).
     pub(crate) async fn push_index(
         &self,

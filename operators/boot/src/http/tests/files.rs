@@ -4,14 +4,20 @@ use super::{
     window::{UKI as SHIM, linked, lost, offering, uki_claims},
     *,
 };
-use crate::testing::{lease, registry::TestRegistry};
+use crate::testing::{
+    lease,
+    registry::{OCI_MANIFEST, TestRegistry},
+};
 use metal_api::NetworkInterface;
 use metal_core::capability::Claims;
 use metal_image::manifest::UKI;
+use serde_json::json;
 
 const MAC: &str = "02:00:00:aa:00:01";
 const CONFIG: &str = "/grub/grub.cfg";
-const FILES: [(&str, &str, &[u8]); 4] = [
+/// Name, media type and content.
+type ImageFile = (&'static str, &'static str, &'static [u8]);
+const FILES: [ImageFile; 4] = [
     ("shimx64.efi", UKI[0], SHIM),
     ("grubx64.efi", "application/octet-stream", b"GRUB"),
     ("grub/grub.cfg", "text/plain", b"linux $fw_path/vmlinuz"),
@@ -109,8 +115,8 @@ async fn grub_gets_its_configuration_at_the_address_that_its_machine_is_known_to
 async fn a_tag_that_has_moved_on_gives_no_files_of_another_image() {
     let registry = TestRegistry::start().await;
     let server = booting(&registry, |_| {}).await;
-    let other: (&str, &str, &[u8]) = ("shimx64.efi", UKI[0], b"a later shim");
-    registry.push_files("os", "1", &[other, FILES[1]]).await;
+    let other: ImageFile = ("shimx64.efi", UKI[0], b"a later shim");
+    push(&registry, &[other, FILES[1]]).await;
     let folder = folder(&server);
     let (router, _cluster, _dir) = server.router();
     assert_eq!(get(&router, &format!("{folder}/grubx64.efi")).await.status, 404);
@@ -129,11 +135,34 @@ async fn a_loader_that_was_loaded_for_an_earlier_boot_is_not_told_of_the_next() 
 
 /// A service with a server that boots an image of a loader and its files.
 async fn booting(registry: &TestRegistry, change: impl FnOnce(&mut Objects)) -> TestServer {
-    registry.push_files("os", "1", &FILES).await;
+    push(registry, &FILES).await;
     let mut objects = linked(registry).await;
     objects.configurations[0].spec.image = Some(registry.image("os:1"));
     change(&mut objects);
     offering(registry, objects).await
+}
+
+/// Pushes an image of files, as `oras push` does.
+async fn push(registry: &TestRegistry, files: &[ImageFile]) {
+    let mut layers = vec![];
+    for (name, media_type, content) in files {
+        let digest = registry.push_blob("os", content).await.to_string();
+        layers.push(json!({
+            "mediaType": media_type,
+            "digest": digest,
+            "size": content.len(),
+            "annotations": {"org.opencontainers.image.title": name},
+        }));
+    }
+    let config = registry.push_blob("os", b"{}").await.to_string();
+    let config_type = "application/vnd.oci.image.config.v1+json";
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": config_type, "digest": config, "size": 2},
+        "layers": layers,
+    });
+    registry.push_manifest("os", "1", OCI_MANIFEST, &manifest).await;
 }
 
 /// The path of the loader.
