@@ -5,6 +5,9 @@ use metal_runtime::{
     report::{Class, ReconcileError, class_of},
 };
 
+/// The reason of [`Error::Bmc`].
+pub(crate) const STEP_FAILED: &str = "Bmc";
+
 /// A pass failed.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
 pub enum Error {
@@ -30,6 +33,9 @@ pub enum Error {
     /// The BMC did not do what it was asked.
     #[error("BMC step failed")]
     Bmc(#[from] metal_bmc::Error),
+    /// The BMC was not asked, because what was decided may be wrong by now.
+    #[error(transparent)]
+    Withdrawn(metal_bmc::Error),
     /// The discovery's ignition cannot be rendered.
     #[error("--discovery-ignition-path")]
     Template(#[from] Unusable),
@@ -92,6 +98,7 @@ impl ReconcileError for Error {
                 Class::Rejected
             }
             Self::Bmc(_)
+            | Self::Withdrawn(_)
             | Self::Keys(_)
             | Self::RegistrationKey
             | Self::MediaKey(_)
@@ -103,5 +110,18 @@ impl ReconcileError for Error {
 
     fn reason(&self) -> &'static str {
         self.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_has_a_reason_of_its_own() {
+        let (failed, withdrawn) = (metal_bmc::Error::Unauthorized, metal_bmc::Error::Withdrawn);
+        assert_eq!(Error::Bmc(failed).reason(), STEP_FAILED);
+        let withdrawn = withdrawn(metal_bmc::Withdrawn("late"));
+        assert_ne!(Error::Withdrawn(withdrawn).reason(), STEP_FAILED);
     }
 }

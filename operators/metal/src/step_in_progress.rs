@@ -4,6 +4,9 @@ use crate::memory::{Memories, Memory, Now};
 use jiff::Timestamp;
 use metal_core::redfish::Step;
 
+/// Why a step failed that did not end.
+const INTERRUPTED: &str = "the BMC did not answer in time";
+
 /// A step that is being carried out. However that ends, it is remembered, because the machine may
 /// have received it: also if the pass ends in the middle of it.
 #[must_use]
@@ -12,7 +15,7 @@ pub(crate) struct StepInProgress<'a> {
     name: &'a str,
     step: Option<Step>,
     since: Option<Timestamp>,
-    taken: bool,
+    done: Result<(), String>,
 }
 
 impl<'a> StepInProgress<'a> {
@@ -24,12 +27,12 @@ impl<'a> StepInProgress<'a> {
         step: Step,
         since: Option<Timestamp>,
     ) -> Self {
-        Self { memories, name, step: Some(step), since, taken: false }
+        Self { memories, name, step: Some(step), since, done: Err(INTERRUPTED.to_owned()) }
     }
 
-    /// It has ended; `taken` is whether the BMC accepted it.
-    pub(crate) fn ended(mut self, taken: bool) {
-        self.taken = taken;
+    /// The BMC has accepted it, or not: why.
+    pub(crate) fn ended(mut self, done: Result<(), String>) {
+        self.done = done;
     }
 
     /// It was not sent. The facts have to be read again.
@@ -42,7 +45,12 @@ impl<'a> StepInProgress<'a> {
 impl Drop for StepInProgress<'_> {
     fn drop(&mut self) {
         let Some(step) = self.step.take() else { return };
-        let (now, taken, since) = (Now::read(), self.taken, self.since);
-        self.memories.edit(self.name, |memory| memory.act(step, now, taken, since));
+        let (now, since) = (Now::read(), self.since);
+        self.memories.edit(self.name, |memory| {
+            memory.act(step, now, self.done.is_ok(), since);
+            if let Err(why) = std::mem::replace(&mut self.done, Ok(())) {
+                memory.step_failed(why);
+            }
+        });
     }
 }

@@ -377,7 +377,7 @@ fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> D
 }
 
 /// How long a step has to wait because it was carried out a moment ago.
-fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
+pub(super) fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
     let last_step = seen.last_step.filter(|last_step| last_step.step == *step)?;
     let first = match step {
         Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,

@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A BMC that accepts none of this many consecutive requests is not going to.
 const UNANSWERED: u32 = 3;
+/// Length limit in bytes of the reason why a step failed.
+const WHY: usize = 4_096;
 
 /// The last step that this process carried out on a server, and the state that earlier steps have
 /// led to.
@@ -27,6 +29,8 @@ pub struct LastStep {
     pub starts: u32,
     /// What this process knows about the override of the next boot.
     pub armed: OverrideState,
+    /// Why the step failed, in the words of the BMC if it answered; `None` if it was accepted.
+    pub failed: Option<String>,
 }
 
 /// What a process knows about the override of the next boot from its own actions.
@@ -108,7 +112,14 @@ impl LastStep {
             | Step::InsertMedium { .. }
             | Step::EjectMedium { .. } => remembered,
         };
-        Self { step, at, count, asked, on, starts, armed }
+        Self { step, at, count, asked, on, starts, armed, failed: None }
+    }
+
+    /// The same, with the reason why it failed.
+    #[must_use]
+    pub fn failed_with(self, mut why: String) -> Self {
+        why.truncate(why.floor_char_boundary(WHY));
+        Self { failed: Some(why), ..self }
     }
 
     /// The same after the clock was set: all times move with it.

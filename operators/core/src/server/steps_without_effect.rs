@@ -1,10 +1,12 @@
-//! Steps that a BMC accepts again and again without effect. A person is told which resource was
-//! told what, and what it reads back.
+//! Steps that a BMC refuses, or accepts again and again without effect. A person is told which
+//! resource was told what, and what the BMC said, or what the resource reads back.
 
 use super::{
     Decision, LastStep, Observation, Settings,
     boot::is_other_mode,
+    decide::repeated_too_soon,
     last_step::is_again,
+    power::poll,
     status::{self, Ready},
 };
 use crate::{
@@ -16,10 +18,12 @@ use metal_api::{ServerStatus, condition};
 
 /// How many times a step is repeated before a person is told.
 const ATTEMPTS: u32 = 5;
+/// How many times a step fails before a person is told: once may be by chance.
+const FAILURES: u32 = 2;
 /// How soon a step is retried after that. A change of what is read back counts at once.
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Holds back a step that had no effect this many times, and reports it.
+/// Reports a step that failed, or had no effect, too many times, and holds it back.
 pub(super) fn hold_back(
     new: &mut ServerStatus,
     seen: &Observation<'_>,
@@ -28,15 +32,29 @@ pub(super) fn hold_back(
     then: Decision,
 ) -> Decision {
     let Decision::Act(step) = then else { return then };
-    let Some(last_step) = seen.last_step.filter(|last_step| is_futile(last_step, &step)) else {
+    let Some(last_step) = seen.last_step else { return Decision::Act(step) };
+    let failed = why_failed(last_step, &step);
+    let is_futile = is_futile(last_step, &step);
+    if let Some(why) = failed {
+        report(new, seen, &step, failure(system, &step, why));
+    } else if is_futile {
+        tell(new, seen, system, last_step, &step);
+    } else {
         return Decision::Act(step);
-    };
-    tell(new, seen, system, last_step, &step);
-    let left = AGAIN - seen.now.duration_since(last_step.at);
-    if left.is_positive() {
-        return Decision::Rest(left.min(settings.resync));
     }
-    Decision::Act(step)
+    let wait = if is_futile {
+        let left = AGAIN - seen.now.duration_since(last_step.at);
+        left.is_positive().then(|| left.min(settings.resync))
+    } else {
+        repeated_too_soon(&step, seen).map(|wait| wait.min(poll(seen, settings)))
+    };
+    wait.map_or(Decision::Act(step), Decision::Rest)
+}
+
+/// Why a step that is due failed the last times, if it did.
+fn why_failed<'a>(last_step: &'a LastStep, step: &Step) -> Option<&'a str> {
+    let repeats = is_again(&last_step.step, step) && last_step.count >= FAILURES;
+    last_step.failed.as_deref().filter(|_| repeats)
 }
 
 /// Whether a step that is due was carried out often enough. A shutdown is never futile: the
@@ -68,14 +86,68 @@ fn tell(
 ) {
     let done =
         if last_step.starts >= ATTEMPTS && is_of_a_start(step) { &last_step.step } else { step };
-    let (reason, message) = said(system, done);
-    if let Step::IndicatorLed(_) = done {
+    report(new, seen, done, said(system, done));
+}
+
+fn report(
+    new: &mut ServerStatus,
+    seen: &Observation<'_>,
+    step: &Step,
+    (reason, message): (&'static str, String),
+) {
+    if let Step::IndicatorLed(_) = step {
         // The LED does not affect the use of the server.
         let type_ = condition::RECONCILED;
         let fact = Fact { type_, holds: false, reason, message: &message };
         conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
     } else {
         status::ready(new, Ready::Waits(reason, &message), seen.now);
+    }
+}
+
+/// What failed, and why.
+fn failure(system: &SystemReading, step: &Step, why: &str) -> (&'static str, String) {
+    let uri = &system.uri;
+    match step {
+        Step::BootOnce { source, .. } => (
+            "BootOverrideFailed",
+            format!(
+                "could not set a one-time boot of {uri} from {source}: {why}: correct it on the \
+                 BMC, or use another boot method"
+            ),
+        ),
+        Step::Reset(ResetType::GracefulShutdown) => (
+            "ShutdownFailed",
+            format!("could not shut down {uri}: {why}: shut it down or power it off by hand"),
+        ),
+        Step::Reset(reset) => {
+            let off = *reset == ResetType::ForceOff;
+            let reason = if off { "PowerOffFailed" } else { "PowerOnFailed" };
+            let message =
+                format!("could not reset {uri} with {reset}: {why}: check the host and its BMC");
+            (reason, message)
+        }
+        Step::IndicatorLed(led) => (
+            "IndicatorLEDFailed",
+            format!(
+                "could not set the IndicatorLED of {uri} to {led}: {why}: clear \
+                 spec.indicatorLED"
+            ),
+        ),
+        Step::BootOrder(_) => {
+            ("BootOrderFailed", format!("could not set the boot order of {uri}: {why}"))
+        }
+        Step::InsertMedium { slot, .. } => (
+            "MediumFailed",
+            format!(
+                "could not insert the medium into {slot}: {why}: check the BMC, or use another \
+                 boot method"
+            ),
+        ),
+        Step::EjectMedium { slot } => (
+            "MediumFailed",
+            format!("could not eject the medium from {slot}: {why}: eject it on the BMC"),
+        ),
     }
 }
 

@@ -184,6 +184,12 @@ impl Memory {
         self.forget_readings();
     }
 
+    /// Records why the last step failed.
+    pub(crate) fn step_failed(&mut self, why: String) {
+        self.last_step =
+            self.last_step.take().map(|(last_step, at)| (last_step.failed_with(why), at));
+    }
+
     /// The last step, with its times converted to the clock as it is set now.
     pub(crate) fn last_step(&self, now: Now) -> Option<LastStep> {
         let (last_step, boot) = self.last_step.clone()?;

@@ -9,6 +9,7 @@ pub(crate) mod tests;
 use crate::{
     Context, Error,
     bmc_users::BmcUser,
+    error::STEP_FAILED,
     failure,
     memory::{Machine, Now},
     step_in_progress::StepInProgress,
@@ -108,6 +109,8 @@ fn judge<C: Connect>(
     asked: &Asked,
 ) -> Decision {
     let name = server.name_any();
+    // That of a step is remembered with the step.
+    let failure = failure.filter(|failure| failure.reason != STEP_FAILED);
     let destination = ctx.destination_of(server);
     if let Ok(destination) = &destination {
         ctx.memories.keep_to(&name, &Machine::of(server, destination));
@@ -247,10 +250,10 @@ async fn act<C: Connect>(ctx: &Context<C>, server: &Server, step: Step) -> Resul
     if let Err(error @ BmcError::Withdrawn(_)) = done {
         // Nothing was done, so read the facts again and decide again.
         in_progress.withdrawn();
-        return Err(error.into());
+        return Err(Error::Withdrawn(error));
     }
     // A failed step may have had its effect, too: read back before anything else.
     tracing::info!(server = name, ?step, ok = done.is_ok(), "executed a step on the machine");
-    in_progress.ended(done.is_ok());
+    in_progress.ended(done.as_ref().map_err(|error| report::Chain(error).to_string()).copied());
     Ok(done?)
 }

@@ -239,6 +239,12 @@ impl Scene {
         self.requested(step, false);
     }
 
+    /// The same, in these words.
+    pub(super) fn refused_with(&mut self, step: Step, why: &str) {
+        self.refused(step);
+        self.last_step = self.last_step.take().map(|it| it.failed_with(why.to_owned()));
+    }
+
     fn requested(&mut self, step: Step, taken: bool) {
         let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
         let since = pending.map(|pending| pending.since.0);

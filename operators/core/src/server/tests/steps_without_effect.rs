@@ -116,6 +116,69 @@ fn a_step_without_effect_is_told_whatever_it_is() {
 }
 
 #[test]
+fn a_step_that_the_bmc_refuses_is_told_with_what_it_said_and_what_refused_it() {
+    const SAID: &str = "HTTP 400: The property is read-only";
+    let mut off = Scene::available();
+    off.settings.enforce_power_off = true;
+    off.system().power = PowerState::On;
+    off.system().reset_types = vec![ResetType::ForceOff];
+    let mut asked = Scene::available();
+    asked.system().power = PowerState::On;
+    let mut light = Scene::available();
+    light.server.spec.indicator_led = Some(metal_api::IndicatorLed::from("Lit"));
+    light.system().indicator_led = Some(IndicatorLed::Off);
+    let mut medium = Scene::with_drives();
+    medium.record();
+    medium.prepare(BootState::Ready);
+    for (mut scene, type_, reason, resource) in [
+        (
+            Scene::in_discovery(BootState::Ready),
+            condition::READY,
+            "BootOverrideFailed",
+            "/redfish/v1/Systems/1",
+        ),
+        (off, condition::READY, "PowerOffFailed", "/redfish/v1/Systems/1"),
+        (asked, condition::READY, "ShutdownFailed", "/redfish/v1/Systems/1"),
+        (light, condition::RECONCILED, "IndicatorLEDFailed", "/redfish/v1/Systems/1"),
+        (medium, condition::READY, "MediumFailed", "/cd"),
+    ] {
+        name(&mut scene);
+        for (minutes, at_least, at_most) in [(4, 2, 9), (20, 1, 12)] {
+            let steps = refuses(&mut scene, minutes, SAID);
+            assert!((at_least..at_most).contains(&steps.len()), "{reason}: {steps:?}");
+            assert!(!steps.contains(&Step::Reset(ResetType::On)), "{reason}");
+            assert_eq!(scene.condition(type_), ("False", reason));
+            let message = scene.message(type_);
+            assert!(message.contains(SAID) && message.contains(resource), "{message}");
+        }
+    }
+}
+
+#[test]
+fn one_failure_of_a_step_is_not_told_and_what_was_told_ends_with_the_failures() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    let Decision::Act(arm) = scene.decide() else { panic!("{:?}", scene.decide()) };
+    scene.refused_with(arm.clone(), "busy");
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.condition(condition::READY).1, "Discovery");
+    refuses(&mut scene, 2, "busy");
+    assert_eq!(scene.condition(condition::READY).1, "BootOverrideFailed");
+    scene.carried_out(arm);
+    let boot = &mut scene.system().boot;
+    (boot.enabled, boot.target) = (BootEnabled::Once, Some(BootSource::Pxe));
+    scene.now += seconds(1);
+    scene.refresh();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::On)));
+}
+
+/// Runs passes for this many minutes with a BMC that refuses every step; returns the steps.
+fn refuses(scene: &mut Scene, minutes: i64, said: &str) -> Vec<Step> {
+    passes(scene, minutes, |scene, step| scene.refused_with(step.clone(), said))
+}
+
+#[test]
 fn power_that_nobody_knows_is_told_as_that() {
     let waiting = || {
         let mut scene = Scene::in_discovery(BootState::Ready);
@@ -154,8 +217,16 @@ fn name(scene: &mut Scene) {
     scene.server.spec.system_uri = Some(URI.to_owned());
 }
 
-/// Runs passes for this many minutes; returns the steps.
+/// Runs passes for this many minutes with a BMC that accepts every step; returns the steps.
 fn run(scene: &mut Scene, minutes: i64, effect: impl Fn(&mut Scene, &Step)) -> Vec<Step> {
+    passes(scene, minutes, |scene, step| {
+        scene.carried_out(step.clone());
+        effect(scene, step);
+    })
+}
+
+/// Runs passes for this many minutes; returns the steps.
+fn passes(scene: &mut Scene, minutes: i64, act: impl Fn(&mut Scene, &Step)) -> Vec<Step> {
     let mut steps = vec![];
     for _ in 0..minutes * 60 {
         scene.now += seconds(1);
@@ -167,8 +238,7 @@ fn run(scene: &mut Scene, minutes: i64, effect: impl Fn(&mut Scene, &Step)) -> V
                     scene.recorded = Some(scene.now);
                 }
                 Decision::Act(step) => {
-                    scene.carried_out(step.clone());
-                    effect(scene, &step);
+                    act(scene, &step);
                     scene.refresh();
                     steps.push(step);
                 }

@@ -104,7 +104,11 @@ async fn step_that_fails_is_an_error_and_is_read_back_before_anything_else() {
     scene.bmc.set_fault(Some(Fault::Jammed));
     let error = scene.pass().await.unwrap_err();
     assert!(matches!(error, Error::Bmc(_)), "{error:?}");
-    assert_eq!(scene.ctx.memories.of("server-a").reading, None);
+    let memory = scene.ctx.memories.of("server-a");
+    assert_eq!(memory.reading, None);
+    let failed = memory.last_step(Now::read()).unwrap().failed.unwrap();
+    let Error::Bmc(error) = error else { panic!("{error:?}") };
+    assert_eq!(failed, report::Chain(&error).to_string());
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn step_of_a_process_that_lost_its_lease_is_not_sent_and_does_not_count() 
     let candidate = metal_runtime::election::lease::Candidate::new(leases, "lease", "me");
     Arc::get_mut(&mut scene.ctx).unwrap().leadership = candidate.leadership();
     let error = scene.pass().await.unwrap_err();
-    assert!(matches!(error, Error::Bmc(BmcError::Withdrawn(_))), "{error:?}");
+    assert!(matches!(error, Error::Withdrawn(BmcError::Withdrawn(_))), "{error:?}");
     assert_eq!(scene.bmc.steps(), []);
     let memory = scene.ctx.memories.of("server-a");
     assert!(memory.last_step(Now::read()).is_none() && memory.reading.is_none());
