@@ -97,7 +97,9 @@ async fn look<C>(
     let view = &ctx.view;
     Ok(match key {
         Key::Endpoint(name) => about(view.endpoints.named(None, name), on_endpoint),
-        Key::Bmc(name) => about(view.bmcs.named(None, name), on_bmc),
+        Key::Bmc(name) => about(view.bmcs.named(None, name), |bmc| {
+            on_bmc(bmc, ctx.verification, ctx.default_scheme)
+        }),
         Key::Server(name) => about(view.servers.named(None, name), on_server),
         Key::Claim(namespace, name) => about(view.claims.named(Some(namespace), name), on_claim),
         Key::Other(key) => {

@@ -22,6 +22,7 @@ pub(crate) use known::note_of_new;
 pub use known::{certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
+pub(crate) use reach::scheme;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;

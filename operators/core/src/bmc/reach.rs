@@ -140,15 +140,18 @@ fn assemble(
         let message = format!("protocol.port: {} is not a TCP port: use 1 to 65535", protocol.port);
         Missing::new("InvalidPort", message)
     })?;
-    let scheme = match &protocol.scheme {
-        None => default,
-        Some(scheme) => scheme.as_str().parse().map_err(|_| {
-            let message = format!("protocol.scheme: `{scheme}` is neither http nor https");
-            Missing::new("UnknownScheme", message)
-        })?,
-    };
+    let scheme = scheme(protocol, default)?;
     let credentials = credentials(secret_name, secret)?;
     Ok(Destination { scheme, host, port, credentials })
+}
+
+/// The scheme by which a BMC is accessed.
+pub(crate) fn scheme(protocol: &Protocol, default: Scheme) -> Result<Scheme, Missing> {
+    let Some(scheme) = &protocol.scheme else { return Ok(default) };
+    scheme.as_str().parse().map_err(|_| {
+        let message = format!("protocol.scheme: `{scheme}` is neither http nor https");
+        Missing::new("UnknownScheme", message)
+    })
 }
 
 fn credentials(name: &str, secret: Option<&BmcSecret>) -> Result<Credentials, Missing> {

@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{foreign_cleanup::Kind, redfish::IndicatorLed};
+use crate::{
+    bmc::{Verification, scheme},
+    foreign_cleanup::Kind,
+    redfish::{IndicatorLed, Scheme},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
     Bmc, Endpoint, IpxeBootConfig, Operation, Server, ServerClaim, ServerState, TaintEffect,
@@ -39,11 +43,17 @@ pub fn on_server(server: &Server) -> Vec<String> {
 }
 
 /// What has no effect on a BMC. `consoleProtocol` is not reported if the MAC prefix database set
-/// it, about which there is a single report.
-pub fn on_bmc(bmc: &Bmc) -> Vec<String> {
+/// it, about which there is a single report. A host name is compared with certificates that
+/// authorities vouch for; `default` is the scheme of BMCs without one.
+pub fn on_bmc(bmc: &Bmc, verification: Verification, default: Scheme) -> Vec<String> {
     let spec = &bmc.spec;
+    let name = spec.hostname.as_deref().is_some_and(|name| !name.is_empty());
+    let compares = verification == Verification::Authorities
+        && scheme(&spec.protocol, default) == Ok(Scheme::Https);
+    let unused = "it is only compared with certificates, by https with --bmc-ca-file";
     let console = spec.console_protocol.is_some() && spec.endpoint_ref.is_none();
     let mut lines = ignored([
+        (name && !compares, "spec.hostname", unused),
         (console, "spec.consoleProtocol", "consoles are not available"),
         (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "BMC settings are not applied"),
     ]);

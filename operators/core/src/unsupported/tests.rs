@@ -55,7 +55,7 @@ fn every_field_of_bmcs_and_claims_that_has_no_effect_is_named() {
     bmc.spec.bmc_settings_ref = Some(LocalObjectReference::default());
     bmc.spec.console_protocol =
         Some(ConsoleProtocol { name: metal_api::ConsoleProtocolName::Ssh, port: 22 });
-    let [console, settings] = on_bmc(&bmc).try_into().unwrap();
+    let [console, settings] = told_on_bmc(&bmc).try_into().unwrap();
     assert!(console.contains("spec.consoleProtocol"), "{console}");
     assert!(settings.contains("spec.bmcSettingsRef"), "{settings}");
     let mut claim = ServerClaim::new("claim-a", ServerClaimSpec::default());
@@ -89,7 +89,7 @@ fn a_boot_method_where_nobody_looks_for_it_is_told_with_the_place_where_it_count
     }
     for (lines, place) in [
         (on_claim(&claim), "the ServerBootConfiguration claim-a"),
-        (on_bmc(&bmc), "the Server"),
+        (told_on_bmc(&bmc), "the Server"),
         (on_ipxe(&config), "its ServerBootConfiguration"),
         (on_config(&config.metadata), "its ServerBootConfiguration"),
     ] {
@@ -101,10 +101,27 @@ fn a_boot_method_where_nobody_looks_for_it_is_told_with_the_place_where_it_count
 }
 
 #[test]
-fn a_host_name_that_is_used_for_tls_is_not_called_without_effect() {
+fn a_host_name_that_nothing_compares_is_told() {
+    use Scheme::{Http, Https};
+    use Verification::{Authorities, Off, Pinned};
     let mut bmc = Bmc::new("bmc-a", BmcSpec::default());
-    bmc.spec.hostname = Some("bmc-a.example".to_owned());
-    assert_eq!(on_bmc(&bmc), Vec::<String>::new());
+    for (own, default, verification, is_compared) in [
+        (None, Https, Authorities, true),
+        (None, Http, Authorities, false),
+        (Some("https"), Http, Authorities, true),
+        (Some("http"), Https, Authorities, false),
+        (None, Https, Pinned, false),
+        (None, Https, Off, false),
+    ] {
+        bmc.spec.protocol.scheme = own.map(Into::into);
+        bmc.spec.hostname = Some("bmc-a.example".to_owned());
+        let lines = on_bmc(&bmc, verification, default);
+        let case = format!("{own:?} {default:?} {verification:?}: {lines:?}");
+        assert_eq!(lines.is_empty(), is_compared, "{case}");
+        assert!(lines.iter().all(|line| line.starts_with("spec.hostname has no effect")), "{case}");
+        bmc.spec.hostname = None;
+        assert_eq!(on_bmc(&bmc, verification, default), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -148,7 +165,7 @@ fn an_operation_that_nobody_carries_out_is_told_on_every_kind() {
         bmc.metadata = asks(operation);
         claim.metadata = asks(operation);
         endpoint.metadata = asks(operation);
-        [on_server(&server), on_bmc(&bmc), on_claim(&claim), on_endpoint(&endpoint)]
+        [on_server(&server), told_on_bmc(&bmc), on_claim(&claim), on_endpoint(&endpoint)]
             .map(|lines| lines.len())
     };
     assert_eq!(told("ignore"), [0; 4]);
@@ -165,4 +182,8 @@ fn a_kind_that_nobody_acts_on_says_what_does_not_happen() {
     for kind in Kind::iter() {
         assert_eq!(on_kind(kind).is_none(), works.contains(&kind), "{kind:?}");
     }
+}
+
+fn told_on_bmc(bmc: &Bmc) -> Vec<String> {
+    on_bmc(bmc, Verification::Pinned, Scheme::Https)
 }
