@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod address;
+mod blades;
 mod claim;
 mod endpoint;
 mod hostile;

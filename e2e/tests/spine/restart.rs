@@ -3,7 +3,7 @@
 use crate::{
     claim::Claim,
     path::{is_free_again, resets_are},
-    shared::{pxe, run, settings},
+    shared::{in_turn, pxe, run, settings},
 };
 use anyhow::{Context, Result};
 use e2e::{
@@ -77,8 +77,7 @@ fn an_operator_killed_at_any_moment_of_the_path_leaves_the_same_end_and_no_needl
 
 #[test]
 fn a_metal_operator_that_is_told_to_stop_gives_its_lease_back() {
-    run(async {
-        let stack = Stack::start(settings()).await.unwrap();
+    in_turn(async |stack| {
         let leases = Api::<Lease>::namespaced(stack.client.clone(), NAMESPACE);
         let holder = async || {
             let lease = leases.get(METAL_LEASE).await?;
@@ -92,6 +91,8 @@ fn a_metal_operator_that_is_told_to_stop_gives_its_lease_back() {
         .unwrap();
         stack.metal.terminate(LIMIT).await.unwrap();
         assert_eq!(holder().await.unwrap(), "");
+        stack.metal.start().unwrap();
+        stack.metal.ready(LIMIT).await.unwrap();
     });
 }
 

@@ -1,5 +1,6 @@
-//! A stack that all tests of this binary share, except for those that kill operators. It runs on
-//! its own runtime, because its parts belong to the runtime that started them.
+//! A stack that all tests of this binary share, and one that tests which restart operators use in
+//! turn; a few tests have one of their own. They run on their own runtime, because their parts belong
+//! to the runtime that started them.
 
 use e2e::stack::{Machine, Settings, Stack, quick};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,7 +13,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{runtime::Runtime, sync::OnceCell, time::timeout};
+use tokio::{
+    runtime::Runtime,
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
 
 /// How long a test may take; the first one also builds the binaries.
 const LIMIT: Duration = Duration::from_mins(40);
@@ -26,9 +31,12 @@ pub(crate) const HTTP: usize = 1;
 
 /// BMCs that boot by PXE, with vendors' dialects.
 pub(crate) const DIALECTS: [usize; 3] = [2, 3, 4];
+/// Of the stack that tests use in turn: machines that are systems of one BMC.
+pub(crate) const BLADES: usize = 1;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static SHARED: OnceCell<Stack> = OnceCell::const_new();
+static IN_TURN: Mutex<Option<Stack>> = Mutex::const_new(None);
 
 /// Runs a test on the runtime of the stacks.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -40,6 +48,19 @@ pub(crate) fn on_stack(test: impl AsyncFnOnce(&'static Stack)) {
     run(async {
         let settings = || Settings { fleets: fleets(), ..settings() };
         test(SHARED.get_or_try_init(|| Stack::start(settings())).await.unwrap()).await;
+    });
+}
+
+/// Runs a test on a stack that no other test uses meanwhile. The test leaves its operators running.
+pub(crate) fn in_turn(test: impl AsyncFnOnce(&Stack)) {
+    run(async {
+        let mut stack = IN_TURN.lock().await;
+        if stack.is_none() {
+            let blades = Config { machines: 3, systems: 3, ..fleet(2, pxe().profile.boot_targets) };
+            let fleets = vec![pxe(), blades];
+            *stack = Some(Stack::start(Settings { fleets, ..settings() }).await.unwrap());
+        }
+        test(stack.as_ref().unwrap()).await;
     });
 }
 
