@@ -6,10 +6,12 @@
 mod address;
 mod blades;
 mod claim;
+mod dialects;
 mod endpoint;
 mod hostile;
 mod image;
 mod machines;
+mod media;
 mod object;
 mod outage;
 mod path;

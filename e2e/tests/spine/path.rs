@@ -62,7 +62,7 @@ async fn whole_path(stack: &Stack, machine: &Machine<'_>, image: &str) -> Vec<St
 }
 
 /// The server has what its BMC and its agent know of the machine.
-async fn is_described(stack: &Stack, machine: &Machine<'_>, server: &Server) {
+pub(crate) async fn is_described(stack: &Stack, machine: &Machine<'_>, server: &Server) {
     let report = machine.report().unwrap();
     let status = server.status.clone().unwrap_or_default();
     assert_eq!(server.spec.effective_uuid().unwrap().to_string(), report.uuid.to_string());

@@ -30,7 +30,17 @@ pub(crate) const PXE: usize = 0;
 pub(crate) const HTTP: usize = 1;
 
 /// BMCs that boot by PXE, with vendors' dialects.
-pub(crate) const DIALECTS: [usize; 3] = [2, 3, 4];
+pub(crate) const DIALECTS: [usize; 3] = [2, 3, OLD];
+/// Of those, BMCs that clear an override only by the target `None`.
+pub(crate) const OLD: usize = 4;
+/// BMCs that can boot from a medium only, and neither list their resets nor shut down a system.
+pub(crate) const MEDIA: usize = 5;
+/// BMCs without systems.
+pub(crate) const NO_SYSTEMS: usize = 6;
+/// BMCs without a free session.
+pub(crate) const SESSIONS_FULL: usize = 7;
+/// BMCs that refuse to change where the host boots from.
+pub(crate) const BOOT_REFUSED: usize = 8;
 /// Of the stack that tests use in turn: machines that are systems of one BMC.
 pub(crate) const BLADES: usize = 1;
 
@@ -66,7 +76,7 @@ pub(crate) fn in_turn(test: impl AsyncFnOnce(&Stack)) {
 
 /// A machine that no other test uses.
 pub(crate) fn machine(stack: &Stack, fleet: usize) -> Machine<'_> {
-    static NEXT: [AtomicU32; 5] = [const { AtomicU32::new(0) }; 5];
+    static NEXT: [AtomicU32; 9] = [const { AtomicU32::new(0) }; 9];
     stack.machine(fleet, NEXT[fleet].fetch_add(1, Ordering::Relaxed)).unwrap()
 }
 
@@ -84,23 +94,37 @@ pub(crate) fn pxe() -> Config {
 
 fn fleets() -> Vec<Config> {
     use Dialect::{
-        ActionInfo, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
-        DeadSettings, GpuBaseboard, Gzip, HostLinks, IfMatchRequired, Latin1, LooseJson,
-        ModeRequired, NamedMembers, NoIfMatch, NoSessions, PagingLoop, SlashedSessions,
-        VolatileEtag,
+        ActionInfo, BodyEtag, BootRefused, BootSettings, ButtonOnly, ByteOrderMark,
+        ClearedByTarget, CutUnauthorized, DeadSettings, GpuBaseboard, Gzip, HostLinks,
+        IfMatchRequired, Latin1, LooseJson, MediaParameters, ModeRefused, ModeRequired,
+        NamedMembers, NoIfMatch, NoSessions, NoSystems, PagingLoop, SessionsFull, SlashedSessions,
+        UnlistedResets, VolatileEtag,
     };
     let ami = vec![BootSettings, IfMatchRequired, VolatileEtag, ModeRequired, ActionInfo, Gzip];
     let mut board = vec![BodyEtag, GpuBaseboard, Latin1, ByteOrderMark, NoSessions];
     board.extend([CutUnauthorized, HostLinks, LooseJson]);
     let mut old = vec![NoIfMatch, ModeRequired, PagingLoop, SlashedSessions];
-    old.extend([DeadSettings, NamedMembers, ButtonOnly]);
-    let speaking = |(number, dialects)| {
-        let mut config = Config { machines: 2, ..fleet(number, pxe().profile.boot_targets) };
+    old.extend([DeadSettings, NamedMembers, ButtonOnly, ClearedByTarget]);
+    let drives = vec![ModeRefused, UnlistedResets, MediaParameters];
+    let (pxe, http) = (pxe(), http());
+    let targets = || pxe.profile.boot_targets.clone();
+    let from_medium = vec![BootTarget::None, BootTarget::Hdd, BootTarget::Cd];
+    let speaking = |(number, targets, dialects)| {
+        let mut config = Config { machines: 2, ..fleet(number, targets) };
         config.profile.dialects = dialects;
         config
     };
-    let dialects = [(3, ami), (4, board), (5, old)].into_iter().map(speaking);
-    [pxe(), http()].into_iter().chain(dialects).collect()
+    let dialects = [
+        (3, targets(), ami),
+        (4, targets(), board),
+        (5, targets(), old),
+        (6, from_medium, drives),
+        (7, targets(), vec![NoSystems]),
+        (8, targets(), vec![SessionsFull]),
+        (9, targets(), vec![BootRefused]),
+    ];
+    let dialects = dialects.map(speaking);
+    [pxe, http].into_iter().chain(dialects).collect()
 }
 
 fn http() -> Config {
