@@ -19,9 +19,14 @@ impl Claim {
     /// Claims this machine, switched on, with this image.
     pub(crate) async fn of(stack: &Stack, machine: &Machine<'_>, image: &str) -> Self {
         let Claimed { namespace, name } = claim(stack, machine, image).await.unwrap();
-        let claims = Api::namespaced(stack.client.clone(), &namespace);
-        let configurations = Api::namespaced(stack.client.clone(), &namespace);
-        Self { claims, configurations, name }
+        Self::named(stack, &namespace, &name)
+    }
+
+    /// The claim with this name.
+    pub(crate) fn named(stack: &Stack, namespace: &str, name: &str) -> Self {
+        let claims = Api::namespaced(stack.client.clone(), namespace);
+        let configurations = Api::namespaced(stack.client.clone(), namespace);
+        Self { claims, configurations, name: name.to_owned() }
     }
 
     /// The claim, once it `holds`.

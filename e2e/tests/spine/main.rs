@@ -10,6 +10,7 @@ mod dialects;
 mod endpoint;
 mod hostile;
 mod image;
+mod ironcore;
 mod machines;
 mod media;
 mod object;

@@ -233,7 +233,7 @@ fn everything(name: &str, namespace: &str) -> Vec<(Value, Option<&'static str>)>
 }
 
 /// The API for an object.
-fn of(stack: &Stack, object: &DynamicObject) -> Api<DynamicObject> {
+pub(crate) fn of(stack: &Stack, object: &DynamicObject) -> Api<DynamicObject> {
     let types = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
     let plural = types.kind.to_lowercase();
     let plural = if plural.ends_with("settings") { plural } else { format!("{plural}s") };
@@ -307,7 +307,7 @@ async fn leaves(stack: &Stack, kind: &str, finalizer: &str) -> Result<()> {
     gone(&all, &name).await
 }
 
-fn sample(kind: &str) -> Result<DynamicObject> {
+pub(crate) fn sample(kind: &str) -> Result<DynamicObject> {
     let file = workspace().join(format!("config/samples/metal_v1alpha1_{kind}.yaml"));
     Ok(serde_saphyr::from_str(&fs::read_to_string(file)?)?)
 }
@@ -316,7 +316,7 @@ fn namespace_of(kind: &str) -> Option<&'static str> {
     (kind == "servermaintenance").then_some("default")
 }
 
-async fn gone<K>(all: &Api<K>, name: &str) -> Result<()>
+pub(crate) async fn gone<K>(all: &Api<K>, name: &str) -> Result<()>
 where
     K: Clone + DeserializeOwned + Debug,
 {
