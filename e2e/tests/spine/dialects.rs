@@ -1,11 +1,27 @@
 //! BMCs that lack something, or refuse it: their conditions say so.
 
-use crate::shared::{BOOT_REFUSED, NO_SYSTEMS, SESSIONS_FULL, denied, holds, machine, on_stack};
-use kube::Api;
-use metal_api::{Bmc, Server, condition};
-use metal_simulator::Power;
+use crate::{
+    claim::Claim,
+    path::is_free_again,
+    shared::{BOOT_REFUSED, NO_SYSTEMS, OLD, SESSIONS_FULL, denied, holds, machine, on_stack},
+};
+use e2e::{
+    cluster::http_client,
+    stack::{PXE_TENANT, Stack},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use metal_api::{Bmc, Server, ServerState, annotation, condition};
+use metal_simulator::{Host, Power};
+use serde_json::json;
+use std::time::Duration;
+use tokio::time::sleep;
 
 const SYSTEM: &str = "/redfish/v1/Systems/1";
+/// Longer than metal-operator acts on what it has read of a BMC.
+const STALE: Duration = Duration::from_secs(6);
 
 #[test]
 fn a_bmc_without_systems_is_connected_and_one_without_a_free_session_is_told_so() {
@@ -52,4 +68,41 @@ fn a_boot_override_that_is_refused_in_every_form_is_told_and_the_host_is_not_swi
         let report = machine.report().unwrap();
         assert_eq!((report.power, report.counters.resets.total()), (Power::Off, 0));
     });
+}
+
+#[test]
+fn an_override_that_was_left_is_cleared_in_the_form_that_the_bmc_takes_before_the_disk_boots() {
+    on_stack(async |stack| {
+        let machine = machine(stack, OLD);
+        machine.plug_in().await.unwrap();
+        machine.enters(ServerState::Available).await.unwrap();
+        set_at_the_bmc(machine.simulator().bmc(machine.index()).unwrap()).await;
+        from_disk(stack, &machine.server_name()).await;
+        sleep(STALE).await;
+        let claim = Claim::of(stack, &machine, &stack.registry.image(PXE_TENANT)).await;
+        claim.is_bound().await;
+        let report = machine.is("booted from its disk", |it| it.host == Host::Disk).await.unwrap();
+        assert_eq!(report.override_target, "None");
+        claim.delete().await;
+        claim.is_gone().await;
+        is_free_again(&machine).await;
+    });
+}
+
+/// A person makes a host boot from the network at every start.
+async fn set_at_the_bmc(bmc: std::net::SocketAddr) {
+    let boot = json!({ "Boot": {
+        "BootSourceOverrideEnabled": "Continuous",
+        "BootSourceOverrideTarget": "Pxe",
+        "BootSourceOverrideMode": "UEFI",
+    }});
+    let request = http_client().unwrap().patch(format!("http://{bmc}{SYSTEM}")).json(&boot);
+    let answer = request.basic_auth("foo", Some("bar")).send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+}
+
+async fn from_disk(stack: &Stack, server: &str) {
+    let servers = Api::<Server>::all(stack.client.clone());
+    let method = json!({ "metadata": { "annotations": { annotation::BOOT_METHOD: "disk" } } });
+    servers.patch(server, &PatchParams::default(), &Patch::Merge(method)).await.unwrap();
 }
