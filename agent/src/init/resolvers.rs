@@ -141,8 +141,8 @@ fn text(servers: &[&str]) -> String {
     if servers.is_empty() {
         return String::new();
     }
-    let lines: String = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
-    format!("{lines}{OPTIONS}")
+    let lines: Vec<_> = servers.iter().map(|server| format!("nameserver {server}\n")).collect();
+    lines.concat() + OPTIONS
 }
 
 #[cfg(test)]

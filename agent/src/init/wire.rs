@@ -10,7 +10,7 @@ use nix::{
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     any::type_name,
-    env, fs,
+    env,
     net::{Ipv4Addr, SocketAddrV4},
     os::{
         fd::{AsRawFd, OwnedFd},
@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Longer than anything takes here.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 /// The address of the server. Nothing has it, so that the kernel takes its packets.
 pub(super) const SERVER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 250);
 /// Set in the namespace.

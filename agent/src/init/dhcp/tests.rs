@@ -27,7 +27,7 @@ fn a_machine_has_the_default_route_wherever_its_router_is() {
             let expected = format!("default via {} dev port0", Ipv4Addr::from(router));
             let serving = async {
                 machine.wire.assign(OURS, &options).await;
-                eventually(|| machine.routes().contains(&expected)).await;
+                eventually(|| routes().contains(&expected)).await;
             };
             machine.during(serving).await;
         }
@@ -51,15 +51,15 @@ fn a_machine_has_the_routes_and_the_mtu_that_its_server_assigns() {
         ];
         let serving = async {
             machine.wire.assign(OURS, &options).await;
-            eventually(|| machine.routes().contains("default via 172.31.1.1 dev port0")).await;
-            let routes = machine.routes();
-            assert!(routes.contains("10.0.0.0/8 via 203.0.113.2 dev port0"), "{routes}");
-            assert!(routes.contains("172.31.1.1 dev port0 "), "{routes}");
-            assert!(!routes.contains("via 203.0.113.1 "), "{routes}");
+            eventually(|| routes().contains("default via 172.31.1.1 dev port0")).await;
+            let found = routes();
+            assert!(found.contains("10.0.0.0/8 via 203.0.113.2 dev port0"), "{found}");
+            assert!(found.contains("172.31.1.1 dev port0 "), "{found}");
+            assert!(!found.contains("via 203.0.113.1 "), "{found}");
             assert!(ip("link show dev port0").contains(" mtu 1400 "));
         };
         machine.during(serving).await;
-        eventually(|| machine.routes().is_empty()).await;
+        eventually(|| routes().is_empty()).await;
     });
 }
 
@@ -89,9 +89,9 @@ fn what_a_renewal_changes_is_taken_over() {
             let after = options(&[255, 255, 254, 0], &[203, 0, 113, 9]);
             machine.wire.answer(&renewal, MessageType::Ack, OURS, &after).await;
             eventually(|| machine.resolvers().contains("nameserver 203.0.113.9\n")).await;
-            let routes = machine.routes();
-            assert!(routes.contains("default via 203.0.113.9 dev port0"), "{routes}");
-            assert!(!routes.contains("203.0.113.1 "), "{routes}");
+            let found = routes();
+            assert!(found.contains("default via 203.0.113.9 dev port0"), "{found}");
+            assert!(!found.contains("203.0.113.1 "), "{found}");
             let addresses = ip("-4 address show dev port0");
             assert!(addresses.contains("inet 203.0.113.7/23 "), "{addresses}");
             assert!(!addresses.contains("/24"), "{addresses}");
@@ -125,11 +125,11 @@ impl Machine {
         }
     }
 
-    fn routes(&self) -> String {
-        ip("-4 route show")
-    }
-
     fn resolvers(&self) -> String {
         fs::read_to_string(self.folder.path().join("resolv.conf")).unwrap_or_default()
     }
+}
+
+fn routes() -> String {
+    ip("-4 route show")
 }

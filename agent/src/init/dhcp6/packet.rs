@@ -144,10 +144,10 @@ mod tests {
     #[tokio::test]
     async fn only_an_answer_to_us_is_one() {
         let question = question();
-        assert_eq!(boot_url(&answer(URL), &question), Some(BootUrl::new(URL)));
-        assert_eq!(boot_url(&answer("tftp://[fd77::1]/snponly.efi"), &question), Some(None));
+        assert_eq!(boot_url(&answer(URL), &question), Ok(BootUrl::new(URL)));
+        assert_eq!(boot_url(&answer("tftp://[fd77::1]/snponly.efi"), &question), Ok(None));
         let other = Question { firmware: Some(Firmware { uuid: None }), ..question };
-        assert_eq!(boot_url(&answer(URL), &other), None, "another client");
+        assert_eq!(boot_url(&answer(URL), &other), Err(()), "another client");
         for at in 0..4 {
             let mut changed = answer(URL).encode();
             changed[at] ^= 1;
@@ -155,7 +155,7 @@ mod tests {
         }
         let mut nobody = answer(URL);
         nobody.options.remove(code::SERVER_ID);
-        assert_eq!(boot_url(&nobody, &question), None, "no server says who it is");
+        assert_eq!(boot_url(&nobody, &question), Err(()), "no server says who it is");
     }
 
     #[tokio::test]
@@ -182,8 +182,9 @@ mod tests {
         }
     }
 
-    fn boot_url(packet: &Packet, question: &Question) -> Option<Option<BootUrl>> {
-        Answer::parse(&packet.encode(), question).map(|answer| answer.boot_url)
+    /// The URL in an answer to this question; an error if it is none.
+    fn boot_url(packet: &Packet, question: &Question) -> Result<Option<BootUrl>, ()> {
+        Answer::parse(&packet.encode(), question).map(|answer| answer.boot_url).ok_or(())
     }
 
     fn question() -> Question {
