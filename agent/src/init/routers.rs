@@ -112,7 +112,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::init::wire::{Wire, alone, eventually};
+    use crate::init::wire::{Wire, alone};
     use std::fs;
     use tokio::select;
 
@@ -124,11 +124,9 @@ mod tests {
             let resolvers = Resolvers::at(file.clone());
             let told = || fs::read_to_string(&file).unwrap_or_default();
             let routing = async {
-                advertise(&wire, 600).await;
-                eventually(|| told().starts_with("nameserver fd77::3\nnameserver fe80::9%port0\n"))
-                    .await;
-                advertise(&wire, 0).await;
-                eventually(|| told().is_empty()).await;
+                let servers = "nameserver fd77::3\nnameserver fe80::9%port0\n";
+                advertise(&wire, 600, || told().starts_with(servers)).await;
+                advertise(&wire, 0, || told().is_empty()).await;
             };
             select! {
                 never = listen(&wire.link, &resolvers) => match never {},
@@ -160,11 +158,11 @@ mod tests {
         Servers { index: 1, lifetime: Duration::from_secs(lifetime), addresses }
     }
 
-    /// Answers a solicitation as a router at the far end (RFC 4861, section 4.2): no default router, but two
-    /// name servers.
-    async fn advertise(wire: &Wire, lifetime: u32) {
-        let socket =
-            Socket::new(Domain::IPV6, Type::RAW.nonblocking(), Some(Protocol::ICMPV6)).unwrap();
+    /// Announces, as a router at the far end (RFC 4861, section 4.2), no default router but two name servers,
+    /// again and again, until this is so.
+    async fn advertise(wire: &Wire, lifetime: u32, is_so: impl Fn() -> bool) {
+        let kind = Type::RAW.nonblocking();
+        let socket = Socket::new(Domain::IPV6, kind, Some(Protocol::ICMPV6)).unwrap();
         socket.bind_device(Some(wire.far.as_bytes())).unwrap();
         socket.set_multicast_hops_v6(HOPS).unwrap();
         let index = nix::net::if_::if_nametoindex(&*wire.far).unwrap();
@@ -172,8 +170,9 @@ mod tests {
         let servers = ["fd77::3", "fe80::9"].map(|ip| ip.parse::<Ipv6Addr>().unwrap().octets());
         let head = [134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 25, 5, 0, 0];
         let packet = [&head[..], &lifetime.to_be_bytes(), servers.as_flattened()].concat();
-        // Neither end has an address at once.
-        while socket.send_to(&packet, &nodes.into()).is_err() {
+        while !is_so() {
+            // Neither end has an address at once.
+            socket.send_to(&packet, &nodes.into()).ok();
             sleep(Duration::from_millis(20)).await;
         }
     }
