@@ -181,6 +181,18 @@ async fn production_calls_nobody_but_whom_it_must() {
 }
 
 #[tokio::test]
+async fn production_holds_new_servers_until_a_person_admits_them() {
+    let told = async |overlay| {
+        let overlay = Overlay::build(overlay).await.unwrap();
+        let args = args(pod_of(overlay.named("Deployment", "metal-operator").unwrap()).1);
+        let told = args.into_iter().filter_map(|arg| arg.strip_prefix("--new-servers="));
+        told.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told("production").await, ["held"]);
+    assert!(told("default").await.is_empty(), "the default of the flag, which claims everything");
+}
+
+#[tokio::test]
 async fn pods_may_do_little_and_use_little() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
