@@ -358,3 +358,32 @@ fn absent(field: &str, namespace: &str, name: &str) -> String {
 fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {
     format!("{field}: Secret {namespace}/{name} has no entry {entry}: add it")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_that_are_kept_have_a_bound_in_number_and_in_bytes() {
+        let start = Instant::now();
+        for (number, size) in [(MAX_SECRETS + MAX_SECRETS / 4, 1), (40, MAX_BYTES / 16)] {
+            let script = bytes::Bytes::from(vec![b' '; size]);
+            let mut kept = HashMap::new();
+            for index in 0..number {
+                let used = start + Duration::from_millis(u64::try_from(index).unwrap());
+                let secret = Arc::new(BootSecret::kept(None, Some(script.clone())));
+                make_room(&mut kept, used);
+                kept.insert(
+                    ("tenant".to_owned(), index.to_string()),
+                    Entry::new(used, Some(secret)),
+                );
+            }
+            let bytes = kept.values().map(Entry::size).sum::<usize>();
+            assert!(kept.len() <= MAX_SECRETS, "{}", kept.len());
+            assert!(bytes <= MAX_BYTES + size, "{bytes}");
+            let last = ("tenant".to_owned(), (number - 1).to_string());
+            assert!(kept.contains_key(&last), "the latest is there");
+            assert!(!kept.contains_key(&("tenant".to_owned(), "0".to_owned())), "the oldest went");
+        }
+    }
+}
