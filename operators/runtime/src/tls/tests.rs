@@ -96,17 +96,16 @@ async fn a_handshake_that_is_not_finished_ends_and_makes_room() {
         assert!(since.elapsed() >= limits.head, "{:?}", since.elapsed());
     }
     // Time ends none of these.
-    let head = 2 * LIMIT;
-    let limits = Limits { head, connections: 8, per_source: 4, ..Limits::MACHINES };
+    let limits = Limits { head: 2 * LIMIT, connections: 8, per_source: 4, ..Limits::MACHINES };
     let server = TestServer::start_with(limits).await;
     for begun in BEGINNINGS {
-        let mut held = vec![];
+        let mut strangers = vec![];
         for _ in 0..20 {
-            held.push(server.stranger(begun).await);
+            strangers.push(server.stranger(begun).await);
         }
         let said = server.client(&[]).await;
         assert!(said.contains("uki of this machine"), "{said}");
-        assert_eq!(rest(&mut held[0]).await, b"", "the longest one made room");
+        assert_eq!(rest(&mut strangers[0]).await, b"", "the longest one made room");
     }
 }
 
