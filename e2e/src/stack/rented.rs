@@ -29,6 +29,8 @@ const NAMESPACE: &str = "bloomery-hosts";
 pub struct Hosts {
     /// Where machines reach it.
     pub address: SocketAddr,
+    /// Where it reports its health.
+    pub health: SocketAddr,
     process: Process,
 }
 
@@ -40,6 +42,19 @@ impl Hosts {
     ///
     /// If it does not become ready.
     pub async fn start(cluster: &Cluster, binary: &Path) -> Result<Self> {
+        Self::start_with_metrics(cluster, binary, "0").await
+    }
+
+    /// The same, with metrics at this address.
+    ///
+    /// # Errors
+    ///
+    /// If it does not become ready.
+    pub async fn start_with_metrics(
+        cluster: &Cluster,
+        binary: &Path,
+        metrics: &str,
+    ) -> Result<Self> {
         metal_runtime::client::install_crypto_provider();
         cluster.apply(&Overlay::build("hosts").await?.yaml).await?;
         let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
@@ -52,14 +67,14 @@ impl Hosts {
         command.arg(format!("--http-server-address={address}")).arg("--leader-elect");
         command.arg(format!("--leader-elect-identity={name}"));
         command.arg(format!("--health-probe-bind-address={health}"));
+        command.arg(format!("--metrics-bind-address={metrics}"));
         command.args([
-            "--metrics-bind-address=0",
             "--installer-kernel-url=http://mirror.example.org/vmlinuz",
             "--installer-initrd-url=http://mirror.example.org/initrd.img",
             "--installer-stage2-url=http://mirror.example.org/os/",
         ]);
         let process = Process::start(&mut command, cluster.scratch().join(format!("{name}.log")))?;
-        let mut it = Self { address, process };
+        let mut it = Self { address, health, process };
         let ready = eventually(PATIENCE, async || {
             is_ready(health).await?;
             let nonce = format!("http://{address}{}", path::NONCE);

@@ -13,6 +13,9 @@ pub struct Settings {
     pub metal: Vec<String>,
     /// Additional flags of boot-operator.
     pub boot: Vec<String>,
+    /// Whether boot-operator has no flags but these: then it trusts nobody, as its defaults are, and
+    /// machines boot by UEFI HTTP boot only where netboot assigns their addresses.
+    pub trusts_nobody: bool,
     /// Where machines reach the operators, on their usual ports: an address of this machine that
     /// nobody else uses. If `None`, it is a loopback address with any ports.
     pub address: Option<IpAddr>,
@@ -51,6 +54,7 @@ impl Settings {
             self.boot.iter().any(|set| set.split('=').next() == Some(name))
         };
         let flags = WITHOUT_NETBOOT.into_iter().filter(|flag| !is_set(flag));
-        flags.filter(|_| self.fleets.iter().any(is_alone)).map(str::to_owned).collect()
+        let are_needed = !self.trusts_nobody && self.fleets.iter().any(is_alone);
+        flags.filter(|_| are_needed).map(str::to_owned).collect()
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     dhcp::{Message, exchange},
+    ports::Target,
     recorder::Recorder,
-    site::{KNOWN, KNOWN_MAC, NETBOOT, NETBOOT_AT_BMCS, Site, Target, soon},
+    site::{KNOWN, KNOWN_MAC, NETBOOT, NETBOOT_AT_BMCS, Site, TEMPTED, soon},
 };
 use anyhow::{Context, Result, ensure};
 use kube::{
@@ -19,13 +20,11 @@ use std::{
 use tokio::{task::block_in_place, time::sleep};
 
 /// The initial password in the MAC prefix database.
-const PASSWORD: &str = "calvin";
+pub(crate) const PASSWORD: &str = "calvin";
 /// Where an attacker wants the password sent, in the network that machines boot from.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 66, 100, 66);
 /// The same, in the network of the BMCs.
 const FALSE_BMC: Ipv4Addr = Ipv4Addr::new(10, 67, 1, 66);
-/// How long the operators get to fall for it.
-const TEMPTED: Duration = Duration::from_secs(3);
 
 pub(crate) async fn speak_for_a_bmc(site: &mut Site) {
     let outcome = moved(site).await;
@@ -33,8 +32,9 @@ pub(crate) async fn speak_for_a_bmc(site: &mut Site) {
 }
 
 async fn moved(site: &Site) -> Result<Duration> {
-    let bmc = Recorder::at(KNOWN).await?;
-    let (stranger, neighbor) = (Recorder::at(STRANGER).await?, Recorder::at(FALSE_BMC).await?);
+    let bmc = Recorder::at(KNOWN.into()).await?;
+    let (stranger, neighbor) =
+        (Recorder::at(STRANGER.into()).await?, Recorder::at(FALSE_BMC.into()).await?);
     let frames = site.bmcs.frames()?;
     let asked = Instant::now();
     let address = block_in_place(|| exchange(&frames, KNOWN_MAC, None)).context("the BMC")?;
@@ -75,16 +75,21 @@ async fn moved(site: &Site) -> Result<Duration> {
 }
 
 /// Name and address of the known BMC's Endpoint.
-async fn endpoint(site: &Site) -> Result<(String, String)> {
+pub(crate) async fn endpoint(site: &Site) -> Result<(String, String)> {
+    endpoint_of(site, KNOWN_MAC).await
+}
+
+/// Name and address of the Endpoint of a BMC.
+pub(crate) async fn endpoint_of(site: &Site, mac: [u8; 6]) -> Result<(String, String)> {
     let endpoints = Api::<Endpoint>::all(site.stack.client.clone());
-    let known = KNOWN_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    let known = mac.map(|byte| format!("{byte:02x}")).join(":");
     let all = endpoints.list(&ListParams::default()).await?;
     let of_mac = |it: &Endpoint| it.spec.mac_address.as_deref() == Some(&*known);
     let found = all.items.into_iter().find(of_mac).context("no Endpoint")?;
     Ok((found.metadata.name.context("no name")?, found.spec.ip.unwrap_or_default()))
 }
 
-async fn touch(site: &Site, name: &str) -> Result<()> {
+pub(crate) async fn touch(site: &Site, name: &str) -> Result<()> {
     let endpoints = Api::<Endpoint>::all(site.stack.client.clone());
     let patch = Patch::Merge(json!({ "metadata": { "labels": { "example.com/seen": "1" } } }));
     endpoints.patch(name, &PatchParams::default(), &patch).await?;
@@ -99,8 +104,6 @@ pub(crate) async fn crowd(site: &mut Site) {
 }
 
 async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
-    /// How many are admitted at once, and again in each minute.
-    const PER_MINUTE: usize = 120;
     let began = Instant::now();
     let frames = site.bmcs.frames()?;
     let mut slowest = Duration::ZERO;
@@ -112,10 +115,14 @@ async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
     }
     sleep(TEMPTED).await;
     let endpoints = Api::<Endpoint>::all(site.stack.client.clone());
-    let made = endpoints.list(&ListParams::default()).await?.items.len();
+    let all = endpoints.list(&ListParams::default()).await?.items;
+    let of_crowd = |it: &&Endpoint| {
+        it.spec.mac_address.as_deref().is_some_and(|mac| mac.starts_with("02:bb:cc:01:"))
+    };
+    let made = all.iter().filter(of_crowd).count();
     let minutes = usize::try_from(began.elapsed().as_secs() / 60 + 1)?;
-    // The known one and those that people created are not counted.
-    let most = PER_MINUTE * (minutes + 1);
+    let most = site.scale.new_bmcs_per_minute() * (minutes + 1);
+    ensure!(made > 0, "no BMC of the crowd is known: nothing was attacked");
     ensure!(made <= most, "{made} Endpoints, of which at most {most} should be there");
     site.one_more_server().await.context("an honest machine")?;
     Ok(slowest)

@@ -1,39 +1,189 @@
-//! Attackers who ask for what another machine boots.
+//! Attackers who ask for what another machine boots, and speak with what it was given.
 
 use crate::{
     connections::{HONEST, served},
-    site::{OPERATORS, Site, Target},
+    ports::{self, Target},
+    site::{OPERATORS, Site, soon},
 };
 use anyhow::{Context, Result, ensure};
-use e2e::stack::{PXE_TENANT, claim};
+use e2e::{
+    cluster::eventually,
+    stack::{Claimed, HTTP_TENANT, PXE_TENANT, Stack, claim, deleted},
+};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams},
+};
+use metal_api::{HttpBootConfig, Server, ServerClaim, inventory::BootStateReport};
 use reqwest::{Client, StatusCode};
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 /// More requests than one boot may make.
 const HEADS: usize = 20;
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 9);
+/// How soon a claim that was deleted is over.
+const OVER: Duration = Duration::from_mins(1);
 
-pub(crate) async fn ask_by_uuid(site: &mut Site) {
-    let outcome = by_uuid(site).await;
-    let what = "script, ignition and link by UUID, outside of the window";
-    site.tell(what, Target::Boot, outcome);
+/// What a claimed machine was given in its window.
+struct Given {
+    /// Number of the machine.
+    index: u32,
+    claim: Claimed,
+    uuid: String,
+    token: String,
+    /// Every URL of it that gives something in the window.
+    paths: Vec<String>,
 }
 
-async fn by_uuid(site: &mut Site) -> Result<Duration> {
-    let machine = site.one_more_server().await?;
-    let report = machine.report()?;
-    let (uuid, http) = (report.uuid, http()?);
-    let host = "198.18.0.1";
-    for path in [format!("ipxe/{uuid}"), format!("ignition/{uuid}"), format!("ignition/x/{uuid}")] {
-        for from in [None, Some(host)] {
-            let (status, text) = get(&http, &path, from).await?;
-            ensure!(status.is_client_error(), "{path} of {from:?}: {status}: {text}");
-            ensure!(!text.contains("/t/"), "{path} of {from:?} has a token: {text}");
+/// Asks for everything while the claims live, and after that speaks with their tokens.
+pub(crate) async fn ask_outside_of_the_window(site: &mut Site) {
+    let given = Box::pin(given(site)).await;
+    let outcome = match &given {
+        Ok(given) => outside(site, given).await,
+        Err(error) => Err(anyhow::anyhow!("no machine has booted: {error:#}")),
+    };
+    let what = "script, ignition and UKI of live claims, outside of the window";
+    site.tell(what, Target::Boot, outcome);
+    let outcome = match given {
+        Ok(given) => ended(site, given).await,
+        Err(error) => Err(error.context("no machine has booted")),
+    };
+    site.tell("tokens of boots that have ended", Target::Metal, outcome);
+}
+
+/// Claims a machine for each kind of boot, and asks for what it gets in its window.
+async fn given(site: &mut Site) -> Result<[Given; 2]> {
+    let http = http()?;
+    let (index, claim, uuid) = claimed(site, PXE_TENANT).await?;
+    site.stack.machine(0, index)?.boots_tenant().await.context("a claimed machine")?;
+    let (_, script) = get(&http, &format!("ipxe/{uuid}"), None).await?;
+    let ignition = ignition_in(&script)?;
+    let paths = vec![format!("ipxe/{uuid}"), ignition];
+    let pxe = Given { index, claim, token: token_in(&paths[1])?, uuid, paths };
+
+    let (index, claim, uuid) = claimed(site, HTTP_TENANT).await?;
+    let uki = soon(async || uki_of(&site.stack, &uuid).await).await?;
+    let token = token_in(&uki)?;
+    let bare = uki.replace(&format!("t/{token}/"), "");
+    let paths = vec![uki, bare, format!("ignition/t/{token}/{uuid}")];
+    let uki = Given { index, claim, uuid, token, paths };
+
+    for path in [&pxe, &uki].into_iter().flat_map(|given| &given.paths) {
+        let open = async || {
+            let (status, _) = get(&http, path, None).await?;
+            ensure!(status.is_success(), "{path}, in the window: {status}");
+            Ok(())
+        };
+        soon(open).await?;
+    }
+    Ok([pxe, uki])
+}
+
+/// A server that was claimed with this image: number and UUID of the machine.
+async fn claimed(site: &mut Site, image: &str) -> Result<(u32, Claimed, String)> {
+    let index = site.one_more_admitted().await?.index();
+    let machine = site.stack.machine(0, index)?;
+    let claim = claim(&site.stack, &machine, &site.stack.registry.image(image)).await?;
+    Ok((index, claim, machine.report()?.uuid.to_string()))
+}
+
+/// Path of the UKI that a machine boots, as netboot learns it.
+async fn uki_of(stack: &Stack, uuid: &str) -> Result<String> {
+    let configs = Api::<HttpBootConfig>::all(stack.client.clone());
+    let all = configs.list(&ListParams::default()).await?;
+    let is_its = |it: &HttpBootConfig| it.spec.system_uuid.as_deref() == Some(uuid);
+    let found = all.items.into_iter().find(is_its).context("no HTTPBootConfig")?;
+    let url = found.spec.uki_url.context("no URL of a UKI yet")?;
+    let (_, path) = url.split_once("/httpboot/").context(url.clone())?;
+    Ok(format!("httpboot/{path}"))
+}
+
+async fn outside(site: &Site, given: &[Given]) -> Result<Duration> {
+    for it in given {
+        let status = says_that_it_is_up(it).await?;
+        ensure!(status.is_success(), "the machine's own report: {status}");
+        let servers = Api::<Server>::all(site.stack.client.clone());
+        let name = site.stack.machine(0, it.index)?.server_name();
+        let is_closed = async || {
+            let window = servers.get(&name).await?.status.and_then(|status| status.boot_window);
+            let is_over = window.is_none_or(|window| window.closes.0 <= Timestamp::now());
+            ensure!(is_over, "{name} is still in its window");
+            Ok(())
+        };
+        eventually(OVER, is_closed).await?;
+    }
+    let mut asked = vec![];
+    for Given { uuid, token, paths, .. } in given {
+        let by_uuid = [
+            format!("ipxe/{uuid}"),
+            format!("ignition/{uuid}"),
+            format!("ignition/x/{uuid}"),
+            format!("ignition/t/x/{uuid}"),
+            format!("ignition/t/{token}/{uuid}"),
+        ];
+        asked.extend(by_uuid.into_iter().chain(paths.iter().cloned()));
+    }
+    // The machine's own address, and that of others, with and without its name on it.
+    let own = site.stack.machine(0, given[0].index)?.report()?.host_address;
+    let own = own.context("the machine has no address")?.to_string();
+    let (here, stranger) = (client(HONEST)?, client(STRANGER)?);
+    let froms = [(&here, None), (&here, Some(&*own)), (&stranger, None), (&stranger, Some(&*own))];
+    let asked = asked.iter().flat_map(|path| froms.map(|(http, from)| (http, path, from)));
+    try_join_all(asked.map(|(http, path, from)| async move {
+        let (status, text) = get(http, path, from).await?;
+        ensure!(status.is_client_error(), "{path} of {from:?}: {status}: {text}");
+        ensure!(!text.contains("/t/"), "{path} of {from:?} has a token: {text}");
+        anyhow::Ok(())
+    }))
+    .await?;
+    let own = get(&stranger, "httpboot", None).await?;
+    for it in given {
+        let report = site.stack.machine(0, it.index)?.report()?;
+        let (address, mac) = (report.host_address, report.nic_macs.first());
+        let names = [address.map(|it| it.to_string()), mac.map(|it| it.to_string())];
+        for name in names.into_iter().flatten() {
+            let in_its_name = get(&stranger, "httpboot", Some(&name)).await?;
+            ensure!(own == in_its_name, "{name} in a header makes {own:?} to {in_its_name:?}");
         }
     }
-    let own = get(&http, "httpboot", None).await?;
-    let in_its_name = get(&http, "httpboot", Some(host)).await?;
-    ensure!(own == in_its_name, "a header makes {own:?} to {in_its_name:?}");
-    served((OPERATORS, 8082).into(), "/ipxe/", HONEST).await
+    served(&ports::boot(), HONEST).await
+}
+
+/// A report of the machine's system, with the token of its boot.
+async fn says_that_it_is_up(given: &Given) -> Result<StatusCode> {
+    let report = BootStateReport { system_uuid: given.uuid.clone(), booted: true };
+    let url = format!("http://{OPERATORS}:10000/t/{}/bootstate", given.token);
+    Ok(http()?.post(url).json(&report).send().await?.status())
+}
+
+/// The claims end, and their machines speak on.
+async fn ended(site: &Site, given: [Given; 2]) -> Result<Duration> {
+    for it in &given {
+        let api_server = site.stack.client.clone();
+        let claims = Api::<ServerClaim>::namespaced(api_server, &it.claim.namespace);
+        claims.delete(&it.claim.name, &DeleteParams::default()).await?;
+        deleted(&claims, &it.claim.name).await?;
+        // metal-operator learns of the end a moment later.
+        let refused = async || {
+            let status = says_that_it_is_up(it).await?;
+            ensure!(
+                status.is_client_error(),
+                "/bootstate with the token of an ended claim: {status}"
+            );
+            Ok(())
+        };
+        eventually(OVER, refused).await?;
+        for path in &it.paths {
+            let (status, _) = get(&client(STRANGER)?, path, None).await?;
+            ensure!(status.is_client_error(), "{path} after the claim: {status}");
+        }
+    }
+    served(&ports::registry(), HONEST).await
 }
 
 pub(crate) async fn use_up_fetches(site: &mut Site) {
@@ -43,9 +193,7 @@ pub(crate) async fn use_up_fetches(site: &mut Site) {
 
 /// A machine within its boot window, so that there is something to steal.
 async fn fetches(site: &mut Site) -> Result<Duration> {
-    let stranger =
-        Client::builder().no_proxy().local_address(Some([127, 0, 1, 9].into())).build()?;
-    let http = http()?;
+    let (stranger, http) = (client(STRANGER)?, http()?);
     let url = tenants_ignition(site, &http).await?;
     for _ in 0..HEADS {
         stranger.head(&url).send().await?;
@@ -56,23 +204,26 @@ async fn fetches(site: &mut Site) -> Result<Duration> {
     Ok(asked.elapsed())
 }
 
-/// The ignition path of a machine that was just claimed.
+/// The URL of the ignition of a machine that was just claimed.
 pub(crate) async fn tenants_ignition(site: &mut Site, http: &Client) -> Result<String> {
-    let machine = site.one_more_server().await?;
-    let uuid = machine.report()?.uuid;
-    let index = machine.index();
-    let machine = site.stack.machine(0, index)?;
-    claim(&site.stack, &machine, &site.stack.registry.image(PXE_TENANT)).await?;
-    machine.boots_tenant().await.context("a claimed machine")?;
-    ignition_in(&get(http, &format!("ipxe/{uuid}"), None).await?.1)
+    let (index, _, uuid) = claimed(site, PXE_TENANT).await?;
+    site.stack.machine(0, index)?.boots_tenant().await.context("a claimed machine")?;
+    let path = ignition_in(&get(http, &format!("ipxe/{uuid}"), None).await?.1)?;
+    Ok(format!("http://{OPERATORS}:8082/{path}"))
 }
 
-/// The ignition path in a script.
+/// The path of the ignition in a script.
 fn ignition_in(script: &str) -> Result<String> {
     let mut words = script.split(|c: char| c.is_whitespace() || c == '=');
     let path = words.find_map(|word| word.strip_prefix("${ipxe-svc}/ignition/"));
     let path = path.with_context(|| format!("no ignition in {script}"))?;
-    Ok(format!("http://{OPERATORS}:8082/ignition/{path}"))
+    Ok(format!("ignition/{path}"))
+}
+
+/// The token in a path.
+fn token_in(path: &str) -> Result<String> {
+    let (_, rest) = path.split_once("/t/").with_context(|| format!("no token in {path}"))?;
+    Ok(rest.split('/').next().unwrap_or_default().to_owned())
 }
 
 /// The boot port's answer to a client that claims to ask on behalf of another address.
@@ -93,4 +244,11 @@ pub(crate) async fn get(
 pub(crate) fn http() -> Result<Client> {
     let policy = reqwest::redirect::Policy::none();
     Ok(Client::builder().no_proxy().redirect(policy).timeout(Duration::from_secs(5)).build()?)
+}
+
+/// A client at this address, which waits for refusals that are delayed.
+fn client(from: Ipv4Addr) -> Result<Client> {
+    let policy = reqwest::redirect::Policy::none();
+    let http = Client::builder().no_proxy().redirect(policy).local_address(Some(from.into()));
+    Ok(http.timeout(Duration::from_mins(1)).build()?)
 }

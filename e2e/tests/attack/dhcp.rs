@@ -1,7 +1,8 @@
 //! DHCP, as spoken by BMCs and by those who pretend to be one.
 
 use crate::{
-    site::{KNOWN, KNOWN_MAC, NETBOOT, NETBOOT_AT_BMCS, POOL_OF_BMCS, Site, Target},
+    ports::Target,
+    site::{KNOWN, KNOWN_MAC, NETBOOT, NETBOOT_AT_BMCS, POOL_OF_BMCS, Site},
     wire::Frames,
 };
 use anyhow::{Context, Result, ensure};
@@ -17,6 +18,7 @@ const CLIENT: u16 = 68;
 const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;
 const REQUEST: u8 = 3;
+const DECLINE: u8 = 4;
 const ACK: u8 = 5;
 const RELEASE: u8 = 7;
 /// Offsets of the fields of an answer (RFC 2131, figure 1), and of its options.
@@ -149,20 +151,33 @@ fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
     Some((kind?, octets(YIADDR)?.into(), server?))
 }
 
-/// An attacker releases the lease of a BMC.
+/// Attackers release and decline the address of a BMC.
 pub(crate) fn give_back_for_another(site: &mut Site) {
-    let outcome = block_in_place(|| foreign_release(site));
-    site.tell("RELEASE of a lease by others than its client", Target::Netboot, outcome);
+    let outcome = block_in_place(|| foreign_ends(site));
+    site.tell("RELEASE and DECLINE by others than the client", Target::Netboot, outcome);
 }
 
 #[expect(clippy::disallowed_methods, reason = "runs on a thread that may block")]
-fn foreign_release(site: &Site) -> Result<Duration> {
-    let frames = site.bmcs.frames()?;
+fn foreign_ends(site: &Site) -> Result<Duration> {
+    let (frames, boot) = (site.bmcs.frames()?, site.boot.frames()?);
+    // It has a lease to lose.
+    exchange(&frames, KNOWN_MAC, None).context("the BMC, before")?;
     let release =
         |mac| Message { kind: RELEASE, ciaddr: KNOWN, ..Message::discover(mac, 0x0bad_cafe) };
     let stranger = Ipv4Addr::new(10, 67, 0, 66);
     release(KNOWN_MAC).unicast(&frames, stranger, NETBOOT_AT_BMCS)?;
     release([2, 0, 0, 0, 0, 0x66]).unicast(&frames, KNOWN, NETBOOT_AT_BMCS)?;
+    let decline = |mac| Message {
+        kind: DECLINE,
+        wanted: Some(KNOWN),
+        server: Some(NETBOOT_AT_BMCS),
+        ..Message::discover(mac, 0x0bad_beef)
+    };
+    // By another client of its link, and in its name from another one.
+    decline([2, 0, 0, 0, 0, 0x66]).broadcast(&frames)?;
+    for server in [None, Some(NETBOOT), Some(NETBOOT_AT_BMCS)] {
+        Message { server, ..decline(KNOWN_MAC) }.broadcast(&boot)?;
+    }
     let asked = Instant::now();
     let address = exchange(&frames, [2, 0, 0, 0, 0, 0x67], None).context("an honest client")?;
     let waited = asked.elapsed();
@@ -172,6 +187,8 @@ fn foreign_release(site: &Site) -> Result<Duration> {
     let line = leases.lines().rfind(|line| line.contains(&KNOWN.to_string()));
     let line = line.context("the lease is gone")?;
     ensure!(line.contains(" bound "), "the lease is now: {line}");
+    let address = exchange(&frames, KNOWN_MAC, None).context("the BMC, after that")?;
+    ensure!(address == KNOWN, "the BMC is at {address} now");
     Ok(waited)
 }
 

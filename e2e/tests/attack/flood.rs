@@ -2,7 +2,8 @@
 
 use crate::{
     dhcp::{Message, exchange, lease},
-    site::{FILE, NETBOOT, NETBOOT_AT_HONEST, Site, Target},
+    ports::Target,
+    site::{FILE, NETBOOT, NETBOOT_AT_HONEST, Site},
     wire::{Frames, Wire},
 };
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,7 @@ use e2e::namespace::{ip, run};
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
     path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -88,7 +90,6 @@ fn scattered(number: u32) -> u32 {
 }
 
 pub(crate) fn forge_file_requests(site: &mut Site) {
-    block_in_place(|| boot_a_client(site)).unwrap();
     let per_second = site.scale.of(5_000, 45_000);
     for (what, source) in [
         ("one address", one as fn(u32) -> Ipv4Addr),
@@ -107,7 +108,11 @@ pub(crate) fn forge_file_requests(site: &mut Site) {
 }
 
 /// Gives the honest client its address by DHCP, and nothing else.
-fn boot_a_client(site: &Site) -> Result<()> {
+pub(crate) fn boot_a_client(site: &Site) -> Result<()> {
+    block_in_place(|| booted(site))
+}
+
+fn booted(site: &Site) -> Result<()> {
     let discover = Message::discover(CLIENT_MAC, 9);
     let discover = Message { wanted: Some(CLIENT), boots: true, ..discover };
     let address = lease(&site.boot.frames()?, discover)?;
@@ -161,12 +166,16 @@ fn file_requests(
     Ok(slowest)
 }
 
-/// curl retries after 5 s, as the firmware of some machines does.
 fn load(site: &Site) -> Result<()> {
+    run(&mut loading(site)).context("an honest client").map(drop)
+}
+
+/// What loads the file as a machine does: curl retries after 5 s, like the firmware of some.
+pub(crate) fn loading(site: &Site) -> Command {
     let mut command = site.honest.command(Path::new("curl")).into_std();
     command.args(["-sSf", "--max-time", "60", "--tftp-blksize", "1468", "-o", "/dev/null"]);
     command.arg(format!("tftp://{NETBOOT_AT_HONEST}/{FILE}"));
-    run(&mut command).context("an honest client").map(drop)
+    command
 }
 
 pub(crate) fn discover_without_end(site: &mut Site) {

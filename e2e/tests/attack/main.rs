@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   here: API server, operators 10.66.0.1 ◄── TCP ── strangers 127.0.1.1 to .50
+//!         metalman, hosts       127.x     ◄── TCP ── the same
 //!         netboot ── boot 10.66.0.0/16 ── frames of strangers, and of an honest client
 //!                 ── bmcs 10.67.0.0/16 ── frames of BMCs, and in the name of BMCs
 //! ```
@@ -18,6 +19,7 @@ mod connections;
 mod dhcp;
 mod flood;
 mod inside;
+mod ports;
 mod recorder;
 mod registry;
 mod silence;
@@ -43,8 +45,9 @@ fn nothing_is_lost_to_the_attacks_at_full_size() {
 
 async fn attacked(scale: Scale) {
     let mut site = Site::start(scale).await.unwrap();
+    flood::boot_a_client(&site).unwrap();
     connections::hold_all_ports(&mut site).await;
-    boot::ask_by_uuid(&mut site).await;
+    boot::ask_outside_of_the_window(&mut site).await;
     boot::use_up_fetches(&mut site).await;
     bmc::speak_for_a_bmc(&mut site).await;
     dhcp::give_back_for_another(&mut site);

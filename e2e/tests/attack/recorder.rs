@@ -14,7 +14,7 @@ use e2e::namespace::ip;
 use http_body_util::{BodyExt, Collected};
 use serde_json::json;
 use std::{
-    net::Ipv4Addr,
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -31,8 +31,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Answers at an address that is created for it.
-    pub(crate) async fn at(address: Ipv4Addr) -> Result<Self> {
-        ip(&format!("address add {address}/32 dev lo"))?;
+    pub(crate) async fn at(address: IpAddr) -> Result<Self> {
+        let len = if address.is_ipv4() { 32 } else { 128 };
+        ip(&format!("address add {address}/{len} dev lo"))?;
         let listener = TcpListener::bind((address, REDFISH)).await?;
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let notes = Arc::clone(&heard);

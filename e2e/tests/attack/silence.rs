@@ -2,7 +2,8 @@
 
 use crate::{
     boot::{get, http, tenants_ignition},
-    site::{Site, Target},
+    ports::Target,
+    site::Site,
 };
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};

@@ -1,19 +1,36 @@
 //! Everything that is attacked, the honest machines beside it, and the report of an attack.
 
-use crate::wire::Wire;
+use crate::{
+    ports::{
+        HTTPS, METRICS_OF_BOOT, METRICS_OF_HOSTS, METRICS_OF_METAL, METRICS_OF_METALMAN,
+        METRICS_OF_NETBOOT, Target,
+    },
+    wire::Wire,
+};
 use anyhow::{Context, Result, ensure};
 use e2e::{
-    cluster::{eventually, workspace},
-    namespace::{Network, ip},
-    stack::{Machine, Operator, Prefix, Settings, Stack, quick},
+    cluster::{binary, eventually},
+    namespace::{Network, ip, run},
+    stack::{
+        INITRD, KERNEL, Machine, Operator, Prefix, Settings, Stack, metalman::Metalman, quick,
+        rented::Hosts,
+    },
 };
-use metal_api::ServerState;
-use metal_simulator::{Account, BootTarget, Config, MacPrefix, Profile};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use metal_api::{Server, ServerState, Taint};
+use metal_simulator::{Account, Config, MacPrefix};
+use serde_json::json;
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
+    process::Command,
     time::Duration,
 };
+use tempfile::TempDir;
 
 /// The operators' address; they are on their usual ports.
 pub(crate) const OPERATORS: Ipv4Addr = Ipv4Addr::new(10, 66, 0, 1);
@@ -34,8 +51,10 @@ pub(crate) const REDFISH: u16 = 8000;
 pub(crate) const FILE: &str = "boot.efi";
 const FILE_BYTES: usize = 1 << 20;
 
-const MACHINES: u32 = 32;
+const MACHINES: u32 = 128;
 const LIMIT: Duration = Duration::from_mins(5);
+/// How long something that is not to happen gets to happen.
+pub(crate) const TEMPTED: Duration = Duration::from_secs(3);
 
 /// The size of the attacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,33 +73,10 @@ impl Scale {
             Self::Full => full,
         }
     }
-}
 
-/// The binary that an attack is aimed at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Target {
-    Metal,
-    Boot,
-    Netboot,
-}
-
-impl Target {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Metal => "metal-operator",
-            Self::Boot => "boot-operator",
-            Self::Netboot => "netboot",
-        }
-    }
-
-    /// Its memory limit in `bases/`.
-    fn limit(self) -> Result<u64> {
-        let name = self.name();
-        let file = fs::read_to_string(workspace().join(format!("bases/{name}/deployment.yaml")))?;
-        let line = file.lines().find_map(|line| line.trim().strip_prefix("limits: { memory: "));
-        let (mib, _) = line.context("no limit")?.split_once("Mi").context("no MiB")?;
-        let mib: u64 = mib.parse()?;
-        Ok(mib << 20)
+    /// How many new BMCs netboot records at once, and again in each minute.
+    pub(crate) fn new_bmcs_per_minute(self) -> usize {
+        self.of(30, 120)
     }
 }
 
@@ -92,7 +88,10 @@ pub(crate) struct Site {
     pub(crate) bmcs: Wire,
     /// An honest client, with a kernel's own TCP/IP stack.
     pub(crate) honest: Network,
-    netboot: Operator,
+    pub(crate) netboot: Operator,
+    pub(crate) metalman: Metalman,
+    pub(crate) hosts: Hosts,
+    _certificate: TempDir,
     lost: Vec<String>,
     used: u32,
 }
@@ -100,16 +99,33 @@ pub(crate) struct Site {
 impl Site {
     pub(crate) async fn start(scale: Scale) -> Result<Self> {
         ip(&format!("address add {OPERATORS}/32 dev lo"))?;
-        let boot = Wire::plug("boot", NETBOOT)?;
-        let bmcs = Wire::plug("bmcs", NETBOOT_AT_BMCS)?;
-        let stack = Stack::start(settings()).await?;
+        let boot = Wire::plug("boot", NETBOOT, Ipv6Addr::new(0xfd66, 0, 0, 0, 0, 0, 0, 1))?;
+        let bmcs = Wire::plug("bmcs", NETBOOT_AT_BMCS, Ipv6Addr::new(0xfd67, 0, 0, 0, 0, 0, 0, 1))?;
+        let certificate = tempfile::tempdir()?;
+        let stack = Stack::start(settings(certificate.path())?).await?;
         let account = Account { username: "root".to_owned(), password: "calvin".to_owned() };
         let prefix: MacPrefix = "02:bb:cc".parse().context("a prefix")?;
         stack.macdb.add(Prefix::new(prefix, REDFISH, account)).await?;
         let honest = Network::new(&stack.cluster, "honest").await?;
         honest.link("honest", &format!("{NETBOOT_AT_HONEST}/24"))?;
-        let netboot = start_netboot(&stack).await?;
-        Ok(Self { stack, scale, boot, bmcs, honest, netboot, lost: Vec::new(), used: 0 })
+        let netboot = start_netboot(&stack, scale).await?;
+        let metalman = Metalman::start(&stack.cluster, &[metrics(METRICS_OF_METALMAN)]).await?;
+        let at = format!("{OPERATORS}:{METRICS_OF_HOSTS}");
+        let file = binary("hosts").await?;
+        let hosts = Hosts::start_with_metrics(&stack.cluster, &file, &at).await?;
+        Ok(Self {
+            stack,
+            scale,
+            boot,
+            bmcs,
+            honest,
+            netboot,
+            metalman,
+            hosts,
+            _certificate: certificate,
+            lost: Vec::new(),
+            used: 0,
+        })
     }
 
     /// A machine that no attack has used before.
@@ -125,6 +141,25 @@ impl Site {
         machine.plug_in().await?;
         machine.enters(ServerState::Available).await?;
         Ok(machine)
+    }
+
+    /// The same; a person admits it.
+    pub(crate) async fn one_more_admitted(&mut self) -> Result<Machine<'_>> {
+        let index = self.one_more_server().await?.index();
+        let machine = self.stack.machine(0, index)?;
+        self.admit(&machine).await?;
+        Ok(machine)
+    }
+
+    /// Removes the taint of a server that nobody has admitted, as `docs/add-servers.md` says.
+    pub(crate) async fn admit(&self, machine: &Machine<'_>) -> Result<()> {
+        let servers = Api::<Server>::all(self.stack.client.clone());
+        let name = machine.server_name();
+        let taints = servers.get(&name).await?.spec.taints;
+        ensure!(taints.iter().any(|it| it.key == Taint::NOT_ADMITTED), "{name} was never held");
+        let patch = Patch::Merge(json!({ "spec": { "taints": null } }));
+        servers.patch(&name, &PatchParams::default(), &patch).await?;
+        Ok(())
     }
 
     /// Prints the outcome of an attack: the longest that an honest client had to wait meanwhile, or
@@ -150,6 +185,8 @@ impl Site {
             Target::Metal => self.stack.metal.peak_memory(),
             Target::Boot => self.stack.boot.peak_memory(),
             Target::Netboot => self.netboot.peak_memory(),
+            Target::Metalman => self.metalman.peak_memory(),
+            Target::Hosts => self.hosts.process().peak_memory(),
         }
     }
 
@@ -169,70 +206,73 @@ pub(crate) async fn soon<T>(attempt: impl AsyncFnMut() -> Result<T>) -> Result<T
     eventually(LIMIT, attempt).await
 }
 
-/// Every TCP port that an attacker can reach, and a path that is served there.
-pub(crate) fn ports(site: &Site) -> [(&'static str, Target, SocketAddr, &'static str); 7] {
-    let at = |port| SocketAddr::from((OPERATORS, port));
-    [
-        ("boot port", Target::Boot, at(8082), "/ipxe/"),
-        ("image port", Target::Boot, at(8083), "/image"),
-        ("registry", Target::Metal, at(10000), "/systems/a"),
-        ("metrics", Target::Metal, at(8443), "/metrics"),
-        ("metrics", Target::Boot, at(8444), "/metrics"),
-        ("health", Target::Metal, site.stack.metal.health(), "/healthz"),
-        ("health", Target::Boot, site.stack.boot.health(), "/healthz"),
-    ]
-}
-
-/// Operators with their defaults, and fast machines.
-fn settings() -> Settings {
-    let metal = ["--power-polling-interval=1s".to_owned(), metrics(8443)];
-    let none = Ipv4Addr::new(192, 0, 2, 1);
-    let boot = [
-        format!("--trusted-proxies={none}/32"),
-        format!("--dhcp-servers={none}/32"),
-        "--ignition-by-uuid=never".to_owned(),
+/// Operators with their defaults, but that new servers are held, as in `config/production`; and fast
+/// machines, which are discovered by PXE. With HTTPS, whose certificate is made in this folder.
+fn settings(folder: &Path) -> Result<Settings> {
+    let metal = [
+        "--power-polling-interval=1s".to_owned(),
+        "--new-servers=held".to_owned(),
+        metrics(METRICS_OF_METAL),
     ];
-    let targets = vec![BootTarget::None, BootTarget::Pxe, BootTarget::Hdd, BootTarget::Cd];
+    let file = |kind: &str| folder.join(format!("tls.{kind}")).display().to_string();
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]);
+    run(openssl.args(["-keyout", &file("key"), "-out", &file("crt")]))?;
+    let boot = [
+        metrics(METRICS_OF_BOOT),
+        format!("--https-server-address={OPERATORS}:{HTTPS}"),
+        format!("--https-certificate-file={}", file("crt")),
+        format!("--https-key-file={}", file("key")),
+    ];
     let fleet = Config {
         machines: MACHINES,
         seed: 1,
         bmc_base: Ipv4Addr::new(127, 1, 1, 1),
-        profile: Profile { boot_targets: targets, ..Profile::default() },
         timing: quick(),
         ..Config::default()
     };
-    Settings {
+    let layer = |what: &str| what.repeat(512).into_bytes();
+    Ok(Settings {
         fleets: vec![fleet],
         metal: metal.into(),
-        boot: boot.into_iter().chain([metrics(8444)]).collect(),
+        boot: boot.into(),
+        trusts_nobody: true,
         address: Some(IpAddr::V4(OPERATORS)),
+        discovery: vec![(KERNEL, layer("kernel")), (INITRD, layer("initrd"))],
         ..Settings::default()
-    }
+    })
 }
 
 fn metrics(port: u16) -> String {
     format!("--metrics-bind-address={OPERATORS}:{port}")
 }
 
-async fn start_netboot(stack: &Stack) -> Result<Operator> {
+async fn start_netboot(stack: &Stack, scale: Scale) -> Result<Operator> {
     let scratch = stack.cluster.scratch();
     let root = scratch.join("root");
     fs::create_dir(&root)?;
     fs::write(root.join(FILE), vec![7; FILE_BYTES])?;
     let [first, last] = POOL_OF_BMCS;
     let known = KNOWN_MAC.map(|byte| format!("{byte:02x}")).join(":");
+    let (root, per_minute) = (root.display(), scale.new_bmcs_per_minute());
     let text = format!(
         "interfaces: [boot, bmcs]\n\
          conflictProbe: false\n\
          boot: {{ uefi: {FILE} }}\n\
-         tftp: {{ root: '{}', listen: [0.0.0.0] }}\n\
+         tftp: {{ root: '{root}', listen: [0.0.0.0] }}\n\
+         endpoints: {{ newPerMinute: {per_minute} }}\n\
          subnets:\n\
          - {{ subnet: 10.66.0.0/16, ranges: [10.66.100.0-10.66.199.255] }}\n\
          - subnet: 10.67.0.0/16\n  \
            bmc: true\n  \
            ranges: [{first}-{last}]\n  \
-           reservations: [{{ mac: '{known}', ip: {KNOWN} }}]\n",
-        root.display()
+           reservations: [{{ mac: '{known}', ip: {KNOWN} }}]\n\
+         dhcp6:\n  \
+           interfaces: [boot, bmcs]\n  \
+           subnets:\n  \
+           - {{ subnet: 'fd66::/64', ranges: ['fd66::1000-fd66::1fff'] }}\n  \
+           - {{ subnet: 'fd67::/64', bmc: true, ranges: ['fd67::1000-fd67::1fff'] }}\n"
     );
-    stack.netboot(&text).await
+    let metrics = format!("{OPERATORS}:{METRICS_OF_NETBOOT}");
+    stack.netboot_with(&text, &[("--metrics-bind-address", metrics)]).await
 }

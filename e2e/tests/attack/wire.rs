@@ -9,7 +9,7 @@ use nix::{
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::Read,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddrV4},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -40,10 +40,11 @@ pub(crate) struct Frames {
 }
 
 impl Wire {
-    /// Plugs in a cable: netboot's end has this name and address.
-    pub(crate) fn plug(name: &str, address: Ipv4Addr) -> Result<Self> {
+    /// Plugs in a cable: netboot's end has this name and these addresses.
+    pub(crate) fn plug(name: &str, address: Ipv4Addr, v6: Ipv6Addr) -> Result<Self> {
         ip(&format!("link add {name} type veth peer name {name}-far"))?;
         ip(&format!("address add {address}/16 dev {name}"))?;
+        ip(&format!("address add {v6}/64 dev {name} nodad"))?;
         ip(&format!("link set {name} up"))?;
         ip(&format!("link set {name}-far up"))?;
         let netboot = link(name)?.addr().context("no MAC address")?;

@@ -95,6 +95,36 @@ fn every_test_that_the_security_page_names_is_there() {
     assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:#?}");
 }
 
+#[test]
+fn every_row_of_the_security_page_names_a_test() {
+    let page = fs::read_to_string(workspace().join("docs/security.md")).unwrap();
+    let all: Vec<_> = tables(&page).collect();
+    assert!(all.len() > 8 && all.iter().map(Vec::len).sum::<usize>() > 100, "{}", all.len());
+    for table in all {
+        let (head, rows) = (&table[0], &table[2..]);
+        let last = head.last().unwrap();
+        assert!(last.starts_with("test"), "a table of docs/security.md without tests: {head:?}");
+        for row in rows {
+            assert_eq!(row.len(), head.len(), "{row:?}");
+            let named = row.last().unwrap();
+            assert!(named.matches('_').count() > 3, "no test: {row:?}");
+        }
+    }
+}
+
+/// The tables of a page, each as its rows of cells; the second row is the line below the heads.
+fn tables(page: &str) -> impl Iterator<Item = Vec<Vec<&str>>> {
+    let mut lines = page.lines().peekable();
+    std::iter::from_fn(move || {
+        while lines.next_if(|line| !line.starts_with('|')).is_some() {}
+        let mut table = vec![];
+        while let Some(line) = lines.next_if(|line| line.starts_with('|')) {
+            table.push(line.trim_matches('|').split('|').map(str::trim).collect());
+        }
+        Some(table).filter(|table| !table.is_empty())
+    })
+}
+
 /// All sources below these folders, concatenated.
 fn sources(folders: &[PathBuf]) -> String {
     let mut waiting = folders.to_vec();

@@ -187,6 +187,20 @@ impl Metalman {
         self.process.ready(self.health, PATIENCE).await
     }
 
+    /// Where it reports its health.
+    pub fn health(&self) -> SocketAddr {
+        self.health
+    }
+
+    /// Its peak resident memory, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn peak_memory(&self) -> Result<u64> {
+        self.process.peak_memory()
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
