@@ -18,6 +18,7 @@ mod claims;
 mod connections;
 mod dhcp;
 mod flood;
+mod held;
 mod inside;
 mod ports;
 mod recorder;
@@ -49,6 +50,7 @@ async fn attacked(scale: Scale) {
     connections::hold_all_ports(&mut site).await;
     boot::ask_outside_of_the_window(&mut site).await;
     boot::use_up_fetches(&mut site).await;
+    held::claim_what_nobody_has_admitted(&mut site).await;
     bmc::speak_for_a_bmc(&mut site).await;
     dhcp::give_back_for_another(&mut site);
     dhcp::take_all_of_the_bmcs(&mut site);
