@@ -17,6 +17,7 @@ mod boot;
 mod claims;
 mod connections;
 mod dhcp;
+mod dhcp6;
 mod flood;
 mod held;
 mod inside;
@@ -52,6 +53,7 @@ async fn attacked(scale: Scale) {
     boot::use_up_fetches(&mut site).await;
     held::claim_what_nobody_has_admitted(&mut site).await;
     bmc::speak_for_a_bmc(&mut site).await;
+    dhcp6::speak_for_a_bmc(&mut site).await;
     dhcp::give_back_for_another(&mut site);
     dhcp::take_all_of_the_bmcs(&mut site);
     flood::forge_file_requests(&mut site);

@@ -85,6 +85,11 @@ impl Frames {
     }
 }
 
+/// The number of a device.
+pub(crate) fn index(name: &str) -> Result<u32> {
+    Ok(u32::try_from(link(name)?.ifindex())?)
+}
+
 fn link(name: &str) -> Result<LinkAddr> {
     let mut all = getifaddrs()?.filter(|it| it.interface_name == name);
     all.find_map(|it| it.address?.as_link_addr().copied()).context("no such link")
