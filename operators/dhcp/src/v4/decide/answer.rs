@@ -143,7 +143,7 @@ impl Request<'_> {
     /// Whether a packet that releases an address can come from that client. Clients send from the
     /// address or from none (RFC 2131, table 5), and an identifier that is made from a hardware
     /// address must be made from theirs. A relayed packet is trusted if the relay acts for the
-    /// subnet.
+    /// subnet. Who has no address is on the link of its subnet, or behind a relay of that.
     fn speaks_for(&self, address: Ipv4Addr) -> bool {
         let is_from = if self.has_no_address() {
             self.is_believed

@@ -49,6 +49,10 @@ fn a_lease_is_given_back_by_its_client_from_its_address_only() {
             assert_eq!(lab.send(&packet).answer, Err(DropReason::NotTheirs), "{from:?}");
         }
     }
+    // In its name, from the link of another subnet.
+    lab.arrival.from = to([10, 88, 0, 1], 67);
+    let elsewhere = Packet { giaddr: [10, 88, 0, 1].into(), ..decline(1, one) };
+    assert_eq!(lab.send(&elsewhere).answer, Err(DropReason::NotTheirs));
     assert!(lab.leases.get(one).unwrap().is_bound(lab.now));
     lab.arrival.from = SocketAddrV4::new(one, 68);
     let mut own = release(1, one);
