@@ -2,7 +2,7 @@ use super::{
     Change, ClaimSeen, Decision, Need, Observation, available,
     claimed::claimed,
     discovery,
-    power::{FRESH, poll},
+    power::{FRESH, is_changing, poll},
     reserved,
     status::{self, Ready},
     steps_without_effect, twins, window,
@@ -147,7 +147,9 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
         return Decision::Rest(settings.resync);
     };
-    let Some(reading) = seen.system else { return Decision::Look(Need::System) };
+    let Some(reading) = seen.system else {
+        return is_changing(seen).unwrap_or(Decision::Look(Need::System));
+    };
     match &reading.result {
         Ok(system) => {
             if let Some((reason, message)) = mistaken(seen.server, own, system) {

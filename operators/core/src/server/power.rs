@@ -11,8 +11,9 @@ use std::cmp::Ordering;
 pub(super) const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// How long a BMC may still report `Off` after it was told to power on.
 pub(super) const START: SignedDuration = SignedDuration::from_mins(1);
-/// How soon to look at a host that was told to change its power state a moment ago.
-const SOONEST: SignedDuration = SignedDuration::from_millis(500);
+/// How soon to look at a host that was told to change its power state a moment ago: no operating
+/// system shuts down, and hardly any BMC powers on, in less.
+const SOONEST: SignedDuration = SignedDuration::from_secs(1);
 /// How soon to look again at a host whose power state the BMC does not report.
 const UNKNOWN: SignedDuration = SignedDuration::from_secs(30);
 /// How long to wait for a host that another process may have asked to shut down.
@@ -72,6 +73,22 @@ pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuratio
     let looked = seen.system.map_or(seen.now, super::Reading::answered);
     let after = seen.last_step.map_or(settings.power_polling, |it| looked.duration_since(it.at));
     after.max(SOONEST).min(settings.power_polling)
+}
+
+/// Waits before the first look at a host that was told to change its power state a moment ago. A host
+/// whose power was cut is looked at right away: most are off at once.
+pub(super) fn is_changing(seen: &Observation<'_>) -> Option<Decision> {
+    let told = seen.last_step.filter(|last_step| match &last_step.step {
+        Step::Reset(ResetType::ForceOff) => false,
+        Step::Reset(_) => true,
+        Step::BootOnce { .. }
+        | Step::IndicatorLed(_)
+        | Step::BootOrder(_)
+        | Step::InsertMedium { .. }
+        | Step::EjectMedium { .. } => false,
+    })?;
+    let left = SOONEST - seen.now.duration_since(told.at);
+    (left.is_positive() && left <= SOONEST).then_some(Decision::Rest(left))
 }
 
 /// The next step of a shutdown that was decided on at `since`. The power is cut a grace period

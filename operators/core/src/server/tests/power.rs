@@ -30,16 +30,37 @@ fn host_that_was_told_to_shut_down_is_looked_at_soon_and_then_ever_less_often() 
     scene.report_for("uid-1.1");
     scene.server.spec.boot_configuration_ref = None;
     scene.carried_out(Step::Reset(ResetType::GracefulShutdown));
-    scene.system().power = PowerState::PoweringOff;
+    // What was read before no longer counts.
+    let reading = scene.reading.take();
     let mut looks = Vec::new();
     for tenth in 0..100 {
         scene.now = T0 + SignedDuration::from_millis(100 * tenth);
         if scene.decide() == Decision::Look(Need::System) {
             looks.push(tenth);
+            scene.reading.clone_from(&reading);
+            scene.system().power = PowerState::PoweringOff;
             scene.refresh();
         }
     }
-    assert_eq!(looks, [5, 10, 20, 40, 80]);
+    assert_eq!(looks, [10, 20, 40, 80]);
+}
+
+#[test]
+fn a_host_is_not_looked_at_before_it_can_have_changed_unless_its_power_was_cut() {
+    use ResetType::{ForceOff, GracefulShutdown, On};
+    for (reset, waits) in [(On, true), (GracefulShutdown, true), (ForceOff, false)] {
+        let mut scene = Scene::in_discovery(BootState::Ready);
+        scene.carried_out(Step::Reset(reset));
+        scene.reading = None;
+        let look = Decision::Look(Need::System);
+        let first = if waits { Decision::Rest(seconds(1)) } else { look.clone() };
+        assert_eq!(scene.decide(), first, "{reset}");
+        scene.now += seconds(1);
+        assert_eq!(scene.decide(), look, "{reset}");
+        // The clock was set back.
+        scene.now -= minutes(10);
+        assert_eq!(scene.decide(), look, "{reset}");
+    }
 }
 
 #[test]
