@@ -1,9 +1,11 @@
 //! How the report registry processes a report.
 
 mod interfaces;
+mod shown;
 mod summary;
 
 pub use interfaces::interfaces;
+pub use shown::ShownInventory;
 pub use summary::{InventorySummary, InventorySummarySpec};
 
 use metal_api::{MacAddr, ParseSystemUuidError, SystemUuid, inventory::Report};

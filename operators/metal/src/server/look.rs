@@ -3,20 +3,20 @@
 use crate::{Context, Error, reach::unreachable};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
-use metal_api::{NetworkInterface, Server, ServerClaim, ServerInventory};
+use metal_api::{NetworkInterface, Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
     claim::binding,
     identity::has_uuid,
     redfish::SystemReading,
-    report::{InventorySummary, interfaces},
+    report::{InventorySummary, ShownInventory},
     server::{MediaReading, Need, Reading},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// How many reports are read at a time: one may be many times as large in memory as its text.
+/// How many reports are read at a time: one may have megabytes.
 static REPORTS: Semaphore = Semaphore::const_new(8);
 
 /// What the API server was asked for in this pass.
@@ -118,10 +118,14 @@ async fn report<C>(
     server: &Server,
 ) -> Result<Option<(Arc<InventorySummary>, Vec<NetworkInterface>)>, Error> {
     let _turn = REPORTS.acquire().await;
-    let inventories = Api::<ServerInventory>::all(ctx.client.clone());
+    let inventories = Api::<ShownInventory>::all(ctx.client.clone());
     let found = inventories.get_opt(&server.name_any()).await;
     let found = found.map_err(Error::read("ServerInventory"))?;
-    Ok(found.map(|it| (Arc::new(InventorySummary::from(&it)), interfaces(&it.spec.report))))
+    let (summary, interfaces) = match found {
+        Some(found) => found.read(),
+        None => return Ok(None),
+    };
+    Ok(Some((Arc::new(summary), interfaces)))
 }
 
 async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
