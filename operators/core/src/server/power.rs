@@ -79,8 +79,7 @@ pub(super) fn poll(seen: &Observation<'_>, settings: &Settings) -> SignedDuratio
 /// whose power was cut is looked at right away: most are off at once.
 pub(super) fn is_changing(seen: &Observation<'_>) -> Option<Decision> {
     let told = seen.last_step.filter(|last_step| match &last_step.step {
-        Step::Reset(ResetType::ForceOff) => false,
-        Step::Reset(_) => true,
+        Step::Reset(reset) => *reset != ResetType::ForceOff,
         Step::BootOnce { .. }
         | Step::IndicatorLed(_)
         | Step::BootOrder(_)

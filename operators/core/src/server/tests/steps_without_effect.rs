@@ -130,7 +130,7 @@ fn a_step_that_the_bmc_refuses_is_told_with_what_it_said_and_what_refused_it() {
     let mut medium = Scene::with_drives();
     medium.record();
     medium.prepare(BootState::Ready);
-    for (mut scene, type_, reason, resource) in [
+    for (mut scene, type_, reason, resource) in vec![
         (
             Scene::in_discovery(BootState::Ready),
             condition::READY,
