@@ -146,7 +146,7 @@ impl Request<'_> {
     /// subnet. Who has no address is on the link of its subnet, or behind a relay of that.
     fn speaks_for(&self, address: Ipv4Addr) -> bool {
         let is_from = if self.has_no_address() {
-            self.is_believed
+            self.is_believed && self.subnet.net.contains(&address)
         } else {
             *self.arrival.from.ip() == address
         };
