@@ -1,8 +1,15 @@
-//! Claims that are too large.
+//! Claims that are too large, and too many of them.
 
-use crate::site::soon;
-use anyhow::{Result, ensure};
-use e2e::{cluster::unique, stack::Stack};
+use crate::{
+    connections::served_until,
+    ports::{self, Target},
+    site::{Site, soon},
+};
+use anyhow::{Context, Result, ensure};
+use e2e::{
+    cluster::unique,
+    stack::{PXE_TENANT, Stack, claim},
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::{
@@ -16,10 +23,18 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
 };
 use metal_api::{Power, ServerClaim, ServerClaimSpec};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Number of values in a selector with which the operator was seen to crash.
 const VALUES: usize = 42_000;
 const AT_A_TIME: usize = 8;
+/// How soon the machine of another tenant boots.
+const SOON: Duration = Duration::from_mins(2);
+/// How many claims a tenant creates at the same time.
+const RUSH: usize = 64;
+/// Values and requirements of a selector that the schema allows, which take some 30 KiB.
+const ALLOWED: [usize; 2] = [32, 16];
 
 /// The kind without its limits: as in an older version, whose objects still exist.
 #[must_use = "the schema is loose until `end` is called"]
@@ -83,6 +98,17 @@ impl TooLarge {
         Self::create(stack, number, annotated).await
     }
 
+    /// Creates `number` claims that the schema allows, as fast as the API server takes them.
+    async fn allowed(stack: &Stack, number: usize) -> Result<Self> {
+        let api = Self::in_namespace(stack).await?;
+        stream::iter(0..number)
+            .map(|_| async { api.create(&PostParams::default(), &allowed()).await })
+            .buffer_unordered(RUSH)
+            .try_for_each(async |_| Ok(()))
+            .await?;
+        Ok(Self(api))
+    }
+
     async fn create(stack: &Stack, number: usize, make: fn() -> ServerClaim) -> Result<Self> {
         let api = Self::in_namespace(stack).await?;
         stream::iter(0..number)
@@ -101,6 +127,49 @@ impl TooLarge {
         self.0.delete_collection(&DeleteParams::default(), &ListParams::default()).await?;
         Ok(())
     }
+}
+
+/// Thousands of claims of one tenant, beside one of another.
+pub(crate) async fn crowd(site: &mut Site) {
+    let number = site.scale.of(120, 3000);
+    let outcome = Box::pin(crowded(site, number)).await;
+    site.tell(&format!("{number} claims of a tenant at once"), Target::Metal, outcome);
+}
+
+async fn crowded(site: &mut Site, number: usize) -> Result<Duration> {
+    let index = site.one_more_admitted().await?.index();
+    let (stack, registry) = (&site.stack, ports::registry());
+    let creating = async {
+        let claims = TooLarge::allowed(stack, number);
+        let other = async {
+            let machine = stack.machine(0, index)?;
+            claim(stack, &machine, &stack.registry.image(PXE_TENANT)).await?;
+            let boots = timeout(SOON, machine.boots_tenant()).await;
+            boots.context("the machine of another tenant does not boot")?
+        };
+        tokio::try_join!(claims, other)?.0.delete().await
+    };
+    served_until(&registry, creating).await
+}
+
+/// Selects what no server is labeled with.
+fn allowed() -> ServerClaim {
+    let [values, requirements] = ALLOWED;
+    let values: Vec<_> = (0..values).map(|value| format!("{value:060}")).collect();
+    let requirement = |number: usize| LabelSelectorRequirement {
+        key: format!("example.com/{number}"),
+        operator: "In".to_owned(),
+        values: Some(values.clone()),
+    };
+    let match_expressions = Some((0..requirements).map(requirement).collect());
+    let selector = LabelSelector { match_expressions, ..LabelSelector::default() };
+    let spec = ServerClaimSpec {
+        power: Power::On,
+        server_selector: Some(selector),
+        image: "a".to_owned(),
+        ..ServerClaimSpec::default()
+    };
+    ServerClaim::new(&unique("one-of-many"), spec)
 }
 
 fn too_large() -> ServerClaim {

@@ -59,6 +59,7 @@ async fn attacked(scale: Scale) {
     flood::forge_file_requests(&mut site);
     flood::discover_without_end(&mut site);
     bmc::crowd(&mut site).await;
+    claims::crowd(&mut site).await;
     Box::pin(registry::send_all_at_once(&mut site)).await;
     if scale == Scale::Full {
         silence::api_server(&mut site).await;
