@@ -24,6 +24,7 @@ mod inside;
 mod ports;
 mod recorder;
 mod registry;
+mod reports;
 mod silence;
 mod site;
 mod wire;
@@ -59,6 +60,7 @@ async fn attacked(scale: Scale) {
     flood::forge_file_requests(&mut site);
     flood::discover_without_end(&mut site);
     bmc::crowd(&mut site).await;
+    reports::post_all_at_once(&mut site).await;
     claims::crowd(&mut site).await;
     Box::pin(registry::send_all_at_once(&mut site)).await;
     if scale == Scale::Full {
