@@ -145,7 +145,7 @@ async fn outside(site: &Site, given: &[Given]) -> Result<Duration> {
     for it in given {
         let report = site.stack.machine(0, it.index)?.report()?;
         let (address, mac) = (report.host_address, report.nic_macs.first());
-        let names = [address.map(|it| it.to_string()), mac.map(|it| it.to_string())];
+        let names = [address.map(|it| it.to_string()), mac.map(ToString::to_string)];
         for name in names.into_iter().flatten() {
             let in_its_name = get(&stranger, "httpboot", Some(&name)).await?;
             ensure!(own == in_its_name, "{name} in a header makes {own:?} to {in_its_name:?}");

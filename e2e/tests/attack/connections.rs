@@ -51,9 +51,10 @@ impl ClientBehavior {
     /// for metrics take debug binaries many seconds.
     fn is_tried(self, port: &Port, scale: Scale) -> bool {
         match (self, port.kind) {
-            (Self::Idle | Self::HalfAsked, _) | (_, Kind::Machines) => true,
+            (Self::Idle | Self::HalfAsked, _)
+            | (_, Kind::Machines)
+            | (Self::KeepAlive, Kind::Admin) => true,
             (Self::KeepAlive | Self::SlowReader, Kind::Tls) => false,
-            (Self::KeepAlive, Kind::Admin) => true,
             (Self::SlowReader, Kind::Admin) => scale == Scale::Full,
         }
     }

@@ -88,8 +88,12 @@ async fn moved(site: &Site) -> Result<Duration> {
 }
 
 /// The link-local address that is made from a MAC address (RFC 4291, appendix A).
-fn made_of([a, b, c, d, e, f]: [u8; 6]) -> Ipv6Addr {
-    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+fn made_of(mac: [u8; 6]) -> Ipv6Addr {
+    let mut address = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 0];
+    address[8..11].copy_from_slice(&mac[..3]);
+    address[8] ^= 2;
+    address[13..].copy_from_slice(&mac[3..]);
+    address.into()
 }
 
 /// Sends from a link-local address.

@@ -116,6 +116,7 @@ fn a_step_without_effect_is_told_whatever_it_is() {
 }
 
 #[test]
+#[expect(clippy::large_stack_arrays, reason = "a scene for each step")]
 fn a_step_that_the_bmc_refuses_is_told_with_what_it_said_and_what_refused_it() {
     const SAID: &str = "HTTP 400: The property is read-only";
     let mut off = Scene::available();
@@ -130,7 +131,7 @@ fn a_step_that_the_bmc_refuses_is_told_with_what_it_said_and_what_refused_it() {
     let mut medium = Scene::with_drives();
     medium.record();
     medium.prepare(BootState::Ready);
-    for (mut scene, type_, reason, resource) in vec![
+    for (mut scene, type_, reason, resource) in [
         (
             Scene::in_discovery(BootState::Ready),
             condition::READY,
