@@ -2,7 +2,7 @@
 
 use crate::{client::Server, key::Key};
 use anyhow::{Context, Result};
-use metal_attest::client::{EkTemplate, Presented, Wrapped, open, request};
+use metal_attest::client::{EkTemplate, EncryptedCredential, Presented, open, request};
 use metal_tpm::{Held, Place};
 
 /// What the keys of a TPM are good for, if their thread has broken down.
@@ -27,7 +27,7 @@ pub(crate) async fn prove(
     } else {
         (server.attest(key, credential, body).await?, held)
     };
-    let wrapped = Wrapped::of(&response)?;
+    let wrapped = EncryptedCredential::of(&response)?;
     let opened = held.run(move |keys| keys.activate(&wrapped)).await.context(BROKEN)??;
     Ok(open(&response, &opened)?)
 }

@@ -6,8 +6,8 @@
 //! ```
 
 use crate::{
+    disk_writer::{Place, SinkError, fresh, same},
     gpt::{Partition, Table, WINDOW},
-    sink::{Place, SinkError, fresh, same},
 };
 use std::os::unix::fs::FileExt;
 

@@ -3,8 +3,8 @@
 use crate::{
     checksum::{LENGTH, Sha256},
     disk_ends::DiskEnds,
+    disk_writer::{Place, Sink, SinkError},
     gpt::{GptError, Table},
-    sink::{Place, Sink, SinkError},
 };
 use metal_base::{compression::decompressed, hex};
 use ring::digest::{Context, SHA256};

@@ -10,6 +10,7 @@ pub mod checksum;
 mod configure;
 mod disk;
 mod disk_ends;
+mod disk_writer;
 mod efi;
 mod fetch;
 pub mod gpt;
@@ -18,7 +19,6 @@ mod install;
 pub mod install_json;
 mod report;
 mod seed;
-mod sink;
 #[cfg(test)]
 mod testing;
 mod timeouts;

@@ -61,7 +61,7 @@ impl<'a> Reporter<'a> {
         let body = InstallProgress { phase, written, total, message };
         let Ok(body) = serde_json::to_vec(&body) else { return };
         if let Err(error) = self.client.post(PROGRESS, body.into()).await {
-            tracing::debug!(error = %Chain(&error), "progress not told");
+            tracing::debug!(error = %Chain(&error), "could not report progress");
         }
     }
 }

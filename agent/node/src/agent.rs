@@ -86,7 +86,7 @@ impl Agent {
     /// written is whole, and what was begun is begun again.
     pub async fn run(mut self) {
         let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        tracing::info!(machine = self.config.machine, tpm = %self.args.tpm, "metal-agent starts");
+        tracing::info!(machine = self.config.machine, tpm = %self.args.tpm, "metal-agent started");
         loop {
             match self.step().await {
                 Ok(None) => return,
@@ -197,7 +197,7 @@ impl Agent {
     fn tell_failure(&mut self, failure: &Failure) {
         let text = Chain(failure).to_string();
         if self.told != text {
-            tracing::warn!(error = text, "no certificate yet; it is tried again");
+            tracing::warn!(error = text, "no certificate yet; retrying");
             self.told = text;
         }
         notify::status(&format!("tried again: {}", self.told));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use metal_attest::{
     Answer, Asked, MAX_EVENT_LOG, Quote,
-    client::{self, EkTemplate, OpenError, Presented, Wrapped},
+    client::{self, EkTemplate, EncryptedCredential, OpenError, Presented},
 };
 use metal_http::Reason;
 use metal_tpm::{Held, Place, TpmError};
@@ -64,7 +64,7 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
     let response = match post(metalman, body(&keys, None)?.into()).await? {
         Answer::Token(response) => response,
         Answer::Challenge { challenge } => {
-            let nonce = Wrapped::of_challenge(&challenge)?;
+            let nonce = EncryptedCredential::of_challenge(&challenge)?;
             let pcrs = challenge.pcrs.clone();
             let quote = keys.run(move |keys| keys.quote(&nonce, &pcrs)).await;
             let quote = quote.ok_or(AttestError::Answer)??;
@@ -77,7 +77,7 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
             }
         }
     };
-    let wrapped = Wrapped::of(&response)?;
+    let wrapped = EncryptedCredential::of(&response)?;
     let credential = keys.run(move |keys| keys.activate(&wrapped)).await;
     let credential = credential.ok_or(AttestError::Answer)??;
     let token = client::open(&response, &credential)?;

@@ -153,7 +153,7 @@ impl Api {
                 }
                 // It was created, so this will pass.
                 Err(KubeError::Http(error)) => {
-                    tracing::debug!(%error, "the request is looked at again");
+                    tracing::debug!(%error, "re-reading the certificate request");
                 }
                 Err(KubeError::Refused(status, _)) if status.is_server_error() => {}
                 Err(error) => return Err(error),

@@ -71,6 +71,6 @@ async fn run(agent: Agent) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("metal-agent ends");
+    tracing::info!("metal-agent stopped");
     Ok(())
 }

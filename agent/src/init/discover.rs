@@ -1,9 +1,9 @@
 //! From having an address to reporting: asks the boot service what to report where, and does it.
 
 use super::{
+    boot_source::{self, OriginError},
     boot_url::BootUrl,
     ignition::{self, AgentConfig, AgentConfigError},
-    origin::{self, OriginError},
     power::ScanTrigger,
 };
 use crate::{
@@ -107,8 +107,8 @@ fn has_address() -> bool {
 }
 
 async fn agent(root: &Root, boot_url: Option<&str>) -> Result<Agent, DiscoveryError> {
-    let url = origin::find(root, boot_url)?;
-    let system_uuid = origin::uuid(root).unwrap_or_default();
+    let url = boot_source::find(root, boot_url)?;
+    let system_uuid = boot_source::uuid(root).unwrap_or_default();
     tracing::info!(boot_service = %url, system_uuid, "fetching the ignition from the boot service");
     let orders = orders(url).await?;
     let flags = [

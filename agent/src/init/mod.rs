@@ -11,6 +11,7 @@
 //! metalprobe changes nothing on the machine's disks. Everything that it does and waits for is told on
 //! every console, for a person who has nothing else to go by.
 
+mod boot_source;
 mod boot_url;
 mod console;
 mod dhcp;
@@ -20,7 +21,6 @@ mod drivers;
 mod ignition;
 mod mounts;
 mod network;
-mod origin;
 mod power;
 mod resolvers;
 mod routers;

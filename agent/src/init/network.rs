@@ -1,11 +1,12 @@
 //! Every network port: its driver, its link, its carrier, its address.
 
 use super::{
+    boot_source,
     boot_url::BootUrl,
     dhcp::{self, BootUrlRequest, Firmware, Link},
     dhcp6,
     drivers::Drivers,
-    mounts, origin,
+    mounts,
     resolvers::Resolvers,
     routers,
 };
@@ -47,8 +48,8 @@ pub(super) async fn keep(
     let began = Instant::now();
     let mut drivers = load(Drivers::read(&root), root.clone()).await;
     // The driver for the firmware's variables may be among them.
-    let asks = boot_url.is_some() && origin::needs_dhcp(&root);
-    let firmware = asks.then(|| Firmware { uuid: origin::wire_uuid(&root) });
+    let asks = boot_url.is_some() && boot_source::needs_dhcp(&root);
+    let firmware = asks.then(|| Firmware { uuid: boot_source::wire_uuid(&root) });
     let boot_url = boot_url.unwrap_or_else(|| watch::channel(None).0);
     let mut ports = Ports::new(root, BootUrlRequest { firmware, boot_url });
     let mut look_for_devices = began + DEVICES;

@@ -4,9 +4,9 @@ use crate::{Tpm, TpmError, of_hierarchy};
 use metal_attest::{
     Pcrs, Quote,
     client::{
-        EkTemplate, Handle, ResponseError, Wrapped, activate_credential, activated, create_ak,
-        create_ek, create_srk, created, done, flush, pcr_read, pcr_values, policy_secret, quote,
-        quoted, start_policy_session, started,
+        EkTemplate, EncryptedCredential, Handle, ResponseError, activate_credential, activated,
+        create_ak, create_ek, create_srk, created, done, flush, pcr_read, pcr_values,
+        policy_secret, quote, quoted, start_policy_session, started,
     },
 };
 use ring::rand::{SecureRandom, SystemRandom};
@@ -71,7 +71,7 @@ impl Keys {
     /// # Errors
     ///
     /// If it is for another TPM, or the TPM does not do it.
-    pub fn quote(&mut self, nonce: &Wrapped, pcrs: &[u8]) -> Result<Quote, TpmError> {
+    pub fn quote(&mut self, nonce: &EncryptedCredential, pcrs: &[u8]) -> Result<Quote, TpmError> {
         self.load(&create_ak()?)?;
         let nonce = self.open(AK, nonce)?;
         let (wanted, mut values) = (pcrs.iter().copied().collect::<BTreeSet<_>>(), Pcrs::new());
@@ -95,12 +95,12 @@ impl Keys {
     /// # Errors
     ///
     /// If it is for another TPM, or the TPM does not do it.
-    pub fn activate(&mut self, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
+    pub fn activate(&mut self, wrapped: &EncryptedCredential) -> Result<[u8; 32], TpmError> {
         self.open(SRK, wrapped)
     }
 
     /// Opens a credential for the key that was loaded at this place.
-    fn open(&mut self, at: usize, wrapped: &Wrapped) -> Result<[u8; 32], TpmError> {
+    fn open(&mut self, at: usize, wrapped: &EncryptedCredential) -> Result<[u8; 32], TpmError> {
         let mut nonce = [0; 32];
         SystemRandom::new().fill(&mut nonce).map_err(|_| TpmError::Random)?;
         let session = self.tpm.run(&start_policy_session(&nonce)?, started)?;

@@ -1,15 +1,15 @@
 //! The TPM of this machine, for agents: [`Held`] has its keys, and answers what was sealed for them;
 //! [`HostKey`] is one that signs. Whom that is told is left to them.
 
+mod async_key;
 mod certificates;
-mod held;
 mod host_key;
 mod keys;
 mod kind;
 mod place;
 mod transport;
 
-pub use held::Held;
+pub use async_key::Held;
 pub use host_key::HostKey;
 pub use keys::Keys;
 pub use kind::EkType;

@@ -1,6 +1,6 @@
 use super::*;
 use metal_attest::{
-    Challenge, EndorsementKey, Request, Ticket, challenge,
+    Challenge, ChallengeSecret, EndorsementKey, Request, challenge,
     client::{self, EkTemplate, Presented},
     seal,
     testing::{Maker, Swtpm},
@@ -28,7 +28,8 @@ fn a_tpm_opens_what_was_sealed_for_it_again_and_again() {
         let body = body(&keys);
         let request = Request::parse(body.as_bytes()).unwrap();
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
-        let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
+        let credential =
+            keys.activate(&client::EncryptedCredential::of(&response).unwrap()).unwrap();
         assert_eq!(client::open(&response, &credential).unwrap(), "token");
         eks.push(keys.ek().to_vec());
     }
@@ -82,7 +83,7 @@ fn a_tpm_opens_what_was_sealed_for_its_key_on_p_256() {
     let body = body(&keys);
     let request = Request::parse(body.as_bytes()).unwrap();
     let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
-    let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
+    let credential = keys.activate(&client::EncryptedCredential::of(&response).unwrap()).unwrap();
     assert_eq!(client::open(&response, &credential).unwrap(), "token");
 }
 
@@ -97,7 +98,7 @@ fn nothing_stays_loaded_after_an_answer_that_is_for_another_tpm() {
         let response = seal(&request, b"token", &SystemRandom::new()).unwrap().into_response(None);
         let mut ours =
             Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
-        let opened = ours.activate(&client::Wrapped::of(&response).unwrap());
+        let opened = ours.activate(&client::EncryptedCredential::of(&response).unwrap());
         let refused = matches!(opened, Err(TpmError::Response(ResponseError::Refused(_))));
         assert!(refused, "{opened:?}");
     }
@@ -117,9 +118,9 @@ fn a_quote_answers_a_challenge_and_tpm2_tools_take_it() {
     let random = SystemRandom::new();
     // As often as somebody asks: sessions are given back.
     for now in 0..5 {
-        let ticket = Ticket::new(now, &random).unwrap();
+        let ticket = ChallengeSecret::new(now, &random).unwrap();
         let asked = challenge(&about, &[9; 32], ticket, &random).unwrap();
-        let wrapped = client::Wrapped::of_challenge(&asked).unwrap();
+        let wrapped = client::EncryptedCredential::of_challenge(&asked).unwrap();
         let quote = keys.quote(&wrapped, &asked.pcrs).unwrap();
         let nonce = about.nonce(&[9; 32], ticket);
         assert_eq!(quote.verify(ak, &nonce, &pcrs), Ok(()));
@@ -137,7 +138,7 @@ fn a_quote_answers_a_challenge_and_tpm2_tools_take_it() {
         assert!(check(&nonce) && !check(&[8; 32]));
     }
     let response = seal(&request, b"token", &random).unwrap().into_response(None);
-    let credential = keys.activate(&client::Wrapped::of(&response).unwrap()).unwrap();
+    let credential = keys.activate(&client::EncryptedCredential::of(&response).unwrap()).unwrap();
     assert_eq!(client::open(&response, &credential).unwrap(), "token");
     drop(keys);
     assert_eq!(software.loaded(), "");
@@ -151,12 +152,13 @@ fn a_challenge_for_another_tpm_is_not_answered() {
         Keys::create(Tpm::open(&place(&software)).unwrap(), EkTemplate::Rsa2048).unwrap();
     let [their, our] = [&theirs, &ours].map(|it| Request::parse(body(it).as_bytes()).unwrap());
     let (pcrs, random) = ([7].into(), SystemRandom::new());
-    let ticket = Ticket::new(0, &random).unwrap();
+    let ticket = ChallengeSecret::new(0, &random).unwrap();
     // The key of another endorsement, and another key of this one.
     for (ek, ak) in [(&their.ek, &our.ak), (&our.ek, &their.ak)] {
         let about = Challenge { machine: "uid", ek, ak: ak.as_ref().unwrap(), pcrs: &pcrs };
         let asked = challenge(&about, &[9; 32], ticket, &random).unwrap();
-        let answered = ours.quote(&client::Wrapped::of_challenge(&asked).unwrap(), &asked.pcrs);
+        let answered =
+            ours.quote(&client::EncryptedCredential::of_challenge(&asked).unwrap(), &asked.pcrs);
         let refused = matches!(answered, Err(TpmError::Response(ResponseError::Refused(_))));
         assert!(refused, "{answered:?}");
     }

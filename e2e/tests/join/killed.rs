@@ -48,7 +48,7 @@ impl Step {
     /// Waits until it is that far; `before` tokens were issued when it was started.
     async fn reached(self, machine: &Installed<'_>, agent: &Process, before: usize) -> Result<()> {
         if self == Self::Started {
-            return said(agent, "metal-agent starts").await;
+            return said(agent, "metal-agent started").await;
         }
         eventually(PATIENCE, async || {
             let there = match self {

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use metal_attest::{
     Response,
     client::{
-        MAX_TOKEN, Wrapped, activate_credential, activated, created, done, flush, open, started,
+        MAX_TOKEN, EncryptedCredential, activate_credential, activated, created, done, flush, open, started,
     },
 };
 
@@ -37,7 +37,7 @@ fn answered(response: &Response) {
         Ok(token) => assert!(token.len() <= MAX_TOKEN && token.is_ascii()),
         Err(error) => told(&error.to_string(), 200),
     }
-    match Wrapped::of(response) {
+    match EncryptedCredential::of(response) {
         Ok(wrapped) => {
             let handle = started(&STARTED).expect("it is one");
             let built = activate_credential(handle, handle, handle, &wrapped.blob, &wrapped.secret);

@@ -3,10 +3,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use metal_dhcp::config::Config;
-use metal_fedhcp::{File, Main, Places, convert};
+use metal_fedhcp::{File, Main, TargetPaths, convert};
 use std::sync::LazyLock;
 
-static PLACES: LazyLock<Places> = LazyLock::new(|| Places {
+static PLACES: LazyLock<TargetPaths> = LazyLock::new(|| TargetPaths {
     interfaces: vec!["eth0".to_owned()],
     subnets: ["10.0.0.0/24=10.0.0.10-10.0.0.20", "fd00::/64"].map(|it| it.parse().unwrap()).into(),
 });
@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     };
     let file = |name: &str| File { name: name.to_owned(), text: other.to_owned() };
     let files: Vec<_> = main.files().into_iter().map(file).collect();
-    for places in [&Places::default(), &*PLACES] {
+    for places in [&TargetPaths::default(), &*PLACES] {
         match convert(&main, &files, places) {
             Ok(conversion) => drop(Config::parse(&conversion.yaml).unwrap()),
             Err(error) => assert!(error.to_string().contains(": ")),

@@ -49,7 +49,7 @@ pub use credential::SealError;
 pub use endorsement::{EndorsementKey, UnreadablePem};
 pub use event_log::{Event, EventLog, EventLogError, EventType, MAX_EVENT_LOG};
 pub use public::KeyError;
-pub use quote::{AttestationKey, Challenge, Pcrs, Quote, QuoteError, Ticket};
+pub use quote::{AttestationKey, Challenge, ChallengeSecret, Pcrs, Quote, QuoteError};
 pub use seal::{Sealed, challenge, seal};
 pub use storage::StorageKey;
 pub use wire::{Answer, Asked, MAX_BODY, Request, RequestError, Response};

@@ -3,7 +3,7 @@
 use crate::{
     credential::{self, CREDENTIAL_LEN, SealError, chance},
     event_log::MAX_EVENT_LOG,
-    quote::{Challenge, Ticket},
+    quote::{Challenge, ChallengeSecret},
     wire::{Asked, Request, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -54,7 +54,7 @@ pub fn seal(
 pub fn challenge(
     challenge: &Challenge<'_>,
     secret: &[u8; 32],
-    ticket: Ticket,
+    ticket: ChallengeSecret,
     random: &dyn SecureRandom,
 ) -> Result<Asked, SealError> {
     let nonce = challenge.nonce(secret, ticket);

@@ -13,8 +13,8 @@ pub mod duration;
 pub mod files;
 mod hex;
 pub mod jitter;
+mod locality;
 mod locked;
-mod nearness;
 mod source;
 
 pub use backoff::Backoff;
@@ -23,6 +23,6 @@ pub use cut::cut;
 pub use decision::{Decision, Never};
 pub use hex::hex;
 pub use jitter::jittered;
+pub use locality::Nearness;
 pub use locked::Locked;
-pub use nearness::Nearness;
 pub use source::Source;

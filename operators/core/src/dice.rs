@@ -2,9 +2,9 @@
 
 /// A generator (Knuth, MMIX) that gives the same numbers on every run, from a seed.
 #[derive(Debug)]
-pub struct Dice(pub u64);
+pub struct SeededRng(pub u64);
 
-impl Dice {
+impl SeededRng {
     /// A number below `sides`.
     ///
     /// # Panics

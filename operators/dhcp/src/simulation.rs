@@ -6,7 +6,7 @@ use crate::{
     lease::{Lease, Leases, record},
 };
 use jiff::{SignedDuration, Timestamp};
-use metal_core::dice::Dice;
+use metal_core::dice::SeededRng;
 use std::{
     collections::HashMap,
     fmt::{Debug, Display},
@@ -86,7 +86,7 @@ pub(crate) enum Answer<A> {
 struct World<S: Server> {
     server: S,
     disk: String,
-    dice: Dice,
+    dice: SeededRng,
     holds: HashMap<u8, (S::Address, Timestamp)>,
     offered: HashMap<u8, S::Address>,
     leases: usize,
@@ -109,7 +109,7 @@ impl<S: Server> World<S> {
         Self {
             server: S::new(),
             disk: String::new(),
-            dice: Dice(seed),
+            dice: SeededRng(seed),
             holds: HashMap::new(),
             offered: HashMap::new(),
             leases: 0,

@@ -1,7 +1,7 @@
 //! Our configuration, as it is collected from the plugins.
 
 use super::{
-    given::Places,
+    given::TargetPaths,
     main_file::{Family, Main},
     note::{Error, Note},
     quote::quote,
@@ -70,7 +70,7 @@ impl Subnet {
 }
 
 impl Draft {
-    pub(super) fn new(places: &Places) -> Self {
+    pub(super) fn new(places: &TargetPaths) -> Self {
         let mut draft = Self::default();
         for given in &places.subnets {
             let mut subnet = Subnet::new(given.net);

@@ -5,7 +5,7 @@ use std::{net::IpAddr, str::FromStr};
 
 /// Where to serve.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct TargetPaths {
     /// Interfaces.
     pub interfaces: Vec<String>,
     /// Subnets.

@@ -24,7 +24,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use given::{Given, GivenError, Places};
+pub use given::{Given, GivenError, TargetPaths};
 pub use main_file::{File, Main};
 pub use note::{Error, Note};
 
@@ -45,7 +45,7 @@ pub struct Conversion {
 /// # Errors
 ///
 /// If a file is missing or does not have the format that FeDHCP reads, or a plugin is unknown.
-pub fn convert(main: &Main, files: &[File], places: &Places) -> Result<Conversion, Error> {
+pub fn convert(main: &Main, files: &[File], places: &TargetPaths) -> Result<Conversion, Error> {
     let mut draft = Draft::new(places);
     for (family, plugins) in main.chains() {
         draft.listen(main, family);

@@ -77,16 +77,16 @@ fn files() -> Vec<File> {
     FILES.iter().map(file).collect()
 }
 
-fn places(subnets: &[&str]) -> Places {
+fn places(subnets: &[&str]) -> TargetPaths {
     let subnets = subnets.iter().map(|text| text.parse().unwrap()).collect();
-    Places { interfaces: Vec::new(), subnets }
+    TargetPaths { interfaces: Vec::new(), subnets }
 }
 
-fn converted(main: &str, places: &Places) -> Result<Conversion, Error> {
+fn converted(main: &str, places: &TargetPaths) -> Result<Conversion, Error> {
     convert(&Main::parse("config.yaml", main)?, &files(), places)
 }
 
-fn error(main: &str, places: &Places) -> String {
+fn error(main: &str, places: &TargetPaths) -> String {
     converted(main, places).unwrap_err().to_string()
 }
 
@@ -154,7 +154,7 @@ fn every_plugin_is_carried_over_or_told() {
 fn what_belongs_to_subnets_is_told_when_there_are_none() {
     let main = "server6:\n  plugins:\n  - server_id: LL 00:de:ad:be:ef:00\n  - dns: fd00::3\n  \
                 - onmetal:\n";
-    let Conversion { yaml, notes } = converted(main, &Places::default()).unwrap();
+    let Conversion { yaml, notes } = converted(main, &TargetPaths::default()).unwrap();
     let v6 = Config::parse(&yaml).unwrap().dhcp6.unwrap();
     assert_eq!((v6.subnets.len(), v6.listen.len()), (0, 1));
     let note = notes.last().unwrap().to_string();
@@ -177,7 +177,7 @@ fn without_a_plugin_that_leases_others_give_out_the_addresses() {
 /// Each row: the part of MAIN to replace, its replacement, and the beginning of the error.
 #[test]
 fn errors_name_file_line_field_and_fix() {
-    let none = Places::default();
+    let none = TargetPaths::default();
     for (good, bad, start) in [
         (
             "- stateless:",
@@ -221,7 +221,7 @@ fn every_way_to_write_where_to_listen_is_understood() {
         ("':547'", &[], &["[::]:547"]),
     ] {
         let main = format!("server6:\n  listen: {text}\n  plugins: []\n");
-        let yaml = converted(&main, &Places::default()).unwrap().yaml;
+        let yaml = converted(&main, &TargetPaths::default()).unwrap().yaml;
         let v6 = Config::parse(&yaml).unwrap().dhcp6.unwrap();
         assert_eq!(v6.interfaces, interfaces, "{text}");
         assert_eq!(v6.listen.iter().map(ToString::to_string).collect::<Vec<_>>(), listen, "{text}");

@@ -52,17 +52,14 @@ impl Clock {
         let before = self.ahead.swap(ahead, Ordering::Relaxed);
         if ahead != 0 && before.abs_diff(ahead) >= LEAST.as_secs().unsigned_abs() {
             let seconds = ahead;
-            tracing::warn!(
-                seconds,
-                "this clock is ahead of that of the API server, which counts: set it"
-            );
+            tracing::warn!(seconds, "the local clock is ahead of the API server's; set it");
         }
     }
 }
 
 /// Why our clock is not relied on.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsure {
+pub enum ClockUnknown {
     /// It is another than that of the API server.
     #[error("the clock of this server differs by {0} s from that of the API server: set it")]
     Skewed(i64),
@@ -76,11 +73,14 @@ pub enum Unsure {
 /// # Errors
 ///
 /// If they differ by minutes, or the API server does not answer.
-pub(crate) async fn is_right(client: &Client, now: Timestamp) -> Result<(), Unsure> {
-    let theirs =
-        timeout(PATIENCE, of_api_server(client)).await.ok().flatten().ok_or(Unsure::Unknown)?;
+pub(crate) async fn is_right(client: &Client, now: Timestamp) -> Result<(), ClockUnknown> {
+    let theirs = timeout(PATIENCE, of_api_server(client))
+        .await
+        .ok()
+        .flatten()
+        .ok_or(ClockUnknown::Unknown)?;
     let differs = now.duration_since(theirs);
-    if differs.abs() > SKEW { Err(Unsure::Skewed(differs.as_secs())) } else { Ok(()) }
+    if differs.abs() > SKEW { Err(ClockUnknown::Skewed(differs.as_secs())) } else { Ok(()) }
 }
 
 #[cfg(test)]

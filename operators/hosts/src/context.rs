@@ -1,11 +1,11 @@
 use crate::{
     allowance::Allowances,
     clock::Clock,
+    fresh_tokens::FreshTokens,
     images::Images,
-    live::Live,
+    memory_permits::MemoryPermits,
     metrics::Answers,
     notices::Notices,
-    places::Places,
     polls::Polls,
     refusals::Refusals,
     templates::Templates,
@@ -48,9 +48,9 @@ pub(crate) struct Context {
     /// Configurations that are read at a time.
     pub(crate) readers: Semaphore,
     /// Configurations that are in memory at a time.
-    pub(crate) places: Places,
+    pub(crate) places: MemoryPermits,
     /// Tokens as the API server has them at this moment.
-    pub(crate) live: Live,
+    pub(crate) live: FreshTokens,
     /// The time of the cluster.
     pub(crate) clock: Clock,
     /// Limits the log.

@@ -1,4 +1,4 @@
-use crate::clock::Unsure;
+use crate::clock::ClockUnknown;
 use metal_runtime::{
     controller::TooManyTurns,
     report::{Class, ReconcileError, class_of},
@@ -18,7 +18,7 @@ pub enum Error {
     Remove(#[source] Box<kube::Error>),
     /// The token was not removed, because nobody knows whether its time is over.
     #[error("BootToken not removed")]
-    ClockSkew(#[from] Unsure),
+    ClockSkew(#[from] ClockUnknown),
     /// Decisions did not come to an end.
     #[error(transparent)]
     TooManyTurns(#[from] TooManyTurns),

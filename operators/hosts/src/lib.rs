@@ -11,13 +11,13 @@ pub mod args;
 mod clock;
 mod context;
 mod error;
+mod fresh_tokens;
 mod host;
 mod http;
 mod images;
-mod live;
+mod memory_permits;
 mod metrics;
 mod notices;
-mod places;
 mod polls;
 #[cfg(test)]
 mod reference;

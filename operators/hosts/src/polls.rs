@@ -1,7 +1,7 @@
 //! Hosts that ask for their release: each once. A host that asks again ends what it has asked for before,
 //! whether it still waits for that or takes it, so that no number of connections gives it more than one.
 
-use crate::places::Place;
+use crate::memory_permits::Place;
 use axum::body::Bytes;
 use metal_base::Locked;
 use std::{
@@ -104,7 +104,7 @@ impl Drop for Poll {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::Places;
+    use crate::memory_permits::MemoryPermits;
 
     #[test]
     fn as_many_ask_as_there_are_connections_and_each_host_once() {
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_again_takes_the_place_of_an_answer_that_nobody_looks_at() {
-        let (polls, places) = (Polls::default(), Places::default());
+        let (polls, places) = (Polls::default(), MemoryPermits::default());
         let first = polls.begin("a").unwrap();
         first.keep(Bytes::from_static(b"abc"), places.take("org").await);
         assert_eq!(first.piece(2).unwrap().as_deref(), Some(&b"ab"[..]));

@@ -209,7 +209,7 @@ fn told<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
     if let Change::Unreadable { meta, error, .. } = change {
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let kind = K::kind(&());
-        tracing::warn!(%kind, namespace, name, error, "object does not parse; it is left alone");
+        tracing::warn!(%kind, namespace, name, error, "ignoring an object that could not be parsed");
     }
 }
 

@@ -7,12 +7,12 @@
 //! whom, is up to the caller.
 
 pub mod allow;
+pub mod architecture;
 pub mod args;
 pub mod digest;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod login;
-pub mod machine;
 pub mod manifest;
 mod range;
 pub mod reference;

@@ -2,10 +2,10 @@
 
 use crate::{
     Context, Error,
+    bmc_target::{target, unreachable},
     bmc_users::BmcUser,
     failure,
     memory::{Memories, Now},
-    reach::{target, unreachable},
     view::{BmcKey, ServerKey, uuid_keys},
 };
 use jiff::Timestamp;

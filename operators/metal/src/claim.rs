@@ -1,7 +1,7 @@
 //! Controller of [`ServerClaim`].
 
 use crate::{
-    Context, Error, failure, own,
+    Context, Error, failure, owned_objects,
     server_patch::{ServerPatch, patch},
     view::{ClaimKey, ServerKey},
 };
@@ -233,7 +233,7 @@ async fn release<C>(ctx: &Context<C>, claim: &ServerClaim) -> Result<(), Error> 
         return Ok(());
     }
     let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
-    own::delete_configuration(ctx, (&namespace, &name), claim).await?;
+    owned_objects::delete_configuration(ctx, (&namespace, &name), claim).await?;
     let removed = claims(ctx, claim).remove_finalizer(claim, finalizer::SERVER_CLAIM).await;
     removed.map(drop).map_err(Error::write("ServerClaim"))
 }

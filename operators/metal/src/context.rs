@@ -2,11 +2,11 @@
 
 use crate::{
     Error, MANAGER,
+    bmc_target::target,
     bmc_users::{BmcUser, BmcUsers},
     macdb::MacPrefixes,
     media::Media,
     memory::Memories,
-    reach::target,
     view::View,
 };
 use jiff::{SignedDuration, Timestamp};

@@ -1,4 +1,4 @@
-use metal_core::capability::{BOOT_KEY_SECRET, Unissuable};
+use metal_core::capability::{BOOT_KEY_SECRET, TokenError};
 use metal_ignition::discovery::Unusable;
 use metal_runtime::{
     controller::TooManyTurns,
@@ -44,7 +44,7 @@ pub enum Error {
     Keys(#[from] crate::keys::Error),
     /// The discovery's token cannot be made.
     #[error("could not issue a registration token")]
-    Token(#[from] Unissuable),
+    Token(#[from] TokenError),
     /// The key is not known yet.
     #[error("the key for registration tokens is not loaded yet")]
     RegistrationKey,

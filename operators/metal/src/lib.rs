@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bmc;
+mod bmc_target;
 mod bmc_users;
 mod claim;
 mod context;
@@ -15,8 +16,7 @@ mod memory;
 mod metalman_machines;
 mod metrics;
 mod notices;
-mod own;
-mod reach;
+mod owned_objects;
 #[cfg(test)]
 mod reference;
 mod registry;

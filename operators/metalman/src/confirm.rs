@@ -3,7 +3,7 @@
 use crate::Context;
 use kube::ResourceExt;
 use metal_api::Machine;
-use metal_machine::operations::{Behind, Clocks, confirmed, installs};
+use metal_machine::operations::{Clocks, StaleCache, confirmed, installs};
 use std::{
     sync::{Arc, mpsc},
     time::Duration,
@@ -19,7 +19,7 @@ const THREAD_PATIENCE: Duration = Duration::from_millis(500);
 pub(crate) enum Unconfirmed {
     /// The API server does not answer.
     #[error(transparent)]
-    Behind(#[from] Behind),
+    StaleCache(#[from] StaleCache),
     /// It is to be installed, and another program looks after the same hardware.
     #[error("a Server has a MAC address of this Machine, so it is not installed")]
     IsServer,

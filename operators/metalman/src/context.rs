@@ -21,7 +21,7 @@ use metal_core::{capability, machine_identity::Address};
 use metal_machine::{operations::Clocks, provisioning::agent::Cluster};
 use metal_runtime::{
     Deferred, Writer,
-    clock::Steady,
+    clock::MonotonicClock,
     controller::reference,
     report::{Chain, event},
 };
@@ -56,7 +56,7 @@ pub struct Context {
     /// Certificates of the cluster's authorities, as PEM.
     pub(crate) cluster_ca: Option<String>,
     /// A clock that nobody sets.
-    pub(crate) steady: Steady,
+    pub(crate) steady: MonotonicClock,
     /// Randomness.
     pub(crate) random: SystemRandom,
     /// Places for machines that are being attested.
@@ -118,7 +118,7 @@ impl Context {
             tokens: Tokens::new(&client, machine_namespace),
             machine_namespace: machine_namespace.to_owned(),
             cluster_ca,
-            steady: Steady::default(),
+            steady: MonotonicClock::default(),
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),
             attested: Family::default(),

@@ -12,8 +12,8 @@ use metal_runtime::{LogLimit, health::Readiness, metrics::Registry};
 use metal_serve::{
     dhcp::Error,
     neighbor_limit::NeighborLimit,
-    running::{self, Running},
     tftp,
+    threads::{self, Running},
 };
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -98,7 +98,7 @@ impl Common<'_> {
             ready: self.readiness.gate("dhcp", "its sockets"),
         };
         let serve = |opened, stop: &_| dhcp::serve(parts, opened, stop);
-        running::start("DHCP", serve, self.shutdown).await
+        threads::start("DHCP", serve, self.shutdown).await
     }
 
     async fn tftp(&self, port: u16, metrics: tftp::Metrics) -> Running<tftp::Error> {
@@ -115,7 +115,7 @@ impl Common<'_> {
             ready: self.readiness.gate("tftp", "its sockets"),
         };
         let serve = |opened, stop: &_| tftp::serve(parts, opened, stop);
-        running::start("TFTP", serve, self.shutdown).await
+        threads::start("TFTP", serve, self.shutdown).await
     }
 }
 /// Where DHCP requests are answered, if at all.

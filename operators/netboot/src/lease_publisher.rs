@@ -28,7 +28,7 @@ use metal_dhcp::{
 };
 use metal_runtime::{
     OkIf, apply, follow,
-    health::Gate,
+    health::ReadinessCondition,
     index::{Change, Ended, Index},
     report::{Class, Outcome, ReconcileError, Reporter, class_of},
     work::{NOT_LISTED, Next, Pass, Passed, Work},
@@ -80,7 +80,7 @@ pub(crate) struct LeasePublisher {
     objects: Objects,
     published: SharedLeases,
     config: watch::Receiver<Arc<Config>>,
-    listed: Gate,
+    listed: ReadinessCondition,
     reporter: Reporter,
     next: Mutex<Instant>,
 }
@@ -91,7 +91,7 @@ impl LeasePublisher {
         client: Client,
         published: SharedLeases,
         config: watch::Receiver<Arc<Config>>,
-        listed: Gate,
+        listed: ReadinessCondition,
         passes: Metric<Outcome, Counter>,
     ) -> Self {
         let source = Source { controller: MANAGER.to_owned(), instance: None };

@@ -5,7 +5,7 @@ use crate::{
 };
 use metal_core::macdb::MacDb;
 use metal_dhcp::config::Config;
-use metal_runtime::health::Gate;
+use metal_runtime::health::ReadinessCondition;
 use metal_serve::{dhcp::Metrics, neighbor_limit::NeighborLimit};
 use std::{path::PathBuf, sync::Arc};
 use tokio::sync::watch;
@@ -32,5 +32,5 @@ pub(crate) struct ServerParts {
     /// What is counted.
     pub metrics: Metrics,
     /// Opened once all places are served.
-    pub ready: Gate,
+    pub ready: ReadinessCondition,
 }

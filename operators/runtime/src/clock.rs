@@ -28,18 +28,18 @@ pub async fn of_api_server(client: &Client) -> Option<Timestamp> {
 
 /// The wall clock as it was when this was made, and as it goes on from there without being set.
 #[derive(Clone, Copy, Debug)]
-pub struct Steady {
+pub struct MonotonicClock {
     wall: Timestamp,
     boot: Duration,
 }
 
-impl Default for Steady {
+impl Default for MonotonicClock {
     fn default() -> Self {
         Self { wall: Timestamp::now(), boot: since_boot() }
     }
 }
 
-impl Steady {
+impl MonotonicClock {
     /// The time by it.
     pub fn now(&self) -> Timestamp {
         self.at(since_boot())
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_clock_that_nobody_sets_goes_on_by_the_time_since_boot() {
         let wall = Timestamp::from_second(1_000_000).unwrap();
-        let steady = Steady { wall, boot: Duration::from_secs(100) };
+        let steady = MonotonicClock { wall, boot: Duration::from_secs(100) };
         let at = |boot| steady.at(boot).as_second();
         assert_eq!(at(Duration::from_secs(100)), 1_000_000);
         assert_eq!(at(Duration::from_secs(3700)), 1_003_600);

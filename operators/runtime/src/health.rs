@@ -28,18 +28,26 @@ struct Part {
 
 /// A part whose state is set explicitly. Dropping it changes nothing.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<Mutex<Option<String>>>);
+pub struct ReadinessCondition(Arc<Mutex<Option<String>>>);
 
 impl Readiness {
     /// A part that waits for `waits_for` until its gate is opened, without which the process is not
     /// ready.
-    pub fn gate(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
+    pub fn gate(
+        &self,
+        name: impl Into<String>,
+        waits_for: impl Into<String>,
+    ) -> ReadinessCondition {
         self.add_gate(name.into(), State::Unready, waits_for.into())
     }
 
     /// Like [`Self::gate`], but for information only: the process is ready without it. An example
     /// is a replica that does not lead.
-    pub fn note(&self, name: impl Into<String>, waits_for: impl Into<String>) -> Gate {
+    pub fn note(
+        &self,
+        name: impl Into<String>,
+        waits_for: impl Into<String>,
+    ) -> ReadinessCondition {
         self.add_gate(name.into(), State::Noted, waits_for.into())
     }
 
@@ -81,9 +89,14 @@ impl Readiness {
         locked(&self.0).iter().map(line).collect()
     }
 
-    fn add_gate(&self, name: String, closed: fn(String) -> State, waits_for: String) -> Gate {
+    fn add_gate(
+        &self,
+        name: String,
+        closed: fn(String) -> State,
+        waits_for: String,
+    ) -> ReadinessCondition {
         let state = Arc::new(Mutex::new(Some(waits_for)));
-        let gate = Gate(Arc::clone(&state));
+        let gate = ReadinessCondition(Arc::clone(&state));
         self.part(name, move || match &*locked(&state) {
             Some(what) => closed(waits_for_text(what)),
             None => State::Fine,
@@ -96,7 +109,7 @@ fn waits_for_text(what: &str) -> String {
     format!("waiting for {what}")
 }
 
-impl Gate {
+impl ReadinessCondition {
     /// The part no longer waits.
     pub fn open(&self) {
         *locked(&self.0) = None;

@@ -4,7 +4,7 @@
 //! the leader must not act on the state from before another one led: it requests lists that are
 //! newer than its lease.
 
-use crate::{election::lease::Candidate, election::run_elected, health::Gate};
+use crate::{election::lease::Candidate, election::run_elected, health::ReadinessCondition};
 use std::future::pending;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ impl Relist {
     pub async fn run_elected(
         &self,
         candidate: Option<Candidate>,
-        leading: &Gate,
+        leading: &ReadinessCondition,
         shutdown: &CancellationToken,
         listed: impl AsyncFn(),
         work: impl AsyncFn(),

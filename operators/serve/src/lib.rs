@@ -8,5 +8,5 @@ mod buffer;
 mod datagram;
 pub mod dhcp;
 pub mod neighbor_limit;
-pub mod running;
 pub mod tftp;
+pub mod threads;

@@ -251,7 +251,7 @@ impl Agent {
     async fn await_restart(&self, state: &mut State) -> Result<()> {
         tracing::info!("waiting for the restart");
         sleep(self.args.restart_timeout).await;
-        tracing::warn!("the restart that the hook has begun did not come");
+        tracing::warn!("the hook requested a restart, but the machine did not restart");
         state.not_restarted();
         self.record(state)
     }

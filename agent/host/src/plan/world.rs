@@ -4,7 +4,7 @@ use super::{tests::release, *};
 
 /// What the hook and the health command of a release do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Does {
+enum Effect {
     Works,
     Restarts,
     FailsInHook,
@@ -17,16 +17,16 @@ enum Does {
     IsLate,
 }
 
-const ALL: [Does; 9] = [
-    Does::Works,
-    Does::Restarts,
-    Does::FailsInHook,
-    Does::NeverRestarts,
-    Does::FallsBack,
-    Does::IsIll,
-    Does::RestartsAndIsIll,
-    Does::CrashesTheMachine,
-    Does::IsLate,
+const ALL: [Effect; 9] = [
+    Effect::Works,
+    Effect::Restarts,
+    Effect::FailsInHook,
+    Effect::NeverRestarts,
+    Effect::FallsBack,
+    Effect::IsIll,
+    Effect::RestartsAndIsIll,
+    Effect::CrashesTheMachine,
+    Effect::IsLate,
 ];
 
 struct World {
@@ -38,8 +38,8 @@ struct World {
     boot: u32,
     hooks: u32,
     /// What each release does.
-    v1: Does,
-    v2: Does,
+    v1: Effect,
+    v2: Effect,
     /// The boot in which the health was looked at last.
     looked: u32,
     /// The agent is killed at this write, before or after it.
@@ -54,7 +54,7 @@ struct Gone;
 
 impl World {
     /// v1 runs, and v2 is to.
-    fn new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
+    fn new(v1: Effect, v2: Effect, killed: Option<(usize, bool)>) -> Self {
         let boot = "1".to_owned();
         let state = State { active: Some(release("v1")), boot, ..State::default() };
         Self {
@@ -73,13 +73,13 @@ impl World {
     }
 
     /// v1 was installed, and v2 is the first release.
-    fn of_new(v1: Does, v2: Does, killed: Option<(usize, bool)>) -> Self {
+    fn of_new(v1: Effect, v2: Effect, killed: Option<(usize, bool)>) -> Self {
         let mut world = Self::new(v1, v2, killed);
         world.state.active = Some(Release::installed("image-v1".to_owned()));
         world
     }
 
-    fn does(&self, release: &str) -> Does {
+    fn does(&self, release: &str) -> Effect {
         if release == "v1" { self.v1 } else { self.v2 }
     }
 
@@ -105,7 +105,7 @@ impl World {
     fn restart(&mut self) {
         self.boot += 1;
         // The boot loader may take the system that was there.
-        if self.does(&self.next) != Does::FallsBack {
+        if self.does(&self.next) != Effect::FallsBack {
             self.runs = self.next.clone();
         }
     }
@@ -114,21 +114,21 @@ impl World {
         let release = if release.is_installed() { "v1" } else { &*release.name };
         self.hooks += 1;
         let does = self.does(release);
-        if does == Does::FailsInHook {
+        if does == Effect::FailsInHook {
             return Ok(Err(()));
         }
         self.next = release.to_owned();
         match does {
-            Does::Works | Does::IsIll | Does::IsLate | Does::FailsInHook => {
+            Effect::Works | Effect::IsIll | Effect::IsLate | Effect::FailsInHook => {
                 self.runs = release.to_owned();
                 Ok(Ok(HookResult::Done))
             }
-            Does::Restarts | Does::RestartsAndIsIll | Does::FallsBack => {
+            Effect::Restarts | Effect::RestartsAndIsIll | Effect::FallsBack => {
                 let is_there = self.runs == release;
                 Ok(Ok(if is_there { HookResult::Done } else { HookResult::Restarting }))
             }
-            Does::NeverRestarts => Ok(Ok(HookResult::Restarting)),
-            Does::CrashesTheMachine => {
+            Effect::NeverRestarts => Ok(Ok(HookResult::Restarting)),
+            Effect::CrashesTheMachine => {
                 self.restart();
                 Err(Gone)
             }
@@ -138,8 +138,8 @@ impl World {
     fn is_healthy(&mut self) -> bool {
         let is_again = std::mem::replace(&mut self.looked, self.boot) == self.boot;
         match self.does(&self.runs) {
-            Does::Works | Does::Restarts => true,
-            Does::IsLate => is_again,
+            Effect::Works | Effect::Restarts => true,
+            Effect::IsLate => is_again,
             _ => false,
         }
     }
@@ -155,7 +155,7 @@ impl World {
                 Step::Begin => state.begin(wanted.clone()),
                 Step::Confirm => state.confirm(),
                 Step::GiveUp => state.give_up(&boot),
-                Step::AwaitRestart if self.does(&self.next) == Does::NeverRestarts => {
+                Step::AwaitRestart if self.does(&self.next) == Effect::NeverRestarts => {
                     state.not_restarted();
                 }
                 Step::AwaitRestart => {
@@ -201,9 +201,9 @@ fn the_first_release_that_is_bad_is_rolled_back_to_what_was_installed() {
     all(World::of_new);
 }
 
-fn all(new: fn(Does, Does, Option<(usize, bool)>) -> World) {
+fn all(new: fn(Effect, Effect, Option<(usize, bool)>) -> World) {
     // One that is late is rolled back, unless the agent looks again because it was killed.
-    for v2 in ALL.into_iter().filter(|it| *it != Does::IsLate) {
+    for v2 in ALL.into_iter().filter(|it| *it != Effect::IsLate) {
         for v1 in ALL {
             let undisturbed = new(v1, v2, None).run();
             let points = 0..undisturbed.writes;
@@ -243,7 +243,7 @@ fn judge(world: &mut World, context: &str) {
         // Of a release before that works, nobody says that it is lost.
         Some(_) => {
             assert!(state.is_lost, "{context}");
-            let works = matches!(world.v1, Does::Works | Does::Restarts | Does::IsLate);
+            let works = matches!(world.v1, Effect::Works | Effect::Restarts | Effect::IsLate);
             assert!(!works, "{context}");
         }
     }

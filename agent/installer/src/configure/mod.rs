@@ -11,10 +11,10 @@
 use crate::{
     disk::{EFI, Kernel, ROOT, Target, TargetError},
     disk_ends::{self, DiskEnds},
+    disk_writer::SinkError,
     efi::{self, Loader, VariableError},
     gpt::{ESP, GptError, Partition, Table, root as root_of},
     seed::{Seed, SeedError},
-    sink::SinkError,
 };
 use metalprobe::Root;
 use std::env::consts::ARCH;
@@ -72,7 +72,7 @@ pub(crate) fn configure(
             return Err(error);
         }
     }
-    tracing::info!(label, "this disk is what the machine boots");
+    tracing::info!(label, "boot disk selected");
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn seeded(
     ends.stage(target.place(), &partition)?;
     let disk = kernel.reread(target)?;
     kernel.mounted(root, &disk, (&partition, ROOT), |place| seed.write(place))??;
-    tracing::info!(partition = partition.number, "the installed system has its seed");
+    tracing::info!(partition = partition.number, "cloud-init seed written");
     Ok(disk.open(root)?)
 }
 

@@ -1,7 +1,7 @@
 //! The disk that is written to, held so that nobody else uses it meanwhile.
 
 use super::Candidate;
-use crate::{gpt::Partition, sink::Place};
+use crate::{disk_writer::Place, gpt::Partition};
 use metalprobe::Root;
 use nix::{
     libc::O_EXCL,

@@ -131,7 +131,7 @@ async fn attempt(
     let disks = settled(root, &order.hints, &client.timeouts).await?;
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
-    tracing::info!(disk = disk.name, serial = disk.serial, gib, "this disk is overwritten now");
+    tracing::info!(disk = disk.name, serial = disk.serial, gib, "overwriting the disk");
     reporter.enter(InstallPhase::Writing).await;
     let (target, ends) = tokio::select! {
         written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,

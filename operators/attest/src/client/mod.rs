@@ -26,7 +26,7 @@ pub use nv::{
     EK_CHAIN, MAX_NV, NvArea, certificates, ek_certificate, nv_area, nv_content, nv_read,
     nv_read_public,
 };
-pub use open::{MAX_TOKEN, OpenError, Wrapped, open};
+pub use open::{EncryptedCredential, MAX_TOKEN, OpenError, open};
 pub use quote::{create_ak, pcr_read, pcr_values, quote, quoted};
 pub use response::{Created, Handle, Rc, ResponseError, activated, created, done, started};
 pub use template::EkTemplate;

@@ -9,7 +9,7 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// A credential that only the TPM can open.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Wrapped {
+pub struct EncryptedCredential {
     /// What is in the TPM2B_ID_OBJECT.
     pub blob: Vec<u8>,
     /// What is in the TPM2B_ENCRYPTED_SECRET.
@@ -30,7 +30,7 @@ pub enum OpenError {
     Token,
 }
 
-impl Wrapped {
+impl EncryptedCredential {
     /// The credential of an answer.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn keys_are_created_from_the_templates_of_go_tpm() {
 #[test]
 fn an_answer_that_go_tpm_made_opens_with_its_credential() {
     for machine in machines() {
-        let wrapped = Wrapped::of(&machine.response).unwrap();
+        let wrapped = EncryptedCredential::of(&machine.response).unwrap();
         let credential = machine.activate(&sized(&wrapped.blob), &sized(&wrapped.secret)).unwrap();
         let credential = credential.try_into().unwrap();
         assert_eq!(open(&machine.response, &credential).unwrap(), machine.token);
@@ -63,7 +63,7 @@ fn what_is_no_token_is_never_put_into_a_header() {
     let opened = |token: &[u8]| {
         let request = Request::parse(machine.body().as_bytes()).unwrap();
         let response = seal(&request, token, &SystemRandom::new()).unwrap().into_response(None);
-        let wrapped = Wrapped::of(&response).unwrap();
+        let wrapped = EncryptedCredential::of(&response).unwrap();
         let credential = machine.activate(&sized(&wrapped.blob), &sized(&wrapped.secret)).unwrap();
         open(&response, &credential.try_into().unwrap())
     };
@@ -79,7 +79,7 @@ fn an_answer_that_is_damaged_says_which_field_is() {
     let damaged = |change: fn(&mut Response)| {
         let mut response = rsa().response;
         change(&mut response);
-        Wrapped::of(&response).and_then(|_| open(&response, &[7; 32])).unwrap_err()
+        EncryptedCredential::of(&response).and_then(|_| open(&response, &[7; 32])).unwrap_err()
     };
     for (change, field) in [
         ((|it| it.credential_blob = "?".to_owned()) as fn(&mut Response), "credentialBlob"),

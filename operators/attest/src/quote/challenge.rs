@@ -14,7 +14,7 @@ const LIFETIME: u64 = 120;
 
 /// What the machine sends back. It reveals nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Ticket {
+pub struct ChallengeSecret {
     /// Random, so that it is used once.
     pub salt: [u8; 16],
     /// Until when it may be answered, in seconds since 1970.
@@ -34,7 +34,7 @@ pub struct Challenge<'a> {
     pub pcrs: &'a BTreeSet<u8>,
 }
 
-impl Ticket {
+impl ChallengeSecret {
     /// A new one, at a time in seconds since 1970.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Ticket {
 
 impl Challenge<'_> {
     /// The nonce, which the TPM with both keys alone is told.
-    pub fn nonce(&self, key: &[u8; 32], ticket: Ticket) -> [u8; 32] {
+    pub fn nonce(&self, key: &[u8; 32], ticket: ChallengeSecret) -> [u8; 32] {
         let mut hmac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
         let pcrs: Vec<_> = self.pcrs.iter().copied().collect();
         let expires = ticket.expires.to_be_bytes();

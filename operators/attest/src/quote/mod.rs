@@ -6,7 +6,7 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-pub use challenge::{Challenge, Ticket};
+pub use challenge::{Challenge, ChallengeSecret};
 pub use key::AttestationKey;
 
 use crate::curve::COORDINATE_LEN;

@@ -108,14 +108,14 @@ fn a_challenge_is_of_one_machine_its_keys_and_a_time() {
     let (ak, pcrs) = (attestation_key(&tpm), BTreeSet::from([0, 7]));
     let [ek, other] = [0, 1].map(|at: usize| ek(at));
     let challenge = Challenge { machine: "uid", ek: &ek, ak: &ak, pcrs: &pcrs };
-    let ticket = Ticket { salt: [1; 16], expires: 1000 };
+    let ticket = ChallengeSecret { salt: [1; 16], expires: 1000 };
     let nonce = challenge.nonce(&[9; 32], ticket);
     assert_eq!(challenge.nonce(&[9; 32], ticket), nonce, "any replica makes the same");
     let fewer = BTreeSet::from([0]);
     for changed in [
         challenge.nonce(&[8; 32], ticket),
-        challenge.nonce(&[9; 32], Ticket { salt: [2; 16], ..ticket }),
-        challenge.nonce(&[9; 32], Ticket { expires: 1001, ..ticket }),
+        challenge.nonce(&[9; 32], ChallengeSecret { salt: [2; 16], ..ticket }),
+        challenge.nonce(&[9; 32], ChallengeSecret { expires: 1001, ..ticket }),
         Challenge { machine: "uid2", ..challenge }.nonce(&[9; 32], ticket),
         Challenge { ek: &other, ..challenge }.nonce(&[9; 32], ticket),
         Challenge { pcrs: &fewer, ..challenge }.nonce(&[9; 32], ticket),

@@ -9,7 +9,7 @@ use crate::{
     certificate::MAX_CERTIFICATES,
     endorsement::EndorsementKey,
     public::KeyError,
-    quote::{AttestationKey, Quote, Ticket},
+    quote::{AttestationKey, ChallengeSecret, Quote},
     storage::StorageKey,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -31,7 +31,7 @@ pub struct Request {
     /// The key by which its TPM can sign a quote.
     pub ak: Option<AttestationKey>,
     /// A quote, and the ticket of the challenge that it answers.
-    pub quote: Option<(Ticket, Quote)>,
+    pub quote: Option<(ChallengeSecret, Quote)>,
 }
 
 /// Why a request is refused. The text may be sent to the machine.

@@ -1,7 +1,7 @@
 //! The second round of `POST /attest`, an extension: the challenge, and the quote that answers it.
 
 use super::{RequestError, Response};
-use crate::quote::{Pcrs, Quote, Ticket};
+use crate::quote::{ChallengeSecret, Pcrs, Quote};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub(crate) struct QuoteBody {
 }
 
 impl QuoteBody {
-    pub(crate) fn parse(&self) -> Result<(Ticket, Quote), RequestError> {
+    pub(crate) fn parse(&self) -> Result<(ChallengeSecret, Quote), RequestError> {
         let decode = |text: &str| STANDARD.decode(text).map_err(|_| RequestError::Base64("quote"));
         let salt =
             decode(&self.salt)?.try_into().map_err(|_| RequestError::Base64("quote.salt"))?;
@@ -63,7 +63,7 @@ impl QuoteBody {
             Ok((*index, value.map_err(|_| RequestError::Base64("quote.pcrs"))?))
         });
         let pcrs = pcrs.collect::<Result<Pcrs, RequestError>>()?;
-        let ticket = Ticket { salt, expires: self.expires };
+        let ticket = ChallengeSecret { salt, expires: self.expires };
         Ok((ticket, Quote { quoted, signature, pcrs }))
     }
 

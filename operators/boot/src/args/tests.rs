@@ -1,6 +1,6 @@
 use super::*;
 use metal_runtime::args::try_parse;
-use metal_runtime::args::{NotASize, size};
+use metal_runtime::args::{InvalidSize, size};
 
 #[test]
 fn all_controllers_run_by_default_and_the_address_must_be_known() {
@@ -71,7 +71,7 @@ fn sizes_are_read_as_kubernetes_reads_them() {
     assert_eq!(size("10Gi"), Ok(10 << 30));
     assert_eq!(size("1048576"), Ok(1 << 20));
     for text in ["", "0", "10G", "-1", "1.5Gi", "99999999999999Ti", "Gi"] {
-        assert_eq!(size(text), Err(NotASize), "{text}");
+        assert_eq!(size(text), Err(InvalidSize), "{text}");
     }
 }
 

@@ -25,7 +25,7 @@ use metal_core::{
     boot::{
         Ignition, Unavailable,
         config::{Config, Decision, Fetched, Observation, Status, decide, is_news},
-        not_served::{ByHand, not_served},
+        not_served::{ManualBoot, not_served},
     },
     unsupported::is_ignored,
 };
@@ -145,7 +145,7 @@ impl<K: BootConfig> OfKind<K> {
         let mut servers = view.servers_of(object.uuid());
         servers.extend(view.servers_at(object.addresses(), Timestamp::now()));
         let is_ipxe = K::KIND == Kind::Ipxe;
-        let by_hand = ByHand {
+        let by_hand = ManualBoot {
             system_uuid: object.system_uuid().filter(|uuid| !uuid.trim().is_empty()),
             is_unique: object.uuid().is_some(),
             needs_uuid: is_ipxe || view::named(object.ignition()).is_some(),

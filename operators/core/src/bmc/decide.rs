@@ -1,7 +1,7 @@
 use super::{
     Change, Decision, Destination, Missing, Observation, Verification,
     accepted_certificate::is_accepted,
-    known::{accepted, to_note, unstored},
+    credential_guard::{accepted, to_note, unstored},
     lockout::{self, REFUSED},
     reading::{RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},

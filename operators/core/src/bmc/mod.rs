@@ -2,13 +2,13 @@
 
 mod accepted_certificate;
 mod credential_annotations;
+mod credential_guard;
+mod credential_notes;
 mod decide;
-mod known;
 mod lockout;
 mod reach;
 mod reading;
 mod servers;
-mod shared;
 mod status;
 mod systems;
 #[cfg(test)]
@@ -17,16 +17,16 @@ mod verification;
 
 pub use accepted_certificate::is_accepted;
 pub use credential_annotations::CredentialAnnotations;
+pub(crate) use credential_guard::note_of_new;
+pub use credential_guard::{certificate, may_log_in};
+pub use credential_notes::{certificate_of_server, note_of_server, unstored_of_server};
 pub use decide::decide;
-pub(crate) use known::note_of_new;
-pub use known::{certificate, may_log_in};
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};
 pub use lockout::{refused_for, refused_for_server};
 pub(crate) use reach::scheme;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
 pub use servers::server_name;
-pub use shared::{certificate_of_server, note_of_server, unstored_of_server};
 pub use verification::Verification;
 
 use crate::macdb::MacDb;

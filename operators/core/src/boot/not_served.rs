@@ -2,7 +2,7 @@
 
 /// What a boot config that a person made says about its machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ByHand<'a> {
+pub struct ManualBoot<'a> {
     /// `spec.systemUUID`, if it is not empty.
     pub system_uuid: Option<&'a str>,
     /// Whether that identifies a machine.
@@ -49,7 +49,7 @@ pub enum NotServed {
 const SHOWN: usize = 64;
 
 /// Why no machine gets a boot config that a person made, if that is so.
-pub fn not_served(config: &ByHand<'_>) -> Option<NotServed> {
+pub fn not_served(config: &ManualBoot<'_>) -> Option<NotServed> {
     if let Some(server) = config.servers.first() {
         return Some(NotServed::Server(server.clone()));
     }
@@ -90,11 +90,12 @@ mod tests {
             (None, false, false, Some(true), &["a"], server()),
         ] {
             let servers = servers.iter().map(|name: &&str| (*name).to_owned()).collect();
-            let config = ByHand { system_uuid, is_unique, needs_uuid, has_addresses, servers };
+            let config = ManualBoot { system_uuid, is_unique, needs_uuid, has_addresses, servers };
             assert_eq!(not_served(&config), expected, "{config:?}");
         }
         let long = "a".repeat(10_000);
-        let config = ByHand { system_uuid: Some(&long), needs_uuid: true, ..ByHand::default() };
+        let config =
+            ManualBoot { system_uuid: Some(&long), needs_uuid: true, ..ManualBoot::default() };
         assert!(not_served(&config).unwrap().to_string().len() < 500);
     }
 }

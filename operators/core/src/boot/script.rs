@@ -22,7 +22,7 @@ pub struct Facts<'a> {
 /// A value that would be interpreted as more than a value in a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} contains white space or control characters")]
-pub struct Unprintable {
+pub struct ScriptError {
     /// Field of the boot configuration.
     pub field: &'static str,
 }
@@ -39,7 +39,7 @@ const CONSOLES: &str = "console=ttyS0,115200 console=tty0 console=ttyAMA0 \
 ///
 /// If a value is not a single word: the author of a boot configuration must not be able to write
 /// scripts.
-pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
+pub fn script(facts: &Facts<'_>) -> Result<String, ScriptError> {
     let Facts { service_url, uuid, kernel_url, initrd_url, squashfs_url, ignition_path } = *facts;
     let words = [
         ("systemUUID", Some(uuid)),
@@ -49,7 +49,7 @@ pub fn script(facts: &Facts<'_>) -> Result<String, Unprintable> {
     ];
     for (field, word) in words {
         if word.is_some_and(|word| !is_word(word)) {
-            return Err(Unprintable { field });
+            return Err(ScriptError { field });
         }
     }
     let mut script = String::with_capacity(2048);
@@ -114,9 +114,9 @@ const PAUSE: u8 = 20;
 /// # Errors
 ///
 /// If the UUID is not a single word.
-pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Unprintable> {
+pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, ScriptError> {
     if !is_word(uuid) {
-        return Err(Unprintable { field: "systemUUID" });
+        return Err(ScriptError { field: "systemUUID" });
     }
     let mut script = String::with_capacity(512);
     let text = &mut script;
@@ -202,7 +202,7 @@ chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001
         for value in
             ["http://a\nshell", "http://a\r", "http://a b", "http://a\u{0}", "a\u{2028}", ""]
         {
-            let field = |field| Err(Unprintable { field });
+            let field = |field| Err(ScriptError { field });
             assert_eq!(script(&Facts { kernel_url: value, ..FACTS }), field("kernelURL"));
             assert_eq!(script(&Facts { initrd_url: value, ..FACTS }), field("initrdURL"));
             let squashfs_url = Some(value);

@@ -21,7 +21,6 @@
 //! [`Purpose::HostRegistration`]: crate::capability::Purpose::HostRegistration
 
 pub mod binding;
-pub mod claim;
 pub mod decide;
 pub mod fetch;
 pub mod installer;
@@ -30,6 +29,7 @@ pub mod order;
 pub mod progress;
 pub mod register;
 pub mod script;
+pub mod second_script;
 pub mod secret;
 pub mod tpm;
 

@@ -22,7 +22,7 @@ const SHOWN: u8 = 30;
 #[error(
     "{0} is not one word of printable ASCII without quotation marks, dollar signs and the like"
 )]
-pub struct NotAWord(pub &'static str);
+pub struct InvalidWord(pub &'static str);
 
 /// The script that is the same for every token that opens nothing, whatever the reason.
 pub fn refused() -> String {
@@ -83,7 +83,7 @@ fn told(lines: &[&str]) -> String {
 /// # Errors
 ///
 /// If a value is not one word.
-pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
+pub fn first(base: &str, host: &str) -> Result<String, InvalidWord> {
     words(&[("the URL", base), ("hostName", host)])?;
     let mut script = String::with_capacity(1024);
     let text = &mut script;
@@ -99,7 +99,7 @@ pub fn first(base: &str, host: &str) -> Result<String, NotAWord> {
 /// # Errors
 ///
 /// If the URL is not one word.
-pub fn entry(url: &str) -> Result<String, NotAWord> {
+pub fn entry(url: &str) -> Result<String, InvalidWord> {
     words(&[("the URL", url)])?;
     let mut script = String::with_capacity(2048);
     let text = &mut script;
@@ -115,7 +115,7 @@ pub fn entry(url: &str) -> Result<String, NotAWord> {
 /// # Errors
 ///
 /// If the URL is not one word.
-pub fn later(again: Again<'_>, why: &str, tries: usize) -> Result<String, NotAWord> {
+pub fn later(again: Again<'_>, why: &str, tries: usize) -> Result<String, InvalidWord> {
     let (url, said) = match again {
         Again::First(url) => (url.to_owned(), ""),
         Again::Second(base) => (format!("{base}/boot"), SAID),
@@ -176,7 +176,7 @@ pub enum Boots<'a> {
 /// # Errors
 ///
 /// If a value is not one word.
-pub fn second(base: &str, boots: Boots<'_>, arguments: &[String]) -> Result<String, NotAWord> {
+pub fn second(base: &str, boots: Boots<'_>, arguments: &[String]) -> Result<String, InvalidWord> {
     const KICKSTART: &str = "ip=dhcp inst.text inst.ks=${base}/kickstart";
     words(&[("the URL", base)])?;
     let mut last = match boots {
@@ -231,9 +231,9 @@ fn give_up(text: &mut String, why: &str) {
     line(text, format_args!("exit 1"));
 }
 
-fn words(values: &[(&'static str, &str)]) -> Result<(), NotAWord> {
+fn words(values: &[(&'static str, &str)]) -> Result<(), InvalidWord> {
     let bad = values.iter().find(|(_, value)| !is_word(value));
-    bad.map_or(Ok(()), |(name, _)| Err(NotAWord(name)))
+    bad.map_or(Ok(()), |(name, _)| Err(InvalidWord(name)))
 }
 
 fn line(script: &mut String, line: std::fmt::Arguments<'_>) {

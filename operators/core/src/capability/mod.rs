@@ -151,7 +151,7 @@ pub enum Refusal {
 
 /// Claims that no token can carry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unissuable {
+pub enum TokenError {
     /// A name that Kubernetes would not accept, either.
     #[error("{field} of a token must have 1 to {MAX_NAME} bytes, not {length}")]
     Length {
@@ -192,10 +192,10 @@ const SHORT_MAC: usize = 16;
 /// # Errors
 ///
 /// If a name is empty or longer than any name in Kubernetes, or the expiry is before 1970.
-pub fn issue(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
+pub fn issue(key: &Key, claims: &Claims) -> Result<Token, TokenError> {
     let server = name_length("server", &claims.server)?;
     name_length("boot", &claims.boot)?;
-    let expires = u64::try_from(claims.expires.as_second()).map_err(|_| Unissuable::Expiry)?;
+    let expires = u64::try_from(claims.expires.as_second()).map_err(|_| TokenError::Expiry)?;
 
     let mut bytes = Vec::with_capacity(HEAD + claims.server.len() + claims.boot.len() + MAC);
     bytes.push(VERSION);
@@ -258,13 +258,13 @@ pub(crate) fn unverified(text: &str) -> Option<Claims> {
 /// # Errors
 ///
 /// If the boot configuration's UID is no UUID, or the expiry is before 1970 or after 2106.
-pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, Unissuable> {
+pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, TokenError> {
     name_length("server", &claims.server)?;
-    let boot: Uuid = claims.boot.parse().map_err(|_| Unissuable::Boot)?;
+    let boot: Uuid = claims.boot.parse().map_err(|_| TokenError::Boot)?;
     if boot.to_string() != claims.boot {
-        return Err(Unissuable::Boot);
+        return Err(TokenError::Boot);
     }
-    let expires = u32::try_from(claims.expires.as_second()).map_err(|_| Unissuable::Expiry)?;
+    let expires = u32::try_from(claims.expires.as_second()).map_err(|_| TokenError::Expiry)?;
     let mut bytes = Vec::with_capacity(SHORT_HEAD + SHORT_MAC);
     bytes.push(SHORT_VERSION);
     bytes.extend(expires.to_be_bytes());
@@ -340,10 +340,10 @@ fn parse(payload: &[u8]) -> Option<Claims> {
     })
 }
 
-fn name_length(field: &'static str, name: &str) -> Result<u8, Unissuable> {
+fn name_length(field: &'static str, name: &str) -> Result<u8, TokenError> {
     match u8::try_from(name.len()) {
         Ok(length) if (1..=MAX_NAME).contains(&name.len()) => Ok(length),
-        Ok(_) | Err(_) => Err(Unissuable::Length { field, length: name.len() }),
+        Ok(_) | Err(_) => Err(TokenError::Length { field, length: name.len() }),
     }
 }
 

@@ -106,7 +106,7 @@ fn the_longest_names_fit_and_longer_ones_are_refused() {
     assert_eq!(verify(&[key(1)], token.as_str(), Purpose::Ignition, before()), Ok(long));
 
     let refused = |server: String| issue(&key(1), &Claims { server, ..claims() });
-    let length = |length| Err(Unissuable::Length { field: "server", length });
+    let length = |length| Err(TokenError::Length { field: "server", length });
     assert_eq!(refused("n".repeat(MAX_NAME + 1)), length(MAX_NAME + 1));
     assert_eq!(refused(String::new()), length(0));
 }
@@ -172,11 +172,11 @@ fn a_short_token_is_for_a_boot_with_a_uid_and_a_time_that_fits() {
     let refused = |claims: Claims| issue_short(&key(1), &claims).unwrap_err();
     for boot in ["uid-1", "", &BOOT.to_uppercase()] {
         let claims = Claims { boot: boot.to_owned(), ..short.clone() };
-        assert_eq!(refused(claims), Unissuable::Boot);
+        assert_eq!(refused(claims), TokenError::Boot);
     }
-    assert_eq!(refused(Claims { expires: Timestamp::MAX, ..short.clone() }), Unissuable::Expiry);
+    assert_eq!(refused(Claims { expires: Timestamp::MAX, ..short.clone() }), TokenError::Expiry);
     let before_1970 = Timestamp::from_second(-1).unwrap();
-    assert_eq!(refused(Claims { expires: before_1970, ..short }), Unissuable::Expiry);
+    assert_eq!(refused(Claims { expires: before_1970, ..short }), TokenError::Expiry);
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod tests;
 
 pub use binding::{Binding, binding, misses};
 pub use decide::decide;
-pub use pick::{Unfit, fits, free, pick};
+pub use pick::{Mismatch, fits, free, pick};
 
 use jiff::Timestamp;
 use metal_api::{Server, ServerBootConfiguration, ServerClaim, ServerClaimStatus};

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// Why a server does not fit a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, strum::Display)]
-pub enum Unfit {
+pub enum Mismatch {
     /// `spec.serverSelector` of the claim does not match.
     #[strum(serialize = "do not match the serverSelector")]
     Labels,
@@ -57,7 +57,7 @@ pub enum Unfit {
 pub fn pick(
     claim: &ServerClaim,
     candidates: &[Arc<Server>],
-) -> Result<Arc<Server>, BTreeMap<Unfit, usize>> {
+) -> Result<Arc<Server>, BTreeMap<Mismatch, usize>> {
     let (selection, mut unfit) = (Selection::of(claim), BTreeMap::new());
     let mut best: Option<(Vec<u8>, &Arc<Server>)> = None;
     for server in candidates {
@@ -78,7 +78,7 @@ pub fn pick(
 /// # Errors
 ///
 /// The first reason against it.
-pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
+pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Mismatch> {
     Selection::of(claim).fits(claim, server)
 }
 
@@ -93,14 +93,14 @@ impl Selection {
         }
     }
 
-    fn fits(&self, claim: &ServerClaim, server: &Server) -> Result<(), Unfit> {
+    fn fits(&self, claim: &ServerClaim, server: &Server) -> Result<(), Mismatch> {
         if !self.0.as_ref().is_some_and(|selector| selector.matches(server.labels())) {
-            return Err(Unfit::Labels);
+            return Err(Mismatch::Labels);
         }
         free(server)?;
         // Both effects keep a claim away; `Evict` demands more.
         let tolerated = |taint| claim.spec.tolerations.iter().any(|it| it.tolerates(taint));
-        if server.spec.taints.iter().all(tolerated) { Ok(()) } else { Err(Unfit::Tainted) }
+        if server.spec.taints.iter().all(tolerated) { Ok(()) } else { Err(Mismatch::Tainted) }
     }
 }
 
@@ -109,43 +109,43 @@ impl Selection {
 /// # Errors
 ///
 /// The first reason against it.
-pub fn free(server: &Server) -> Result<(), Unfit> {
+pub fn free(server: &Server) -> Result<(), Mismatch> {
     let status = server.status.as_ref();
     if server.metadata.deletion_timestamp.is_some() {
-        return Err(Unfit::Deleted);
+        return Err(Mismatch::Deleted);
     }
     if server.spec.server_claim_ref.is_some() {
-        return Err(Unfit::Claimed);
+        return Err(Mismatch::Claimed);
     }
     if status.and_then(|status| status.state.as_ref()) != Some(&ServerState::Available) {
-        return Err(Unfit::State);
+        return Err(Mismatch::State);
     }
     if server.spec.unclaimable == Some(true) {
-        return Err(Unfit::Unclaimable);
+        return Err(Mismatch::Unclaimable);
     }
     if server.spec.is_held() {
-        return Err(Unfit::Held);
+        return Err(Mismatch::Held);
     }
     if status.and_then(|status| status.power_state.as_ref()) != Some(&PowerState::Off) {
-        return Err(Unfit::Power);
+        return Err(Mismatch::Power);
     }
     is_worked_on(server)
 }
 
 /// Whether the server would be booted: a claim that takes a server cannot change to another one.
-fn is_worked_on(server: &Server) -> Result<(), Unfit> {
+fn is_worked_on(server: &Server) -> Result<(), Mismatch> {
     let operation = Operation::requested(&server.metadata).ok().flatten();
     if operation.is_some_and(Operation::ignores_self) {
-        return Err(Unfit::Ignored);
+        return Err(Mismatch::Ignored);
     }
     if server.spec.server_maintenance_ref.is_some() {
-        return Err(Unfit::Maintained);
+        return Err(Mismatch::Maintained);
     }
     let mut conditions = server.status.iter().flat_map(|status| &status.conditions);
     // Other versions do not have these conditions.
     let needed = [condition::READY, condition::BMC_REACHABLE];
     if conditions.any(|c| needed.contains(&c.type_.as_str()) && c.status == "False") {
-        return Err(Unfit::NotReady);
+        return Err(Mismatch::NotReady);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{
     field::{ConfigError, fail, scalar},
     raw,
 };
-use crate::instances::{Instances, Part};
+use crate::sharding::{Instances, Part};
 
 pub(super) fn parse(raw: &raw::Instances) -> Result<Instances, ConfigError> {
     let mode = scalar(&raw.mode, "instances.mode", "`standby` or `split`", "standby")?;
@@ -25,7 +25,7 @@ pub(super) fn parse(raw: &raw::Instances) -> Result<Instances, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, instances::Sharing};
+    use crate::{config::Config, sharding::Sharing};
 
     fn instances(section: &str) -> Result<Option<Instances>, String> {
         let text = format!("interfaces: [eth1]\nsubnets: []\n{section}\n");

@@ -74,9 +74,7 @@ pub use route::{Route, Ztp};
 pub use tftp::Tftp;
 pub use unused::Unused;
 
-use crate::{
-    client::Client, fair_queue::Priority, instances::Instances, lease::claim::LeaseSubnet,
-};
+use crate::{client::Client, fair_queue::Priority, lease::claim::LeaseSubnet, sharding::Instances};
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;

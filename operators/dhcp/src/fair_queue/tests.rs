@@ -1,5 +1,5 @@
 use super::*;
-use metal_core::dice::Dice;
+use metal_core::dice::SeededRng;
 
 const ROOM: usize = 64;
 
@@ -63,7 +63,7 @@ fn of_strangers_the_latest_have_room_and_are_served_beside_those_who_are_known()
 
 #[test]
 fn there_are_never_more_than_there_is_room_for_and_none_is_lost_or_doubled() {
-    let mut dice = Dice(1);
+    let mut dice = SeededRng(1);
     let priorities = [Priority::Unknown, Priority::Local, Priority::Known];
     let mut fair_queue = FairQueue::new(8);
     let (mut given, mut got) = (0, Vec::new());

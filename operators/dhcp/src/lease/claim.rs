@@ -1,7 +1,7 @@
 //! Which addresses of its subnet a client may have, the same for IPv4 and IPv6.
 
 use super::{Lease, Leases, State};
-use crate::{address::Address, client::Client, instances::Instances};
+use crate::{address::Address, client::Client, sharding::Instances};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use metal_core::endpoint::Sighting;

@@ -1,13 +1,12 @@
 //! Who has which address.
 
 pub(crate) mod claim;
-mod doubted;
 pub mod object;
 pub(crate) mod pool;
 pub mod record;
+mod suspected_declines;
 
 use crate::{address::Address, client::Client, fair_queue::Priority};
-use doubted::Doubted;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use pool::Pool;
@@ -16,6 +15,7 @@ use std::{
     net::Ipv4Addr,
     ops::RangeInclusive,
 };
+use suspected_declines::SuspectedDeclines;
 
 /// How long an address that was found in use is not assigned.
 pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
@@ -125,7 +125,7 @@ pub struct Leases<A = Ipv4Addr> {
     /// Addresses that are recorded for BMCs.
     kept: HashMap<A, MacAddr>,
     /// Addresses that their clients seem to have declined.
-    doubted: Doubted<A>,
+    doubted: SuspectedDeclines<A>,
 }
 
 /// How many leases are searched for an offer whose address can be offered to another client. They
@@ -386,7 +386,7 @@ impl<A> Default for Leases<A> {
     fn default() -> Self {
         let (by_address, by_client) = (HashMap::new(), HashMap::new());
         let (offers, pools) = (BTreeSet::new(), Vec::new());
-        let (kept, doubted) = (HashMap::new(), Doubted::default());
+        let (kept, doubted) = (HashMap::new(), SuspectedDeclines::default());
         Self { by_address, by_client, offers, pools, kept, doubted }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     address::Address,
-    instances::{Instances, Sharing},
+    sharding::{Instances, Sharing},
 };
 use jiff::Timestamp;
 use std::{

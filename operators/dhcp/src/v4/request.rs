@@ -6,7 +6,7 @@ use crate::{
     client::Client,
     config::{BmcSubnets, Config, Subnet},
     lease::{Leases, claim::LeaseSubnet as _},
-    origin::{self, Way},
+    subnet_check::{self, Via},
 };
 use jiff::Timestamp;
 use metal_api::MacAddr;
@@ -249,10 +249,10 @@ fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, arrival: Arrival<'_>
         let is_renewal = from == packet.ciaddr && addresses.contains(&from);
         let is_on_link = addresses.contains(&arrival.server)
             && (from.is_unspecified() || addresses.contains(&from));
-        Way::Direct { is_here: is_renewal || is_on_link }
+        Via::Direct { is_here: is_renewal || is_on_link }
     } else {
-        Way::Relayed(packet.giaddr)
+        Via::Relayed(packet.giaddr)
     };
     let relays = subnet.relays.iter().chain(&config.relays).copied();
-    origin::is_of(&addresses, way, from, relays)
+    subnet_check::is_of(&addresses, way, from, relays)
 }

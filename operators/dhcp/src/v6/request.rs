@@ -9,7 +9,7 @@ use crate::{
         v6::{Config, Subnet},
     },
     lease::{Leases, claim::LeaseSubnet as _},
-    origin::{self, Way},
+    subnet_check::{self, Via},
 };
 use jiff::Timestamp;
 use metal_api::MacAddr;
@@ -228,9 +228,9 @@ fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
 /// ours.
 fn is_of(config: &Config, subnet: &Subnet, packet: &Packet, from: Ipv6Addr) -> bool {
     let way = match link_of(packet) {
-        Some(link) => Way::Relayed(link),
-        None => Way::Direct { is_here: from.is_unicast_link_local() },
+        Some(link) => Via::Relayed(link),
+        None => Via::Direct { is_here: from.is_unicast_link_local() },
     };
     let relays = subnet.relays.iter().chain(&config.relays).copied();
-    origin::is_of(&subnet.addresses(), way, from, relays)
+    subnet_check::is_of(&subnet.addresses(), way, from, relays)
 }

@@ -5,7 +5,7 @@ use crate::{
     allowance,
     context::Context,
     host,
-    places::Place,
+    memory_permits::Place,
     polls::{Poll, Replaced},
     view::named,
 };

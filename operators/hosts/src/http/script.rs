@@ -16,11 +16,11 @@ use metal_api::{BootToken, BootTokenStatus, HostHardware};
 use metal_core::{
     boot_token::{
         INSTALLATION, Refusal,
-        claim::{Claim, Claimant, claim},
         fetch::{Fetch, fetch},
         installer::{Source, installer, writes_disk_image},
         only,
         script::{self, Again, Boots, Stage2},
+        second_script::{Claim, Claimant, claim},
         secret,
     },
     capability::{Claims, Purpose, issue},

@@ -2,7 +2,7 @@
 //! must not be an old one.
 
 use super::Failure;
-use crate::{allowance, context::Context, live::Found, view::trim};
+use crate::{allowance, context::Context, fresh_tokens::Found, view::trim};
 use kube::{Resource, ResourceExt};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;

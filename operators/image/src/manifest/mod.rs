@@ -6,7 +6,7 @@ mod tests;
 
 pub(crate) use read::annotation;
 
-use crate::{digest::Digest, machine::Machine};
+use crate::{architecture::Machine, digest::Digest};
 
 /// The kernel.
 pub const KERNEL: &[&str] =

@@ -2,7 +2,7 @@
 //! boots may be next to it.
 
 use super::{Descriptor, Entry, Flavor, Layer, Malformed, Manifest, Platform};
-use crate::{digest::Digest, machine::Machine, reference::excerpt, registry::Document};
+use crate::{architecture::Machine, digest::Digest, reference::excerpt, registry::Document};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},

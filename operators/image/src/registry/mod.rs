@@ -22,14 +22,14 @@
 //! referrers) is not needed here.
 
 mod access;
-mod ask;
+mod address_policy;
+mod authentication;
 mod body;
 pub(crate) mod challenge;
 mod error;
 mod pace;
-mod prove;
-mod reach;
-mod rest;
+mod request;
+mod retry_after;
 mod sizes;
 mod tls;
 pub(crate) mod token;
@@ -43,15 +43,15 @@ use crate::{
     digest::{Algorithm, Digest, Hasher},
     reference::{Name, Registry, Version},
 };
-use ask::Ask;
+use address_policy::{AddressPolicy as _, Reach};
+use authentication::Proof;
 use body::{incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use metal_base::Locked;
-use prove::Proof;
-use reach::{Reach, Screen as _};
+use request::Ask;
 use reqwest::{Client, Method, Response, StatusCode, header::CONTENT_TYPE};
-use rest::Rests;
+use retry_after::RetryAfter;
 use sizes::Sizes;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -108,7 +108,7 @@ pub struct Registries {
     proofs: Mutex<HashMap<Access, Proof>>,
     reaches: Mutex<HashMap<Registry, (Reach, Instant)>>,
     sizes: Mutex<Sizes>,
-    rests: Mutex<Rests>,
+    rests: Mutex<RetryAfter>,
 }
 
 /// A client for each nearness: it connects only to addresses that such registries may send us to.
@@ -282,7 +282,7 @@ impl Registries {
         {
             return *reach;
         }
-        let found = reach::of_registry(registry, self.insecure.contains(registry));
+        let found = address_policy::of_registry(registry, self.insecure.contains(registry));
         let reach = timeout(self.deadline, found).await.unwrap_or(Reach::Public);
         let mut reaches = reaches();
         if reaches.len() >= MAX_REGISTRIES {
@@ -302,7 +302,7 @@ impl Registries {
         self.rests().of(registry).map(|(left, _)| left)
     }
 
-    fn rests(&self) -> MutexGuard<'_, Rests> {
+    fn rests(&self) -> MutexGuard<'_, RetryAfter> {
         self.rests.locked()
     }
 

@@ -2,8 +2,8 @@
 
 use super::{
     Access, Error, Registries,
+    address_policy::{AddressPolicy as _, Reach},
     challenge::{Challenge, challenges},
-    reach::{Reach, Screen as _},
 };
 use crate::{login::Login, reference::excerpt};
 use reqwest::{Response, StatusCode, Url, header::WWW_AUTHENTICATE};

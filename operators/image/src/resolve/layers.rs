@@ -2,9 +2,9 @@
 
 use super::{Error, Missing, PATIENCE, Resolver, listed, search::Search};
 use crate::{
+    architecture::Machine,
     digest::Digest,
     login::Logins,
-    machine::Machine,
     manifest::{Boot, Layer, Manifest},
     reference::Reference,
     registry,

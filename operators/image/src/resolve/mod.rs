@@ -9,9 +9,9 @@ pub use error::{Error, Missing};
 
 use crate::{
     allow::AllowList,
+    architecture::Machine,
     digest::Digest,
     login::Logins,
-    machine::Machine,
     manifest::{
         Boot, DISK, Descriptor, INITRD, KERNEL, Layer, Manifest, SQUASHFS, UKI, choose, first, last,
     },

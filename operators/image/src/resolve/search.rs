@@ -5,9 +5,9 @@ use super::{
     limits::{MAX_DEPTH, MAX_DOCUMENTS},
 };
 use crate::{
+    architecture::Machine,
     digest::Digest,
     login::Logins,
-    machine::Machine,
     manifest::{self, Boot, Entry, Layer, Manifest, choose, only},
     reference::{Reference, Version},
     registry::Access,

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     AllowList,
+    architecture::Machine,
     digest::{Digest, Hasher},
     login::Logins,
-    machine::Machine,
     manifest::{Descriptor, annotation},
     reference::{Reference, Version, excerpt},
     registry::{self, Access, Registries},

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     allow::AllowList,
+    architecture::Machine,
     digest::Digest,
     login::Logins,
-    machine::Machine,
     manifest::Descriptor,
     registry::{Access, Registries},
     resolve::Resolver,

@@ -15,7 +15,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::{ArgAction, Args};
-use metal_machine::request::{ByHand, Request};
+use metal_machine::request::{Manual, Request};
 use metal_runtime::args::duration;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) struct Order {
     /// The operation.
     pub(crate) request: Request,
     /// Whether somebody does what a BMC would.
-    pub(crate) by_hand: ByHand,
+    pub(crate) by_hand: Manual,
     /// Whether it is written; nobody waits for what is not.
     pub(crate) dry_run: DryRun,
 }

@@ -122,7 +122,7 @@ enum Outcome {
     Refused(Refusal),
 }
 
-/// Whether the status was lost that had the key of a machine: its own Node is at work, and was made before
+/// Whether the status that held the machine's key was lost: its own Node is at work, and was made before
 /// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
 /// Node is not at work has to join anew.
 fn has_lost_pin(machine: &Machine, node: Option<&Node>) -> bool {

@@ -20,7 +20,7 @@ use metal_core::{
 const LOCKED: SignedDuration = SignedDuration::from_mins(30);
 
 /// A reading of the system, or why there is none.
-pub type Reading = Result<SystemReading, Trouble>;
+pub type Reading = Result<SystemReading, ReadError>;
 
 /// The SHA-256 of a certificate as 32 pairs of lower-case digits separated by colons, or why there
 /// is none.
@@ -28,7 +28,7 @@ pub type Certificate = Result<String, String>;
 
 /// Why there is no reading of a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ReadError {
     /// The Machine or its Secret is invalid.
     Unusable(Missing),
     /// The BMC presented a certificate other than the pinned one. No login was attempted.
@@ -162,7 +162,7 @@ pub(super) fn look(
         return None;
     }
     recent(new, seen, |reading| match reading {
-        Err(Trouble::Silent(Unreachable::Unauthorized)) => LOCKED,
+        Err(ReadError::Silent(Unreachable::Unauthorized)) => LOCKED,
         Ok(_) | Err(_) => RESYNC,
     })
     .err()
@@ -211,10 +211,10 @@ fn recent<'a>(
     Err(Decision::Rest(lasts - age))
 }
 
-fn describe(trouble: &Trouble, machine: &Machine) -> (&'static str, String) {
+fn describe(trouble: &ReadError, machine: &Machine) -> (&'static str, String) {
     match trouble {
-        Trouble::Unusable(Missing { reason, message }) => (reason, message.clone()),
-        Trouble::CertificateDiffers(seen) => (
+        ReadError::Unusable(Missing { reason, message }) => (reason, message.clone()),
+        ReadError::CertificateDiffers(seen) => (
             "CertificateDiffers",
             format!(
                 "the BMC presented the certificate {seen}, which is not the pinned one, so no \
@@ -224,11 +224,11 @@ fn describe(trouble: &Trouble, machine: &Machine) -> (&'static str, String) {
                 accepted::unread(machine, annotation::ACCEPT_CERTIFICATE, certificate::is_pairs)
             ),
         ),
-        Trouble::Silent(Unreachable::Unauthorized) => {
+        ReadError::Silent(Unreachable::Unauthorized) => {
             ("Unauthorized", "the BMC rejected the credentials: correct the Secret".to_owned())
         }
-        Trouble::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
-        Trouble::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),
-        Trouble::Silent(Unreachable::NoAnswer(text)) => ("NoAnswer", text.clone()),
+        ReadError::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
+        ReadError::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),
+        ReadError::Silent(Unreachable::NoAnswer(text)) => ("NoAnswer", text.clone()),
     }
 }

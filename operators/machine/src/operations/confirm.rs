@@ -7,7 +7,7 @@ use metal_core::machine_identity::addresses;
 /// The cached Machine may be outdated, and the API server was not asked, or did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not known whether an installation is pending")]
-pub struct Behind;
+pub struct StaleCache;
 
 /// The Machine by which a server decides: `live`, if the API server has just said so, else `seen`, the
 /// cached one. A cache whose watch is interrupted goes on to say that an installation is pending, which
@@ -20,11 +20,11 @@ pub fn confirmed<'a>(
     seen: &'a Machine,
     live: Option<&'a Machine>,
     now: Clocks,
-) -> Result<&'a Machine, Behind> {
+) -> Result<&'a Machine, StaleCache> {
     match live {
         Some(live) if is_same(seen, live) => Ok(live),
         _ if installs(seen, now).is_none() => Ok(seen),
-        _ => Err(Behind),
+        _ => Err(StaleCache),
     }
 }
 

@@ -190,12 +190,12 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operations::Trouble;
+    use crate::operations::ReadError;
     use metal_core::redfish::{SystemReading, Unreachable};
 
     #[test]
     fn why_a_bmc_could_not_be_read_is_forgotten_when_something_is_asked_for() {
-        let silent = || Err(Trouble::Silent(Unreachable::Unauthorized));
+        let silent = || Err(ReadError::Silent(Unreachable::Unauthorized));
         let mut machine = Machine::new("a", metal_api::MachineSpec::default());
         machine.metadata.generation = Some(1);
         let mut memory = Memory::default();

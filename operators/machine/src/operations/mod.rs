@@ -22,37 +22,37 @@
 //! A machine can boot the installer only while [`installs`] allows it: not before its host was off,
 //! not after the installer has reported that it is done, and not after the installation has failed.
 
-mod begin;
 mod bmc;
 mod by_hand;
 mod certificate;
 mod clocks;
 mod confirm;
 mod drain;
+mod events;
 mod identity;
 mod image;
 mod install;
 mod limits;
 mod memory;
-mod news;
 mod own_node;
 mod pending;
 mod power;
 mod progress;
 mod report;
 mod shared;
+mod start;
 mod step;
 
-pub use bmc::{Certificate, Reading, Trouble, destination};
+pub use bmc::{Certificate, ReadError, Reading, destination};
 pub use by_hand::{may_end, may_report};
 pub use certificate::{from_pairs, to_pairs};
 pub use clocks::Clocks;
-pub use confirm::{Behind, confirmed};
+pub use confirm::{StaleCache, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
+pub use events::{News, news};
 pub use install::{Callback, installed};
 pub use limits::Limits;
 pub use memory::{Memory, Outcome};
-pub use news::{News, news};
 pub use own_node::{Ownership, is_node_of, ownership};
 pub use pending::{Pending, installs, pending};
 pub use progress::{is_heard, reported};
@@ -63,9 +63,9 @@ use jiff::SignedDuration;
 use metal_api::{MachineOperationStep, MachineStatus, annotation};
 use metal_core::redfish::Step;
 
-pub(super) use begin::adopt;
 pub(super) use own_node::is_older_than;
 pub(super) use report::{State, is_adopted, record, state};
+pub(super) use start::adopt;
 
 /// How many times an operation is attempted.
 pub const ATTEMPTS: i32 = 3;
@@ -187,9 +187,9 @@ pub(super) type Decision = super::Decision;
 /// Advances the operations of a Machine: changes their status, or returns what to do once that is
 /// recorded.
 pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    begin::expire(new, seen);
+    start::expire(new, seen);
     let Some(redfish) = seen.machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref()) else {
-        begin::without_bmc(new);
+        start::without_bmc(new);
         install::by_hand(new, seen);
         return drain::uncordon(seen);
     };
@@ -199,7 +199,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     if let Some(decision) = bmc::pin(new, seen, redfish) {
         return at_rest(new, seen).or(Some(decision));
     }
-    begin::begin(new, seen);
+    start::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let Some(step) = current.map(|current| current.step.clone()) else {
         return drain::uncordon(seen).or_else(|| bmc::look(new, seen, redfish));
@@ -219,7 +219,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
 
 /// Nothing is done to the machine any more: its Machine goes, or is another controller's.
 pub(super) fn leave(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
-    begin::drop_current(new);
+    start::drop_current(new);
     report::is_on(new);
     drain::uncordon(seen)
 }

@@ -34,7 +34,7 @@ const LINE: usize = 76;
 
 /// A document of a person has something else where that of the image has a list, which would be lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotAList(pub String);
+pub struct ExpectedList(pub String);
 
 /// What is wrong with a `#cloud-config` of a person, as the image has one with lists under the same keys.
 /// cloud-init appends a list to a list, puts it in place of a text, and drops it where there is anything else. A
@@ -43,9 +43,9 @@ pub struct NotAList(pub String);
 /// # Errors
 ///
 /// The key that has something else.
-pub fn check(user: &[u8], vendor: Option<&str>) -> Result<(), NotAList> {
+pub fn check(user: &[u8], vendor: Option<&str>) -> Result<(), ExpectedList> {
     let other = shared(user, vendor).into_iter().find(|(_, value)| !fits(value));
-    other.map_or(Ok(()), |(key, _)| Err(NotAList(key)))
+    other.map_or(Ok(()), |(key, _)| Err(ExpectedList(key)))
 }
 
 /// Whether a list can be appended to it, or stand in its place.
@@ -198,7 +198,7 @@ mod tests {
             ("", None, None),
         ] {
             assert_eq!(empties(user), expected, "{user}");
-            let refused = check(user.as_bytes(), Some(vendor)).err().map(|NotAList(key)| key);
+            let refused = check(user.as_bytes(), Some(vendor)).err().map(|ExpectedList(key)| key);
             assert_eq!(refused.as_deref(), wrong, "{user}");
             assert_eq!(check(user.as_bytes(), None), Ok(()));
         }

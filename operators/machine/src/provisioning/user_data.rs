@@ -1,6 +1,6 @@
 //! Where a person's user-data is, and whether it may be used.
 
-use super::cloud_init::{DEFAULT_KEY, DEFAULT_USER_DATA, LARGEST, NotAList};
+use super::cloud_init::{DEFAULT_KEY, DEFAULT_USER_DATA, ExpectedList, LARGEST};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use metal_api::{Machine, MachineConfigMapReference, MachineStatus, condition};
@@ -36,21 +36,21 @@ pub enum Unusable {
         "the user-data says something else than a list under {key}, where cloud-init would drop the list of the \
          image: make it a list"
     )]
-    NotAList {
+    ExpectedList {
         /// The key in the document.
         key: String,
     },
 }
 
-impl From<NotAList> for Unusable {
-    fn from(NotAList(key): NotAList) -> Self {
-        Self::NotAList { key }
+impl From<ExpectedList> for Unusable {
+    fn from(ExpectedList(key): ExpectedList) -> Self {
+        Self::ExpectedList { key }
     }
 }
 
-/// Whether this reason of a condition says [`Unusable::NotAList`].
+/// Whether this reason of a condition says [`Unusable::ExpectedList`].
 pub fn is_not_a_list(reason: &str) -> bool {
-    reason == <&str>::from(Unusable::NotAList { key: String::new() })
+    reason == <&str>::from(Unusable::ExpectedList { key: String::new() })
 }
 
 /// The ConfigMap that a Machine names.

@@ -23,7 +23,7 @@ use metal_api::{Machine, MachineOperations, condition};
 
 /// Who switches a machine that has no BMC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ByHand {
+pub enum Manual {
     /// Somebody does, who knows of it.
     Somebody,
     /// Nobody does.
@@ -77,7 +77,7 @@ pub enum Refusal {
 pub fn raised(
     machine: &Machine,
     request: Request,
-    by_hand: ByHand,
+    by_hand: Manual,
 ) -> Result<MachineOperations, Refusal> {
     let pxe = machine.spec.pxe.as_ref().ok_or(Refusal::NotByNetwork)?;
     if machine.metadata.deletion_timestamp.is_some() {
@@ -87,9 +87,9 @@ pub fn raised(
         return Err(Refusal::Unusable { reason, message });
     }
     match (pxe.redfish.is_some(), request, by_hand) {
-        (true, ..) | (false, Request::Repave, ByHand::Somebody) => {}
+        (true, ..) | (false, Request::Repave, Manual::Somebody) => {}
         (false, Request::Reboot, _) => return Err(Refusal::RebootByHand),
-        (false, Request::Repave, ByHand::Nobody) => return Err(Refusal::RepaveByHand),
+        (false, Request::Repave, Manual::Nobody) => return Err(Refusal::RepaveByHand),
     }
     let status = machine.status.as_ref().and_then(|status| status.operations.as_ref());
     let done = status.ok_or_else(|| Refusal::NotCounted(whose(machine)))?;

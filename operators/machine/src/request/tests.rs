@@ -35,9 +35,9 @@ fn a_counter_is_raised_above_everything_that_it_was_at() {
             }),
             ..MachineStatus::default()
         });
-        let reboot = raised(&machine, Request::Reboot, ByHand::Nobody).unwrap();
+        let reboot = raised(&machine, Request::Reboot, Manual::Nobody).unwrap();
         assert_eq!(reboot, counters(expected, Some(3)));
-        let repave = raised(&machine, Request::Repave, ByHand::Nobody).unwrap();
+        let repave = raised(&machine, Request::Repave, Manual::Nobody).unwrap();
         assert_eq!(repave, counters(expected, Some(4)));
         // What is asked for by it is pending then.
         machine.spec.operations = Some(repave);
@@ -51,7 +51,7 @@ fn nothing_is_asked_of_a_machine_that_would_not_do_it() {
     let raised = |edit: &dyn Fn(&mut Machine)| {
         let mut machine = counted();
         edit(&mut machine);
-        raised(&machine, Request::Repave, ByHand::Nobody)
+        raised(&machine, Request::Repave, Manual::Nobody)
     };
     assert_eq!(raised(&|it| it.spec.pxe = None), Err(Refusal::NotByNetwork));
     let at = |it: &mut Machine| it.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
@@ -81,9 +81,9 @@ fn without_a_bmc_a_person_is_needed_for_an_installation_and_a_reboot_is_not_coun
     let mut machine = counted();
     machine.spec.pxe.as_mut().unwrap().redfish = None;
     let raised = |request, by_hand| raised(&machine, request, by_hand);
-    assert_eq!(raised(Request::Repave, ByHand::Nobody), Err(Refusal::RepaveByHand));
-    assert_eq!(raised(Request::Repave, ByHand::Somebody), Ok(counters(1, Some(1))));
-    for by_hand in [ByHand::Nobody, ByHand::Somebody] {
+    assert_eq!(raised(Request::Repave, Manual::Nobody), Err(Refusal::RepaveByHand));
+    assert_eq!(raised(Request::Repave, Manual::Somebody), Ok(counters(1, Some(1))));
+    for by_hand in [Manual::Nobody, Manual::Somebody] {
         assert_eq!(raised(Request::Reboot, by_hand), Err(Refusal::RebootByHand));
     }
 }
@@ -273,7 +273,7 @@ fn waits(progress: &Progress) -> String {
 fn ask(machine: &mut Machine, request: Request, node: Option<&Node>) -> Asked {
     machine.metadata.labels =
         Some([("unbounded-cloud.io/site".to_owned(), "rack-a".to_owned())].into());
-    machine.spec.operations = Some(raised(machine, request, ByHand::Nobody).unwrap());
+    machine.spec.operations = Some(raised(machine, request, Manual::Nobody).unwrap());
     machine.metadata.generation = Some(2);
     Asked::new(request, machine, node)
 }

@@ -16,7 +16,7 @@ use metal_api::{
     annotation,
 };
 use metal_core::{
-    dice::Dice,
+    dice::SeededRng,
     machine_identity::{Address, addresses},
 };
 use std::sync::Arc;
@@ -176,7 +176,7 @@ fn a_pin_that_nobody_can_read_is_not_replaced_by_a_stranger() {
 
 #[test]
 fn whatever_happens_a_pass_settles_and_a_pin_stays() {
-    let mut dice = Dice(1);
+    let mut dice = SeededRng(1);
     for _ in 0..2_000 {
         let (mut machine, mut pin) = (machine("a", 1), None::<String>);
         for _ in 0..20 {

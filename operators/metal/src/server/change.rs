@@ -2,7 +2,7 @@
 
 use super::prepare;
 use crate::{
-    Context, Error, own,
+    Context, Error, owned_objects,
     server_patch::{ServerPatch, patch},
 };
 use kube::ResourceExt;
@@ -68,7 +68,7 @@ async fn drop_configuration<C>(ctx: &Context<C>, server: &Server) -> Result<Writ
     let reference = server.spec.boot_configuration_ref.as_ref();
     if reference == Some(&discovery_of(ctx, server)) {
         let key = (ctx.settings.namespace.as_str(), server.name_any());
-        own::delete_configuration(ctx, (key.0, &key.1), server).await?;
+        owned_objects::delete_configuration(ctx, (key.0, &key.1), server).await?;
     }
     patch(ctx, server, ServerPatch::BootConfiguration(None)).await
 }

@@ -1,6 +1,6 @@
 //! Obtains the facts that a decision lacks.
 
-use crate::{Context, Error, reach::unreachable};
+use crate::{Context, Error, bmc_target::unreachable};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt};
 use metal_api::{NetworkInterface, Server, ServerClaim};

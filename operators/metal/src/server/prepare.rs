@@ -1,7 +1,7 @@
 //! What a discovery needs: keys, ignition, boot configuration, in this order. The number of the
 //! attempt in the last one shows that all of them exist.
 
-use crate::{Context, Error, keys, own};
+use crate::{Context, Error, keys, owned_objects};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -49,10 +49,10 @@ pub(super) async fn discovery<C>(
     let pair = [("pub", keys.public), ("pem", keys.private), ("password", keys.password)];
     let secrets = Api::<Secret>::namespaced(ctx.client.clone(), &ctx.settings.namespace);
     let ssh = secret(ctx, server, &format!("{name}-ssh"), pair);
-    own::make(&secrets, &ssh, server).await?;
+    owned_objects::make(&secrets, &ssh, server).await?;
     let document = [("format", "fcos".to_owned()), ("ignition", ignition)];
     let ignition = secret(ctx, server, &name, document);
-    own::make(&secrets, &ignition, server).await?;
+    owned_objects::make(&secrets, &ignition, server).await?;
     configuration(ctx, server, attempt).await
 }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
 use metal_attest::{
-    Asked, AttestationKey, Challenge, Pcrs, QuoteError, Request, Ticket, challenge,
+    Asked, AttestationKey, Challenge, ChallengeSecret, Pcrs, QuoteError, Request, challenge,
 };
 use metal_base::hex;
 use metal_machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
@@ -44,7 +44,7 @@ pub(super) async fn challenged(
     let about = Challenge { machine: uid, ek: &request.ek, ak, pcrs: &pcrs };
     let now = Timestamp::now().as_second().unsigned_abs();
     if request.quote.is_none() {
-        let ticket = Ticket::new(now, &ctx.random)?;
+        let ticket = ChallengeSecret::new(now, &ctx.random)?;
         return Ok(Some(challenge(&about, &secret, ticket, &ctx.random)?));
     }
     let signed = match verified(ctx, request, &about, &secret, now) {

@@ -68,7 +68,7 @@ pub enum Refused {
     NotListed,
     /// The API server does not say what is known of the machine now.
     #[error("it is not known which key this machine has now")]
-    Behind,
+    StaleCache,
     /// The status could not be written.
     #[error("the key could not be recorded")]
     Record(#[source] status_writes::Error),
@@ -156,7 +156,7 @@ async fn admit(ctx: &Context, address: IpAddr, body: Received) -> Result<Answer,
 /// The Machine as the API server has it at this moment. A cache whose watch is interrupted goes on to admit a
 /// key that was replaced, and a boot that is not allowed any more, without a conflict that would tell.
 async fn current(ctx: &Context, seen: &Machine, address: IpAddr) -> Result<Arc<Machine>, Refused> {
-    let live = ctx.live.read(&seen.name_any(), PATIENCE).await.ok_or(Refused::Behind)?;
+    let live = ctx.live.read(&seen.name_any(), PATIENCE).await.ok_or(Refused::StaleCache)?;
     if live.metadata.uid != seen.metadata.uid || !is_at(&live, address) {
         return Err(MachineLookupError::Unknown.into());
     }

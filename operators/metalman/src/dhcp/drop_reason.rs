@@ -19,7 +19,7 @@ pub(super) enum DropReason {
     /// None of our addresses is suitable as the server's address.
     NoServerAddress,
     /// Whether an installation is pending is not known at the moment: another replica may know.
-    Behind,
+    StaleCache,
     /// Too many new addresses are being answered.
     Overloaded,
     /// It belongs to no Machine, or to several.

@@ -33,7 +33,7 @@ use metal_dhcp::{
     v4::{self, Arrival, MessageType, Reply, code},
 };
 use metal_machine::attest::MachineLookupError;
-use metal_runtime::{health::Gate, report::Chain};
+use metal_runtime::{health::ReadinessCondition, report::Chain};
 use metal_serve::{
     dhcp::{
         self, Answer, Error, LogOnce, Metrics, Request, Responder, Server, Sockets,
@@ -64,7 +64,7 @@ pub(crate) struct Parts {
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// Open while all places are served.
-    pub(crate) ready: Gate,
+    pub(crate) ready: ReadinessCondition,
 }
 
 /// Makes the decisions.
@@ -180,7 +180,7 @@ impl Dhcp {
         }
         let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
         if boots && is_discover && confirm_here(ctx, &machine).is_err() {
-            return Err(DropReason::Behind);
+            return Err(DropReason::StaleCache);
         }
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();

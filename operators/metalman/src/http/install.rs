@@ -86,7 +86,7 @@ async fn follow(
     }
     let limit = if failed { &ctx.failures } else { &ctx.installs };
     if !limit.may(&name) {
-        tracing::debug!(machine = name, "too much is told of an installation");
+        tracing::debug!(machine = name, "too many installation reports");
         return StatusCode::OK.into_response();
     }
     let decide = |machine: &Machine| {

@@ -74,7 +74,7 @@ fn refuse(
     let status = match refused {
         image_files::Refused::NoImage
         | image_files::Refused::NotReady
-        | image_files::Refused::Behind
+        | image_files::Refused::StaleCache
         | image_files::Refused::Busy => {
             return unavailable(&refused.to_string());
         }
@@ -139,7 +139,7 @@ impl IntoResponse for Refused {
                 return (StatusCode::TOO_MANY_REQUESTS, RETRY, format!("{self}\n")).into_response();
             }
             Self::Seal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NotListed | Self::Behind | Self::Record(_) | Self::Token(_) | Self::Late => {
+            Self::NotListed | Self::StaleCache | Self::Record(_) | Self::Token(_) | Self::Late => {
                 return (StatusCode::SERVICE_UNAVAILABLE, RETRY, format!("{self}\n"))
                     .into_response();
             }

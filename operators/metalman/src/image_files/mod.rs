@@ -75,7 +75,7 @@ pub enum Refused {
     Busy,
     /// Whether an installation is pending is not known at the moment.
     #[error("it is not known whether an installation is pending")]
-    Behind,
+    StaleCache,
     /// It belongs to an installation, and none is pending.
     #[error(
         "no installation is pending: increase spec.operations.repaveCounter of the Machine to \
@@ -155,9 +155,9 @@ fn admit(ctx: &Context, asked: &Asked) -> Result<(), Refused> {
     let key = ctx.key.get().ok_or(Refused::NotReady)?;
     match token_of(&key, &asked.machine, token, ctx.now()) {
         TokenOf::Due(_) => Ok(()),
-        TokenOf::Awaited => Err(Refused::Behind),
+        TokenOf::Awaited => Err(Refused::StaleCache),
         // Installers do not come again after a refusal.
-        TokenOf::Done | TokenOf::None if !asked.is_live => Err(Refused::Behind),
+        TokenOf::Done | TokenOf::None if !asked.is_live => Err(Refused::StaleCache),
         TokenOf::Done | TokenOf::None => Err(Refused::NotDue),
     }
 }

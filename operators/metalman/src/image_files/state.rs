@@ -3,7 +3,7 @@
 use super::{Refused, rendered};
 use crate::{
     Context,
-    images::{Flaw, Image},
+    images::{Image, ImageProblem},
 };
 use metal_api::Machine;
 use metal_machine::{operations::installs, provisioning::image::State};
@@ -26,7 +26,7 @@ pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<
     let (State::Ready { digest, .. }, Some(image)) = (&state, ctx.images.of(machine)) else {
         return Some(state);
     };
-    let key = Flaw {
+    let key = ImageProblem {
         digest: digest.clone(),
         machine: machine.metadata.uid.clone(),
         generation: machine.metadata.generation,

@@ -42,11 +42,11 @@ pub struct Images {
 }
 
 /// What was looked at, and what is wrong with it.
-type Found = (Flaw, Option<String>);
+type Found = (ImageProblem, Option<String>);
 
 /// What was looked at for flaws.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Flaw {
+pub(crate) struct ImageProblem {
     pub(crate) digest: String,
     /// UID of the Machine.
     pub(crate) machine: Option<String>,
@@ -132,13 +132,13 @@ impl Images {
 
     /// The flaw that was found, if any was looked for.
     #[expect(clippy::option_option, reason = "not looked for, none, or one")]
-    pub(crate) fn flaw(&self, of: &Flaw) -> Option<Option<String>> {
+    pub(crate) fn flaw(&self, of: &ImageProblem) -> Option<Option<String>> {
         let flaws = self.flaws.locked();
         let (_, flaw) = flaws.get(&of.machine).filter(|(known, _)| known == of)?;
         Some(flaw.clone())
     }
 
-    pub(crate) fn keep_flaw(&self, of: Flaw, flaw: Option<String>) {
+    pub(crate) fn keep_flaw(&self, of: ImageProblem, flaw: Option<String>) {
         let mut flaws = self.flaws.locked();
         if flaws.len() >= FLAWS {
             flaws.clear();

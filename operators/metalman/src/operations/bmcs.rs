@@ -11,7 +11,9 @@ use metal_core::{
     machine_identity::{Place, place, system_uri},
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
-use metal_machine::operations::{Certificate, Reading, Trouble, destination, from_pairs, to_pairs};
+use metal_machine::operations::{
+    Certificate, ReadError, Reading, destination, from_pairs, to_pairs,
+};
 use metal_runtime::{clock, election::leadership::Leadership, report::Chain};
 use std::{
     collections::HashMap,
@@ -81,7 +83,7 @@ impl<C: Connect> Bmcs<C> {
         let redfish = redfish(machine)?;
         let way = match self.way(machine, redfish).await? {
             Ok(way) => way,
-            Err(missing) => return Ok(Some(Err(Trouble::Unusable(missing)))),
+            Err(missing) => return Ok(Some(Err(ReadError::Unusable(missing)))),
         };
         let Ok(_turn) = self.line(&place_of(&way.destination)).try_lock_owned() else {
             return Ok(None);
@@ -93,7 +95,7 @@ impl<C: Connect> Bmcs<C> {
             Err(missing) => Ok(Err(missing)),
         };
         Ok(Some(match found {
-            Ok(found) => found.map_err(Trouble::Unusable),
+            Ok(found) => found.map_err(ReadError::Unusable),
             Err(error) => Err(self.trouble(error, &way).await),
         }))
     }
@@ -175,7 +177,7 @@ impl<C: Connect> Bmcs<C> {
     }
 
     /// Why a BMC gave no usable response; a different certificate is detected by reading it.
-    async fn trouble(&self, error: BmcError, way: &Way) -> Trouble {
+    async fn trouble(&self, error: BmcError, way: &Way) -> ReadError {
         let unreachable = Unreachable::from(error);
         if let (Unreachable::NoAnswer(_), Some(pin)) = (&unreachable, way.pin) {
             let target = target(&place_of(&way.destination));
@@ -183,10 +185,10 @@ impl<C: Connect> Bmcs<C> {
                 && shown != pin
             {
                 let shown = to_pairs(&shown.to_string()).unwrap_or_default();
-                return Trouble::CertificateDiffers(shown);
+                return ReadError::CertificateDiffers(shown);
             }
         }
-        Trouble::Silent(unreachable)
+        ReadError::Silent(unreachable)
     }
 
     /// Held while a request to a BMC is in progress.

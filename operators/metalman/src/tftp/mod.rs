@@ -82,7 +82,7 @@ impl ImageFiles {
 
     fn refusal(&self, refused: &Refused, client: IpAddr, path: &str) -> Refusal {
         match refused {
-            Refused::NoImage | Refused::NotReady | Refused::Behind | Refused::Busy => {
+            Refused::NoImage | Refused::NotReady | Refused::StaleCache | Refused::Busy => {
                 Refusal::NotYet
             }
             Refused::NotFound => Refusal::Missing,

@@ -23,7 +23,7 @@ use metal_core::{
 };
 use metal_runtime::{
     follow,
-    health::Gate,
+    health::ReadinessCondition,
     index::{Ended, Index, readiness::Lists},
 };
 use notices::Notices;
@@ -85,7 +85,11 @@ impl Machines {
     /// # Errors
     ///
     /// When a watch ends, which it never should.
-    pub(crate) async fn follow(&self, client: &Client, listed: &Gate) -> Result<(), Ended> {
+    pub(crate) async fn follow(
+        &self,
+        client: &Client,
+        listed: &ReadinessCondition,
+    ) -> Result<(), Ended> {
         let listed_all = async {
             self.lists().listed().await;
             if let Some(urls) = &self.urls {

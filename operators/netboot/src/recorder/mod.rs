@@ -37,7 +37,7 @@ use metal_core::{
 use metal_dhcp::config::{Config, Record};
 use metal_runtime::{
     follow,
-    health::Gate,
+    health::ReadinessCondition,
     index::{Change, Ended, Index},
     report::Reporter,
     work::{NOT_LISTED, Next, Pass, Passed, Work},
@@ -76,7 +76,7 @@ pub(crate) struct Recorder {
     /// Log, events and metrics.
     pub reporter: Reporter,
     /// Opened once the existing objects are known.
-    pub listed: Gate,
+    pub listed: ReadinessCondition,
     /// The recently recorded BMCs.
     pub new_bmcs: NewBmcs,
 }

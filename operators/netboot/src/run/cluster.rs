@@ -19,7 +19,7 @@ use metal_runtime::{
     args::ElectionArgs,
     client,
     election::lease::Candidate,
-    health::{Gate, Readiness},
+    health::{Readiness, ReadinessCondition},
     metrics::Registry,
     report::{self, Outcome, Reporter},
 };
@@ -31,7 +31,7 @@ pub(super) struct Cluster {
     client: Client,
     /// What machines boot.
     pub(super) machines: Arc<Machines>,
-    listed: Gate,
+    listed: ReadinessCondition,
     /// Receives sightings of BMCs, and records them.
     pub(super) sightings: Sightings,
     recorder: Arc<Recorder>,

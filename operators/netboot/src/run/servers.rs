@@ -4,14 +4,14 @@ use super::{cluster::Cluster, files::Files};
 use crate::{ServerParts, args::Args, boot_files::BootFiles, v4, v6};
 use metal_dhcp::config::Config;
 use metal_runtime::{
-    health::{Gate, Readiness},
+    health::{Readiness, ReadinessCondition},
     metrics::Registry,
 };
 use metal_serve::{
     dhcp::{Metrics, Protocol},
     neighbor_limit::NeighborLimit,
-    running::{Running, start},
     tftp::{self, Metrics as TftpMetrics},
+    threads::{Running, start},
 };
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ pub(super) struct ServerContext<'a> {
 
 impl ServerContext<'_> {
     /// The parts of one of the two DHCP servers.
-    fn parts(&self, metrics: Metrics, ready: Gate) -> ServerParts {
+    fn parts(&self, metrics: Metrics, ready: ReadinessCondition) -> ServerParts {
         ServerParts {
             config: self.files.config(),
             bmcs: self.files.bmcs(),
@@ -42,7 +42,7 @@ impl ServerContext<'_> {
         }
     }
 
-    fn tftp_parts(&self, metrics: TftpMetrics, ready: Gate) -> tftp::Parts<Config> {
+    fn tftp_parts(&self, metrics: TftpMetrics, ready: ReadinessCondition) -> tftp::Parts<Config> {
         let machines = self.cluster.map(|cluster| Arc::clone(&cluster.machines));
         let files = BootFiles { config: self.files.config(), machines };
         let (addresses, neighbors) = (files.addresses(), self.neighbors.clone());

@@ -1,7 +1,7 @@
 //! Reads the files of a FeDHCP configuration.
 
 use anyhow::{Context, Result, bail};
-use metal_fedhcp::{Conversion, File, Given, Main, Places};
+use metal_fedhcp::{Conversion, File, Given, Main, TargetPaths};
 use std::{
     fs,
     io::Read,
@@ -29,7 +29,7 @@ pub(super) fn convert(
             files.push(File { name: name.to_owned(), text: read(&path)? });
         }
     }
-    Ok(metal_fedhcp::convert(&main, &files, &Places { interfaces, subnets })?)
+    Ok(metal_fedhcp::convert(&main, &files, &TargetPaths { interfaces, subnets })?)
 }
 
 fn main_file(path: &Path) -> Result<PathBuf> {

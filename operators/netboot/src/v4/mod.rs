@@ -1,8 +1,8 @@
 //! The DHCPv4 server: its leases on disk, and the recording of BMCs, around
 //! [`metal_dhcp::v4::decide`]. The loop is in [`metal_serve::dhcp`].
 
-mod places;
 mod probes;
+mod sockets;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use metal_dhcp::{
     lease::{Leases, State},
     v4::{self, DropReason, MessageType},
 };
-use metal_runtime::health::Gate;
+use metal_runtime::health::ReadinessCondition;
 use metal_serve::{
     dhcp::{
         self, Metrics, Request, Responder, Server, Sockets, UnknownRelays, UnservedArchitectures,
@@ -73,7 +73,7 @@ struct V4 {
     recorded: Option<RecordedBmcs>,
     sightings: Option<Sightings>,
     metrics: Metrics,
-    ready: Gate,
+    ready: ReadinessCondition,
     unknown_relays: UnknownRelays,
     /// Seconds until leases are counted again.
     count_in: u32,
@@ -104,7 +104,7 @@ fn open(parts: ServerParts) -> Result<Server<V4>, Error> {
         tracing::warn!("--lease-file is not set: leases are lost when this process ends");
     }
     let mut sockets = Sockets::default();
-    sockets.serve(&places::of(&config))?;
+    sockets.serve(&sockets::of(&config))?;
     let mut v4 = V4 {
         config,
         bmcs,

@@ -13,7 +13,7 @@ pub use metal_base::duration::{NotADuration, parse as duration};
 pub use shared::{
     AdminArgs, ClientArgs, ElectionArgs, LogArgs, LogFormat, RuntimeArgs, ZapEncoder, ZapLevel,
 };
-pub use size::{NotASize, size};
+pub use size::{InvalidSize, size};
 
 use accepted::{SHARED, help};
 use clap::{Arg, ArgAction, Command, Parser};

@@ -154,19 +154,19 @@ pub enum ZapLevel {
 /// Not a level of zap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a log level; use debug, info, warn, error, panic, or a number above 0")]
-pub struct NotALevel;
+pub struct InvalidLevel;
 
 impl FromStr for ZapLevel {
-    type Err = NotALevel;
+    type Err = InvalidLevel;
 
-    fn from_str(text: &str) -> Result<Self, NotALevel> {
+    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
         Ok(match text.to_ascii_lowercase().as_str() {
             "error" | "dpanic" | "panic" | "fatal" => Self::Error,
             "warn" => Self::Warn,
             "info" => Self::Info,
             "debug" => Self::Debug,
             number => match number.parse::<u8>() {
-                Ok(0) | Err(_) => return Err(NotALevel),
+                Ok(0) | Err(_) => return Err(InvalidLevel),
                 Ok(1) => Self::Debug,
                 Ok(_) => Self::Trace,
             },

@@ -1,6 +1,6 @@
 //! Work that only one replica may do at a time.
 
-use crate::{election::lease::Candidate, health::Gate};
+use crate::{election::lease::Candidate, health::ReadinessCondition};
 use tokio_util::sync::CancellationToken;
 
 /// Runs `work` while this process leads, and releases the lease when it has ended.
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 /// Returns what `work` returned, or nothing if the shutdown came while another process was leading.
 pub async fn run_elected<F: Future>(
     candidate: Option<Candidate>,
-    leading: &Gate,
+    leading: &ReadinessCondition,
     shutdown: &CancellationToken,
     mut work: impl FnMut() -> F,
 ) -> Option<F::Output> {

@@ -1,15 +1,15 @@
 //! A status, or a spec, that has a single writer, even if others have written to it.
 
-mod said;
+mod status_fields;
 
 use crate::{apply, apply::Precondition, apply_status, patch_spec, response};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams},
 };
-use said::Said;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
+use status_fields::StatusFields;
 use std::fmt::Debug;
 
 /// Like [`apply_status`], for a status that nobody else should write: whatever it no longer
@@ -30,13 +30,13 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     S: Serialize + Debug + Sync,
 {
-    let wanted = Said::by(status)?;
-    let before = Said::in_status_of(seen)?;
+    let wanted = StatusFields::by(status)?;
+    let before = StatusFields::in_status_of(seen)?;
     let base = match apply_status(api, seen, status, manager).await {
         // Nothing was there that has to go.
         Ok(written) if before.is_within(&wanted) => return Ok(written),
         Ok(written) => {
-            let stays = before.also_in(&Said::in_status_of(&written)?);
+            let stays = before.also_in(&StatusFields::in_status_of(&written)?);
             if stays.is_within(&wanted) {
                 return Ok(written);
             }

@@ -24,6 +24,7 @@ mod files;
 mod handshake;
 mod handshaker;
 mod listener;
+mod log;
 mod metrics;
 mod queue;
 mod request;
@@ -32,7 +33,6 @@ mod server;
 mod socket;
 #[cfg(test)]
 mod tests;
-mod told;
 mod transfer;
 
 pub use files::{Files, Found};

@@ -5,7 +5,7 @@ use super::{
     socket::Requests,
 };
 use crate::neighbor_limit::NeighborLimit;
-use metal_runtime::{health::Gate, jittered, report::Chain};
+use metal_runtime::{health::ReadinessCondition, jittered, report::Chain};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     io,
@@ -35,7 +35,7 @@ pub struct Parts<C> {
     /// What is counted.
     pub metrics: Metrics,
     /// Open while every address is served.
-    pub ready: Gate,
+    pub ready: ReadinessCondition,
 }
 
 /// Addresses, now and after each change.
@@ -129,7 +129,7 @@ fn follow<'scope, C>(
     listeners: &mut Vec<Listener<'scope>>,
     server: &'scope Server,
     scope: &'scope Scope<'scope, '_>,
-    ready: &Gate,
+    ready: &ReadinessCondition,
     shutdown: &CancellationToken,
 ) {
     let mut is_whole = true;

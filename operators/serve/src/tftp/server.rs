@@ -4,11 +4,11 @@ use super::{
     BOUNDS, Files, Found,
     file::open_found,
     handshake::{Handshake, Handshakes, Poller},
+    log::{tell, tell_unreachable},
     metrics::Metrics,
     queue::Queue,
     request::Request,
     socket::Peer,
-    told::{tell, tell_unreachable},
     transfer::{Outcome, Running, Shared, Signals, last_word},
 };
 use crate::neighbor_limit::NeighborLimit;

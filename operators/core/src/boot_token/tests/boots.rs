@@ -7,7 +7,7 @@ fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_bo
     let (ours, from_it) = (with_mac(1), from("192.0.2.1"));
     let first = boot_of(&token(), &ours, "192.0.2.1", 0);
     let asks = |proposal, time| {
-        let claimant = claim::Claimant { proposal, said: &ours, from: from_it };
+        let claimant = second_script::Claimant { proposal, said: &ours, from: from_it };
         claim(&first, None, &claimant, at(time))
     };
     assert_eq!(asks(1, 600), Ok(Claim::Answer { attempt: 1 }));
@@ -17,7 +17,7 @@ fn each_boot_voids_what_the_one_before_was_given_and_a_repeated_request_is_no_bo
     assert_eq!(second.status.as_ref().unwrap().attempts, Some(2));
     assert_eq!(is_current(&second, 1, at(1)), Err(Refusal::Superseded));
     assert_eq!(is_current(&second, 2, at(1)), Ok(()));
-    let late = claim::Claimant { proposal: 1, said: &ours, from: from_it };
+    let late = second_script::Claimant { proposal: 1, said: &ours, from: from_it };
     assert_eq!(claim(&second, None, &late, at(2)), Err(Refusal::Superseded));
     assert_eq!(is_current(&token(), 0, at(0)), Err(Refusal::Superseded), "nothing has booted");
     assert_eq!(fetch(&first, None, from_it, at(3600)), Err(Refusal::Expired));

@@ -1,7 +1,7 @@
 //! Whose boot begins, and what it ends.
 
 use super::*;
-use crate::boot_token::claim::{Claimant, QUIET};
+use crate::boot_token::second_script::{Claimant, QUIET};
 
 /// A machine asks for its second script, with the first that it has just got.
 fn asks(token: &BootToken, said: &HostHardware, time: i64) -> Result<Claim, Refusal> {

@@ -7,13 +7,13 @@ mod scripts;
 mod tpms;
 
 use super::{
-    claim::{Claim, claim},
     decide::{Change, Observation, decide},
     fetch::{fetch, is_current, may_install},
     installer::is_word,
     progress::{Report, record},
     register::{Claimant, Next, created, register},
     script::{Boots, Stage2},
+    second_script::{Claim, claim},
     *,
 };
 use crate::rented_host::PublicKey;
@@ -244,7 +244,7 @@ fn boot(token: &BootToken, address: &str, time: i64) -> BootToken {
 /// A boot of this machine, with both scripts at once.
 fn boot_of(token: &BootToken, said: &HostHardware, address: &str, time: i64) -> BootToken {
     let proposal = fetch(token, None, from(address), at(time)).unwrap().proposal;
-    let claimant = claim::Claimant { proposal, said, from: from(address) };
+    let claimant = second_script::Claimant { proposal, said, from: from(address) };
     let claimed = claim(token, None, &claimant, at(time));
     let Ok(Claim::Record(status)) = claimed else { panic!("no boot: {claimed:?}") };
     BootToken { status: Some(*status), ..token.clone() }

@@ -144,7 +144,7 @@ fn a_taint_of_either_effect_keeps_claims_away_that_do_not_tolerate_it() {
         server.spec.taints = vec![Taint { effect, ..taint("dedicated") }];
         let server = Arc::new(server);
         let mut claim = claim();
-        let unfit = Err([(Unfit::Tainted, 1)].into());
+        let unfit = Err([(Mismatch::Tainted, 1)].into());
         assert_eq!(pick(&claim, std::slice::from_ref(&server)), unfit, "{effect:?}");
         claim.spec.tolerations =
             vec![Toleration { key: "dedicated".to_owned(), effect, ..Toleration::default() }];
@@ -159,19 +159,19 @@ fn selector_taints_and_power_all_count() {
     let selector =
         LabelSelector { match_labels: Some(labels.clone().into()), ..Default::default() };
     claim.spec.server_selector = Some(selector);
-    assert_eq!(pick(&claim, &[free("a")]), Err([(Unfit::Labels, 1)].into()));
+    assert_eq!(pick(&claim, &[free("a")]), Err([(Mismatch::Labels, 1)].into()));
 
     let mut server = Server::clone(&free("a"));
     server.metadata.labels = Some(labels.into());
     server.spec.taints = vec![taint("dedicated")];
-    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Tainted, 1)].into()));
+    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Mismatch::Tainted, 1)].into()));
     claim.spec.tolerations = vec![Toleration {
         key: "dedicated".to_owned(),
         operator: Some(TolerationOperator::Exists),
         ..Toleration::default()
     }];
     server.status.as_mut().unwrap().power_state = Some(PowerState::On);
-    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Power, 1)].into()));
+    assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Mismatch::Power, 1)].into()));
     server.status.as_mut().unwrap().power_state = Some(PowerState::Off);
     assert!(pick(&claim, &[Arc::new(server)]).is_ok());
 }
@@ -223,7 +223,7 @@ fn server_that_nobody_has_admitted_is_no_claims_whatever_that_tolerates() {
             operator: Some(TolerationOperator::Exists),
             ..Toleration::default()
         }];
-        assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Unfit::Held, 1)].into()));
+        assert_eq!(pick(&claim, &[Arc::new(server.clone())]), Err([(Mismatch::Held, 1)].into()));
     }
     // It is not told what to boot if a claim already holds it, either.
     let reserved = held(&Arc::new(server), ServerState::Reserved);
@@ -255,18 +255,21 @@ fn a_server_that_nobody_would_boot_is_not_picked() {
     };
     assert_eq!(unfit(&|server| says(server, condition::READY, "True")), Ok(()));
     let counted = |why| Err([(why, 1)].into());
-    assert_eq!(unfit(&|it| says(it, condition::READY, "False")), counted(Unfit::NotReady));
-    assert_eq!(unfit(&|it| says(it, condition::BMC_REACHABLE, "False")), counted(Unfit::NotReady));
+    assert_eq!(unfit(&|it| says(it, condition::READY, "False")), counted(Mismatch::NotReady));
+    assert_eq!(
+        unfit(&|it| says(it, condition::BMC_REACHABLE, "False")),
+        counted(Mismatch::NotReady)
+    );
     let ignored = unfit(&|server| {
         let ignore = (annotation::OPERATION.to_owned(), "ignore".to_owned());
         server.metadata.annotations = Some([ignore].into());
     });
-    assert_eq!(ignored, counted(Unfit::Ignored));
+    assert_eq!(ignored, counted(Mismatch::Ignored));
     let maintained = unfit(&|server| {
         server.spec.server_maintenance_ref =
             Some(ObjectReference { namespace: "a".to_owned(), name: "b".to_owned() });
     });
-    assert_eq!(maintained, counted(Unfit::Maintained));
+    assert_eq!(maintained, counted(Mismatch::Maintained));
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_server_whose_claim_is_gone_is_let_go_where_its_bmc_is_gone_too() {
     scene.settle();
     assert_eq!(scene.state(), ServerState::Available);
     // It was on when last seen, so it cannot be claimed.
-    assert_eq!(crate::claim::free(&scene.server), Err(crate::claim::Unfit::Power));
+    assert_eq!(crate::claim::free(&scene.server), Err(crate::claim::Mismatch::Power));
 }
 
 #[test]

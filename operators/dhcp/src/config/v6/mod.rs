@@ -37,7 +37,7 @@ use super::{
     field::{ConfigError, distinct, fail, interface, scalar},
     raw::v6 as raw,
 };
-use crate::{client::Client, instances::Instances, lease::claim::LeaseSubnet, port::DHCPV6_SERVER};
+use crate::{client::Client, lease::claim::LeaseSubnet, port::DHCPV6_SERVER, sharding::Instances};
 use ipnet::Ipv6Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::v4::{Arrival, DropReason as V4DropReason, SERVER_PORT};
 use metal_api::MacAddr;
-use metal_core::dice::Dice;
+use metal_core::dice::SeededRng;
 use metal_wire::v4::Options;
 use std::net::SocketAddrV4;
 
@@ -198,7 +198,7 @@ fn whatever_a_packet_says_nobody_gets_another_address_than_that_of_the_lease() {
         MessageType::Decline,
         MessageType::Release,
     ];
-    let (lab, mut dice, mut answered) = (Lab::new(), Dice(1), [0; 3]);
+    let (lab, mut dice, mut answered) = (Lab::new(), SeededRng(1), [0; 3]);
     for _ in 0..50_000 {
         let mut packet = packet(KINDS[dice.roll(KINDS.len())], &[]);
         (packet.ciaddr, packet.giaddr) = (any(&mut dice), any(&mut dice));
@@ -224,7 +224,7 @@ fn whatever_a_packet_says_nobody_gets_another_address_than_that_of_the_lease() {
 }
 
 /// An address of those that matter here.
-fn any(dice: &mut Dice) -> Ipv4Addr {
+fn any(dice: &mut SeededRng) -> Ipv4Addr {
     let all =
         [[0; 4], OURS.octets(), SERVER.octets(), [10, 0, 0, 1], [10, 0, 0, 99], [192, 168, 1, 1]];
     all[dice.roll(all.len())].into()

@@ -2,7 +2,7 @@
 //!
 //! `BLOOMERY_FUZZ_RUNS` sets the number of runs; a failure names its seed.
 
-use super::{simulation::Dice, *};
+use super::{simulation::SeededRng, *};
 use crate::config::Config;
 use metal_core::boot::decision::Boot;
 
@@ -24,7 +24,7 @@ fn corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-fn mutate(dice: &mut Dice, bytes: &mut Vec<u8>) {
+fn mutate(dice: &mut SeededRng, bytes: &mut Vec<u8>) {
     for _ in 0..dice.roll(6) {
         let at = usize::try_from(dice.roll(bytes.len() as u64 + 1)).unwrap();
         #[expect(clippy::cast_possible_truncation, reason = "less than 256")]
@@ -40,7 +40,7 @@ fn mutate(dice: &mut Dice, bytes: &mut Vec<u8>) {
 }
 
 /// Feeds one packet to everything that may see it.
-fn feed(dice: &mut Dice, config: &Config, transfer: &mut Transfer, bytes: &[u8]) {
+fn feed(dice: &mut SeededRng, config: &Config, transfer: &mut Transfer, bytes: &[u8]) {
     let Ok(packet) = Packet::decode(bytes) else { return };
     if let Packet::Read(request) = &packet {
         let here = std::net::IpAddr::from([10, 77, 0, 2]);
@@ -79,7 +79,7 @@ fn no_packet_makes_the_server_panic_or_leave_its_bounds() {
     let corpus = corpus();
     let mut transfer = transfer(64, 1000);
     for seed in 0..runs {
-        let mut dice = Dice(seed);
+        let mut dice = SeededRng(seed);
         let pick = usize::try_from(dice.roll(corpus.len() as u64)).unwrap();
         let mut bytes = corpus[pick].clone();
         mutate(&mut dice, &mut bytes);

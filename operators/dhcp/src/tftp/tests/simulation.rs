@@ -4,9 +4,9 @@ use super::*;
 use std::collections::VecDeque;
 
 /// SplitMix64.
-pub(super) struct Dice(pub(super) u64);
+pub(super) struct SeededRng(pub(super) u64);
 
-impl Dice {
+impl SeededRng {
     pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -18,7 +18,7 @@ impl Dice {
 
 /// How many of 100 packets are lost, duplicated, and reordered.
 struct Network {
-    dice: Dice,
+    dice: SeededRng,
     lost: u64,
     doubled: u64,
     overtaken: u64,
@@ -74,7 +74,7 @@ impl Client {
 /// How many blocks were sent until the client had them all.
 fn run(seed: u64, windowsize: u16, blocks: u64, faults: (u64, u64, u64)) -> u64 {
     let (lost, doubled, overtaken) = faults;
-    let mut network = Network { dice: Dice(seed), lost, doubled, overtaken };
+    let mut network = Network { dice: SeededRng(seed), lost, doubled, overtaken };
     let mut server = transfer(windowsize, blocks);
     let mut client =
         Client { windowsize: windowsize.into(), has: 0, unacknowledged: 0, is_behind: false };

@@ -1,7 +1,7 @@
 //! No input makes the server panic, or remember more than it has addresses.
 
 use super::*;
-use metal_core::dice::Dice;
+use metal_core::dice::SeededRng;
 
 #[test]
 fn broken_structure_is_named() {
@@ -54,7 +54,7 @@ fn packets_cut_anywhere_do_not_panic() {
 #[test]
 fn packets_with_any_bytes_do_not_panic() {
     let mut lab = Lab::new();
-    let mut dice = Dice(1);
+    let mut dice = SeededRng(1);
     let captures = captures::all();
     for _ in 0..50_000 {
         let mut bytes = captures[dice.roll(captures.len())].clone();

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use metal_machine::request::{ByHand, Request};
+use metal_machine::request::{Manual, Request};
 
 /// Which machines to reboot.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ impl Reboot {
     /// If there is no client, or nowhere to print.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let DryRunArgs { dry_run } = self.dry_run;
-        let order = Order { request: Request::Reboot, by_hand: ByHand::Nobody, dry_run };
+        let order = Order { request: Request::Reboot, by_hand: Manual::Nobody, dry_run };
         carry_out(&self.names, order, &self.waiting, connection).await
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use anyhow::Result;
 use clap::Args;
-use metal_machine::request::{ByHand, Request};
+use metal_machine::request::{Manual, Request};
 
 /// Which machines to install anew.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ impl Repave {
     ///
     /// If there is no client, or nowhere to print.
     pub(crate) async fn run(&self, connection: &Connection) -> Result<Outcome> {
-        let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
+        let by_hand = if self.by_hand { Manual::Somebody } else { Manual::Nobody };
         let DryRunArgs { dry_run } = self.dry_run;
         let order = Order { request: Request::Repave, by_hand, dry_run };
         carry_out(&self.names, order, &self.waiting, connection).await

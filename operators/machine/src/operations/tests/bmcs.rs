@@ -223,7 +223,7 @@ fn a_condition_about_a_bmc_ends_with_the_bmc() {
     }
     // One that did not answer is read again now and then, also if nothing is to be done.
     let mut scene = Scene::asks(0, 0);
-    let failed = |trouble| Some((SignedDuration::from_mins(11), Err(Trouble::Silent(trouble))));
+    let failed = |trouble| Some((SignedDuration::from_mins(11), Err(ReadError::Silent(trouble))));
     scene.certificate = Some(Err("TCP connection failed".to_owned()));
     let pin = scene.status().redfish.take();
     scene.settle();

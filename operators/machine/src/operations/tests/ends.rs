@@ -109,7 +109,7 @@ fn an_operation_ends_also_if_a_clock_was_set_back() {
     (operations.reboot_counter, operations.repave_counter) = (Some(1), Some(1));
     operations.current.as_mut().unwrap().boot_override = true;
     scene.now -= TIDY;
-    scene.reading = Some((SignedDuration::ZERO, Err(Trouble::CertificateDiffers(String::new()))));
+    scene.reading = Some((SignedDuration::ZERO, Err(ReadError::CertificateDiffers(String::new()))));
     // Which hardware it is, is not known yet, and is looked at once nothing else is to be done.
     assert_eq!(told(&mut scene), ["OperationDone", "CertificateDiffers"]);
     assert_eq!(scene.current(), None);

@@ -48,7 +48,7 @@ fn which_hardware_it_is_is_read_before_anything_is_asked() {
     scene.reading = None;
     assert_eq!(scene.settle(), Decision::Look(Need::System));
     // A BMC that does not answer is asked again, but not all the time.
-    let silent = Trouble::Silent(metal_core::redfish::Unreachable::NoAnswer("silent".to_owned()));
+    let silent = ReadError::Silent(metal_core::redfish::Unreachable::NoAnswer("silent".to_owned()));
     scene.reading = Some((SignedDuration::ZERO, Err(silent.clone())));
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("NoAnswer"));

@@ -7,7 +7,7 @@ use super::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{MachineOperationStep::*, condition};
-use metal_core::dice::Dice;
+use metal_core::dice::SeededRng;
 
 fn minutes(minutes: i64) -> SignedDuration {
     SignedDuration::from_mins(minutes)
@@ -205,7 +205,7 @@ fn a_machine_that_joined_after_its_installation_is_not_installed_again() {
 fn an_attempt_ends_when_nothing_comes_further_or_the_whole_is_used_up() {
     let (mut in_all, mut without) = (0, 0);
     for seed in 0..20_000 {
-        let mut dice = Dice(seed * 17 + 3);
+        let mut dice = SeededRng(seed * 17 + 3);
         let mut run = Run::new();
         let (mut furthest, mut progress, mut written) = (None, SignedDuration::ZERO, 0_u64);
         loop {

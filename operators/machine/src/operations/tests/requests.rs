@@ -58,7 +58,7 @@ fn an_annotation_that_nobody_understands_is_told_where_it_is_asked_for() {
     };
     let mut scene = Scene::asks(1, 0).at(PoweringOff);
     let shown = "ab:".repeat(31) + "ab";
-    let trouble = Trouble::CertificateDiffers(shown.clone());
+    let trouble = ReadError::CertificateDiffers(shown.clone());
     scene.reading = Some((SignedDuration::ZERO, Err(trouble)));
     scene.settle();
     assert!(!message(&scene).contains("not of that form"), "{}", message(&scene));

@@ -208,7 +208,7 @@ fn nobody_logs_in_before_the_certificate_is_recorded() {
 fn another_certificate_is_told_and_only_the_one_that_a_person_vouches_for_is_taken() {
     let mut scene = Scene::asks(1, 0).at(PoweringOff);
     let new = "ab:".repeat(31) + "ab";
-    let trouble = Trouble::CertificateDiffers(new.clone());
+    let trouble = ReadError::CertificateDiffers(new.clone());
     scene.reading = Some((SignedDuration::ZERO, Err(trouble)));
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("CertificateDiffers"));
@@ -231,10 +231,13 @@ fn another_certificate_is_told_and_only_the_one_that_a_person_vouches_for_is_tak
 fn a_bmc_that_says_nothing_is_waited_for_and_nothing_is_done() {
     let mut scene = Scene::asks(1, 1).at(PoweringOff);
     for (trouble, reason) in [
-        (Trouble::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())), "NoAnswer"),
-        (Trouble::Silent(Unreachable::Unauthorized), "Unauthorized"),
+        (ReadError::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())), "NoAnswer"),
+        (ReadError::Silent(Unreachable::Unauthorized), "Unauthorized"),
         (
-            Trouble::Unusable(Missing { reason: "PasswordMissing", message: "set it".to_owned() }),
+            ReadError::Unusable(Missing {
+                reason: "PasswordMissing",
+                message: "set it".to_owned(),
+            }),
             "PasswordMissing",
         ),
     ] {

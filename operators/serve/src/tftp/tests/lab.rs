@@ -9,7 +9,7 @@ use metal_dhcp::{
     tftp::{Mode, ReadRequest, Refusal},
 };
 use metal_runtime::{
-    health::{Gate, Readiness},
+    health::{Readiness, ReadinessCondition},
     metrics::Registry,
 };
 use std::{
@@ -105,7 +105,7 @@ impl Lab {
         fs::write(folder.path().join("a.efi"), bytes).unwrap();
         let listen = watch::Sender::new(Arc::new(vec![SocketAddr::from(([0; 4], 0))]));
         let (mut registry, readiness) = (Registry::of("lab"), Readiness::default());
-        let ready: Gate = readiness.gate("tftp", "its sockets");
+        let ready: ReadinessCondition = readiness.gate("tftp", "its sockets");
         let parts = Parts {
             addresses: addresses(listen.subscribe()),
             files: Box::new(Folder(folder.path().to_owned())),

@@ -1,7 +1,7 @@
 //! The state of the exchange with one BMC: connection, session, and whether the BMC answers at all.
 
+mod session_independent;
 mod transmit;
-mod unwelcoming;
 
 use crate::{
     Error,
@@ -25,9 +25,9 @@ use crate::{
 use http::{HeaderValue, Method, StatusCode};
 use metal_base::Chain;
 use metal_core::redfish::Credentials;
+use session_independent::SessionIndependentRefusals;
 use std::{mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
-use unwelcoming::Unwelcoming;
 
 /// Most memory that a service root may take.
 const ROOT_BYTES: usize = 512 << 10;
@@ -45,7 +45,7 @@ pub(crate) struct Line {
     /// Whether any session has ever worked.
     sessions_work: bool,
     pub(crate) refusals: Refusals,
-    unwelcoming: Unwelcoming,
+    unwelcoming: SessionIndependentRefusals,
     /// Until when nobody logs in, because no session was free and there was no other way, and what
     /// the BMC said.
     full: Option<(Instant, String)>,

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use kube::{Api, Client, api::PostParams};
 use metal_api::Machine;
-use metal_machine::request::{ByHand, Request};
+use metal_machine::request::{Manual, Request};
 use tokio::time::timeout;
 
 /// Which machine it is.
@@ -87,7 +87,7 @@ impl Register {
         if !self.install {
             return Ok(Outcome::Done);
         }
-        let by_hand = if self.by_hand { ByHand::Somebody } else { ByHand::Nobody };
+        let by_hand = if self.by_hand { Manual::Somebody } else { Manual::Nobody };
         let names = [self.name.clone()];
         let order = Order { request: Request::Repave, by_hand, dry_run: DryRun::None };
         carry_out(&names, order, &self.waiting, connection).await

@@ -15,7 +15,7 @@ use metal_api::{
     installation::{InstallPhase, InstallProgress},
 };
 use metal_core::{
-    dice::Dice,
+    dice::SeededRng,
     redfish::{BootEnabled, BootSource, PowerState, ResetType, SystemReading, Unreachable},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Trials {
 
 /// All there is.
 pub(super) struct World {
-    pub(super) dice: Dice,
+    pub(super) dice: SeededRng,
     trials: Trials,
     /// At the API server.
     pub(super) machine: Machine,
@@ -73,7 +73,7 @@ impl World {
         let mut machine = machine();
         (machine.spec.operations, machine.status) = (Some(MachineOperations::default()), None);
         let host = Host { power: PowerState::On, next: None, boots_once: false, installer: None };
-        let mut dice = Dice(seed);
+        let mut dice = SeededRng(seed);
         let ahead = SignedDuration::from_mins([0, 20, -20][dice.roll(3)]);
         Self {
             dice,
@@ -263,7 +263,7 @@ impl World {
 
     fn look(&mut self) {
         let reading = if self.fails(8) {
-            Err(Trouble::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())))
+            Err(ReadError::Silent(Unreachable::NoAnswer("TCP connection failed".to_owned())))
         } else {
             let mut system: SystemReading = system(self.host.power);
             if self.host.boots_once {

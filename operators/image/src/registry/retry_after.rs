@@ -15,9 +15,9 @@ const LONGEST: Duration = Duration::from_mins(15);
 
 /// Until when each registry rests, and the status with which it said so.
 #[derive(Default)]
-pub(super) struct Rests(HashMap<Registry, (Instant, StatusCode)>);
+pub(super) struct RetryAfter(HashMap<Registry, (Instant, StatusCode)>);
 
-impl Rests {
+impl RetryAfter {
     /// The remaining rest of `registry`, and the status it gave.
     pub(super) fn of(&self, registry: &Registry) -> Option<(Duration, StatusCode)> {
         let (until, status) = self.0.get(registry)?;
@@ -76,7 +76,7 @@ mod tests {
             (404, "120", 0),
         ];
         for (status, after, seconds) in cases {
-            let mut rests = Rests::default();
+            let mut rests = RetryAfter::default();
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, after.parse().unwrap());
             headers.insert(DATE, date.parse().unwrap());

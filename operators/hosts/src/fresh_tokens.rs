@@ -3,7 +3,7 @@
 //!
 //! Whoever has a capability may ask as often as it likes, so all who ask within a second share one look.
 
-use crate::places::Places;
+use crate::memory_permits::MemoryPermits;
 use metal_api::{BootToken, Host};
 use metal_base::Locked;
 use std::{
@@ -46,21 +46,21 @@ type Look = (Instant, Arc<OnceCell<Found>>);
 
 /// Looks at tokens, by their UIDs.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct FreshTokens {
     looks: Mutex<HashMap<String, Look>>,
-    turns: Places,
+    turns: MemoryPermits,
     /// Whether the last look has met with silence.
     is_silent: AtomicBool,
 }
 
-impl Default for Live {
+impl Default for FreshTokens {
     fn default() -> Self {
-        let (looks, turns) = (Mutex::default(), Places::new(AT_A_TIME, OF_ONE));
+        let (looks, turns) = (Mutex::default(), MemoryPermits::new(AT_A_TIME, OF_ONE));
         Self { looks, turns, is_silent: AtomicBool::new(false) }
     }
 }
 
-impl Live {
+impl FreshTokens {
     /// What `read` finds of a token, and of the Host of its name, unless somebody just has looked.
     pub(crate) async fn look(&self, token: &BootToken, read: impl Future<Output = Found>) -> Found {
         let look = self.begun(token.metadata.uid.as_deref().unwrap_or_default());
@@ -127,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_of_tokens_is_looked_at_a_few_at_a_time() {
         pause();
-        let (live, running, most) = (Live::default(), Mutex::new(0), Mutex::new(0));
+        let (live, running, most) = (FreshTokens::default(), Mutex::new(0), Mutex::new(0));
         let read = || async {
             let now = {
                 let mut running = running.lock().unwrap();
@@ -149,7 +149,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_of_tokens_of_one_organization_keeps_no_other_from_its_look() {
         pause();
-        let live = Live::default();
+        let live = FreshTokens::default();
         let slow = || after(TURN * 2, Found::There(None, None));
         let tokens: Vec<_> = (0..100).map(|number| token(1, number)).collect();
         let crowd = join_all(tokens.iter().map(|token| live.look(token, slow())));
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn who_gets_no_turn_goes_by_what_is_known_only_if_the_api_server_is_silent() {
         pause();
-        let live = Live::default();
+        let live = FreshTokens::default();
         let tokens: Vec<_> = (0..=AT_A_TIME).map(|number| token(number, number)).collect();
         let last = async |found: &Found| {
             let late = || after(TURN * 2, found.clone());

@@ -1,4 +1,4 @@
-//! Places for what takes memory: configurations, each of which has 200 kB from when it is read until its
+//! MemoryPermits for what takes memory: configurations, each of which has 200 kB from when it is read until its
 //! host has taken it, and looks at objects. No organization keeps all places, so that those of the others get
 //! theirs.
 
@@ -16,7 +16,7 @@ pub(crate) const OF_ONE: usize = 16;
 
 /// The places.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct MemoryPermits {
     all: Arc<Semaphore>,
     /// By namespace. One of which no place is taken or waited for is forgotten.
     of: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -31,13 +31,13 @@ pub(crate) struct Place {
     _of_one: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Places {
+impl Default for MemoryPermits {
     fn default() -> Self {
         Self::new(ALL, OF_ONE)
     }
 }
 
-impl Places {
+impl MemoryPermits {
     /// So many of all, and of one organization.
     pub(crate) fn new(all: usize, of_one: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(all)), of: Mutex::default(), of_one }
@@ -74,14 +74,14 @@ mod tests {
     use tokio::task::unconstrained;
 
     /// A place, if there is one at once.
-    fn take(places: &Places, namespace: &str) -> Option<Place> {
+    fn take(places: &MemoryPermits, namespace: &str) -> Option<Place> {
         unconstrained(places.take(namespace)).now_or_never()
     }
 
     #[tokio::test]
     async fn an_organization_takes_its_places_and_leaves_those_of_others() {
         const { assert!(OF_ONE * 8 <= ALL, "most of them are for others") };
-        let places = Places::default();
+        let places = MemoryPermits::default();
         let mut held = vec![];
         for _ in 0..OF_ONE {
             held.push(take(&places, "a").unwrap());

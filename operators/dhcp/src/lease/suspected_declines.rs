@@ -12,9 +12,9 @@ const MOST: usize = 1 << 12;
 
 /// Such addresses, and until when that counts.
 #[derive(Clone, Debug)]
-pub(super) struct Doubted<A>(HashMap<A, Timestamp>);
+pub(super) struct SuspectedDeclines<A>(HashMap<A, Timestamp>);
 
-impl<A: Address> Doubted<A> {
+impl<A: Address> SuspectedDeclines<A> {
     pub(super) fn note(&mut self, address: A, now: Timestamp) {
         if self.0.len() >= MOST {
             self.0.retain(|_, until| *until > now);
@@ -35,7 +35,7 @@ impl<A: Address> Doubted<A> {
     }
 }
 
-impl<A> Default for Doubted<A> {
+impl<A> Default for SuspectedDeclines<A> {
     fn default() -> Self {
         Self(HashMap::new())
     }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn what_is_doubted_is_bounded_and_over_in_time() {
-        let mut doubted = Doubted::default();
+        let mut doubted = SuspectedDeclines::default();
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let most = u32::try_from(MOST).unwrap();
         (0..2 * most).for_each(|number| doubted.note(Ipv4Addr::from_bits(number), start));

@@ -10,7 +10,7 @@ const MOST: usize = 32;
 /// Requests by method and path: what a BMC does not allow to be written may well be read. Each is
 /// remembered for a time, because a BMC that is starting refuses what it grants later.
 #[derive(Default)]
-pub(super) struct Unwelcoming(Vec<Noted>);
+pub(super) struct SessionIndependentRefusals(Vec<Noted>);
 
 struct Noted {
     method: Method,
@@ -24,7 +24,7 @@ impl Noted {
     }
 }
 
-impl Unwelcoming {
+impl SessionIndependentRefusals {
     /// Whether this request was refused with a new session, and has not succeeded since.
     pub(super) fn contains(&self, request: &Request, now: Instant) -> bool {
         self.0.iter().any(|noted| noted.is(request) && now < noted.until)

@@ -4,11 +4,7 @@
 //! taken over, or whose address is answered by somebody else by plain HTTP, names any realm that it likes.
 //! A token service at another host needs a login of its own there. Docker Hub's is known.
 
-use super::{
-    Access, Error, Registries,
-    reach::Reach,
-    token::{Service, Token},
-};
+use super::{Access, Error, Registries, address_policy::Reach, token::Service, token::Token};
 use crate::{
     login::Login,
     reference::{Registry, excerpt},

@@ -1,6 +1,6 @@
 //! One request to a repository, which proves itself where that is demanded.
 
-use super::{Access, Error, MANIFESTS, Registries, prove::Proof, reach::Reach};
+use super::{Access, Error, MANIFESTS, Registries, address_policy::Reach, authentication::Proof};
 use crate::reference::Name;
 use metal_base::Locked;
 use reqwest::{

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 /// The way that a packet took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way<A> {
+pub(crate) enum Via<A> {
     /// Directly from the client.
     Direct {
         /// Whether there is no router in between, as far as the packet shows.
@@ -24,13 +24,13 @@ pub(crate) enum Way<A> {
 /// that it gives, which has to be in the subnet.
 pub(crate) fn is_of<A: Address>(
     addresses: &RangeInclusive<A>,
-    way: Way<A>,
+    way: Via<A>,
     from: A,
     mut relays: impl Iterator<Item = A>,
 ) -> bool {
     match way {
-        Way::Direct { is_here } => is_here,
-        Way::Relayed(named) => {
+        Via::Direct { is_here } => is_here,
+        Via::Relayed(named) => {
             (named == from && addresses.contains(&named)) || relays.any(|relay| relay == from)
         }
     }
@@ -50,7 +50,7 @@ mod tests {
             f: &str,
         ) -> bool {
             let parse = |text: &str| text.parse().ok().unwrap();
-            let way = n.map_or(Way::Direct { is_here: true }, |named| Way::Relayed(parse(named)));
+            let way = n.map_or(Via::Direct { is_here: true }, |named| Via::Relayed(parse(named)));
             let relays = RELAYS.into_iter().filter_map(|text| text.parse::<A>().ok());
             is_of(&(parse(first)..=parse(last)), way, parse(f), relays)
         }
@@ -81,7 +81,7 @@ mod tests {
         let from = Ipv4Addr::new(10, 77, 0, 9);
         for is_here in [true, false] {
             let relays = [from].into_iter();
-            assert_eq!(is_of(&net, Way::Direct { is_here }, from, relays), is_here);
+            assert_eq!(is_of(&net, Via::Direct { is_here }, from, relays), is_here);
         }
     }
 }

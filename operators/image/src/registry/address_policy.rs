@@ -27,7 +27,7 @@ use url::Host;
 const MAX_REDIRECTS: usize = 5;
 
 /// What a registry of a given nearness may send us to.
-pub(super) trait Screen: Copy {
+pub(super) trait AddressPolicy: Copy {
     /// Whether it may send us to this address.
     fn admits(self, address: IpAddr) -> bool;
 
@@ -42,7 +42,7 @@ pub(super) trait Screen: Copy {
     fn resolver(self) -> Arc<ScreeningResolver>;
 }
 
-impl Screen for Reach {
+impl AddressPolicy for Reach {
     fn admits(self, address: IpAddr) -> bool {
         match Self::of(address) {
             Self::Public => true,

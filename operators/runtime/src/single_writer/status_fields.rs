@@ -7,9 +7,9 @@ use std::{collections::BTreeSet, fmt};
 /// The names in a status: fields, and types of conditions. They are read from its text, of which
 /// nothing else is kept: this is done with every write.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said(BTreeSet<String>);
+pub(super) struct StatusFields(BTreeSet<String>);
 
-impl Said {
+impl StatusFields {
     /// Those in a status.
     ///
     /// # Errors
@@ -27,7 +27,7 @@ impl Said {
     pub(super) fn in_status_of<K: Serialize>(object: &K) -> Result<Self, kube::Error> {
         #[derive(Deserialize)]
         struct Object {
-            status: Option<Said>,
+            status: Option<StatusFields>,
         }
         read(object).map(|object: Object| object.status.unwrap_or_default())
     }
@@ -49,7 +49,7 @@ fn read<T: for<'de> Deserialize<'de>>(of: &impl Serialize) -> Result<T, kube::Er
     serde_json::from_slice(&text).map_err(kube::Error::SerdeError)
 }
 
-impl<'de> Deserialize<'de> for Said {
+impl<'de> Deserialize<'de> for StatusFields {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(Names)
     }
@@ -58,13 +58,13 @@ impl<'de> Deserialize<'de> for Said {
 struct Names;
 
 impl<'de> Visitor<'de> for Names {
-    type Value = Said;
+    type Value = StatusFields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a status")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Said, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<StatusFields, A::Error> {
         #[derive(Deserialize)]
         struct Condition {
             #[serde(rename = "type")]
@@ -81,7 +81,7 @@ impl<'de> Visitor<'de> for Names {
             }
             names.insert(field);
         }
-        Ok(Said(names))
+        Ok(StatusFields(names))
     }
 }
 
@@ -95,14 +95,14 @@ mod tests {
         let conditions = json!([{ "type": "Ready", "message": "x" }, { "status": "True" }]);
         let status = json!({ "phase": "Running", "conditions": conditions, "list": [{}] });
         let names = ["conditions", "conditions/Ready", "list", "phase"].map(str::to_owned);
-        let said = Said(names.into());
-        assert_eq!(Said::by(&status).unwrap(), said);
+        let said = StatusFields(names.into());
+        assert_eq!(StatusFields::by(&status).unwrap(), said);
         let object = json!({ "metadata": { "name": "a" }, "status": status });
-        assert_eq!(Said::in_status_of(&object).unwrap(), said);
+        assert_eq!(StatusFields::in_status_of(&object).unwrap(), said);
         for object in [json!({ "spec": {} }), json!({ "status": null })] {
-            assert_eq!(Said::in_status_of(&object).unwrap(), Said::default());
+            assert_eq!(StatusFields::in_status_of(&object).unwrap(), StatusFields::default());
         }
-        let less = Said::by(&json!({ "phase": "Failed", "other": 1 })).unwrap();
+        let less = StatusFields::by(&json!({ "phase": "Failed", "other": 1 })).unwrap();
         assert!(!less.is_within(&said) && less.also_in(&said).is_within(&said));
     }
 }

@@ -12,8 +12,8 @@
 use super::{
     CredentialAnnotations, Destination, Missing, Verification,
     accepted_certificate::{accepted_certificate, annotated},
+    credential_notes,
     servers::is_found,
-    shared,
 };
 use crate::{redfish::Scheme, unanswered::has_answered};
 use jiff::{SignedDuration, Timestamp};
@@ -35,7 +35,7 @@ pub fn certificate<'a>(
     let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
     accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
         Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
-        None => shared::certificate_of(secret?, name(bmc), at),
+        None => credential_notes::certificate_of(secret?, name(bmc), at),
     })
 }
 
@@ -111,7 +111,7 @@ fn known(bmc: &Bmc, secret: Option<&BmcSecret>, now: Timestamp) -> Option<IpAddr
         return Some(ip);
     }
     let Some(secret) = own(bmc, secret) else {
-        return shared::address_of(secret?, name(bmc))?.parse().ok();
+        return credential_notes::address_of(secret?, name(bmc))?.parse().ok();
     };
     let since = noted(secret, annotation::KNOWN_SINCE).and_then(|at| at.parse::<Timestamp>().ok());
     let is_new = since.is_some_and(|since| {
@@ -146,7 +146,7 @@ pub(super) fn to_note(
     let status = bmc.status.as_ref()?;
     let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
     let Some(secret) = own(bmc, secret) else {
-        return shared::to_keep_of(secret?, name(bmc), &ip, (at, certificate.as_deref()));
+        return credential_notes::to_keep_of(secret?, name(bmc), &ip, (at, certificate.as_deref()));
     };
     let note: CredentialAnnotations = [
         (annotation::KNOWN_ADDRESS.into(), Some(ip)),
@@ -162,7 +162,7 @@ pub(super) fn unstored(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) 
     let status = bmc.status.as_ref()?;
     let shared = secret.filter(|_| own(bmc, secret).is_none())?;
     let certificate = status.certificate_fingerprint.as_deref();
-    shared::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
+    credential_notes::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
 }
 
 /// The annotations of new credentials about the BMC that they are made for.
