@@ -6,5 +6,7 @@ set -euo pipefail
 # shellcheck source=../../../hack/image.d/common.sh
 . "$hack/image.d/common.sh"
 
-cp "$(package deb:shim-signed:amd64)/usr/lib/shim/shimx64.efi.signed" "$1/shimx64.efi"
-cp "$(package newer:grub-efi-amd64-signed:amd64)/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed" "$1/grubx64.efi"
+shim=$(package deb:shim-signed:amd64)
+grub=$(package newer:grub-efi-amd64-signed:amd64)
+cp "$shim/usr/lib/shim/shimx64.efi.signed" "$1/shimx64.efi"
+cp "$grub/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed" "$1/grubx64.efi"

@@ -6,4 +6,5 @@ set -euo pipefail
 # shellcheck source=../../../hack/image.d/common.sh
 . "$hack/image.d/common.sh"
 
-printf '%s/usr/lib/ipxe\n' "$(package newer:ipxe:amd64)"
+folder=$(package newer:ipxe:amd64)
+printf '%s/usr/lib/ipxe\n' "$folder"
