@@ -5,7 +5,7 @@ use bloomery_fuzz::grown;
 use libfuzzer_sys::fuzz_target;
 use metal_image::{
     Digest,
-    machine::Machine,
+    architecture::Machine,
     manifest::{Boot, INITRD, KERNEL, Manifest, Platform, SQUASHFS, UKI, choose, last},
     registry::Document,
 };

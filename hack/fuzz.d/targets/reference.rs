@@ -3,7 +3,7 @@
 
 use bloomery_fuzz::{grown, told};
 use libfuzzer_sys::fuzz_target;
-use metal_image::{AllowList, Digest, Name, Reference, Registry, Version, machine::Machine};
+use metal_image::{AllowList, Digest, Name, Reference, Registry, Version, architecture::Machine};
 use std::{fmt::Display, str::FromStr};
 
 fuzz_target!(|text: &str| {

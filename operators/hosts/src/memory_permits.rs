@@ -1,4 +1,4 @@
-//! MemoryPermits for what takes memory: configurations, each of which has 200 kB from when it is read until its
+//! Permits for what takes memory: configurations, each of which has 200 kB from when it is read until its
 //! host has taken it, and looks at objects. No organization keeps all places, so that those of the others get
 //! theirs.
 

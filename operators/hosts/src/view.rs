@@ -183,6 +183,12 @@ impl View {
     /// The Host, and the tokens of its name.
     fn wake_hosts(&self, change: &Change<'_, Host>, tokens: &Queue<Named>, hosts: &Queue<Named>) {
         told(change);
+        // One that is not kept takes its name all the same.
+        if let Change::Unreadable { meta, old: None, .. } = change {
+            let namespace = meta.namespace.clone().unwrap_or_default();
+            let key = TokenKey::Host(namespace, meta.name.clone().unwrap_or_default());
+            self.tokens.get(&key).iter().for_each(|token| tokens.add(named(&**token)));
+        }
         for host in change.objects() {
             let (namespace, name) = named(&**host);
             let key = TokenKey::Host(namespace.clone(), name.clone());
@@ -209,7 +215,7 @@ fn told<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
     if let Change::Unreadable { meta, error, .. } = change {
         let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
         let kind = K::kind(&());
-        tracing::warn!(%kind, namespace, name, error, "ignoring an object that could not be parsed");
+        tracing::warn!(%kind, namespace, name, error, "ignoring an object that is not kept");
     }
 }
 

@@ -193,9 +193,11 @@ impl Agent {
         if !state.is_late(&self.boot) || !is_due() {
             return Ok(());
         }
-        self.looked.set(Some(Instant::now()));
         let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
-        if hook::is_healthy(command, limit).await.is_err() {
+        let looked = hook::is_healthy(command, limit).await;
+        // From its end, so that one which hangs leaves time for the server.
+        self.looked.set(Some(Instant::now()));
+        if looked.is_err() {
             return Ok(());
         }
         tracing::info!("healthy at last");

@@ -75,8 +75,9 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     window::recover(&mut new, seen, settings);
     // An incomplete status is not worth a write, but a person is told what keeps failing.
     if matches!(then, Decision::Look(_)) {
-        let told = status::with_failure(&old, seen);
-        return told.map_or(then, |told| Decision::Record(Box::new(told)));
+        let told = status::with_failure(&old, seen).map(|told| Decision::Record(Box::new(told)));
+        let wait = is_changing(seen).filter(|_| then == Decision::Look(Need::System));
+        return told.or(wait).unwrap_or(then);
     }
     status::keep_times(&mut new, &old);
     // A pass that is always refused would never reach the point at which messages are recorded.
@@ -147,9 +148,7 @@ fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settin
         status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
         return Decision::Rest(settings.resync);
     };
-    let Some(reading) = seen.system else {
-        return is_changing(seen).unwrap_or(Decision::Look(Need::System));
-    };
+    let Some(reading) = seen.system else { return Decision::Look(Need::System) };
     match &reading.result {
         Ok(system) => {
             if let Some((reason, message)) = mistaken(seen.server, own, system) {

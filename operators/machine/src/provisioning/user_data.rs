@@ -36,6 +36,7 @@ pub enum Unusable {
         "the user-data says something else than a list under {key}, where cloud-init would drop the list of the \
          image: make it a list"
     )]
+    #[strum(serialize = "NotAList")]
     ExpectedList {
         /// The key in the document.
         key: String,

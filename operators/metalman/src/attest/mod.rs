@@ -68,6 +68,7 @@ pub enum Refused {
     NotListed,
     /// The API server does not say what is known of the machine now.
     #[error("it is not known which key this machine has now")]
+    #[strum(serialize = "Behind")]
     StaleCache,
     /// The status could not be written.
     #[error("the key could not be recorded")]

@@ -19,6 +19,7 @@ pub(super) enum DropReason {
     /// None of our addresses is suitable as the server's address.
     NoServerAddress,
     /// Whether an installation is pending is not known at the moment: another replica may know.
+    #[strum(serialize = "Behind")]
     StaleCache,
     /// Too many new addresses are being answered.
     Overloaded,

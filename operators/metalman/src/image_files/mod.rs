@@ -75,6 +75,7 @@ pub enum Refused {
     Busy,
     /// Whether an installation is pending is not known at the moment.
     #[error("it is not known whether an installation is pending")]
+    #[strum(serialize = "Behind")]
     StaleCache,
     /// It belongs to an installation, and none is pending.
     #[error(
