@@ -125,16 +125,27 @@ impl Known {
     }
 }
 
-/// The first one of each list, then the second ones: where the network of one port does not reach what a
+/// The first one of each port, then the second ones: where the network of one port does not reach what a
 /// machine is after, that of another one may. The port with the lowest index comes first, as its routes do.
+/// Those of a port are the first one of each source, then the second ones.
 fn merged(lists: &BTreeMap<Key, Vec<String>>) -> Vec<&str> {
-    let mut merged: Vec<&str> = Vec::new();
-    for server in (0..MOST).flat_map(|at| lists.values().filter_map(move |list| list.get(at))) {
-        if merged.len() < MOST && !merged.contains(&server.as_str()) {
-            merged.push(server);
+    let mut ports = BTreeMap::<u32, Vec<Vec<&str>>>::new();
+    for ((index, _), list) in lists {
+        ports.entry(*index).or_default().push(list.iter().map(String::as_str).collect());
+    }
+    let ports: Vec<_> = ports.values().map(|sources| in_turn(sources)).collect();
+    in_turn(&ports)
+}
+
+/// The first one of each list, then the second ones; each once, and at most [`MOST`].
+fn in_turn<'a>(lists: &[Vec<&'a str>]) -> Vec<&'a str> {
+    let mut all = Vec::new();
+    for server in (0..MOST).flat_map(|at| lists.iter().filter_map(move |list| list.get(at))) {
+        if all.len() < MOST && !all.contains(server) {
+            all.push(*server);
         }
     }
-    merged
+    all
 }
 
 fn text(servers: &[&str]) -> String {
@@ -184,6 +195,24 @@ mod tests {
         let four = machine.port(2);
         four.set(ips(&["10.0.0.1"]));
         assert_eq!(machine.servers(), ["10.0.0.1", "fe80::1%port2", "fd77::3"]);
+    }
+
+    #[test]
+    fn a_port_that_hears_of_servers_in_several_ways_leaves_a_place_for_another_port() {
+        let machine = Machine::new();
+        let of = |index, source, ip: &str| {
+            let resolvers = machine.0.of(&link(index), source);
+            resolvers.set(ips(&[ip]));
+            resolvers
+        };
+        let ports = [
+            of(2, Source::Dhcp, "10.0.0.1"),
+            of(2, Source::Dhcp6, "fd77::1"),
+            of(2, Source::Router, "fd77::2"),
+            of(3, Source::Dhcp, "10.3.0.1"),
+        ];
+        assert_eq!(machine.servers(), ["10.0.0.1", "10.3.0.1", "fd77::1"]);
+        drop(ports);
     }
 
     #[test]

@@ -144,10 +144,16 @@ impl Wire {
 
     /// Gives a client an address with these options.
     pub(super) async fn assign(&self, ip: Ipv4Addr, options: &[(u8, &[u8])]) {
+        let mut offered = None;
         loop {
             let heard = self.hear().await;
             match heard.kind {
-                MessageType::Discover => self.answer(&heard, MessageType::Offer, ip, options).await,
+                MessageType::Discover => {
+                    offered = Some(heard.packet.xid);
+                    self.answer(&heard, MessageType::Offer, ip, options).await;
+                }
+                // Of a client before, which has repeated it.
+                MessageType::Request if offered != Some(heard.packet.xid) => {}
                 MessageType::Request => {
                     return self.answer(&heard, MessageType::Ack, ip, options).await;
                 }

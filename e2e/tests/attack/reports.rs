@@ -39,6 +39,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(crate) async fn post_all_at_once(site: &mut Site) {
     let number = site.scale.of(8, 64);
     let outcome = Box::pin(posted(site, number)).await;
+    // Also if it failed: the attacks after this one need hosts that start.
+    site.stack.fleets[0].clear_faults(None);
     let what = format!("{number} servers with valid tokens, the largest report of each at once");
     site.tell(&what, Target::Metal, outcome);
 }

@@ -64,13 +64,17 @@ pub(crate) fn on_stack(test: impl AsyncFnOnce(&'static Stack)) {
 /// Runs a test on a stack that no other test uses meanwhile. The test leaves its operators running.
 pub(crate) fn in_turn(test: impl AsyncFnOnce(&Stack)) {
     run(async {
-        let mut stack = IN_TURN.lock().await;
-        if stack.is_none() {
+        let mut kept = IN_TURN.lock().await;
+        // Taken out: what a test that fails has left is no other test's.
+        let stack = if let Some(stack) = kept.take() {
+            stack
+        } else {
             let blades = Config { machines: 3, systems: 3, ..fleet(2, pxe().profile.boot_targets) };
             let fleets = vec![pxe(), blades];
-            *stack = Some(Stack::start(Settings { fleets, ..settings() }).await.unwrap());
-        }
-        test(stack.as_ref().unwrap()).await;
+            Stack::start(Settings { fleets, ..settings() }).await.unwrap()
+        };
+        test(&stack).await;
+        *kept = Some(stack);
     });
 }
 

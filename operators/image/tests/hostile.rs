@@ -250,10 +250,13 @@ async fn a_blob_of_an_earlier_process_is_looked_at_before_it_is_served() {
 
 #[tokio::test]
 async fn what_one_account_downloads_keeps_no_other_from_its_images() {
-    let good = Digest::of(b"good");
+    let [good, fine] = [b"good", b"fine"].map(|content| Digest::of(content));
     let fake = Fake::start(move |path, _| {
         if path.ends_with(&good.to_string()) {
             return "good".into_response();
+        }
+        if path.ends_with(&fine.to_string()) {
+            return "fine".into_response();
         }
         // 60 %, which never end; or 20 %.
         let size =
@@ -272,8 +275,9 @@ async fn what_one_account_downloads_keeps_no_other_from_its_images() {
     for content in [b"1", b"2"] {
         stalled.push(store.open_for(&fake.name, &Digest::of(content), &a).await.unwrap());
     }
-    // These wait for their turn, and take none of another account.
-    let digests: Vec<_> = (10..30_u8).map(|number| Digest::of(&[number])).collect();
+    // These wait for their turn, and take none of another account, even if it asks for the same.
+    let others = [Digest::of(b"good"), Digest::of(b"fine")];
+    let digests: Vec<_> = (10..30_u8).map(|number| Digest::of(&[number])).chain(others).collect();
     let waiting = digests.iter().map(|digest| store.open_for(&fake.name, digest, &a));
     let mut waiting = Box::pin(futures::future::join_all(waiting));
     assert!(futures::poll!(&mut waiting).is_pending());
@@ -281,6 +285,9 @@ async fn what_one_account_downloads_keeps_no_other_from_its_images() {
     let blob = timeout(LIMIT, store.open_for(&fake.name, &digest, &b)).await.unwrap().unwrap();
     let content: Vec<_> = blob.read(0..4).try_collect().await.unwrap();
     assert_eq!(content.concat(), b"good");
+    let (digest, unlimited) = (Digest::of(b"fine"), Account::default());
+    let fine = store.open_for(&fake.name, &digest, &unlimited);
+    assert_eq!(timeout(LIMIT, fine).await.unwrap().unwrap().size(), 4);
     assert_eq!(stalled.iter().map(Blob::size).sum::<u64>(), 402_000);
 }
 

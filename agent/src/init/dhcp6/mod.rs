@@ -89,7 +89,7 @@ impl Client<'_> {
         let deadline = Instant::now() + within;
         let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, self.link.index);
         socket.send_to(&question.encode(), to).await?;
-        let (mut buffer, mut servers) = ([0; LARGEST], Vec::new());
+        let (mut buffer, mut servers, mut fresh) = ([0; LARGEST], Vec::new(), None);
         while let Ok(received) = timeout_at(deadline, socket.recv(&mut buffer)).await {
             let Some(answer) = Answer::parse(&buffer[..received?], &question) else { continue };
             // Of several servers each may know something.
@@ -100,10 +100,14 @@ impl Client<'_> {
             }
             self.resolvers.set(servers.iter().copied());
             if self.take_url(answer.boot_url) {
-                return Ok(Some(answer.refresh));
+                let before = fresh.unwrap_or(answer.refresh);
+                fresh = Some(answer.refresh.min(before));
+            }
+            if fresh.is_some() && !servers.is_empty() {
+                break;
             }
         }
-        Ok(None)
+        Ok(fresh)
     }
 
     /// Keeps the URL if it is needed; returns whether we have all of this that we need.

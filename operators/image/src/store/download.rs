@@ -23,6 +23,8 @@ const GLANCE: Duration = Duration::from_secs(5);
 pub(crate) struct Download {
     /// On whose account it was begun.
     account: Account,
+    /// Another account that waits for it, and may have a slot sooner.
+    joined: watch::Sender<Option<Account>>,
     file: OnceLock<Arc<File>>,
     progress: watch::Sender<Progress>,
     readers: AtomicUsize,
@@ -75,6 +77,26 @@ impl Download {
 
     pub(super) fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Whoever asks for it while it is on its way. The first other account is remembered, or one without
+    /// a limit: a download may wait for a slot of two accounts, however many ask.
+    pub(super) fn join(&self, account: &Account) {
+        if *account == self.account {
+            return;
+        }
+        self.joined.send_if_modified(|joined| {
+            let counts = joined.as_ref().is_none_or(|it| it.is_limited() && !account.is_limited());
+            if counts {
+                *joined = Some(account.clone());
+            }
+            counts
+        });
+    }
+
+    /// The account that has joined, once one has.
+    pub(super) fn joined(&self) -> watch::Receiver<Option<Account>> {
+        self.joined.subscribe()
     }
 
     /// The size of the blob, once it is known.

@@ -2,15 +2,17 @@
 
 use super::{
     Shared,
-    account::Promised,
+    account::{Account, Promised},
     disk::{Disk, Path},
     download::{Download, Progress},
     error::Error,
     sink::{BLOCK, Sink, other_size},
+    slots::Slot,
     table::OldFile,
 };
 use crate::{
     digest::Digest,
+    reference::Registry,
     registry::{self, Access},
 };
 use futures::TryStreamExt;
@@ -103,6 +105,27 @@ impl Shared {
         self.disk.remove(vec![old.0]).await;
     }
 
+    /// A slot of the other account that waits for a download: whoever was the first to ask keeps it from
+    /// nobody.
+    async fn slot_of_joined(
+        &self,
+        registry: &Registry,
+        download: &Download,
+    ) -> (Option<Slot>, Account) {
+        let mut joined = download.joined();
+        loop {
+            // The sender lives as long as the download.
+            let Ok(account) = joined.wait_for(Option::is_some).await.map(|it| it.clone()) else {
+                return std::future::pending().await;
+            };
+            let account = account.unwrap_or_default();
+            tokio::select! {
+                slot = self.slots.acquire(registry, &account) => return (slot, account),
+                _ = joined.changed() => {}
+            }
+        }
+    }
+
     async fn fetch(
         &self,
         access: &Access,
@@ -112,8 +135,13 @@ impl Shared {
     ) -> Result<(Path, u64), Error> {
         let name = access.name();
         let mut abandoned = std::pin::pin!(download.abandoned());
+        let registry = name.registry();
         let slot = tokio::select! {
-            slot = self.slots.acquire(name.registry(), download.account()) => slot,
+            slot = self.slots.acquire(registry, download.account()) => slot,
+            (slot, account) = self.slot_of_joined(registry, download) => {
+                *promised = Promised::none(&account);
+                slot
+            }
             () = &mut abandoned => return Err(Error::Abandoned),
         };
         let _slot = slot.ok_or(Error::Shutdown)?;

@@ -92,7 +92,10 @@ impl Table {
                 kept.used = self.clock;
                 return Found::Ready(kept.path.clone());
             }
-            Some(Entry::Loading(download)) => return Found::Joined(Arc::clone(download)),
+            Some(Entry::Loading(download)) => {
+                download.join(account);
+                return Found::Joined(Arc::clone(download));
+            }
             Some(Entry::Inherited(kept)) => Some((kept.path.clone(), kept.size)),
             None => None,
         };
