@@ -26,7 +26,9 @@ fn a_server_that_takes_its_offers_back_is_asked_again_after_a_pause_only() {
             assert_eq!(heard.kind, MessageType::Discover, "the offer is worth nothing");
             assert!(since.elapsed() >= FIRST / 2, "{:?}", since.elapsed());
             wire.answer(&heard, MessageType::Offer, OURS, &[]).await;
-            wire.assign(OURS, &[]).await;
+            let heard = wire.hear().await;
+            assert_eq!(heard.kind, MessageType::Request);
+            wire.answer(&heard, MessageType::Ack, OURS, &[]).await;
         };
         let (lease, ()) = tokio::join!(client.acquire(), serving);
         assert_eq!(lease.unwrap().ip, OURS);
