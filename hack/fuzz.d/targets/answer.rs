@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use metal_attest::{
     Response,
     client::{
-        MAX_TOKEN, EncryptedCredential, activate_credential, activated, created, done, flush, open, started,
+        EncryptedCredential, MAX_TOKEN, activate_credential, activated, created, done, flush, open,
+        started,
     },
 };
 

@@ -7,8 +7,10 @@ use metal_api::{
     MacAddr,
     inventory::{BootStateReport, Registration, Report},
 };
+use metal_core::report::{
+    BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid,
+};
 use metal_text::json::{Bounds, check, parse};
-use metal_core::report::{BOUNDS, fingerprint, interfaces, is_complete, normalize, system_uuid as parse_uuid};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::net::IpAddr;
