@@ -11,7 +11,8 @@ pub(super) fn add(request: &Request<'_>, reply: &mut Options) {
         return;
     };
     reply.push(code::BOOT_FILE, url.as_bytes());
-    // EDK2 accepts the URL of HTTP boot only from an answer with this class.
+    // EDK2 accepts the URL of HTTP boot only from an answer with this class. With the class of PXE,
+    // it would not load the URL, but ask its host once more, on port 4011 (`PxeBcRetryDhcp6Binl`).
     if let Some(class) = class {
         reply.push(code::VENDOR_CLASS, [&ENTERPRISE[..], &string(class)].concat());
     }
@@ -36,7 +37,7 @@ fn file<'a>(request: &Request<'a>) -> Option<(Cow<'a, str>, Option<&'static [u8]
                 // A BIOS does not boot by IPv6.
                 FirmwareKind::Bios | FirmwareKind::Other => None,
             };
-            Some((url.filter(|_| boot.has_script())?.into(), Some(b"PXEClient")))
+            Some((url.filter(|_| boot.has_script())?.into(), None))
         }
         BootKind::Http(machine) => {
             let (default, ipxe) = match machine {

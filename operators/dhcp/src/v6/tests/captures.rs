@@ -19,6 +19,7 @@ const IPXE_SNPONLY: [&[u8]; 2] =
     [capture!("ipxe-snponly-bookworm-solicit"), capture!("ipxe-snponly-bookworm-request")];
 const OVMF_HTTP: [&[u8]; 2] =
     [capture!("ovmf2022-http-solicit"), capture!("ovmf2022-http-request")];
+const OVMF_PXE: [&[u8]; 2] = [capture!("ovmf2022-pxe-solicit"), capture!("ovmf2022-pxe-request")];
 const OVMF_RELEASE: &[u8] = capture!("ovmf2022-http-release");
 const KEA: [&[u8]; 2] = [capture!("kea-2.2-http-advertise"), capture!("kea-2.2-http-reply")];
 
@@ -26,7 +27,7 @@ const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe12, 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x12, 0x34, 0x56]);
 
 pub(super) fn all() -> Vec<Vec<u8>> {
-    let pairs = [IPXE_BIOS, IPXE_SNPONLY, OVMF_HTTP, KEA];
+    let pairs = [IPXE_BIOS, IPXE_SNPONLY, OVMF_HTTP, OVMF_PXE, KEA];
     let all = pairs.as_flattened().iter().copied().chain([OVMF_RELEASE]);
     all.map(<[u8]>::to_vec).collect()
 }
@@ -44,6 +45,7 @@ fn every_client_is_recognized() {
         (IPXE_BIOS, BootKind::Ipxe),
         (IPXE_SNPONLY, BootKind::Ipxe),
         (OVMF_HTTP, BootKind::Http(FirmwareKind::X64)),
+        (OVMF_PXE, BootKind::Pxe(FirmwareKind::X64)),
     ] {
         for bytes in pair {
             let packet = Packet::parse(bytes).unwrap();
@@ -85,12 +87,28 @@ fn ovmf_boots_with_what_it_booted_with_from_kea() {
     assert_eq!(status(&released), (Some(0), None));
 }
 
+/// With that class OVMF does not load the file: it asks the file's host on port 4011, gets no answer
+/// there, and says "PXE-E16: No valid offer received".
+#[test]
+fn ovmf_by_pxe_gets_a_file_in_answers_without_the_class_of_pxe() {
+    let mut lab = Lab::new();
+    let advertise = lab.send(&Packet::parse(OVMF_PXE[0]).unwrap(), CLIENT).answer.unwrap();
+    let offered = address(&advertise).unwrap();
+    let reply = lab.send(&adapted(OVMF_PXE[1], offered), CLIENT).answer.unwrap();
+    for answer in [advertise, reply] {
+        let options = &answer.packet.options;
+        assert_eq!(options.get(code::BOOT_FILE), Some(&b"tftp://[fd77::2]/snponly.efi"[..]));
+        assert_eq!(options.get(code::VENDOR_CLASS), None);
+        assert_eq!(address(&answer), Some(offered));
+    }
+}
+
 /// Firmware and boot loader are one machine, so it keeps its address.
 #[test]
 fn one_machine_keeps_its_address() {
     let mut lab = Lab::new();
     let mut addresses = Vec::new();
-    for [solicit, request] in [OVMF_HTTP, IPXE_SNPONLY, IPXE_BIOS] {
+    for [solicit, request] in [OVMF_HTTP, OVMF_PXE, IPXE_SNPONLY, IPXE_BIOS] {
         let advertise = lab.send(&Packet::parse(solicit).unwrap(), CLIENT).answer.unwrap();
         let offered = address(&advertise).unwrap();
         let reply = lab.send(&adapted(request, offered), CLIENT).answer.unwrap();
