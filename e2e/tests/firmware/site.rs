@@ -89,7 +89,7 @@ impl Site {
     /// to us.
     pub(crate) fn console_first(self) -> Option<&'static str> {
         match self {
-            Self::LinkV6 => Some("HTTP Boot over IPv6"),
+            Self::LinkV6 => Some("over IPv6"),
             Self::Link | Self::Routed | Self::Relay | Self::Foreign => None,
         }
     }
