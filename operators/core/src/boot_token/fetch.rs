@@ -1,5 +1,5 @@
 //! A machine asks for its first script: whoever opens the URL does, a person or a link scanner as well.
-//! So nothing begins with it, and nothing ends; a boot begins with its second script ([`super::claim`]).
+//! So nothing begins with it, and nothing ends; a boot begins with its second script ([`super::second_script`]).
 
 use super::{Refusal, expiry, is_open, is_unclaimed, status, tpm};
 use jiff::Timestamp;

@@ -10,7 +10,7 @@
 //!
 //! The secret leaves the URL at the first exchange, which begins nothing: whoever opens the URL gets
 //! a capability ([`Purpose::Boot`]) to ask for the second script. With that a machine says which one it
-//! is, and a boot begins ([`claim`]). Everything else is fetched with a capability of this boot
+//! is, and a boot begins ([`second_script`]). Everything else is fetched with a capability of this boot
 //! ([`Purpose::Install`]), which the next boot voids. The installed system gets another one
 //! ([`Purpose::HostRegistration`]), with which it can register one key, once.
 //! What a machine says about itself is compared ([`binding`]), and proves nothing; its TPM does

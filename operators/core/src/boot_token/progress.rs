@@ -17,7 +17,7 @@ use serde::Deserialize;
 const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
 /// After this time the same is written again: that an installation is heard of keeps others from
-/// beginning theirs ([`super::claim`]).
+/// beginning theirs ([`super::second_script`]).
 const AGAIN: SignedDuration = SignedDuration::from_mins(4);
 
 /// The body of a report.
