@@ -197,7 +197,8 @@ pub(crate) fn boot(boot: &Value) -> BootReading {
         mode: field::word(&boot["BootSourceOverrideMode"]),
         allowable: field::words(&boot["BootSourceOverrideTarget@Redfish.AllowableValues"]),
         allowable_modes: field::words(&boot["BootSourceOverrideMode@Redfish.AllowableValues"]),
-        has_http_boot_uri: boot["HttpBootUri"].as_str().is_some_and(|uri| !uri.trim().is_empty()),
+        // A URI has a scheme (RFC 3986, section 3); sushy-emulator shows `None` where there is none.
+        has_http_boot_uri: boot["HttpBootUri"].as_str().is_some_and(|uri| uri.contains(':')),
         order: boot_order(&boot["BootOrder"]),
     }
 }

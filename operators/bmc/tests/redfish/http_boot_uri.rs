@@ -35,6 +35,7 @@ async fn an_http_boot_uri_that_somebody_left_is_cleared_with_the_override() {
         (json!(OLD), BootSource::UefiHttp, Some(json!(""))),
         (json!(OLD), BootSource::Pxe, None),
         (json!(""), BootSource::UefiHttp, None),
+        (json!("None"), BootSource::UefiHttp, None),
         (json!(null), BootSource::UefiHttp, None),
     ] {
         let server = machine(left.clone()).await;
