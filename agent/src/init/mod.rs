@@ -19,6 +19,7 @@ mod dhcp6;
 mod discover;
 mod drivers;
 mod ignition;
+mod link;
 mod mounts;
 mod network;
 mod power;

@@ -3,9 +3,10 @@
 use super::{
     boot_source,
     boot_url::BootUrl,
-    dhcp::{self, BootUrlRequest, Firmware, Link},
+    dhcp::{self, BootUrlRequest, Firmware},
     dhcp6,
     drivers::Drivers,
+    link::Link,
     mounts,
     resolvers::Resolvers,
     routers,

@@ -1,6 +1,6 @@
 //! The name servers that all ports were given, in the file that the C library reads (resolv.conf(5)).
 
-use super::dhcp::Link;
+use super::link::Link;
 use metal_base::{Chain, Locked};
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! Name servers that the routers of a link announce (RFC 8106), for networks that have IPv6 and no DHCPv6.
 
 use super::{
-    dhcp::Link,
+    link::Link,
     resolvers::{Resolvers, Source},
 };
 use crate::netlink::{RouterOptions, Servers};

@@ -1,7 +1,7 @@
 //! Links for tests, in a network namespace of their own: at the near end is what is tested, and at the far
 //! end a DHCP server that says what the test says.
 
-use super::dhcp::Link;
+use super::link::Link;
 use metal_wire::v4::{BOOT_REPLY, MessageType, Packet, code, frame};
 use nix::{
     ifaddrs::getifaddrs,

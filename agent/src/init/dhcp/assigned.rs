@@ -1,8 +1,11 @@
 //! What a lease gives to a link: an address, routes, the MTU, and name servers.
 
-use super::{Link, lease::Lease};
+use super::lease::Lease;
 use crate::{
-    init::resolvers::{LinkResolvers, Resolvers, Source},
+    init::{
+        link::Link,
+        resolvers::{LinkResolvers, Resolvers, Source},
+    },
     netlink::{self, Address, Route},
 };
 use metal_base::Chain;

@@ -1,7 +1,7 @@
 //! Broadcasts of a client without an address. The kernel would send them from the address of another port,
 //! but their source must be 0.0.0.0 (RFC 2131, section 4.1); so they are frames.
 
-use super::Link;
+use crate::init::link::Link;
 use metal_wire::v4::frame;
 use nix::{
     ifaddrs::getifaddrs,

@@ -13,7 +13,7 @@ mod lease;
 mod packet;
 mod routes;
 
-pub(super) use client::{BootUrlRequest, Link, keep};
+pub(super) use client::{BootUrlRequest, keep};
 pub(super) use packet::Firmware;
 
 #[cfg(test)]

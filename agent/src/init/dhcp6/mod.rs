@@ -8,7 +8,8 @@ mod tests;
 
 use super::{
     boot_url::BootUrl,
-    dhcp::{BootUrlRequest, Link},
+    dhcp::BootUrlRequest,
+    link::Link,
     resolvers::{self, LinkResolvers, Resolvers, Source},
 };
 use metal_base::{

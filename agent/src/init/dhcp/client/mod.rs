@@ -6,7 +6,7 @@ use super::{
     lease::Lease,
     packet::{Answer, Firmware, LARGEST, Request},
 };
-use crate::init::{boot_url::BootUrl, resolvers::Resolvers};
+use crate::init::{boot_url::BootUrl, link::Link, resolvers::Resolvers};
 use metal_base::{
     Backoff, Chain,
     jitter::{number, within},
@@ -36,17 +36,6 @@ const SPREAD: u32 = 4;
 const REQUESTS: u32 = 3;
 /// After this many unanswered packets a person is told.
 const SILENCE: u32 = 3;
-
-/// A link that needs an address.
-#[derive(Clone, Debug)]
-pub(in super::super) struct Link {
-    /// Name of the interface.
-    pub(in super::super) name: String,
-    /// Its index.
-    pub(in super::super) index: u32,
-    /// Its hardware address.
-    pub(in super::super) mac: [u8; 6],
-}
 
 /// What to ask for besides an address.
 #[derive(Clone, Debug)]
