@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod forward;
 pub mod hostile;
 pub mod kubelet;
 pub mod namespace;

@@ -9,7 +9,6 @@
 //! ```
 
 mod control;
-mod forward;
 mod node;
 mod node_vm;
 mod operators;
@@ -19,7 +18,7 @@ mod rented;
 mod screen;
 mod seen;
 
-pub use forward::{forward, inherited, listen};
+pub use crate::forward::{forward, inherited, listen};
 pub use screen::Screen;
 
 use crate::{
@@ -163,7 +162,7 @@ fn open_to_the_outside(
     let outside = listener.local_addr()?;
     fs::write(kubeconfig, text.replace(&server.to_string(), &outside.to_string()))?;
     let mut forward = JoinSet::new();
-    forward.spawn(forward::forward(listener, server));
+    forward.spawn(crate::forward::forward(listener, server));
     Ok(forward)
 }
 

@@ -8,7 +8,7 @@
 use super::metalman::redfish;
 use crate::{
     cluster::{Cluster, workspace},
-    demo::forward,
+    forward::forward,
     namespace::ip,
 };
 use anyhow::{Context, Result, ensure};
