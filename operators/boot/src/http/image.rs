@@ -1,7 +1,7 @@
 //! `/image` and `/httpboot/<image>/<digest>`: layers of images.
 
 use super::{
-    AppState, DefaultUki, files,
+    AppState, DefaultUki,
     httpboot::default_blob,
     identity::{Peer, Requester},
     refusal::plain,
@@ -16,7 +16,7 @@ use crate::{
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method as Verb, StatusCode},
     response::Response,
 };
@@ -62,28 +62,8 @@ pub(super) async fn layer(
     finish(&state, "image", answer, &method, &headers, BINARY)
 }
 
-/// A UKI for firmware, or a file beside it.
-pub(super) async fn uki(
-    State(state): State<Arc<AppState>>,
-    Path(path): Path<String>,
-    peer: Option<Extension<Peer>>,
-    method: Verb,
-    headers: HeaderMap,
-) -> Response {
-    let peer = peer.map(|Extension(peer)| peer);
-    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
-    let Some(blob) = url::uki_path(&path).as_ref().and_then(blob_refs::parse) else {
-        return files::beside(&state, &asker, &path, (&method, &headers)).await;
-    };
-    let answer = match state.patiently(&asker, || linked(&state, &asker, &path, &blob)).await {
-        Ok(()) => blob_of(&state, &blob).await,
-        Err(refusal) => Err(refusal.into()),
-    };
-    finish(&state, "uki", answer, &method, &headers, EFI)
-}
-
 /// Whether the UKI at a URL is requested by the machine that the URL is for.
-async fn linked(
+pub(super) async fn linked(
     state: &AppState,
     asker: &Requester,
     path: &str,

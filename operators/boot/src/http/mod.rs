@@ -17,6 +17,7 @@ mod refusal;
 mod select;
 #[cfg(test)]
 mod tests;
+mod uki;
 
 pub(crate) use delays::Delays;
 pub(crate) use loaders::Loaders;
@@ -140,7 +141,7 @@ pub(crate) fn router(state: Arc<AppState>) -> Router {
         .route("/ipxe/{uuid}", get(ipxe::script))
         .route("/ignition/{*path}", get(ignition::ignition))
         .route("/httpboot", get(httpboot::httpboot))
-        .route("/httpboot/{*path}", get(image::uki))
+        .route("/httpboot/{*path}", get(uki::uki))
         .route("/grub/{*path}", get(files::grub))
         .route("/image", get(image::layer))
         .route(url::MEDIUM, get(media::medium))

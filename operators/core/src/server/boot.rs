@@ -6,7 +6,7 @@ use super::{
     media::{self, Prepared},
     power::{START, poll},
     status::{self, Ready},
-    steps_without_effect::{self, is_futile},
+    steps_without_effect::{self, is_futile, is_other_mode},
     window,
 };
 use crate::{
@@ -191,11 +191,6 @@ fn is_armed(
     };
     let is_ours = is_source && !boot.is_preset(source);
     is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_ours && is_mode
-}
-
-/// Whether the BMC shows another mode than this.
-pub(super) fn is_other_mode(boot: &BootReading, mode: Option<BootMode>) -> bool {
-    mode.zip(boot.mode).is_some_and(|(mode, shown)| mode != shown)
 }
 
 /// Whether the previous process may have set the override for this boot, because it recorded the

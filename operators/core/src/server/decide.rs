@@ -3,6 +3,7 @@ use super::{
     claimed::claimed,
     discovery,
     power::{FRESH, is_changing, poll},
+    repetition::repeated_too_soon,
     reserved,
     status::{self, Ready},
     steps_without_effect, twins, window,
@@ -11,10 +12,10 @@ use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
     conditions, foreign_cleanup,
     identity::{self, Identity},
-    redfish::{ResetType, Step, SystemReading, Unreachable},
+    redfish::{SystemReading, Unreachable},
     serial_number::names_one,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use metal_api::{Operation, Server, ServerClaim, ServerState, ServerStatus, SystemUuid, finalizer};
 
 /// How soon to retry a silent BMC.
@@ -28,15 +29,6 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(10);
 /// The same for the power state of a host during discovery: it goes on and off meanwhile, and most
 /// discoveries are finished earlier.
 const SETTLE_DISCOVERY: SignedDuration = SignedDuration::from_secs(30);
-/// How soon to repeat a step that had no effect; doubles with each repetition.
-const REPEAT: SignedDuration = SignedDuration::from_secs(5);
-/// How soon to repeat a reset that had no effect: the host may be busy with it.
-const REPEAT_RESET: SignedDuration = SignedDuration::from_mins(1);
-/// How soon to press the power button of the discovery system again: it powers off within seconds
-/// if the press has reached it.
-const REPEAT_PRESS: SignedDuration = SignedDuration::from_secs(15);
-/// The longest interval between repetitions of a step.
-const REPEAT_AT_LEAST: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many Machines a message names.
 const TOLD: usize = 8;
@@ -375,25 +367,4 @@ fn pace(then: Decision, seen: &Observation<'_>, settings: &super::Settings) -> D
         (Decision::Rest(time), Some(age)) if seen.access.is_ok() => Decision::Rest(time - age),
         (then, _) => then,
     }
-}
-
-/// How long a step has to wait because it was carried out a moment ago.
-pub(super) fn repeated_too_soon(step: &Step, seen: &Observation<'_>) -> Option<SignedDuration> {
-    let last_step = seen.last_step.filter(|last_step| last_step.step == *step)?;
-    let first = match step {
-        Step::Reset(ResetType::ForceOff) | Step::BootOnce { .. } => REPEAT,
-        Step::Reset(ResetType::GracefulShutdown) if discovery::is_ours(seen) => REPEAT_PRESS,
-        Step::Reset(_)
-        | Step::IndicatorLed(_)
-        | Step::BootOrder(_)
-        | Step::InsertMedium { .. }
-        | Step::EjectMedium { .. } => REPEAT_RESET,
-    };
-    let doubled = first * 2_i32.saturating_pow(last_step.count.saturating_sub(1).min(10));
-    let wait = due(last_step.at, doubled.min(REPEAT_AT_LEAST), seen.now);
-    wait.is_positive().then_some(wait)
-}
-
-fn due(at: Timestamp, wait: SignedDuration, now: Timestamp) -> SignedDuration {
-    wait - now.duration_since(at)
 }

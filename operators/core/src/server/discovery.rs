@@ -4,10 +4,9 @@ use super::{
     Change, Decision, Need, Observation, Settings,
     attempt::{self, is_prepared},
     available::waits_for_off,
-    boot, boot_id,
-    last_step::is_from,
-    media,
+    boot, boot_id, media,
     power::{Force, intend, off, poll, switch_off, switched_on},
+    repetition::is_switched_on_here,
     status::{self, Ready},
     window,
 };
@@ -251,21 +250,6 @@ fn received(new: &ServerStatus, seen: &Observation<'_>, report: &InventorySummar
     let received = report.spec.received_time.as_ref().map(|time| time.0);
     let decided = new.pending.as_ref().map_or(seen.started, |pending| pending.since.0);
     received.filter(|at| *at <= seen.now).unwrap_or_else(|| decided.max(seen.started))
-}
-
-/// Whether what runs is the discovery system that we booted, and nothing of anybody else.
-pub(super) fn is_ours(seen: &Observation<'_>) -> bool {
-    seen.server.status.as_ref().is_some_and(|status| {
-        let is_recorded = status.pending.is_some() || is_switched_on_here(status, seen);
-        status.state == Some(ServerState::Discovery) && is_recorded
-    })
-}
-
-/// Whether this process has powered the host on in its current state. If so, the recorded intent is
-/// not needed, should somebody have dropped it.
-fn is_switched_on_here(status: &ServerStatus, seen: &Observation<'_>) -> bool {
-    let on = seen.last_step.and_then(|last_step| last_step.on);
-    on.zip(status.state_since.as_ref()).is_some_and(|(on, since)| is_from(on, since.0))
 }
 
 fn become_available(new: &mut ServerStatus, seen: &Observation<'_>, report: &InventorySummary) {

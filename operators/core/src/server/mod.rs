@@ -32,6 +32,7 @@ mod last_step;
 pub mod machines;
 mod media;
 mod power;
+mod repetition;
 mod reserved;
 mod status;
 mod steps_without_effect;

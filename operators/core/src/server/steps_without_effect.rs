@@ -3,10 +3,9 @@
 
 use super::{
     Decision, LastStep, Observation, Settings,
-    boot::is_other_mode,
-    decide::repeated_too_soon,
     last_step::is_again,
     power::poll,
+    repetition::repeated_too_soon,
     status::{self, Ready},
 };
 use crate::{
@@ -264,4 +263,9 @@ pub(super) fn tell_unknown_power(
         );
         status::ready(new, Ready::Waits("PowerUnknown", &message), seen.now);
     }
+}
+
+/// Whether the BMC shows another mode than this.
+pub(super) fn is_other_mode(boot: &BootReading, mode: Option<BootMode>) -> bool {
+    mode.zip(boot.mode).is_some_and(|(mode, shown)| mode != shown)
 }
