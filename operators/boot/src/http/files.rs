@@ -5,7 +5,7 @@
 
 use super::{
     AppState,
-    identity::{Peer, Requester},
+    identity::Requester,
     image::{BINARY, EFI, claims, finish, open},
     select::{Chosen, choose, of_boot},
 };
@@ -15,7 +15,6 @@ use crate::{
     view::{ConfigKey, ConfigurationKey, canonical_address},
 };
 use axum::{
-    Extension,
     extract::{Path, State},
     http::{HeaderMap, Method as Verb},
     response::Response,
@@ -46,12 +45,10 @@ pub(super) async fn beside(
 pub(super) async fn grub(
     State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
-    peer: Option<Extension<Peer>>,
+    asker: Requester,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let peer = peer.map(|Extension(peer)| peer);
-    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let path = format!("{GRUB}/{path}");
     let file = state.patiently(&asker, || at_its_address(&state, &asker, &path)).await;
     served(&state, (GRUB, &path), file, (&method, &headers)).await

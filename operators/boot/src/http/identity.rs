@@ -2,10 +2,14 @@
 
 pub(crate) use metal_runtime::listener::Peer;
 
-use axum::http::HeaderMap;
+use super::AppState;
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
 use ipnet::IpNet;
 use metal_runtime::listener;
-use std::net::IpAddr;
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The identifier of a client whose address a proxy does not tell (RFC 7239, section 6.2).
@@ -45,6 +49,18 @@ impl Requester {
             Self::Trusted(listed) => listed.clone(),
             Self::Medium => vec![],
         }
+    }
+}
+
+impl FromRequestParts<Arc<AppState>> for Requester {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get().copied();
+        Ok(Self::of(peer, &parts.headers, &state.trusted_proxies))
     }
 }
 

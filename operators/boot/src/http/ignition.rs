@@ -2,7 +2,7 @@
 
 use super::{
     AppState,
-    identity::{Peer, Requester},
+    identity::Requester,
     private,
     select::{Chosen, choose},
 };
@@ -11,9 +11,8 @@ use crate::{
     view::named,
 };
 use axum::{
-    Extension,
     extract::{Path, State},
-    http::{HeaderMap, Method as Verb},
+    http::Method as Verb,
     response::Response,
 };
 use jiff::Timestamp;
@@ -39,13 +38,10 @@ struct IgnitionRequest<'a> {
 pub(super) async fn ignition(
     State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
-    peer: Option<Extension<Peer>>,
+    by: Requester,
     verb: Verb,
-    headers: HeaderMap,
 ) -> Response {
     let (token, uuid) = parse(&path);
-    let peer = peer.map(|Extension(peer)| peer);
-    let by = Requester::of(peer, &headers, &state.trusted_proxies);
     let asked = IgnitionRequest { token, asker: by, only_looks: verb == Verb::HEAD };
     let answer = state.patiently(&asked.asker, || answer(&state, &asked, uuid)).await;
     state.answer("ignition", answer)

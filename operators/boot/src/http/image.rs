@@ -3,7 +3,7 @@
 use super::{
     AppState, DefaultUki,
     httpboot::default_blob,
-    identity::{Peer, Requester},
+    identity::Requester,
     refusal::plain,
     select::{choose, of_boot},
 };
@@ -14,7 +14,6 @@ use crate::{
     view::ConfigKey,
 };
 use axum::{
-    Extension,
     body::Body,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method as Verb, StatusCode},
@@ -45,12 +44,10 @@ const CANDIDATES: usize = 8;
 pub(super) async fn layer(
     State(state): State<Arc<AppState>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
-    peer: Option<Extension<Peer>>,
+    asker: Requester,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let peer = peer.map(|Extension(peer)| peer);
-    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let answer = match query.ok().and_then(|query| named(&query)) {
         // If it is a UKI, it is only served to those whose boot it is for.
         Some(blob) => match state.patiently(&asker, || of_anybody(&state, &asker, &blob)).await {

@@ -2,14 +2,13 @@
 
 use super::{
     AppState,
-    identity::{Peer, Requester},
+    identity::Requester,
     ignition, private,
     refusal::refused,
     select::{Chosen, choose},
 };
 use crate::{config::BootConfig, config_ref::Kind, fetches::Part, view::named};
 use axum::{
-    Extension,
     extract::{Path, RawQuery, State},
     http::{HeaderMap, Method as Verb, header},
     response::Response,
@@ -35,13 +34,11 @@ pub(super) async fn chain(State(state): State<Arc<AppState>>) -> Response {
 pub(super) async fn script(
     State(state): State<Arc<AppState>>,
     Path(uuid): Path<String>,
-    peer: Option<Extension<Peer>>,
+    by: Requester,
     verb: Verb,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let peer = peer.map(|Extension(peer)| peer);
-    let by = Requester::of(peer, &headers, &state.trusted_proxies);
     let uuid = uuid.parse().ok();
     let answer = state.patiently(&by, || answer(&state, &by, uuid, &verb)).await;
     let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));

@@ -2,12 +2,11 @@
 
 use super::{
     AppState, files,
-    identity::{Peer, Requester},
+    identity::Requester,
     image::{EFI, blob_of, finish, linked},
 };
 use crate::blob_refs;
 use axum::{
-    Extension,
     extract::{Path, State},
     http::{HeaderMap, Method as Verb},
     response::Response,
@@ -19,12 +18,10 @@ use std::sync::Arc;
 pub(super) async fn uki(
     State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
-    peer: Option<Extension<Peer>>,
+    asker: Requester,
     method: Verb,
     headers: HeaderMap,
 ) -> Response {
-    let peer = peer.map(|Extension(peer)| peer);
-    let asker = Requester::of(peer, &headers, &state.trusted_proxies);
     let Some(blob) = url::uki_path(&path).as_ref().and_then(blob_refs::parse) else {
         return files::beside(&state, &asker, &path, (&method, &headers)).await;
     };
