@@ -1,6 +1,7 @@
 //! How the report registry processes a report.
 
 mod interfaces;
+mod resource;
 mod shown;
 mod summary;
 

@@ -1,14 +1,16 @@
-use super::{InventorySummary, InventorySummarySpec, interfaces, is_complete};
+//! An inventory as far as its Server shows it.
+
+use super::{
+    InventorySummary, InventorySummarySpec, interfaces, is_complete, resource::is_inventory,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::Resource;
 use metal_api::{
-    NetworkInterface, ServerInventory,
+    NetworkInterface,
     inventory::{Lldp, NetworkInterface as Reported, Report},
 };
 use serde::{Deserialize, Deserializer};
-use std::borrow::Cow;
 
-/// A [`ServerInventory`] as far as its Server shows it. The rest of the report, and the managed fields
+/// A [`ServerInventory`](metal_api::ServerInventory) as far as its Server shows it. The rest of the report, and the managed fields
 /// of the object, are many times as large and skipped while it is read.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ShownInventory {
@@ -65,40 +67,13 @@ fn identity<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
     Ok(ObjectMeta { name, uid, resource_version, ..ObjectMeta::default() })
 }
 
-impl Resource for ShownInventory {
-    type DynamicType = ();
-    type Scope = <ServerInventory as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        ServerInventory::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        ServerInventory::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        ServerInventory::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        ServerInventory::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+is_inventory!(ShownInventory);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use jiff::Timestamp;
-    use metal_api::{ServerInventorySpec, inventory::Neighbor};
+    use metal_api::{ServerInventory, ServerInventorySpec, inventory::Neighbor};
     use serde_json::json;
 
     #[test]

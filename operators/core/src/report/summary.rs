@@ -1,9 +1,7 @@
-use super::{is_complete, mac};
+use super::{is_complete, mac, resource::is_inventory};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
-use kube::Resource;
 use metal_api::ServerInventory;
 use serde::{Deserialize, Deserializer};
-use std::borrow::Cow;
 
 /// What decisions need of a [`ServerInventory`], read from the same object. The report itself can
 /// be large, and is only in the API server.
@@ -58,34 +56,7 @@ fn judged<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
     Ok(addresses.any(|address| mac(&address).is_some()))
 }
 
-impl Resource for InventorySummary {
-    type DynamicType = ();
-    type Scope = <ServerInventory as Resource>::Scope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        ServerInventory::kind(&())
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        ServerInventory::group(&())
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        ServerInventory::version(&())
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        ServerInventory::plural(&())
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+is_inventory!(InventorySummary);
 
 #[cfg(test)]
 mod tests {
