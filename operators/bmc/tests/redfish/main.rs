@@ -31,6 +31,8 @@ mod media;
 #[cfg(test)]
 mod parts;
 #[cfg(test)]
+mod recent;
+#[cfg(test)]
 mod responder;
 #[cfg(test)]
 mod session;

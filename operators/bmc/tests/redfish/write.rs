@@ -102,32 +102,6 @@ async fn a_source_that_the_bmc_does_not_have_is_not_sent() {
 }
 
 #[tokio::test]
-async fn an_override_is_written_on_what_was_just_read_if_the_write_can_depend_on_that() {
-    const PATCH: &str = "PATCH /redfish/v1/Systems/1";
-    const GET: &str = "GET /redfish/v1/Systems/1";
-    for (etags, requests) in [
-        (Some(0), &[GET, PATCH, GET, PATCH][..]),
-        // Somebody else was faster.
-        (Some(1), &[GET, PATCH, GET, PATCH, GET, PATCH]),
-        (None, &[GET, GET, PATCH, GET, PATCH]),
-    ] {
-        let server = FakeRedfish::machine().await;
-        if let Some(stale) = etags {
-            server.use_etags(stale);
-        }
-        let bmc = server.bmc();
-        bmc.system(SYSTEM).await.unwrap();
-        // After a write, what was read before it no longer counts.
-        for _ in 0..2 {
-            bmc.perform(SYSTEM, &once(BootSource::Pxe, Some(BootMode::Uefi))).await.unwrap();
-        }
-        let log = server.log();
-        let log: Vec<_> = log.iter().filter(|line| line.ends_with(SYSTEM)).collect();
-        assert_eq!(log, requests, "{etags:?}");
-    }
-}
-
-#[tokio::test]
 async fn the_boot_order_drops_an_override() {
     let order = || Step::BootOrder(vec!["Boot0002".to_owned(), "Boot0001".to_owned()]);
     let plain = json!({"Boot": {"BootOrder": ["Boot0002", "Boot0001"]}});
