@@ -1,6 +1,7 @@
 //! Requests and answers of BMCs with a [`Dialect`].
 
 use super::{
+    browser_slot::{BROWSER_SLOT, SLOTS, browser_slot, speak_in_slots},
     problem::Problem,
     reply::{Content, Reply},
     route::Resource,
@@ -17,8 +18,8 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const BASEBOARD: &str = "/redfish/v1/Systems/HGX_Baseboard_0";
-const SLOTS: &str = "/redfish/v1/Managers/BMC/VirtualMedia";
-const BROWSER_SLOT: &str = "/redfish/v1/Managers/BMC/VirtualMedia/Slot_0";
+/// What absolute links begin with.
+const HOST: &str = "https://bmc.example";
 const SESSIONS: &str = "/redfish/v1/SessionService/Sessions";
 
 /// The dialects of a BMC.
@@ -32,6 +33,13 @@ impl Dialects<'_> {
 
     /// Answers a request.
     pub(super) fn reply(self, request: &Request<'_>) -> Reply {
+        let reply = self.reply_of(request);
+        let only = Some(&reply).filter(|_| request.wants_only_member()).and_then(only_member);
+        let member = only.as_deref().and_then(|uri| request.at(uri));
+        member.map_or(reply, |member| self.reply_of(&member))
+    }
+
+    fn reply_of(self, request: &Request<'_>) -> Reply {
         if let Some(refusal) = self.refuse(request) {
             return Reply::from(refusal);
         }
@@ -259,6 +267,14 @@ impl Dialects<'_> {
     }
 }
 
+/// The path of the only member of a collection.
+fn only_member(reply: &Reply) -> Option<String> {
+    let Content::Json(body) = &reply.content else { return None };
+    let [member] = body["Members"].as_array()?.as_slice() else { return None };
+    let uri = member["@odata.id"].as_str()?;
+    Some(uri.strip_prefix(HOST).unwrap_or(uri).to_owned())
+}
+
 /// The path of the system that a request is about.
 fn system_uri(request: &Request<'_>) -> String {
     request.view(&request.machine.lock()).system_uri()
@@ -331,7 +347,7 @@ fn with_host(value: &mut Value) {
             for (name, value) in fields {
                 match value {
                     Value::String(uri) if name == "@odata.id" || name == "target" => {
-                        *uri = format!("https://bmc.example{uri}");
+                        *uri = format!("{HOST}{uri}");
                     }
                     other => with_host(other),
                 }
@@ -340,31 +356,6 @@ fn with_host(value: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(with_host),
         _ => {}
     }
-}
-
-/// Lists the slot for a browser, or shows another one as OpenBMC does.
-fn speak_in_slots(body: &mut Value) {
-    if let Some(members) = body["Members"].as_array_mut() {
-        members.insert(0, link(BROWSER_SLOT));
-        body["Members@odata.count"] = json!(members.len());
-    } else if let Some(slot) = body.as_object_mut() {
-        let image = slot.insert("Image".to_owned(), Value::Null);
-        slot.insert("ImageName".to_owned(), image.unwrap_or_default());
-        slot.remove("Inserted");
-    }
-}
-
-/// A slot that takes what a browser sends.
-fn browser_slot() -> Value {
-    let target = format!("{BROWSER_SLOT}/Actions/VirtualMedia.EjectMedia");
-    json!({
-        "@odata.id": BROWSER_SLOT,
-        "Id": "Slot_0",
-        "Name": "Virtual Removable Media",
-        "Image": null,
-        "ConnectedVia": "NotConnected",
-        "Actions": {"#VirtualMedia.EjectMedia": {"target": target}},
-    })
 }
 
 /// A system that can be reset, but has no action for it.

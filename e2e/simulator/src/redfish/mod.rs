@@ -2,6 +2,7 @@
 
 mod accounts;
 mod boot;
+mod browser_slot;
 mod dialect;
 mod manager;
 mod media;

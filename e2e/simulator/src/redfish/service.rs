@@ -111,7 +111,7 @@ impl Request<'_> {
     }
 
     fn get(&self, resource: Resource) -> Result<Reply, Problem> {
-        let wanted = self.wanted()?;
+        let expands = self.expands()?;
         match resource {
             Resource::Metadata => {
                 return Ok(Reply::with(StatusCode::OK, Content::Xml(metadata::document())));
@@ -121,11 +121,7 @@ impl Request<'_> {
         }
         let body = self.view(&self.machine.lock()).render(resource);
         let body = body.ok_or_else(|| Problem::no_such_resource(self.path))?;
-        let body = match wanted {
-            Wanted::Links => body,
-            Wanted::Members => self.expand(body),
-            Wanted::OnlyMember => self.only_member(body),
-        };
+        let body = if expands { self.expand(body) } else { body };
         let known = self.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok());
         if let Some(tag) = known.filter(|known| *known == etag(&body)) {
             let reply = Reply::with(StatusCode::NOT_MODIFIED, Content::Empty);
@@ -146,35 +142,40 @@ impl Request<'_> {
         collection
     }
 
-    /// The only member of a collection; anything else as it is: `only` (DSP0266, 7.3).
-    fn only_member(&self, body: Value) -> Value {
-        let Some([member]) = body["Members"].as_array().map(Vec::as_slice) else { return body };
-        self.linked(member).unwrap_or(body)
-    }
-
     /// The resource that a link leads to.
     fn linked(&self, link: &Value) -> Option<Value> {
         let uri = link["@odata.id"].as_str()?;
-        let machine = self.fleet.system(self.bmc, route::system(uri).unwrap_or(1))?;
-        let request = Self { machine, ..*self };
-        request.view(&machine.lock()).render(Resource::at(uri)?)
+        let request = self.at(uri)?;
+        request.view(&request.machine.lock()).render(Resource::at(uri)?)
     }
 
-    /// What the query asks for; an unsupported one is refused (DSP0266, 7.3).
-    fn wanted(&self) -> Result<Wanted, Problem> {
-        let mut wanted = Wanted::Links;
-        for part in self.query.unwrap_or_default().split('&') {
-            let name = part.split('=').next().unwrap_or_default();
+    /// The same request for another resource of this BMC.
+    pub(super) fn at<'b>(&'b self, uri: &'b str) -> Option<Request<'b>> {
+        let machine = self.fleet.system(self.bmc, route::system(uri).unwrap_or(1))?;
+        Some(Request { machine, path: uri, query: None, ..*self })
+    }
+
+    /// Whether a collection with one member is to be answered by that member (DSP0266, 7.3).
+    pub(super) fn wants_only_member(&self) -> bool {
+        *self.method == Method::GET && self.query_names().any(|name| name == "only")
+    }
+
+    /// Whether `$expand` is requested; an unsupported query is refused (DSP0266, 7.3).
+    fn expands(&self) -> Result<bool, Problem> {
+        let mut expands = false;
+        for name in self.query_names() {
             match name {
-                "only" => wanted = Wanted::OnlyMember,
-                "$expand" if self.fleet.config.profile.expand == Expand::Offered => {
-                    wanted = Wanted::Members;
-                }
+                "$expand" if self.fleet.config.profile.expand == Expand::Offered => expands = true,
                 _ if name.starts_with('$') => return Err(Problem::query_not_supported()),
                 _ => {}
             }
         }
-        Ok(wanted)
+        Ok(expands)
+    }
+
+    fn query_names(&self) -> impl Iterator<Item = &str> {
+        let parts = self.query.unwrap_or_default().split('&');
+        parts.map(|part| part.split('=').next().unwrap_or_default())
     }
 
     fn task_monitor(&self, state: &State, id: u32) -> Result<Reply, Problem> {
@@ -186,15 +187,6 @@ impl Request<'_> {
         Ok(Reply::with(StatusCode::ACCEPTED, Content::Json(body))
             .header(LOCATION, &tasks::monitor(task)))
     }
-}
-
-/// What is wanted of a collection.
-enum Wanted {
-    Links,
-    /// `$expand`.
-    Members,
-    /// `only`.
-    OnlyMember,
 }
 
 /// `Authorization: Basic`.
