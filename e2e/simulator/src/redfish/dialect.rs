@@ -31,15 +31,8 @@ impl Dialects<'_> {
         self.0.contains(&dialect)
     }
 
-    /// Answers a request.
+    /// Answers a request by the resource of its path.
     pub(super) fn reply(self, request: &Request<'_>) -> Reply {
-        let reply = self.reply_of(request);
-        let only = Some(&reply).filter(|_| request.wants_only_member()).and_then(only_member);
-        let member = only.as_deref().and_then(|uri| request.at(uri));
-        member.map_or(reply, |member| self.reply_of(&member))
-    }
-
-    fn reply_of(self, request: &Request<'_>) -> Reply {
         if let Some(refusal) = self.refuse(request) {
             return Reply::from(refusal);
         }
@@ -267,10 +260,11 @@ impl Dialects<'_> {
     }
 }
 
-/// The path of the only member of a collection.
-fn only_member(reply: &Reply) -> Option<String> {
+/// The path of the only member of a collection, if the request is for that.
+pub(super) fn only_member(request: &Request<'_>, reply: &Reply) -> Option<String> {
     let Content::Json(body) = &reply.content else { return None };
-    let [member] = body["Members"].as_array()?.as_slice() else { return None };
+    let members = body["Members"].as_array().filter(|_| request.wants_only_member())?;
+    let [member] = members.as_slice() else { return None };
     let uri = member["@odata.id"].as_str()?;
     Some(uri.strip_prefix(HOST).unwrap_or(uri).to_owned())
 }

@@ -21,13 +21,14 @@ mod write;
 
 use super::{faults::Action, fleet::Fleet, machine::Machine};
 use bytes::Bytes;
-use dialect::Dialects;
+use dialect::{Dialects, only_member};
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use problem::Problem;
 use reply::{Content, Reply};
 use response::Body;
+use service::Request;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -56,27 +57,7 @@ pub(super) async fn answer(
         }
         state.counters.requests += 1;
     }
-    let path = parts.uri.path();
-    let machine = route::system(path).and_then(|number| fleet.system(bmc, number)).unwrap_or(bmc);
-    let fault = fleet.faults.strike(machine.index, &parts.method, path, Instant::now());
-    let fault = fault.as_deref();
     let dialects = Dialects(&fleet.config.profile.dialects);
-    sleep_for(fleet.config.latency).await;
-    match fault {
-        Some(Action::Drop) => return Err(Dropped),
-        Some(Action::Hang) => {
-            fleet.stop.cancelled().await;
-            return Err(Dropped);
-        }
-        Some(Action::Delay(delay)) => sleep_for(*delay).await,
-        Some(Action::Garbage) => return Ok(Reply::garbage()),
-        Some(Action::Status(status)) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            let content = Content::Json(serde_json::json!({ "error": {} }));
-            return Ok(Reply::with(status, content).into_response(None, dialects));
-        }
-        Some(Action::Truncate | Action::Fields { .. }) | None => {}
-    }
     let body = match read(body).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => {
@@ -84,10 +65,12 @@ pub(super) async fn answer(
         }
         Err(Unread::Gone) => return Err(Dropped),
     };
-    let request = service::Request {
+    sleep_for(fleet.config.latency).await;
+    let path = parts.uri.path();
+    let request = Request {
         fleet,
         bmc,
-        machine,
+        machine: route::system(path).and_then(|number| fleet.system(bmc, number)).unwrap_or(bmc),
         now: Instant::now(),
         method: &parts.method,
         path,
@@ -95,8 +78,57 @@ pub(super) async fn answer(
         headers: &parts.headers,
         body: &body,
     };
-    let reply = dialects.reply(&request);
-    Ok(reply.into_response(fault, dialects))
+    match answer_with_faults(&request, dialects).await {
+        Ok(response) | Err(Interrupted::Answered(response)) => Ok(response),
+        Err(Interrupted::Dropped) => Err(Dropped),
+    }
+}
+
+/// What a fault does in place of the answer.
+enum Interrupted {
+    Dropped,
+    Answered(http::Response<Body>),
+}
+
+/// Answers by the resource, or by the only member of a collection. The faults of a member hit both who asks
+/// for its path and who asks for it by the collection.
+async fn answer_with_faults(
+    request: &Request<'_>,
+    dialects: Dialects<'_>,
+) -> Result<http::Response<Body>, Interrupted> {
+    let fault = strike(request, dialects).await?;
+    let reply = dialects.reply(request);
+    let member = only_member(request, &reply);
+    let Some(member) = member.as_deref().and_then(|uri| request.at(uri)) else {
+        return Ok(reply.into_response(fault.as_deref(), dialects));
+    };
+    let fault = strike(&member, dialects).await?.or(fault);
+    Ok(dialects.reply(&member).into_response(fault.as_deref(), dialects))
+}
+
+/// The fault that changes the answer of this resource, if there is one.
+async fn strike(
+    request: &Request<'_>,
+    dialects: Dialects<'_>,
+) -> Result<Option<Arc<Action>>, Interrupted> {
+    let Request { fleet, machine, method, path, .. } = *request;
+    let fault = fleet.faults.strike(machine.index, method, path, Instant::now());
+    match fault.as_deref() {
+        Some(Action::Drop) => return Err(Interrupted::Dropped),
+        Some(Action::Hang) => {
+            fleet.stop.cancelled().await;
+            return Err(Interrupted::Dropped);
+        }
+        Some(Action::Delay(delay)) => sleep_for(*delay).await,
+        Some(Action::Garbage) => return Err(Interrupted::Answered(Reply::garbage())),
+        Some(Action::Status(status)) => {
+            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            let reply = Reply::with(status, Content::Json(serde_json::json!({ "error": {} })));
+            return Err(Interrupted::Answered(reply.into_response(None, dialects)));
+        }
+        Some(Action::Truncate | Action::Fields { .. }) | None => {}
+    }
+    Ok(fault)
 }
 
 /// Why a request's body was not read.

@@ -64,6 +64,20 @@ async fn a_bmc_may_leave_out_what_it_should_say() {
 }
 
 #[tokio::test]
+async fn a_fault_of_a_member_hits_who_asks_for_the_only_member_of_its_collection() {
+    let (simulator, client) = start().await;
+    let action = Action::Fields { remove: vec!["/UUID".to_owned()], set: BTreeMap::new() };
+    simulator.fault(Fault::new(format!("{SYSTEM}$"), action).times(1)).unwrap();
+    let only = "/redfish/v1/Systems?only";
+    let system = client.get(only).await;
+    assert_eq!((&system["@odata.id"], system.get("UUID")), (&json!(SYSTEM), None));
+    assert_ne!(client.get(only).await.get("UUID"), None);
+    simulator.fault(Fault::new(format!("{SYSTEM}$"), Action::Status(503)).times(1)).unwrap();
+    assert_eq!(client.status(Method::GET, only, None).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.status(Method::GET, only, None).await, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn faults_come_and_go_over_the_control_api() {
     let (simulator, client) = start().await;
     let control = format!("http://{}", simulator.control());
