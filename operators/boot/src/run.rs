@@ -30,12 +30,12 @@ use metal_runtime::{
     admin::Admin,
     client,
     health::Readiness,
-    listener::{self, Limits},
+    listener::{self, Limits, Port},
     metrics::Registry,
     queue::Queue,
     report::Reporters,
     shared_key::SharedKey,
-    tls::{self, Https},
+    tls,
     work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
@@ -82,8 +82,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let router = router(state);
 
     let record = recording.drive(4, Recording::new(&ctx));
-    let plain = [boot, image].into_iter().flatten().map(|listener| (listener, None));
-    let listeners = plain.chain(https.map(Https::into_parts));
+    let plain = [boot, image].into_iter().flatten().map(Port::from);
+    let listeners = plain.chain(https.map(Port::from));
     let serve = async {
         listener::serve_all(listeners, &router, Limits::MACHINES, &shutdown).await;
         downloads.cancel();

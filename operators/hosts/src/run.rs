@@ -26,10 +26,10 @@ use metal_runtime::{
     admin::Admin,
     client,
     health::Readiness,
-    listener::{self, Limits},
+    listener::{self, Limits, Port},
     report::Reporters,
     shared_key::SharedKey,
-    tls::{self, Https},
+    tls,
     work::Work,
 };
 use std::sync::Arc;
@@ -82,8 +82,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
-    let plain = http.map(|listener| (listener, None));
-    let secure = https.map(Https::into_parts);
+    let plain = http.map(Port::from);
+    let secure = https.map(Port::from);
     let router = router(Arc::clone(&ctx));
     let serve = async {
         let limits = behind(&ctx.trusted_proxies);

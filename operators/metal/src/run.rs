@@ -88,7 +88,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     });
     let limits = Limits::reports(registry::LARGEST_BODY);
     let serve =
-        listener::serve(listener, None, registry::router(registry), limits, shutdown.clone());
+        listener::serve(listener, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
     let relist = Relist::default();
     let work = async || {

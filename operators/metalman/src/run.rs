@@ -82,7 +82,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let router = router(Arc::clone(&ctx));
-    let serve = listener::serve(listener, None, router, limits(), shutdown.clone());
+    let serve = listener::serve(listener, router, limits(), shutdown.clone());
     let pull = pull::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
     // After a shutdown, all parts end by themselves: the lease is released, and pending requests
     // are answered.

@@ -69,7 +69,7 @@ async fn serve(
 ) {
     match listener {
         Some(listener) => {
-            listener::serve(listener, None, router, limits, shutdown.clone()).await;
+            listener::serve(listener, router, limits, shutdown.clone()).await;
         }
         None => shutdown.cancelled().await,
     }

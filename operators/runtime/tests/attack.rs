@@ -116,7 +116,7 @@ async fn attack(limits: Limits, habit: ClientBehavior, number: usize, sources: u
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
     let address = SocketAddr::from((HONEST, listener.local_addr().unwrap().port()));
     let shutdown = CancellationToken::new();
-    let serving = tokio::spawn(serve(listener, None, router(), limits, shutdown.clone()));
+    let serving = tokio::spawn(serve(listener, router(), limits, shutdown.clone()));
 
     let what = format!("{number} x {habit:?} of {sources}");
     let (held, honest) = tokio::join!(strangers(address, habit, number, sources), async {

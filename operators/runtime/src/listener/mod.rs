@@ -69,23 +69,41 @@ pub struct Peer(pub SocketAddr);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local(pub SocketAddr);
 
-/// Serves until `shutdown`, and then completes requests in progress for as long as `limits` allow;
-/// with HTTPS, if there is TLS.
-pub async fn serve(
+/// A port, with HTTPS if it has TLS.
+pub struct Port {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
+impl From<(TcpListener, TlsAcceptor)> for Port {
+    fn from((listener, tls): (TcpListener, TlsAcceptor)) -> Self {
+        Self { listener, tls: Some(tls) }
+    }
+}
+
+/// Serves until `shutdown`, and then completes requests in progress for as long as `limits` allow.
+pub async fn serve(
+    port: impl Into<Port>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
+    let Port { listener, tls } = port.into();
     let limits = limits.fitting(files::file_limit());
     // If this fails, the queue is shorter.
     SockRef::from(&listener).listen(BACKLOG).ok();
+    let told = Arc::<LogLimit>::default();
+    let context = Arc::new(PortContext { limits, router, tls, shutdown, told });
     let table = Arc::new(Table::new(limits));
     let mut sweep = interval(limits.sweep());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();
-    let told = Arc::<LogLimit>::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -94,27 +112,20 @@ pub async fn serve(
                 table.sweep(now);
                 continue;
             }
-            () = shutdown.cancelled() => break,
+            () = context.shutdown.cancelled() => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let Some(place) = table.admit(peer, Instant::now()) else { continue };
-                let (router, shutdown) = (router.clone(), shutdown.clone());
-                let talk = ConnectionContext {
-                    peer,
-                    local: stream.local_addr().ok(),
-                    limits,
-                    router,
-                    shutdown,
-                    told: Arc::clone(&told),
-                };
-                connections.spawn(connection(stream, place, tls.clone(), talk));
+                let local = stream.local_addr().ok();
+                let context = Arc::clone(&context);
+                connections.spawn(ConnectionContext { peer, local, context }.serve(stream, place));
                 // It may have sent a request already, which should be noticed before others need
                 // its place.
                 yield_now().await;
             }
             Err(error) => {
-                if told.may() {
+                if context.told.may() {
                     tracing::warn!(%error, "could not accept a connection");
                 }
                 table.make_room(Instant::now());
@@ -126,15 +137,15 @@ pub async fn serve(
     drain(connections, &table, sweep, limits.drain).await;
 }
 
-/// Serves the same at all listeners until `shutdown`, with separate limits.
+/// Serves the same at all ports until `shutdown`, with separate limits.
 pub async fn serve_all(
-    listeners: impl IntoIterator<Item = (TcpListener, Option<TlsAcceptor>)>,
+    ports: impl IntoIterator<Item = Port>,
     router: &Router,
     limits: Limits,
     shutdown: &CancellationToken,
 ) {
-    let serve = |(listener, tls)| serve(listener, tls, router.clone(), limits, shutdown.clone());
-    let serving = join_all(listeners.into_iter().map(serve));
+    let serve = |port: Port| serve(port, router.clone(), limits, shutdown.clone());
+    let serving = join_all(ports.into_iter().map(serve));
     tokio::join!(serving, shutdown.cancelled());
 }
 
@@ -158,50 +169,20 @@ async fn drain(
     }
 }
 
-/// What a connection is served with.
-struct ConnectionContext {
-    peer: SocketAddr,
-    local: Option<SocketAddr>,
+/// What all connections of a port are served with.
+struct PortContext {
     limits: Limits,
     router: Router,
+    tls: Option<TlsAcceptor>,
     shutdown: CancellationToken,
     told: Arc<LogLimit>,
 }
 
-/// Serves one connection, from its first byte until it ends or has to be closed.
-async fn connection(
-    stream: TcpStream,
-    place: Place,
-    tls: Option<TlsAcceptor>,
-    talk: ConnectionContext,
-) {
-    let peer = talk.peer;
-    let connection = Arc::clone(place.connection());
-    if let Err(error) = prepare(&stream) {
-        tracing::debug!(%error, %peer, "could not set up a connection");
-        return;
-    }
-    let stream = MonitoredStream::new(stream, Arc::clone(&connection), talk.limits);
-    let talking = async {
-        match tls {
-            None => talk.run(stream, &connection).await,
-            // Has the time limit of a header.
-            Some(tls) => match tls.accept(stream).await {
-                Ok(stream) => talk.run(stream, &connection).await,
-                // A machine that does not trust our authority reports that, and then closes the
-                // connection.
-                Err(error) if talk.told.may() => {
-                    tracing::info!(%error, %peer, "TLS handshake with a machine failed");
-                }
-                Err(_) => {}
-            },
-        }
-    };
-    tokio::select! {
-        () = talking => {}
-        reason = connection.dismissed() => tracing::debug!(%peer, %reason, "connection closed"),
-    }
-    drop(place);
+/// What a connection is served with.
+struct ConnectionContext {
+    peer: SocketAddr,
+    local: Option<SocketAddr>,
+    context: Arc<PortContext>,
 }
 
 fn prepare(stream: &TcpStream) -> std::io::Result<()> {
@@ -213,64 +194,93 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 impl ConnectionContext {
-    async fn run<S>(self, stream: S, watched: &Arc<Connection>)
+    /// Serves one connection, from its first byte until it ends or has to be closed.
+    async fn serve(self, stream: TcpStream, place: Place) {
+        let peer = self.peer;
+        let connection = Arc::clone(place.connection());
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(%error, %peer, "could not set up a connection");
+            return;
+        }
+        let PortContext { limits, tls, told, .. } = &*self.context;
+        let stream = MonitoredStream::new(stream, Arc::clone(&connection), *limits);
+        let talking = async {
+            match tls {
+                None => self.run(stream, &connection).await,
+                // Has the time limit of a header.
+                Some(tls) => match tls.accept(stream).await {
+                    Ok(stream) => self.run(stream, &connection).await,
+                    // A machine that does not trust our authority reports that, and then closes the
+                    // connection.
+                    Err(error) if told.may() => {
+                        tracing::info!(%error, %peer, "TLS handshake with a machine failed");
+                    }
+                    Err(_) => {}
+                },
+            }
+        };
+        tokio::select! {
+            () = talking => {}
+            reason = connection.dismissed() => tracing::debug!(%peer, %reason, "connection closed"),
+        }
+        drop(place);
+    }
+
+    async fn run<S>(&self, stream: S, connection: &Arc<Connection>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let Self { peer, local, limits, router, shutdown, told: _ } = self;
-        let ends = (peer, local);
-        let service = service_fn(|request| answer(ends, limits, &router, watched, request));
-        let connection = http1::Builder::new()
+        let service = service_fn(|request| self.answer(connection, request));
+        let serving = http1::Builder::new()
             .timer(TokioTimer::new())
             // The table has the time limits.
             .header_read_timeout(None)
-            .max_buf_size(limits.head_bytes)
+            .max_buf_size(self.context.limits.head_bytes)
             // GRUB and shim under UEFI HTTP boot compare header names with the spelling in RFC
             // 9110, and would ignore `content-length`.
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut serving = std::pin::pin!(serving);
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            ended = serving.as_mut() => ended,
+            () = self.context.shutdown.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "connection ended");
+            tracing::debug!(%error, peer = %self.peer, "connection ended");
         }
     }
-}
 
-async fn answer(
-    (peer, local): (SocketAddr, Option<SocketAddr>),
-    limits: Limits,
-    router: &Router,
-    connection: &Arc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    connection.request(Instant::now());
-    let expects = request.headers().contains_key(header::EXPECT);
-    let response = if request.body().size_hint().lower() > limits.body_bytes {
-        if !expects {
-            discard(request.into_body()).await;
-        }
-        too_large(limits)
-    } else {
-        let (head, body) = request.into_parts();
-        let (body, rest) = Received::new(body, limits, Arc::clone(connection));
-        let mut request = Request::from_parts(head, Body::new(body));
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(local) = local {
-            request.extensions_mut().insert(Local(local));
-        }
-        let response = router.clone().oneshot(request).await?;
-        rest.discard(expects).await;
-        response
-    };
-    connection.response(Instant::now());
-    Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
+    async fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        request: Request<Incoming>,
+    ) -> Result<Response, Infallible> {
+        let PortContext { limits, router, .. } = &*self.context;
+        connection.request(Instant::now());
+        let expects = request.headers().contains_key(header::EXPECT);
+        let response = if request.body().size_hint().lower() > limits.body_bytes {
+            if !expects {
+                discard(request.into_body()).await;
+            }
+            too_large(*limits)
+        } else {
+            let (head, body) = request.into_parts();
+            let (body, rest) = Received::new(body, *limits, Arc::clone(connection));
+            let mut request = Request::from_parts(head, Body::new(body));
+            request.extensions_mut().insert(Peer(self.peer));
+            if let Some(local) = self.local {
+                request.extensions_mut().insert(Local(local));
+            }
+            let response = router.clone().oneshot(request).await?;
+            rest.discard(expects).await;
+            response
+        };
+        connection.response(Instant::now());
+        Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
+    }
 }
 
 /// The body would be too large; none of it was kept.

@@ -229,7 +229,7 @@ impl Site {
     async fn new(router: Router, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
-        let serving = tokio::spawn(serve(listener, None, router, limits, shutdown.clone()));
+        let serving = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
         Self { address, shutdown, serving }
     }
 

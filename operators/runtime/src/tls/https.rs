@@ -1,5 +1,8 @@
 use super::{Certificate, CertificateError, config};
-use crate::args::{BindAddress, BindError};
+use crate::{
+    args::{BindAddress, BindError},
+    listener::Port,
+};
 use clap::Args;
 use std::{convert::Infallible, future::pending, path::PathBuf, sync::Arc};
 use tokio::net::TcpListener;
@@ -63,10 +66,9 @@ impl HttpsArgs {
     }
 }
 
-impl Https {
-    /// The listener, and how its connections are accepted.
-    pub fn into_parts(self) -> (TcpListener, Option<TlsAcceptor>) {
-        (self.listener, Some(self.acceptor))
+impl From<Https> for Port {
+    fn from(Https { listener, acceptor, .. }: Https) -> Self {
+        (listener, acceptor).into()
     }
 }
 

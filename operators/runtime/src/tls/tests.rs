@@ -147,7 +147,7 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(async || "uki of this machine"));
         let shutdown = CancellationToken::new();
-        tokio::spawn(serve(listener, Some(tls), router, limits, shutdown.clone()));
+        tokio::spawn(serve((listener, tls), router, limits, shutdown.clone()));
         Self { folder, certificate, address, shutdown }
     }
 
