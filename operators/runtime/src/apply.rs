@@ -71,24 +71,31 @@ where
     merge(api, seen, &SpecPatch { metadata: Precondition::on(seen), spec }, manager).await
 }
 
+/// A change of metadata and spec in one write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObjectChange<'a, S> {
+    pub(crate) metadata: &'a MetadataChange<'a>,
+    pub(crate) spec: &'a S,
+}
+
 /// Like [`patch_spec`], but also changes the metadata of the object in the same write.
 ///
 /// # Errors
 ///
 /// Those of the API server; a conflict is expected now and then.
-pub async fn patch_object<K, S>(
+pub(crate) async fn patch_object<K, S>(
     api: &Api<K>,
     seen: &K,
-    change: &MetadataChange<'_>,
-    spec: &S,
+    change: ObjectChange<'_, S>,
     manager: &str,
 ) -> Result<K, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + Debug,
     S: Serialize + Debug + Sync,
 {
-    let metadata = ChangedMetadata { precondition: Precondition::on(seen), change };
-    merge(api, seen, &ObjectPatch { metadata, spec }, manager).await
+    let precondition = Precondition::on(seen);
+    let metadata = ChangedMetadata { precondition, change: change.metadata };
+    merge(api, seen, &ObjectPatch { metadata, spec: change.spec }, manager).await
 }
 
 /// Sets the annotations that have a value, removes those that have none, and leaves all others.

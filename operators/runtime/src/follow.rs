@@ -79,16 +79,24 @@ where
     }
 }
 
-/// Like [`follow`], for objects of one namespace whose fields match `selector`.
+/// Objects of one namespace whose fields match a selector.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'a> {
+    /// Their namespace.
+    pub namespace: &'a str,
+    /// The selector.
+    pub fields: &'a str,
+}
+
+/// Like [`follow`], for a selection of the objects.
 ///
 /// # Errors
 ///
 /// When the watch ends, which it never should.
 pub async fn follow_fields<K, Key>(
     client: &Client,
-    namespace: &str,
-    selector: &str,
     index: &Index<K, Key>,
+    Selection { namespace, fields }: Selection<'_>,
     mut on_change: impl FnMut(Change<'_, K>),
 ) -> Result<(), Ended>
 where
@@ -101,7 +109,7 @@ where
     Key: Eq + Hash,
 {
     let api = Api::<Located<K>>::namespaced(client.clone(), namespace);
-    let config = watcher::Config::default().page_size(PAGE).fields(selector);
+    let config = watcher::Config::default().page_size(PAGE).fields(fields);
     loop {
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
         index.follow_with(events, &mut on_change).await?;

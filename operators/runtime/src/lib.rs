@@ -82,13 +82,12 @@ pub mod work;
 mod write_limit;
 
 pub use apply::{
-    MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata,
-    patch_object, patch_spec,
+    MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata, patch_spec,
 };
 pub use deferred::Deferred;
 pub use follow::{
-    Absence, absence, follow, follow_fields, follow_if_served, follow_selected, watch_if_served,
-    watch_in_pages,
+    Absence, Selection, absence, follow, follow_fields, follow_if_served, follow_selected,
+    watch_if_served, watch_in_pages,
 };
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;

@@ -2,11 +2,10 @@
 
 use crate::{
     MetadataChange, OkIf, apply,
-    apply::{Deletion, delete},
+    apply::{Deletion, ObjectChange, delete, patch_object},
     apply_status,
     index::Index,
-    patch_annotations, patch_metadata, patch_object, patch_spec, record_spec, record_status,
-    response,
+    patch_annotations, patch_metadata, patch_spec, record_spec, record_status, response,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -90,7 +89,7 @@ where
         Ok(self.wrote(version(seen.meta()), written))
     }
 
-    /// Like [`patch_object`].
+    /// Like [`patch_spec`], but also changes the metadata of the object in the same write.
     ///
     /// # Errors
     ///
@@ -104,7 +103,8 @@ where
     where
         S: Serialize + Debug + Sync,
     {
-        let written = patch_object(&self.api, seen, change, spec, self.manager).await?;
+        let change = ObjectChange { metadata: change, spec };
+        let written = patch_object(&self.api, seen, change, self.manager).await?;
         Ok(self.wrote(version(seen.meta()), written))
     }
 

@@ -269,18 +269,7 @@ impl State {
         for (field, value) in body.as_object().into_iter().flatten() {
             match (field.as_str(), is_status, applies) {
                 ("status", true, true) => object[field] = value.clone(),
-                ("spec", false, true) => {
-                    let before = self.applied.insert(path.to_owned(), value.clone());
-                    if object[field].is_null() {
-                        object[field] = json!({});
-                    }
-                    for (name, _) in before.iter().filter_map(Value::as_object).flatten() {
-                        object[field].as_object_mut().map(|spec| spec.remove(name));
-                    }
-                    for (name, value) in value.as_object().into_iter().flatten() {
-                        object[field][name] = value.clone();
-                    }
-                }
+                ("spec", false, true) => self.apply_spec(path, &mut object[field], value),
                 ("status", true, false) | ("spec" | "metadata", false, _) => {
                     merge(&mut object[field], value);
                 }
@@ -297,6 +286,20 @@ impl State {
         }
         self.objects.insert(path.to_owned(), object.clone());
         Ok(object)
+    }
+
+    /// Replaces the fields that were applied before by these.
+    fn apply_spec(&mut self, path: &str, spec: &mut Value, applied: &Value) {
+        let before = self.applied.insert(path.to_owned(), applied.clone());
+        if spec.is_null() {
+            *spec = json!({});
+        }
+        for (name, _) in before.iter().filter_map(Value::as_object).flatten() {
+            spec.as_object_mut().map(|spec| spec.remove(name));
+        }
+        for (name, value) in applied.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
     }
 
     fn delete(&mut self, path: &str, preconditions: &Value) -> Result<Value, Refused> {

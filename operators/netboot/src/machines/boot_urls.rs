@@ -9,7 +9,7 @@ use metal_core::{
     machine_identity::{Address, addresses},
 };
 use metal_runtime::{
-    Absence, follow_fields, follow_if_served,
+    Absence, Selection, follow_fields, follow_if_served,
     index::{Change, Ended, Index},
 };
 
@@ -47,9 +47,10 @@ impl BootUrls {
     /// When a watch ends, which it never should.
     pub(super) async fn follow(&self, client: &Client, notices: &Notices) -> Result<(), Ended> {
         let fields = format!("type={SECRET_TYPE}");
+        let selection = Selection { namespace: &self.namespace, fields: &fields };
         let check = |change: Change<'_, Secret>| check(&change, notices);
         tokio::try_join!(
-            follow_fields(client, &self.namespace, &fields, &self.secrets, check),
+            follow_fields(client, &self.secrets, selection, check),
             follow_if_served(client, &self.machines, |_| {}, log_absence),
         )
         .map(drop)
