@@ -13,7 +13,7 @@ use kube::{
 };
 use metal_api::{DhcpLease, MacAddr};
 use metal_core::boot::address::Place;
-use metal_runtime::{Absence, absence, jittered, watch_if_served};
+use metal_runtime::{Absence, Refusals, absence, jittered, watch_if_served};
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -94,16 +94,27 @@ impl Leases {
     /// Watches them forever.
     pub(crate) async fn follow(&self, client: &Client) -> Infallible {
         let follow = async {
-            let mut told = None;
+            let (mut told, mut refusals) = (None, Refusals::default());
             loop {
-                let why = self.apply(watch_if_served(client)).await;
-                self.clear();
-                self.settle();
-                if told != Some(why) {
-                    told = Some(why);
-                    log_absence(why);
+                let events = watch_if_served::<DhcpLease>(client).inspect(|event| {
+                    if matches!(event, Ok(Event::InitDone)) {
+                        refusals.reset();
+                    }
+                });
+                let why = self.apply(events).await;
+                let has_any = self.has_any();
+                if why.is_none_or(|why| refusals.count(why, has_any)) {
+                    self.clear();
+                    self.settle();
+                    if told != Some(why) {
+                        told = Some(why);
+                        log_absence(why);
+                    }
+                    sleep(jittered(AGAIN)).await;
+                } else {
+                    tracing::warn!(?why, "DHCPLeases are refused; those known before still count");
+                    sleep(refusals.pause(has_any)).await;
                 }
-                sleep(jittered(AGAIN)).await;
             }
         };
         let settle = async {
@@ -143,6 +154,10 @@ impl Leases {
             }
         }
         why
+    }
+
+    fn has_any(&self) -> bool {
+        !self.table.read().unwrap_or_else(PoisonError::into_inner).by_address.is_empty()
     }
 
     fn clear(&self) {

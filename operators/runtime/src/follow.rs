@@ -1,6 +1,7 @@
 use crate::{
     index::{Change, Ended, Index},
     parse_guard::Located,
+    refusals::{Absence, Refusals},
 };
 use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -12,7 +13,6 @@ use kube::{
         watcher::{self, Event},
     },
 };
-use metal_base::jittered;
 use serde::de::DeserializeOwned;
 use std::{fmt::Debug, hash::Hash, time::Duration};
 use tokio::{
@@ -26,9 +26,6 @@ const PAGE: u32 = 25;
 
 /// Objects per page for kinds that only we write and whose objects are small.
 const PAGE_OF_OURS: u32 = 250;
-
-/// How often to look whether a kind is served by now.
-const AGAIN: Duration = Duration::from_mins(1);
 
 /// Time limit for one list.
 const TURN: Duration = Duration::from_secs(30);
@@ -139,7 +136,8 @@ where
 
 /// Follows a kind that need not be installed, forever, and so never returns. Where the API server does not
 /// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
-/// After it was installed it takes about a minute until it is followed.
+/// What is known stays until that is certain ([`Refusals`]). After it was installed it takes about a minute
+/// until it is followed.
 ///
 /// # Errors
 ///
@@ -154,10 +152,13 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
-    let mut told = None;
+    let (mut told, mut refusals) = (None, Refusals::default());
     loop {
         let mut why = None;
         let events = watch_if_served::<K>(client).take_while(|event| {
+            if matches!(event, Ok(Event::InitDone)) {
+                refusals.reset();
+            }
             why = event.as_ref().err().and_then(absence);
             future::ready(why.is_none())
         });
@@ -165,13 +166,20 @@ where
             continue;
         }
         // It ends when there is nothing to be watched.
-        let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
-        index.follow_with(stream::iter(none), &mut on_change).await.ok();
-        if told != Some(why) {
-            told = Some(why);
-            tell(why);
+        let has_any = !index.is_empty();
+        if why.is_some_and(|why| !refusals.count(why, has_any)) {
+            let kind = K::kind(&());
+            tracing::warn!(%kind, ?why, "refused to be listed; what was known before still counts");
+            index.keep();
+        } else {
+            let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
+            index.follow_with(stream::iter(none), &mut on_change).await.ok();
+            if told != Some(why) {
+                told = Some(why);
+                tell(why);
+            }
         }
-        sleep(jittered(AGAIN)).await;
+        sleep(refusals.pause(has_any)).await;
     }
 }
 
@@ -202,15 +210,6 @@ fn until_absent<T>(
         let is_over = matches!(&event, Err(error) if absence(error).is_some());
         Some((event, (!is_over).then_some(events)))
     })
-}
-
-/// Why there is nothing to watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
-    /// The API server does not have this kind.
-    NotServed,
-    /// We are not allowed to read it.
-    Forbidden,
 }
 
 /// Whether an error of a watch means that there is nothing to watch.
@@ -267,7 +266,17 @@ fn guarded<K>(event: Event<Located<K>>) -> Event<DeserializeGuard<K>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{ApiServer, list};
+    use futures::FutureExt;
+    use http::StatusCode;
+    use k8s_openapi::api::core::v1::Node;
     use kube::core::Status;
+    use std::cell::Cell;
+    use tokio::sync::Mutex;
+
+    /// The turn to list is one for the process: a test that waits for that of another one, by a clock that jumps
+    /// ahead, would see none.
+    static ALONE: Mutex<()> = Mutex::const_new(());
 
     #[tokio::test]
     async fn a_kind_that_is_not_served_or_not_to_be_seen_ends_its_watch_and_a_failure_does_not() {
@@ -285,7 +294,55 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn objects_that_may_not_be_read_for_a_while_are_not_gone() {
+        let _alone = ALONE.lock().await;
+        let (server, index) = (ApiServer::default(), Index::<Node, ()>::new(|_| vec![]));
+        let (client, told) = (server.client("default"), Cell::new(None));
+        list(&index, [node("a")]).await;
+        index.doubt();
+        let tell = |why| told.set(why);
+        server.fail(Some(StatusCode::FORBIDDEN));
+        let follow = follow_if_served(&client, &index, |_| {}, tell);
+        assert!(timeout(Duration::from_hours(1), follow).await.is_err());
+        assert_eq!((index.len(), told.get()), (1, None));
+        assert!(index.listed().now_or_never().is_some(), "nobody waits for what is not to be had");
+
+        server.fail(None);
+        let follow = follow_if_served(&client, &index, |_| {}, tell);
+        assert!(timeout(Duration::from_secs(1), follow).await.is_err());
+        assert_eq!(
+            index.len(),
+            1,
+            "this server does not have the kind: that may be a mistake, too"
+        );
+        let follow = follow_if_served(&client, &index, |_| {}, tell);
+        assert!(timeout(Duration::from_mins(5), follow).await.is_err());
+        assert_eq!((index.len(), told.get()), (0, Some(Absence::NotServed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_not_read_a_kind_starts_without_it_after_a_moment() {
+        let _alone = ALONE.lock().await;
+        let (server, index) = (ApiServer::default(), Index::<Node, ()>::new(|_| vec![]));
+        server.fail(Some(StatusCode::FORBIDDEN));
+        let client = server.client("default");
+        let follow = follow_if_served(&client, &index, |_| {}, |_| {});
+        assert!(timeout(Duration::from_secs(1), follow).await.is_err());
+        assert!(!index.is_ready());
+        let follow = follow_if_served(&client, &index, |_| {}, |_| {});
+        assert!(timeout(Duration::from_secs(15), follow).await.is_err());
+        assert!(index.is_ready());
+    }
+
+    fn node(name: &str) -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        node
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_list_that_is_not_answered_keeps_no_other_waiting() {
+        let _alone = ALONE.lock().await;
         let silent = by_turns(stream::pending::<watcher::Result<Event<()>>>());
         let answered = by_turns(stream::iter([Ok(Event::Init), Ok(Event::<()>::InitDone)]));
         let (mut silent, mut answered) = (Box::pin(silent), Box::pin(answered));

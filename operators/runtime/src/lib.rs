@@ -67,6 +67,7 @@ mod pages;
 mod parse_guard;
 pub mod queue;
 pub mod reference;
+mod refusals;
 mod relist;
 pub mod report;
 mod response;
@@ -86,13 +87,14 @@ pub use apply::{
 };
 pub use deferred::Deferred;
 pub use follow::{
-    Absence, Selection, absence, follow, follow_fields, follow_if_served, follow_selected,
-    watch_if_served, watch_in_pages,
+    Selection, absence, follow, follow_fields, follow_if_served, follow_selected, watch_if_served,
+    watch_in_pages,
 };
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;
 pub use object_writer::{Writer, Written};
 pub use ok_if::OkIf;
 pub use pages::{list_in_pages, list_selected_in_pages};
+pub use refusals::{Absence, Refusals};
 pub use relist::Relist;
 pub use single_writer::{record_spec, record_status};

@@ -179,6 +179,13 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.listed.send_replace(false);
     }
 
+    /// No list is to be had: what is known counts as listed, if it ever was.
+    pub(crate) fn keep(&self) {
+        if self.is_ready() {
+            self.listed.send_replace(true);
+        }
+    }
+
     /// Waits for a list that arrived after the last doubt.
     pub async fn listed(&self) {
         // The sender lives as long as `self`.
