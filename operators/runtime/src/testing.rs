@@ -350,7 +350,7 @@ fn name_of(object: &Value) -> &str {
 }
 
 /// RFC 7386.
-fn merge(into: &mut Value, patch: &Value) {
+pub(crate) fn merge(into: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *into = patch.clone();
         return;

@@ -1,7 +1,5 @@
 //! A status, or a spec, that has a single writer, even if others have written to it.
 
-mod status_fields;
-
 use crate::{apply, apply::Precondition, apply_status, patch_spec, response};
 use kube::{
     Api, Resource,
@@ -9,13 +7,13 @@ use kube::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
-use status_fields::StatusFields;
 use std::fmt::Debug;
 
 /// Like [`apply_status`], for a status that nobody else should write: whatever it no longer
-/// contains is removed, even if somebody else wrote it. After a restore from a backup, or with
-/// another version, others own parts of the status as well. Applying would leave those in place
-/// and, for an item in a list, only the part that has not changed, which the API server refuses forever.
+/// contains is removed, however deep, even if somebody else wrote it. After a restore from a backup, or with
+/// another version, others own parts of the status as well. Applying would leave those in place, and whoever
+/// compares the two would apply it forever; and, for an item in a list, leave only the part that has not changed,
+/// which the API server refuses forever.
 ///
 /// # Errors
 ///
@@ -30,18 +28,9 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
     S: Serialize + Debug + Sync,
 {
-    let wanted = StatusFields::by(status)?;
-    let before = StatusFields::in_status_of(seen)?;
     let base = match apply_status(api, seen, status, manager).await {
-        // Nothing was there that has to go.
-        Ok(written) if before.is_within(&wanted) => return Ok(written),
-        Ok(written) => {
-            let stays = before.also_in(&StatusFields::in_status_of(&written)?);
-            if stays.is_within(&wanted) {
-                return Ok(written);
-            }
-            written
-        }
+        Ok(written) if has_status(&written, status)? => return Ok(written),
+        Ok(written) => written,
         Err(kube::Error::Api(refused)) if refused.is_invalid() => seen.clone(),
         Err(error) => return Err(error),
     };
@@ -83,20 +72,34 @@ where
 /// Whether both have the same spec: told by the texts, because the values of a large object take
 /// many times their memory.
 fn has_the_same_spec<K: Serialize>(one: &K, other: &K) -> Result<bool, kube::Error> {
-    let text = |object: &K| serde_json::to_vec(object).map_err(kube::Error::SerdeError);
     let (one, other) = (text(one)?, text(other)?);
-    Ok(spec_in(&one)? == spec_in(&other)?)
+    Ok(Parts::of(&one)?.spec.map(RawValue::get) == Parts::of(&other)?.spec.map(RawValue::get))
 }
 
-/// The text of the spec in that of an object.
-fn spec_in(object: &[u8]) -> Result<Option<&str>, kube::Error> {
-    #[derive(Deserialize)]
-    struct Object<'a> {
-        #[serde(borrow)]
-        spec: Option<&'a RawValue>,
+/// Whether an object has this status, told in the same way.
+fn has_status<K: Serialize, S: Serialize>(object: &K, status: &S) -> Result<bool, kube::Error> {
+    let (object, status) = (text(object)?, text(status)?);
+    let there = Parts::of(&object)?.status.map_or("{}", RawValue::get);
+    Ok(there.as_bytes() == status)
+}
+
+fn text(of: &impl Serialize) -> Result<Vec<u8>, kube::Error> {
+    serde_json::to_vec(of).map_err(kube::Error::SerdeError)
+}
+
+/// Parts of the text of an object.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(object: &'a [u8]) -> Result<Self, kube::Error> {
+        serde_json::from_slice(object).map_err(kube::Error::SerdeError)
     }
-    let object: Object<'_> = serde_json::from_slice(object).map_err(kube::Error::SerdeError)?;
-    Ok(object.spec.map(RawValue::get))
 }
 
 fn spec_of<K: Serialize>(object: &K) -> Result<Value, kube::Error> {
@@ -140,9 +143,16 @@ struct MergedStatus<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::ApiServer;
-    use k8s_openapi::api::core::v1::Node;
+    use crate::testing::{ApiServer, merge};
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+    use kube::{Client, client::Body};
+    use metal_base::Locked;
     use serde_json::json;
+    use std::{
+        convert::Infallible,
+        sync::{Arc, Mutex},
+    };
 
     #[test]
     fn a_difference_removes_what_is_absent_and_replaces_lists() {
@@ -169,6 +179,48 @@ mod tests {
         assert_eq!(server.sent().len(), 2, "an apply and a patch");
         record_spec(&api, &ours, &["providerID"], "me").await.unwrap();
         assert_eq!(server.sent().len(), 3, "there is nothing left to remove");
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_wrote_into_a_status_of_ours_is_removed_however_deep() {
+        let theirs = json!({ "capacity": { "inodes": "9", "storage": "1Gi" }, "phase": "Bound" });
+        let server = Restored::default();
+        *server.0.locked() = (theirs, 0);
+        let api = Api::<PersistentVolumeClaim>::default_namespaced(server.client());
+        let ours = json!({ "capacity": { "storage": "1Gi" }, "phase": "Bound" });
+        let mut seen = PersistentVolumeClaim::default();
+        seen.metadata.name = Some("a".to_owned());
+        for requests in [2, 3] {
+            let written = record_status(&api, &seen, &ours, "me").await.unwrap();
+            assert_eq!(server.0.locked().1, requests, "there is something to remove only once");
+            assert_eq!(server.0.locked().0, ours);
+            assert_eq!(written.status.unwrap().phase.as_deref(), Some("Bound"));
+        }
+    }
+
+    /// An API server with a status in which somebody else owns every field: what is applied removes none. Counts
+    /// requests.
+    #[derive(Clone, Default)]
+    struct Restored(Arc<Mutex<(Value, u32)>>);
+
+    impl Restored {
+        fn client(&self) -> Client {
+            let server = self.clone();
+            let service = tower::service_fn(move |request: Request<Body>| {
+                let server = server.clone();
+                async move {
+                    let body = request.into_body().collect_bytes().await.unwrap();
+                    let body: Value = serde_json::from_slice(&body).unwrap();
+                    let mut state = server.0.locked();
+                    state.1 += 1;
+                    merge(&mut state.0, &body["status"]);
+                    let object = json!({ "metadata": { "name": "a" }, "status": state.0 });
+                    let object = Body::from(object.to_string().into_bytes());
+                    Ok::<_, Infallible>(Response::new(object))
+                }
+            });
+            Client::new(service, "default")
+        }
     }
 
     /// A node that somebody else has written.
