@@ -18,6 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a leader may be silent.
 pub const DURATION: Duration = Duration::from_secs(15);
+/// A lease that claims to last for longer than this does not.
+const LONGEST: Duration = Duration::from_mins(10);
 /// How often a leader renews.
 pub const RENEW: Duration = Duration::from_secs(3);
 /// Time limit for one attempt. A busy API server becomes slow long before it fails.
@@ -37,7 +39,8 @@ pub enum Verdict {
     Wait,
 }
 
-/// Judges a lease that we have seen unchanged for `unchanged`, and that lasts for `duration`.
+/// Judges a lease that we have seen unchanged for `unchanged`, and that we would hold for `duration`. Its holder
+/// acts for as long as it has written into it, which may be another program, or another version of this one.
 pub fn judge(
     lease: &LeaseSpec,
     identity: &str,
@@ -46,9 +49,17 @@ pub fn judge(
 ) -> Verdict {
     match lease.holder_identity.as_deref() {
         Some(holder) if holder == identity => Verdict::Renew,
-        Some(holder) if !holder.is_empty() && unchanged < duration => Verdict::Wait,
+        Some(holder) if !holder.is_empty() && unchanged < promised(lease, duration) => {
+            Verdict::Wait
+        }
         Some(_) | None => Verdict::Take,
     }
+}
+
+/// How long a lease lasts: by its own word, unless that is shorter than `least`, or longer than anybody means.
+fn promised(lease: &LeaseSpec, least: Duration) -> Duration {
+    let seconds = lease.lease_duration_seconds.and_then(|it| u64::try_from(it).ok());
+    seconds.map_or(least, |it| Duration::from_secs(it).clamp(least, least.max(LONGEST)))
 }
 
 /// One candidate for one lease.

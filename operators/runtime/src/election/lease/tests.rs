@@ -20,12 +20,32 @@ fn only_a_silent_or_absent_holder_is_replaced() {
     assert_eq!(judge(&LeaseSpec::default(), "me", Duration::ZERO, DURATION), Verdict::Take);
 }
 
+#[test]
+fn a_holder_keeps_its_lease_for_as_long_as_it_has_written_there() {
+    let held = |seconds| LeaseSpec {
+        holder_identity: Some("you".to_owned()),
+        lease_duration_seconds: Some(seconds),
+        ..LeaseSpec::default()
+    };
+    let judged =
+        |seconds, unchanged| judge(&held(seconds), "me", Duration::from_secs(unchanged), DURATION);
+    for (seconds, unchanged, verdict) in [
+        (60, 59, Verdict::Wait),
+        (60, 60, Verdict::Take),
+        (5, 14, Verdict::Wait),
+        (-1, 15, Verdict::Take),
+        (i32::MAX, 600, Verdict::Take),
+    ] {
+        assert_eq!(judged(seconds, unchanged), verdict, "{seconds} {unchanged}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_lasts_for_less_is_taken_sooner() {
     let server = Leases::default();
-    server.candidate("a").lead().await;
-    let silent_since = Instant::now();
     let duration = Duration::from_secs(5);
+    server.candidate("a").lasting(duration).lead().await;
+    let silent_since = Instant::now();
     server.candidate("b").lasting(duration).lead().await;
     let taken = silent_since.elapsed();
     assert!(duration <= taken && taken < DURATION, "{taken:?}");
