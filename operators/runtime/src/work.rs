@@ -161,6 +161,7 @@ where
         if let Some(result) = result {
             self.reporter.count(result);
         }
+        self.failures.had_no_conflict(key);
         if self.forgives == ClearsFailures::Worked {
             self.failures.succeeded(key);
         }
