@@ -87,8 +87,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         bodies: registry::Bodies::default(),
     });
     let limits = Limits::reports(registry::LARGEST_BODY);
-    let serve =
-        listener::serve(listener, registry::router(registry), limits, shutdown.clone());
+    let serve = listener::serve(listener, registry::router(registry), limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
     let relist = Relist::default();
     let work = async || {
@@ -98,6 +97,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             return;
         }
         controllers(&args, &ctx, &queues, shutdown.clone()).await;
+        // BMCs have few sessions, and whoever gets the lease logs in at once.
+        ctx.bmcs.close(LOGOUT).await;
     };
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
@@ -120,7 +121,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             "reporting of unparseable objects stopped",
         ),
     };
-    // BMCs have few sessions.
+    // Where it was not the shutdown that has ended it.
     ctx.bmcs.close(LOGOUT).await;
     ended
 }
