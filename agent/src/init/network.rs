@@ -13,11 +13,7 @@ use super::{
 };
 use crate::{netlink, root::Root};
 use metal_base::Chain;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinSet, spawn_blocking},
@@ -94,24 +90,34 @@ struct Ports {
     root: Root,
     boot_request: BootUrlRequest,
     resolvers: Resolvers,
-    /// Ports that were set up.
-    on: BTreeSet<String>,
-    /// Ports with a carrier, and the tasks that keep their addresses.
-    tended: BTreeMap<String, AbortHandle>,
+    /// Indexes of the ports that were set up, by name.
+    on: BTreeMap<String, u32>,
+    /// Ports with a carrier, and what keeps their addresses.
+    tended: BTreeMap<String, Tended>,
     tasks: JoinSet<Infallible>,
+}
+
+/// A port whose addresses are kept.
+#[derive(Debug)]
+struct Tended {
+    index: u32,
+    task: AbortHandle,
 }
 
 impl Ports {
     fn new(root: Root, boot_request: BootUrlRequest) -> Self {
-        let (on, tended) = (BTreeSet::new(), BTreeMap::new());
+        let (on, tended) = (BTreeMap::new(), BTreeMap::new());
         let resolvers = Resolvers::new();
         Self { root, boot_request, resolvers, on, tended, tasks: JoinSet::new() }
     }
 
     fn look(&mut self) {
-        for name in self.root.names(LINKS).unwrap_or_default() {
-            let Some(link) = port(&self.root, &name) else { continue };
-            if !self.on.contains(&name) {
+        let Ok(names) = self.root.names(LINKS) else { return };
+        let links: Vec<_> = names.iter().filter_map(|name| port(&self.root, name)).collect();
+        self.forget_all_but(&links);
+        for link in links {
+            let name = link.name.clone();
+            if !self.on.contains_key(&name) {
                 self.switch_on(&link);
             }
             let has_carrier = self.root.flag(&format!("{LINKS}/{name}/carrier"));
@@ -119,18 +125,42 @@ impl Ports {
                 (true, false) => {
                     tracing::info!(link = name, "link up; requesting an address");
                     let (asked, resolvers) = (self.boot_request.clone(), self.resolvers.clone());
+                    let index = link.index;
                     let task = self.tasks.spawn(tend(link, asked, resolvers));
-                    self.tended.insert(name, task);
+                    self.tended.insert(name, Tended { index, task });
                 }
                 (false, true) => {
                     tracing::warn!(link = name, "link down");
-                    if let Some(task) = self.tended.remove(&name) {
-                        task.abort();
+                    if let Some(tended) = self.tended.remove(&name) {
+                        tended.task.abort();
                     }
                 }
                 (true, true) | (false, false) => {}
             }
         }
+    }
+
+    /// A driver that starts its adapter anew takes its ports away, and brings them back under the same names:
+    /// those are others, which nobody has set up.
+    fn forget_all_but(&mut self, links: &[Link]) {
+        let is_there = |name: &str, index: u32| {
+            links.iter().any(|link| (link.name.as_str(), link.index) == (name, index))
+        };
+        self.on.retain(|name, index| {
+            let is_there = is_there(name, *index);
+            if !is_there {
+                tracing::warn!(link = name, "network port removed");
+            }
+            is_there
+        });
+        self.tended.retain(|name, Tended { index, task }| {
+            let is_there = is_there(name, *index);
+            if !is_there {
+                task.abort();
+            }
+            is_there && !task.is_finished()
+        });
+        while self.tasks.try_join_next().is_some() {}
     }
 
     fn switch_on(&mut self, link: &Link) {
@@ -140,7 +170,7 @@ impl Ports {
         match netlink::set_up(link.index) {
             Ok(()) => {
                 tracing::info!(link = link.name, mac, driver, "network port found");
-                self.on.insert(link.name.clone());
+                self.on.insert(link.name.clone(), link.index);
             }
             Err(error) => {
                 let error = Chain(&error).to_string();
@@ -163,7 +193,7 @@ impl Ports {
                  this machine's network adapter"
             );
         } else if self.tended.is_empty() {
-            let ports: Vec<_> = self.on.iter().map(String::as_str).collect();
+            let ports: Vec<_> = self.on.keys().map(String::as_str).collect();
             let ports = ports.join(" ");
             tracing::warn!(
                 ports,
@@ -201,7 +231,10 @@ fn mac(text: &str) -> Option<[u8; 6]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{QEMU, Tree};
+    use crate::{
+        fixture::{QEMU, Tree},
+        init::wire::{Wire, alone, ip},
+    };
 
     #[test]
     fn only_adapters_with_an_address_are_ports() {
@@ -211,6 +244,33 @@ mod tests {
         assert!(names.contains(&"lo".to_owned()));
         assert!(ports.iter().all(|port| port.name != "lo"));
         assert!(!ports.is_empty());
+    }
+
+    #[test]
+    fn a_port_that_comes_back_under_its_name_is_set_up_again() {
+        alone(async || {
+            let tree = Tree::unpack("");
+            let request = BootUrlRequest { firmware: None, boot_url: watch::channel(None).0 };
+            let mut ports = Ports::new(tree.root(), request);
+            for _ in 0..2 {
+                let link = Wire::new("port0").link;
+                ip("link set port0 down");
+                for (file, text) in [
+                    ("type", "1".to_owned()),
+                    ("address", "52:54:00:12:34:56".to_owned()),
+                    ("ifindex", link.index.to_string()),
+                    ("device/vendor", String::new()),
+                ] {
+                    tree.write(&format!("{LINKS}/port0/{file}"), text.as_bytes());
+                }
+                ports.look();
+                assert!(ip("link show port0").contains(",UP"), "{}", ip("link show port0"));
+                ip("link del port0");
+            }
+            tree.remove(&format!("{LINKS}/port0"));
+            ports.look();
+            assert!(ports.on.is_empty());
+        });
     }
 
     #[test]
