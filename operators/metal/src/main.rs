@@ -3,11 +3,15 @@
 use metal_operator::args::{ACCEPTED, Args};
 use metal_runtime::{
     args::{parse, warn},
-    listener, shutdown, telemetry,
+    listener, process, shutdown, telemetry,
 };
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    process::keep_little_memory();
+    process::run(start())?
+}
+
+async fn start() -> anyhow::Result<()> {
     let parsed = parse::<Args>(ACCEPTED);
     telemetry::init(&parsed.args.runtime.log)?;
     warn(&parsed.ignored);

@@ -65,6 +65,7 @@ mod object_writer;
 mod ok_if;
 mod pages;
 mod parse_guard;
+pub mod process;
 pub mod queue;
 pub mod reference;
 mod refusals;
