@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_a_password_is_made_once_while_it_stays_the_same() {
+    fn what_hides_a_password_is_of_the_one_that_counts_now() {
         let fleet = Fleet::new(Config::default());
         let target =
             Target { scheme: Scheme::Https, host: IpAddr::from([192, 0, 2, 1]).into(), port: 443 };
@@ -155,7 +155,6 @@ mod tests {
             fleet.endpoint(&target).peer.password()
         };
         let first = hidden("hunter2");
-        assert!(Arc::ptr_eq(&first, &hidden("hunter2")));
         let second = hidden("hunter3");
         assert_eq!(first.removed_from("hunter2 hunter3".to_owned()), "*** hunter3");
         assert_eq!(second.removed_from("hunter2 hunter3".to_owned()), "hunter2 ***");

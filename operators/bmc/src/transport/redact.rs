@@ -18,9 +18,7 @@ const MEDIA_ESCAPED: &str = "\\/media\\/";
 /// Shorter words are no capabilities: those end with an HMAC-SHA256 in base64.
 const TOKEN: usize = 43;
 
-/// A secret, and the forms in which it may appear. These are made once, when they are first needed:
-/// there are many, and some BMCs refuse a lot of requests.
-#[derive(Default)]
+/// A secret, and the forms in which it may appear, which are made when they are first needed: there are many.
 pub(crate) struct Secret {
     text: String,
     forms: OnceLock<Forms>,
@@ -36,11 +34,6 @@ struct Forms {
 impl Secret {
     pub(crate) fn new(text: &str) -> Self {
         Self { text: text.to_owned(), forms: OnceLock::new() }
-    }
-
-    /// Whether the secret is this text.
-    pub(crate) fn is(&self, text: &str) -> bool {
-        self.text == text
     }
 
     /// The text without the secret: plain, escaped as in URLs, JSON or HTML, as hexadecimal digits, and

@@ -25,7 +25,6 @@ pub(crate) struct Peer {
     pin: Mutex<Option<Pin>>,
     held_back: Mutex<Option<(Credentials, Instant)>>,
     host_name: Mutex<Option<String>>,
-    password: Mutex<Arc<Secret>>,
     traffic: Traffic,
     pub(crate) memory: Memory,
 }
@@ -33,8 +32,8 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(target: Target, shared: Arc<Shared>) -> Self {
         let (credentials, pin, held_back, host_name) = Default::default();
-        let (password, traffic, memory) = Default::default();
-        Self { target, shared, credentials, pin, held_back, host_name, password, traffic, memory }
+        let (traffic, memory) = Default::default();
+        Self { target, shared, credentials, pin, held_back, host_name, traffic, memory }
     }
 
     /// A budget for one call.
@@ -46,19 +45,10 @@ impl Peer {
         self.credentials.locked()
     }
 
-    /// The current password, so that it can be removed from texts.
-    pub(crate) fn password(&self) -> Arc<Secret> {
-        let current = self.credentials();
-        self.secret(current.as_ref().map_or("", |known| &known.password))
-    }
-
-    /// A password as something that can be removed from texts. The last one is cached.
-    pub(crate) fn secret(&self, password: &str) -> Arc<Secret> {
-        let mut last = self.password.locked();
-        if !last.is(password) {
-            *last = Arc::new(Secret::new(password));
-        }
-        Arc::clone(&last)
+    /// The current password, so that it can be removed from texts. It is not kept in this form: there may be
+    /// thousands of BMCs, and the form in which it is found takes some kilobytes.
+    pub(crate) fn password(&self) -> Secret {
+        Secret::new(self.credentials().as_ref().map_or("", |known| &known.password))
     }
 
     pub(crate) fn pin(&self) -> MutexGuard<'_, Option<Pin>> {

@@ -13,6 +13,7 @@ use crate::{
             refusals::{Refusals, Verdict},
         },
         message::Refused,
+        redact::Secret,
         request::{AuthenticatedRequest, Request},
         root::{ROOT, Root},
         session::{
@@ -297,7 +298,7 @@ impl Line {
         let failed = |source| Error::Failed { action: format!("get {ROOT}"), source };
         if !reply.status.is_success() {
             return Err(failed(
-                Refused::read(&reply, &at.target, &at.secret(&login.password)).into(),
+                Refused::read(&reply, &at.target, &Secret::new(&login.password)).into(),
             ));
         }
         let body = json::value(&reply.body, ROOT_BYTES).map_err(|e| failed(e.into()))?;
@@ -326,7 +327,7 @@ impl Line {
         let reply = self
             .send(at, AuthenticatedRequest { request: &request, signature: None }, budget)
             .await?;
-        match login::outcome(&reply, &at.secret(&login.password), &at.target) {
+        match login::outcome(&reply, &Secret::new(&login.password), &at.target) {
             Outcome::Session(session) => self.auth = Auth::Session(session),
             // They had a session before, so trying the password again would show nothing new.
             Outcome::Sessionless(BasicAuthReason::Refused)
