@@ -14,6 +14,11 @@ use std::borrow::Cow;
 
 /// Limit of nodes added by aliases; a typical file has some thousand nodes.
 const REPLAYED: usize = 200_000;
+/// By how many bytes aliases may make the scalars of a file longer than its text. One of a megabyte
+/// could stand for a thousand times as much.
+const REPEATED: usize = 1 << 20;
+/// How many anchors may stand around each other: the parser keeps a copy for each.
+const AROUND: usize = 4;
 /// Longest error message in bytes, as a field name in it may have any length.
 const MESSAGE: usize = 240;
 
@@ -50,13 +55,13 @@ pub fn read<T: DeserializeOwned>(text: &str, zero: LeadingZero) -> Result<T, Err
     let malformed = |error: serde_saphyr::Error| {
         Error::Malformed(error.render_with_formatter(&RedactingFormatter))
     };
-    let all = serde_saphyr::from_multiple_with_options::<T>(text, settings(zero));
+    let all = serde_saphyr::from_multiple_with_options::<T>(text, settings(text.len(), zero));
     let mut all = all.map_err(malformed)?;
     match (all.pop(), all.len()) {
         (Some(one), 0) => Ok(one),
         (Some(_), others) => Err(Error::Documents(others + 1)),
         // `T` decides about an empty text.
-        (None, _) => serde_saphyr::from_str_with_options("", settings(zero)).map_err(malformed),
+        (None, _) => serde_saphyr::from_str_with_options("", settings(0, zero)).map_err(malformed),
     }
 }
 
@@ -106,14 +111,19 @@ impl MessageFormatter for RedactingFormatter {
     }
 }
 
-fn settings(zero: LeadingZero) -> Options {
+/// For a text of this length.
+fn settings(length: usize, zero: LeadingZero) -> Options {
     options! {
         with_snippet: false,
         emit_comments: false,
         legacy_octal_numbers: zero == LeadingZero::Octal,
         // Accepted where a string is expected, and refused there if a number is.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        budget: budget! { enforce_alias_anchor_ratio: false },
+        budget: budget! {
+            enforce_alias_anchor_ratio: false,
+            max_total_scalar_bytes: length.saturating_add(REPEATED),
+            max_recorded_anchor_bytes: length.saturating_mul(AROUND).saturating_add(REPEATED),
+        },
         alias_limits: alias_limits! { max_total_replayed_events: REPLAYED },
     }
 }
@@ -185,6 +195,27 @@ mod tests {
         }
         assert!(read::<Value>(&bomb, LeadingZero::Decimal).is_err());
         assert!(read::<Value>(&"[".repeat(10_000), LeadingZero::Decimal).is_err());
+    }
+
+    #[test]
+    fn aliases_make_a_text_longer_by_a_megabyte_and_no_more() {
+        let long = "x".repeat(64 << 10);
+        let text = |aliases: usize| format!("a: &a {long}\nlist:\n{}", "- *a\n".repeat(aliases));
+        let whole = value(&text(15)).to_string().len();
+        assert!(whole > 16 * long.len(), "{whole}");
+        for aliases in [17, 1_000] {
+            assert!(read::<Value>(&text(aliases), LeadingZero::Decimal).is_err(), "{aliases}");
+        }
+        // Without aliases a text has any length.
+        let plain = format!("list:\n{}", format!("- {long}\n").repeat(100));
+        assert_eq!(value(&plain)["list"].as_array().map(Vec::len), Some(100));
+        // Each anchor around another one is a copy.
+        let around = |anchors: usize| {
+            let begin: String = (0..anchors).map(|at| format!("&a{at} [")).collect();
+            format!("{begin}\"\\x41{}\"{}", long.repeat(16), "]".repeat(anchors))
+        };
+        assert!(read::<Value>(&around(3), LeadingZero::Decimal).is_ok());
+        assert!(read::<Value>(&around(30), LeadingZero::Decimal).is_err());
     }
 
     #[test]
