@@ -79,16 +79,23 @@ fn overwritten(entry: &Entry<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// No path leads through a link, which would end up elsewhere.
+/// No path leads through a link, which would end up elsewhere. Whatever is below a link follows its
+/// path and a slash in the order of all paths.
 fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Fault> {
-    let links: HashSet<&str> = links.iter().map(|link| link.path).collect();
-    for entry in all {
-        let mut parents = entry.path.match_indices('/').map(|(at, _)| &entry.path[..at]);
-        if parents.any(|parent| links.contains(parent)) {
-            return Err(entry.must_be("path", "a path that does not pass through a link"));
-        }
+    let mut ordered: Vec<(&str, usize)> =
+        all.iter().enumerate().map(|(at, entry)| (entry.path, at)).collect();
+    ordered.sort_unstable();
+    let below = |link: &Entry<'_>| {
+        let inside = || link.path.bytes().chain([b'/']);
+        let next = ordered.partition_point(|(path, _)| path.bytes().lt(inside()));
+        let (path, at) = ordered.get(next)?;
+        let rest = path.strip_prefix(link.path)?;
+        rest.starts_with('/').then_some(*at)
+    };
+    match links.iter().filter_map(below).min().and_then(|at| all.get(at)) {
+        Some(entry) => Err(entry.must_be("path", "a path that does not pass through a link")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn hard_links<'a>(
@@ -126,21 +133,29 @@ fn resolved(link: &str, target: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// The files that units and drop-ins with contents are written to.
-fn units(document: &Value) -> HashSet<String> {
+/// The names of units, and of units and their drop-ins, that are written to files.
+type UnitFiles<'a> = HashSet<(&'a str, Option<&'a str>)>;
+
+fn units(document: &Value) -> UnitFiles<'_> {
     let mut files = HashSet::new();
     let systemd = document.get("systemd").map(|systemd| items(systemd, "units"));
     for unit in systemd.into_iter().flatten() {
         let Some(name) = text(unit, "name") else { continue };
-        let file = format!("/etc/systemd/system/{name}");
         for dropin in items(unit, "dropins").iter().filter(|dropin| is_written(dropin)) {
-            files.extend(text(dropin, "name").map(|name| format!("{file}.d/{name}")));
+            files.extend(text(dropin, "name").map(|dropin| (name, Some(dropin))));
         }
         if is_written(unit) {
-            files.insert(file);
+            files.insert((name, None));
         }
     }
     files
+}
+
+/// Whether a path is that of a unit's file, or of a drop-in's.
+fn is_unit_file(path: &str, units: &UnitFiles<'_>) -> bool {
+    let Some(file) = path.strip_prefix("/etc/systemd/system/") else { return false };
+    let dropin = file.rsplit_once(".d/").map(|(unit, dropin)| (unit, Some(dropin)));
+    units.contains(&(file, None)) || dropin.is_some_and(|dropin| units.contains(&dropin))
 }
 
 fn is_written(unit: &Value) -> bool {
@@ -155,8 +170,8 @@ fn text<'a>(of: &'a Value, field: &str) -> Option<&'a str> {
     of.get(field)?.as_str()
 }
 
-fn beside_units(all: &[Entry<'_>], units: &HashSet<String>) -> Result<(), Fault> {
-    match all.iter().find(|entry| units.contains(entry.path)) {
+fn beside_units(all: &[Entry<'_>], units: &UnitFiles<'_>) -> Result<(), Fault> {
+    match all.iter().find(|entry| is_unit_file(entry.path, units)) {
         Some(entry) => Err(entry.must_be(
             "path",
             "different from the units and drop-ins in \

@@ -296,6 +296,33 @@ fn nothing_is_made_of_a_text_without_bounds() {
     assert_eq!(said(long.as_bytes()), "$: line 1, column 1: longer than 1 MiB");
 }
 
+/// Compared with each other, or put together, they would take minutes and gigabytes.
+#[test]
+fn long_names_and_paths_are_checked_one_by_one() {
+    let unit = format!("{}.service", "u".repeat(150_000));
+    let dropin = |at: usize| format!(r#"{{"name":"{at}.conf","contents":"[Unit]"}}"#);
+    let dropins = (0..10_000).map(dropin).collect::<Vec<_>>().join(",");
+    let units = format!(r#""systemd":{{"units":[{{"name":"{unit}","dropins":[{dropins}]}}]}}"#);
+    let file = |path: &str| {
+        let link = r#""links":[{"path":"/b","target":"c"}]"#;
+        format!(r#""storage":{{{link},"files":[{{"path":"{path}"}}]}}"#)
+    };
+    let below = "/a".repeat(100_000);
+    assert_eq!(said(document(&format!("{units},{}", file(&below))).as_bytes()), "Valid");
+    let said_of = |rest: &str| said(document(rest).as_bytes());
+    let through = said_of(&file(&format!("/b{below}")));
+    let expected = "$.storage.files.0.path: line 2, column 66: must be a path that does not pass through \
+                    a link";
+    assert_eq!(through, expected);
+    let taken = format!("/etc/systemd/system/{unit}.d/9999.conf");
+    let taken = said_of(&format!("{units},{}", file(&taken)));
+    assert!(taken.contains("must be different from the units and drop-ins"), "{taken}");
+    // Their order is near that of what is below the link.
+    for path in ["/b!", "/b-/c", "/b0", "/bb", "/a", "/c"] {
+        assert_eq!(said_of(&file(path)), "Valid", "{path}");
+    }
+}
+
 #[test]
 fn no_error_shows_anything_of_the_text_but_fields_of_ignition() {
     const SECRET: &str = "hunter2";
