@@ -4,7 +4,10 @@ use super::{
     check,
     since::{ALWAYS, Since},
 };
-use crate::validation::check::{self as ignition, Check};
+use crate::validation::{
+    check::{self as ignition, Check},
+    unit,
+};
 
 /// A field of Butane.
 pub(super) struct Field {
@@ -168,13 +171,13 @@ const UNIT: &[Field] = &[
     same("name", Shape::Checked(check::unit_name)).required(),
     same("enabled", Shape::Bool),
     same("mask", Shape::Bool),
-    same("contents", Shape::Checked(ignition::unit)),
+    same("contents", Shape::Checked(unit::check)),
     field("contents_local", "", LOCAL),
     same("dropins", Shape::Objects(DROPIN, "name")),
 ];
 
 const DROPIN: &[Field] = &[
     same("name", Shape::Checked(check::dropin_name)).required(),
-    same("contents", Shape::Checked(ignition::unit)),
+    same("contents", Shape::Checked(unit::check)),
     field("contents_local", "", LOCAL),
 ];

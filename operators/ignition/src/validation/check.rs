@@ -110,29 +110,3 @@ fn is_base64(bytes: &[u8]) -> bool {
         && bytes.len().is_multiple_of(4)
         && bytes.iter().take(bytes.len() - padding).all(is_digit)
 }
-
-/// The text of a unit or a drop-in: sections with options.
-pub(crate) fn unit(text: &str) -> Result<(), &'static str> {
-    let (mut in_section, mut continues) = (false, false);
-    for line in text.lines() {
-        let trimmed = line.trim();
-        // A comment may interrupt a value.
-        if trimmed.starts_with(['#', ';']) {
-            continue;
-        }
-        if continues {
-            continues = line.ends_with('\\');
-            continue;
-        }
-        if let Some(section) = trimmed.strip_prefix('[') {
-            let name = section.strip_suffix(']');
-            let is_name = name.is_some_and(|name| !name.is_empty() && !name.contains(']'));
-            require(is_name, "a unit with section headers like [Service], each on its own line")?;
-            in_section = true;
-        } else if in_section && !trimmed.is_empty() {
-            require(trimmed.contains('='), "a unit with options like Name=value")?;
-            continues = line.ends_with('\\');
-        }
-    }
-    Ok(())
-}

@@ -23,6 +23,7 @@ pub(crate) mod storage;
 #[cfg(test)]
 mod tests;
 mod typed;
+pub(crate) mod unit;
 
 use metal_text::json::{self, Bounds};
 use place::Place;

@@ -3,7 +3,7 @@
 use super::{
     check::{self, Check, UNITS, require},
     fault::{Fault, Requirement, Step},
-    storage,
+    storage, unit,
 };
 use serde_json::Value;
 use std::collections::HashSet;
@@ -59,9 +59,9 @@ const RULES: &[(&[&str], Rule)] = &[
     (&["storage", "luks", EACH, "keyFile"], Rule::Resource),
     (&["storage", "raid"], Rule::Unique("name")),
     (&["systemd", "units"], Rule::Unique("name")),
-    (&["systemd", "units", EACH, "contents"], Rule::Text(check::unit)),
+    (&["systemd", "units", EACH, "contents"], Rule::Text(unit::check)),
     (&["systemd", "units", EACH, "dropins"], Rule::Unique("name")),
-    (&["systemd", "units", EACH, "dropins", EACH, "contents"], Rule::Text(check::unit)),
+    (&["systemd", "units", EACH, "dropins", EACH, "contents"], Rule::Text(unit::check)),
     (&["systemd", "units", EACH, "dropins", EACH, "name"], Rule::Text(dropin_name)),
     (&["systemd", "units", EACH, "name"], Rule::Text(unit_name)),
 ];
