@@ -3,6 +3,7 @@
 
 use super::{Descriptor, Entry, Flavor, Layer, Malformed, Manifest, Platform};
 use crate::{architecture::Machine, digest::Digest, reference::excerpt, registry::Document};
+use metal_base::cut;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, SeqAccess, Visitor},
@@ -13,6 +14,8 @@ use std::{collections::HashMap, fmt};
 pub(super) const MAX_ENTRIES: usize = 1024;
 /// Longest name of a file, in bytes.
 pub(super) const MAX_TITLE: usize = 128;
+/// Longest word, in bytes; that of a media type (RFC 6838, section 4.2).
+pub(super) const MAX_WORD: usize = 255;
 
 /// Operating systems, in Go's terms, that are not Linux; and `unknown`, which marks attestations.
 /// Distributions use their own names.
@@ -202,7 +205,8 @@ fn entry(raw: &RawValue) -> Option<Entry> {
 
 fn flavor(raw: &RawValue) -> Option<Flavor> {
     let raw: RawAnnotations<'_> = said(raw)?;
-    Some(Flavor { cname: said(raw.cname?)?, architecture: said(raw.architecture?)? })
+    let text = |raw: &RawValue| said(raw).filter(|text: &String| text.len() <= MAX_WORD);
+    Some(Flavor { cname: text(raw.cname?)?, architecture: text(raw.architecture?)? })
 }
 
 /// A platform that we cannot read may be anything, so it boots nothing.
@@ -224,7 +228,7 @@ fn platform(raw: &RawValue) -> Platform {
     }
 }
 
-/// A value that is not a word.
+/// A value that is not a word, or a longer one than any.
 struct NotText;
 
 /// A word, which may be missing or empty. Versions may be numbers.
@@ -235,6 +239,9 @@ fn word(raw: Option<&RawValue>) -> Result<Option<String>, NotText> {
         Value::Number(number) => number.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(NotText),
     };
+    if text.len() > MAX_WORD {
+        return Err(NotText);
+    }
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
@@ -263,10 +270,12 @@ fn title(raw: &RawValue) -> Option<String> {
     is_file.then_some(title)
 }
 
-/// Media types are case-insensitive and may have parameters (RFC 9110, section 8.3.1).
+/// Media types are case-insensitive and may have parameters (RFC 9110, section 8.3.1). A longer one than
+/// there is remains an unknown one.
 fn media_type(raw: Option<&RawValue>) -> Option<String> {
     let text: String = said(raw?)?;
     let essence = text.split(';').next().unwrap_or_default().trim();
+    let essence = cut(essence, MAX_WORD);
     Some(essence.to_ascii_lowercase()).filter(|essence| !essence.is_empty())
 }
 

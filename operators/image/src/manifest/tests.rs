@@ -1,5 +1,5 @@
 use super::{
-    read::{MAX_ENTRIES, MAX_TITLE},
+    read::{MAX_ENTRIES, MAX_TITLE, MAX_WORD},
     *,
 };
 use crate::registry::Document;
@@ -54,6 +54,31 @@ fn an_index_without_bound_is_refused() {
     let entry = format!(r#"{{"digest":"{}"}}"#, Digest::of(b"a"));
     let entries = vec![entry; MAX_ENTRIES + 1].join(",");
     assert_eq!(parse(&format!(r#"{{"manifests":[{entries}]}}"#)), Err(Malformed::TooMany));
+}
+
+/// A document of megabytes, and as many of them as an index leads to, are not kept.
+#[test]
+fn no_word_of_a_manifest_is_kept_that_is_longer_than_any() {
+    let long = "a".repeat(MAX_WORD + 1);
+    let flavor = json!({"cname": long, "architecture": long});
+    let entries = [
+        json!({"mediaType": long, "annotations": flavor}),
+        json!({"platform": {"architecture": long}}),
+        json!({"platform": {"architecture": "amd64", "variant": long}}),
+    ];
+    let Ok(Manifest::Index(entries)) = parse(&json!({"manifests": entries}).to_string()) else {
+        unreachable!()
+    };
+    assert_eq!(entries[0].flavor, None);
+    let media_type = entries[0].media_type.as_ref().unwrap();
+    assert!(media_type.len() <= MAX_WORD && media_type.starts_with("aaa"), "{media_type}");
+    assert!(!entries[0].may_lead_on(), "it is of an unknown type, not of none");
+    assert_eq!([&entries[1], &entries[2]].map(|it| &it.platform), [&Platform::Foreign; 2]);
+    let longest = "a".repeat(MAX_WORD);
+    let layers = json!({"layers": [{"mediaType": long}, {"mediaType": longest}]});
+    let Ok(Manifest::Image(layers)) = parse(&layers.to_string()) else { unreachable!() };
+    assert!(layers[0].media_type.len() <= MAX_WORD && layers[0].media_type != longest);
+    assert_eq!(layers[1].media_type, longest);
 }
 
 #[test]
