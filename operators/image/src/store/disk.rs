@@ -105,11 +105,13 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Completes the file, which from then on survives a power failure.
+    /// Completes the file, which from then on survives a power failure. If that fails, it is removed:
+    /// nobody would count its bytes any longer.
     pub(super) async fn keep(self) -> io::Result<Path> {
         blocking(move || {
-            self.file.sync_all()?;
-            fs::rename(&self.unfinished, &self.complete)?;
+            let kept = self.file.sync_all();
+            kept.and_then(|()| fs::rename(&self.unfinished, &self.complete))
+                .inspect_err(|_| _ = fs::remove_file(&self.unfinished).ok())?;
             Ok(self.complete)
         })
         .await
@@ -163,6 +165,8 @@ fn private(dir: &std::path::Path) -> io::Result<File> {
 /// Our user ID, read from the owner of a new file.
 fn ourselves(dir: &std::path::Path) -> io::Result<u32> {
     let path = dir.join(format!("owner.{}", std::process::id()));
+    // In a container every process has the same ID: an earlier one may have been killed right here.
+    fs::remove_file(&path).ok();
     let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
     let owner = file.metadata()?.uid();
     fs::remove_file(&path)?;
@@ -215,6 +219,27 @@ mod tests {
         fs::set_permissions(&dir, Permissions::from_mode(0o777)).unwrap();
         drop(Disk::open(&dir).await.unwrap());
         assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o7777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn what_a_process_left_that_was_killed_at_its_start_keeps_no_other_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(format!("owner.{}", std::process::id())), "").unwrap();
+        drop(Disk::open(dir.path()).await.unwrap());
+        drop(Disk::open(dir.path()).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_download_that_cannot_be_kept_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let (disk, _) = Disk::open(dir.path()).await.unwrap();
+        let part = disk.create(&Digest::of(b"a"), 1).await.unwrap();
+        // A file cannot take the place of a directory.
+        fs::create_dir(&part.complete).unwrap();
+        let unfinished = part.unfinished.clone();
+        assert!(unfinished.exists());
+        part.keep().await.unwrap_err();
+        assert!(!unfinished.exists());
     }
 
     #[tokio::test]
