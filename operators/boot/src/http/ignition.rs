@@ -61,11 +61,11 @@ async fn answer(
         // Boots with a script of ours have a token.
         (Ok(ipxe), _) => {
             admit(state, &ipxe, asked, is_unscripted(&ipxe.config))?;
-            payload(state, &ipxe, asked).await
+            fetch(state, &ipxe, asked).await
         }
         (Err(Refusal::Unknown | Refusal::NotCurrent), Ok(http)) => {
             admit(state, &http, asked, true)?;
-            payload(state, &http, asked).await
+            fetch(state, &http, asked).await
         }
         (Err(Refusal::Unknown), Err(refusal)) | (Err(refusal), _) => Err(refusal),
     };
@@ -129,15 +129,7 @@ fn admit<K: BootConfig>(
             ByUuid::Always => true,
         },
     };
-    if !may {
-        return Err(Refusal::Forbidden);
-    }
-    let address = asked.asker.address();
-    if asked.only_looks || state.fetch_limit.admits(&chosen.boot, asked.token, address) {
-        Ok(())
-    } else {
-        Err(Refusal::TooMany)
-    }
+    if may { Ok(()) } else { Err(Refusal::Forbidden) }
 }
 
 /// Whether a token is for this very boot: that of a script or a medium, or that in the URL of a
@@ -151,22 +143,36 @@ fn is_of<K>(key: &Key, chosen: &Chosen<K>, token: &str) -> bool {
     claims.is_ok_and(|claims| claims.boot == chosen.boot && claims.server == chosen.server)
 }
 
-async fn payload<K: BootConfig>(
+/// The ignition. Only one that is given counts as a fetch: a machine repeats its request while there is
+/// none, and gives up when it is told that it has asked too often.
+async fn fetch<K: BootConfig>(
     state: &AppState,
     chosen: &Chosen<K>,
     asked: &IgnitionRequest<'_>,
 ) -> Result<Response, Refusal> {
-    let name = named(chosen.config.ignition()).ok_or(Refusal::NoContent)?;
-    let secret = state.secrets.get(&chosen.reference.namespace, name).await;
-    let secret = secret.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NoContent)?;
-    let bytes = match &secret.ignition {
-        Payload::Missing => return Err(Refusal::NoContent),
-        Payload::Broken(why) => return Err(Refusal::Unusable { why: why.clone() }),
-        Payload::Usable(bytes) => bytes.clone(),
-    };
-    let is_news = is_news(chosen.config.conditions(), Fetched { script: false, ignition: true });
-    if !asked.only_looks && is_news {
+    let bytes = payload(state, chosen).await?;
+    if asked.only_looks {
+        return Ok(private(bytes));
+    }
+    if !state.fetch_limit.admits(&chosen.boot, asked.token, asked.asker.address()) {
+        return Err(Refusal::TooMany);
+    }
+    if is_news(chosen.config.conditions(), Fetched { script: false, ignition: true }) {
         state.fetches.note(&chosen.reference, chosen.uid(), Part::Ignition);
     }
     Ok(private(bytes))
+}
+
+async fn payload<K: BootConfig>(
+    state: &AppState,
+    chosen: &Chosen<K>,
+) -> Result<bytes::Bytes, Refusal> {
+    let name = named(chosen.config.ignition()).ok_or(Refusal::NoContent)?;
+    let secret = state.secrets.get(&chosen.reference.namespace, name).await;
+    let secret = secret.map_err(|_| Refusal::Unavailable)?.ok_or(Refusal::NoContent)?;
+    match &secret.ignition {
+        Payload::Missing => Err(Refusal::NoContent),
+        Payload::Broken(why) => Err(Refusal::Unusable { why: why.clone() }),
+        Payload::Usable(bytes) => Ok(bytes.clone()),
+    }
 }

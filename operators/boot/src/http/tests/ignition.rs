@@ -146,6 +146,22 @@ async fn a_boot_that_asks_too_often_has_to_wait() {
 }
 
 #[tokio::test]
+async fn what_a_machine_did_not_get_is_no_fetch_of_its_boot() {
+    let mut server = TestServer::with(Objects::ready_for_ipxe()).await;
+    server.state.fetch_limit = FetchLimit::new(2, Duration::from_mins(30));
+    let path = server.path(&claims());
+    let (router, cluster, _dir) = server.router();
+    cluster.go_down();
+    for _ in 0..5 {
+        assert_eq!(get(&router, &path).await.status, 503);
+    }
+    cluster.come_back();
+    for status in [200, 200, 429] {
+        assert_eq!(get(&router, &path).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ready_or_not_known_yet_is_asked_for_again() {
     let server = TestServer::starting().await;
     let path = server.path(&claims());
