@@ -20,6 +20,9 @@ pub const DISCOVERY_ATTEMPT: &str = "bloomery.dev/discovery-attempt";
 /// On a Server or a ServerBootConfiguration: how it boots, as `http`, `ipxe`,
 /// `network-always`, `virtual-media`, `disk` or `none`.
 pub const BOOT_METHOD: &str = "bloomery.dev/boot-method";
+/// On an HTTPBootConfig: the digest of the manifest that its UKI was found in. The tag of the image may
+/// stand for another one by now.
+pub const IMAGE_DIGEST: &str = "bloomery.dev/image-digest";
 
 /// Kubernetes' label for the program that made an object, and may remove it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

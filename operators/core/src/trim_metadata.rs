@@ -8,9 +8,10 @@ use metal_api::annotation;
 use std::collections::BTreeMap;
 
 /// Annotations that are read or compared.
-const ANNOTATIONS: [&str; 8] = [
+const ANNOTATIONS: [&str; 9] = [
     annotation::BOOT_METHOD,
     annotation::DISCOVERY_ATTEMPT,
+    annotation::IMAGE_DIGEST,
     annotation::IS_DEFAULT_OS_IMAGE,
     annotation::MAINTENANCE_REASON,
     annotation::OPERATION,

@@ -6,7 +6,7 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration}
 use metal_core::{
     boot::{
         Ignition, Unavailable,
-        configuration::{Image, Observation, PxeUrls, needs_image},
+        configuration::{Image, Observation, PxeUrls, Uki, needs_image},
         url,
     },
     capability::{Claims, Purpose, Token, issue_short},
@@ -114,7 +114,10 @@ fn offers(ctx: &Context, image: &resolve::Image) -> Image {
         initrd: layer(&layers.initrd),
         squashfs: layers.squashfs.as_ref().map(layer),
     });
-    let uki = image.uki.as_ref().map(|uki| url::uki(images, &name, &uki.digest.to_string()));
+    let uki = image.uki.as_ref().map(|uki| Uki {
+        url: url::uki(images, &name, &uki.digest.to_string()),
+        manifest: Some(image.manifest.to_string()),
+    });
     Image::Offers { pxe: pxe.map_err(unavailable), uki: uki.map_err(unavailable) }
 }
 

@@ -21,7 +21,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use metal_api::HttpBootConfig;
-use metal_core::boot::{Refusal, decision::Method, url};
+use metal_core::boot::{Refusal, configuration::manifest, decision::Method, url};
 use metal_image::store::Account;
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -130,10 +130,12 @@ async fn of_image(
     let boots = state.view.configurations.get(&ConfigurationKey::Uid(chosen.boot.clone()));
     let image = boots.first().and_then(|boot| boot.spec.image.as_deref());
     let image = image.ok_or(Refusal::NoContent)?;
+    // The tag may stand for another image by now.
+    let found = manifest(&chosen.config).map(|digest| format!("{name}@{digest}"));
+    let image = found.as_deref().unwrap_or(image);
     let resolved = state.images.resolve(image, &state.architecture).await;
     let resolved = resolved
         .map_err(|error| Refusal::Unusable { why: format!("{image}: {}", Chain(&error)) })?;
-    // A tag may be for another image by now.
     if resolved.name != name || resolved.uki.as_ref().map(|it| &it.digest) != Ok(&uki) {
         return Err(Refusal::NotCurrent);
     }

@@ -38,6 +38,13 @@ pub fn uki(image_server_url: &str, image: &str, digest: &str) -> String {
     format!("{}/{image}/{digest}.efi", image_server_url.trim_end_matches('/'))
 }
 
+/// Whether a URL of [`layer`] or [`uki`] was made with this base.
+pub fn is_below(url: &str, base: &str) -> bool {
+    let path = url.strip_prefix(base.trim_end_matches('/'));
+    // Of a layer nothing stands between the base and its path.
+    path.is_some_and(|path| path.starts_with('/') && path.find("/image?").is_none_or(|at| at == 0))
+}
+
 /// A URL of [`uki`] with this token in place of its own. Any other URL is returned unchanged.
 ///
 /// The token comes before the image, so that agents find it in the URL that they were loaded from:

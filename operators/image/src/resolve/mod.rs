@@ -47,6 +47,8 @@ pub struct Image {
     pub name: Name,
     /// The version that was asked for.
     pub version: Version,
+    /// Digest of what that stands for: a manifest, or an index of manifests.
+    pub manifest: Digest,
     /// What iPXE loads.
     pub pxe: Result<PxeLayers, Missing>,
     /// What UEFI HTTP boot loads.
@@ -151,7 +153,8 @@ impl Resolver {
     async fn fetch(&self, key: &Key) -> Answer {
         let machine = Machine::named(&key.architecture);
         let mut search = Search::new(self, &key.image, &Logins::default(), &machine);
-        let (pxe, uki) = match search.read(&key.image.version).await? {
+        let document = search.document(&key.image.version).await?;
+        let (pxe, uki) = match search.parse(&document)? {
             Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
             Manifest::Index(entries) => {
                 let pxe = search.behind(&entries, Boot::Pxe).await?;
@@ -170,6 +173,10 @@ impl Resolver {
         let image = Image {
             name: key.image.name.clone(),
             version: key.image.version.clone(),
+            manifest: match &key.image.version {
+                Version::Digest(digest) => digest.clone(),
+                Version::Tag(_) => document.digest,
+            },
             disk: pxe.as_deref().ok_or_else(missing).and_then(disk),
             pxe: pxe.ok_or_else(missing).and_then(|layers| self::pxe(&layers)),
             files: uki.as_deref().map(files).unwrap_or_default(),
@@ -300,6 +307,7 @@ mod tests {
         Arc::new(Image {
             name: "a/b".parse().unwrap(),
             version: Version::Tag("1".into()),
+            manifest: Digest::of(b"a"),
             pxe: Err(missing()),
             uki: Err(missing()),
             files: BTreeMap::new(),

@@ -10,7 +10,7 @@ use crate::{
     login::Logins,
     manifest::{self, Boot, Entry, Layer, Manifest, choose, only},
     reference::{Reference, Version},
-    registry::Access,
+    registry::{Access, Document},
 };
 
 /// One search for the layers of an image.
@@ -113,13 +113,22 @@ impl<'a> Search<'a> {
     }
 
     pub(super) async fn read(&mut self, version: &Version) -> Result<Manifest, Error> {
+        let document = self.document(version).await?;
+        self.parse(&document)
+    }
+
+    pub(super) async fn document(&mut self, version: &Version) -> Result<Document, Error> {
         if self.read == MAX_DOCUMENTS {
             return Err(self.nested());
         }
         self.read += 1;
         let document = self.resolver.registries.manifest_as(&self.access, version).await?;
         self.last = Some(document.digest.clone());
-        Manifest::parse(&document).map_err(|source| self.malformed(source))
+        Ok(document)
+    }
+
+    pub(super) fn parse(&self, document: &Document) -> Result<Manifest, Error> {
+        Manifest::parse(document).map_err(|source| self.malformed(source))
     }
 
     fn nested(&self) -> Error {

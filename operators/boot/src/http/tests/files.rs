@@ -123,6 +123,27 @@ async fn a_tag_that_has_moved_on_gives_no_files_of_another_image() {
 }
 
 #[tokio::test]
+async fn a_loader_whose_manifest_is_known_gets_its_files_wherever_the_tag_has_moved_to() {
+    let registry = TestRegistry::start().await;
+    push(&registry, &FILES).await;
+    let resolver = resolver(&[registry.address.as_str()]);
+    let image = resolver.resolve(&registry.image("os:1"), "amd64").await.unwrap();
+    let manifest = image.manifest.to_string();
+    let server = booting(&registry, |objects| {
+        let known = (metal_api::annotation::IMAGE_DIGEST.to_owned(), manifest);
+        objects.http[0].metadata.annotations = Some([known].into());
+    })
+    .await;
+    let other: ImageFile = ("shimx64.efi", UKI[0], b"a later shim");
+    push(&registry, &[other, FILES[1]]).await;
+    let folder = folder(&server);
+    let (router, _cluster, _dir) = server.router();
+    for file in ["grubx64.efi", "grub/grub.cfg"] {
+        assert_eq!(get(&router, &format!("{folder}/{file}")).await.status, 200, "{file}");
+    }
+}
+
+#[tokio::test]
 async fn a_loader_that_was_loaded_for_an_earlier_boot_is_not_told_of_the_next() {
     let registry = TestRegistry::start().await;
     let server = booting(&registry, |_| {}).await;

@@ -1,14 +1,14 @@
 //! The boot configs of a boot configuration: what they should be, and what they are.
 
-use super::PxeUrls;
+use super::{PxeUrls, Uki};
 use crate::ownership::{controller, is_controlled_by, owned_by};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Resource;
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, IpxeBootConfig, IpxeBootConfigSpec, MacAddr, Server,
-    ServerBootConfiguration,
+    ServerBootConfiguration, annotation,
 };
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 /// The relation of a boot config with the name of the boot configuration.
 #[derive(Clone, Copy, Debug)]
@@ -79,21 +79,30 @@ pub(super) fn ipxe(
 pub(super) fn http(
     configuration: &ServerBootConfiguration,
     server: &Server,
-    uki: &str,
+    uki: &Uki,
     there: Option<&HttpBootConfig>,
 ) -> Option<HttpBootConfig> {
     let ours = HttpBootConfigSpec {
         system_uuid: server.spec.effective_uuid().map(|uuid| uuid.to_string()),
         network_identifiers: network_identifiers(server),
-        uki_url: Some(uki.to_owned()),
+        uki_url: Some(uki.url.clone()),
         ignition_secret_ref: configuration.spec.ignition_secret_ref.clone(),
     };
     let is_there = there.is_some_and(|there| {
-        is_controlled_by(&there.metadata, configuration) && there.spec == ours
+        is_controlled_by(&there.metadata, configuration)
+            && there.spec == ours
+            && manifest(there) == uki.manifest.as_ref()
     });
     let mut config = HttpBootConfig::new("", ours);
     config.metadata = metadata(configuration);
+    let manifest = uki.manifest.clone().map(|digest| (annotation::IMAGE_DIGEST.to_owned(), digest));
+    config.metadata.annotations = manifest.map(|entry| BTreeMap::from([entry]));
     (!is_there).then_some(config)
+}
+
+/// Digest of the manifest that the UKI of a boot config was found in.
+pub fn manifest(config: &HttpBootConfig) -> Option<&String> {
+    config.metadata.annotations.as_ref()?.get(annotation::IMAGE_DIGEST)
 }
 
 /// Named like the boot configuration, and deleted before it with foreground deletion.

@@ -1,8 +1,8 @@
 //! The decision.
 
 use super::{
-    Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Unavailable,
-    child::{self, Relation, relation},
+    Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Uki, Unavailable,
+    child::{self, Relation, manifest, relation},
     status::{Draft, Mode, retry},
 };
 use crate::{
@@ -27,6 +27,8 @@ const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
 /// Reason: somebody else's object has the name that ours would have.
 const NAME_TAKEN: &str = "NameTaken";
+/// Reason: there is no server, or it has no UUID.
+const SERVER_NOT_FOUND: &str = "ServerNotFound";
 /// Reason: the URL is too long for DHCP.
 const LINK_TOO_LONG: &str = "LinkTooLong";
 
@@ -49,6 +51,9 @@ pub fn outdated(
 
 /// Whether the image has to be inspected: not if that was done for this generation and the result
 /// is in place. `bases` are the URLs that the boot configs have to begin with.
+///
+/// A Secret that is missing for a while, or a server, is no reason to do it again: the tag may stand
+/// for another image by then.
 pub fn needs_image(
     configuration: &ServerBootConfiguration,
     ipxe: Option<&IpxeBootConfig>,
@@ -58,25 +63,33 @@ pub fn needs_image(
 ) -> bool {
     let Some(status) = &configuration.status else { return true };
     let is_current = status.observed_generation == configuration.metadata.generation;
-    if !is_current || status.state != Some(BootState::Ready) {
+    if !is_current || !(status.state == Some(BootState::Ready) || is_inspected(configuration)) {
         return true;
     }
-    // A name that was taken may be free now, and a base URL shorter.
-    let may_change = [NAME_TAKEN, LINK_TOO_LONG];
-    let ready = |type_: &str| {
-        let condition = status.conditions.iter().find(|condition| condition.type_ == type_)?;
-        let is_settled = !may_change.contains(&condition.reason.as_str());
-        is_settled.then_some(condition.status == "True")
-    };
     let kernel = ipxe.map(|config| config.spec.kernel_url.as_str());
     let uki = http.and_then(|config| config.spec.uki_url.as_deref());
-    let settled = |wanted, type_, url: Option<&str>, base: &str| match (wanted, ready(type_)) {
-        (false, _) | (true, Some(false)) => true,
-        (true, Some(true)) => url.is_some_and(|url| url.starts_with(base)),
-        (true, None) => false,
+    let settled = |type_: &str, url: Option<&str>, base: &str| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == type_);
+        condition.is_some_and(|condition| match condition.reason.as_str() {
+            // A name that was taken may be free now, and a base URL shorter.
+            NAME_TAKEN | LINK_TOO_LONG => false,
+            reason if reason != SERVER_NOT_FOUND && condition.status != "True" => true,
+            _ => url.is_some_and(|url| url::is_below(url, base)),
+        })
     };
-    !(settled(modes.pxe, condition::IPXE_BOOT_READY, kernel, bases.0)
-        && settled(modes.http, condition::HTTP_BOOT_READY, uki, bases.1))
+    let is_settled = (!modes.pxe || settled(condition::IPXE_BOOT_READY, kernel, bases.0))
+        && (!modes.http || settled(condition::HTTP_BOOT_READY, uki, bases.1));
+    !is_settled
+}
+
+/// Whether the image of this generation was found to be valid.
+fn is_inspected(configuration: &ServerBootConfiguration) -> bool {
+    let mut conditions = configuration.status.iter().flat_map(|status| &status.conditions);
+    conditions.any(|condition| {
+        condition.type_ == condition::IMAGE_VALIDATION
+            && condition.status == "True"
+            && condition.observed_generation == configuration.metadata.generation
+    })
 }
 
 /// Decides what to do about a boot configuration.
@@ -88,7 +101,9 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let Some(server) = seen.server.filter(|server| server.spec.effective_uuid().is_some()) else {
         return waits_for_server(seen, modes);
     };
-    if seen.image == Image::Settled && is_idle(server) {
+    let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+    let is_ready = state == Some(&BootState::Ready);
+    if seen.image == Image::Settled && is_ready && is_idle(server) {
         return Decision::Rest(RESYNC);
     }
     let (pxe, uki) = match &seen.image {
@@ -96,9 +111,11 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         Image::Settled => settled(seen),
         Image::Offers { pxe, uki } => (pxe.clone(), uki.clone()),
     };
-    let uki =
-        uki.map(|url| seen.uki_token.map_or(url.clone(), |token| url::with_token(&url, token)));
-    let uki = uki.and_then(|url| carried(url, server, configuration));
+    let uki = uki.map(|uki| match seen.uki_token {
+        Some(token) => Uki { url: url::with_token(&uki.url, token), ..uki },
+        None => uki,
+    });
+    let uki = uki.and_then(|uki| carried(uki, server, configuration));
     let pxe = MethodState::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
     let http = MethodState::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
     if let Some(step) = step(seen, server, &pxe, &http) {
@@ -109,18 +126,18 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
 
 /// The URL, if firmware can be told it by DHCP. For a medium that does not matter.
 fn carried(
-    url: String,
+    uki: Uki,
     server: &Server,
     configuration: &ServerBootConfiguration,
-) -> Result<String, Unavailable> {
+) -> Result<Uki, Unavailable> {
     let is_medium = Method::of(Some(server), configuration) == Ok(Some(Method::VirtualMedia));
-    if url.len() <= MAX_URL || is_medium {
-        return Ok(url);
+    if uki.url.len() <= MAX_URL || is_medium {
+        return Ok(uki);
     }
     let message = format!(
         "the URL of the UKI has {} bytes, but a DHCP option can hold only {MAX_URL}: shorten \
          --image-server-url or the repository name",
-        url.len()
+        uki.url.len()
     );
     Err(Unavailable { reason: LINK_TOO_LONG, message })
 }
@@ -201,7 +218,7 @@ fn step(
     seen: &Observation<'_>,
     server: &Server,
     pxe: &MethodState<PxeUrls>,
-    http: &MethodState<String>,
+    http: &MethodState<Uki>,
 ) -> Option<Decision> {
     let configuration = seen.configuration;
     match pxe {
@@ -236,7 +253,7 @@ fn finish(
     seen: &Observation<'_>,
     modes: Modes,
     pxe: &MethodState<PxeUrls>,
-    http: &MethodState<String>,
+    http: &MethodState<Uki>,
 ) -> Decision {
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
     let nothing = match (pxe.unavailable(), http.unavailable(), pxe, http) {
@@ -264,7 +281,7 @@ fn finish(
 }
 
 /// What the image offers, from the boot configs that exist.
-fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Unavailable>, Result<String, Unavailable>) {
+fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Unavailable>, Result<Uki, Unavailable>) {
     let conditions = seen.configuration.status.iter().flat_map(|status| &status.conditions);
     let unavailable = |type_: &str| {
         let said = conditions.clone().find(|condition| condition.type_ == type_);
@@ -279,7 +296,9 @@ fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Unavailable>, Result<Stri
         initrd: config.spec.initrd_url.clone(),
         squashfs: config.spec.squashfs_url.clone(),
     });
-    let uki = seen.http.and_then(|config| config.spec.uki_url.clone());
+    let uki = seen.http.and_then(|config| {
+        Some(Uki { url: config.spec.uki_url.clone()?, manifest: manifest(config).cloned() })
+    });
     (
         pxe.ok_or_else(|| unavailable(condition::IPXE_BOOT_READY)),
         uki.ok_or_else(|| unavailable(condition::HTTP_BOOT_READY)),
@@ -308,7 +327,7 @@ fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
             format!("Server {name} has no unique spec.systemUUID: set it")
         }
     };
-    let why = Unavailable { reason: "ServerNotFound", message };
+    let why = Unavailable { reason: SERVER_NOT_FOUND, message };
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
     let said = |wanted| if wanted { Mode::Unavailable(&why) } else { Mode::Ignored };
     draft.modes(&said(modes.pxe), &said(modes.http));

@@ -19,7 +19,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use child::{SHARED, network_identifiers};
+pub use child::{SHARED, manifest, network_identifiers};
 pub use decide::{decide, is_idle, needs_image, outdated};
 
 use super::{Ignition, Unavailable};
@@ -69,9 +69,18 @@ pub enum Image {
     Offers {
         /// What iPXE loads.
         pxe: Result<PxeUrls, Unavailable>,
-        /// What UEFI HTTP boot loads: a URL.
-        uki: Result<String, Unavailable>,
+        /// What UEFI HTTP boot loads.
+        uki: Result<Uki, Unavailable>,
     },
+}
+
+/// What UEFI HTTP boot loads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uki {
+    /// Its URL.
+    pub url: String,
+    /// Digest of the manifest that it was found in, where the files beside it are.
+    pub manifest: Option<String>,
 }
 
 /// What iPXE loads.

@@ -9,7 +9,7 @@ use metal_api::{
     BootState, IpxeBootConfigStatus, LocalObjectReference, ServerSpec, ServerState, annotation,
     condition,
 };
-use world::{World, offers, server, uki, unavailable, urls};
+use world::{World, offers, server, uki, uki_at, unavailable, urls};
 
 const BOTH: Modes = Modes { pxe: true, http: true };
 const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
@@ -74,7 +74,7 @@ fn an_image_for_one_way_is_ready_by_that_way_and_does_not_flap() {
 
 #[test]
 fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
-    let link = |len: usize| format!("http://images/{}.efi", "a".repeat(len - 18));
+    let link = |len: usize| uki_at(format!("http://images/{}.efi", "a".repeat(len - 18)));
     let mut world = World::new();
     world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(link(255)) };
     assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
@@ -94,7 +94,7 @@ fn a_uki_link_that_dhcp_cannot_carry_is_told_and_not_cut() {
     // The token counts as well, and a medium needs no URL in DHCP.
     let mut world = World::new();
     let base = "http://images/httpboot/ghcr.io/a/b/sha256-";
-    let uki = || Ok(format!("{base}{}.efi", "0".repeat(255 - base.len() - 4)));
+    let uki = || Ok(uki_at(format!("{base}{}.efi", "0".repeat(255 - base.len() - 4))));
     world.image = Image::Offers { pxe: Err(unavailable("no kernel")), uki: uki() };
     assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
     world.uki_token = Some("secret");
@@ -224,6 +224,65 @@ fn a_new_generation_is_not_ready_until_it_was_looked_at() {
 }
 
 #[test]
+fn what_is_missing_for_a_while_is_no_reason_to_ask_what_a_tag_stands_for_now() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
+    world.ignition = Ignition::Unusable(why);
+    assert_eq!(world.settle(BOTH), ["Error"]);
+    assert!(!world.needs_image(BOTH), "its Secret is gone");
+    world.image = Image::Settled;
+    world.ignition = Ignition::Usable;
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+
+    world.server = None;
+    assert_eq!(world.settle(BOTH), ["Pending"]);
+    assert!(!world.needs_image(BOTH), "its server is gone");
+    world.server = World::new().server;
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+    let both = world.shown().into_iter().filter(|line| line.contains("BootReady=True")).count();
+    assert_eq!(both, 2, "{:?}", world.shown());
+
+    // An image that was not valid, or is another one, is inspected.
+    world.configuration.metadata.generation = Some(2);
+    assert!(world.needs_image(BOTH));
+    world.image = Image::Failed(unavailable("no such tag"));
+    assert_eq!(world.settle(BOTH), ["Error"]);
+    assert!(world.needs_image(BOTH));
+}
+
+#[test]
+fn a_secret_that_comes_while_the_server_has_nothing_to_boot_is_told() {
+    let mut world = World::new();
+    let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
+    world.ignition = Ignition::Unusable(why);
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Error"]);
+    world.image = Image::Settled;
+    world.ignition = Ignition::Usable;
+    let status = world.server.as_mut().unwrap().status.as_mut().unwrap();
+    status.state = Some(ServerState::Available);
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+}
+
+#[test]
+fn the_manifest_of_a_uki_stands_beside_it_as_long_as_the_uki_does() {
+    let mut world = World::new();
+    let found = Uki { manifest: Some("sha256:e3b0".to_owned()), ..uki() };
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(found) };
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+    let shown = |world: &World| manifest(world.http.as_ref().unwrap()).cloned();
+    assert_eq!(shown(&world).as_deref(), Some("sha256:e3b0"));
+    // The address of the server changes, and the tag stands for another image.
+    world.image = Image::Settled;
+    world.server = Some(server(&["10.0.0.9"]));
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http"]);
+    assert_eq!(shown(&world).as_deref(), Some("sha256:e3b0"));
+    // That of an earlier version is without.
+    world.http.as_mut().unwrap().metadata.annotations = None;
+    assert_eq!(world.settle(BOTH), [""; 0]);
+}
+
+#[test]
 fn what_the_new_image_does_not_offer_is_taken_away() {
     let mut world = World::new();
     world.settle(BOTH);
@@ -246,6 +305,12 @@ fn an_image_is_looked_at_again_only_if_what_came_of_it_is_gone_or_moved() {
     world.ipxe = gone;
     world.ipxe.as_mut().unwrap().spec.kernel_url = "http://elsewhere/kernel".to_owned();
     assert!(world.needs_image(BOTH), "this process serves at another address now");
+    for elsewhere in
+        ["http://boot:80/kernel", "http://boot.example/kernel", "http://boot/x/image?y"]
+    {
+        world.ipxe.as_mut().unwrap().spec.kernel_url = elsewhere.to_owned();
+        assert!(world.needs_image(BOTH), "{elsewhere} only begins in the same way");
+    }
     assert!(!world.needs_image(Modes { pxe: false, http: true }));
 }
 
@@ -282,7 +347,7 @@ fn from_every_state_and_with_lost_writes_it_settles_in_ready() {
 fn the_link_to_a_uki_carries_the_token_of_its_boot_also_where_it_was_made_without() {
     const UKI: &str = "http://images/httpboot/ghcr.io/a/b/sha256-e3b0.efi";
     let mut world = World::new();
-    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(UKI.to_owned()) };
+    world.image = Image::Offers { pxe: Ok(urls()), uki: Ok(uki_at(UKI.to_owned())) };
     world.settle(BOTH);
     assert_eq!(world.http.as_ref().unwrap().spec.uki_url.as_deref(), Some(UKI));
     // The image is not inspected again, as its tag may have moved.

@@ -3,7 +3,7 @@
 use super::{BASES, UUID};
 use crate::boot::{
     Ignition, Unavailable,
-    configuration::{Decision, Image, Modes, Observation, PxeUrls, Step, decide, needs_image},
+    configuration::{Decision, Image, Modes, Observation, PxeUrls, Step, Uki, decide, needs_image},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -131,8 +131,12 @@ pub(super) fn urls() -> PxeUrls {
     }
 }
 
-pub(super) fn uki() -> String {
-    "http://images/uki.efi".to_owned()
+pub(super) fn uki() -> Uki {
+    uki_at("http://images/uki.efi".to_owned())
+}
+
+pub(super) fn uki_at(url: String) -> Uki {
+    Uki { url, manifest: None }
 }
 
 pub(super) fn unavailable(message: &str) -> Unavailable {
