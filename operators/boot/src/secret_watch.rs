@@ -7,13 +7,18 @@ use crate::{
     context::Context,
     wakes::{self, Wakes},
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     core::v1::Secret,
 };
-use kube::{Api, Client, api::PostParams, core::PartialObjectMeta, runtime::watcher::Event};
-use metal_runtime::{index::Ended, jittered, watch_in_pages};
+use kube::{
+    Api, Client,
+    api::PostParams,
+    core::PartialObjectMeta,
+    runtime::watcher::{self, Event},
+};
+use metal_runtime::{absence, index::Ended, jittered, watch_in_pages};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -36,9 +41,10 @@ pub(crate) async fn follow(
     loop {
         let may = timeout(ANSWER, may_watch(client)).await;
         if matches!(may, Ok(Ok(true))) {
-            break;
+            let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
+            watch(watch_in_pages(api), ctx, &wake).await?;
         }
-        let is_refused = matches!(may, Ok(Ok(false)));
+        let is_refused = !matches!(may, Ok(Err(_)) | Err(_));
         if ctx.secrets.set_watched(false) && is_refused {
             tracing::info!(
                 every = ?UNWATCHED,
@@ -48,9 +54,17 @@ pub(crate) async fn follow(
         sleep(jittered(UNWATCHED)).await;
         wake(wakes::waiting(&ctx.view));
     }
+}
+
+/// Wakes whatever needs a Secret that has changed, as long as watching is allowed: the permission may be
+/// taken away.
+async fn watch(
+    events: impl Stream<Item = watcher::Result<Event<PartialObjectMeta<Secret>>>>,
+    ctx: &Context,
+    wake: impl Fn(Wakes),
+) -> Result<(), Ended> {
     ctx.secrets.set_watched(true);
-    let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
-    let mut events = std::pin::pin!(watch_in_pages(api));
+    let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Delete(secret)) => wake(changed(ctx, &secret, true)),
@@ -59,7 +73,12 @@ pub(crate) async fn follow(
                 wake(changed(ctx, &secret, is_gone));
             }
             Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => tracing::warn!(%error, kind = "Secret", "watch interrupted"),
+            Err(error) => {
+                tracing::warn!(%error, kind = "Secret", "watch interrupted");
+                if absence(&error).is_some() {
+                    return Ok(());
+                }
+            }
         }
     }
     Err(Ended)
@@ -121,5 +140,21 @@ mod tests {
         let asked = cluster.take();
         assert!((2..=5).contains(&asked.len()), "{asked:?}");
         assert!(asked.iter().all(|it| it.ends_with("/selfsubjectaccessreviews")), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_permission_that_is_taken_away_ends_the_watch_and_an_outage_does_not() {
+        let cluster = Cluster::default();
+        let ctx = context(&cluster, resolver(&["ghcr.io"]));
+        let failed = |code: u16| {
+            let status = kube::core::Status { code, ..kube::core::Status::default() };
+            Err(watcher::Error::WatchError(Box::new(status)))
+        };
+        let follow = |codes: &[u16]| {
+            let events: Vec<_> = codes.iter().map(|code| failed(*code)).collect();
+            watch(futures::stream::iter(events), &ctx, drop)
+        };
+        assert!(follow(&[410, 500, 403, 500]).await.is_ok());
+        assert!(follow(&[410, 500]).await.is_err(), "only the end of the stream ends it");
     }
 }
