@@ -13,7 +13,7 @@ use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
     tls::HttpsArgs,
 };
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{net::Ipv6Addr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Prepares and serves what servers boot: iPXE scripts, kernels, UKIs, virtual media and ignitions.
 #[derive(Clone, Debug, Parser)]
@@ -171,6 +171,11 @@ pub enum Contradiction {
         /// Its value.
         url: String,
     },
+    /// No UKI would be found at it.
+    #[error(
+        "--image-server-url: {0:?} must end in /httpboot, where UKIs are served, or have no path"
+    )]
+    ImagePath(String),
     /// The name of a registry is invalid.
     #[error(transparent)]
     Registry(#[from] metal_image::args::ArgsError),
@@ -223,12 +228,14 @@ impl Args {
             (Some(url), _) if !url.is_empty() => Some(checked("ipxe-service-url", url)?),
             (_, Some(host)) if !host.is_empty() => {
                 let (protocol, port) = (&self.ipxe_service_protocol, self.ipxe_service_port);
+                let is_v6 = host.parse::<Ipv6Addr>().is_ok();
+                let host = if is_v6 { format!("[{host}]") } else { host.clone() };
                 Some(checked("ipxe-server-address", &format!("{protocol}://{host}:{port}"))?)
             }
             _ => None,
         };
         let images = match &self.image_server_url {
-            Some(url) if !url.is_empty() => Some(with_path(checked("image-server-url", url)?)),
+            Some(url) if !url.is_empty() => Some(with_path(checked("image-server-url", url)?)?),
             _ => service.as_ref().map(|url| format!("{url}/httpboot")),
         };
         if service.is_none() && self.controllers.asks_for_pxe() {
@@ -256,15 +263,32 @@ const CACHE: &str = "/var/cache/boot-operator";
 fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let is_word = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
+    let has_host =
+        rest.is_some_and(|rest| is_authority(rest.split('/').next().unwrap_or_default()));
     if !is_word || !has_host || url.contains(['?', '#']) {
         return Err(Contradiction::NotAUrl { flag, url: url.to_owned() });
     }
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// UKIs are served under `/httpboot`, which is added to a URL without any path.
-fn with_path(url: String) -> String {
+/// A host and a port, if there is one. An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
+fn is_authority(text: &str) -> bool {
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    if let Some((address, after)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_end = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
+        return address.parse::<Ipv6Addr>().is_ok() && is_end;
+    }
+    let (host, port) = text.split_once(':').unwrap_or((text, "80"));
+    !host.is_empty() && is_port(port)
+}
+
+/// UKIs are served under `/httpboot`, which is added to a URL without any path. Nobody could tell where
+/// the name of the image begins in another one.
+fn with_path(url: String) -> Result<String, Contradiction> {
     let has_path = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-    if has_path { url } else { format!("{url}/httpboot") }
+    match (has_path, url.ends_with("/httpboot")) {
+        (false, _) => Ok(format!("{url}/httpboot")),
+        (true, true) => Ok(url),
+        (true, false) => Err(Contradiction::ImagePath(url)),
+    }
 }

@@ -57,6 +57,42 @@ fn a_url_that_would_break_scripts_is_refused_at_start() {
 }
 
 #[test]
+fn an_ipv6_address_stands_in_brackets_and_a_port_is_a_number() {
+    for (address, url) in
+        [("fd00::1", "http://[fd00::1]:5000"), ("10.0.0.1", "http://10.0.0.1:5000")]
+    {
+        let args = parsed(&["--ipxe-server-address", address]);
+        assert_eq!(args.urls().unwrap().service.as_deref(), Some(url));
+    }
+    for good in
+        ["http://[fd00::1]", "https://[fd00::1]:8082/x", "http://boot:8082", "http://boot./"]
+    {
+        assert!(parsed(&["--ipxe-service-url", good]).urls().is_ok(), "{good}");
+    }
+    for bad in [
+        "http://fd00::1:8082",
+        "http://[fd00::1",
+        "http://[boot]:1",
+        "http://a:b",
+        "http://a:99999",
+    ] {
+        let refused = parsed(&["--ipxe-service-url", bad]).urls();
+        assert!(matches!(refused, Err(Contradiction::NotAUrl { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn an_image_server_under_a_path_that_is_never_served_is_refused() {
+    let of = |url: &str| parsed(&["--ipxe-service-url=http://a", "--image-server-url", url]).urls();
+    for url in ["http://a", "http://a/", "https://a/httpboot", "https://a/x/httpboot/"] {
+        assert!(of(url).unwrap().images.unwrap().ends_with("/httpboot"), "{url}");
+    }
+    for url in ["http://a/images", "http://a/httpboot/x", "http://a/myhttpboot"] {
+        assert!(matches!(of(url), Err(Contradiction::ImagePath(_))), "{url}");
+    }
+}
+
+#[test]
 fn the_default_image_must_be_allowed() {
     let service = "--ipxe-service-url=http://a";
     let of = |words: &[&str]| parsed(&[&[service], words].concat()).allowed_registries();
