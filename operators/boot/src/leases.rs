@@ -59,12 +59,15 @@ impl Leases {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
-        places.filter(|place| now < place.until).copied().collect()
+        places.filter(|place| place.mac == mac && now < place.until).copied().collect()
     }
 
     /// Assumes that these are all leases, until the API server returns a list.
     pub(crate) fn presume(&self, places: impl IntoIterator<Item = Place>) {
         let mut next = Table::default();
+        // Of two who had an address the later one has it.
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_unstable_by_key(|place| place.until);
         for place in places {
             next.insert(place);
         }
@@ -261,6 +264,20 @@ mod tests {
         feed(&leases, vec![Event::Init, Event::InitDone]).await;
         let table = leases.table.read().unwrap();
         assert!(table.by_address.is_empty() && table.by_mac.is_empty());
+    }
+
+    #[test]
+    fn of_two_stored_boots_that_had_an_address_the_later_one_has_it() {
+        let (leases, now) = (Leases::default(), Timestamp::now());
+        let [earlier, later] = [MAC, "02:00:00:aa:00:02"].map(|mac| mac.parse().unwrap());
+        let address = IpAddr::from([10, 77, 0, 1]);
+        let place =
+            |mac, minutes| Place { mac, address, until: now + Duration::from_mins(minutes) };
+        for places in [[place(earlier, 5), place(later, 9)], [place(later, 9), place(earlier, 5)]] {
+            leases.presume(places);
+            assert_eq!(leases.holder(address, now), Some(later));
+            assert_eq!((leases.of(later, now), leases.of(earlier, now)), (vec![address], vec![]));
+        }
     }
 
     #[tokio::test(start_paused = true)]
