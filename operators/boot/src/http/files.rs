@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     blob_refs::{self, BlobRef},
-    config_ref::{Kind, named},
+    config_ref::named,
     view::{ConfigKey, ConfigurationKey, canonical_address},
 };
 use axum::{
@@ -95,7 +95,7 @@ async fn at_its_address(
     let shown = shown.and_then(|claims| of_boot(state, &claims, Method::is_http, asker).ok());
     let chosen = match shown {
         Some((chosen, _)) => chosen,
-        None => choose(state, Kind::Http, Method::is_http, asker, &known_at(state, asker))?,
+        None => choose(state, Method::is_http, asker, &known_at(state, asker))?,
     };
     let uki = uki_of(&chosen)?;
     of_image(state, &chosen, uki, file).await

@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     blob_refs::BlobRef,
-    config_ref::Kind,
     view::{ConfigKey, as_address, canonical_address},
 };
 use axum::{
@@ -47,7 +46,7 @@ async fn answer(
         .iter()
         .map(|identifier| state.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
     if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
-        let chosen = choose(state, Kind::Http, Method::is_http, asker, &found)?;
+        let chosen = choose(state, Method::is_http, asker, &found)?;
         let spec = &chosen.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
         body.insert("UKIURL", spec.uki_url.clone().unwrap_or_default());

@@ -6,10 +6,7 @@ use super::{
     private,
     select::{Chosen, choose},
 };
-use crate::{
-    args::ByUuid, config::BootConfig, config_ref::Kind, fetches::Part, secrets::Payload,
-    view::named,
-};
+use crate::{args::ByUuid, config::BootConfig, fetches::Part, secrets::Payload, view::named};
 use axum::{
     extract::{Path, State},
     http::Method as Verb,
@@ -55,8 +52,8 @@ async fn answer(
     let uuid = asked.token.and_then(|token| uuid_of(state, token)).or(named);
     let ipxe = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
     let http = uuid.map(|uuid| state.view.http_of(uuid)).unwrap_or_default();
-    let ipxe = choose(state, Kind::Ipxe, Method::is_ipxe, &asked.asker, &ipxe);
-    let http = choose(state, Kind::Http, Method::is_uki, &asked.asker, &http);
+    let ipxe = choose(state, Method::is_ipxe, &asked.asker, &ipxe);
+    let http = choose(state, Method::is_uki, &asked.asker, &http);
     let answer = match (ipxe, http) {
         // Boots with a script of ours have a token.
         (Ok(ipxe), _) => {

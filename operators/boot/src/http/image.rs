@@ -10,7 +10,6 @@ use super::{
 use crate::{
     blob_refs::{self, BlobRef},
     config::BootConfig as _,
-    config_ref::Kind,
     view::ConfigKey,
 };
 use axum::{
@@ -112,7 +111,7 @@ async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Resu
     let mut closed = None;
     for config in state.view.http.get(&ConfigKey::Uki(blob.clone())) {
         let is_of_a_server = !state.view.servers_of(config.uuid()).is_empty();
-        match choose(state, Kind::Http, Method::is_uki, asker, &[config]) {
+        match choose(state, Method::is_uki, asker, &[config]) {
             Ok(_) => return Ok(()),
             Err(refusal @ (Refusal::Closed { .. } | Refusal::Elsewhere { .. })) => {
                 closed = Some(refusal);

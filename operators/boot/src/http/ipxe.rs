@@ -7,7 +7,7 @@ use super::{
     refusal::refused,
     select::{Chosen, choose},
 };
-use crate::{config::BootConfig, config_ref::Kind, fetches::Part, view::named};
+use crate::{config::BootConfig, fetches::Part, view::named};
 use axum::{
     extract::{Path, RawQuery, State},
     http::{HeaderMap, Method as Verb, header},
@@ -72,7 +72,7 @@ async fn answer(
 ) -> Result<Response, Refusal> {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
     let found = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
-    let chosen = choose(state, Kind::Ipxe, Method::is_ipxe, asker, &found);
+    let chosen = choose(state, Method::is_ipxe, asker, &found);
     let chosen = state.tell_unknown("ipxe", asker, uuid, chosen)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
     let response = match own {

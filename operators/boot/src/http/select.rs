@@ -5,7 +5,7 @@ use super::{AppState, client_address, identity::Requester};
 use crate::{
     args::OutsideWindow,
     config::{BootConfig, owner},
-    config_ref::{ConfigRef, Kind, named},
+    config_ref::{ConfigRef, named},
     view::View,
 };
 use jiff::Timestamp;
@@ -51,7 +51,6 @@ impl<K: BootConfig> Chosen<K> {
 /// request matches.
 pub(super) fn choose<K: BootConfig>(
     state: &AppState,
-    kind: Kind,
     is_meant: fn(Method) -> bool,
     asker: &Requester,
     found: &[Arc<K>],
@@ -60,15 +59,49 @@ pub(super) fn choose<K: BootConfig>(
     if !view.may_answer() {
         return Err(Refusal::Starting);
     }
-    let owners: Vec<_> = found.iter().map(|config| owner_of(view, &**config)).collect();
     let asks = view.servers_at(&asker.addresses(), Timestamp::now());
-    let pairs = found.iter().zip(&owners);
-    let servers: Vec<_> =
-        pairs.map(|(config, owner)| servers_of(view, &**config, owner, &asks)).collect();
-    let mut candidates = vec![];
-    for ((config, owner), servers) in found.iter().zip(&owners).zip(&servers) {
-        let (namespace, name) = named(&**config);
-        let owner = match owner {
+    let found: Vec<_> = found.iter().map(|config| Found::new(view, config, &asks)).collect();
+    let candidates: Vec<_> = found.iter().map(Found::as_candidate).collect();
+    let found = &found[select(&candidates)?];
+    found.permit(is_meant)?;
+    let mut chosen = found.chosen()?;
+    if *asker != Requester::Medium {
+        found.admit(state, asker, &mut chosen)?;
+    }
+    Ok(chosen)
+}
+
+/// A boot config with the identity of the machine.
+struct Found<K> {
+    config: Arc<K>,
+    owner: Owned,
+    /// The servers that it is about.
+    servers: Vec<Arc<Server>>,
+}
+
+/// The owner of a boot config.
+enum Owned {
+    ByNobody,
+    ByGone,
+    By(Arc<ServerBootConfiguration>),
+}
+
+impl<K: BootConfig> Found<K> {
+    /// One that a person made is no server's, whether it names the server by its UUID or by its address, or
+    /// a server `asks` for it.
+    fn new(view: &View, config: &Arc<K>, asks: &[Arc<Server>]) -> Self {
+        let owner = Owned::of(view, &**config);
+        let mut servers = view.servers_of(config.uuid());
+        if matches!(owner, Owned::ByNobody) {
+            servers.extend(view.servers_at(config.addresses(), Timestamp::now()));
+            servers.extend(asks.iter().cloned());
+        }
+        Self { config: Arc::clone(config), owner, servers }
+    }
+
+    fn as_candidate(&self) -> Candidate<'_> {
+        let (namespace, name) = named(&*self.config);
+        let owner = match &self.owner {
             Owned::ByNobody => Owner::Unknown,
             Owned::ByGone => Owner::Gone,
             Owned::By(configuration) => {
@@ -76,63 +109,85 @@ pub(super) fn choose<K: BootConfig>(
                 Owner::Configuration(ObjectReference { namespace, name })
             }
         };
-        let servers = servers.iter().map(Deref::deref).collect();
-        candidates.push(Candidate { name: format!("{namespace}/{name}"), owner, servers });
+        let servers = self.servers.iter().map(Deref::deref).collect();
+        Candidate { name: format!("{namespace}/{name}"), owner, servers }
     }
-    let at = select(&candidates)?;
-    let server = servers[at].first().map(Deref::deref);
-    if let Owned::By(configuration) = &owners[at] {
-        permit(is_meant, server, configuration)?;
+
+    fn server(&self) -> Option<&Server> {
+        self.servers.first().map(Deref::deref)
     }
-    let mut chosen = chosen(kind, &found[at], &owners[at])?;
-    if *asker != Requester::Medium {
-        admit(state, asker, &mut chosen, &owners[at], server)?;
+
+    /// Whether the boot method matches the request.
+    fn permit(&self, is_meant: fn(Method) -> bool) -> Result<(), Refusal> {
+        let Owned::By(configuration) = &self.owner else { return Ok(()) };
+        let method = Method::of(self.server(), configuration).map_err(|_| Refusal::NotCurrent)?;
+        if method.is_none_or(is_meant) { Ok(()) } else { Err(Refusal::NotCurrent) }
     }
-    Ok(chosen)
+
+    fn chosen(&self) -> Result<Chosen<K>, Refusal> {
+        let (boot, server) = match &self.owner {
+            Owned::By(configuration) => {
+                let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+                if state != Some(&BootState::Ready) {
+                    return Err(Refusal::NotReady);
+                }
+                (configuration.metadata.uid.clone(), configuration.spec.server_ref.name.clone())
+            }
+            Owned::ByNobody | Owned::ByGone => {
+                if self.config.state() == Some(&BootState::Error) {
+                    return Err(Refusal::NotReady);
+                }
+                let uuid = self.config.uuid().map(|uuid| uuid.to_string());
+                (self.config.meta().uid.clone(), uuid.unwrap_or_default())
+            }
+        };
+        Ok(Chosen {
+            config: Arc::clone(&self.config),
+            reference: self.config.config_ref(),
+            boot: boot.unwrap_or_default(),
+            server,
+            closes: None,
+        })
+    }
+
+    /// Whether a machine may fetch what it boots, now and from this address.
+    fn admit(
+        &self,
+        state: &AppState,
+        asker: &Requester,
+        chosen: &mut Chosen<K>,
+    ) -> Result<(), Refusal> {
+        let server = self.server();
+        if state.outside == OutsideWindow::Refuse
+            && let (Owned::By(configuration), Some(server)) = (&self.owner, server)
+        {
+            let held = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
+            let holds = held.is_some_and(|window| state.windows.holds(&chosen.server, window));
+            let closes = window::closes(server, configuration, Timestamp::now());
+            chosen.closes = closes.filter(|_| holds);
+            if chosen.closes.is_none() {
+                return Err(Refusal::Closed { server: chosen.server.clone() });
+            }
+        }
+        let is_by_hand = matches!(self.owner, Owned::ByNobody);
+        let known = client_address::known(state, server, self.config.addresses(), is_by_hand);
+        if client_address::may_be(state, asker, &known) {
+            return Ok(());
+        }
+        let (server, from) = (chosen.server.clone(), asker.address());
+        Err(Refusal::Elsewhere { server, from, leased: known.leased })
+    }
 }
 
-/// The servers that a boot config is about. One that a person made is no server's, whether it names
-/// the server by its UUID or by its address, or a server `asks` for it.
-fn servers_of<K: BootConfig>(
-    view: &View,
-    config: &K,
-    owner: &Owned,
-    asks: &[Arc<Server>],
-) -> Vec<Arc<Server>> {
-    let mut servers = view.servers_of(config.uuid());
-    if matches!(owner, Owned::ByNobody) {
-        servers.extend(view.servers_at(config.addresses(), Timestamp::now()));
-        servers.extend(asks.iter().cloned());
-    }
-    servers
-}
-
-/// Whether a machine may fetch what it boots, now and from this address.
-fn admit<K: BootConfig>(
-    state: &AppState,
-    asker: &Requester,
-    chosen: &mut Chosen<K>,
-    owner: &Owned,
-    server: Option<&Server>,
-) -> Result<(), Refusal> {
-    if state.outside == OutsideWindow::Refuse
-        && let (Owned::By(configuration), Some(server)) = (owner, server)
-    {
-        let held = server.status.as_ref().and_then(|status| status.boot_window.as_ref());
-        let holds = held.is_some_and(|window| state.windows.holds(&chosen.server, window));
-        let closes = window::closes(server, configuration, Timestamp::now());
-        chosen.closes = closes.filter(|_| holds);
-        if chosen.closes.is_none() {
-            return Err(Refusal::Closed { server: chosen.server.clone() });
+impl Owned {
+    fn of<K: BootConfig>(view: &View, config: &K) -> Self {
+        let Some((name, uid)) = owner(config.meta()) else { return Self::ByNobody };
+        let configuration = view.configurations.named(config.meta().namespace.as_deref(), name);
+        match configuration.filter(|it| it.metadata.uid.as_deref() == Some(uid)) {
+            Some(configuration) => Self::By(configuration),
+            None => Self::ByGone,
         }
     }
-    let is_by_hand = matches!(owner, Owned::ByNobody);
-    let known = client_address::known(state, server, chosen.config.addresses(), is_by_hand);
-    if client_address::may_be(state, asker, &known) {
-        return Ok(());
-    }
-    let (server, from) = (chosen.server.clone(), asker.address());
-    Err(Refusal::Elsewhere { server, from, leased: known.leased })
 }
 
 /// The boot config for UEFI firmware of this very boot, which the token with `claims` is for, and
@@ -149,62 +204,10 @@ pub(super) fn of_boot(
     let server = state.view.servers.named(None, &claims.server).ok_or(Refusal::NotCurrent)?;
     let uuid = server.spec.effective_uuid().ok_or(Refusal::NotCurrent)?;
     let found = state.view.http_of(uuid);
-    let chosen = choose(state, Kind::Http, is_meant, asker, &found)?;
+    let chosen = choose(state, is_meant, asker, &found)?;
     if chosen.boot == claims.boot && chosen.server == claims.server {
         Ok((chosen, uuid))
     } else {
         Err(Refusal::NotCurrent)
     }
-}
-
-/// Whether the boot method matches the request.
-fn permit(
-    is_meant: fn(Method) -> bool,
-    server: Option<&Server>,
-    configuration: &ServerBootConfiguration,
-) -> Result<(), Refusal> {
-    let method = Method::of(server, configuration).map_err(|_| Refusal::NotCurrent)?;
-    if method.is_none_or(is_meant) { Ok(()) } else { Err(Refusal::NotCurrent) }
-}
-
-/// The owner of a boot config.
-enum Owned {
-    ByNobody,
-    ByGone,
-    By(Arc<ServerBootConfiguration>),
-}
-
-fn owner_of<K: BootConfig>(view: &View, config: &K) -> Owned {
-    let Some((name, uid)) = owner(config.meta()) else { return Owned::ByNobody };
-    let configuration = view.configurations.named(config.meta().namespace.as_deref(), name);
-    match configuration.filter(|it| it.metadata.uid.as_deref() == Some(uid)) {
-        Some(configuration) => Owned::By(configuration),
-        None => Owned::ByGone,
-    }
-}
-
-fn chosen<K: BootConfig>(kind: Kind, config: &Arc<K>, owned: &Owned) -> Result<Chosen<K>, Refusal> {
-    let (boot, server) = match owned {
-        Owned::By(configuration) => {
-            let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
-            if state != Some(&BootState::Ready) {
-                return Err(Refusal::NotReady);
-            }
-            (configuration.metadata.uid.clone(), configuration.spec.server_ref.name.clone())
-        }
-        Owned::ByNobody | Owned::ByGone => {
-            if config.state() == Some(&BootState::Error) {
-                return Err(Refusal::NotReady);
-            }
-            let uuid = config.uuid().map(|uuid| uuid.to_string());
-            (config.meta().uid.clone(), uuid.unwrap_or_default())
-        }
-    };
-    Ok(Chosen {
-        config: Arc::clone(config),
-        reference: ConfigRef::new(kind, named(&**config)),
-        boot: boot.unwrap_or_default(),
-        server,
-        closes: None,
-    })
 }
