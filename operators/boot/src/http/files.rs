@@ -6,7 +6,7 @@
 use super::{
     AppState,
     identity::Requester,
-    image::{BINARY, EFI, claims, finish, open},
+    image::{BINARY, ContentRequest, EFI, Resource, claims, finish, open},
     select::{Chosen, choose, of_boot},
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
 };
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, Method as Verb},
     response::Response,
 };
 use jiff::Timestamp;
@@ -31,44 +30,40 @@ use std::sync::Arc;
 const GRUB: &str = "grub";
 
 /// A file at a URL with a token.
-pub(super) async fn beside(
-    state: &AppState,
-    asker: &Requester,
-    path: &str,
-    request: (&Verb, &HeaderMap),
-) -> Response {
-    let file = state.patiently(asker, || linked(state, asker, path)).await;
-    served(state, ("file", path), file, request).await
+pub(super) async fn beside(state: &AppState, path: &str, request: &ContentRequest) -> Response {
+    let file = state.patiently(&request.asker, || linked(state, &request.asker, path)).await;
+    served(state, resource("file", path), file, request).await
 }
 
 /// A file in the folder of GRUB: nothing in the URL says for which machine.
 pub(super) async fn grub(
     State(state): State<Arc<AppState>>,
     Path(path): Path<String>,
-    asker: Requester,
-    method: Verb,
-    headers: HeaderMap,
+    request: ContentRequest,
 ) -> Response {
-    let path = format!("{GRUB}/{path}");
-    let file = state.patiently(&asker, || at_its_address(&state, &asker, &path)).await;
-    served(&state, (GRUB, &path), file, (&method, &headers)).await
+    let (path, asker) = (format!("{GRUB}/{path}"), &request.asker);
+    let file = state.patiently(asker, || at_its_address(&state, asker, &path)).await;
+    served(&state, resource(GRUB, &path), file, &request).await
+}
+
+fn resource(endpoint: &'static str, path: &str) -> Resource {
+    let extension = std::path::Path::new(path).extension();
+    let is_program = extension.is_some_and(|it| it.eq_ignore_ascii_case("efi"));
+    Resource { endpoint, content_type: if is_program { EFI } else { BINARY } }
 }
 
 async fn served(
     state: &AppState,
-    (endpoint, path): (&'static str, &str),
+    resource: Resource,
     file: Result<BlobRef, Refusal>,
-    (method, headers): (&Verb, &HeaderMap),
+    request: &ContentRequest,
 ) -> Response {
     let answer = match file {
         // No boot config names it, so its repository pays.
         Ok(blob) => open(state, &blob, &Account::of(&blob.0.to_string())).await,
         Err(refusal) => Err(refusal.into()),
     };
-    let extension = std::path::Path::new(path).extension();
-    let is_program = extension.is_some_and(|it| it.eq_ignore_ascii_case("efi"));
-    let content_type = if is_program { EFI } else { BINARY };
-    finish(state, endpoint, answer, method, headers, content_type)
+    finish(state, resource, answer, request)
 }
 
 async fn linked(state: &AppState, asker: &Requester, path: &str) -> Result<BlobRef, Refusal> {

@@ -14,8 +14,8 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderMap, Method as Verb, StatusCode},
+    extract::{FromRequestParts, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, Method as Verb, StatusCode, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -30,32 +30,60 @@ use metal_image::{
 use metal_runtime::report::Chain;
 use std::{
     collections::{BTreeSet, HashMap},
+    convert::Infallible,
     sync::Arc,
 };
+
+/// What is served, as metrics and clients see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resource {
+    /// The label in metrics.
+    pub(super) endpoint: &'static str,
+    pub(super) content_type: &'static str,
+}
 
 /// Firmware recognizes UKIs by content type, or by extension.
 pub(super) const EFI: &str = "application/efi";
 pub(super) const BINARY: &str = "application/octet-stream";
+const LAYER: Resource = Resource { endpoint: "image", content_type: BINARY };
 /// How many versions of an image are searched for the size of a blob.
 const CANDIDATES: usize = 8;
+
+/// Who asks for content, and for which part of it.
+pub(super) struct ContentRequest {
+    pub(super) asker: Requester,
+    method: Verb,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<Arc<AppState>> for ContentRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, Infallible> {
+        let asker = Requester::from_request_parts(parts, state).await?;
+        Ok(Self { asker, method: parts.method.clone(), headers: parts.headers.clone() })
+    }
+}
 
 /// A layer for iPXE.
 pub(super) async fn layer(
     State(state): State<Arc<AppState>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
-    asker: Requester,
-    method: Verb,
-    headers: HeaderMap,
+    request: ContentRequest,
 ) -> Response {
+    let asker = &request.asker;
     let answer = match query.ok().and_then(|query| named(&query)) {
         // If it is a UKI, it is only served to those whose boot it is for.
-        Some(blob) => match state.patiently(&asker, || of_anybody(&state, &asker, &blob)).await {
+        Some(blob) => match state.patiently(asker, || of_anybody(&state, asker, &blob)).await {
             Ok(()) => blob_of(&state, &blob).await,
             Err(refusal) => Err(refusal.into()),
         },
         None => Err(Refused::Refusal(Refusal::NoContent)),
     };
-    finish(&state, "image", answer, &method, &headers, BINARY)
+    finish(&state, LAYER, answer, &request)
 }
 
 /// Whether the UKI at a URL is requested by the machine that the URL is for.
@@ -218,11 +246,9 @@ async fn is_default(state: &AppState, blob: &BlobRef) -> bool {
 /// The response with the content, or with the reason why there is none.
 pub(super) fn finish(
     state: &AppState,
-    endpoint: &'static str,
+    Resource { endpoint, content_type }: Resource,
     answer: Result<impl Content, Refused>,
-    method: &Verb,
-    headers: &HeaderMap,
-    content_type: &'static str,
+    ContentRequest { method, headers, .. }: &ContentRequest,
 ) -> Response {
     let answer = match answer {
         Ok(content) => Ok(respond(method, headers, &content, content_type).map(Body::from_stream)),

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{config::BootConfig, fetches::Part, view::named};
 use axum::{
-    extract::{Path, RawQuery, State},
-    http::{HeaderMap, Method as Verb, header},
+    extract::{FromRequestParts, Path, State},
+    http::{Method as Verb, header, request::Parts},
     response::Response,
 };
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use metal_core::boot::{
     decision::Method,
     script::{self, Facts},
 };
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 /// For a machine that has not identified itself.
 pub(super) async fn chain(State(state): State<Arc<AppState>>) -> Response {
@@ -29,33 +29,52 @@ pub(super) async fn chain(State(state): State<Arc<AppState>>) -> Response {
     state.answer("chain", service.map(|service| private(script::chain(service))))
 }
 
+/// Who asks for a script, and how.
+pub(super) struct ScriptRequest {
+    asker: Requester,
+    /// Whether it only asks what it would get (`HEAD`), which does not count as served.
+    only_looks: bool,
+    /// Whether the client is iPXE, which shows nothing of a response that is not a script, and does not
+    /// ask again.
+    is_ipxe: bool,
+    /// How many times it has asked outside of its window.
+    asked: u8,
+}
+
+impl FromRequestParts<Arc<AppState>> for ScriptRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, Infallible> {
+        let asker = Requester::from_request_parts(parts, state).await?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let asked = parts.uri.query().and_then(|query| query.strip_prefix("closed="));
+        Ok(Self {
+            asker,
+            only_looks: parts.method == Verb::HEAD,
+            is_ipxe: agent.is_some_and(|agent| agent.starts_with("iPXE/")),
+            asked: asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX)),
+        })
+    }
+}
+
 /// For a machine that gives its UUID, which proves nothing: the script contains no secrets of its
 /// own.
 pub(super) async fn script(
     State(state): State<Arc<AppState>>,
     Path(uuid): Path<String>,
-    by: Requester,
-    verb: Verb,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
+    request: ScriptRequest,
 ) -> Response {
     let uuid = uuid.parse().ok();
-    let answer = state.patiently(&by, || answer(&state, &by, uuid, &verb)).await;
-    let asked = query.as_deref().and_then(|query| query.strip_prefix("closed="));
-    let asked = asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX));
+    let answer = state.patiently(&request.asker, || answer(&state, &request, uuid)).await;
     state.answer_by("ipxe", answer, |refusal| match refusal {
-        Refusal::Closed { .. } | Refusal::Elsewhere { .. } if is_ipxe(&headers) => {
-            closed(&state, uuid, asked).unwrap_or_else(|| refused(refusal))
+        Refusal::Closed { .. } | Refusal::Elsewhere { .. } if request.is_ipxe => {
+            closed(&state, uuid, request.asked).unwrap_or_else(|| refused(refusal))
         }
         _ => refused(refusal),
     })
-}
-
-/// Whether the client is iPXE, which shows nothing of a response that is not a script, and does not
-/// ask again.
-fn is_ipxe(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    agent.is_some_and(|agent| agent.starts_with("iPXE/"))
 }
 
 /// The script for a machine whose window is closed.
@@ -66,9 +85,8 @@ fn closed(state: &AppState, uuid: Option<SystemUuid>, asked: u8) -> Option<Respo
 
 async fn answer(
     state: &AppState,
-    asker: &Requester,
+    ScriptRequest { asker, only_looks, .. }: &ScriptRequest,
     uuid: Option<SystemUuid>,
-    verb: &Verb,
 ) -> Result<Response, Refusal> {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
     let found = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
@@ -80,8 +98,7 @@ async fn answer(
         None => private(default_script(state, &chosen, service)?),
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
-    // A `HEAD` request does not count as served.
-    if *verb != Verb::HEAD && is_news {
+    if !only_looks && is_news {
         state.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
     }
     Ok(response)

@@ -7,7 +7,7 @@ use super::{
     AppState,
     identity::Requester,
     ignition,
-    image::{Refused, blob_of, finish},
+    image::{ContentRequest, Refused, Resource, blob_of, finish},
     select::of_boot,
 };
 use crate::{
@@ -17,7 +17,6 @@ use crate::{
 };
 use axum::{
     extract::{Path, State},
-    http::{HeaderMap, Method as Verb},
     response::Response,
 };
 use bytes::Bytes;
@@ -30,17 +29,16 @@ use metal_core::{
 use metal_image::{Content, store::Blob};
 use std::{io, ops::Range, sync::Arc};
 
-const ISO: &str = "application/vnd.efi.iso";
+const ISO: Resource = Resource { endpoint: "media", content_type: "application/vnd.efi.iso" };
 
 /// A medium.
 pub(super) async fn medium(
     State(state): State<Arc<AppState>>,
     Path(file): Path<String>,
-    verb: Verb,
-    headers: HeaderMap,
+    request: ContentRequest,
 ) -> Response {
     let answer = answer(&state, &file).await;
-    finish(&state, "media", answer, &verb, &headers, ISO)
+    finish(&state, ISO, answer, &request)
 }
 
 async fn answer(state: &AppState, file: &str) -> Result<Image, Refused> {
