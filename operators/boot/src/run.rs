@@ -18,6 +18,7 @@ use crate::{
     wiring::{self, Queues},
 };
 use anyhow::Context as _;
+use axum::Router;
 use jiff::Timestamp;
 use kube::Client;
 use metal_core::{
@@ -56,15 +57,11 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let urls = args.urls()?;
     warn_of_risks(&args, &urls);
     client::install_crypto_provider();
-    // Downloads continue until those who wait for them have been served.
     let downloads = CancellationToken::new();
     let (images, store) = images(&args, downloads.clone()).await?;
     let folder = kept_boots(&args)?;
-    let boot = args.boot_server_address.listen_by("--boot-server-address").await?;
-    let image = &args.image_proxy_server_address;
-    let image = image.listen_by("--image-proxy-server-address").await?;
-    let https = args.https.open().await?;
-    let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
+    let ports = open_ports(&args).await?;
+    let certificate = ports.https.as_ref().map(|https| Arc::clone(&https.certificate));
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
 
@@ -77,30 +74,24 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let recording = Work::with(ctx.fetches.queue.clone(), reporters.of("fetches"));
     let recording = Arc::new(recording.forgiving());
     metrics.register_collector(Cache(store.clone()), metrics::of_cache());
-    let answers = metrics::answers(&mut metrics);
-    let state = Arc::new(state(&args, &ctx, store.clone(), &queues, answers));
-    let router = router(state);
+    let operator = Operator { args, ctx, queues, store, downloads };
+    let router = router(Arc::new(operator.state(metrics::answers(&mut metrics))));
+    let (shared_key, is_silent) = (operator.shared_key(), Deferred::default());
+    let keep = operator.restore(folder, &mut metrics, is_silent.clone())?;
 
-    let record = recording.drive(4, Recording::new(&ctx));
-    let plain = [boot, image].into_iter().flatten().map(Port::from);
-    let listeners = plain.chain(https.map(Port::from));
-    let serve = async {
-        listener::serve_all(listeners, &router, Limits::MACHINES, &shutdown).await;
-        downloads.cancel();
-        store.closed().await;
-    };
-    let candidate = args.runtime.election.candidate(&client, LEASE);
+    let ctx = &operator.ctx;
+    let record = recording.drive(4, Recording::new(ctx));
+    let serve = operator.serve(ports, &router, &shutdown);
+    let candidate = operator.args.runtime.election.candidate(&client, LEASE);
     let relist = Relist::default();
-    let (shared_key, is_silent) = (shared_key(&args, &client), Deferred::default());
     let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
-    let keep = restore(&ctx, &queues, folder, &mut metrics, is_silent.clone())?;
     let listed = async || ctx.view.listed().await;
-    let work = async || controllers(&args, &ctx, &queues, shutdown.clone()).await;
+    let work = async || operator.control(shutdown.clone()).await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
     // After a shutdown both end on their own: the lease is released, and requests in progress are
     // completed.
     let both = async { tokio::join!(serve, elected) };
-    let watch = || wiring::watch(&client, &ctx, &queues);
+    let watch = || wiring::watch(&client, ctx, &operator.queues);
     let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     tokio::select! {
         () = admin.serve(readiness, metrics, CancellationToken::new()) => Ok(()),
@@ -113,30 +104,128 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     }
 }
 
-/// Runs until `shutdown`. A pass in progress is then dropped at its next await point: any write may
-/// be the last one.
-async fn controllers(
-    args: &Args,
-    ctx: &Arc<Context>,
-    queues: &Queues,
-    shutdown: CancellationToken,
-) {
-    let concurrency = args.max_concurrent_reconciles;
-    let configurations = Configurations(Arc::clone(ctx));
-    let configurations = queues.configurations.drive(concurrency, configurations);
-    let configs = queues.configs.drive(concurrency, Configs::new(ctx));
-    let is_on = ctx.modes.pxe || ctx.modes.http;
-    let configurations = async {
-        if is_on {
-            configurations.await;
-        }
-        pending::<()>().await;
-    };
-    tokio::select! {
-        () = configurations => {}
-        () = configs => {}
-        () = shutdown.cancelled() => {}
+/// The flags, and what the parts share.
+struct Operator {
+    args: Args,
+    ctx: Arc<Context>,
+    queues: Queues,
+    store: Store,
+    /// Ends downloads.
+    downloads: CancellationToken,
+}
+
+impl Operator {
+    /// Serves machines until `shutdown`. Downloads continue until those who wait for them have been
+    /// served.
+    async fn serve(&self, ports: Vec<Port>, router: &Router, shutdown: &CancellationToken) {
+        listener::serve_all(ports, router, Limits::MACHINES, shutdown).await;
+        self.downloads.cancel();
+        self.store.closed().await;
     }
+
+    /// Runs the controllers until `shutdown`. A pass in progress is then dropped at its next await point:
+    /// any write may be the last one.
+    async fn control(&self, shutdown: CancellationToken) {
+        let Self { ctx, queues, .. } = self;
+        let concurrency = self.args.max_concurrent_reconciles;
+        let configurations = Configurations(Arc::clone(ctx));
+        let configurations = queues.configurations.drive(concurrency, configurations);
+        let configs = queues.configs.drive(concurrency, Configs::new(ctx));
+        let is_on = ctx.modes.pxe || ctx.modes.http;
+        let configurations = async {
+            if is_on {
+                configurations.await;
+            }
+            pending::<()>().await;
+        };
+        tokio::select! {
+            () = configurations => {}
+            () = configs => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// The key for tokens, which all replicas share and which survives restarts.
+    fn shared_key(&self) -> SharedKey {
+        let client = self.ctx.client.clone();
+        let file = self.args.ignition_key_file.clone();
+        SharedKey {
+            namespace: self.args.runtime.election.namespace(&client).to_owned(),
+            client,
+            name: BOOT_KEY_SECRET,
+            manager: NAME,
+            file: file.map(|path| ("--ignition-key-file", path)),
+        }
+    }
+
+    /// The tasks that store boots, and serve stored ones.
+    fn restore(
+        &self,
+        folder: Folder,
+        metrics: &mut Registry,
+        is_silent: Deferred<()>,
+    ) -> anyhow::Result<Restore> {
+        let Self { ctx, queues, .. } = self;
+        let keeper = Keeper {
+            view: Arc::clone(&ctx.view),
+            secrets: Arc::clone(&ctx.secrets),
+            key: ctx.key.clone(),
+            folder,
+            start: stored_boots::start_of_machine().context("the boot ID of this host")?,
+            queue: queues.stored_boots.clone(),
+            metrics: stored_boots::Metrics::register(metrics),
+            written: Written::default(),
+        };
+        let blob_refs = Arc::clone(&queues.blob_refs);
+        Ok(Restore { keeper: Arc::new(keeper), blob_refs, is_silent })
+    }
+
+    /// What the handlers of requests share.
+    fn state(&self, answers: Family<Answer, Counter>) -> AppState {
+        let Self { args, ctx, .. } = self;
+        let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
+            (Some(image), _) => DefaultUki::Image(image.clone()),
+            (None, Some(url)) => DefaultUki::Url(url.clone()),
+            (None, None) => DefaultUki::None,
+        };
+        AppState {
+            view: Arc::clone(&ctx.view),
+            secrets: Arc::clone(&ctx.secrets),
+            images: Arc::clone(&ctx.images),
+            store: self.store.clone(),
+            blob_refs: Arc::clone(&self.queues.blob_refs),
+            fetches: Arc::clone(&ctx.fetches),
+            fetch_limit: FetchLimit::new(
+                fetch_limit::share(args.ignition_fetches, args.replicas),
+                args.ignition_window,
+            ),
+            key: ctx.key.clone(),
+            window: args.ignition_window,
+            by_uuid: args.ignition_by_uuid,
+            outside: args.outside_boot_window,
+            addresses: args.machine_addresses,
+            patience: PATIENCE,
+            delays: Delays::default(),
+            loaders: Loaders::default(),
+            told: RefusalLog::default(),
+            windows: Windows::default(),
+            urls: ctx.urls.clone(),
+            default_uki,
+            architecture: args.architecture.clone(),
+            trusted_proxies: args.trusted_proxies.clone(),
+            dhcp_servers: args.dhcp_servers.clone(),
+            answers,
+        }
+    }
+}
+
+/// The ports for machines.
+async fn open_ports(args: &Args) -> anyhow::Result<Vec<Port>> {
+    let boot = args.boot_server_address.listen_by("--boot-server-address").await?;
+    let image = &args.image_proxy_server_address;
+    let image = image.listen_by("--image-proxy-server-address").await?;
+    let plain = [boot, image].into_iter().flatten().map(Port::from);
+    Ok(plain.chain(args.https.open().await?.map(Port::from)).collect())
 }
 
 fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
@@ -156,42 +245,10 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
     }
 }
 
-/// The key for tokens, which all replicas share and which survives restarts.
-fn shared_key(args: &Args, client: &Client) -> SharedKey {
-    SharedKey {
-        client: client.clone(),
-        namespace: args.runtime.election.namespace(client).to_owned(),
-        name: BOOT_KEY_SECRET,
-        manager: NAME,
-        file: args.ignition_key_file.clone().map(|path| ("--ignition-key-file", path)),
-    }
-}
-
 /// The folder for stored boots: next to the layers, in the folder that is ours alone.
 fn kept_boots(args: &Args) -> anyhow::Result<Folder> {
     let path = args.cache_dir().join("boots");
     Folder::open(&path).with_context(|| format!("--image-cache-dir: {}", path.display()))
-}
-
-/// The tasks that store boots, and serve stored ones.
-fn restore(
-    ctx: &Context,
-    queues: &Queues,
-    folder: Folder,
-    metrics: &mut Registry,
-    is_silent: Deferred<()>,
-) -> anyhow::Result<Restore> {
-    let keeper = Keeper {
-        view: Arc::clone(&ctx.view),
-        secrets: Arc::clone(&ctx.secrets),
-        key: ctx.key.clone(),
-        folder,
-        start: stored_boots::start_of_machine().context("the boot ID of this host")?,
-        queue: queues.stored_boots.clone(),
-        metrics: stored_boots::Metrics::register(metrics),
-        written: Written::default(),
-    };
-    Ok(Restore { keeper: Arc::new(keeper), blob_refs: Arc::clone(&queues.blob_refs), is_silent })
 }
 
 fn queues(controllers: Controllers, reporters: &Reporters) -> Queues {
@@ -216,48 +273,6 @@ async fn images(
     let store = Store::open_dir(&dir, args.image_cache_size, Arc::clone(&registries), shutdown);
     let store = store.await.with_context(|| format!("--image-cache-dir {}", dir.display()))?;
     Ok((Arc::new(Resolver::new(registries, allowed)), store))
-}
-
-fn state(
-    args: &Args,
-    ctx: &Context,
-    store: Store,
-    queues: &Queues,
-    answers: Family<Answer, Counter>,
-) -> AppState {
-    let default_uki = match (&args.default_httpboot_oci_image, &args.default_httpboot_uki_url) {
-        (Some(image), _) => DefaultUki::Image(image.clone()),
-        (None, Some(url)) => DefaultUki::Url(url.clone()),
-        (None, None) => DefaultUki::None,
-    };
-    AppState {
-        view: Arc::clone(&ctx.view),
-        secrets: Arc::clone(&ctx.secrets),
-        images: Arc::clone(&ctx.images),
-        store,
-        blob_refs: Arc::clone(&queues.blob_refs),
-        fetches: Arc::clone(&ctx.fetches),
-        fetch_limit: FetchLimit::new(
-            fetch_limit::share(args.ignition_fetches, args.replicas),
-            args.ignition_window,
-        ),
-        key: ctx.key.clone(),
-        window: args.ignition_window,
-        by_uuid: args.ignition_by_uuid,
-        outside: args.outside_boot_window,
-        addresses: args.machine_addresses,
-        patience: PATIENCE,
-        delays: Delays::default(),
-        loaders: Loaders::default(),
-        told: RefusalLog::default(),
-        windows: Windows::default(),
-        urls: ctx.urls.clone(),
-        default_uki,
-        architecture: args.architecture.clone(),
-        trusted_proxies: args.trusted_proxies.clone(),
-        dhcp_servers: args.dhcp_servers.clone(),
-        answers,
-    }
 }
 
 fn warn_of_risks(args: &Args, urls: &Urls) {
