@@ -6,7 +6,7 @@ use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration}
 use metal_core::{
     boot::{
         Ignition, Unavailable,
-        configuration::{Image, Observation, PxeUrls, Uki, needs_image},
+        configuration::{BootConfigs, Image, Observation, PxeUrls, Uki, needs_image},
         url,
     },
     capability::{Claims, Purpose, Token, issue_short},
@@ -40,8 +40,7 @@ impl OwnedObservation {
             image: self.image.clone(),
             uki_token: self.uki_token.as_ref().map(Token::as_str),
             ignition: self.ignition.clone(),
-            ipxe: self.ipxe.as_deref(),
-            http: self.http.as_deref(),
+            there: BootConfigs { ipxe: self.ipxe.as_deref(), http: self.http.as_deref() },
             now: Timestamp::now(),
         }
     }
@@ -61,8 +60,8 @@ pub(super) async fn observe(
     let untranslated = ctx.secrets.untranslated(&namespace, secret).await;
     ctx.tell_once(&**configuration, NoticeKind::Untranslated, untranslated).await;
     let (service, images) = bases(ctx);
-    let is_open =
-        needs_image(configuration, ipxe.as_deref(), http.as_deref(), ctx.modes, (service, images));
+    let there = BootConfigs { ipxe: ipxe.as_deref(), http: http.as_deref() };
+    let is_open = needs_image(configuration, there, ctx.modes, (service, images));
     // Without a server nothing boots it, whatever the image offers.
     let image =
         if is_open && server.is_some() { image(ctx, configuration).await } else { Image::Settled };

@@ -1,7 +1,7 @@
 //! The decision.
 
 use super::{
-    Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Uki, Unavailable,
+    BootConfigs, Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Uki, Unavailable,
     child::{self, Relation, manifest, relation},
     status::{Draft, Mode, retry},
 };
@@ -14,10 +14,7 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use metal_api::{
-    BootState, HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration, ServerState,
-    condition,
-};
+use metal_api::{BootState, Server, ServerBootConfiguration, ServerState, condition};
 
 /// How often to look again if nothing changes.
 const RESYNC: SignedDuration = SignedDuration::from_hours(1);
@@ -56,8 +53,7 @@ pub fn outdated(
 /// for another image by then.
 pub fn needs_image(
     configuration: &ServerBootConfiguration,
-    ipxe: Option<&IpxeBootConfig>,
-    http: Option<&HttpBootConfig>,
+    there: BootConfigs<'_>,
     modes: Modes,
     bases: (&str, &str),
 ) -> bool {
@@ -66,8 +62,8 @@ pub fn needs_image(
     if !is_current || !(status.state == Some(BootState::Ready) || is_inspected(configuration)) {
         return true;
     }
-    let kernel = ipxe.map(|config| config.spec.kernel_url.as_str());
-    let uki = http.and_then(|config| config.spec.uki_url.as_deref());
+    let kernel = there.ipxe.map(|config| config.spec.kernel_url.as_str());
+    let uki = there.http.and_then(|config| config.spec.uki_url.as_deref());
     let settled = |type_: &str, url: Option<&str>, base: &str| {
         let condition = status.conditions.iter().find(|condition| condition.type_ == type_);
         condition.is_some_and(|condition| match condition.reason.as_str() {
@@ -116,8 +112,10 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         None => uki,
     });
     let uki = uki.and_then(|uki| carried(uki, server, configuration));
-    let pxe = MethodState::new(modes.pxe, pxe, seen.ipxe.map(|it| &it.metadata), configuration);
-    let http = MethodState::new(modes.http, uki, seen.http.map(|it| &it.metadata), configuration);
+    let pxe =
+        MethodState::new(modes.pxe, pxe, seen.there.ipxe.map(|it| &it.metadata), configuration);
+    let http =
+        MethodState::new(modes.http, uki, seen.there.http.map(|it| &it.metadata), configuration);
     if let Some(step) = step(seen, server, &pxe, &http) {
         return step;
     }
@@ -223,7 +221,7 @@ fn step(
     let configuration = seen.configuration;
     match pxe {
         MethodState::Offered(urls) => {
-            if let Some(config) = child::ipxe(configuration, server, urls, seen.ipxe) {
+            if let Some(config) = child::ipxe(configuration, server, urls, seen.there.ipxe) {
                 return Some(Decision::Change(Step::ApplyIpxe(Box::new(config))));
             }
         }
@@ -235,7 +233,7 @@ fn step(
     }
     match http {
         MethodState::Offered(uki) => {
-            if let Some(config) = child::http(configuration, server, uki, seen.http) {
+            if let Some(config) = child::http(configuration, server, uki, seen.there.http) {
                 return Some(Decision::Change(Step::ApplyHttp(Box::new(config))));
             }
         }
@@ -291,12 +289,12 @@ fn settled(seen: &Observation<'_>) -> (Result<PxeUrls, Unavailable>, Result<Uki,
             message: said.map(|said| said.message.clone()).unwrap_or_default(),
         }
     };
-    let pxe = seen.ipxe.map(|config| PxeUrls {
+    let pxe = seen.there.ipxe.map(|config| PxeUrls {
         kernel: config.spec.kernel_url.clone(),
         initrd: config.spec.initrd_url.clone(),
         squashfs: config.spec.squashfs_url.clone(),
     });
-    let uki = seen.http.and_then(|config| {
+    let uki = seen.there.http.and_then(|config| {
         Some(Uki { url: config.spec.uki_url.clone()?, manifest: manifest(config).cloned() })
     });
     (

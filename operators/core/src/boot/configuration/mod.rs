@@ -37,6 +37,15 @@ pub struct Modes {
     pub http: bool,
 }
 
+/// The boot configs of the same name as a boot configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BootConfigs<'a> {
+    /// What iPXE loads.
+    pub ipxe: Option<&'a IpxeBootConfig>,
+    /// What UEFI HTTP boot loads.
+    pub http: Option<&'a HttpBootConfig>,
+}
+
 /// The input of a pass.
 #[derive(Clone, Debug)]
 pub struct Observation<'a> {
@@ -50,10 +59,8 @@ pub struct Observation<'a> {
     pub uki_token: Option<&'a str>,
     /// Its ignition.
     pub ignition: Ignition,
-    /// The IPXEBootConfig of the same name.
-    pub ipxe: Option<&'a IpxeBootConfig>,
-    /// The HTTPBootConfig of the same name.
-    pub http: Option<&'a HttpBootConfig>,
+    /// Its boot configs.
+    pub there: BootConfigs<'a>,
     /// Now.
     pub now: Timestamp,
 }

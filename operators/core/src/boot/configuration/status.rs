@@ -88,8 +88,8 @@ impl<'a> Draft<'a> {
         if is_internal(self.configuration) {
             return;
         }
-        let ipxe = seen.ipxe.and_then(|config| config.status.as_ref());
-        let http = seen.http.and_then(|config| config.status.as_ref());
+        let ipxe = seen.there.ipxe.and_then(|config| config.status.as_ref());
+        let http = seen.there.http.and_then(|config| config.status.as_ref());
         for type_ in FETCHED {
             let ipxe = ipxe.iter().flat_map(|status| &status.conditions);
             let both = ipxe.chain(http.iter().flat_map(|status| &status.conditions));

@@ -3,7 +3,9 @@
 use super::{BASES, UUID};
 use crate::boot::{
     Ignition, Unavailable,
-    configuration::{Decision, Image, Modes, Observation, PxeUrls, Step, Uki, decide, needs_image},
+    configuration::{
+        BootConfigs, Decision, Image, Modes, Observation, PxeUrls, Step, Uki, decide, needs_image,
+    },
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -57,10 +59,13 @@ impl World {
             image: self.image.clone(),
             uki_token: self.uki_token,
             ignition: self.ignition.clone(),
-            ipxe: self.ipxe.as_ref(),
-            http: self.http.as_ref(),
+            there: self.there(),
             now: self.now,
         }
+    }
+
+    fn there(&self) -> BootConfigs<'_> {
+        BootConfigs { ipxe: self.ipxe.as_ref(), http: self.http.as_ref() }
     }
 
     /// Runs passes until nothing is left to do; returns what was written, in order.
@@ -109,8 +114,7 @@ impl World {
     }
 
     pub(super) fn needs_image(&self, modes: Modes) -> bool {
-        let (ipxe, http) = (self.ipxe.as_ref(), self.http.as_ref());
-        needs_image(&self.configuration, ipxe, http, modes, BASES)
+        needs_image(&self.configuration, self.there(), modes, BASES)
     }
 
     pub(super) fn shown(&self) -> Vec<String> {
