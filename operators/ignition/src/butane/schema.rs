@@ -32,13 +32,20 @@ pub(super) enum Shape {
     /// A list of distinct strings.
     Texts,
     Object(&'static [Field]),
-    /// A list of objects that differ in this field of Ignition.
-    Objects(&'static [Field], &'static str),
+    /// A list of objects.
+    Objects(Entries),
     /// Inline content, or a URL.
     Resource(&'static [Field]),
     Resources(&'static [Field]),
     /// Known, but not supported; what to do instead.
     Refused(&'static str),
+}
+
+/// The objects of a list.
+pub(super) struct Entries {
+    pub(super) fields: &'static [Field],
+    /// The field of Ignition in which they differ.
+    pub(super) unique: &'static str,
 }
 
 #[derive(PartialEq, Eq)]
@@ -55,6 +62,10 @@ const fn field(name: &'static str, becomes: &'static str, shape: Shape) -> Field
 
 const fn same(name: &'static str, shape: Shape) -> Field {
     field(name, name, shape)
+}
+
+const fn objects(fields: &'static [Field], unique: &'static str) -> Shape {
+    Shape::Objects(Entries { fields, unique })
 }
 
 impl Field {
@@ -92,7 +103,7 @@ const fn resource(compression: Since) -> [Field; 6] {
         same("local", LOCAL),
         same("compression", Shape::Checked(ignition::compression))
             .since(compression.0, compression.1),
-        field("http_headers", "httpHeaders", Shape::Objects(HEADER, "name")).since(1, "1.1.0"),
+        field("http_headers", "httpHeaders", objects(HEADER, "name")).since(1, "1.1.0"),
         same("verification", Shape::Object(VERIFICATION)),
     ]
 }
@@ -102,7 +113,7 @@ const HEADER: &[Field] = &[same("name", Shape::Text).required(), same("value", S
 const VERIFICATION: &[Field] = &[same("hash", Shape::Checked(ignition::hash))];
 
 const PASSWD: &[Field] =
-    &[same("groups", Shape::Objects(GROUP, "name")), same("users", Shape::Objects(USER, "name"))];
+    &[same("groups", objects(GROUP, "name")), same("users", objects(USER, "name"))];
 
 const GROUP: &[Field] = &[
     same("name", Shape::Text).required(),
@@ -131,9 +142,9 @@ const USER: &[Field] = &[
 ];
 
 const STORAGE: &[Field] = &[
-    same("directories", Shape::Objects(DIRECTORY, "path")),
-    same("files", Shape::Objects(FILE, "path")),
-    same("links", Shape::Objects(LINK, "path")),
+    same("directories", objects(DIRECTORY, "path")),
+    same("files", objects(FILE, "path")),
+    same("links", objects(LINK, "path")),
 ];
 
 const DIRECTORY: &[Field] = &[
@@ -165,7 +176,7 @@ const LINK: &[Field] = &[
 
 const OWNER: &[Field] = &[same("id", Shape::Int), same("name", Shape::Text)];
 
-const SYSTEMD: &[Field] = &[same("units", Shape::Objects(UNIT, "name"))];
+const SYSTEMD: &[Field] = &[same("units", objects(UNIT, "name"))];
 
 const UNIT: &[Field] = &[
     same("name", Shape::Checked(check::unit_name)).required(),
@@ -173,7 +184,7 @@ const UNIT: &[Field] = &[
     same("mask", Shape::Bool),
     same("contents", Shape::Checked(unit::check)),
     field("contents_local", "", LOCAL),
-    same("dropins", Shape::Objects(DROPIN, "name")),
+    same("dropins", objects(DROPIN, "name")),
 ];
 
 const DROPIN: &[Field] = &[

@@ -3,7 +3,7 @@
 use super::{
     Error, Path, Version, check,
     node::{Kind, Node},
-    schema::{DOCUMENT, Field, Need, Shape},
+    schema::{DOCUMENT, Entries, Field, Need, Shape},
     since::{ALWAYS, SPECIAL_BITS, Since, ignition},
 };
 use crate::validation::{
@@ -111,7 +111,7 @@ fn shaped(node: &Node, shape: &Shape, path: &Path, walk: Translation<'_>) -> Res
         }
         Shape::Texts => texts(node, path, walk),
         Shape::Object(fields) => Ok(Value::Object(object(node, fields, path, walk)?)),
-        Shape::Objects(fields, unique) => objects(node, fields, unique, path, walk),
+        Shape::Objects(entries) => objects(node, entries, path, walk),
         Shape::Resource(fields) => resource(node, fields, path, walk),
         Shape::Resources(fields) => {
             items(node, path)?.map(|(item, path)| resource(item, fields, &path, walk)).collect()
@@ -135,8 +135,7 @@ fn texts(node: &Node, path: &Path, walk: Translation<'_>) -> Result<Value, Error
 
 fn objects(
     node: &Node,
-    fields: &[Field],
-    unique: &str,
+    Entries { fields, unique }: &Entries,
     path: &Path,
     walk: Translation<'_>,
 ) -> Result<Value, Error> {
@@ -144,7 +143,7 @@ fn objects(
     let mut translated = vec![];
     for (item, path) in items(node, path)? {
         let value = object(item, fields, &path, walk)?;
-        if let Some(Value::String(name)) = value.get(unique)
+        if let Some(Value::String(name)) = value.get(*unique)
             && !seen.insert(name.clone())
         {
             return Err(Error::twice(inside(item, &path, &[unique]), name));
