@@ -189,7 +189,6 @@ impl Trees {
         let tree = self.tree(resolved, is_known).await?;
         let changed = {
             let mut table = self.0.table();
-            table.trees.insert(resolved.digest.clone(), Arc::clone(&tree));
             table.references.insert(key, opened.clone()) != Some(opened)
         };
         if changed {
@@ -215,14 +214,20 @@ impl Trees {
         if changed {
             self.write_references().await?;
         }
+        let mut removed = 0;
         for tree in &doomed {
-            // Whoever fetches it meanwhile begins after that.
+            // Whoever fetches it meanwhile begins after that, or had the turn before, and has put it there
+            // again.
             let turn = self.0.turn(tree.digest());
             let _mine = turn.lock().await;
+            if self.0.table().trees.contains_key(tree.digest()) {
+                continue;
+            }
             let dir = tree.dir().to_owned();
             blocking(move || Ok(cache::remove(&dir)?)).await?;
+            removed += 1;
         }
-        Ok(doomed.len())
+        Ok(removed)
     }
 
     /// Waits until no layer is on its way; that is soon after the token of [`Trees::open`] is
@@ -240,7 +245,11 @@ impl Trees {
             self.0.table().unused.remove(&resolved.digest);
             self.verified(&resolved.digest).await
         };
-        let Some(tree) = known else { return self.fetch(resolved).await.map(Arc::new) };
+        let Some(tree) = known else {
+            let tree = Arc::new(self.fetch(resolved).await?);
+            self.0.table().trees.insert(resolved.digest.clone(), Arc::clone(&tree));
+            return Ok(tree);
+        };
         for layer in resolved.layers.iter().filter(|_| !is_known) {
             let admitted = self.0.registries.admits(&resolved.access, &layer.digest).await;
             admitted.map_err(store::Error::from)?;
@@ -337,4 +346,35 @@ pub(crate) fn unpack_into(
     let part = cache::begin(dir, digest)?;
     let unpacked = unpack(layers, &part, limits, &CancellationToken::new())?;
     Ok(cache::complete(dir, &part, digest, unpacked, &Readings::default())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{registry, tree::index::Index};
+    use futures::poll;
+
+    #[tokio::test]
+    async fn an_image_that_was_fetched_again_meanwhile_is_not_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let config =
+            Config { dir: dir.path().to_owned(), limit: 1 << 20, limits: Limits::default() };
+        let registries = Arc::new(Registries::new(&registry::Config::default()).unwrap());
+        let shutdown = CancellationToken::new();
+        let trees = Trees::open(config, registries, AllowList::any(), shutdown).await.unwrap();
+        let (digest, folder) = (Digest::of(b"a"), dir.path().join("images").join("a"));
+        std::fs::create_dir(&folder).unwrap();
+        let tree = Tree::new(digest.clone(), folder.clone(), Index::default(), &trees.0.readings);
+        let (tree, wanted) = (Arc::new(tree), BTreeSet::new());
+        trees.0.table().trees.insert(digest.clone(), Arc::clone(&tree));
+        assert_eq!(trees.sweep(&wanted).await.unwrap(), 0, "unused for the first time");
+        let turn = trees.0.turn(&digest);
+        let fetching = turn.lock().await;
+        let mut sweep = Box::pin(trees.sweep(&wanted));
+        assert!(poll!(&mut sweep).is_pending());
+        trees.0.table().trees.insert(digest, tree);
+        drop(fetching);
+        assert_eq!(sweep.await.unwrap(), 0);
+        assert!(folder.exists());
+    }
 }
