@@ -118,36 +118,49 @@ pub(super) fn write_references(dir: &Path, references: &References) -> io::Resul
     sync(dir)
 }
 
-/// A new, empty folder for an image.
-pub(super) fn begin(dir: &Path, digest: &Digest) -> io::Result<PathBuf> {
-    let part = place(dir, digest).with_added_extension(PART);
-    remove(&part)?;
-    DirBuilder::new().mode(0o700).create(&part)?;
-    Ok(part)
+/// An image in the middle of being unpacked.
+pub(super) struct Part<'a> {
+    dir: &'a Path,
+    digest: &'a Digest,
+    folder: PathBuf,
 }
 
-/// The image is complete, and from then on survives a power failure.
-pub(super) fn complete(
-    dir: &Path,
-    part: &Path,
-    digest: &Digest,
-    (index, mut sums): (Index, Sums),
-    readings: &Readings,
-) -> io::Result<Tree> {
-    let file = OpenOptions::new().write(true).create_new(true).open(part.join(INDEX))?;
-    let mut file = BufWriter::new(file);
-    serde_json::to_writer(&mut file, &index)?;
-    file.flush()?;
-    file.get_ref().sync_all()?;
-    // Of an image that was just written there is no need to look.
-    sums.add(INDEX.to_owned(), sums::digest(&part.join(INDEX), &CancellationToken::new())?);
-    sums.write(part)?;
-    sync(part)?;
-    let place = place(dir, digest);
-    remove(&place)?;
-    fs::rename(part, &place)?;
-    sync(dir)?;
-    Ok(Tree::new(digest.clone(), place, index, readings))
+impl<'a> Part<'a> {
+    /// A new, empty folder for an image.
+    pub(super) fn begin(dir: &'a Path, digest: &'a Digest) -> io::Result<Self> {
+        let folder = place(dir, digest).with_added_extension(PART);
+        remove(&folder)?;
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self { dir, digest, folder })
+    }
+
+    /// Where it is unpacked.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The image is complete, and from then on survives a power failure.
+    pub(super) fn complete(
+        &self,
+        (index, mut sums): (Index, Sums),
+        readings: &Readings,
+    ) -> io::Result<Tree> {
+        let path = self.folder.join(INDEX);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let mut file = BufWriter::new(file);
+        serde_json::to_writer(&mut file, &index)?;
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        // Of an image that was just written there is no need to look.
+        sums.add(INDEX.to_owned(), sums::digest(&path, &CancellationToken::new())?);
+        sums.write(&self.folder)?;
+        sync(&self.folder)?;
+        let place = place(self.dir, self.digest);
+        remove(&place)?;
+        fs::rename(&self.folder, &place)?;
+        sync(self.dir)?;
+        Ok(Tree::new(self.digest.clone(), place, index, readings))
+    }
 }
 
 /// Removes a folder, if it is there; one that was complete is not from the first moment on.

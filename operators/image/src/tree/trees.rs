@@ -2,7 +2,7 @@
 
 use super::{
     Limits,
-    cache::{self, Opened, References},
+    cache::{self, Opened, Part, References},
     error::Error,
     unpack::unpack,
     unpacked::Tree,
@@ -273,12 +273,12 @@ impl Trees {
         let (limits, shutdown) = (shared.limits, shared.shutdown.clone());
         let readings = shared.readings.clone();
         let tree = blocking(move || {
-            let part = cache::begin(&dir, &digest)?;
-            let unpacked = unpack(&layers, &part, limits, &shutdown);
-            let complete = |it| Ok(cache::complete(&dir, &part, &digest, it, &readings)?);
-            unpacked.and_then(complete).inspect_err(|_| {
-                if let Err(error) = cache::remove(&part) {
-                    tracing::warn!(%error, path = %part.display(), "unfinished image not removed");
+            let part = Part::begin(&dir, &digest)?;
+            let unpacked = unpack(&layers, part.folder(), limits, &shutdown);
+            unpacked.and_then(|it| Ok(part.complete(it, &readings)?)).inspect_err(|_| {
+                let path = part.folder();
+                if let Err(error) = cache::remove(path) {
+                    tracing::warn!(%error, path = %path.display(), "unfinished image not removed");
                 }
             })
         });
@@ -343,9 +343,9 @@ pub(crate) fn unpack_into(
     layers: &[Arc<std::fs::File>],
     limits: Limits,
 ) -> Result<Tree, Error> {
-    let part = cache::begin(dir, digest)?;
-    let unpacked = unpack(layers, &part, limits, &CancellationToken::new())?;
-    Ok(cache::complete(dir, &part, digest, unpacked, &Readings::default())?)
+    let part = Part::begin(dir, digest)?;
+    let unpacked = unpack(layers, part.folder(), limits, &CancellationToken::new())?;
+    Ok(part.complete(unpacked, &Readings::default())?)
 }
 
 #[cfg(test)]
