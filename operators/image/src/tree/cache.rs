@@ -156,7 +156,8 @@ impl<'a> Part<'a> {
         sums.write(&self.folder)?;
         sync(&self.folder)?;
         let place = place(self.dir, self.digest);
-        remove(&place)?;
+        // What could not be removed before. This folder has the name that it would be given for that.
+        unless_missing(fs::remove_dir_all(&place))?;
         fs::rename(&self.folder, &place)?;
         sync(self.dir)?;
         Ok(Tree::new(self.digest.clone(), place, index, readings))
@@ -166,8 +167,15 @@ impl<'a> Part<'a> {
 /// Removes a folder, if it is there; one that was complete is not from the first moment on.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let part = path.with_extension(PART);
-    let moved = if path == part { Ok(()) } else { fs::rename(path, &part) };
-    let removed = moved.and_then(|()| fs::remove_dir_all(&part));
+    if path != part {
+        // A former one may have been stopped halfway.
+        unless_missing(fs::remove_dir_all(&part))?;
+        unless_missing(fs::rename(path, &part))?;
+    }
+    unless_missing(fs::remove_dir_all(&part))
+}
+
+fn unless_missing(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
@@ -180,4 +188,33 @@ fn place(dir: &Path, digest: &Digest) -> PathBuf {
 
 fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_earlier_removal_has_left_an_image_is_removed_and_completed() {
+        let (dir, digest) = (tempfile::tempdir().unwrap(), Digest::of(b"a"));
+        let image = place(dir.path(), &digest);
+        let leave = |path: &Path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("0"), "left").unwrap();
+        };
+        leave(&image);
+        leave(&image.with_extension(PART));
+        // Neither is an image, so both go.
+        let (references, trees) = read(dir.path(), &Readings::default()).unwrap();
+        assert!(references.is_empty() && trees.is_empty());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        leave(&image);
+        let part = Part::begin(dir.path(), &digest).unwrap();
+        part.complete((Index::default(), Sums::default()), &Readings::default()).unwrap();
+        assert!(!image.join("0").exists() && image.join(INDEX).exists());
+        assert!(!part.folder().exists());
+        remove(&image).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }
