@@ -4,7 +4,7 @@ use super::{
     AppState, DefaultUki,
     httpboot::default_blob,
     identity::Requester,
-    refusal::plain,
+    refusal::{log_unavailable, plain},
     select::{choose, of_boot},
 };
 use crate::{
@@ -27,7 +27,6 @@ use metal_image::{
     Content, Reference, registry, respond,
     store::{Account, Blob, Error},
 };
-use metal_runtime::report::Chain;
 use std::{
     collections::{BTreeSet, HashMap},
     convert::Infallible,
@@ -257,7 +256,7 @@ pub(super) fn finish(
             Ok(plain(StatusCode::FORBIDDEN, "Forbidden: Registry not allowed"))
         }
         Err(Refused::Store(error)) => {
-            tracing::warn!(endpoint, error = %Chain(&error), "could not serve an image layer");
+            log_unavailable(&state.told, endpoint, &error);
             let (status, text) = said(&error);
             Ok(plain(status, text))
         }

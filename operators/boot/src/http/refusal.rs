@@ -5,8 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use metal_api::SystemUuid;
-use metal_base::Locked;
+use metal_base::{Locked, cut};
 use metal_core::boot::Refusal;
+use metal_image::store::Error;
+use metal_runtime::report::Chain;
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
@@ -37,9 +39,20 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
 pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
-            tracing::warn!(endpoint, ?names, "several objects claim the identity of one machine");
+            if let Some(unsaid) = told.again(&names.join(" "), refusal.reason()) {
+                tracing::warn!(
+                    endpoint,
+                    ?names,
+                    unsaid,
+                    "several objects claim the identity of one machine"
+                );
+            }
         }
-        Refusal::Unusable { why } => tracing::warn!(endpoint, why, "invalid boot config"),
+        Refusal::Unusable { why } => {
+            if let Some(unsaid) = told.again(why, refusal.reason()) {
+                tracing::warn!(endpoint, why, unsaid, "invalid boot config");
+            }
+        }
         Refusal::Closed { server } => {
             if let Some(unsaid) = told.again(server, refusal.reason()) {
                 tracing::info!(
@@ -67,6 +80,14 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
     }
 }
 
+/// Logs why there is no content, for the same image layer from time to time only.
+pub(super) fn log_unavailable(told: &RefusalLog, endpoint: &'static str, error: &Error) {
+    let why = Chain(error).to_string();
+    if let Some(unsaid) = told.again(&why, "Unavailable") {
+        tracing::warn!(endpoint, error = why, unsaid, "could not serve an image layer");
+    }
+}
+
 /// Logs that a server asks by a UUID that is not its own.
 pub(super) fn log_unknown(
     told: &RefusalLog,
@@ -91,12 +112,14 @@ pub(super) fn log_unknown(
 const AGAIN: Duration = Duration::from_secs(10);
 /// For how many servers this is remembered.
 const REMEMBERED: usize = 4096;
+/// How many bytes of what it is about are compared.
+const LONGEST: usize = 256;
 
 /// What was logged recently, as strangers may ask as often as they like.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<HashMap<RefusalKey, LastLogged>>);
 
-/// A server, and a reason.
+/// A server, or what else it is about, and a reason.
 type RefusalKey = (String, &'static str);
 
 /// When it was logged last, and how many times it was suppressed since.
@@ -105,9 +128,9 @@ type LastLogged = (Instant, u32);
 impl RefusalLog {
     /// How many times this was suppressed since it was logged last; `None` if it should not be
     /// logged now.
-    fn again(&self, server: &str, reason: &'static str) -> Option<u32> {
+    fn again(&self, about: &str, reason: &'static str) -> Option<u32> {
         let mut told = self.0.locked();
-        let key = (server.to_owned(), reason);
+        let key = (cut(about, LONGEST).into_owned(), reason);
         if let Some((at, unsaid)) = told.get_mut(&key) {
             if at.elapsed() < AGAIN {
                 *unsaid = unsaid.saturating_add(1);
@@ -145,5 +168,25 @@ mod tests {
             said(&server.to_string());
         }
         assert_eq!(told.0.lock().unwrap().len(), REMEMBERED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_strangers_cannot_have_is_logged_once_in_a_while_whatever_it_is() {
+        let (told, long) = (RefusalLog::default(), "x".repeat(100_000));
+        let names = |text: &str| vec![text.to_owned(), "b".to_owned()];
+        for refusal in [
+            Refusal::Ambiguous { names: names("a") },
+            Refusal::Ambiguous { names: names(&long) },
+            Refusal::Unusable { why: "spec.kernelURL".to_owned() },
+        ] {
+            for _ in 0..10 {
+                log(&told, "ipxe", &refusal);
+            }
+        }
+        log_unavailable(&told, "image", &Error::Deadline);
+        let told = told.0.lock().unwrap();
+        assert_eq!(told.len(), 4);
+        assert!(told.keys().all(|(about, _)| about.len() <= LONGEST));
+        assert_eq!(told.values().map(|(_, unsaid)| unsaid).sum::<u32>(), 27);
     }
 }
