@@ -202,11 +202,12 @@ pub(super) async fn open(
     state.store.open_for(name, digest, account).await.map_err(Refused::Store)
 }
 
-/// On whose account a blob is fetched that is not there: that of the only namespace whose boot configs refer to it;
-/// if there are several, that of its repository. The image of those without a boot config has no limits.
+/// On whose account a blob is fetched that is not there yet: that of the only namespace whose boot configs
+/// refer to it; if there are several, that of its repository. The image of those without a boot config has
+/// no limits. Whoever asks for one that is on its way has it fetched as well, on the same account.
 pub(super) fn account_of(state: &AppState, blob: &BlobRef) -> Account {
     let (name, digest) = blob;
-    if state.store.holds(digest) {
+    if state.store.is_complete(digest) {
         return Account::default();
     }
     let holders = state.blob_refs.holders(blob).into_iter();

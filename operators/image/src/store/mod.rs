@@ -219,6 +219,11 @@ impl Store {
         self.0.table().holds(digest)
     }
 
+    /// Whether the whole blob is there, so that nobody has to fetch it.
+    pub fn is_complete(&self, digest: &Digest) -> bool {
+        self.0.table().is_complete(digest)
+    }
+
     /// Removes a blob that is no longer needed. Current readers are not affected.
     pub(crate) async fn forget(&self, digest: &Digest) {
         let path = self.0.table().forget(digest);

@@ -109,6 +109,11 @@ impl Table {
         self.entries.contains_key(digest)
     }
 
+    /// Whether `digest` is present, and was verified.
+    pub(super) fn is_complete(&self, digest: &Digest) -> bool {
+        matches!(self.entries.get(digest), Some(Entry::Ready(_)))
+    }
+
     /// Forgets a file that turned out to be missing.
     pub(super) fn lose(&mut self, digest: &Digest, lost: &Path) {
         if let Some(Entry::Ready(kept)) = self.entries.get(digest)

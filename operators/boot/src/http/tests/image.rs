@@ -152,6 +152,13 @@ async fn a_layer_is_fetched_on_the_account_of_the_namespace_that_boots_it() {
     assert_eq!(account_of(state, &blob), Account::of(&registry.image("os")));
     let unnamed = (blob.0.clone(), Digest::of(b"the default image"));
     assert_eq!(account_of(state, &unnamed), Account::default());
+    // Another machine asks for it before it has arrived.
+    let account = account_of(state, &blob);
+    let mut fetching = Box::pin(state.store.open_for(&blob.0, &digest, &account));
+    assert!(futures::poll!(&mut fetching).is_pending());
+    assert!(state.store.holds(&digest));
+    assert_eq!(account_of(state, &blob), account, "no other one joins, that has no limits");
+    fetching.await.unwrap();
     let (router, _cluster, _dir) = server.router();
     let layer = layer_path(&registry.image("os"), &digest.to_string());
     assert_eq!(get(&router, &layer).await.status, 200);
