@@ -5,6 +5,7 @@
 
 mod boot_urls;
 mod hosts;
+mod install;
 mod metalman;
 mod parts;
 mod pod;

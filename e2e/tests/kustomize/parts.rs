@@ -84,7 +84,10 @@ const APART: &str = "\
 resources: [CONFIG/production]
 components: [CONFIG/netboot-apart]
 configMapGenerator:
-  - { name: bmc-prefixes, namespace: metal-netboot-system, files: [macdb.yaml=bmcs.yaml] }
+  - name: bmc-prefixes
+    namespace: metal-netboot-system
+    files: [macdb.yaml=bmcs.yaml]
+    options: { disableNameSuffixHash: true }
 secretGenerator:
   - { name: macdb, namespace: metal-operator-system, behavior: replace, files: [macdb.yaml] }
 ";
