@@ -77,6 +77,41 @@ fn bounds_leave_what_kubernetes_allows() {
     assert_eq!(at("/spec/properties/serverRef/properties/name/maxLength"), 253);
 }
 
+/// Functions that Kubernetes 1.30, the oldest that we promise, does not know in the rules of a new
+/// definition: it compiles these with the libraries of 1.29, and refuses the whole definition.
+const TOO_NEW: [&str; 7] = ["isIP(", "ip(", "isCIDR(", "cidr(", "format.", "isSemver(", "semver("];
+
+#[test]
+fn rules_call_nothing_that_the_oldest_kubernetes_does_not_know() {
+    let mut rules = Vec::new();
+    for crd in metal_api::all_crds() {
+        rules_of(&serde_json::to_value(&crd).unwrap(), &mut rules);
+    }
+    assert!(rules.len() > 40, "only {} rules found", rules.len());
+    let is_new = |rule: &&String| TOO_NEW.iter().any(|function| calls(rule, function));
+    assert_eq!(rules.iter().filter(is_new).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// Whether the rule has this, and not as the end of a longer name.
+fn calls(rule: &str, function: &str) -> bool {
+    let is_word = |before: char| before.is_alphanumeric() || before == '_';
+    rule.match_indices(function).any(|(at, _)| !rule[..at].ends_with(is_word))
+}
+
+/// The texts of all rules in a schema.
+fn rules_of(schema: &Value, rules: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            let own = map.get("x-kubernetes-validations").and_then(Value::as_array);
+            let own = own.into_iter().flatten().filter_map(|rule| rule["rule"].as_str());
+            rules.extend(own.map(str::to_owned));
+            map.values().for_each(|value| rules_of(value, rules));
+        }
+        Value::Array(list) => list.iter().for_each(|value| rules_of(value, rules)),
+        _ => {}
+    }
+}
+
 /// The properties of a kind's schema.
 fn schema_of(kind: &str) -> Value {
     let all = metal_api::all_crds();
