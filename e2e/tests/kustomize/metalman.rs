@@ -1,7 +1,7 @@
 //! The overlay of metalman, which stands beside the others.
 
 use crate::{
-    pod::{assert_confined, assert_probes_have_ports, kinds},
+    pod::{assert_confined, assert_probed_at_loopback, assert_probes_have_ports, kinds},
     review::may,
 };
 use anyhow::ensure;
@@ -111,6 +111,7 @@ async fn the_overlay_of_metalman_has_its_pod_its_kinds_and_its_rights() {
     // DHCP answers at a port of root's, and clients that have no address yet.
     assert_confined(container, &["NET_BIND_SERVICE", "NET_RAW"]);
     assert_probes_have_ports(deployment);
+    assert_probed_at_loopback(deployment);
     for binding in overlay.of("RoleBinding").chain(overlay.of("ClusterRoleBinding")) {
         let role = name(&binding["roleRef"]);
         // One is Kubernetes' own.

@@ -3,7 +3,8 @@
 use crate::{
     OVERLAYS,
     pod::{
-        args, assert_confined, assert_has_port, assert_probes_have_ports, assert_restricted, kinds,
+        args, assert_confined, assert_has_port, assert_probed_at_loopback,
+        assert_probes_have_ports, assert_restricted, kinds,
     },
 };
 use e2e::{
@@ -247,6 +248,7 @@ async fn services_budgets_and_policies_find_their_pods_and_ports() {
         for deployment in overlay.of("Deployment").filter(|it| name(it) != "netboot") {
             assert_probes_have_ports(deployment);
         }
+        assert_probed_at_loopback(overlay.named("Deployment", "netboot").unwrap());
     }
 }
 

@@ -60,3 +60,12 @@ pub(crate) fn assert_probes_have_ports(deployment: &Value) {
         assert_has_port(deployment, &pod_of(deployment).1[probe]["httpGet"]["port"]);
     }
 }
+
+/// What listens at an IPv4 address is there, whatever family the address of the node is of.
+pub(crate) fn assert_probed_at_loopback(deployment: &Value) {
+    let (pod, container) = pod_of(deployment);
+    assert_eq!(pod["hostNetwork"], true, "{}", name(deployment));
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["host"], "127.0.0.1", "{}", name(deployment));
+    }
+}
