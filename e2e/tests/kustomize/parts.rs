@@ -11,7 +11,7 @@ use e2e::{
     cluster::workspace,
     stack::{Overlay, list, name, pod_of},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
 const BINARIES: [&str; 3] = ["boot-operator", "metal-operator", "netboot"];
@@ -263,6 +263,21 @@ async fn every_binding_joins_a_role_and_an_account_that_are_there() {
             for subject in list(&binding["subjects"]) {
                 let account = overlay.named("ServiceAccount", name(subject)).unwrap();
                 assert_eq!(subject["namespace"], account["metadata"]["namespace"]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_looks_at_the_fleet_reads_nothing_that_opens_anything() {
+    for overlay in OVERLAYS {
+        let overlay = Overlay::build(overlay).await.unwrap();
+        let role = overlay.named("ClusterRole", "metal-fleet-viewer").unwrap();
+        for rule in list(&role["rules"]) {
+            assert_eq!(rule["verbs"], json!(["get", "list", "watch"]));
+            // A password, the token of a boot, whatever comes after us, and what is nobody's here.
+            for opens in ["bmcsecrets", "httpbootconfigs", "*", "secrets"] {
+                assert!(list(&rule["resources"]).all(|it| it != opens), "{opens}: {rule}");
             }
         }
     }
