@@ -11,8 +11,9 @@ const HEAD: &str = "# Conditions\n\n\
     <!-- Generated: BLESS=1 cargo test -p metal-api --test conditions -->\n\n\
     What a condition means when it is `True`. For the reasons when it is `False`, and what to do, see \
     [not-available.md](../not-available.md), for claims [claim.md](../claim.md), for Machines \
-    [metalman-repave.md](../metalman-repave.md) and the pages next to it, for BootTokens and Hosts \
-    [hosts.md](../hosts.md).\n\n\
+    [metalman-repave.md](../metalman-repave.md) and the pages next to it, for BootTokens \
+    [hosts-first.md](../hosts-first.md#what-becomes-of-it), for Hosts \
+    [hosts-releases.md](../hosts-releases.md#what-a-host-says).\n\n\
     | condition | kind | meaning |\n|---|---|---|\n";
 
 #[test]
