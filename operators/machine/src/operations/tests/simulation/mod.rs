@@ -37,7 +37,7 @@ fn play(seed: u64, trials: Trials, repaves: bool) -> World {
     world
 }
 
-/// For each rule: without optimisation, each takes more than a millisecond. `hack/test attack` plays all of them.
+/// For each rule: without optimization, each takes more than a millisecond. `hack/test attack` plays all of them.
 const SCHEDULES: u64 = if cfg!(debug_assertions) { 25_000 } else { 100_000 };
 
 #[test]
