@@ -46,7 +46,7 @@ pub async fn run(root: &Root, _: &ScanTrigger) -> End {
             }
         }
         Err(why) => {
-            tracing::error!("{why}; powering off");
+            tracing::error!(error = why, "powering off");
             sleep(TIMEOUTS.reading).await;
             End::PowerOff
         }

@@ -48,7 +48,7 @@ impl<'a> Reporter<'a> {
             sleep(EVERY).await;
             let done = self.transfer.done.load(Ordering::Relaxed) >> 20;
             let total = self.transfer.total.load(Ordering::Relaxed) >> 20;
-            tracing::info!("downloaded {done} of {total} MiB");
+            tracing::info!(downloaded_mib = done, of_mib = total, "downloading");
             self.tell("").await;
         }
     }

@@ -29,7 +29,8 @@ async fn only_the_tpm_that_a_token_is_bound_to_registers() {
     let flag = tpm(&theirs);
     let agent = system.start_with(|command| with(command, flag)).await.unwrap();
     site.event("web-1", "Unfit", &their_hash).await.unwrap();
-    until("it does not say so", || Ok(agent.printed()?.contains("not registered: refused"))).await;
+    until("it does not say so", || Ok(agent.printed()?.contains("not registered error=\"refused")))
+        .await;
     agent.kill().await.unwrap();
     // Somebody who has copied what it registers with, and has no TPM.
     assert_eq!(machine.register(&installed).await.unwrap().0, StatusCode::FORBIDDEN);

@@ -77,7 +77,7 @@ impl Agent {
             match self.turn(&mut state, &mut known).await {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
-                    tracing::warn!("{error:#}");
+                    tracing::warn!(error = format!("{error:#}"), "tried again later");
                     known = None;
                     sleep(backoff.pause()).await;
                 }
@@ -94,12 +94,17 @@ impl Agent {
             None => bootc::booted().await,
             Some(program) => bootc::told_by(program)
                 .await
-                .inspect_err(|error| tracing::warn!("the image that runs is not known: {error:#}"))
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        error = format!("{error:#}"),
+                        "the image that runs is not known"
+                    );
+                })
                 .ok(),
         };
         state.installed(image, &self.boot);
         if let Err(error) = self.record(state) {
-            tracing::warn!("not recorded: {error:#}");
+            tracing::warn!(error = format!("{error:#}"), "not recorded");
         }
     }
 
@@ -113,13 +118,13 @@ impl Agent {
             if self.server.release(&self.key, None).await.is_ok() {
                 break;
             }
-            tracing::warn!("not registered: {error:#}");
+            tracing::warn!(error = format!("{error:#}"), "not registered");
             sleep(backoff.pause()).await;
         }
         tracing::info!(host = config.host(), "registered");
         // With the next start it is registered again, and gets the same answer.
         if let Err(error) = config.registered(&self.args.config) {
-            tracing::warn!("the credential is not removed: {error:#}");
+            tracing::warn!(error = format!("{error:#}"), "the credential is not removed");
         }
         Ok(())
     }
@@ -216,7 +221,7 @@ impl Agent {
             Err(Refused::Key(error)) => Err(error),
             Err(Refused::Configuration(error)) => {
                 let why = format!("{error:#}");
-                tracing::warn!(release = wanted.name, "cannot be run: {why}");
+                tracing::warn!(release = wanted.name, error = why, "cannot be run");
                 state.failed = Some(Failed::of(&release, why, false));
                 return self.record(state);
             }
@@ -278,7 +283,7 @@ impl Agent {
         }
         let answered = timeout(limit, async {
             while let Err(error) = self.server.answers().await {
-                tracing::warn!("the server does not answer: {error:#}");
+                tracing::warn!(error = format!("{error:#}"), "the server does not answer");
                 sleep(LATER).await;
             }
         });
@@ -291,7 +296,7 @@ impl Agent {
         let recorded = self.record(state);
         match recorded {
             Err(error) if state.rolls_back() => {
-                tracing::warn!("not recorded: {error:#}");
+                tracing::warn!(error = format!("{error:#}"), "not recorded");
                 Ok(())
             }
             recorded => recorded.context("nothing can be recorded"),
@@ -312,7 +317,7 @@ impl Agent {
                 self.record(state)
             }
             Err(error) => {
-                tracing::warn!(release = release.name, "not run: {error:#}");
+                tracing::warn!(release = release.name, error = format!("{error:#}"), "not run");
                 let is_back = state.rolls_back();
                 state.fails(&format!("{error:#}"), &self.boot);
                 let recorded = self.record(state);
@@ -367,7 +372,7 @@ impl Agent {
     /// Best effort: it is said again with the next turn.
     async fn report(&self, report: Value) {
         if let Err(error) = self.server.report(&self.key, &report).await {
-            tracing::warn!("not reported: {error:#}");
+            tracing::warn!(error = format!("{error:#}"), "not reported");
         }
     }
 

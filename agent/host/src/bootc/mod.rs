@@ -60,7 +60,10 @@ impl Bootc {
 
 /// The image of the system that runs, by repository and digest, if it is one of bootc.
 pub(crate) async fn booted() -> Option<String> {
-    let status = status().await.inspect_err(|error| tracing::debug!("{error:#}")).ok()?;
+    let status = status()
+        .await
+        .inspect_err(|error| tracing::debug!(error = format!("{error:#}"), "no system of bootc"))
+        .ok()?;
     status.booted.and_then(|it| it.image()).map(|image| image.to_string())
 }
 

@@ -80,7 +80,10 @@ impl Key {
                 KeyPlace::Auto => match make(&of_tpm, tpm).await {
                     Ok(key) => Ok(key),
                     Err(error) => {
-                        tracing::info!("the key is in a file, as no TPM can be used: {error:#}");
+                        tracing::info!(
+                            error = format!("{error:#}"),
+                            "the key is in a file, as no TPM can be used"
+                        );
                         Self::in_file(&file)
                     }
                 },

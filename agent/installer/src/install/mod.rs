@@ -87,12 +87,13 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
         let Err(error) = attempt(root, client, &reporter, &Linux).await else { break };
         let why = Chain(&error).to_string();
         if error.is_stale() {
-            tracing::error!("{why}; this installation is not due: the machine restarts");
+            tracing::error!(error = why, "this installation is not due: the machine restarts");
             sleep(client.timeouts.reading).await;
             return End::Reboot;
         }
         let pause = backoff.pause();
-        tracing::error!(again_in = format!("{:.0} s", pause.as_secs_f32()), "not installed: {why}");
+        let again_in = format!("{:.0} s", pause.as_secs_f32());
+        tracing::error!(error = why, again_in, "not installed");
         reporter.fail(&why).await;
         sleep(pause).await;
     }

@@ -30,7 +30,10 @@ pub(super) fn write(root: &File, content: &[u8]) -> Result<(), SeedError> {
     let folder = folder(&etc, FOLDER).map_err(|error| failed(error.into()))?;
     put(folder, NAMES, 0o600, content).map_err(failed)?;
     let Some(unit) = unit(&system) else {
-        tracing::warn!("the disk image has no {UNIT}: it makes a node of itself in another way");
+        tracing::warn!(
+            unit = UNIT,
+            "not in the disk image, which makes a node of itself in another way"
+        );
         return Ok(());
     };
     enable(etc, &unit).map_err(|error| SeedError::Write(SHOWN_WANTS, error))

@@ -78,7 +78,7 @@ async fn a_machine_with_two_disks_says_so_and_writes_to_neither() {
     for words in ["2 disks fit", "serial DISK-A", "serial DISK-B", "targetDisk"] {
         assert!(failed.contains(words), "{words} is missing in {failed}");
     }
-    machine.console_with("not installed: 2 disks fit").await;
+    machine.console_with("not installed error=\"2 disks fit").await;
     assert!(lab.is_untouched("DISK-A") && lab.is_untouched("DISK-B"));
     assert!(!lab.shared.done());
 }
