@@ -96,17 +96,24 @@ fn is_sent_to_https(reply: &Reply) -> bool {
     reply.status.is_redirection() && location.is_some_and(is_https)
 }
 
-/// The messages in a body, if it has any.
+/// What a service annotates with messages: a whole response, or with its name before, one property.
+const EXTENDED: &str = "@Message.ExtendedInfo";
+/// At most this many messages are read.
+const ENTRIES: usize = 8;
+
+/// The messages in a body, if it has any: those about the whole request, else those that are
+/// attached to a property.
 pub(crate) fn messages(body: &Value) -> Option<String> {
     let error = match &body["error"] {
         Value::Null => body,
         error => error,
     };
-    let entries = match &error["@Message.ExtendedInfo"] {
-        Value::Array(entries) => entries.as_slice(),
-        entry => std::slice::from_ref(entry),
+    let attached = attached(body);
+    let entries = match list(&error[EXTENDED]) {
+        [] | [Value::Null] => attached.iter().map(|(_, entry)| *entry).collect(),
+        entries => entries.iter().collect::<Vec<_>>(),
     };
-    let all = |name: &str| clean(&texts(entries, name).join(" "));
+    let all = |name: &str| clean(&texts(&entries, name).join(" "));
     let (messages, ids) = (all("Message"), all("MessageId"));
     let message = error["message"].as_str().map(clean).unwrap_or_default();
     match (messages.is_empty(), message.is_empty(), ids.is_empty()) {
@@ -118,28 +125,60 @@ pub(crate) fn messages(body: &Value) -> Option<String> {
     }
 }
 
-/// What the messages in a body are about: the names in their arguments, in their related
-/// properties, and in their texts.
+/// The ids of the messages in a body, which are the same in every language.
+pub(crate) fn ids(body: &Value) -> String {
+    texts(&entries(body), "MessageId").join(" ")
+}
+
+/// What the messages in a body are about: the properties that they are attached to, and the names
+/// in their arguments, in their related properties, and in their texts.
 pub(crate) fn named(body: &Value) -> Vec<String> {
     const MOST: usize = 128;
-    let entries = match &body["error"]["@Message.ExtendedInfo"] {
-        Value::Array(entries) => entries.as_slice(),
-        entry => std::slice::from_ref(entry),
-    };
-    let lists = entries.iter().take(8).flat_map(|entry| {
+    let entries = entries(body);
+    let lists = entries.iter().copied().flat_map(|entry| {
         let names = ["RelatedProperties", "MessageArgs"];
         names.into_iter().flat_map(|name| entry[name].as_array().into_iter().flatten())
     });
-    let texts = entries.iter().take(8).map(|entry| &entry["Message"]);
+    let texts = entries.iter().copied().map(|entry| &entry["Message"]);
     let texts = lists.chain(texts).chain([&body["error"]["message"]]).filter_map(Value::as_str);
+    let attached = attached(body);
+    let texts = attached.iter().map(|(property, _)| *property).chain(texts);
     let is_of_name = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_');
     let words = texts.flat_map(|text| text.split(move |c| !is_of_name(c)));
     let words = words.map(|word| word.trim_matches('.')).filter(|word| word.len() > 2);
     words.take(MOST).map(str::to_owned).collect()
 }
 
+/// The messages in a body, wherever they are.
+fn entries(body: &Value) -> Vec<&Value> {
+    let whole = [&body["error"][EXTENDED], &body[EXTENDED]].into_iter().flat_map(list);
+    let attached = attached(body).into_iter().map(|(_, entry)| entry);
+    whole.chain(attached).take(ENTRIES).collect()
+}
+
+/// Messages that are attached to a property, with its name or path: OpenBMC says in this way what is
+/// wrong with a request, often in no other.
+fn attached(body: &Value) -> Vec<(&str, &Value)> {
+    let objects = [body, &body["error"], &body["Boot"]].into_iter().filter_map(Value::as_object);
+    let annotations = objects.flatten().filter_map(|(name, entries)| {
+        let property = name.strip_suffix(EXTENDED).filter(|property| !property.is_empty())?;
+        Some((property, entries))
+    });
+    let messages =
+        annotations.flat_map(|(name, entries)| list(entries).iter().map(move |it| (name, it)));
+    messages.take(ENTRIES).collect()
+}
+
+/// The entries of a list, or the only one without a list around it.
+fn list(entries: &Value) -> &[Value] {
+    match entries {
+        Value::Array(entries) => entries.as_slice(),
+        entry => std::slice::from_ref(entry),
+    }
+}
+
 /// The first few values of this name; there is seldom more than one.
-fn texts<'a>(entries: &'a [Value], name: &str) -> Vec<&'a str> {
+fn texts<'a>(entries: &[&'a Value], name: &str) -> Vec<&'a str> {
     entries.iter().filter_map(|entry| entry[name].as_str()).take(3).collect()
 }
 
@@ -204,6 +243,21 @@ mod tests {
         assert_eq!(text(named), "HTTP 400: See below. (iLO.2.13.NoPower)");
         assert_eq!(text(r#"{"error": {"message": "No."}}"#), "HTTP 400: No.");
         assert_eq!(text("Only Boot works"), "HTTP 400: Only Boot works");
+    }
+
+    #[test]
+    fn a_message_that_is_attached_to_a_property_is_repeated_and_names_it() {
+        let attached = r#"{"Boot/MediaType@Message.ExtendedInfo": [
+            {"MessageId": "Base.1.8.1.PropertyMissing", "Message": "It is required."}]}"#;
+        assert_eq!(text(attached), "HTTP 400: It is required.");
+        assert_eq!(named(&attached.parse().unwrap())[..2], ["Boot", "MediaType"]);
+        let both = r#"{"A@Message.ExtendedInfo": [{"Message": "It is unknown."}],
+            "error": {"@Message.ExtendedInfo": [{"Message": "It lacks Bbb."}]}}"#;
+        assert_eq!(text(both), "HTTP 400: It lacks Bbb.");
+        assert!(named(&both.parse().unwrap()).contains(&"Bbb".to_owned()));
+        let nested = r#"{"Boot": {"Mode@Message.ExtendedInfo": {"MessageId": "X.ReadOnly"}}}"#;
+        assert_eq!(text(nested), "HTTP 400: X.ReadOnly");
+        assert_eq!(named(&nested.parse().unwrap()), ["Mode"]);
     }
 
     #[test]

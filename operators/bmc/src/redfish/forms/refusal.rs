@@ -103,7 +103,10 @@ impl RefusalCause {
 
     /// What a response blames.
     pub(super) fn read(reply: &Reply, body: &Value) -> Self {
-        let text = message::messages(body).unwrap_or_default().to_ascii_lowercase();
+        // Messages may be in any language, but their ids are not.
+        let text =
+            format!("{} {}", message::messages(body).unwrap_or_default(), message::ids(body));
+        let text = text.to_ascii_lowercase();
         let condition = is_precondition(reply.status)
             || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
         Self { status: reply.status, condition, names: message::named(body) }
