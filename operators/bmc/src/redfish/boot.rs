@@ -60,32 +60,50 @@ pub(crate) async fn boot_once(
         return Err(failed(action, NotAllowed(allowed.join(", "))));
     }
     let unseen = call.memory().unseen(uri);
-    let boot = &resource.body["Boot"];
-    let mut change = json!({ENABLED: once(boot), TARGET: spelled(boot, TARGET, &source)});
-    let has_mode = boot.get(MODE).is_some();
-    let wanted = Some((source, mode));
-    let sent = quirks::mode_to_send(mode, &system, has_mode);
-    let mut sets = vec![set([]), set([MODE])];
-    if sent.is_some() {
-        sets.reverse();
+    let write = NextBoot { source, mode }.write(uri, resource, &system);
+    Write { settings_etags, unseen, ..write }.send(call).await
+}
+
+/// Where the next boot is to come from.
+#[derive(Clone, Copy)]
+struct NextBoot {
+    source: BootSource,
+    mode: Option<BootMode>,
+}
+
+impl NextBoot {
+    /// The write that sets it. Some firmware has no `BootSourceOverrideEnabled`, and takes none.
+    fn write<'a>(self, uri: &'a str, resource: Resource, system: &SystemReading) -> Write<'a> {
+        let boot = &resource.body["Boot"];
+        let mut change = json!({TARGET: spelled(boot, TARGET, &self.source)});
+        let sent = quirks::mode_to_send(self.mode, system, boot.get(MODE).is_some());
+        let mut sets = vec![set([ENABLED]), set([ENABLED, MODE])];
+        if sent.is_some() {
+            sets.reverse();
+        }
+        let mode = sent.unwrap_or_else(|| mode_of(self.mode, system));
+        let mut parameters = vec![
+            Parameter::new(&["Boot", MODE], spelled(boot, MODE, &mode)),
+            Parameter::new(&["Boot", ENABLED], once(boot)),
+            forms::apply_time(),
+        ];
+        let shows_uri = system.boot.has_http_boot_uri || system::boot(boot).has_http_boot_uri;
+        if self.source == BootSource::UefiHttp && shows_uri {
+            // What it names would be loaded in place of what DHCP says. Some firmware is rid of it by
+            // an empty string, and some by null.
+            change[URI] = json!("");
+            sets.extend(sets.clone().into_iter().map(|it| &it | &set([URI])));
+        }
+        if shows_uri || boot.get(URI).is_some() {
+            parameters.push(Parameter::new(&["Boot", URI], Value::Null));
+        }
+        if boot.get(ENABLED).is_none() {
+            sets.push(&sets[0] - &set([ENABLED]));
+        }
+        let wanted = Some((self.source, self.mode));
+        let write = write(uri, resource, &change);
+        Write { kind: Kind::BootOverride, parameters, sets, wanted, ..write }
     }
-    let mode = sent.unwrap_or_else(|| mode_of(mode, &system));
-    let mode = Parameter::new(&["Boot", MODE], spelled(boot, MODE, &mode));
-    let mut parameters = vec![mode, forms::apply_time()];
-    let shows_uri = system.boot.has_http_boot_uri || system::boot(boot).has_http_boot_uri;
-    if source == BootSource::UefiHttp && shows_uri {
-        // What it names would be loaded in place of what DHCP says. Some firmware is rid of it by
-        // an empty string, and some by null.
-        change[URI] = json!("");
-        sets.extend(sets.clone().into_iter().map(|it| &it | &set([URI])));
-    }
-    if shows_uri || boot.get(URI).is_some() {
-        parameters.push(Parameter::new(&["Boot", URI], Value::Null));
-    }
-    let write = write(uri, resource, &change);
-    let kind = Kind::BootOverride;
-    let write = Write { kind, settings_etags, parameters, sets, unseen, wanted, ..write };
-    write.send(call).await
 }
 
 /// The system as it was read a moment ago, if the write can be made on condition that it is still the

@@ -42,7 +42,10 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<(Value, Opti
             return Ok((boot, None));
         }
     };
-    let is_shown = !settings.body["Boot"]["BootSourceOverrideTarget"].is_null();
+    let shown = &settings.body["Boot"];
+    // Dell iDRAC 10 lists what it takes here only, and its own `Boot` is read-only.
+    let is_shown = !shown["BootSourceOverrideTarget"].is_null()
+        || shown["BootSourceOverrideTarget@Redfish.AllowableValues"].is_array();
     if !is_shown && memory.place_of_boot().is_none() {
         memory.has_no_boot(&uri);
     }

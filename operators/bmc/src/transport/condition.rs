@@ -8,6 +8,8 @@ use http::{HeaderValue, StatusCode};
 pub(crate) enum Condition {
     /// The ETag in the header; without one, that in the body.
     Etag,
+    /// The ETag in quotes, if it comes without (RFC 9110, section 8.8.3, requires them).
+    Quoted,
     /// `@odata.etag`, if it differs from that in the header.
     Body,
     /// The ETag as a weak one if it is strong, and vice versa.
@@ -37,8 +39,9 @@ pub(crate) struct Sent {
 
 impl Condition {
     /// All of them, in the order in which they are tried.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Etag,
+        Self::Quoted,
         Self::Body,
         Self::OtherStrength,
         Self::OtherBody,
@@ -55,11 +58,12 @@ impl Condition {
         let etag = etags.header.as_ref().or(etags.body.as_ref());
         let header = match self {
             Self::Etag | Self::InBody => etag?.clone(),
+            Self::Quoted => changed(etag?, quoted)?,
             Self::Body => etags.body.clone().filter(|body| Some(body) != etags.header.as_ref())?,
-            Self::OtherStrength => changed(etag?, |etag| Some(other_strength(etag)))?,
+            Self::OtherStrength => changed(etag?, other_strength)?,
             Self::OtherBody => {
                 etags.header.as_ref()?;
-                changed(etags.body.as_ref()?, |etag| Some(other_strength(etag)))?
+                changed(etags.body.as_ref()?, other_strength)?
             }
             Self::Any => HeaderValue::from_static("*"),
             Self::Without => return Some(Sent::default()),
@@ -83,6 +87,7 @@ impl Condition {
     pub(crate) fn shown(self) -> &'static str {
         match self {
             Self::Etag => " with the ETag, if any",
+            Self::Quoted => " with the ETag in quotes",
             Self::Body => " with the ETag of the body",
             Self::OtherStrength => " with a weak ETag for a strong one",
             Self::OtherBody => " with a weak ETag of the body for a strong one",
@@ -104,11 +109,19 @@ fn changed(etag: &HeaderValue, change: impl Fn(&str) -> Option<String>) -> Optio
     HeaderValue::from_str(&change(etag.to_str().ok()?)?).ok()
 }
 
-fn other_strength(etag: &str) -> String {
+fn other_strength(etag: &str) -> Option<String> {
     match etag.strip_prefix("W/") {
-        Some(strong) => strong.to_owned(),
-        None => format!("W/{etag}"),
+        Some(strong) => Some(strong.to_owned()),
+        None => etag.starts_with('"').then(|| format!("W/{etag}")),
     }
+}
+
+fn quoted(etag: &str) -> Option<String> {
+    let (weak, opaque) = match etag.strip_prefix("W/") {
+        Some(opaque) => ("W/", opaque),
+        None => ("", etag),
+    };
+    (!opaque.is_empty() && !opaque.contains('"')).then(|| format!("{weak}\"{opaque}\""))
 }
 
 /// The quoted part of an ETag, without the weakness indicator.

@@ -39,6 +39,8 @@ mod session;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
+mod spellings;
+#[cfg(test)]
 mod sushy;
 #[cfg(test)]
 mod systems;
