@@ -84,6 +84,13 @@ pub(crate) fn mode_to_send(
     (has_mode && is_allowed && is_news).then_some(mode)
 }
 
+/// Lenovo XCC: the slots `RDOC1` and `RDOC2` ("remote disc on card") are for images that somebody has
+/// uploaded. They come first, and look like the slots that take a URL.
+pub(crate) fn holds_uploads(slot: &str) -> bool {
+    let id = slot.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    id.to_ascii_uppercase().starts_with("RDOC")
+}
+
 /// Not every BMC answers a wrong password with 401: HPE iLO 4 and 5 use 400 and
 /// `UnauthorizedLoginAttempt`; others have wordings of their own, or say that the account is
 /// locked.

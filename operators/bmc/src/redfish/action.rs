@@ -113,7 +113,7 @@ pub(crate) async fn allowable(
     parameter: &str,
 ) -> Result<Vec<String>, Error> {
     let allowed = field::texts(&action[format!("{parameter}@Redfish.AllowableValues")]);
-    let Some(info) = action["@Redfish.ActionInfo"].as_str().filter(|_| allowed.is_empty()) else {
+    let Some(info) = field::action_info(action).filter(|_| allowed.is_empty()) else {
         return Ok(allowed);
     };
     if let Some(known) = call.memory().allowed(info) {

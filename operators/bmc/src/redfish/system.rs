@@ -134,7 +134,7 @@ pub(crate) async fn read_to_write(
     call.memory().saw_boot(&uri, &boot);
     let reset = &body["Actions"]["#ComputerSystem.Reset"];
     let allowed = action::allowable(call, reset, "ResetType").await?;
-    if let (Some(info), false) = (reset["@Redfish.ActionInfo"].as_str(), allowed.is_empty()) {
+    if let (Some(info), false) = (field::action_info(reset), allowed.is_empty()) {
         // Remembered, because it does not change and a system is read often.
         call.memory().allows(info, allowed.clone());
     }

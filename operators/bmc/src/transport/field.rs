@@ -99,6 +99,13 @@ pub(crate) fn link(value: &Value) -> Option<String> {
     crate::transport::uri::path_of(value["@odata.id"].as_str()?)
 }
 
+/// Where the parameters of an action are described. The standard has a URI (DSP0266,
+/// `@Redfish.ActionInfo`), some firmware a link.
+pub(crate) fn action_info(action: &Value) -> Option<&str> {
+    let info = &action["@Redfish.ActionInfo"];
+    info.as_str().or_else(|| info["@odata.id"].as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -147,22 +147,55 @@ async fn a_refusal_that_repeats_the_url_of_a_medium_is_told_without_it() {
 
 #[tokio::test]
 async fn parameters_that_the_action_info_requires_are_sent() {
+    for link in [json!("/info"), json!({"@odata.id": "/info"})] {
+        let server = machine(cd()).await;
+        server.edit(CD, |cd| {
+            cd["Actions"]["#VirtualMedia.InsertMedia"]["@Redfish.ActionInfo"] = link;
+        });
+        server.edit("/info", |info| {
+            *info = json!({"Parameters": [
+                {"Name": "Image", "Required": true},
+                {"Name": "Inserted", "Required": true, "DataType": "Boolean"},
+                {"Name": "TransferProtocolType", "AllowableValues": ["CIFS", "HTTP"]},
+                {"Name": "TransferMethod", "AllowableValues": ["Upload"]},
+                {"Name": "Slot", "Required": true, "AllowableValues": ["A", "B"]},
+            ]});
+        });
+        server.bmc().perform(SYSTEM, &insert()).await.unwrap();
+        let mut all = json!({"Image": URL, "Inserted": true, "Slot": "A"});
+        all["TransferProtocolType"] = json!("HTTP");
+        assert_eq!(server.bodies(), [all]);
+    }
+}
+
+#[tokio::test]
+async fn a_parameter_is_sent_to_a_bmc_that_says_at_the_parameter_that_it_is_missing() {
     let server = machine(cd()).await;
-    server.edit(CD, |cd| {
-        cd["Actions"]["#VirtualMedia.InsertMedia"]["@Redfish.ActionInfo"] = json!("/info");
-    });
-    server.edit("/info", |info| {
-        *info = json!({"Parameters": [
-            {"Name": "Image", "Required": true},
-            {"Name": "Inserted", "Required": true, "DataType": "Boolean"},
-            {"Name": "TransferProtocolType", "AllowableValues": ["CIFS", "HTTP"]},
-            {"Name": "TransferMethod", "AllowableValues": ["Upload"]},
-            {"Name": "Slot", "Required": true, "AllowableValues": ["A", "B"]},
-        ]});
+    // OpenBMC.
+    let missing = json!({"MediaType@Message.ExtendedInfo": [{
+        "MessageId": "Base.1.8.1.PropertyMissing",
+        "Message": "The property MediaType is a required property.",
+    }]});
+    server.judge(move |_, path, _, body| {
+        let is_missing = path.ends_with("/Insert") && body.get("MediaType").is_none();
+        is_missing.then(|| (400, missing.clone()))
     });
     server.bmc().perform(SYSTEM, &insert()).await.unwrap();
-    let all = json!({"Image": URL, "Inserted": true, "TransferProtocolType": "HTTP", "Slot": "A"});
-    assert_eq!(server.bodies(), [all]);
+    assert_eq!(server.bodies(), [json!({"Image": URL}), json!({"Image": URL, "MediaType": "CD"})]);
+}
+
+#[tokio::test]
+async fn a_slot_for_uploads_comes_after_those_for_urls() {
+    let uris = ["RDOC1", "RDOC2", "EXT1"].map(|id| format!("{DRIVES}/{id}"));
+    let server = machine(cd()).await;
+    let links: Vec<_> = uris.iter().map(|uri| json!({"@odata.id": uri})).collect();
+    server.edit(DRIVES, |drives| drives["Members"] = json!(links));
+    for uri in &uris {
+        server.edit(uri, |slot| *slot = json!({"MediaTypes": ["CD", "DVD"], "Image": null}));
+    }
+    let slots = server.bmc().media(SYSTEM).await.unwrap();
+    let found: Vec<_> = slots.into_iter().map(|slot| slot.uri).collect();
+    assert_eq!(found, [&uris[2], &uris[0], &uris[1]].map(String::clone));
 }
 
 #[tokio::test]
@@ -174,6 +207,7 @@ async fn a_parameter_that_the_refusal_names_is_sent_and_remembered() {
         "TransferMethod",
         "UserName",
         "Password",
+        "MediaType",
     ];
     for wanted in all {
         for is_named in [true, false] {

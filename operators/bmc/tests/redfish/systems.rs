@@ -227,22 +227,24 @@ async fn a_baseboard_without_a_reset_is_told_apart() {
 
 #[tokio::test]
 async fn reset_types_are_read_from_the_action_info_once() {
-    let server = FakeRedfish::machine().await;
-    server.edit(SYSTEM, |system| {
-        system["Actions"]["#ComputerSystem.Reset"] =
-            json!({"target": "/reset", "@Redfish.ActionInfo": "/info"});
-    });
-    server.edit("/info", |info| {
-        *info = json!({"Parameters": [
-            {"Name": "ResetType", "AllowableValues": ["On", "ForceOff", "PushPowerButton"]}]});
-    });
-    let bmc = server.bmc();
-    for _ in 0..3 {
-        let system = bmc.system(SYSTEM).await.unwrap();
-        let types = [ResetType::On, ResetType::ForceOff, ResetType::PushPowerButton];
-        assert_eq!(system.reset_types, types);
+    for link in [json!("/info"), json!({"@odata.id": "/info"})] {
+        let server = FakeRedfish::machine().await;
+        server.edit(SYSTEM, |system| {
+            system["Actions"]["#ComputerSystem.Reset"] =
+                json!({"target": "/reset", "@Redfish.ActionInfo": link});
+        });
+        server.edit("/info", |info| {
+            *info = json!({"Parameters": [
+                {"Name": "ResetType", "AllowableValues": ["On", "ForceOff", "PushPowerButton"]}]});
+        });
+        let bmc = server.bmc();
+        for _ in 0..3 {
+            let system = bmc.system(SYSTEM).await.unwrap();
+            let types = [ResetType::On, ResetType::ForceOff, ResetType::PushPowerButton];
+            assert_eq!(system.reset_types, types, "{link}");
+        }
+        assert_eq!(server.log().iter().filter(|line| *line == "GET /info").count(), 1);
     }
-    assert_eq!(server.log().iter().filter(|line| *line == "GET /info").count(), 1);
 }
 
 #[tokio::test]

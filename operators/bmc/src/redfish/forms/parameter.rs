@@ -35,7 +35,12 @@ impl Parameter {
         found.is_some()
     }
 
-    pub(super) fn put(&self, body: &mut Value) {
+    /// Gives it another value.
+    pub(crate) fn set(&mut self, value: &str) {
+        self.value = value.into();
+    }
+
+    pub(crate) fn put(&self, body: &mut Value) {
         let mut place = body;
         for name in &self.path {
             // Every value on the way to a property is an object.

@@ -1,8 +1,10 @@
 //! Virtual media: media that a BMC presents to its host in emulated slots (DSP0268,
 //! `VirtualMedia`).
 
+mod insertion;
+
 use crate::{
-    Error,
+    Error, quirks,
     redfish::{
         collection::{self, Member},
         forms::{Parameter, Write, set},
@@ -19,7 +21,7 @@ use http::Method;
 use metal_base::Chain;
 use metal_core::redfish::{ImageUrl, MediaSlot};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
@@ -102,6 +104,7 @@ impl Search<'_> {
         if slots.iter().any(|(has_action, _)| *has_action) {
             slots.retain(|(has_action, _)| *has_action);
         }
+        slots.sort_by_key(|(_, slot)| quirks::holds_uploads(&slot.uri));
         Ok(slots.into_iter().map(|(_, slot)| slot).collect())
     }
 }
@@ -157,6 +160,15 @@ fn kinds(uri: &str, body: &Value) -> (bool, bool) {
     (is_cd || !(is_usb || is_other), is_usb)
 }
 
+/// What an image in a slot is to its host: one of the types that the slot takes, as it spells it.
+fn media_type(slot: &Value) -> String {
+    let types = field::texts(&slot["MediaTypes"]);
+    let of = |type_: &String| kinds("", &json!({ "MediaTypes": [type_] }));
+    let cd = types.iter().find(|type_| of(type_).0);
+    let fit = cd.or_else(|| types.iter().find(|type_| of(type_).1));
+    fit.cloned().unwrap_or_else(|| "CD".to_owned())
+}
+
 /// Inserts an image. What is in the slot is ejected first, because BMCs refuse to replace it.
 pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Result<(), Error> {
     let mut resource = call.get(uri).await?;
@@ -174,91 +186,33 @@ async fn put_in(
     image: &ImageUrl,
 ) -> Result<(), Error> {
     let body = json!({"Image": image.as_str()});
-    let scheme = image.as_str().split(':').next().unwrap_or_default().to_ascii_uppercase();
-    let mut parameters = vec![
-        Parameter::new(&["Inserted"], true),
-        Parameter::new(&["WriteProtected"], true),
-        Parameter::new(&["TransferProtocolType"], scheme.as_str()),
-        Parameter::new(&["TransferMethod"], "Stream"),
-        Parameter::new(&["UserName"], ""),
-        Parameter::new(&["Password"], ""),
-    ];
+    let mut parameters = insertion::parameters(image, media_type(&resource.body));
     let Some((action, target)) = action(&resource, INSERT) else {
         let sets = vec![set(["Inserted"]), set([]), set(["Inserted", "WriteProtected"])];
         let write = Write { parameters, sets, ..change(uri, resource, body) };
         return write.send(call).await;
     };
-    let first = asked_for(call, action, &mut parameters).await?;
-    let with = |names: &[&str]| {
-        let names = names.iter().map(|name| (*name).to_owned());
-        first.iter().cloned().chain(names).collect()
-    };
-    let sets = vec![
-        first.clone(),
-        with(&["Inserted", "WriteProtected"]),
-        with(&["Inserted", "WriteProtected", "TransferProtocolType", "TransferMethod"]),
-        with(&[
-            "Inserted",
-            "WriteProtected",
-            "TransferProtocolType",
-            "TransferMethod",
-            "UserName",
-            "Password",
-        ]),
-        set([]),
-    ];
-    let action = format!("insert a medium into {uri}");
+    let first = insertion::asked_for(&info(call, action).await?, action, &mut parameters);
     let write = Write {
         kind: Kind::Insert,
         method: Method::POST,
         parameters,
-        sets,
-        action,
+        sets: insertion::sets(&first),
+        action: format!("insert a medium into {uri}"),
         owner: Some(uri),
         ..change(&target, Resource::default(), body)
     };
     write.send(call).await
 }
 
-/// The parameters that the BMC asks for: those that its `ActionInfo` requires, and those that say
-/// how the image is transferred, if it lists the value that fits.
-async fn asked_for(
-    call: &Call<'_>,
-    action: &Value,
-    parameters: &mut Vec<Parameter>,
-) -> Result<BTreeSet<String>, Error> {
-    let mut asked = BTreeSet::new();
-    let info = match action["@Redfish.ActionInfo"].as_str() {
-        Some(info) => match call.get(info).await {
-            Ok(info) => info.body,
-            Err(error) if is_fatal(&error) => return Err(error),
-            Err(_) => Value::Null,
-        },
-        None => Value::Null,
-    };
-    let listed = info["Parameters"].as_array().into_iter().flatten().take(32);
-    for it in listed.clone().filter(|it| it["Required"] == Value::Bool(true)) {
-        let Some(name) = field::text(&it["Name"]).filter(|name| name != "Image") else { continue };
-        if parameters.iter().all(|known| known.name != name) {
-            let value = match it["DataType"].as_str() {
-                Some("Boolean") => Value::Bool(false),
-                _ => it["AllowableValues"][0].clone(),
-            };
-            let value = if value.is_null() { Value::from("") } else { value };
-            parameters.push(Parameter::new(&[&name], value));
-        }
-        asked.insert(name);
+/// The `ActionInfo` of an action, or `Null` if it has none that can be read.
+async fn info(call: &Call<'_>, action: &Value) -> Result<Value, Error> {
+    let Some(info) = field::action_info(action) else { return Ok(Value::Null) };
+    match call.get(info).await {
+        Ok(info) => Ok(info.body),
+        Err(error) if is_fatal(&error) => Err(error),
+        Err(_) => Ok(Value::Null),
     }
-    for name in ["TransferProtocolType", "TransferMethod"] {
-        let mut allowed = field::texts(&action[format!("{name}@Redfish.AllowableValues")]);
-        let told = listed.clone().filter(|it| it["Name"] == name);
-        allowed.extend(told.flat_map(|it| field::texts(&it["AllowableValues"])));
-        let parameter = parameters.iter_mut().find(|it| it.name == name);
-        if parameter.is_some_and(|it| it.spell(&allowed)) {
-            asked.insert(name.to_owned());
-        }
-    }
-    Ok(asked)
 }
 
 /// Ejects what is in a slot.
@@ -311,6 +265,19 @@ fn action<'a>(resource: &'a Resource, name: &str) -> Option<(&'a Value, String)>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slot_is_told_a_type_of_medium_that_it_takes() {
+        for (slot, type_) in [
+            (json!({"MediaTypes": ["Floppy", "USBStick", "DVD"]}), "DVD"),
+            (json!({"MediaTypes": ["Floppy", "USBStick"]}), "USBStick"),
+            (json!({"MediaTypes": ["cd", "dvd"]}), "cd"),
+            (json!({"MediaTypes": []}), "CD"),
+            (json!({}), "CD"),
+        ] {
+            assert_eq!(media_type(&slot), type_, "{slot}");
+        }
+    }
 
     #[test]
     fn a_drive_is_known_by_its_media_types_in_old_words_and_new_or_by_its_name() {
