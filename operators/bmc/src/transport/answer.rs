@@ -31,7 +31,9 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
     let is_read = request.method == Method::GET;
     match reply.status {
         StatusCode::UNAUTHORIZED => true,
-        StatusCode::FORBIDDEN => !text().contains("InsufficientPrivilege"),
+        StatusCode::FORBIDDEN => {
+            !text().contains("InsufficientPrivilege") && !wants_new_password(reply)
+        }
         status if TIMED_OUT.contains(&status.as_u16()) => true,
         status if status.is_redirection() => is_read && moved(reply, request, target).is_none(),
         status if status.is_success() => is_read && is_page(reply),
@@ -54,6 +56,15 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
             signs.iter().any(|sign| text.contains(sign))
         }
     }
+}
+
+/// Whether the BMC grants nothing but a change of the password, which is right (Base registry:
+/// `PasswordChangeRequired`). Dell iDRAC 9 has words of its own (SWC1908).
+pub(crate) fn wants_new_password(reply: &Reply) -> bool {
+    let text = String::from_utf8_lossy(&reply.body[..reply.body.len().min(READ)]);
+    let text = text.to_ascii_lowercase();
+    let signs = ["passwordchangerequired", "must be changed"];
+    reply.status == StatusCode::FORBIDDEN && signs.iter().any(|sign| text.contains(sign))
 }
 
 /// Whether the body is a web page.

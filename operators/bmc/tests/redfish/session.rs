@@ -133,6 +133,33 @@ async fn an_account_without_sessions_is_tried_with_basic_authentication_once() {
 }
 
 #[tokio::test]
+async fn a_password_that_has_to_be_changed_is_right_and_that_is_told() {
+    let standard = crate::bmc::refusal("PasswordChangeRequired", &[]).to_string();
+    let idrac = "the default password is still in use and must be changed".to_owned();
+    for (body, told) in [(standard, "not like this"), (idrac, "must be changed")] {
+        let refusing: [fn(&FakeRedfish, &str); 3] = [
+            |server, body| server.answer_logins(403, body),
+            |server, body| server.fault("/redfish/v1/Systems", Fault::Answer(403, body.into())),
+            |server, body| {
+                server.answer_logins(401, "");
+                server.fault("/redfish/v1/Systems", Fault::Answer(403, body.into()));
+            },
+        ];
+        for refuse in refusing {
+            let server = FakeRedfish::machine().await;
+            refuse(&server, &body);
+            let (fleet, bmc) = server.fleet(patient());
+            for _ in 0..2 {
+                let error = bmc.systems().await.unwrap_err();
+                assert!(matches!(error, Error::Failed { .. }), "{error}");
+                assert!(crate::bmc::chain(&error).contains(told), "{error}");
+            }
+            assert_eq!(fleet.counters().refused(), 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_basic_authentication_a_resource_that_refuses_costs_itself() {
     let server = FakeRedfish::machine().await;
     server.answer_logins(404, "");

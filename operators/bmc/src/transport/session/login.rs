@@ -2,7 +2,9 @@
 
 use crate::{
     Target, quirks,
-    transport::{field, json, message::Refused, redact::Secret, uri, wire::Reply},
+    transport::{
+        answer::wants_new_password, field, json, message::Refused, redact::Secret, uri, wire::Reply,
+    },
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -133,6 +135,9 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     let refused = Refused::read(reply, target, password);
     if quirks::has_no_session_left(&body) {
         return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));
+    }
+    if wants_new_password(reply) {
+        return Outcome::Failed(refused);
     }
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;

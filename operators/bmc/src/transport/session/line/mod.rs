@@ -88,8 +88,8 @@ impl Line {
             let signature = self.auth.header(&credentials);
             let sent = AuthenticatedRequest { request, signature };
             let reply = self.send(at, sent, budget).await?;
-            let is_unauthorized =
-                reply.status == StatusCode::UNAUTHORIZED || self.auth.is_off(reply.status);
+            let is_unauthorized = reply.status == StatusCode::UNAUTHORIZED
+                || self.auth.is_off(reply.status) && !answer::wants_new_password(&reply);
             let is_of_session = matches!(self.auth, Auth::Session(_))
                 && answer::may_be_of_session(&reply, request, &at.target);
             if !is_unauthorized && !is_of_session {
@@ -283,7 +283,9 @@ impl Line {
         let mut reply = self
             .send(at, AuthenticatedRequest { request: &request, signature: None }, budget)
             .await?;
-        let wants_login = |reply: &Reply| matches!(reply.status.as_u16(), 401 | 403);
+        let wants_login = |reply: &Reply| {
+            matches!(reply.status.as_u16(), 401 | 403) && !answer::wants_new_password(reply)
+        };
         if wants_login(&reply) {
             // Against the standard. A BMC that requires a password even here has no sessions yet.
             self.auth = Auth::basic(BasicAuthReason::NoSessions);
