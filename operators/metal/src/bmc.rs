@@ -295,13 +295,18 @@ async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Wr
     deleted.map_err(Error::write("BMC"))
 }
 
+/// Creates servers. One that the API server refuses does not affect the others.
 async fn create<C>(ctx: &Context<C>, servers: Vec<Server>) -> Result<Written, Error> {
-    let (writer, mut all) = (ctx.writer(&ctx.view.servers), Written::Unseen);
+    let (writer, mut all, mut refused) = (ctx.writer(&ctx.view.servers), Written::Unseen, None);
     for server in servers {
-        let created = writer.create(&server).await.map_err(Error::write("Server"))?;
-        all = if created == Written::Seen { created } else { all };
+        match writer.create(&server).await {
+            Ok(Written::Seen) => all = Written::Seen,
+            Ok(Written::Unseen | Written::Gone) => {}
+            Err(error @ kube::Error::Api(_)) => refused = refused.or(Some(error)),
+            Err(error) => return Err(Error::write("Server")(error)),
+        }
     }
-    Ok(all)
+    refused.map_or(Ok(all), |error| Err(Error::write("Server")(error)))
 }
 
 /// If an admission plugin allows only those to change owners who may delete, a person has to do it.
@@ -347,4 +352,30 @@ async fn update<C>(
     let servers = ctx.writer(&ctx.view.servers);
     let patched = servers.patch(server, &change, &System { system_uri }).await;
     patched.map_err(Error::write("Server"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::tests::context;
+    use ::http::StatusCode;
+    use kube::runtime::events::{Recorder, Reporter as Source};
+    use metal_api::ServerSpec;
+    use metal_bmc::fake::FakeBmc;
+    use metal_core::redfish::SystemReading;
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_server_that_the_api_server_refuses_does_not_cost_the_others() {
+        let api = ApiServer::default();
+        api.fail(Some(StatusCode::UNPROCESSABLE_ENTITY));
+        let client = api.client("default");
+        let recorder = Recorder::new(client.clone(), Source::from("test"));
+        let bmcs = FakeBmc::new(SystemReading::default());
+        let ctx = context(client, Arc::default(), recorder, bmcs);
+        let servers = ["a", "b"].map(|name| Server::new(name, ServerSpec::default()));
+        let refused = create(&ctx, servers.into()).await;
+        assert!(matches!(refused, Err(Error::Write { what: "Server", .. })), "{refused:?}");
+        assert_eq!(api.written().len(), 2);
+    }
 }

@@ -14,14 +14,14 @@ const LONGEST: usize = 1024;
 /// behind a proxy. Whatever host a link names, it is requested on the connection to the BMC that it
 /// came from, so no other host gets anything.
 pub(crate) fn path_of(link: &str) -> Option<String> {
-    Some(encoded(&rooted(trimmed(link)?)?))
+    encoded(&rooted(trimmed(link)?)?)
 }
 
 /// The same for a link that may be relative to the request's path (RFC 3986, section 5.2).
 pub(crate) fn resolved(link: &str, base: &str) -> Option<String> {
     let link = trimmed(link)?;
     if let Some(path) = rooted(link) {
-        return Some(encoded(&path));
+        return encoded(&path);
     }
     let base = base.split_once('?').map_or(base, |(path, _)| path);
     let directory = &base[..=base.rfind('/')?];
@@ -29,8 +29,8 @@ pub(crate) fn resolved(link: &str, base: &str) -> Option<String> {
     let leads_up = link.split(['/', '?']).any(|part| part == "..");
     match link.strip_prefix("./").unwrap_or(link) {
         _ if !is_relative || leads_up => None,
-        query if query.starts_with('?') => Some(encoded(&format!("{base}{query}"))),
-        path => Some(encoded(&format!("{directory}{path}"))),
+        query if query.starts_with('?') => encoded(&format!("{base}{query}")),
+        path => encoded(&format!("{directory}{path}")),
     }
 }
 
@@ -86,8 +86,9 @@ fn rooted(link: &str) -> Option<Cow<'_, str>> {
     (path.starts_with('/') && !path.starts_with("//")).then_some(path.into())
 }
 
-/// Some firmware has spaces and worse in its member ids.
-fn encoded(path: &str) -> String {
+/// A path as it is sent: some firmware has spaces and worse in its member ids. `None` if that is too
+/// long for a real one, and for the objects that it is recorded in.
+fn encoded(path: &str) -> Option<String> {
     let mut sent = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
@@ -95,7 +96,7 @@ fn encoded(path: &str) -> String {
             other => write!(sent, "%{other:02X}").unwrap_or_default(),
         }
     }
-    sent
+    (sent.len() <= LONGEST).then_some(sent)
 }
 
 #[cfg(test)]
@@ -168,8 +169,11 @@ mod tests {
     #[test]
     fn what_is_no_link_leads_nowhere() {
         let long = format!("/{}", "x".repeat(LONGEST));
-        for link in ["x", "file:///etc/passwd", "ftp://10.0.0.1/x", "https://x", "", &long] {
+        let long_when_sent = format!("/{}", "ä".repeat(LONGEST / 2 - 1));
+        let [long, sent] = [&*long, &*long_when_sent];
+        for link in ["x", "file:///etc/passwd", "ftp://10.0.0.1/x", "https://x", "", long, sent] {
             assert_eq!(path_of(link), None, "{link}");
+            assert_eq!(resolved(link, ""), None, "{link}");
         }
     }
 }

@@ -12,48 +12,27 @@ use crate::{
 use metal_api::{BmcStatus, Server, SystemUuid, condition};
 use std::sync::Arc;
 
+/// No more servers are made for one BMC: twice as many as the systems that one reading may have.
+const MOST_SERVERS: usize = 128;
+
 /// The next thing to do about the systems, if anything. Records those that cannot become a Server.
 pub(super) fn systems(
     new: &mut BmcStatus,
     seen: &Observation<'_>,
     said: &Answers,
 ) -> Option<Decision> {
-    let (mut made, mut changed, mut trouble) = (Vec::new(), None, said.remarks.clone());
-    let hosts = hosts(seen, said, &mut trouble);
-    for (index, system) in hosts.iter().enumerate() {
-        let (before, rest) = hosts.split_at(index);
-        // A collection may list a system twice.
-        if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
-            continue;
-        }
-        let Some(uuid) = system.uuid else {
-            trouble.push(format!(
-                "{} has no UUID, or a default one that is not unique: set it in the BIOS",
-                system.uri
-            ));
-            continue;
-        };
-        let holders: Vec<_> = seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
-        let ours = holders.iter().find(|server| refers_to(server, seen.bmc)).copied();
-        let shares = |other: &&SystemReading| other.uuid.is_some_and(|other| other.is_same(uuid));
-        if before.iter().any(|other| shares(&other)) {
-            continue;
-        }
-        let sharing: Vec<_> = rest.iter().filter(shares).map(|other| other.uri.as_str()).collect();
-        if sharing.iter().any(|uri| !is_same_uri(uri, &system.uri)) {
-            trouble.push(one_uuid(uuid, &sharing, &holders));
-            continue;
-        }
-        match (ours, holders.as_slice()) {
-            (None, []) => match newcomer(seen, said, system, uuid) {
-                UnknownSystem::Welcome => made.push(create(seen, system, uuid, &made)),
-                UnknownSystem::Waits => {}
-                UnknownSystem::Unclear(why) => trouble.push(why),
-            },
-            (Some(server), [_]) => changed = changed.or_else(|| update(seen, server, system)),
-            (_, all) => trouble.push(foreign(uuid, system, all)),
-        }
+    let mut sorting = Sorting::new(seen, said);
+    let hosts = sorting.hosts();
+    for index in 0..hosts.len() {
+        sorting.sort(&hosts, index);
     }
+    let Sorting { made, changed, trouble, .. } = sorting;
+    tell(new, seen, said, trouble);
+    if made.is_empty() { changed } else { Some(Decision::Change(Change::Create(made))) }
+}
+
+/// Records which systems cannot become a Server, and why.
+fn tell(new: &mut BmcStatus, seen: &Observation<'_>, said: &Answers, mut trouble: Vec<String>) {
     if said.systems.is_empty() {
         trouble.push("the BMC has no systems, so no Server is created".to_owned());
         let message = bounded(&trouble);
@@ -64,22 +43,92 @@ pub(super) fn systems(
     } else if new.conditions.iter().any(|c| c.type_ == condition::SYSTEMS_KNOWN) {
         set(new, seen, condition::SYSTEMS_KNOWN, Ok("AllKnown"));
     }
-    if made.is_empty() { changed } else { Some(Decision::Change(Change::Create(made))) }
 }
 
-/// The systems that can be reset, or have a server already. All others are baseboards, or run on a
-/// host.
-fn hosts(seen: &Observation<'_>, said: &Answers, trouble: &mut Vec<String>) -> Vec<SystemReading> {
-    let (mut hosts, servers) = (said.systems.clone(), seen.servers);
-    hosts.retain(|system| {
-        let is_known = servers.iter().any(|server| is_at(server, &system.uri));
-        if system.lacks_reset && !is_known {
-            trouble.push(format!("{} does not support reset, so it is not a host", system.uri));
-            return false;
+/// What becomes of each system.
+struct Sorting<'a> {
+    seen: &'a Observation<'a>,
+    said: &'a Answers,
+    /// The servers to create.
+    made: Vec<Server>,
+    /// The first update of a server.
+    changed: Option<Decision>,
+    /// Why others are left out.
+    trouble: Vec<String>,
+}
+
+impl<'a> Sorting<'a> {
+    fn new(seen: &'a Observation<'a>, said: &'a Answers) -> Self {
+        Self { seen, said, made: vec![], changed: None, trouble: said.remarks.clone() }
+    }
+
+    /// The systems that can be reset, or have a server already. All others are baseboards, or run
+    /// on a host.
+    fn hosts(&mut self) -> Vec<SystemReading> {
+        let (mut hosts, servers) = (self.said.systems.clone(), self.seen.servers);
+        hosts.retain(|system| {
+            let is_known = servers.iter().any(|server| is_at(server, &system.uri));
+            if system.lacks_reset && !is_known {
+                let uri = &system.uri;
+                self.trouble.push(format!("{uri} does not support reset, so it is not a host"));
+                return false;
+            }
+            true
+        });
+        hosts
+    }
+
+    /// Decides about one of them.
+    fn sort(&mut self, hosts: &[SystemReading], index: usize) {
+        let (before, rest) = hosts.split_at(index);
+        let system = &hosts[index];
+        // A collection may list a system twice.
+        if before.iter().any(|other| is_same_uri(&other.uri, &system.uri)) {
+            return;
         }
-        true
-    });
-    hosts
+        let Some(uuid) = system.uuid else {
+            self.trouble.push(format!(
+                "{} has no UUID, or a default one that is not unique: set it in the BIOS",
+                system.uri
+            ));
+            return;
+        };
+        let holders: Vec<_> = self.seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
+        let ours = holders.iter().find(|server| refers_to(server, self.seen.bmc)).copied();
+        let shares = |other: &&SystemReading| other.uuid.is_some_and(|other| other.is_same(uuid));
+        if before.iter().any(|other| shares(&other)) {
+            return;
+        }
+        let sharing: Vec<_> = rest.iter().filter(shares).map(|other| other.uri.as_str()).collect();
+        if sharing.iter().any(|uri| !is_same_uri(uri, &system.uri)) {
+            self.trouble.push(one_uuid(uuid, &sharing, &holders));
+            return;
+        }
+        match (ours, holders.as_slice()) {
+            (None, []) => self.meet(system, uuid),
+            (Some(server), [_]) => {
+                self.changed = self.changed.take().or_else(|| update(self.seen, server, system));
+            }
+            (_, all) => self.trouble.push(foreign(uuid, system, all)),
+        }
+    }
+
+    /// Decides about a system whose UUID no server has.
+    fn meet(&mut self, system: &SystemReading, uuid: SystemUuid) {
+        match newcomer(self.seen, self.said, system, uuid) {
+            UnknownSystem::Welcome => {
+                let ours = self.seen.servers.iter().filter(|it| refers_to(it, self.seen.bmc));
+                let all = ours.count() + self.made.len();
+                if all < MOST_SERVERS {
+                    self.made.push(create(self.seen, system, uuid, &self.made));
+                } else {
+                    self.trouble.push(too_many(system, all));
+                }
+            }
+            UnknownSystem::Waits => {}
+            UnknownSystem::Unclear(why) => self.trouble.push(why),
+        }
+    }
 }
 
 /// What a system is whose UUID no server has.
@@ -116,6 +165,15 @@ fn newcomer(
         system.uri,
         seen.unreadable.join(", "),
     ))
+}
+
+/// Describes a system of a BMC that reports others, or the same with other UUIDs, again and again.
+fn too_many(system: &SystemReading, servers: usize) -> String {
+    format!(
+        "{} is new, but this BMC has {servers} Servers: delete those whose system it no longer has, \
+         and check why its systems change",
+        system.uri,
+    )
 }
 
 /// Describes a system whose server has another UUID.

@@ -52,6 +52,30 @@ fn every_system_of_a_bmc_becomes_a_server_at_once() {
 }
 
 #[test]
+fn a_bmc_that_reports_other_systems_each_time_gets_no_more_than_so_many_servers() {
+    let mut scene = Scene::new();
+    let reported = |round: u32| {
+        let systems = (round * 64..(round + 1) * 64).map(|number| {
+            system(number, Some(&format!("38947555-7742-3448-3784-8233478{number:05x}")))
+        });
+        Answers { systems: systems.collect(), ..said(None) }
+    };
+    for round in 0..4 {
+        scene.reading = Some(Ok(reported(round)));
+        if matches!(scene.decide(), Decision::Record(_)) {
+            scene.record();
+        }
+        if let Decision::Change(Change::Create(servers)) = scene.decide() {
+            scene.servers.extend(servers.into_iter().map(Arc::new));
+        }
+    }
+    assert_eq!(scene.servers.len(), 128);
+    assert_eq!(scene.condition(condition::SYSTEMS_KNOWN), ("False", "SystemsLeftOut"));
+    let message = scene.message(condition::SYSTEMS_KNOWN);
+    assert!(message.contains("128 Servers: delete"), "{message}");
+}
+
+#[test]
 fn systems_of_one_bmc_with_one_uuid_are_told_apart_by_nobody_and_the_server_there_is_stays() {
     let mut scene = Scene::new();
     scene.record();
