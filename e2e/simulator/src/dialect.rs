@@ -65,4 +65,10 @@ pub enum Dialect {
     LeftBootUri,
     /// Inserting a medium needs `Inserted`, `WriteProtected` and `TransferProtocolType`.
     MediaParameters,
+    /// Inserting a medium needs `MediaType`.
+    MediaType,
+    /// A refusal is attached to the property that it is about, and nowhere else, as in OpenBMC.
+    PropertyMessages,
+    /// The ETag comes without quotes, and `If-Match` needs it in quotes.
+    BareEtag,
 }

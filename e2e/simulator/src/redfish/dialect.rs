@@ -6,11 +6,12 @@ use super::{
     reply::{Content, Reply},
     route::Resource,
     service::Request,
+    spelling,
     view::{etag, link},
 };
 use crate::dialect::Dialect;
 use http::{
-    Method, StatusCode,
+    HeaderValue, Method, StatusCode,
     header::{AUTHORIZATION, ETAG, IF_MATCH, LOCATION},
 };
 use miniz_oxide::deflate::compress_to_vec;
@@ -33,6 +34,17 @@ impl Dialects<'_> {
 
     /// Answers a request by the resource of its path.
     pub(super) fn reply(self, request: &Request<'_>) -> Reply {
+        let mut reply = self.answer(request);
+        if self.speak(Dialect::PropertyMessages) {
+            spelling::attach_messages(&mut reply);
+        }
+        if self.speak(Dialect::BareEtag) {
+            spelling::strip_quotes(&mut reply);
+        }
+        reply
+    }
+
+    fn answer(self, request: &Request<'_>) -> Reply {
         if let Some(refusal) = self.refuse(request) {
             return Reply::from(refusal);
         }
@@ -78,6 +90,10 @@ impl Dialects<'_> {
         if self.speak(Dialect::NoIfMatch) && condition.is_some() {
             return Some(Problem::precondition_failed());
         }
+        let is_quoted = |it: &HeaderValue| it.as_bytes().starts_with(b"\"");
+        if self.speak(Dialect::BareEtag) && !condition.is_some_and(is_quoted) {
+            return Some(Problem::precondition_failed());
+        }
         if self.speak(Dialect::VolatileEtag) && condition.is_some_and(|it| it != "*") {
             return Some(Problem::precondition_failed());
         }
@@ -119,7 +135,13 @@ impl Dialects<'_> {
             return Some(Problem::parameter_not_in_list(type_, "ResetType", action));
         }
         let action = "VirtualMedia.InsertMedia";
-        if !(self.speak(Dialect::MediaParameters) && path.ends_with(action)) {
+        if !path.ends_with(action) {
+            return None;
+        }
+        if self.speak(Dialect::MediaType) && body.get("MediaType").is_none() {
+            return Some(Problem::missing_property("MediaType"));
+        }
+        if !self.speak(Dialect::MediaParameters) {
             return None;
         }
         let needed = ["Inserted", "WriteProtected", "TransferProtocolType"];

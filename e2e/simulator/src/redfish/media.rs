@@ -14,6 +14,7 @@ const URI: &str = "/redfish/v1/Managers/BMC/VirtualMedia/CD";
 const INSERT: &str = "VirtualMedia.InsertMedia";
 const PROTOCOLS: [&str; 2] = ["HTTP", "HTTPS"];
 const METHODS: [&str; 1] = ["Stream"];
+const TYPES: [&str; 2] = ["CD", "DVD"];
 
 impl View<'_> {
     pub(super) fn virtual_cd(&self) -> Value {
@@ -24,7 +25,7 @@ impl View<'_> {
             "@odata.type": "#VirtualMedia.v1_6_0.VirtualMedia",
             "Id": "CD",
             "Name": "Virtual CD",
-            "MediaTypes": ["CD", "DVD"],
+            "MediaTypes": TYPES,
             "Image": medium,
             "ImageName": name,
             "Inserted": medium.is_some(),
@@ -63,6 +64,7 @@ impl Request<'_> {
                 "Image" => url = Some(image(text()?)?),
                 "TransferProtocolType" => one_of(&PROTOCOLS)?,
                 "TransferMethod" => one_of(&METHODS)?,
+                "MediaType" => one_of(&TYPES)?,
                 "Inserted" | "WriteProtected" if *value == Value::Bool(true) => {}
                 "Inserted" | "WriteProtected" => {
                     return Err(Problem::parameter_not_in_list(&value.to_string(), name, INSERT));

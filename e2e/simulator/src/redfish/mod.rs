@@ -14,6 +14,7 @@ mod reply;
 mod response;
 mod route;
 mod service;
+mod spelling;
 mod system;
 mod tasks;
 mod view;

@@ -86,12 +86,12 @@ async fn a_machine_is_armed_and_switched_in_every_dialect() {
 #[tokio::test]
 async fn dialects_can_be_combined() {
     use Dialect::{
-        ActionInfo, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
+        ActionInfo, BareEtag, BodyEtag, BootSettings, ButtonOnly, ByteOrderMark, CutUnauthorized,
         DeadSettings, GpuBaseboard, Gzip, HostLinks, IfMatchRequired, Latin1, LooseJson,
         ModeRefused, ModeRequired, NamedMembers, NoIfMatch, NoSessions, PagingLoop,
-        SlashedSessions, UnlistedResets, VolatileEtag,
+        PropertyMessages, SlashedSessions, UnlistedResets, VolatileEtag,
     };
-    let combinations: [&[Dialect]; 7] = [
+    let combinations: [&[Dialect]; 9] = [
         &[BootSettings, VolatileEtag, IfMatchRequired, ModeRequired, LooseJson, NamedMembers],
         &[DeadSettings, HostLinks, NamedMembers, VolatileEtag, ButtonOnly, PagingLoop, Gzip],
         &[BootSettings, IfMatchRequired, ModeRequired, ActionInfo, Gzip, PagingLoop],
@@ -99,6 +99,8 @@ async fn dialects_can_be_combined() {
         &[NoIfMatch, ModeRequired, UnlistedResets, SlashedSessions, CutUnauthorized],
         &[BodyEtag, ModeRefused, Gzip, ByteOrderMark, Latin1, CutUnauthorized, NoSessions],
         &[BootSettings, NoIfMatch, ModeRequired, GpuBaseboard, PagingLoop],
+        &[PropertyMessages, ModeRequired, IfMatchRequired, ActionInfo],
+        &[PropertyMessages, BareEtag, ModeRefused, BootSettings],
     ];
     for dialects in combinations {
         works(dialects).await;
@@ -163,13 +165,23 @@ async fn a_reset_type_that_was_refused_is_no_more_offered() {
 
 #[tokio::test]
 async fn a_medium_is_inserted_with_the_parameters_that_the_bmc_asks_for() {
-    let lab = start(&[Dialect::MediaParameters]).await;
-    let slots = lab.bmc.media(SYSTEM).await.unwrap();
-    let image = ImageUrl::new("http://127.0.0.1:1/media/x.iso");
-    let insert = Step::InsertMedium { slot: slots[0].uri.clone(), image: image.clone() };
-    lab.bmc.perform(SYSTEM, &insert).await.unwrap();
-    let slots = lab.bmc.media(SYSTEM).await.unwrap();
-    assert_eq!((slots[0].inserted, slots[0].image.as_ref()), (true, Some(&image)));
+    use Dialect::{MediaParameters, MediaType, PropertyMessages};
+    let all: [&[Dialect]; 4] = [
+        &[MediaParameters],
+        &[MediaType],
+        &[MediaParameters, PropertyMessages],
+        &[MediaType, PropertyMessages],
+    ];
+    for dialects in all {
+        let lab = start(dialects).await;
+        let slots = lab.bmc.media(SYSTEM).await.unwrap();
+        let image = ImageUrl::new("http://127.0.0.1:1/media/x.iso");
+        let insert = Step::InsertMedium { slot: slots[0].uri.clone(), image: image.clone() };
+        lab.bmc.perform(SYSTEM, &insert).await.unwrap();
+        let slots = lab.bmc.media(SYSTEM).await.unwrap();
+        let inserted = (slots[0].inserted, slots[0].image.as_ref());
+        assert_eq!(inserted, (true, Some(&image)), "{dialects:?}");
+    }
 }
 
 #[tokio::test]
