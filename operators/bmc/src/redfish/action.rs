@@ -5,6 +5,7 @@ use crate::{
     redfish::forms::{AllRefused, Parameter, Write, set},
     transport::{
         call::{Call, failed, is_fatal},
+        etags::Etags,
         field,
         form::Kind,
         uri,
@@ -40,10 +41,10 @@ pub(crate) async fn reset_system(
         Some(system) => system,
         None => call.get(uri).await?,
     };
-    let action = &system.body["Actions"][NAME];
+    let action = ResetAction { uri, name: NAME, action: &system.body["Actions"][NAME] };
     // A reset consumes a pending boot override.
     call.memory().saw_effect(uri);
-    let done = post(call, uri, NAME, action, (Kind::Reset(reset), reset)).await;
+    let done = action.post(call, Kind::Reset(reset), reset).await;
     if let Err(Error::Failed { source, .. }) = &done
         && source.downcast_ref::<AllRefused>().is_some_and(AllRefused::is_about_a_value)
     {
@@ -59,49 +60,53 @@ pub(crate) async fn reset_manager(
     reset: ResetType,
 ) -> Result<(), Error> {
     const NAME: &str = "#Manager.Reset";
-    let action = call.get(uri).await?.body["Actions"][NAME].clone();
-    post(call, uri, NAME, &action, (Kind::ResetManager(reset), reset)).await
+    let manager = call.get(uri).await?;
+    let action = ResetAction { uri, name: NAME, action: &manager.body["Actions"][NAME] };
+    action.post(call, Kind::ResetManager(reset), reset).await
 }
 
-async fn post(
-    call: &Call<'_>,
-    uri: &str,
+/// The action that resets a resource.
+struct ResetAction<'a> {
+    uri: &'a str,
     name: &'static str,
-    action: &Value,
-    (kind, reset): (Kind, ResetType),
-) -> Result<(), Error> {
-    let what = format!("reset {uri} with {reset}");
-    let cannot = |why| failed(what.clone(), why);
-    let target = action["target"].as_str().and_then(uri::path_of);
-    let target = target.ok_or_else(|| cannot(ActionError::Absent(name)))?;
-    let allowed = allowable(call, action, "ResetType").await?;
-    let choices = choices(reset, &allowed);
-    if choices.is_empty() {
-        return Err(cannot(ActionError::NotAllowed(call.redacted(allowed.join(", ")))));
-    }
-    let button = ResetType::PushPowerButton.to_string();
-    if choices.iter().any(|it| it.eq_ignore_ascii_case(&button)) && !is_on(call, uri).await? {
-        return Err(cannot(ActionError::HostNotOn));
-    }
-    let write = Write {
-        kind,
-        method: Method::POST,
-        uri: &target,
-        owner: Some(uri),
-        etags: crate::transport::etags::Etags::default(),
-        settings: None,
-        settings_etags: None,
-        body: json!({}),
-        parameters: choices.iter().map(|it| Parameter::choice(&["ResetType"], it)).collect(),
-        sets: choices.iter().map(|it| set([it.as_str()])).collect(),
-        present: Value::Null,
-        unseen: vec![],
-        wanted: None,
-        action: what,
-    };
-    match kind {
-        Kind::ResetManager(_) => write.send_off(call).await,
-        _ => write.send(call).await,
+    action: &'a Value,
+}
+
+impl ResetAction<'_> {
+    async fn post(&self, call: &Call<'_>, kind: Kind, reset: ResetType) -> Result<(), Error> {
+        let (uri, what) = (self.uri, format!("reset {} with {reset}", self.uri));
+        let cannot = |why| failed(what.clone(), why);
+        let target = self.action["target"].as_str().and_then(uri::path_of);
+        let target = target.ok_or_else(|| cannot(ActionError::Absent(self.name)))?;
+        let allowed = allowable(call, self.action, "ResetType").await?;
+        let choices = choices(reset, &allowed);
+        if choices.is_empty() {
+            return Err(cannot(ActionError::NotAllowed(call.redacted(allowed.join(", ")))));
+        }
+        let button = ResetType::PushPowerButton.to_string();
+        if choices.iter().any(|it| it.eq_ignore_ascii_case(&button)) && !is_on(call, uri).await? {
+            return Err(cannot(ActionError::HostNotOn));
+        }
+        let write = Write {
+            kind,
+            method: Method::POST,
+            uri: &target,
+            owner: Some(uri),
+            etags: Etags::default(),
+            settings: None,
+            settings_etags: None,
+            body: json!({}),
+            parameters: choices.iter().map(|it| Parameter::choice(&["ResetType"], it)).collect(),
+            sets: choices.iter().map(|it| set([it.as_str()])).collect(),
+            present: Value::Null,
+            unseen: vec![],
+            wanted: None,
+            action: what,
+        };
+        match kind {
+            Kind::ResetManager(_) => write.send_off(call).await,
+            _ => write.send(call).await,
+        }
     }
 }
 

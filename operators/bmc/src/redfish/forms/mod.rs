@@ -104,7 +104,7 @@ impl Write<'_> {
                 }
                 attempt => attempt?,
             };
-            let (blame, etags) = match attempt {
+            let refusal = match attempt {
                 Attempt::Taken(reply) => {
                     self.remember(call, form, refusals.is_empty());
                     return Ok(reply);
@@ -118,34 +118,36 @@ impl Write<'_> {
                     }
                     continue;
                 }
-                Attempt::Contended(etags) => {
-                    // Or the BMC returns a different ETag each time.
-                    let blame =
-                        RefusalCause { condition: true, ..RefusalCause::of(StatusCode::OK) };
-                    let said = format!("HTTP {}", StatusCode::PRECONDITION_FAILED);
-                    refusals.push(Refusal::said(self.shown(&form), said));
-                    (blame, etags)
-                }
-                Attempt::Refused(reply, etags) => {
-                    if !is_of_form(reply.status, &self.method) {
-                        return Err(call.refusal(&reply, self.action));
-                    }
-                    let refused = call.refused(&reply);
-                    refusals.push(Refusal::answered(self.shown(&form), &refused));
-                    (self.blame(&reply), etags)
-                }
+                // Or the BMC returns a different ETag each time.
+                Attempt::Contended(etags) => Refusal::of_etag(self.shown(&form), etags),
+                Attempt::Refused(reply, etags) => self.refusal(call, &form, &reply, etags)?,
                 Attempt::Unanswered(error) => {
-                    refusals.push(Refusal::unanswered(self.shown(&form), &error));
-                    (RefusalCause::of(StatusCode::NOT_FOUND), self.etags.clone())
+                    Refusal::unanswered(self.shown(&form), &error, self.etags.clone())
                 }
             };
             tried.push(form.clone());
-            let next = self.next(&form, &blame, &etags, &tried);
+            let next = self.next(&form, &refusal.cause, &tried);
+            refusals.push(refusal);
             match next.filter(|_| refusals.len() < MOST) {
                 Some(next) => form = next,
                 None => return Err(failed(self.action, AllRefused::new(refusals))),
             }
         }
+    }
+
+    /// What the response to one form blames. An error ends the write: no other form would be taken.
+    fn refusal(
+        &mut self,
+        call: &Call<'_>,
+        form: &Form,
+        reply: &Reply,
+        etags: Etags,
+    ) -> Result<Refusal, Error> {
+        if !is_of_form(reply.status, &self.method) {
+            return Err(call.refusal(reply, self.action.clone()));
+        }
+        let cause = self.blame(reply, etags);
+        Ok(Refusal::answered(self.shown(form), &call.refused(reply), cause))
     }
 
     /// Remembers an accepted form; `at_once` says whether it was the first one tried.
@@ -184,7 +186,7 @@ impl Write<'_> {
         if !self.unseen.contains(first) {
             return None;
         }
-        self.next(last, &RefusalCause::of(StatusCode::OK), &self.etags, &self.unseen)
+        self.next(last, &RefusalCause::of(StatusCode::OK, self.etags.clone()), &self.unseen)
     }
 
     /// The first place to try. Boot settings are sent to where they are read from.
@@ -199,9 +201,9 @@ impl Write<'_> {
     }
 
     /// What a refusal blames.
-    fn blame(&mut self, reply: &Reply) -> RefusalCause {
+    fn blame(&mut self, reply: &Reply, etags: Etags) -> RefusalCause {
         let body = json::value(&reply.body, REFUSAL).unwrap_or_default();
-        let blame = RefusalCause::read(reply, &body);
+        let blame = RefusalCause::read(reply, &body, etags);
         blame.names.iter().for_each(|name| self.learn(name));
         blame
     }
@@ -225,13 +227,8 @@ impl Write<'_> {
     }
 
     /// The next form to try.
-    fn next(
-        &self,
-        form: &Form,
-        blame: &RefusalCause,
-        etags: &Etags,
-        tried: &[Form],
-    ) -> Option<Form> {
+    fn next(&self, form: &Form, blame: &RefusalCause, tried: &[Form]) -> Option<Form> {
+        let etags = &blame.etags;
         let other = |condition: Condition| Form { condition, ..form.clone() };
         let sets = self.sets.iter().map(|with| Form { with: with.clone(), ..form.clone() });
         let place = match form.place {

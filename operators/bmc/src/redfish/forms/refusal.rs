@@ -4,6 +4,7 @@ use crate::{
     Error,
     transport::{
         condition::is_precondition,
+        etags::Etags,
         message::{self, Refused, reason},
         wire::Reply,
     },
@@ -17,23 +18,27 @@ pub(super) struct Refusal {
     form: String,
     said: String,
     is_about_a_value: bool,
+    pub(super) cause: RefusalCause,
 }
 
 impl Refusal {
     /// A refusal by a response.
-    pub(super) fn answered(form: String, refused: &Refused) -> Self {
+    pub(super) fn answered(form: String, refused: &Refused, cause: RefusalCause) -> Self {
         let is_about_a_value = refused.is_about_a_value();
-        Self { form, said: refused.to_string(), is_about_a_value }
+        Self { form, said: refused.to_string(), is_about_a_value, cause }
     }
 
-    /// A refusal in these words.
-    pub(super) fn said(form: String, said: String) -> Self {
-        Self { form, said, is_about_a_value: false }
+    /// The refusal of an ETag, although it was that of the resource.
+    pub(super) fn of_etag(form: String, etags: Etags) -> Self {
+        let said = format!("HTTP {}", StatusCode::PRECONDITION_FAILED);
+        let cause = RefusalCause { condition: true, ..RefusalCause::of(StatusCode::OK, etags) };
+        Self { form, said, is_about_a_value: false, cause }
     }
 
     /// A refusal by giving no answer.
-    pub(super) fn unanswered(form: String, error: &Error) -> Self {
-        Self::said(form, reason(error))
+    pub(super) fn unanswered(form: String, error: &Error, etags: Etags) -> Self {
+        let cause = RefusalCause::of(StatusCode::NOT_FOUND, etags);
+        Self { form, said: reason(error), is_about_a_value: false, cause }
     }
 }
 
@@ -93,23 +98,25 @@ pub(super) struct RefusalCause {
     pub(super) status: StatusCode,
     pub(super) condition: bool,
     pub(super) names: Vec<String>,
+    /// The ETags that the resource has now.
+    pub(super) etags: Etags,
 }
 
 impl RefusalCause {
     /// What a status alone blames: the resource, or nothing.
-    pub(super) fn of(status: StatusCode) -> Self {
-        Self { status, condition: false, names: vec![] }
+    pub(super) fn of(status: StatusCode, etags: Etags) -> Self {
+        Self { status, condition: false, names: vec![], etags }
     }
 
     /// What a response blames.
-    pub(super) fn read(reply: &Reply, body: &Value) -> Self {
+    pub(super) fn read(reply: &Reply, body: &Value, etags: Etags) -> Self {
         // Messages may be in any language, but their ids are not.
         let text =
             format!("{} {}", message::messages(body).unwrap_or_default(), message::ids(body));
         let text = text.to_ascii_lowercase();
         let condition = is_precondition(reply.status)
             || ["if-match", "etag", "precondition"].iter().any(|word| text.contains(word));
-        Self { status: reply.status, condition, names: message::named(body) }
+        Self { status: reply.status, condition, names: message::named(body), etags }
     }
 
     /// Whether the resource that was written to may be to blame.

@@ -39,8 +39,8 @@ fn tried(etags: &Etags, status: u16, body: &Value) -> Vec<String> {
     };
     let with = write.sets[0].clone();
     let mut forms = vec![Form { place: Place::Resource, condition: Condition::Etag, with }];
-    let blame = write.blame(&reply);
-    while let Some(next) = write.next(forms.last().unwrap(), &blame, etags, &forms) {
+    let blame = write.blame(&reply, etags.clone());
+    while let Some(next) = write.next(forms.last().unwrap(), &blame, &forms) {
         forms.push(next);
     }
     forms.iter().map(|form| write.shown(form)).collect()

@@ -235,14 +235,7 @@ impl Connection {
             .map_err(WireError::Broken)?;
         let (head, body) = response.into_parts();
         let mut bytes = BytesMut::new();
-        let whole = line
-            .until(limits.body, collect(body, &mut bytes, budget, TAIL.min(limits.body / 2)))
-            .await;
-        let whole = whole.unwrap_or_else(|| {
-            // Others wait for the place that this body takes.
-            let slow = LimitExceeded::Slow(limits.body.as_secs());
-            Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
-        });
+        let whole = line.read(body, &mut bytes, limits, budget).await;
         let is_clean = matches!(whole, Ok(End::Clean));
         let (mut body, mut broken) = (bytes.freeze(), whole.err());
         if broken.is_none() {
@@ -320,6 +313,22 @@ impl OpenConnection {
             wanted.as_mut().poll(cx)
         });
         timeout(limit, progress).await.ok()
+    }
+
+    /// Reads a body within its time limit.
+    async fn read(
+        &mut self,
+        body: Incoming,
+        bytes: &mut BytesMut,
+        limits: &Limits,
+        budget: &Budget<'_>,
+    ) -> Result<End, WireError> {
+        let collected = collect(body, bytes, budget, TAIL.min(limits.body / 2));
+        self.until(limits.body, collected).await.unwrap_or_else(|| {
+            // Others wait for the place that this body takes.
+            let slow = LimitExceeded::Slow(limits.body.as_secs());
+            Err(if budget.has_place() { slow.into() } else { WireError::BodyTimeout(limits.body) })
+        })
     }
 
     /// Lets the connection do what it can do at once.
