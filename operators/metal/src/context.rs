@@ -20,9 +20,8 @@ use metal_api::{Bmc, BmcSecret, Endpoint, Server};
 use metal_bmc::{Connect, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{
-        CredentialAnnotations, Destination, Missing, Verification, certificate,
-        certificate_of_server, destination, inline_destination, may_log_in, refused_for,
-        refused_for_server,
+        CredentialAnnotations, Destination, Login, Missing, Verification, certificate_of_server,
+        destination, inline_destination, refused_for, refused_for_server,
     },
     capability::Key,
     redfish::Scheme,
@@ -237,7 +236,8 @@ impl<C> Context<C> {
         let secret = self.secret_of(bmc);
         let secret = secret.as_deref();
         let destination = destination(bmc, endpoint.as_deref(), secret, self.default_scheme)?;
-        may_log_in(bmc, secret, &destination, self.verification, Timestamp::now())?;
+        let login = Login { bmc, secret, at: &destination };
+        login.is_allowed(self.verification, Timestamp::now())?;
         Ok(destination)
     }
 
@@ -270,7 +270,8 @@ impl<C> Context<C> {
 
     /// The certificate that a BMC is pinned to.
     pub(crate) fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
-        certificate(bmc, self.secret_of(bmc).as_deref(), at)?.parse().ok()
+        let secret = self.secret_of(bmc);
+        Login { bmc, secret: secret.as_deref(), at }.certificate()?.parse().ok()
     }
 
     /// The certificate that the BMC in `spec.bmc` has presented.

@@ -1,9 +1,9 @@
 use super::{
     Change, Decision, Destination, Missing, Observation, Verification,
     accepted_certificate::is_accepted,
-    credential_guard::{accepted, to_note, unstored},
+    credential_guard::{Login, accepted},
     lockout::{self, REFUSED},
-    reading::{RESYNC, SILENT},
+    reading::{Answers, RESYNC, Reading, SILENT},
     servers::{MAKER, name_of_bmc, own},
     status::{set, set_fact},
     systems::systems,
@@ -70,7 +70,7 @@ fn reconciled(new: &mut BmcStatus, seen: &Observation<'_>) {
     if let Some(failure) = seen.failure {
         set(new, seen, condition::RECONCILED, Err((failure.reason, &failure.text)));
     } else if let Some(why) =
-        seen.destination.as_ref().ok().and_then(|at| unstored(seen.bmc, seen.secret, at))
+        seen.destination.as_ref().ok().and_then(|at| login(seen, at).unstored())
     {
         set(new, seen, condition::RECONCILED, Err(("CertificateNotStored", &why)));
     } else if new.conditions.iter().any(|c| c.type_ == condition::RECONCILED) {
@@ -83,23 +83,43 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     reconciled(new, seen);
     let destination = match &seen.destination {
         Ok(destination) => destination,
-        Err(Missing { reason, message }) => {
-            let comes = matches!(*reason, "SecretMissing" | "EndpointMissing");
-            if let Some(wait) = may_still_come(seen).filter(|_| comes) {
-                return Decision::Rest(wait);
-            }
-            set(new, seen, condition::READY, Err((reason, message)));
-            if *reason != "EndpointMissing" {
-                endpoint_is_there(new, seen);
-                return Decision::Rest(RESYNC);
-            }
-            return forsaken(new, seen, message).unwrap_or(Decision::Rest(RESYNC));
-        }
+        Err(missing) => return without_destination(new, seen, missing),
     };
     endpoint_is_there(new, seen);
     let Some(reading) = seen.reading else {
         return first_look(new, seen).map_or(Decision::Look(()), Decision::Rest);
     };
+    let Some(left) = counts_for(seen, reading) else { return Decision::Look(()) };
+    let then = match &reading.result {
+        Ok(said) => connected(new, seen, destination, said),
+        Err(why) => {
+            not_connected(new, seen, why);
+            None
+        }
+    };
+    then.unwrap_or(Decision::Rest(left))
+}
+
+/// What to do about a BMC of which it is not known how to reach it.
+fn without_destination(
+    new: &mut BmcStatus,
+    seen: &Observation<'_>,
+    Missing { reason, message }: &Missing,
+) -> Decision {
+    let comes = matches!(*reason, "SecretMissing" | "EndpointMissing");
+    if let Some(wait) = may_still_come(seen).filter(|_| comes) {
+        return Decision::Rest(wait);
+    }
+    set(new, seen, condition::READY, Err((reason, message)));
+    if *reason != "EndpointMissing" {
+        endpoint_is_there(new, seen);
+        return Decision::Rest(RESYNC);
+    }
+    forsaken(new, seen, message).unwrap_or(Decision::Rest(RESYNC))
+}
+
+/// For how much longer a reading counts; `None` if it does not.
+fn counts_for(seen: &Observation<'_>, reading: &Reading) -> Option<SignedDuration> {
     let valid = match &reading.result {
         Ok(_) => reading.counts_for(),
         Err(Unreachable::NoAnswer(_)) => patience(seen),
@@ -110,49 +130,46 @@ fn plan(new: &mut BmcStatus, seen: &Observation<'_>) -> Decision {
     let age = seen.now.duration_since(reading.answered());
     let left = valid - age;
     // A reading from the future was taken before the clock was set back.
-    if !left.is_positive() || age.is_negative() {
-        return Decision::Look(());
+    (left.is_positive() && !age.is_negative()).then_some(left)
+}
+
+/// Records what a BMC has told, and returns what to do about it, if anything.
+fn connected(
+    new: &mut BmcStatus,
+    seen: &Observation<'_>,
+    destination: &Destination,
+    said: &Answers,
+) -> Option<Decision> {
+    let message = unverified(seen, destination).unwrap_or_default();
+    let type_ = condition::READY;
+    set_fact(new, seen, Fact { type_, holds: true, reason: "Connected", message });
+    new.ip = Some(destination.host.to_string());
+    // In the one form that the schema takes; people write it in several.
+    let mac = seen.mac_address.as_deref().and_then(|it| it.parse::<MacAddr>().ok());
+    new.mac_address = mac.map(|mac| mac.to_string());
+    new.certificate_fingerprint.clone_from(&said.certificate);
+    // Chassis managers, switches and power shelves may have none.
+    if !said.manager.uri.is_empty() {
+        take_manager(new, &said.manager);
     }
-    match &reading.result {
-        Ok(said) => {
-            let message = unverified(seen, destination).unwrap_or_default();
-            let type_ = condition::READY;
-            set_fact(new, seen, Fact { type_, holds: true, reason: "Connected", message });
-            new.ip = Some(destination.host.to_string());
-            // In the one form that the schema takes; people write it in several.
-            let mac = seen.mac_address.as_deref().and_then(|it| it.parse::<MacAddr>().ok());
-            new.mac_address = mac.map(|mac| mac.to_string());
-            new.certificate_fingerprint.clone_from(&said.certificate);
-            // Chassis managers, switches and power shelves may have none.
-            if !said.manager.uri.is_empty() {
-                take_manager(new, &said.manager);
-            }
-            new.systems = i32::try_from(said.systems.len()).ok();
-            let next = systems(new, seen, said);
-            let next = settle(seen, destination).or(next);
-            next.unwrap_or(Decision::Rest(left))
-        }
-        Err(Unreachable::NoAnswer(why)) => {
-            set(new, seen, condition::READY, Err(("ConnectionFailed", why)));
-            Decision::Rest(left)
-        }
-        Err(Unreachable::Unauthorized) => {
-            answered(new, seen);
-            let why = lockout::message(seen.bmc);
-            set(new, seen, condition::READY, Err((lockout::REASON, &why)));
-            Decision::Rest(left)
-        }
-        Err(Unreachable::SessionsFull(why)) => {
-            answered(new, seen);
-            set(new, seen, condition::READY, Err(("SessionLimitExceeded", why)));
-            Decision::Rest(left)
-        }
-        Err(Unreachable::Misbehaving(why)) => {
-            answered(new, seen);
-            set(new, seen, condition::READY, Err((MISBEHAVES, why)));
-            Decision::Rest(left)
-        }
+    new.systems = i32::try_from(said.systems.len()).ok();
+    let next = systems(new, seen, said);
+    settle(seen, destination).or(next)
+}
+
+/// Records why a BMC gives no usable answer.
+fn not_connected(new: &mut BmcStatus, seen: &Observation<'_>, why: &Unreachable) {
+    let refused = lockout::message(seen.bmc);
+    let (reason, message) = match why {
+        Unreachable::NoAnswer(why) => ("ConnectionFailed", why),
+        Unreachable::Unauthorized => (lockout::REASON, &refused),
+        Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why),
+        Unreachable::Misbehaving(why) => (MISBEHAVES, why),
+    };
+    if !matches!(why, Unreachable::NoAnswer(_)) {
+        answered(new, seen);
     }
+    set(new, seen, condition::READY, Err((reason, message)));
 }
 
 /// What a person should know who has configured authorities, and uses this BMC without them.
@@ -196,10 +213,14 @@ fn share(name: &str, time: SignedDuration) -> SignedDuration {
     time * part / 1000
 }
 
+fn login<'a, 'd>(seen: &Observation<'a>, at: &'d Destination) -> Login<'a, 'd> {
+    Login { bmc: seen.bmc, secret: seen.secret, at }
+}
+
 /// Stores what is known of a BMC that has answered where it outlives the object, and removes the
 /// annotation by which a person vouched for its address or certificate.
 fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
-    if let Some(note) = to_note(seen.bmc, seen.secret, at) {
+    if let Some(note) = login(seen, at).to_note() {
         return Some(Decision::Change(Change::Note(note)));
     }
     let status = seen.bmc.status.as_ref()?;

@@ -17,8 +17,8 @@ mod verification;
 
 pub use accepted_certificate::is_accepted;
 pub use credential_annotations::CredentialAnnotations;
+pub use credential_guard::Login;
 pub(crate) use credential_guard::note_of_new;
-pub use credential_guard::{certificate, may_log_in};
 pub use credential_notes::{certificate_of_server, note_of_server, unstored_of_server};
 pub use decide::decide;
 pub(crate) use lockout::{REASON_OF_SERVER, REFUSED};

@@ -24,64 +24,92 @@ use std::{collections::BTreeMap, net::IpAddr};
 /// when a BMC starts, it may get an address of either IP version first.
 const SETTLING: SignedDuration = SignedDuration::from_hours(1);
 
-/// The certificate that a BMC is pinned to: one that a person accepts; else that in its status; else
-/// that of the BMC its credentials belong to, or that stored for its address. A missing field is no
-/// consent: clients drop fields that they do not know when they write the whole status.
-pub fn certificate<'a>(
-    bmc: &'a Bmc,
-    secret: Option<&'a BmcSecret>,
-    at: &Destination,
-) -> Option<&'a str> {
-    let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
-    accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
-        Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
-        None => credential_notes::certificate_of(secret?, name(bmc), at),
-    })
+/// A login to a BMC where it is said to be, with its credentials, if they exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a, 'd> {
+    /// The BMC.
+    pub bmc: &'a Bmc,
+    /// Its credentials, with what is stored with them.
+    pub secret: Option<&'a BmcSecret>,
+    /// Where it is said to be.
+    pub at: &'d Destination,
 }
 
-/// Whether a login is allowed.
-///
-/// # Errors
-///
-/// If the BMC was known elsewhere, and cannot prove at its new address that it is the same; or if it
-/// was never known, only DHCP has told of it, and it cannot prove anything although there are
-/// authorities.
-pub fn may_log_in(
-    bmc: &Bmc,
-    secret: Option<&BmcSecret>,
-    destination: &Destination,
-    verification: Verification,
-    now: Timestamp,
-) -> Result<(), Missing> {
-    let new = destination.host.address();
-    let Some(known) = known(bmc, secret, now).filter(|known| Some(*known) != new) else {
-        return first_password(bmc, destination, verification);
-    };
-    let why = match (destination.scheme, verification) {
-        _ if new.is_some() && accepted(bmc) == new => return Ok(()),
-        (Scheme::Https, Verification::Authorities) => return Ok(()),
-        (Scheme::Https, Verification::Pinned)
-            if certificate(bmc, secret, destination).is_some() =>
-        {
-            return Ok(());
-        }
-        (Scheme::Https, Verification::Pinned) => "no certificate is pinned",
-        (Scheme::Https, Verification::Off) => "certificates are not verified",
-        (Scheme::Http, _) => "the connection uses plain http",
-    };
-    let (new, key) = (&destination.host, annotation::ACCEPT_ADDRESS);
-    let fix = match &bmc.spec.endpoint_ref {
-        Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
-        None => "delete this BMC, and create it again with the correct address".to_owned(),
-    };
-    Err(Missing {
-        reason: "AddressNotConfirmed",
-        message: format!(
-            "its address changed from {known} to {new}, but {why}, so the password is not sent to \
-             the new address; if the BMC has moved, annotate this BMC with {key}={new}, otherwise \
-             {fix}"
-        ),
-    })
+impl<'a> Login<'a, '_> {
+    /// The certificate that the BMC is pinned to: one that a person accepts; else that in its status;
+    /// else that of the BMC its credentials belong to, or that stored for its address. A missing field
+    /// is no consent: clients drop fields that they do not know when they write the whole status.
+    pub fn certificate(self) -> Option<&'a str> {
+        let Self { bmc, secret, at } = self;
+        let recorded = || bmc.status.as_ref()?.certificate_fingerprint.as_deref();
+        accepted_certificate(&bmc.metadata).or_else(recorded).or_else(|| match own(bmc, secret) {
+            Some(own) => noted(own, annotation::KNOWN_CERTIFICATE),
+            None => credential_notes::certificate_of(secret?, name(bmc), at),
+        })
+    }
+
+    /// Whether it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// If the BMC was known elsewhere, and cannot prove at its new address that it is the same; or if
+    /// it was never known, only DHCP has told of it, and it cannot prove anything although there are
+    /// authorities.
+    pub fn is_allowed(self, verification: Verification, now: Timestamp) -> Result<(), Missing> {
+        let Self { bmc, secret, at } = self;
+        let new = at.host.address();
+        let Some(known) = known(bmc, secret, now).filter(|known| Some(*known) != new) else {
+            return first_password(bmc, at, verification);
+        };
+        let why = match (at.scheme, verification) {
+            _ if new.is_some() && accepted(bmc) == new => return Ok(()),
+            (Scheme::Https, Verification::Authorities) => return Ok(()),
+            (Scheme::Https, Verification::Pinned) if self.certificate().is_some() => return Ok(()),
+            (Scheme::Https, Verification::Pinned) => "no certificate is pinned",
+            (Scheme::Https, Verification::Off) => "certificates are not verified",
+            (Scheme::Http, _) => "the connection uses plain http",
+        };
+        let (new, key) = (&at.host, annotation::ACCEPT_ADDRESS);
+        let fix = match &bmc.spec.endpoint_ref {
+            Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
+            None => "delete this BMC, and create it again with the correct address".to_owned(),
+        };
+        Err(Missing {
+            reason: "AddressNotConfirmed",
+            message: format!(
+                "its address changed from {known} to {new}, but {why}, so the password is not sent \
+                 to the new address; if the BMC has moved, annotate this BMC with {key}={new}, \
+                 otherwise {fix}"
+            ),
+        })
+    }
+
+    /// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
+    pub(super) fn to_note(self) -> Option<CredentialAnnotations> {
+        let Self { bmc, secret, at } = self;
+        let status = bmc.status.as_ref()?;
+        let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
+        let Some(secret) = own(bmc, secret) else {
+            let seen = (at, certificate.as_deref());
+            return credential_notes::to_keep_of(secret?, name(bmc), &ip, seen);
+        };
+        let note: CredentialAnnotations = [
+            (annotation::KNOWN_ADDRESS.into(), Some(ip)),
+            (annotation::KNOWN_CERTIFICATE.into(), certificate),
+        ]
+        .into();
+        let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
+        (!is_there).then_some(note)
+    }
+
+    /// Why what is known of the BMC is not stored with its credentials; `None` if it is, or will be.
+    pub(super) fn unstored(self) -> Option<String> {
+        let Self { bmc, secret, at } = self;
+        let status = bmc.status.as_ref()?;
+        let shared = secret.filter(|_| own(bmc, secret).is_none())?;
+        let certificate = status.certificate_fingerprint.as_deref();
+        credential_notes::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
+    }
 }
 
 /// Whether a password may be sent to a BMC that has not answered yet: where authorities vouch for
@@ -135,34 +163,6 @@ fn own<'a>(bmc: &Bmc, secret: Option<&'a BmcSecret>) -> Option<&'a BmcSecret> {
 
 fn name(bmc: &Bmc) -> &str {
     bmc.metadata.name.as_deref().unwrap_or_default()
-}
-
-/// What to record with the credentials of a BMC that has answered; `None` if it is up to date.
-pub(super) fn to_note(
-    bmc: &Bmc,
-    secret: Option<&BmcSecret>,
-    at: &Destination,
-) -> Option<CredentialAnnotations> {
-    let status = bmc.status.as_ref()?;
-    let (ip, certificate) = (status.ip.clone()?, status.certificate_fingerprint.clone());
-    let Some(secret) = own(bmc, secret) else {
-        return credential_notes::to_keep_of(secret?, name(bmc), &ip, (at, certificate.as_deref()));
-    };
-    let note: CredentialAnnotations = [
-        (annotation::KNOWN_ADDRESS.into(), Some(ip)),
-        (annotation::KNOWN_CERTIFICATE.into(), certificate),
-    ]
-    .into();
-    let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
-    (!is_there).then_some(note)
-}
-
-/// Why what is known of a BMC is not stored with its credentials; `None` if it is, or will be.
-pub(super) fn unstored(bmc: &Bmc, secret: Option<&BmcSecret>, at: &Destination) -> Option<String> {
-    let status = bmc.status.as_ref()?;
-    let shared = secret.filter(|_| own(bmc, secret).is_none())?;
-    let certificate = status.certificate_fingerprint.as_deref();
-    credential_notes::unstored_of(shared, name(bmc), status.ip.as_deref()?, (at, certificate))
 }
 
 /// The annotations of new credentials about the BMC that they are made for.

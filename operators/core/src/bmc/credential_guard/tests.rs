@@ -37,7 +37,7 @@ fn reason(
     verification: Verification,
 ) -> Result<(), &'static str> {
     let to = destination(scheme, address);
-    may_log_in(bmc, secret, &to, verification, now()).map_err(|it| it.reason)
+    Login { bmc, secret, at: &to }.is_allowed(verification, now()).map_err(|it| it.reason)
 }
 
 fn destination(scheme: Scheme, address: &str) -> Destination {
@@ -46,11 +46,13 @@ fn destination(scheme: Scheme, address: &str) -> Destination {
 }
 
 fn pinned<'a>(bmc: &'a Bmc, secret: &'a BmcSecret) -> Option<&'a str> {
-    certificate(bmc, Some(secret), &destination(Scheme::Https, WAS))
+    let at = destination(Scheme::Https, WAS);
+    Login { bmc, secret: Some(secret), at: &at }.certificate()
 }
 
 fn note_of(bmc: &Bmc, secret: &BmcSecret) -> Option<CredentialAnnotations> {
-    to_note(bmc, Some(secret), &destination(Scheme::Https, WAS))
+    let at = destination(Scheme::Https, WAS);
+    Login { bmc, secret: Some(secret), at: &at }.to_note()
 }
 
 const HELD: Result<(), &str> = Err("AddressNotConfirmed");
@@ -229,9 +231,10 @@ fn credentials_of_many_bmcs_remember_each_by_its_name_and_its_address() {
     // As stored before addresses were.
     let older = secret("all", &[(&key, PIN)]);
     assert_eq!(pinned(&bmc(None), &older), Some(PIN));
-    let elsewhere = destination(Scheme::Https, NEW);
-    assert_eq!(certificate(&bmc(None), Some(&older), &elsewhere), None);
-    assert_eq!(note_of(&bmc(None), &secret("all", &[])), None);
+    let (bmc, elsewhere) = (bmc(None), destination(Scheme::Https, NEW));
+    let login = Login { bmc: &bmc, secret: Some(&older), at: &elsewhere };
+    assert_eq!(login.certificate(), None);
+    assert_eq!(note_of(&bmc, &secret("all", &[])), None);
 }
 
 #[test]
@@ -253,7 +256,8 @@ fn a_bmc_with_shared_credentials_is_held_to_its_address_and_certificate_when_its
             let found = reason(&bmc, Some(&shared), (scheme, NEW), Verification::Pinned);
             assert_eq!(found, expected, "{scheme:?} {notes:?}");
             let to = destination(scheme, NEW);
-            assert_eq!(certificate(&bmc, Some(&shared), &to), pin, "{scheme:?} {notes:?}");
+            let login = Login { bmc: &bmc, secret: Some(&shared), at: &to };
+            assert_eq!(login.certificate(), pin, "{scheme:?} {notes:?}");
         }
     }
 }
