@@ -10,7 +10,7 @@ use metal_core::{
     identity::has_uuid,
     redfish::SystemReading,
     report::{InventorySummary, ShownInventory},
-    server::{MediaReading, Need, Reading},
+    server::{ClaimSeen, MediaReading, Need, Reading},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -44,6 +44,18 @@ pub(super) enum HoldingClaim {
     By(Arc<ServerClaim>),
     NotCached,
     Gone,
+}
+
+impl HoldingClaim {
+    /// As a decision sees it.
+    pub(super) fn seen(&self) -> ClaimSeen<'_> {
+        match self {
+            Self::Unclaimed => ClaimSeen::Unclaimed,
+            Self::By(claim) => ClaimSeen::Holds(claim),
+            Self::NotCached => ClaimSeen::NotCached,
+            Self::Gone => ClaimSeen::Gone,
+        }
+    }
 }
 
 /// The state of the claim in `spec.serverClaimRef`.

@@ -11,21 +11,23 @@ use crate::{
     bmc_users::BmcUser,
     error::STEP_FAILED,
     failure,
-    memory::{Machine, Now},
+    memory::{Machine, Memory, Now},
     step_in_progress::StepInProgress,
     view::{ClaimKey, ServerKey},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use look::Asked;
-use metal_api::{Server, ServerClaim, ServerState, ServerStatus, condition};
+use metal_api::{
+    Server, ServerBootConfiguration, ServerClaim, ServerState, ServerStatus, condition,
+};
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
-    bmc::{note_of_server, unstored_of_server},
+    bmc::{Destination, note_of_server, unstored_of_server},
     claim::misses,
     failure::Failure,
     redfish::Step,
-    server::{Change, ClaimSeen, Decision, Need, Observation, decide_in_any_case},
+    server::{Change, Decision, Need, Observation, decide_in_any_case},
 };
 use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::{sync::Arc, time::Duration};
@@ -112,64 +114,63 @@ fn judge<C: Connect>(
     // That of a step is remembered with the step.
     let failure = failure.filter(|failure| failure.reason != STEP_FAILED);
     let destination = ctx.destination_of(server);
-    if let Ok(destination) = &destination {
-        ctx.memories.keep_to(&name, &Machine::of(server, destination));
-        if let Some(uri) = server.spec.known_system_uri() {
-            ctx.memories.adopt(&name, destination, uri, Now::read());
-        }
-    }
-    let memory = ctx.memories.of(&name);
-    let reading = destination.as_ref().ok().and_then(|it| memory.reading_of(it));
-    let media = destination.as_ref().ok().and_then(|it| memory.media_of(it));
+    let at = destination.as_ref().ok();
+    let memory = remembered(ctx, server, at);
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
-    let view = &ctx.view;
-    let bmc = destination.as_ref().ok().map(|it| (it.host.clone(), it.port));
-    let twins = view.twins(server, bmc.clone());
-    let machines = view.machines_of(server, bmc);
-    let configuration = server.spec.boot_configuration_ref.as_ref();
-    let configuration =
-        configuration.and_then(|it| view.configurations.named(Some(&it.namespace), &it.name));
+    let bmc = at.map(|at| (at.host.clone(), at.port));
     let (report, interfaces) = look::report_of(ctx, &name, asked);
     let held = look::claim_of(ctx, server, &asked.claim);
-    let certificate = destination.as_ref().ok().and_then(|it| ctx.shown_by(server, it));
+    let certificate = at.and_then(|at| ctx.shown_by(server, at));
     let secret = ctx.secret_of_server(server);
-    let note =
-        destination.as_ref().ok().and_then(|it| note_of_server(server, secret.as_deref(), it));
-    let unstored =
-        destination.as_ref().ok().and_then(|it| unstored_of_server(server, secret.as_deref(), it));
-    let missed_by = missed_by(ctx, server);
+    let note = at.and_then(|at| note_of_server(server, secret.as_deref(), at));
+    let unstored = at.and_then(|at| unstored_of_server(server, secret.as_deref(), at));
     let now = Now::read();
     let last_step = memory.last_step(now);
-    let observation = Observation {
-        server,
-        access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
-        certificate: certificate.as_deref(),
-        note: note.as_ref(),
-        unstored: unstored.as_deref(),
-        system: reading,
-        media,
-        medium: medium.as_ref(),
-        inventory: memory.inventory(now.wall),
-        twins: &twins,
-        machines: &machines,
-        configuration: configuration.as_deref(),
-        claim: match &held {
-            look::HoldingClaim::Unclaimed => ClaimSeen::Unclaimed,
-            look::HoldingClaim::By(claim) => ClaimSeen::Holds(claim),
-            look::HoldingClaim::NotCached => ClaimSeen::NotCached,
-            look::HoldingClaim::Gone => ClaimSeen::Gone,
+    decide_in_any_case(
+        &Observation {
+            server,
+            access: destination.as_ref().map(drop).map_err(|missing| missing.message.as_str()),
+            certificate: certificate.as_deref(),
+            note: note.as_ref(),
+            unstored: unstored.as_deref(),
+            system: at.and_then(|at| memory.reading_of(at)),
+            media: at.and_then(|at| memory.media_of(at)),
+            medium: medium.as_ref(),
+            inventory: memory.inventory(now.wall),
+            twins: &ctx.view.twins(server, bmc.clone()),
+            machines: &ctx.view.machines_of(server, bmc),
+            configuration: configuration_of(ctx, server).as_deref(),
+            claim: held.seen(),
+            missed_by: missed_by(ctx, server).as_deref(),
+            report: report.as_deref(),
+            interfaces,
+            was_off: memory.was_off,
+            last_step: last_step.as_ref(),
+            recorded: memory.recorded,
+            failure,
+            started: ctx.memories.since(now),
+            now: now.wall,
         },
-        missed_by: missed_by.as_deref(),
-        report: report.as_deref(),
-        interfaces,
-        was_off: memory.was_off,
-        last_step: last_step.as_ref(),
-        recorded: memory.recorded,
-        failure,
-        started: ctx.memories.since(now),
-        now: now.wall,
-    };
-    decide_in_any_case(&observation, &ctx.settings)
+        &ctx.settings,
+    )
+}
+
+/// What is remembered of a server whose BMC is at this address.
+fn remembered<C>(ctx: &Context<C>, server: &Server, at: Option<&Destination>) -> Arc<Memory> {
+    let name = server.name_any();
+    if let Some(at) = at {
+        ctx.memories.keep_to(&name, &Machine::of(server, at));
+        if let Some(uri) = server.spec.known_system_uri() {
+            ctx.memories.adopt(&name, at, uri, Now::read());
+        }
+    }
+    ctx.memories.of(&name)
+}
+
+/// The boot configuration that a server refers to.
+fn configuration_of<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerBootConfiguration>> {
+    let reference = server.spec.boot_configuration_ref.as_ref()?;
+    ctx.view.configurations.named(Some(&reference.namespace), &reference.name)
 }
 
 /// The claim that has a server which no longer refers to it.
@@ -197,10 +198,7 @@ async fn record<C>(
             memory.forget_media();
         }
     });
-    let old = server.status.as_ref().and_then(|status| status.state.as_ref());
-    if let Some(new) = status.state.as_ref().filter(|new| Some(*new) != old) {
-        announce(ctx, server, old, new, status).await;
-    }
+    announce(ctx, server, status).await;
     Ok(recorded)
 }
 
@@ -210,15 +208,12 @@ fn has_medium(status: &ServerStatus) -> bool {
     inserted.any(|c| c.status == "True")
 }
 
-/// Reports a new state: always in the log, and as an event if a person has to act, or has requested
-/// the change. During a rollout the states themselves show the progress.
-async fn announce<C>(
-    ctx: &Context<C>,
-    server: &Server,
-    old: Option<&ServerState>,
-    new: &ServerState,
-    status: &ServerStatus,
-) {
+/// Reports the state in a status that was recorded, if it is a new one: always in the log, and as an
+/// event if a person has to act, or has requested the change. During a rollout the states themselves
+/// show the progress.
+async fn announce<C>(ctx: &Context<C>, server: &Server, status: &ServerStatus) {
+    let old = server.status.as_ref().and_then(|status| status.state.as_ref());
+    let Some(new) = status.state.as_ref().filter(|new| Some(*new) != old) else { return };
     let from = old.map_or("nothing", ServerState::as_str);
     tracing::info!(server = server.name_any(), %from, to = %new, "state entered");
     match new {
