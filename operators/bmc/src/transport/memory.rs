@@ -42,6 +42,8 @@ struct Inner {
     parts: HashMap<String, Option<Box<str>>>,
     /// The only manager that the last read system links to.
     manager: Option<String>,
+    /// Whether systems link to different managers.
+    has_managers: bool,
 }
 
 /// A boot override that is not visible yet.
@@ -162,6 +164,9 @@ impl Memory {
             _ => None,
         };
         let mut inner = self.lock();
+        let known = inner.manager.as_deref();
+        let is_other = known.is_some() && manager.is_some() && known != manager;
+        inner.has_managers |= is_other;
         inner.manager = manager.map(str::to_owned);
         if matches!(inner.parts.get(uri), Some(None)) {
             return;
@@ -180,9 +185,11 @@ impl Memory {
         }
     }
 
-    /// The manager of the last read system, if that links to exactly one.
+    /// The manager of the last read system, if that links to exactly one, and no other system to
+    /// another one.
     pub(crate) fn manager(&self) -> Option<String> {
-        self.lock().manager.clone()
+        let inner = self.lock();
+        inner.manager.clone().filter(|_| !inner.has_managers)
     }
 
     /// The links of a system to its parts, if it was read and they have not been taken yet.

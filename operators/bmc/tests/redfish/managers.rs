@@ -1,6 +1,9 @@
 //! What is read of managers.
 
-use crate::{bmc::FakeRedfish, documents::SYSTEM};
+use crate::{
+    bmc::FakeRedfish,
+    documents::{SYSTEM, documents},
+};
 use metal_bmc::{Bmc, Error};
 use metal_core::redfish::ManagerReading;
 use serde_json::json;
@@ -36,6 +39,24 @@ async fn the_manager_that_a_system_names_is_read_without_the_collection() {
         let before = server.log().len();
         assert_eq!(bmc.manager(None).await.unwrap().uri, "/redfish/v1/Managers/BMC");
         assert_eq!(server.log().len() - before, requests, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn of_systems_with_managers_of_their_own_the_last_one_read_does_not_decide_which_is_the_bmc()
+{
+    let (first, second) = ("/redfish/v1/Managers/BMC", "/redfish/v1/Managers/Node2");
+    let other = "/redfish/v1/Systems/2";
+    let managed = |manager: &str| json!({"ManagedBy": [{"@odata.id": manager}]});
+    let server = FakeRedfish::machine().await;
+    server.edit(SYSTEM, |system| system["Links"] = managed(first));
+    server.edit(other, |system| *system = documents()[SYSTEM].clone());
+    server.edit(other, |system| system["Links"] = managed(second));
+    server.edit(second, |manager| *manager = documents()[first].clone());
+    let bmc = server.bmc();
+    for system in [SYSTEM, other, SYSTEM, other] {
+        bmc.system(system).await.unwrap();
+        assert_eq!(bmc.manager(None).await.unwrap().uri, first, "after {system}");
     }
 }
 
