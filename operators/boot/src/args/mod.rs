@@ -228,8 +228,7 @@ impl Args {
             (Some(url), _) if !url.is_empty() => Some(checked("ipxe-service-url", url)?),
             (_, Some(host)) if !host.is_empty() => {
                 let (protocol, port) = (&self.ipxe_service_protocol, self.ipxe_service_port);
-                let is_v6 = host.parse::<Ipv6Addr>().is_ok();
-                let host = if is_v6 { format!("[{host}]") } else { host.clone() };
+                let host = metal_base::host(host);
                 Some(checked("ipxe-server-address", &format!("{protocol}://{host}:{port}"))?)
             }
             _ => None,

@@ -40,8 +40,11 @@ fn without_pxe_only_the_image_server_must_be_known() {
 
 #[test]
 fn the_address_of_the_peers_variable_is_completed() {
-    let args = parsed(&["--ipxe-server-address=boot", "--ipxe-service-port=30007"]);
-    assert_eq!(args.urls().unwrap().service.as_deref(), Some("http://boot:30007"));
+    for (host, url) in [("boot", "http://boot:30007"), ("fd00::1", "http://[fd00::1]:30007")] {
+        let address = format!("--ipxe-server-address={host}");
+        let args = parsed(&[&address, "--ipxe-service-port=30007"]);
+        assert_eq!(args.urls().unwrap().service.as_deref(), Some(url));
+    }
 }
 
 #[test]

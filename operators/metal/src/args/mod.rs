@@ -231,7 +231,8 @@ impl Args {
         }
         let address = self.registry_address.as_deref().filter(|address| !address.is_empty());
         let address = address.ok_or(Contradiction::NoRegistry)?;
-        Ok(format!("{}://{address}:{}", self.registry_protocol, self.registry_port))
+        let (protocol, host) = (&self.registry_protocol, metal_base::host(address));
+        Ok(format!("{protocol}://{host}:{}", self.registry_port))
     }
 
     /// Scheme of BMCs without one.

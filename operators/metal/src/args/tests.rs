@@ -67,10 +67,16 @@ fn missing_images_are_an_error_that_names_the_flag() {
 
 #[test]
 fn address_of_the_registry_is_put_together_where_no_url_is_given() {
-    let mut args = parse(REQUIRED).args;
-    args.registry_address = Some("10.0.0.1".to_owned());
-    args.registry_port = 30000;
-    assert_eq!(args.advertised_registry(), Ok("http://10.0.0.1:30000".to_owned()));
+    for (address, url) in [
+        ("10.0.0.1", "http://10.0.0.1:30000"),
+        ("registry.example", "http://registry.example:30000"),
+        ("fd00::1", "http://[fd00::1]:30000"),
+    ] {
+        let mut args = parse(REQUIRED).args;
+        args.registry_address = Some(address.to_owned());
+        args.registry_port = 30000;
+        assert_eq!(args.advertised_registry(), Ok(url.to_owned()));
+    }
 }
 
 const REQUIRED: &[&str] = &["--probe-image=p", "--probe-os-image=o"];
