@@ -131,6 +131,45 @@ fn a_claim_that_finds_its_new_host_running_has_it_switched_off_before_it_boots()
 }
 
 #[test]
+fn a_claim_that_goes_before_it_has_its_new_host_gives_the_server_back() {
+    for power in [PowerState::Off, PowerState::On] {
+        let mut scene = claimed(power);
+        if power == PowerState::On {
+            // It is waiting for the host to be off.
+            scene.now += seconds(3);
+            scene.refresh();
+            scene.settle();
+        }
+        scene.claim = None;
+        assert_eq!(scene.decide(), Decision::Look(Need::Claim), "{power}");
+        scene.claim_is_gone = true;
+        scene.settle();
+        assert_eq!(scene.decide(), Decision::Change(Change::ReleaseClaim), "{power}");
+        scene.server.spec.server_claim_ref = None;
+        scene.settle();
+        assert_eq!(scene.state(), ServerState::Available, "{power}");
+    }
+}
+
+#[test]
+fn a_claim_that_may_have_had_its_host_is_waited_for() {
+    let edits: [fn(&mut Scene); 2] = [
+        // A backup of the server was restored, but not yet that of its claim.
+        |scene| scene.server.metadata.creation_timestamp = Some(Time(scene.now)),
+        // The reference was written by hand, before its claim.
+        |scene| scene.server.spec.server_claim_ref.as_mut().unwrap().uid = None,
+    ];
+    for edit in edits {
+        let mut scene = claimed(PowerState::Off);
+        edit(&mut scene);
+        (scene.claim, scene.claim_is_gone) = (None, true);
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert_eq!(scene.condition(condition::READY), ("False", "ClaimMissing"));
+    }
+}
+
+#[test]
 fn a_new_host_is_not_believed_off_on_an_old_reading() {
     let mut scene = claimed(PowerState::Off);
     scene.now += minutes(1);
