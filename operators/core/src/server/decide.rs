@@ -1,7 +1,7 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, available,
     claimed::claimed,
-    discovery,
+    discovery, future,
     power::{FRESH, is_changing, poll},
     repetition::repeated_too_soon,
     reserved,
@@ -62,6 +62,7 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     let old = seen.server.status.clone().unwrap_or_default();
     let mut new = old.clone();
     foreign_cleanup::drop_conditions_of_server(&mut new.conditions);
+    future::begin_now(&mut new, seen.now, settings);
     let then = plan(&mut new, seen, settings);
     window::settle(&mut new, seen);
     window::recover(&mut new, seen, settings);

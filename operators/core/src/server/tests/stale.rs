@@ -85,6 +85,49 @@ fn a_report_of_a_clock_that_is_ahead_is_dealt_with_now() {
 }
 
 #[test]
+fn what_began_before_the_clock_was_set_back_begins_now() {
+    // Clocks of two processes differ a little.
+    for (ahead, counts) in [(minutes(480), true), (seconds(30), false)] {
+        let mut scene = Scene::in_discovery(BootState::Ready);
+        scene.system().power = PowerState::On;
+        let at = scene.now + ahead;
+        let closes = at + minutes(30);
+        let status = scene.server.status.as_mut().unwrap();
+        status.pending.as_mut().unwrap().since = Time(at);
+        let window = status.boot_window.as_mut().unwrap();
+        (window.opened, window.closes) = (Time(at), Time(closes));
+        scene.settle();
+        let status = scene.server.status.as_ref().unwrap();
+        let window = status.boot_window.as_ref().unwrap();
+        let begun = if counts { scene.now } else { at };
+        let times = [status.pending.as_ref().unwrap().since.0, window.opened.0, window.closes.0];
+        assert_eq!(times, [begun, begun, begun + minutes(30)], "{ahead}");
+        // Nobody waits for eight hours and a half.
+        scene.now += minutes(31);
+        scene.refresh();
+        scene.record();
+        assert_eq!(
+            (scene.state(), scene.pending()),
+            (ServerState::Initial, Some(PendingKind::PowerOff))
+        );
+    }
+}
+
+#[test]
+fn a_medium_of_before_the_clock_was_set_back_is_not_valid_for_longer() {
+    let mut scene = Scene::with_drives();
+    scene.record();
+    scene.prepare(BootState::Ready);
+    scene.settle();
+    let conditions = &mut scene.server.status.as_mut().unwrap().conditions;
+    let medium = conditions.iter_mut().find(|it| it.type_ == condition::MEDIUM_INSERTED).unwrap();
+    medium.last_transition_time = Time(T0 + minutes(480));
+    scene.settle();
+    let medium = medium_of(&scene.server).unwrap();
+    assert_eq!(medium.expires, scene.now + minutes(60));
+}
+
+#[test]
 fn a_released_server_asks_before_it_believes_that_its_claim_is_gone() {
     let mut scene = Scene::reserved();
     scene.server.status.as_mut().unwrap().state = Some(ServerState::Released);

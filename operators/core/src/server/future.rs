@@ -1,0 +1,28 @@
+//! Times in a status that have yet to come: they were recorded before the clock was set back, or by a
+//! process whose clock is ahead. A deadline that counts from one would not come for as long, and a
+//! boot window would stay open.
+
+use super::Settings;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{ServerStatus, condition};
+
+/// How much the clocks of two processes may differ.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// What is recorded as beginning in the future begins now.
+pub(super) fn begin_now(status: &mut ServerStatus, now: Timestamp, settings: &Settings) {
+    let is_ahead = |time: &Time| time.0.duration_since(now) > SKEW;
+    if let Some(pending) = status.pending.as_mut().filter(|it| is_ahead(&it.since)) {
+        pending.since = Time(now);
+    }
+    if let Some(window) = status.boot_window.as_mut().filter(|it| is_ahead(&it.opened)) {
+        window.opened = Time(now);
+        window.closes = Time(now + settings.boot_window);
+    }
+    let media = |type_: &str| type_ == condition::MEDIUM_INSERTED;
+    let medium = status.conditions.iter_mut().find(|it| media(&it.type_));
+    if let Some(medium) = medium.filter(|it| is_ahead(&it.last_transition_time)) {
+        medium.last_transition_time = Time(now);
+    }
+}
