@@ -99,10 +99,12 @@ pub(super) fn error(
         }
         return Decision::Rest(settings.resync);
     }
-    if let Some(discovery) = &mut new.discovery {
-        discovery.failures = None;
-    }
+    let failures = new.discovery.as_mut().and_then(|discovery| discovery.failures.take());
     new.state = Some(ServerState::Initial);
+    if failures.is_some() {
+        // What runs is what its last attempt has booted.
+        intend(new, PendingKind::PowerOff, seen.now);
+    }
     Decision::Rest(SignedDuration::ZERO)
 }
 
@@ -201,16 +203,28 @@ fn wait(
             if system.power == PowerState::On { settings.resync } else { poll(seen, settings) };
         return Decision::Rest(soon.min(settings.discovery_timeout - waited));
     }
+    let why = no_report(new, seen, settings);
     let discovery = new.discovery.get_or_insert_with(Discovery::default);
     discovery.failures = Some(discovery.failures.unwrap_or(0).saturating_add(1));
-    discovery.error = Some(format!(
-        "no report within {} after power-on: check on the console of the host what it booted",
-        short(settings.discovery_timeout),
-    ));
+    discovery.error = Some(why);
     new.state = Some(ServerState::Initial);
     new.pending = None;
     intend(new, PendingKind::PowerOff, seen.now);
     Decision::Rest(SignedDuration::ZERO)
+}
+
+/// What an attempt lacked that took too long, and what to do.
+fn no_report(new: &ServerStatus, seen: &Observation<'_>, settings: &Settings) -> String {
+    let attempt = attempt::recorded(new);
+    if attempt.and_then(|attempt| sent(seen, attempt)).is_some() {
+        return "its report has no network interface with a MAC address: connect one that the \
+                discovery image has a driver for"
+            .to_owned();
+    }
+    format!(
+        "no report within {} after power-on: check on the console of the host what it booted",
+        short(settings.discovery_timeout),
+    )
 }
 
 /// The report has arrived: the discovery system has done its work, and its power may be cut.
@@ -290,11 +304,18 @@ pub(super) fn asks_for_retry(seen: &Observation<'_>) -> bool {
     Operation::requested(&seen.server.metadata) == Ok(Some(Operation::Retry))
 }
 
+/// The report of an attempt, if it is enough.
 fn report_of<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a InventorySummary> {
+    sent(seen, attempt).filter(|report| report.spec.is_complete)
+}
+
+/// The report that the host has sent in an attempt.
+fn sent<'a>(seen: &Observation<'a>, attempt: u32) -> Option<&'a InventorySummary> {
     let id = boot_id(seen.server, attempt);
-    let report = seen.report?;
-    let ours = report.spec.boot_configuration_uid.as_deref() == Some(id.as_str());
-    (ours && report.spec.is_complete).then_some(report)
+    let is_of_attempt = |report: &&InventorySummary| {
+        report.spec.boot_configuration_uid.as_deref() == Some(id.as_str())
+    };
+    seen.report.filter(is_of_attempt)
 }
 
 fn short(time: SignedDuration) -> String {

@@ -267,6 +267,48 @@ fn discovery_without_report_begins_again_and_ends_in_error_after_the_last_attemp
     scene.record();
     assert_eq!(scene.state(), ServerState::Initial);
     assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
+    // What its last attempt has booted is still on.
+    scene.server.metadata.annotations = None;
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
+    scene.system().power = PowerState::Off;
+    scene.refresh();
+    scene.settle();
+    assert_eq!(
+        (scene.state(), scene.pending()),
+        (ServerState::Discovery, Some(PendingKind::NetworkBoot))
+    );
+}
+
+#[test]
+fn a_host_in_error_that_no_discovery_has_booted_stays_on_after_a_retry() {
+    let mut scene = Scene::available();
+    scene.server.status.as_mut().unwrap().state = Some(ServerState::Error);
+    scene.system().power = PowerState::On;
+    scene.annotate(annotation::OPERATION, "retry");
+    scene.record();
+    scene.server.metadata.annotations = None;
+    scene.settle();
+    assert_eq!((scene.state(), scene.pending()), (ServerState::Discovery, None));
+    assert_eq!(scene.decide(), Decision::Change(Change::ReferToDiscovery));
+}
+
+#[test]
+fn a_discovery_whose_report_is_not_enough_says_what_it_lacks() {
+    for reports in [true, false] {
+        let mut scene = Scene::in_discovery(BootState::Ready);
+        scene.system().power = PowerState::On;
+        if reports {
+            scene.report_for("uid-1.1");
+            scene.report.as_mut().unwrap().spec.is_complete = false;
+        }
+        scene.now += scene.settings.discovery_timeout;
+        scene.refresh();
+        scene.record();
+        let status = scene.server.status.as_ref().unwrap();
+        let error = status.discovery.as_ref().unwrap().error.clone().unwrap();
+        assert_eq!(error.contains("no network interface"), reports, "{error}");
+    }
 }
 
 #[test]
