@@ -1,50 +1,42 @@
 //! Servers that may be claimed.
 
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, Settings, bound_claim, media,
+    Change, ClaimSeen, Decision, Need, Observation, bound_claim, media,
     power::{Force, switch_off},
-    status::{self, Ready},
+    status,
+    turn::Turn,
 };
 use crate::redfish::{IndicatorLed, PowerState, Step, SystemReading};
-use metal_api::{ClaimPhase, PendingKind, ServerState, ServerStatus, condition};
+use metal_api::{ClaimPhase, PendingKind, ServerState, condition};
 
 /// `Available`: off, without a boot configuration, and kept that way.
-pub(super) fn available(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
-    system: &SystemReading,
-) -> Decision {
-    let force = Force::when(settings.enforce_power_off);
-    let off = switch_off(new, seen, settings, system, force);
+pub(super) fn available(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
+    let force = Force::when(turn.settings.enforce_power_off);
+    let off = switch_off(turn, system, force);
     if off.is_none() {
-        new.pending = None;
-        status::ready(new, Ready::Yes, seen.now);
+        turn.new.pending = None;
+        turn.ready();
     } else {
-        status::ready(
-            new,
-            Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system)),
-            seen.now,
-        );
+        wait_for_off(turn, system);
     }
-    if seen.server.spec.boot_configuration_ref.is_some() {
+    if turn.seen.server.spec.boot_configuration_ref.is_some() {
         return Decision::Change(Change::DropConfiguration);
     }
-    off.or_else(|| media::eject(new, seen))
-        .or_else(|| locator_led(seen, system))
-        .or_else(|| missing_parts(new, seen))
-        .unwrap_or(Decision::Rest(settings.resync))
+    off.or_else(|| media::eject(turn))
+        .or_else(|| locator_led(turn.seen, system))
+        .or_else(|| missing_parts(turn))
+        .unwrap_or(Decision::Rest(turn.settings.resync))
 }
 
 /// Whether the host of a claim that has not booted it yet was powered on from outside, if this
 /// process has seen it off: its button was pressed, or mains power returned. The sign is a shutdown
 /// that began before the claim had the server, recorded in the state that began with the claim. A
 /// shutdown from before the object was restored does not count.
-pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> bool {
-    let pending = new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
-    let bound = new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);
-    let created = seen.server.metadata.creation_timestamp.as_ref().map(|created| created.0);
-    let entered = new.state_since.as_ref().map(|since| since.0);
+pub(super) fn came_up_by_itself(turn: &Turn<'_>) -> bool {
+    let pending = turn.new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
+    let bound = turn.new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);
+    let created = turn.seen.server.metadata.creation_timestamp.as_ref().map(|created| created.0);
+    let entered = turn.new.state_since.as_ref().map(|since| since.0);
     pending.zip(bound).zip(entered).is_some_and(|((pending, bound), entered)| {
         pending.since.0.as_second() < entered.as_second()
             && bound.last_transition_time.0.as_second() == entered.as_second()
@@ -54,27 +46,27 @@ pub(super) fn came_up_by_itself(new: &ServerStatus, seen: &Observation<'_>) -> b
 
 /// Whether the claim has not had this server before, as far as is known. A host that it had before
 /// is its own.
-pub(super) fn is_new(new: &ServerStatus, seen: &Observation<'_>) -> bool {
-    let ClaimSeen::Holds(claim) = seen.claim else { return false };
+pub(super) fn is_new(turn: &Turn<'_>) -> bool {
+    let ClaimSeen::Holds(claim) = turn.seen.claim else { return false };
     let phase = claim.status.as_ref().and_then(|status| status.phase.as_ref());
-    new.state == Some(ServerState::Available)
+    turn.new.state == Some(ServerState::Available)
         && phase != Some(&ClaimPhase::Bound)
-        && !bound_claim::was_bound(new, seen.server)
+        && !bound_claim::was_bound(&turn.new, turn.seen.server)
 }
 
 /// Reads parts again that were missing when the server was discovered. An inventory counts as long
 /// as it is cached.
-fn missing_parts(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
+fn missing_parts(turn: &mut Turn<'_>) -> Option<Decision> {
     let type_ = condition::INVENTORY_COMPLETE;
-    new.conditions.iter().find(|c| c.type_ == type_ && c.status == "False")?;
-    let Some(inventory) = seen.inventory else { return Some(Decision::Look(Need::Inventory)) };
-    status::take_inventory(new, inventory, seen.now);
+    turn.new.conditions.iter().find(|c| c.type_ == type_ && c.status == "False")?;
+    let Some(inventory) = turn.seen.inventory else { return Some(Decision::Look(Need::Inventory)) };
+    status::take_inventory(&mut turn.new, inventory, turn.seen.now);
     None
 }
 
-/// What a person should know about a host that is to be off.
-pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'static str {
-    if settings.enforce_power_off {
+/// Says what a person should know about a host that is to be off.
+pub(super) fn wait_for_off(turn: &mut Turn<'_>, system: &SystemReading) {
+    let message = if turn.settings.enforce_power_off {
         "the host is shutting down; its power is cut if that takes too long"
     } else if !system.can_be_asked() {
         "the BMC supports neither GracefulShutdown nor PushPowerButton: power off the host by \
@@ -82,7 +74,8 @@ pub(super) fn waits_for_off(settings: &Settings, system: &SystemReading) -> &'st
     } else {
         "the host is shutting down; if it does not, power it off by hand, or set \
          --enforce-power-off"
-    }
+    };
+    turn.waits("WaitingForPowerOff", message);
 }
 
 /// The step that sets the locator LED to `spec.indicatorLED`. A BMC without one, or a value that

@@ -1,12 +1,12 @@
 //! Powers a host on to boot from the network or a medium.
 
 use super::{
-    Decision, LastStep, Observation, OverrideState, Settings,
+    Decision, LastStep, OverrideState,
     last_step::is_from,
     media::{self, Prepared},
     power::{START, poll},
-    status::{self, Ready},
     steps_without_effect::{self, is_futile, is_other_mode},
+    turn::Turn,
     window,
 };
 use crate::{
@@ -17,21 +17,17 @@ use crate::{
         allows,
     },
 };
-use metal_api::{
-    PendingKind, Server, ServerBootConfiguration, ServerStatus, annotation, condition,
-};
+use metal_api::{PendingKind, Server, ServerBootConfiguration, annotation, condition};
 
 /// Waits while the BMC reports no UUID: it may be that of another machine, which must not get what
 /// this server boots. A host that boots from its own disk gets nothing.
 pub(super) fn unidentified(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &mut Turn<'_>,
     system: &SystemReading,
     configuration: Option<&ServerBootConfiguration>,
 ) -> Option<Decision> {
-    let gets_nothing = configuration.is_some_and(|it| window::boots_itself(seen.server, it));
-    if gets_nothing || identity::identify(seen.server, system) != Identity::NotReported {
+    let gets_nothing = configuration.is_some_and(|it| window::boots_itself(turn.seen.server, it));
+    if gets_nothing || identity::identify(turn.seen.server, system) != Identity::NotReported {
         return None;
     }
     let message = format!(
@@ -40,8 +36,8 @@ pub(super) fn unidentified(
          powered on and off by hand",
         system.uri
     );
-    status::ready(new, Ready::Waits("UUIDNotReported", &message), seen.now);
-    Some(Decision::Rest(settings.resync))
+    turn.waits("UUIDNotReported", &message);
+    Some(Decision::Rest(turn.settings.resync))
 }
 
 /// The way in which a host is to boot.
@@ -120,45 +116,43 @@ fn no_way(boot: &BootReading, http: bool, ipxe: bool, method: Option<Method>) ->
 /// The next step to power a host on for its boot: first a medium, if it boots from one, then the
 /// override, then the power.
 pub(super) fn start(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &mut Turn<'_>,
     system: &SystemReading,
     configuration: &ServerBootConfiguration,
 ) -> Result<Decision, String> {
-    if system.power == PowerState::Off && window::boots_itself(seen.server, configuration) {
-        let armed = seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
+    if system.power == PowerState::Off && window::boots_itself(turn.seen.server, configuration) {
+        let armed = turn.seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
         let clear = Step::BootOnce { source: BootSource::None, mode: None };
         // A BMC that cannot clear it does not keep the host off.
         let is_told = armed == OverrideState::For(BootSource::None)
-            || seen.last_step.is_some_and(|last_step| last_step.is_refused(&clear));
+            || turn.seen.last_step.is_some_and(|last_step| last_step.is_refused(&clear));
         let clears = is_left_over(&system.boot) && !is_told;
         let on = Step::Reset(ResetType::On);
         return Ok(Decision::Act(if clears { clear } else { on }));
     }
-    let (way, mode) = way(seen.server, &system.boot, configuration)?;
+    let (way, mode) = way(turn.seen.server, &system.boot, configuration)?;
     if system.power != PowerState::Off {
-        return Ok(Decision::Rest(poll(seen, settings)));
+        return Ok(Decision::Rest(poll(turn.seen, turn.settings)));
     }
-    window::open(new, settings, configuration, seen.now);
+    window::open(turn, configuration);
     let source = match way {
         BootPath::Network(source) => source,
-        BootPath::Medium => match media::prepare(new, seen, settings, &system.boot, configuration)?
-        {
+        BootPath::Medium => match media::prepare(turn, &system.boot, configuration)? {
             Prepared::Inserted(source) => source,
             Prepared::Do(decision) => return Ok(decision),
         },
     };
-    if is_armed(new, seen, &system.boot, (source, mode)) {
-        let is_told = steps_without_effect::tell_other_mode(new, seen, system, mode);
+    if is_armed(turn, &system.boot, source, mode) {
+        let is_told = steps_without_effect::tell_other_mode(turn, system, mode);
         let on = Decision::Act(Step::Reset(ResetType::On));
-        return Ok(if is_told { on } else { Decision::Rest(poll(seen, settings)) });
+        return Ok(if is_told { on } else { Decision::Rest(poll(turn.seen, turn.settings)) });
     }
     // The BMC may still be busy with a power-on that has used the override.
     let on = |last_step: &&LastStep| last_step.step == Step::Reset(ResetType::On);
-    let started = seen.last_step.filter(on).map(|last_step| seen.now.duration_since(last_step.at));
+    let started =
+        turn.seen.last_step.filter(on).map(|last_step| turn.seen.now.duration_since(last_step.at));
     Ok(match started {
-        Some(ago) if ago < START => Decision::Rest(poll(seen, settings)),
+        Some(ago) if ago < START => Decision::Rest(poll(turn.seen, turn.settings)),
         Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
     })
 }
@@ -167,26 +161,27 @@ pub(super) fn start(
 /// what DHCP says, and in that mode if it reports one. A BMC that turns `Once` into `Continuous`, or
 /// reports one way of network boot as the other (sushy-emulator 2.2), still does what it was told.
 fn is_armed(
-    status: &ServerStatus,
-    seen: &Observation<'_>,
+    turn: &Turn<'_>,
     boot: &BootReading,
-    (source, mode): (BootSource, Option<BootMode>),
+    source: BootSource,
+    mode: Option<BootMode>,
 ) -> bool {
-    let armed = seen.last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
+    let last_step = turn.seen.last_step;
+    let armed = last_step.map_or(OverrideState::Unknown, |last_step| last_step.armed);
     let network = boot.target.is_some_and(is_network);
     let is_source = boot.target == Some(source)
         || (armed == OverrideState::For(source) && network && is_network(source));
     // Some boards show the mode of the last boot until the next one.
     let is_mode = !is_other_mode(boot, mode)
         || (armed == OverrideState::For(source)
-            && seen.last_step.is_some_and(|it| is_futile(it, &Step::BootOnce { source, mode })));
+            && last_step.is_some_and(|it| is_futile(it, &Step::BootOnce { source, mode })));
     let is_of_this_boot = match armed {
         OverrideState::For(_) => true,
         OverrideState::UsedUp => false,
         OverrideState::Unknown => {
             let arm = Step::BootOnce { source, mode };
-            may_be_of_predecessor(status, seen)
-                || seen.last_step.is_some_and(|last_step| last_step.is_refused(&arm))
+            may_be_of_predecessor(turn)
+                || last_step.is_some_and(|last_step| last_step.is_refused(&arm))
         }
     };
     let is_ours = is_source && !boot.is_preset(source);
@@ -196,11 +191,9 @@ fn is_armed(
 /// Whether the previous process may have set the override for this boot, because it recorded the
 /// intent. Otherwise what is shown may be that of an earlier boot: some boards show it until it is
 /// overwritten, and would boot their disk.
-fn may_be_of_predecessor(status: &ServerStatus, seen: &Observation<'_>) -> bool {
-    status
-        .pending
-        .as_ref()
-        .is_some_and(|it| it.kind == PendingKind::NetworkBoot && !is_from(it.since.0, seen.started))
+fn may_be_of_predecessor(turn: &Turn<'_>) -> bool {
+    let pending = turn.new.pending.as_ref().filter(|it| it.kind == PendingKind::NetworkBoot);
+    pending.is_some_and(|it| !is_from(it.since.0, turn.seen.started))
 }
 
 /// Whether a BMC without `Once` would boot from the network again.

@@ -1,74 +1,70 @@
 //! A server that has just been claimed.
 
 use super::{
-    Change, ClaimSeen, Decision, Need, Observation, Settings,
-    available::{is_new, waits_for_off},
+    Change, ClaimSeen, Decision, Need,
+    available::{is_new, wait_for_off},
     bound_claim,
-    power::{Force, intend, may_come_up, switch_off, unless_fresh},
+    power::{Force, may_come_up, switch_off, unless_fresh},
     reserved::reserved,
-    status::{self, Ready},
+    turn::Turn,
 };
 use crate::redfish::SystemReading;
 use jiff::{SignedDuration, Timestamp};
-use metal_api::{PendingKind, Power, ServerState, ServerStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_api::{Pending, PendingKind, Power, ServerState};
 
 /// `Available`, and claimed a moment ago. Whatever runs on the host belongs to nobody, and the
 /// claim gets a host that is off. Only then does the server become `Reserved`, where a running host
 /// is the claim's.
-pub(super) fn claimed(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
-    system: &SystemReading,
-) -> Decision {
-    match seen.claim {
+pub(super) fn claimed(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
+    match turn.seen.claim {
         ClaimSeen::NotCached => return Decision::Look(Need::Claim),
-        ClaimSeen::Gone if has_come_to_nothing(new, seen) => {
+        ClaimSeen::Gone if has_come_to_nothing(turn) => {
             return Decision::Change(Change::ReleaseClaim);
         }
         ClaimSeen::Gone | ClaimSeen::Holds(_) | ClaimSeen::Unclaimed => {}
     }
-    if is_new(new, seen) {
-        if let Some(look) = unless_fresh(seen) {
+    if is_new(turn) {
+        if let Some(look) = unless_fresh(turn.seen) {
             return look;
         }
-        let force = Force::when(settings.enforce_power_off);
-        let off = switch_off(new, seen, settings, system, force);
-        if let Some(wait) = off.or_else(|| may_come_up(seen)) {
-            let waits = Ready::Waits("WaitingForPowerOff", waits_for_off(settings, system));
-            status::ready(new, waits, seen.now);
+        let force = Force::when(turn.settings.enforce_power_off);
+        let off = switch_off(turn, system, force);
+        if let Some(wait) = off.or_else(|| may_come_up(turn.seen)) {
+            wait_for_off(turn, system);
             return wait;
         }
-        let before = new.pending.take().map_or(seen.now, |pending| pending.since.0);
-        new.state = Some(ServerState::Reserved);
-        let then = reserved(new, seen, settings, system);
-        keep_off(new, seen, before);
+        let before = turn.new.pending.take().map_or(turn.seen.now, |pending| pending.since.0);
+        turn.new.state = Some(ServerState::Reserved);
+        let then = reserved(turn, system);
+        keep_off(turn, before);
         return then;
     }
-    new.state = Some(ServerState::Reserved);
-    new.pending = None;
-    reserved(new, seen, settings, system)
+    turn.new.state = Some(ServerState::Reserved);
+    turn.new.pending = None;
+    reserved(turn, system)
 }
 
 /// Whether the claim took the server, and was gone before it got the host: nothing has been done for
 /// it. It did exist, as the reference has its UID. The claim of a server that was restored from a
 /// backup may have had the host since, and is yet to be restored.
-fn has_come_to_nothing(new: &ServerStatus, seen: &Observation<'_>) -> bool {
-    let reference = seen.server.spec.server_claim_ref.as_ref();
-    let created = seen.server.metadata.creation_timestamp.as_ref();
-    let entered = new.state_since.as_ref();
+fn has_come_to_nothing(turn: &Turn<'_>) -> bool {
+    let reference = turn.seen.server.spec.server_claim_ref.as_ref();
+    let created = turn.seen.server.metadata.creation_timestamp.as_ref();
+    let entered = turn.new.state_since.as_ref();
     let is_of_this_life =
         entered.is_some_and(|entered| created.is_none_or(|created| entered.0 > created.0));
     reference.is_some_and(|reference| reference.uid.is_some())
         && is_of_this_life
-        && !bound_claim::was_bound(new, seen.server)
+        && !bound_claim::was_bound(&turn.new, turn.seen.server)
 }
 
 /// Records with the new state that the host is off, and stays off until its claim boots it: since
 /// before the claim had it.
-fn keep_off(new: &mut ServerStatus, seen: &Observation<'_>, since: Timestamp) {
-    let ClaimSeen::Holds(claim) = seen.claim else { return };
-    if claim.spec.power == Power::On && new.pending.is_none() {
-        intend(new, PendingKind::PowerOff, since.min(seen.now - SignedDuration::from_secs(1)));
+fn keep_off(turn: &mut Turn<'_>, since: Timestamp) {
+    let ClaimSeen::Holds(claim) = turn.seen.claim else { return };
+    if claim.spec.power == Power::On && turn.new.pending.is_none() {
+        let since = Time(since.min(turn.seen.now - SignedDuration::from_secs(1)));
+        turn.new.pending = Some(Pending { kind: PendingKind::PowerOff, since });
     }
 }

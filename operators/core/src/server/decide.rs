@@ -4,9 +4,9 @@ use super::{
     discovery, future,
     power::{FRESH, is_changing, poll},
     repetition::repeated_too_soon,
-    reserved,
-    status::{self, Ready},
-    steps_without_effect, twins, window,
+    reserved, status, steps_without_effect,
+    turn::Turn,
+    twins, window,
 };
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
@@ -60,12 +60,13 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
         return Decision::Change(Change::SetSystemUuid { uuid });
     }
     let old = seen.server.status.clone().unwrap_or_default();
-    let mut new = old.clone();
-    foreign_cleanup::drop_conditions_of_server(&mut new.conditions);
-    future::begin_now(&mut new, seen.now, settings);
-    let then = plan(&mut new, seen, settings);
-    window::settle(&mut new, seen);
-    window::recover(&mut new, seen, settings);
+    let mut turn = Turn { new: old.clone(), seen, settings };
+    foreign_cleanup::drop_conditions_of_server(&mut turn.new.conditions);
+    future::begin_now(&mut turn);
+    let then = plan(&mut turn);
+    window::settle(&mut turn);
+    window::recover(&mut turn);
+    let mut new = turn.new;
     // An incomplete status is not worth a write, but a person is told what keeps failing.
     if matches!(then, Decision::Look(_)) {
         let told = status::with_failure(&old, seen).map(|told| Decision::Record(Box::new(told)));
@@ -111,73 +112,71 @@ pub(super) fn has_finalizer(server: &Server) -> bool {
     server.metadata.finalizers.iter().flatten().any(|name| name == finalizer::SERVER)
 }
 
-/// Writes the consequences of the observation into `new`, and returns what to do once that is
-/// recorded.
-fn plan(new: &mut ServerStatus, seen: &Observation<'_>, settings: &super::Settings) -> Decision {
-    status::reconciled(new, seen);
-    new.twins = twins::bounded(seen.twins);
-    if let Err(why) = seen.access {
-        reserved::by_facts(new, seen);
-        let then = reserved::abandoned(new, seen);
-        status::unreachable(new, "NoBMC", why, seen.now);
-        return then.unwrap_or(Decision::Rest(settings.resync));
+/// Writes the consequences of the observation into the new status, and returns what to do once that
+/// is recorded.
+fn plan(turn: &mut Turn<'_>) -> Decision {
+    status::reconciled(&mut turn.new, turn.seen);
+    turn.new.twins = twins::bounded(turn.seen.twins);
+    if let Err(why) = turn.seen.access {
+        reserved::by_facts(turn);
+        let then = reserved::abandoned(turn);
+        status::unreachable(&mut turn.new, "NoBMC", why, turn.seen.now);
+        return then.unwrap_or(Decision::Rest(turn.settings.resync));
     }
-    if !seen.twins.is_empty() {
-        let message = twins::message(seen.twins);
-        reserved::by_facts(new, seen);
-        status::ready(new, Ready::Waits(twins::REASON, &message), seen.now);
-        return Decision::Rest(settings.resync);
+    if !turn.seen.twins.is_empty() {
+        reserved::by_facts(turn);
+        return turn.rests(twins::REASON, &twins::message(turn.seen.twins));
     }
-    if !seen.machines.is_empty() {
-        let message = is_machine(seen.machines);
-        reserved::by_facts(new, seen);
+    if !turn.seen.machines.is_empty() {
+        reserved::by_facts(turn);
         // What boots now may be what the other program has it boot.
-        new.boot_window = None;
-        status::ready(new, Ready::Waits("Ambiguous", &message), seen.now);
-        return Decision::Rest(settings.resync);
+        turn.new.boot_window = None;
+        return turn.rests("Ambiguous", &is_machine(turn.seen.machines));
     }
-    let Some(own) = seen.server.spec.effective_uuid() else {
-        reserved::by_facts(new, seen);
-        status::ready(new, Ready::Waits("NoUUID", NO_UUID), seen.now);
-        return Decision::Rest(settings.resync);
+    let Some(own) = turn.seen.server.spec.effective_uuid() else {
+        reserved::by_facts(turn);
+        return turn.rests("NoUUID", NO_UUID);
     };
-    let Some(reading) = seen.system else { return Decision::Look(Need::System) };
+    let Some(reading) = turn.seen.system else { return Decision::Look(Need::System) };
     match &reading.result {
-        Ok(system) => {
-            if let Some((reason, message)) = mistaken(seen.server, own, system) {
-                reserved::by_facts(new, seen);
-                status::reachable(new, seen.now);
-                status::ready(new, Ready::Waits(reason, &message), seen.now);
-                return Decision::Rest(settings.resync);
-            }
-            status::reachable(new, seen.now);
-            status::take_system(new, system);
-            // What is in the BMC object is not repeated in the server.
-            let is_inline = seen.server.spec.bmc_ref.is_none();
-            new.bmc_certificate_fingerprint =
-                seen.certificate.filter(|_| is_inline).map(str::to_owned);
-            if let Some(note) = seen.note.filter(|_| is_inline) {
-                return Decision::Change(Change::Note(note.clone()));
-            }
-            if is_inline && has_accepted(seen.server) {
-                return Decision::Change(Change::SettleCertificate);
-            }
-            if let Some(uri) = unwritten_uri(seen.server, system) {
-                return Decision::Change(Change::SetSystemUri { uri });
-            }
-            let then = state(new, seen, settings, system);
-            let then = steps_without_effect::hold_back(new, seen, settings, system, then);
-            steps_without_effect::tell_unknown_power(new, seen, system);
-            then
-        }
+        Ok(system) => reached(turn, own, system),
         Err(why) => {
             // The claim has the host, whatever keeps the BMC from answering.
-            reserved::by_facts(new, seen);
+            reserved::by_facts(turn);
             let (reason, message, rest) = silence(why);
-            status::unreachable(new, reason, message, seen.now);
+            status::unreachable(&mut turn.new, reason, message, turn.seen.now);
             Decision::Rest(rest)
         }
     }
+}
+
+/// Its BMC has reported what it has at the URI of the server.
+fn reached(turn: &mut Turn<'_>, own: SystemUuid, system: &SystemReading) -> Decision {
+    let seen = turn.seen;
+    if let Some((reason, message)) = mistaken(seen.server, own, system) {
+        reserved::by_facts(turn);
+        status::reachable(&mut turn.new, seen.now);
+        return turn.rests(reason, &message);
+    }
+    status::reachable(&mut turn.new, seen.now);
+    status::take_system(&mut turn.new, system);
+    // What is in the BMC object is not repeated in the server.
+    let is_inline = seen.server.spec.bmc_ref.is_none();
+    turn.new.bmc_certificate_fingerprint =
+        seen.certificate.filter(|_| is_inline).map(str::to_owned);
+    if let Some(note) = seen.note.filter(|_| is_inline) {
+        return Decision::Change(Change::Note(note.clone()));
+    }
+    if is_inline && has_accepted(seen.server) {
+        return Decision::Change(Change::SettleCertificate);
+    }
+    if let Some(uri) = unwritten_uri(seen.server, system) {
+        return Decision::Change(Change::SetSystemUri { uri });
+    }
+    let then = state(turn, system);
+    let then = steps_without_effect::hold_back(turn, system, then);
+    steps_without_effect::tell_unknown_power(turn, system);
+    then
 }
 
 /// Why there is no reading: reason, message, and how soon to try again.
@@ -262,68 +261,74 @@ fn not_referred(claim: &ServerClaim) -> String {
     )
 }
 
-fn state(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &super::Settings,
-    system: &SystemReading,
-) -> Decision {
-    let is_claimed = !matches!(seen.claim, ClaimSeen::Unclaimed);
-    let parked = reserved::is_parked(seen.server);
-    if parked {
+fn state(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
+    let is_claimed = is_claimed(turn.seen);
+    if reserved::is_parked(turn.seen.server) {
         // The mark outlives the status, and whoever works on the machine relies on it.
-        new.state = Some(ServerState::Parked);
-        new.pending = None;
+        turn.new.state = Some(ServerState::Parked);
+        turn.new.pending = None;
     }
-    let now = new.state.clone().unwrap_or(ServerState::Initial);
-    if let Some(claim) = seen.missed_by
+    let now = turn.new.state.clone().unwrap_or(ServerState::Initial);
+    if let Some(claim) = turn.seen.missed_by
         && !matches!(now, ServerState::Parked | ServerState::Maintenance)
     {
-        status::ready(new, Ready::Waits("ClaimNotReferred", &not_referred(claim)), seen.now);
-        return Decision::Rest(settings.resync);
+        return turn.rests("ClaimNotReferred", &not_referred(claim));
     }
-    let retry = discovery::asks_for_retry(seen);
-    let is_over = seen.server.spec.server_maintenance_ref.is_none();
-    let ended =
-        (now == ServerState::Maintenance && is_over) || (now == ServerState::Parked && !parked);
-    if ended && retry {
-        new.state = Some(if is_claimed { ServerState::Reserved } else { ServerState::Initial });
-        return Decision::Rest(SignedDuration::ZERO);
-    }
-    if now == ServerState::Reserved && retry && reserved::is_unexplained(new, seen, system) {
-        // The host is the claim's.
-        new.pending = None;
-        return Decision::Rest(SignedDuration::ZERO);
-    }
-    // It asks to leave the state `Error`, in which the server is not, or no longer.
-    if now != ServerState::Error && retry {
-        return Decision::Change(Change::DropOperation);
+    if discovery::asks_for_retry(turn.seen)
+        && let Some(first) = retry(turn, system, &now)
+    {
+        return first;
     }
     match now {
         ServerState::Parked | ServerState::Maintenance => {
-            let message = match (ended, &new.state) {
-                (true, Some(ServerState::Parked)) => PARKING_ENDED,
+            let message = match (has_ended(turn.seen, &now), &now) {
+                (true, ServerState::Parked) => PARKING_ENDED,
                 (true, _) => MAINTENANCE_ENDED,
                 (false, _) => LEFT_ALONE,
             };
-            status::ready(new, Ready::Waits("LeftAlone", message), seen.now);
-            Decision::Rest(settings.resync)
+            turn.rests("LeftAlone", message)
         }
-        ServerState::Released => reserved::released(new, seen, settings, system),
-        ServerState::Reserved => reserved::reserved(new, seen, settings, system),
-        ServerState::Available if is_claimed => claimed(new, seen, settings, system),
+        ServerState::Released => reserved::released(turn, system),
+        ServerState::Reserved => reserved::reserved(turn, system),
+        ServerState::Available if is_claimed => claimed(turn, system),
         _ if is_claimed => {
-            new.state = Some(ServerState::Reserved);
-            new.pending = None;
-            reserved::reserved(new, seen, settings, system)
+            turn.new.state = Some(ServerState::Reserved);
+            turn.new.pending = None;
+            reserved::reserved(turn, system)
         }
-        ServerState::Initial | ServerState::Other(_) => {
-            discovery::initial(new, seen, settings, system)
-        }
-        ServerState::Discovery => discovery::discovery(new, seen, settings, system),
-        ServerState::Available => available::available(new, seen, settings, system),
-        ServerState::Error => discovery::error(new, seen, settings),
+        ServerState::Initial | ServerState::Other(_) => discovery::initial(turn, system),
+        ServerState::Discovery => discovery::discovery(turn, system),
+        ServerState::Available => available::available(turn, system),
+        ServerState::Error => discovery::error(turn),
     }
+}
+
+/// What has to be done first for a person who asks for a retry.
+fn retry(turn: &mut Turn<'_>, system: &SystemReading, now: &ServerState) -> Option<Decision> {
+    if has_ended(turn.seen, now) {
+        let is_claimed = is_claimed(turn.seen);
+        let next = if is_claimed { ServerState::Reserved } else { ServerState::Initial };
+        turn.new.state = Some(next);
+        return Some(Decision::Rest(SignedDuration::ZERO));
+    }
+    if *now == ServerState::Reserved && reserved::is_unexplained(turn, system) {
+        // The host is the claim's.
+        turn.new.pending = None;
+        return Some(Decision::Rest(SignedDuration::ZERO));
+    }
+    // It asks to leave the state `Error`, in which the server is not, or no longer.
+    (*now != ServerState::Error).then_some(Decision::Change(Change::DropOperation))
+}
+
+/// Whether what has put the server into this state is over.
+fn has_ended(seen: &Observation<'_>, now: &ServerState) -> bool {
+    let is_maintained = seen.server.spec.server_maintenance_ref.is_some();
+    (*now == ServerState::Maintenance && !is_maintained)
+        || (*now == ServerState::Parked && !reserved::is_parked(seen.server))
+}
+
+fn is_claimed(seen: &Observation<'_>) -> bool {
+    !matches!(seen.claim, ClaimSeen::Unclaimed)
 }
 
 /// The identity of a server that has it only under the older name: clients that do not know that

@@ -2,23 +2,24 @@
 //! process whose clock is ahead. A deadline that counts from one would not come for as long, and a
 //! boot window would stay open.
 
-use super::Settings;
-use jiff::{SignedDuration, Timestamp};
+use super::turn::Turn;
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{ServerStatus, condition};
+use metal_api::condition;
 
 /// How much the clocks of two processes may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// What is recorded as beginning in the future begins now.
-pub(super) fn begin_now(status: &mut ServerStatus, now: Timestamp, settings: &Settings) {
+pub(super) fn begin_now(turn: &mut Turn<'_>) {
+    let (now, status) = (turn.seen.now, &mut turn.new);
     let is_ahead = |time: &Time| time.0.duration_since(now) > SKEW;
     if let Some(pending) = status.pending.as_mut().filter(|it| is_ahead(&it.since)) {
         pending.since = Time(now);
     }
     if let Some(window) = status.boot_window.as_mut().filter(|it| is_ahead(&it.opened)) {
         window.opened = Time(now);
-        window.closes = Time(now + settings.boot_window);
+        window.closes = Time(now + turn.settings.boot_window);
     }
     let media = |type_: &str| type_ == condition::MEDIUM_INSERTED;
     let medium = status.conditions.iter_mut().find(|it| media(&it.type_));

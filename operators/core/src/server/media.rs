@@ -14,11 +14,7 @@
 //! to boot gets a new medium, and the medium to eject is recognized by its URL, which names the
 //! server.
 
-use super::{
-    Decision, Need, Observation, Settings,
-    power::switched_on,
-    status::{self, Ready},
-};
+use super::{Decision, Need, Observation, power::switched_on, turn::Turn};
 use crate::{
     capability::{self, Claims, Purpose},
     conditions::{self, Fact},
@@ -77,16 +73,16 @@ pub(super) enum Prepared {
 /// What has to be done to get a medium for this boot configuration into a slot that the host can
 /// boot from.
 pub(super) fn prepare(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &mut Turn<'_>,
     boot: &BootReading,
     configuration: &ServerBootConfiguration,
 ) -> Result<Prepared, String> {
-    if !settings.virtual_media {
+    if !turn.settings.virtual_media {
         return Err("the host can only boot from virtual media: set --virtual-media-url".to_owned());
     }
-    let Some(reading) = fresh(seen) else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
+    let Some(reading) = fresh(turn.seen) else {
+        return Ok(Prepared::Do(Decision::Look(Need::Media)));
+    };
     let slots = reading.result.as_ref().map_err(|why| {
         format!("could not read the virtual media slots of the BMC: {}", said(why))
     })?;
@@ -99,16 +95,18 @@ pub(super) fn prepare(
     }
     let uid = configuration.metadata.uid.as_deref().unwrap_or_default();
     let is_current = |it: &Condition| {
-        boot_of(new, it) == Some(uid)
-            && seen.now.duration_since(it.last_transition_time.0) < RENEWAL
+        boot_of(&turn.new, it) == Some(uid)
+            && turn.seen.now.duration_since(it.last_transition_time.0) < RENEWAL
     };
-    if !recorded(new).is_some_and(is_current) {
-        note(new, configuration, seen.now);
+    if !recorded(&turn.new).is_some_and(is_current) {
+        note(&mut turn.new, configuration, turn.seen.now);
         return Ok(Prepared::Do(Decision::Rest(SignedDuration::ZERO)));
     }
-    let Some(image) = seen.medium else { return Ok(Prepared::Do(Decision::Look(Need::Media))) };
+    let Some(image) = turn.seen.medium else {
+        return Ok(Prepared::Do(Decision::Look(Need::Media)));
+    };
     let step = Step::InsertMedium { slot: slot.uri.clone(), image: image.clone() };
-    let was_told = seen.last_step.is_some_and(|last_step| last_step.step == step);
+    let was_told = turn.seen.last_step.is_some_and(|last_step| last_step.step == step);
     let is_ours = |there| is_same(there, image) || (was_told && is_cut(there, image));
     let is_there = slot.inserted && slot.image.as_ref().map_or(was_told, is_ours);
     Ok(if is_there { Prepared::Inserted(source) } else { Prepared::Do(Decision::Act(step)) })
@@ -116,19 +114,19 @@ pub(super) fn prepare(
 
 /// What has to be done to eject a recorded medium; `None` once it is seen to be gone, and the
 /// record is removed. Its URL need not be known: the one that the BMC shows says whose it is.
-pub(super) fn eject(new: &mut ServerStatus, seen: &Observation<'_>) -> Option<Decision> {
-    recorded(new)?;
+pub(super) fn eject(turn: &mut Turn<'_>) -> Option<Decision> {
+    recorded(&turn.new)?;
     let message = "the medium of the last boot is being ejected";
-    let Some(reading) = fresh(seen) else { return Some(Decision::Look(Need::Media)) };
+    let Some(reading) = fresh(turn.seen) else { return Some(Decision::Look(Need::Media)) };
     let Ok(slots) = &reading.result else {
-        status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
+        turn.waits("EjectingMedium", message);
         return Some(Decision::Rest(AGAIN));
     };
-    if let Some(slot) = ours(slots, seen) {
-        status::ready(new, Ready::Waits("EjectingMedium", message), seen.now);
+    if let Some(slot) = ours(slots, turn.seen) {
+        turn.waits("EjectingMedium", message);
         return Some(Decision::Act(Step::EjectMedium { slot: slot.uri.clone() }));
     }
-    forget(new);
+    forget(&mut turn.new);
     None
 }
 
@@ -150,13 +148,9 @@ fn ours<'a>(slots: &'a [MediaSlot], seen: &Observation<'_>) -> Option<&'a MediaS
 
 /// Like [`eject`], for a host that is on: once it has certainly booted, counting from when the
 /// medium was recorded, after which the host was powered on.
-pub(super) fn eject_later(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    system: &SystemReading,
-) -> Option<Decision> {
-    let since = switched_on(recorded(new)?.last_transition_time.0, BOOTED, system, seen);
-    if seen.now.duration_since(since) < BOOTED { None } else { eject(new, seen) }
+pub(super) fn eject_later(turn: &mut Turn<'_>, system: &SystemReading) -> Option<Decision> {
+    let since = switched_on(recorded(&turn.new)?.last_transition_time.0, BOOTED, system, turn.seen);
+    if turn.seen.now.duration_since(since) < BOOTED { None } else { eject(turn) }
 }
 
 /// A slot, whatever is in it, and the source that it is to the firmware: preferably a CD rather

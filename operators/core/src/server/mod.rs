@@ -39,6 +39,7 @@ mod status;
 mod steps_without_effect;
 #[cfg(test)]
 mod tests;
+mod turn;
 pub mod twins;
 mod window;
 

@@ -1,10 +1,10 @@
 //! Powers a host off: ask, wait, and cut the power only if that is allowed.
 
-use super::{Decision, Need, Observation, Settings, last_step::is_from};
+use super::{Decision, Need, Observation, Settings, last_step::is_from, turn::Turn};
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{Pending, PendingKind, ServerStatus};
+use metal_api::{Pending, PendingKind};
 use std::cmp::Ordering;
 
 /// How old a reading may be on which a machine is changed.
@@ -41,25 +41,24 @@ impl Force {
 /// Records that the host is to be off, and returns the next step toward that from its current
 /// state; `None` if it is off.
 pub(super) fn switch_off(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &mut Turn<'_>,
     system: &SystemReading,
     force: Force,
 ) -> Option<Decision> {
     if system.power == PowerState::Off {
         return None;
     }
-    let since = intend(new, PendingKind::PowerOff, seen.now);
-    Some(off(seen, settings, system, since, force))
+    let since = intend(turn, PendingKind::PowerOff);
+    Some(off(turn, system, since, force))
 }
 
 /// Records an operation. One that is already recorded keeps its start time, which is returned.
-pub(super) fn intend(new: &mut ServerStatus, kind: PendingKind, now: Timestamp) -> Timestamp {
-    if let Some(pending) = new.pending.as_ref().filter(|pending| pending.kind == kind) {
+pub(super) fn intend(turn: &mut Turn<'_>, kind: PendingKind) -> Timestamp {
+    if let Some(pending) = turn.new.pending.as_ref().filter(|pending| pending.kind == kind) {
         return pending.since.0;
     }
-    new.pending = Some(Pending { kind, since: Time(now) });
+    let now = turn.seen.now;
+    turn.new.pending = Some(Pending { kind, since: Time(now) });
     now
 }
 
@@ -94,12 +93,12 @@ pub(super) fn is_changing(seen: &Observation<'_>) -> Option<Decision> {
 /// after the request and not after the decision: whatever came in between, the operating system
 /// gets its time. A process that has not asked itself asks before it cuts the power.
 pub(super) fn off(
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &Turn<'_>,
     system: &SystemReading,
     since: Timestamp,
     force: Force,
 ) -> Decision {
+    let (seen, settings) = (turn.seen, turn.settings);
     let grace = settings.shutdown_grace;
     let asked =
         seen.last_step.and_then(|last_step| last_step.asked).filter(|at| is_from(*at, since));

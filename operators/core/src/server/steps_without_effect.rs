@@ -2,18 +2,13 @@
 //! resource was told what, and what the BMC said, or what the resource reads back.
 
 use super::{
-    Decision, LastStep, Observation, Settings,
-    last_step::is_again,
-    power::poll,
-    repetition::repeated_too_soon,
-    status::{self, Ready},
+    Decision, LastStep, last_step::is_again, power::poll, repetition::repeated_too_soon, turn::Turn,
 };
-use crate::{
-    conditions::{self, Fact},
-    redfish::{BootMode, BootReading, PowerState, ResetType, Step, SystemReading},
+use crate::redfish::{
+    BootMode, BootReading, IndicatorLed, PowerState, ResetType, Step, SystemReading,
 };
 use jiff::SignedDuration;
-use metal_api::{ServerStatus, condition};
+use metal_api::condition;
 
 /// How many times a step is repeated before a person is told.
 const ATTEMPTS: u32 = 5;
@@ -23,29 +18,23 @@ const FAILURES: u32 = 2;
 const AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Reports a step that failed, or had no effect, too many times, and holds it back.
-pub(super) fn hold_back(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
-    system: &SystemReading,
-    then: Decision,
-) -> Decision {
+pub(super) fn hold_back(turn: &mut Turn<'_>, system: &SystemReading, then: Decision) -> Decision {
     let Decision::Act(step) = then else { return then };
-    let Some(last_step) = seen.last_step else { return Decision::Act(step) };
+    let Some(last_step) = turn.seen.last_step else { return Decision::Act(step) };
     let failed = why_failed(last_step, &step);
     let is_futile = is_futile(last_step, &step);
     if let Some(why) = failed {
-        report(new, seen, &step, failure(system, &step, why));
+        report(turn, &step, failure(system, &step, why));
     } else if is_futile {
-        tell(new, seen, system, last_step, &step);
+        tell(turn, system, last_step, &step);
     } else {
         return Decision::Act(step);
     }
     let wait = if is_futile {
-        let left = AGAIN - seen.now.duration_since(last_step.at);
-        left.is_positive().then(|| left.min(settings.resync))
+        let left = AGAIN - turn.seen.now.duration_since(last_step.at);
+        left.is_positive().then(|| left.min(turn.settings.resync))
     } else {
-        repeated_too_soon(&step, seen).map(|wait| wait.min(poll(seen, settings)))
+        repeated_too_soon(&step, turn.seen).map(|wait| wait.min(poll(turn.seen, turn.settings)))
     };
     wait.map_or(Decision::Act(step), Decision::Rest)
 }
@@ -76,31 +65,17 @@ fn is_of_a_start(step: &Step) -> bool {
     }
 }
 
-fn tell(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    system: &SystemReading,
-    last_step: &LastStep,
-    step: &Step,
-) {
+fn tell(turn: &mut Turn<'_>, system: &SystemReading, last_step: &LastStep, step: &Step) {
     let done =
         if last_step.starts >= ATTEMPTS && is_of_a_start(step) { &last_step.step } else { step };
-    report(new, seen, done, said(system, done));
+    report(turn, done, said(system, done));
 }
 
-fn report(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    step: &Step,
-    (reason, message): (&'static str, String),
-) {
+fn report(turn: &mut Turn<'_>, step: &Step, (reason, message): (&'static str, String)) {
     if let Step::IndicatorLed(_) = step {
-        // The LED does not affect the use of the server.
-        let type_ = condition::RECONCILED;
-        let fact = Fact { type_, holds: false, reason, message: &message };
-        conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
+        turn.fails(reason, &message);
     } else {
-        status::ready(new, Ready::Waits(reason, &message), seen.now);
+        turn.waits(reason, &message);
     }
 }
 
@@ -153,13 +128,6 @@ fn failure(system: &SystemReading, step: &Step, why: &str) -> (&'static str, Str
 /// What was requested from which resource, and what that reads back.
 fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
     let uri = &system.uri;
-    let power = |told: &str| {
-        format!(
-            "{uri} was requested to {told} at least {ATTEMPTS} times, but its PowerState is still \
-             {}: check the host and its BMC",
-            system.power,
-        )
-    };
     match step {
         Step::BootOnce { source, mode } => {
             let mode = mode.map(|mode| format!(" ({mode})")).unwrap_or_default();
@@ -171,16 +139,13 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
             );
             ("BootOverrideIgnored", message)
         }
-        Step::Reset(ResetType::ForceOff) => ("PowerOffIgnored", power("cut the power")),
-        Step::Reset(reset) => ("PowerOnIgnored", power(&format!("reset with {reset}"))),
-        Step::IndicatorLed(led) => {
-            let is = system.indicator_led.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
-            let message = format!(
-                "the IndicatorLED of {uri} was set to {led} at least {ATTEMPTS} times, but is \
-                 still {is}: clear spec.indicatorLED"
-            );
-            ("IndicatorLEDIgnored", message)
+        Step::Reset(ResetType::ForceOff) => {
+            ("PowerOffIgnored", power_said(system, "cut the power"))
         }
+        Step::Reset(reset) => {
+            ("PowerOnIgnored", power_said(system, &format!("reset with {reset}")))
+        }
+        Step::IndicatorLed(led) => ("IndicatorLEDIgnored", led_said(system, *led)),
         Step::BootOrder(_) => {
             let message = format!(
                 "the boot order of {uri} was set at least {ATTEMPTS} times, but its Boot is still \
@@ -206,6 +171,23 @@ fn said(system: &SystemReading, step: &Step) -> (&'static str, String) {
     }
 }
 
+fn led_said(system: &SystemReading, led: IndicatorLed) -> String {
+    let is = system.indicator_led.map_or_else(|| "nothing".to_owned(), |it| it.to_string());
+    format!(
+        "the IndicatorLED of {} was set to {led} at least {ATTEMPTS} times, but is still {is}: \
+         clear spec.indicatorLED",
+        system.uri,
+    )
+}
+
+fn power_said(system: &SystemReading, told: &str) -> String {
+    format!(
+        "{} was requested to {told} at least {ATTEMPTS} times, but its PowerState is still {}: \
+         check the host and its BMC",
+        system.uri, system.power,
+    )
+}
+
 fn boot(boot: &BootReading) -> String {
     let target = boot.target.map_or_else(|| "unknown".to_owned(), |target| target.to_string());
     let mode = boot.mode.map(|mode| format!(", mode {mode}")).unwrap_or_default();
@@ -217,8 +199,7 @@ fn boot(boot: &BootReading) -> String {
 /// Reports that the BMC shows another boot mode than it was told; returns whether there is nothing
 /// left to report. The mode does not keep the host from booting.
 pub(super) fn tell_other_mode(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
+    turn: &mut Turn<'_>,
     system: &SystemReading,
     mode: Option<BootMode>,
 ) -> bool {
@@ -232,24 +213,18 @@ pub(super) fn tell_other_mode(
         system.uri,
         boot(&system.boot),
     );
-    let type_ = condition::RECONCILED;
-    let fact = Fact { type_, holds: false, reason: REASON, message: &message };
-    conditions::set(&mut new.conditions, fact, new.observed_generation, seen.now);
-    let mut recorded = seen.server.status.iter().flat_map(|status| &status.conditions);
-    recorded.any(|it| it.type_ == type_ && it.reason == REASON)
+    turn.fails(REASON, &message);
+    let mut recorded = turn.seen.server.status.iter().flat_map(|status| &status.conditions);
+    recorded.any(|it| it.type_ == condition::RECONCILED && it.reason == REASON)
 }
 
 /// Reports a host whose power state is unknown, if something waits for it or claims that all is
 /// well.
-pub(super) fn tell_unknown_power(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    system: &SystemReading,
-) {
+pub(super) fn tell_unknown_power(turn: &mut Turn<'_>, system: &SystemReading) {
     if system.power != PowerState::Unknown {
         return;
     }
-    let ready = new.conditions.iter().find(|c| c.type_ == condition::READY);
+    let ready = turn.new.conditions.iter().find(|c| c.type_ == condition::READY);
     let about_power = ready.is_none_or(|ready| {
         let reasons =
             ["WaitingForPowerOff", "WaitingForPowerOn", "HostRunning", "Discovery", "HostPaused"];
@@ -261,7 +236,7 @@ pub(super) fn tell_unknown_power(
              its BMC; power is not changed until it does",
             system.uri,
         );
-        status::ready(new, Ready::Waits("PowerUnknown", &message), seen.now);
+        turn.waits("PowerUnknown", &message);
     }
 }
 

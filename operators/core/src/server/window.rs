@@ -12,13 +12,13 @@
 //! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
 //! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{ClaimSeen, Observation, Settings, status::is_another_reset};
+use super::{ClaimSeen, Observation, Settings, status::is_another_reset, turn::Turn};
 use crate::{boot::decision::Method, redfish};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metal_api::{
     BootWindow, ObjectReference, PendingKind, Power, PowerState, Server, ServerBootConfiguration,
-    ServerState, ServerStatus, condition,
+    ServerState, condition,
 };
 
 /// Whether the host is to boot without us, by its own boot order.
@@ -27,12 +27,8 @@ pub(super) fn boots_itself(server: &Server, configuration: &ServerBootConfigurat
 }
 
 /// Opens the window for what a server refers to, unless the recorded one is still young.
-pub(super) fn open(
-    new: &mut ServerStatus,
-    settings: &Settings,
-    configuration: &ServerBootConfiguration,
-    now: Timestamp,
-) {
+pub(super) fn open(turn: &mut Turn<'_>, configuration: &ServerBootConfiguration) {
+    let (settings, now) = (turn.settings, turn.seen.now);
     let reference = reference(configuration);
     let uid = configuration.metadata.uid.clone();
     let is_young = |window: &BootWindow| {
@@ -44,49 +40,42 @@ pub(super) fn open(
             now.duration_since(window.opened.0) < youth(settings)
         }
     };
-    if !new.boot_window.as_ref().is_some_and(is_young) {
-        begin(new, settings, reference, uid, now);
+    if !turn.new.boot_window.as_ref().is_some_and(is_young) {
+        begin(turn, reference, uid);
     }
 }
 
 /// Opens a new window. The boot configuration need not exist yet.
-pub(super) fn begin(
-    new: &mut ServerStatus,
-    settings: &Settings,
-    reference: ObjectReference,
-    uid: Option<String>,
-    now: Timestamp,
-) {
-    new.boot_window = Some(BootWindow {
+pub(super) fn begin(turn: &mut Turn<'_>, reference: ObjectReference, uid: Option<String>) {
+    let now = turn.seen.now;
+    turn.new.boot_window = Some(BootWindow {
         boot_configuration_ref: reference,
         boot_configuration_uid: uid,
         opened: Time(now),
-        closes: Time(now + settings.boot_window),
+        closes: Time(now + turn.settings.boot_window),
     });
 }
 
 /// Opens a new window for a host that boots from the network each time and has started a boot
 /// itself: its power state was seen to change, or its BMC reports another reset than before.
 pub(super) fn reopen(
-    new: &mut ServerStatus,
-    seen: &Observation<'_>,
-    settings: &Settings,
+    turn: &mut Turn<'_>,
     system: &redfish::SystemReading,
     configuration: &ServerBootConfiguration,
 ) {
-    let method = Method::of(Some(seen.server), configuration);
+    let method = Method::of(Some(turn.seen.server), configuration);
     // What reports no UUID may be another machine.
     if method != Ok(Some(Method::NetworkAlways)) || system.uuid.is_none() {
         return;
     }
     // A window that was just opened is for the same boot.
-    let known = new.boot_window.as_ref().map(|window| {
-        let young = window.opened.0 + youth(settings);
+    let known = turn.new.boot_window.as_ref().map(|window| {
+        let young = window.opened.0 + youth(turn.settings);
         window.closes.0.min(young)
     });
-    if has_begun(seen, system) && known.is_none_or(|known| seen.now > known) {
+    if has_begun(turn.seen, system) && known.is_none_or(|known| turn.seen.now > known) {
         let uid = configuration.metadata.uid.clone();
-        begin(new, settings, reference(configuration), uid, seen.now);
+        begin(turn, reference(configuration), uid);
     }
 }
 
@@ -106,11 +95,12 @@ fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading) -> bool {
 
 /// Reopens a window that a client has dropped by writing the whole object: that of a boot which
 /// this process has started, for the remaining time. Nobody else knows that it was ever open.
-pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: &Settings) {
+pub(super) fn recover(turn: &mut Turn<'_>) {
+    let seen = turn.seen;
     let recorded = seen.server.status.as_ref().and_then(|status| status.boot_window.as_ref());
     // One that was closed because the machine may be another program's is not lost.
     let is_ours = seen.machines.is_empty();
-    let is_lost = new.boot_window.is_none() && recorded.is_none() && is_ours;
+    let is_lost = turn.new.boot_window.is_none() && recorded.is_none() && is_ours;
     let begun = seen.last_step.and_then(|last_step| last_step.on).filter(|on| *on <= seen.now);
     let (true, Some(begun), Some(configuration)) = (is_lost, begun, seen.configuration) else {
         return;
@@ -119,12 +109,12 @@ pub(super) fn recover(new: &mut ServerStatus, seen: &Observation<'_>, settings: 
         boot_configuration_ref: reference(configuration),
         boot_configuration_uid: configuration.metadata.uid.clone(),
         opened: Time(begun),
-        closes: Time(begun + settings.boot_window),
+        closes: Time(begun + turn.settings.boot_window),
     };
     let is_over = seen.now >= window.closes.0 || reported(seen, &window);
     let boots = !boots_itself(seen.server, configuration) && runs(seen);
-    if boots && !is_over && is_due(new, seen, &window) {
-        new.boot_window = Some(window);
+    if boots && !is_over && is_due(turn, &window) {
+        turn.new.boot_window = Some(window);
     }
 }
 
@@ -137,14 +127,15 @@ fn runs(seen: &Observation<'_>) -> bool {
 }
 
 /// Closes the window once its boot is over, or no longer wanted.
-pub(super) fn settle(new: &mut ServerStatus, seen: &Observation<'_>) {
-    let Some(window) = &new.boot_window else { return };
-    if !is_due(new, seen, window) {
-        new.boot_window = None;
+pub(super) fn settle(turn: &mut Turn<'_>) {
+    let seen = turn.seen;
+    let Some(window) = &turn.new.boot_window else { return };
+    if !is_due(turn, window) {
+        turn.new.boot_window = None;
         return;
     }
     let reported = reported(seen, window);
-    if let Some(window) = new.boot_window.as_mut().filter(|_| reported)
+    if let Some(window) = turn.new.boot_window.as_mut().filter(|_| reported)
         && window.closes.0 > seen.now
     {
         window.closes = Time(seen.now);
@@ -152,7 +143,8 @@ pub(super) fn settle(new: &mut ServerStatus, seen: &Observation<'_>) {
 }
 
 /// Whether the host has yet to boot what the window is for.
-fn is_due(status: &ServerStatus, seen: &Observation<'_>, window: &BootWindow) -> bool {
+fn is_due(turn: &Turn<'_>, window: &BootWindow) -> bool {
+    let (status, seen) = (&turn.new, turn.seen);
     let is_to_be_off = match seen.claim {
         ClaimSeen::Holds(claim) => claim.spec.power == Power::Off,
         ClaimSeen::Unclaimed | ClaimSeen::NotCached => false,
