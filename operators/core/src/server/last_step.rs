@@ -46,6 +46,26 @@ pub enum OverrideState {
 }
 
 impl OverrideState {
+    /// The same after a step; `taken` is whether the BMC accepted it.
+    fn after(self, step: &Step, taken: bool) -> Self {
+        match step {
+            Step::BootOnce { source, .. } if taken => Self::For(*source),
+            Step::BootOnce { source, .. } => self.unless_replaced(*source),
+            Step::Reset(
+                ResetType::On
+                | ResetType::ForceOn
+                | ResetType::GracefulRestart
+                | ResetType::ForceRestart
+                | ResetType::PowerCycle,
+            ) => Self::UsedUp,
+            Step::Reset(_)
+            | Step::IndicatorLed(_)
+            | Step::BootOrder(_)
+            | Step::InsertMedium { .. }
+            | Step::EjectMedium { .. } => self,
+        }
+    }
+
     /// The same after a request for another source that was not accepted, but may have arrived.
     fn unless_replaced(self, source: BootSource) -> Self {
         match self {
@@ -55,22 +75,28 @@ impl OverrideState {
     }
 }
 
+/// A step that was carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// The step.
+    pub step: Step,
+    /// When it was finished.
+    pub at: Timestamp,
+    /// Whether the BMC accepted the request.
+    pub taken: bool,
+    /// When the operation that it is part of was recorded: earlier requests belonged to another one.
+    pub since: Option<Timestamp>,
+}
+
 impl LastStep {
     /// Whether the BMC took none of several requests in a row for this step.
     pub(super) fn is_refused(&self, step: &Step) -> bool {
         self.step == *step && self.count >= UNANSWERED
     }
 
-    /// What to remember after a step that was finished at `at`. `taken` is whether the BMC accepted
-    /// the request; `since` is when the operation of the step was recorded, as earlier requests
-    /// belonged to another operation.
-    pub fn after(
-        before: Option<&Self>,
-        step: Step,
-        at: Timestamp,
-        taken: bool,
-        since: Option<Timestamp>,
-    ) -> Self {
+    /// What to remember after another step.
+    pub fn after(before: Option<&Self>, done: Done) -> Self {
+        let Done { step, at, taken, since } = done;
         let again = before.filter(|before| is_again(&before.step, &step));
         let count = again.map_or(1, |before| before.count.saturating_add(1));
         let asked = before.and_then(|before| before.asked);
@@ -95,23 +121,8 @@ impl LastStep {
             | Step::InsertMedium { .. }
             | Step::EjectMedium { .. } => (asked, on, starts),
         };
-        let remembered = before.map_or(OverrideState::Unknown, |before| before.armed);
-        let armed = match step {
-            Step::BootOnce { source, .. } if taken => OverrideState::For(source),
-            Step::BootOnce { source, .. } => remembered.unless_replaced(source),
-            Step::Reset(
-                ResetType::On
-                | ResetType::ForceOn
-                | ResetType::GracefulRestart
-                | ResetType::ForceRestart
-                | ResetType::PowerCycle,
-            ) => OverrideState::UsedUp,
-            Step::Reset(_)
-            | Step::IndicatorLed(_)
-            | Step::BootOrder(_)
-            | Step::InsertMedium { .. }
-            | Step::EjectMedium { .. } => remembered,
-        };
+        let armed = before.map_or(OverrideState::Unknown, |before| before.armed);
+        let armed = armed.after(&step, taken);
         Self { step, at, count, asked, on, starts, armed, failed: None }
     }
 
@@ -177,43 +188,42 @@ mod tests {
 
     #[test]
     fn a_shutdown_counts_from_the_first_request_that_the_bmc_took() {
-        let refused = LastStep::after(None, ASK, at(0), false, None);
-        let taken = LastStep::after(Some(&refused), ASK, at(60), true, None);
-        let again = LastStep::after(Some(&taken), ASK, at(180), true, None);
+        let refused = after(None, ASK, at(0), false, None);
+        let taken = after(Some(&refused), ASK, at(60), true, None);
+        let again = after(Some(&taken), ASK, at(180), true, None);
         assert_eq!([refused.asked, taken.asked, again.asked], [None, Some(at(60)), Some(at(60))]);
     }
 
     #[test]
     fn a_bmc_that_takes_no_request_is_not_waited_for_for_ever() {
-        let mut last_step = LastStep::after(None, ASK, at(0), false, None);
+        let mut last_step = after(None, ASK, at(0), false, None);
         for (second, asked) in [(60, None), (180, Some(180)), (420, Some(180))] {
-            last_step = LastStep::after(Some(&last_step), ASK, at(second), false, None);
+            last_step = after(Some(&last_step), ASK, at(second), false, None);
             assert_eq!(last_step.asked, asked.map(at), "after {second} s");
         }
     }
 
     #[test]
     fn a_request_of_an_earlier_shutdown_does_not_count() {
-        let earlier = LastStep::after(None, ASK, at(0), true, None);
-        let since =
-            |since| LastStep::after(Some(&earlier), ASK, at(60), true, Some(at(since))).asked;
+        let earlier = after(None, ASK, at(0), true, None);
+        let since = |since| after(Some(&earlier), ASK, at(60), true, Some(at(since))).asked;
         assert_eq!((since(0), since(30)), (Some(at(0)), Some(at(60))));
 
-        let on = LastStep::after(Some(&earlier), ON, at(30), true, None);
+        let on = after(Some(&earlier), ON, at(30), true, None);
         assert_eq!((on.asked, on.on), (None, Some(at(30))));
         let mut off = earlier.clone();
         off.saw(PowerState::Off);
-        assert_eq!(LastStep::after(Some(&off), ASK, at(60), true, None).asked, Some(at(60)));
+        assert_eq!(after(Some(&off), ASK, at(60), true, None).asked, Some(at(60)));
     }
 
     #[test]
     fn starts_count_until_the_host_is_seen_on() {
-        let mut last_step = LastStep::after(None, ON, at(0), true, None);
+        let mut last_step = after(None, ON, at(0), true, None);
         let arm = Step::BootOnce { source: BootSource::Pxe, mode: None };
         for count in 2..4 {
             last_step.saw(PowerState::Off);
-            last_step = LastStep::after(Some(&last_step), arm.clone(), at(60), true, None);
-            last_step = LastStep::after(Some(&last_step), ON, at(61), true, None);
+            last_step = after(Some(&last_step), arm.clone(), at(60), true, None);
+            last_step = after(Some(&last_step), ON, at(61), true, None);
             assert_eq!(last_step.starts, count);
         }
         last_step.saw(PowerState::On);
@@ -223,16 +233,26 @@ mod tests {
     #[test]
     fn an_override_that_was_refused_does_not_count_as_armed() {
         let arm = |source| Step::BootOnce { source, mode: None };
-        let on = LastStep::after(None, ON, at(0), true, None);
-        let refused = LastStep::after(Some(&on), arm(BootSource::Pxe), at(60), false, None);
-        let taken = LastStep::after(Some(&refused), arm(BootSource::Pxe), at(120), true, None);
-        let again = LastStep::after(Some(&taken), arm(BootSource::Pxe), at(180), false, None);
-        let other = LastStep::after(Some(&taken), arm(BootSource::UefiHttp), at(180), false, None);
+        let on = after(None, ON, at(0), true, None);
+        let refused = after(Some(&on), arm(BootSource::Pxe), at(60), false, None);
+        let taken = after(Some(&refused), arm(BootSource::Pxe), at(120), true, None);
+        let again = after(Some(&taken), arm(BootSource::Pxe), at(180), false, None);
+        let other = after(Some(&taken), arm(BootSource::UefiHttp), at(180), false, None);
         let pxe = OverrideState::For(BootSource::Pxe);
         assert_eq!(
             [refused.armed, taken.armed, again.armed, other.armed],
             [OverrideState::UsedUp, pxe, pxe, OverrideState::Unknown],
         );
+    }
+
+    fn after(
+        before: Option<&LastStep>,
+        step: Step,
+        at: Timestamp,
+        taken: bool,
+        since: Option<Timestamp>,
+    ) -> LastStep {
+        LastStep::after(before, Done { step, at, taken, since })
     }
 
     fn at(second: i64) -> Timestamp {

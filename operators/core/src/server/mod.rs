@@ -46,7 +46,7 @@ mod window;
 pub(crate) use bound_claim::{Seen, bound_to, seen_here};
 pub use decide::decide;
 pub use departure::{Departure, decide_in_any_case, departure};
-pub use last_step::{LastStep, OverrideState};
+pub use last_step::{Done, LastStep, OverrideState};
 pub use media::{MediaReading, medium_of};
 pub(crate) use status::{configuration_state, is_current};
 

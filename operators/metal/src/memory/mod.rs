@@ -8,7 +8,7 @@ use metal_core::{
     bmc::Destination,
     bmc_host::BmcHost,
     redfish::{Inventory, PowerState, Step},
-    server::{LastStep, MediaReading, Reading},
+    server::{Done, LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
 use std::{
@@ -179,7 +179,8 @@ impl Memory {
     /// Records a step that belongs to an operation recorded at `since`; `taken` is whether the BMC
     /// accepted it. Earlier readings are no longer valid.
     pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
-        let last_step = LastStep::after(self.last_step(at).as_ref(), step, at.wall, taken, since);
+        let done = Done { step, at: at.wall, taken, since };
+        let last_step = LastStep::after(self.last_step(at).as_ref(), done);
         self.last_step = Some((last_step, at.boot));
         self.forget_readings();
     }

@@ -248,8 +248,8 @@ impl Scene {
     fn requested(&mut self, step: Step, taken: bool) {
         let pending = self.server.status.as_ref().and_then(|status| status.pending.as_ref());
         let since = pending.map(|pending| pending.since.0);
-        self.last_step =
-            Some(LastStep::after(self.last_step.as_ref(), step, self.now, taken, since));
+        let done = Done { step, at: self.now, taken, since };
+        self.last_step = Some(LastStep::after(self.last_step.as_ref(), done));
     }
 
     pub(super) fn decide(&self) -> Decision {
