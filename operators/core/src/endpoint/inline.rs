@@ -1,6 +1,6 @@
 //! What to do with BMC objects when a BMC has an address, if there are to be no Endpoints.
 
-use super::{Wanted, recording::name, wanted_inline};
+use super::{Existing, Sighting, Wanted, wanted_inline};
 use crate::macdb::Entry;
 use jiff::Timestamp;
 use metal_api::{Bmc, MacAddr};
@@ -24,22 +24,20 @@ pub enum InlineRecording {
     BadEntry(String),
 }
 
-/// Decides about one BMC. `holders` are the BMC objects with its MAC address, `named` is the one
-/// with the name that a new one would get.
+/// Decides about one BMC.
 pub fn inline_recording(
-    prefix: &str,
-    (mac, ip): (MacAddr, IpAddr),
+    seen: &Sighting,
     entry: &Entry,
-    mut holders: Vec<Arc<Bmc>>,
-    named: Option<Arc<Bmc>>,
+    existing: Existing<Bmc>,
     now: Timestamp,
 ) -> InlineRecording {
+    let (mac, ip) = (seen.mac, seen.address);
+    let Existing { name, named, mut holders } = existing;
     match (holders.pop(), holders.len()) {
         (None, _) => {
             if let Some(other) = named {
                 return InlineRecording::NameTaken(other);
             }
-            let name = name(prefix, mac);
             match wanted_inline(&name, (mac, ip), entry, now) {
                 Ok(wanted) => InlineRecording::Create(name, Box::new(wanted)),
                 Err(problem) => InlineRecording::BadEntry(problem),
@@ -70,7 +68,7 @@ pub fn mac_of(bmc: &Bmc) -> Option<MacAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::macdb::MacDb;
+    use crate::{endpoint::recording::name, macdb::MacDb};
     use metal_api::{BmcSpec, InlineAccess, LocalObjectReference};
 
     const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
@@ -89,7 +87,10 @@ mod tests {
         );
         let database = MacDb::parse(&text).unwrap();
         let entry = database.lookup(MAC).unwrap();
-        inline_recording("compute-", (MAC, IP), entry, holders, named, Timestamp::UNIX_EPOCH)
+        let until = Timestamp::UNIX_EPOCH;
+        let seen = Sighting { mac: MAC, address: IP, until, elsewhere: None };
+        let existing = Existing { name: name("compute-", MAC), named, holders };
+        inline_recording(&seen, entry, existing, until)
     }
 
     #[test]

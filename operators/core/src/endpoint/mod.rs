@@ -1,10 +1,12 @@
 //! What is made from an [`Endpoint`]: a BMC with the credentials for its MAC prefix, or a condition
 //! that says why not.
 
+mod existing;
 pub mod inline;
 pub mod recording;
 mod sighting;
 
+pub use existing::Existing;
 pub use sighting::Sighting;
 
 use crate::{
@@ -182,20 +184,8 @@ fn objects_by_prefix(
         .default_credentials
         .first()
         .ok_or_else(|| invalid("defaultCredentials", "", "give at least one"))?;
-    let console = match &entry.console {
-        None => None,
-        Some(console) => {
-            let name = match console.kind.as_str() {
-                "IPMI" => ConsoleProtocolName::Ipmi,
-                "SSH" => ConsoleProtocolName::Ssh,
-                "SSHLenovo" => ConsoleProtocolName::SshLenovo,
-                other => {
-                    return Err(invalid("console.type", other, "use IPMI, SSH or SSHLenovo"));
-                }
-            };
-            Some(ConsoleProtocol { name, port: i32::from(console.port) })
-        }
-    };
+    let console_protocol = console(entry)
+        .map_err(|kind| invalid("console.type", kind, "use IPMI, SSH or SSHLenovo"))?;
     let values = [
         (BmcSecretSpec::USERNAME, &credentials.username),
         (BmcSecretSpec::PASSWORD, &credentials.password),
@@ -211,11 +201,23 @@ fn objects_by_prefix(
                 entry.protocol_scheme.as_deref().map_or(ProtocolScheme::Https, Into::into),
             ),
         },
-        console_protocol: console,
+        console_protocol,
         ..BmcSpec::default()
     };
     let secret = BmcSecretSpec { data: Some(data.into()), ..Default::default() };
     Ok(Wanted { secret, note: note_of_new(ip, now), bmc })
+}
+
+/// The console of BMCs with this prefix; an error is a type that does not exist.
+fn console(entry: &Entry) -> Result<Option<ConsoleProtocol>, &str> {
+    let Some(console) = &entry.console else { return Ok(None) };
+    let name = match console.kind.as_str() {
+        "IPMI" => ConsoleProtocolName::Ipmi,
+        "SSH" => ConsoleProtocolName::Ssh,
+        "SSHLenovo" => ConsoleProtocolName::SshLenovo,
+        other => return Err(other),
+    };
+    Ok(Some(ConsoleProtocol { name, port: i32::from(console.port) }))
 }
 
 /// Records why no BMC is made from the Endpoint. An Endpoint that never had a problem has no

@@ -1,6 +1,6 @@
 //! What to do with Endpoints when a BMC has an address.
 
-use super::Sighting;
+use super::{Existing, Sighting};
 use crate::ownership;
 use jiff::Timestamp;
 use metal_api::{Endpoint, EndpointSpec, MacAddr, annotation};
@@ -50,20 +50,18 @@ pub enum Answer {
     Missing,
 }
 
-/// Decides about one BMC. `holders` are the Endpoints with its MAC address, `named` is the one with
-/// the [`name`] that a new one would get; `answer` is whether it answers at its previous address.
+/// Decides about one BMC; `answer` is whether it answers at its previous address.
 pub fn recording(
-    prefix: &str,
     seen: &Sighting,
-    mut holders: Vec<Arc<Endpoint>>,
-    named: Option<Arc<Endpoint>>,
+    existing: Existing<Endpoint>,
     answer: Answer,
     now: Timestamp,
 ) -> Recording {
+    let Existing { name, named, mut holders } = existing;
     match (holders.pop(), holders.len()) {
         (None, _) => match named {
             Some(other) => Recording::NameTaken(other),
-            None => Recording::Create(Box::new(endpoint(prefix, seen.mac, seen.address))),
+            None => Recording::Create(Box::new(endpoint(&name, seen))),
         },
         (Some(only), 0) => known(only, seen, answer, now),
         (Some(last), _) => {
@@ -101,9 +99,9 @@ pub fn name(prefix: &str, MacAddr(octets): MacAddr) -> String {
     octets.iter().fold(prefix.to_owned(), |name, octet| format!("{name}{octet:02x}"))
 }
 
-fn endpoint(prefix: &str, mac: MacAddr, ip: IpAddr) -> Endpoint {
-    let spec = EndpointSpec { mac_address: Some(mac.to_string()), ip: Some(ip.to_string()) };
-    let mut endpoint = Endpoint::new(&name(prefix, mac), spec);
+fn endpoint(name: &str, seen: &Sighting) -> Endpoint {
+    let (mac_address, ip) = (Some(seen.mac.to_string()), Some(seen.address.to_string()));
+    let mut endpoint = Endpoint::new(name, EndpointSpec { mac_address, ip });
     let label = (annotation::MANAGED_BY.to_owned(), ownership::NETBOOT.to_owned());
     endpoint.metadata.labels = Some([label].into());
     endpoint
@@ -116,7 +114,7 @@ mod tests {
     const MAC: MacAddr = MacAddr([0xaa, 0xbb, 0xcc, 0, 0, 1]);
     const IP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 77, 0, 5));
 
-    fn existing(name: &str, mac: &str, ip: &str) -> Arc<Endpoint> {
+    fn made(name: &str, mac: &str, ip: &str) -> Arc<Endpoint> {
         let spec = EndpointSpec { mac_address: Some(mac.to_owned()), ip: Some(ip.to_owned()) };
         Arc::new(Endpoint::new(name, spec))
     }
@@ -129,12 +127,16 @@ mod tests {
         Sighting { mac: MAC, address, until: now(), elsewhere: None }
     }
 
+    fn existing(holders: Vec<Arc<Endpoint>>, named: Option<Arc<Endpoint>>) -> Existing<Endpoint> {
+        Existing { name: name("compute-", MAC), named, holders }
+    }
+
     fn decide(holders: Vec<Arc<Endpoint>>, named: Option<Arc<Endpoint>>) -> Recording {
-        recording("compute-", &seen(IP), holders, named, Answer::Unasked, now())
+        recording(&seen(IP), existing(holders, named), Answer::Unasked, now())
     }
 
     fn told(holder: &Arc<Endpoint>, seen: &Sighting, answer: Answer) -> Recording {
-        recording("compute-", seen, vec![Arc::clone(holder)], None, answer, now())
+        recording(seen, existing(vec![Arc::clone(holder)], None), answer, now())
     }
 
     #[test]
@@ -147,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_known_bmc_moves_only_if_it_no_longer_answers_where_it_was() {
-        let same = existing("by-hand", "AA-BB-CC-00-00-01", "10.77.0.5");
+        let same = made("by-hand", "AA-BB-CC-00-00-01", "10.77.0.5");
         assert_eq!(decide(vec![same], None), Recording::Nothing);
         for (was, is) in [("10.77.0.9", IP), ("fd77::9", "fd77::5".parse().unwrap())] {
-            let moved = existing("by-hand", "AA-BB-CC-00-00-01", was);
+            let moved = made("by-hand", "AA-BB-CC-00-00-01", was);
             let was: IpAddr = was.parse().unwrap();
             assert_eq!(told(&moved, &seen(is), Answer::Unasked), Recording::Ask(was));
             let conflict = Recording::Conflict(Arc::clone(&moved), Conflict::Answers(was));
@@ -164,7 +166,7 @@ mod tests {
     fn a_known_bmc_whose_lease_in_another_subnet_runs_stays_where_it_is() {
         let later = now() + jiff::SignedDuration::from_secs(1);
         for (was, is) in [("10.66.0.5", IP), ("fd66::5", "fd77::5".parse().unwrap())] {
-            let at = existing("a", "aa:bb:cc:00:00:01", was);
+            let at = made("a", "aa:bb:cc:00:00:01", was);
             let was: IpAddr = was.parse().unwrap();
             let seen = Sighting { elsewhere: Some((was, later)), ..seen(is) };
             let conflict = Recording::Conflict(Arc::clone(&at), Conflict::Lease(was));
@@ -184,13 +186,13 @@ mod tests {
     #[test]
     fn a_bmc_with_addresses_of_both_kinds_is_left_where_it_is_reached() {
         let ip: IpAddr = "fd77::5".parse().unwrap();
-        let by_v4 = existing("a", "aa:bb:cc:00:00:01", "10.77.0.5");
+        let by_v4 = made("a", "aa:bb:cc:00:00:01", "10.77.0.5");
         for answer in [Answer::Unasked, Answer::Given, Answer::Missing] {
             assert_eq!(told(&by_v4, &seen(ip), answer), Recording::Nothing);
         }
-        let written_otherwise = existing("a", "aa:bb:cc:00:00:01", "FD77:0::5");
+        let written_otherwise = made("a", "aa:bb:cc:00:00:01", "FD77:0::5");
         assert_eq!(told(&written_otherwise, &seen(ip), Answer::Unasked), Recording::Nothing);
-        let by_v6 = existing("a", "aa:bb:cc:00:00:01", "fd77::5");
+        let by_v6 = made("a", "aa:bb:cc:00:00:01", "fd77::5");
         assert_eq!(told(&by_v6, &seen(IP), Answer::Unasked), Recording::Ask(ip));
         assert_eq!(told(&by_v6, &seen(IP), Answer::Given), Recording::Nothing);
         let readdressed = Recording::Readdress(Arc::clone(&by_v6));
@@ -199,15 +201,15 @@ mod tests {
 
     #[test]
     fn of_two_with_one_mac_address_none_is_touched() {
-        let a = existing("a", "aa:bb:cc:00:00:01", "10.77.0.9");
-        let b = existing("b", "aa:bb:cc:00:00:01", "10.77.0.5");
+        let a = made("a", "aa:bb:cc:00:00:01", "10.77.0.9");
+        let b = made("b", "aa:bb:cc:00:00:01", "10.77.0.5");
         let both = Recording::Ambiguous(vec![Arc::clone(&a), Arc::clone(&b)]);
         assert_eq!(decide(vec![b, a], None), both);
     }
 
     #[test]
     fn a_name_that_belongs_to_another_address_is_not_taken_over() {
-        let other = existing("compute-aabbcc000001", "aa:bb:cc:00:00:02", "10.77.0.9");
+        let other = made("compute-aabbcc000001", "aa:bb:cc:00:00:02", "10.77.0.9");
         let taken = Recording::NameTaken(Arc::clone(&other));
         assert_eq!(decide(vec![], Some(other)), taken);
     }

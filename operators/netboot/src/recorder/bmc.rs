@@ -6,7 +6,7 @@ use kube::{Api, api::PostParams};
 use metal_api::{Bmc, BmcSecret, MacAddr, annotation};
 use metal_core::{
     endpoint::{
-        Sighting, Wanted,
+        Existing, Sighting, Wanted,
         inline::{InlineRecording, inline_recording, mac_of},
         recording::name,
     },
@@ -30,9 +30,10 @@ impl Recorder {
         // The database may have changed since the BMC was seen.
         let Some(entry) = database.lookup(mac) else { return Ok("Unchanged") };
         let prefix = self.config.borrow().endpoint_prefix.clone();
-        let named = self.bmcs.named(None, &name(&prefix, mac));
-        let holders = self.bmcs.get(&mac);
-        match inline_recording(&prefix, (mac, ip), entry, holders, named, Timestamp::now()) {
+        let name = name(&prefix, mac);
+        let named = self.bmcs.named(None, &name);
+        let existing = Existing { name, named, holders: self.bmcs.get(&mac) };
+        match inline_recording(seen, entry, existing, Timestamp::now()) {
             InlineRecording::Nothing => Ok("Unchanged"),
             InlineRecording::Create(name, wanted) => {
                 self.admit(seen)?;

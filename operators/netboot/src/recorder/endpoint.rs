@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Bmc, Endpoint, EndpointSpec, MacAddr, annotation};
 use metal_core::endpoint::{
-    Sighting,
+    Existing, Sighting,
     inline::mac_of,
     recording::{Answer, Conflict, Recording, name, recording},
 };
@@ -32,9 +32,10 @@ impl Recorder {
     pub(super) async fn record_endpoint(&self, seen: &Sighting) -> Result<&'static str, Error> {
         let prefix = self.config.borrow().endpoint_prefix.clone();
         let decide = |answer| {
-            let holders = self.endpoints.get(&seen.mac);
-            let named = self.endpoints.named(None, &name(&prefix, seen.mac));
-            recording(&prefix, seen, holders, named, answer, Timestamp::now())
+            let name = name(&prefix, seen.mac);
+            let named = self.endpoints.named(None, &name);
+            let existing = Existing { name, named, holders: self.endpoints.get(&seen.mac) };
+            recording(seen, existing, answer, Timestamp::now())
         };
         let mut decision = decide(Answer::Unasked);
         if let Recording::Ask(known) = decision {
