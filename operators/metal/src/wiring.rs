@@ -105,9 +105,7 @@ where
 
 /// The object may carry something of another version.
 fn foreign_cleanup<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_, K>) {
-    if let Change::Applied { new, .. } = change {
-        foreign_cleanup::offer(&queues.foreign_cleanup, kind, new.meta());
-    }
+    foreign_cleanup::offer_changed(&queues.foreign_cleanup, kind, change);
 }
 
 /// The object may have fields without effect: any change except of the status is checked.

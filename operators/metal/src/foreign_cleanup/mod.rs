@@ -4,7 +4,7 @@
 mod before_deletion;
 mod watch;
 
-pub(crate) use watch::{offer, watch};
+pub(crate) use watch::{offer_changed, watch};
 
 use crate::{Context, Error, MANAGER};
 use k8s_openapi::api::core::v1::ObjectReference;

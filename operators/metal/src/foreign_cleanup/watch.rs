@@ -11,14 +11,30 @@ use metal_api::{
     BmcUser, BmcVersion, BmcVersionSet, ServerMaintenance, ServerReadinessRule,
 };
 use metal_core::foreign_cleanup::{Kind, remaining};
-use metal_runtime::{report::Chain, watch_in_pages, work::Work};
+use metal_runtime::{
+    index::{Change, GONE},
+    report::Chain,
+    watch_in_pages,
+    work::Work,
+};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
 /// Requests a pass over an object if it carries something.
-pub(crate) fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
+fn offer(work: &Work<Key>, kind: Kind, meta: &ObjectMeta) {
     if remaining(kind, meta).is_some() {
         work.queue.add(key_of(kind, meta));
+    }
+}
+
+/// The same for an object in an index. What one carries that cannot be parsed may not be known.
+pub(crate) fn offer_changed<K: Resource>(work: &Work<Key>, kind: Kind, change: &Change<'_, K>) {
+    match change {
+        Change::Applied { new, .. } => offer(work, kind, new.meta()),
+        Change::Unreadable { meta, error, .. } if *error != GONE => {
+            work.queue.add(key_of(kind, meta));
+        }
+        Change::Unreadable { .. } | Change::Removed(_) => {}
     }
 }
 
@@ -66,5 +82,46 @@ where
             Err(_) => {}
         }
         fails = event.is_err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::runtime::events::{Recorder, Reporter as Source};
+    use metal_api::{Endpoint, EndpointSpec, finalizer};
+    use metal_runtime::{report::Reporter, testing::ApiServer};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_parsed_does_not_keep_what_blocks_its_deletion() {
+        let meta = ObjectMeta { name: Some("a".to_owned()), ..ObjectMeta::default() };
+        let clean = Endpoint::new("a", EndpointSpec::default());
+        let mut deleted = clean.clone();
+        deleted.metadata.finalizers = Some(vec![finalizer::ENDPOINT.to_owned()]);
+        deleted.metadata.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::now()));
+        let (clean, deleted) = (Arc::new(clean), Arc::new(deleted));
+        let unreadable = |error| Change::Unreadable { meta: &meta, error, old: None };
+        for (change, is_due) in [
+            (Change::Applied { old: None, new: &clean }, false),
+            (Change::Applied { old: Some(&clean), new: &deleted }, true),
+            (unreadable("spec.ip: invalid type"), true),
+            (unreadable(GONE), false),
+            (Change::Removed(&deleted), false),
+        ] {
+            let work = work();
+            offer_changed(&work, Kind::Endpoint, &change);
+            assert_eq!(work.queue.is_empty(), !is_due, "{change:?}");
+        }
+    }
+
+    fn work() -> Work<Key> {
+        let client = ApiServer::default().client("default");
+        Work::new(Reporter {
+            controller: "test",
+            recorder: Recorder::new(client, Source::from("test")),
+            passes: prometheus_client::metrics::family::Family::default(),
+        })
     }
 }
