@@ -13,6 +13,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// In place of the status of a hook that was killed.
+const KILLED: i32 = -1;
+
 /// A system, whose deployments are files with the names of their images.
 struct System {
     folder: TempDir,
@@ -98,7 +101,7 @@ impl System {
         command.env("BLOOMERY_IMAGE", image).env("BLOOMERY_RELEASE", "any");
         command.env("BLOOMERY_MODES", modes);
         command.env("BLOOMERY_CONFIG", config).env("BLOOMERY_FILES", files);
-        let status = command.status().unwrap().code().unwrap();
+        let status = command.status().unwrap().code().unwrap_or(KILLED);
         let asked = fs::read_to_string(self.path("asked")).unwrap();
         (
             status,
@@ -232,6 +235,27 @@ fn the_login_that_a_release_brings_is_there_while_its_image_is_fetched_and_not_l
     assert_eq!(system.hook("v3", "", &files).0, 75);
     assert_eq!(fs::read_to_string(system.path("login")).unwrap(), "of the system");
     assert_eq!(fs::read_to_string(login).unwrap(), "of the system");
+}
+
+#[test]
+fn a_login_that_was_left_by_a_hook_that_was_killed_is_used_for_no_other_image() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let (files, login) = (system.path("files"), system.path("root/run/ostree/auth.json"));
+    fs::create_dir_all(files.join("etc/ostree")).unwrap();
+    fs::write(files.join("etc/ostree/auth.json"), "login of v2").unwrap();
+    // In the middle of fetching v2.
+    system.script("metal-host-2", "kill -KILL $PPID");
+    let real = system.path("metal-host");
+    let away = system.path("metal-host-1");
+    fs::rename(&real, &away).unwrap();
+    fs::rename(system.path("metal-host-2"), &real).unwrap();
+    assert_eq!(system.hook("v2", "", &files.display().to_string()).0, KILLED);
+    assert!(login.exists());
+    fs::rename(&away, &real).unwrap();
+    // v3 brings none: what the system has counts.
+    assert_eq!(system.hook("v3", "", "").0, 75);
+    assert!(!system.path("login").exists() && !login.exists());
 }
 
 #[test]
