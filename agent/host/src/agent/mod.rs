@@ -143,7 +143,10 @@ impl Agent {
     async fn turn(&self, state: &mut State, known: &mut Option<Known>) -> Result<()> {
         let (mut wanted, mut step) = (None, next(state, None, &self.boot));
         if step == Step::Rest {
-            self.prepared.sweep(state.kept())?;
+            // A disk that does not let go of files keeps no Host from being told, and from saying how it is.
+            if let Err(error) = self.prepared.sweep(state.kept()) {
+                tracing::warn!("files of another release are left: {error:#}");
+            }
             self.tell(state).await;
             let begin = Instant::now();
             wanted = self.server.release(&self.key, known.as_ref()).await?;
