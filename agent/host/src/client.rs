@@ -47,6 +47,24 @@ struct Told {
     release: Option<Wanted>,
 }
 
+/// What is asked for, with the name of the host that asks; a machine that is none yet has no name.
+struct Asked<'a> {
+    method: Method,
+    target: &'a str,
+    host: &'a str,
+    body: String,
+}
+
+impl<'a> Asked<'a> {
+    fn get(target: &'a str, host: &'a str) -> Self {
+        Self { method: Method::GET, target, host, body: String::new() }
+    }
+
+    fn post(target: &'a str, host: &'a str, body: String) -> Self {
+        Self { method: Method::POST, target, host, body }
+    }
+}
+
 /// The server, as this host asks it.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -75,7 +93,7 @@ impl Server {
     ) -> Result<metal_attest::Response> {
         keys["credential"] = json!(credential);
         keys["publicKey"] = json!(key.public()?.pem());
-        let answer = self.signed(key, Method::POST, path::ATTEST, "", keys.to_string()).await?;
+        let answer = self.signed(key, Asked::post(path::ATTEST, "", keys.to_string())).await?;
         serde_json::from_slice(&answer).context("the answer is no attestation")
     }
 
@@ -94,8 +112,8 @@ impl Server {
         if let Some(proof) = proof {
             body["proof"] = json!(proof);
         }
-        let body = body.to_string();
-        self.signed(key, Method::POST, path::REGISTER, "", body).await.map(drop)
+        let asked = Asked::post(path::REGISTER, "", body.to_string());
+        self.signed(key, asked).await.map(drop)
     }
 
     /// Waits for another release than the one that is known, whose name is empty for none; without
@@ -108,7 +126,7 @@ impl Server {
             }
             None => path::RELEASE.to_owned(),
         };
-        let body = self.signed(key, Method::GET, &target, &self.host, String::new()).await?;
+        let body = self.signed(key, Asked::get(&target, &self.host)).await?;
         let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
         let is_word = |word: &str| {
             word.len() <= NAME
@@ -126,18 +144,12 @@ impl Server {
 
     /// Reports how this host is.
     pub(crate) async fn report(&self, key: &Key, report: &Value) -> Result<()> {
-        let (target, body) = (path::STATUS, report.to_string());
-        self.signed(key, Method::POST, target, &self.host, body).await.map(drop)
+        let asked = Asked::post(path::STATUS, &self.host, report.to_string());
+        self.signed(key, asked).await.map(drop)
     }
 
-    async fn signed(
-        &self,
-        key: &Key,
-        method: Method,
-        target: &str,
-        host: &str,
-        body: String,
-    ) -> Result<Vec<u8>> {
+    async fn signed(&self, key: &Key, asked: Asked<'_>) -> Result<Vec<u8>> {
+        let Asked { method, target, host, body } = asked;
         let answer = self.http.get(format!("{}{}", self.url, path::NONCE)).send().await?;
         let answer: Value = serde_json::from_slice(&read(answer).await?)?;
         let nonce = answer["nonce"].as_str().context("the server gave no number")?;
