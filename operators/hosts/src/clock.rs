@@ -10,7 +10,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// By how much two clocks may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LEAST: SignedDuration = SignedDuration::from_mins(1);
 /// How often they are compared.
 const COMPARE: Duration = Duration::from_mins(1);
+/// How often it is looked at whether ours was set meanwhile: what it was wrong by is then wrong itself.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// The time of the cluster, as far as it is known.
 #[derive(Debug, Default)]
@@ -42,7 +44,10 @@ impl Clock {
             if let Ok(Some(theirs)) = timeout(PATIENCE, of_api_server(client)).await {
                 self.compare(Timestamp::now(), theirs);
             }
-            sleep(COMPARE).await;
+            let (at, since) = (Timestamp::now(), Instant::now());
+            while since.elapsed() < COMPARE && !is_set(Timestamp::now().duration_since(at), since) {
+                sleep(GLANCE).await;
+            }
         }
     }
 
@@ -55,6 +60,12 @@ impl Clock {
             tracing::warn!(seconds, "the local clock is ahead of the API server's; set it");
         }
     }
+}
+
+/// Whether our clock was set since then, or the machine was asleep: it has gone on for this long meanwhile.
+fn is_set(gone: SignedDuration, since: Instant) -> bool {
+    let passed = SignedDuration::try_from(since.elapsed()).unwrap_or_default();
+    gone.checked_sub(passed).is_none_or(|differs| differs.abs() >= LEAST)
 }
 
 /// Why our clock is not relied on.
@@ -99,6 +110,15 @@ mod tests {
             clock.compare(ours, ours - SignedDuration::from_secs(ahead));
             let off = Timestamp::now().duration_since(clock.now()).as_secs();
             assert!((off - corrected).abs() <= 1, "{ahead}: {off}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_set_is_compared_at_once() {
+        let since = Instant::now();
+        tokio::time::advance(Duration::from_secs(30)).await;
+        for (gone, is_set) in [(30, false), (32, false), (7230, true), (-7200, true), (89, false)] {
+            assert_eq!(super::is_set(SignedDuration::from_secs(gone), since), is_set, "{gone}");
         }
     }
 
