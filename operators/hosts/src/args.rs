@@ -82,9 +82,25 @@ pub enum Contradiction {
          --http-server-address"
     )]
     NoListener,
+    /// Nobody's kernel would have them.
+    #[error(
+        "--installer-argument: say whose: --installer-image, or --installer-kernel-url and \
+         --installer-initrd-url; tokens with an installer of their own have their own arguments"
+    )]
+    NoInstaller,
 }
 
 impl Args {
+    /// Whether every argument of an installer is for one.
+    ///
+    /// # Errors
+    ///
+    /// If it is not said for which.
+    pub fn check_installer(&self) -> Result<(), Contradiction> {
+        let is_lost = !self.installer_arguments.is_empty() && self.installer().is_none();
+        if is_lost { Err(Contradiction::NoInstaller) } else { Ok(()) }
+    }
+
     /// The installer for tokens that do not specify one.
     pub fn installer(&self) -> Option<BootInstaller> {
         let installer = BootInstaller {
@@ -137,10 +153,14 @@ mod tests {
         }
         let service = "--service-url=https://a";
         assert!(parsed(&[service, "--installer-argument=a b"]).is_err());
+        let argument = "--installer-argument=console=ttyS0";
+        assert!(parsed(&[service, argument]).unwrap().check_installer().is_err(), "of which one");
         assert!(parsed(&[service, "--installer-kernel-url=http://m/vmlinuz"]).is_err());
         let both = ["--installer-kernel-url=http://m/k", "--installer-initrd-url=http://m/i"];
         let args = parsed(&[&[service][..], &both].concat()).unwrap();
         assert_eq!(args.installer().unwrap().initrd_url.as_deref(), Some("http://m/i"));
+        let args = parsed(&[&[service, argument][..], &both].concat()).unwrap();
+        assert!(args.check_installer().is_ok());
         let image = format!("--installer-image=ghcr.io/a/b@sha256:{}", "a".repeat(64));
         let dir = "--image-cache-dir=/var/cache/hosts";
         let args = parsed(&[service, &image, dir]).unwrap();

@@ -49,6 +49,7 @@ const KEY_SECRET: &str = "hosts-key";
 /// If it cannot start, or if a part ends that must not.
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     client::install_crypto_provider();
+    args.check_installer()?;
     let https = args.https.open().await?;
     let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
     let http = args.http_server_address.listen_by("--http-server-address").await?;
