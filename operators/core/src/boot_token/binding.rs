@@ -32,7 +32,8 @@ pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), R
     if let Some(uuid) = &binding.system_uuid {
         let other = said.system_uuid.as_deref().unwrap_or_default();
         let (wanted, found) = (uuid.parse::<SystemUuid>().ok(), other.parse::<SystemUuid>().ok());
-        if wanted.is_none() || wanted != found {
+        let is_it = wanted.zip(found).is_some_and(|(wanted, found)| wanted.is_same(found));
+        if !is_it {
             return Err(Refusal::Unfit(format!("its UUID is {:?}", clip(other))));
         }
     }

@@ -17,6 +17,10 @@ fn a_machine_that_does_not_fit_the_binding_is_refused_with_what_it_said() {
         mac_addresses: vec!["02:00:00:00:00:01".to_owned(), "02:00:00:00:00:0a".to_owned()],
     };
     assert_eq!(binding::check(Some(&binding), &fits), Ok(()));
+    // Some tools print the first three fields the other way round.
+    let swapped = Some("55759438-4277-4834-3784-82334782383a".to_owned());
+    let swapped = HostHardware { system_uuid: swapped, ..fits.clone() };
+    assert_eq!(binding::check(Some(&binding), &swapped), Ok(()));
     assert_eq!(binding::check(None, &HostHardware::default()), Ok(()));
     let others = [
         HostHardware { serial: Some("SN 2\u{1b}".to_owned()), ..fits.clone() },
