@@ -9,7 +9,7 @@ use crate::{
     polls::Polls,
     refusals::Refusals,
     templates::Templates,
-    view::{TokenKey, View},
+    view::{Named, TokenKey, View},
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -84,7 +84,7 @@ impl Context {
     }
 
     /// Writes Hosts of one namespace.
-    pub(crate) fn hosts(&self, namespace: &str) -> Writer<'_, Host, ()> {
+    pub(crate) fn hosts(&self, namespace: &str) -> Writer<'_, Host, Named> {
         Writer::new(Api::namespaced(self.client.clone(), namespace), &self.view.hosts, MANAGER)
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Hosts(pub(crate) Arc<Context>);
 impl Controller for Hosts {
     type Object = Host;
     type Key = Named;
-    type IndexKey = ();
+    type IndexKey = Named;
     type Facts = ();
     type Status = HostStatus;
     type Change = Never;
@@ -26,7 +26,7 @@ impl Controller for Hosts {
     type Step = Never;
     type Error = Error;
 
-    fn index(&self) -> &Index<Host, ()> {
+    fn index(&self) -> &Index<Host, Named> {
         &self.0.view.hosts
     }
 

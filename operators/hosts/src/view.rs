@@ -8,7 +8,12 @@ use metal_runtime::{
     index::{Change, Ended, Index, Shares, footprint},
     queue::Queue,
 };
-use std::{collections::hash_map::RandomState, hash::BuildHasher, iter::repeat_with, sync::Arc};
+use std::{
+    collections::{BTreeSet, hash_map::RandomState},
+    hash::BuildHasher,
+    iter::repeat_with,
+    sync::Arc,
+};
 use tokio::sync::watch;
 
 /// Memory for tokens, of which a tenant may write any number. One takes some 4 KiB.
@@ -40,8 +45,8 @@ pub(crate) enum TokenKey {
 pub(crate) struct View {
     /// Tokens.
     pub(crate) tokens: Index<BootToken, TokenKey>,
-    /// Hosts, by name.
-    pub(crate) hosts: Index<Host, ()>,
+    /// Hosts, by namespace and name of the release that they are to run.
+    pub(crate) hosts: Index<Host, Named>,
     /// Releases without what is in their configurations, by namespace and name of their Host.
     pub(crate) releases: Index<HostRelease, Named>,
     /// Of each group of Hosts, changes with what they are to run.
@@ -53,7 +58,9 @@ impl Default for View {
     fn default() -> Self {
         Self {
             tokens: Index::new(keys).trimmed(trim).bounded(footprint, TOKENS),
-            hosts: Index::new(|_: &Host| vec![]).trimmed(trim).bounded(footprint, HOSTS),
+            hosts: Index::new(|host: &Host| release_of(host).into_iter().collect())
+                .trimmed(trim)
+                .bounded(footprint, HOSTS),
             releases: Index::new(|release: &HostRelease| vec![host_of(release)])
                 .trimmed(trim_release)
                 .bounded(footprint, RELEASES),
@@ -93,6 +100,11 @@ fn trim_release(release: &mut HostRelease) {
     if let Some(configuration) = &mut release.spec.configuration {
         configuration.ciphertext = String::new();
     }
+}
+
+fn release_of(host: &Host) -> Option<Named> {
+    let release = host.spec.active_release.clone()?;
+    Some((host.namespace().unwrap_or_default(), release))
 }
 
 fn host_of(release: &HostRelease) -> Named {
@@ -204,7 +216,14 @@ impl View {
 
     fn wake_releases(&self, change: &Change<'_, HostRelease>, hosts: &Queue<Named>) {
         told(change);
-        for host in change.objects().map(|release| host_of(release)) {
+        let mut told: BTreeSet<_> = change.objects().map(|release| host_of(release)).collect();
+        // One that cannot be read, or could not and is gone, does not say whose it is.
+        if let Change::Unreadable { meta, old: None, .. } = change {
+            let name = (meta.namespace.clone(), meta.name.clone());
+            let name = (name.0.unwrap_or_default(), name.1.unwrap_or_default());
+            told.extend(self.hosts.get(&name).iter().map(|host| named(&**host)));
+        }
+        for host in told {
             self.group(&host).send_replace(());
             hosts.add(host);
         }
@@ -222,7 +241,7 @@ fn told<K: Resource<DynamicType = ()>>(change: &Change<'_, K>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
     use metal_api::{HostReleaseSpec, HostSpec, SealedConfiguration, Sealing};
 
     #[test]
@@ -266,6 +285,26 @@ mod tests {
         let view = kept(20_000, 0);
         assert!(view.hosts.len() < 2000);
         assert!(view.hosts.is_withdrawn(Some("org"), "web-4999"), "it is known that there is one");
+    }
+
+    #[test]
+    fn a_host_is_told_of_its_release_also_if_that_cannot_be_read() {
+        let (view, hosts) = (View::default(), Queue::default());
+        let mut host = Host::new(
+            "web-1",
+            HostSpec { active_release: Some("v1".into()), ..HostSpec::default() },
+        );
+        host.metadata.namespace = Some("org".to_owned());
+        view.hosts.presume([host]);
+        let mut waits = view.changes(&("org".to_owned(), "web-1".to_owned()));
+        for (name, is_woken) in [("v1", true), ("v2", false)] {
+            let (namespace, name) = (Some("org".to_owned()), Some(name.to_owned()));
+            let meta = ObjectMeta { namespace, name, ..ObjectMeta::default() };
+            waits.mark_unchanged();
+            let change = Change::Unreadable { meta: &meta, error: "too large", old: None };
+            view.wake_releases(&change, &hosts);
+            assert_eq!(waits.has_changed().unwrap(), is_woken);
+        }
     }
 
     #[test]
