@@ -9,9 +9,7 @@ use super::{
 use crate::{allowance, context::Context};
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -41,18 +39,14 @@ struct Asked {
 pub(super) async fn attest(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    let request = Request { method: &method, uri: &uri, headers: &headers, body: &body };
     let answer = sealed(&ctx, &request).await.map(|it| Json(it).into_response());
     settle(&ctx, &asker, "attestation", answer)
 }
 
-async fn sealed(ctx: &Context, request: &Request<'_>) -> Result<attest::Response, Failure> {
-    let said: Asked = parse(request.body)?;
+async fn sealed(ctx: &Context, request: &Request) -> Result<attest::Response, Failure> {
+    let said: Asked = parse(&request.body)?;
     let (token, _) = install::claimed(ctx, &said.credential, Purpose::HostRegistration).await?;
     let key = PublicKey::parse(&said.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
@@ -60,7 +54,7 @@ async fn sealed(ctx: &Context, request: &Request<'_>) -> Result<attest::Response
     if !ctx.allowances.may(&*token, allowance::PROOFS) {
         return Err(Failure::Unavailable("it proves its TPM too often"));
     }
-    let tpm = attest::Request::parse(request.body);
+    let tpm = attest::Request::parse(&request.body);
     let tpm = tpm.map_err(|error| Failure::Malformed(error.to_string()))?;
     let presented = tpm.ek.fingerprint();
     let refused = |refusal| Failure::Refused(refusal, Some(Arc::clone(&token)));

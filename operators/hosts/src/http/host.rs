@@ -14,7 +14,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{Query, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri,
+        HeaderValue, StatusCode,
         header::{CONTENT_LENGTH, CONTENT_TYPE},
     },
     response::{IntoResponse, Response},
@@ -78,13 +78,13 @@ struct Release {
 pub(super) async fn release(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
     Query(query): Query<Asked>,
+    request: Request,
 ) -> Response {
-    let request = Request { method: &method, uri: &uri, headers: &headers, body: b"" };
-    let answer = match request.host(&ctx) {
+    let host = request.host(&ctx);
+    // Who waits keeps nothing of what it has sent.
+    drop(request);
+    let answer = match host {
         Ok(host) => asked(&ctx, &host, &query).await,
         Err(failure) => Err(failure),
     };
@@ -204,23 +204,15 @@ async fn configuration(
 pub(super) async fn status(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    let request = Request { method: &method, uri: &uri, headers: &headers, body: &body };
     let answer = reported(&ctx, &asker, &request).await;
     settle(&ctx, &asker, "status", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
 
-async fn reported(
-    ctx: &Context,
-    asker: &ClientAddress,
-    request: &Request<'_>,
-) -> Result<(), Failure> {
+async fn reported(ctx: &Context, asker: &ClientAddress, request: &Request) -> Result<(), Failure> {
     let host = request.host(ctx)?;
-    let said: report::Report = serde_json::from_slice(request.body)
+    let said: report::Report = serde_json::from_slice(&request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     let record = |host: &Host| report::record(host, &said, asker.address, ctx.now());
     record_host(ctx, &host, record).await

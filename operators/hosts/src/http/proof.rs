@@ -4,7 +4,8 @@ use super::{ClientAddress, Failure, settle};
 use crate::context::Context;
 use axum::{
     Json,
-    extract::State,
+    body::Bytes,
+    extract::{self, FromRequest, State, rejection::BytesRejection},
     http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
@@ -54,11 +55,22 @@ fn number(ctx: &Context) -> Result<String, Failure> {
 
 /// A request, as far as it is signed.
 #[derive(Debug)]
-pub(super) struct Request<'a> {
-    pub(super) method: &'a Method,
-    pub(super) uri: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) body: &'a [u8],
+pub(super) struct Request {
+    pub(super) body: Bytes,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Request {
+    type Rejection = BytesRejection;
+
+    async fn from_request(request: extract::Request, state: &S) -> Result<Self, BytesRejection> {
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let headers = request.headers().clone();
+        let body = Bytes::from_request(request, state).await?;
+        Ok(Self { body, method, uri, headers })
+    }
 }
 
 /// A signature over a number that was given out just before.
@@ -68,7 +80,7 @@ struct Proof<'a> {
     signature: Vec<u8>,
 }
 
-impl<'a> Request<'a> {
+impl Request {
     /// Whether the holder of `key` has signed it, for this host, with a number that was given out
     /// just before.
     pub(super) fn is_signed(
@@ -80,7 +92,7 @@ impl<'a> Request<'a> {
         self.is_by(key, host, &self.proof(ctx)?)
     }
 
-    fn proof(&self, ctx: &Context) -> Result<Proof<'a>, Failure> {
+    fn proof(&self, ctx: &Context) -> Result<Proof<'_>, Failure> {
         let ours = ctx.key.get().ok_or(Failure::Unavailable("not ready yet"))?;
         let (nonce, signature) = (self.header(NONCE)?, self.header(SIGNATURE)?);
         verify(&[ours], nonce, Purpose::HostNonce, ctx.now())
@@ -93,14 +105,14 @@ impl<'a> Request<'a> {
 
     fn is_by(&self, key: &PublicKey, host: &str, proof: &Proof<'_>) -> Result<(), Failure> {
         let target = self.uri.path_and_query().map_or("", |target| target.as_str());
-        let (method, nonce, body) = (self.method.as_str(), proof.nonce, self.body);
+        let (method, nonce, body) = (self.method.as_str(), proof.nonce, &self.body[..]);
         let message = Signed { method, target, nonce, host, body }.message();
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.point());
         let verified = key.verify(&message, &proof.signature);
         verified.map_err(|_| Failure::Unproven("the signature is not that of the key"))
     }
 
-    fn header(&self, name: &'static str) -> Result<&'a str, Failure> {
+    fn header(&self, name: &'static str) -> Result<&str, Failure> {
         let value = self.headers.get(name).and_then(|value| value.to_str().ok());
         value.ok_or_else(|| Failure::Malformed(format!("header {name} is missing")))
     }

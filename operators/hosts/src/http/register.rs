@@ -9,9 +9,7 @@ use super::{
 use crate::context::Context;
 use axum::{
     Json,
-    body::Bytes,
     extract::State,
-    http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
 use kube::{ResourceExt, api::PostParams, runtime::events::EventType};
@@ -46,12 +44,8 @@ struct Registration {
 pub(super) async fn register(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    let request = Request { method: &method, uri: &uri, headers: &headers, body: &body };
     let answer = registered(&ctx, &asker, &request).await;
     let answer = answer.map(|token| {
         let (namespace, host) = (token.namespace().unwrap_or_default(), &token.spec.host_name);
@@ -63,9 +57,9 @@ pub(super) async fn register(
 async fn registered(
     ctx: &Context,
     asker: &ClientAddress,
-    request: &Request<'_>,
+    request: &Request,
 ) -> Result<Arc<BootToken>, Failure> {
-    let said: Registration = serde_json::from_slice(request.body)
+    let said: Registration = serde_json::from_slice(&request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     let (mut token, attempt) =
         install::claimed(ctx, &said.credential, Purpose::HostRegistration).await?;
