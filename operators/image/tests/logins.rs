@@ -9,10 +9,11 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fake::Fake;
+use fake::{Fake, METHOD};
 use metal_image::{
-    AllowList, Digest, Logins, Opener, Registries, Tree, Trees, Wanted,
+    AllowList, Digest, Logins, Name, Opener, Registries, Resolver, Store, Tree, Trees, Wanted,
     registry::Config,
+    store::{Account, Puller},
     testing::archive,
     tree::{self, Error, Limits},
 };
@@ -50,6 +51,43 @@ async fn a_real_registry_gives_its_image_to_who_has_the_login_and_to_nobody_else
     let right = logins(&registry.address, PASSWORD);
     let tree = pull(&trees, &wanted(&image, "a", "1"), &right).await.unwrap();
     assert!(tree.find("a").is_some());
+}
+
+#[tokio::test]
+async fn a_layer_that_one_has_had_fetched_is_no_others_before_the_registry_gives_it_to_him() {
+    let (registry, layer) = (registry().await, archive(&[("disk/a", b"content")]));
+    registry.push_image("os", "1", OCI_MANIFEST, &[(LAYER, &layer)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let registries = Arc::new(Registries::new(&Config::default()).unwrap());
+    let resolver = Resolver::new(Arc::clone(&registries), AllowList::any());
+    let store = Store::open_dir(dir.path(), 1 << 20, registries, CancellationToken::new());
+    let (store, account) = (store.await.unwrap(), Account::of("org"));
+    let (image, digest) = (registry.image("os:1"), Digest::of(&layer));
+    let name: Name = image.strip_suffix(":1").unwrap().parse().unwrap();
+    let finds = async |logins: &Logins| resolver.resolve_as(&image, "amd64", logins).await.is_ok();
+    let opens = async |logins: &Logins| {
+        let puller = Puller { logins, account: &account };
+        let opened = store.open_with(&name, &digest, puller).await;
+        opened.map(|blob| blob.size()).map_err(|error| error.to_string())
+    };
+    let right = logins(&registry.address, PASSWORD);
+    let others = [Logins::default(), logins(&registry.address, "wrong hunter2")];
+    assert!(finds(&right).await);
+    assert_eq!(opens(&right).await, Ok(layer.len() as u64));
+    for other in &others {
+        assert!(!finds(other).await, "what one has read is no answer for another");
+        let refused = opens(other).await.unwrap_err();
+        assert!(!refused.contains("hunter2"), "{refused}");
+    }
+    // The same logins from another Secret.
+    assert!(opens(&logins(&registry.address, PASSWORD)).await.is_ok());
+    store.closed().await;
+    // Without the registry: whoever was given it has it, and nobody else does.
+    drop(registry);
+    assert!(opens(&right).await.is_ok());
+    for other in &others {
+        assert!(opens(other).await.is_err());
+    }
 }
 
 #[tokio::test]
@@ -116,6 +154,20 @@ async fn a_manifest_alone_opens_no_layers_that_others_have_fetched() {
     fs::write(left.join(format!("layers/sha256-{}.1", digest.hex())), &layer).unwrap();
     let error = pull(&open(&left).await, &image, &Logins::default()).await.unwrap_err();
     assert!(error.to_string().contains("has no blob"), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_whose_store_answers_no_head_gives_what_is_there_to_another_one() {
+    let fake = Fake::start(|path, headers| {
+        let is_head = headers.get(METHOD).is_some_and(|method| method == "HEAD");
+        if is_head { StatusCode::FORBIDDEN.into_response() } else { content(path) }
+    })
+    .await;
+    let (dir, image) = (tempfile::tempdir().unwrap(), format!("{}:1", fake.name));
+    let trees = open(dir.path()).await;
+    for opener in ["a", "b"] {
+        pull(&trees, &wanted(&image, opener, "1"), &Logins::default()).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ mod read;
 pub use read::Malformed;
 
 use crate::reference::{Name, Registry};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::json;
 use std::{fmt, sync::Arc};
 
 /// A user name and a password. Neither is ever shown.
@@ -56,6 +58,14 @@ impl Logins {
     /// Whether there is one for this repository.
     pub fn has(&self, name: &Name) -> bool {
         self.of(name).is_some()
+    }
+
+    /// A configuration for container tools that has the login for this repository, and nothing else; `None` if
+    /// there is none.
+    pub fn file_for(&self, name: &Name) -> Option<String> {
+        let Login { username, password } = self.of(name)?;
+        let auth = STANDARD.encode(format!("{username}:{password}"));
+        Some(json!({ "auths": { (name.to_string()): { "auth": auth } } }).to_string())
     }
 
     /// The login for a repository: of several the one for the longest part of its name.
@@ -113,6 +123,17 @@ mod tests {
         let name: Name = "ghcr.io/a/b".parse().unwrap();
         assert_eq!(both.of(&name).unwrap().username, "first");
         assert_eq!(both.hosts().count(), 2);
+    }
+
+    #[test]
+    fn a_file_for_one_repository_has_no_login_for_another() {
+        let logins = logins(&[("ghcr.io", "all"), ("ghcr.io/owner", "owner"), ("quay.io", "quay")]);
+        let name: Name = "ghcr.io/owner/image".parse().unwrap();
+        let file = logins.file_for(&name).unwrap();
+        let read = Logins::parse(file.as_bytes()).unwrap();
+        assert_eq!((read.0.len(), read.of(&name)), (1, logins.of(&name)));
+        assert!(!read.has(&"ghcr.io/owner/other".parse().unwrap()), "nor for one beside it");
+        assert_eq!(logins.file_for(&"docker.io/a/b".parse().unwrap()), None);
     }
 
     #[test]

@@ -218,7 +218,8 @@ impl Registries {
         self.blob_as(&Access::anonymous(name), digest, offset).await
     }
 
-    /// Whether the registry would send this blob, without having it sent.
+    /// Whether the registry would send this blob, without having it sent. Some lead to a store that answers
+    /// nothing but what was asked of it: then it is begun to be sent.
     ///
     /// # Errors
     ///
@@ -227,6 +228,9 @@ impl Registries {
         let path = format!("blobs/{digest}");
         let ask = Ask { method: Method::HEAD, ..Ask::get(&path) };
         let response = self.request(access, ask).await?;
+        if [StatusCode::FORBIDDEN, StatusCode::METHOD_NOT_ALLOWED].contains(&response.status()) {
+            return self.blob_as(access, digest, 0).await.map(drop);
+        }
         let missing = || Error::NoBlob { name: access.name().clone(), digest: digest.clone() };
         self.checked(access, response, missing).map(drop)
     }

@@ -91,6 +91,8 @@ pub struct Resolver {
 struct Key {
     image: Reference,
     architecture: String,
+    /// What one has read with these is no answer for others.
+    logins: Logins,
 }
 
 struct Entry {
@@ -118,9 +120,19 @@ impl Resolver {
     /// If the reference is invalid, not allowed, not found or not an image. An image that lacks the
     /// layers for one way of booting is not an error: it may be booted in another.
     pub async fn resolve(&self, image: &str, architecture: &str) -> Answer {
+        self.resolve_as(image, architecture, &Logins::default()).await
+    }
+
+    /// The same for whoever has these logins.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::resolve`].
+    pub async fn resolve_as(&self, image: &str, architecture: &str, logins: &Logins) -> Answer {
         let image: Reference = image.parse()?;
         self.allowed.check(image.name.registry())?;
-        let key = Key { image, architecture: architecture.to_owned() };
+        let (architecture, logins) = (architecture.to_owned(), logins.clone());
+        let key = Key { image, architecture, logins };
         let entry = self.entry(&key);
         entry.answer.get_or_init(|| self.fetch_in_time(&key)).await.clone()
     }
@@ -152,7 +164,7 @@ impl Resolver {
 
     async fn fetch(&self, key: &Key) -> Answer {
         let machine = Machine::named(&key.architecture);
-        let mut search = Search::new(self, &key.image, &Logins::default(), &machine);
+        let mut search = Search::new(self, &key.image, &key.logins, &machine);
         let document = search.document(&key.image.version).await?;
         let (pxe, uki) = match search.parse(&document)? {
             Manifest::Image(layers) => (Some(layers.clone()), Some(layers)),
@@ -296,7 +308,8 @@ mod tests {
 
     async fn is_fresh(version: &Version, answer: Answer, after: Duration) -> bool {
         let image = Reference { name: "a/b".parse().unwrap(), version: version.clone() };
-        let key = Key { image, architecture: "amd64".to_owned() };
+        let (architecture, logins) = ("amd64".to_owned(), Logins::default());
+        let key = Key { image, architecture, logins };
         let entry = Entry { answer: OnceCell::new_with(Some(answer)), since: Instant::now() };
         advance(after).await;
         entry.is_fresh(&key)

@@ -16,6 +16,7 @@ use crate::{
     registry::{self, Access},
 };
 use futures::TryStreamExt;
+use metal_base::Locked;
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::sleep;
 
@@ -53,6 +54,8 @@ impl Shared {
             Ok((path, size)) => {
                 tracing::info!(%name, %digest, size, "image layer cached");
                 self.table().finish(digest, path, size, &promised);
+                // It has sent all of it.
+                self.admitted.locked().insert(access, digest);
             }
             Err(error) => {
                 tracing::warn!(%name, %digest, %error, "could not cache an image layer");

@@ -6,6 +6,7 @@
 //! before the end, never a complete body.
 
 mod account;
+mod admitted;
 mod disk;
 mod download;
 mod error;
@@ -22,9 +23,11 @@ pub(crate) use read::{Readings, Source, pieces};
 
 use crate::{
     digest::Digest,
+    login::Logins,
     reference::Name,
     registry::{Access, Registries},
 };
+use admitted::Admitted;
 use disk::Disk;
 use download::{Download, Reader};
 use metal_base::Locked;
@@ -47,6 +50,15 @@ const CHECKS: usize = 2;
 /// How long a request waits for a download to start.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Who has a blob fetched.
+#[derive(Clone, Copy, Debug)]
+pub struct Puller<'a> {
+    /// With which logins.
+    pub logins: &'a Logins,
+    /// On whose account.
+    pub account: &'a Account,
+}
+
 /// A directory of blobs. Cheap to clone; clones share their state.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
@@ -62,6 +74,7 @@ struct Shared {
     shutdown: CancellationToken,
     counts: Counts,
     readings: Readings,
+    admitted: Mutex<Admitted>,
 }
 
 #[derive(Default)]
@@ -116,6 +129,7 @@ impl Store {
             shutdown,
             counts: Counts::default(),
             readings: Readings::default(),
+            admitted: Mutex::default(),
         })))
     }
 
@@ -143,6 +157,27 @@ impl Store {
     ) -> Result<Blob, Error> {
         let access = Access::anonymous(name);
         self.find(&access, digest, account).await.map(|(blob, _)| blob)
+    }
+
+    /// The same for whoever has these logins, or none. What others have had fetched is given to him once the
+    /// registry has said that it would give it to him as well.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open_for`]; or if the registry would not, or does not answer.
+    pub async fn open_with(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        puller: Puller<'_>,
+    ) -> Result<Blob, Error> {
+        let access = Access::new(name, puller.logins);
+        let (blob, is_ours) = self.find(&access, digest, puller.account).await?;
+        if !is_ours && !self.0.admitted.locked().has(&access, digest) {
+            self.0.registries.admits(&access, digest).await?;
+            self.0.admitted.locked().insert(&access, digest);
+        }
+        Ok(blob)
     }
 
     /// Has these blobs, and no others, make room for no other, once they are there.

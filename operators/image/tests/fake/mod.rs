@@ -5,6 +5,9 @@ use metal_image::Name;
 use std::sync::{Arc, Mutex};
 use tokio::{net::TcpListener, task::JoinHandle};
 
+/// By which method it was asked for, as if that were a header.
+pub(crate) const METHOD: &str = "x-method";
+
 /// A registry that gives the responses it was told to.
 pub(crate) struct Fake {
     pub(crate) name: Name,
@@ -24,7 +27,9 @@ impl Fake {
         let router = Router::new().fallback(move |request: Request| {
             let path = request.uri().to_string();
             note.lock().unwrap().push(path.clone());
-            let response = answer(&path, request.headers());
+            let mut headers = request.headers().clone();
+            headers.insert(METHOD, request.method().as_str().parse().unwrap());
+            let response = answer(&path, &headers);
             async move { response }
         });
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
