@@ -23,6 +23,7 @@ pub mod installation;
 pub mod macdb;
 pub mod machine_identity;
 pub mod ownership;
+pub mod pull_secret;
 pub mod redfish;
 pub mod rented_host;
 pub mod report;

@@ -172,7 +172,7 @@ mod tests {
     const SOURCES: [&str; 10] = [
         include_str!("operations/bmc.rs"),
         include_str!("provisioning/image/mod.rs"),
-        include_str!("provisioning/pull_secret.rs"),
+        include_str!("../../core/src/pull_secret.rs"),
         include_str!("../../metalman/src/operations/bmcs.rs"),
         include_str!("../../metalman/src/images/mod.rs"),
         include_str!("../../metalman/src/pull/logins.rs"),

@@ -1,75 +1,19 @@
-//! Secrets with logins for registries.
+//! Secrets with logins for registries, as a Machine names them.
 
 use k8s_openapi::api::core::v1::Secret;
 use metal_api::Machine;
-
-/// The only type that is read, so that no other Secret of the namespace is taken for one.
-const TYPE: &str = "kubernetes.io/dockerconfigjson";
-/// The key of its content.
-const KEY: &str = ".dockerconfigjson";
-
-/// Why a Secret cannot be used. Shows nothing of what is in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// It is not there.
-    #[error("Secret {namespace}/{name} of spec.pxe.imagePullSecrets is missing")]
-    Missing {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-    /// It is of another type, or empty.
-    #[error(
-        "Secret {namespace}/{name} of spec.pxe.imagePullSecrets is not of type {TYPE}: make it with \
-         `kubectl create secret docker-registry`"
-    )]
-    OtherType {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
-}
-
-impl Unusable {
-    /// A CamelCase reason from a small fixed set.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => "PullSecretMissing",
-            Self::OtherType { .. } => "PullSecretUnusable",
-        }
-    }
-}
+use metal_core::pull_secret::{self, PullSecret};
 
 /// Names of the Secrets that a Machine names, in its order, each once.
 pub fn names(machine: &Machine) -> Vec<&str> {
     let references = machine.spec.pxe.iter().flat_map(|pxe| &pxe.image_pull_secrets);
-    let mut names: Vec<&str> = vec![];
-    for reference in references {
-        let name = reference.name.trim();
-        if !name.is_empty() && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+    pull_secret::names(references.map(|reference| reference.name.as_str()))
 }
 
-/// What is in the Secret of this name, if it is there.
-///
-/// # Errors
-///
-/// It is missing, or something else.
-pub fn content<'a>(
-    namespace: &str,
-    name: &str,
-    found: Option<&'a Secret>,
-) -> Result<&'a [u8], Unusable> {
+/// The Secret of this name, as Machines name it.
+pub fn named(namespace: &str, name: &str) -> PullSecret {
     let (namespace, name) = (namespace.to_owned(), name.to_owned());
-    let Some(found) = found else { return Err(Unusable::Missing { namespace, name }) };
-    let is_one = found.type_.as_deref() == Some(TYPE);
-    let content = found.data.as_ref().and_then(|data| data.get(KEY)).filter(|_| is_one);
-    content.map(|content| content.0.as_slice()).ok_or(Unusable::OtherType { namespace, name })
+    PullSecret { namespace, name, field: "spec.pxe.imagePullSecrets" }
 }
 
 /// Which version of a Secret it is, without white space: another one after each change, and after it was
@@ -82,7 +26,6 @@ pub fn version(secret: &Secret) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::ByteString;
     use metal_api::{MachinePxe, MachineSecretReference, MachineSpec};
 
     #[test]
@@ -94,27 +37,7 @@ mod tests {
         assert!(names(&machine).is_empty());
         machine.spec.pxe = Some(pxe);
         assert_eq!(names(&machine), ["b", "a"]);
-    }
-
-    #[test]
-    fn only_a_secret_of_the_right_type_is_taken_for_one() {
-        let secret = |type_: &str, key: &str| Secret {
-            type_: Some(type_.to_owned()),
-            data: Some([(key.to_owned(), ByteString(b"hunter2".to_vec()))].into()),
-            ..Secret::default()
-        };
-        assert_eq!(content("n", "a", Some(&secret(TYPE, KEY))), Ok(b"hunter2".as_slice()));
-        let other = [secret("Opaque", KEY), secret(TYPE, "password"), Secret::default()];
-        for other in &other {
-            let error = content("n", "a", Some(other)).unwrap_err();
-            assert_eq!(error.reason(), "PullSecretUnusable");
-            assert!(
-                error.to_string().starts_with("Secret n/a of")
-                    && !error.to_string().contains("hunter2")
-            );
-        }
-        let error = content("n", "a", None).unwrap_err();
-        assert_eq!(error.to_string(), "Secret n/a of spec.pxe.imagePullSecrets is missing");
+        assert_eq!(named("n", "a").to_string(), "Secret n/a of spec.pxe.imagePullSecrets");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::{Context, images::Key};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use metal_image::{Logins, Name, Opener};
-use metal_machine::provisioning::pull_secret::{content, version};
+use metal_machine::provisioning::pull_secret::{named, version};
 use metal_runtime::report::Chain;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -30,10 +30,12 @@ pub(super) async fn read(ctx: &Context, key: &Key, image: &Name) -> Result<Openi
     let unusable = |reason, message: String| Failure { reason, message, again: Again::Refused };
     let (mut all, mut versions) = (vec![], vec![]);
     for name in &key.secrets {
+        let named = named(namespace, name);
+        named.check_name().map_err(|wrong| unusable(wrong.reason(), wrong.to_string()))?;
         let found = timeout(PATIENCE, secrets.get_opt(name)).await;
         let found = found.map_err(|_| silent(name, "it does not answer in time"))?;
         let found = found.map_err(|error| silent(name, &Chain(&error).to_string()))?;
-        let text = content(namespace, name, found.as_ref());
+        let text = named.content(found.as_ref());
         let text = text.map_err(|wrong| unusable(wrong.reason(), wrong.to_string()))?;
         all.push(Logins::parse(text).map_err(|wrong| {
             unusable("PullSecretUnusable", format!("Secret {namespace}/{name}: {wrong}"))
