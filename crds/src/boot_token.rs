@@ -92,6 +92,11 @@ pub struct BootTokenSpec {
     #[schemars(regex(pattern = IMAGE), length(max = 512))]
     #[schemars(extend("x-kubernetes-validations" = immutable("image")))]
     pub image: String,
+    /// Secrets of type `kubernetes.io/dockerconfigjson` in the same namespace, with logins for the registries of
+    /// `image` and of the installer's image. hosts reads those alone that a Role there lets it read by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub image_pull_secrets: Vec<BootPullSecret>,
     /// The installer that is booted, instead of that of the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installer: Option<BootInstaller>,
@@ -123,6 +128,14 @@ const WORD: &str = r"^[!#%(-:=?-\[\]-_a-z~]+$";
 
 fn day() -> String {
     "24h".to_owned()
+}
+
+/// A Secret in the namespace of a token.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootPullSecret {
+    /// Name of the Secret.
+    #[schemars(regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"), length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// The installer that a machine boots: an image, or files of a mirror.

@@ -75,8 +75,8 @@ pub use bmc_user::{BmcUser, BmcUserSpec, BmcUserStatus};
 pub use bmc_version::{BmcVersion, BmcVersionSpec, BmcVersionStatus};
 pub use bmc_version_set::{BmcVersionSet, BmcVersionSetSpec, BmcVersionSetStatus};
 pub use boot_token::{
-    BootBinding, BootInstaller, BootInstallerKind, BootProgress, BootRegistration, BootStep,
-    BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, HostHardware,
+    BootBinding, BootInstaller, BootInstallerKind, BootProgress, BootPullSecret, BootRegistration,
+    BootStep, BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, HostHardware,
 };
 pub use definitions::all_crds;
 #[cfg(feature = "crdgen")]

@@ -1,6 +1,6 @@
 //! The shell of the built-in kickstart, with disks that are made up.
 
-use metal_api::{BootToken, BootTokenSpec};
+use metal_api::{BootPullSecret, BootToken, BootTokenSpec};
 use metal_core::boot_token::kickstart::{DEFAULT, Urls, render};
 use std::{
     fs,
@@ -120,6 +120,33 @@ fn nothing_is_cleared_for_a_boot_that_is_over_or_for_an_image_that_is_not_there(
 }
 
 #[test]
+fn the_login_for_the_image_is_for_root_alone_and_there_before_anything_is_cleared() {
+    let script = part_of("%pre --interpreter=/bin/bash --erroronfail\n", &["login"]);
+    let installs = |code: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let curl = format!(
+            "case \"$*\" in */auth.json) while [[ $1 != --output ]]; do shift; done; echo login > \"$2\"; \
+             printf {code} ;; *) printf 204 ;; esac"
+        );
+        let skopeo = "echo \"$*\" > \"$FACTS/asked\"";
+        let ended = run(path, &script, &World { curl: &curl, skopeo, ..disks(&[SMALL]) });
+        assert_eq!(ended.is_ok(), path.join("out").exists(), "{ended:?}");
+        assert_eq!(ended.is_ok(), !path.join("auth/auth.json.new").exists());
+        let asked = fs::read_to_string(path.join("asked")).unwrap_or_default();
+        let file = path.join("auth/auth.json");
+        let mode = fs::metadata(&file).ok().map(|it| it.permissions().mode() & 0o777);
+        let is_used = asked.contains(&format!("--authfile {}", file.display()));
+        ended.map(|()| (mode, is_used))
+    };
+    assert_eq!(installs("200"), Ok((Some(0o600), true)));
+    assert_eq!(installs("404"), Ok((None, false)), "none of the Secrets is for the image");
+    assert!(installs("403").unwrap_err().contains("this installation is over"));
+    let told = installs("503").unwrap_err();
+    assert!(told.contains("the login for the image is not given out: 503. Nothing was"), "{told}");
+}
+
+#[test]
 fn all_of_the_disk_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let script = part("%pre --interpreter=/bin/bash --erroronfail\n");
@@ -151,9 +178,16 @@ fn an_installation_that_is_done_waits_for_a_server_that_is_away_and_not_for_one_
 
 /// A script of the built-in kickstart.
 fn part(start: &str) -> String {
+    part_of(start, &[])
+}
+
+/// The same of a token that names these Secrets.
+fn part_of(start: &str, secrets: &[&str]) -> String {
     let image = format!("quay.io/example/base@sha256:{}", "a".repeat(64));
     let host_name = "web-1".to_owned();
-    let spec = BootTokenSpec { host_name, image, ..BootTokenSpec::default() };
+    let named = secrets.iter().map(|name| BootPullSecret { name: (*name).to_owned() });
+    let image_pull_secrets = named.collect();
+    let spec = BootTokenSpec { host_name, image, image_pull_secrets, ..BootTokenSpec::default() };
     let mut token = BootToken::new("web-1", spec);
     token.metadata.namespace = Some("org".to_owned());
     let urls = Urls { base: "https://hosts.example.org/c/x", server: "https://hosts.example.org" };
@@ -211,6 +245,7 @@ fn run(path: &Path, script: &str, world: &World<'_>) -> Result<(), String> {
         .env("BLOOMERY_OUT", path.join("out"))
         .env("BLOOMERY_OVER", path.join("over"))
         .env("BLOOMERY_ROOT", path.join("root"))
+        .env("BLOOMERY_AUTH", path.join("auth/auth.json"))
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&stderr).into_owned();

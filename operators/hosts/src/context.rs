@@ -7,6 +7,7 @@ use crate::{
     metrics::Answers,
     notices::Notices,
     polls::Polls,
+    pull_secrets::PullSecrets,
     refusals::Refusals,
     templates::Templates,
     view::{Named, TokenKey, View},
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) places: MemoryPermits,
     /// Tokens as the API server has them at this moment.
     pub(crate) live: FreshTokens,
+    /// Logins for registries, as Secrets have them at this moment.
+    pub(crate) pull_secrets: PullSecrets,
     /// The time of the cluster.
     pub(crate) clock: Clock,
     /// Limits the log.

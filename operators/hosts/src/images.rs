@@ -4,11 +4,11 @@
 use crate::args::Args;
 use anyhow::Context as _;
 use metal_image::{
-    Reference, Resolver, Store,
+    Logins, Reference, Resolver, Store,
     digest::Algorithm,
     manifest::Descriptor,
     resolve::{self, Missing, PxeLayers},
-    store::{self, Account, Blob},
+    store::{self, Account, Blob, Puller},
 };
 use metal_runtime::report::Chain;
 use std::sync::Arc;
@@ -24,6 +24,17 @@ pub(crate) struct Images {
     architecture: String,
     /// The image of the installer of tokens that name none.
     ours: Option<String>,
+}
+
+/// An image that an organization has fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pull<'a> {
+    /// Its reference.
+    pub(crate) image: &'a str,
+    /// The namespace of the organization.
+    pub(crate) namespace: &'a str,
+    /// Its logins.
+    pub(crate) logins: &'a Logins,
 }
 
 /// Why a layer is not there.
@@ -108,25 +119,32 @@ impl Images {
     /// If there are none, or the registry does not say.
     pub(crate) async fn layers(
         images: Option<&Self>,
-        image: &str,
+        pull: Pull<'_>,
     ) -> Result<PxeLayers, ImageError> {
-        let images = images.ok_or(ImageError::Off)?;
-        let resolved = images.resolver.resolve(image, &images.architecture).await?;
-        Ok(resolved.pxe.clone()?)
+        Ok(Self::resolved(images, pull).await?.pxe.clone()?)
     }
 
-    /// Opens a layer of an image for an organization; it comes from the registry where it is not there yet.
+    async fn resolved(
+        images: Option<&Self>,
+        pull: Pull<'_>,
+    ) -> Result<Arc<resolve::Image>, ImageError> {
+        let images = images.ok_or(ImageError::Off)?;
+        let Pull { image, logins, .. } = pull;
+        Ok(images.resolver.resolve_as(image, &images.architecture, logins).await?)
+    }
+
+    /// Opens a layer of an image; it comes from the registry where it is not there yet.
     ///
     /// # Errors
     ///
     /// If it cannot be had.
     pub(crate) async fn open_part(
         images: Option<&Self>,
-        (image, namespace): (&str, &str),
+        pull: Pull<'_>,
         part: Part,
     ) -> Result<Blob, ImageError> {
-        let layers = Self::layers(images, image).await?;
-        if let Some(images) = images.filter(|images| images.is_ours(image)) {
+        let layers = Self::layers(images, pull).await?;
+        if let Some(images) = images.filter(|images| images.is_ours(pull.image)) {
             let all = [Some(&layers.kernel), Some(&layers.initrd), layers.squashfs.as_ref()];
             images.store.pin(all.into_iter().flatten().map(|layer| layer.digest.clone()));
         }
@@ -135,7 +153,7 @@ impl Images {
             Part::Initrd => layers.initrd,
             Part::Squashfs => layers.squashfs.ok_or(ImageError::NoSquashfs)?,
         };
-        Self::open_layer(images, (image, namespace), &layer).await
+        Self::open_layer(images, pull, &layer).await
     }
 
     /// Whether everybody installs with this image.
@@ -148,28 +166,31 @@ impl Images {
     /// # Errors
     ///
     /// If there is none, or the registry does not say.
-    pub(crate) async fn disk(images: Option<&Self>, image: &str) -> Result<Descriptor, ImageError> {
-        let images = images.ok_or(ImageError::Off)?;
-        let resolved = images.resolver.resolve(image, &images.architecture).await?;
-        let disk = resolved.disk.clone()?;
+    pub(crate) async fn disk(
+        images: Option<&Self>,
+        pull: Pull<'_>,
+    ) -> Result<Descriptor, ImageError> {
+        let disk = Self::resolved(images, pull).await?.disk.clone()?;
         let is_sha256 = disk.digest.algorithm() == Algorithm::Sha256;
         if is_sha256 { Ok(disk) } else { Err(ImageError::NoSha256) }
     }
 
-    /// Opens a layer that was found, for an organization.
+    /// Opens a layer that was found.
     ///
     /// # Errors
     ///
     /// If it cannot be had.
     pub(crate) async fn open_layer(
         images: Option<&Self>,
-        (image, namespace): (&str, &str),
+        pull: Pull<'_>,
         layer: &Descriptor,
     ) -> Result<Blob, ImageError> {
         let images = images.ok_or(ImageError::Off)?;
+        let Pull { image, namespace, logins } = pull;
         let name = image.parse::<Reference>().map_err(resolve::Error::from)?.name;
         let account = account(images.ours.as_deref(), image, namespace);
-        Ok(images.store.open_for(&name, &layer.digest, &account).await?)
+        let puller = Puller { logins, account: &account };
+        Ok(images.store.open_with(&name, &layer.digest, puller).await?)
     }
 
     /// Waits until no layer is on its way.

@@ -4,15 +4,18 @@ use crate::{
     Error, clock,
     context::Context,
     images::Images,
+    pull_secrets,
     view::{Named, TokenKey, by_hash},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::{BootToken, BootTokenStatus};
+use metal_api::{BootToken, BootTokenPhase, BootTokenStatus};
 use metal_base::Never;
 use metal_core::boot_token::{
     decide::{Change, Decision, Observation, decide},
     kickstart::{DEFAULT_NAME, Urls, names_installer, render},
+    login::NoLogin,
+    phase,
 };
 use metal_runtime::{
     controller::Controller,
@@ -28,20 +31,54 @@ const SAMPLE: &str = "https://hosts.example.org/c/x";
 /// The controller.
 pub(crate) struct Tokens(pub(crate) Arc<Context>);
 
+/// What is known of what a token installs with.
+#[derive(Debug)]
+pub(crate) struct Means {
+    kickstart: Kickstart,
+    /// Why there is no login for its images.
+    no_login: Option<NoLogin>,
+}
+
 /// What is known of the kickstart of a token.
 #[derive(Debug, Default)]
-pub(crate) struct Kickstart {
+struct Kickstart {
     /// Why its template cannot be read, or used.
     problem: Option<String>,
     /// Whether it says where Anaconda is.
     names_installer: bool,
 }
 
+impl Tokens {
+    async fn kickstart(&self, token: &BootToken) -> Kickstart {
+        let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
+        let problem = |why| Kickstart { problem: Some(why), ..Kickstart::default() };
+        let template = match self.0.templates.read(name).await {
+            Ok(template) => template,
+            Err(error) => return problem(Chain(&error).to_string()),
+        };
+        // As it will be rendered for a boot, whose URL is not known yet.
+        let urls = Urls { base: SAMPLE, server: &self.0.service_url };
+        match render(name, &template, token, urls) {
+            Ok(text) => Kickstart { problem: None, names_installer: names_installer(&text) },
+            Err(error) => problem(Chain(&error).to_string()),
+        }
+    }
+
+    /// Of a token that opens nothing any more, no Secret is read.
+    async fn no_login(&self, token: &BootToken) -> Option<NoLogin> {
+        let over = [BootTokenPhase::Consumed, BootTokenPhase::Expired, BootTokenPhase::Revoked];
+        if over.contains(&phase(token, self.0.now())) {
+            return None;
+        }
+        pull_secrets::logins(&self.0, token).await.err()
+    }
+}
+
 impl Controller for Tokens {
     type Object = BootToken;
     type Key = Named;
     type IndexKey = TokenKey;
-    type Facts = Kickstart;
+    type Facts = Means;
     type Status = BootTokenStatus;
     type Change = Change;
     type Need = Never;
@@ -56,25 +93,15 @@ impl Controller for Tokens {
         self.0.view.is_ready()
     }
 
-    async fn observe(&self, token: &Arc<BootToken>) -> Result<Kickstart, Error> {
-        let name = token.spec.template.as_deref().unwrap_or(DEFAULT_NAME);
-        let problem = |why| Kickstart { problem: Some(why), ..Kickstart::default() };
-        let template = match self.0.templates.read(name).await {
-            Ok(template) => template,
-            Err(error) => return Ok(problem(Chain(&error).to_string())),
-        };
-        // As it will be rendered for a boot, whose URL is not known yet.
-        let urls = Urls { base: SAMPLE, server: &self.0.service_url };
-        Ok(match render(name, &template, token, urls) {
-            Ok(text) => Kickstart { problem: None, names_installer: names_installer(&text) },
-            Err(error) => problem(Chain(&error).to_string()),
-        })
+    async fn observe(&self, token: &Arc<BootToken>) -> Result<Means, Error> {
+        let (kickstart, no_login) = tokio::join!(self.kickstart(token), self.no_login(token));
+        Ok(Means { kickstart, no_login })
     }
 
     fn decide(
         &self,
         token: &Arc<BootToken>,
-        kickstart: &Kickstart,
+        Means { kickstart, no_login }: &Means,
         failure: Option<&Failure>,
     ) -> Decision {
         let host = self.0.host_of(token);
@@ -87,6 +114,7 @@ impl Controller for Tokens {
             refusal_of: &|image| Images::refusal_of(self.0.images.as_ref(), image),
             no_template: kickstart.problem.as_deref(),
             names_installer: kickstart.names_installer,
+            no_login: no_login.as_ref(),
             failure: failure.map(|failure| failure.text.as_str()),
             now: self.0.now(),
         })

@@ -3,6 +3,7 @@
 use super::{
     KEPT, Refusal, binding, deadline, expiry,
     installer::{Source, installer, is_word, source, writes_disk_image},
+    login::NoLogin,
     phase, register,
 };
 use crate::{
@@ -15,6 +16,8 @@ use metal_api::{BootInstaller, BootToken, BootTokenPhase, BootTokenStatus, Host,
 
 /// Watches wake a token when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
+/// The same while a Secret has to be mended, of which nothing wakes a token.
+const SECRETS: SignedDuration = SignedDuration::from_mins(1);
 /// How long whoever has recorded a registration has to finish it before the controller does.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
@@ -41,6 +44,8 @@ pub struct Observation<'a> {
     pub no_template: Option<&'a str>,
     /// Whether its kickstart says where Anaconda is.
     pub names_installer: bool,
+    /// Why there is no login for its images.
+    pub no_login: Option<&'a NoLogin>,
     /// How the last pass failed, if it did.
     pub failure: Option<&'a str>,
     /// When this was observed.
@@ -90,7 +95,8 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
         Some(over) => Decision::Rest(over.duration_since(seen.now).min(RESYNC)),
         None => {
             let left = deadline(token).map(|deadline| deadline.duration_since(seen.now));
-            Decision::Rest(left.unwrap_or(RESYNC).clamp(SignedDuration::from_secs(1), RESYNC))
+            let most = seen.no_login.map_or(RESYNC, |_| SECRETS);
+            Decision::Rest(left.unwrap_or(most).clamp(SignedDuration::from_secs(1), most))
         }
     }
 }
@@ -189,6 +195,9 @@ fn problem(
     }
     if let Some(problem) = no_installer(installer, seen) {
         return Some(problem);
+    }
+    if let Some(why) = seen.no_login {
+        return Some((why.reason(), why.to_string()));
     }
     let why = (seen.refusal_of)(&seen.token.spec.image).filter(|_| is_disk)?;
     Some(("ImageNotServed", format!("image: {why}")))

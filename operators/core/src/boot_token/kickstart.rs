@@ -1,6 +1,6 @@
 //! What the installer is told to do: a kickstart, from a Go template.
 
-use super::installer::is_word;
+use super::{installer::is_word, login::needs_login};
 use crate::template::{self, Unusable, object, text};
 use gtmpl_ng::Value;
 use metal_api::BootToken;
@@ -9,6 +9,9 @@ use metal_api::BootToken;
 pub const DEFAULT: &str = include_str!("default.ks.tmpl");
 /// Name of the template of tokens that name none.
 pub const DEFAULT_NAME: &str = "default";
+
+/// Path of the login for the image, below the URL of the boot.
+pub const LOGIN: &str = "auth.json";
 
 /// Variables besides those of the token: `.Base`, `.Server`.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +22,8 @@ pub struct Urls<'a> {
     pub server: &'a str,
 }
 
-/// Renders a kickstart. Variables: `.Host`, `.Namespace`, `.Image`, `.Base`, `.Server`, `.Disk`
+/// Renders a kickstart. Variables: `.Host`, `.Namespace`, `.Image`, `.Base`, `.Server`, `.Login` (the URL of the
+/// login for the image, or empty), `.Disk`
 /// with `.Serial`, `.WWN`, `.MinSizeGiB`, `.MaxSizeGiB` and `.Rotational`: texts, empty where the
 /// token says nothing.
 ///
@@ -44,12 +48,14 @@ pub fn render(
     if let Some((field, _)) = values.iter().find(|(_, value)| !is_word(value)) {
         return Err(Unusable::Template(format!("{field} is not one word")));
     }
+    let login = if needs_login(token) { format!("{}/{LOGIN}", urls.base) } else { String::new() };
     let variables = object([
         ("Host", text(&token.spec.host_name)),
         ("Namespace", text(namespace)),
         ("Image", text(&without_tag(&token.spec.image))),
         ("Base", text(urls.base)),
         ("Server", text(urls.server)),
+        ("Login", text(&login)),
         ("Disk", disk(token)),
     ]);
     template::render(name, template, variables)

@@ -25,6 +25,7 @@ pub mod decide;
 pub mod fetch;
 pub mod installer;
 pub mod kickstart;
+pub mod login;
 pub mod order;
 pub mod progress;
 pub mod register;

@@ -2,11 +2,14 @@
 
 use super::{
     ClientAddress, Failure,
-    files::{BINARY, no_disk},
+    files::{BINARY, logins, no_disk},
     install::{confirmed, parse, reported},
     settle_boot,
 };
-use crate::{context::Context, images::Images};
+use crate::{
+    context::Context,
+    images::{Images, Pull},
+};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -58,7 +61,9 @@ pub(super) async fn checksums(
 
 async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let layer = Images::disk(ctx.images.as_ref(), &token.spec.image).await;
+    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
+    let layer = Images::disk(ctx.images.as_ref(), pull).await;
     let layer = layer.map_err(|error| no_disk(ctx, &token, &error))?;
     let list = format!("{}  {DISK}\n", layer.digest.hex());
     Ok(([(CONTENT_TYPE, "text/plain; charset=us-ascii")], list).into_response())
@@ -82,10 +87,11 @@ async fn opened(
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let (images, image) = (ctx.images.as_ref(), &token.spec.image);
-    let namespace = token.namespace().unwrap_or_default();
-    let blob = match Images::disk(images, image).await {
-        Ok(layer) => Images::open_layer(images, (image, &namespace), &layer).await,
+    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
+    let images = ctx.images.as_ref();
+    let blob = match Images::disk(images, pull).await {
+        Ok(layer) => Images::open_layer(images, pull, &layer).await,
         Err(error) => Err(error),
     };
     let blob = blob.map_err(|error| no_disk(ctx, &token, &error))?;

@@ -3,7 +3,8 @@
 use super::{ClientAddress, Failure, install::current, settle_boot};
 use crate::{
     context::Context,
-    images::{ImageError, Images, Part},
+    images::{ImageError, Images, Part, Pull},
+    pull_secrets,
 };
 use axum::{
     body::Body,
@@ -14,7 +15,7 @@ use axum::{
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::BootToken;
 use metal_core::boot_token::installer::{Source, installer, source};
-use metal_image::respond;
+use metal_image::{Logins, respond};
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
@@ -51,8 +52,9 @@ async fn part(
             return Ok((StatusCode::FOUND, [(LOCATION, url)]).into_response());
         }
     };
-    let namespace = token.namespace().unwrap_or_default();
-    let blob = Images::open_part(ctx.images.as_ref(), (image, &namespace), part).await;
+    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let pull = Pull { image, namespace: &namespace, logins: &logins };
+    let blob = Images::open_part(ctx.images.as_ref(), pull, part).await;
     let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
     Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
 }
@@ -66,6 +68,14 @@ pub(super) fn source_of<'a>(
     let source = installer.and_then(|it| source(it, &token.spec.image));
     let why = "there is no installer: see the condition Usable";
     source.ok_or_else(|| Failure::Unusable(why.to_owned(), Some(Arc::clone(token))))
+}
+
+/// The logins for the images of a token. A person may mend what is wrong while a machine asks again.
+pub(super) async fn logins(ctx: &Context, token: &Arc<BootToken>) -> Result<Logins, Failure> {
+    pull_secrets::logins(ctx, token).await.map_err(|why| {
+        ctx.notices.publish_event(&**token, EventType::Warning, why.reason(), why.to_string());
+        Failure::Unavailable("there is no login for its images")
+    })
 }
 
 /// What is said of an installer that is not there: somebody may push the image, or start the registry.

@@ -5,6 +5,7 @@
 //! | `GET /api/ipxe/SECRET` | anybody | the first script, or one that says that the URL is not valid |
 //! | `GET /c/CAP/boot` | whoever has the first script | the second script: a boot begins |
 //! | `GET /c/CAP/kernel`, `initrd`, `squashfs`, `kickstart`, `credential` | a boot | what it installs with |
+//! | `GET /c/CAP/auth.json` | a boot | the login for the image that it installs |
 //! | `GET /c/CAP/install.json`, `disk.img`, `disk.img.sha256` | a boot | what metal-installer writes |
 //! | `POST /c/CAP/progress` | a boot | how far it is |
 //! | `POST /c/CAP/install/progress`, `pxe/disable` | a boot | the same, of metal-installer |
@@ -21,6 +22,7 @@ mod disk_image;
 mod files;
 mod host;
 mod install;
+mod login;
 mod proof;
 mod register;
 mod script;
@@ -43,6 +45,7 @@ use metal_api::{
 };
 use metal_core::boot_token::{
     Refusal,
+    kickstart::LOGIN,
     order::{CHECKSUMS, DISK},
 };
 use metal_rented::signed::path;
@@ -57,6 +60,7 @@ pub(crate) fn router(ctx: Arc<Context>) -> Router {
         .route("/c/{cap}/{file}", get(files::file))
         .route("/c/{cap}/kickstart", get(install::kickstart).head(not_head))
         .route("/c/{cap}/credential", get(install::credential).head(not_head))
+        .route(&below(LOGIN), get(login::login).head(not_head))
         .route("/c/{cap}/progress", post(install::progress))
         .route(&below(ORDER), get(disk_image::order))
         .route(&below(CHECKSUMS), get(disk_image::checksums))

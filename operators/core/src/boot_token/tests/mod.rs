@@ -10,6 +10,7 @@ use super::{
     decide::{Change, Observation, decide},
     fetch::{fetch, is_current, may_install},
     installer::is_word,
+    login::NoLogin,
     progress::{Report, record},
     register::{Claimant, Next, created, register},
     script::{Boots, Stage2},
@@ -19,7 +20,8 @@ use super::{
 use crate::rented_host::PublicKey;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
-    BootBinding, BootInstaller, BootStep, BootTokenSpec, Host, HostHardware, HostSpec, condition,
+    BootBinding, BootInstaller, BootPullSecret, BootStep, BootTokenSpec, Host, HostHardware,
+    HostSpec, condition,
 };
 use metal_base::Decision;
 use std::net::IpAddr;
@@ -322,6 +324,7 @@ fn seen<'a>(
         refusal_of: &|image| Some(format!("{image} is not allowed")),
         no_template: None,
         names_installer: false,
+        no_login: None,
         failure: None,
         now: at(time),
     }

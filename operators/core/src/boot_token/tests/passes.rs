@@ -24,6 +24,45 @@ fn an_installer_or_a_template_that_cannot_be_used_is_said_before_a_machine_boots
 }
 
 #[test]
+fn a_login_that_is_missing_is_said_and_looked_for_again_soon() {
+    let mut token = token();
+    token.spec.image_pull_secrets = vec![BootPullSecret { name: "login".to_owned() }];
+    let secret = login::secrets(&token).remove(0);
+    let missing = NoLogin::Forbidden(secret);
+    let decided = |token: &BootToken, no_login| {
+        decide(&Observation { no_login, ..seen(token, None, &installer(), 0) })
+    };
+    let Decision::Record(status) = decided(&token, Some(&missing)) else { panic!("not recorded") };
+    let usable = status.conditions[0].clone();
+    assert_eq!((usable.status.as_str(), usable.reason.as_str()), ("False", "PullSecretForbidden"));
+    assert!(usable.message.contains("Secret org/login of spec.imagePullSecrets"), "{usable:?}");
+    token.status = Some(*status);
+    let rest = decided(&token, Some(&missing));
+    assert_eq!(rest, Decision::Rest(SignedDuration::from_mins(1)), "nothing tells of a Secret");
+    let Decision::Record(status) = decided(&token, None) else { panic!("not recorded") };
+    assert_eq!(status.conditions[0].status, "True");
+}
+
+#[test]
+fn a_kickstart_fetches_a_login_if_its_token_names_a_secret() {
+    let mut token = token();
+    let urls = kickstart::Urls { base: "https://h/c/x", server: "https://h" };
+    let rendered = |token: &BootToken| {
+        kickstart::render("default", kickstart::DEFAULT.as_bytes(), token, urls).unwrap()
+    };
+    assert!(
+        !rendered(&token).contains("/auth.json'") && !rendered(&token).contains("auth.json.new")
+    );
+    token.spec.image_pull_secrets = vec![BootPullSecret { name: "login".to_owned() }];
+    let text = rendered(&token);
+    assert!(text.contains(" 'https://h/c/x/auth.json')"), "{text}");
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(
+        at("auth.json')") < at("skopeo inspect") && at("skopeo inspect") < at("clearpart --all")
+    );
+}
+
+#[test]
 fn a_mirror_without_the_rest_of_its_installer_is_said_before_a_machine_boots() {
     let mut token = token();
     let reason = |token: &BootToken, names_installer| {

@@ -4,6 +4,7 @@ mod created;
 mod disk_image;
 mod install;
 mod proof;
+mod pull_secrets;
 mod release;
 mod tpm;
 mod unreadable;

@@ -15,9 +15,12 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
-use metal_api::{BootToken, BootTokenSpec};
+use metal_api::{BootPullSecret, BootToken, BootTokenSpec};
 use metal_base::{duration, hex};
-use metal_core::boot_token::{expiry, installer::is_word, script::entry, secret};
+use metal_core::{
+    boot_token::{expiry, installer::is_word, script::entry, secret},
+    pull_secret::PullSecret,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 use std::{ops::RangeInclusive, time::Duration};
@@ -52,6 +55,10 @@ pub(crate) struct InstallArgs {
     /// Kickstart template [default: default]
     #[arg(long, value_parser = template, value_name = "NAME")]
     template: Option<String>,
+    /// Secret of the organization with logins for the registries of the images, which hosts may read by a Role; may
+    /// be repeated
+    #[arg(long = "pull-secret", value_parser = secret_name, value_name = "NAME")]
+    pull_secrets: Vec<String>,
     #[command(flatten)]
     installer: InstallerArgs,
     #[command(flatten)]
@@ -136,12 +143,15 @@ impl InstallArgs {
     /// What the token is for, but for its secret.
     async fn spec(&self, host: &str) -> Result<BootTokenSpec> {
         let (target_disk, binding) = (self.disk.disk()?, self.binding.binding()?);
+        ensure!(self.pull_secrets.len() <= SECRETS, "--pull-secret: give {SECRETS} at most");
+        let named = self.pull_secrets.iter().map(|name| BootPullSecret { name: name.clone() });
         let image = self.registry.pin("--image", &self.image).await?;
         self.registry.look_for("--image", &image).await?;
         Ok(BootTokenSpec {
             host_name: host.to_owned(),
             ttl: self.ttl.clone(),
             image: image.to_string(),
+            image_pull_secrets: named.collect(),
             installer: self.installer.installer(&self.registry).await?,
             template: self.template.clone(),
             target_disk,
@@ -159,6 +169,16 @@ fn ttl(text: &str) -> Result<String, String> {
     let time = duration::parse(text).ok().filter(|time| is_plain && TTL.contains(time));
     let wrong = || "write 5m to 168h, in hours, minutes and seconds, as 1h30m".to_owned();
     time.map(|_| text.to_owned()).ok_or_else(wrong)
+}
+
+/// How many Secrets a token may name.
+const SECRETS: usize = 4;
+
+fn secret_name(text: &str) -> Result<String, String> {
+    let [namespace, name] = ["", text].map(str::to_owned);
+    let secret = PullSecret { namespace, name, field: "" };
+    let wrong = |_| "write the name of a Secret, without its namespace".to_owned();
+    secret.check_name().map(|()| text.to_owned()).map_err(wrong)
 }
 
 fn template(text: &str) -> Result<String, String> {

@@ -68,6 +68,7 @@ fn what_the_api_server_would_refuse_is_refused_with_the_name_of_the_flag() {
         ("--ttl", "169h"),
         ("--ttl", "1.5h"),
         ("--template", "A"),
+        ("--pull-secret", "org/login"),
         ("--disk-serial", " a"),
         ("--disk-serial", "a\"b"),
         ("--disk-wwn", "0x 1"),
