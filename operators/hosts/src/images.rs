@@ -194,8 +194,10 @@ impl Images {
     }
 
     /// Waits until no layer is on its way.
-    pub(crate) async fn closed(&self) {
-        self.store.closed().await;
+    pub(crate) async fn closed(images: Option<&Self>) {
+        if let Some(images) = images {
+            images.store.closed().await;
+        }
     }
 }
 

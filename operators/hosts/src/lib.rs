@@ -19,6 +19,7 @@ mod memory_permits;
 mod metrics;
 mod notices;
 mod polls;
+mod ports;
 mod pull_secrets;
 #[cfg(test)]
 mod reference;

@@ -2,36 +2,28 @@
 
 use crate::{
     allowance::Allowances,
-    args::{Args, Contradiction},
+    args::Args,
     clock::Clock,
     context::{Context, READERS, WAITING},
     fresh_tokens::FreshTokens,
     host::Hosts,
-    http::router,
     images::Images,
     memory_permits::MemoryPermits,
     metrics::{self, Answers},
     notices::Notices,
     polls::Polls,
+    ports::Ports,
     pull_secrets::PullSecrets,
     refusals::Refusals,
     templates::Templates,
     token::Tokens,
     view::{Named, View},
 };
-use ipnet::IpNet;
 use kube::Client;
 use metal_core::capability;
 use metal_runtime::{
-    Deferred, LogLimit, Relist,
-    admin::Admin,
-    client,
-    health::Readiness,
-    listener::{self, Limits, Port},
-    report::Reporters,
-    shared_key::SharedKey,
-    tls,
-    work::Work,
+    Deferred, LogLimit, Relist, admin::Admin, client, health::Readiness, report::Reporters,
+    shared_key::SharedKey, tls, work::Work,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -51,15 +43,8 @@ const KEY_SECRET: &str = "hosts-key";
 pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> {
     client::install_crypto_provider();
     args.check_installer()?;
-    let https = args.https.open().await?;
-    let certificate = https.as_ref().map(|https| Arc::clone(&https.certificate));
-    let http = args.http_server_address.listen_by("--http-server-address").await?;
-    if https.is_none() && http.is_none() {
-        return Err(Contradiction::NoListener.into());
-    }
-    if args.service_url.starts_with("http://") {
-        tracing::warn!("--service-url is plain HTTP: whoever is on the way can become the host");
-    }
+    let ports = Ports::open(&args).await?;
+    let certificate = ports.certificate();
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
     // Downloads continue until those who wait for them have been served.
@@ -84,18 +69,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     };
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
-    let plain = http.map(Port::from);
-    let secure = https.map(Port::from);
-    let router = router(Arc::clone(&ctx));
     let serve = async {
-        let limits = behind(&ctx.trusted_proxies);
-        let plain = listener::serve_all(plain, &router, limits, &shutdown);
-        let secure = listener::serve_all(secure, &router, Limits::MACHINES, &shutdown);
-        tokio::join!(plain, secure);
+        ports.serve(&ctx, &shutdown).await;
         downloads.cancel();
-        if let Some(images) = &ctx.images {
-            images.closed().await;
-        }
+        Images::closed(ctx.images.as_ref()).await;
     };
     let all = async { tokio::join!(serve, elected).0 };
     let key = key(&args, &client);
@@ -111,14 +88,6 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = key => match ended? {},
         ended = watch => Ok(ended?),
     }
-}
-
-/// The limits of the listener without TLS: behind proxies all connections come from their few
-/// addresses.
-fn behind(proxies: &[IpNet]) -> Limits {
-    let limits = Limits::MACHINES;
-    let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
-    Limits { per_source, ..limits }
 }
 
 /// The work on BootTokens, whose status says why a Host is not there: recording that is no success.
@@ -160,17 +129,5 @@ fn key(args: &Args, client: &Client) -> SharedKey {
         name: KEY_SECRET,
         manager: NAME,
         file: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hosts_behind_a_proxy_are_not_one_source() {
-        let machines = Limits::MACHINES;
-        assert_eq!(behind(&[]), machines);
-        assert_eq!(behind(&["192.0.2.0/24".parse().unwrap()]).per_source, machines.connections);
     }
 }

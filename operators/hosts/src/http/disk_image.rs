@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure,
-    files::{BINARY, logins, no_disk},
+    files::{FileRequest, logins, no_disk},
     install::{confirmed, parse, reported},
     settle_boot,
 };
@@ -12,9 +12,9 @@ use crate::{
 };
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Path, State},
-    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use kube::ResourceExt;
@@ -24,7 +24,6 @@ use metal_core::boot_token::{
     order::{self, DISK},
     progress::Report,
 };
-use metal_image::respond;
 use std::sync::Arc;
 
 /// The token of a boot in progress that writes a disk image; others have none.
@@ -74,18 +73,13 @@ pub(super) async fn disk(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
     Path(cap): Path<String>,
-    method: Method,
-    headers: HeaderMap,
+    request: FileRequest,
 ) -> Response {
-    let answer = opened(&ctx, &cap, (&method, &headers)).await;
+    let answer = opened(&ctx, &cap, &request).await;
     settle_boot(&ctx, &asker, "disk", answer)
 }
 
-async fn opened(
-    ctx: &Context,
-    cap: &str,
-    (method, headers): (&Method, &HeaderMap),
-) -> Result<Response, Failure> {
+async fn opened(ctx: &Context, cap: &str, request: &FileRequest) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
     let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
     let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
@@ -95,7 +89,7 @@ async fn opened(
         Err(error) => Err(error),
     };
     let blob = blob.map_err(|error| no_disk(ctx, &token, &error))?;
-    Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
+    Ok(request.answer(&blob))
 }
 
 /// Takes a report of metal-installer.

@@ -8,29 +8,50 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, Method, StatusCode, header::LOCATION},
+    extract::{FromRequestParts, Path, State},
+    http::{HeaderMap, Method, StatusCode, header::LOCATION, request::Parts},
     response::{IntoResponse, Response},
 };
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::BootToken;
 use metal_core::boot_token::installer::{Source, installer, source};
-use metal_image::{Logins, respond};
+use metal_image::{Blob, Logins, respond};
 use metal_runtime::report::Chain;
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
-pub(super) const BINARY: &str = "application/octet-stream";
+const BINARY: &str = "application/octet-stream";
+
+/// How somebody asks for a file: for all of it, a part, or how large it is.
+#[derive(Debug)]
+pub(super) struct FileRequest {
+    method: Method,
+    headers: HeaderMap,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for FileRequest {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self { method: parts.method.clone(), headers: parts.headers.clone() })
+    }
+}
+
+impl FileRequest {
+    /// What is sent of a layer.
+    pub(super) fn answer(&self, blob: &Blob) -> Response {
+        respond(&self.method, &self.headers, blob, BINARY).map(Body::from_stream)
+    }
+}
 
 /// A part of the installer: its kernel, initial RAM disk, or root file system.
 pub(super) async fn file(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
     Path((cap, name)): Path<(String, String)>,
-    method: Method,
-    headers: HeaderMap,
+    request: FileRequest,
 ) -> Response {
     let Some(file) = Part::named(&name) else { return StatusCode::NOT_FOUND.into_response() };
-    let answer = part(&ctx, &cap, file, (&method, &headers)).await;
+    let answer = part(&ctx, &cap, file, &request).await;
     settle_boot(&ctx, &asker, file.name(), answer)
 }
 
@@ -38,7 +59,7 @@ async fn part(
     ctx: &Context,
     cap: &str,
     part: Part,
-    (method, headers): (&Method, &HeaderMap),
+    request: &FileRequest,
 ) -> Result<Response, Failure> {
     let (token, _) = current(ctx, cap).await?;
     let image = match source_of(ctx, &token)? {
@@ -56,7 +77,7 @@ async fn part(
     let pull = Pull { image, namespace: &namespace, logins: &logins };
     let blob = Images::open_part(ctx.images.as_ref(), pull, part).await;
     let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
-    Ok(respond(method, headers, &blob, BINARY).map(Body::from_stream))
+    Ok(request.answer(&blob))
 }
 
 /// Where the installer of a token is.

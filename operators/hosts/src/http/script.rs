@@ -51,7 +51,8 @@ pub(super) async fn first(
 ) -> Response {
     let answer = begin(&ctx, &asker, &secret).await;
     let url = format!("{}/api/ipxe/{secret}", ctx.service_url);
-    shown(&ctx, &asker, "script", answer, (Again::First(&url), tries))
+    let script = Asked { what: "script", again: Again::First(&url), tries };
+    shown(&ctx, &asker, script, answer)
 }
 
 /// How often it could not be answered before.
@@ -86,16 +87,27 @@ pub(super) async fn second(
     let (hardware, tries) = said(&pairs);
     let answer = boot(&ctx, &asker, &cap, &hardware).await;
     let base = format!("{}/c/{cap}", ctx.service_url);
-    shown(&ctx, &asker, "boot", answer, (Again::Second(&base), tries))
+    let script = Asked { what: "boot", again: Again::Second(&base), tries };
+    shown(&ctx, &asker, script, answer)
+}
+
+/// A script that a machine asks for.
+#[derive(Clone, Copy, Debug)]
+struct Asked<'a> {
+    /// Which one, for people.
+    what: &'static str,
+    /// Where it asks again.
+    again: Again<'a>,
+    /// How often it could not be answered before.
+    tries: usize,
 }
 
 /// What iPXE runs. It would not show the body of a refusal, so it gets a script that does.
 fn shown(
     ctx: &Context,
     asker: &ClientAddress,
-    what: &'static str,
+    Asked { what, again, tries }: Asked<'_>,
     answer: Result<String, Failure>,
-    (again, tries): (Again<'_>, usize),
 ) -> Response {
     let script = match answer.map_err(|failure| limited(ctx, asker, failure)) {
         Ok(script) => Ok(script),

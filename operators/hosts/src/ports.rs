@@ -1,0 +1,78 @@
+//! The ports for machines.
+
+use crate::{
+    args::{Args, Contradiction},
+    context::Context,
+    http::router,
+};
+use ipnet::IpNet;
+use metal_runtime::{
+    listener::{self, Limits, Port},
+    tls::{Certificate, Https},
+};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// One with TLS, and one without it, for an ingress.
+pub(crate) struct Ports {
+    https: Option<Https>,
+    http: Option<TcpListener>,
+}
+
+impl Ports {
+    /// Opens them.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or one cannot be opened.
+    pub(crate) async fn open(args: &Args) -> anyhow::Result<Self> {
+        let https = args.https.open().await?;
+        let http = args.http_server_address.listen_by("--http-server-address").await?;
+        if https.is_none() && http.is_none() {
+            return Err(Contradiction::NoListener.into());
+        }
+        if args.service_url.starts_with("http://") {
+            tracing::warn!(
+                "--service-url is plain HTTP: whoever is on the way can become the host"
+            );
+        }
+        Ok(Self { https, http })
+    }
+
+    /// The certificate of the one with TLS.
+    pub(crate) fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.https.as_ref().map(|https| Arc::clone(&https.certificate))
+    }
+
+    /// Serves until `shutdown`, and those who have asked before to their end.
+    pub(crate) async fn serve(self, ctx: &Arc<Context>, shutdown: &CancellationToken) {
+        let router = router(Arc::clone(ctx));
+        let plain = self.http.map(Port::from);
+        let secure = self.https.map(Port::from);
+        let limits = behind(&ctx.trusted_proxies);
+        let plain = listener::serve_all(plain, &router, limits, shutdown);
+        let secure = listener::serve_all(secure, &router, Limits::MACHINES, shutdown);
+        tokio::join!(plain, secure);
+    }
+}
+
+/// The limits of the listener without TLS: behind proxies all connections come from their few
+/// addresses.
+fn behind(proxies: &[IpNet]) -> Limits {
+    let limits = Limits::MACHINES;
+    let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
+    Limits { per_source, ..limits }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_behind_a_proxy_are_not_one_source() {
+        let machines = Limits::MACHINES;
+        assert_eq!(behind(&[]), machines);
+        assert_eq!(behind(&["192.0.2.0/24".parse().unwrap()]).per_source, machines.connections);
+    }
+}
