@@ -3,7 +3,10 @@
 use clap::Parser;
 use ipnet::IpNet;
 use metal_api::BootInstaller;
-use metal_core::boot_token::installer::{is_word, source};
+use metal_core::boot_token::{
+    installer::{is_word, source},
+    login::of_server,
+};
 use metal_image::{Reference, RegistryArgs, Version};
 use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
@@ -42,6 +45,9 @@ pub struct Args {
     /// requires --image-cache-dir
     #[arg(long, value_name = "IMAGE", value_parser = image, requires = "image_cache_dir")]
     pub installer_image: Option<String>,
+    /// Secret with the login for that image, in the namespace of this server [default: none]
+    #[arg(long, value_name = "NAME", value_parser = secret, requires = "installer_image")]
+    pub installer_pull_secret: Option<String>,
     /// URL of the kernel of the installer, used for tokens that do not specify one
     #[arg(long, value_name = "URL", value_parser = url, requires = "installer_initrd_url")]
     #[arg(conflicts_with = "installer_image")]
@@ -132,6 +138,11 @@ fn image(text: &str) -> Result<String, String> {
     }
 }
 
+fn secret(text: &str) -> Result<String, String> {
+    let checked = of_server("", text).check_name();
+    checked.map(|()| text.to_owned()).map_err(|_| "give the name of a Secret".to_owned())
+}
+
 fn word(text: &str) -> Result<String, String> {
     let refusal =
         "give one word of printable ASCII without quotation marks, dollar signs and the like";
@@ -169,6 +180,9 @@ mod tests {
             image.split_once('=').map(|it| it.1)
         );
         assert!(parsed(&[service, &image]).is_err());
+        assert!(parsed(&[service, &image, dir, "--installer-pull-secret=login"]).is_ok());
+        assert!(parsed(&[service, &image, dir, "--installer-pull-secret=../login"]).is_err());
+        assert!(parsed(&[service, "--installer-pull-secret=login"]).is_err());
         assert!(parsed(&[&[service, &image, dir][..], &both].concat()).is_err());
         assert!(parsed(&[service, "--installer-image=ghcr.io/a/b:1", dir]).is_err());
         assert!(parsed(&[service, "--https-certificate-file=/a"]).is_err());

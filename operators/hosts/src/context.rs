@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use metal_api::{BootInstaller, BootToken, Host};
-use metal_core::{boot_token::Refusal, capability};
+use metal_core::{boot_token::Refusal, capability, pull_secret::PullSecret};
 use metal_runtime::{Deferred, LogLimit, Writer};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -70,6 +70,8 @@ pub(crate) struct Context {
     pub(crate) templates: Templates,
     /// The installer of tokens that name none.
     pub(crate) installer: Option<BootInstaller>,
+    /// The Secret with the login for its image.
+    pub(crate) installer_secret: Option<PullSecret>,
     /// Images of installers, if they are served.
     pub(crate) images: Option<Images>,
 }

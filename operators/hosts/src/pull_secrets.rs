@@ -12,7 +12,7 @@ use metal_base::Locked;
 use metal_core::{
     boot_token::{
         installer::writes_disk_image,
-        login::{NoLogin, images, secrets},
+        login::{FIELD, NoLogin, images, secrets},
     },
     pull_secret::PullSecret,
 };
@@ -79,7 +79,7 @@ impl Default for PullSecrets {
     }
 }
 
-/// The logins for the images of a token; none, if it names no Secrets.
+/// The logins of a token for its images; none, if it names no Secrets.
 ///
 /// # Errors
 ///
@@ -92,6 +92,44 @@ pub(crate) async fn logins(ctx: &Context, token: &BootToken) -> Found {
     Ok(logins)
 }
 
+/// The logins with which an image of a token is fetched: those of the server, for its own installer.
+///
+/// # Errors
+///
+/// As for [`logins`].
+pub(crate) async fn logins_for(ctx: &Context, token: &BootToken, image: &str) -> Found {
+    let Some(secret) = ctx.installer_secret.as_ref().filter(|_| is_ours(ctx, image)) else {
+        return logins(ctx, token).await;
+    };
+    let one = std::slice::from_ref(secret);
+    let logins = ctx.pull_secrets.look(secret, one, read(ctx, one)).await?;
+    match image.parse::<Reference>() {
+        Ok(image) if !logins.has(&image.name) => {
+            Err(NoLogin::Missing(secret.field, image.name.registry().to_string()))
+        }
+        Ok(_) | Err(_) => Ok(logins),
+    }
+}
+
+/// Why a token has no login for one of its images.
+pub(crate) async fn problem(ctx: &Context, token: &BootToken) -> Option<NoLogin> {
+    if let Err(problem) = logins(ctx, token).await {
+        return Some(problem);
+    }
+    for image in images(token, ctx.installer.as_ref()) {
+        if let Err(problem) = logins_for(ctx, token, image).await {
+            return Some(problem);
+        }
+    }
+    None
+}
+
+/// Whether an image is the installer of tokens that name none, for which the server has a login of its own.
+fn is_ours(ctx: &Context, image: &str) -> bool {
+    let ours = ctx.installer.as_ref().and_then(|it| it.image.as_deref());
+    ctx.installer_secret.is_some() && ours == Some(image)
+}
+
 /// The repository that a token installs from.
 pub(crate) fn installed(token: &BootToken) -> Option<Name> {
     token.spec.image.parse::<Reference>().ok().map(|image| image.name)
@@ -99,11 +137,13 @@ pub(crate) fn installed(token: &BootToken) -> Option<Name> {
 
 fn is_of_use(ctx: &Context, token: &BootToken, logins: &Logins) -> Result<(), NoLogin> {
     let images = images(token, ctx.installer.as_ref());
-    let names = images.iter().filter_map(|image| image.parse::<Reference>().ok());
+    let names = images.iter().filter(|image| !is_ours(ctx, image));
+    let names = names.filter_map(|image| image.parse::<Reference>().ok());
     let names: Vec<_> = names.map(|image| image.name).collect();
     if !names.iter().any(|name| logins.has(name)) {
         let registries: BTreeSet<_> = names.iter().map(|it| it.registry().as_str()).collect();
-        return Err(NoLogin::Missing(registries.into_iter().collect::<Vec<_>>().join(", ")));
+        let registries = registries.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(NoLogin::Missing(FIELD, registries));
     }
     let is_given_out = !writes_disk_image(token, ctx.installer.as_ref());
     match installed(token).filter(|name| is_given_out && logins.has(name)) {

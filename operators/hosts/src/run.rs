@@ -20,7 +20,7 @@ use crate::{
     view::{Named, View},
 };
 use kube::Client;
-use metal_core::capability;
+use metal_core::{boot_token::login::of_server, capability};
 use metal_runtime::{
     Deferred, LogLimit, Relist, admin::Admin, client, health::Readiness, report::Reporters,
     shared_key::SharedKey, tls, work::Work,
@@ -97,6 +97,9 @@ pub(crate) fn of_tokens(reporters: &Reporters) -> Work<Named> {
 
 /// What every part shares.
 pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Arc<Context> {
+    let namespace = args.runtime.election.namespace(&client);
+    let secret = args.installer_pull_secret.as_deref();
+    let installer_secret = secret.map(|secret| of_server(namespace, secret));
     Arc::new(Context {
         client,
         view: Arc::new(View::default()),
@@ -117,6 +120,7 @@ pub(crate) fn context(args: &Args, client: Client, images: Option<Images>) -> Ar
         trusted_proxies: args.trusted_proxies.clone(),
         templates: Templates::new(args.templates_dir.clone()),
         installer: args.installer(),
+        installer_secret,
         images,
     })
 }

@@ -70,7 +70,7 @@ impl Tokens {
         if over.contains(&phase(token, self.0.now())) {
             return None;
         }
-        pull_secrets::logins(&self.0, token).await.err()
+        pull_secrets::problem(&self.0, token).await
     }
 }
 

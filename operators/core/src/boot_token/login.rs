@@ -5,7 +5,9 @@ use crate::pull_secret::{self, PullSecret, Unusable};
 use metal_api::{BootInstaller, BootToken};
 
 /// The field that names them.
-const FIELD: &str = "spec.imagePullSecrets";
+pub const FIELD: &str = "spec.imagePullSecrets";
+/// The flag that names that of the server's installer.
+const FLAG: &str = "--installer-pull-secret";
 
 /// Why a machine cannot be given what its images need. Shows nothing of what is in a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +28,8 @@ pub enum NoLogin {
     #[error("the API server does not give {0} out: {1}")]
     Unread(PullSecret, String),
     /// They are for other registries.
-    #[error("no Secret of {FIELD} has a login for {0}")]
-    Missing(String),
+    #[error("no Secret of {0} has a login for {1}")]
+    Missing(&'static str, String),
     /// Whoever is on the way could read it.
     #[error(
         "{FIELD}: the installer needs a login for {0}, and is given none by plain HTTP \
@@ -44,7 +46,7 @@ impl NoLogin {
             Self::Malformed(..) => "PullSecretUnusable",
             Self::Forbidden(_) => "PullSecretForbidden",
             Self::Unread(..) => "PullSecretUnread",
-            Self::Missing(_) => "LoginMissing",
+            Self::Missing(..) => "LoginMissing",
             Self::PlainHttp(_) => "LoginByHTTP",
         }
     }
@@ -64,6 +66,12 @@ pub fn secrets(token: &BootToken) -> Vec<PullSecret> {
         PullSecret { namespace, name, field: FIELD }
     };
     pull_secret::names(listed).into_iter().map(named).collect()
+}
+
+/// The Secret of this name, for the installer of tokens that name none.
+pub fn of_server(namespace: &str, name: &str) -> PullSecret {
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    PullSecret { namespace, name, field: FLAG }
 }
 
 /// The images of a token: what is installed, and the installer, if it is one.

@@ -14,7 +14,10 @@ use axum::{
 };
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::BootToken;
-use metal_core::boot_token::installer::{Source, installer, source};
+use metal_core::boot_token::{
+    installer::{Source, installer, source},
+    login::NoLogin,
+};
 use metal_image::{Blob, Logins, respond};
 use metal_runtime::report::Chain;
 use std::{convert::Infallible, sync::Arc};
@@ -73,7 +76,8 @@ async fn part(
             return Ok((StatusCode::FOUND, [(LOCATION, url)]).into_response());
         }
     };
-    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let namespace = token.namespace().unwrap_or_default();
+    let logins = logins_for(ctx, &token, image).await?;
     let pull = Pull { image, namespace: &namespace, logins: &logins };
     let blob = Images::open_part(ctx.images.as_ref(), pull, part).await;
     let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
@@ -93,10 +97,22 @@ pub(super) fn source_of<'a>(
 
 /// The logins for the images of a token. A person may mend what is wrong while a machine asks again.
 pub(super) async fn logins(ctx: &Context, token: &Arc<BootToken>) -> Result<Logins, Failure> {
-    pull_secrets::logins(ctx, token).await.map_err(|why| {
-        ctx.notices.publish_event(&**token, EventType::Warning, why.reason(), why.to_string());
-        Failure::Unavailable("there is no login for its images")
-    })
+    pull_secrets::logins(ctx, token).await.map_err(|why| no_login(ctx, token, &why))
+}
+
+/// Those for one of its images.
+pub(super) async fn logins_for(
+    ctx: &Context,
+    token: &Arc<BootToken>,
+    image: &str,
+) -> Result<Logins, Failure> {
+    let logins = pull_secrets::logins_for(ctx, token, image).await;
+    logins.map_err(|why| no_login(ctx, token, &why))
+}
+
+fn no_login(ctx: &Context, token: &Arc<BootToken>, why: &NoLogin) -> Failure {
+    ctx.notices.publish_event(&**token, EventType::Warning, why.reason(), why.to_string());
+    Failure::Unavailable("there is no login for its images")
 }
 
 /// What is said of an installer that is not there: somebody may push the image, or start the registry.

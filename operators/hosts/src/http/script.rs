@@ -256,11 +256,12 @@ async fn boots<'a>(ctx: &'a Context, token: &'a Arc<BootToken>) -> Result<Boots<
         Source::Image(image) => image,
     };
     let namespace = token.namespace().unwrap_or_default();
-    let pull = Pull { image, namespace: &namespace, logins: &logins };
+    let of_installer = files::logins_for(ctx, token, image).await?;
+    let pull = Pull { image, namespace: &namespace, logins: &of_installer };
     let layers = Images::layers(ctx.images.as_ref(), pull).await;
     let layers = layers.map_err(|error| files::unfetched(ctx, token, &error))?;
     if writes_disk_image(token, ctx.installer.as_ref()) {
-        let pull = Pull { image: &token.spec.image, ..pull };
+        let pull = Pull { image: &token.spec.image, logins: &logins, ..pull };
         let disk = Images::disk(ctx.images.as_ref(), pull).await;
         disk.map_err(|error| files::no_disk(ctx, token, &error))?;
         return Ok(Boots::DiskImage);

@@ -1,10 +1,11 @@
 //! Logins for the images of a token: who is given what, and who is not.
 
 use super::*;
-use crate::pull_secrets::logins;
+use crate::pull_secrets::{logins, logins_for, problem};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use metal_api::{BootInstaller, BootInstallerKind, BootPullSecret};
-use metal_core::boot_token::login::NoLogin;
+use metal_core::boot_token::login::{NoLogin, of_server};
+use metal_image::{Logins, Reference};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::advance;
@@ -42,7 +43,8 @@ async fn site(token: BootToken, secrets: &[Secret]) -> Site {
 async fn a_login_is_given_to_the_boot_in_progress_and_for_its_image_alone() {
     let places = ["quay.io", "quay.io/example", "ghcr.io"];
     let site = site(naming("login"), &[secret("login", &places)]).await;
-    let (status, text) = site.get(&format!("{}/auth.json", boot(1))).await;
+    let ours = boot(1);
+    let (status, text) = site.get(&format!("{ours}/auth.json")).await;
     assert_eq!(status, StatusCode::OK);
     let file: Value = serde_json::from_str(&text).unwrap();
     let auth = STANDARD.encode(format!("somebody:{PASSWORD}"));
@@ -52,8 +54,8 @@ async fn a_login_is_given_to_the_boot_in_progress_and_for_its_image_alone() {
         assert_eq!((status, body.as_str()), REFUSED, "{path}");
     }
     // It is fetched by the kickstart, and stands in nothing else.
-    let (_, kickstart) = site.get(&format!("{}/kickstart", boot(1))).await;
-    assert!(kickstart.contains(&format!("hosts.example.org{}/auth.json", boot(1))), "{kickstart}");
+    let (_, kickstart) = site.get(&format!("{ours}/kickstart")).await;
+    assert!(kickstart.contains(&format!("hosts.example.org{ours}/auth.json'")), "{kickstart}");
     let (_, script) = site.get(&format!("{}/boot", first(2))).await;
     assert!(script.contains("kernel ${base}/kernel"), "{script}");
     let written = site.api.written().iter().map(|it| format!("{it:?}")).collect::<String>();
@@ -135,6 +137,29 @@ async fn an_installation_goes_on_with_the_login_it_had_while_the_api_server_give
     advance(Duration::from_mins(1)).await;
     site.api.fall_silent();
     assert_eq!(site.get(&path).await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_login_of_the_server_is_for_its_own_installer_and_is_given_to_nobody() {
+    let mut site = site(token(1), &[]).await;
+    let image = format!("quay.io/operator/installer@sha256:{}", hex(&[0xbb; 32]));
+    let ctx = Arc::get_mut(&mut site.ctx).unwrap();
+    ctx.installer = Some(BootInstaller { image: Some(image.clone()), ..BootInstaller::default() });
+    ctx.installer_secret = Some(of_server("bloomery-hosts", "login"));
+    let error = problem(&site.ctx, &token(1)).await.unwrap();
+    let says = "Secret bloomery-hosts/login of --installer-pull-secret is missing";
+    assert_eq!((error.reason(), error.to_string().as_str()), ("PullSecretMissing", says));
+    advance(Duration::from_secs(5)).await;
+    let mut secret = secret("login", &["quay.io"]);
+    secret.metadata.namespace = Some("bloomery-hosts".to_owned());
+    site.api.put(&secret);
+    assert_eq!(problem(&site.ctx, &token(1)).await, None);
+    let installer: Reference = image.parse().unwrap();
+    assert!(logins_for(&site.ctx, &token(1), &image).await.unwrap().has(&installer.name));
+    let installed = token(1).spec.image;
+    assert_eq!(logins_for(&site.ctx, &token(1), &installed).await, Ok(Logins::default()));
+    let (status, _) = site.get(&format!("{}/auth.json", boot(1))).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
