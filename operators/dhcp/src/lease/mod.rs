@@ -1,10 +1,13 @@
 //! Who has which address.
 
 pub(crate) mod claim;
+mod count;
 pub mod object;
 pub(crate) mod pool;
 pub mod record;
 mod suspected_declines;
+
+pub use count::Count;
 
 use crate::{address::Address, client::Client, fair_queue::Priority};
 use jiff::{SignedDuration, Timestamp};
@@ -136,23 +139,6 @@ const MOST_ENDS: usize = 256;
 /// How many offers are remembered. Anybody can get one, under any name; beyond this number, the
 /// oldest are dropped.
 pub(crate) const MOST_OFFERS: usize = 1 << 14;
-
-/// Leases by state at one point in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Count {
-    /// Addresses in all ranges.
-    pub pool: usize,
-    /// Offered.
-    pub offered: usize,
-    /// In use.
-    pub bound: usize,
-    /// In quarantine.
-    pub declined: usize,
-    /// Ended, and kept for their clients.
-    pub past: usize,
-    /// Addresses of ranges that no client has, and that are kept for recorded BMCs.
-    pub kept: usize,
-}
 
 impl<A: Address> Leases<A> {
     /// Replaces the pools. Leases are kept, except those that have ended, are in no pool and are
@@ -290,26 +276,6 @@ impl<A: Address> Leases<A> {
     /// Whether there are no leases.
     pub fn is_empty(&self) -> bool {
         self.by_address.is_empty()
-    }
-
-    /// The leases by state at `now`.
-    pub fn count(&self, now: Timestamp) -> Count {
-        let pool = self.pools.iter().map(Pool::len).sum();
-        let mut count = Count { pool, ..Count::default() };
-        for lease in self.by_address.values() {
-            let place = match lease.state {
-                _ if !lease.holds(now) => &mut count.past,
-                State::Offered => &mut count.offered,
-                State::Bound => &mut count.bound,
-                State::Declined => &mut count.declined,
-                State::Released => &mut count.past,
-            };
-            *place += 1;
-        }
-        let is_bound = |address: A| self.get(address).is_some_and(|lease| lease.is_bound(now));
-        let is_away = |address: &&A| self.pool_of(**address).is_some() && !is_bound(**address);
-        count.kept = self.kept.keys().filter(is_away).count();
-        count
     }
 
     /// From now on these addresses are given to nobody but the BMCs that they are recorded for, and
