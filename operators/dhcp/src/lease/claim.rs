@@ -77,8 +77,7 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let held = lease.filter(|lease| lease.holds(self.now));
         let is_anothers = held.is_some_and(|lease| lease.client != *self.client);
         let is_offered = held.is_some_and(|lease| lease.state == State::Offered);
-        let is_kept = self.leases.is_kept_from(address, self.mac);
-        if rests || is_kept || (is_anothers && !is_offered) || self.own.contains(&address) {
+        if rests || (is_anothers && !is_offered) || self.is_barred()(address) {
             return Claim::Refused;
         }
         match self.reserved {
@@ -151,19 +150,12 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let is_free =
             |lease: &Lease<A>| lease.client == *self.client && !lease.is_quarantined(self.now);
         let is_doubted = self.leases.doubted.contains(reserved, self.now);
-        lease.is_none_or(is_free) && !is_doubted && !self.own.contains(&reserved)
+        lease.is_none_or(is_free) && !is_doubted && !self.is_barred()(reserved)
     }
 
-    /// Addresses of the pools that it cannot have: our own, and those that are kept for BMCs.
+    /// Addresses that it cannot have: our own, and those that are kept for BMCs.
     fn is_barred(&self) -> impl Fn(A) -> bool {
-        let (own, leases, mac) = (self.own_in_pool(), self.leases, self.mac);
-        move |address| address == own || leases.is_kept_from(address, mac)
-    }
-
-    /// Our own address, which a pool may contain; if there is none, an address that is in no pool.
-    fn own_in_pool(&self) -> A {
-        let mut own = self.own.iter().copied();
-        let in_pool = own.find(|own| self.subnet.is_in_pool(*own));
-        in_pool.unwrap_or(*self.subnet.addresses().start())
+        let (own, leases, mac) = (self.own, self.leases, self.mac);
+        move |address| own.contains(&address) || leases.is_kept_from(address, mac)
     }
 }

@@ -347,3 +347,28 @@ fn the_address_of_a_recorded_bmc_is_given_to_nobody_else_while_it_is_away() {
     lab.leases.keep_for([].into());
     assert_eq!(lab.bind(4), one, "it is recorded no longer");
 }
+
+/// The board of a BMC was replaced, and its reservation changed, but the Endpoint of the old one is still
+/// there.
+#[test]
+fn whose_reserved_address_is_kept_for_a_bmc_gets_another_one_until_it_is_free() {
+    let mut lab = Lab::new();
+    let reserved = Ipv4Addr::new(10, 77, 0, 9);
+    lab.leases.keep_for([(reserved, mac(1))].into());
+    let other = lab.bind(0x99);
+    assert_ne!(other, reserved);
+    let renewed = lab.answer(&renew(0x99, other));
+    assert_eq!((renewed.kind, renewed.packet.yiaddr), (MessageType::Ack, other));
+    lab.leases.keep_for([].into());
+    assert_eq!(lab.answer(&renew(0x99, other)).kind, MessageType::Nak, "it is to move");
+    assert_eq!(lab.bind(0x99), reserved);
+}
+
+#[test]
+fn none_of_our_own_addresses_on_a_link_is_offered() {
+    const OWN: &[Ipv4Addr] =
+        &[SERVER, Ipv4Addr::new(10, 77, 0, 100), Ipv4Addr::new(10, 77, 0, 101)];
+    let mut lab = Lab::new();
+    lab.arrival.link = OWN;
+    assert_eq!(lab.send(&discover(1)).answer, Err(DropReason::NoFreeAddress), "all are ours");
+}

@@ -303,3 +303,16 @@ fn switches_are_told_what_to_load_and_firmware_is_not() {
     packet.options.push(code::OPTION_REQUEST, [0, 23]);
     assert_eq!(told(&mut lab, &packet), [None, None]);
 }
+
+#[test]
+fn whose_reserved_address_is_kept_for_a_bmc_gets_another_one_until_it_is_free() {
+    let mut lab = Lab::new();
+    let reserved = ip("fd77::9");
+    lab.leases.keep_for([(reserved, mac(1))].into());
+    let other = lab.bind(0x99);
+    assert_ne!(other, reserved);
+    let renewed = lab.answer(&to_server(MessageType::Renew, 0x99, other), 0x99);
+    assert_eq!(address(&renewed), Some(other));
+    lab.leases.keep_for([].into());
+    assert_eq!(lab.bind(0x99), reserved);
+}
