@@ -32,6 +32,9 @@ impl NewBmcRate {
             return Err(MINUTE);
         }
         let subnet = config.net_of(address);
+        // It is later only if the clock was set back since.
+        let latest = now.saturating_add(MINUTE).unwrap_or(Timestamp::MAX);
+        self.due.values_mut().for_each(|due| *due = latest.min(*due));
         self.due.retain(|_, due| *due > now);
         let due = self.due.get(&subnet).copied().unwrap_or(now);
         let share = MINUTE / i32::try_from(per_minute).unwrap_or(i32::MAX);
@@ -103,6 +106,16 @@ mod tests {
         let wait = rate.admit(&config, address, 0, at(10_000)).unwrap_err();
         assert_eq!(wait, SignedDuration::from_secs(50));
         assert_eq!(rate.admit(&config, address, 0, at(60_000)), Ok(()));
+    }
+
+    #[test]
+    fn after_the_clock_was_set_back_nobody_waits_until_it_was_that_late_before() {
+        let (mut rate, config) = (NewBmcRate::default(), config("endpoints: { newPerMinute: 60 }"));
+        let day = 24 * 3600 * 1000;
+        assert_eq!(come(&mut rate, &config, [10, 1], day), 60);
+        let wait = rate.admit(&config, IpAddr::from([10, 1, 0, 1]), 0, at(0)).unwrap_err();
+        assert_eq!(wait, SignedDuration::from_secs(1));
+        assert_eq!(come(&mut rate, &config, [10, 1], 5_000), 5);
     }
 
     #[test]
