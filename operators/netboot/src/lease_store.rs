@@ -122,18 +122,19 @@ impl<A: LeaseAddress> LeaseStore<A> {
                 %by,
                 "the system clock was changed; the remaining lifetime of leases is unaffected",
             );
-            self.shift(by);
+            let before = Timestamp::now().saturating_sub(by).unwrap_or(Timestamp::MIN);
+            self.shift(by, before);
         }
     }
 
-    /// Moves all leases by the time by which the clock was set. Those of another instance were
+    /// Moves all leases by the time by which the clock was set from `before`. Those of another instance were
     /// recorded by its own clock, so they may be prolonged but not shortened.
-    fn shift(&mut self, by: SignedDuration) {
+    fn shift(&mut self, by: SignedDuration, before: Timestamp) {
         if by.is_negative() && self.published.as_ref().is_some_and(SharedLeases::is_shared) {
             return;
         }
         let shifted: Vec<_> =
-            self.leases.all().into_iter().map(|lease| lease.shifted(by)).collect();
+            self.leases.all().into_iter().map(|lease| lease.shifted(by, before)).collect();
         for lease in shifted {
             self.record(lease);
         }
@@ -227,7 +228,7 @@ mod tests {
             std::fs::remove_file(&path).ok();
             lease_store.open(&path).unwrap();
             assert!(lease_store.record(lease(start + HOUR)) && lease_store.commit());
-            lease_store.shift(by);
+            lease_store.shift(by, start);
             let held = |lease_store: &LeaseStore<Ipv4Addr>, now| {
                 lease_store.leases.get(ADDRESS).unwrap().is_bound(now)
             };
@@ -243,13 +244,23 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_from_before_a_clock_that_started_years_too_early_ends_when_it_should() {
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        let mut lease_store = lease_store(None);
+        lease_store.record(lease(start + HOUR));
+        let by = 24 * 400 * HOUR;
+        lease_store.shift(by, start - by);
+        assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
+    }
+
+    #[test]
     fn leases_of_another_instance_end_no_sooner_because_our_clock_is_set_back() {
         let start = Timestamp::from_second(2_000_000_000).unwrap();
         let mut lease_store = lease_store(Some(Sharing::Standby));
         lease_store.record(lease(start + HOUR));
-        lease_store.shift(-10 * HOUR);
+        lease_store.shift(-10 * HOUR, start);
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
-        lease_store.shift(10 * HOUR);
+        lease_store.shift(10 * HOUR, start);
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
     }
 

@@ -3,6 +3,7 @@ use super::{
     field::{ConfigError, address, distinct, fail, line_of, scalar},
     raw, route,
 };
+use crate::lease::MAX_LEASE_TIME;
 use ipnet::Ipv4Net;
 use jiff::SignedDuration;
 use metal_api::MacAddr;
@@ -11,7 +12,6 @@ use std::{collections::HashMap, net::Ipv4Addr, ops::RangeInclusive};
 pub(super) const LEASE_TIME: SignedDuration = SignedDuration::from_hours(1);
 /// Shorter leases would keep clients busy renewing.
 const MIN_LEASE_TIME: SignedDuration = SignedDuration::from_secs(60);
-const MAX_LEASE_TIME: SignedDuration = SignedDuration::from_hours(24 * 366);
 /// The longest prefix with room for a server and a client.
 const MAX_PREFIX: u8 = 30;
 /// The shortest prefix: a pool takes one bit of memory per address.

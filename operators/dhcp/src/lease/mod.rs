@@ -23,6 +23,11 @@ use suspected_declines::SuspectedDeclines;
 /// How long an address that was found in use is not assigned.
 pub(crate) const DECLINE_TIME: SignedDuration = SignedDuration::from_hours(1);
 
+/// The longest time for which the configuration may give a lease.
+pub(crate) const MAX_LEASE_TIME: SignedDuration = SignedDuration::from_hours(24 * 366);
+/// No lease lasts longer, not even one of the other instance, whose end is only known by its object.
+const LONGEST: SignedDuration = MAX_LEASE_TIME.saturating_add(SignedDuration::from_hours(24));
+
 /// The state of one address. Also the unit in which changes are recorded: a newer lease of an
 /// address replaces the older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,9 +96,15 @@ impl<A: Clone> Lease<A> {
         Self { state, until, ..self.clone() }
     }
 
-    /// The lease after the clock was set by this much; its remaining time is unchanged.
+    /// The lease after the clock was set by this much from `before`; its remaining time is unchanged.
+    ///
+    /// One that would have lasted for longer than any lease does was recorded before the machine was
+    /// switched off, and its clock started too early since: its end is right by the clock as it is now.
     #[must_use]
-    pub fn shifted(&self, by: SignedDuration) -> Self {
+    pub fn shifted(&self, by: SignedDuration, before: Timestamp) -> Self {
+        if self.until.duration_since(before) > LONGEST {
+            return self.clone();
+        }
         let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
         let until = self.until.saturating_add(by).unwrap_or(limit);
         let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
