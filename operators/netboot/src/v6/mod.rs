@@ -199,7 +199,7 @@ impl V6 {
     fn take(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) -> Result<(), Error> {
         let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
         let own = |it: &metal_dhcp::config::v6::Config| {
-            it.duid.clone().or_else(|| duid(&it.interfaces)).ok_or(Error::NoDuid)
+            it.duid.clone().or_else(|| duid(it)).ok_or(Error::NoDuid)
         };
         let duid = config.dhcp6.as_ref().map(own).transpose()?;
         let file = self.parts.lease_file.as_ref().filter(|_| !self.lease_store.is_kept());

@@ -7,7 +7,7 @@ use metal_dhcp::{
     v6::{Packet, Reply, SERVER_PORT, SERVERS, SITE_SERVERS},
 };
 use nix::{
-    ifaddrs::getifaddrs,
+    ifaddrs::{InterfaceAddress, getifaddrs},
     sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg, setsockopt, sockopt},
 };
 use socket2::{Domain, SockAddr, Socket};
@@ -52,16 +52,35 @@ pub fn places(config: &Config) -> Vec<Place> {
     interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
 }
 
-/// A DUID-LL of the first of these interfaces that has a MAC address, or else of any (RFC 9915,
-/// section 11.4).
-pub fn duid(interfaces: &[String]) -> Option<Vec<u8>> {
-    let all = getifaddrs().ok()?.filter_map(|it| {
+/// A DUID-LL of the first interface in the configuration that has a MAC address, or else of one with an
+/// address in the configuration, or else of any (RFC 9915, section 11.4). A node has interfaces of
+/// containers, too, which come and go.
+pub fn duid(config: &Config) -> Option<Vec<u8>> {
+    let all: Vec<_> = getifaddrs().ok()?.collect();
+    let listens = |it: &InterfaceAddress| {
+        let own = it.address.and_then(|own| Some(own.as_sockaddr_in6()?.ip()));
+        own.is_some_and(|own| config.listen.iter().any(|listen| *listen.ip() == own))
+    };
+    let listening = all.iter().filter(|it| listens(it)).map(|it| &it.interface_name);
+    let wanted: Vec<_> = config.interfaces.iter().chain(listening).collect();
+    let macs = all.iter().filter_map(|it| {
         let mac = it.address?.as_link_addr()?.addr().filter(|mac| *mac != [0; 6])?;
-        let place = interfaces.iter().position(|name| *name == it.interface_name);
-        Some((place.is_none(), place, it.interface_name, mac))
+        Some((&it.interface_name, mac))
     });
-    let (.., mac) = all.min()?;
+    let mac = first_of(&wanted, macs)?;
     Some([&[0, 3, 0, 1][..], &mac].concat())
+}
+
+/// The MAC address of the first wanted interface that has one, or else of the first by name.
+fn first_of<'a>(
+    wanted: &[&String],
+    macs: impl Iterator<Item = (&'a String, [u8; 6])>,
+) -> Option<[u8; 6]> {
+    let in_order = macs.map(|(name, mac)| {
+        let place = wanted.iter().position(|wanted| *wanted == name);
+        (place.is_none(), place, name, mac)
+    });
+    in_order.min().map(|(.., mac)| mac)
 }
 
 impl Place {
@@ -239,4 +258,23 @@ fn bound_to(address: SocketAddrV6, interface: Option<&str>) -> io::Result<Socket
 fn addresses_of(name: &str) -> Vec<Ipv6Addr> {
     let all = getifaddrs().into_iter().flatten().filter(|it| it.interface_name == name);
     all.filter_map(|it| Some(it.address?.as_sockaddr_in6()?.ip())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_by_an_interface_that_it_serves_and_not_by_one_of_a_container() {
+        let names = ["cali1", "eth0", "eth1"].map(str::to_owned);
+        let named = |wanted: &[&String]| {
+            let macs = names.iter().zip(0_u8..).map(|(name, last)| (name, [2, 0, 0, 0, 0, last]));
+            first_of(wanted, macs).unwrap()[5]
+        };
+        let gone = "gone".to_owned();
+        assert_eq!(named(&[&names[2], &names[1]]), 2);
+        assert_eq!(named(&[&gone, &names[1]]), 1);
+        assert_eq!(named(&[]), 0);
+        assert_eq!(first_of(&[&gone], std::iter::empty()), None);
+    }
 }
