@@ -92,7 +92,7 @@ impl V4 {
         let links = sockets.links();
         let count = |is: fn(&&Link) -> bool| links.iter().filter(is).count();
         self.metrics.links(count(|it| it.is_without_subnet), count(|it| it.has_several_subnets));
-        match links.iter().find(|link| link.address.is_none()) {
+        match links.iter().find(|link| link.waits_for_address()) {
             None => self.ready.open(),
             Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),
         }

@@ -158,6 +158,11 @@ impl Link {
         self.is_without_subnet && !was_without
     }
 
+    /// Whether nobody on the link can be answered yet, because the interface has no address.
+    pub fn waits_for_address(&self) -> bool {
+        self.index.is_some() && self.address.is_none()
+    }
+
     /// Notes how many configured subnets our addresses on the link are in. Whether there are several,
     /// since now.
     pub fn note_subnets(&mut self, count: usize) -> bool {
@@ -289,6 +294,18 @@ mod tests {
         let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, 68);
         let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4242);
         assert_eq!(link.destination(everybody, from), everybody);
+    }
+
+    #[tokio::test]
+    async fn who_listens_at_every_address_waits_for_none() {
+        let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        let mut link = Link::open(any).unwrap();
+        link.find_address(|_| true);
+        assert!(!link.waits_for_address());
+        let mut link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        assert!(link.waits_for_address());
+        link.find_address(|_| true);
+        assert!(!link.waits_for_address());
     }
 
     #[tokio::test]
