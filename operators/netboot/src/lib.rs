@@ -2,8 +2,8 @@
 //! it sees as Endpoints.
 //!
 //! [`metal_dhcp`] decides; here are the leases on disk
-//! (`lease_file`), what answers packets (`v4`, `v6`), and the ways to and from the API server,
-//! which is not on the path of a packet (`recorder`, `machines`, `publisher`); of two
+//! (`lease_file`), what answers packets (`lease_server`, `v4`, `v6`), and the ways to and from the API
+//! server, which is not on the path of a packet (`recorder`, `machines`, `lease_publisher`); of two
 //! instances, `standby` says which one answers.
 //! Sockets, the loop over them, TFTP, and what the servers of a process share, are of [`metal_serve`].
 
@@ -11,6 +11,7 @@ pub mod args;
 mod boot_files;
 mod lease_file;
 mod lease_publisher;
+mod lease_server;
 mod lease_store;
 mod machines;
 mod metrics;

@@ -7,7 +7,8 @@
 
 use metal_base::Locked;
 use metal_dhcp::{
-    Address, Instances, Sharing,
+    Address, Client, Instances, Sharing,
+    config::Config,
     lease::{Lease, State},
 };
 use metal_runtime::queue::Queue;
@@ -52,6 +53,10 @@ pub(crate) trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
     const FAMILY: Family;
     /// The address, if it is of this version.
     fn of(address: IpAddr) -> Option<Self>;
+    /// Whether it is in a subnet of BMCs.
+    fn has_bmcs(self, config: &Config) -> bool;
+    /// Whether an address of this version is reserved for a client.
+    fn is_reserved_for(client: &Client, config: &Config) -> bool;
 }
 
 impl LeaseAddress for Ipv4Addr {
@@ -63,6 +68,14 @@ impl LeaseAddress for Ipv4Addr {
             IpAddr::V6(_) => None,
         }
     }
+
+    fn has_bmcs(self, config: &Config) -> bool {
+        config.subnet_of(self).is_some_and(|subnet| subnet.bmc)
+    }
+
+    fn is_reserved_for(client: &Client, config: &Config) -> bool {
+        config.has_reserved(client)
+    }
 }
 
 impl LeaseAddress for Ipv6Addr {
@@ -73,6 +86,15 @@ impl LeaseAddress for Ipv6Addr {
             IpAddr::V4(_) => None,
             IpAddr::V6(address) => Some(address),
         }
+    }
+
+    fn has_bmcs(self, config: &Config) -> bool {
+        let subnet = config.dhcp6.as_ref().and_then(|dhcp6| dhcp6.subnet_of(self));
+        subnet.is_some_and(|subnet| subnet.bmc)
+    }
+
+    fn is_reserved_for(client: &Client, config: &Config) -> bool {
+        config.dhcp6.as_ref().is_some_and(|dhcp6| dhcp6.has_reserved(client))
     }
 }
 

@@ -6,7 +6,6 @@ use metal_dhcp::{
     config::{BmcSubnets, Config},
     v4::{BOOT_SERVER_PORT, SERVER_PORT},
 };
-use metal_runtime::report::Chain;
 use metal_serve::dhcp::{
     Sockets,
     link::v4::{Link, Place},
@@ -31,37 +30,31 @@ pub(super) fn of(config: &Config) -> Vec<Place> {
 
 impl V4 {
     /// Adopts a changed configuration. If its sockets cannot be opened, the old one is kept.
-    pub(super) fn reconfigure(&mut self, sockets: &mut Sockets<Link>) {
-        let config = Arc::clone(&self.configs.borrow_and_update());
-        match sockets.serve(&of(&config)) {
-            Ok(()) => {
-                self.lease_store.leases.reconfigure(&config, Timestamp::now());
-                self.config = config;
-                self.open_prober();
-                self.look_after(sockets);
-                tracing::info!(subnets = self.config.subnets.len(), "configuration loaded");
-                self.tell_missing_boot_files();
-            }
-            Err(error) => {
-                let error = Chain(&error);
-                tracing::error!(%error, "invalid configuration; the previous one stays in effect");
-            }
+    pub(super) fn reconfigure(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) {
+        if let Err(error) = sockets.serve(&of(&config)) {
+            return self.common.refuse(&error);
         }
+        self.common.lease_store.leases.reconfigure(&config, Timestamp::now());
+        self.common.adopt(config);
+        self.open_prober();
+        self.look_after(sockets);
+        tracing::info!(subnets = self.common.config.subnets.len(), "configuration loaded");
+        self.tell_missing_boot_files();
     }
 
     /// Reports what the configuration may lack, after a start or a change.
     pub(super) fn tell_missing_boot_files(&self) {
-        if let Some(missing) = self.config.missing_boot_files() {
+        if let Some(missing) = self.common.config.missing_boot_files() {
             tracing::warn!(%missing, "no boot file is configured for some machines");
         }
-        match self.config.bmc_subnets {
+        match self.common.config.bmc_subnets {
             BmcSubnets::Named => {}
             BmcSubnets::OnlyOne => {
-                let advice = self.config.bmc_subnets.advice();
+                let advice = self.common.config.bmc_subnets.advice();
                 tracing::warn!(advice, "no subnet is marked as the BMC subnet");
             }
             BmcSubnets::Unknown => {
-                let advice = self.config.bmc_subnets.advice();
+                let advice = self.common.config.bmc_subnets.advice();
                 tracing::error!(advice, "no subnet is marked for BMCs");
             }
         }
@@ -71,7 +64,7 @@ impl V4 {
     pub(super) fn look_after(&self, sockets: &mut Sockets<Link>) {
         sockets.follow_interfaces();
         for link in sockets.links_mut() {
-            if link.find_address(|own| self.config.subnet_of(own).is_some()) {
+            if link.find_address(|own| self.common.config.subnet_of(own).is_some()) {
                 let hint = "add the subnet of one of its addresses to subnets, unless all clients \
                             there are behind relays";
                 tracing::warn!(
@@ -79,7 +72,7 @@ impl V4 {
                     "no subnet is configured for this interface: clients on it are not answered"
                 );
             }
-            if link.note_subnets(self.config.subnets_on(&link.addresses).count()) {
+            if link.note_subnets(self.common.config.subnets_on(&link.addresses).count()) {
                 let hint = "keep the addresses of one subnet on the interface, or reserve addresses \
                             in the others";
                 tracing::warn!(
@@ -91,10 +84,15 @@ impl V4 {
         }
         let links = sockets.links();
         let count = |is: fn(&&Link) -> bool| links.iter().filter(is).count();
-        self.metrics.links(count(|it| it.is_without_subnet), count(|it| it.has_several_subnets));
+        self.common
+            .parts
+            .metrics
+            .links(count(|it| it.is_without_subnet), count(|it| it.has_several_subnets));
         match links.iter().find(|link| link.waits_for_address()) {
-            None => self.ready.open(),
-            Some(link) => self.ready.wait_for(format!("an IPv4 address on {}", link.place)),
+            None => self.common.parts.ready.open(),
+            Some(link) => {
+                self.common.parts.ready.wait_for(format!("an IPv4 address on {}", link.place))
+            }
         }
     }
 }

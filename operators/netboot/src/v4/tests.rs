@@ -9,16 +9,19 @@ use crate::{
     shared_leases::{Role, SharedLeases},
 };
 use metal_api::MacAddr;
+use metal_core::macdb::MacDb;
 use metal_dhcp::{
+    config::Config,
     lease::{Lease, State},
     v4::{MessageType, Options, Packet, code},
 };
 use metal_runtime::{health::Readiness, report::Chain};
-use std::{net::SocketAddrV4, time::Duration};
-use tokio::{net::UdpSocket, task::JoinHandle, time::timeout};
+use metal_serve::{dhcp::Metrics, neighbor_limit::NeighborLimit};
+use std::{net::SocketAddrV4, path::Path, sync::Arc, time::Duration};
+use tokio::{net::UdpSocket, sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::DropGuard;
 
-pub(super) const CONFIG: &str = "
+pub(crate) const CONFIG: &str = "
 listen: ['127.0.0.1:0']
 conflictProbe: false
 subnets:
@@ -27,7 +30,7 @@ subnets:
     ranges: [10.77.0.100-10.77.0.199]
 ";
 const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
-pub(super) const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
+pub(crate) const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
 pub(super) const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,7 +91,7 @@ impl Lab {
     }
 }
 
-pub(super) fn parts(
+pub(crate) fn parts(
     config: &watch::Sender<Arc<Config>>,
     sightings: &Sightings,
     lease_file: Option<&Path>,
@@ -125,7 +128,7 @@ fn request(mac: MacAddr, address: Ipv4Addr) -> Packet {
 }
 
 /// The lease of an address that has been offered.
-pub(super) fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
+pub(crate) fn offer(mac: MacAddr, address: Ipv4Addr) -> Lease {
     let client = Client::Mac(mac);
     let (state, until) = (State::Offered, Timestamp::MAX);
     Lease { address, client, state, until, binding: None }
@@ -193,7 +196,7 @@ async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
     let unreachable = CONFIG.replace("127.0.0.1:0", "192.0.2.1:0");
     config.send_replace(Arc::new(Config::parse(&unreachable).unwrap()));
     server.maintain().await;
-    assert_eq!(*server.responder.config, Config::parse(CONFIG).unwrap());
+    assert_eq!(*server.responder.common.config, Config::parse(CONFIG).unwrap());
     assert_eq!((server.sockets.links().len(), &server.sockets.links()[0].place), (1, &place));
 
     let moved = CONFIG.replace("127.0.0.1:0", "127.0.0.2:0");
@@ -212,7 +215,7 @@ async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let mut server = open(parts).unwrap();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
-    server.responder.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.responder.common.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     relay.send_to(&request(BMC, [10, 77, 0, 100].into()).encode(), address).await.unwrap();
     timeout(PATIENCE, server.sockets.readable()).await.unwrap();
     assert!(server.turn());
@@ -229,10 +232,10 @@ async fn without_a_place_on_the_disk_nobody_is_told_that_it_has_a_lease() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let (sightings, path) = (Sightings::default(), folder.path().join("leases"));
     let mut server = open(parts(&config, &sightings, Some(&path))).unwrap();
-    server.responder.lease_store.fail_writes();
+    server.responder.common.lease_store.fail_writes();
     let relay = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = server.sockets.addresses()[0];
-    server.responder.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
+    server.responder.common.lease_store.leases.apply(offer(BMC, [10, 77, 0, 100].into()));
     // An offer promises nothing, and is sent; the answer to the request is not.
     for packet in [request(BMC, [10, 77, 0, 100].into()), packet(MessageType::Discover, HOST)] {
         relay.send_to(&packet.encode(), address).await.unwrap();
@@ -326,7 +329,7 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
 async fn a_client_with_an_offer_is_better_known_than_one_without() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
-    server.responder.lease_store.record(offer(HOST, [10, 77, 0, 100].into()));
+    server.responder.common.lease_store.record(offer(HOST, [10, 77, 0, 100].into()));
     let from = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 67);
     let source = |packet| server.responder.source_of(&Request { link: 0, from, to: None, packet });
     let (known, client) = source(request(HOST, [10, 77, 0, 100].into()));

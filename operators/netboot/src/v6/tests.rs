@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::recorder::Sightings;
+use metal_core::macdb::MacDb;
 use metal_dhcp::v6::{MessageType, Options, Relay, code};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::{

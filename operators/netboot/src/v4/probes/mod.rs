@@ -43,7 +43,7 @@ pub(super) struct PendingOffer {
 impl V4 {
     /// Opens or closes the prober, according to the configuration.
     pub(super) fn open_prober(&mut self) {
-        match (self.config.conflict_probe, &self.prober) {
+        match (self.common.config.conflict_probe, &self.prober) {
             (false, _) => self.prober = None,
             (true, Some(_)) => {}
             (true, None) => match Prober::open() {
@@ -108,7 +108,7 @@ impl V4 {
     /// Somebody answers at an address that was to be offered. Returns the offer if that was its own
     /// client, which has a lease of the address. Whoever else has one by now keeps it.
     fn in_use(&mut self, address: Ipv4Addr, offer: PendingOffer) -> Option<PendingOffer> {
-        let lease = self.lease_store.leases.get(address)?;
+        let lease = self.common.lease_store.leases.get(address)?;
         if lease.is_bound(Timestamp::now()) {
             return Some(offer).filter(|offer| offer.client.as_ref() == Some(&lease.client));
         }
@@ -116,17 +116,17 @@ impl V4 {
             self.quarantine(address);
         } else {
             // Whoever asks for it next has it probed again.
-            self.lease_store.leases.withdraw(address);
+            self.common.lease_store.leases.withdraw(address);
         }
         None
     }
 
     fn quarantine(&mut self, address: Ipv4Addr) {
-        let Some(lease) = self.lease_store.leases.get(address) else { return };
+        let Some(lease) = self.common.lease_store.leases.get(address) else { return };
         let lease: Lease = lease.declined(Timestamp::now());
         tracing::warn!(%address, "address is in use by another host; not offered for one hour");
-        self.metrics.conflicted();
-        self.lease_store.record(lease);
+        self.common.parts.metrics.conflicted();
+        self.common.lease_store.record(lease);
     }
 }
 

@@ -29,11 +29,11 @@ async fn an_address_in_use_is_no_longer_offered_but_nobody_loses_a_lease_by_that
         let mut server = server();
         let (address, pending) = offered(&mut server, HOST);
         let lease = Lease { state, ..offer(owner, address) };
-        server.responder.lease_store.leases.apply(lease);
+        server.responder.common.lease_store.leases.apply(lease);
         let outcome = Outcome::InUse(address, pending);
         let sent = server.responder.finish(server.sockets.links(), outcome);
         assert_eq!(sent.is_some(), is_sent, "{owner} {state}");
-        let lease = server.responder.lease_store.leases.get(address).unwrap();
+        let lease = server.responder.common.lease_store.leases.get(address).unwrap();
         assert_eq!((lease.state, &lease.client), (becomes, &Client::Mac(owner)), "{owner} {state}");
     }
 }
@@ -45,7 +45,8 @@ async fn a_host_that_answers_everywhere_takes_few_addresses_in_a_minute() {
         let (address, pending) = offered(&mut server, MacAddr([2, 0, 0, 0, 1, number]));
         let outcome = Outcome::InUse(address, pending);
         assert!(server.responder.finish(server.sockets.links(), outcome).is_none());
-        let lease = server.responder.lease_store.leases.get(address).map(|lease| lease.state);
+        let lease =
+            server.responder.common.lease_store.leases.get(address).map(|lease| lease.state);
         let is_limited = u32::from(number) >= MOST;
         assert_eq!(lease, (!is_limited).then_some(State::Declined), "{number}");
     }

@@ -1,0 +1,162 @@
+//! What the DHCP servers of both IP versions have and do alike, whatever their packets look like.
+
+use crate::{ServerParts, lease_store::LeaseStore, shared_leases::LeaseAddress};
+use jiff::Timestamp;
+use metal_core::{
+    boot::decision::{Boot, Identity},
+    endpoint::Sighting,
+    macdb::MacDb,
+};
+use metal_dhcp::{
+    Client,
+    config::Config,
+    fair_queue::Priority,
+    lease::{Lease, Leases, State},
+};
+use metal_runtime::report::Chain;
+use metal_serve::dhcp::{UnknownRelays, UnservedArchitectures};
+use std::{error::Error, sync::Arc};
+
+/// Every this many seconds leases are counted, and addresses of recorded BMCs are looked up.
+const COUNT_EVERY: u32 = 10;
+
+/// A DHCP server, less its packets and sockets.
+#[derive(Debug)]
+pub(crate) struct LeaseServer<A> {
+    pub(crate) parts: ServerParts,
+    pub(crate) config: Arc<Config>,
+    pub(crate) bmcs: Arc<MacDb>,
+    pub(crate) lease_store: LeaseStore<A>,
+    pub(crate) unserved: UnservedArchitectures,
+    pub(crate) unknown_relays: UnknownRelays,
+    /// Seconds since the start.
+    age: u32,
+}
+
+impl<A: LeaseAddress> LeaseServer<A> {
+    /// A server with the current configuration, and neither leases nor pools.
+    pub(crate) fn new(mut parts: ServerParts) -> Self {
+        let config = Arc::clone(&parts.config.borrow_and_update());
+        let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
+        let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
+        Self {
+            parts,
+            config,
+            bmcs,
+            lease_store,
+            unserved: UnservedArchitectures::default(),
+            unknown_relays: UnknownRelays::default(),
+            age: 0,
+        }
+    }
+
+    /// Whether packets are answered now; if not, the other instance answers them.
+    pub(crate) fn answers(&mut self) -> bool {
+        self.lease_store.follow_clock();
+        if self.lease_store.takes_over() {
+            self.recall_bmcs();
+        }
+        self.lease_store.answers()
+    }
+
+    /// How well a client is known.
+    pub(crate) fn priority_of(&self, client: &Client) -> Priority {
+        let own = self.lease_store.leases.priority_of(client);
+        let machines = self.parts.machines.as_ref();
+        let is_server = || machines.is_some_and(|machines| machines.knows(client));
+        let is_expected = || A::is_reserved_for(client, &self.config) || is_server();
+        if own < Priority::Known && is_expected() { Priority::Known } else { own }
+    }
+
+    /// What the sender of a packet boots, if it wants to boot.
+    pub(crate) fn boot_of(&self, identity: Option<Identity>) -> Boot {
+        let machines = self.parts.machines.as_ref();
+        let Some((machines, identity)) = machines.zip(identity) else { return Boot::Default };
+        let boot = machines.boot_of(identity);
+        self.parts.metrics.decided(&boot);
+        boot
+    }
+
+    /// Adopts leases, and records durable ones with the next commit; returns whether there is any.
+    pub(crate) fn record(&mut self, leases: Vec<Lease<A>>) -> bool {
+        let mut is_durable = false;
+        for lease in leases {
+            if lease.state == State::Declined {
+                self.parts.metrics.conflicted();
+            }
+            is_durable |= self.lease_store.record(lease);
+        }
+        is_durable
+    }
+
+    /// Whether what was to be recorded is now recorded.
+    pub(crate) fn commit(&mut self) -> bool {
+        let is_kept = self.lease_store.commit();
+        if !is_kept {
+            self.parts.metrics.not_logged();
+        }
+        is_kept
+    }
+
+    /// A BMC has an address.
+    pub(crate) fn tell(&self, bmc: Sighting<A>) {
+        self.parts.sightings.iter().for_each(|sightings| sightings.saw(bmc));
+    }
+
+    /// Tells all BMCs with an address again.
+    pub(crate) fn recall_bmcs(&self) {
+        let has_bmcs = |address: A| address.has_bmcs(&self.config);
+        self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
+    }
+
+    /// The configuration to serve, if it has changed.
+    pub(crate) fn new_config(&mut self) -> Option<Arc<Config>> {
+        // An error means that nothing watches the file any longer, because the process is ending.
+        let has_changed = self.parts.config.has_changed().unwrap_or_default();
+        has_changed.then(|| Arc::clone(&self.parts.config.borrow_and_update()))
+    }
+
+    /// A configuration is served from now on.
+    pub(crate) fn adopt(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
+    /// A configuration cannot be served.
+    pub(crate) fn refuse(&self, error: &dyn Error) {
+        let error = Chain(error);
+        tracing::error!(%error, "invalid configuration; the previous one stays in effect");
+    }
+
+    /// Periodic work, every second.
+    pub(crate) async fn maintain(&mut self) {
+        let has_changed = self.parts.bmcs.has_changed().unwrap_or_default();
+        if has_changed {
+            self.bmcs = Arc::clone(&self.parts.bmcs.borrow_and_update());
+        }
+        if !self.lease_store.hear() || !self.lease_store.maintain().await {
+            self.parts.metrics.not_logged();
+        }
+        self.age = self.age.wrapping_add(1);
+        if has_changed {
+            self.recall_bmcs();
+        }
+        if self.is_time(COUNT_EVERY) {
+            self.count();
+        }
+    }
+
+    fn is_time(&self, every: u32) -> bool {
+        self.age.is_multiple_of(every)
+    }
+
+    /// Counts the leases, and looks up the addresses that are kept for BMCs.
+    pub(crate) fn count(&mut self) {
+        if let Some(recorded) = &self.parts.recorded {
+            let config = &self.config;
+            let kept = recorded
+                .addresses(|address| A::of(address).filter(|address| address.has_bmcs(config)));
+            self.lease_store.leases.keep_for(kept);
+        }
+        self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
+    }
+}
