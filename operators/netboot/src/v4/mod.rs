@@ -136,6 +136,10 @@ impl Responder for V4 {
         }
     }
 
+    fn forget_held(&mut self) {
+        self.prober.iter_mut().for_each(Prober::forget);
+    }
+
     fn commit(&mut self) -> bool {
         self.common.commit()
     }

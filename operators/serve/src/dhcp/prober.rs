@@ -116,6 +116,11 @@ impl<Held> Prober<Held> {
         }
     }
 
+    /// Drops what was kept: nobody waits for a result any longer.
+    pub fn forget(&mut self) {
+        self.asked.clear();
+    }
+
     /// The results for addresses whose time is over.
     pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
         let now = Instant::now();

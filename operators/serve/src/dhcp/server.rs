@@ -87,6 +87,10 @@ pub trait Responder {
         future::pending()
     }
 
+    /// Drops answers that were held back, because another server answers from now on. Otherwise the loop
+    /// would not wait any longer, once they could be sent.
+    fn forget_held(&mut self) {}
+
     /// Records what was decided; returns whether that worked, or was unnecessary.
     fn commit(&mut self) -> bool {
         true
@@ -183,6 +187,7 @@ impl<R: Responder> Server<R> {
         let received = self.sockets.receive(&self.metrics);
         if !self.responder.answers() {
             self.forget_waiting();
+            self.responder.forget_held();
             return false;
         }
         let released = self.responder.released(self.sockets.links());

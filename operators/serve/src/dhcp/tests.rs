@@ -4,6 +4,7 @@ use super::{
     link::v4::{Link, Place},
     *,
 };
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_dhcp::{
@@ -25,6 +26,7 @@ const KNOWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 struct Echo {
     is_standby: bool,
     is_disk_full: bool,
+    is_holding: bool,
     moves_to: Option<Place>,
     decided: Vec<Option<Client>>,
     told: usize,
@@ -58,6 +60,16 @@ impl Responder for Echo {
         let reply = Reply { kind, packet, from: Ipv4Addr::LOCALHOST, to: from, direct: None };
         let reply = Box::new(reply);
         Some(Answer { link, from, own: to, reply, is_durable, news: Some(()) })
+    }
+
+    async fn release(&self) {
+        if !self.is_holding {
+            std::future::pending().await
+        }
+    }
+
+    fn forget_held(&mut self) {
+        self.is_holding = false;
     }
 
     fn commit(&mut self) -> bool {
@@ -140,6 +152,14 @@ async fn who_stands_by_decides_about_nothing_that_came_meanwhile() {
     server.responder.is_standby = false;
     assert!(!server.turn());
     assert_eq!(server.responder.decided, []);
+}
+
+#[tokio::test]
+async fn who_stands_by_waits_for_no_answer_that_it_held_back() {
+    let (mut server, _client) = server().await;
+    (server.responder.is_standby, server.responder.is_holding) = (true, true);
+    assert!(!server.turn());
+    assert_eq!(server.responder.release().now_or_never(), None, "the loop would never rest");
 }
 
 #[tokio::test]
