@@ -19,6 +19,8 @@ use std::{error::Error, sync::Arc};
 
 /// Every this many seconds leases are counted, and addresses of recorded BMCs are looked up.
 const COUNT_EVERY: u32 = 10;
+/// Every this many seconds a configuration is tried again that could not be served.
+const RETRY_EVERY: u32 = 10;
 
 /// A DHCP server, less its packets and sockets.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct LeaseServer<A> {
     pub(crate) lease_store: LeaseStore<A>,
     pub(crate) unserved: UnservedArchitectures,
     pub(crate) unknown_relays: UnknownRelays,
+    /// Why the latest configuration could not be served.
+    refused: Option<String>,
     /// Seconds since the start.
     age: u32,
 }
@@ -46,6 +50,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
             lease_store,
             unserved: UnservedArchitectures::default(),
             unknown_relays: UnknownRelays::default(),
+            refused: None,
             age: 0,
         }
     }
@@ -109,22 +114,33 @@ impl<A: LeaseAddress> LeaseServer<A> {
         self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
     }
 
-    /// The configuration to serve, if it has changed.
+    /// The configuration to serve, if it has changed, or could not be served before.
     pub(crate) fn new_config(&mut self) -> Option<Arc<Config>> {
         // An error means that nothing watches the file any longer, because the process is ending.
         let has_changed = self.parts.config.has_changed().unwrap_or_default();
-        has_changed.then(|| Arc::clone(&self.parts.config.borrow_and_update()))
+        if has_changed {
+            self.refused = None;
+        }
+        let is_retried = self.refused.is_some() && self.is_time(RETRY_EVERY);
+        (has_changed || is_retried).then(|| Arc::clone(&self.parts.config.borrow_and_update()))
     }
 
     /// A configuration is served from now on.
     pub(crate) fn adopt(&mut self, config: Arc<Config>) {
-        self.config = config;
+        (self.config, self.refused) = (config, None);
     }
 
     /// A configuration cannot be served.
-    pub(crate) fn refuse(&self, error: &dyn Error) {
-        let error = Chain(error);
-        tracing::error!(%error, "invalid configuration; the previous one stays in effect");
+    pub(crate) fn refuse(&mut self, error: &dyn Error) {
+        let error = Chain(error).to_string();
+        if self.refused.as_ref() != Some(&error) {
+            tracing::error!(
+                error,
+                "the new configuration cannot be served, and is tried again; the previous one stays \
+                 in effect"
+            );
+            self.refused = Some(error);
+        }
     }
 
     /// Periodic work, every second.

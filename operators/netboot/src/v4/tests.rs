@@ -207,6 +207,24 @@ async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_cannot_be_served_is_taken_over_once_it_can() {
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
+    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let wanted = CONFIG.replace("127.0.0.1:0", &address.to_string());
+    config.send_replace(Arc::new(Config::parse(&wanted).unwrap()));
+    server.maintain().await;
+    assert_ne!(server.sockets.addresses(), [address], "another process has it");
+    drop(other);
+    for _ in 0..60 {
+        server.maintain().await;
+    }
+    assert_eq!(server.sockets.addresses(), [address]);
+    assert_eq!(*server.responder.common.config, Config::parse(&wanted).unwrap());
+}
+
+#[tokio::test]
 async fn who_becomes_known_as_a_bmc_later_is_told_then() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let database = watch::Sender::new(Arc::new(MacDb::default()));
