@@ -6,6 +6,7 @@ use crate::{
     shared_leases::{LeaseAddress, SharedLeases, is_news},
 };
 use jiff::{SignedDuration, Timestamp};
+use metal_api::MacAddr;
 use metal_core::{endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::lease::{Lease, Leases};
 use metal_runtime::{clock::Steps, report::Chain};
@@ -173,19 +174,19 @@ impl<A: LeaseAddress> LeaseStore<A> {
         self.commit()
     }
 
-    /// Reports every BMC with a lease in a subnet of BMCs, unless the other instance is
-    /// responsible: after a start, and when more BMCs are known.
+    /// Reports every BMC with a lease that `is_told`, unless the other instance is responsible: after a
+    /// start, and when more BMCs are known.
     pub(crate) fn recall_bmcs(
         &self,
         bmcs: &MacDb,
-        has_bmcs: impl Fn(A) -> bool,
+        is_told: impl Fn(MacAddr, A) -> bool,
         sightings: Option<&Sightings>,
     ) {
         let Some(sightings) = sightings.filter(|_| self.answers()) else { return };
         let now = Timestamp::now();
         for lease in self.leases.all() {
             let mac = lease.client.mac().filter(|mac| bmcs.lookup(*mac).is_some());
-            let Some(mac) = mac.filter(|_| has_bmcs(lease.address)) else { continue };
+            let Some(mac) = mac.filter(|mac| is_told(*mac, lease.address)) else { continue };
             if !lease.is_bound(now) {
                 sightings.ends_at(mac, lease.until.min(now));
                 continue;

@@ -1,7 +1,11 @@
 //! What the DHCP servers of both IP versions have and do alike, whatever their packets look like.
 
+#[cfg(test)]
+mod tests;
+
 use crate::{ServerParts, lease_store::LeaseStore, shared_leases::LeaseAddress};
 use jiff::Timestamp;
+use metal_api::MacAddr;
 use metal_core::{
     boot::decision::{Boot, Identity},
     endpoint::Sighting,
@@ -21,6 +25,9 @@ use std::{error::Error, sync::Arc};
 const COUNT_EVERY: u32 = 10;
 /// Every this many seconds a configuration is tried again that could not be served.
 const RETRY_EVERY: u32 = 10;
+/// Every this many seconds BMCs are told again that are not recorded. Nobody else notices that an Endpoint
+/// was removed, and leases last for up to a year.
+const RECALL_EVERY: u32 = 600;
 
 /// A DHCP server, less its packets and sockets.
 #[derive(Debug)]
@@ -110,8 +117,21 @@ impl<A: LeaseAddress> LeaseServer<A> {
 
     /// Tells all BMCs with an address again.
     pub(crate) fn recall_bmcs(&self) {
-        let has_bmcs = |address: A| address.has_bmcs(&self.config);
-        self.lease_store.recall_bmcs(&self.bmcs, has_bmcs, self.parts.sightings.as_ref());
+        self.recall(|_| true);
+    }
+
+    /// Tells those again that are not recorded. Of the others, what is recorded may be newer than the lease:
+    /// a person has moved a BMC.
+    fn recall_unrecorded(&self) {
+        let recorded = self.parts.recorded.as_ref();
+        if let Some(recorded) = recorded.filter(|recorded| recorded.are_listed()) {
+            self.recall(|mac| !recorded.have(mac));
+        }
+    }
+
+    fn recall(&self, is_told: impl Fn(MacAddr) -> bool) {
+        let is_told = |mac, address: A| address.has_bmcs(&self.config) && is_told(mac);
+        self.lease_store.recall_bmcs(&self.bmcs, is_told, self.parts.sightings.as_ref());
     }
 
     /// The configuration to serve, if it has changed, or could not be served before.
@@ -128,6 +148,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
     /// A configuration is served from now on.
     pub(crate) fn adopt(&mut self, config: Arc<Config>) {
         (self.config, self.refused) = (config, None);
+        self.recall_unrecorded();
     }
 
     /// A configuration cannot be served.
@@ -155,6 +176,9 @@ impl<A: LeaseAddress> LeaseServer<A> {
         self.age = self.age.wrapping_add(1);
         if has_changed {
             self.recall_bmcs();
+        }
+        if self.is_time(RECALL_EVERY) {
+            self.recall_unrecorded();
         }
         if self.is_time(COUNT_EVERY) {
             self.count();

@@ -23,6 +23,16 @@ pub(crate) struct RecordedBmcs {
 }
 
 impl RecordedBmcs {
+    /// Whether all of them are known.
+    pub(crate) fn are_listed(&self) -> bool {
+        self.endpoints.is_ready() && self.bmcs.is_ready()
+    }
+
+    /// Whether there is an Endpoint or a BMC object for a MAC address.
+    pub(crate) fn have(&self, mac: MacAddr) -> bool {
+        !(self.endpoints.get(&mac).is_empty() && self.bmcs.get(&mac).is_empty())
+    }
+
     /// The addresses that are recorded for BMCs, by a person or for one that has answered there, as
     /// far as `address_of` is interested in them: strangers are not to use up a range by requests in the names of BMCs.
     pub(crate) fn addresses<A: Eq + Hash>(
