@@ -115,7 +115,7 @@ impl Responder for V6 {
             Ok(reply) => reply,
             Err(reason) => return self.drop_request(&packet, from, reason),
         };
-        if !self.common.parts.neighbors.admits(*reply.to.ip()) {
+        if !self.admits(*reply.to.ip()) {
             self.common.parts.metrics.overloaded();
             return None;
         }
@@ -180,6 +180,13 @@ impl V6 {
         self.common.adopt(config);
         self.look_after(sockets);
         Ok(())
+    }
+
+    /// Whether an answer may be sent to this address now.
+    fn admits(&self, to: Ipv6Addr) -> bool {
+        let LeaseServer { parts, config, .. } = &self.common;
+        let is_relay = config.dhcp6.as_ref().is_some_and(|dhcp6| dhcp6.names_relay(to));
+        is_relay || parts.neighbors.admits(to)
     }
 
     fn drop_request(

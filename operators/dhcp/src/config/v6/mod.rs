@@ -148,6 +148,12 @@ impl Config {
         self.subnets.iter().filter(is_here)
     }
 
+    /// Whether the configuration names a relay with this address.
+    pub fn names_relay(&self, address: Ipv6Addr) -> bool {
+        let of_subnets = self.subnets.iter().flat_map(|subnet| &subnet.relays);
+        self.relays.iter().chain(of_subnets).any(|relay| *relay == address)
+    }
+
     /// Whether an address is reserved for a client, in any subnet.
     pub fn has_reserved(&self, client: &Client) -> bool {
         let Some(mac) = client.mac() else { return false };

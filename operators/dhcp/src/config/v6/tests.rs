@@ -35,6 +35,14 @@ fn everything_is_read_and_no_ipv4_needed() {
     assert_eq!(Config::parse("interfaces: [eth1]\nsubnets: []\n").unwrap().dhcp6, None);
 }
 
+#[test]
+fn a_relay_is_named_for_one_subnet_or_for_all() {
+    let text = FULL.replace("  subnets:", "  relays: ['fd99::2']\n  subnets:");
+    let v6 = Config::parse(&text).unwrap().dhcp6.unwrap();
+    let named = ["fd99::1", "fd99::2", "fd99::3"].map(|it| v6.names_relay(it.parse().unwrap()));
+    assert_eq!(named, [true, true, false]);
+}
+
 /// Each row: the part of FULL to replace, its replacement, and the beginning of the error.
 #[test]
 fn errors_name_line_field_and_fix() {
