@@ -5,6 +5,7 @@
 //! [`crate::lease_publisher`] writes the objects asynchronously. A standby instance gets from here what
 //! the active one has written.
 
+use metal_api::MacAddr;
 use metal_base::Locked;
 use metal_dhcp::{
     Address, Client, Instances, Sharing,
@@ -55,6 +56,8 @@ pub(crate) trait LeaseAddress: Address + Display + FromStr + Into<IpAddr> {
     fn of(address: IpAddr) -> Option<Self>;
     /// Whether it is in a subnet of BMCs.
     fn has_bmcs(self, config: &Config) -> bool;
+    /// The client that it is reserved for.
+    fn reserved_for(self, config: &Config) -> Option<MacAddr>;
     /// Whether an address of this version is reserved for a client.
     fn is_reserved_for(client: &Client, config: &Config) -> bool;
 }
@@ -71,6 +74,10 @@ impl LeaseAddress for Ipv4Addr {
 
     fn has_bmcs(self, config: &Config) -> bool {
         config.subnet_of(self).is_some_and(|subnet| subnet.bmc)
+    }
+
+    fn reserved_for(self, config: &Config) -> Option<MacAddr> {
+        config.subnet_of(self)?.reserved.get(&self).copied()
     }
 
     fn is_reserved_for(client: &Client, config: &Config) -> bool {
@@ -91,6 +98,10 @@ impl LeaseAddress for Ipv6Addr {
     fn has_bmcs(self, config: &Config) -> bool {
         let subnet = config.dhcp6.as_ref().and_then(|dhcp6| dhcp6.subnet_of(self));
         subnet.is_some_and(|subnet| subnet.bmc)
+    }
+
+    fn reserved_for(self, config: &Config) -> Option<MacAddr> {
+        config.dhcp6.as_ref()?.subnet_of(self)?.reserved.get(&self).copied()
     }
 
     fn is_reserved_for(client: &Client, config: &Config) -> bool {

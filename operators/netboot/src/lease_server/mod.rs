@@ -18,8 +18,8 @@ use metal_dhcp::{
     lease::{Lease, Leases, State},
 };
 use metal_runtime::report::Chain;
-use metal_serve::dhcp::{UnknownRelays, UnservedArchitectures};
-use std::{error::Error, sync::Arc};
+use metal_serve::dhcp::{LogOnce, UnknownRelays, UnservedArchitectures};
+use std::{collections::HashMap, error::Error, sync::Arc};
 
 /// Every this many seconds leases are counted, and addresses of recorded BMCs are looked up.
 const COUNT_EVERY: u32 = 10;
@@ -38,6 +38,8 @@ pub(crate) struct LeaseServer<A> {
     pub(crate) lease_store: LeaseStore<A>,
     pub(crate) unserved: UnservedArchitectures,
     pub(crate) unknown_relays: UnknownRelays,
+    /// Reserved addresses that are kept for others, which were logged.
+    contradictions: LogOnce<(A, MacAddr, MacAddr)>,
     /// Why the latest configuration could not be served.
     refused: Option<String>,
     /// Seconds since the start.
@@ -57,6 +59,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
             lease_store,
             unserved: UnservedArchitectures::default(),
             unknown_relays: UnknownRelays::default(),
+            contradictions: LogOnce::default(),
             refused: None,
             age: 0,
         }
@@ -195,8 +198,25 @@ impl<A: LeaseAddress> LeaseServer<A> {
             let config = &self.config;
             let kept = recorded
                 .addresses(|address| A::of(address).filter(|address| address.has_bmcs(config)));
+            self.tell_contradictions(&kept);
             self.lease_store.leases.keep_for(kept);
         }
         self.parts.metrics.count(&self.lease_store.leases.count(Timestamp::now()));
+    }
+
+    /// Logs each address that is reserved for one client, and recorded for another one, which gets it.
+    fn tell_contradictions(&mut self, kept: &HashMap<A, MacAddr>) {
+        for (&address, &recorded) in kept {
+            let reserved = address.reserved_for(&self.config).filter(|it| *it != recorded);
+            let Some(reserved) = reserved else { continue };
+            if self.contradictions.is_due((address, reserved, recorded)) {
+                let hint = "if the BMC was replaced, delete the Endpoint or BMC of the old one; \
+                            otherwise correct the reservation";
+                tracing::warn!(
+                    %address, %reserved, %recorded, hint,
+                    "an address is reserved for one client, but recorded for another, which gets it"
+                );
+            }
+        }
     }
 }
