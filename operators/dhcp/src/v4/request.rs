@@ -122,9 +122,13 @@ impl<'a> Request<'a> {
         }
         let relay = Relay::of(&packet.options);
         let port = if relay.to_source_port { arrival.from.port() } else { SERVER_PORT };
-        let subnet = subnet_of(server.config, packet, &client, &relay, arrival);
-        let subnet = subnet.ok_or(DropReason::NoSubnet)?;
         let is_relayed = !packet.giaddr.is_unspecified();
+        let subnet = if is_relayed {
+            server.config.subnet_behind(relay.link.unwrap_or(packet.giaddr))
+        } else {
+            subnet_here(server.config, packet, &client, arrival)
+        };
+        let subnet = subnet.ok_or(DropReason::NoSubnet)?;
         let own = arrival.link.iter().copied().find(|own| !is_relayed && subnet.net.contains(own));
         let arrival = Arrival { server: own.unwrap_or(arrival.server), ..arrival };
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
@@ -205,18 +209,14 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The subnet of the client, from the relay, from the address that it already has, or from the
-/// link. A client behind a relay renews without the relay, so its address determines the subnet.
-fn subnet_of<'a>(
+/// The subnet of a client that speaks without a relay, from the link, or from the address that it
+/// already has: a client behind a relay renews without the relay.
+fn subnet_here<'a>(
     config: &'a Config,
     packet: &Packet,
     client: &Client,
-    relay: &Relay,
     arrival: Arrival<'_>,
 ) -> Option<&'a Subnet> {
-    if !packet.giaddr.is_unspecified() {
-        return config.subnet_behind(relay.link.unwrap_or(packet.giaddr));
-    }
     if !arrival.link.is_empty() {
         return subnet_on(config, packet, client, arrival.link);
     }
