@@ -6,7 +6,7 @@ use metal_core::boot::decision::Boot;
 use metal_dhcp::{
     config::Config,
     fair_queue::Priority,
-    tftp::{ReadRequest, Refusal, served},
+    tftp::{Folder, ReadRequest, Refusal},
 };
 use metal_serve::tftp::{Addresses, Files, Found};
 use std::{net::IpAddr, sync::Arc};
@@ -52,9 +52,9 @@ impl Files for BootFiles {
         here: IpAddr,
     ) -> Result<Found, Refusal> {
         let config = Arc::clone(&self.config.borrow());
-        let tftp = config.tftp.as_ref().ok_or(Refusal::NotNamed)?;
-        let path = served(request, &config.tftp_files(), tftp, here, &self.boot_of(client))?;
-        Ok(Found::File { root: tftp.root.clone(), name: path.clone(), path })
+        let folder = Folder::of(&config).ok_or(Refusal::NotNamed)?;
+        let path = folder.served(request, here, &self.boot_of(client))?;
+        Ok(Found::File { root: folder.root().to_owned(), name: path.clone(), path })
     }
 }
 

@@ -2,7 +2,7 @@
 //! read-only.
 //!
 //! ```text
-//! request ─► Packet::decode ─► served: what it boots? ─► Admission ─► Terms ─► Transfer
+//! request ─► Packet::decode ─► Folder: what it boots? ─► Admission ─► Terms ─► Transfer
 //!                              no: Refusal, an ERROR  too many: Refusal
 //! ```
 //!
@@ -24,7 +24,7 @@ pub use admission::{Admission, Admitted, Proven};
 pub use first_blocks::FirstBlocks;
 pub use pace::Pace;
 pub use refusal::Refusal;
-pub use served::{path, served};
+pub use served::{Folder, path};
 pub use terms::{Limits, Terms};
 pub use transfer::{End, Step, Transfer};
 pub use transfers::{Bounds, Id};

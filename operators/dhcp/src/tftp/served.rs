@@ -4,42 +4,62 @@ use super::{
     refusal::Refusal,
     wire::{Mode, ReadRequest},
 };
-use crate::config::{NamedFile, Tftp};
+use crate::config::{Config, NamedFile};
 use metal_core::boot::decision::Boot;
 use std::{net::IpAddr, path::Path};
 
-/// The file that a request asks for, as a path within the folder. Only boot files in the
-/// configuration are served, under the address that the request came in at. `boot` is what the
-/// client boots: a machine gets here what DHCP would tell it, and nothing if that is nothing.
-///
-/// Firmware has its own ways to spell names: with a leading `/`, with `\`, or with the folder.
-///
-/// # Errors
-///
-/// If the client may not have the file.
-pub fn served(
-    request: &ReadRequest<'_>,
-    files: &[NamedFile],
-    tftp: &Tftp,
-    here: IpAddr,
-    boot: &Boot,
-) -> Result<String, Refusal> {
-    if request.mode != Mode::Octet {
-        return Err(Refusal::NotOctet);
+/// The boot files that a configuration names, in their folder.
+#[derive(Clone, Debug)]
+pub struct Folder<'a> {
+    pub(super) files: Vec<NamedFile>,
+    pub(super) root: &'a Path,
+}
+
+impl<'a> Folder<'a> {
+    /// The folder of a configuration, if there is a TFTP server.
+    pub fn of(config: &'a Config) -> Option<Self> {
+        let root = &config.tftp.as_ref()?.root;
+        Some(Self { files: config.tftp_files(), root })
     }
-    let asked = below(&request.file, &tftp.root)?;
-    let named: Vec<_> =
-        files.iter().filter_map(|file| Some((below(&file.path, &tftp.root).ok()?, file))).collect();
-    let asked = meant(asked, named.iter().map(|(name, _)| name));
-    let named: Vec<_> = named.iter().filter(|(name, _)| *name == asked).collect();
-    if named.iter().any(|(_, file)| file.is_at(here)) {
-        return if boot.has_script() { Ok(asked) } else { Err(Refusal::NotToBoot) };
+
+    /// Its path.
+    pub fn root(&self) -> &Path {
+        self.root
     }
-    if let Some(server) = named.first().and_then(|(_, file)| file.server) {
-        return Err(Refusal::Elsewhere(server));
+
+    /// The file that a request asks for, as a path within the folder. Only boot files in the
+    /// configuration are served, under the address that the request came in at. `boot` is what the
+    /// client boots: a machine gets here what DHCP would tell it, and nothing if that is nothing.
+    ///
+    /// Firmware has its own ways to spell names: with a leading `/`, with `\`, or with the folder.
+    ///
+    /// # Errors
+    ///
+    /// If the client may not have the file.
+    pub fn served(
+        &self,
+        request: &ReadRequest<'_>,
+        here: IpAddr,
+        boot: &Boot,
+    ) -> Result<String, Refusal> {
+        if request.mode != Mode::Octet {
+            return Err(Refusal::NotOctet);
+        }
+        let asked = below(&request.file, self.root)?;
+        let named = self.files.iter();
+        let named = named.filter_map(|file| Some((below(&file.path, self.root).ok()?, file)));
+        let named: Vec<_> = named.collect();
+        let asked = meant(asked, named.iter().map(|(name, _)| name));
+        let named: Vec<_> = named.iter().filter(|(name, _)| *name == asked).collect();
+        if named.iter().any(|(_, file)| file.is_at(here)) {
+            return if boot.has_script() { Ok(asked) } else { Err(Refusal::NotToBoot) };
+        }
+        if let Some(server) = named.first().and_then(|(_, file)| file.server) {
+            return Err(Refusal::Elsewhere(server));
+        }
+        let is_absolute = request.file.starts_with(['/', '\\']);
+        Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
     }
-    let is_absolute = request.file.starts_with(['/', '\\']);
-    Err(if is_absolute { Refusal::Outside } else { Refusal::NotNamed })
 }
 
 /// The path that a request asks for, below whatever folder it is served from; `boot_file` is the name

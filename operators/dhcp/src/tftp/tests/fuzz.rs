@@ -44,8 +44,8 @@ fn feed(dice: &mut SeededRng, config: &Config, transfer: &mut Transfer, bytes: &
     let Ok(packet) = Packet::decode(bytes) else { return };
     if let Packet::Read(request) = &packet {
         let here = std::net::IpAddr::from([10, 77, 0, 2]);
-        let tftp = config.tftp.as_ref().unwrap();
-        if let Ok(path) = served(request, &config.tftp_files(), tftp, here, &Boot::Default) {
+        let folder = Folder::of(config).unwrap();
+        if let Ok(path) = folder.served(request, here, &Boot::Default) {
             assert!(["undionly.kpxe", "snponly.efi"].contains(&&*path), "{path}");
         }
         let terms = Terms::new(request, dice.roll(1 << 40), Limits::default());

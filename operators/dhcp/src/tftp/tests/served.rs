@@ -1,11 +1,14 @@
 use super::*;
-use crate::config::{Config, NamedFile, Tftp};
+use crate::config::Config;
 use metal_core::boot::decision::{Boot, Reason};
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 
-fn config() -> (Vec<NamedFile>, Tftp) {
+fn folder() -> Folder<'static> {
     let config = Config::parse(
         "interfaces: [eth1]\n\
          subnets: []\n\
@@ -16,22 +19,21 @@ fn config() -> (Vec<NamedFile>, Tftp) {
            arm64: tftp://10.9.9.9/arm64.efi\n\
          tftp: { root: /srv/tftp }\n",
     );
-    let config = config.unwrap();
-    (config.tftp_files(), config.tftp.unwrap())
+    Folder { files: config.unwrap().tftp_files(), root: Path::new("/srv/tftp") }
 }
 
 fn ask(file: &str) -> Result<String, Refusal> {
-    let (files, tftp) = config();
+    let folder = folder();
     let bytes = request_for(file, "octet", &[]);
-    served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+    folder.served(&read(&bytes), HERE, &Boot::Default)
 }
 
 #[test]
 fn a_machine_gets_what_it_boots_and_nothing_else() {
-    let (files, tftp) = config();
+    let folder = folder();
     let ask = |file: &str, boot: &Boot| {
         let bytes = request_for(file, "octet", &[]);
-        served(&read(&bytes), &files, &tftp, HERE, boot)
+        folder.served(&read(&bytes), HERE, boot)
     };
     let ipxe = Boot::Assigned { uki: None, script: true, uuid: None };
     assert_eq!(ask("undionly.kpxe", &ipxe).as_deref(), Ok("undionly.kpxe"));
@@ -47,9 +49,9 @@ fn a_machine_gets_what_it_boots_and_nothing_else() {
 #[test]
 fn what_a_boot_rom_reads_behind_the_end_of_a_name_is_not_part_of_it() {
     let ask = |file: &[u8]| {
-        let (files, tftp) = config();
+        let folder = folder();
         let bytes = [b"\0\x01", file, b"\0octet\0"].concat();
-        served(&read(&bytes), &files, &tftp, HERE, &Boot::Default)
+        folder.served(&read(&bytes), HERE, &Boot::Default)
     };
     // The end mark; option 97 and its length; a line end.
     for garbage in [&b"\xff"[..], b"\xff\xff", b"a\x11", b"\r\n", b"+\x04\x06\x01", b"\x01"] {
@@ -103,25 +105,24 @@ fn nothing_else_is_served() {
 
 #[test]
 fn a_file_of_no_server_is_served_at_every_address() {
-    let (mut files, tftp) = config();
+    let mut folder = folder();
     let bytes = request_for("undionly.kpxe", "octet", &[]);
-    let ask = |files: &[NamedFile]| {
+    let ask = |folder: &Folder<'_>| {
         let other = IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2));
-        served(&read(&bytes), files, &tftp, other, &Boot::Default)
+        folder.served(&read(&bytes), other, &Boot::Default)
     };
     let elsewhere = Refusal::Elsewhere(Ipv4Addr::new(10, 77, 0, 2).into());
-    assert_eq!(ask(&files), Err(elsewhere));
-    files[0].server = None;
-    assert_eq!(ask(&files).as_deref(), Ok("undionly.kpxe"));
+    assert_eq!(ask(&folder), Err(elsewhere));
+    folder.files[0].server = None;
+    assert_eq!(ask(&folder).as_deref(), Ok("undionly.kpxe"));
 }
 
 /// `tftp.listen` has an IPv6 address as well; `nextServer` is that of IPv4 clients.
 #[test]
 fn a_next_server_of_ipv4_says_nothing_over_ipv6() {
-    let (files, tftp) = config();
+    let folder = folder();
     let bytes = request_for("undionly.kpxe", "octet", &[]);
-    let at =
-        |here: &str| served(&read(&bytes), &files, &tftp, here.parse().unwrap(), &Boot::Default);
+    let at = |here: &str| folder.served(&read(&bytes), here.parse().unwrap(), &Boot::Default);
     assert_eq!(at("fd77::2").as_deref(), Ok("undionly.kpxe"));
     assert_eq!(at("::ffff:10.77.0.2").as_deref(), Ok("undionly.kpxe"));
     assert_eq!(at("::ffff:10.77.0.3"), Err(Refusal::Elsewhere(HERE)));
@@ -137,11 +138,11 @@ fn what_dhcpv6_names_is_served_over_ipv6() {
            boot: { uefi: 'tftp://[fd77::2]/efi/snponly.efi', arm64: 'tftp://[fd77::9]/arm64.efi' }\n",
     );
     let config = config.unwrap();
-    let (files, tftp) = (config.tftp_files(), config.tftp.unwrap());
+    let folder = Folder::of(&config).unwrap();
     let here = "fd77::2".parse().unwrap();
     let ask = |file: &str| {
         let bytes = request_for(file, "octet", &[]);
-        served(&read(&bytes), &files, &tftp, here, &Boot::Default)
+        folder.served(&read(&bytes), here, &Boot::Default)
     };
     assert_eq!(ask("efi/snponly.efi").as_deref(), Ok("efi/snponly.efi"));
     assert_eq!(ask("arm64.efi"), Err(Refusal::Elsewhere("fd77::9".parse().unwrap())));
@@ -150,10 +151,10 @@ fn what_dhcpv6_names_is_served_over_ipv6() {
 
 #[test]
 fn only_octets_are_served() {
-    let (files, tftp) = config();
+    let folder = folder();
     for mode in ["netascii", "mail", "", "octe"] {
         let bytes = request_for("undionly.kpxe", mode, &[]);
-        let refusal = served(&read(&bytes), &files, &tftp, HERE, &Boot::Default).unwrap_err();
+        let refusal = folder.served(&read(&bytes), HERE, &Boot::Default).unwrap_err();
         assert_eq!((refusal, refusal.code()), (Refusal::NotOctet, Code::IllegalOperation));
     }
     assert_eq!(Refusal::Write.code(), Code::AccessViolation);
