@@ -90,16 +90,15 @@ pub fn serve<C>(
         // The other thread would wait forever.
         let stop = || server.is_stopping.store(true, Ordering::Relaxed);
         answering.inspect_err(|_| stop()).map_err(Error::Shared)?;
-        let mut listeners = Vec::new();
-        let wanted = addresses.wanted();
-        let result = open(&wanted, &mut listeners, &server, scope).map(|open| {
+        let mut listeners = Listeners { open: Vec::new(), server: &server, scope };
+        let result = listeners.open(&addresses.wanted()).map(|open| {
             ready.open();
             // The receiver may be gone.
             opened.send(open).ok();
-            follow(&mut addresses, &mut listeners, &server, scope, &ready, shutdown);
+            listeners.follow(&mut addresses, &ready, shutdown);
         });
         server.is_stopping.store(true, Ordering::Relaxed);
-        listeners.into_iter().for_each(Listener::close);
+        listeners.open.into_iter().for_each(Listener::close);
         result
     })
 }
@@ -124,36 +123,60 @@ impl<C> Addresses<C> {
     }
 }
 
-fn follow<'scope, C>(
-    addresses: &mut Addresses<C>,
-    listeners: &mut Vec<Listener<'scope>>,
+/// The sockets that receive requests.
+struct Listeners<'scope, 'env> {
+    open: Vec<Listener<'scope>>,
     server: &'scope Server,
-    scope: &'scope Scope<'scope, '_>,
-    ready: &ReadinessCondition,
-    shutdown: &CancellationToken,
-) {
-    let mut is_whole = true;
-    while addresses.wait(is_whole, shutdown) {
-        let wanted = addresses.wanted();
-        let unwanted = listeners.extract_if(.., |listener| !wanted.contains(&listener.wanted));
-        unwanted.for_each(Listener::close);
-        match open(&wanted, listeners, server, scope) {
-            Ok(addresses) => {
-                if !addresses.is_empty() {
-                    tracing::info!(?addresses, "serving TFTP");
+    scope: &'scope Scope<'scope, 'env>,
+}
+
+impl<'scope> Listeners<'scope, '_> {
+    /// Opens and closes sockets as the configuration changes.
+    fn follow<C>(
+        &mut self,
+        addresses: &mut Addresses<C>,
+        ready: &ReadinessCondition,
+        shutdown: &CancellationToken,
+    ) {
+        let mut is_whole = true;
+        while addresses.wait(is_whole, shutdown) {
+            let wanted = addresses.wanted();
+            let unwanted = self.open.extract_if(.., |it| !wanted.contains(&it.wanted));
+            unwanted.for_each(Listener::close);
+            match self.open(&wanted) {
+                Ok(addresses) => {
+                    if !addresses.is_empty() {
+                        tracing::info!(?addresses, "serving TFTP");
+                    }
+                    is_whole = true;
+                    ready.open();
                 }
-                is_whole = true;
-                ready.open();
-            }
-            Err(error) => {
-                let error = Chain(&error).to_string();
-                if is_whole {
-                    tracing::error!(error, "could not serve TFTP on this address; retrying");
+                Err(error) => {
+                    let error = Chain(&error).to_string();
+                    if is_whole {
+                        tracing::error!(error, "could not serve TFTP on this address; retrying");
+                    }
+                    is_whole = false;
+                    ready.wait_for(error);
                 }
-                is_whole = false;
-                ready.wait_for(error);
             }
         }
+    }
+
+    /// Opens what is not open yet, and returns the addresses.
+    fn open(&mut self, wanted: &[SocketAddr]) -> Result<Vec<SocketAddr>, Error> {
+        let mut opened = Vec::new();
+        for &address in wanted {
+            if self.open.iter().any(|listener| listener.wanted == address) {
+                continue;
+            }
+            let failed = |source| Error::Address { address, source };
+            let requests = Requests::open(address).map_err(failed)?;
+            opened.push(requests.address().map_err(failed)?);
+            let listener = Listener::start(address, requests, self.server, self.scope);
+            self.open.push(listener.map_err(failed)?);
+        }
+        Ok(opened)
     }
 }
 
@@ -166,24 +189,4 @@ fn raise_files() {
     if let Err(error) = raised {
         tracing::warn!(%error, wanted = FILES, "could not raise the limit of open files");
     }
-}
-
-/// Opens what is not open yet, and returns the addresses.
-fn open<'scope>(
-    wanted: &[SocketAddr],
-    listeners: &mut Vec<Listener<'scope>>,
-    server: &'scope Server,
-    scope: &'scope Scope<'scope, '_>,
-) -> Result<Vec<SocketAddr>, Error> {
-    let mut opened = Vec::new();
-    for &address in wanted {
-        if listeners.iter().any(|listener| listener.wanted == address) {
-            continue;
-        }
-        let failed = |source| Error::Address { address, source };
-        let requests = Requests::open(address).map_err(failed)?;
-        opened.push(requests.address().map_err(failed)?);
-        listeners.push(Listener::start(address, requests, server, scope).map_err(failed)?);
-    }
-    Ok(opened)
 }
