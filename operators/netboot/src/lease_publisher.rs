@@ -80,18 +80,16 @@ pub(crate) struct LeasePublisher {
     objects: Objects,
     published: SharedLeases,
     config: watch::Receiver<Arc<Config>>,
-    listed: ReadinessCondition,
     reporter: Reporter,
     next: Mutex<Instant>,
 }
 
 impl LeasePublisher {
-    /// A publisher for `published`; opens `listed` once the existing objects are known.
+    /// A publisher for `published`.
     pub(crate) fn new(
         client: Client,
         published: SharedLeases,
         config: watch::Receiver<Arc<Config>>,
-        listed: ReadinessCondition,
         passes: Metric<Outcome, Counter>,
     ) -> Self {
         let source = Source { controller: MANAGER.to_owned(), instance: None };
@@ -103,7 +101,6 @@ impl LeasePublisher {
             objects: Index::new(|object| object.address().into_iter().collect()),
             published,
             config,
-            listed,
             reporter,
             next: Mutex::new(Instant::now()),
         }
@@ -114,18 +111,18 @@ impl LeasePublisher {
         self.objects.is_ready()
     }
 
-    /// Runs forever.
+    /// Runs forever, and opens `listed` once the existing objects are known.
     ///
     /// # Errors
     ///
     /// When the watch of the objects ends, which it never should.
-    pub(crate) async fn run(self: Arc<Self>) -> Result<(), Ended> {
+    pub(crate) async fn run(self: Arc<Self>, listed: &ReadinessCondition) -> Result<(), Ended> {
         let work = Work::with(self.published.queue().clone(), self.reporter.clone());
         let work = Arc::new(work.forgiving());
         tokio::select! {
             ended = follow(&self.client, &self.objects, |change| self.changed(&change)) => ended,
             () = work.drive(CONCURRENCY, Publishing(Arc::clone(&self))) => Err(Ended),
-            ended = self.listed.open_after(self.objects.listed()) => ended,
+            ended = listed.open_after(self.objects.listed()) => ended,
         }
     }
 

@@ -31,13 +31,14 @@ pub(super) struct Cluster {
     client: Client,
     /// What machines boot.
     pub(super) machines: Arc<Machines>,
-    listed: ReadinessCondition,
+    machines_listed: ReadinessCondition,
     /// Receives sightings of BMCs, and records them.
     pub(super) sightings: Sightings,
     recorder: Arc<Recorder>,
     /// Publishes the leases, and knows whether this instance answers.
     pub(super) published: SharedLeases,
     publisher: Arc<LeasePublisher>,
+    leases_listed: ReadinessCondition,
     candidate: Option<Candidate>,
 }
 
@@ -56,21 +57,22 @@ impl Cluster {
                 "recording Endpoints requires an API server; use --no-endpoints to run without \
                  one",
             )?;
-        let sightings = Sightings::default();
-        sightings.register(registry);
         let passes = report::passes(registry);
-        let recorder = recorder(&client, files, &sightings, readiness, passes.clone());
+        let recorder = recorder(&client, files, readiness, passes.clone());
+        let sightings = recorder.sightings.clone();
+        sightings.register(registry);
         let published = SharedLeases::new(files.config().borrow().instances);
-        let (shown, listed) = (published.clone(), readiness.note("leases", "the API server"));
-        let writer = LeasePublisher::new(client.clone(), shown, files.config(), listed, passes);
+        let shown = published.clone();
+        let writer = LeasePublisher::new(client.clone(), shown, files.config(), passes);
         Ok(Self {
             candidate: candidate(args, files, &client),
             machines: Arc::new(Machines::new(args.boot_url_namespace.clone())),
-            listed: readiness.note("machines", "the API server"),
+            machines_listed: readiness.note("machines", "the API server"),
             sightings,
             recorder: Arc::new(recorder),
             published,
             publisher: Arc::new(writer),
+            leases_listed: readiness.note("leases", "the API server"),
             client,
         })
     }
@@ -83,7 +85,8 @@ impl Cluster {
 
     /// Reads and writes forever.
     pub(super) async fn follow(&mut self) -> anyhow::Result<()> {
-        let Self { client, machines, listed, recorder, publisher, candidate, .. } = self;
+        let Self { client, machines, machines_listed, recorder, .. } = self;
+        let Self { publisher, leases_listed, candidate, .. } = self;
         let stand = async {
             match candidate {
                 Some(candidate) => standby::stand(candidate, publisher).await,
@@ -92,10 +95,10 @@ impl Cluster {
         };
         tokio::select! {
             ended = Arc::clone(recorder).run() => ended.context("recorder ended"),
-            ended = machines.follow(client, listed) => {
+            ended = machines.follow(client, machines_listed) => {
                 ended.context("watch of machines ended")
             }
-            ended = Arc::clone(publisher).run() => ended.context("watch of leases ended"),
+            ended = Arc::clone(publisher).run(leases_listed) => ended.context("watch of leases ended"),
             () = stand => Ok(()),
         }
     }
@@ -124,7 +127,6 @@ fn candidate(args: &Args, files: &Files, client: &Client) -> Option<Candidate> {
 fn recorder(
     client: &Client,
     files: &Files,
-    sightings: &Sightings,
     readiness: &Readiness,
     passes: Family<Outcome, Counter>,
 ) -> Recorder {
@@ -136,7 +138,7 @@ fn recorder(
         endpoints: Arc::new(recorder::endpoints()),
         bmcs: Arc::new(recorder::bmcs()),
         database: files.bmcs(),
-        sightings: sightings.clone(),
+        sightings: Sightings::default(),
         config: files.config(),
         reporter,
         listed: readiness.note("endpoints", "the API server"),
