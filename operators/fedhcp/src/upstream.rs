@@ -25,15 +25,7 @@ pub(super) fn take(draft: &mut Draft, step: &Step<'_>, files: &[File]) -> Result
                 draft.side(step.family).routers.push((router, note));
             }
         }
-        "netmask" => {
-            let [mask] = all::<IpAddr>(step, "a netmask")?[..] else {
-                return Err(step.fail("specify one netmask, for example `255.255.255.0`"));
-            };
-            let len = ipnet::ip_mask_to_prefix(mask).map_err(|_| {
-                step.fail(format!("`{mask}` is not a netmask; use, for example, `255.255.255.0`"))
-            })?;
-            draft.side(step.family).prefix_len = Some(len);
-        }
+        "netmask" => netmask(draft, step)?,
         "range" => range(draft, step)?,
         "lease_time" => lease_time(draft, step, step.plugin.args.first())?,
         "mtu" => mtu(draft, step)?,
@@ -112,6 +104,17 @@ fn server_id(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
         _ => return Err(step.fail(format!("`{kind}` is not a known DUID type; {example}"))),
     }
     draft.duid = Some(format!("00030001{}", mac.to_string().replace(':', "")));
+    Ok(())
+}
+
+fn netmask(draft: &mut Draft, step: &Step<'_>) -> Result<(), Error> {
+    let [mask] = all::<IpAddr>(step, "a netmask")?[..] else {
+        return Err(step.fail("specify one netmask, for example `255.255.255.0`"));
+    };
+    let len = ipnet::ip_mask_to_prefix(mask).map_err(|_| {
+        step.fail(format!("`{mask}` is not a netmask; use, for example, `255.255.255.0`"))
+    })?;
+    draft.side(step.family).prefix_len = Some(len);
     Ok(())
 }
 

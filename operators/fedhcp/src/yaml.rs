@@ -71,25 +71,28 @@ fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
     let inner = format!("{indent}    ");
     for subnet in &side.subnets {
         line(out, indent, &format!("  - subnet: {}", quote(subnet.net)));
-        let has_mode = !side.leases && subnet.pools.is_empty() && subnet.reservations.is_empty();
+        let has_mode = !assigns(side, subnet);
         if has_mode {
             line(out, &inner, &format!("mode: {without}"));
         }
-        // A proxy does not see the addresses of BMCs.
-        if side.bmc && !(has_mode && without == "proxy") {
+        // A proxy does not see the addresses of BMCs, and leaves all settings to the other server.
+        if has_mode && without == "proxy" {
+            continue;
+        }
+        if side.bmc {
             line(out, &inner, "bmc: true");
         }
-        let mode = has_mode.then_some(without);
-        one(out, &inner, side, subnet, mode);
+        one(out, &inner, side, subnet);
     }
 }
 
-/// The settings of one subnet; `mode` is set if another server assigns the addresses. A proxy leaves
-/// all settings to that.
-fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet, mode: Option<&str>) {
-    if mode == Some("proxy") {
-        return;
-    }
+/// Whether addresses of a subnet are assigned, and not by another server.
+fn assigns(side: &Side, subnet: &Subnet) -> bool {
+    side.leases || !subnet.pools.is_empty() || !subnet.reservations.is_empty()
+}
+
+/// The settings of one subnet.
+fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet) {
     let ranges: Vec<_> = subnet.pools.iter().map(|(a, b)| format!("{a}-{b}")).collect();
     list(out, indent, "ranges", &ranges);
     if let Some(router) = subnet.router {
@@ -113,7 +116,7 @@ fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet, mode: Optio
             line(out, indent, &format!("  - {{ to: {}, via: {} }}", quote(to), quote(via)));
         }
     }
-    if let Some(time) = side.lease_time.as_ref().filter(|_| mode.is_none()) {
+    if let Some(time) = side.lease_time.as_ref().filter(|_| assigns(side, subnet)) {
         line(out, indent, &format!("leaseTime: {}", quote(time)));
     }
     if !subnet.reservations.is_empty() {
