@@ -23,6 +23,7 @@ use crypto_bigint::{
     Encoding, U2048,
     modular::runtime_mod::{DynResidue, DynResidueParams},
 };
+use p256::elliptic_curve::sec1::ToEncodedPoint;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     digest::{SHA256, digest},
@@ -61,7 +62,31 @@ pub fn machines() -> Vec<Machine> {
     serde_json::from_str(include_str!("go-tpm.json")).expect("it was recorded as JSON")
 }
 
+/// Octets of both coordinates of a point, each behind its length, with which a TPM2B_PUBLIC ends.
+const POINT: usize = 2 * (2 + 32);
+
 impl Machine {
+    /// One of many, each with an EK of its own on P-256. Nothing was recorded of it.
+    ///
+    /// # Panics
+    ///
+    /// If the recording is another one.
+    pub fn numbered(number: u16) -> Self {
+        let mut machine = machines().swap_remove(1);
+        machine.ek_private_hex = format!("{:064x}", u32::from(number) + 1);
+        let private = crypto_bigint::U256::from_be_hex(&machine.ek_private_hex).to_be_bytes();
+        let key = p256::SecretKey::from_slice(&private).expect("it is above zero");
+        let point = key.public_key().to_encoded_point(false);
+        let mut public = STANDARD.decode(&machine.ek_pub).expect("it was recorded so");
+        public.truncate(public.len() - POINT);
+        for coordinate in [point.x(), point.y()].into_iter().flatten() {
+            public.extend([0, 32]);
+            public.extend_from_slice(coordinate);
+        }
+        machine.ek_pub = STANDARD.encode(public);
+        machine
+    }
+
     /// The body of the recorded request.
     pub fn body(&self) -> String {
         serde_json::json!({ "ekPub": self.ek_pub, "srkPub": self.srk_pub }).to_string()

@@ -46,6 +46,15 @@ fn what_is_sealed_opens_with_the_keys_that_it_was_sealed_for_and_no_others() {
 }
 
 #[test]
+fn each_of_many_machines_has_a_key_of_its_own() {
+    let [one, other] = [0, 1].map(Machine::numbered);
+    let request = Request::parse(one.body().as_bytes()).unwrap();
+    let response = seal(&request, b"secret", &SystemRandom::new()).unwrap().into_response(None);
+    assert_eq!(one.open(&response).unwrap(), b"secret");
+    assert_eq!(other.open(&response), Err(SealError));
+}
+
+#[test]
 fn nothing_is_sealed_twice_the_same_way() {
     for machine in machines() {
         let request = Request::parse(machine.body().as_bytes()).unwrap();

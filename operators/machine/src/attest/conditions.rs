@@ -27,10 +27,12 @@ pub enum Refusal {
     PcrDiffers,
     /// None is pinned, and its Node is older than what is known of the machine.
     PinMissing,
+    /// It would be the first, and is that of another Machine.
+    KeyOfAnother,
 }
 
 impl Refusal {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::KeyDiffers,
         Self::KeyNotExpected,
         Self::PinUnreadable,
@@ -40,6 +42,7 @@ impl Refusal {
         Self::QuoteRefused,
         Self::PcrDiffers,
         Self::PinMissing,
+        Self::KeyOfAnother,
     ];
 
     /// Reason of conditions and events.
@@ -53,6 +56,7 @@ impl Refusal {
             Self::QuoteRefused => "QuoteRefused",
             Self::PcrDiffers => "PCRDiffers",
             Self::PinMissing => "PinMissing",
+            Self::KeyOfAnother => "KeyOfAnother",
         }
     }
 
@@ -96,6 +100,11 @@ impl Refusal {
                  status: if it is the machine that has presented a key, annotate this Machine with \
                  bloomery.dev/accept-endorsement-key and the SHA-256 of the key, which is in the event, or set \
                  spec.pxe.attestation.ekHash to it"
+            }
+            Self::KeyOfAnother => {
+                "the endorsement key that was presented is pinned for another Machine, and a TPM is in one machine: \
+                 look at both; if it is in this one by now, delete the other Machine, or set \
+                 spec.pxe.attestation.ekHash of this one to the SHA-256 of the key, which is in the event"
             }
             Self::PcrDiffers => {
                 "the machine has booted something that spec.pxe.attestation.pcrs does not allow: look at it, or \
@@ -148,6 +157,9 @@ fn message(refusal: Refusal, presented: Presented<'_>, machine: &Machine) -> Str
         let key = annotation::ACCEPT_ENDORSEMENT_KEY;
         let unread = accepted::unread(machine, key, accepted::is_fingerprint);
         return format!("{}{unread}", refusal.text());
+    }
+    if let (Refusal::KeyOfAnother, Some(holder)) = (refusal, presented.holder) {
+        return format!("{} ({holder})", refusal.text());
     }
     match presented.certificate {
         Certificate::Refused(why) if refusal == Refusal::CertificateRefused => {

@@ -69,6 +69,8 @@ pub struct Presented<'a> {
     pub fingerprint: &'a str,
     /// Its certificate.
     pub certificate: Certificate<'a>,
+    /// Another Machine for which it is pinned.
+    pub holder: Option<&'a str>,
 }
 
 /// What a certificate says of a key.
@@ -173,13 +175,17 @@ fn outcome(
         (None, Some(Compared::Differs)) => Outcome::Refused(Refusal::KeyDiffers),
         (None, Some(Compared::Unreadable)) => Outcome::Refused(Refusal::PinUnreadable),
         (None, None) if has_lost_pin(machine, node) => Outcome::Refused(Refusal::PinMissing),
-        (None, None) => first(presented.certificate),
+        (None, None) => first(presented),
     }
 }
 
-/// What becomes of the first key of a machine that names none.
-fn first(certificate: Certificate<'_>) -> Outcome {
-    match certificate {
+/// What becomes of the first key of a machine that names none. A TPM is in one machine: that of another may have
+/// taken its address, and its certificate is as good.
+fn first(presented: Presented<'_>) -> Outcome {
+    if presented.holder.is_some() {
+        return Outcome::Refused(Refusal::KeyOfAnother);
+    }
+    match presented.certificate {
         Certificate::NotAsked | Certificate::Trusted => Outcome::Pinned,
         Certificate::Missing => Outcome::Refused(Refusal::CertificateMissing),
         Certificate::Refused(_) => Outcome::Refused(Refusal::CertificateRefused),

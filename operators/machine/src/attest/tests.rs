@@ -77,7 +77,7 @@ fn a_first_key_is_not_taken_on_trust_while_a_node_is_at_work_that_is_older_than_
     let judged = |machine: &Machine, node: Option<&Node>| {
         let compare = |_: &str| Compared::Same;
         let certificate = Certificate::Trusted;
-        let presented = Presented { pem: "ours", fingerprint: "ours", certificate };
+        let presented = Presented { pem: "ours", fingerprint: "ours", certificate, holder: None };
         judge(machine, node, presented, compare, Timestamp::UNIX_EPOCH)
     };
     let is_lost = |machine: &Machine, node: Option<&Node>| {
@@ -109,6 +109,36 @@ fn a_first_key_is_not_taken_on_trust_while_a_node_is_at_work_that_is_older_than_
 }
 
 #[test]
+fn the_key_of_another_machine_is_not_taken_on_trust_or_by_its_certificate() {
+    let judged = |machine: &Machine, certificate| {
+        let presented =
+            Presented { pem: "ours", fingerprint: "ours", certificate, holder: Some("node-02") };
+        judge(machine, None, presented, |_| Compared::Same, Timestamp::UNIX_EPOCH)
+    };
+    for certificate in [Certificate::NotAsked, Certificate::Trusted, Certificate::Missing] {
+        let Verdict::Refused(Refusal::KeyOfAnother, Some(told)) =
+            judged(&machine(None), certificate)
+        else {
+            panic!("{certificate:?}")
+        };
+        let condition = refused(&told).unwrap();
+        assert_eq!((condition.reason.as_str(), pinned(&told)), ("KeyOfAnother", None));
+        assert!(condition.message.ends_with("(node-02)"), "{}", condition.message);
+        // A person says so, in either way, or it was pinned before.
+        let mut accepted = machine(None);
+        let annotation = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "ours".to_owned());
+        accepted.metadata.annotations = Some([annotation].into());
+        let mut known = machine(None);
+        let ek_public_key = Some("ours".to_owned());
+        known.status.get_or_insert_default().tpm =
+            Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
+        for machine in [machine(Some("ours")), accepted, known] {
+            assert!(matches!(judged(&machine, certificate), Verdict::Admitted(_)));
+        }
+    }
+}
+
+#[test]
 fn what_is_told_has_no_gaps_and_says_what_to_do() {
     for certificate in [Certificate::Missing, Certificate::Refused(WHY)] {
         let Verdict::Refused(_, Some(told)) = present(&machine(None), certificate) else {
@@ -126,7 +156,7 @@ fn what_is_told_has_no_gaps_and_says_what_to_do() {
 
 fn present(machine: &Machine, certificate: Certificate<'_>) -> Verdict {
     let compare = |pin: &str| if pin == "ours" { Compared::Same } else { Compared::Differs };
-    let presented = Presented { pem: "ours", fingerprint: "ours", certificate };
+    let presented = Presented { pem: "ours", fingerprint: "ours", certificate, holder: None };
     judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
 }
 

@@ -230,7 +230,7 @@ fn present(machine: &Machine, key: &str) -> Verdict {
         _ => Compared::Differs,
     };
     let certificate = Certificate::NotAsked;
-    let presented = Presented { pem: key, fingerprint: key, certificate };
+    let presented = Presented { pem: key, fingerprint: key, certificate, holder: None };
     judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
 }
 

@@ -51,6 +51,9 @@ pub enum Refused {
     /// Its endorsement key would be the first of a machine that has joined before.
     #[error("no endorsement key is pinned, so a person has to accept this one")]
     PinMissing,
+    /// Its endorsement key would be the first, and is that of another machine.
+    #[error("the endorsement key is that of another Machine, so a person has to accept it")]
+    KeyOfAnother,
     /// Its endorsement key would be the first, and needs a certificate.
     #[error("the endorsement key needs a certificate: {0}")]
     Certificate(CertificateError),
@@ -185,7 +188,9 @@ async fn verify(
     let certified = certified(ctx, request);
     let why = certified.as_ref().and_then(|it| it.err()).map(|it| it.to_string());
     let certificate = certificate(certified, why.as_deref().unwrap_or_default());
-    let presented = Presented { pem: &pem, fingerprint: &fingerprint, certificate };
+    let holder = ctx.view.holder_of(&machine, ek);
+    let holder = holder.as_deref();
+    let presented = Presented { pem: &pem, fingerprint: &fingerprint, certificate, holder };
     let decide = |machine: &Machine| {
         if !is_at(machine, address) {
             return Decision { status: None, result: Judged::Moved };
@@ -224,6 +229,7 @@ fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> R
             Err(Refused::KeyDiffers)
         }
         Judged::Refused(Refusal::PinMissing) => Err(Refused::PinMissing),
+        Judged::Refused(Refusal::KeyOfAnother) => Err(Refused::KeyOfAnother),
         Judged::Refused(refusal) => Err(Refused::Boot(refusal)),
         Judged::Moved => Err(MachineLookupError::Unknown.into()),
     }
@@ -278,6 +284,10 @@ async fn publish_event(
     let note = match (refusal, presented.certificate) {
         (Refusal::PinMissing, _) => {
             format!("{address} presented {key}, and none is pinned for this Node, which is ready")
+        }
+        (Refusal::KeyOfAnother, _) => {
+            let holder = presented.holder.unwrap_or_default();
+            format!("{address} presented {key}, which is pinned for the Machine {holder}")
         }
         (Refusal::CertificateMissing, _) => {
             format!("{address} presented {key}, without a certificate")

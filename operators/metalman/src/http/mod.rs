@@ -128,9 +128,11 @@ impl IntoResponse for Refused {
         let status = match &self {
             Self::Request(RequestError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Request(_) | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::KeyDiffers | Self::PinMissing | Self::Certificate(_) | Self::Boot(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::KeyDiffers
+            | Self::PinMissing
+            | Self::KeyOfAnother
+            | Self::Certificate(_)
+            | Self::Boot(_) => StatusCode::FORBIDDEN,
             Self::Lookup(MachineLookupError::Unknown) => StatusCode::NOT_FOUND,
             Self::NodeOfAnother | Self::Lookup(MachineLookupError::Ambiguous) => {
                 StatusCode::CONFLICT

@@ -7,11 +7,12 @@ use k8s_openapi::api::{
 };
 use kube::{Client, Resource};
 use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
+use metal_attest::EndorsementKey;
 use metal_core::machine_identity::{
     Address, Twin, addresses, addresses_of_server, hardware_addresses, servers_of, twins,
 };
 use metal_machine::{
-    attest::{MachineLookupError, whose},
+    attest::{MachineLookupError, pinned, whose},
     csr,
     operations::{CORDONED_FOR, Hardware, hardware, shares_system},
     site,
@@ -252,6 +253,20 @@ impl View {
             }),
         )
         .map(drop)
+    }
+
+    /// Name of another Machine of the site for which this endorsement key is pinned, unless it is that of this one.
+    pub(crate) fn holder_of(&self, machine: &Machine, key: &EndorsementKey) -> Option<String> {
+        let has_it = |it: &Machine| {
+            let pinned = it.status.as_ref().and_then(pinned);
+            pinned.is_some_and(|pem| key.is_in(pem) == Ok(true))
+        };
+        if has_it(machine) {
+            return None;
+        }
+        let all = self.machines.all();
+        let mut others = all.iter().filter(|it| it.metadata.uid != machine.metadata.uid);
+        others.find(|it| has_it(it)).and_then(|it| it.metadata.name.clone())
     }
 
     /// Whether hardware with this UUID is known to be another's than this Machine's.

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::eventually;
 use futures::{StreamExt, stream};
-use metal_attest::testing::{Machine as Tpm, machines};
+use metal_attest::testing::Machine as Tpm;
 use metal_runtime::client::install_crypto_provider;
 use metal_simulator::{BootMode, Dhcp, DhcpClients, Mac, duration};
 use reqwest::Client;
@@ -90,13 +90,12 @@ pub(super) fn mac(number: u16) -> Mac {
 /// Boots all of them at once.
 pub(crate) async fn run(args: &Args) -> Result<Load> {
     install_crypto_provider();
-    let (done, tpms) = (Done::default(), machines());
+    let done = Done::default();
     let clients = args.device.as_ref().map(|device| DhcpClients::open(&Dhcp::on(device)));
     let clients = clients.transpose().context("DHCP")?;
     let begin = Instant::now();
     let boots = (0..args.machines).map(async |number| {
-        let tpm = &tpms[usize::from(number) % tpms.len()];
-        boot(args, clients.as_ref(), number, tpm, &done).await?;
+        boot(args, clients.as_ref(), number, &done).await?;
         Ok::<_, anyhow::Error>(begin.elapsed())
     });
     let boots = stream::iter(boots).buffer_unordered(usize::from(args.machines));
@@ -124,14 +123,8 @@ pub(crate) async fn run(args: &Args) -> Result<Load> {
 }
 
 /// One machine.
-async fn boot(
-    args: &Args,
-    clients: Option<&DhcpClients>,
-    number: u16,
-    tpm: &Tpm,
-    done: &Done,
-) -> Result<()> {
-    let from = address(args.first, number);
+async fn boot(args: &Args, clients: Option<&DhcpClients>, number: u16, done: &Done) -> Result<()> {
+    let (from, tpm) = (address(args.first, number), Tpm::numbered(number));
     if let Some(clients) = clients {
         lease(clients, number, from, done).await?;
     }

@@ -45,7 +45,7 @@ const MIB: f64 = 1_048_576.0;
 ///
 /// Each machine asks for its address by DHCP, where this machine allows a network namespace; fetches its loader by TFTP, and by HTTP its configuration and its disk image; it says that
 /// it is installed, reports the progress of cloud-init, fetches its user-data, and attests. It tries again what
-/// is not answered, as firmware and installers do; `retries` counts that. Keys of TPMs are recorded ones.
+/// is not answered, as firmware and installers do; `retries` counts that. Each has a TPM of its own.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {

@@ -98,6 +98,23 @@ async fn another_tpm_gets_nothing_and_the_machine_says_so_once() {
 }
 
 #[tokio::test]
+async fn a_tpm_joins_as_one_machine_and_not_as_a_second_whose_address_it_has() {
+    let (server, ctx) = cluster([machine("node-01", 1), machine("node-02", 2)]).await;
+    assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::OK);
+    server.forget();
+    let (status, body) = ask(&ctx, 2, rsa().body()).await;
+    let told = "the endorsement key is that of another Machine, so a person has to accept it\n";
+    assert_eq!((status, body.as_str()), (StatusCode::FORBIDDEN, told));
+    let events: Vec<_> = server.written().into_iter().filter(Sent::is_event).collect();
+    let note = events[0].body["note"].as_str().unwrap();
+    assert!(note.ends_with("which is pinned for the Machine node-01"), "{note}");
+    assert!(!writes(&server).iter().any(|it| it.ends_with("/token")), "{:?}", writes(&server));
+    // Its own one is still the first, and the other goes on.
+    assert_eq!(ask(&ctx, 2, ecc().body()).await.0, StatusCode::OK);
+    assert_eq!(ask(&ctx, 1, rsa().body()).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn who_asks_is_known_by_its_address_and_by_no_header() {
     let (server, ctx) = cluster([machine("node-01", 1)]).await;
     for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
@@ -181,11 +198,11 @@ async fn keys_in_turn_cost_a_machine_a_few_writes_and_no_more() {
     let verdicts = writes(&server).iter().filter(|it| it.ends_with("/status")).count();
     assert!(verdicts <= 12 && events <= 12, "{verdicts} {events}");
     for _ in 0..100 {
-        ask(&ctx, 2, rsa().body()).await;
+        ask(&ctx, 2, ecc().body()).await;
     }
     let of_two = |it: &&String| it.ends_with("/node-02/token");
     assert_eq!(writes(&server).iter().filter(of_two).count(), 60);
-    assert_eq!(ask(&ctx, 2, rsa().body()).await.0, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask(&ctx, 2, ecc().body()).await.0, StatusCode::TOO_MANY_REQUESTS);
 }
 
 #[tokio::test]
