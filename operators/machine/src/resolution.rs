@@ -134,6 +134,7 @@ const TABLE: &[Row] = &[
             ("ImageNotReady", Retry),
             ("WaitsForReboot", Person),
         ],
+            ("OwnHost", Person),
     ),
 ];
 

@@ -91,6 +91,10 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE")]
     pub user_data_namespace: Option<String>,
     /// Port for /healthz and /readyz
+    /// Name of the Node that this process runs on: its machine is not switched off by this process
+    /// [default: none is taken for it]
+    #[arg(long, env = "NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub health_port: u16,
     /// Address of the /metrics endpoint; 0 disables it

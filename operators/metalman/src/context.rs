@@ -90,6 +90,8 @@ pub struct Context {
     /// The only namespace of which ConfigMaps are served.
     pub(crate) user_data_namespace: String,
     /// How often machines may tell of their progress.
+    /// The Node that this process runs on, if that is known.
+    pub(crate) node_name: Option<String>,
     pub(crate) progress: ProgressLimit,
     /// How often what is known of their keys may change.
     pub(crate) verdicts: ProgressLimit,
@@ -136,6 +138,7 @@ impl Context {
             user_data: UserData::default(),
             user_data_namespace: client.default_namespace().to_owned(),
             progress: ProgressLimit::of_boots(),
+            node_name: None,
             verdicts: ProgressLimit::of_boots(),
             issued: ProgressLimit::of_tokens(),
             installs: ProgressLimit::of_installers(),

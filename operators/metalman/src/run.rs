@@ -129,6 +129,7 @@ fn context(
         user_data_namespace: namespace,
         trusted_proxies: args.trusted_proxies.clone(),
         pull_secret_namespace: args.pull_secret_namespace.clone(),
+        node_name: args.node_name.clone(),
         ..ctx
     })
 }

@@ -113,6 +113,8 @@ pub struct Known<'a> {
     pub asks: bool,
     /// Whether this process has no image that could be installed to it.
     pub lacks_image: bool,
+    /// Name of the Node that this process runs on, if it knows.
+    pub runs_on: Option<&'a str>,
     /// Whether plain HTTP is allowed for BMCs.
     pub plain_http: bool,
     /// Time limits of an attempt.

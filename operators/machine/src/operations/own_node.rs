@@ -12,6 +12,14 @@ pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
     seen.node.filter(|node| is_node_of(seen.machine, node))
 }
 
+/// Whether this process runs on the machine, and would not be there to switch it on again.
+pub(super) fn hosts_us(seen: &Observation<'_>) -> bool {
+    let is_it = |node: &Node| {
+        seen.known.runs_on.is_some_and(|name| node.metadata.name.as_deref() == Some(name))
+    };
+    node(seen).is_some_and(is_it)
+}
+
 /// Whose the Node of a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {

@@ -1,6 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, image, pending};
+use super::{super::Observation, image, own_node::hosts_us, pending};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
@@ -16,6 +16,11 @@ const ADOPTED: &str = "Adopted";
 pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose soon after this Machine was first seen, \
     by more than one, or with a Node that is older than it, as they do when a backup is restored: nothing was \
     done; increase one by one to request an operation";
+
+/// Why nothing begins on the machine that metalman itself runs on.
+const OWN_HOST: &str = "the metalman that leads runs on the Node of this machine, and would not be there to switch \
+    it on again: let it run on another Node (cordon this one, and delete the pod of metalman), or run a second \
+    replica elsewhere and delete this pod";
 
 /// The phase of a Machine, as far as an operation determines it.
 pub(crate) struct State {
@@ -110,6 +115,7 @@ pub(crate) fn record(new: &mut MachineStatus, seen: &Observation<'_>) {
         (None, None) if has_bmc && pending.waits_for_reboot() => {
             (false, "WaitsForReboot".to_owned(), staged(pending))
         }
+        (None, None) if has_bmc && hosts_us(seen) => (false, "OwnHost".to_owned(), OWN_HOST.into()),
         (None, None) if has_bmc => match image::awaited(pending, seen, new) {
             Some(message) => (false, "ImageNotReady".to_owned(), message),
             None => (false, "Pending".to_owned(), String::new()),

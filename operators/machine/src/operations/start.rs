@@ -3,7 +3,7 @@
 use super::{
     super::Observation,
     ADOPTION, OUTDATED, image,
-    own_node::{Ownership, ownership},
+    own_node::{Ownership, hosts_us, ownership},
     pending::{self, Pending},
     report, step,
 };
@@ -136,11 +136,11 @@ pub(super) fn drop_current(new: &mut MachineStatus) {
 }
 
 /// Begins requested operations; adds later requests to the current one, as long as the host has not
-/// been powered on for it. Nothing begins that could only fail for want of its image, and an installation only
-/// together with a reboot.
+/// been powered on for it. Nothing begins that could only fail for want of its image, or that would end this process
+/// half-way, and an installation only together with a reboot.
 pub(super) fn begin(new: &mut MachineStatus, seen: &Observation<'_>) {
     let pending = pending::of(seen.machine, new);
-    if pending.is_nothing() || image::awaited(pending, seen, new).is_some() {
+    if pending.is_nothing() || hosts_us(seen) || image::awaited(pending, seen, new).is_some() {
         return;
     }
     let operations = new.operations.get_or_insert_default();

@@ -122,6 +122,7 @@ impl<C: Connect> Controller for Machines<C> {
                     sharing: &sharing,
                     asks: view.asks(&name, &self.ctx.machine_namespace),
                     lacks_image: self.ctx.images.of(machine).is_none(),
+                    runs_on: self.ctx.node_name.as_deref(),
                     plain_http: self.bmcs.access.plain_http,
                     limits: self.limits,
                 },

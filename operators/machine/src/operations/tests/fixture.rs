@@ -25,6 +25,7 @@ pub(super) struct Scene {
     pub(super) done: Done,
     pub(super) sharing: Vec<String>,
     pub(super) lacks_image: bool,
+    pub(super) runs_on: Option<&'static str>,
     pub(super) limits: Limits,
     pub(super) now: Timestamp,
     /// By how much the clock on the wall was set.
@@ -43,6 +44,7 @@ impl Scene {
             done: Done::default(),
             sharing: vec![],
             lacks_image: false,
+            runs_on: None,
             limits: Limits::default(),
             now: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1),
             set: SignedDuration::ZERO,
@@ -105,6 +107,7 @@ impl Scene {
                 sharing: &self.sharing,
                 asks: false,
                 lacks_image: self.lacks_image,
+                runs_on: self.runs_on,
                 plain_http: false,
                 limits: self.limits,
             },

@@ -57,3 +57,23 @@ fn a_node_is_its_machine_by_the_uuid_of_its_hardware_whatever_its_address() {
     let node = told(Some("fd00::7"), UUID);
     assert_eq!(ownership(&scene.machine, &node), Ownership::Another);
 }
+
+#[test]
+fn the_machine_that_metalman_leads_from_is_left_on_until_it_leads_from_elsewhere() {
+    for (reboot, repave) in [(1, 0), (1, 1)] {
+        let mut scene = Scene::asks(reboot, repave);
+        (scene.runs_on, scene.node) = (Some("a"), Some(node("10.0.0.1")));
+        assert!(matches!(scene.settle(), Decision::Look(_) | Decision::Rest(_)));
+        assert_eq!(scene.current(), None);
+        assert_eq!(scene.reason(metal_api::condition::OPERATIONS_DONE), Some("OwnHost"));
+        scene.runs_on = Some("b");
+        assert_eq!(scene.settle(), Decision::Change(Change::Cordon));
+        // What has begun elsewhere goes on, and a Node that only has its name keeps nobody waiting.
+        scene.runs_on = Some("a");
+        assert_eq!(scene.settle(), Decision::Change(Change::Cordon));
+        let mut scene = Scene::asks(reboot, repave);
+        (scene.runs_on, scene.node) = (Some("a"), Some(node("10.0.0.7")));
+        scene.settle();
+        assert_eq!(scene.step(), Some("PoweringOff"));
+    }
+}
