@@ -93,6 +93,7 @@ const TABLE: &[Row] = &[
             ("FileTooLarge", Person),
             ("NoDisk", Person),
             ("TemplateUnusable", Person),
+            ("ClusterUnknown", Person),
             ("CacheFull", Person),
             ("Pulling", Retry),
             ("RegistryFailed", Retry),
@@ -133,8 +134,8 @@ const TABLE: &[Row] = &[
             ("Pending", Retry),
             ("ImageNotReady", Retry),
             ("WaitsForReboot", Person),
-        ],
             ("OwnHost", Person),
+        ],
     ),
 ];
 
@@ -170,12 +171,13 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Where reasons of these conditions are written down.
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         include_str!("operations/bmc.rs"),
         include_str!("provisioning/image/mod.rs"),
         include_str!("../../core/src/pull_secret.rs"),
         include_str!("../../metalman/src/operations/bmcs.rs"),
         include_str!("../../metalman/src/images/mod.rs"),
+        include_str!("../../metalman/src/image_files/state.rs"),
         include_str!("../../metalman/src/pull/logins.rs"),
         include_str!("../../metalman/src/pull/mod.rs"),
         include_str!("../../image/src/tree/error.rs"),

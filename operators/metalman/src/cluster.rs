@@ -2,12 +2,17 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Api, Client};
+use metal_base::Locked;
 use metal_machine::provisioning::{
     agent::Cluster,
     cluster_info::{ClusterInfo, cluster_info},
 };
 use metal_runtime::{Deferred, jittered, report::Chain};
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::sleep;
 
 /// How often it is refreshed.
@@ -41,26 +46,80 @@ pub(crate) enum Error {
     Missing(&'static str),
 }
 
-/// Updates `cluster`, forever.
-pub(crate) async fn follow(source: Source, cluster: &Deferred<Arc<Cluster>>) {
+impl Error {
+    /// Whether it stays so until a person does something.
+    fn needs_person(&self) -> bool {
+        match self {
+            Self::Api(_, source) => {
+                let refused = source.downcast_ref::<kube::Error>();
+                matches!(refused, Some(kube::Error::Api(status)) if status.is_forbidden())
+            }
+            Self::ClusterInfo(_) | Self::Missing(_) => true,
+        }
+    }
+}
+
+/// The cluster that machines join, as far as it is known.
+#[derive(Debug, Default)]
+pub(crate) struct JoinedCluster {
+    known: Deferred<Arc<Cluster>>,
+    /// Why it is not, if a person has to do something about that.
+    unknown: Mutex<Option<String>>,
+}
+
+impl JoinedCluster {
+    /// What is known; what was known stays while it cannot be read again.
+    pub(crate) fn get(&self) -> Option<Arc<Cluster>> {
+        self.known.get()
+    }
+
+    /// Why nothing is known, where a person has to do something.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        self.unknown.locked().clone().filter(|_| self.known.get().is_none())
+    }
+
+    /// This is known. Says whether it is news.
+    pub(crate) fn set(&self, cluster: Cluster) -> bool {
+        if self.get().is_some_and(|known| *known == cluster) {
+            return false;
+        }
+        self.known.set(Arc::new(cluster));
+        true
+    }
+
+    /// It cannot be read. Says whether machines that wait for it are to be told.
+    pub(crate) fn fail(&self, error: &Error) -> bool {
+        let before = self.unknown();
+        *self.unknown.locked() = error.needs_person().then(|| Chain(error).to_string());
+        before != self.unknown()
+    }
+}
+
+/// Updates what is known of the cluster, forever; calls `wake` when machines that wait for it may go on, or are to
+/// say why they do not.
+pub(crate) async fn follow(source: Source, cluster: &JoinedCluster, wake: impl Fn()) {
     let mut told = None;
     loop {
         let wait = match source.read().await {
             Ok(read) => {
-                if cluster.get().is_none_or(|known| *known != read) {
-                    let (url, version) = (&read.apiserver_url, &read.version);
+                let news = read.clone();
+                if cluster.set(read) {
+                    let Cluster { apiserver_url: url, version, dns, .. } = news;
                     tracing::info!(
                         url,
                         version,
-                        dns = read.dns,
+                        dns,
                         "loaded the cluster information for joining machines"
                     );
-                    cluster.set(Arc::new(read));
+                    wake();
                 }
                 told = None;
                 PERIOD
             }
             Err(error) => {
+                if cluster.fail(&error) {
+                    wake();
+                }
                 let error = Chain(&error).to_string();
                 if told.as_ref() != Some(&error) {
                     tracing::warn!(
@@ -121,4 +180,23 @@ impl Source {
 
 fn api(what: &'static str) -> impl FnOnce(kube::Error) -> Error {
     move |source| Error::Api(what, Box::new(source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_cluster_is_not_known_is_told_where_a_person_has_to_do_something_and_once() {
+        let cluster = JoinedCluster::default();
+        let late = || Error::Api("the version", "nobody answers".into());
+        assert!(!cluster.fail(&late()) && cluster.unknown().is_none(), "this passes");
+        assert!(cluster.fail(&Error::Missing("set --apiserver-url")));
+        assert!(!cluster.fail(&Error::Missing("set --apiserver-url")));
+        assert_eq!(cluster.unknown().as_deref(), Some("set --apiserver-url"));
+        assert!(cluster.set(Cluster::default()) && !cluster.set(Cluster::default()));
+        assert_eq!(cluster.unknown(), None);
+        assert!(!cluster.fail(&Error::Missing("set --apiserver-url")), "what was known stays");
+        assert_eq!(cluster.get(), Some(Arc::new(Cluster::default())));
+    }
 }

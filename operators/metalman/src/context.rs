@@ -1,5 +1,6 @@
 use crate::{
     answered_challenges::AnsweredChallenges,
+    cluster::JoinedCluster,
     images::Images,
     live_machines::LiveMachines,
     metrics::{Attested, Refusal},
@@ -18,7 +19,7 @@ use kube::{
 use metal_api::Machine;
 use metal_attest::Roots;
 use metal_core::{capability, machine_identity::Address};
-use metal_machine::{operations::Clocks, provisioning::agent::Cluster};
+use metal_machine::operations::Clocks;
 use metal_runtime::{
     Deferred, Writer,
     clock::MonotonicClock,
@@ -76,7 +77,7 @@ pub struct Context {
     /// Images of the Machines.
     pub(crate) images: Images,
     /// The cluster that machines join, as soon as it is known.
-    pub(crate) cluster: Deferred<Arc<Cluster>>,
+    pub(crate) cluster: JoinedCluster,
     /// The key of tokens in URLs, as soon as it is known.
     pub(crate) key: Deferred<capability::Key>,
     /// Where machines find what is served by HTTP.
@@ -89,9 +90,9 @@ pub struct Context {
     pub(crate) user_data: UserData,
     /// The only namespace of which ConfigMaps are served.
     pub(crate) user_data_namespace: String,
-    /// How often machines may tell of their progress.
     /// The Node that this process runs on, if that is known.
     pub(crate) node_name: Option<String>,
+    /// How often machines may tell of their progress.
     pub(crate) progress: ProgressLimit,
     /// How often what is known of their keys may change.
     pub(crate) verdicts: ProgressLimit,
@@ -130,15 +131,15 @@ impl Context {
             hardware: ProgressLimit::of_boots(),
             logs: ProgressLimit::of_boots(),
             images: Images::default(),
-            cluster: Deferred::default(),
+            cluster: JoinedCluster::default(),
             key: Deferred::default(),
             serve_url: ServeUrl::new(None, Ipv4Addr::UNSPECIFIED.into(), 0),
             trusted_proxies: vec![],
             pull_secret_namespace: PULL_SECRETS.to_owned(),
             user_data: UserData::default(),
             user_data_namespace: client.default_namespace().to_owned(),
-            progress: ProgressLimit::of_boots(),
             node_name: None,
+            progress: ProgressLimit::of_boots(),
             verdicts: ProgressLimit::of_boots(),
             issued: ProgressLimit::of_tokens(),
             installs: ProgressLimit::of_installers(),

@@ -90,12 +90,13 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let key = startup::key(&args, &ctx.client);
     let key = key.provide(capability::Key::new, &ctx.key, || {});
     let source = startup::source(&args, &ctx.client, cluster_ca);
+    let wake = || ctx.view.wake_all(&work.queue);
     let watch = || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue);
     let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
-        () = cluster::follow(source, &ctx.cluster) => Ok(()),
+        () = cluster::follow(source, &ctx.cluster, wake) => Ok(()),
         ended = key => match ended? {},
         never = EkRoots::follow(ek_roots) => match never {},
         ended = watch => Ok(ended?),
@@ -128,8 +129,8 @@ fn context(
         ek_roots: ek_roots.map(EkRoots::subscribe),
         user_data_namespace: namespace,
         trusted_proxies: args.trusted_proxies.clone(),
-        pull_secret_namespace: args.pull_secret_namespace.clone(),
         node_name: args.node_name.clone(),
+        pull_secret_namespace: args.pull_secret_namespace.clone(),
         ..ctx
     })
 }

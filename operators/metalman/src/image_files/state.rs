@@ -18,7 +18,8 @@ use tokio::task::spawn_blocking;
 const TOGETHER: Duration = Duration::from_secs(4);
 
 /// The state of the image; `None` while other Machines keep those busy who look at its templates. A
-/// template that cannot be rendered for this Machine is reported as a flaw of the image. That is looked
+/// template that cannot be rendered for this Machine is reported as a flaw of the image, and that none can be
+/// because nobody knows which cluster machines join, in place of it. Flaws are looked
 /// for once for each image, generation and installation of the Machine, since it takes as long as the
 /// image likes.
 pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<State> {
@@ -48,7 +49,12 @@ pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<
                 ctx.images.keep_flaw(key, flaw.clone());
                 flaw
             }
-            Err(NotReady) => None,
+            Err(NotReady) => match ctx.cluster.unknown() {
+                Some(message) => {
+                    return Some(State::Failed { reason: "ClusterUnknown", message });
+                }
+                None => None,
+            },
         }
     };
     Some(State::Ready { digest: digest.clone(), flaw })
@@ -72,4 +78,31 @@ fn flaw(ctx: &Context, image: &Image, machine: &Machine) -> Result<Option<String
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cluster::Error,
+        fixture::{self, OURS, has_image},
+    };
+    use metal_machine::provisioning::agent::Cluster;
+
+    #[tokio::test]
+    async fn an_image_is_not_ready_while_nobody_knows_which_cluster_its_machines_join() {
+        let machine = fixture::machine("node-01", OURS, 1);
+        let ctx = fixture::cluster([machine.clone()]).await;
+        let files: [(&str, &[u8]); 1] = [("disk/grub/grub.cfg.tmpl", b"{{ .Machine.Name }}")];
+        let _folder = has_image(&ctx, &machine, &files).await;
+        let machine = Arc::new(machine);
+        let is_ready = async || matches!(state(&ctx, &machine).await, Some(State::Ready { .. }));
+        assert!(is_ready().await, "it has just begun to ask");
+        ctx.cluster.fail(&Error::Missing("set --apiserver-url"));
+        let message = "set --apiserver-url".to_owned();
+        let expected = State::Failed { reason: "ClusterUnknown", message };
+        assert_eq!(state(&ctx, &machine).await, Some(expected));
+        ctx.cluster.set(Cluster::default());
+        assert!(is_ready().await);
+    }
 }

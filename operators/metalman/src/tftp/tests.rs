@@ -32,7 +32,7 @@ fn find(files: &ImageFiles, name: &str, client: Ipv4Addr) -> Result<Found, Refus
 async fn a_machine_gets_the_files_of_its_image_and_what_its_templates_render_to() {
     let machine = machine("node-01", OURS, 1);
     let ctx = cluster([machine.clone()]).await;
-    ctx.cluster.set(Arc::new(Cluster::default()));
+    ctx.cluster.set(Cluster::default());
     let _folder = has_image(&ctx, &machine, FILES).await;
     let files = files(ctx);
     for name in ["shimx64.efi", "/shimx64.efi", "\\shimx64.efi"] {

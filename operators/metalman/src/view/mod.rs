@@ -276,6 +276,13 @@ impl View {
         self.machines.get(&address).iter().any(is_other) || !self.servers.get(&address).is_empty()
     }
 
+    /// All Machines of the site.
+    pub(crate) fn wake_all(&self, queue: &Queue<String>) {
+        for machine in self.machines.all() {
+            queue.add(machine.metadata.name.clone().unwrap_or_default());
+        }
+    }
+
     /// Machines of the site that have something in common with one, now or before the change.
     fn wake_like(&self, change: &Change<'_, Machine>, queue: &Queue<String>) {
         for it in change.objects().flat_map(|machine| hardware(machine)) {

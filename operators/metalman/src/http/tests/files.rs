@@ -297,7 +297,7 @@ impl Lab {
         let key = Key::new(&[7; 32]).unwrap();
         ctx.serve_url = ServeUrl::new(Some(URL), [0, 0, 0, 0].into(), 8880);
         ctx.key.set(key.clone());
-        ctx.cluster.set(Arc::new(Cluster::default()));
+        ctx.cluster.set(Cluster::default());
         let dir = tempfile::tempdir().unwrap();
         let image = Image::load(Arc::new(tree(dir.path(), FILES).unwrap())).await.unwrap();
         assert_eq!(image.boot_file(), Some("shimx64.efi"));
