@@ -4,11 +4,14 @@ use crate::{
     checksum::{LENGTH, Sha256},
     disk_ends::DiskEnds,
     disk_writer::{Place, Sink, SinkError},
-    gpt::{GptError, Table},
+    gpt::{GptError, Needs, Table, WINDOW},
 };
 use metal_base::{compression::decompressed, hex};
 use ring::digest::{Context, SHA256};
-use std::io::{self, BufRead, BufReader, Read, copy};
+use std::{
+    env::consts::ARCH,
+    io::{self, BufRead, BufReader, Read, Write, copy},
+};
 
 /// Bytes that are read at a time.
 const PIECE: usize = 128 << 10;
@@ -20,7 +23,7 @@ const OTHERS: [(&[u8], &str); 3] = [
     (b"BZh", "compressed with bzip2; compress it with zstd or gzip"),
 ];
 
-/// Why an image is not on the disk. The disk boots nothing then.
+/// Why an image is not on the disk. What was there is there still, or boots nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
     /// It is incomplete.
@@ -49,7 +52,8 @@ pub(crate) enum ImageError {
 }
 
 /// Writes the image that `transfer` yields to a disk, if it has this checksum as it comes, but for both ends of
-/// the disk, which are returned. The disk boots nothing before they are on it.
+/// the disk, which are returned. Nothing is written before the first MiB has come, and has a table that fits to
+/// the disk and has what is needed; from then on the disk boots nothing before its ends are on it.
 ///
 /// # Errors
 /// If it is incomplete, is another one, or does not fit.
@@ -57,16 +61,16 @@ pub(crate) fn write(
     transfer: impl Read,
     expected: &Sha256,
     place: Place<'_>,
+    needs: Needs,
 ) -> Result<DiskEnds, ImageError> {
-    let mut sink = Sink::wipe(place.disk, place.size)?;
     let mut hashed = BufReader::with_capacity(PIECE, Hashed::new(transfer));
-    let written = pour(&mut hashed, &mut sink);
+    let poured = pour(&mut hashed, place, needs);
     let hashed = hashed.into_inner();
     // A transfer that breaks off also looks like content that cannot be decompressed.
     if let Some(error) = hashed.broken {
         return Err(ImageError::Transfer(error));
     }
-    written?;
+    let mut sink = poured?;
     let found = hashed.context.finish();
     if found.as_ref() != expected {
         return Err(ImageError::Checksum { found: hex(found.as_ref()), expected: hex(expected) });
@@ -77,18 +81,27 @@ pub(crate) fn write(
     Ok(DiskEnds::new(sink.head, sink.tail, table))
 }
 
-/// Decompresses all of it, to its last byte.
-fn pour<R: Read>(from: &mut BufReader<Hashed<R>>, sink: &mut Sink<'_>) -> Result<(), ImageError> {
+/// Decompresses all of it, to its last byte, onto a disk that its beginning fits to.
+fn pour<'a, R: Read>(
+    from: &mut BufReader<Hashed<R>>,
+    place: Place<'a>,
+    needs: Needs,
+) -> Result<Sink<'a>, ImageError> {
     let first = from.fill_buf().map_err(ImageError::Content)?;
     if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| first.starts_with(magic)) {
         return Err(ImageError::Format(what));
     }
     let mut content = decompressed(&mut *from).map_err(ImageError::Content)?;
-    copy(&mut content, sink).map_err(ImageError::Content)?;
+    let mut head = Vec::with_capacity(WINDOW);
+    content.by_ref().take(WINDOW as u64).read_to_end(&mut head).map_err(ImageError::Content)?;
+    needs.check(&Table::read(&head, place.sector, place.size / place.sector)?, ARCH)?;
+    let mut sink = Sink::wipe(place.disk, place.size)?;
+    sink.write_all(&head).map_err(ImageError::Content)?;
+    copy(&mut content, &mut sink).map_err(ImageError::Content)?;
     drop(content);
     // What a decompressor leaves is part of the file, and of its checksum.
     copy(from, &mut io::sink()).map_err(ImageError::Content)?;
-    Ok(())
+    Ok(sink)
 }
 
 /// Hashes what is read, and remembers how it ended.
@@ -124,10 +137,10 @@ impl<R: Read> Read for Hashed<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Image, LINUX_TYPE, is_wiped, mib, pattern};
+    use crate::testing::{ESP_TYPE, Image, LINUX_TYPE, is_wiped, mib, pattern};
     use flate2::{Compression, write::GzEncoder};
     use ring::digest::digest;
-    use std::{fs, io::Write};
+    use std::fs;
     use tempfile::NamedTempFile;
 
     #[test]
@@ -135,7 +148,7 @@ mod tests {
         let image = image();
         for bytes in [image.bytes.clone(), gzip(&image.bytes), zstd(&image.bytes)] {
             let disk = disk();
-            let ends = write(&*bytes, &sum(&bytes), place(&disk)).unwrap();
+            let ends = write(&*bytes, &sum(&bytes), place(&disk), Needs::default()).unwrap();
             boots_nothing(&disk, "not sealed yet");
             let table = ends.seal(place(&disk)).unwrap();
             assert_eq!(table.partitions().next().unwrap().last, mib(31) / 512 - 1);
@@ -149,25 +162,50 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_leaves_a_disk_that_boots_nothing() {
+    fn whatever_turns_out_to_be_wrong_leaves_a_disk_that_boots_nothing() {
         let image = image();
         let good = gzip(&image.bytes);
-        let mut table = image.clone();
-        table.bytes[600] ^= 1;
-        let cases: [(&str, Vec<u8>, Vec<u8>); 8] = [
+        let large = gzip(&[&*image.bytes, &vec![1; 29 << 20]].concat());
+        let cases: [(&str, Vec<u8>, Vec<u8>); 5] = [
             ("another image", good.clone(), zstd(&image.bytes)),
             ("more behind it", [&*good, b"x"].concat(), good.clone()),
             ("rubbish behind it", [&*good, b"x"].concat(), [&*good, b"x"].concat()),
             ("cut", good[..good.len() - 9].to_vec(), good[..good.len() - 9].to_vec()),
-            ("no table", gzip(&vec![0; 4 << 20]), gzip(&vec![0; 4 << 20])),
-            ("a broken table", table.bytes.clone(), table.bytes),
-            ("nothing", vec![], vec![]),
-            ("too large", gzip(&vec![1; 33 << 20]), gzip(&vec![1; 33 << 20])),
+            ("too large", large.clone(), large),
         ];
         for (what, sent, meant) in cases {
             let disk = disk();
-            assert!(write(&*sent, &sum(&meant), place(&disk)).is_err(), "{what}");
+            let written = write(&*sent, &sum(&meant), place(&disk), Needs::default());
+            assert!(written.is_err(), "{what}");
             boots_nothing(&disk, what);
+        }
+    }
+
+    #[test]
+    fn nothing_is_wiped_for_what_its_first_mib_shows_to_be_no_image_for_this_disk() {
+        let mut table = image();
+        table.bytes[600] ^= 1;
+        let needs = |root, esp| Needs { root, esp };
+        let other = Image::new(4, &[(1, ESP_TYPE, 2048, 6143)]);
+        for (what, sent, needs) in [
+            ("no table", gzip(&vec![0; 4 << 20]), needs(false, false)),
+            ("a broken table", table.bytes, needs(false, false)),
+            ("nothing", vec![], needs(false, false)),
+            ("short", image().bytes[..600].to_vec(), needs(false, false)),
+            (
+                "too large",
+                Image::new(64, &[(1, LINUX_TYPE, 2048, 99_999)]).bytes,
+                needs(false, false),
+            ),
+            ("other sectors", Image::with_sectors(4, 4096, &[]).bytes, needs(false, false)),
+            ("no root", other.bytes, needs(true, true)),
+            ("no loader", image().bytes, needs(true, true)),
+            ("qcow2", b"QFI\xfb\0\0".to_vec(), needs(false, false)),
+        ] {
+            let disk = disk();
+            let before = fs::read(disk.path()).unwrap();
+            assert!(write(&*sent, &sum(&sent), place(&disk), needs).is_err(), "{what}");
+            assert!(fs::read(disk.path()).unwrap() == before, "{what}");
         }
     }
 
@@ -176,10 +214,15 @@ mod tests {
         let bytes = image().bytes;
         for length in [0, 3, 700, 2 << 20, bytes.len()] {
             let disk = disk();
+            let before = fs::read(disk.path()).unwrap();
             let broken = bytes[..length].chain(Broken);
-            let error = write(broken, &sum(&bytes), place(&disk)).unwrap_err();
+            let error = write(broken, &sum(&bytes), place(&disk), Needs::default()).unwrap_err();
             assert!(matches!(error, ImageError::Transfer(_)), "{length}: {error}");
-            boots_nothing(&disk, "broken");
+            if length < WINDOW {
+                assert!(fs::read(disk.path()).unwrap() == before, "{length}");
+            } else {
+                boots_nothing(&disk, "broken");
+            }
         }
     }
 
@@ -189,9 +232,8 @@ mod tests {
             [(&b"QFI\xfb\0\0"[..], "qemu-img convert"), (b"\xfd7zXZ\0\0", "zstd or gzip")]
         {
             let disk = disk();
-            let error = write(bytes, &sum(bytes), place(&disk)).unwrap_err().to_string();
-            assert!(error.contains(fix), "{error}");
-            boots_nothing(&disk, fix);
+            let error = write(bytes, &sum(bytes), place(&disk), Needs::default()).unwrap_err();
+            assert!(error.to_string().contains(fix), "{error}");
         }
     }
 

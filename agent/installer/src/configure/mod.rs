@@ -13,7 +13,7 @@ use crate::{
     disk_ends::{self, DiskEnds},
     disk_writer::SinkError,
     efi::{self, Loader, VariableError},
-    gpt::{ESP, GptError, Partition, Table, root as root_of},
+    gpt::{GptError, Needs, Table, esp, root as root_of},
     seed::{Seed, SeedError},
 };
 use metalprobe::Root;
@@ -32,14 +32,24 @@ pub(crate) enum ConfigureError {
     Gpt(#[from] GptError),
     #[error(transparent)]
     Seed(#[from] SeedError),
-    #[error("the disk image has no EFI system partition, and this machine boots by UEFI")]
-    NoEsp,
     #[error(
         "the EFI system partition of the disk image has no {0}, which is what the machine would boot"
     )]
     NoLoader(&'static str),
     #[error("the disk is whole, and the firmware does not take its boot entry")]
     Variable(#[from] VariableError),
+}
+
+/// A disk on which an image is written, but for its ends.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) target: Target,
+    pub(crate) ends: DiskEnds,
+}
+
+/// What an image has to have for this machine, and for what its system is left.
+pub(crate) fn needs(root: &Root, seed: &Seed) -> Needs {
+    Needs { root: !seed.is_empty(), esp: root.has(VARIABLES) }
 }
 
 /// Configures and completes a disk on which everything but its ends is written.
@@ -51,17 +61,14 @@ pub(crate) fn configure(
     root: &Root,
     kernel: &impl Kernel,
     (label, seed): (&str, &Seed),
-    target: Target,
-    mut ends: DiskEnds,
+    written: Written,
 ) -> Result<(), ConfigureError> {
-    let is_uefi = root.has(VARIABLES);
-    if is_uefi && esp(ends.table()).is_none() {
-        return Err(ConfigureError::NoEsp);
-    }
-    let target =
-        if seed.is_empty() { target } else { seeded(root, kernel, target, &mut ends, seed)? };
+    let needs = needs(root, seed);
+    needs.check(written.ends.table(), ARCH)?;
+    let Written { target, ends } =
+        if seed.is_empty() { written } else { written.seeded(root, kernel, seed)? };
     let table = ends.seal(target.place())?;
-    if !is_uefi {
+    if !needs.esp {
         return Ok(());
     }
     let disk = target.disk().clone();
@@ -76,20 +83,21 @@ pub(crate) fn configure(
     Ok(())
 }
 
-/// Leaves the installed system its seed, while the disk boots nothing.
-fn seeded(
-    root: &Root,
-    kernel: &impl Kernel,
-    target: Target,
-    ends: &mut DiskEnds,
-    seed: &Seed,
-) -> Result<Target, ConfigureError> {
-    let partition = root_of(ends.table(), ARCH)?;
-    ends.stage(target.place(), &partition)?;
-    let disk = kernel.reread(target)?;
-    kernel.mounted(root, &disk, (&partition, ROOT), |place| seed.write(place))??;
-    tracing::info!(partition = partition.number, "cloud-init seed written");
-    Ok(disk.open(root)?)
+impl Written {
+    /// Leaves the installed system its seed, while the disk boots nothing.
+    fn seeded(
+        mut self,
+        root: &Root,
+        kernel: &impl Kernel,
+        seed: &Seed,
+    ) -> Result<Self, ConfigureError> {
+        let partition = root_of(self.ends.table(), ARCH)?;
+        self.ends.stage(self.target.place(), &partition)?;
+        let disk = kernel.reread(self.target)?;
+        kernel.mounted(root, &disk, (&partition, ROOT), |place| seed.write(place))??;
+        tracing::info!(partition = partition.number, "cloud-init seed written");
+        Ok(Self { target: disk.open(root)?, ends: self.ends })
+    }
 }
 
 /// What the firmware is to start, which is on the disk.
@@ -100,16 +108,12 @@ fn loader(
     table: &Table,
 ) -> Result<Loader<'static>, ConfigureError> {
     let disk = kernel.reread(target)?;
-    let partition = esp(table).ok_or(ConfigureError::NoEsp)?;
+    let partition = esp(table).ok_or(GptError::NoEsp)?;
     let path = efi::fallback_path(ARCH);
     let file = path.trim_start_matches('\\').replace('\\', "/");
     let exists =
         kernel.mounted(root, &disk, (&partition, EFI), |place| place.join(file).exists())?;
     if exists { Ok(Loader { partition, path }) } else { Err(ConfigureError::NoLoader(path)) }
-}
-
-fn esp(table: &Table) -> Option<Partition> {
-    table.partitions().find(|it| it.kind == ESP)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     disk::{Disk, FileSystem, candidates},
-    gpt::WINDOW,
+    gpt::{ESP, Partition, WINDOW},
     testing::{ESP_TYPE, Image, LINUX_TYPE, is_wiped, mib},
 };
 use metalprobe::Root;
@@ -70,7 +70,7 @@ fn an_image_without_a_loader_or_a_place_for_it_leaves_a_disk_that_boots_nothing(
 
     let lab = Lab::with(&[(1, LINUX_TYPE, 2048, 4095)]);
     let error = lab.configure().unwrap_err();
-    assert!(matches!(error, ConfigureError::NoEsp), "{error:?}");
+    assert!(matches!(error, ConfigureError::Gpt(GptError::NoEsp)), "{error:?}");
     assert!(is_wiped(&lab.disk()[..WINDOW]));
 }
 
@@ -209,8 +209,9 @@ impl Lab {
     }
 
     fn configure(&self) -> Result<(), ConfigureError> {
-        let (root, ends) = (Root::new(self.folder.path()), self.ends());
-        configure(&root, &self.kernel, ("node-01", &self.seed), target(&root), ends)
+        let root = Root::new(self.folder.path());
+        let written = Written { target: target(&root), ends: self.ends() };
+        configure(&root, &self.kernel, ("node-01", &self.seed), written)
     }
 
     fn ends(&self) -> DiskEnds {

@@ -8,7 +8,8 @@ mod field;
 mod root;
 mod write;
 
-pub use root::{ESP, root};
+pub(crate) use root::esp;
+pub use root::{ESP, Needs, root};
 
 use crc32fast::hash;
 use field::{u32_at, u64_at};
@@ -57,6 +58,9 @@ pub enum GptError {
     /// No partition is a root file system.
     #[error("the disk image has no partition of a root file system: give it the type of one (GPT)")]
     NoRoot,
+    /// No partition has a loader for UEFI.
+    #[error("the disk image has no EFI system partition, and this machine boots by UEFI")]
+    NoEsp,
 }
 
 /// A table.

@@ -35,6 +35,37 @@ pub fn root(table: &Table, arch: &str) -> Result<Partition, GptError> {
     largest(kind(arch)).or_else(|| largest(LINUX)).ok_or(GptError::NoRoot)
 }
 
+/// What a machine needs of a table, besides room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// A root file system, in which something is left for the system.
+    pub root: bool,
+    /// An EFI system partition, since that is what it boots from.
+    pub esp: bool,
+}
+
+impl Needs {
+    /// Whether the table has it, on this architecture.
+    ///
+    /// # Errors
+    ///
+    /// What is not there.
+    pub fn check(self, table: &Table, arch: &str) -> Result<(), GptError> {
+        if self.root {
+            root(table, arch)?;
+        }
+        if self.esp && esp(table).is_none() {
+            return Err(GptError::NoEsp);
+        }
+        Ok(())
+    }
+}
+
+/// The EFI system partition, if there is one.
+pub(crate) fn esp(table: &Table) -> Option<Partition> {
+    table.partitions().find(|it| it.kind == ESP)
+}
+
 /// Whether more room is of use to it.
 pub(super) fn may_grow(partition: &Partition) -> bool {
     [LINUX, ROOT_X86_64, ROOT_ARM64].contains(&partition.kind)

@@ -1,10 +1,10 @@
 //! One installation, from its order to the reboot.
 //!
 //! ```text
-//!  install.json ─► this machine? ─► which disk? ─► wiped ─► written but for its ends ─► checksum
-//!                       │                │                                                  │
-//!                       ▼                ▼                                                  ▼
-//!                  told, and nothing is written                        seed ─► both ends ─► boot entry
+//!  install.json ─► this machine? ─► which disk? ─► its table fits? ─► wiped ─► written but for its ends
+//!                       │                │               │                                  │
+//!                       ▼                ▼               ▼                                  ▼
+//!                         told, and nothing is written        checksum ─► seed ─► both ends ─► boot entry
 //! ```
 //!
 //! What fails is told and tried again from the beginning, forever: an order may be corrected, a cable
@@ -13,10 +13,10 @@
 
 use crate::{
     checksum::{self, ChecksumError, Sha256},
-    configure::{ConfigureError, configure},
+    configure::{ConfigureError, Written, configure, needs},
     disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
-    disk_ends::DiskEnds,
     fetch::{Broken, Client, Pieces, is_stale, transfer},
+    gpt::Needs,
     image::{self, ImageError},
     install_json::{self, Order, OrderError},
     report::Reporter,
@@ -134,16 +134,21 @@ async fn attempt(
     let gib = disk.size >> 30;
     tracing::info!(disk = disk.name, serial = disk.serial, gib, "overwriting the disk");
     reporter.enter(InstallPhase::Writing).await;
-    let (target, ends) = tokio::select! {
-        written = write(client, &order, sum, Target::open(root, disk)?, reporter) => written?,
+    let seed = Seed { cloud_init: order.cloud_init, host, agent };
+    let image = Image {
+        path: order.image,
+        sum,
+        target: Target::open(root, disk)?,
+        needs: needs(root, &seed),
+    };
+    let written = tokio::select! {
+        written = image.write(client, reporter) => written?,
         never = reporter.go_on() => never,
     };
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
     let (root, kernel) = (root.clone(), kernel.clone());
-    let seed = Seed { cloud_init: order.cloud_init, host, agent };
-    spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), target, ends))
-        .await??;
+    spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), written)).await??;
     reporter.enter(InstallPhase::Done).await;
     Ok(())
 }
@@ -157,26 +162,38 @@ fn is_this(root: &Root, order: &Order) -> bool {
     addresses.any(|address| mac.contains(&address))
 }
 
-/// Writes the disk image.
-async fn write(
-    client: &Client,
-    order: &Order,
+/// A disk image, and the disk that it is for.
+struct Image {
+    /// Where it is, below the URL of the installation.
+    path: String,
     sum: Sha256,
     target: Target,
-    reporter: &Reporter<'_>,
-) -> Result<(Target, DiskEnds), InstallError> {
-    let (to, from) = mpsc::channel(PIECES);
-    let writer = spawn_blocking(move || {
-        let written = image::write(Pieces::new(from), &sum, target.place());
-        written.map(|ends| (target, ends))
-    });
-    let moved = transfer(client, &order.image, &to, &reporter.transfer).await;
-    drop(to);
-    // The disk first: a transfer that nobody wants any more is none of its own doing.
-    match (writer.await?, moved) {
-        (Ok(written), Ok(())) => Ok(written),
-        (Err(ImageError::Transfer(_)) | Ok(_), Err(broken)) => Err(InstallError::Transfer(broken)),
-        (Err(error), _) => Err(error.into()),
+    needs: Needs,
+}
+
+impl Image {
+    /// Writes it.
+    async fn write(
+        self,
+        client: &Client,
+        reporter: &Reporter<'_>,
+    ) -> Result<Written, InstallError> {
+        let Self { path, sum, target, needs } = self;
+        let (to, from) = mpsc::channel(PIECES);
+        let writer = spawn_blocking(move || {
+            let written = image::write(Pieces::new(from), &sum, target.place(), needs);
+            written.map(|ends| Written { target, ends })
+        });
+        let moved = transfer(client, &path, &to, &reporter.transfer).await;
+        drop(to);
+        // The disk first: a transfer that nobody wants any more is none of its own doing.
+        match (writer.await?, moved) {
+            (Ok(written), Ok(())) => Ok(written),
+            (Err(ImageError::Transfer(_)) | Ok(_), Err(broken)) => {
+                Err(InstallError::Transfer(broken))
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     fetch::Base,
     gpt::Table,
-    testing::{Image, LINUX_TYPE, is_wiped, mib},
+    testing::{self, LINUX_TYPE, is_wiped, mib},
     timeouts::QUICK,
 };
 use std::{
@@ -40,7 +40,7 @@ fn the_last_word_on_the_command_line_counts() {
 #[tokio::test]
 async fn the_disk_that_is_named_is_written_and_the_other_is_left_alone() {
     let machine = Machine::new(&["vda", "vdb"]);
-    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let metalman = Metalman::start(ORDER, &image.bytes, &image.bytes).await;
     metalman.attempt(&machine).await.unwrap();
     assert_eq!(machine.disk("vda"), old());
@@ -51,7 +51,7 @@ async fn the_disk_that_is_named_is_written_and_the_other_is_left_alone() {
 
 #[tokio::test]
 async fn nothing_is_written_unless_everything_is_clear() {
-    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let any = ORDER.replace(r#"{"serial":"SN-vdb"}"#, "null");
     for (what, order, words) in [
         ("two disks fit", any, "2 disks fit"),
@@ -85,7 +85,7 @@ async fn nothing_is_written_unless_everything_is_clear() {
 
 #[tokio::test]
 async fn an_image_that_is_not_the_one_that_is_meant_leaves_a_disk_that_boots_nothing() {
-    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let mut other = image.clone();
     other.bytes[3 << 20] ^= 1;
     let machine = Machine::new(&["vdb"]);
@@ -97,8 +97,18 @@ async fn an_image_that_is_not_the_one_that_is_meant_leaves_a_disk_that_boots_not
 }
 
 #[tokio::test]
+async fn an_image_that_is_not_there_is_told_and_the_disk_keeps_what_it_has() {
+    let order = ORDER.replace("\"disk.img\"", "\"gone/disk.img\"");
+    let machine = Machine::new(&["vdb"]);
+    let metalman = Metalman::start(&order, b"", b"").await;
+    let error = Chain(&metalman.attempt(&machine).await.unwrap_err()).to_string();
+    assert!(error.contains("404 Not Found") && !error.contains("token"), "{error}");
+    assert_eq!(machine.disk("vdb"), old());
+}
+
+#[tokio::test]
 async fn a_failure_is_told_and_tried_again_until_the_order_is_right() {
-    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let order = ORDER.replace("SN-vdb", "SN-x");
     let machine = Machine::new(&["vda", "vdb"]);
     let metalman = Metalman::start(&order, &image.bytes, &image.bytes).await;
@@ -116,7 +126,7 @@ async fn a_failure_is_told_and_tried_again_until_the_order_is_right() {
 
 #[tokio::test]
 async fn a_machine_does_not_restart_before_it_was_heard_that_it_is_installed() {
-    let image = Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let machine = Machine::new(&["vdb"]);
     let metalman = Metalman::start(ORDER, &image.bytes, &image.bytes).await;
     metalman.files.lock().unwrap().deaf = 40;

@@ -49,6 +49,9 @@ pub(crate) enum Broken {
     /// The installation is not due any more.
     #[error("the installation is not due any more")]
     Stale(#[source] RequestError),
+    /// There is no such file, or it is refused for another reason that does not pass by itself.
+    #[error("the server does not give the file out")]
+    Refused(#[source] RequestError),
     /// Nobody wants it any more.
     #[error("the file is not wanted any more")]
     Unwanted,
@@ -92,6 +95,9 @@ pub(crate) async fn transfer(
                 }
             }
             Err(refused) if is_stale(&refused) => return Err(Broken::Stale(refused)),
+            Err(refused) if before == 0 && is_final(&refused) => {
+                return Err(Broken::Refused(refused));
+            }
             Err(failure) => failure,
         };
         let done = progress.done.load(Ordering::Relaxed);
@@ -108,6 +114,13 @@ pub(crate) async fn transfer(
         );
         sleep(pause).await;
     }
+}
+
+/// Whether it does not help to ask for the same again (RFC 9110, section 15.5): the order may be another one by now.
+fn is_final(error: &RequestError) -> bool {
+    let RequestError::Refused(status, _) = error else { return false };
+    let passes = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    status.is_client_error() && !passes.contains(status)
 }
 
 /// Asks for the rest, of exactly this file.

@@ -113,6 +113,23 @@ async fn an_installation_that_is_not_due_any_more_ends_its_transfer() {
     assert_eq!(why.to_string(), "the server responded with status 403 Forbidden: old");
 }
 
+#[tokio::test]
+async fn a_file_that_is_not_there_is_not_asked_for_again_and_again() {
+    let refused = |status: &str| Script::Say(format!("{status}\r\nContent-Length: 0"), vec![]);
+    for status in ["404 Not Found", "409 Conflict"] {
+        let broken = Server::start([refused(status)]).await.transfer().await.unwrap_err();
+        assert!(matches!(broken, Broken::Refused(_)), "{status}: {broken}");
+    }
+    // It was there: what has come is kept.
+    let server = Server::start([
+        refused("429 Too Many Requests"),
+        Script::Serve("\"a\"", 5),
+        refused("404 Not Found"),
+        Script::Serve("\"a\"", 99),
+    ]);
+    assert_eq!(server.await.transfer().await.unwrap(), CONTENT);
+}
+
 #[test]
 fn a_transfer_that_is_given_up_is_no_end() {
     let (to, from) = mpsc::channel(4);
