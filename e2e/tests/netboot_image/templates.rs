@@ -63,16 +63,17 @@ fn cloud_init_gets_an_agent_that_joins_and_an_instance_for_each_installation() {
         assert!(vendor["runcmd"][1].as_array().unwrap().contains(&json!("metal-agent.service")));
         let meta = yaml(&case.render("cloud-init/meta-data"));
         assert_eq!(meta["local-hostname"], "node-01.rack-a");
+        assert_eq!(vendor["prefer_fqdn_over_hostname"], true);
         let network = yaml(&case.render("cloud-init/network-config"));
         let interfaces = network["ethernets"].as_object().unwrap();
         assert_eq!((&network["version"], interfaces.len()), (&json!(2), case.leases()));
     }
-    // Asked for but not due, a machine that starts from its disk is what it was.
+    // Until it is installed, a machine that starts from its disk is what it was.
     let of = |cases: &[Case]| cases.iter().map(id).collect::<Vec<_>>();
     let ids = of(&cases()[..4]);
     assert_eq!(
         ids,
-        ["node-01.rack-a-0", "node-01.rack-a-3", "node-01.rack-a-3", "node-01.rack-a-4"]
+        ["node-01.rack-a-0", "node-01.rack-a-3", "node-01.rack-a-3", "node-01.rack-a-3"]
     );
 }
 

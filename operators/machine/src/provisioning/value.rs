@@ -9,6 +9,7 @@ use metal_api::{
     Machine, MachineAgent, MachineDownload, MachineKeyReference, MachineKubernetes, MachineLease,
     MachinePxe, MachineSpec, MachineSsh, MachineStatus, MachineTargetDisk,
 };
+use metal_core::machine_identity::lease::mac;
 use std::collections::{BTreeMap, HashMap};
 
 /// The counters, as a template is to see them.
@@ -145,10 +146,12 @@ fn target_disk(disk: &MachineTargetDisk) -> Value {
     ])
 }
 
+/// Its MAC address in the one form that everybody reads: netplan refuses hyphens.
 fn lease(lease: &MachineLease) -> Value {
+    let mac = mac(lease).map_or_else(|| lease.mac.clone(), |mac| mac.to_string());
     object([
         ("IPv4", text(&lease.ipv4)),
-        ("MAC", text(&lease.mac)),
+        ("MAC", text(&mac)),
         ("SubnetMask", text(&lease.subnet_mask)),
         ("Gateway", text(&lease.gateway)),
         ("DNS", Value::Array(lease.dns.iter().map(|it| text(it)).collect())),

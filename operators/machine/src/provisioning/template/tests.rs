@@ -1,5 +1,7 @@
 use super::*;
-use metal_api::{MachineOperations, MachinePxe, MachineSpec, MachineStatus, MachineTargetDisk};
+use metal_api::{
+    MachineLease, MachineOperations, MachinePxe, MachineSpec, MachineStatus, MachineTargetDisk,
+};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -85,6 +87,62 @@ fn what_stays_on_a_disk_has_no_token_and_changes_with_each_installation_alone() 
         let rendered = render("x", TEXT.as_bytes(), &variables).unwrap();
         assert_eq!(rendered, format!("{plain} {expected}"));
     }
+}
+
+/// Of our netboot image.
+const META_DATA: &str =
+    include_str!("../../../../../hack/netboot-image.d/disk/cloud-init/meta-data.tmpl");
+const NETWORK_CONFIG: &str =
+    include_str!("../../../../../hack/netboot-image.d/disk/cloud-init/network-config.tmpl");
+const GRUB: &str = include_str!("../../../../../hack/netboot-image.d/disk/grub/grub.cfg.tmpl");
+
+#[test]
+fn a_system_is_no_other_instance_before_the_next_one_is_installed() {
+    for (wanted, done, installs, expected) in [
+        (None, None, None, "0"),
+        (Some(4), Some(3), None, "3"),
+        // By hand, nobody knows when the machine boots, and what.
+        (Some(4), Some(3), Some(4), "3"),
+        (Some(4), Some(4), None, "4"),
+    ] {
+        let machine = machine(wanted, done);
+        let rendered = render("x", META_DATA.as_bytes(), &variables(&machine, installs)).unwrap();
+        let expected = format!("\ninstance-id: \"a-{expected}\"\n");
+        assert!(rendered.contains(&expected), "{rendered}");
+    }
+}
+
+#[test]
+fn a_name_that_looks_like_a_number_is_a_name() {
+    let mut machine = machine(None, None);
+    machine.metadata.name = Some("000123".to_owned());
+    let rendered = render("x", META_DATA.as_bytes(), &variables(&machine, None)).unwrap();
+    let read: serde_json::Value =
+        metal_text::yaml::read(&rendered, metal_text::yaml::LeadingZero::Octal).unwrap();
+    assert_eq!(read["local-hostname"], "000123", "{rendered}");
+}
+
+#[test]
+fn a_mac_address_is_told_as_everybody_reads_it() {
+    for written in ["AA-BB-CC-DD-EE-01", "aa:bb:cc:dd:ee:01"] {
+        let lease = MachineLease { mac: written.to_owned(), ..MachineLease::default() };
+        let pxe = MachinePxe { dhcp_leases: vec![lease], ..MachinePxe::default() };
+        let mut machine = machine(None, None);
+        machine.spec.pxe = Some(pxe);
+        let rendered = render("x", NETWORK_CONFIG.as_bytes(), &variables(&machine, None)).unwrap();
+        assert!(rendered.contains("\"aa:bb:cc:dd:ee:01\""), "{rendered}");
+    }
+}
+
+#[test]
+fn what_installs_is_asked_for_at_the_url_of_the_installation_and_not_below_where_grub_is() {
+    let machine = machine(Some(1), Some(0));
+    let variables =
+        Variables { serve_url: "http://boot/a/c/token", ..variables(&machine, Some(1)) };
+    let rendered = render("x", GRUB.as_bytes(), &variables).unwrap();
+    // GRUB itself came from http://boot/a/grubx64.efi, so its prefix has `/a` as well.
+    assert!(rendered.contains("set from=\"$server$path\""), "{rendered}");
+    assert!(!rendered.contains("$from$path"), "{rendered}");
 }
 
 #[test]
