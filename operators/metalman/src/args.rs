@@ -5,6 +5,7 @@ use crate::{
     serve_url::{self, ServeUrl},
     time_limits::TimeLimits,
 };
+use axum::http::Uri;
 use clap::{CommandFactory, Parser, error::ErrorKind};
 use ipnet::IpNet;
 use metal_image::RegistryArgs;
@@ -81,7 +82,7 @@ pub struct Args {
     pub registry: RegistryArgs,
     /// URL at which machines reach the API server [default: from the ConfigMap
     /// kube-public/cluster-info]
-    #[arg(long, env = "METALMAN_APISERVER_URL", value_name = "URL")]
+    #[arg(long, env = "METALMAN_APISERVER_URL", value_name = "URL", value_parser = api_url)]
     pub apiserver_url: Option<String>,
     /// IP address of the cluster DNS [default: that of the Service kube-system/kube-dns]
     #[arg(long, value_name = "ADDRESS")]
@@ -90,11 +91,11 @@ pub struct Args {
     /// read [default: the namespace of the Lease]
     #[arg(long, value_name = "NAMESPACE")]
     pub user_data_namespace: Option<String>,
-    /// Port for /healthz and /readyz
     /// Name of the Node that this process runs on: its machine is not switched off by this process
     /// [default: none is taken for it]
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     pub node_name: Option<String>,
+    /// Port for /healthz and /readyz
     #[arg(long, default_value_t = 8081, value_name = "PORT")]
     pub health_port: u16,
     /// Address of the /metrics endpoint; 0 disables it
@@ -183,6 +184,20 @@ pub fn parse(
     try_parse(ACCEPTED, words, is_set)
 }
 
+/// Checks `--apiserver-url`; its variable may be empty, which says nothing. What is wrong with it would show on
+/// the consoles of machines alone, after they were installed.
+fn api_url(text: &str) -> Result<String, String> {
+    let uri = text.parse::<Uri>().ok();
+    let is_url = uri.is_some_and(|uri| {
+        let has_host = uri.host().is_some_and(|host| !host.is_empty());
+        uri.scheme_str() == Some("https") && has_host && uri.query().is_none()
+    });
+    if text.is_empty() || (is_url && !text.contains(['@', '#'])) {
+        return Ok(text.to_owned());
+    }
+    Err("use https://HOST:PORT, without user, query or fragment".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +244,18 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::ValueValidation);
         let Parsed { args, .. } = parsed("serve-pxe --serve-url=http://boot:80/").unwrap();
         assert_eq!(args.serve_url().at([10, 0, 0, 1].into()), "http://boot:80");
+    }
+
+    #[test]
+    fn an_api_server_that_no_agent_takes_is_refused_at_the_start() {
+        let at = |url: &str| parsed(&format!("serve-pxe --apiserver-url={url}"));
+        for right in ["https://api.example:6443", "https://[fd00::1]:6443/", ""] {
+            assert_eq!(at(right).unwrap().args.apiserver_url.as_deref(), Some(right));
+        }
+        for wrong in ["http://api:6443", "api:6443", "https://", "https://u@api", "https://api?x"] {
+            let error = at(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+        }
     }
 
     #[test]
