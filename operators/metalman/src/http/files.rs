@@ -50,7 +50,7 @@ pub(super) async fn file(
         }
         Ok(Served::File { tree, file, .. }) => match tree.open(file).await {
             Ok(content) => {
-                if is_of_installer(&ctx, &machine, &path) {
+                if method == Method::GET && is_of_installer(&ctx, &machine, &path) {
                     has_begun(&ctx, &machine).await;
                 }
                 let response = respond(&method, &headers, &content, type_of(uri.path()));

@@ -87,6 +87,9 @@ async fn a_head_ends_no_installation() {
     }
     assert_eq!(lab.server.sent(), []);
     assert_eq!(lab.ask(1, "HEAD", "/shimx64.efi", "").await.0, StatusCode::OK);
+    let kernel = format!("/c/{}/vmlinuz", lab.token(3));
+    assert_eq!(lab.ask(1, "HEAD", &kernel, "").await.0, StatusCode::OK);
+    assert_eq!(writes(&lab.server), [""; 0], "nor does it begin one");
 }
 
 #[tokio::test]
