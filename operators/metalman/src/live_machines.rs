@@ -4,6 +4,7 @@
 use kube::{Api, Client};
 use metal_api::Machine;
 use metal_base::Locked;
+use metal_runtime::{LogLimit, report::Chain};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -31,6 +32,7 @@ pub(crate) struct LiveMachines {
     /// Where threads that cannot await have something done.
     pub(crate) runtime: Handle,
     known: Mutex<Known>,
+    told: LogLimit,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ impl LiveMachines {
             places: Semaphore::new(READS),
             runtime: Handle::current(),
             known: Mutex::default(),
+            told: LogLimit::default(),
         }
     }
 
@@ -76,9 +79,20 @@ impl LiveMachines {
                 Cached::Silent => return None,
                 Cached::Unknown => {}
             }
-            let machine = self.machines.get_opt(name).await.ok()?.map(Arc::new);
-            self.keep(name, machine.as_ref());
-            Some(machine)
+            match self.machines.get_opt(name).await {
+                Ok(machine) => {
+                    let machine = machine.map(Arc::new);
+                    self.keep(name, machine.as_ref());
+                    Some(machine)
+                }
+                Err(error) => {
+                    if self.told.may() {
+                        let error = Chain(&error);
+                        tracing::warn!(machine = name, %error, "could not read a Machine");
+                    }
+                    is_of_one(&error).then_some(None)
+                }
+            }
         };
         let Ok(Some(machine)) = timeout(patience, read).await else {
             self.locked().silent = Some(Instant::now());
@@ -115,5 +129,22 @@ impl LiveMachines {
 
     fn locked(&self) -> MutexGuard<'_, Known> {
         self.known.locked()
+    }
+}
+
+/// Whether only this Machine cannot be read: the API server has answered, and others are asked for as before.
+fn is_of_one(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::SerdeError(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_cannot_be_parsed_does_not_make_the_api_server_silent_for_others() {
+        let unparsable = serde_json::from_str::<Machine>("{}").unwrap_err();
+        assert!(is_of_one(&kube::Error::SerdeError(unparsable)));
+        assert!(!is_of_one(&kube::Error::LinesCodecMaxLineLengthExceeded));
     }
 }
