@@ -47,7 +47,7 @@ pub fn class(path: &str, boot_file: Option<&str>) -> Class {
     let is_loader = path == IPXE_SCRIPT
         || is_in("grub")
         || is_in("cloud-init")
-        || extension(path) == Some("efi");
+        || extension(path).is_some_and(|it| it.eq_ignore_ascii_case("efi"));
     if is_loader || boot_file == Some(path) { Class::Always } else { Class::Install }
 }
 
@@ -126,6 +126,7 @@ mod tests {
         for path in [
             "shimx64.efi",
             "grubaa64.efi",
+            "EFI/BOOT/GRUBX64.EFI",
             "grub/grub.cfg",
             "/grub/x86_64-efi/command.lst",
             "boot/loader",
