@@ -116,25 +116,12 @@ async fn attempt(
     let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
     let name = order.image.rsplit('/').next().unwrap_or_default();
     let sum = checksum::find(&list, name)?;
-    let host = match &order.host {
-        Some(path) => Some(client.get(path, LARGEST_HOST).await.map_err(|error| {
-            InstallError::Fetch("what the installed system registers with", error)
-        })?),
-        None => None,
-    };
-    let agent = match &order.agent {
-        Some(path) => {
-            let told = client.get(path, LARGEST_AGENT).await;
-            Some(told.map_err(|error| InstallError::Fetch("what metal-agent is told", error))?)
-        }
-        None => None,
-    };
+    let seed = seed(client, &order).await?;
     let disks = settled(root, &order.hints, &client.timeouts).await?;
     let disk = choose(&disks, &order.hints)?;
     let gib = disk.size >> 30;
     tracing::info!(disk = disk.name, serial = disk.serial, gib, "overwriting the disk");
     reporter.enter(InstallPhase::Writing).await;
-    let seed = Seed { cloud_init: order.cloud_init, host, agent };
     let image = Image {
         path: order.image,
         sum,
@@ -151,6 +138,24 @@ async fn attempt(
     spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), written)).await??;
     reporter.enter(InstallPhase::Done).await;
     Ok(())
+}
+
+/// What the installed system is left.
+async fn seed(client: &Client, order: &Order) -> Result<Seed, InstallError> {
+    let host = match &order.host {
+        Some(path) => Some(client.get(path, LARGEST_HOST).await.map_err(|error| {
+            InstallError::Fetch("what the installed system registers with", error)
+        })?),
+        None => None,
+    };
+    let agent = match &order.agent {
+        Some(path) => {
+            let told = client.get(path, LARGEST_AGENT).await;
+            Some(told.map_err(|error| InstallError::Fetch("what metal-agent is told", error))?)
+        }
+        None => None,
+    };
+    Ok(Seed { cloud_init: order.cloud_init.clone(), host, agent })
 }
 
 /// Whether this machine has one of the addresses: an order may have come to somebody else.
