@@ -36,11 +36,12 @@ use metal_runtime::{
     queue::Queue,
     report::Reporters,
     shared_key::SharedKey,
-    tls,
+    tls::{self, Certificate, Https},
     work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::{future::pending, sync::Arc};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "boot-operator";
@@ -60,8 +61,8 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let downloads = CancellationToken::new();
     let (images, store) = images(&args, downloads.clone()).await?;
     let folder = kept_boots(&args)?;
-    let ports = open_ports(&args).await?;
-    let certificate = ports.https.as_ref().map(|https| Arc::clone(&https.certificate));
+    let ports = Ports::open(&args).await?;
+    let certificate = ports.certificate();
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
 
@@ -117,7 +118,7 @@ struct Operator {
 impl Operator {
     /// Serves machines until `shutdown`. Downloads continue until those who wait for them have been
     /// served.
-    async fn serve(&self, ports: Vec<Port>, router: &Router, shutdown: &CancellationToken) {
+    async fn serve(&self, ports: Ports, router: &Router, shutdown: &CancellationToken) {
         listener::serve_all(ports, router, Limits::MACHINES, shutdown).await;
         self.downloads.cancel();
         self.store.closed().await;
@@ -219,13 +220,35 @@ impl Operator {
     }
 }
 
-/// The ports for machines.
-async fn open_ports(args: &Args) -> anyhow::Result<Vec<Port>> {
-    let boot = args.boot_server_address.listen_by("--boot-server-address").await?;
-    let image = &args.image_proxy_server_address;
-    let image = image.listen_by("--image-proxy-server-address").await?;
-    let plain = [boot, image].into_iter().flatten().map(Port::from);
-    Ok(plain.chain(args.https.open().await?.map(Port::from)).collect())
+/// Where machines reach this process.
+struct Ports {
+    plain: Vec<TcpListener>,
+    https: Option<Https>,
+}
+
+impl Ports {
+    async fn open(args: &Args) -> anyhow::Result<Self> {
+        let boot = args.boot_server_address.listen_by("--boot-server-address").await?;
+        let image = &args.image_proxy_server_address;
+        let image = image.listen_by("--image-proxy-server-address").await?;
+        let plain = [boot, image].into_iter().flatten().collect();
+        Ok(Self { plain, https: args.https.open().await? })
+    }
+
+    /// The certificate of the one with TLS.
+    fn certificate(&self) -> Option<Arc<Certificate>> {
+        self.https.as_ref().map(|https| Arc::clone(&https.certificate))
+    }
+}
+
+impl IntoIterator for Ports {
+    type Item = Port;
+    type IntoIter = std::vec::IntoIter<Port>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let plain = self.plain.into_iter().map(Port::from);
+        plain.chain(self.https.map(Port::from)).collect::<Vec<_>>().into_iter()
+    }
 }
 
 fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {

@@ -50,12 +50,12 @@ impl FromRequestParts<Arc<AppState>> for ScriptRequest {
     ) -> Result<Self, Infallible> {
         let asker = Requester::from_request_parts(parts, state).await?;
         let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let asked = parts.uri.query().and_then(|query| query.strip_prefix("closed="));
+        let closed = parts.uri.query().and_then(|query| query.strip_prefix("closed="));
         Ok(Self {
             asker,
             only_looks: parts.method == Verb::HEAD,
             is_ipxe: agent.is_some_and(|agent| agent.starts_with("iPXE/")),
-            asked: asked.map_or(0, |number| number.parse().unwrap_or(u8::MAX)),
+            asked: closed.map_or(0, |number| number.parse().unwrap_or(u8::MAX)),
         })
     }
 }

@@ -91,7 +91,7 @@ impl V4 {
         match links.iter().find(|link| link.waits_for_address()) {
             None => self.common.parts.ready.open(),
             Some(link) => {
-                self.common.parts.ready.wait_for(format!("an IPv4 address on {}", link.place))
+                self.common.parts.ready.wait_for(format!("an IPv4 address on {}", link.place));
             }
         }
     }

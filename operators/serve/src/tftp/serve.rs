@@ -130,7 +130,7 @@ struct Listeners<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
 }
 
-impl<'scope> Listeners<'scope, '_> {
+impl Listeners<'_, '_> {
     /// Opens and closes sockets as the configuration changes.
     fn follow<C>(
         &mut self,

@@ -57,8 +57,8 @@ pub fn judge(
 }
 
 /// How long a lease lasts: by its own word, unless that is shorter than `least`, or longer than anybody means.
-fn promised(lease: &LeaseSpec, least: Duration) -> Duration {
-    let seconds = lease.lease_duration_seconds.and_then(|it| u64::try_from(it).ok());
+fn promised(spec: &LeaseSpec, least: Duration) -> Duration {
+    let seconds = spec.lease_duration_seconds.and_then(|it| u64::try_from(it).ok());
     seconds.map_or(least, |it| Duration::from_secs(it).clamp(least, least.max(LONGEST)))
 }
 
