@@ -9,7 +9,7 @@ use crate::{
     cluster::binary,
     stack::{
         NodeLink, NodeVm, OciRegistry,
-        metalman::{Metalman, condition, has_attested, is_installed, is_ready},
+        metalman::{Metalman, Program, condition, has_attested, is_installed, is_ready},
         push_netboot_image, reachable_api_server,
     },
 };
@@ -66,9 +66,10 @@ impl Demo<'_> {
             format!("--dhcp-interface={}", LINK.bridge),
             "--tftp-port=69".to_owned(),
         ];
-        let kubeconfig = Metalman::kubeconfig(self.cluster).await?;
-        let (binary, at) = (binary("metalman").await?, LINK.address.into());
-        let metalman = Metalman::start_at(self.cluster, &binary, at, &kubeconfig, &flags).await?;
+        let kubeconfig = &*Metalman::kubeconfig(self.cluster).await?;
+        let binary = &*binary("metalman").await?;
+        let program = Program { binary, kubeconfig, flags: &flags };
+        let metalman = Metalman::start_at(self.cluster, LINK.address.into(), program).await?;
         self.screen.done(since, "config/metalman is installed, and metalman runs as it says");
         Ok(metalman)
     }

@@ -35,12 +35,12 @@ impl Operators {
         overlay: &Overlay,
         machines: rack::Machines,
     ) -> Result<Self> {
-        let mut all = Vec::new();
+        let (mut all, folder) = (Vec::new(), &*cluster.scratch());
         for (name, health) in OPERATORS {
             let ports = Ports::Given { health, metrics: health + METRICS };
-            let node = Node { address: rack::OPERATORS, ports, binaries: None };
+            let node = Node { folder, address: rack::OPERATORS, ports, binaries: None };
             let deployment = overlay.named("Deployment", name)?;
-            let mut operator = pod(cluster, overlay, deployment, &cluster.scratch(), node).await?;
+            let mut operator = pod(cluster, overlay, deployment, node).await?;
             // Next to a virtual machine, the simulated machines have no addresses of their own.
             if name == "boot-operator" && machines == rack::Machines::WithVm {
                 operator = operator.flag("--machine-addresses", "any");

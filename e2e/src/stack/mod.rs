@@ -104,10 +104,10 @@ impl Stack {
         cluster.apply(&overlay.yaml).await.context("config/default cannot be installed")?;
         cluster.established().await?;
         let (address, ports) = (host.at(site::BOOT)?.ip(), Ports::Held(&host));
-        let node = Node { address, ports, binaries: settings.binaries.as_deref() };
-        let operator = async |name| {
-            pod(&cluster, &overlay, overlay.named("Deployment", name)?, &scratch, node).await
-        };
+        let (folder, binaries) = (&*scratch, settings.binaries.as_deref());
+        let node = Node { folder, address, ports, binaries };
+        let operator =
+            async |name| pod(&cluster, &overlay, overlay.named("Deployment", name)?, node).await;
         let metal = operator("metal-operator").await?.flags(settings.metal);
         // Stands in for the Secret, at the path that the pod would have.
         let macdb = scratch.join("metal-operator/macdb/macdb.yaml");

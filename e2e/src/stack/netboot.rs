@@ -24,8 +24,9 @@ impl Stack {
     /// If it does not start; with the end of its log.
     pub async fn netboot_with(&self, config: &str, flags: &[(&str, String)]) -> Result<Operator> {
         let deployment = self.overlay.named("Deployment", "netboot")?;
-        let (scratch, node) = (self.cluster.scratch(), Node::of_this_machine());
-        let netboot = pod(&self.cluster, &self.overlay, deployment, &scratch, node).await?;
+        let scratch = self.cluster.scratch();
+        let node = Node::of_this_machine(&scratch);
+        let netboot = pod(&self.cluster, &self.overlay, deployment, node).await?;
         let netboot = netboot.flag("--mac-prefixes-file", self.macdb.path().display());
         let add = |netboot: Operator, (name, value): &(&str, String)| netboot.flag(name, value);
         let netboot = flags.iter().fold(netboot, add);

@@ -21,6 +21,8 @@ use std::{
 /// What a pod finds on the node.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
+    /// Where it keeps logs and volumes, which should be in the scratch folder of the cluster.
+    pub folder: &'a Path,
     /// Address of the node.
     pub address: IpAddr,
     /// How its ports are chosen.
@@ -29,10 +31,10 @@ pub struct Node<'a> {
     pub binaries: Option<&'a Path>,
 }
 
-impl Node<'_> {
-    /// This machine, with free ports of loopback.
-    pub fn of_this_machine() -> Self {
-        Self { address: Ipv4Addr::LOCALHOST.into(), ports: Ports::Free, binaries: None }
+impl<'a> Node<'a> {
+    /// This machine, with free ports of loopback, and files in `folder`.
+    pub fn of_this_machine(folder: &'a Path) -> Self {
+        Self { folder, address: Ipv4Addr::LOCALHOST.into(), ports: Ports::Free, binaries: None }
     }
 }
 
@@ -54,8 +56,7 @@ pub enum Ports<'a> {
     Held(&'a Host),
 }
 
-/// The process of a Deployment's pod. Its log and volumes are in `folder`, which should be in the
-/// scratch folder of the cluster.
+/// The process of a Deployment's pod.
 ///
 /// # Errors
 ///
@@ -64,12 +65,11 @@ pub async fn pod(
     cluster: &Cluster,
     overlay: &Overlay,
     deployment: &Value,
-    folder: &Path,
     node: Node<'_>,
 ) -> Result<Operator> {
     let account = pod_of(deployment).0["serviceAccountName"].as_str().context("no account")?;
     let account = cluster.service_account_kubeconfig(namespace_of(deployment)?, account).await?;
-    let operator = pod_alone(overlay, deployment, folder, node).await?;
+    let operator = pod_alone(overlay, deployment, node).await?;
     Ok(operator.flag("--kubeconfig", account.display()))
 }
 
@@ -78,15 +78,10 @@ pub async fn pod(
 /// # Errors
 ///
 /// If the Deployment refers to something that does not exist.
-pub async fn pod_alone(
-    overlay: &Overlay,
-    deployment: &Value,
-    folder: &Path,
-    node: Node<'_>,
-) -> Result<Operator> {
+pub async fn pod_alone(overlay: &Overlay, deployment: &Value, node: Node<'_>) -> Result<Operator> {
     let (pod, container) = pod_of(deployment);
     let (namespace, deployment) = (namespace_of(deployment)?, name(deployment));
-    let mounts = mounts(overlay, pod, container, &folder.join(deployment))?;
+    let mounts = mounts(overlay, pod, container, &node.folder.join(deployment))?;
     let pod = format!("{deployment}-0");
     let variables = variables(overlay, container, [&pod, namespace, &node.address.to_string()])?;
     let health = match node.ports {
@@ -94,8 +89,8 @@ pub async fn pod_alone(
         Ports::Held(host) => host.spare()?,
         Ports::Given { health, .. } => (Ipv4Addr::LOCALHOST, health).into(),
     };
-    fs::create_dir_all(folder)?;
-    let log = folder.join(format!("{deployment}.log"));
+    fs::create_dir_all(node.folder)?;
+    let log = node.folder.join(format!("{deployment}.log"));
     let binary = match node.binaries {
         Some(folder) => folder.join(deployment),
         None => binary(deployment).await?,

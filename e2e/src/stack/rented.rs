@@ -229,36 +229,56 @@ impl Machine {
             "hardware": { "serial": "SN-1", "macAddresses": ["02:00:00:00:00:01"] },
         });
         let server = installed["server"].as_str().context("no server")?;
-        self.signed(server, Method::POST, path::REGISTER, "", &body.to_string()).await
+        self.tell(server, path::REGISTER, "", &body.to_string()).await
     }
 
-    /// Asks with a signature, as this host.
+    /// Asks as this host, which signs it.
     ///
     /// # Errors
     ///
     /// If it is not answered as a machine needs it.
-    pub async fn signed(
+    pub async fn ask(
         &self,
         server: &str,
-        method: Method,
+        target: &str,
+        host: &str,
+    ) -> Result<(StatusCode, String)> {
+        self.send(server, Signed { method: "GET", target, nonce: "", host, body: b"" }).await
+    }
+
+    /// Tells something as this host, which signs it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered as a machine needs it.
+    pub async fn tell(
+        &self,
+        server: &str,
         target: &str,
         host: &str,
         body: &str,
     ) -> Result<(StatusCode, String)> {
+        let body = body.as_bytes();
+        self.send(server, Signed { method: "POST", target, nonce: "", host, body }).await
+    }
+
+    /// Signs it with a nonce of the server.
+    async fn send(&self, server: &str, request: Signed<'_>) -> Result<(StatusCode, String)> {
         let (status, nonce) = self.get(&format!("{server}{}", path::NONCE)).await?;
         ensure!(status.is_success(), "{nonce}");
         let nonce: Value = serde_json::from_str(&nonce)?;
-        let nonce = nonce["nonce"].as_str().context("no nonce")?;
-        let (verb, content) = (method.as_str(), body.as_bytes());
-        let signed = Signed { method: verb, target, nonce, host, body: content };
+        let signed = Signed { nonce: nonce["nonce"].as_str().context("no nonce")?, ..request };
         let signature = self.key.sign(&self.random, &signed.message()).ok().context("no key")?;
         let answer = self
             .http
-            .request(method, format!("{server}{target}"))
-            .header(NONCE, nonce)
+            .request(
+                Method::from_bytes(signed.method.as_bytes())?,
+                format!("{server}{}", signed.target),
+            )
+            .header(NONCE, signed.nonce)
             .header(SIGNATURE, STANDARD.encode(signature))
-            .header(HOST, host)
-            .body(body.to_owned())
+            .header(HOST, signed.host)
+            .body(signed.body.to_owned())
             .timeout(PATIENCE);
         let answer = answer.send().await?;
         Ok((answer.status(), answer.text().await?))

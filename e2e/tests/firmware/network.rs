@@ -57,8 +57,9 @@ pub(crate) fn on_the_link_from(boot: &str, files: &Path) -> String {
 /// Starts netboot with this configuration and without an API server; its files are in `folder`.
 pub(crate) async fn netboot(folder: &Path, config: &str) -> Result<Operator> {
     let overlay = Overlay::build("default").await?;
-    let (deployment, node) = (overlay.named("Deployment", "netboot")?, Node::of_this_machine());
-    let netboot = pod_alone(&overlay, deployment, folder, node).await?.flag("--no-endpoints", true);
+    let deployment = overlay.named("Deployment", "netboot")?;
+    let netboot = pod_alone(&overlay, deployment, Node::of_this_machine(folder)).await?;
+    let netboot = netboot.flag("--no-endpoints", true);
     configure_netboot(folder, config)?;
     netboot.start()?;
     netboot.ready(READY).await?;

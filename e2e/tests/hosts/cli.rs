@@ -10,7 +10,7 @@ use e2e::{
     stack::OciRegistry,
 };
 use metal_api::BootTokenPhase;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::fs;
 use tokio::process::Command;
@@ -69,7 +69,7 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let json = kubectl(&site, &["releases", "list", &target, "-o", "json"]).await.unwrap();
     assert!(json.contains("P256-HKDF-SHA256-AES256GCM") && !json.contains("horse"), "{json}");
     let path = "/api/hosts/self?wait=60&release=";
-    let asked = machine.signed(&server, Method::GET, path, &target, "").await.unwrap();
+    let asked = machine.ask(&server, path, &target).await.unwrap();
     let told: Value = serde_json::from_str(&asked.1).unwrap();
     assert_eq!(told["release"]["name"], "web-1-v1", "{told}");
     assert!(told["release"]["configuration"]["ciphertext"].as_str().unwrap().len() > 100);

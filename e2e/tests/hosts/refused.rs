@@ -124,8 +124,7 @@ async fn who_guesses_is_not_heard_and_a_large_body_takes_no_memory() {
     for body in ["", "{}", "[]", r#"{"credential":1}"#, "\u{0}"] {
         let server = format!("http://{}", site.address);
         let path = "/api/hosts/register";
-        let (status, _) =
-            machine.signed(&server, reqwest::Method::POST, path, "", body).await.unwrap();
+        let (status, _) = machine.tell(&server, path, "", body).await.unwrap();
         assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
     }
     let mut last = StatusCode::OK;

@@ -13,7 +13,7 @@ use kube::{
 };
 use metal_api::{HostRelease, HostReleaseSpec, SealedConfiguration, Sealing};
 use metal_configuration::LARGEST;
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ async fn a_host_waits_for_its_release_reports_it_and_a_rollback_is_shown() {
     // It is told as soon as somebody activates one.
     let began = Instant::now();
     let wait = "/api/hosts/self?release=&wait=60";
-    let asks = machine.signed(&server, Method::GET, wait, &me, "");
+    let asks = machine.ask(&server, wait, &me);
     let activates = activate(&site, "v1");
     let ((status, text), ()) = tokio::join!(async { asks.await.unwrap() }, activates);
     assert_eq!(status, StatusCode::OK, "{text}");
@@ -47,14 +47,14 @@ async fn a_host_waits_for_its_release_reports_it_and_a_rollback_is_shown() {
 
     // Nobody else is, and nothing else is signed with this.
     for (who, host) in [(&other, me.as_str()), (&machine, "nobody/web-1"), (&machine, "")] {
-        let asked = who.signed(&server, Method::GET, "/api/hosts/self", host, "");
+        let asked = who.ask(&server, "/api/hosts/self", host);
         assert_eq!(asked.await.unwrap().0, StatusCode::FORBIDDEN, "{host}");
     }
 
     let report = json!({ "image": "quay.io/a/b@sha256:1", "release": "v1", "result": "Active" });
     let report = report.to_string();
     let path = "/api/hosts/self/status";
-    let reported = machine.signed(&server, Method::POST, path, &me, &report);
+    let reported = machine.tell(&server, path, &me, &report);
     assert_eq!(reported.await.unwrap().0, StatusCode::NO_CONTENT);
     shown(&site, "True", "Active", Some("v1"), None).await;
 
@@ -68,14 +68,14 @@ async fn a_host_waits_for_its_release_reports_it_and_a_rollback_is_shown() {
     activate(&site, "v2").await;
     let report = json!({ "release": "v1", "result": "RolledBack", "of": "v2", "message": "no" });
     let report = report.to_string();
-    let reported = machine.signed(&server, Method::POST, path, &me, &report);
+    let reported = machine.tell(&server, path, &me, &report);
     assert_eq!(reported.await.unwrap().0, StatusCode::NO_CONTENT);
     shown(&site, "False", "RolledBack", Some("v1"), Some("v1")).await;
 
     // A release of another Host is not given out.
     activate(&site, "foreign").await;
     let told = eventually(PATIENCE, async || {
-        let asked = machine.signed(&server, Method::GET, "/api/hosts/self", &me, "").await?;
+        let asked = machine.ask(&server, "/api/hosts/self", &me).await?;
         let told: Value = serde_json::from_str(&asked.1)?;
         ensure!(told["release"].is_null(), "{told}");
         let host = site.hosts().get("web-1").await?;
@@ -111,7 +111,7 @@ async fn the_largest_release_is_read_where_it_is_given_out_and_a_larger_one_is_r
     let made = releases.create(&PostParams::default(), &v1).await.unwrap();
     activate(&site, "v1").await;
     let told = eventually(PATIENCE, async || {
-        let asked = machine.signed(&server, Method::GET, "/api/hosts/self", &me, "").await?;
+        let asked = machine.ask(&server, "/api/hosts/self", &me).await?;
         let told: Value = serde_json::from_str(&asked.1)?;
         ensure!(told["release"]["name"] == "v1", "{}", told["release"]["name"]);
         Ok(told)

@@ -29,8 +29,8 @@ async fn every_overlay_starts_with_its_defaults() {
 /// Starts the process of a pod, waits until it is ready, and ends it.
 async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Result<()> {
     let folder = cluster.scratch().join(overlay.name);
-    let node = Node::of_this_machine();
-    let operator = pod(cluster, overlay, deployment, &folder, node).await?;
+    let node = Node::of_this_machine(&folder);
+    let operator = pod(cluster, overlay, deployment, node).await?;
     give_port_67_away(&folder)?;
     operator.start()?;
     let ready = operator.ready(READY).await;

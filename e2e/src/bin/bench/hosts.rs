@@ -82,29 +82,16 @@ async fn measured(args: &Args) -> Result<Outcome> {
     let hosts = Hosts::start(&cluster, &binary).await?;
     let (client, org) = (cluster.client().await?, cluster.namespace().await?);
     eprintln!("making {} BootTokens", args.tokens);
-    let tokens = Api::<BootToken>::namespaced(client.clone(), &org);
     let root = format!("http://{}/api/ipxe", hosts.address);
-    let made = (0..args.tokens).map(async |number| {
-        let (secret, token) = token(&org, number)?;
-        tokens.create(&PostParams::default(), &token).await?;
-        Ok::<_, anyhow::Error>(format!("{root}/{secret}"))
-    });
-    let urls: Vec<_> = stream::iter(made).buffer_unordered(AT_A_TIME).try_collect().await?;
+    let urls = issued(&Api::namespaced(client.clone(), &org), args.tokens, &root).await?;
     let http = Client::builder().no_proxy().build()?;
-    for url in urls.iter().rev().take(AT_A_TIME) {
-        eventually(PATIENCE, async || is_script(&http, url).await).await?;
-    }
+    // The last ones are known last.
+    fetched(&http, &urls[urls.len().saturating_sub(AT_A_TIME)..]).await?;
 
     eprintln!("fetching their scripts");
     let begin = Instant::now();
-    let fetched = urls.iter().map(async |url| {
-        let since = Instant::now();
-        eventually(PATIENCE, async || is_script(&http, url).await).await?;
-        Ok::<_, anyhow::Error>(since.elapsed())
-    });
-    let times: Vec<_> = stream::iter(fetched).buffer_unordered(AT_A_TIME).try_collect().await?;
-    let (scripts, mut times) = (begin.elapsed().as_secs_f64(), times);
-    times.sort();
+    let times = fetched(&http, &urls).await?;
+    let scripts = begin.elapsed().as_secs_f64();
 
     eprintln!("installing {} machines", args.machines);
     let count = usize::try_from(args.machines)?;
@@ -125,6 +112,29 @@ async fn measured(args: &Args) -> Result<Outcome> {
         seconds: round(seconds),
         rss_mib: round(float(hosts.process().peak_memory()?) / MIB),
     })
+}
+
+/// Makes tokens, and returns their URLs.
+async fn issued(tokens: &Api<BootToken>, count: u32, root: &str) -> Result<Vec<String>> {
+    let org = tokens.namespace().context("tokens are in a namespace")?;
+    let made = (0..count).map(async |number| {
+        let (secret, token) = token(org, number)?;
+        tokens.create(&PostParams::default(), &token).await?;
+        Ok::<_, anyhow::Error>(format!("{root}/{secret}"))
+    });
+    stream::iter(made).buffer_unordered(AT_A_TIME).try_collect().await
+}
+
+/// Fetches the script of each token, and returns how long each took, the shortest first.
+async fn fetched(http: &Client, urls: &[String]) -> Result<Vec<Duration>> {
+    let fetched = urls.iter().map(async |url| {
+        let since = Instant::now();
+        eventually(PATIENCE, async || is_script(http, url).await).await?;
+        Ok::<_, anyhow::Error>(since.elapsed())
+    });
+    let mut times: Vec<_> = stream::iter(fetched).buffer_unordered(AT_A_TIME).try_collect().await?;
+    times.sort();
+    Ok(times)
 }
 
 /// The 99th percentile, in milliseconds.

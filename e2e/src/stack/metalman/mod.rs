@@ -37,6 +37,18 @@ const NAMESPACE: &str = "unbounded-kube";
 pub const PASSWORDS: &str = "metalman-bmcs";
 /// Label with the site of a Machine.
 const SITE: &str = "unbounded-cloud.io/site";
+
+/// What is started.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// The file.
+    pub binary: &'a Path,
+    /// By which it knows the API server, and what it may do there.
+    pub kubeconfig: &'a Path,
+    /// Flags besides those of every test.
+    pub flags: &'a [String],
+}
+
 /// A metalman of a site of its own.
 pub struct Metalman {
     /// The administrator.
@@ -82,63 +94,48 @@ impl Metalman {
         kubeconfig: &Path,
         flags: &[String],
     ) -> Result<Self> {
-        let binary = binary("metalman").await?;
-        Self::start_site(cluster, unique("site"), &binary, kubeconfig, flags).await
+        let binary = &*binary("metalman").await?;
+        Self::start_program(cluster, Program { binary, kubeconfig, flags }).await
     }
 
-    /// Like [`start_with`](Self::start_with), from this file.
+    /// Like [`start_with`](Self::start_with), from a file of the caller's.
     ///
     /// # Errors
     ///
     /// If it does not become ready.
-    pub async fn start_binary(
-        cluster: &Cluster,
-        binary: &Path,
-        kubeconfig: &Path,
-        flags: &[String],
-    ) -> Result<Self> {
-        Self::start_site(cluster, unique("site"), binary, kubeconfig, flags).await
+    pub async fn start_program(cluster: &Cluster, program: Program<'_>) -> Result<Self> {
+        Self::start_site(cluster, unique("site"), program).await
     }
 
-    /// Like [`start_binary`](Self::start_binary), at this address.
+    /// Like [`start_program`](Self::start_program), at this address.
     ///
     /// # Errors
     ///
     /// If it does not become ready.
     pub async fn start_at(
         cluster: &Cluster,
-        binary: &Path,
         address: IpAddr,
-        kubeconfig: &Path,
-        flags: &[String],
+        program: Program<'_>,
     ) -> Result<Self> {
         let host = Host::own(address, &[])?;
-        Self::start_on(cluster, host, unique("site"), (binary, kubeconfig), flags).await
+        Self::start_on(cluster, host, unique("site"), program).await
     }
 
-    async fn start_site(
-        cluster: &Cluster,
-        site: String,
-        binary: &Path,
-        kubeconfig: &Path,
-        flags: &[String],
-    ) -> Result<Self> {
-        let host = Host::reserve(&[])?;
-        Self::start_on(cluster, host, site, (binary, kubeconfig), flags).await
+    async fn start_site(cluster: &Cluster, site: String, program: Program<'_>) -> Result<Self> {
+        Self::start_on(cluster, Host::reserve(&[])?, site, program).await
     }
 
     async fn start_on(
         cluster: &Cluster,
         host: Host,
         site: String,
-        (binary, kubeconfig): (&Path, &Path),
-        flags: &[String],
+        program: Program<'_>,
     ) -> Result<Self> {
         let (http, health) = (host.spare()?, host.spare()?);
         let (client, folder) = (cluster.client().await?, cluster.scratch());
-        let binary = binary.to_owned();
+        let binary = program.binary.to_owned();
         let at = At { site: &site, http, health, folder: &folder, binary: &binary };
-        let process = spawn(&at, kubeconfig, flags)?;
+        let process = spawn(&at, program.kubeconfig, program.flags)?;
         let mut started = Self { client, site, http, health, folder, binary, process };
         started.ready().await?;
         Ok(started)
@@ -162,8 +159,8 @@ impl Metalman {
             ["serve-pxe", "--site", "--cache-dir", "--dhcp-interface", "--dhcp-auto-interface"];
         let is_kept = |arg: &&&str| !others.contains(&arg.split('=').next().unwrap_or_default());
         let flags: Vec<_> = args.iter().filter(is_kept).map(|arg| (*arg).to_owned()).collect();
-        let binary = binary("metalman").await?;
-        Self::start_site(cluster, site, &binary, &kubeconfig, &flags).await
+        let (binary, kubeconfig) = (&*binary("metalman").await?, &*kubeconfig);
+        Self::start_site(cluster, site, Program { binary, kubeconfig, flags: &flags }).await
     }
 
     /// Kills it, as `kill -9` does, and starts it again at the same addresses and with the same cache.

@@ -78,8 +78,8 @@ impl Lab {
         cluster.apply(&overlay.yaml).await?;
         cluster.established().await?;
         let links = Links::new(&cluster).await?;
-        let (deployment, node) = (overlay.named("Deployment", "netboot")?, node(&tools));
-        let netboot = pod(&cluster, &overlay, deployment, &scratch, node).await?;
+        let deployment = overlay.named("Deployment", "netboot")?;
+        let netboot = pod(&cluster, &overlay, deployment, node(&tools, &scratch)).await?;
         let lab = Self { cluster, tools, links, scratch, overlay, netboot, other: OnceCell::new() };
         lab.write_database(BMCS)?;
         lab.configure("")?;
@@ -122,7 +122,7 @@ impl Lab {
     /// An operator as the pod of its Deployment, whose files are in `folder`.
     async fn pod(&self, name: &str, folder: &Path) -> Result<Operator> {
         let deployment = self.overlay.named("Deployment", name)?;
-        pod(&self.cluster, &self.overlay, deployment, folder, node(&self.tools)).await
+        pod(&self.cluster, &self.overlay, deployment, node(&self.tools, folder)).await
     }
 
     /// Replaces the instance with two that share the links. If only one of them answers, it is the
@@ -248,6 +248,6 @@ impl Lab {
     }
 }
 
-fn node(tools: &Tools) -> Node<'_> {
-    Node { binaries: tools.server.parent(), ..Node::of_this_machine() }
+fn node<'a>(tools: &'a Tools, folder: &'a Path) -> Node<'a> {
+    Node { binaries: tools.server.parent(), ..Node::of_this_machine(folder) }
 }

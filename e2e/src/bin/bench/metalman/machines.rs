@@ -90,12 +90,12 @@ pub(super) fn mac(number: u16) -> Mac {
 /// Boots all of them at once.
 pub(crate) async fn run(args: &Args) -> Result<Load> {
     install_crypto_provider();
-    let done = Done::default();
     let clients = args.device.as_ref().map(|device| DhcpClients::open(&Dhcp::on(device)));
     let clients = clients.transpose().context("DHCP")?;
+    let rack = Rack { args, clients, done: Done::default() };
     let begin = Instant::now();
     let boots = (0..args.machines).map(async |number| {
-        boot(args, clients.as_ref(), number, &done).await?;
+        rack.boot(number).await?;
         Ok::<_, anyhow::Error>(begin.elapsed())
     });
     let boots = stream::iter(boots).buffer_unordered(usize::from(args.machines));
@@ -112,70 +112,90 @@ pub(crate) async fn run(args: &Args) -> Result<Load> {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     Ok(Load {
         installed: times.len(),
-        leases: count(&done.leases),
+        leases: count(&rack.done.leases),
         seconds,
-        files: count(&done.files),
-        bytes: count(&done.bytes),
-        retries: count(&done.retries),
+        files: count(&rack.done.files),
+        bytes: count(&rack.done.bytes),
+        retries: count(&rack.done.retries),
         p50_s: percentile(&times, 50),
         p99_s: percentile(&times, 99),
     })
 }
 
-/// One machine.
-async fn boot(args: &Args, clients: Option<&DhcpClients>, number: u16, done: &Done) -> Result<()> {
-    let (from, tpm) = (address(args.first, number), Tpm::numbered(number));
-    if let Some(clients) = clients {
-        lease(clients, number, from, done).await?;
-    }
-    let client = Client::builder().local_address(IpAddr::V4(from)).no_proxy().build()?;
-    let root = format!("http://{}", args.http);
-    let loader = again(done, async || tftp::read(from, args.tftp, LOADER).await).await?;
-    ensure!(loader == LOADER_BYTES, "a loader of {loader} bytes");
-    got(done, loader);
-    let grub = again(done, async || {
-        let grub = client.get(format!("{root}/grub/grub.cfg")).send().await?;
-        let grub = grub.error_for_status()?.text().await?;
-        ensure!(grub.starts_with("install "), "{grub}");
-        Ok(grub)
-    });
-    let grub = grub.await?;
-    got(done, grub.len());
-    let url = grub.strip_prefix("install ").context("a URL")?;
-    let get = async |path: &str| {
-        let size = again(done, async || fetched(&client, &format!("{url}/{path}")).await);
-        size.await.map(|size| got(done, size))
-    };
-    get("disk.img.zst").await?;
-    get("pxe/disable").await?;
-    get("cloud-init/user-data").await?;
-    for (event, stage) in [("start", "init"), ("finish", "init"), ("finish", "modules-final")] {
-        let event = json!({ "name": stage, "event_type": event, "result": "SUCCESS",
-            "description": "", "origin": "cloudinit", "timestamp": 1.0 });
-        let told = client.post(format!("{url}/cloudinit/log")).body(event.to_string());
-        told.send().await?.error_for_status()?;
-    }
-    again(done, async || {
-        let asked = client.post(format!("{root}/attest")).body(tpm.body());
-        let answer = asked.timeout(PATIENCE).send().await?.error_for_status()?;
-        answer.json::<metal_attest::Response>().await.map_err(Into::into)
-    })
-    .await
-    .map(drop)
+/// The machines, what they ask for their addresses with, and what they have done together.
+struct Rack<'a> {
+    args: &'a Args,
+    clients: Option<DhcpClients>,
+    done: Done,
 }
 
-/// What firmware asks for first.
-async fn lease(clients: &DhcpClients, number: u16, from: Ipv4Addr, done: &Done) -> Result<()> {
-    let (mac, uuid) = (mac(number), Uuid::from_u128(u128::from(number) + 1));
-    let offered = again(done, async || {
-        let offered = clients.pxe(mac, uuid, BootMode::Uefi).await?;
-        ensure!(offered.address == from, "{mac} got {} instead of {from}", offered.address);
-        ensure!(offered.boot_file.as_deref() == Some(LOADER), "{:?}", offered.boot_file);
+impl Rack<'_> {
+    /// One machine.
+    async fn boot(&self, number: u16) -> Result<()> {
+        let from = address(self.args.first, number);
+        if let Some(clients) = &self.clients {
+            self.lease(clients, number).await?;
+        }
+        let client = Client::builder().local_address(IpAddr::V4(from)).no_proxy().build()?;
+        let loader = async || tftp::read(from, self.args.tftp, LOADER).await;
+        let loader = again(&self.done, loader).await?;
+        ensure!(loader == LOADER_BYTES, "a loader of {loader} bytes");
+        got(&self.done, loader);
+        self.install(&client).await?;
+        self.attest(&client, &Tpm::numbered(number)).await
+    }
+
+    /// What firmware asks for first.
+    async fn lease(&self, clients: &DhcpClients, number: u16) -> Result<()> {
+        let (mac, uuid) = (mac(number), Uuid::from_u128(u128::from(number) + 1));
+        let from = address(self.args.first, number);
+        let offered = again(&self.done, async || {
+            let offered = clients.pxe(mac, uuid, BootMode::Uefi).await?;
+            ensure!(offered.address == from, "{mac} got {} instead of {from}", offered.address);
+            ensure!(offered.boot_file.as_deref() == Some(LOADER), "{:?}", offered.boot_file);
+            Ok(())
+        });
+        offered.await?;
+        self.done.leases.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    });
-    offered.await?;
-    done.leases.fetch_add(1, Ordering::Relaxed);
-    Ok(())
+    }
+
+    /// What GRUB, the installer and cloud-init ask for.
+    async fn install(&self, client: &Client) -> Result<()> {
+        let root = format!("http://{}", self.args.http);
+        let grub = again(&self.done, async || {
+            let grub = client.get(format!("{root}/grub/grub.cfg")).send().await?;
+            let grub = grub.error_for_status()?.text().await?;
+            ensure!(grub.starts_with("install "), "{grub}");
+            Ok(grub)
+        });
+        let grub = grub.await?;
+        got(&self.done, grub.len());
+        let url = grub.strip_prefix("install ").context("a URL")?;
+        for path in ["disk.img.zst", "pxe/disable", "cloud-init/user-data"] {
+            let url = format!("{url}/{path}");
+            let size = again(&self.done, async || fetched(client, &url).await);
+            got(&self.done, size.await?);
+        }
+        for (event, stage) in [("start", "init"), ("finish", "init"), ("finish", "modules-final")] {
+            let event = json!({ "name": stage, "event_type": event, "result": "SUCCESS",
+                "description": "", "origin": "cloudinit", "timestamp": 1.0 });
+            let told = client.post(format!("{url}/cloudinit/log")).body(event.to_string());
+            told.send().await?.error_for_status()?;
+        }
+        Ok(())
+    }
+
+    /// What metal-agent asks for.
+    async fn attest(&self, client: &Client, tpm: &Tpm) -> Result<()> {
+        let url = format!("http://{}/attest", self.args.http);
+        let answer = again(&self.done, async || {
+            let asked = client.post(&url).body(tpm.body());
+            let answer = asked.timeout(PATIENCE).send().await?.error_for_status()?;
+            answer.json::<metal_attest::Response>().await.map_err(Into::into)
+        });
+        answer.await.map(drop)
+    }
 }
 
 /// Bytes of a file, of which nothing is kept.

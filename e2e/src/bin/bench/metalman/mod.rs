@@ -13,7 +13,7 @@ use e2e::{
     cluster::Cluster,
     stack::{
         Host, OciRegistry,
-        metalman::{Metalman, condition},
+        metalman::{Metalman, Program, condition},
     },
 };
 use front::Front;
@@ -104,8 +104,9 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
     let front = Front::start(registry.address()).await?;
     if !network::is_own() {
         let tftp = Host::reserve(&[69])?.at(69)?.port();
-        let flags = [format!("--tftp-port={tftp}"), API.to_owned()];
-        let mut site = Metalman::start_binary(&cluster, &binary, &kubeconfig, &flags).await?;
+        let flags = &[format!("--tftp-port={tftp}"), API.to_owned()];
+        let program = Program { binary: &binary, kubeconfig: &kubeconfig, flags };
+        let mut site = Metalman::start_program(&cluster, program).await?;
         let boots = booting(&args, &site, LOOPBACK, tftp);
         make(&site, &front, &boots).await?;
         let load = machines::run(&boots).await?;
@@ -122,9 +123,9 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
 /// metalman on the link to the machines.
 async fn on_link(cluster: &Cluster, binary: &Path, kubeconfig: &Path) -> Result<Metalman> {
     let interface = format!("--dhcp-interface={}", network::DEVICE);
-    let flags = [interface, "--tftp-port=69".to_owned(), API.to_owned()];
-    let address = IpAddr::V4(network::OWN);
-    Metalman::start_at(cluster, binary, address, kubeconfig, &flags).await
+    let flags = &[interface, "--tftp-port=69".to_owned(), API.to_owned()];
+    let program = Program { binary, kubeconfig, flags };
+    Metalman::start_at(cluster, IpAddr::V4(network::OWN), program).await
 }
 
 fn booting(args: &Args, site: &Metalman, first: Ipv4Addr, tftp: u16) -> MachinesArgs {
