@@ -1,6 +1,6 @@
 //! The conditions of a Machine about the endorsement keys that were presented.
 
-use super::{Certificate, Outcome, Presented, accepted};
+use super::{Certificate, Judged, Outcome, Presented, accepted};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{Machine, MachineStatus, annotation, condition};
@@ -132,24 +132,21 @@ pub(super) fn set_boot(
     conditions::set(all, fact, generation, now);
 }
 
-/// Sets the condition about the key that was presented last.
-pub(super) fn set(
-    all: &mut Vec<Condition>,
-    outcome: Outcome,
-    presented: Presented<'_>,
-    machine: &Machine,
-    now: Timestamp,
-) {
-    let key = || format!("SHA-256 of the endorsement key: {}", presented.fingerprint);
-    let (holds, reason, message) = match outcome {
-        Outcome::Pinned => (true, "Pinned", key()),
-        Outcome::Verified => (true, "Verified", key()),
-        Outcome::Refused(refusal) => {
-            (false, refusal.reason(), message(refusal, presented, machine))
-        }
-    };
-    let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message: &message };
-    conditions::set(all, fact, machine.metadata.generation, now);
+impl Judged<'_> {
+    /// Sets the condition about the key that was presented last.
+    pub(super) fn tell(self, status: &mut MachineStatus, machine: &Machine, now: Timestamp) {
+        let Self { presented, outcome } = self;
+        let key = || format!("SHA-256 of the endorsement key: {}", presented.fingerprint);
+        let (holds, reason, message) = match outcome {
+            Outcome::Pinned => (true, "Pinned", key()),
+            Outcome::Verified => (true, "Verified", key()),
+            Outcome::Refused(refusal) => {
+                (false, refusal.reason(), message(refusal, presented, machine))
+            }
+        };
+        let fact = Fact { type_: condition::TPM_VERIFIED, holds, reason, message: &message };
+        conditions::set(&mut status.conditions, fact, machine.metadata.generation, now);
+    }
 }
 
 fn message(refusal: Refusal, presented: Presented<'_>, machine: &Machine) -> String {

@@ -73,6 +73,15 @@ pub struct Presented<'a> {
     pub holder: Option<&'a str>,
 }
 
+/// The machine that who presents a key says to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimed<'a> {
+    /// Its Machine.
+    pub machine: &'a Machine,
+    /// The Node of that name.
+    pub node: Option<&'a Node>,
+}
+
 /// What a certificate says of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Certificate<'a> {
@@ -124,58 +133,61 @@ enum Outcome {
     Refused(Refusal),
 }
 
-/// Whether the status that held the machine's key was lost: its own Node is at work, and was made before
-/// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
-/// Node is not at work has to join anew.
-fn has_lost_pin(machine: &Machine, node: Option<&Node>) -> bool {
-    let node = node.filter(|it| is_ready(it) && is_node_of(machine, it));
-    node.is_some_and(|node| is_older_than(node, machine.status.as_ref()))
+/// A key, and what it is to the machine.
+#[derive(Clone, Copy, Debug)]
+struct Judged<'a> {
+    presented: Presented<'a>,
+    outcome: Outcome,
 }
 
-/// Judges a key; `node` is the Node of that name, `compare` compares the key to what is pinned.
-pub fn judge(
-    machine: &Machine,
-    node: Option<&Node>,
-    presented: Presented<'_>,
-    compare: impl FnOnce(&str) -> Compared,
-    now: Timestamp,
-) -> Verdict {
-    let old = machine.status.clone().unwrap_or_default();
-    let outcome = outcome(machine, node, presented, pinned(&old).map(compare));
-    let mut new = old.clone();
-    conditions::set(&mut new.conditions, outcome, presented, machine, now);
-    if outcome == Outcome::Pinned {
-        let ek_public_key = Some(presented.pem.to_owned());
-        new.tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
+impl Claimed<'_> {
+    /// Judges a key; `compare` compares it to what is pinned.
+    pub fn judge(
+        self,
+        presented: Presented<'_>,
+        compare: impl FnOnce(&str) -> Compared,
+        now: Timestamp,
+    ) -> Verdict {
+        let old = self.machine.status.clone().unwrap_or_default();
+        let outcome = self.outcome(presented, pinned(&old).map(compare));
+        let mut new = old.clone();
+        Judged { presented, outcome }.tell(&mut new, self.machine, now);
+        if outcome == Outcome::Pinned {
+            let ek_public_key = Some(presented.pem.to_owned());
+            new.tpm = Some(MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() });
+        }
+        let news = (!conditions::is_same(&old, &new)).then(|| Box::new(new));
+        match outcome {
+            Outcome::Pinned | Outcome::Verified => Verdict::Admitted(news),
+            Outcome::Refused(refusal) => Verdict::Refused(refusal, news),
+        }
     }
-    let news = (!conditions::is_same(&old, &new)).then(|| Box::new(new));
-    match outcome {
-        Outcome::Pinned | Outcome::Verified => Verdict::Admitted(news),
-        Outcome::Refused(refusal) => Verdict::Refused(refusal, news),
-    }
-}
 
-/// Where the Machine names a key, nothing else counts: neither who came first, nor a certificate, nor an
-/// annotation. A certificate is for the first key only: that another TPM is the machine's own by now, a
-/// person says.
-fn outcome(
-    machine: &Machine,
-    node: Option<&Node>,
-    presented: Presented<'_>,
-    compared: Option<Compared>,
-) -> Outcome {
-    let attestation = machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
-    let expected = attestation.and_then(|it| it.ek_hash.as_deref());
-    let is_expected = expected.map(|hash| hash.eq_ignore_ascii_case(presented.fingerprint));
-    match (is_expected, compared) {
-        (Some(false), _) => Outcome::Refused(Refusal::KeyNotExpected),
-        (_, Some(Compared::Same)) => Outcome::Verified,
-        (Some(true), _) => Outcome::Pinned,
-        _ if accepted::endorsement_key(machine, presented.fingerprint) => Outcome::Pinned,
-        (None, Some(Compared::Differs)) => Outcome::Refused(Refusal::KeyDiffers),
-        (None, Some(Compared::Unreadable)) => Outcome::Refused(Refusal::PinUnreadable),
-        (None, None) if has_lost_pin(machine, node) => Outcome::Refused(Refusal::PinMissing),
-        (None, None) => first(presented),
+    /// Where the Machine names a key, nothing else counts: neither who came first, nor a certificate, nor an
+    /// annotation. A certificate is for the first key only: that another TPM is the machine's own by now, a
+    /// person says.
+    fn outcome(self, presented: Presented<'_>, compared: Option<Compared>) -> Outcome {
+        let attestation = self.machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
+        let expected = attestation.and_then(|it| it.ek_hash.as_deref());
+        let is_expected = expected.map(|hash| hash.eq_ignore_ascii_case(presented.fingerprint));
+        match (is_expected, compared) {
+            (Some(false), _) => Outcome::Refused(Refusal::KeyNotExpected),
+            (_, Some(Compared::Same)) => Outcome::Verified,
+            (Some(true), _) => Outcome::Pinned,
+            _ if accepted::endorsement_key(self.machine, presented.fingerprint) => Outcome::Pinned,
+            (None, Some(Compared::Differs)) => Outcome::Refused(Refusal::KeyDiffers),
+            (None, Some(Compared::Unreadable)) => Outcome::Refused(Refusal::PinUnreadable),
+            (None, None) if self.has_lost_pin() => Outcome::Refused(Refusal::PinMissing),
+            (None, None) => first(presented),
+        }
+    }
+
+    /// Whether the status that held the machine's key was lost: its own Node is at work, and was made before
+    /// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
+    /// Node is not at work has to join anew.
+    fn has_lost_pin(self) -> bool {
+        let node = self.node.filter(|it| is_ready(it) && is_node_of(self.machine, it));
+        node.is_some_and(|node| is_older_than(node, self.machine.status.as_ref()))
     }
 }
 

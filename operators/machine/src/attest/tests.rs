@@ -78,7 +78,7 @@ fn a_first_key_is_not_taken_on_trust_while_a_node_is_at_work_that_is_older_than_
         let compare = |_: &str| Compared::Same;
         let certificate = Certificate::Trusted;
         let presented = Presented { pem: "ours", fingerprint: "ours", certificate, holder: None };
-        judge(machine, node, presented, compare, Timestamp::UNIX_EPOCH)
+        Claimed { machine, node }.judge(presented, compare, Timestamp::UNIX_EPOCH)
     };
     let is_lost = |machine: &Machine, node: Option<&Node>| {
         matches!(judged(machine, node), Verdict::Refused(Refusal::PinMissing, Some(_)))
@@ -113,7 +113,8 @@ fn the_key_of_another_machine_is_not_taken_on_trust_or_by_its_certificate() {
     let judged = |machine: &Machine, certificate| {
         let presented =
             Presented { pem: "ours", fingerprint: "ours", certificate, holder: Some("node-02") };
-        judge(machine, None, presented, |_| Compared::Same, Timestamp::UNIX_EPOCH)
+        let compare = |_: &str| Compared::Same;
+        Claimed { machine, node: None }.judge(presented, compare, Timestamp::UNIX_EPOCH)
     };
     for certificate in [Certificate::NotAsked, Certificate::Trusted, Certificate::Missing] {
         let Verdict::Refused(Refusal::KeyOfAnother, Some(told)) =
@@ -157,7 +158,7 @@ fn what_is_told_has_no_gaps_and_says_what_to_do() {
 fn present(machine: &Machine, certificate: Certificate<'_>) -> Verdict {
     let compare = |pin: &str| if pin == "ours" { Compared::Same } else { Compared::Differs };
     let presented = Presented { pem: "ours", fingerprint: "ours", certificate, holder: None };
-    judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
+    Claimed { machine, node: None }.judge(presented, compare, Timestamp::UNIX_EPOCH)
 }
 
 fn time(second: i64) -> Time {

@@ -42,12 +42,11 @@ pub(super) async fn challenged(
     let secret = ctx.key.get().ok_or(Refused::NotListed)?.derive(LABEL);
     let uid = machine.metadata.uid.as_deref().unwrap_or_default();
     let about = Challenge { machine: uid, ek: &request.ek, ak, pcrs: &pcrs };
-    let now = Timestamp::now().as_second().unsigned_abs();
     if request.quote.is_none() {
-        let ticket = ChallengeSecret::new(now, &ctx.random)?;
+        let ticket = ChallengeSecret::new(now(), &ctx.random)?;
         return Ok(Some(challenge(&about, &secret, ticket, &ctx.random)?));
     }
-    let signed = match verified(ctx, request, &about, &secret, now) {
+    let signed = match verified(ctx, request, &about, &secret) {
         Ok(signed) => signed,
         Err(error) => {
             return judged(ctx, machine, address, Measured::Refused(&error.to_string())).await;
@@ -66,15 +65,20 @@ fn verified<'a>(
     request: &'a Request,
     about: &Challenge<'_>,
     secret: &[u8; 32],
-    now: u64,
 ) -> Result<&'a Pcrs, QuoteError> {
     let (ticket, quote) = request.quote.as_ref().ok_or(QuoteError::Malformed)?;
     let (ak, pcrs): (&AttestationKey, &BTreeSet<u8>) = (about.ak, about.pcrs);
     quote.verify(ak, &about.nonce(secret, *ticket), pcrs)?;
+    let now = now();
     if !ticket.is_valid(now) || !ctx.spent.spend(ticket.salt, ticket.expires, now) {
         return Err(QuoteError::Nonce);
     }
     Ok(&quote.pcrs)
+}
+
+/// Seconds since 1970, as tickets count them.
+fn now() -> u64 {
+    Timestamp::now().as_second().unsigned_abs()
 }
 
 /// Records what comes of it; an error, if the machine gets no token.

@@ -20,7 +20,7 @@ use metal_attest::{
 };
 use metal_core::machine_identity::{Address, addresses};
 use metal_machine::{
-    attest::{Certificate, Compared, MachineLookupError, Presented, Refusal, Verdict, judge},
+    attest::{Certificate, Claimed, Compared, MachineLookupError, Presented, Refusal, Verdict},
     operations::{Ownership, ownership},
 };
 use received::Received;
@@ -197,7 +197,8 @@ async fn verify(
         }
         let node = ctx.view.nodes.named(None, &machine.name_any());
         let compare = |pin: &str| compare(ek, pin);
-        match judge(machine, node.as_deref(), presented, compare, Timestamp::now()) {
+        let claimed = Claimed { machine, node: node.as_deref() };
+        match claimed.judge(presented, compare, Timestamp::now()) {
             Verdict::Admitted(status) => Decision { status, result: Judged::Admitted },
             Verdict::Refused(refusal, status) => {
                 Decision { status, result: Judged::Refused(refusal) }
@@ -212,7 +213,7 @@ async fn verify(
     }
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
     if is_news {
-        publish_event(ctx, &machine, result, address, presented).await;
+        publish_event(ctx, &machine, result, &note(result, address, presented)).await;
     }
     outcome(result, certified).map(|()| machine)
 }
@@ -269,19 +270,19 @@ fn is_at(machine: &Machine, address: IpAddr) -> bool {
 }
 
 /// Publishes an event about the change of the status.
-async fn publish_event(
-    ctx: &Context,
-    machine: &Machine,
-    result: Judged,
-    address: IpAddr,
-    presented: Presented<'_>,
-) {
-    let key = format!("the endorsement key with SHA-256 {}", presented.fingerprint);
+async fn publish_event(ctx: &Context, machine: &Machine, result: Judged, note: &str) {
     let Judged::Refused(refusal) = result else {
-        let note = format!("{address} presented {key}");
-        return ctx.publish_event(machine, EventType::Normal, "KeyVerified", &note).await;
+        return ctx.publish_event(machine, EventType::Normal, "KeyVerified", note).await;
     };
-    let note = match (refusal, presented.certificate) {
+    tracing::warn!(machine = machine.name_any(), note, "endorsement key refused");
+    ctx.publish_event(machine, EventType::Warning, refusal.reason(), note).await;
+}
+
+/// What an event says of a key that was presented.
+fn note(result: Judged, address: IpAddr, presented: Presented<'_>) -> String {
+    let key = format!("the endorsement key with SHA-256 {}", presented.fingerprint);
+    let Judged::Refused(refusal) = result else { return format!("{address} presented {key}") };
+    match (refusal, presented.certificate) {
         (Refusal::PinMissing, _) => {
             format!("{address} presented {key}, and none is pinned for this Node, which is ready")
         }
@@ -296,7 +297,5 @@ async fn publish_event(
             format!("{address} presented {key}, with a certificate that is refused: {why}")
         }
         _ => format!("{address} presented, instead of the pinned key, {key}"),
-    };
-    tracing::warn!(machine = machine.name_any(), note, "endorsement key refused");
-    ctx.publish_event(machine, EventType::Warning, refusal.reason(), &note).await;
+    }
 }
