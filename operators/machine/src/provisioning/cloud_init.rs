@@ -93,7 +93,9 @@ pub fn user_data(user: &[u8], vendor: Option<&str>) -> Vec<u8> {
         // The parts of a MIME message become parts of this one.
         document.extend(user);
     } else {
-        part(&mut document, content_type(user), "user-data", None, user);
+        let type_ = content_type(user);
+        let part = Part { type_, name: "user-data", merge_type: None, content: user };
+        part.write_to(&mut document);
     }
     document.extend(format!("\r\n--{boundary}\r\n").bytes());
     let nothing = shared(user, Some(vendor)).into_iter().filter(|(_, value)| is_nothing(value));
@@ -101,10 +103,13 @@ pub fn user_data(user: &[u8], vendor: Option<&str>) -> Vec<u8> {
     if !empty.is_empty() {
         // Without a merge type of its own it replaces what is there. JSON is YAML.
         let empty = format!("{CLOUD_CONFIG}\n{}\n", Value::Object(empty));
-        part(&mut document, "text/plain", "empty-lists", None, empty.as_bytes());
+        let content = empty.as_bytes();
+        let part = Part { type_: "text/plain", name: "empty-lists", merge_type: None, content };
+        part.write_to(&mut document);
         document.extend(format!("\r\n--{boundary}\r\n").bytes());
     }
-    part(&mut document, "text/plain", "vendor-data", Some(MERGE_TYPE), vendor.as_bytes());
+    let (merge_type, content) = (Some(MERGE_TYPE), vendor.as_bytes());
+    Part { type_: "text/plain", name: "vendor-data", merge_type, content }.write_to(&mut document);
     document.extend(format!("\r\n--{boundary}--\r\n").bytes());
     document
 }
@@ -127,18 +132,29 @@ fn content_type(user: &[u8]) -> &'static str {
     if user.starts_with(b"\x1f\x8b") { "application/gzip" } else { "text/plain" }
 }
 
-fn part(to: &mut Vec<u8>, type_: &str, name: &str, merge_type: Option<&str>, content: &[u8]) {
-    let mut head = format!(
-        "Content-Type: {type_}\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\
-         Content-Disposition: attachment; filename=\"{name}\"\r\n"
-    );
-    if let Some(merge_type) = merge_type {
-        head.extend(["Merge-Type: ", merge_type, "\r\n"]);
-    }
-    to.extend(head.bytes());
-    for line in STANDARD.encode(content).as_bytes().chunks(LINE) {
-        to.extend(b"\r\n");
-        to.extend(line);
+/// A part of a document, with what it is.
+struct Part<'a> {
+    type_: &'a str,
+    name: &'a str,
+    merge_type: Option<&'a str>,
+    content: &'a [u8],
+}
+
+impl Part<'_> {
+    fn write_to(&self, document: &mut Vec<u8>) {
+        let Self { type_, name, merge_type, content } = self;
+        let mut head = format!(
+            "Content-Type: {type_}\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"{name}\"\r\n"
+        );
+        if let Some(merge_type) = merge_type {
+            head.extend(["Merge-Type: ", merge_type, "\r\n"]);
+        }
+        document.extend(head.bytes());
+        for line in STANDARD.encode(content).as_bytes().chunks(LINE) {
+            document.extend(b"\r\n");
+            document.extend(line);
+        }
     }
 }
 
