@@ -29,7 +29,7 @@ pub(crate) struct Listeners {
 }
 
 /// What the servers share.
-struct Common<'a> {
+pub(crate) struct Common<'a> {
     args: &'a Args,
     ctx: &'a Arc<Context>,
     neighbors: NeighborLimit,
@@ -38,32 +38,6 @@ struct Common<'a> {
 }
 
 impl Listeners {
-    /// Starts the servers; when this returns, each one has opened its sockets or failed.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be determined where to listen.
-    pub(crate) async fn start(
-        args: &Args,
-        ctx: &Arc<Context>,
-        readiness: &Readiness,
-        registry: &mut Registry,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<Self> {
-        let (of_dhcp, of_tftp) = (metrics::dhcp(registry), tftp::Metrics::register(registry));
-        let neighbors = NeighborLimit::default();
-        let common = Common { args, ctx, neighbors, readiness, shutdown };
-        let dhcp = match listen(args, &args.serve_url())? {
-            Some(listen) => Some(common.dhcp(listen, of_dhcp).await),
-            None => None,
-        };
-        let tftp = match args.tftp_port {
-            0 => None,
-            port => Some(common.tftp(port, of_tftp).await),
-        };
-        Ok(Self { dhcp, tftp })
-    }
-
     /// Waits until they have ended, which should be at `shutdown`.
     ///
     /// # Errors
@@ -87,7 +61,35 @@ impl Listeners {
     }
 }
 
-impl Common<'_> {
+impl<'a> Common<'a> {
+    /// Tells `readiness` of each server whether it has opened its sockets.
+    pub(crate) fn new(
+        args: &'a Args,
+        ctx: &'a Arc<Context>,
+        readiness: &'a Readiness,
+        shutdown: &'a CancellationToken,
+    ) -> Self {
+        Self { args, ctx, neighbors: NeighborLimit::default(), readiness, shutdown }
+    }
+
+    /// Starts the servers; when this returns, each one has opened its sockets or failed.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be determined where to listen.
+    pub(crate) async fn start(self, registry: &mut Registry) -> anyhow::Result<Listeners> {
+        let (of_dhcp, of_tftp) = (metrics::dhcp(registry), tftp::Metrics::register(registry));
+        let dhcp = match listen(self.args, &self.args.serve_url())? {
+            Some(listen) => Some(self.dhcp(listen, of_dhcp).await),
+            None => None,
+        };
+        let tftp = match self.args.tftp_port {
+            0 => None,
+            port => Some(self.tftp(port, of_tftp).await),
+        };
+        Ok(Listeners { dhcp, tftp })
+    }
+
     async fn dhcp(&self, listen: Listen, metrics: metal_serve::dhcp::Metrics) -> Running<Error> {
         let parts = dhcp::Parts {
             ctx: Arc::clone(self.ctx),
@@ -118,6 +120,7 @@ impl Common<'_> {
         threads::start("TFTP", serve, self.shutdown).await
     }
 }
+
 /// Where DHCP requests are answered, if at all.
 fn listen(args: &Args, url: &ServeUrl) -> anyhow::Result<Option<Listen>> {
     let port = args.dhcp_port;

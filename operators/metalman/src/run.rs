@@ -7,16 +7,15 @@ use crate::{
     cluster,
     ek_roots::EkRoots,
     http::{limits, router},
-    listeners::Listeners,
+    listeners::Common,
     machine::Machines,
     metrics,
     operations::{Access, Bmcs},
     pem::to_pem,
-    pull::{self, Settings},
+    pull::{Puller, Settings},
     startup,
 };
 use anyhow::Context as _;
-use kube::{Client, runtime::events::Recorder};
 use metal_bmc::{Config, Fleet};
 use metal_core::capability;
 use metal_machine::site;
@@ -27,6 +26,7 @@ use metal_runtime::{
     election::{leadership::Leadership, lease::Candidate},
     health::Readiness,
     listener,
+    queue::Queue,
     report::Reporters,
     work::Work,
 };
@@ -55,7 +55,9 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let recorder = args.election.recorder(&client, NAME);
     let trees = startup::trees(&args, &shutdown).await?;
     let ek_roots = EkRoots::open(&args).await?;
-    let ctx = context(&args, client, recorder.clone(), cluster_ca.clone(), ek_roots.as_ref());
+    let namespace = &args.machine_namespace;
+    let ctx = Context::new(client, recorder.clone(), namespace, cluster_ca.clone());
+    let ctx = configured(ctx, &args, ek_roots.as_ref());
 
     let (mut registry, readiness) = (metrics::registry(), Readiness::default());
     let leading = readiness.note("leader", "the lease");
@@ -66,7 +68,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let work = Arc::new(Work::new(reporters.of("machine")));
     let requests = Arc::new(Work::new(reporters.of("certificate")));
 
-    let servers = Listeners::start(&args, &ctx, &readiness, &mut registry, &shutdown).await?;
+    let servers = Common::new(&args, &ctx, &readiness, &shutdown).start(&mut registry).await?;
 
     let relist = Relist::default();
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
@@ -83,27 +85,41 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, router, limits(), shutdown.clone());
-    let pull = pull::pull(&ctx, &trees, &work.queue, Settings::default(), &shutdown);
+    let puller = Puller::new(&ctx, &trees, &work.queue, Settings::default());
+    let pull = puller.run_until(&shutdown);
     // After a shutdown, all parts end by themselves: the lease is released, and pending requests
     // are answered.
     let all = async { tokio::join!(serve, elected, pull, servers.ended(&shutdown)).3 };
-    let key = startup::key(&args, &ctx.client);
-    let key = key.provide(capability::Key::new, &ctx.key, || {});
-    let source = startup::source(&args, &ctx.client, cluster_ca);
-    let wake = || ctx.view.wake_all(&work.queue);
+    let learn = learn(&args, &ctx, cluster_ca, &work.queue);
     let watch = || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue);
     let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
-        () = cluster::follow(source, &ctx.cluster, wake) => Ok(()),
-        ended = key => match ended? {},
+        ended = learn => ended,
         never = EkRoots::follow(ek_roots) => match never {},
         ended = watch => Ok(ended?),
     };
     // BMCs have few sessions, so they must not be left open.
     fleet.close(LOGOUT).await;
     ended
+}
+
+/// Learns what is in the cluster, forever: the key of tokens, and what machines need to join. Wakes the Machines by
+/// `queue` when they may go on.
+async fn learn(
+    args: &Args,
+    ctx: &Context,
+    cluster_ca: Option<String>,
+    queue: &Queue<String>,
+) -> anyhow::Result<()> {
+    let key = startup::key(args, &ctx.client);
+    let key = key.provide(capability::Key::new, &ctx.key, || {});
+    let source = startup::source(args, &ctx.client, cluster_ca);
+    tokio::select! {
+        () = cluster::follow(source, &ctx.cluster, || ctx.view.wake_all(queue)) => Ok(()),
+        ended = key => match ended? {},
+    }
 }
 
 fn access(args: &Args, leadership: Leadership) -> Access {
@@ -114,20 +130,12 @@ fn access(args: &Args, leadership: Leadership) -> Access {
     }
 }
 
-/// What all parts share.
-fn context(
-    args: &Args,
-    client: Client,
-    recorder: Recorder,
-    cluster_ca: Option<String>,
-    ek_roots: Option<&EkRoots>,
-) -> Arc<Context> {
-    let namespace = startup::user_data_namespace(args, &client);
-    let ctx = Context::new(client, recorder, &args.machine_namespace, cluster_ca);
+/// What all parts share, as the flags say.
+fn configured(ctx: Context, args: &Args, ek_roots: Option<&EkRoots>) -> Arc<Context> {
     Arc::new(Context {
         serve_url: args.serve_url(),
         ek_roots: ek_roots.map(EkRoots::subscribe),
-        user_data_namespace: namespace,
+        user_data_namespace: startup::user_data_namespace(args, &ctx.client),
         trusted_proxies: args.trusted_proxies.clone(),
         node_name: args.node_name.clone(),
         pull_secret_namespace: args.pull_secret_namespace.clone(),

@@ -20,7 +20,7 @@ use crate::{
 use drop_reason::DropReason;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use metal_api::{Machine, SystemUuid};
+use metal_api::{MacAddr, Machine, SystemUuid};
 use metal_base::Never;
 use metal_core::machine_identity::{
     lease::{Lease, leases_of},
@@ -144,15 +144,17 @@ impl Responder for Dhcp {
     fn close(self) {}
 }
 
+/// The machine that has sent a request.
+struct Sender {
+    mac: MacAddr,
+    machine: Arc<Machine>,
+}
+
 impl Dhcp {
-    fn reply(
-        &self,
-        link: &Link,
-        request: &Request<Link>,
-        now: Timestamp,
-    ) -> Result<Box<Reply>, DropReason> {
+    /// Who has sent it, if it is ours to answer.
+    fn sender(&self, request: &Request<Link>) -> Result<Sender, DropReason> {
         let Request { packet, from, to, .. } = request;
-        let Parts { ctx, listen, url, neighbors, .. } = &self.parts;
+        let Parts { ctx, listen, .. } = &self.parts;
         if !ctx.view.is_ready() {
             return Err(DropReason::NotListed);
         }
@@ -182,6 +184,18 @@ impl Dhcp {
         if boots && is_discover && confirm_here(ctx, &machine).is_err() {
             return Err(DropReason::StaleCache);
         }
+        Ok(Sender { mac, machine })
+    }
+
+    fn reply(
+        &self,
+        link: &Link,
+        request: &Request<Link>,
+        now: Timestamp,
+    ) -> Result<Box<Reply>, DropReason> {
+        let Sender { mac, machine } = self.sender(request)?;
+        let Request { packet, from, to, .. } = request;
+        let Parts { ctx, url, neighbors, .. } = &self.parts;
         let leases = leases_of(&machine, mac);
         let name = machine.name_any();
         let Some(server) = to.or_else(|| own_address(link, &leases)) else {

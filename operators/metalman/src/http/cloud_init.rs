@@ -1,6 +1,6 @@
 //! What cloud-init asks for besides files, and what it tells of its progress.
 
-use super::{Requester, files::TEXT, refuse, unavailable};
+use super::{Requester, Unserved, files::TEXT, unavailable};
 use crate::{
     Context,
     confirm::Confirmed,
@@ -67,7 +67,9 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     }
     match (said, vendor) {
         (Err(wrong), _) => (StatusCode::NOT_FOUND, format!("{wrong}\n")).into_response(),
-        (Ok(_), Err(refused)) => refuse(&ctx, &requester, &machine, VENDOR_DATA, &refused),
+        (Ok(_), Err(why)) => {
+            Unserved { machine: &machine, path: VENDOR_DATA, why }.answered(&ctx, &requester)
+        }
         (Ok(document), Ok(_)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], document)
                 .into_response()

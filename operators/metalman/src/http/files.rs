@@ -1,6 +1,6 @@
 //! Files of images, and templates that are rendered for the machine that asks.
 
-use super::{Requester, install::has_begun, refuse};
+use super::{Requester, Unserved, install::has_begun};
 use crate::{
     Context,
     confirm::Confirmed,
@@ -8,8 +8,8 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    extract::{Request, State},
+    http::{Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use metal_api::Machine;
@@ -24,10 +24,9 @@ pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 pub(super) async fn file(
     State(ctx): State<Arc<Context>>,
     requester: Requester,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
+    let (Parts { method, uri, headers, .. }, _) = request.into_parts();
     if !matches!(method, Method::GET | Method::HEAD) {
         return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response();
     }
@@ -61,7 +60,9 @@ pub(super) async fn file(
                 super::unavailable("the file could not be read")
             }
         },
-        Err(refused) => refuse(&ctx, &requester, &machine, uri.path(), &refused),
+        Err(why) => {
+            Unserved { machine: &machine, path: uri.path(), why }.answered(&ctx, &requester)
+        }
     }
 }
 

@@ -8,9 +8,7 @@ mod install;
 mod requester;
 
 use crate::{
-    Context,
-    attest::{self, Refused},
-    image_files,
+    Context, attest, image_files,
     metrics::{Attested, Refusal},
 };
 use axum::{
@@ -62,35 +60,34 @@ async fn no_head(State(_): State<Arc<Context>>) -> StatusCode {
     StatusCode::METHOD_NOT_ALLOWED
 }
 
-/// The response to a refused request for `path`.
-fn refuse(
-    ctx: &Context,
-    requester: &Requester,
-    machine: &Machine,
-    path: &str,
-    refused: &image_files::Refused,
-) -> Response {
-    ctx.refusals.get_or_create(&Refusal { reason: refused.into() }).inc();
-    let status = match refused {
-        image_files::Refused::NoImage
-        | image_files::Refused::NotReady
-        | image_files::Refused::StaleCache
-        | image_files::Refused::Busy => {
-            return unavailable(&refused.to_string());
+/// A file of an image that a machine does not get.
+struct Unserved<'a> {
+    machine: &'a Machine,
+    path: &'a str,
+    why: image_files::Refused,
+}
+
+impl Unserved<'_> {
+    /// The response to its request.
+    fn answered(&self, ctx: &Context, requester: &Requester) -> Response {
+        let Self { machine, path, why } = self;
+        ctx.refusals.get_or_create(&Refusal { reason: why.into() }).inc();
+        let status = match why {
+            image_files::Refused::NoImage
+            | image_files::Refused::NotReady
+            | image_files::Refused::StaleCache
+            | image_files::Refused::Busy => return unavailable(&why.to_string()),
+            image_files::Refused::NotFound | image_files::Refused::Template(_) => {
+                StatusCode::NOT_FOUND
+            }
+            image_files::Refused::NotDue => StatusCode::FORBIDDEN,
+        };
+        // Boot loaders probe for many files that do not exist.
+        if *why != image_files::Refused::NotFound && requester.may_tell() {
+            tracing::warn!(machine = machine.name_any(), path, error = %why, "refused an HTTP request");
         }
-        image_files::Refused::NotFound | image_files::Refused::Template(_) => StatusCode::NOT_FOUND,
-        image_files::Refused::NotDue => StatusCode::FORBIDDEN,
-    };
-    // Boot loaders probe for many files that do not exist.
-    if *refused != image_files::Refused::NotFound && requester.may_tell() {
-        tracing::warn!(
-            machine = machine.name_any(),
-            path,
-            error = %refused,
-            "refused an HTTP request",
-        );
+        (status, format!("{why}\n")).into_response()
     }
-    (status, format!("{refused}\n")).into_response()
 }
 
 fn unavailable(why: &str) -> Response {
@@ -123,7 +120,7 @@ async fn attest(State(ctx): State<Arc<Context>>, requester: Requester, body: Bod
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for attest::Refused {
     fn into_response(self) -> Response {
         let status = match &self {
             Self::Request(RequestError::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,

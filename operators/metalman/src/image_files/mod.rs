@@ -103,7 +103,9 @@ fn open(ctx: &Context, asked: &Asked) -> Result<Served, Refused> {
     if class == Class::Never {
         return Err(Refused::NotFound);
     }
-    if let Some(text) = rendered(ctx, &image, &asked.machine, path, &asked.url)? {
+    if let Some(text) =
+        rendered(ctx, &image, Page { machine: &asked.machine, path, url: &asked.url })?
+    {
         return Ok(Served::Text(text));
     }
     let file = image.file(path).ok_or(Refused::NotFound)?;
@@ -114,14 +116,23 @@ fn open(ctx: &Context, asked: &Asked) -> Result<Served, Refused> {
     Ok(Served::File { root: image.dir(), name: file.name(), file, tree })
 }
 
+/// What may be a template, for a machine.
+#[derive(Clone, Copy)]
+pub(crate) struct Page<'a> {
+    pub(crate) machine: &'a Machine,
+    /// Where it is in the image.
+    pub(crate) path: &'a str,
+    /// Where the machine reaches this server.
+    pub(crate) url: &'a str,
+}
+
 /// Renders the template of a path, if there is one.
 pub(crate) fn rendered(
     ctx: &Context,
     image: &Image,
-    machine: &Machine,
-    path: &str,
-    url: &str,
+    page: Page<'_>,
 ) -> Result<Option<String>, Refused> {
+    let Page { machine, path, url } = page;
     let Some((name, template)) = image.template(path) else { return Ok(None) };
     let cluster = ctx.cluster.get().ok_or(Refused::NotReady)?;
     let due = installs(machine, ctx.now());

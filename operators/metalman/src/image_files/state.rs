@@ -1,6 +1,6 @@
 //! The state of the image of a Machine, for its status.
 
-use super::{Refused, rendered};
+use super::{Page, Refused, rendered};
 use crate::{
     Context,
     images::{Image, ImageProblem},
@@ -71,7 +71,7 @@ fn flaw(ctx: &Context, image: &Image, machine: &Machine) -> Result<Option<String
             let seconds = TOGETHER.as_secs();
             return Ok(Some(format!("its templates take longer than {seconds} seconds together")));
         }
-        match rendered(ctx, image, machine, &path, &url) {
+        match rendered(ctx, image, Page { machine, path: &path, url: &url }) {
             Err(Refused::Template(wrong)) => return Ok(Some(wrong.to_string())),
             Err(Refused::NotReady) => return Err(NotReady),
             Ok(_) | Err(_) => {}

@@ -2,7 +2,7 @@
 //!
 //! DHCP asks for the boot file of a Machine ([`Images::of`], [`Image::boot_file`]), and TFTP and HTTP
 //! for what is at a path (`open`). None of that waits for a registry or for the disk, which
-//! [`pull`](crate::pull::pull) does.
+//! [`pull`](crate::pull) does.
 
 mod image;
 

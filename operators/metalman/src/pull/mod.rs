@@ -98,7 +98,8 @@ impl Plan {
 /// The result of one fetch: the image, and when to retry after a failure.
 type Outcome = (Key, Result<(), Again>);
 
-struct Puller<'a> {
+/// Fetches images.
+pub(crate) struct Puller<'a> {
     ctx: &'a Arc<Context>,
     trees: &'a Trees,
     queue: &'a Queue<String>,
@@ -107,21 +108,24 @@ struct Puller<'a> {
     swept: Instant,
 }
 
-/// Fetches images until `shutdown`; wakes the Machines that wait for one, by `queue`.
-pub async fn pull(
-    ctx: &Arc<Context>,
-    trees: &Trees,
-    queue: &Queue<String>,
-    settings: Settings,
-    shutdown: &CancellationToken,
-) {
-    let plans = BTreeMap::new();
-    let puller = Puller { ctx, trees, queue, settings, plans, swept: Instant::now() };
-    shutdown.run_until_cancelled(puller.run()).await;
-    trees.closed().await;
-}
+impl<'a> Puller<'a> {
+    /// Wakes the Machines that wait for an image by `queue`.
+    pub(crate) fn new(
+        ctx: &'a Arc<Context>,
+        trees: &'a Trees,
+        queue: &'a Queue<String>,
+        settings: Settings,
+    ) -> Self {
+        Self { ctx, trees, queue, settings, plans: BTreeMap::new(), swept: Instant::now() }
+    }
 
-impl Puller<'_> {
+    /// Fetches until `shutdown`.
+    pub(crate) async fn run_until(self, shutdown: &CancellationToken) {
+        let trees = self.trees;
+        shutdown.run_until_cancelled(self.run()).await;
+        trees.closed().await;
+    }
+
     async fn run(mut self) {
         let mut tasks: JoinSet<Outcome> = JoinSet::new();
         // Changes before that are part of the lists.
@@ -168,7 +172,8 @@ impl Puller<'_> {
             let (ctx, trees) = (Arc::clone(self.ctx), self.trees.clone());
             let (queue, key) = (self.queue.clone(), key.clone());
             tasks.spawn(async move {
-                let fetched = fetch(&ctx, &trees, &queue, &key).await;
+                let fetch = Fetch { ctx: &ctx, trees: &trees, queue: &queue, key: &key };
+                let fetched = fetch.run().await;
                 (key, fetched)
             });
         }
@@ -208,75 +213,88 @@ impl Puller<'_> {
     }
 }
 
-/// Fetches an image, and tells how far it is.
-async fn fetch(
-    ctx: &Context,
-    trees: &Trees,
-    queue: &Queue<String>,
-    key: &Key,
-) -> Result<(), Again> {
-    let Err(Failure { reason, message, again }) = try_fetch(ctx, trees, queue, key).await else {
-        return Ok(());
-    };
-    let Key { image, architecture, .. } = key;
-    tracing::warn!(image, architecture, reason, error = message, "image not fetched");
-    if ctx.images.tell(key, State::Failed { reason, message }) {
-        wake(ctx, queue, key);
-    }
-    Err(again)
+/// An image that is being fetched.
+struct Fetch<'a> {
+    ctx: &'a Context,
+    trees: &'a Trees,
+    queue: &'a Queue<String>,
+    key: &'a Key,
 }
 
-async fn try_fetch(
-    ctx: &Context,
-    trees: &Trees,
-    queue: &Queue<String>,
-    key: &Key,
-) -> Result<(), Failure> {
-    let unusable = |reason, error: &dyn std::error::Error| Failure {
-        reason,
-        message: Chain(error).to_string(),
-        again: Again::Refused,
-    };
-    let image: Reference =
-        key.image.parse().map_err(|error| unusable("MalformedReference", &error))?;
-    let opening = logins::read(ctx, key, &image.name).await.inspect_err(|failure| {
-        // What Secrets do not open at the moment is not given away.
-        if failure.again == Again::Refused {
-            ctx.images.withdraw(key, None);
+impl Fetch<'_> {
+    /// Fetches it, and tells how far it is.
+    async fn run(&self) -> Result<(), Again> {
+        let Err(Failure { reason, message, again }) = self.attempt().await else { return Ok(()) };
+        let Key { image, architecture, .. } = self.key;
+        tracing::warn!(image, architecture, reason, error = message, "image not fetched");
+        if self.ctx.images.tell(self.key, State::Failed { reason, message }) {
+            self.wake();
         }
-    })?;
-    let (logins, opener) = (opening.logins, opening.opener);
-    let versions = opener.version.clone();
-    let wanted = Wanted { image, architecture: key.architecture.clone(), opener };
-    // What was fetched before serves while the registry is away.
-    if !ctx.images.has(key)
-        && let Some(tree) = trees.known(&wanted).await
-        && let Ok(image) = Image::load(tree).await
-        && ctx.images.put(key, image, &versions)
-    {
-        wake(ctx, queue, key);
+        Err(again)
     }
-    if ctx.images.tell(key, State::Pulling) {
-        wake(ctx, queue, key);
-    }
-    let pulled = async {
-        let resolved = trees.resolve(&wanted, &logins).await?;
-        trees.pull(&wanted, &resolved).await
-    };
-    let tree = pulled.await.map_err(|error| {
-        if error.is_refusal() {
-            ctx.images.withdraw(key, Some(&versions));
+
+    async fn attempt(&self) -> Result<(), Failure> {
+        let Self { ctx, trees, key, .. } = self;
+        let image: Reference =
+            key.image.parse().map_err(|error| unusable("MalformedReference", &error))?;
+        let opening = logins::read(ctx, key, &image.name).await.inspect_err(|failure| {
+            // What Secrets do not open at the moment is not given away.
+            if failure.again == Again::Refused {
+                ctx.images.withdraw(key, None);
+            }
+        })?;
+        let (logins, opener) = (opening.logins, opening.opener);
+        let wanted = Wanted { image, architecture: key.architecture.clone(), opener };
+        self.serve_known(&wanted).await;
+        let versions = &wanted.opener.version;
+        let pulled = async {
+            let resolved = trees.resolve(&wanted, &logins).await?;
+            trees.pull(&wanted, &resolved).await
+        };
+        let tree = pulled.await.map_err(|error| {
+            if error.is_refusal() {
+                ctx.images.withdraw(key, Some(versions));
+            }
+            failure(key, &error)
+        })?;
+        let loaded = Image::load(tree).await.map_err(|error| unusable((&error).into(), &error))?;
+        let digest = loaded.digest();
+        if ctx.images.put(key, loaded, versions) {
+            let Key { image, architecture, .. } = key;
+            tracing::info!(image, architecture, digest, "image fetched");
+            self.wake();
         }
-        failure(key, &error)
-    })?;
-    let loaded = Image::load(tree).await.map_err(|error| unusable((&error).into(), &error))?;
-    let digest = loaded.digest();
-    if ctx.images.put(key, loaded, &versions) {
-        let Key { image, architecture, .. } = key;
-        tracing::info!(image, architecture, digest, "image fetched");
-        wake(ctx, queue, key);
+        Ok(())
     }
-    Ok(())
+
+    /// What was fetched before serves while the registry is away.
+    async fn serve_known(&self, wanted: &Wanted) {
+        let Self { ctx, trees, key, .. } = self;
+        if !ctx.images.has(key)
+            && let Some(tree) = trees.known(wanted).await
+            && let Ok(image) = Image::load(tree).await
+            && ctx.images.put(key, image, &wanted.opener.version)
+        {
+            self.wake();
+        }
+        if ctx.images.tell(key, State::Pulling) {
+            self.wake();
+        }
+    }
+
+    /// Wakes the Machines that name it.
+    fn wake(&self) {
+        for machine in self.ctx.view.machines.all() {
+            if key(&machine).as_ref() == Some(self.key) {
+                self.queue.add(machine.name_any());
+            }
+        }
+    }
+}
+
+/// Why an image is of no use.
+fn unusable(reason: &'static str, error: &dyn std::error::Error) -> Failure {
+    Failure { reason, message: Chain(error).to_string(), again: Again::Refused }
 }
 
 /// Why an image could not be fetched; names the Secrets where it was refused in spite of them.
@@ -287,15 +305,6 @@ fn failure(key: &Key, error: &Error) -> Failure {
     }
     let again = if error.is_transient() { Again::Silent } else { Again::Refused };
     Failure { reason: error.reason(), message, again }
-}
-
-/// Wakes the Machines of an image.
-fn wake(ctx: &Context, queue: &Queue<String>, of: &Key) {
-    for machine in ctx.view.machines.all() {
-        if key(&machine).as_ref() == Some(of) {
-            queue.add(machine.name_any());
-        }
-    }
 }
 
 #[cfg(test)]
