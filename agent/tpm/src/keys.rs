@@ -108,7 +108,7 @@ impl Keys {
         let secret = self.tpm.run(&policy_secret(session)?, done);
         secret.map_err(of_hierarchy("endorsement"))?;
         let [ek, key] = [EK, at].map(|at| self.loaded.get(at).copied().unwrap_or(session));
-        let command = activate_credential(key, ek, session, &wrapped.blob, &wrapped.secret)?;
+        let command = activate_credential(key, ek, session, wrapped)?;
         let opened = self.tpm.run(&command, activated)?;
         // A TPM has room for three sessions, and this one is used up.
         self.loaded.retain(|it| *it != session);

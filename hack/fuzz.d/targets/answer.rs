@@ -41,7 +41,7 @@ fn answered(response: &Response) {
     match EncryptedCredential::of(response) {
         Ok(wrapped) => {
             let handle = started(&STARTED).expect("it is one");
-            let built = activate_credential(handle, handle, handle, &wrapped.blob, &wrapped.secret);
+            let built = activate_credential(handle, handle, handle, &wrapped);
             let is_long = wrapped.blob.len() + wrapped.secret.len() > 100;
             assert!(built.is_ok_and(|it| it.len() <= 4096) || is_long);
         }

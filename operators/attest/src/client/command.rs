@@ -1,6 +1,7 @@
 //! Commands (TPM 2.0 Library, part 3), as bytes.
 
 use super::{
+    open::EncryptedCredential,
     response::Handle,
     template::{EkTemplate, storage_root_key},
 };
@@ -101,23 +102,21 @@ pub fn policy_secret(session: Handle) -> Result<Vec<u8>, BuildError> {
     build(&command, &[empty_password()])
 }
 
-/// `TPM2_ActivateCredential` (section 12.5): for the SRK, by the EK in a session of its policy. `blob` and
-/// `secret` are the contents of TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET.
+/// `TPM2_ActivateCredential` (section 12.5): for the SRK, by the EK in a session of its policy.
 ///
 /// # Errors
 ///
-/// One of the two is longer than a TPM can take.
+/// A part of the credential is longer than a TPM can take.
 pub fn activate_credential(
     srk: Handle,
     ek: Handle,
     session: Handle,
-    blob: &[u8],
-    secret: &[u8],
+    wrapped: &EncryptedCredential,
 ) -> Result<Vec<u8>, BuildError> {
     let command = TpmActivateCredentialCommand {
         handles: [srk.0.into(), ek.0.into()],
-        credential_blob: Tpm2bIdObject::try_from(blob)?,
-        secret: Tpm2bEncryptedSecret::try_from(secret)?,
+        credential_blob: Tpm2bIdObject::try_from(wrapped.blob.as_slice())?,
+        secret: Tpm2bEncryptedSecret::try_from(wrapped.secret.as_slice())?,
     };
     build(&command, &[empty_password(), auth(session.0)])
 }

@@ -97,10 +97,11 @@ fn an_answer_that_is_damaged_says_which_field_is() {
 #[test]
 fn a_credential_that_fits_no_command_is_refused() {
     let handle = Handle(0x8000_0000);
-    let built = activate_credential(handle, handle, handle, &[0; 5000], &[]);
-    assert_eq!(built, Err(BuildError));
-    let built = activate_credential(handle, handle, handle, &[], &[0; 5000]);
-    assert_eq!(built, Err(BuildError));
+    for (blob, secret) in [(vec![0; 5000], vec![]), (vec![], vec![0; 5000])] {
+        let wrapped = EncryptedCredential { blob, secret };
+        let built = activate_credential(handle, handle, handle, &wrapped);
+        assert_eq!(built, Err(BuildError));
+    }
 }
 
 #[test]
