@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(value(&plain)["list"].as_array().map(Vec::len), Some(100));
         // Each anchor around another one is a copy.
         let around = |anchors: usize| {
-            let begin: String = (0..anchors).map(|at| format!("&a{at} [")).collect();
+            let begin = (0..anchors).map(|at| format!("&a{at} [")).collect::<Vec<_>>().concat();
             format!("{begin}\"\\x41{}\"{}", long.repeat(16), "]".repeat(anchors))
         };
         assert!(read::<Value>(&around(3), LeadingZero::Decimal).is_ok());

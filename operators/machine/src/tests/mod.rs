@@ -2,7 +2,7 @@ mod same_hardware;
 
 use super::{
     attest::{
-        Certificate, Compared, MachineLookupError, Presented, Refusal, Verdict, judge, pinned,
+        Certificate, Claimed, Compared, MachineLookupError, Presented, Refusal, Verdict, pinned,
         whose,
     },
     *,
@@ -231,7 +231,7 @@ fn present(machine: &Machine, key: &str) -> Verdict {
     };
     let certificate = Certificate::NotAsked;
     let presented = Presented { pem: key, fingerprint: key, certificate, holder: None };
-    judge(machine, None, presented, compare, Timestamp::UNIX_EPOCH)
+    Claimed { machine, node: None }.judge(presented, compare, Timestamp::UNIX_EPOCH)
 }
 
 fn recorded(machine: &Machine, twins: &[Twin], node: Option<&Node>) -> MachineStatus {

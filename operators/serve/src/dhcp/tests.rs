@@ -64,7 +64,7 @@ impl Responder for Echo {
 
     async fn release(&self) {
         if !self.is_holding {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

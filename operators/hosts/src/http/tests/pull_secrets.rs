@@ -35,7 +35,9 @@ fn naming(name: &str) -> BootToken {
 
 async fn site(token: BootToken, secrets: &[Secret]) -> Site {
     let site = Site::new(vec![token], vec![], vec![]).await;
-    secrets.iter().for_each(|secret| site.api.put(secret));
+    for secret in secrets {
+        site.api.put(secret);
+    }
     site
 }
 
@@ -58,7 +60,7 @@ async fn a_login_is_given_to_the_boot_in_progress_and_for_its_image_alone() {
     assert!(kickstart.contains(&format!("hosts.example.org{ours}/auth.json'")), "{kickstart}");
     let (_, script) = site.get(&format!("{}/boot", first(2))).await;
     assert!(script.contains("kernel ${base}/kernel"), "{script}");
-    let written = site.api.written().iter().map(|it| format!("{it:?}")).collect::<String>();
+    let written = format!("{:?}", site.api.written());
     let all = [kickstart, script, written].concat();
     assert!(!all.contains(PASSWORD) && !all.contains(&auth), "{all}");
 }
@@ -156,8 +158,8 @@ async fn the_login_of_the_server_is_for_its_own_installer_and_is_given_to_nobody
     assert_eq!(problem(&site.ctx, &token(1)).await, None);
     let installer: Reference = image.parse().unwrap();
     assert!(logins_for(&site.ctx, &token(1), &image).await.unwrap().has(&installer.name));
-    let installed = token(1).spec.image;
-    assert_eq!(logins_for(&site.ctx, &token(1), &installed).await, Ok(Logins::default()));
+    let disk = token(1).spec.image;
+    assert_eq!(logins_for(&site.ctx, &token(1), &disk).await, Ok(Logins::default()));
     let (status, _) = site.get(&format!("{}/auth.json", boot(1))).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
 }

@@ -267,14 +267,14 @@ mod tests {
     #[test]
     fn a_server_is_named_by_an_interface_that_it_serves_and_not_by_one_of_a_container() {
         let names = ["cali1", "eth0", "eth1"].map(str::to_owned);
-        let named = |wanted: &[&String]| {
+        let chosen = |wanted: &[&String]| {
             let macs = names.iter().zip(0_u8..).map(|(name, last)| (name, [2, 0, 0, 0, 0, last]));
             first_of(wanted, macs).unwrap()[5]
         };
         let gone = "gone".to_owned();
-        assert_eq!(named(&[&names[2], &names[1]]), 2);
-        assert_eq!(named(&[&gone, &names[1]]), 1);
-        assert_eq!(named(&[]), 0);
+        assert_eq!(chosen(&[&names[2], &names[1]]), 2);
+        assert_eq!(chosen(&[&gone, &names[1]]), 1);
+        assert_eq!(chosen(&[]), 0);
         assert_eq!(first_of(&[&gone], std::iter::empty()), None);
     }
 }
