@@ -7,7 +7,6 @@ use metal_runtime::{
 };
 
 fn main() -> anyhow::Result<()> {
-    process::keep_little_memory();
     process::run(start())?
 }
 
