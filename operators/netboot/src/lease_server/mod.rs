@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{ServerParts, lease_store::LeaseStore, shared_leases::LeaseAddress};
+use crate::{
+    ServerParts, lease_store::LeaseStore, recorder::RecordedBmcs, shared_leases::LeaseAddress,
+};
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_core::{
@@ -44,6 +46,8 @@ pub(crate) struct LeaseServer<A> {
     refused: Option<String>,
     /// Seconds since the start.
     age: u32,
+    /// Whether addresses of all recorded BMCs are kept as the configuration has it.
+    has_kept: bool,
 }
 
 impl<A: LeaseAddress> LeaseServer<A> {
@@ -62,6 +66,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
             contradictions: LogOnce::default(),
             refused: None,
             age: 0,
+            has_kept: false,
         }
     }
 
@@ -150,7 +155,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
 
     /// A configuration is served from now on.
     pub(crate) fn adopt(&mut self, config: Arc<Config>) {
-        (self.config, self.refused) = (config, None);
+        (self.config, self.refused, self.has_kept) = (config, None, false);
         self.recall_unrecorded();
     }
 
@@ -183,8 +188,10 @@ impl<A: LeaseAddress> LeaseServer<A> {
         if self.is_time(RECALL_EVERY) {
             self.recall_unrecorded();
         }
-        if self.is_time(COUNT_EVERY) {
+        let are_listed = self.parts.recorded.as_ref().is_none_or(RecordedBmcs::are_listed);
+        if self.is_time(COUNT_EVERY) || (are_listed && !self.has_kept) {
             self.count();
+            self.has_kept = are_listed;
         }
     }
 

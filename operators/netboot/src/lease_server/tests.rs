@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    recorder::{RecordedBmcs, Sightings, bmcs, endpoints},
+    recorder::{Sightings, bmcs, endpoints},
     v4::tests::{BMC, CONFIG, offer, parts},
 };
 use metal_api::{Endpoint, EndpointSpec};
@@ -57,4 +57,21 @@ async fn a_bmc_whose_endpoint_was_removed_is_told_again_before_it_renews() {
         }
         assert_eq!(sightings.len(), told);
     }
+}
+
+#[tokio::test]
+async fn an_address_recorded_for_a_bmc_is_kept_as_soon_as_its_subnet_is_marked() {
+    let marked = config(&CONFIG.replace("    ranges", "    bmc: true\n    ranges"));
+    let configs = watch::Sender::new(config(CONFIG));
+    let (mac_address, ip) = (Some(BMC.to_string()), Some("10.77.0.150".to_owned()));
+    let there = Endpoint::new("there", EndpointSpec { mac_address, ip });
+    let (mut server, _) = server(&configs, vec![there]).await;
+    let kept =
+        |server: &LeaseServer<Ipv4Addr>| server.lease_store.leases.count(Timestamp::now()).kept;
+    server.maintain().await;
+    assert_eq!(kept(&server), 0);
+    server.lease_store.leases.reconfigure(&marked, Timestamp::now());
+    server.adopt(marked);
+    server.maintain().await;
+    assert_eq!(kept(&server), 1);
 }
