@@ -12,6 +12,9 @@ use crate::{
 };
 use serde_json::Value;
 
+/// Where boot sources are listed.
+const LISTED: &str = "BootSourceOverrideTarget@Redfish.AllowableValues";
+
 /// The link to the settings resource.
 pub(crate) fn link(system: &Value) -> Option<String> {
     field::link(&system["@Redfish.Settings"]["SettingsObject"])
@@ -45,7 +48,7 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<(Value, Opti
     let shown = &settings.body["Boot"];
     // Dell iDRAC 10 lists what it takes here only, and its own `Boot` is read-only.
     let is_shown = !shown["BootSourceOverrideTarget"].is_null()
-        || shown["BootSourceOverrideTarget@Redfish.AllowableValues"].is_array();
+        || (shown[LISTED].is_array() && !boot[LISTED].is_array());
     if !is_shown && memory.place_of_boot().is_none() {
         memory.has_no_boot(&uri);
     }
