@@ -40,10 +40,8 @@ struct Inner {
     /// The links of each system to its parts, as JSON text, until they are used: that is once, as a
     /// rule, and there may be thousands of BMCs.
     parts: HashMap<String, Option<Box<str>>>,
-    /// The only manager that the last read system links to.
-    manager: Option<String>,
-    /// Whether systems link to different managers.
-    has_managers: bool,
+    /// By system, the only manager that it links to, if there is one.
+    managers: HashMap<String, Option<String>>,
 }
 
 /// A boot override that is not visible yet.
@@ -164,10 +162,9 @@ impl Memory {
             _ => None,
         };
         let mut inner = self.lock();
-        let known = inner.manager.as_deref();
-        let is_other = known.is_some() && manager.is_some() && known != manager;
-        inner.has_managers |= is_other;
-        inner.manager = manager.map(str::to_owned);
+        if inner.managers.len() < RESOURCES || inner.managers.contains_key(uri) {
+            inner.managers.insert(uri.to_owned(), manager.map(str::to_owned));
+        }
         if matches!(inner.parts.get(uri), Some(None)) {
             return;
         }
@@ -185,11 +182,12 @@ impl Memory {
         }
     }
 
-    /// The manager of the last read system, if that links to exactly one, and no other system to
-    /// another one.
+    /// The manager of the systems that were read, if each of them links to this one only.
     pub(crate) fn manager(&self) -> Option<String> {
         let inner = self.lock();
-        inner.manager.clone().filter(|_| !inner.has_managers)
+        let mut links = inner.managers.values();
+        let first = links.next()?.as_ref()?;
+        links.all(|link| link.as_ref() == Some(first)).then(|| first.clone())
     }
 
     /// The links of a system to its parts, if it was read and they have not been taken yet.
@@ -224,5 +222,25 @@ fn is_seen(boot: &BootReading, (source, mode): (BootSource, Option<BootMode>)) -
 fn bound<T>(map: &mut HashMap<String, T>) {
     if map.len() >= RESOURCES {
         map.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_is_that_of_all_systems_in_whatever_order_they_are_read() {
+        let system = |managers: Value| json!({"Links": {"ManagedBy": managers}});
+        let (named, unnamed) = (system(json!([{"@odata.id": "/m/1"}])), system(json!([])));
+        for [first, second] in [[&named, &unnamed], [&unnamed, &named]] {
+            let memory = Memory::default();
+            memory.saw("/s/1", first);
+            memory.saw("/s/2", second);
+            assert_eq!(memory.manager(), None);
+            memory.saw("/s/1", &named);
+            memory.saw("/s/2", &named);
+            assert_eq!(memory.manager().as_deref(), Some("/m/1"));
+        }
     }
 }
