@@ -67,20 +67,28 @@ pub fn duid(config: &Config) -> Option<Vec<u8>> {
         let mac = it.address?.as_link_addr()?.addr().filter(|mac| *mac != [0; 6])?;
         Some((&it.interface_name, mac))
     });
-    let mac = first_of(&wanted, macs)?;
+    let (is_other, mac) = first_of(&wanted, macs)?;
+    if is_other {
+        tracing::warn!(
+            hint = "set dhcp6.duid",
+            "no interface in dhcp6.interfaces or with an address in dhcp6.listen has a MAC address: \
+             the DUID of the server is made from another one, which may be one of a container"
+        );
+    }
     Some([&[0, 3, 0, 1][..], &mac].concat())
 }
 
-/// The MAC address of the first wanted interface that has one, or else of the first by name.
+/// The MAC address of the first wanted interface that has one, or else of the first by name; and
+/// before it, whether that is another one than those wanted.
 fn first_of<'a>(
     wanted: &[&String],
     macs: impl Iterator<Item = (&'a String, [u8; 6])>,
-) -> Option<[u8; 6]> {
+) -> Option<(bool, [u8; 6])> {
     let in_order = macs.map(|(name, mac)| {
         let place = wanted.iter().position(|wanted| *wanted == name);
         (place.is_none(), place, name, mac)
     });
-    in_order.min().map(|(.., mac)| mac)
+    in_order.min().map(|(is_other, .., mac)| (is_other, mac))
 }
 
 impl Place {
@@ -269,12 +277,13 @@ mod tests {
         let names = ["cali1", "eth0", "eth1"].map(str::to_owned);
         let chosen = |wanted: &[&String]| {
             let macs = names.iter().zip(0_u8..).map(|(name, last)| (name, [2, 0, 0, 0, 0, last]));
-            first_of(wanted, macs).unwrap()[5]
+            let (is_other, mac) = first_of(wanted, macs).unwrap();
+            (is_other, mac[5])
         };
         let gone = "gone".to_owned();
-        assert_eq!(chosen(&[&names[2], &names[1]]), 2);
-        assert_eq!(chosen(&[&gone, &names[1]]), 1);
-        assert_eq!(chosen(&[]), 0);
+        assert_eq!(chosen(&[&names[2], &names[1]]), (false, 2));
+        assert_eq!(chosen(&[&gone, &names[1]]), (false, 1));
+        assert_eq!((chosen(&[]), chosen(&[&gone])), ((true, 0), (true, 0)));
         assert_eq!(first_of(&[&gone], std::iter::empty()), None);
     }
 }
