@@ -100,24 +100,25 @@ impl Leases {
             let (mut told, mut refusals) = (None, Refusals::default());
             loop {
                 let events = watch_if_served::<DhcpLease>(client).inspect(|event| {
-                    if matches!(event, Ok(Event::InitDone)) {
-                        refusals.reset();
+                    if let Ok(event) = event {
+                        refusals.note(event);
                     }
                 });
                 let why = self.apply(events).await;
                 let has_any = self.has_any();
-                if why.is_none_or(|why| refusals.count(why, has_any)) {
+                let is_absent = why.is_none_or(|why| refusals.count(why, has_any));
+                if is_absent {
                     self.clear();
                     self.settle();
-                    if told != Some(why) {
-                        told = Some(why);
-                        log_absence(why);
-                    }
-                    sleep(jittered(AGAIN)).await;
                 } else {
-                    tracing::warn!(?why, "DHCPLeases are refused; those known before still count");
-                    sleep(refusals.pause(has_any)).await;
+                    refusals.log("DHCPLease", why);
                 }
+                if (is_absent || refusals.are_sure()) && told != Some(why) {
+                    told = Some(why);
+                    log_absence(why);
+                }
+                let is_known = has_any || self.is_listed.load(Ordering::Relaxed);
+                sleep(if is_absent { jittered(AGAIN) } else { refusals.pause(is_known) }).await;
             }
         };
         let settle = async {
@@ -159,8 +160,11 @@ impl Leases {
         why
     }
 
+    /// Whether there is one that has not ended.
     fn has_any(&self) -> bool {
-        !self.table.read().unwrap_or_else(PoisonError::into_inner).by_address.is_empty()
+        let (table, now) = (self.table.read(), Timestamp::now());
+        let table = table.unwrap_or_else(PoisonError::into_inner);
+        table.by_address.values().any(|place| now < place.until)
     }
 
     fn clear(&self) {
@@ -277,6 +281,16 @@ mod tests {
             leases.presume(places);
             assert_eq!(leases.holder(address, now), Some(later));
             assert_eq!((leases.of(later, now), leases.of(earlier, now)), (vec![address], vec![]));
+        }
+    }
+
+    #[test]
+    fn leases_that_have_ended_do_not_count_as_known() {
+        let (leases, now) = (Leases::default(), Timestamp::now());
+        let (mac, address) = (MAC.parse().unwrap(), IpAddr::from([10, 77, 0, 1]));
+        for (until, is_known) in [(now, false), (now + Duration::from_mins(5), true)] {
+            leases.presume([Place { mac, address, until }]);
+            assert_eq!(leases.has_any(), is_known);
         }
     }
 

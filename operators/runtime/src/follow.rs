@@ -136,8 +136,8 @@ where
 
 /// Follows a kind that need not be installed, forever, and so never returns. Where the API server does not
 /// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
-/// What is known stays until that is certain ([`Refusals`]). After it was installed it takes about a minute
-/// until it is followed.
+/// What is known stays until that is certain ([`Refusals`]), and for ever if we may no longer read it. After it
+/// was installed it takes about a minute until it is followed.
 ///
 /// # Errors
 ///
@@ -156,8 +156,8 @@ where
     loop {
         let mut why = None;
         let events = watch_if_served::<K>(client).take_while(|event| {
-            if matches!(event, Ok(Event::InitDone)) {
-                refusals.reset();
+            if let Ok(event) = event {
+                refusals.note(event);
             }
             why = event.as_ref().err().and_then(absence);
             future::ready(why.is_none())
@@ -167,19 +167,19 @@ where
         }
         // It ends when there is nothing to be watched.
         let has_any = !index.is_empty();
-        if why.is_some_and(|why| !refusals.count(why, has_any)) {
-            let kind = K::kind(&());
-            tracing::warn!(%kind, ?why, "refused to be listed; what was known before still counts");
-            index.keep();
-        } else {
+        let is_absent = why.is_none_or(|why| refusals.count(why, has_any));
+        if is_absent {
             let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
             index.follow_with(stream::iter(none), &mut on_change).await.ok();
-            if told != Some(why) {
-                told = Some(why);
-                tell(why);
-            }
+        } else {
+            refusals.log(&K::kind(&()), why);
+            index.keep();
         }
-        sleep(refusals.pause(has_any)).await;
+        if (is_absent || refusals.are_sure()) && told != Some(why) {
+            told = Some(why);
+            tell(why);
+        }
+        sleep(refusals.pause(index.is_ready())).await;
     }
 }
 
@@ -304,7 +304,7 @@ mod tests {
         server.fail(Some(StatusCode::FORBIDDEN));
         let follow = follow_if_served(&client, &index, |_| {}, tell);
         assert!(timeout(Duration::from_hours(1), follow).await.is_err());
-        assert_eq!((index.len(), told.get()), (1, None));
+        assert_eq!((index.len(), told.get()), (1, Some(Absence::Forbidden)));
         assert!(index.listed().now_or_never().is_some(), "nobody waits for what is not to be had");
 
         server.fail(None);

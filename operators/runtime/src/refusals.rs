@@ -1,13 +1,15 @@
 //! Refusals of a kind that need not be installed, and when to believe them.
 
+use kube::runtime::watcher::Event;
 use metal_base::jittered;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A refusal that may be a mistake is believed after this many in a row.
 const SURE: u32 = 3;
 /// How soon to ask again where nothing is known yet, and nothing can start before it is.
 const SOON: Duration = Duration::from_secs(5);
-/// How often to look whether the kind is served, or may be read, by now.
+/// How often to look whether the kind is served, or may be read, by now. A watch that lasts for as long has worked.
 const AGAIN: Duration = Duration::from_mins(1);
 
 /// Why there is nothing to watch.
@@ -23,28 +25,56 @@ pub enum Absence {
 /// be a mistake has to be repeated. An API server that has just started refuses for seconds what it allows, because
 /// it does not know the roles yet, and a load balancer answers in its place.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Refusals(u32);
+pub struct Refusals {
+    count: u32,
+    /// When there was a list of which no watch is known to have worked.
+    listed: Option<Instant>,
+}
 
 impl Refusals {
-    /// There was a list.
-    pub fn reset(&mut self) {
-        self.0 = 0;
+    /// There was this event. A list alone ends no row of refusals: we may be allowed to list, but not to watch.
+    pub fn note<K>(&mut self, event: &Event<K>) {
+        match event {
+            Event::Init | Event::InitApply(_) => {}
+            Event::InitDone => {
+                self.listed.get_or_insert_with(Instant::now);
+            }
+            Event::Apply(_) | Event::Delete(_) => *self = Self::default(),
+        }
     }
 
     /// Counts one; returns whether there are no objects for us. `has_any` is whether some are known. That we may no
     /// longer read them does not mean that they are gone.
     pub fn count(&mut self, why: Absence, has_any: bool) -> bool {
-        self.0 = self.0.saturating_add(1);
+        if self.listed.take().is_some_and(|listed| listed.elapsed() >= AGAIN) {
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
         match (why, has_any) {
             (Absence::NotServed, false) => true,
-            (Absence::NotServed, true) | (Absence::Forbidden, false) => self.0 >= SURE,
+            (Absence::NotServed, true) | (Absence::Forbidden, false) => self.are_sure(),
             (Absence::Forbidden, true) => false,
         }
     }
 
-    /// When to ask again.
-    pub fn pause(self, has_any: bool) -> Duration {
-        jittered(if self.0 < SURE && !has_any { SOON } else { AGAIN })
+    /// Whether there are so many that none of them is a mistake.
+    pub fn are_sure(self) -> bool {
+        self.count >= SURE
+    }
+
+    /// Logs one that does not mean that there are no objects, and those that follow it only for who looks for them.
+    pub fn log(self, kind: &str, why: Option<Absence>) {
+        const TEXT: &str = "refused to be listed; what was known before still counts";
+        if self.count > 1 {
+            tracing::debug!(kind, ?why, "{TEXT}");
+        } else {
+            tracing::warn!(kind, ?why, "{TEXT}");
+        }
+    }
+
+    /// When to ask again. `is_known` is whether there was a list, or objects are known without one.
+    pub fn pause(self, is_known: bool) -> Duration {
+        jittered(if self.are_sure() || is_known { AGAIN } else { SOON })
     }
 }
 
@@ -62,5 +92,21 @@ mod tests {
         assert_eq!(count(Absence::Forbidden, false), [false, false, true, true]);
         assert_eq!(count(Absence::NotServed, true), [false, false, true, true]);
         assert_eq!(count(Absence::NotServed, false), [true; 4], "it is not installed, as a rule");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_ends_a_row_of_refusals_only_if_it_can_be_watched() {
+        let refused = |refusals: &mut Refusals| refusals.count(Absence::Forbidden, false);
+        let mut refusals = Refusals::default();
+        for is_believed in [false, false, true] {
+            refusals.note(&Event::<()>::InitDone);
+            assert_eq!(refused(&mut refusals), is_believed);
+        }
+        refusals.note(&Event::Apply(()));
+        assert!(!refused(&mut refusals), "there was a change");
+        assert!(!refused(&mut refusals) && refused(&mut refusals));
+        refusals.note(&Event::<()>::InitDone);
+        tokio::time::advance(AGAIN).await;
+        assert!(!refused(&mut refusals), "the watch has lasted");
     }
 }
