@@ -299,7 +299,7 @@ fn state(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
         ServerState::Initial | ServerState::Other(_) => discovery::initial(turn, system),
         ServerState::Discovery => discovery::discovery(turn, system),
         ServerState::Available => available::available(turn, system),
-        ServerState::Error => discovery::error(turn),
+        ServerState::Error => discovery::error(turn, system),
     }
 }
 

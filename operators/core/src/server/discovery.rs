@@ -76,7 +76,13 @@ fn give_up(turn: &mut Turn<'_>) -> Decision {
 }
 
 /// `Error`: until a person asks for a retry.
-pub(super) fn error(turn: &mut Turn<'_>) -> Decision {
+pub(super) fn error(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
+    // What a person has booted since is not ours to switch off.
+    if (system.power == PowerState::Off || window::has_begun(turn.seen, system))
+        && let Some(discovery) = &mut turn.new.discovery
+    {
+        discovery.failures = None;
+    }
     if !asks_for_retry(turn.seen) {
         if let Some(eject) = media::eject(turn) {
             return eject;

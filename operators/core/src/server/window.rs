@@ -81,7 +81,7 @@ pub(super) fn reopen(
 
 /// Whether a host that is on has begun to boot since its last reading was recorded. Of the time of
 /// its last reset only the change counts, because the clock of a BMC may be hours off.
-fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading) -> bool {
+pub(super) fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading) -> bool {
     let Some(recorded) = &seen.server.status else { return false };
     let was_off = matches!(
         recorded.power_state,

@@ -84,3 +84,24 @@ fn shutdown_that_an_earlier_process_may_have_sent_is_not_sent_again_at_once() {
     scene.refresh();
     assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
 }
+
+#[test]
+fn what_a_person_has_booted_after_the_last_attempt_stays_on_after_a_retry() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.settings.discovery_attempts = 1;
+    scene.system().power = PowerState::On;
+    scene.now += scene.settings.discovery_timeout;
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Error);
+    for power in [PowerState::Off, PowerState::On] {
+        scene.system().power = power;
+        scene.refresh();
+        scene.settle();
+    }
+    scene.annotate(annotation::OPERATION, "retry");
+    scene.record();
+    scene.server.metadata.annotations = None;
+    scene.settle();
+    assert_eq!((scene.state(), scene.pending()), (ServerState::Discovery, None));
+}
