@@ -15,6 +15,11 @@ pub(super) fn begin_now(turn: &mut Turn<'_>) {
     let (now, status) = (turn.seen.now, &mut turn.new);
     let is_ahead = |time: &Time| time.0.duration_since(now) > SKEW;
     if let Some(pending) = status.pending.as_mut().filter(|it| is_ahead(&it.since)) {
+        // The order of the two says whether the intent is older than the state.
+        let state = status.state_since.as_mut();
+        if let Some(state) = state.filter(|it| it.0 <= pending.since.0 && it.0 > now) {
+            *state = Time(now);
+        }
         pending.since = Time(now);
     }
     if let Some(window) = status.boot_window.as_mut().filter(|it| is_ahead(&it.opened)) {

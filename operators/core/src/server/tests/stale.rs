@@ -94,6 +94,7 @@ fn what_began_before_the_clock_was_set_back_begins_now() {
         let closes = at + minutes(30);
         let status = scene.server.status.as_mut().unwrap();
         status.pending.as_mut().unwrap().since = Time(at);
+        status.state_since = Some(Time(at));
         let window = status.boot_window.as_mut().unwrap();
         (window.opened, window.closes) = (Time(at), Time(closes));
         scene.settle();
@@ -102,6 +103,8 @@ fn what_began_before_the_clock_was_set_back_begins_now() {
         let begun = if counts { scene.now } else { at };
         let times = [status.pending.as_ref().unwrap().since.0, window.opened.0, window.closes.0];
         assert_eq!(times, [begun, begun, begun + minutes(30)], "{ahead}");
+        let since = status.state_since.as_ref().unwrap().0;
+        assert_eq!(since, begun, "the intent is not older than its state");
         // Nobody waits for eight hours and a half.
         scene.now += minutes(31);
         scene.refresh();
