@@ -88,6 +88,19 @@ fn is_inspected(configuration: &ServerBootConfiguration) -> bool {
     })
 }
 
+/// Whether the image of this generation is valid, but does not offer this way of booting.
+fn lacks(configuration: &ServerBootConfiguration, type_: &str) -> bool {
+    let mut conditions = configuration.status.iter().flat_map(|status| &status.conditions);
+    is_inspected(configuration)
+        && conditions.any(|condition| {
+            condition.type_ == type_
+                && condition.status == "False"
+                && condition.observed_generation == configuration.metadata.generation
+                && ![SERVER_NOT_FOUND, NAME_TAKEN, LINK_TOO_LONG]
+                    .contains(&condition.reason.as_str())
+        })
+}
+
 /// Decides what to do about a boot configuration.
 pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let configuration = seen.configuration;
@@ -327,8 +340,13 @@ fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
     };
     let why = Unavailable { reason: SERVER_NOT_FOUND, message };
     let mut draft = Draft::new(seen.configuration, modes, seen.now);
-    let said = |wanted| if wanted { Mode::Unavailable(&why) } else { Mode::Ignored };
-    draft.modes(&said(modes.pxe), &said(modes.http));
+    // What the image lacks, it lacks without a server, too; nobody has to look at it again for that.
+    let said = |wanted, type_| {
+        let is_told = wanted && !lacks(seen.configuration, type_);
+        if is_told { Mode::Unavailable(&why) } else { Mode::Ignored }
+    };
+    let pxe = said(modes.pxe, condition::IPXE_BOOT_READY);
+    draft.modes(&pxe, &said(modes.http, condition::HTTP_BOOT_READY));
     draft.state(BootState::Pending);
     record(draft, modes, RESYNC)
 }

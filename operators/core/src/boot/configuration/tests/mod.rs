@@ -252,6 +252,20 @@ fn what_is_missing_for_a_while_is_no_reason_to_ask_what_a_tag_stands_for_now() {
 }
 
 #[test]
+fn what_an_image_lacks_is_known_while_its_server_is_gone() {
+    let mut world = World::new();
+    world.image = Image::Offers { pxe: Err(unavailable("no kernel")), uki: Ok(uki()) };
+    assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
+    let server = world.server.take();
+    assert_eq!(world.settle(BOTH), ["Pending"]);
+    assert!(!world.needs_image(BOTH));
+    world.server = server;
+    world.image = Image::Settled;
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+    assert!(world.shown().contains(&"IPXEBootReady=False/LayerMissing: no kernel".to_owned()));
+}
+
+#[test]
 fn a_secret_that_comes_while_the_server_has_nothing_to_boot_is_told() {
     let mut world = World::new();
     let why = Unavailable { reason: "SecretNotFound", message: "create it".to_owned() };
