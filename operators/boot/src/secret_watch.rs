@@ -63,7 +63,6 @@ async fn watch(
     ctx: &Context,
     wake: impl Fn(Wakes),
 ) -> Result<(), Ended> {
-    ctx.secrets.set_watched(true);
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
@@ -72,13 +71,16 @@ async fn watch(
                 let is_gone = secret.metadata.deletion_timestamp.is_some();
                 wake(changed(ctx, &secret, is_gone));
             }
-            Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => {
-                tracing::warn!(%error, kind = "Secret", "watch interrupted");
-                if absence(&error).is_some() {
-                    return Ok(());
-                }
+            Ok(Event::InitDone) => {
+                ctx.secrets.set_watched(true);
             }
+            Ok(Event::Init) => {}
+            // The caller says it, once.
+            Err(error) if absence(&error).is_some() => {
+                tracing::debug!(%error, kind = "Secret", "watch refused");
+                return Ok(());
+            }
+            Err(error) => tracing::warn!(%error, kind = "Secret", "watch interrupted"),
         }
     }
     Err(Ended)
@@ -154,7 +156,12 @@ mod tests {
             let events: Vec<_> = codes.iter().map(|code| failed(*code)).collect();
             watch(futures::stream::iter(events), &ctx, drop)
         };
+        ctx.secrets.set_watched(false);
         assert!(follow(&[410, 500, 403, 500]).await.is_ok());
         assert!(follow(&[410, 500]).await.is_err(), "only the end of the stream ends it");
+        assert!(!ctx.secrets.set_watched(false), "none was listed");
+        let listed = futures::stream::iter([Ok(Event::InitDone), failed(403)]);
+        assert!(watch(listed, &ctx, drop).await.is_ok());
+        assert!(ctx.secrets.set_watched(false), "they were watched until then");
     }
 }
