@@ -160,11 +160,11 @@ impl Store {
     }
 
     /// The same for whoever has these logins, or none. What others have had fetched is given to him once the
-    /// registry has said that it would give it to him as well.
+    /// registry has said that it would give it to him as well, which is asked again every hour.
     ///
     /// # Errors
     ///
-    /// As for [`Self::open_for`]; or if the registry would not, or does not answer.
+    /// As for [`Self::open_for`]; or if the registry would not, or has never answered that.
     pub async fn open_with(
         &self,
         name: &Name,
@@ -174,8 +174,8 @@ impl Store {
         let access = Access::new(name, puller.logins);
         let (blob, is_ours) = self.find(&access, digest, puller.account).await?;
         if !is_ours && !self.0.admitted.locked().has(&access, digest) {
-            self.0.registries.admits(&access, digest).await?;
-            self.0.admitted.locked().insert(&access, digest);
+            let said = self.0.registries.admits(&access, digest).await;
+            self.0.admitted.locked().heard(&access, digest, said)?;
         }
         Ok(blob)
     }
