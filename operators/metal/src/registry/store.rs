@@ -4,18 +4,21 @@ use super::{Denied, Registry};
 use crate::MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{Api, ResourceExt, api::DeleteParams};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+};
 use metal_api::{
-    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
-    ServerBootConfigurationStatus, ServerInventory, ServerInventorySpec, condition,
-    inventory::Report,
+    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationStatus,
+    ServerInventory, ServerInventorySpec, condition, inventory::Report,
 };
 use metal_base::Locked;
 use metal_core::{
     ownership::owned_by,
     report::{self, InventorySummary},
 };
-use metal_runtime::{OkIf, apply_status, record_spec};
+use metal_runtime::{OkIf, record_spec};
+use serde_json::json;
 use std::{collections::HashMap, sync::Mutex};
 
 /// Field manager of the registry, which writes one condition of boot configurations, and nothing
@@ -145,11 +148,18 @@ impl Registry {
             conditions: vec![received],
             ..ServerBootConfigurationStatus::default()
         };
-        let api = Api::namespaced(self.client.clone(), &reference.namespace);
-        // No version is given: whatever else has changed, the host is up.
-        let spec = ServerBootConfigurationSpec::default();
-        let any = ServerBootConfiguration::new(&reference.name, spec);
-        let written = apply_status(&api, &any, &status, REGISTRY).await?;
+        let configurations =
+            Api::<ServerBootConfiguration>::namespaced(self.client.clone(), &reference.namespace);
+        // No version is given: whatever else has changed, the host is up. But it has not booted
+        // another one of the same name.
+        let patch = Patch::Apply(json!({
+            "apiVersion": ServerBootConfiguration::api_version(&()),
+            "kind": ServerBootConfiguration::kind(&()),
+            "metadata": { "uid": configuration.metadata.uid },
+            "status": status,
+        }));
+        let params = PatchParams::apply(REGISTRY).force();
+        let written = configurations.patch_status(&reference.name, &params, &patch).await?;
         self.view.configurations.wrote(written);
         Ok(())
     }

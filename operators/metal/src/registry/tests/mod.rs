@@ -164,6 +164,7 @@ async fn a_tenants_system_says_that_it_is_up_with_the_token_of_its_boot_and_no_o
     assert_eq!(sent.len(), 2);
     for sent in sent {
         assert_eq!(sent["kind"], "ServerBootConfiguration");
+        assert_eq!(sent["metadata"], json!({ "uid": BOOT }), "and no other of its name");
         assert_eq!(sent["status"]["conditions"][0]["type"], "BootStateReceived");
     }
 }
