@@ -106,11 +106,14 @@ pub async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).await.map_err(unreadable)
 }
 
+/// Reads the text of a file.
+type Parser<T, E> = Box<dyn Fn(&str) -> Result<T, E> + Send + Sync>;
+
 /// A file and its parser.
 pub struct Followed<T, E> {
     flag: &'static str,
     path: PathBuf,
-    parse: fn(&str) -> Result<T, E>,
+    parse: Parser<T, E>,
     text: String,
     current: watch::Sender<Arc<T>>,
 }
@@ -124,12 +127,12 @@ impl<T, E: StdError + Send + Sync + 'static> Followed<T, E> {
     pub async fn open(
         flag: &'static str,
         path: &Path,
-        parse: fn(&str) -> Result<T, E>,
+        parse: impl Fn(&str) -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let text = text(flag, path).await?;
         let value = parse(&text).map_err(|error| unusable(flag, path, error))?;
         let current = watch::Sender::new(Arc::new(value));
-        Ok(Self { flag, path: path.to_owned(), parse, text, current })
+        Ok(Self { flag, path: path.to_owned(), parse: Box::new(parse), text, current })
     }
 
     /// The content of the file, now and after each change.

@@ -43,8 +43,8 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Connects. Whether there are two instances is determined by the current configuration, and
-    /// does not change while the process runs.
+    /// Connects. Which instances there are does not change while the process runs:
+    /// a configuration with others is refused.
     pub(super) async fn connect(
         args: &Args,
         files: &Files,

@@ -2,14 +2,34 @@
 
 use crate::{args::Args, metrics::FileReadings};
 use metal_core::macdb::{MacDb, ParseError};
-use metal_dhcp::config::{Config, ConfigError};
+use metal_dhcp::{
+    Instances,
+    config::{Config, ConfigError},
+};
 use metal_runtime::file::{Error, Followed, Reading};
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::watch;
+
+/// Why a configuration is not taken.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    /// It has a mistake.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Only a new process can take it.
+    #[error(
+        "instances: this differs from what netboot was started with; restart the pod for it, with \
+         `kubectl rollout restart`"
+    )]
+    Instances,
+}
 
 /// Configuration and MAC prefix database.
 pub(super) struct Files {
-    config: Followed<Config, ConfigError>,
+    config: Followed<Config, Refused>,
     database: Option<Followed<MacDb, ParseError>>,
 }
 
@@ -22,9 +42,13 @@ fn database(text: &str) -> Result<MacDb, ParseError> {
     Ok(database)
 }
 
-/// Reads the text of the configuration, and logs what has no effect.
-fn config(text: &str) -> Result<Config, ConfigError> {
+/// Reads the text of the configuration, and logs what has no effect. Which instances there are is the same for as
+/// long as the process runs: who leads and who has which half of a range is never known from different texts.
+fn config(text: &str, running: &OnceLock<Option<Instances>>) -> Result<Config, Refused> {
     let config = Config::parse(text)?;
+    if *running.get_or_init(|| config.instances) != config.instances {
+        return Err(Refused::Instances);
+    }
     for unused in &config.unused {
         tracing::warn!(%unused, "--config: a setting is not used");
     }
@@ -33,7 +57,9 @@ fn config(text: &str) -> Result<Config, ConfigError> {
 
 impl Files {
     pub(super) async fn open(args: &Args) -> Result<Self, Error> {
-        let config = Followed::open("--config", &args.config, config).await?;
+        let running = OnceLock::new();
+        let parse = move |text: &str| config(text, &running);
+        let config = Followed::open("--config", &args.config, parse).await?;
         let database = match &args.mac_prefixes_file {
             Some(path) => Some(Followed::open("--mac-prefixes-file", path, database).await?),
             None => None,
@@ -64,5 +90,30 @@ impl Files {
             }
         };
         tokio::join!(self.config.follow(told("config")), database).0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_the_instances_is_refused_until_a_restart() {
+        let running = OnceLock::new();
+        let read = |section: &str| {
+            let text = format!("interfaces: [eth1]\nsubnets: []\n{section}\n");
+            config(&text, &running).map(|it| it.instances.is_some())
+        };
+        let standby = "instances: { mode: standby, part: 1 }";
+        assert!(read(standby).unwrap());
+        for other in
+            ["", "instances: { mode: split, part: 1 }", "instances: { mode: standby, part: 2 }"]
+        {
+            let refused = read(other).unwrap_err();
+            assert!(matches!(refused, Refused::Instances), "{other}");
+            assert!(refused.to_string().contains("kubectl rollout restart"));
+        }
+        assert!(matches!(read("instances: 1").unwrap_err(), Refused::Config(_)));
+        assert!(read(standby).unwrap());
     }
 }
