@@ -29,7 +29,7 @@ use metal_runtime::{
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use ring::rand::SystemRandom;
 use std::{net::Ipv4Addr, sync::Arc};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
 /// Field manager of what is ours in a status.
 pub(crate) const MANAGER: &str = "metalman";
@@ -62,6 +62,8 @@ pub struct Context {
     pub(crate) random: SystemRandom,
     /// Places for machines that are being attested.
     pub(crate) attestations: Semaphore,
+    /// Held while a first key is judged and recorded.
+    pub(crate) first_keys: Mutex<()>,
     /// Number of attestations.
     pub(crate) attested: Family<Attested, Counter>,
     /// Who vouches for endorsement keys; without any, the first one of a Machine is taken on trust.
@@ -124,6 +126,7 @@ impl Context {
             steady: MonotonicClock::default(),
             random: SystemRandom::new(),
             attestations: Semaphore::new(ATTESTATIONS),
+            first_keys: Mutex::default(),
             attested: Family::default(),
             ek_roots: None,
             spent: AnsweredChallenges::default(),

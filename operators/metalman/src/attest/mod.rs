@@ -20,7 +20,9 @@ use metal_attest::{
 };
 use metal_core::machine_identity::{Address, addresses};
 use metal_machine::{
-    attest::{Certificate, Claimed, Compared, MachineLookupError, Presented, Refusal, Verdict},
+    attest::{
+        Certificate, Claimed, Compared, MachineLookupError, Presented, Refusal, Verdict, pinned,
+    },
     operations::{Ownership, ownership},
 };
 use received::Received;
@@ -188,6 +190,9 @@ async fn verify(
     let certified = certified(ctx, request);
     let why = certified.as_ref().and_then(|it| it.err()).map(|it| it.to_string());
     let certificate = certificate(certified, why.as_deref().unwrap_or_default());
+    // First keys come one by one: each is judged when it is known for whom the one before was pinned.
+    let is_first = machine.status.as_ref().and_then(pinned).is_none();
+    let turn = if is_first { Some(ctx.first_keys.lock().await) } else { None };
     let holder = ctx.view.holder_of(&machine, ek);
     let holder = holder.as_deref();
     let presented = Presented { pem: &pem, fingerprint: &fingerprint, certificate, holder };
@@ -212,6 +217,7 @@ async fn verify(
         return Err(Refused::TooOften);
     }
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
+    drop(turn);
     if is_news {
         publish_event(ctx, &machine, result, &note(result, address, presented)).await;
     }
