@@ -103,8 +103,10 @@ impl Refusal {
             }
             Self::KeyOfAnother => {
                 "the endorsement key that was presented is pinned for another Machine, and a TPM is in one machine: \
-                 look at both; if it is in this one by now, delete the other Machine, or set \
-                 spec.pxe.attestation.ekHash of this one to the SHA-256 of the key, which is in the event"
+                 look at both; whoever had the address of the other one may have presented this key there: if \
+                 that pin is false, remove status.tpm of the other Machine; if the TPM is in this one by now, delete \
+                 the other Machine, or annotate this one with bloomery.dev/accept-endorsement-key and the SHA-256 \
+                 of the key, which is in the event, or set spec.pxe.attestation.ekHash to it"
             }
             Self::PcrDiffers => {
                 "the machine has booted something that spec.pxe.attestation.pcrs does not allow: look at it, or \
@@ -150,13 +152,13 @@ impl Judged<'_> {
 }
 
 fn message(refusal: Refusal, presented: Presented<'_>, machine: &Machine) -> String {
+    let unread =
+        || accepted::unread(machine, annotation::ACCEPT_ENDORSEMENT_KEY, accepted::is_fingerprint);
     if matches!(refusal, Refusal::KeyDiffers | Refusal::PinMissing) {
-        let key = annotation::ACCEPT_ENDORSEMENT_KEY;
-        let unread = accepted::unread(machine, key, accepted::is_fingerprint);
-        return format!("{}{unread}", refusal.text());
+        return format!("{}{}", refusal.text(), unread());
     }
     if let (Refusal::KeyOfAnother, Some(holder)) = (refusal, presented.holder) {
-        return format!("{} ({holder})", refusal.text());
+        return format!("{} ({holder}){}", refusal.text(), unread());
     }
     match presented.certificate {
         Certificate::Refused(why) if refusal == Refusal::CertificateRefused => {

@@ -127,6 +127,11 @@ fn the_key_of_another_machine_is_not_taken_on_trust_or_by_its_certificate() {
         assert!(condition.message.ends_with("(node-02)"), "{}", condition.message);
         // A person says so, in either way, or it was pinned before.
         let mut accepted = machine(None);
+        let annotation = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "yes".to_owned());
+        accepted.metadata.annotations = Some([annotation].into());
+        let Verdict::Refused(_, Some(told)) = judged(&accepted, certificate) else { panic!() };
+        let message = &refused(&told).unwrap().message;
+        assert!(message.ends_with("is not of that form"), "{message}");
         let annotation = (annotation::ACCEPT_ENDORSEMENT_KEY.to_owned(), "ours".to_owned());
         accepted.metadata.annotations = Some([annotation].into());
         let mut known = machine(None);
