@@ -19,8 +19,8 @@ pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose soon afte
 
 /// Why nothing begins on the machine that metalman itself runs on.
 const OWN_HOST: &str = "the metalman that leads runs on the Node of this machine, and would not be there to switch \
-    it on again: let it run on another Node (cordon this one, and delete the pod of metalman), or run a second \
-    replica elsewhere and delete this pod";
+    it on again: let it run on another Node (cordon this one, delete the pod of metalman, and uncordon this one when \
+    it is done), or run a second replica elsewhere and delete this pod";
 
 /// The phase of a Machine, as far as an operation determines it.
 pub(crate) struct State {
@@ -98,10 +98,16 @@ pub(crate) fn record(new: &mut MachineStatus, seen: &Observation<'_>) {
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let step = current.map(|current| current.step.as_str().to_owned());
     let has_bmc = seen.machine.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
+    // What has failed before is not why nothing begins now.
+    let has_failed = current.is_some_and(|it| it.step == MachineOperationStep::Failed);
+    let is_asked_again = has_failed && !pending.is_nothing() && !pending.waits_for_reboot();
     let state = state(new);
     let before = new.conditions.iter().find(|it| it.type_ == condition::OPERATIONS_DONE);
     let (was, is_adopted) = (before.is_some(), before.is_some_and(is_adopted));
     let (holds, reason, message) = match (state, step) {
+        (Some(_), _) if is_asked_again && has_bmc && hosts_us(seen) => {
+            (false, "OwnHost".to_owned(), OWN_HOST.into())
+        }
         (Some(state), _) => (false, state.reason.to_owned(), state.message),
         (None, Some(step)) => (false, step, String::new()),
         (None, None) if pending.is_nothing() => match given_up(new) {

@@ -4,7 +4,10 @@ use super::{
     super::*,
     fixture::{Scene, node},
 };
-use metal_api::{MachineOperationStep::PoweringOff, MachineSystemStatus};
+use metal_api::{
+    MachineOperationStep::{Failed, PoweringOff},
+    MachineSystemStatus,
+};
 use metal_core::redfish::PowerState;
 
 const UUID: &str = "4c4c4544-0042-3510-8057-b4c04f4e3232";
@@ -76,4 +79,13 @@ fn the_machine_that_metalman_leads_from_is_left_on_until_it_leads_from_elsewhere
         scene.settle();
         assert_eq!(scene.step(), Some("PoweringOff"));
     }
+}
+
+#[test]
+fn a_failure_before_does_not_hide_that_metalman_leads_from_the_machine() {
+    let mut scene = Scene::asks(1, 0).at(Failed);
+    (scene.runs_on, scene.node) = (Some("a"), Some(node("10.0.0.1")));
+    scene.settle();
+    assert_eq!(scene.step(), Some("Failed"));
+    assert_eq!(scene.reason(metal_api::condition::OPERATIONS_DONE), Some("OwnHost"));
 }
