@@ -50,7 +50,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let client = client::connect(&args.client, NAME).await?;
     let args = startup::with_namespace(args, &client);
     let cluster_ca = to_pem(&client::authorities(&args.client).await?);
-    let admin = Admin::bind(&args.admin()).await?;
+    let admin = Admin::bind(&args.admin()).await?.at_loopback_too().await;
     let listener = listen(&args).await?;
     let recorder = args.election.recorder(&client, NAME);
     let trees = startup::trees(&args, &shutdown).await?;

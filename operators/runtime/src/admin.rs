@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Admin {
     health: Option<TcpListener>,
+    /// Answers as `health` does.
+    loopback: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
@@ -34,7 +39,22 @@ impl Admin {
     pub async fn bind(args: &AdminArgs) -> Result<Self, BindError> {
         let health = args.health_probe_bind_address.listen_by("--health-probe-bind-address");
         let metrics = args.metrics_bind_address.listen_by("--metrics-bind-address");
-        Ok(Self { health: health.await?, metrics: metrics.await? })
+        Ok(Self { health: health.await?, loopback: None, metrics: metrics.await? })
+    }
+
+    /// Answers `/healthz` and `/readyz` at 127.0.0.1 as well, on the same port, where a kubelet asks that does not
+    /// know the address. If another process has it, only a log line says so.
+    pub async fn at_loopback_too(mut self) -> Self {
+        let own = self.health_address();
+        let Some(own) = own.filter(|own| !own.ip().is_unspecified()) else { return self };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, own.port()));
+        if address != own {
+            match TcpListener::bind(address).await {
+                Ok(listener) => self.loopback = Some(listener),
+                Err(error) => tracing::warn!(%error, %address, "health is not reported there"),
+            }
+        }
+        self
     }
 
     /// Where `/healthz` and `/readyz` answer.
@@ -55,9 +75,11 @@ impl Admin {
         registry: Registry,
         shutdown: CancellationToken,
     ) {
-        let health = serve(self.health, health(readiness), Limits::PROBES, &shutdown);
+        let probes = health(readiness);
+        let loopback = serve(self.loopback, probes.clone(), Limits::PROBES, &shutdown);
+        let health = serve(self.health, probes, Limits::PROBES, &shutdown);
         let metrics = serve(self.metrics, metrics(registry), Limits::METRICS, &shutdown);
-        tokio::join!(health, metrics);
+        tokio::join!(health, loopback, metrics);
     }
 }
 
@@ -153,6 +175,23 @@ mod tests {
         let error = Admin::bind(&args).await.unwrap_err();
         assert_eq!(error.to_string(), format!("--metrics-bind-address={taken}: cannot listen"));
         drop(holder);
+    }
+
+    #[tokio::test]
+    async fn a_kubelet_that_asks_at_loopback_is_answered_whatever_the_address_is() {
+        let bound = async |address: &str| {
+            let health_probe_bind_address = address.parse().unwrap();
+            let metrics_bind_address = BindAddress::Off;
+            let args = AdminArgs { health_probe_bind_address, metrics_bind_address };
+            Admin::bind(&args).await.unwrap().at_loopback_too().await
+        };
+        let admin = bound("127.0.0.2:0").await;
+        let port = admin.health_address().unwrap().port();
+        let loopback = admin.loopback.as_ref().unwrap().local_addr().unwrap();
+        assert_eq!(loopback, SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        for address in ["0.0.0.0:0", "127.0.0.1:0", "0"] {
+            assert!(bound(address).await.loopback.is_none(), "{address}");
+        }
     }
 
     #[tokio::test]
