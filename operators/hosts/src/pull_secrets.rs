@@ -140,7 +140,7 @@ fn is_of_use(ctx: &Context, token: &BootToken, logins: &Logins) -> Result<(), No
     let names = images.iter().filter(|image| !is_ours(ctx, image));
     let names = names.filter_map(|image| image.parse::<Reference>().ok());
     let names: Vec<_> = names.map(|image| image.name).collect();
-    if !names.iter().any(|name| logins.has(name)) {
+    if !names.is_empty() && !names.iter().any(|name| logins.has(name)) {
         let registries: BTreeSet<_> = names.iter().map(|it| it.registry().as_str()).collect();
         let registries = registries.into_iter().collect::<Vec<_>>().join(", ");
         return Err(NoLogin::Missing(FIELD, registries));

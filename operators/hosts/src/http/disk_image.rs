@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure,
-    files::{FileRequest, logins, no_disk},
+    files::{FileRequest, logins_for, no_disk},
     install::{confirmed, parse, reported},
     settle_boot,
 };
@@ -60,7 +60,8 @@ pub(super) async fn checksums(
 
 async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let namespace = token.namespace().unwrap_or_default();
+    let logins = logins_for(ctx, &token, &token.spec.image).await?;
     let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
     let layer = Images::disk(ctx.images.as_ref(), pull).await;
     let layer = layer.map_err(|error| no_disk(ctx, &token, &error))?;
@@ -81,7 +82,8 @@ pub(super) async fn disk(
 
 async fn opened(ctx: &Context, cap: &str, request: &FileRequest) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let (namespace, logins) = (token.namespace().unwrap_or_default(), logins(ctx, &token).await?);
+    let namespace = token.namespace().unwrap_or_default();
+    let logins = logins_for(ctx, &token, &token.spec.image).await?;
     let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
     let images = ctx.images.as_ref();
     let blob = match Images::disk(images, pull).await {

@@ -248,7 +248,7 @@ async fn installs(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result
 
 /// What the machine boots for. Nothing boots if what it installs is not there.
 async fn boots<'a>(ctx: &'a Context, token: &'a Arc<BootToken>) -> Result<Boots<'a>, Failure> {
-    let logins = files::logins(ctx, token).await?;
+    let logins = files::logins_for(ctx, token, &token.spec.image).await?;
     let image = match files::source_of(ctx, token)? {
         Source::Mirror { stage2, .. } => {
             return Ok(Boots::Kickstart(stage2.map_or(Stage2::None, Stage2::Url)));

@@ -165,6 +165,22 @@ async fn the_login_of_the_server_is_for_its_own_installer_and_is_given_to_nobody
 }
 
 #[tokio::test]
+async fn an_installer_that_is_installed_itself_is_fetched_with_the_login_of_the_server() {
+    let image = format!("quay.io/operator/installer@sha256:{}", hex(&[0xbb; 32]));
+    let mut token = naming("login");
+    token.spec.image.clone_from(&image);
+    let mut of_hosts = secret("login", &["quay.io"]);
+    of_hosts.metadata.namespace = Some("bloomery-hosts".to_owned());
+    let mut site = site(token.clone(), &[secret("login", &["ghcr.io"]), of_hosts]).await;
+    let ctx = Arc::get_mut(&mut site.ctx).unwrap();
+    ctx.installer = Some(BootInstaller { image: Some(image.clone()), ..BootInstaller::default() });
+    ctx.installer_secret = Some(of_server("bloomery-hosts", "login"));
+    assert_eq!(problem(&site.ctx, &token).await, None);
+    let name = image.parse::<Reference>().unwrap().name;
+    assert!(logins_for(&site.ctx, &token, &image).await.unwrap().has(&name));
+}
+
+#[tokio::test]
 async fn no_login_is_given_out_by_plain_http() {
     let mut site = site(naming("login"), &[secret("login", &["quay.io"])]).await;
     Arc::get_mut(&mut site.ctx).unwrap().service_url = "http://hosts.example.org".to_owned();
