@@ -32,7 +32,8 @@ use tokio::{
 const FRESH: Duration = Duration::from_secs(5);
 /// How long it is kept for the time in which the API server gives no answer: an installation takes no longer.
 const LONG: Duration = Duration::from_hours(4);
-/// Sets of Secrets that are kept, of all organizations and of one.
+/// Sets of Secrets that are kept, of all organizations and of one. Of more, the oldest of the organization that has
+/// the most goes.
 const KEPT: usize = 128;
 const OF_ONE: usize = KEPT / 4;
 /// Sets that are read at a time, of all and of one: a Secret may have 1 MiB.
@@ -215,12 +216,30 @@ impl PullSecrets {
         let before = known.and_then(Look::logins);
         let found = Arc::<OnceCell<Found>>::default();
         let of_one = all.keys().filter(|(namespace, _)| *namespace == key.0).count();
-        // Of a crowd, each is read by itself.
-        if all.contains_key(&key) || (all.len() < KEPT && of_one < OF_ONE) {
+        let is_known = all.contains_key(&key);
+        // Of a crowd of one organization, each is read by itself.
+        if is_known || of_one < OF_ONE {
+            if !is_known && all.len() >= KEPT {
+                make_room(&mut all);
+            }
             let (begun, found, before) = (Instant::now(), Arc::clone(&found), before.clone());
             all.insert(key, Look { begun, found, before });
         }
         (found, before)
+    }
+}
+
+/// Forgets the oldest look of the namespace that has the most.
+fn make_room(looks: &mut HashMap<Key, Look>) {
+    let mut counts = HashMap::<String, usize>::new();
+    for (namespace, _) in looks.keys() {
+        *counts.entry(namespace.clone()).or_default() += 1;
+    }
+    let oldest = looks
+        .iter()
+        .max_by_key(|((namespace, _), look)| (counts.get(namespace), look.begun.elapsed()));
+    if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+        looks.remove(&key);
     }
 }
 
@@ -278,5 +297,27 @@ mod tests {
         advance(LONG).await;
         look("other", "a".to_owned()).await;
         assert_eq!(secrets.looks.locked().len(), 1, "nothing is kept for ever");
+    }
+
+    #[tokio::test]
+    async fn however_many_organizations_there_are_each_has_room() {
+        pause();
+        let secrets = PullSecrets::default();
+        let look = async |namespace: String, name: usize| {
+            let one = [secret(&namespace, &name.to_string())];
+            secrets.look(&one[0], &one, async { Ok(of("a")) }).await.unwrap();
+        };
+        for organization in 0..KEPT / OF_ONE {
+            for name in 0..OF_ONE {
+                look(format!("crowd-{organization}"), name).await;
+            }
+        }
+        for organization in 0..2 * KEPT {
+            advance(Duration::from_millis(1)).await;
+            let key = (format!("org-{organization}"), vec!["0".to_owned()]);
+            look(key.0.clone(), 0).await;
+            assert!(secrets.looks.locked().contains_key(&key));
+            assert_eq!(secrets.looks.locked().len(), KEPT);
+        }
     }
 }
