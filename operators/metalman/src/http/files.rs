@@ -90,12 +90,27 @@ fn is_of_installer(ctx: &Context, machine: &Machine, path: &str) -> bool {
     class(path, boot_file) == Class::Install
 }
 
-/// The content type by file name extension; firmware checks the type of a boot file.
+/// The content type by file name extension; firmware checks the type of a boot file, which distributions call
+/// `BOOTX64.EFI` as well.
 fn type_of(path: &str) -> &'static str {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     match extension {
-        "efi" => "application/efi",
+        _ if extension.eq_ignore_ascii_case("efi") => "application/efi",
         "cfg" | "ipxe" | "lst" | "txt" | "yaml" => TEXT,
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_file_has_the_type_that_firmware_asks_for_however_it_is_written() {
+        for path in ["/shimx64.efi", "/EFI/BOOT/BOOTX64.EFI"] {
+            assert_eq!(type_of(path), "application/efi", "{path}");
+        }
+        assert_eq!(type_of("/grub.cfg"), TEXT);
+        assert_eq!(type_of("/efi"), "application/octet-stream");
     }
 }
