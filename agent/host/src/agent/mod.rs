@@ -16,7 +16,11 @@ use crate::{
 use anyhow::{Context, Result};
 use metal_base::{Backoff, cut, jittered};
 use serde_json::{Value, json};
-use std::{cell::Cell, fs, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Pauses after something has failed.
@@ -42,6 +46,8 @@ pub struct Agent {
     boot: String,
     /// When the health of a release that is late was looked at.
     looked: Cell<Option<Instant>>,
+    /// Why files of another release were left last, as the log says already.
+    unswept: RefCell<Option<String>>,
 }
 
 impl Agent {
@@ -59,7 +65,7 @@ impl Agent {
         let prepared = Prepared::new(&args.state_dir);
         let boot = fs::read_to_string(&args.boot_id).context("the number of this boot")?;
         let (boot, looked) = (boot.trim().to_owned(), Cell::new(None));
-        Ok(Self { args, server, key, prepared, boot, looked })
+        Ok(Self { args, server, key, prepared, boot, looked, unswept: RefCell::default() })
     }
 
     /// Runs forever.
@@ -139,14 +145,20 @@ impl Agent {
         self.server.register(&self.key, credential, proof.as_deref()).await
     }
 
+    /// A disk that does not let go of files keeps no Host from being told, and from saying how it is.
+    fn sweep(&self, state: &State) {
+        let error = self.prepared.sweep(state.kept()).err().map(|error| format!("{error:#}"));
+        let told = self.unswept.replace(error.clone());
+        if let Some(error) = error.filter(|error| told.as_ref() != Some(error)) {
+            tracing::warn!(error, "files of another release are left");
+        }
+    }
+
     /// Finishes what has begun, or waits for another release than the one that is `known`.
     async fn turn(&self, state: &mut State, known: &mut Option<Known>) -> Result<()> {
         let (mut wanted, mut step) = (None, next(state, None, &self.boot));
         if step == Step::Rest {
-            // A disk that does not let go of files keeps no Host from being told, and from saying how it is.
-            if let Err(error) = self.prepared.sweep(state.kept()) {
-                tracing::warn!("files of another release are left: {error:#}");
-            }
+            self.sweep(state);
             self.tell(state).await;
             let begin = Instant::now();
             wanted = self.server.release(&self.key, known.as_ref()).await?;
