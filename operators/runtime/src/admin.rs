@@ -182,7 +182,7 @@ mod tests {
         let bound = async |address: &str| {
             let health_probe_bind_address = address.parse().unwrap();
             let metrics_bind_address = BindAddress::Off;
-            let args = AdminArgs { health_probe_bind_address, metrics_bind_address };
+            let args = AdminArgs { metrics_bind_address, health_probe_bind_address };
             Admin::bind(&args).await.unwrap().at_loopback_too().await
         };
         let admin = bound("127.0.0.2:0").await;

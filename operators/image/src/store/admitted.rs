@@ -37,22 +37,27 @@ impl Admitted {
         digest: &Digest,
         said: Result<(), registry::Error>,
     ) -> Result<(), registry::Error> {
-        let (key, now) = ((access.clone(), digest.clone()), Instant::now());
         let Err(error) = said else {
-            if self.0.len() >= MOST {
-                self.0.clear();
-            }
-            self.0.insert(key, now + LIFETIME);
+            self.insert(access, digest);
             return Ok(());
         };
+        let key = (access.clone(), digest.clone());
         if error.is_transient()
             && let Some(until) = self.0.get_mut(&key)
         {
-            *until = now + GRACE;
+            *until = Instant::now() + GRACE;
             return Ok(());
         }
         self.0.remove(&key);
         Err(error)
+    }
+
+    /// Remembers that the registry would send it, or has.
+    pub(super) fn insert(&mut self, access: &Access, digest: &Digest) {
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert((access.clone(), digest.clone()), Instant::now() + LIFETIME);
     }
 }
 
