@@ -3,7 +3,7 @@
 
 use super::fault::{Fault, Requirement, Step};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The kinds of file system nodes.
 const KINDS: [&str; 3] = ["directories", "files", "links"];
@@ -133,19 +133,19 @@ fn resolved(link: &str, target: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-/// The names of units, and of units and their drop-ins, that are written to files.
-type UnitFiles<'a> = HashSet<(&'a str, Option<&'a str>)>;
+/// By the name of a unit, which of its drop-ins are written to files, and with `None` whether itself is.
+type UnitFiles<'a> = HashMap<&'a str, HashSet<Option<&'a str>>>;
 
 fn units(document: &Value) -> UnitFiles<'_> {
-    let mut files = HashSet::new();
+    let mut files = UnitFiles::new();
     let systemd = document.get("systemd").map(|systemd| items(systemd, "units"));
     for unit in systemd.into_iter().flatten() {
         let Some(name) = text(unit, "name") else { continue };
-        for dropin in items(unit, "dropins").iter().filter(|dropin| is_written(dropin)) {
-            files.extend(text(dropin, "name").map(|dropin| (name, Some(dropin))));
-        }
+        let of_unit = files.entry(name).or_default();
+        let dropins = items(unit, "dropins").iter().filter(|dropin| is_written(dropin));
+        of_unit.extend(dropins.filter_map(|dropin| text(dropin, "name")).map(Some));
         if is_written(unit) {
-            files.insert((name, None));
+            of_unit.insert(None);
         }
     }
     files
@@ -154,8 +154,9 @@ fn units(document: &Value) -> UnitFiles<'_> {
 /// Whether a path is that of a unit's file, or of a drop-in's.
 fn is_unit_file(path: &str, units: &UnitFiles<'_>) -> bool {
     let Some(file) = path.strip_prefix("/etc/systemd/system/") else { return false };
-    let dropin = file.rsplit_once(".d/").map(|(unit, dropin)| (unit, Some(dropin)));
-    units.contains(&(file, None)) || dropin.is_some_and(|dropin| units.contains(&dropin))
+    let writes = |unit, dropin| units.get(unit).is_some_and(|files| files.contains(&dropin));
+    let dropin = file.rsplit_once(".d/");
+    writes(file, None) || dropin.is_some_and(|(unit, dropin)| writes(unit, Some(dropin)))
 }
 
 fn is_written(unit: &Value) -> bool {
