@@ -29,12 +29,12 @@ fn without_the_api_server_known_machines_get_address_and_boot_file_and_new_ones_
 
         let outage = lab.cluster.outage().await.unwrap();
         assert_eq!(known.reset().await.unwrap(), before);
-        assert!(known.leases().unwrap().contains(UKI), "{}", known.leases().unwrap());
+        known.notes(UKI).await.unwrap();
         // The link has a single end, so the previous client must be off.
         drop(known);
         let mut fresh = lab.near(FRESH).boots_by_http(FRESH_UUID).unwrap();
         let second = fresh.reboot().await.unwrap();
-        assert!(fresh.leases().unwrap().contains(DEFAULT_UKI), "{}", fresh.leases().unwrap());
+        fresh.notes(DEFAULT_UKI).await.unwrap();
         drop(fresh);
         let third = lab.near(PLAIN).reboot().await.unwrap();
         assert_eq!(BTreeSet::from([before, second, third]).len(), 3);

@@ -92,6 +92,16 @@ impl<'a> Client<'a> {
         Ok(fs::read_to_string(self.folder.join("leases"))?)
     }
 
+    /// Waits until its lease file says this: it is emptied and written anew, some time after the address is in use.
+    pub(crate) async fn notes(&self, text: &str) -> Result<()> {
+        eventually(LIMIT, async || {
+            let leases = self.leases()?;
+            ensure!(leases.contains(text), "{leases}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Releases its address, and switches it off.
     pub(crate) async fn release(&mut self) -> Result<()> {
         if let Some(running) = self.running.take() {
