@@ -91,6 +91,8 @@ async fn boot_sources_that_the_system_lists_as_well_are_set_there() {
         *settings = json!({"Boot": {"BootSourceOverrideTarget": null,
             "BootSourceOverrideTarget@Redfish.AllowableValues": ["None", "Pxe"]}});
     });
-    assert_eq!(armed(&server, &server.bmc()).await, 1);
+    let bmc = server.bmc();
+    bmc.system(SYSTEM).await.unwrap();
+    assert_eq!(armed(&server, &bmc).await, 1);
     assert_eq!(server.log().iter().filter(|it| **it == format!("PATCH {SYSTEM}")).count(), 1);
 }
