@@ -7,7 +7,7 @@ use crate::{
     metrics::Answers,
     notices::Notices,
     polls::Polls,
-    pull_secrets::PullSecrets,
+    pull_secret_looks::PullSecrets,
     refusals::Refusals,
     templates::Templates,
     view::{Named, TokenKey, View},

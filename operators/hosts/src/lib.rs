@@ -20,6 +20,7 @@ mod metrics;
 mod notices;
 mod polls;
 mod ports;
+mod pull_secret_looks;
 mod pull_secrets;
 #[cfg(test)]
 mod reference;

@@ -13,7 +13,7 @@ use crate::{
     notices::Notices,
     polls::Polls,
     ports::Ports,
-    pull_secrets::PullSecrets,
+    pull_secret_looks::PullSecrets,
     refusals::Refusals,
     templates::Templates,
     token::Tokens,
