@@ -79,20 +79,3 @@ async fn boot_sources_that_only_the_settings_list_are_offered_and_set_there() {
     assert_eq!(offered, [BootSource::None, BootSource::Pxe, BootSource::UefiHttp]);
     assert_eq!(armed(&server, &bmc).await, 1);
 }
-
-#[tokio::test]
-async fn boot_sources_that_the_system_lists_as_well_are_set_there() {
-    const SETTINGS: &str = "/redfish/v1/Systems/1/Settings";
-    let server = FakeRedfish::machine().await;
-    server.edit(SYSTEM, |system| {
-        system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
-    });
-    server.edit(SETTINGS, |settings| {
-        *settings = json!({"Boot": {"BootSourceOverrideTarget": null,
-            "BootSourceOverrideTarget@Redfish.AllowableValues": ["None", "Pxe"]}});
-    });
-    let bmc = server.bmc();
-    bmc.system(SYSTEM).await.unwrap();
-    assert_eq!(armed(&server, &bmc).await, 1);
-    assert_eq!(server.log().iter().filter(|it| **it == format!("PATCH {SYSTEM}")).count(), 1);
-}
