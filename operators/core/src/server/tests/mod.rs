@@ -2,6 +2,7 @@
 
 mod deadline;
 mod departure;
+mod discovery;
 mod firmware;
 mod fixture;
 mod handover;
@@ -87,18 +88,6 @@ fn a_server_that_is_also_a_machine_of_metalman_is_left_alone_and_says_so() {
 }
 
 #[test]
-fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machine() {
-    let mut scene = Scene::new();
-    scene.inventory = None;
-    assert_eq!(scene.decide(), Decision::Look(Need::Inventory));
-    scene.inventory = Some(Inventory::default());
-    scene.record();
-    assert_eq!(scene.state(), ServerState::Discovery);
-    assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
-    assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
-}
-
-#[test]
 fn host_is_armed_then_switched_on_and_only_when_its_configuration_is_ready() {
     let mut scene = Scene::in_discovery(BootState::Pending);
     assert!(matches!(scene.decide(), Decision::Rest(_)));
@@ -180,146 +169,10 @@ fn enforced_first_boot_switches_a_running_host_off_first() {
 }
 
 #[test]
-fn report_of_another_boot_does_not_count() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.system().power = PowerState::On;
-    scene.report_for("uid-1.0");
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
-    scene.report_for("uid-1.1");
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
-}
-
-#[test]
-fn report_ends_the_configuration_and_is_taken_when_the_host_is_off() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.report_for("uid-1.1");
-    scene.system().power = PowerState::On;
-    let shut_down = Step::Reset(ResetType::GracefulShutdown);
-    assert_eq!(scene.decide(), Decision::Act(shut_down.clone()));
-    scene.carried_out(shut_down);
-    scene.system().power = PowerState::PoweringOff;
-    assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
-    scene.server.spec.boot_configuration_ref = None;
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
-    scene.system().power = PowerState::Off;
-    scene.record();
-    assert_eq!(scene.state(), ServerState::Available);
-    let status = scene.server.status.as_ref().unwrap();
-    assert_eq!(status.network_interfaces[0].name, "eth0");
-    assert_eq!(status.pending, None);
-}
-
-#[test]
 fn reference_to_a_configuration_outlives_no_host_that_is_off() {
     let mut scene = Scene::in_discovery(BootState::Ready);
     scene.report_for("uid-1.1");
     assert_eq!(scene.decide(), Decision::Change(Change::DropConfiguration));
-}
-
-#[test]
-fn the_report_is_read_when_the_server_becomes_available_and_not_before() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.report_for("uid-1.1");
-    let interfaces = scene.interfaces.take();
-    assert!(matches!(scene.decide(), Decision::Change(Change::DropConfiguration)));
-    scene.server.spec.boot_configuration_ref = None;
-    scene.configuration = None;
-    assert_eq!(scene.decide(), Decision::Look(Need::Report));
-    scene.interfaces = interfaces.clone();
-    scene.record();
-    assert_eq!(scene.state(), ServerState::Available);
-    let status = scene.server.status.as_ref().unwrap();
-    assert_eq!(status.network_interfaces, interfaces.unwrap());
-    scene.interfaces = None;
-    assert!(!matches!(scene.decide(), Decision::Look(Need::Report)), "it is recorded");
-}
-
-#[test]
-fn host_that_was_off_before_its_report_is_looked_at_again() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.now = T0 + seconds(3);
-    scene.report_for("uid-1.1");
-    assert_eq!(scene.decide(), Decision::Look(Need::System));
-    (scene.system().power, scene.read_at) = (PowerState::On, scene.now);
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
-    // Within the second of the report, the order is not known.
-    scene.system().power = PowerState::Off;
-    scene.report.as_mut().unwrap().spec.received_time = Some(Time(scene.now));
-    assert_eq!(scene.decide(), Decision::Rest(seconds(1)));
-}
-
-#[test]
-fn discovery_without_report_begins_again_and_ends_in_error_after_the_last_attempt() {
-    let mut scene = Scene::in_discovery(BootState::Ready);
-    scene.settings.discovery_attempts = 1;
-    scene.system().power = PowerState::On;
-    scene.now += scene.settings.discovery_timeout;
-    scene.refresh();
-    scene.record();
-    let recorded = (scene.state(), scene.pending());
-    assert_eq!(recorded, (ServerState::Initial, Some(PendingKind::PowerOff)));
-    scene.record();
-    assert_eq!(scene.state(), ServerState::Error);
-    assert_eq!(scene.condition(condition::READY), ("False", "DiscoveryFailed"));
-    assert!(matches!(scene.decide(), Decision::Rest(_)));
-
-    scene.annotate(annotation::OPERATION, "retry");
-    scene.record();
-    assert_eq!(scene.state(), ServerState::Initial);
-    assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
-    // What its last attempt has booted is still on.
-    scene.server.metadata.annotations = None;
-    scene.settle();
-    assert_eq!(scene.decide(), Decision::Act(Step::Reset(ResetType::GracefulShutdown)));
-    scene.system().power = PowerState::Off;
-    scene.refresh();
-    scene.settle();
-    assert_eq!(
-        (scene.state(), scene.pending()),
-        (ServerState::Discovery, Some(PendingKind::NetworkBoot))
-    );
-}
-
-#[test]
-fn a_host_in_error_that_no_discovery_has_booted_stays_on_after_a_retry() {
-    let mut scene = Scene::available();
-    scene.server.status.as_mut().unwrap().state = Some(ServerState::Error);
-    scene.system().power = PowerState::On;
-    scene.annotate(annotation::OPERATION, "retry");
-    scene.record();
-    scene.server.metadata.annotations = None;
-    scene.settle();
-    assert_eq!((scene.state(), scene.pending()), (ServerState::Discovery, None));
-    assert_eq!(scene.decide(), Decision::Change(Change::ReferToDiscovery));
-}
-
-#[test]
-fn a_discovery_whose_report_is_not_enough_says_what_it_lacks() {
-    for reports in [true, false] {
-        let mut scene = Scene::in_discovery(BootState::Ready);
-        scene.system().power = PowerState::On;
-        if reports {
-            scene.report_for("uid-1.1");
-            scene.report.as_mut().unwrap().spec.is_complete = false;
-        }
-        scene.now += scene.settings.discovery_timeout;
-        scene.refresh();
-        scene.record();
-        let status = scene.server.status.as_ref().unwrap();
-        let error = status.discovery.as_ref().unwrap().error.clone().unwrap();
-        assert_eq!(error.contains("no network interface"), reports, "{error}");
-    }
-}
-
-#[test]
-fn retry_asked_of_a_server_that_is_not_in_error_changes_only_that_it_is_asked() {
-    for mut scene in [Scene::in_discovery(BootState::Ready), Scene::available(), Scene::reserved()]
-    {
-        let state = scene.state();
-        scene.annotate(annotation::OPERATION, "retry");
-        assert_eq!(scene.decide(), Decision::Change(Change::DropOperation));
-        assert_eq!(scene.state(), state);
-    }
 }
 
 #[test]
