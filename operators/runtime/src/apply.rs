@@ -151,7 +151,8 @@ where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
     let resource_version = seen.resource_version.as_deref();
-    let metadata = ChangedMetadata { precondition: Precondition { resource_version }, change };
+    let metadata =
+        ChangedMetadata { precondition: Precondition { uid: None, resource_version }, change };
     let params = PatchParams { field_manager: Some(manager.to_owned()), ..Default::default() };
     let patch = Patch::Merge(MetadataPatch { metadata });
     let name = seen.name.as_deref().unwrap_or_default();
@@ -256,13 +257,18 @@ struct ChangedMetadata<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Precondition<'a> {
+    /// Only without a version, which is that of one object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_version: Option<&'a str>,
 }
 
 impl<'a> Precondition<'a> {
     pub(crate) fn on(seen: &'a impl Resource) -> Self {
-        Self { resource_version: seen.meta().resource_version.as_deref() }
+        let resource_version = seen.meta().resource_version.as_deref();
+        let uid = seen.meta().uid.as_deref().filter(|_| resource_version.is_none());
+        Self { uid, resource_version }
     }
 }
 

@@ -4,21 +4,18 @@ use super::{Denied, Registry};
 use crate::MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use kube::{
-    Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams},
-};
+use kube::{Api, ResourceExt, api::DeleteParams};
 use metal_api::{
-    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationStatus,
-    ServerInventory, ServerInventorySpec, condition, inventory::Report,
+    LocalObjectReference, Server, ServerBootConfiguration, ServerBootConfigurationSpec,
+    ServerBootConfigurationStatus, ServerInventory, ServerInventorySpec, condition,
+    inventory::Report,
 };
 use metal_base::Locked;
 use metal_core::{
     ownership::owned_by,
     report::{self, InventorySummary},
 };
-use metal_runtime::{OkIf, record_spec};
-use serde_json::json;
+use metal_runtime::{OkIf, apply_status, record_spec};
 use std::{collections::HashMap, sync::Mutex};
 
 /// Field manager of the registry, which writes one condition of boot configurations, and nothing
@@ -148,18 +145,13 @@ impl Registry {
             conditions: vec![received],
             ..ServerBootConfigurationStatus::default()
         };
-        let configurations =
-            Api::<ServerBootConfiguration>::namespaced(self.client.clone(), &reference.namespace);
+        let api = Api::namespaced(self.client.clone(), &reference.namespace);
         // No version is given: whatever else has changed, the host is up. But it has not booted
         // another one of the same name.
-        let patch = Patch::Apply(json!({
-            "apiVersion": ServerBootConfiguration::api_version(&()),
-            "kind": ServerBootConfiguration::kind(&()),
-            "metadata": { "uid": configuration.metadata.uid },
-            "status": status,
-        }));
-        let params = PatchParams::apply(REGISTRY).force();
-        let written = configurations.patch_status(&reference.name, &params, &patch).await?;
+        let spec = ServerBootConfigurationSpec::default();
+        let mut same = ServerBootConfiguration::new(&reference.name, spec);
+        same.metadata.uid.clone_from(&configuration.metadata.uid);
+        let written = apply_status(&api, &same, &status, REGISTRY).await?;
         self.view.configurations.wrote(written);
         Ok(())
     }
