@@ -34,8 +34,10 @@ impl NewBmcRate {
         let subnet = config.net_of(address);
         // It is later only if the clock was set back since.
         let latest = now.saturating_add(MINUTE).unwrap_or(Timestamp::MAX);
-        self.due.values_mut().for_each(|due| *due = latest.min(*due));
-        self.due.retain(|_, due| *due > now);
+        self.due.retain(|_, due| {
+            *due = latest.min(*due);
+            *due > now
+        });
         let due = self.due.get(&subnet).copied().unwrap_or(now);
         let share = MINUTE / i32::try_from(per_minute).unwrap_or(i32::MAX);
         let next = due.saturating_add(share).unwrap_or(Timestamp::MAX);

@@ -54,7 +54,7 @@ impl NoLogin {
 
 /// Whether a token names any.
 pub fn needs_login(token: &BootToken) -> bool {
-    token.spec.image_pull_secrets.iter().any(|it| !it.name.trim().is_empty())
+    !secrets(token).is_empty()
 }
 
 /// The Secrets that a token names, in its order, each once.

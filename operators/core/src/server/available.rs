@@ -35,12 +35,11 @@ pub(super) fn available(turn: &mut Turn<'_>, system: &SystemReading) -> Decision
 pub(super) fn came_up_by_itself(turn: &Turn<'_>) -> bool {
     let pending = turn.new.pending.as_ref().filter(|it| it.kind == PendingKind::PowerOff);
     let bound = turn.new.conditions.iter().find(|it| it.type_ == condition::CLAIM_BOUND);
-    let created = turn.seen.server.metadata.creation_timestamp.as_ref().map(|created| created.0);
     let entered = turn.new.state_since.as_ref().map(|since| since.0);
     pending.zip(bound).zip(entered).is_some_and(|((pending, bound), entered)| {
         pending.since.0.as_second() < entered.as_second()
             && bound.last_transition_time.0.as_second() == entered.as_second()
-            && created.is_none_or(|created| created < entered)
+            && bound_claim::is_of_this_life(entered, turn.seen.server)
     })
 }
 

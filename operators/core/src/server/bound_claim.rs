@@ -77,7 +77,7 @@ pub(super) fn bound(new: &mut ServerStatus, server: &Server, claim: &ServerClaim
     new.bound_claim = Some(claim);
     let condition = new.conditions.iter_mut().find(|it| it.type_ == condition::CLAIM_BOUND);
     let Some(condition) = condition else { return };
-    if !is_of_this_life(condition, server) {
+    if !is_of_this_life(condition.last_transition_time.0, server) {
         // Clocks differ, and the condition must not seem older than the object.
         let created = server.metadata.creation_timestamp.as_ref().map_or(now, |time| time.0);
         condition.last_transition_time = Time(now.max(created + SignedDuration::from_secs(1)));
@@ -94,7 +94,8 @@ pub(super) fn unbound(new: &mut ServerStatus) {
 
 fn seen_in<'a>(status: &'a ServerStatus, server: &Server) -> Seen<'a> {
     let bound = find(&status.conditions, condition::CLAIM_BOUND);
-    let bound = bound.filter(|it| it.status == "True" && is_of_this_life(it, server));
+    let bound = bound
+        .filter(|it| it.status == "True" && is_of_this_life(it.last_transition_time.0, server));
     let (Some(bound), Some(reference)) = (bound, &server.spec.server_claim_ref) else {
         return Seen::Never;
     };
@@ -105,9 +106,10 @@ fn seen_in<'a>(status: &'a ServerStatus, server: &Server) -> Seen<'a> {
     }
 }
 
-fn is_of_this_life(condition: &Condition, server: &Server) -> bool {
+/// Whether something happened to this very object, and was not restored with it.
+pub(super) fn is_of_this_life(at: Timestamp, server: &Server) -> bool {
     let created = server.metadata.creation_timestamp.as_ref();
-    created.is_none_or(|created| condition.last_transition_time.0 > created.0)
+    created.is_none_or(|created| at > created.0)
 }
 
 /// The identity of a claim, as it is recorded.

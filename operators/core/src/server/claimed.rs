@@ -50,12 +50,9 @@ pub(super) fn claimed(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
 /// backup may have had the host since, and is yet to be restored.
 fn has_come_to_nothing(turn: &Turn<'_>) -> bool {
     let reference = turn.seen.server.spec.server_claim_ref.as_ref();
-    let created = turn.seen.server.metadata.creation_timestamp.as_ref();
     let entered = turn.new.state_since.as_ref();
-    let is_of_this_life =
-        entered.is_some_and(|entered| created.is_none_or(|created| entered.0 > created.0));
     reference.is_some_and(|reference| reference.uid.is_some())
-        && is_of_this_life
+        && entered.is_some_and(|at| bound_claim::is_of_this_life(at.0, turn.seen.server))
         && !bound_claim::was_bound(&turn.new, turn.seen.server)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     ownership::is_controlled_by,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use metal_api::{BootState, Server, ServerBootConfiguration, ServerState, condition};
 
 /// How often to look again if nothing changes.
@@ -78,27 +78,27 @@ pub fn needs_image(
     !is_settled
 }
 
+/// What the status says of this generation.
+fn condition_of<'a>(
+    configuration: &'a ServerBootConfiguration,
+    type_: &str,
+) -> Option<&'a Condition> {
+    let mut conditions = configuration.status.iter().flat_map(|status| &status.conditions);
+    let generation = configuration.metadata.generation;
+    conditions.find(|it| it.type_ == type_ && it.observed_generation == generation)
+}
+
 /// Whether the image of this generation was found to be valid.
 fn is_inspected(configuration: &ServerBootConfiguration) -> bool {
-    let mut conditions = configuration.status.iter().flat_map(|status| &status.conditions);
-    conditions.any(|condition| {
-        condition.type_ == condition::IMAGE_VALIDATION
-            && condition.status == "True"
-            && condition.observed_generation == configuration.metadata.generation
-    })
+    let said = condition_of(configuration, condition::IMAGE_VALIDATION);
+    said.is_some_and(|it| it.status == "True")
 }
 
 /// Whether the image of this generation is valid, but does not offer this way of booting.
 fn lacks(configuration: &ServerBootConfiguration, type_: &str) -> bool {
-    let mut conditions = configuration.status.iter().flat_map(|status| &status.conditions);
-    is_inspected(configuration)
-        && conditions.any(|condition| {
-            condition.type_ == type_
-                && condition.status == "False"
-                && condition.observed_generation == configuration.metadata.generation
-                && ![SERVER_NOT_FOUND, NAME_TAKEN, LINK_TOO_LONG]
-                    .contains(&condition.reason.as_str())
-        })
+    let others = [SERVER_NOT_FOUND, NAME_TAKEN, LINK_TOO_LONG];
+    let said = condition_of(configuration, type_).filter(|it| it.status == "False");
+    is_inspected(configuration) && said.is_some_and(|it| !others.contains(&it.reason.as_str()))
 }
 
 /// Decides what to do about a boot configuration.
