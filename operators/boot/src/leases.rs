@@ -59,7 +59,7 @@ impl Leases {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
-        places.filter(|place| place.mac == mac && now < place.until).copied().collect()
+        places.filter(|place| now < place.until).copied().collect()
     }
 
     /// Assumes that these are all leases, until the API server returns a list.
@@ -97,25 +97,15 @@ impl Leases {
     /// Watches them forever.
     pub(crate) async fn follow(&self, client: &Client) -> Infallible {
         let follow = async {
-            let (mut told, mut refusals) = (None, Refusals::default());
+            let mut refusals = Refusals::default();
             loop {
-                let events = watch_if_served::<DhcpLease>(client).inspect(|event| {
-                    if let Ok(event) = event {
-                        refusals.note(event);
-                    }
-                });
-                let why = self.apply(events).await;
+                let events = watch_if_served::<DhcpLease>(client);
+                let why = self.apply(events.inspect(|event| refusals.note(event))).await;
                 let has_any = self.has_any();
-                let is_absent = why.is_none_or(|why| refusals.count(why, has_any));
+                let is_absent = refusals.judge("DHCPLease", why, has_any, log_absence);
                 if is_absent {
                     self.clear();
                     self.settle();
-                } else {
-                    refusals.log("DHCPLease", why);
-                }
-                if (is_absent || refusals.are_sure()) && told != Some(why) {
-                    told = Some(why);
-                    log_absence(why);
                 }
                 let is_known = has_any || self.is_listed.load(Ordering::Relaxed);
                 sleep(if is_absent { jittered(AGAIN) } else { refusals.pause(is_known) }).await;
@@ -208,17 +198,22 @@ impl Table {
         }
     }
 
+    /// Whoever had the address has it no longer.
     fn insert(&mut self, place: Place) {
-        let old = self.by_address.insert(place.address, place);
-        if old.is_none_or(|old| old.mac != place.mac) {
-            self.by_mac.entry(place.mac).or_default().push(place.address);
-        }
+        self.free(place.address);
+        self.by_address.insert(place.address, place);
+        self.by_mac.entry(place.mac).or_default().push(place.address);
     }
 
     /// If the object cannot be parsed, its name still contains the address.
     fn remove(&mut self, object: &DeserializeGuard<DhcpLease>) {
         let name = object.meta().name.as_deref().unwrap_or_default();
-        let Ok(address) = name.replace('-', ":").parse::<IpAddr>() else { return };
+        if let Ok(address) = name.replace('-', ":").parse() {
+            self.free(address);
+        }
+    }
+
+    fn free(&mut self, address: IpAddr) {
         let Some(old) = self.by_address.remove(&address) else { return };
         if let Some(addresses) = self.by_mac.get_mut(&old.mac) {
             addresses.retain(|other| *other != address);

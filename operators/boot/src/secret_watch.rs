@@ -44,7 +44,7 @@ pub(crate) async fn follow(
             let api = Api::<PartialObjectMeta<Secret>>::all(client.clone());
             watch(watch_in_pages(api), ctx, &wake).await?;
         }
-        let is_refused = !matches!(may, Ok(Err(_)) | Err(_));
+        let is_refused = matches!(may, Ok(Ok(_)));
         if ctx.secrets.set_watched(false) && is_refused {
             tracing::info!(
                 every = ?UNWATCHED,

@@ -152,13 +152,11 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
-    let (mut told, mut refusals) = (None, Refusals::default());
+    let mut refusals = Refusals::default();
     loop {
         let mut why = None;
         let events = watch_if_served::<K>(client).take_while(|event| {
-            if let Ok(event) = event {
-                refusals.note(event);
-            }
+            refusals.note(event);
             why = event.as_ref().err().and_then(absence);
             future::ready(why.is_none())
         });
@@ -166,18 +164,11 @@ where
             continue;
         }
         // It ends when there is nothing to be watched.
-        let has_any = !index.is_empty();
-        let is_absent = why.is_none_or(|why| refusals.count(why, has_any));
-        if is_absent {
+        if refusals.judge(&K::kind(&()), why, !index.is_empty(), &tell) {
             let none = [Event::<DeserializeGuard<K>>::Init, Event::InitDone].map(Ok);
             index.follow_with(stream::iter(none), &mut on_change).await.ok();
         } else {
-            refusals.log(&K::kind(&()), why);
             index.keep();
-        }
-        if (is_absent || refusals.are_sure()) && told != Some(why) {
-            told = Some(why);
-            tell(why);
         }
         sleep(refusals.pause(index.is_ready())).await;
     }

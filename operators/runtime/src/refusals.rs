@@ -1,6 +1,6 @@
 //! Refusals of a kind that need not be installed, and when to believe them.
 
-use kube::runtime::watcher::Event;
+use kube::runtime::watcher::{self, Event};
 use metal_base::jittered;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,23 +29,49 @@ pub struct Refusals {
     count: u32,
     /// When there was a list of which no watch is known to have worked.
     listed: Option<Instant>,
+    /// What was told last.
+    told: Option<Told>,
 }
+
+/// Why there was nothing to watch, if that was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told(Option<Absence>);
 
 impl Refusals {
     /// There was this event. A list alone ends no row of refusals: we may be allowed to list, but not to watch.
-    pub fn note<K>(&mut self, event: &Event<K>) {
+    pub fn note<K>(&mut self, event: &watcher::Result<Event<K>>) {
         match event {
-            Event::Init | Event::InitApply(_) => {}
-            Event::InitDone => {
+            Ok(Event::Init | Event::InitApply(_)) | Err(_) => {}
+            Ok(Event::InitDone) => {
                 self.listed.get_or_insert_with(Instant::now);
             }
-            Event::Apply(_) | Event::Delete(_) => *self = Self::default(),
+            Ok(Event::Apply(_) | Event::Delete(_)) => (self.count, self.listed) = (0, None),
         }
+    }
+
+    /// A watch of a kind has ended, for this reason if it is known. Returns whether there are no objects for us;
+    /// `tell` learns whenever why that is so has changed.
+    pub fn judge(
+        &mut self,
+        kind: &str,
+        why: Option<Absence>,
+        has_any: bool,
+        tell: impl FnOnce(Option<Absence>),
+    ) -> bool {
+        let is_absent = why.is_none_or(|why| self.count(why, has_any));
+        if !is_absent {
+            self.log(kind, why);
+        }
+        if (is_absent || self.are_sure()) && self.told != Some(Told(why)) {
+            self.told = Some(Told(why));
+            tell(why);
+        }
+        is_absent
     }
 
     /// Counts one; returns whether there are no objects for us. `has_any` is whether some are known. That we may no
     /// longer read them does not mean that they are gone.
-    pub fn count(&mut self, why: Absence, has_any: bool) -> bool {
+    fn count(&mut self, why: Absence, has_any: bool) -> bool {
         if self.listed.take().is_some_and(|listed| listed.elapsed() >= AGAIN) {
             self.count = 0;
         }
@@ -58,12 +84,12 @@ impl Refusals {
     }
 
     /// Whether there are so many that none of them is a mistake.
-    pub fn are_sure(self) -> bool {
+    fn are_sure(self) -> bool {
         self.count >= SURE
     }
 
     /// Logs one that does not mean that there are no objects, and those that follow it only for who looks for them.
-    pub fn log(self, kind: &str, why: Option<Absence>) {
+    fn log(self, kind: &str, why: Option<Absence>) {
         const TEXT: &str = "refused to be listed; what was known before still counts";
         if self.count > 1 {
             tracing::debug!(kind, ?why, "{TEXT}");
@@ -99,13 +125,13 @@ mod tests {
         let refused = |refusals: &mut Refusals| refusals.count(Absence::Forbidden, false);
         let mut refusals = Refusals::default();
         for is_believed in [false, false, true] {
-            refusals.note(&Event::<()>::InitDone);
+            refusals.note(&Ok(Event::<()>::InitDone));
             assert_eq!(refused(&mut refusals), is_believed);
         }
-        refusals.note(&Event::Apply(()));
+        refusals.note(&Ok(Event::Apply(())));
         assert!(!refused(&mut refusals), "there was a change");
         assert!(!refused(&mut refusals) && refused(&mut refusals));
-        refusals.note(&Event::<()>::InitDone);
+        refusals.note(&Ok(Event::<()>::InitDone));
         tokio::time::advance(AGAIN).await;
         assert!(!refused(&mut refusals), "the watch has lasted");
     }
