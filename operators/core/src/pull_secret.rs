@@ -50,16 +50,13 @@ impl Unusable {
 }
 
 impl PullSecret {
-    /// Looks at its name (RFC 1123, section 2.1), which becomes a part of a URL.
+    /// Looks at its name, as [`is_name`] does.
     ///
     /// # Errors
     ///
     /// If it is none.
     pub fn check_name(&self) -> Result<(), Unusable> {
-        let is_fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-        let is_name = self.name.bytes().all(is_fine)
-            && self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if is_name { Ok(()) } else { Err(Unusable::NoName(self.clone())) }
+        if is_name(&self.name) { Ok(()) } else { Err(Unusable::NoName(self.clone())) }
     }
 
     /// What is in it, if it is there.
@@ -74,6 +71,12 @@ impl PullSecret {
         let content = content.map(|content| content.0.as_slice());
         content.ok_or_else(|| Unusable::OtherType(self.clone()))
     }
+}
+
+/// Whether this is the name of a Secret (RFC 1123, section 2.1), which becomes a part of a URL.
+pub fn is_name(text: &str) -> bool {
+    let is_fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    text.bytes().all(is_fine) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// Names of Secrets as they are listed, in this order, each once.

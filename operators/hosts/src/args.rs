@@ -3,9 +3,9 @@
 use clap::Parser;
 use ipnet::IpNet;
 use metal_api::BootInstaller;
-use metal_core::boot_token::{
-    installer::{is_word, source},
-    login::of_server,
+use metal_core::{
+    boot_token::installer::{is_word, source},
+    pull_secret::is_name,
 };
 use metal_image::{Reference, RegistryArgs, Version};
 use metal_runtime::{
@@ -139,8 +139,7 @@ fn image(text: &str) -> Result<String, String> {
 }
 
 fn secret(text: &str) -> Result<String, String> {
-    let checked = of_server("", text).check_name();
-    checked.map(|()| text.to_owned()).map_err(|_| "give the name of a Secret".to_owned())
+    if is_name(text) { Ok(text.to_owned()) } else { Err("give the name of a Secret".to_owned()) }
 }
 
 fn word(text: &str) -> Result<String, String> {

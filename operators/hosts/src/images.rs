@@ -27,14 +27,14 @@ pub(crate) struct Images {
 }
 
 /// An image that an organization has fetched.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Pull<'a> {
     /// Its reference.
     pub(crate) image: &'a str,
     /// The namespace of the organization.
     pub(crate) namespace: &'a str,
     /// Its logins.
-    pub(crate) logins: &'a Logins,
+    pub(crate) logins: Logins,
 }
 
 /// Why a layer is not there.
@@ -119,14 +119,14 @@ impl Images {
     /// If there are none, or the registry does not say.
     pub(crate) async fn layers(
         images: Option<&Self>,
-        pull: Pull<'_>,
+        pull: &Pull<'_>,
     ) -> Result<PxeLayers, ImageError> {
         Ok(Self::resolved(images, pull).await?.pxe.clone()?)
     }
 
     async fn resolved(
         images: Option<&Self>,
-        pull: Pull<'_>,
+        pull: &Pull<'_>,
     ) -> Result<Arc<resolve::Image>, ImageError> {
         let images = images.ok_or(ImageError::Off)?;
         let Pull { image, logins, .. } = pull;
@@ -140,7 +140,7 @@ impl Images {
     /// If it cannot be had.
     pub(crate) async fn open_part(
         images: Option<&Self>,
-        pull: Pull<'_>,
+        pull: &Pull<'_>,
         part: Part,
     ) -> Result<Blob, ImageError> {
         let layers = Self::layers(images, pull).await?;
@@ -168,7 +168,7 @@ impl Images {
     /// If there is none, or the registry does not say.
     pub(crate) async fn disk(
         images: Option<&Self>,
-        pull: Pull<'_>,
+        pull: &Pull<'_>,
     ) -> Result<Descriptor, ImageError> {
         let disk = Self::resolved(images, pull).await?.disk.clone()?;
         let is_sha256 = disk.digest.algorithm() == Algorithm::Sha256;
@@ -182,7 +182,7 @@ impl Images {
     /// If it cannot be had.
     pub(crate) async fn open_layer(
         images: Option<&Self>,
-        pull: Pull<'_>,
+        pull: &Pull<'_>,
         layer: &Descriptor,
     ) -> Result<Blob, ImageError> {
         let images = images.ok_or(ImageError::Off)?;

@@ -97,10 +97,9 @@ impl PullSecrets {
         if let Some(look) = known.filter(|look| look.begun.elapsed() < FRESH) {
             return (Arc::clone(&look.found), look.before.clone());
         }
-        let before = known.and_then(Look::logins);
+        let (is_known, before) = (known.is_some(), known.and_then(Look::logins));
         let found = Arc::<OnceCell<Found>>::default();
         let of_one = all.keys().filter(|(namespace, _)| *namespace == key.0).count();
-        let is_known = all.contains_key(&key);
         // Of a crowd of one organization, each is read by itself.
         if is_known || of_one < OF_ONE {
             if !is_known && all.len() >= KEPT {

@@ -77,9 +77,10 @@ fn is_ours(ctx: &Context, image: &str) -> bool {
     ctx.installer_secret.is_some() && ours == Some(image)
 }
 
-/// The repository that a token installs from.
-pub(crate) fn installed(token: &BootToken) -> Option<Name> {
-    token.spec.image.parse::<Reference>().ok().map(|image| image.name)
+/// The repository for which an installer that pulls by itself is given a login.
+pub(crate) fn given_out(ctx: &Context, token: &BootToken) -> Option<Name> {
+    let pulls = !writes_disk_image(token, ctx.installer.as_ref());
+    token.spec.image.parse::<Reference>().ok().map(|image| image.name).filter(|_| pulls)
 }
 
 fn is_of_use(ctx: &Context, token: &BootToken, logins: &Logins) -> Result<(), NoLogin> {
@@ -92,8 +93,7 @@ fn is_of_use(ctx: &Context, token: &BootToken, logins: &Logins) -> Result<(), No
         let registries = registries.into_iter().collect::<Vec<_>>().join(", ");
         return Err(NoLogin::Missing(FIELD, registries));
     }
-    let is_given_out = !writes_disk_image(token, ctx.installer.as_ref());
-    match installed(token).filter(|name| is_given_out && logins.has(name)) {
+    match given_out(ctx, token).filter(|name| logins.has(name)) {
         Some(name) if !ctx.service_url.starts_with("https://") => {
             Err(NoLogin::PlainHttp(name.registry().to_string()))
         }

@@ -2,14 +2,11 @@
 
 use super::{
     ClientAddress, Failure,
-    files::{FileRequest, logins_for, no_disk},
+    files::{FileRequest, no_disk, pull},
     install::{confirmed, parse, reported},
     settle_boot,
 };
-use crate::{
-    context::Context,
-    images::{Images, Pull},
-};
+use crate::{context::Context, images::Images};
 use axum::{
     Json,
     body::Bytes,
@@ -17,7 +14,6 @@ use axum::{
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use kube::ResourceExt;
 use metal_api::{BootStep, BootToken, installation::InstallProgress};
 use metal_core::boot_token::{
     installer::writes_disk_image,
@@ -60,10 +56,8 @@ pub(super) async fn checksums(
 
 async fn listed(ctx: &Context, cap: &str) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let namespace = token.namespace().unwrap_or_default();
-    let logins = logins_for(ctx, &token, &token.spec.image).await?;
-    let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
-    let layer = Images::disk(ctx.images.as_ref(), pull).await;
+    let pull = pull(ctx, &token, &token.spec.image).await?;
+    let layer = Images::disk(ctx.images.as_ref(), &pull).await;
     let layer = layer.map_err(|error| no_disk(ctx, &token, &error))?;
     let list = format!("{}  {DISK}\n", layer.digest.hex());
     Ok(([(CONTENT_TYPE, "text/plain; charset=us-ascii")], list).into_response())
@@ -82,12 +76,10 @@ pub(super) async fn disk(
 
 async fn opened(ctx: &Context, cap: &str, request: &FileRequest) -> Result<Response, Failure> {
     let Some(token) = writing(ctx, cap).await? else { return Ok(none()) };
-    let namespace = token.namespace().unwrap_or_default();
-    let logins = logins_for(ctx, &token, &token.spec.image).await?;
-    let pull = Pull { image: &token.spec.image, namespace: &namespace, logins: &logins };
+    let pull = pull(ctx, &token, &token.spec.image).await?;
     let images = ctx.images.as_ref();
-    let blob = match Images::disk(images, pull).await {
-        Ok(layer) => Images::open_layer(images, pull, &layer).await,
+    let blob = match Images::disk(images, &pull).await {
+        Ok(layer) => Images::open_layer(images, &pull, &layer).await,
         Err(error) => Err(error),
     };
     let blob = blob.map_err(|error| no_disk(ctx, &token, &error))?;

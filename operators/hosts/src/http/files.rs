@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header::LOCATION, request::Parts},
     response::{IntoResponse, Response},
 };
-use kube::{ResourceExt, runtime::events::EventType};
+use kube::runtime::events::EventType;
 use metal_api::BootToken;
 use metal_core::boot_token::{
     installer::{Source, installer, source},
@@ -76,10 +76,8 @@ async fn part(
             return Ok((StatusCode::FOUND, [(LOCATION, url)]).into_response());
         }
     };
-    let namespace = token.namespace().unwrap_or_default();
-    let logins = logins_for(ctx, &token, image).await?;
-    let pull = Pull { image, namespace: &namespace, logins: &logins };
-    let blob = Images::open_part(ctx.images.as_ref(), pull, part).await;
+    let pull = pull(ctx, &token, image).await?;
+    let blob = Images::open_part(ctx.images.as_ref(), &pull, part).await;
     let blob = blob.map_err(|error| unfetched(ctx, &token, &error))?;
     Ok(request.answer(&blob))
 }
@@ -100,14 +98,16 @@ pub(super) async fn logins(ctx: &Context, token: &Arc<BootToken>) -> Result<Logi
     pull_secrets::logins(ctx, token).await.map_err(|why| no_login(ctx, token, &why))
 }
 
-/// Those for one of its images.
-pub(super) async fn logins_for(
+/// One of its images, and what that is fetched with.
+pub(super) async fn pull<'a>(
     ctx: &Context,
-    token: &Arc<BootToken>,
-    image: &str,
-) -> Result<Logins, Failure> {
+    token: &'a Arc<BootToken>,
+    image: &'a str,
+) -> Result<Pull<'a>, Failure> {
     let logins = pull_secrets::logins_for(ctx, token, image).await;
-    logins.map_err(|why| no_login(ctx, token, &why))
+    let logins = logins.map_err(|why| no_login(ctx, token, &why))?;
+    let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
+    Ok(Pull { image, namespace, logins })
 }
 
 fn no_login(ctx: &Context, token: &Arc<BootToken>, why: &NoLogin) -> Failure {

@@ -1,13 +1,12 @@
 //! The login for the image that a boot installs, for an installer that pulls it by itself.
 
 use super::{ClientAddress, Failure, files::logins, install::confirmed, settle_boot};
-use crate::{context::Context, pull_secrets::installed};
+use crate::{context::Context, pull_secrets::given_out};
 use axum::{
     extract::{Path, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use metal_core::boot_token::installer::writes_disk_image;
 use std::sync::Arc;
 
 /// Gives it to the boot in progress, of which the API server has to know, and for that image alone.
@@ -22,7 +21,7 @@ pub(super) async fn login(
 
 async fn file(ctx: &Context, cap: &str) -> Result<Response, Failure> {
     let (token, _) = confirmed(ctx, cap).await?;
-    let name = installed(&token).filter(|_| !writes_disk_image(&token, ctx.installer.as_ref()));
+    let name = given_out(ctx, &token);
     let logins = logins(ctx, &token).await?;
     Ok(match name.and_then(|name| logins.file_for(&name)) {
         Some(file) => ([(CONTENT_TYPE, "application/json")], file).into_response(),

@@ -4,13 +4,7 @@ use super::{
     ClientAddress, Failure, PRIVATE, files, install, limited, refuse, settle,
     write::{TRIES, known_host, live, record},
 };
-use crate::{
-    allowance,
-    context::Context,
-    images::{Images, Pull},
-    metrics::Answer,
-    view::TokenKey,
-};
+use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
     extract::{Path, Query, State},
     http::header::CONTENT_TYPE,
@@ -248,21 +242,18 @@ async fn installs(ctx: &Context, token: &Arc<BootToken>, attempt: i64) -> Result
 
 /// What the machine boots for. Nothing boots if what it installs is not there.
 async fn boots<'a>(ctx: &'a Context, token: &'a Arc<BootToken>) -> Result<Boots<'a>, Failure> {
-    let logins = files::logins_for(ctx, token, &token.spec.image).await?;
+    let disk = files::pull(ctx, token, &token.spec.image).await?;
     let image = match files::source_of(ctx, token)? {
         Source::Mirror { stage2, .. } => {
             return Ok(Boots::Kickstart(stage2.map_or(Stage2::None, Stage2::Url)));
         }
         Source::Image(image) => image,
     };
-    let namespace = token.namespace().unwrap_or_default();
-    let of_installer = files::logins_for(ctx, token, image).await?;
-    let pull = Pull { image, namespace: &namespace, logins: &of_installer };
-    let layers = Images::layers(ctx.images.as_ref(), pull).await;
+    let pull = files::pull(ctx, token, image).await?;
+    let layers = Images::layers(ctx.images.as_ref(), &pull).await;
     let layers = layers.map_err(|error| files::unfetched(ctx, token, &error))?;
     if writes_disk_image(token, ctx.installer.as_ref()) {
-        let pull = Pull { image: &token.spec.image, logins: &logins, ..pull };
-        let disk = Images::disk(ctx.images.as_ref(), pull).await;
+        let disk = Images::disk(ctx.images.as_ref(), &disk).await;
         disk.map_err(|error| files::no_disk(ctx, token, &error))?;
         return Ok(Boots::DiskImage);
     }
