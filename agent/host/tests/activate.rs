@@ -52,6 +52,14 @@ impl System {
         self.folder.path().join(name)
     }
 
+    /// The files of a release that brings a login.
+    fn brings_login(&self) -> String {
+        let files = self.path("files");
+        fs::create_dir_all(files.join("etc/ostree")).unwrap();
+        fs::write(files.join("etc/ostree/auth.json"), "login of v2").unwrap();
+        files.display().to_string()
+    }
+
     fn script(&self, name: &str, body: &str) {
         let text = format!("#!/bin/bash\ncd {}\n{body}\n", self.folder.path().display());
         fs::write(self.path(name), text).unwrap();
@@ -219,10 +227,7 @@ fn a_release_without_a_configuration_runs_without_that_of_another() {
 fn the_login_that_a_release_brings_is_there_while_its_image_is_fetched_and_not_longer() {
     let system = System::new();
     system.is("booted", "v1");
-    let (files, login) = (system.path("files"), system.path("root/run/ostree/auth.json"));
-    fs::create_dir_all(files.join("etc/ostree")).unwrap();
-    fs::write(files.join("etc/ostree/auth.json"), "login of v2").unwrap();
-    let files = files.display().to_string();
+    let (files, login) = (system.brings_login(), system.path("root/run/ostree/auth.json"));
     assert_eq!(system.hook("v2", "", &files), (75, "switch reboot".to_owned()));
     assert_eq!(fs::read_to_string(system.path("login")).unwrap(), "login of v2");
     assert!(!login.exists());
@@ -241,16 +246,12 @@ fn the_login_that_a_release_brings_is_there_while_its_image_is_fetched_and_not_l
 fn a_login_that_was_left_by_a_hook_that_was_killed_is_used_for_no_other_image() {
     let system = System::new();
     system.is("booted", "v1");
-    let (files, login) = (system.path("files"), system.path("root/run/ostree/auth.json"));
-    fs::create_dir_all(files.join("etc/ostree")).unwrap();
-    fs::write(files.join("etc/ostree/auth.json"), "login of v2").unwrap();
+    let (files, login) = (system.brings_login(), system.path("root/run/ostree/auth.json"));
     // In the middle of fetching v2.
-    system.script("metal-host-2", "kill -KILL $PPID");
-    let real = system.path("metal-host");
-    let away = system.path("metal-host-1");
+    let (real, away) = (system.path("metal-host"), system.path("metal-host-1"));
     fs::rename(&real, &away).unwrap();
-    fs::rename(system.path("metal-host-2"), &real).unwrap();
-    assert_eq!(system.hook("v2", "", &files.display().to_string()).0, KILLED);
+    system.script("metal-host", "kill -KILL $PPID");
+    assert_eq!(system.hook("v2", "", &files).0, KILLED);
     assert!(login.exists());
     fs::rename(&away, &real).unwrap();
     // v3 brings none: what the system has counts.

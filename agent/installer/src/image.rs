@@ -70,13 +70,12 @@ pub(crate) fn write(
     if let Some(error) = hashed.broken {
         return Err(ImageError::Transfer(error));
     }
-    let mut sink = poured?;
+    let (mut sink, mut table) = poured?;
     let found = hashed.context.finish();
     if found.as_ref() != expected {
         return Err(ImageError::Checksum { found: hex(found.as_ref()), expected: hex(expected) });
     }
     sink.finish()?;
-    let mut table = Table::read(&sink.head, place.sector, place.size / place.sector)?;
     table.grow();
     Ok(DiskEnds::new(sink.head, sink.tail, table))
 }
@@ -86,7 +85,7 @@ fn pour<'a, R: Read>(
     from: &mut BufReader<Hashed<R>>,
     place: Place<'a>,
     needs: Needs,
-) -> Result<Sink<'a>, ImageError> {
+) -> Result<(Sink<'a>, Table), ImageError> {
     let first = from.fill_buf().map_err(ImageError::Content)?;
     if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| first.starts_with(magic)) {
         return Err(ImageError::Format(what));
@@ -94,14 +93,15 @@ fn pour<'a, R: Read>(
     let mut content = decompressed(&mut *from).map_err(ImageError::Content)?;
     let mut head = Vec::with_capacity(WINDOW);
     content.by_ref().take(WINDOW as u64).read_to_end(&mut head).map_err(ImageError::Content)?;
-    needs.check(&Table::read(&head, place.sector, place.size / place.sector)?, ARCH)?;
+    let table = Table::read(&head, place.sector, place.size / place.sector)?;
+    needs.check(&table, ARCH)?;
     let mut sink = Sink::wipe(place.disk, place.size)?;
     sink.write_all(&head).map_err(ImageError::Content)?;
     copy(&mut content, &mut sink).map_err(ImageError::Content)?;
     drop(content);
     // What a decompressor leaves is part of the file, and of its checksum.
     copy(from, &mut io::sink()).map_err(ImageError::Content)?;
-    Ok(sink)
+    Ok((sink, table))
 }
 
 /// Hashes what is read, and remembers how it ended.

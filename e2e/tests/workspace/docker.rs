@@ -15,8 +15,13 @@ fn what_a_source_includes_is_in_the_context_of_the_dockerfile() {
     let kept: BTreeSet<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let root = workspace().canonicalize().unwrap();
     let (mut included, mut missing) = (0, BTreeSet::new());
-    for source in crate::crates().iter().flat_map(|folder| sources(&folder.join("src"))) {
-        for file in includes(&source) {
+    let folders: Vec<_> = crate::crates().iter().map(|folder| folder.join("src")).collect();
+    let is_test = |path: &Path| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    let relative =
+        |path: &Path| path.canonicalize().unwrap().strip_prefix(&root).unwrap().to_owned();
+    let sources = crate::source_files(&folders);
+    for source in sources.iter().filter(|path| !is_test(&relative(path))) {
+        for file in includes(source) {
             included += 1;
             let path = file.strip_prefix(&root).unwrap();
             let top = path.components().next().unwrap().as_os_str().to_str().unwrap();
@@ -27,20 +32,6 @@ fn what_a_source_includes_is_in_the_context_of_the_dockerfile() {
     }
     assert!(included > 10, "only {included} files are included");
     assert!(missing.is_empty(), "`docker build` does not find {missing:#?}");
-}
-
-/// The sources below a folder, without tests.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.file_stem().and_then(|name| name.to_str()) {
-            Some("tests") => {}
-            _ if path.is_dir() => found.extend(sources(&path)),
-            _ => found.push(path),
-        }
-    }
-    found
 }
 
 /// The files whose content is compiled into a source.

@@ -128,15 +128,19 @@ fn tables(page: &str) -> impl Iterator<Item = Vec<Vec<&str>>> {
 
 /// All sources below these folders, concatenated.
 fn sources(folders: &[PathBuf]) -> String {
-    let mut waiting = folders.to_vec();
-    let mut all = String::new();
+    source_files(folders).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// All sources below these folders.
+fn source_files(folders: &[PathBuf]) -> Vec<PathBuf> {
+    let (mut waiting, mut all) = (folders.to_vec(), vec![]);
     while let Some(folder) = waiting.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 waiting.push(path);
             } else if path.extension().is_some_and(|it| it == "rs") {
-                all.push_str(&fs::read_to_string(path).unwrap());
+                all.push(path);
             }
         }
     }

@@ -139,6 +139,15 @@ fn is_inserted(body: &Value) -> bool {
     body["Inserted"].as_bool().or_else(is_connected).unwrap_or(image(body).is_some())
 }
 
+/// In which words a slot says that it takes CDs, or USB sticks.
+const CD: &[&str] = &["cd", "dvd", "optical", "iso"];
+const USB: &[&str] = &["usb", "removable", "stick"];
+
+fn says(word: &str, signs: &[&str]) -> bool {
+    let word = word.to_ascii_lowercase();
+    signs.iter().any(|sign| word.contains(sign))
+}
+
 /// Whether a slot takes CDs, and whether USB sticks: by its `MediaTypes`, in the words of the
 /// standard or of older boards, else by its name. A slot that says nothing takes CDs, as all of
 /// them do.
@@ -150,12 +159,8 @@ fn kinds(uri: &str, body: &Value) -> (bool, bool) {
         words.extend(uri.trim_end_matches('/').rsplit('/').next().map(str::to_owned));
         words.extend(["Id", "Name"].iter().filter_map(|name| field::text(&body[*name])));
     }
-    let has = |signs: &[&str]| {
-        let words = words.iter().map(|word| word.to_ascii_lowercase());
-        words.into_iter().any(|word| signs.iter().any(|sign| word.contains(sign)))
-    };
-    let is_cd = has(&["cd", "dvd", "optical", "iso"]);
-    let is_usb = has(&["usb", "removable", "stick"]);
+    let has = |signs: &[&str]| words.iter().any(|word| says(word, signs));
+    let (is_cd, is_usb) = (has(CD), has(USB));
     let is_other = is_told || has(&["floppy", "sd card", "sdcard"]);
     (is_cd || !(is_usb || is_other), is_usb)
 }
@@ -163,9 +168,8 @@ fn kinds(uri: &str, body: &Value) -> (bool, bool) {
 /// What an image in a slot is to its host: one of the types that the slot takes, as it spells it.
 fn media_type(slot: &Value) -> String {
     let types = field::texts(&slot["MediaTypes"]);
-    let of = |type_: &String| kinds("", &json!({ "MediaTypes": [type_] }));
-    let cd = types.iter().find(|type_| of(type_).0);
-    let fit = cd.or_else(|| types.iter().find(|type_| of(type_).1));
+    let cd = types.iter().find(|type_| says(type_, CD));
+    let fit = cd.or_else(|| types.iter().find(|type_| says(type_, USB)));
     fit.cloned().unwrap_or_else(|| "CD".to_owned())
 }
 
