@@ -9,10 +9,11 @@ use super::{
     machine::{Machine, offset},
     tls::Authority,
 };
+use metal_base::RwLocked;
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
 };
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -101,7 +102,7 @@ impl Fleet {
     pub(super) fn at(&self, address: IpAddr) -> Option<&Machine> {
         let IpAddr::V4(address) = address.to_canonical() else { return None };
         let index = match self.bmc_link {
-            Some(_) => *self.leased.read().unwrap_or_else(PoisonError::into_inner).get(&address)?,
+            Some(_) => *self.leased.read_locked().get(&address)?,
             None => address.to_bits().wrapping_sub(self.config.bmc_base.to_bits()),
         };
         self.machine(index).filter(|_| self.bmc_of(index) == index)
@@ -109,12 +110,12 @@ impl Fleet {
 
     /// Records that this address is now this machine's BMC.
     pub(super) fn lease(&self, address: Ipv4Addr, index: u32) {
-        self.leased.write().unwrap_or_else(PoisonError::into_inner).insert(address, index);
+        self.leased.write_locked().insert(address, index);
     }
 
     /// Frees this address, unless another machine has it by now.
     pub(super) fn release(&self, address: Ipv4Addr, index: u32) {
-        let mut leased = self.leased.write().unwrap_or_else(PoisonError::into_inner);
+        let mut leased = self.leased.write_locked();
         if leased.get(&address) == Some(&index) {
             leased.remove(&address);
         }

@@ -2,14 +2,8 @@
 
 use super::{Cluster, KUBECTL, Process, eventually, run};
 use anyhow::{Context, Result, ensure};
-use std::{
-    ffi::OsStr,
-    fs,
-    os::unix::ffi::OsStrExt,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use metal_base::Locked;
+use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt, path::Path, sync::Mutex, time::Duration};
 use tokio::process::Command;
 
 const LIMIT: Duration = Duration::from_mins(2);
@@ -66,7 +60,7 @@ impl Outage<'_> {
         // Its pid goes where `hack/control-plane` looks for it.
         let process = Process::start(&mut self.command, log)?;
         let replacement = &self.cluster.replacement.0;
-        *replacement.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        *replacement.locked() = Some(process);
         eventually(LIMIT, async || self.cluster.kubectl(&["get", "--raw", "/readyz"]).await)
             .await
             .map(drop)

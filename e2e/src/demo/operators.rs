@@ -6,12 +6,8 @@ use crate::{
     stack::{Node, Operator, Overlay, Ports, pod},
 };
 use anyhow::{Context, Result, bail};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    sync::{Mutex, PoisonError},
-};
+use metal_base::Locked;
+use std::{collections::BTreeMap, fs, path::Path, sync::Mutex};
 
 /// How many times an operator may exit.
 const RESTARTS: u32 = 3;
@@ -72,7 +68,7 @@ impl Operators {
     }
 
     fn may_restart(&self, operator: &Operator) -> bool {
-        let mut restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut restarts = self.restarts.locked();
         let count = restarts.entry(operator.name().to_owned()).or_default();
         *count += 1;
         *count <= RESTARTS
@@ -84,7 +80,7 @@ impl Operators {
         let reason = printed.lines().rev().find_map(|line| line.strip_prefix("Error: "));
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         screen.tell(&format!("{INDENT}{name} has ended{reason}; it is started again"));
-        let restarts = self.restarts.lock().unwrap_or_else(PoisonError::into_inner);
+        let restarts = self.restarts.locked();
         let number = restarts.get(name).context("a restart is counted")?;
         fs::rename(operator.log(), operator.log().with_extension(format!("{number}.log")))?;
         operator.start()

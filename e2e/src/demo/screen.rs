@@ -1,11 +1,12 @@
 //! The output: a line for each finished step, and below it the state of the current one.
 
+use metal_base::Locked;
 use std::{
     collections::BTreeMap,
     env,
     io::{IsTerminal, Write},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
@@ -121,7 +122,7 @@ impl Screen {
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.locked()
     }
 }
 
@@ -181,7 +182,7 @@ mod tests {
 
     impl Write for Paper {
         fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(text)
+            self.0.locked().write(text)
         }
 
         fn flush(&mut self) -> io::Result<()> {

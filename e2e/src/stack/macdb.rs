@@ -1,11 +1,12 @@
 //! The MAC prefix database of a stack.
 
 use anyhow::Result;
+use metal_base::Locked;
 use metal_simulator::{Account, MacPrefix};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
 };
 
 /// A prefix whose BMCs answer on this port.
@@ -63,14 +64,14 @@ impl MacDb {
     ///
     /// If the file cannot be written.
     pub async fn add(&self, prefix: Prefix) -> Result<()> {
-        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner).push(prefix);
+        self.prefixes.locked().push(prefix);
         self.write().await
     }
 
     /// Replaces the file atomically. JSON is valid YAML.
     async fn write(&self) -> Result<()> {
         let entries: Vec<_> = {
-            let prefixes = self.prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+            let prefixes = self.prefixes.locked();
             prefixes.iter().map(Prefix::entry).collect()
         };
         let new = self.path.with_extension("new");

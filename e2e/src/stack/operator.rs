@@ -2,6 +2,7 @@
 
 use crate::cluster::{Process, eventually, is_ready};
 use anyhow::{Context, Result};
+use metal_base::Locked;
 use std::{
     collections::BTreeMap,
     fmt::Display,
@@ -9,7 +10,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::process::Command;
@@ -182,6 +183,6 @@ impl Operator {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        self.process.locked()
     }
 }

@@ -26,5 +26,5 @@ pub use hex::hex;
 pub use host::host;
 pub use jitter::jittered;
 pub use locality::Nearness;
-pub use locked::Locked;
+pub use locked::{Locked, RwLocked};
 pub use source::Source;

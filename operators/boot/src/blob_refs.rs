@@ -1,12 +1,9 @@
 //! Which blobs of which images the boot configs in the cluster refer to: only these are served.
 
+use metal_base::RwLocked;
 use metal_core::boot::url;
 use metal_image::{Digest, Name};
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{PoisonError, RwLock},
-};
+use std::{collections::HashMap, hash::Hash, sync::RwLock};
 
 /// A blob of an image.
 pub(crate) type BlobRef = (Name, Digest);
@@ -30,7 +27,7 @@ impl<Holder> Default for ReferencedBlobs<Holder> {
 impl<Holder: Eq + Hash> ReferencedBlobs<Holder> {
     /// From now on `holder` refers to these blobs only.
     pub(crate) fn set(&self, holder: Holder, blobs: Vec<BlobRef>) {
-        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.0.write_locked();
         if table.by_holder.get(&holder).is_some_and(|old| *old == blobs) {
             return;
         }
@@ -57,14 +54,14 @@ impl<Holder: Eq + Hash> ReferencedBlobs<Holder> {
     where
         Holder: Clone,
     {
-        let table = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.0.read_locked();
         let of_blob = table.by_holder.iter().filter(|(_, blobs)| blobs.contains(blob));
         of_blob.map(|(holder, _)| holder.clone()).collect()
     }
 
     /// Whether any holder refers to this blob.
     pub(crate) fn contains(&self, blob: &BlobRef) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).counts.contains_key(blob)
+        self.0.read_locked().counts.contains_key(blob)
     }
 }
 

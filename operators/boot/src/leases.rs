@@ -12,6 +12,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use metal_api::{DhcpLease, MacAddr};
+use metal_base::RwLocked;
 use metal_core::boot::address::Place;
 use metal_runtime::{Absence, Refusals, absence, jittered, watch_if_served};
 use std::{
@@ -20,7 +21,7 @@ use std::{
     net::IpAddr,
     pin::pin,
     sync::{
-        PoisonError, RwLock,
+        RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -56,7 +57,7 @@ impl Leases {
 
     /// The places of a client at this time.
     pub(crate) fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.read_locked();
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
         places.filter(|place| now < place.until).copied().collect()
@@ -80,7 +81,7 @@ impl Leases {
 
     /// The client with an address at this time.
     pub(crate) fn holder(&self, address: IpAddr, now: Timestamp) -> Option<MacAddr> {
-        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table.read_locked();
         table.by_address.get(&address).filter(|place| now < place.until).map(|place| place.mac)
     }
 
@@ -152,8 +153,7 @@ impl Leases {
 
     /// Whether there is one that has not ended.
     fn has_any(&self) -> bool {
-        let (table, now) = (self.table.read(), Timestamp::now());
-        let table = table.unwrap_or_else(PoisonError::into_inner);
+        let (table, now) = (self.table.read_locked(), Timestamp::now());
         table.by_address.values().any(|place| now < place.until)
     }
 
@@ -170,7 +170,7 @@ impl Leases {
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut Table) -> T) -> T {
-        change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.table.write_locked())
     }
 }
 

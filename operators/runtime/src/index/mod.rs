@@ -21,11 +21,11 @@ use kube::{
     core::DeserializeGuard,
     runtime::watcher::{self, Event},
 };
-use metal_base::jittered;
+use metal_base::{RwLocked, jittered};
 use rules::Rules;
 use std::{
     hash::Hash,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 use table::{Outcome, Read, Table};
@@ -316,11 +316,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     }
 
     fn read<T>(&self, f: impl FnOnce(&Table<K, Key>) -> T) -> T {
-        f(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+        f(&self.live.read_locked())
     }
 
     fn write<T>(&self, f: impl FnOnce(&mut Table<K, Key>) -> T) -> T {
-        f(&mut self.live.write().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.live.write_locked())
     }
 }
 
