@@ -21,18 +21,17 @@ pub(super) const LARGEST: u16 = 1472;
 
 /// Makes the client look like the machine's firmware, to be told the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Firmware {
+pub(crate) struct Firmware {
     /// The machine's UUID as in SMBIOS (RFC 4578, section 2.3).
-    pub(in super::super) uuid: Option<[u8; 16]>,
+    pub(crate) uuid: Option<[u8; 16]>,
 }
 
 impl Firmware {
     /// UEFI HTTP boot (IANA "Processor Architecture Types").
-    pub(in super::super) const ARCHITECTURE: u16 =
-        if cfg!(target_arch = "aarch64") { 19 } else { 16 };
+    pub(crate) const ARCHITECTURE: u16 = if cfg!(target_arch = "aarch64") { 19 } else { 16 };
 
     /// Its vendor class.
-    pub(in super::super) fn class() -> String {
+    pub(crate) fn class() -> String {
         format!("HTTPClient:Arch:{:05}:UNDI:003000", Self::ARCHITECTURE)
     }
 
@@ -146,11 +145,11 @@ impl Answer {
 pub(super) mod tests {
     use super::*;
 
-    pub(in super::super) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-    pub(in super::super) const XID: u32 = 0x1234_5678;
+    pub(crate) const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+    pub(crate) const XID: u32 = 0x1234_5678;
 
     /// A server's answer with these options.
-    pub(in super::super) fn answer(yiaddr: [u8; 4], options: &[(u8, &[u8])]) -> Vec<u8> {
+    pub(crate) fn answer(yiaddr: [u8; 4], options: &[(u8, &[u8])]) -> Vec<u8> {
         let mut packet =
             Packet { op: BOOT_REPLY, xid: XID, yiaddr: yiaddr.into(), ..Packet::default() };
         packet.chaddr[..6].copy_from_slice(&MAC);

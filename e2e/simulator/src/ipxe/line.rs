@@ -68,7 +68,7 @@ pub(super) fn steps(line: &str) -> VecDeque<Step> {
 }
 
 /// The word with its variables, innermost first. An unknown variable is empty.
-pub(in super::super) fn expand(word: &str, variables: &Variables) -> String {
+pub(crate) fn expand(word: &str, variables: &Variables) -> String {
     let mut word = word.to_owned();
     while let Some(end) = word.find('}') {
         let Some(start) = word[..end].rfind("${") else { break };

@@ -39,16 +39,16 @@ const SILENCE: u32 = 3;
 
 /// What to ask for besides an address.
 #[derive(Clone, Debug)]
-pub(in super::super) struct BootUrlRequest {
+pub(crate) struct BootUrlRequest {
     /// The identity under which to ask what to boot; `None` if that is known already.
-    pub(in super::super) firmware: Option<Firmware>,
+    pub(crate) firmware: Option<Firmware>,
     /// Where the boot URL goes.
-    pub(in super::super) boot_url: watch::Sender<Option<BootUrl>>,
+    pub(crate) boot_url: watch::Sender<Option<BootUrl>>,
 }
 
 /// Gives the link an address, and keeps it forever. Cancel safe: the address is removed, and what came with
 /// it.
-pub(in super::super) async fn keep(
+pub(crate) async fn keep(
     link: &Link,
     boot_request: &BootUrlRequest,
     resolvers: &Resolvers,
