@@ -13,6 +13,7 @@ mod connection;
 mod failure;
 mod image;
 mod manifest;
+mod merge;
 mod operations;
 mod output;
 #[cfg(test)]

@@ -9,13 +9,12 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
 };
 use metal_api::{Machine, MachineOperations};
 use metal_machine::request::{Asked, Refusal, is_busy, raised};
 use metal_runtime::patch_spec;
 use serde::Serialize;
-use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -30,6 +29,13 @@ const TRIES: usize = 20;
 #[derive(Debug, Serialize)]
 struct Counters {
     operations: MachineOperations,
+}
+
+/// The same as a patch, on the condition that this is the version of the Machine.
+#[derive(Debug, Serialize)]
+struct CountersPatch<'a> {
+    metadata: ObjectMeta,
+    spec: &'a Counters,
 }
 
 /// Asks for it, based on the Machine as it is now, and returns what was asked and the Machine as written, or as
@@ -97,8 +103,9 @@ async fn write(
             Ok(machine)
         }
         DryRun::Server => {
-            let version = &machine.metadata.resource_version;
-            let patch = json!({ "metadata": { "resourceVersion": version }, "spec": spec });
+            let resource_version = machine.metadata.resource_version.clone();
+            let metadata = ObjectMeta { resource_version, ..ObjectMeta::default() };
+            let patch = CountersPatch { metadata, spec };
             let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..dry_run.patch() };
             machines.patch(&machine.name_any(), &params, &Patch::Merge(patch)).await
         }

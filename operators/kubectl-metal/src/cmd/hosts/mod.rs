@@ -6,15 +6,16 @@ use crate::{
     Outcome,
     cmd::{lists::all, names},
     connection::Connection,
+    merge::merge_spec,
     output::{DryRun, DryRunArgs, Format, listed, print, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Api, Client, ResourceExt, api::Patch};
+use kube::{Api, Client, ResourceExt};
 use metal_api::{Host, HostRelease, HostSpec, condition};
 use metal_core::rented_host::PublicKey;
-use serde_json::json;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// What to do about rented servers.
@@ -158,6 +159,13 @@ fn is_of(release: &HostRelease, host: &str) -> Result<()> {
     Ok(())
 }
 
+/// What is written of the spec of a Host.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActiveRelease<'a> {
+    active_release: &'a str,
+}
+
 /// Has a host run a release; returns the Host as it is then, or would be.
 ///
 /// # Errors
@@ -176,8 +184,8 @@ pub(crate) async fn activate(
         found.spec.active_release = Some(release.to_owned());
         return Ok(found);
     }
-    let patch = Patch::Merge(json!({ "spec": { "activeRelease": release } }));
-    hosts.patch(host, &dry_run.patch(), &patch).await.with_context(what)
+    let active = ActiveRelease { active_release: release };
+    merge_spec(&hosts, host, &dry_run.patch(), &active).await.with_context(what)
 }
 
 fn api(client: Client, org: &str) -> Api<Host> {

@@ -9,17 +9,18 @@ use crate::{
     Outcome,
     cmd::{lists::all, names::parse},
     connection::Connection,
+    merge::merge_spec,
     operations::REQUEST,
     output::{DryRun, DryRunArgs, Format, listed, shown, table, warn},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Client, ResourceExt, api::Patch};
+use kube::{Api, Client, ResourceExt};
 use metal_api::{BootToken, BootTokenPhase};
 use metal_core::boot_token::{expiry, phase};
 use metal_runtime::clock::of_api_server;
-use serde_json::json;
+use serde::Serialize;
 use tokio::time::timeout;
 
 /// What to do about the tokens that rented servers boot with.
@@ -147,6 +148,12 @@ struct Consumed {
     host: String,
 }
 
+/// What is written of the spec of a token.
+#[derive(Debug, Serialize)]
+struct Revoked {
+    revoked: bool,
+}
+
 /// Withdraws a token for good.
 async fn withdrawn(
     api: &Api<BootToken>,
@@ -156,10 +163,10 @@ async fn withdrawn(
     let is_consumed = |it: &BootToken| phase(it, Timestamp::MIN) == BootTokenPhase::Consumed;
     if !is_consumed(&token) {
         token.spec.revoked = true;
-        let patch = Patch::Merge(json!({ "spec": { "revoked": true } }));
         if dry_run != DryRun::Client {
             // A machine may have registered meanwhile.
-            token = api.patch(&token.name_any(), &dry_run.patch(), &patch).await?;
+            let revoked = Revoked { revoked: true };
+            token = merge_spec(api, &token.name_any(), &dry_run.patch(), &revoked).await?;
         }
     }
     Ok(if is_consumed(&token) { Err(Consumed { host: token.spec.host_name }) } else { Ok(token) })
@@ -206,6 +213,7 @@ mod tests {
     use kube::client::Body;
     use metal_api::{BootRegistration, BootTokenSpec, BootTokenStatus, HostHardware};
     use metal_runtime::testing::ApiServer;
+    use serde_json::json;
     use std::convert::Infallible;
 
     fn all() -> Vec<BootToken> {

@@ -20,7 +20,8 @@ use kube::{
 };
 use metal_api::Machine;
 use metal_machine::site::LABEL;
-use serde_json::json;
+use metal_runtime::MetadataChange;
+use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -28,6 +29,12 @@ use tokio::time::{Instant, sleep};
 const SERVED: Duration = Duration::from_mins(1);
 /// How soon to look again.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// What is written of a Node.
+#[derive(Debug, Serialize)]
+struct NodePatch<'a> {
+    metadata: MetadataChange<'a>,
+}
 
 /// Which site to prepare.
 #[derive(Debug, Args)]
@@ -87,7 +94,8 @@ impl Init {
             Some(site) => bail!("it is of the site {site}: take its label {LABEL} away first"),
             None => {}
         }
-        let label = json!({ "metadata": { "labels": { LABEL: self.site } } });
+        let labels = [(LABEL, Some(self.site.as_str()))].into();
+        let label = NodePatch { metadata: MetadataChange { labels, ..MetadataChange::default() } };
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             dry_run: self.applying.dry_run.dry_run == DryRun::Server,

@@ -6,6 +6,7 @@ use crate::{
     cmd::names,
     connection::Connection,
     image::RegistryArgs,
+    merge::merge_spec,
     output::{DryRun, DryRunArgs, print, warn},
 };
 use anyhow::{Context, Result, anyhow, ensure};
@@ -13,7 +14,7 @@ use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{
     Api, Client, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, PatchParams, PostParams, Preconditions},
 };
 use metal_api::{BootPullSecret, BootToken, BootTokenSpec};
 use metal_base::{duration, hex};
@@ -22,7 +23,7 @@ use metal_core::{
     pull_secret::is_name,
 };
 use ring::rand::{SecureRandom, SystemRandom};
-use serde_json::json;
+use serde::Serialize;
 use std::{ops::RangeInclusive, time::Duration};
 
 /// A token, and how its URL is printed.
@@ -183,13 +184,19 @@ fn template(text: &str) -> Result<String, String> {
     names::parse(text).map(str::to_owned).map_err(|error| error.to_string())
 }
 
+/// What is written of the spec once it is known when the token was created.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Expiry {
+    not_after: Option<Time>,
+}
+
 /// Creates a token that ends when it does also if it is restored from a backup, by the clock of the cluster. If
 /// that fails, none is left: nobody would have its URL.
 async fn open_token(api: &Api<BootToken>, token: &BootToken) -> Result<()> {
     let created = api.create(&PostParams::default(), token).await?;
-    let not_after = expiry(&created).map(Time);
-    let patch = Patch::Merge(json!({ "spec": { "notAfter": not_after } }));
-    let patched = api.patch(&created.name_any(), &PatchParams::default(), &patch).await;
+    let end = Expiry { not_after: expiry(&created).map(Time) };
+    let patched = merge_spec(api, &created.name_any(), &PatchParams::default(), &end).await;
     let Err(error) = patched else { return Ok(()) };
     let error = anyhow!(error).context("spec.notAfter was not written");
     match remove(api, &created).await {
