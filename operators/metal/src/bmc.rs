@@ -2,6 +2,7 @@
 
 use crate::{
     Context, Error,
+    bmc_readings::Readings,
     bmc_target::{target, unreachable},
     bmc_users::BmcUser,
     failure,
@@ -12,10 +13,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, ResourceExt};
 use metal_api::{Bmc, BmcStatus, Endpoint, Server};
-use metal_base::{Locked, Never};
+use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
-    bmc::{Answers, Change, Decision, Destination, Observation, Reading, decide, server_name},
+    bmc::{Answers, Change, Decision, Observation, Reading, decide, server_name},
     failure::Failure,
     redfish::ManagerReading,
     server::Reading as SystemReadingOf,
@@ -30,8 +31,8 @@ use metal_runtime::{
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,32 +40,6 @@ use std::{
 const CROWDED: Duration = Duration::from_secs(2);
 /// When to come back to owners that we are not allowed to change.
 const NOT_ALLOWED: Duration = Duration::from_mins(10);
-
-/// The last reading of each BMC, and the destination that it came from. All of it may be lost.
-#[derive(Debug, Default)]
-pub(crate) struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
-
-impl Readings {
-    /// The reading of this BMC at this destination.
-    fn of(&self, name: &str, destination: &Destination) -> Option<Reading> {
-        let readings = self.0.locked();
-        let (from, reading) = readings.get(name)?;
-        (from == destination).then(|| reading.clone())
-    }
-
-    /// Stores a reading; returns the destination of the previous one.
-    fn keep(&self, name: &str, from: &Destination, reading: Reading) -> Option<Destination> {
-        let mut readings = self.0.locked();
-        let before = readings.insert(name.to_owned(), (from.clone(), reading));
-        before.map(|(destination, _)| destination)
-    }
-
-    /// Forgets a BMC that is gone; returns its destination.
-    fn forget(&self, name: &str) -> Option<Destination> {
-        let mut readings = self.0.locked();
-        readings.remove(name).map(|(destination, _)| destination)
-    }
-}
 
 /// The controller.
 pub(crate) struct Bmcs<C> {
@@ -357,25 +332,67 @@ async fn update<C>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tests::context;
+    use crate::server::tests::{context_at, list};
     use ::http::StatusCode;
-    use kube::runtime::events::{Recorder, Reporter as Source};
-    use metal_api::ServerSpec;
-    use metal_bmc::fake::FakeBmc;
-    use metal_core::redfish::SystemReading;
+    use futures::stream;
+    use kube::{
+        core::{DeserializeGuard, error_boundary::InvalidObject},
+        runtime::watcher::Event,
+    };
+    use metal_api::{
+        BmcSecret, BmcSecretSpec, BmcSpec, EndpointSpec, LocalObjectReference, ServerSpec,
+    };
     use metal_runtime::testing::ApiServer;
 
     #[tokio::test]
     async fn a_server_that_the_api_server_refuses_does_not_cost_the_others() {
         let api = ApiServer::default();
         api.fail(Some(StatusCode::UNPROCESSABLE_ENTITY));
-        let client = api.client("default");
-        let recorder = Recorder::new(client.clone(), Source::from("test"));
-        let bmcs = FakeBmc::new(SystemReading::default());
-        let ctx = context(client, Arc::default(), recorder, bmcs);
+        let ctx = context_at(&api);
         let servers = ["a", "b"].map(|name| Server::new(name, ServerSpec::default()));
         let refused = create(&ctx, servers.into()).await;
         assert!(matches!(refused, Err(Error::Write { what: "Server", .. })), "{refused:?}");
         assert_eq!(api.written().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_bmc_that_never_answered_goes_after_its_endpoint_and_its_credentials() {
+        let api = ApiServer::default();
+        let ctx = context_at(&api);
+        let mut bmc = Bmc::new("a", BmcSpec::default());
+        bmc.spec.endpoint_ref = Some(LocalObjectReference { name: "a".to_owned() });
+        bmc.spec.bmc_secret_ref.name = "a".to_owned();
+        let secret = BmcSecret::new("a", BmcSecretSpec::default());
+        api.put(&bmc);
+        api.put(&secret);
+        api.put(&Endpoint::new("a", EndpointSpec::default()));
+        list(&ctx.view.secrets, [secret]).await;
+        assert_eq!(collect(&ctx, &bmc, true).await.unwrap(), Written::Unseen);
+        assert_eq!(api.written(), [], "the watch may be behind");
+        api.remove::<Endpoint>(None, "a");
+        collect(&ctx, &bmc, true).await.unwrap();
+        let deleted: Vec<_> = api.written().into_iter().map(|sent| sent.request).collect();
+        let kinds = ["bmcsecrets", "bmcs"];
+        assert_eq!(
+            deleted,
+            kinds.map(|it| format!("DELETE /apis/metal.ironcore.dev/v1alpha1/{it}/a"))
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_server_counts_for_each_bmc_that_its_name_does_not_rule_out() {
+        let ctx = context_at(&ApiServer::default());
+        list(&ctx.view.bmcs, ["a", "b"].map(|name| Bmc::new(name, BmcSpec::default()))).await;
+        let all = ["a-system-0", "b-system-0", "b-system-x", "gone-system-0", "other"];
+        let broken = all.map(|name| {
+            let metadata = Server::new(name, ServerSpec::default()).metadata;
+            let error = "spec.power".to_owned();
+            Ok(Event::InitApply(DeserializeGuard(Err(InvalidObject { error, metadata }))))
+        });
+        let events = [Ok(Event::Init)].into_iter().chain(broken).chain([Ok(Event::InitDone)]);
+        let events = events.collect::<Vec<_>>();
+        ctx.view.servers.follow(stream::iter(events)).await.unwrap_err();
+        assert_eq!(unreadable(&ctx, "a"), ["a-system-0", "b-system-x", "gone-system-0", "other"]);
+        assert_eq!(unreadable(&ctx, "b"), ["b-system-0", "b-system-x", "gone-system-0", "other"]);
     }
 }

@@ -89,3 +89,60 @@ async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<Writt
     bmc.metadata.labels = labels;
     ctx.writer(&ctx.view.bmcs).create(&bmc).await.map_err(Error::write("BMC"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::tests::{context_at, list};
+    use metal_api::{BmcSecretSpec, BmcSpec, EndpointSpec};
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn twins_are_found_in_each_notation_of_a_mac_address() {
+        let ctx = context_at(&ApiServer::default());
+        let at = |name: &str, mac: &str| {
+            let mac_address = Some(mac.to_owned());
+            Endpoint::new(name, EndpointSpec { mac_address, ..EndpointSpec::default() })
+        };
+        let all = [
+            ("c", "AA-BB-CC-00-00-01"),
+            ("a", "aa:bb:cc:00:00:01"),
+            ("b", "AA:BB:CC:00:00:01"),
+            ("other", "aa:bb:cc:00:00:02"),
+            ("wrong", "aa:bb:cc"),
+        ];
+        list(&ctx.view.endpoints, all.map(|(name, mac)| at(name, mac))).await;
+        assert_eq!(twins(&ctx, &at("a", "aa:bb:cc:00:00:01")), ["b", "c"]);
+        assert_eq!(twins(&ctx, &at("other", "aa:bb:cc:00:00:02")), [""; 0]);
+        assert_eq!(twins(&ctx, &at("wrong", "aa:bb:cc")), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn credentials_are_made_before_their_bmc_and_those_that_exist_stay() {
+        let api = ApiServer::default();
+        let ctx = context_at(&api);
+        let mut rotated = BmcSecret::new("a", BmcSecretSpec::default());
+        rotated.metadata.uid = Some("theirs".to_owned());
+        api.put(&rotated);
+        let wanted = Wanted {
+            secret: BmcSecretSpec::default(),
+            note: [("for".to_owned(), "it".to_owned())].into(),
+            bmc: BmcSpec::default(),
+        };
+        for name in ["a", "b"] {
+            create(&ctx, name, wanted.clone()).await.unwrap();
+        }
+        let written = api.written();
+        let requests = written.iter().map(|sent| {
+            let kind = sent.request.rsplit('/').next().unwrap_or_default();
+            (kind, sent.body["metadata"]["name"].as_str().unwrap_or_default())
+        });
+        let expected = [("bmcsecrets", "a"), ("bmcs", "a"), ("bmcsecrets", "b"), ("bmcs", "b")];
+        assert_eq!(requests.collect::<Vec<_>>(), expected);
+        assert_eq!(written[2].body["metadata"]["annotations"]["for"], "it");
+        let kept = api.object::<BmcSecret>(None, "a").unwrap();
+        assert_eq!(kept.metadata.uid.as_deref(), Some("theirs"));
+        let made = api.object::<Bmc>(None, "b").unwrap();
+        assert_eq!(made.labels()[annotation::MANAGED_BY], MANAGER);
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod bmc;
+mod bmc_readings;
 mod bmc_target;
 mod bmc_users;
 mod claim;

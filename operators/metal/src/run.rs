@@ -32,8 +32,6 @@ use metal_runtime::{
     file::Followed,
     health::Readiness,
     listener::{self, Limits},
-    report::Reporters,
-    work::Work,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -71,7 +69,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
     let ctx = context(&args, &client, unreadable, leadership).await?;
     ctx.view.register(&readiness, Timestamp::now());
-    let queues = queues(&ctx, &mut metrics);
+    let queues = Queues::new(&ctx.recorder, &mut metrics);
     let fleet = metrics::Fleet::new(Arc::clone(&ctx), queues.clone());
     metrics.register_collector(fleet, metrics::of_fleet());
     let listener = listen(&args).await?;
@@ -179,18 +177,6 @@ async fn context(
         unreadable,
         leadership,
     }))
-}
-
-fn queues<C>(ctx: &Context<C>, metrics: &mut metal_runtime::metrics::Registry) -> Queues {
-    let reporters = Reporters::new(ctx.recorder.clone(), metrics);
-    Queues {
-        endpoints: Arc::new(Work::new(reporters.of("endpoint"))),
-        bmcs: Arc::new(Work::new(reporters.of("bmc"))),
-        servers: Arc::new(Work::new(reporters.of("server"))),
-        claims: Arc::new(Work::new(reporters.of("serverclaim"))),
-        foreign_cleanup: Arc::new(Work::new(reporters.of("inherited")).forgiving()),
-        notices: Arc::new(Work::new(reporters.of("notices")).forgiving()),
-    }
 }
 
 /// Reads the MAC prefix database, and again whenever it changes.

@@ -8,10 +8,12 @@ use crate::{
     wakes::{self, WakeTarget, Wakes},
 };
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, runtime::events::Recorder};
 use metal_core::foreign_cleanup::Kind;
 use metal_runtime::{
     index::{Change, Ended, GONE, Index},
+    metrics::Registry,
+    report::Reporters,
     wiring::{self, Row},
     work::Work,
 };
@@ -33,6 +35,21 @@ pub(crate) struct Queues {
     pub(crate) foreign_cleanup: Arc<Work<foreign_cleanup::Key>>,
     /// Objects with fields that may have no effect.
     pub(crate) notices: Arc<Work<notices::Key>>,
+}
+
+impl Queues {
+    /// Empty queues, whose passes are reported here.
+    pub(crate) fn new(recorder: &Recorder, metrics: &mut Registry) -> Self {
+        let reporters = Reporters::new(recorder.clone(), metrics);
+        Self {
+            endpoints: Arc::new(Work::new(reporters.of("endpoint"))),
+            bmcs: Arc::new(Work::new(reporters.of("bmc"))),
+            servers: Arc::new(Work::new(reporters.of("server"))),
+            claims: Arc::new(Work::new(reporters.of("serverclaim"))),
+            foreign_cleanup: Arc::new(Work::new(reporters.of("inherited")).forgiving()),
+            notices: Arc::new(Work::new(reporters.of("notices")).forgiving()),
+        }
+    }
 }
 
 impl wiring::Queues for Queues {
@@ -133,4 +150,84 @@ fn unreadable<C, K: Resource<DynamicType = ()>>(ctx: &Context<C>, change: &Chang
     };
     // If there are too many, the log still has it.
     ctx.unreadable.try_send(Unreadable { object, error: (*error).to_owned() }).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{metrics, server::tests::context_at};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+    use metal_api::{Server, ServerSpec, ServerStatus};
+    use metal_runtime::testing::ApiServer;
+    use tokio::sync::mpsc::channel;
+
+    #[tokio::test]
+    async fn what_is_woken_is_queued_for_its_own_controller() {
+        let queues = queues();
+        let waiting = || {
+            let Queues { endpoints, bmcs, servers, claims, foreign_cleanup, notices } = &queues;
+            let objects = [endpoints.queue.len(), bmcs.queue.len(), servers.queue.len()];
+            let other = foreign_cleanup.queue.len() + notices.queue.len();
+            (objects, claims.queue.len(), other)
+        };
+        let all = [
+            (WakeTarget::Endpoint("a".to_owned()), ([1, 0, 0], 0, 0)),
+            (WakeTarget::Bmc("a".to_owned()), ([1, 1, 0], 0, 0)),
+            (WakeTarget::Server("a".to_owned()), ([1, 1, 1], 0, 0)),
+            (WakeTarget::Claim("tenant".to_owned(), "a".to_owned()), ([1, 1, 1], 1, 0)),
+            (WakeTarget::Server("a".to_owned()), ([1, 1, 1], 1, 0)),
+        ];
+        for (woken, expected) in all {
+            wiring::Queues::wake(&queues, woken.clone());
+            assert_eq!(waiting(), expected, "{woken:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn fields_without_effect_are_looked_for_unless_only_the_status_has_changed() {
+        let old = Arc::new(Server::new("a", ServerSpec::default()));
+        let reported = Server { status: Some(ServerStatus::default()), ..Server::clone(&old) };
+        let mut edited = Server::clone(&old);
+        edited.metadata.generation = Some(2);
+        let (reported, edited) = (Arc::new(reported), Arc::new(edited));
+        let changes = [
+            (Change::Applied { old: None, new: &old }, 1),
+            (Change::Applied { old: Some(&old), new: &reported }, 0),
+            (Change::Applied { old: Some(&old), new: &edited }, 1),
+            // What was told of it is forgotten.
+            (Change::Removed(&old), 1),
+        ];
+        for (change, expected) in changes {
+            let queues = queues();
+            notice(&queues, &change, |it| notices::Key::Server(it.name_any()));
+            assert_eq!(queues.notices.queue.len(), expected, "{change:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_parsed_is_reported_unless_it_is_going() {
+        let mut ctx = context_at(&ApiServer::default());
+        let (sender, mut reported) = channel(1);
+        ctx.unreadable = sender;
+        let meta = ObjectMeta {
+            name: Some("a".to_owned()),
+            uid: Some("u".to_owned()),
+            ..ObjectMeta::default()
+        };
+        let mut going = meta.clone();
+        going.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        for (meta, error) in [(&meta, GONE), (&going, "spec.power"), (&meta, "spec.power")] {
+            unreadable::<_, Server>(&ctx, &Change::Unreadable { meta, error, old: None });
+        }
+        let Unreadable { object, error } = reported.try_recv().unwrap();
+        assert_eq!((object.kind.as_deref(), object.name), (Some("Server"), meta.name));
+        assert_eq!((object.uid, error.as_str()), (meta.uid, "spec.power"));
+        assert!(reported.try_recv().is_err(), "only once");
+    }
+
+    /// Must be called in a runtime, which the client needs.
+    fn queues() -> Queues {
+        let ctx = context_at(&ApiServer::default());
+        Queues::new(&ctx.recorder, &mut metrics::registry())
+    }
 }

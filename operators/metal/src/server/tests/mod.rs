@@ -287,6 +287,13 @@ pub(crate) fn context(
     }
 }
 
+/// The same with an empty view, and BMCs that nobody asks.
+pub(crate) fn context_at(api: &ApiServer) -> Context<FakeBmc> {
+    let client = api.client("default");
+    let recorder = Recorder::new(client.clone(), Source::from("test"));
+    context(client, Arc::default(), recorder, FakeBmc::new(SystemReading::default()))
+}
+
 /// The watch shows this object.
 async fn show<K, Key>(index: &Index<K, Key>, object: K)
 where
