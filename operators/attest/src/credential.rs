@@ -33,7 +33,7 @@ impl From<ring::error::Unspecified> for SealError {
 }
 
 /// A credential, wrapped.
-pub(crate) struct EncryptedCredential {
+pub(crate) struct WrappedCredential {
     /// TPM2B_ID_OBJECT.
     pub(crate) blob: Vec<u8>,
     /// TPM2B_ENCRYPTED_SECRET.
@@ -46,12 +46,12 @@ pub(crate) fn make(
     name: &[u8],
     credential: &[u8; CREDENTIAL_LEN],
     random: &dyn SecureRandom,
-) -> Result<EncryptedCredential, SealError> {
+) -> Result<WrappedCredential, SealError> {
     let (seed, secret) = seed(ek, random)?;
     let identity = encrypt(&kdfa(&seed, "STORAGE", name), &sized(credential));
     let integrity = integrity(&seed, &identity, name);
     let blob = [sized(&integrity), identity].concat();
-    Ok(EncryptedCredential { blob: sized(&blob), secret: sized(&secret) })
+    Ok(WrappedCredential { blob: sized(&blob), secret: sized(&secret) })
 }
 
 /// A random seed, and the seed encrypted for the TPM.

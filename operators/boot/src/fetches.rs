@@ -20,7 +20,7 @@ const MAX_NOTED: usize = 1 << 16;
 
 /// What was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum Served {
     /// An iPXE script.
     Script,
     /// The ignition.
@@ -36,8 +36,8 @@ pub(crate) struct Fetches {
 }
 
 impl Fetches {
-    /// Notes that a machine got `part`.
-    pub(crate) fn note(&self, config: &ConfigRef, uid: &str, part: Part) {
+    /// Notes what a machine got.
+    pub(crate) fn note(&self, config: &ConfigRef, uid: &str, served: Served) {
         let mut noted = self.noted();
         if noted.len() >= MAX_NOTED && !noted.contains_key(config) {
             return;
@@ -46,17 +46,17 @@ impl Fetches {
         if of != uid {
             (*of, *fetched) = (uid.to_owned(), Fetched::default());
         }
-        let flag = match part {
-            Part::Script => &mut fetched.script,
-            Part::Ignition => &mut fetched.ignition,
+        let flag = match served {
+            Served::Script => &mut fetched.script,
+            Served::Ignition => &mut fetched.ignition,
         };
         if std::mem::replace(flag, true) {
             return;
         }
         drop(noted);
-        match part {
-            Part::Script => self.queue.add_after(config.clone(), PATIENCE),
-            Part::Ignition => self.queue.add(config.clone()),
+        match served {
+            Served::Script => self.queue.add_after(config.clone(), PATIENCE),
+            Served::Ignition => self.queue.add(config.clone()),
         }
     }
 

@@ -22,7 +22,7 @@ pub fn is_same_uri(one: &str, other: &str) -> bool {
 
 /// How what a BMC has at the URI of a server is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum UuidMatch {
     /// By the UUID of the server.
     Same,
     /// By another UUID.
@@ -34,12 +34,12 @@ pub enum Identity {
 }
 
 /// Which machine a BMC has at the URI of a server.
-pub fn identify(server: &Server, system: &SystemReading) -> Identity {
+pub fn identify(server: &Server, system: &SystemReading) -> UuidMatch {
     match (system.uuid, server.spec.effective_uuid()) {
-        (Some(uuid), Some(own)) if uuid.is_same(own) => Identity::Same,
-        (Some(_), _) => Identity::Another,
-        (None, _) if system.has_shipped_uuid => Identity::NotUnique,
-        (None, _) => Identity::NotReported,
+        (Some(uuid), Some(own)) if uuid.is_same(own) => UuidMatch::Same,
+        (Some(_), _) => UuidMatch::Another,
+        (None, _) if system.has_shipped_uuid => UuidMatch::NotUnique,
+        (None, _) => UuidMatch::NotReported,
     }
 }
 

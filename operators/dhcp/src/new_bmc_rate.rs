@@ -1,6 +1,6 @@
 //! Limits how many new BMCs are recorded, as that happens without any proof.
 
-use crate::config::{Bounds, Config};
+use crate::config::{Config, NewBmcLimits};
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use std::{collections::HashMap, net::IpAddr};
@@ -27,7 +27,7 @@ impl NewBmcRate {
         now: Timestamp,
     ) -> Result<(), SignedDuration> {
         const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-        let Bounds { per_minute, unanswered: most } = config.new_bmcs;
+        let NewBmcLimits { per_minute, unanswered: most } = config.new_bmcs;
         if unanswered >= most {
             return Err(MINUTE);
         }

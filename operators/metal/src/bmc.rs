@@ -19,7 +19,7 @@ use metal_core::{
     bmc::{Answers, Change, Decision, Observation, Reading, decide, server_name},
     failure::Failure,
     redfish::ManagerReading,
-    server::Reading as SystemReadingOf,
+    server,
     unanswered::has_answered,
 };
 use metal_runtime::{
@@ -235,7 +235,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     if let Ok(said) = &result {
         let took = answered.duration_since(at);
         for system in &said.systems {
-            let reading = SystemReadingOf { at, took, result: Ok(system.clone()) };
+            let reading = server::Reading { at, took, result: Ok(system.clone()) };
             Memories::found(&ctx.memories, &destination, reading);
         }
     }

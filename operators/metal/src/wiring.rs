@@ -1,9 +1,7 @@
 //! Watches every kind; `wakes` determines what is woken by which change.
 
 use crate::{
-    Context, Unreadable,
-    claim::Key as ClaimQueueKey,
-    foreign_cleanup, metalman_machines, notices,
+    Context, Unreadable, claim, foreign_cleanup, metalman_machines, notices,
     view::View,
     wakes::{self, WakeTarget, Wakes},
 };
@@ -30,7 +28,7 @@ pub(crate) struct Queues {
     /// Servers, by name.
     pub(crate) servers: Arc<Work<String>>,
     /// Claims, by namespace and name.
-    pub(crate) claims: Arc<Work<ClaimQueueKey>>,
+    pub(crate) claims: Arc<Work<claim::Key>>,
     /// Objects that may carry something of another version.
     pub(crate) foreign_cleanup: Arc<Work<foreign_cleanup::Key>>,
     /// Objects with fields that may have no effect.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    fetches::Part,
+    fetches::Served,
     testing::{Cluster, NAMESPACE, Objects, context, http_config, ipxe, resolver},
 };
 use metal_runtime::report::Reporter;
@@ -141,8 +141,8 @@ async fn script_and_ignition_of_one_boot_are_one_write() {
     assert!(matches!(pass(&ctx, reference("claim")).await.unwrap(), Next::Rested(_)));
     assert_eq!(cluster.take(), [""; 0], "its boot is about to begin");
 
-    ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Script);
-    ctx.fetches.note(&reference("claim"), "claim-config-uid", Part::Ignition);
+    ctx.fetches.note(&reference("claim"), "claim-config-uid", Served::Script);
+    ctx.fetches.note(&reference("claim"), "claim-config-uid", Served::Ignition);
     let next = record_fetches(&ctx, reference("claim")).await.unwrap();
     assert_eq!(next, Next::Wait);
     let written = cluster.written();
@@ -169,7 +169,7 @@ async fn the_other_kind_is_written_in_the_same_way() {
     let objects = Objects { http: vec![http_config("claim")], ..Objects::default() };
     objects.fill(&ctx.view).await;
     let config = ConfigRef::new(Kind::Http, (NAMESPACE.to_owned(), "claim".to_owned()));
-    ctx.fetches.note(&config, "claim-config-uid", Part::Ignition);
+    ctx.fetches.note(&config, "claim-config-uid", Served::Ignition);
     record_fetches(&ctx, config).await.unwrap();
     let written = cluster.written();
     assert!(written[0].request.ends_with("/httpbootconfigs/claim/status"), "{written:?}");
@@ -181,7 +181,7 @@ async fn an_object_that_is_gone_is_forgotten() {
     let cluster = Cluster::default();
     let ctx = context(&cluster, resolver(&[]));
     Objects::default().fill(&ctx.view).await;
-    ctx.fetches.note(&reference("claim"), "uid", Part::Script);
+    ctx.fetches.note(&reference("claim"), "uid", Served::Script);
     assert_eq!(record_fetches(&ctx, reference("claim")).await.unwrap(), Next::Wait);
     assert_eq!(ctx.fetches.of(&reference("claim"), Some("uid")), Fetched::default());
     assert_eq!(pass(&ctx, reference("claim")).await.unwrap(), Next::Wait);

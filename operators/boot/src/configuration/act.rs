@@ -6,7 +6,7 @@ use crate::{
     context::{Context, HTTP_MANAGER, MANAGER},
 };
 use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
-use metal_core::boot::configuration::{SHARED, Step};
+use metal_core::boot::configuration::{Change, SHARED};
 use metal_runtime::Written;
 
 pub(super) async fn record(
@@ -37,26 +37,26 @@ pub(super) async fn record(
 pub(super) async fn carry_out(
     ctx: &Context,
     configuration: &ServerBootConfiguration,
-    step: Step,
+    change: Change,
 ) -> Result<Written, Error> {
     let (namespace, name) = named(configuration);
     let ipxe = ctx.writer(&ctx.view.ipxe, &namespace, MANAGER);
     let http = ctx.writer(&ctx.view.http, &namespace, HTTP_MANAGER);
     // Only the object that was observed is deleted, not one that has taken its name since.
-    match step {
-        Step::ApplyIpxe(config) => {
+    match change {
+        Change::ApplyIpxe(config) => {
             ipxe.record_spec(&config, &SHARED).await.map_err(Error::write("IPXEBootConfig"))
         }
-        Step::ApplyHttp(config) => {
+        Change::ApplyHttp(config) => {
             http.record_spec(&config, &[]).await.map_err(Error::write("HTTPBootConfig"))
         }
-        Step::DeleteIpxe => match ctx.view.ipxe.named(Some(&namespace), &name) {
+        Change::DeleteIpxe => match ctx.view.ipxe.named(Some(&namespace), &name) {
             Some(there) => {
                 ipxe.delete(&there.metadata).await.map_err(Error::write("IPXEBootConfig"))
             }
             None => Ok(Written::Gone),
         },
-        Step::DeleteHttp => match ctx.view.http.named(Some(&namespace), &name) {
+        Change::DeleteHttp => match ctx.view.http.named(Some(&namespace), &name) {
             Some(there) => {
                 http.delete(&there.metadata).await.map_err(Error::write("HTTPBootConfig"))
             }

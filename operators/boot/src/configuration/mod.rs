@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use metal_api::{ServerBootConfiguration, ServerBootConfigurationStatus};
 use metal_base::Never;
 use metal_core::{
-    boot::configuration::{Decision, Step, decide, outdated},
+    boot::configuration::{Change, Decision, decide, outdated},
     unsupported::{is_ignored, on_boot},
 };
 use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
@@ -35,7 +35,7 @@ impl Controller for Configurations {
     type IndexKey = ConfigurationKey;
     type Facts = Facts;
     type Status = ServerBootConfigurationStatus;
-    type Change = Step;
+    type Change = Change;
     type Need = Never;
     type Step = Never;
     type Error = Error;
@@ -85,8 +85,8 @@ impl Controller for Configurations {
     async fn change(
         &self,
         configuration: &ServerBootConfiguration,
-        step: Step,
+        change: Change,
     ) -> Result<Next, Error> {
-        Ok(act::carry_out(&self.0, configuration, step).await?.into())
+        Ok(act::carry_out(&self.0, configuration, change).await?.into())
     }
 }

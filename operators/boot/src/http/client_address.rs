@@ -4,7 +4,7 @@ use super::{AppState, identity::Requester};
 use crate::{args::Addresses, view::canonical_address};
 use jiff::Timestamp;
 use metal_api::{MacAddr, Server};
-use metal_core::boot::address::{Holder, Known, macs_of};
+use metal_core::boot::address::{Holder, KnownAddresses, macs_of};
 use std::net::IpAddr;
 
 /// What is known about the addresses of a machine: its server, and the addresses in its boot
@@ -14,9 +14,9 @@ pub(super) fn known(
     server: Option<&Server>,
     addresses: &[String],
     is_by_hand: bool,
-) -> Known {
+) -> KnownAddresses {
     if state.addresses == Addresses::Any {
-        return Known::default();
+        return KnownAddresses::default();
     }
     let now = Timestamp::now();
     let mut macs = server.map(macs_of).unwrap_or_default();
@@ -27,11 +27,11 @@ pub(super) fn known(
     let leased = macs.iter().flat_map(|mac| state.view.leases.of(*mac, now)).collect();
     let named = addresses.iter().filter(|_| is_by_hand);
     let named = named.filter_map(|text| canonical_address(text).parse().ok()).collect();
-    Known { macs, leased, named }
+    KnownAddresses { macs, leased, named }
 }
 
 /// Whether the client is the machine, or may ask on its behalf.
-pub(super) fn may_be(state: &AppState, asker: &Requester, known: &Known) -> bool {
+pub(super) fn may_be(state: &AppState, asker: &Requester, known: &KnownAddresses) -> bool {
     if state.addresses == Addresses::Any {
         return true;
     }

@@ -6,7 +6,7 @@ use super::{
     private,
     select::{Chosen, choose},
 };
-use crate::{args::ByUuid, config::BootConfig, fetches::Part, secrets::Payload, view::named};
+use crate::{args::ByUuid, config::BootConfig, fetches::Served, secrets::Payload, view::named};
 use axum::{
     extract::{Path, State},
     http::Method as Verb,
@@ -155,7 +155,7 @@ async fn fetch<K: BootConfig>(
         return Err(Refusal::TooMany);
     }
     if is_news(chosen.config.conditions(), Fetched { script: false, ignition: true }) {
-        state.fetches.note(&chosen.reference, chosen.uid(), Part::Ignition);
+        state.fetches.note(&chosen.reference, chosen.uid(), Served::Ignition);
     }
     Ok(private(bytes))
 }

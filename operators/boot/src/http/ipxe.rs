@@ -7,7 +7,7 @@ use super::{
     refusal::refused,
     select::{Chosen, choose},
 };
-use crate::{config::BootConfig, fetches::Part, view::named};
+use crate::{config::BootConfig, fetches::Served, view::named};
 use axum::{
     extract::{FromRequestParts, Path, State},
     http::{Method as Verb, header, request::Parts},
@@ -99,7 +99,7 @@ async fn answer(
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
     if !only_looks && is_news {
-        state.fetches.note(&chosen.reference, chosen.uid(), Part::Script);
+        state.fetches.note(&chosen.reference, chosen.uid(), Served::Script);
     }
     Ok(response)
 }

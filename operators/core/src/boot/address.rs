@@ -55,7 +55,7 @@ pub enum Holder {
 
 /// The known addresses of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownAddresses {
     /// MAC addresses of its interfaces.
     pub macs: Vec<MacAddr>,
     /// The addresses that netboot has given to those.
@@ -64,7 +64,7 @@ pub struct Known {
     pub named: Vec<IpAddr>,
 }
 
-impl Known {
+impl KnownAddresses {
     /// Whether a request `from` an address that `holder` has may come from the machine.
     pub fn may_be_at(&self, from: IpAddr, holder: Holder) -> bool {
         let from = from.to_canonical();
@@ -147,7 +147,8 @@ mod tests {
             (&[V6], V6, Holder::Unknown, true),
         ];
         for (leased, from, holder, may) in cases {
-            let known = Known { macs: vec![MAC], leased: addresses(leased), named: vec![] };
+            let known =
+                KnownAddresses { macs: vec![MAC], leased: addresses(leased), named: vec![] };
             let from = from.parse().unwrap();
             assert_eq!(known.may_be_at(from, holder), may, "{leased:?} {from}");
         }
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn what_somebody_has_named_by_hand_is_the_machines_as_well() {
         let named = addresses(&["10.1.1.1"]);
-        let known = Known { macs: vec![], leased: addresses(&[V4]), named };
+        let known = KnownAddresses { macs: vec![], leased: addresses(&[V4]), named };
         assert!(known.may_be_at([10, 1, 1, 1].into(), Holder::Server));
         assert!(!known.may_be_at([10, 1, 1, 2].into(), Holder::Unknown));
     }

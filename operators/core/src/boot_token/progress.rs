@@ -23,7 +23,7 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(4);
 /// The body of a report.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-pub struct Report {
+pub struct InstallReport {
     /// What the installer does.
     pub step: BootStep,
     /// The same in a sentence.
@@ -31,7 +31,7 @@ pub struct Report {
     pub message: String,
 }
 
-impl From<InstallProgress> for Report {
+impl From<InstallProgress> for InstallReport {
     /// What metal-installer says.
     fn from(said: InstallProgress) -> Self {
         let (step, message) = match said.phase {
@@ -54,7 +54,7 @@ impl From<InstallProgress> for Report {
 pub fn record(
     token: &BootToken,
     attempt: i64,
-    report: &Report,
+    report: &InstallReport,
     now: Timestamp,
 ) -> Result<Option<BootTokenStatus>, Refusal> {
     let old = status(token);

@@ -23,7 +23,7 @@ pub const BY_TOKEN: &str = "bloomery.dev/boot-token";
 
 /// A machine that has proved that it has the key.
 #[derive(Clone, Debug)]
-pub struct Claimant<'a> {
+pub struct Registrant<'a> {
     /// Its key.
     pub key: &'a PublicKey,
     /// The boot in which it was installed.
@@ -58,26 +58,26 @@ pub enum Next {
 pub fn register(
     token: &BootToken,
     host: Option<&Host>,
-    claimant: &Claimant<'_>,
+    registrant: &Registrant<'_>,
     now: Timestamp,
 ) -> Result<Next, Refusal> {
     if let Some(registration) = status(token).registration {
-        let is_same = PublicKey::parse(&registration.public_key).as_ref() == Ok(claimant.key);
+        let is_same = PublicKey::parse(&registration.public_key).as_ref() == Ok(registrant.key);
         return if is_same { finish(token, &registration, host) } else { Err(Refusal::Consumed) };
     }
     is_open(token, now)?;
     let old = status(token);
-    if old.attempts != Some(claimant.attempt) {
+    if old.attempts != Some(registrant.attempt) {
         return Err(Refusal::Superseded);
     }
-    binding::check(token.spec.binding.as_ref(), &known(&old, claimant.hardware))?;
-    tpm::check(token, claimant.endorsement)?;
-    is_free(token, host, claimant.key)?;
+    binding::check(token.spec.binding.as_ref(), &known(&old, registrant.hardware))?;
+    tpm::check(token, registrant.endorsement)?;
+    is_free(token, host, registrant.key)?;
     let registration = BootRegistration {
-        public_key: claimant.key.pem(),
+        public_key: registrant.key.pem(),
         at: Time(now),
-        address: claimant.address.map(|address| address.to_canonical().to_string()),
-        hardware: binding::bounded(claimant.hardware.clone()),
+        address: registrant.address.map(|address| address.to_canonical().to_string()),
+        hardware: binding::bounded(registrant.hardware.clone()),
         host_uid: None,
     };
     let (phase, registration) = (Some(BootTokenPhase::Consumed), Some(registration));

@@ -21,7 +21,7 @@ pub fn text(namespace: &str, random: &[u8; BYTES]) -> String {
 
 /// Where the token of a secret is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct TokenLocation<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// The hash of the whole text, as it stands in `spec.tokenSHA256`.
@@ -35,13 +35,13 @@ pub struct Place<'a> {
 ///
 /// A token is looked up by its hash, so how long that takes says nothing about any part of a secret
 /// that exists.
-pub fn place(text: &str) -> Option<Place<'_>> {
+pub fn place(text: &str) -> Option<TokenLocation<'_>> {
     let (namespace, encoded) = text.strip_prefix(PREFIX)?.split_once('.')?;
     let is_fine = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     let is_name = (1..=NAMESPACE).contains(&namespace.len()) && namespace.bytes().all(is_fine);
     let encoded = Some(encoded).filter(|it| is_name && it.len() == BYTES.div_ceil(3) * 4 - 1)?;
     URL_SAFE_NO_PAD.decode(encoded).ok().filter(|bytes| bytes.len() == BYTES)?;
-    Some(Place { namespace, hash: hex(&Sha256::digest(text.as_bytes())) })
+    Some(TokenLocation { namespace, hash: hex(&Sha256::digest(text.as_bytes())) })
 }
 
 #[cfg(test)]

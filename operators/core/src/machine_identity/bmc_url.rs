@@ -14,7 +14,7 @@ const SYSTEMS: &str = "/redfish/v1/Systems/";
 
 /// The address of a BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct BmcAddress {
     /// `http` or `https`.
     pub scheme: Scheme,
     /// Address, or host name.
@@ -29,7 +29,7 @@ pub struct Place {
 ///
 /// It is not `https://HOST[:PORT]`, or uses plain HTTP although that is not allowed, or with a host
 /// name, which anybody may answer for.
-pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missing> {
+pub fn bmc_address(redfish: &MachineRedfish, plain_http: bool) -> Result<BmcAddress, Missing> {
     let url = redfish.url.trim();
     let refuse = |reason, why: &str| {
         let message = format!("spec.pxe.redfish.url: {why}");
@@ -62,7 +62,7 @@ pub fn place(redfish: &MachineRedfish, plain_http: bool) -> Result<Place, Missin
         );
         return Err(refuse("NameNotConfirmed", &why));
     }
-    Ok(Place { scheme, host, port })
+    Ok(BmcAddress { scheme, host, port })
 }
 
 /// Host and port of an authority (RFC 3986, section 3.2) without user information.

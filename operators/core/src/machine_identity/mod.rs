@@ -5,7 +5,7 @@ mod bmc_url;
 pub mod lease;
 mod twins;
 
-pub use bmc_url::{Place, place, system_uri};
+pub use bmc_url::{BmcAddress, bmc_address, system_uri};
 pub use twins::{
     Address, Twin, addresses, addresses_of_server, describe, hardware_addresses, is_same_hardware,
     servers_of, told_by_firmware, twins, uuid_by_bmc,

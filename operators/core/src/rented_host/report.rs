@@ -16,7 +16,7 @@ const SELDOM: SignedDuration = SignedDuration::from_mins(1);
 /// The body of a report.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Report {
+pub struct HostReport {
     /// The image that runs.
     #[serde(default)]
     pub image: Option<String>,
@@ -53,7 +53,7 @@ pub enum Outcome {
 /// The status with this report; `None` if it need not be written.
 pub fn record(
     host: &Host,
-    report: &Report,
+    report: &HostReport,
     from: Option<IpAddr>,
     now: Timestamp,
 ) -> Option<HostStatus> {
@@ -83,7 +83,7 @@ pub fn record(
     Some(new)
 }
 
-fn describe(report: &Report) -> String {
+fn describe(report: &HostReport) -> String {
     let message = line(&report.message);
     match report.of.as_ref().map(|of| line(of)) {
         Some(of) if message.is_empty() => of,

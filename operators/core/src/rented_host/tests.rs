@@ -1,6 +1,6 @@
 use super::{
     decide::{Named, Observation, decide},
-    report::{Outcome, Report, record},
+    report::{HostReport, Outcome, record},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -73,9 +73,10 @@ fn a_release_that_is_missing_or_of_another_host_is_said() {
 #[test]
 fn a_host_that_reports_all_the_time_is_written_once_a_minute_unless_something_changes() {
     let mut host = host();
-    let report = |image: &str| Report { image: Some(image.to_owned()), ..Report::default() };
+    let report =
+        |image: &str| HostReport { image: Some(image.to_owned()), ..HostReport::default() };
     let from = Some([192, 0, 2, 1].into());
-    let written = |host: &Host, report: &Report, time| record(host, report, from, at(time));
+    let written = |host: &Host, report: &HostReport, time| record(host, report, from, at(time));
     host.status = written(&host, &report("a"), 0);
     assert_eq!(host.status.as_ref().unwrap().address.as_deref(), Some("192.0.2.1"));
     assert_eq!(written(&host, &report("a"), 59), None);
@@ -84,7 +85,7 @@ fn a_host_that_reports_all_the_time_is_written_once_a_minute_unless_something_ch
     // A clock that was set back does not silence it.
     assert!(written(&host, &report("a"), -3600).is_some());
     // What it does not say stays as it was.
-    let nothing = written(&host, &Report::default(), 60).unwrap();
+    let nothing = written(&host, &HostReport::default(), 60).unwrap();
     assert_eq!(nothing.running_image.as_deref(), Some("a"));
 }
 
@@ -93,7 +94,7 @@ fn of_which_release_something_is_said_is_known_by_its_uid() {
     let mut host = host();
     let said = |host: &Host, result: Option<Outcome>, uid: Option<&str>| {
         let of_uid = uid.map(str::to_owned);
-        let report = Report { result, of: Some("v1".into()), of_uid, ..Report::default() };
+        let report = HostReport { result, of: Some("v1".into()), of_uid, ..HostReport::default() };
         record(host, &report, None, at(0)).map(|it| it.reported_release_uid)
     };
     let active = Some(Outcome::Active);
@@ -107,7 +108,8 @@ fn of_which_release_something_is_said_is_known_by_its_uid() {
 
 #[test]
 fn of_which_release_something_is_said_is_a_field() {
-    let report = |result, of: &str| Report { result, of: Some(of.into()), ..Report::default() };
+    let report =
+        |result, of: &str| HostReport { result, of: Some(of.into()), ..HostReport::default() };
     let mut host = host();
     host.status = record(&host, &report(Some(Outcome::Active), "v1"), None, at(0));
     let of = |host: &Host| host.status.as_ref().unwrap().reported_release.clone();
@@ -127,11 +129,11 @@ fn how_an_activation_ended_is_a_condition_with_bounded_texts() {
         (Outcome::RolledBack, "False", "RolledBack"),
         (Outcome::Failed, "False", "Failed"),
     ] {
-        let report = Report {
+        let report = HostReport {
             result: Some(outcome),
             of: Some("v2".to_owned()),
             message: format!("a\n{}", "x".repeat(10_000)),
-            ..Report::default()
+            ..HostReport::default()
         };
         host.status = record(&host, &report, None, at(0));
         let condition = &host.status.as_ref().unwrap().conditions[0];

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     boot::decision::Method,
-    identity::{self, Identity},
+    identity::{self, UuidMatch},
     redfish::{
         BootEnabled, BootMode, BootReading, BootSource, PowerState, ResetType, Step, SystemReading,
         allows,
@@ -27,7 +27,7 @@ pub(super) fn unidentified(
     configuration: Option<&ServerBootConfiguration>,
 ) -> Option<Decision> {
     let gets_nothing = configuration.is_some_and(|it| window::boots_itself(turn.seen.server, it));
-    if gets_nothing || identity::identify(turn.seen.server, system) != Identity::NotReported {
+    if gets_nothing || identity::identify(turn.seen.server, system) != UuidMatch::NotReported {
         return None;
     }
     let message = format!(

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     bmc::{REASON_OF_SERVER, REFUSED, is_accepted},
     conditions, foreign_cleanup,
-    identity::{self, Identity},
+    identity::{self, UuidMatch},
     redfish::{SystemReading, Unreachable},
     serial_number::names_one,
 };
@@ -213,8 +213,8 @@ fn mistaken(
 ) -> Option<(&'static str, String)> {
     let (uri, uuid) = (&system.uri, system.uuid.unwrap_or(own));
     match identity::identify(server, system) {
-        Identity::Same => None,
-        Identity::NotReported => other_serial(server, system).map(|(its, own)| {
+        UuidMatch::Same => None,
+        UuidMatch::NotReported => other_serial(server, system).map(|(its, own)| {
             let message = format!(
                 "{uri} reports no UUID, and the serial number {its}, but that of this server is \
                  {own}: nothing is done to the system; if it is the same machine, power it on by \
@@ -223,7 +223,7 @@ fn mistaken(
             );
             ("OtherSystem", message)
         }),
-        Identity::Another => Some((
+        UuidMatch::Another => Some((
             "OtherSystem",
             format!(
                 "{uri} has UUID {uuid}, but spec.systemUUID is {own}: nothing is done to the \
@@ -231,7 +231,7 @@ fn mistaken(
                  was replaced, correct spec.bmcRef and spec.systemURI"
             ),
         )),
-        Identity::NotUnique => Some((
+        UuidMatch::NotUnique => Some((
             "UUIDNotUnique",
             format!(
                 "{uri} has a default UUID that many boards ship with, but spec.systemUUID is \

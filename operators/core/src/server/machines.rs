@@ -3,7 +3,7 @@
 use crate::{
     bmc_host::BmcHost,
     identity::is_same_uri,
-    machine_identity::{Address, Place, addresses, place, system_uri},
+    machine_identity::{Address, BmcAddress, addresses, bmc_address, system_uri},
 };
 use metal_api::{Machine, MachineRedfish, Server};
 
@@ -38,8 +38,8 @@ pub fn may_be_at_bmc_of(machine: &Machine, server: &Server, host: &BmcHost, port
         })
 }
 
-fn at(machine: &Machine) -> Option<Place> {
-    place(redfish(machine)?, true).ok()
+fn at(machine: &Machine) -> Option<BmcAddress> {
+    bmc_address(redfish(machine)?, true).ok()
 }
 
 fn redfish(machine: &Machine) -> Option<&MachineRedfish> {

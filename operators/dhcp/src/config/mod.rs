@@ -116,7 +116,7 @@ pub struct Config {
     /// The kind of object that is made for a BMC.
     pub record: Record,
     /// Limits on recording new BMCs.
-    pub new_bmcs: Bounds,
+    pub new_bmcs: NewBmcLimits,
     /// How it is known which subnets have BMCs.
     pub bmc_subnets: BmcSubnets,
     /// The other instance, if there is one.
@@ -184,14 +184,14 @@ pub enum Record {
 
 /// Limits on recording new BMCs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct NewBmcLimits {
     /// New BMCs per minute in one subnet; also the size of a burst.
     pub per_minute: u32,
     /// How many recorded BMCs in all may not have answered yet.
     pub unanswered: usize,
 }
 
-impl Default for Bounds {
+impl Default for NewBmcLimits {
     fn default() -> Self {
         Self { per_minute: 120, unanswered: 256 }
     }

@@ -1,7 +1,7 @@
 //! Parses the configuration file.
 
 use super::{
-    BmcSubnets, Bounds, Config, Record,
+    BmcSubnets, Config, NewBmcLimits, Record,
     boot::{BootFiles, MAX_FILE, TftpFile},
     field::{ConfigError, address, distinct, fail, http_url, interface, mac_prefix, scalar},
     instances, raw, route, subnet, tftp, unused, v6,
@@ -86,8 +86,8 @@ fn record(text: Option<&raw::Text>) -> Result<Record, ConfigError> {
     text.map_or(Ok(Record::default()), parse)
 }
 
-fn new_bmcs(raw: &raw::Endpoints) -> Result<Bounds, ConfigError> {
-    let mut bounds = Bounds::default();
+fn new_bmcs(raw: &raw::Endpoints) -> Result<NewBmcLimits, ConfigError> {
+    let mut bounds = NewBmcLimits::default();
     if let Some(value) = &raw.new_per_minute {
         bounds.per_minute = count(value, "endpoints.newPerMinute", 60_000)?;
     }

@@ -1,6 +1,6 @@
 //! Configurations that only have reservations, and do not come from a file.
 
-use super::{BmcSubnets, BootFiles, Bounds, Config, Mode, Record, Subnet, subnet};
+use super::{BmcSubnets, BootFiles, Config, Mode, NewBmcLimits, Record, Subnet, subnet};
 use ipnet::Ipv4Net;
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ impl Config {
             deny: Vec::new(),
             endpoint_prefix: String::new(),
             record: Record::default(),
-            new_bmcs: Bounds::default(),
+            new_bmcs: NewBmcLimits::default(),
             bmc_subnets: BmcSubnets::Named,
             instances: None,
             dhcp6: None,

@@ -18,7 +18,7 @@ use metal_api::{BootStep, BootToken, installation::InstallProgress};
 use metal_core::boot_token::{
     installer::writes_disk_image,
     order::{self, DISK},
-    progress::Report,
+    progress::InstallReport,
 };
 use std::sync::Arc;
 
@@ -93,7 +93,7 @@ pub(super) async fn progress(
     Path(cap): Path<String>,
     body: Bytes,
 ) -> Response {
-    let report = || parse::<InstallProgress>(&body).map(Report::from);
+    let report = || parse::<InstallProgress>(&body).map(InstallReport::from);
     let answer = reported(&ctx, &cap, report).await;
     settle_boot(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }
@@ -104,7 +104,7 @@ pub(super) async fn done(
     asker: ClientAddress,
     Path(cap): Path<String>,
 ) -> Response {
-    let report = || Ok(Report { step: BootStep::Done, message: String::new() });
+    let report = || Ok(InstallReport { step: BootStep::Done, message: String::new() });
     let answer = reported(&ctx, &cap, report).await;
     settle_boot(&ctx, &asker, "progress", answer.map(|()| StatusCode::NO_CONTENT.into_response()))
 }

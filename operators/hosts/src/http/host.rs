@@ -212,7 +212,7 @@ pub(super) async fn status(
 
 async fn reported(ctx: &Context, asker: &ClientAddress, request: &Request) -> Result<(), Failure> {
     let host = request.host(ctx)?;
-    let said: report::Report = serde_json::from_slice(&request.body)
+    let said: report::HostReport = serde_json::from_slice(&request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
     let record = |host: &Host| report::record(host, &said, asker.address, ctx.now());
     record_host(ctx, &host, record).await

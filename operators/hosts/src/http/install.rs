@@ -165,7 +165,7 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
 pub(super) async fn reported(
     ctx: &Context,
     cap: &str,
-    report: impl FnOnce() -> Result<progress::Report, Failure>,
+    report: impl FnOnce() -> Result<progress::InstallReport, Failure>,
 ) -> Result<(), Failure> {
     let (mut token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
     let report = report()?;
@@ -192,7 +192,7 @@ fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     step == BootStep::Done || ctx.allowances.may(token, allowance::REPORTS)
 }
 
-fn publish_event(ctx: &Context, token: &BootToken, report: &progress::Report) {
+fn publish_event(ctx: &Context, token: &BootToken, report: &progress::InstallReport) {
     let status = token.status.as_ref().and_then(|status| status.progress.as_ref());
     let message = status.map(|progress| progress.message.clone()).unwrap_or_default();
     match report.step {

@@ -17,7 +17,7 @@ use metal_api::{BootToken, Host, HostHardware};
 use metal_core::{
     boot_token::{
         Refusal,
-        register::{self, Claimant, Next},
+        register::{self, Next, Registrant},
         tpm,
     },
     capability::{Purpose, verify},
@@ -69,14 +69,14 @@ async fn registered(
     let (hardware, address) = (&said.hardware, asker.address);
     let endorsement = endorsement(ctx, &token, &key, said.proof.as_deref())?;
     let endorsement = endorsement.as_deref();
-    let claimant = Claimant { key: &key, attempt, hardware, address, endorsement };
+    let registrant = Registrant { key: &key, attempt, hardware, address, endorsement };
     let mut host = match ctx.host_of(&token) {
         Ok(host) => host,
         // It may be the Host of this very machine.
         Err(_) => asked(ctx, &token).await?.1,
     };
     for _ in 0..TRIES {
-        let next = register::register(&token, host.as_deref(), &claimant, ctx.now());
+        let next = register::register(&token, host.as_deref(), &registrant, ctx.now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
         match next {
             Next::Record(status) => token = record(ctx, &token, &status).await?.0,

@@ -28,7 +28,7 @@ pub(super) struct Disk {
 }
 
 /// A complete file of an earlier process.
-pub(super) struct Found {
+pub(super) struct StoredFile {
     pub(super) digest: Digest,
     pub(super) path: Path,
     pub(super) size: u64,
@@ -37,7 +37,7 @@ pub(super) struct Found {
 
 impl Disk {
     /// Opens the directory and lists its complete files, least recently written first.
-    pub(super) async fn open(dir: &std::path::Path) -> io::Result<(Self, Vec<Found>)> {
+    pub(super) async fn open(dir: &std::path::Path) -> io::Result<(Self, Vec<StoredFile>)> {
         let dir = dir.to_owned();
         blocking(move || {
             let lock = private(&dir)?;
@@ -50,14 +50,14 @@ impl Disk {
     }
 
     /// Creates a file for a download.
-    pub(super) async fn create(&self, digest: &Digest, number: u64) -> io::Result<Part> {
+    pub(super) async fn create(&self, digest: &Digest, number: u64) -> io::Result<PartialFile> {
         let name = format!("{}-{}.{number}", digest.algorithm().name(), digest.hex());
         let path = self.dir.join(name);
         let part = path.with_added_extension(PART);
         let open = part.clone();
         let file =
             blocking(move || OpenOptions::new().read(true).write(true).create_new(true).open(open));
-        Ok(Part { file: Arc::new(file.await?), unfinished: part, complete: path })
+        Ok(PartialFile { file: Arc::new(file.await?), unfinished: part, complete: path })
     }
 
     /// Opens a complete file; returns its size, too.
@@ -98,13 +98,13 @@ impl Disk {
 }
 
 /// The file of a download.
-pub(super) struct Part {
+pub(super) struct PartialFile {
     pub(super) file: Arc<File>,
     unfinished: Path,
     complete: Path,
 }
 
-impl Part {
+impl PartialFile {
     /// Completes the file, which from then on survives a power failure. If that fails, it is removed:
     /// nobody would count its bytes any longer.
     pub(super) async fn keep(self) -> io::Result<Path> {
@@ -173,7 +173,7 @@ fn ourselves(dir: &std::path::Path) -> io::Result<u32> {
     Ok(owner)
 }
 
-fn scan(dir: &std::path::Path) -> io::Result<Vec<Found>> {
+fn scan(dir: &std::path::Path) -> io::Result<Vec<StoredFile>> {
     let mut found = vec![];
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -187,7 +187,7 @@ fn scan(dir: &std::path::Path) -> io::Result<Vec<Found>> {
             fs::remove_file(&path)?;
         } else if let Some((digest, sequence)) = path.file_name().and_then(parse) {
             let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push((written, Found { digest, path, size: metadata.len(), sequence }));
+            found.push((written, StoredFile { digest, path, size: metadata.len(), sequence }));
         }
     }
     found.sort_by_key(|(written, found)| (*written, found.sequence));

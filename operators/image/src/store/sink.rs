@@ -1,7 +1,7 @@
 //! Writes incoming data to disk.
 
 use super::{
-    disk::{Part, blocking},
+    disk::{PartialFile, blocking},
     download::Download,
     error::Error,
 };
@@ -27,7 +27,7 @@ pub(super) struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(digest: &Digest, part: &Part, download: &'a Download) -> Self {
+    pub(super) fn new(digest: &Digest, part: &PartialFile, download: &'a Download) -> Self {
         let hasher = Some(Hasher::new(digest.algorithm()));
         let (file, block) = (Arc::clone(&part.file), BytesMut::with_capacity(BLOCK));
         Self { download, file, hasher, block, written: 0, size: None }

@@ -2,7 +2,7 @@
 
 use super::{
     account::{Account, Promised},
-    disk::{Found as OnDisk, Path},
+    disk::{Path, StoredFile},
     download::Download,
     error::Error,
 };
@@ -65,9 +65,9 @@ impl Table {
 
     /// Takes over the files of an earlier process, oldest first, and returns those to remove:
     /// duplicates, and the oldest if there are too many.
-    pub(super) fn adopt(&mut self, files: Vec<OnDisk>) -> Vec<Path> {
+    pub(super) fn adopt(&mut self, files: Vec<StoredFile>) -> Vec<Path> {
         let mut surplus = vec![];
-        for OnDisk { digest, path, size, sequence } in files {
+        for StoredFile { digest, path, size, sequence } in files {
             self.sequence = self.sequence.max(sequence);
             self.clock += 1;
             self.total += size;
@@ -392,8 +392,8 @@ mod tests {
         Promised::default()
     }
 
-    fn file(name: &str, size: u64) -> OnDisk {
+    fn file(name: &str, size: u64) -> StoredFile {
         let path = Path::from(name);
-        OnDisk { digest: Digest::of(name.as_bytes()), path, size, sequence: 1 }
+        StoredFile { digest: Digest::of(name.as_bytes()), path, size, sequence: 1 }
     }
 }

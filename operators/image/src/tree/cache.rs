@@ -119,13 +119,13 @@ pub(super) fn write_references(dir: &Path, references: &References) -> io::Resul
 }
 
 /// An image in the middle of being unpacked.
-pub(super) struct Part<'a> {
+pub(super) struct PartialTree<'a> {
     dir: &'a Path,
     digest: &'a Digest,
     folder: PathBuf,
 }
 
-impl<'a> Part<'a> {
+impl<'a> PartialTree<'a> {
     /// A new, empty folder for an image.
     pub(super) fn begin(dir: &'a Path, digest: &'a Digest) -> io::Result<Self> {
         let folder = place(dir, digest).with_added_extension(PART);
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 
         leave(&image);
-        let part = Part::begin(dir.path(), &digest).unwrap();
+        let part = PartialTree::begin(dir.path(), &digest).unwrap();
         part.complete((Index::default(), Sums::default()), &Readings::default()).unwrap();
         assert!(!image.join("0").exists() && image.join(INDEX).exists());
         assert!(!part.folder().exists());

@@ -2,7 +2,7 @@
 
 use super::{
     Limits,
-    cache::{self, Opened, Part, References},
+    cache::{self, Opened, PartialTree, References},
     error::Error,
     unpack::unpack,
     unpacked::Tree,
@@ -273,7 +273,7 @@ impl Trees {
         let (limits, shutdown) = (shared.limits, shared.shutdown.clone());
         let readings = shared.readings.clone();
         let tree = blocking(move || {
-            let part = Part::begin(&dir, &digest)?;
+            let part = PartialTree::begin(&dir, &digest)?;
             let unpacked = unpack(&layers, part.folder(), limits, &shutdown);
             unpacked.and_then(|it| Ok(part.complete(it, &readings)?)).inspect_err(|_| {
                 let path = part.folder();
@@ -343,7 +343,7 @@ pub(crate) fn unpack_into(
     layers: &[Arc<std::fs::File>],
     limits: Limits,
 ) -> Result<Tree, Error> {
-    let part = Part::begin(dir, digest)?;
+    let part = PartialTree::begin(dir, digest)?;
     let unpacked = unpack(layers, part.folder(), limits, &CancellationToken::new())?;
     Ok(part.complete(unpacked, &Readings::default())?)
 }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use metal_api::{Machine, MachineRedfish, MachineStatus, annotation};
 use metal_core::{
     bmc::{Destination, Missing},
-    machine_identity::{Place, place},
+    machine_identity::{BmcAddress, bmc_address},
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
 
@@ -44,7 +44,7 @@ pub enum ReadError {
 /// If there is no password; an empty one is never sent.
 pub fn destination(
     redfish: &MachineRedfish,
-    place: Place,
+    place: BmcAddress,
     password: Option<&[u8]>,
 ) -> Result<Destination, Missing> {
     let reference = &redfish.password_ref;
@@ -61,7 +61,7 @@ pub fn destination(
         return Err(refuse(&format!("has an empty key {key:?}: set the password")));
     }
     let (username, password) = (redfish.username.clone(), password.to_owned());
-    let Place { scheme, host, port } = place;
+    let BmcAddress { scheme, host, port } = place;
     Ok(Destination { scheme, host, port, credentials: Credentials { username, password } })
 }
 
@@ -71,7 +71,7 @@ pub(super) fn pin(
     seen: &Observation<'_>,
     redfish: &MachineRedfish,
 ) -> Option<Decision> {
-    let place = match place(redfish, seen.known.plain_http) {
+    let place = match bmc_address(redfish, seen.known.plain_http) {
         Ok(place) => place,
         Err(Missing { reason, message }) => {
             report::reachable(new, seen, Err((reason, &message)));

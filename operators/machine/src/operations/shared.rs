@@ -3,7 +3,7 @@
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
 use metal_core::{
     bmc_host::BmcHost,
-    machine_identity::{Place, lease::mac, place, system_uri, uuid_by_bmc},
+    machine_identity::{BmcAddress, bmc_address, lease::mac, system_uri, uuid_by_bmc},
 };
 
 /// Ports of HTTP and HTTPS.
@@ -58,8 +58,8 @@ fn host(machine: &Machine) -> Option<BmcHost> {
     Some(at(machine)?.host)
 }
 
-fn at(machine: &Machine) -> Option<Place> {
-    place(redfish(machine)?, true).ok()
+fn at(machine: &Machine) -> Option<BmcAddress> {
+    bmc_address(redfish(machine)?, true).ok()
 }
 
 fn redfish(machine: &Machine) -> Option<&MachineRedfish> {

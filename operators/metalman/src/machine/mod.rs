@@ -10,7 +10,7 @@ use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{Machine, MachineRedfish, MachineStatus, condition};
 use metal_bmc::{Connect, Error as BmcError};
 use metal_core::{
-    machine_identity::{Address, place},
+    machine_identity::{Address, bmc_address},
     redfish::Step,
 };
 use metal_machine::{
@@ -262,8 +262,8 @@ impl<C: Connect> Machines<C> {
 
     /// Logs out of a BMC that a Machine no longer has, unless it, as it is now, or another one has it.
     async fn leave(&self, former: &MachineRedfish, name: &str, machine: Option<&Machine>) {
-        let of = |machine: &Machine| place(redfish(machine)?, true).ok();
-        let Ok(place) = place(former, true) else { return };
+        let of = |machine: &Machine| bmc_address(redfish(machine)?, true).ok();
+        let Ok(place) = bmc_address(former, true) else { return };
         let is_there = |it: &Machine| of(it).as_ref() == Some(&place);
         let others = self.ctx.view.everywhere.get(&Hardware::Bmc(place.host.clone()));
         let mut others = others.iter().filter(|it| it.metadata.name.as_deref() != Some(name));

@@ -8,7 +8,7 @@ use metal_base::Locked;
 use metal_bmc::{Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn};
 use metal_core::{
     bmc::{Destination, Missing},
-    machine_identity::{Place, place, system_uri},
+    machine_identity::{BmcAddress, bmc_address, system_uri},
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
 use metal_machine::operations::{
@@ -43,7 +43,7 @@ pub(crate) struct Bmcs<C> {
     connect: C,
     secrets: Api<Secret>,
     pub(crate) access: Access,
-    lines: Mutex<HashMap<Place, Arc<sync::Mutex<()>>>>,
+    lines: Mutex<HashMap<BmcAddress, Arc<sync::Mutex<()>>>>,
 }
 
 /// Access to the BMC of one Machine.
@@ -61,7 +61,7 @@ impl<C: Connect> Bmcs<C> {
     /// The certificate that the BMC of a Machine presents; `None` while the BMC is busy with
     /// another request.
     pub(crate) async fn certificate(&self, redfish: &MachineRedfish) -> Option<Certificate> {
-        let place = match place(redfish, self.access.plain_http) {
+        let place = match bmc_address(redfish, self.access.plain_http) {
             Ok(place) => place,
             Err(missing) => return Some(Err(missing.message)),
         };
@@ -123,7 +123,7 @@ impl<C: Connect> Bmcs<C> {
 
     /// Logs out of a BMC that is not needed any more.
     pub(crate) async fn forget(&self, redfish: &MachineRedfish) {
-        if let Ok(place) = place(redfish, self.access.plain_http) {
+        if let Ok(place) = bmc_address(redfish, self.access.plain_http) {
             self.connect.forget(&target(&place)).await;
         }
     }
@@ -135,7 +135,7 @@ impl<C: Connect> Bmcs<C> {
         machine: &Machine,
         redfish: &MachineRedfish,
     ) -> Result<Result<Way, Missing>, Error> {
-        let place = match place(redfish, self.access.plain_http) {
+        let place = match bmc_address(redfish, self.access.plain_http) {
             Ok(place) => place,
             Err(missing) => return Ok(Err(missing)),
         };
@@ -192,7 +192,7 @@ impl<C: Connect> Bmcs<C> {
     }
 
     /// Held while a request to a BMC is in progress.
-    fn line(&self, place: &Place) -> Arc<sync::Mutex<()>> {
+    fn line(&self, place: &BmcAddress) -> Arc<sync::Mutex<()>> {
         let mut lines = self.lines.locked();
         lines.retain(|known, line| known == place || Arc::strong_count(line) > 1);
         Arc::clone(lines.entry(place.clone()).or_default())
@@ -224,12 +224,12 @@ fn pin_of(machine: &Machine) -> Option<Pin> {
     from_pairs(redfish.cert_fingerprint.as_deref()?)?.parse().ok()
 }
 
-fn place_of(destination: &Destination) -> Place {
+fn place_of(destination: &Destination) -> BmcAddress {
     let Destination { scheme, host, port, .. } = destination;
-    Place { scheme: *scheme, host: host.clone(), port: *port }
+    BmcAddress { scheme: *scheme, host: host.clone(), port: *port }
 }
 
-fn target(place: &Place) -> Target {
+fn target(place: &BmcAddress) -> Target {
     Target { scheme: place.scheme, host: place.host.clone(), port: place.port }
 }
 

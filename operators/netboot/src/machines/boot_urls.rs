@@ -24,7 +24,7 @@ pub(super) struct BootUrls {
 
 /// What there is for one MAC address.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct FoundUrls {
     /// The URLs.
     pub(super) urls: Vec<BootUrl>,
     /// The Secrets and Machines.
@@ -57,12 +57,12 @@ impl BootUrls {
     }
 
     /// What there is for a machine.
-    pub(super) fn find(&self, mac: MacAddr) -> Found {
+    pub(super) fn find(&self, mac: MacAddr) -> FoundUrls {
         let secrets = self.secrets.get(&mac);
         let machines = self.machines.get(&mac);
         let read = |secret| boot_url::read(secret).ok().map(|(_, url)| url);
         let about = secrets.iter().map(|secret| secret.object_ref(&()));
-        Found {
+        FoundUrls {
             urls: secrets.iter().filter_map(|secret| read(secret)).collect(),
             about: about.chain(machines.iter().map(|machine| machine.object_ref(&()))).collect(),
             machines: machines.len(),

@@ -8,7 +8,7 @@ mod conflict;
 mod holders;
 mod notices;
 
-use boot_urls::{BootUrls, Found as FoundUrls};
+use boot_urls::{BootUrls, FoundUrls};
 use holders::Holders;
 use kube::{Client, Resource};
 use metal_api::{
@@ -17,7 +17,7 @@ use metal_api::{
     ServerBootConfiguration, ServerStatus, SystemUuid,
 };
 use metal_core::{
-    boot::decision::{Boot, Candidate, Identity, Known, Reason, by_url, current, decide},
+    boot::decision::{Boot, CandidateServer, Identity, Known, Reason, by_url, current, decide},
     identity::of_machine,
     trim_metadata,
 };
@@ -136,7 +136,7 @@ impl Machines {
         }
         let found: Vec<Found> =
             self.servers_of(identity).into_iter().map(|server| self.find(server)).collect();
-        let candidates = found.iter().map(|found| Candidate {
+        let candidates = found.iter().map(|found| CandidateServer {
             server: &found.server,
             configuration: found.configuration.as_deref(),
             http: found.http.as_deref(),

@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 }
 
 /// Credentials that were refused.
-struct Refusal {
+struct RefusedLogin {
     credentials: Credentials,
     until: Instant,
     tries: u32,
@@ -35,7 +35,7 @@ struct Refusal {
 /// What a BMC made of the credentials that were tried.
 #[derive(Default)]
 pub(crate) struct Refusals {
-    refused: Vec<Refusal>,
+    refused: Vec<RefusedLogin>,
     /// The credentials that worked last, and whether a session did.
     worked: Option<(Credentials, bool)>,
     /// Whether this process has tried any credentials.
@@ -82,7 +82,7 @@ impl Refusals {
         if verdict == Verdict::Wrong && have_worked {
             self.worked = None;
         }
-        self.keep(Refusal { credentials, until: now + rest, tries, verdict });
+        self.keep(RefusedLogin { credentials, until: now + rest, tries, verdict });
         verdict
     }
 
@@ -90,15 +90,15 @@ impl Refusals {
     /// out itself takes precedence.
     pub(crate) fn remember(&mut self, credentials: Credentials, until: Instant) {
         if !self.has_tried && self.of(&credentials).is_none() {
-            self.keep(Refusal { credentials, until, tries: TRIES, verdict: Verdict::Wrong });
+            self.keep(RefusedLogin { credentials, until, tries: TRIES, verdict: Verdict::Wrong });
         }
     }
 
-    fn of(&self, credentials: &Credentials) -> Option<&Refusal> {
+    fn of(&self, credentials: &Credentials) -> Option<&RefusedLogin> {
         self.refused.iter().find(|refusal| refusal.credentials == *credentials)
     }
 
-    fn keep(&mut self, refusal: Refusal) {
+    fn keep(&mut self, refusal: RefusedLogin) {
         self.refused.retain(|other| other.credentials != refusal.credentials);
         if self.refused.len() == MOST {
             self.refused.remove(0);

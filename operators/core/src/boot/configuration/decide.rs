@@ -1,7 +1,7 @@
 //! The decision.
 
 use super::{
-    BootConfigs, Decision, Ignition, Image, Modes, Observation, PxeUrls, Step, Uki, Unavailable,
+    BootConfigs, Change, Decision, Ignition, Image, Modes, Observation, PxeUrls, Uki, Unavailable,
     child::{self, Relation, manifest, relation},
     status::{Draft, Mode, retry},
 };
@@ -235,11 +235,11 @@ fn step(
     match pxe {
         MethodState::Offered(urls) => {
             if let Some(config) = child::ipxe(configuration, server, urls, seen.there.ipxe) {
-                return Some(Decision::Change(Step::ApplyIpxe(Box::new(config))));
+                return Some(Decision::Change(Change::ApplyIpxe(Box::new(config))));
             }
         }
         MethodState::Unavailable(_, Leftover::Yes) => {
-            return Some(Decision::Change(Step::DeleteIpxe));
+            return Some(Decision::Change(Change::DeleteIpxe));
         }
         MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
         MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}
@@ -247,11 +247,11 @@ fn step(
     match http {
         MethodState::Offered(uki) => {
             if let Some(config) = child::http(configuration, server, uki, seen.there.http) {
-                return Some(Decision::Change(Step::ApplyHttp(Box::new(config))));
+                return Some(Decision::Change(Change::ApplyHttp(Box::new(config))));
             }
         }
         MethodState::Unavailable(_, Leftover::Yes) => {
-            return Some(Decision::Change(Step::DeleteHttp));
+            return Some(Decision::Change(Change::DeleteHttp));
         }
         MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
         MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}

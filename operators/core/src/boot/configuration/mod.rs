@@ -102,11 +102,11 @@ pub struct PxeUrls {
 }
 
 /// What a pass is to do. The status is our part of it.
-pub type Decision = metal_base::Decision<ServerBootConfigurationStatus, Step>;
+pub type Decision = metal_base::Decision<ServerBootConfigurationStatus, Change>;
 
 /// One write to another object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum Change {
     /// Apply this IPXEBootConfig.
     ApplyIpxe(Box<IpxeBootConfig>),
     /// Apply this HTTPBootConfig.

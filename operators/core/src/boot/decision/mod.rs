@@ -95,12 +95,12 @@ pub enum Known<'a> {
     /// The API server has not been reached yet.
     Nothing,
     /// These servers have its identity.
-    Servers(Vec<Candidate<'a>>),
+    Servers(Vec<CandidateServer<'a>>),
 }
 
 /// A server, with the objects that it refers to.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
+pub struct CandidateServer<'a> {
     /// The server.
     pub server: &'a Server,
     /// The boot configuration that [`current`] names.
@@ -241,8 +241,8 @@ pub fn by_url(urls: &[BootUrl], others: usize) -> Option<Boot> {
     }
 }
 
-fn assigned(candidate: Candidate<'_>) -> Result<Boot, Reason> {
-    let Candidate { server, configuration, http, ipxe } = candidate;
+fn assigned(candidate: CandidateServer<'_>) -> Result<Boot, Reason> {
+    let CandidateServer { server, configuration, http, ipxe } = candidate;
     let configuration = configuration.ok_or(Reason::NotReferred)?;
     let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
     if state != Some(&BootState::Ready) {

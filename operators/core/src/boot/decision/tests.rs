@@ -29,7 +29,7 @@ fn a_server_gets_what_its_configuration_offers() {
 #[test]
 fn a_server_that_is_to_boot_nothing_gets_nothing() {
     let world = World::new();
-    let alone = Candidate { configuration: None, ..world.candidate() };
+    let alone = CandidateServer { configuration: None, ..world.candidate() };
     assert_eq!(decide(&Known::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
     for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
         let mut world = World::new();
@@ -178,8 +178,8 @@ impl World {
         Self { server, configuration, http: Some(http), ipxe: Some(ipxe) }
     }
 
-    fn candidate(&self) -> Candidate<'_> {
-        Candidate {
+    fn candidate(&self) -> CandidateServer<'_> {
+        CandidateServer {
             server: &self.server,
             configuration: Some(&self.configuration),
             http: self.http.as_ref(),

@@ -68,7 +68,7 @@ fn a_machine_with_a_bond_is_known_by_the_interface_that_it_has_booted_from() {
     let mac_address = Some("02:00:00:00:00:02".to_owned());
     token.spec.binding = Some(BootBinding { mac_address, ..BootBinding::default() });
     let booted = boot_of(&token, &with_mac(2), "192.0.2.1", 0);
-    let done = Report { step: BootStep::Done, message: String::new() };
+    let done = InstallReport { step: BootStep::Done, message: String::new() };
     token.status = record(&booted, 1, &done, at(10)).unwrap();
     // All ports of its bond have the address of the first.
     let (ours, bond) = (key(1), with_mac(1));

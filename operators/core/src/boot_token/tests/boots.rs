@@ -33,7 +33,7 @@ fn an_installation_that_began_in_time_is_finished_after_the_token_has_expired() 
     assert_eq!(deadline(&late), Some(at(until)));
     assert_eq!(may_install(&late, None, 1, at(until - 1)), Ok(()));
     assert_eq!(may_install(&late, None, 1, at(until)), Err(Refusal::Expired));
-    let said = |step| Report { step, message: String::new() };
+    let said = |step| InstallReport { step, message: String::new() };
     let done = record(&late, 1, &said(BootStep::Done), at(until - 9)).unwrap();
     let done = BootToken { status: done, ..late.clone() };
     let (ours, hardware) = (key(1), HostHardware::default());

@@ -12,7 +12,7 @@ fn asks(token: &BootToken, said: &HostHardware, time: i64) -> Result<Claim, Refu
 /// A machine whose installer has said this last.
 fn installing(step: BootStep, time: i64) -> BootToken {
     let booted = boot_of(&token(), &with_mac(1), "192.0.2.1", 0);
-    let report = Report { step, message: String::new() };
+    let report = InstallReport { step, message: String::new() };
     BootToken { status: record(&booted, 1, &report, at(time)).unwrap(), ..booted }
 }
 

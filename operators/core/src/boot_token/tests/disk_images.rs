@@ -36,7 +36,7 @@ fn an_order_names_the_machine_that_has_loaded_the_installer_and_the_disk_of_the_
 fn what_the_installer_says_is_a_step_of_the_token() {
     let said = |phase, written, message: &str| {
         let message = message.to_owned();
-        Report::from(InstallProgress { phase, written, total: Some(4 << 30), message })
+        InstallReport::from(InstallProgress { phase, written, total: Some(4 << 30), message })
     };
     for (phase, written, message, step, told) in [
         (InstallPhase::Downloading, 0, "", BootStep::Started, ""),
@@ -46,7 +46,7 @@ fn what_the_installer_says_is_a_step_of_the_token() {
         (InstallPhase::Failed, 0, "", BootStep::Failed, "the installer does not say why"),
         (InstallPhase::Done, 4 << 30, "", BootStep::Done, ""),
     ] {
-        assert_eq!(said(phase, written, message), Report { step, message: told.to_owned() });
+        assert_eq!(said(phase, written, message), InstallReport { step, message: told.to_owned() });
     }
 }
 

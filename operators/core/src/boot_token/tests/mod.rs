@@ -11,8 +11,8 @@ use super::{
     fetch::{fetch, is_current, may_install},
     installer::is_word,
     login::NoLogin,
-    progress::{Report, record},
-    register::{Claimant, Next, created, register},
+    progress::{InstallReport, record},
+    register::{Next, Registrant, created, register},
     script::{Boots, Stage2},
     second_script::{Claim, claim},
     *,
@@ -103,7 +103,7 @@ fn once_a_machine_is_installed_no_other_boot_voids_that_and_nothing_more_is_fetc
     assert_eq!(phase(&done, at(20)), BootTokenPhase::Installed);
     assert_eq!(fetch(&done, None, from("192.0.2.9"), at(20)), Err(Refusal::Installed));
     assert_eq!(is_current(&done, 1, at(20)), Err(Refusal::Installed));
-    let report = |step| Report { step, message: String::new() };
+    let report = |step| InstallReport { step, message: String::new() };
     assert_eq!(record(&done, 1, &report(BootStep::Done), at(20)), Ok(None), "said twice");
     let again = record(&done, 1, &report(BootStep::Writing), at(20));
     assert_eq!(again, Err(Refusal::Installed));
@@ -112,7 +112,7 @@ fn once_a_machine_is_installed_no_other_boot_voids_that_and_nothing_more_is_fetc
 #[test]
 fn a_report_of_each_step_is_kept_and_more_of_one_step_only_seldom() {
     let booted = boot(&token(), "192.0.2.1", 0);
-    let said = |step, message: &str| Report { step, message: message.to_owned() };
+    let said = |step, message: &str| InstallReport { step, message: message.to_owned() };
     let writing = said(BootStep::Writing, "a\nb\u{1b}[2J");
     let status = record(&booted, 1, &writing, at(1)).unwrap().unwrap();
     assert_eq!(status.phase, Some(BootTokenPhase::Installing));
@@ -138,7 +138,7 @@ fn one_key_consumes_a_token_and_is_told_yes_however_often_it_asks() {
     let (ours, theirs) = (key(1), key(2));
     let hardware = HostHardware::default();
     let ask = |token: &BootToken, host: Option<&Host>, key, attempt| {
-        let claimant = Claimant { attempt, ..claims(key, &hardware) };
+        let claimant = Registrant { attempt, ..claims(key, &hardware) };
         register(token, host, &claimant, at(30))
     };
     assert_eq!(ask(&token, None, &ours, 2), Err(Refusal::Superseded));
@@ -260,7 +260,7 @@ fn with_mac(last: u8) -> HostHardware {
 
 fn installed(token: BootToken) -> BootToken {
     let booted = boot(&token, "192.0.2.1", 0);
-    let done = Report { step: BootStep::Done, message: String::new() };
+    let done = InstallReport { step: BootStep::Done, message: String::new() };
     let status = record(&booted, 1, &done, at(10)).unwrap();
     BootToken { status, ..token }
 }
@@ -275,8 +275,8 @@ fn registered(token: &BootToken, key: &PublicKey, time: i64) -> BootToken {
 }
 
 /// A machine of the first boot that has proved no more than its key.
-fn claims<'a>(key: &'a PublicKey, hardware: &'a HostHardware) -> Claimant<'a> {
-    Claimant { key, attempt: 1, hardware, address: None, endorsement: None }
+fn claims<'a>(key: &'a PublicKey, hardware: &'a HostHardware) -> Registrant<'a> {
+    Registrant { key, attempt: 1, hardware, address: None, endorsement: None }
 }
 
 fn host(key: &PublicKey) -> Host {

@@ -9,7 +9,7 @@ fn a_token_that_is_bound_to_a_tpm_is_consumed_only_by_a_machine_that_has_proved_
     token.spec.binding = Some(BootBinding { ek_hash, ..BootBinding::default() });
     let (ours, hardware) = (key(1), HostHardware::default());
     let ask = |endorsement: Option<&str>| {
-        let claimant = Claimant { endorsement, ..claims(&ours, &hardware) };
+        let claimant = Registrant { endorsement, ..claims(&ours, &hardware) };
         register(&token, None, &claimant, at(30))
     };
     let (right, other) = ("ab".repeat(32), "cd".repeat(32));

@@ -7,7 +7,7 @@ use super::{
 use metal_api::{MachineOperationStep::*, MachineOperationsStatus, MachineRedfish, condition};
 use metal_core::{
     bmc::Missing,
-    machine_identity::{Place, place, system_uri},
+    machine_identity::{BmcAddress, bmc_address, system_uri},
     redfish::{PowerState, Scheme, Unreachable},
 };
 
@@ -261,7 +261,7 @@ fn of_two_machines_with_one_system_neither_is_switched_off() {
 fn a_url_names_an_address_and_a_port_and_nothing_else() {
     let of = |url: &str, plain_http| {
         let redfish = MachineRedfish { url: url.to_owned(), ..MachineRedfish::default() };
-        place(&redfish, plain_http)
+        bmc_address(&redfish, plain_http)
             .map(|it| format!("{} {} {}", it.scheme, it.host, it.port))
             .map_err(|it| it.reason)
     };
@@ -309,7 +309,8 @@ fn a_system_is_the_one_that_is_named_or_the_only_one() {
 #[test]
 fn an_empty_password_is_never_sent() {
     let redfish = MachineRedfish::default();
-    let place = || Place { scheme: Scheme::Https, host: "192.0.2.9".parse().unwrap(), port: 443 };
+    let place =
+        || BmcAddress { scheme: Scheme::Https, host: "192.0.2.9".parse().unwrap(), port: 443 };
     for wrong in [None, Some(&b""[..]), Some(b"\n"), Some(b"\xff")] {
         let refused = destination(&redfish, place(), wrong).unwrap_err();
         assert_eq!(refused.reason, "PasswordMissing", "{wrong:?}");

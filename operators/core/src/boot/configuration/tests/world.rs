@@ -4,7 +4,7 @@ use super::{BASES, UUID};
 use crate::boot::{
     Ignition, Unavailable,
     configuration::{
-        BootConfigs, Decision, Image, Modes, Observation, PxeUrls, Step, Uki, decide, needs_image,
+        BootConfigs, Change, Decision, Image, Modes, Observation, PxeUrls, Uki, decide, needs_image,
     },
 };
 use jiff::Timestamp;
@@ -92,19 +92,19 @@ impl World {
                 self.configuration.status = Some(*status);
                 return state;
             }
-            Decision::Change(Step::ApplyIpxe(config)) => {
+            Decision::Change(Change::ApplyIpxe(config)) => {
                 self.ipxe = Some(*config);
                 "apply ipxe"
             }
-            Decision::Change(Step::ApplyHttp(config)) => {
+            Decision::Change(Change::ApplyHttp(config)) => {
                 self.http = Some(*config);
                 "apply http"
             }
-            Decision::Change(Step::DeleteIpxe) => {
+            Decision::Change(Change::DeleteIpxe) => {
                 self.ipxe = None;
                 "delete ipxe"
             }
-            Decision::Change(Step::DeleteHttp) => {
+            Decision::Change(Change::DeleteHttp) => {
                 self.http = None;
                 "delete http"
             }

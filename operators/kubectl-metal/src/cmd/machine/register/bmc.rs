@@ -5,13 +5,13 @@ use crate::output::{DryRun, warn};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use metal_api::{MachineKeyReference, MachineRedfish};
-use metal_core::machine_identity::{place, system_uri};
+use metal_core::machine_identity::{bmc_address, system_uri};
 use std::path::PathBuf;
 
 /// A BMC.
 #[derive(Debug, Args)]
 #[group(id = "bmc")]
-pub(crate) struct Described {
+pub(crate) struct BmcArgs {
     /// Its BMC, as https://ADDRESS; without one somebody switches the machine by hand
     #[arg(long, value_name = "URL", requires = "redfish_username")]
     redfish_url: Option<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Described {
     namespace: String,
 }
 
-impl Described {
+impl BmcArgs {
     /// The namespace of the Secret.
     pub(crate) fn namespace(&self) -> &str {
         &self.namespace
@@ -64,10 +64,11 @@ impl Described {
             password_ref,
         };
         // Whether plain HTTP is allowed is told to metalman, and not to us.
-        place(&redfish, true).map_err(|missing| anyhow!("--redfish-url: {}", missing.message))?;
+        bmc_address(&redfish, true)
+            .map_err(|missing| anyhow!("--redfish-url: {}", missing.message))?;
         system_uri(&redfish)
             .map_err(|missing| anyhow!("--redfish-device-id: {}", missing.message))?;
-        if place(&redfish, false).is_err() {
+        if bmc_address(&redfish, false).is_err() {
             warn(
                 "plain HTTP shows the password of the BMC to whoever listens; metalman does that only with --allow-plain-http-bmcs",
             );

@@ -29,10 +29,10 @@ pub(crate) struct Register {
     pxe: bool,
     /// What it boots.
     #[command(flatten)]
-    object: object::Described,
+    object: object::ObjectArgs,
     /// Its BMC.
     #[command(flatten)]
-    bmc: bmc::Described,
+    bmc: bmc::BmcArgs,
     /// Site that it belongs to [default: none]
     #[arg(long, value_parser = site::name, value_name = "NAME")]
     site: Option<String>,

@@ -14,7 +14,7 @@ const BITS: u32 = 32;
 
 /// What a machine boots, and its network interface.
 #[derive(Debug, Args)]
-pub(crate) struct Described {
+pub(crate) struct ObjectArgs {
     /// Netboot image, as registry/repository:tag
     #[arg(long, value_name = "IMAGE")]
     image: String,
@@ -59,7 +59,7 @@ impl Arch {
     }
 }
 
-impl Described {
+impl ObjectArgs {
     /// The Machine.
     ///
     /// # Errors
@@ -133,7 +133,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Cli {
         #[command(flatten)]
-        described: Described,
+        described: ObjectArgs,
     }
 
     const MAC: &str = "--image i --mac aa:bb:cc:dd:ee:01";
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(labels[ARCH], "arm64");
     }
 
-    fn described(said: &str) -> Result<Described, clap::Error> {
+    fn described(said: &str) -> Result<ObjectArgs, clap::Error> {
         let words = format!("register {MAC} {said}");
         Cli::try_parse_from(words.split_whitespace()).map(|cli| cli.described)
     }
