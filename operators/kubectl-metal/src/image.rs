@@ -7,7 +7,7 @@ use clap::Args;
 use metal_configuration::{FOLDER, MARKER, Package};
 use metal_image::{
     Digest, Logins, Reference, Registries, Version, registry, resolve,
-    tree::{Folder, FolderError, digest, folder},
+    tree::{Folder, FolderError, PlatformImage, digest, folder},
 };
 use std::{
     env,
@@ -105,8 +105,7 @@ impl RegistryArgs {
         let registries = self.registries()?;
         let logins = self.logins()?;
         let wanted = Folder { marker: (MARKER, "1"), path: FOLDER };
-        let found = folder(&registries, image, &logins, &self.architecture, wanted).await;
-        match found {
+        match folder(&registries, self.platform(image, &logins), wanted).await {
             Ok(Some(files)) => {
                 let package = Package::of(files);
                 Ok(Known::Configurable(package.with_context(|| format!("image {image}"))?))
@@ -119,7 +118,11 @@ impl RegistryArgs {
 
     async fn digest(&self, image: &Reference) -> Result<Result<Digest, FolderError>> {
         let (registries, logins) = (self.registries()?, self.logins()?);
-        Ok(digest(&registries, image, &logins, &self.architecture).await)
+        Ok(digest(&registries, self.platform(image, &logins)).await)
+    }
+
+    fn platform<'a>(&'a self, image: &'a Reference, logins: &'a Logins) -> PlatformImage<'a> {
+        PlatformImage { image, architecture: &self.architecture, logins }
     }
 
     fn registries(&self) -> Result<Arc<Registries>> {

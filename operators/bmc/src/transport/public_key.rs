@@ -16,13 +16,22 @@ const BIT_STRING: u8 = 0x03;
 /// Tag of the version number, which version 1 omits.
 const VERSION: u8 = 0xa0;
 
-/// Verifies that a handshake is signed with the key of a certificate.
+/// The signature of a handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signature<'a> {
+    /// What is signed.
+    pub(crate) message: &'a [u8],
+    /// How it is signed.
+    pub(crate) signed: &'a DigitallySignedStruct,
+    /// The TLS version of the handshake.
+    pub(crate) version: Version,
+}
+
+/// Verifies that a signature is made with the key of a certificate.
 pub(crate) fn verify(
-    message: &[u8],
+    Signature { message, signed, version }: Signature<'_>,
     certificate: &CertificateDer<'_>,
-    signed: &DigitallySignedStruct,
     algorithms: &WebPkiSupportedAlgorithms,
-    version: Version,
 ) -> Result<HandshakeSignatureValid, Error> {
     let (algorithm, key) =
         key(certificate).ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;

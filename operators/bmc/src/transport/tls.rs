@@ -5,7 +5,7 @@
 //! certificates that nobody vouches for, so the first one seen can be pinned: that does not prove
 //! that the first one was genuine, only that it has not been replaced since.
 
-use crate::transport::public_key::{self, Version};
+use crate::transport::public_key::{self, Signature, Version};
 use metal_api::annotation::ACCEPT_CERTIFICATE;
 use metal_base::Locked;
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
@@ -224,7 +224,7 @@ impl Verifier {
     fn signed_by(
         &self,
         certificate: &CertificateDer<'_>,
-        (message, signed, version): (&[u8], &DigitallySignedStruct, Version),
+        signature: Signature<'_>,
         strictly: impl FnOnce() -> Result<HandshakeSignatureValid, Error>,
     ) -> Result<HandshakeSignatureValid, Error> {
         let trust = &self.of.trust;
@@ -236,7 +236,7 @@ impl Verifier {
                 if why != CertificateError::BadSignature
                     && matches!(self.unverified_certificate(), Some(Ok(_))) =>
             {
-                public_key::verify(message, certificate, signed, trust.algorithms(), version)
+                public_key::verify(signature, certificate, trust.algorithms())
             }
             verdict => verdict,
         }
@@ -280,11 +280,12 @@ impl ServerCertVerifier for Verifier {
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = self.of.trust.algorithms();
-        self.signed_by(certificate, (message, signature, Version::Tls12), || {
-            crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        let signature = Signature { message, signed, version: Version::Tls12 };
+        self.signed_by(certificate, signature, || {
+            crypto::verify_tls12_signature(message, certificate, signed, algorithms)
         })
     }
 
@@ -292,11 +293,12 @@ impl ServerCertVerifier for Verifier {
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = self.of.trust.algorithms();
-        self.signed_by(certificate, (message, signature, Version::Tls13), || {
-            crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        let signature = Signature { message, signed, version: Version::Tls13 };
+        self.signed_by(certificate, signature, || {
+            crypto::verify_tls13_signature(message, certificate, signed, algorithms)
         })
     }
 

@@ -44,6 +44,17 @@ pub struct Folder<'a> {
     pub path: &'a str,
 }
 
+/// An image for machines of one architecture.
+#[derive(Clone, Copy, Debug)]
+pub struct PlatformImage<'a> {
+    /// The image, which may be an index.
+    pub image: &'a Reference,
+    /// The architecture.
+    pub architecture: &'a str,
+    /// What to log in with.
+    pub logins: &'a Logins,
+}
+
 /// Why a folder cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum FolderError {
@@ -82,24 +93,21 @@ impl FolderError {
     }
 }
 
-/// The files of a folder of `image` for machines of `architecture`; `None` if the image has no
-/// marker.
+/// The files of a folder of an image; `None` if the image has no marker.
 ///
 /// # Errors
 ///
 /// If the registry cannot be asked, or the image is not one.
 pub async fn folder(
     registries: &Arc<Registries>,
-    image: &Reference,
-    logins: &Logins,
-    architecture: &str,
+    of: PlatformImage<'_>,
     folder: Folder<'_>,
 ) -> Result<Option<Files>, FolderError> {
-    let found = find(registries, image, logins, architecture, folder);
+    let found = find(registries, of, folder);
     timeout(DEADLINE, found).await.map_err(|_| FolderError::Deadline)?
 }
 
-/// The digest of `image`, which has something for machines of `architecture`; of a tag, the one that it
+/// The digest of an image, which has something for machines of that architecture; of a tag, the one that it
 /// stands for now.
 ///
 /// # Errors
@@ -107,9 +115,7 @@ pub async fn folder(
 /// If the registry cannot be asked, or there is no such image.
 pub async fn digest(
     registries: &Arc<Registries>,
-    image: &Reference,
-    logins: &Logins,
-    architecture: &str,
+    PlatformImage { image, architecture, logins }: PlatformImage<'_>,
 ) -> Result<Digest, FolderError> {
     let found = async {
         let access = Access::new(&image.name, logins);
@@ -125,9 +131,7 @@ pub async fn digest(
 
 async fn find(
     registries: &Arc<Registries>,
-    image: &Reference,
-    logins: &Logins,
-    architecture: &str,
+    PlatformImage { image, architecture, logins }: PlatformImage<'_>,
     folder: Folder<'_>,
 ) -> Result<Option<Files>, FolderError> {
     let resolver = Resolver::new(Arc::clone(registries), AllowList::any());

@@ -19,7 +19,7 @@ mod unpacked;
 mod wanted;
 
 pub use error::{Error, Unusable};
-pub use folder::{Folder, FolderError, digest, folder};
+pub use folder::{Folder, FolderError, PlatformImage, digest, folder};
 pub use index::{File, Index};
 pub use layered::Files;
 pub use trees::{Config, Resolved, Trees};
