@@ -73,31 +73,12 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let fleet = metrics::Fleet::new(Arc::clone(&ctx), queues.clone());
     metrics.register_collector(fleet, metrics::of_fleet());
     let listener = listen(&args).await?;
-    let registry = Arc::new(Registry {
-        client: client.clone(),
-        view: Arc::clone(&ctx.view),
-        key: ctx.discovery.key.clone(),
-        boot_key: registry::BootKey::new(&args.manager_namespace),
-        tokenless: args.registry_allow_tokenless,
-        answers: metrics::answers(&mut metrics),
-        told: LogLimit::default(),
-        stored: registry::Stored::default(),
-        bodies: registry::Bodies::default(),
-    });
+    let router = registry::router(Arc::new(report_registry(&args, &ctx, &mut metrics)));
     let limits = Limits::reports(registry::LARGEST_BODY);
-    let serve = listener::serve(listener, registry::router(registry), limits, shutdown.clone());
+    let serve = listener::serve(listener, router, limits, shutdown.clone());
     let prefixes = prefixes(&args, &ctx, &queues);
     let relist = Relist::default();
-    let work = async || {
-        ctx.memories.begin_term();
-        // Nothing can be discovered without it.
-        if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
-            return;
-        }
-        controllers(&args, &ctx, &queues, shutdown.clone()).await;
-        // BMCs have few sessions, and whoever gets the lease logs in at once.
-        ctx.bmcs.close(LOGOUT).await;
-    };
+    let work = async || lead(&args, &ctx, &queues, &shutdown).await;
     let listed = async || ctx.view.listed().await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
     // After a shutdown both end on their own: the lease is released, and reports in progress are
@@ -122,6 +103,23 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     // Where it was not the shutdown that has ended it.
     ctx.bmcs.close(LOGOUT).await;
     ended
+}
+
+/// The term of a leader.
+async fn lead(
+    args: &Args,
+    ctx: &Arc<Context<Fleet>>,
+    queues: &Queues,
+    shutdown: &CancellationToken,
+) {
+    ctx.memories.begin_term();
+    // Nothing can be discovered without it.
+    if shutdown.run_until_cancelled(ctx.discovery.key.wait()).await.is_none() {
+        return;
+    }
+    controllers(args, ctx, queues, shutdown.clone()).await;
+    // BMCs have few sessions, and whoever gets the lease logs in at once.
+    ctx.bmcs.close(LOGOUT).await;
 }
 
 /// Runs until `shutdown`. A pass in progress is then dropped at its next await point: any write may
@@ -177,6 +175,24 @@ async fn context(
         unreadable,
         leadership,
     }))
+}
+
+fn report_registry(
+    args: &Args,
+    ctx: &Context<Fleet>,
+    metrics: &mut metal_runtime::metrics::Registry,
+) -> Registry {
+    Registry {
+        client: ctx.client.clone(),
+        view: Arc::clone(&ctx.view),
+        key: ctx.discovery.key.clone(),
+        boot_key: registry::BootKey::new(&args.manager_namespace),
+        tokenless: args.registry_allow_tokenless,
+        answers: metrics::answers(metrics),
+        told: LogLimit::default(),
+        stored: registry::Stored::default(),
+        bodies: registry::Bodies::default(),
+    }
 }
 
 /// Reads the MAC prefix database, and again whenever it changes.

@@ -48,10 +48,29 @@ pub(crate) enum Renewal {
     Any,
 }
 
-/// How an answer advances the exchange.
-enum Verdict {
-    Take,
-    Ignore,
+/// What a client waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// An offer with everything that the client needs.
+    Offer,
+    /// An acknowledgement, or a refusal.
+    Acknowledgement,
+}
+
+impl Wanted {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Offer => "offer",
+            Self::Acknowledgement => "acknowledgement",
+        }
+    }
+
+    fn is_met_by(self, answer: &Answer, client: Client) -> bool {
+        match self {
+            Self::Offer => answer.kind == MessageType::Offer && suits(client, answer),
+            Self::Acknowledgement => matches!(answer.kind, MessageType::Ack | MessageType::Nak),
+        }
+    }
 }
 
 impl Link {
@@ -59,14 +78,10 @@ impl Link {
     pub(crate) async fn lease(&self, identity: &Identity) -> Result<Answer, DhcpError> {
         let xid = getrandom::u32().map_err(io::Error::other)?;
         let to = self.config.server;
-        let offer = self
-            .talk(identity, xid, &identity.discover(xid), to, "offer", |answer| {
-                let is_good = answer.kind == MessageType::Offer && suits(identity.client, answer);
-                if is_good { Verdict::Take } else { Verdict::Ignore }
-            })
-            .await?;
+        let discover = identity.discover(xid);
+        let offer = self.talk(identity, discover, to, Wanted::Offer).await?;
         let select = identity.select(xid, &offer);
-        let mut answer = self.acknowledged(identity, xid, &select, to).await?;
+        let mut answer = self.acknowledged(identity, select, to).await?;
         answer.boot_file = answer.boot_file.or(offer.boot_file);
         Ok(answer)
     }
@@ -86,22 +101,16 @@ impl Link {
             }
             Renewal::Same | Renewal::Any => server,
         };
-        self.acknowledged(identity, xid, &identity.renew(xid, held.address), to).await
+        self.acknowledged(identity, identity.renew(xid, held.address), to).await
     }
 
     async fn acknowledged(
         &self,
         identity: &Identity,
-        xid: u32,
-        message: &Message,
+        message: Message,
         to: SocketAddrV4,
     ) -> Result<Answer, DhcpError> {
-        let answer = self
-            .talk(identity, xid, message, to, "acknowledgement", |answer| match answer.kind {
-                MessageType::Ack | MessageType::Nak => Verdict::Take,
-                _ => Verdict::Ignore,
-            })
-            .await?;
+        let answer = self.talk(identity, message, to, Wanted::Acknowledgement).await?;
         if answer.kind == MessageType::Nak {
             return Err(DhcpError::Refused(answer.message));
         }
@@ -112,15 +121,12 @@ impl Link {
     async fn talk(
         &self,
         identity: &Identity,
-        xid: u32,
-        message: &Message,
+        mut message: Message,
         to: SocketAddrV4,
-        wanted: &'static str,
-        judge: impl Fn(&Answer) -> Verdict,
+        wanted: Wanted,
     ) -> Result<Answer, DhcpError> {
-        let mut listening = self.listen((xid, identity.mac));
-        let (mut message, begun) = (message.clone(), Instant::now());
-        let mut ignored = false;
+        let mut listening = self.listen((message.xid(), identity.mac));
+        let (begun, mut ignored) = (Instant::now(), false);
         for attempt in 0..TRIES {
             let seconds = begun.elapsed().as_secs();
             message.set_secs(u16::try_from(seconds).unwrap_or(u16::MAX));
@@ -128,15 +134,15 @@ impl Link {
             let until = Instant::now() + jittered(self.config.patience * 2_u32.pow(attempt));
             while let Ok(Some(packet)) = timeout_at(until, listening.answers.recv()).await {
                 let Some(answer) = Answer::read(&packet) else { continue };
-                match judge(&answer) {
-                    Verdict::Take => return Ok(answer),
-                    Verdict::Ignore => ignored = true,
+                if wanted.is_met_by(&answer, identity.client) {
+                    return Ok(answer);
                 }
+                ignored = true;
             }
         }
         Err(match needs(identity.client) {
             Some(what) if ignored => DhcpError::Useless(what),
-            _ => DhcpError::NoAnswer(wanted),
+            _ => DhcpError::NoAnswer(wanted.name()),
         })
     }
 }

@@ -18,6 +18,26 @@ pub(super) struct Files<'a> {
     pub(super) tpm: Option<&'a Path>,
 }
 
+/// QEMU's arguments.
+struct Arguments(Vec<String>);
+
+impl Arguments {
+    fn of_every_boot() -> Self {
+        let all = [
+            "-no-user-config -nodefaults -display none -monitor none -serial stdio",
+            // KVM cannot be relied on, and may be slower than TCG (nested, without hardware
+            // support).
+            "-accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
+            "-device virtio-rng-pci",
+        ];
+        Self(all.iter().flat_map(|args| args.split(' ')).map(str::to_owned).collect())
+    }
+
+    fn add(&mut self, flag: &str, value: String) {
+        self.0.extend([flag.to_owned(), value]);
+    }
+}
+
 /// One boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Boot {
@@ -42,60 +62,53 @@ impl Boot {
     /// QEMU's arguments for this boot of this machine.
     pub(super) fn args(&self, vm: &Vm, hardware: &Hardware, files: Files<'_>) -> Vec<String> {
         let (uuid, serial) = (hardware.uuid(), hardware.serial());
-        let mut args: Vec<_> = [
-            "-no-user-config -nodefaults -display none -monitor none -serial stdio",
-            // KVM cannot be relied on, and may be slower than TCG (nested, without hardware
-            // support).
-            "-accel tcg,thread=multi -smp 1 -no-reboot -boot strict=on",
-            "-device virtio-rng-pci",
-        ]
-        .iter()
-        .flat_map(|args| args.split(' '))
-        .map(str::to_owned)
-        .collect();
-        let mut add = |flag: &str, value: String| args.extend([flag.to_owned(), value]);
-        add("-m", vm.memory.to_string());
-        add("-uuid", uuid.to_string());
-        add("-smbios", format!("type=1,manufacturer=Contoso,product=CR-2000,serial={serial}"));
-        add("-netdev", format!("tap,id=port0,ifname={},script=no,downscript=no", vm.tap));
-        add("-device", self.nic(hardware));
+        let mut args = Arguments::of_every_boot();
+        args.add("-m", vm.memory.to_string());
+        args.add("-uuid", uuid.to_string());
+        args.add("-smbios", format!("type=1,manufacturer=Contoso,product=CR-2000,serial={serial}"));
+        args.add("-netdev", format!("tap,id=port0,ifname={},script=no,downscript=no", vm.tap));
+        args.add("-device", self.nic(hardware));
         let disk = files.disk.display();
-        add("-drive", format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}"));
-        add("-device", self.disk(hardware));
-        if let Some(medium) = &self.medium {
-            let medium = medium.display();
-            add(
-                "-drive",
-                format!("if=none,id=cd0,format=raw,media=cdrom,readonly=on,file={medium}"),
-            );
-            let index = self.index(|source| *source == Source::Cd);
-            add("-device", format!("ide-cd,drive=cd0{index}"));
-        }
+        args.add("-drive", format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}"));
+        args.add("-device", self.disk(hardware));
+        self.add_medium(&mut args);
         if let Some(tpm) = files.tpm {
-            add("-chardev", format!("socket,id=tpm,path={}", tpm.display()));
-            add("-tpmdev", "emulator,id=tpm0,chardev=tpm".to_owned());
-            add("-device", "tpm-tis,tpmdev=tpm0".to_owned());
+            args.add("-chardev", format!("socket,id=tpm,path={}", tpm.display()));
+            args.add("-tpmdev", "emulator,id=tpm0,chardev=tpm".to_owned());
+            args.add("-device", "tpm-tis,tpmdev=tpm0".to_owned());
         }
         if self.mode == BootMode::Uefi {
-            let code = vm.uefi_code.display();
-            add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
-            add(
-                "-drive",
-                format!("if=pflash,unit=1,format=raw,file={}", files.variables.display()),
-            );
-            for option in self.switches() {
-                add("-fw_cfg", option);
-            }
+            self.add_uefi(&mut args, vm, files.variables);
         }
         if self.mode == BootMode::Uefi && vm.has_secure_boot() {
             // Variables can then be changed only in system management mode.
-            add("-machine", "q35,smm=on".to_owned());
-            add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
-            add("-global", "ICH9-LPC.disable_s3=1".to_owned());
+            args.add("-machine", "q35,smm=on".to_owned());
+            args.add("-global", "driver=cfi.pflash01,property=secure,value=on".to_owned());
+            args.add("-global", "ICH9-LPC.disable_s3=1".to_owned());
         } else {
-            add("-machine", "q35".to_owned());
+            args.add("-machine", "q35".to_owned());
         }
-        args
+        args.0
+    }
+
+    /// The medium in the virtual drive, if there is one.
+    fn add_medium(&self, args: &mut Arguments) {
+        let Some(medium) = &self.medium else { return };
+        let medium = medium.display();
+        let drive = format!("if=none,id=cd0,format=raw,media=cdrom,readonly=on,file={medium}");
+        args.add("-drive", drive);
+        let index = self.index(|source| *source == Source::Cd);
+        args.add("-device", format!("ide-cd,drive=cd0{index}"));
+    }
+
+    /// The firmware, its variables, and what it is told.
+    fn add_uefi(&self, args: &mut Arguments, vm: &Vm, variables: &Path) {
+        let (code, variables) = (vm.uefi_code.display(), variables.display());
+        args.add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
+        args.add("-drive", format!("if=pflash,unit=1,format=raw,file={variables}"));
+        for option in self.switches() {
+            args.add("-fw_cfg", option);
+        }
     }
 
     fn nic(&self, hardware: &Hardware) -> String {
