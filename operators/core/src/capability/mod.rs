@@ -5,18 +5,20 @@
 //! bearer may do, for which server, for which boot configuration and until when. Whoever serves the
 //! request verifies it with the same key, without asking anybody.
 //!
-//! DHCP has little room for a URL, so there is a short form as well: it contains only the boot
-//! configuration, from which the verifier knows the server.
+//! DHCP has little room for a URL, so there is a short form as well ([`issue_short`]).
 //!
 //! A token does not limit how many times it is used. That takes a memory, which is left to the
 //! server.
+
+mod short;
+
+pub use short::{issue_short, verify_short};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac, digest::InvalidLength};
 use jiff::Timestamp;
 use sha2::Sha256;
 use std::fmt;
-use uuid::Uuid;
 
 /// Secret with boot-operator's key of capabilities, which boot-operator creates at its first start.
 pub const BOOT_KEY_SECRET: &str = "boot-operator-ignition-key";
@@ -178,14 +180,8 @@ const VERSION: u8 = 1;
 const MAX_TEXT: usize = (HEAD + 2 * MAX_NAME + MAC).div_ceil(3) * 4;
 /// Separates tokens from anything else that might be authenticated with the same key.
 const DOMAIN: &[u8] = b"bloomery.dev/capability\0";
-const SHORT_DOMAIN: &[u8] = b"bloomery.dev/capability/short\0";
 /// Separates derived keys from anything else that is derived from the same bytes.
 const DERIVATION: &[u8] = b"bloomery.dev/derived";
-const SHORT_VERSION: u8 = 2;
-/// Version of the layout, expiry, purpose, UID of the boot configuration.
-const SHORT_HEAD: usize = 1 + 4 + 1 + 16;
-/// Enough bits to make guessing impossible.
-const SHORT_MAC: usize = 16;
 
 /// A token for `claims`; equal claims give equal tokens.
 ///
@@ -250,77 +246,6 @@ pub(crate) fn unverified(text: &str) -> Option<Claims> {
     let bytes = URL_SAFE_NO_PAD.decode(bytes).ok()?;
     let (payload, _mac) = bytes.split_last_chunk::<MAC>()?;
     (payload.len() >= HEAD && payload.first() == Some(&VERSION)).then(|| parse(payload))?
-}
-
-/// A short token for `claims`: 51 characters, whatever the name of the server. Equal claims give
-/// equal tokens.
-///
-/// # Errors
-///
-/// If the boot configuration's UID is no UUID, or the expiry is before 1970 or after 2106.
-pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, TokenError> {
-    name_length("server", &claims.server)?;
-    let boot: Uuid = claims.boot.parse().map_err(|_| TokenError::Boot)?;
-    if boot.to_string() != claims.boot {
-        return Err(TokenError::Boot);
-    }
-    let expires = u32::try_from(claims.expires.as_second()).map_err(|_| TokenError::Expiry)?;
-    let mut bytes = Vec::with_capacity(SHORT_HEAD + SHORT_MAC);
-    bytes.push(SHORT_VERSION);
-    bytes.extend(expires.to_be_bytes());
-    bytes.push(code(claims.purpose));
-    bytes.extend(boot.as_bytes());
-    let mac = authenticate_short(key, &bytes, &claims.server).finalize().into_bytes();
-    bytes.extend(&mac[..SHORT_MAC]);
-    Ok(Token(URL_SAFE_NO_PAD.encode(bytes)))
-}
-
-/// Like [`verify`], for a short token. `server_of` returns the server of a boot configuration by
-/// its UID, which is not authenticated yet at that point.
-///
-/// # Errors
-///
-/// A [`Refusal`]; a token with an unknown boot configuration counts as forged.
-pub fn verify_short(
-    keys: &[Key],
-    text: &str,
-    purpose: Purpose,
-    now: Timestamp,
-    server_of: impl FnOnce(&str) -> Option<String>,
-) -> Result<Claims, Refusal> {
-    if text.len() > MAX_TEXT {
-        return Err(Refusal::Malformed);
-    }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
-    let (payload, mac) = bytes.split_last_chunk::<SHORT_MAC>().ok_or(Refusal::Malformed)?;
-    let (expires, named, boot) = parse_short(payload).ok_or(Refusal::Malformed)?;
-    let server = server_of(&boot).ok_or(Refusal::Forged)?;
-    let is_ours =
-        |key| authenticate_short(key, payload, &server).verify_truncated_left(mac).is_ok();
-    if !keys.iter().any(is_ours) {
-        return Err(Refusal::Forged);
-    }
-    if named != purpose {
-        return Err(Refusal::OtherPurpose(named));
-    }
-    if expires <= now {
-        return Err(Refusal::Expired);
-    }
-    Ok(Claims { purpose, server, boot, expires })
-}
-
-fn parse_short(payload: &[u8]) -> Option<(Timestamp, Purpose, String)> {
-    let payload: &[u8; SHORT_HEAD] = payload.try_into().ok()?;
-    let (&[version], rest) = payload.split_first_chunk()?;
-    let (expires, rest) = rest.split_first_chunk::<4>()?;
-    let (&[purpose], boot) = rest.split_first_chunk()?;
-    let expires = Timestamp::from_second(u32::from_be_bytes(*expires).into()).ok()?;
-    let boot = Uuid::from_slice(boot).ok()?.to_string();
-    (version == SHORT_VERSION).then_some((expires, purpose_of(purpose)?, boot))
-}
-
-fn authenticate_short(key: &Key, payload: &[u8], server: &str) -> Hmac<Sha256> {
-    key.tokens.clone().chain_update(SHORT_DOMAIN).chain_update(payload).chain_update(server)
 }
 
 fn authenticate(key: &Key, payload: &[u8]) -> Hmac<Sha256> {
