@@ -23,7 +23,8 @@ pub use transport::limits::config::{Config, Limits};
 pub use transport::limits::counters::Counters;
 pub use transport::names::Names;
 pub use transport::permit::{Permit, Withdrawn};
-pub use transport::tls::{Pin, PinError, Trust, TrustError, UntrustedPolicy};
+pub use transport::pin::{Pin, PinError};
+pub use transport::tls::{Trust, TrustError, UntrustedPolicy};
 
 use metal_base::Chain;
 use metal_core::redfish::{

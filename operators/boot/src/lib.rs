@@ -7,6 +7,7 @@
 
 pub mod args;
 mod blob_refs;
+mod boot_secret;
 mod config;
 mod config_ref;
 mod configuration;

@@ -5,16 +5,13 @@
 //! watching is not allowed, each is read again when it is needed. During an outage of the API
 //! server, machines get what was read last.
 
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use crate::boot_secret::{BootSecret, IGNITION, Payload, SCRIPT};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_base::Locked;
 use metal_core::boot::{Ignition, Unavailable};
-use metal_ignition::{
-    butane::{self, Untranslated},
-    validation,
-};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -25,13 +22,6 @@ use tokio::{
     sync::OnceCell,
     time::{Instant, timeout},
 };
-
-/// Key of the ignition.
-const IGNITION: &str = "ignition";
-/// Key of the ignition's format.
-const FORMAT: &str = "format";
-/// Key of an iPXE script.
-const SCRIPT: &str = "ipxe-script";
 
 /// How long a Secret is considered current, should the watch be interrupted.
 const LIFETIME: Duration = Duration::from_secs(30);
@@ -47,28 +37,6 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const MAX_BYTES: usize = 64 << 20;
 /// Limit of the number of cached Secrets.
 const MAX_SECRETS: usize = 4096;
-
-/// What a boot needs of a Secret.
-pub(crate) struct BootSecret {
-    /// The ignition in the form that a machine reads.
-    pub ignition: Payload,
-    /// An iPXE script.
-    pub script: Option<bytes::Bytes>,
-    /// Why its content was most likely meant to be translated.
-    untranslated: Option<Untranslated>,
-    /// Version of the Secret.
-    version: Option<String>,
-}
-
-/// An ignition.
-pub(crate) enum Payload {
-    /// There is none.
-    Missing,
-    /// This one.
-    Usable(bytes::Bytes),
-    /// One that cannot be translated, or that machines would refuse, with the reason.
-    Broken(String),
-}
 
 /// Namespace and name.
 pub(crate) type SecretKey = (String, String);
@@ -230,10 +198,7 @@ impl Secrets {
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let late = |_| kube::Error::Service("the API server took too long".into());
         let secret = timeout(DEADLINE, api.get_opt(name)).await.map_err(late)??;
-        Ok(secret.map(|secret| {
-            let parsed = parse(secret.data.unwrap_or_default());
-            Arc::new(BootSecret { version: secret.metadata.resource_version, ..parsed })
-        }))
+        Ok(secret.map(BootSecret::of).map(Arc::new))
     }
 
     /// Where a Secret is read into, and what was read before.
@@ -299,56 +264,6 @@ impl Entry {
         let read = self.cell.get().and_then(Option::as_ref);
         read.into_iter().chain(&self.last).map(|secret| secret.size()).sum()
     }
-}
-
-impl BootSecret {
-    /// A stored Secret: possibly stored by a version that accepted more than this one.
-    pub(crate) fn kept(ignition: Option<bytes::Bytes>, script: Option<bytes::Bytes>) -> Self {
-        let ignition = ignition.map_or(Payload::Missing, Payload::of);
-        Self { ignition, script, untranslated: None, version: None }
-    }
-
-    fn size(&self) -> usize {
-        let ignition = match &self.ignition {
-            Payload::Missing => 0,
-            Payload::Usable(bytes) => bytes.len(),
-            Payload::Broken(why) => why.len(),
-        };
-        ignition + self.script.as_ref().map_or(0, bytes::Bytes::len)
-    }
-}
-
-impl Payload {
-    /// Content that is passed on unchanged. If it is Ignition, machines must be able to read it.
-    fn of(bytes: bytes::Bytes) -> Self {
-        match validation::check(&bytes) {
-            Ok(_) => Self::Usable(bytes),
-            Err(error) => Self::Broken(error.to_string()),
-        }
-    }
-}
-
-fn parse(mut data: BTreeMap<String, ByteString>) -> BootSecret {
-    let format = data.remove(FORMAT).map(|format| format.0).unwrap_or_default();
-    let is_butane = format.trim_ascii() == butane::FORMAT.as_bytes();
-    let content = data.remove(IGNITION);
-    let untranslated = content.as_ref().and_then(|content| {
-        let format = String::from_utf8_lossy(&format);
-        let is_foreign = matches!(validation::check(&content.0), Ok(validation::Content::Foreign));
-        let text = is_foreign.then(|| String::from_utf8_lossy(&content.0));
-        butane::untranslated(&format, &text?)
-    });
-    let ignition = match content {
-        None => Payload::Missing,
-        Some(bytes) if is_butane => match str::from_utf8(&bytes.0).map(butane::translate) {
-            Ok(Ok(json)) => Payload::Usable(json.into()),
-            Ok(Err(error)) => Payload::Broken(error.to_string()),
-            Err(_) => Payload::Broken("not UTF-8".to_owned()),
-        },
-        Some(bytes) => Payload::of(bytes.0.into()),
-    };
-    let script = data.remove(SCRIPT).map(|script| script.0.into());
-    BootSecret { ignition, script, untranslated, version: None }
 }
 
 fn absent(field: &str, namespace: &str, name: &str) -> String {

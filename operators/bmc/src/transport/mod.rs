@@ -14,6 +14,7 @@ pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod names;
 pub(crate) mod permit;
+pub(crate) mod pin;
 pub(crate) mod public_key;
 pub(crate) mod recent;
 pub(crate) mod redact;

@@ -6,7 +6,7 @@ use super::{
     private,
     select::{Chosen, choose},
 };
-use crate::{args::ByUuid, config::BootConfig, fetches::Served, secrets::Payload, view::named};
+use crate::{args::ByUuid, boot_secret::Payload, config::BootConfig, fetches::Served, view::named};
 use axum::{
     extract::{Path, State},
     http::Method as Verb,

@@ -7,7 +7,8 @@ use super::{
     gather::{BootSnapshot, gather, images},
 };
 use crate::{
-    secrets::{BootSecret, Payload, SecretKey, Secrets},
+    boot_secret::{BootSecret, Payload},
+    secrets::{SecretKey, Secrets},
     view::View,
 };
 use jiff::Timestamp;

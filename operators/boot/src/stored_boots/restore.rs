@@ -3,9 +3,9 @@
 use super::{Boot, Keeper, Label, clock_reading, file};
 use crate::{
     blob_refs::{self, ReferencedBlobs},
+    boot_secret::BootSecret,
     config::BootConfig,
     config_ref::{ConfigRef, Kind},
-    secrets::BootSecret,
     served::Serving,
 };
 use k8s_openapi::ByteString;

@@ -4,10 +4,10 @@ use crate::{
     Error, Target,
     transport::{
         limits::{budget::Budget, shared::Shared},
+        pin::Pin,
         request::Request,
         root::Root,
         session::{line::Line, login::Auth, peer::Peer},
-        tls::Pin,
         wire::{Connection, Reply},
     },
 };

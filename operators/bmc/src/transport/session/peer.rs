@@ -8,8 +8,8 @@ use crate::{
             shared::Shared,
         },
         memory::Memory,
+        pin::Pin,
         redact::Secret,
-        tls::Pin,
     },
 };
 use metal_base::Locked;

@@ -16,7 +16,8 @@ use crate::{
             shared::Shared,
         },
         names::DialError,
-        tls::{BmcVerifier, Changed, Pin},
+        pin::Pin,
+        tls::{BmcVerifier, Changed},
         wire::offer::Offer,
     },
 };
