@@ -1,3 +1,5 @@
+//! Reboots and installations of a `Machine`: what was requested, what is in progress, what was done.
+
 use crate::{SystemUuid, text::open_enum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;

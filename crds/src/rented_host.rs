@@ -1,3 +1,5 @@
+//! `Host`: a rented server. The module is not called `host`, which is the operating system of a server.
+
 use crate::{
     HostHardware,
     boot_token::IMAGE,

@@ -1,3 +1,5 @@
+//! The status of a `Server`. It has the fields of ironcore's, and what the lifecycle needs besides.
+
 use crate::{IndicatorLed, ObjectReference, PowerState, quantity, schema, text::open_enum};
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,

@@ -1,3 +1,5 @@
+//! Waiting for a state, within a time.
+
 use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};

@@ -1,3 +1,5 @@
+//! An error with everything that caused it, as one line.
+
 use std::{error::Error, fmt};
 
 /// Displays an error and its sources in one line, skipping a source that the error before already

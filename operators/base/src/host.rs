@@ -1,3 +1,5 @@
+//! Hosts in URLs.
+
 use std::{borrow::Cow, net::Ipv6Addr};
 
 /// The host of a URL (RFC 3986, section 3.2.2): an IPv6 address is put in brackets.

@@ -1,3 +1,5 @@
+//! What passes and the handlers of requests have in common.
+
 use crate::{
     answered_challenges::AnsweredChallenges,
     cluster::JoinedCluster,

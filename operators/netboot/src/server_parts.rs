@@ -1,3 +1,5 @@
+//! What the DHCP servers of both IP versions have in common.
+
 use crate::{
     machines::Machines,
     recorder::{RecordedBmcs, Sightings},

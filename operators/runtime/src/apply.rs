@@ -1,3 +1,6 @@
+//! Writes of one object: applied as one field manager, merged, or deleted. What is based on an object
+//! that was seen carries its version, so that nothing newer is overwritten.
+
 use crate::{OkIf, response};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{

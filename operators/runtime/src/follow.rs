@@ -1,3 +1,6 @@
+//! Watches that fill an index. Lists come in pages, and one after the other, since a page is in memory
+//! more than once; an object that cannot be parsed does not stop the others.
+
 use crate::{
     index::{Change, Ended, Index},
     parse_guard::Located,

@@ -1,3 +1,5 @@
+//! Which controllers run, as ironcore's flag `--controllers` says it.
+
 use std::str::FromStr;
 
 /// Which controllers run.

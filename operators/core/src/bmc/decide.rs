@@ -1,3 +1,5 @@
+//! What one pass does about one BMC: read it, record what it says, or write what follows from that.
+
 use super::{
     Change, Decision, Destination, Missing, Observation, Verification,
     accepted_certificate::is_accepted,

@@ -1,3 +1,5 @@
+//! What there is already for a BMC that was seen in the network.
+
 use std::sync::Arc;
 
 /// The objects of one kind that a BMC may have already.

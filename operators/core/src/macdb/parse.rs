@@ -1,3 +1,5 @@
+//! Reads the file of the database. Every fault names its line.
+
 use super::{Console, Credential, Entry, MacDb, MacPrefix, ParsePrefixError, Skipped};
 use metal_text::yaml::{self, LeadingZero, or_default};
 use serde::Deserialize;

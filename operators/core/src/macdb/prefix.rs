@@ -1,3 +1,5 @@
+//! Prefixes of MAC addresses, of any number of digits.
+
 use metal_api::MacAddr;
 use std::{fmt, str::FromStr};
 

@@ -1,3 +1,5 @@
+//! What is shown of the network interfaces of a report in the status of its server.
+
 use super::{INTERFACES, mac};
 use crate::conditions::cut;
 use metal_api::{

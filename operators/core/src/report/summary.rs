@@ -1,3 +1,5 @@
+//! What is kept in memory of an inventory.
+
 use super::{is_complete, mac, resource::is_inventory};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use metal_api::ServerInventory;

@@ -1,3 +1,5 @@
+//! What one pass does about one server, by what its BMC says and by the state that it is in.
+
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, available,
     claimed::claimed,

@@ -1,3 +1,5 @@
+//! Reads the IPv4 subnets of a configuration. Every fault names its line and field.
+
 use super::{
     Mode, Reservation, Subnet,
     field::{ConfigError, address, distinct, fail, line_of, scalar},

@@ -1,3 +1,6 @@
+//! Why a BMC that was seen in the network is not recorded in the cluster. A person is told by an event
+//! on the objects that are in the way.
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, ResourceExt};
 use metal_api::{Bmc, Endpoint, MacAddr};

@@ -1,3 +1,5 @@
+//! Sizes in bytes, as flags have them.
+
 /// Not a size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

@@ -1,3 +1,5 @@
+//! What an index keeps of its objects, and by which keys they are found.
+
 use super::share::{Excess, Shares};
 use kube::Resource;
 

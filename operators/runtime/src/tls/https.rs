@@ -1,3 +1,5 @@
+//! The flags of an HTTPS server, and the listener that they describe.
+
 use super::{Certificate, CertificateError, config};
 use crate::{
     args::{BindAddress, BindError},

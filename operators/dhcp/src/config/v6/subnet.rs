@@ -1,3 +1,5 @@
+//! Reads the IPv6 subnets of a configuration. Every fault names its line and field.
+
 use super::{Mode, Subnet};
 use crate::config::{
     field::{ConfigError, distinct, fail, interface, line_of, scalar},
