@@ -47,13 +47,13 @@ pub fn identify(server: &Server, system: &SystemReading) -> UuidMatch {
 /// person has admitted the server, one that nobody has admitted is not: it was recorded without
 /// proof.
 pub fn is_twin(own: &Server, other: &Server) -> bool {
-    own.metadata.name != other.metadata.name && (!is_strange(other) || is_strange(own))
+    own.metadata.name != other.metadata.name && (!is_unadmitted(other) || is_unadmitted(own))
 }
 
 /// Whether somebody has admitted a server, or it runs the host of a claim. What else is recorded was
 /// recorded without proof: anybody may have put any address into its inventory.
 pub fn is_admitted(server: &Server) -> bool {
-    !is_strange(server)
+    !is_unadmitted(server)
 }
 
 /// The servers that a booting machine may be: those with its UUID, and those that have its MAC address
@@ -91,12 +91,12 @@ pub fn of_machine<T>(
 
 /// Of things with the same identity, keeps only those of admitted servers, if there are any.
 pub fn keep_admitted<T>(all: &mut Vec<T>, server: impl Fn(&T) -> &Server) {
-    if all.iter().any(|it| !is_strange(server(it))) {
-        all.retain(|it| !is_strange(server(it)));
+    if all.iter().any(|it| !is_unadmitted(server(it))) {
+        all.retain(|it| !is_unadmitted(server(it)));
     }
 }
 
-fn is_strange(server: &Server) -> bool {
+fn is_unadmitted(server: &Server) -> bool {
     server.spec.is_held() && server.spec.server_claim_ref.is_none()
 }
 
@@ -104,8 +104,8 @@ fn is_strange(server: &Server) -> bool {
 /// answered, one that netboot found and whose BMC never answered is not.
 pub fn is_rival(own: Option<&Bmc>, other: &Endpoint, bmc_of_other: Option<&Bmc>) -> bool {
     let answers = |bmc: Option<&Bmc>| bmc.is_some_and(has_answered);
-    let is_strange = is_made_by(other, NETBOOT) && !answers(bmc_of_other);
-    !(is_strange && answers(own))
+    let is_unproved = is_made_by(other, NETBOOT) && !answers(bmc_of_other);
+    !(is_unproved && answers(own))
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ impl View {
             self.tokens.get(&key).iter().for_each(|token| tokens.add(named(&**token)));
             let host = (namespace, name);
             // Most changes are reports of the Host itself.
-            if change.is_wish() {
+            if change.is_beyond_status() {
                 self.group(&host).send_replace(());
             }
             hosts.add(host);

@@ -126,7 +126,7 @@ fn foreign_cleanup<K: Resource>(queues: &Queues, kind: Kind, change: &Change<'_,
 /// The object may have fields without effect: any change except of the status is checked.
 fn notice<K: Resource>(queues: &Queues, change: &Change<'_, K>, key: fn(&K) -> notices::Key) {
     if let (true, Change::Applied { new: it, .. } | Change::Removed(it)) =
-        (change.is_wish(), change)
+        (change.is_beyond_status(), change)
     {
         queues.notices.queue.add(key(it));
     }

@@ -156,7 +156,7 @@ impl Verifier {
         *self.unverified_certificate.locked()
     }
 
-    fn admit_stranger(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
+    fn judge_untrusted(&self, certificate: &CertificateDer<'_>, why: Error) -> Result<(), Error> {
         let seen = Pin::of(certificate);
         let verdict = match (self.of.trust.untrusted, self.of.pin) {
             (UntrustedPolicy::Refuse, _) => return Err(why),
@@ -225,7 +225,7 @@ impl ServerCertVerifier for Verifier {
         };
         match verdict {
             Ok(_) => {}
-            Err(why) => self.admit_stranger(certificate, why)?,
+            Err(why) => self.judge_untrusted(certificate, why)?,
         }
         Ok(ServerCertVerified::assertion())
     }

@@ -79,7 +79,7 @@ impl Restore {
         // The lists have withdrawn objects that no longer exist, but these files are known only
         // here.
         for (_, name, _) in found.images {
-            self.blob_refs.set(nameless(name), vec![]);
+            self.blob_refs.set(holder_of_file(name), vec![]);
         }
     }
 
@@ -104,7 +104,7 @@ impl Restore {
             holders.extend(configs.map(|it| (it.config_ref(), it.blobs())));
         }
         let files = found.images.iter();
-        holders.extend(files.map(|(_, name, blobs)| (nameless(name.clone()), blobs.clone())));
+        holders.extend(files.map(|(_, name, blobs)| (holder_of_file(name.clone()), blobs.clone())));
         let now: HashSet<_> = holders.iter().map(|(holder, _)| holder.clone()).collect();
         for gone in named.difference(&now) {
             let is_listed = match gone.kind {
@@ -201,6 +201,6 @@ fn has_window(server: &Server) -> bool {
 }
 
 /// The holder of the layers of a file of which only the images can be read.
-fn nameless(file: String) -> ConfigRef {
+fn holder_of_file(file: String) -> ConfigRef {
     ConfigRef::new(Kind::Http, (String::new(), file))
 }

@@ -47,7 +47,9 @@ pub(crate) fn config<K: BootConfig>(view: &View, change: &Change<'_, K>) -> Wake
     }
     match change {
         Change::Applied { old, new } => {
-            if change.is_wish() || old.is_some_and(|old| fetched(&**old) != fetched(&***new)) {
+            if change.is_beyond_status()
+                || old.is_some_and(|old| fetched(&**old) != fetched(&***new))
+            {
                 configurations_of(new.meta(), &mut woken);
             }
             woken.insert(WakeTarget::Config(new.config_ref()));

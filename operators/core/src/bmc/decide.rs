@@ -32,7 +32,7 @@ const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
 /// How long the Endpoint of a BMC that never answered may be missing: it may be replaced, or be
 /// restored after the BMC.
-const FORSAKEN: SignedDuration = SignedDuration::from_hours(1);
+const ORPHANED: SignedDuration = SignedDuration::from_hours(1);
 
 /// Reason of a BMC that sent more than it may. After a restart it is the only record of that.
 const MISBEHAVES: &str = "Misbehaving";
@@ -117,7 +117,7 @@ fn without_destination(
         endpoint_is_there(new, seen);
         return Decision::Rest(RESYNC);
     }
-    forsaken(new, seen, message).unwrap_or(Decision::Rest(RESYNC))
+    orphaned(new, seen, message).unwrap_or(Decision::Rest(RESYNC))
 }
 
 /// For how much longer a reading counts; `None` if it does not.
@@ -239,15 +239,15 @@ fn settle(seen: &Observation<'_>, at: &Destination) -> Option<Decision> {
 
 /// What to do with a BMC that nobody needs, because it was recorded without proof and its Endpoint
 /// is gone.
-fn forsaken(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Option<Decision> {
+fn orphaned(new: &mut BmcStatus, seen: &Observation<'_>, message: &str) -> Option<Decision> {
     if !is_made_by(seen.bmc, MAKER) || has_answered(seen.bmc) || !seen.servers.is_empty() {
         return None;
     }
     set(new, seen, condition::ENDPOINT_FOUND, Err(("EndpointMissing", message)));
     let since = new.conditions.iter().find(|c| c.type_ == condition::ENDPOINT_FOUND)?;
-    let wait = FORSAKEN - seen.now.duration_since(since.last_transition_time.0);
+    let wait = ORPHANED - seen.now.duration_since(since.last_transition_time.0);
     if wait.is_positive() {
-        return Some(Decision::Rest(wait.min(FORSAKEN)));
+        return Some(Decision::Rest(wait.min(ORPHANED)));
     }
     let ours = seen.secret.filter(|secret| is_made_by(*secret, MAKER)).zip(seen.database);
     let credentials = ours.is_some_and(|(secret, database)| can_be_made_again(secret, database));

@@ -123,7 +123,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
     let used: usize = packet.options.iter().map(|(_, value)| encoded_len(value)).sum();
     // One byte for the end mark.
     let mut room = limit.saturating_sub(HEADER_LEN + used + echoed + 1);
-    for (code, value) in wishes(request).iter() {
+    for (code, value) in requested_options(request).iter() {
         if let Some(rest) = room.checked_sub(encoded_len(value)) {
             room = rest;
             packet.options.set(code, value);
@@ -134,7 +134,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
 }
 
 /// The options that the subnet has and the client asks for; all of them if it sends no list.
-fn wishes(request: &Request<'_>) -> Options {
+fn requested_options(request: &Request<'_>) -> Options {
     let subnet = request.subnet;
     let asked = request.packet.options.get(code::PARAMETERS);
     let mut offered = Options::default();

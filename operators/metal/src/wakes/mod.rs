@@ -45,13 +45,13 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
     let mut woken = Wakes::new();
     for endpoint in change.objects() {
         let name = endpoint.name_any();
-        if change.is_wish()
+        if change.is_beyond_status()
             && let Some(address) = endpoint.spec.ip.as_deref().and_then(canonical_ip)
         {
             rivals(view, &address.into(), &mut woken);
         }
         for bmc in view.bmcs.get(&BmcKey::Endpoint(name.clone())) {
-            if change.is_wish() {
+            if change.is_beyond_status() {
                 servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
             }
             woken.insert(WakeTarget::Bmc(bmc.name_any()));
@@ -61,7 +61,7 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
         let twins = endpoint_keys(endpoint).into_iter().flat_map(|key| view.endpoints.get(&key));
         for twin in twins.map(|twin| twin.name_any()) {
             for bmc in view.bmcs.get(&BmcKey::Endpoint(twin.clone())) {
-                if change.is_wish() {
+                if change.is_beyond_status() {
                     servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
                     woken.insert(WakeTarget::Bmc(bmc.name_any()));
                 }
@@ -95,13 +95,13 @@ pub(crate) fn machine(view: &View, change: &Change<'_, Machine>) -> Wakes {
 /// A BMC provides access to its servers, and may have been made from the Endpoint of its name.
 pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
     let mut woken = Wakes::new();
-    let wished = change.is_wish();
+    let is_beyond_status = change.is_beyond_status();
     for bmc in change.objects() {
         let name = bmc.name_any();
-        if wished || answers_anew(change) {
+        if is_beyond_status || answers_anew(change) {
             servers(view, &ServerKey::Bmc(name.clone()), &mut woken);
         }
-        if wished {
+        if is_beyond_status {
             if let Some(address) = address_of(view, bmc) {
                 rivals(view, &address.into(), &mut woken);
             }

@@ -42,18 +42,18 @@ impl<'a, K> Change<'a, K> {
     }
 
     /// Whether anything except the status has changed.
-    pub fn is_wish(&self) -> bool
+    pub fn is_beyond_status(&self) -> bool
     where
         K: Resource,
     {
         match self {
-            Self::Applied { old: Some(old), new } => is_wish(old.meta(), new.meta()),
+            Self::Applied { old: Some(old), new } => is_beyond_status(old.meta(), new.meta()),
             Self::Applied { old: None, .. } | Self::Removed(_) | Self::Unreadable { .. } => true,
         }
     }
 }
 
-fn is_wish(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+fn is_beyond_status(old: &ObjectMeta, new: &ObjectMeta) -> bool {
     old.generation != new.generation
         || old.annotations != new.annotations
         || old.labels != new.labels
@@ -69,7 +69,7 @@ mod tests {
     use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::Time};
 
     #[test]
-    fn what_a_status_cannot_change_is_a_wish() {
+    fn what_a_status_cannot_change_is_beyond_it() {
         let edits: [fn(&mut ObjectMeta); 7] = [
             |it| it.generation = Some(2),
             |it| it.annotations = Some([("a".to_owned(), String::new())].into()),
@@ -86,12 +86,12 @@ mod tests {
             let mut new = ConfigMap::default();
             edit(&mut new.metadata);
             let new = Arc::new(new);
-            assert!(Change::Applied { old: Some(&old), new: &new }.is_wish(), "{number}");
+            assert!(Change::Applied { old: Some(&old), new: &new }.is_beyond_status(), "{number}");
         }
         let mut new = ConfigMap::default();
         new.metadata.resource_version = Some("8".to_owned());
         new.metadata.managed_fields = Some(vec![]);
-        assert!(!Change::Applied { old: Some(&old), new: &Arc::new(new) }.is_wish());
-        assert!(Change::Removed(&old).is_wish());
+        assert!(!Change::Applied { old: Some(&old), new: &Arc::new(new) }.is_beyond_status());
+        assert!(Change::Removed(&old).is_beyond_status());
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A BMC that never answered, and whose Endpoint is gone.
-fn forsaken() -> Scene {
+fn orphaned() -> Scene {
     let mut scene = Scene::new();
     scene.reading = None;
     scene.bmc.spec.access = None;
@@ -28,7 +28,7 @@ fn in_an_hour(mut scene: Scene) -> Decision {
 #[test]
 fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answered() {
     let gone = |edit: fn(&mut Scene)| {
-        let mut scene = forsaken();
+        let mut scene = orphaned();
         edit(&mut scene);
         in_an_hour(scene)
     };
@@ -49,7 +49,7 @@ fn what_was_made_for_an_endpoint_that_is_gone_is_removed_unless_it_has_ever_answ
 
 #[test]
 fn a_bmc_that_was_restored_before_its_endpoint_waits_for_it() {
-    let mut scene = forsaken();
+    let mut scene = orphaned();
     scene.record();
     assert_eq!(scene.condition(condition::ENDPOINT_FOUND), ("False", "EndpointMissing"));
     scene.now += SignedDuration::from_mins(59);
@@ -65,7 +65,7 @@ fn a_bmc_that_was_restored_before_its_endpoint_waits_for_it() {
 #[test]
 fn credentials_that_a_person_or_a_bmc_has_touched_are_never_collected() {
     let collected = |edit: fn(&mut BmcSecret)| {
-        let (mut scene, mut secret) = (forsaken(), secret());
+        let (mut scene, mut secret) = (orphaned(), secret());
         let label = (annotation::MANAGED_BY.to_owned(), "metal-operator".to_owned());
         secret.metadata.labels = Some([label].into());
         edit(&mut secret);
@@ -92,7 +92,7 @@ fn a_bmc_that_once_refused_us_has_answered_for_good() {
         Unreachable::SessionsFull("full".to_owned()),
         Unreachable::Misbehaving("too long".to_owned()),
     ] {
-        let mut scene = forsaken();
+        let mut scene = orphaned();
         let endpoint = scene.bmc.spec.endpoint_ref.take();
         let ip = Some("127.1.0.1".to_owned());
         scene.bmc.spec.access = Some(InlineAccess { ip, ..InlineAccess::default() });
