@@ -1,4 +1,4 @@
-//! Programs that end with all that they have started.
+//! Programs in process groups, so that a program ends together with everything that it has started.
 
 use nix::{
     errno::Errno,

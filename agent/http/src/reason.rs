@@ -1,4 +1,4 @@
-//! What a server says of a refusal.
+//! The reason that a server gives for a refusal.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! TLS: who is trusted, and as whom we come.
+//! TLS: which servers are trusted, and the certificate that is shown to them.
 
 use metal_base::authorities::{self, AuthoritiesError, Unusable};
 use rustls::{

@@ -1,4 +1,4 @@
-//! By what limits tell peers apart.
+//! The sources of packets and connections, for limits per source.
 
 use std::net::{IpAddr, Ipv4Addr};
 

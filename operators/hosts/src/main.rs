@@ -1,4 +1,4 @@
-//! hosts.
+//! `hosts`: installs rented servers, and tells each which release to run.
 
 use hosts::args::{ACCEPTED, Args};
 use metal_runtime::{

@@ -1,4 +1,4 @@
-//! metalman.
+//! `metalman`: installs machines over the network, and lets them join the cluster.
 
 use metal_runtime::{args::warn, listener, shutdown, telemetry};
 use metalman::args;

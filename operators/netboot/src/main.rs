@@ -1,4 +1,4 @@
-//! The DHCP server.
+//! `netboot`: the DHCP and TFTP servers.
 
 use metal_runtime::{
     args::{parse, warn},

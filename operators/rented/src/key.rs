@@ -1,4 +1,4 @@
-//! How a host is known.
+//! The public key by which a host is known.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 

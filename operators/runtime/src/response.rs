@@ -1,5 +1,5 @@
-//! Writes whose response is read without what nobody uses of it. The API server returns the whole
-//! object, and its managed fields are often larger than the rest.
+//! Writes that skip what nobody uses of their response. The API server returns the whole object, and its
+//! managed fields are often larger than the rest.
 
 use crate::metered::Budget;
 use kube::{

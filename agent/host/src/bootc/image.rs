@@ -1,4 +1,4 @@
-//! Images, as far as two names of one image have to be found to be the same.
+//! Names of images, to tell whether two of them stand for the same image.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Systems of bootc: which image they run, and how one is had to boot another one.
+//! Which image a bootc system runs, and how it is made to boot another one.
 //!
 //! `metal-host bootc IMAGE` is what the hook for such systems calls. What bootc says is parsed, never
 //! searched: the order of fields differs between its versions, and so does the way in which it writes the

@@ -1,11 +1,11 @@
-//! What bootc is told, so that a system runs an image.
+//! The commands of bootc after which a system runs an image.
 
 use super::{
     image::Image,
     status::{Status, is},
 };
 
-/// Something that bootc is told.
+/// A command of bootc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     /// To fetch the image, and to boot it next.

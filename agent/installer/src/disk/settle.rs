@@ -1,4 +1,4 @@
-//! When the disks of the machine are all there: of two, one is found later.
+//! Waits until the kernel has found all disks of the machine: it may find one of two a moment later.
 //!
 //! A disk that is named by its serial number or World Wide Name is the right one as soon as it shows. Without
 //! a name, the only disk may be a data disk while a controller still looks for the one with the system; so

@@ -1,4 +1,4 @@
-//! The system of a file system.
+//! Finds the root of the installed system in its file system.
 //!
 //! An image of bootc has its system in a deployment of ostree: its root is
 //! `/ostree/deploy/STATEROOT/deploy/CHECKSUM.SERIAL` of the file system.

@@ -1,4 +1,4 @@
-//! Who asks.
+//! The address from which a request comes, through trusted proxies as well.
 
 use crate::context::Context;
 use axum::{extract::FromRequestParts, http::request::Parts};

@@ -1,4 +1,4 @@
-//! Who asks by way of proxies.
+//! The address of a client behind trusted proxies.
 
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;

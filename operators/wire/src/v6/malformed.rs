@@ -1,4 +1,4 @@
-//! What is no packet.
+//! Errors of the parser.
 
 /// Why bytes are not a DHCPv6 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]

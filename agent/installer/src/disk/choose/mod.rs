@@ -1,4 +1,4 @@
-//! Which disk is installed to: the one that fits, if it is one.
+//! Chooses the disk to install to: the only one that fits. If several fit, none is chosen.
 
 use super::{Candidate, Reach};
 use metal_api::installation::InstallHints;
