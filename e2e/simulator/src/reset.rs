@@ -45,12 +45,12 @@ pub(super) fn reset(fleet: &Arc<Fleet>, machine: &Machine, reset: Reset) -> Outc
     if let Some(orders) = &machine.orders {
         return order(orders, &mut state, plan, takes);
     }
-    begin(fleet, machine.index, &mut state, plan, takes);
+    let life = Life::begin(fleet, machine.index, &mut state);
+    begin(life, &mut state, plan, takes);
     Outcome::Takes(takes)
 }
 
-fn begin(fleet: &Arc<Fleet>, index: u32, state: &mut State, plan: Plan, takes: Duration) {
-    let life = Life::begin(fleet, index, state);
+fn begin(life: Life, state: &mut State, plan: Plan, takes: Duration) {
     state.last_reset = Timestamp::now();
     match plan {
         Plan::SwitchOn => state.power = Power::PoweringOn,
@@ -59,6 +59,7 @@ fn begin(fleet: &Arc<Fleet>, index: u32, state: &mut State, plan: Plan, takes: D
         Plan::Cycle => state.power_off(),
         Plan::Nothing | Plan::Reboot(_) | Plan::Refused => {}
     }
+    let fleet = Arc::clone(&life.fleet);
     fleet.running.spawn(run(life, plan, takes));
 }
 
