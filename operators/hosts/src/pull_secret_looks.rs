@@ -40,12 +40,12 @@ pub(crate) struct PullSecrets {
 type Key = (String, Vec<String>);
 
 /// What was found: logins, or why there are none.
-pub(crate) type Found = Result<Logins, NoLogin>;
+pub(crate) type FoundLogins = Result<Logins, NoLogin>;
 
 #[derive(Debug)]
 struct Look {
     begun: Instant,
-    found: Arc<OnceCell<Found>>,
+    found: Arc<OnceCell<FoundLogins>>,
     /// What the one before has found.
     before: Option<Logins>,
 }
@@ -72,8 +72,8 @@ impl PullSecrets {
         &self,
         first: &PullSecret,
         secrets: &[PullSecret],
-        read: impl Future<Output = Found>,
-    ) -> Found {
+        read: impl Future<Output = FoundLogins>,
+    ) -> FoundLogins {
         let names = secrets.iter().map(|secret| secret.name.clone()).collect();
         let (found, before) = self.begun((first.namespace.clone(), names));
         let look = async {
@@ -90,7 +90,7 @@ impl PullSecrets {
     }
 
     /// A look, and what the one before has found.
-    fn begun(&self, key: Key) -> (Arc<OnceCell<Found>>, Option<Logins>) {
+    fn begun(&self, key: Key) -> (Arc<OnceCell<FoundLogins>>, Option<Logins>) {
         let mut all = self.looks.locked();
         all.retain(|_, look| look.begun.elapsed() < LONG);
         let known = all.get(&key);
@@ -98,7 +98,7 @@ impl PullSecrets {
             return (Arc::clone(&look.found), look.before.clone());
         }
         let (is_known, before) = (known.is_some(), known.and_then(Look::logins));
-        let found = Arc::<OnceCell<Found>>::default();
+        let found = Arc::<OnceCell<FoundLogins>>::default();
         let of_one = all.keys().filter(|(namespace, _)| *namespace == key.0).count();
         // Of a crowd of one organization, each is read by itself.
         if is_known || of_one < OF_ONE {
@@ -145,7 +145,7 @@ mod tests {
     async fn what_was_read_counts_for_a_moment_and_longer_only_while_there_is_no_answer() {
         pause();
         let (secrets, one) = (PullSecrets::default(), [secret("org", "a")]);
-        let look = async |found: Found| secrets.look(&one[0], &one, async { found }).await;
+        let look = async |found: FoundLogins| secrets.look(&one[0], &one, async { found }).await;
         let silence = || Err(NoLogin::Unread(one[0].clone(), String::new()));
         assert_eq!(look(silence()).await, silence(), "nothing is known yet");
         advance(FRESH).await;

@@ -6,7 +6,7 @@
 
 use crate::{
     context::Context,
-    pull_secret_looks::{Found, PATIENCE},
+    pull_secret_looks::{FoundLogins, PATIENCE},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -31,7 +31,7 @@ const LONGEST: usize = 16 << 10;
 /// # Errors
 ///
 /// If a Secret cannot be read or used, or they have no login for any of its images.
-pub(crate) async fn logins(ctx: &Context, token: &BootToken) -> Found {
+pub(crate) async fn logins(ctx: &Context, token: &BootToken) -> FoundLogins {
     let secrets = secrets(token);
     let Some(first) = secrets.first() else { return Ok(Logins::default()) };
     let logins = ctx.pull_secrets.look(first, &secrets, read(ctx, &secrets)).await?;
@@ -44,7 +44,7 @@ pub(crate) async fn logins(ctx: &Context, token: &BootToken) -> Found {
 /// # Errors
 ///
 /// As for [`logins`].
-pub(crate) async fn logins_for(ctx: &Context, token: &BootToken, image: &str) -> Found {
+pub(crate) async fn logins_for(ctx: &Context, token: &BootToken, image: &str) -> FoundLogins {
     let Some(secret) = ctx.installer_secret.as_ref().filter(|_| is_ours(ctx, image)) else {
         return logins(ctx, token).await;
     };
@@ -102,7 +102,7 @@ fn is_of_use(ctx: &Context, token: &BootToken, logins: &Logins) -> Result<(), No
 }
 
 /// Reads Secrets, one by one.
-async fn read(ctx: &Context, secrets: &[PullSecret]) -> Found {
+async fn read(ctx: &Context, secrets: &[PullSecret]) -> FoundLogins {
     let (mut all, mut left) = (vec![], LONGEST);
     for secret in secrets {
         secret.check_name()?;
