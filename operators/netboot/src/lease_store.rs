@@ -193,7 +193,7 @@ impl<A: LeaseAddress> LeaseStore<A> {
             }
             let (address, until) = (lease.address, lease.until);
             let elsewhere = self.leases.bound_elsewhere(&lease.client, &(address..=address), now);
-            sightings.saw(Sighting { mac, address, until, elsewhere });
+            sightings.saw(Sighting { mac, address, until, elsewhere, is_recalled: true });
         }
     }
 

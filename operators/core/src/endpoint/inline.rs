@@ -88,7 +88,7 @@ mod tests {
         let database = MacDb::parse(&text).unwrap();
         let entry = database.lookup(MAC).unwrap();
         let until = Timestamp::UNIX_EPOCH;
-        let seen = Sighting { mac: MAC, address: IP, until, elsewhere: None };
+        let seen = Sighting { mac: MAC, address: IP, until, elsewhere: None, is_recalled: false };
         let existing = Existing { name: name("compute-", MAC), named, holders };
         inline_recording(&seen, entry, existing, until)
     }

@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn seen(address: IpAddr) -> Sighting {
-        Sighting { mac: MAC, address, until: now(), elsewhere: None }
+        Sighting { mac: MAC, address, until: now(), elsewhere: None, is_recalled: false }
     }
 
     fn existing(holders: Vec<Arc<Endpoint>>, named: Option<Arc<Endpoint>>) -> Existing<Endpoint> {

@@ -16,13 +16,15 @@ pub struct Sighting<A = IpAddr> {
     pub until: Timestamp,
     /// An address that it has in another subnet, and until when. It cannot be in both places.
     pub elsewhere: Option<(A, Timestamp)>,
+    /// Whether it was not seen now, but has a lease from before: what is recorded may be newer.
+    pub is_recalled: bool,
 }
 
 impl<A: Into<IpAddr>> Sighting<A> {
     /// The same, independent of the IP version.
     pub fn of_any_kind(self) -> Sighting {
-        let Self { mac, address, until, elsewhere } = self;
+        let Self { mac, address, until, elsewhere, is_recalled } = self;
         let elsewhere = elsewhere.map(|(address, until)| (address.into(), until));
-        Sighting { mac, address: address.into(), until, elsewhere }
+        Sighting { mac, address: address.into(), until, elsewhere, is_recalled }
     }
 }

@@ -128,7 +128,8 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
     pub(crate) fn sighting(&self, mac: MacAddr, lease: &Lease<A>) -> Sighting<A> {
         let within = self.subnet.addresses();
         let elsewhere = self.leases.bound_elsewhere(self.client, &within, self.now);
-        Sighting { mac, address: lease.address, until: lease.until, elsewhere }
+        let (address, until) = (lease.address, lease.until);
+        Sighting { mac, address, until, elsewhere, is_recalled: false }
     }
 
     /// Whether the address is in the other instance's half and the client does not have it yet, so

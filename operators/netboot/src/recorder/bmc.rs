@@ -42,6 +42,7 @@ impl Recorder {
                 tracing::info!(%mac, %ip, bmc = name, "BMC created");
                 Ok("Created")
             }
+            InlineRecording::Moved(_) if seen.is_recalled => Ok("Unchanged"),
             InlineRecording::Moved(bmc) => Err(Error::Moved { ip, bmc }),
             InlineRecording::Ambiguous(bmcs) => Err(Error::AmbiguousBmc { mac, bmcs }),
             InlineRecording::NameTaken(bmc) => Err(Error::BmcNameTaken { mac, bmc }),

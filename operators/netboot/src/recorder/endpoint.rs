@@ -3,6 +3,7 @@
 use super::{Error, MANAGER, Recorder};
 use futures::future::join_all;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt, api::PostParams};
 use metal_api::{Bmc, Endpoint, EndpointSpec, MacAddr, annotation};
 use metal_core::endpoint::{
@@ -39,9 +40,13 @@ impl Recorder {
         };
         let mut decision = decide(Answer::Unasked);
         if let Recording::Ask(known) = decision {
+            if seen.is_recalled && !self.has_set_address(seen.mac).await? {
+                return Ok("Unchanged");
+            }
             decision = decide(self.ask(seen, known).await);
         }
         match decision {
+            Recording::Nothing if seen.is_recalled => Ok("Unchanged"),
             Recording::Nothing => self.settle(seen).await,
             Recording::Create(endpoint) => {
                 self.admit(seen)?;
@@ -54,6 +59,17 @@ impl Recorder {
             Recording::Ambiguous(endpoints) => Err(Error::Ambiguous { mac: seen.mac, endpoints }),
             Recording::NameTaken(endpoint) => Err(Error::NameTaken { mac: seen.mac, endpoint }),
         }
+    }
+
+    /// Whether netboot has set the address in the Endpoint of a BMC. If it was a person, then maybe since the BMC got
+    /// its lease.
+    async fn has_set_address(&self, mac: MacAddr) -> Result<bool, Error> {
+        let holders = self.endpoints.get(&mac);
+        let [endpoint] = holders.as_slice() else { return Ok(false) };
+        let api = Api::<Endpoint>::all(self.client.clone());
+        // What is watched comes without managed fields.
+        let there = api.get_metadata_opt(&endpoint.name_any()).await.map_err(Error::Readdress)?;
+        Ok(there.is_some_and(|there| is_address_ours(&there.metadata)))
     }
 
     /// Whether anything responds at the BMC's previous address.
@@ -164,6 +180,16 @@ async fn responds(address: IpAddr, port: u16) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// Whether `spec.ip` was set by netboot and nobody else (`metadata.managedFields`).
+fn is_address_ours(meta: &ObjectMeta) -> bool {
+    let setters = meta.managed_fields.iter().flatten().filter(|entry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        fields.is_some_and(|it| it["f:spec"].get("f:ip").is_some())
+    });
+    let mut managers = setters.map(|entry| entry.manager.as_deref()).peekable();
+    managers.peek().is_some() && managers.all(|manager| manager == Some(MANAGER))
 }
 
 fn conflict_of(endpoint: &Endpoint) -> Option<&String> {

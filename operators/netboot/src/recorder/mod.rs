@@ -9,7 +9,7 @@
 //! Everything else is a conflict, which the Endpoint shows.
 //!
 //! An address that could not be recorded stays in the queue until it can be; after a restart it
-//! comes back from the leases.
+//! comes back from the leases. They do not overrule an address that a person has set: that may be newer.
 
 mod bmc;
 mod endpoint;

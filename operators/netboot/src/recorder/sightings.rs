@@ -35,14 +35,13 @@ pub(super) struct Shared {
 }
 
 impl Sightings {
-    /// A BMC was seen with this address. Never waits. An IPv4 address takes precedence over an IPv6
-    /// address.
+    /// A BMC was seen with this address. Never waits.
     pub(crate) fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
         let seen = seen.of_any_kind();
         let mac = seen.mac;
         self.ends_at(mac, seen.until);
         let mut wanted = self.wanted();
-        if seen.address.is_ipv6() && wanted.get(&mac).is_some_and(|it| it.address.is_ipv4()) {
+        if wanted.get(&mac).is_some_and(|queued| !replaces(&seen, queued)) {
             return;
         }
         if wanted.len() >= MOST && !wanted.contains_key(&mac) {
@@ -118,6 +117,17 @@ impl Sightings {
     }
 }
 
+/// Whether a sighting takes the place of one that is queued. An IPv4 address takes precedence over an IPv6
+/// address, what was seen now over what is recalled, and of two leases from before the one that ends last.
+fn replaces(seen: &Sighting, queued: &Sighting) -> bool {
+    let is_of_same_version = seen.address.is_ipv4() == queued.address.is_ipv4();
+    match (is_of_same_version, seen.is_recalled) {
+        (false, _) => seen.address.is_ipv4(),
+        (true, false) => true,
+        (true, true) => queued.is_recalled && seen.until >= queued.until,
+    }
+}
+
 /// The start time of this process.
 #[derive(Debug)]
 struct Started(Timestamp);
@@ -137,7 +147,8 @@ mod tests {
         let [a, b, c, d] = number.to_be_bytes();
         let until = Timestamp::now() - SignedDuration::from_hours(48);
         let address = Ipv4Addr::from_bits(number).into();
-        Sighting { mac: MacAddr([2, 0xbb, a, b, c, d]), address, until, elsewhere: None }
+        let mac = MacAddr([2, 0xbb, a, b, c, d]);
+        Sighting { mac, address, until, elsewhere: None, is_recalled: false }
     }
 
     #[test]
@@ -154,6 +165,21 @@ mod tests {
         few.saw(seen(1));
         assert!(!few.give_up(&seen(1)), "it waits, and is let in in its turn");
         assert_eq!(few.len(), 1);
+    }
+
+    #[test]
+    fn the_latest_lease_counts_of_those_from_before_and_none_of_them_once_a_bmc_is_seen() {
+        let sightings = Sightings::default();
+        let queued = || sightings.wanted().values().map(|it| it.until).collect::<Vec<_>>();
+        let hour = SignedDuration::from_hours(1);
+        let recalled = Sighting { is_recalled: true, ..seen(1) };
+        for until in [recalled.until, recalled.until + hour, recalled.until - hour] {
+            sightings.saw(Sighting { until, ..recalled });
+        }
+        assert_eq!(queued(), [recalled.until + hour]);
+        sightings.saw(seen(1));
+        sightings.saw(Sighting { until: recalled.until + hour * 2, ..recalled });
+        assert_eq!(queued(), [seen(1).until]);
     }
 
     #[test]

@@ -168,7 +168,9 @@ impl Request<'_> {
     pub(super) fn information(&self) -> Decision {
         let bmc = self.mac.filter(|_| self.is_bmc).zip(self.made_by_client());
         let until = self.now.saturating_add(self.subnet.lease_time).unwrap_or(Timestamp::MAX);
-        let bmc = bmc.map(|(mac, address)| Sighting { mac, address, until, elsewhere: None });
+        let seen =
+            |(mac, address)| Sighting { mac, address, until, elsewhere: None, is_recalled: false };
+        let bmc = bmc.map(seen);
         Decision { bmc, ..Decision::answer(reply::information(self)) }
     }
 

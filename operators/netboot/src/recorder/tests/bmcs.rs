@@ -32,6 +32,8 @@ async fn a_bmc_object_at_another_address_is_told_and_made_anew_once_it_is_gone()
     let access = Some(InlineAccess { mac_address, ip });
     let bmc = Bmc::new("mine", BmcSpec { access, ..BmcSpec::default() });
     list_bmcs(&recorder, vec![bmc.clone()]).await;
+    recorder.sightings.saw(Sighting { is_recalled: true, ..seen(MAC, IP) });
+    assert_eq!(recorder.pass(MAC).await, None, "the object may be newer than the lease");
     recorder.sightings.saw(seen(MAC, IP));
     assert!(recorder.pass(MAC).await > Some(Duration::from_mins(30)));
     let (_, event) = api.asked().pop().unwrap();

@@ -41,6 +41,8 @@ pub(super) struct Api(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// The managed fields of every object.
+    managed: Value,
     asked: Vec<(String, Value)>,
     fails: Option<StatusCode>,
 }
@@ -53,14 +55,18 @@ impl Api {
             async move {
                 let (head, body) = request.into_parts();
                 let body = body.collect_bytes().await.unwrap();
-                let body: Value = serde_json::from_slice(&body).unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
                 let uri = head.uri.to_string();
                 let (uri, _) = uri.split_once('?').unwrap_or((&uri, ""));
                 let mut state = api.0.lock().unwrap();
                 let (code, answer) = match state.fails {
                     Some(code) if uri.starts_with(PATH) => (code, failure(code)),
                     _ if uri.ends_with("/bmcs") => (StatusCode::OK, body.clone()),
-                    _ => (StatusCode::OK, json!({"metadata": {}, "spec": {}, "eventTime": null})),
+                    _ => {
+                        let metadata = json!({"managedFields": state.managed});
+                        let answer = json!({"metadata": metadata, "spec": {}, "eventTime": null});
+                        (StatusCode::OK, answer)
+                    }
                 };
                 state.asked.push((format!("{} {uri}", head.method), body));
                 let answer = Body::from(answer.to_string().into_bytes());
@@ -72,6 +78,13 @@ impl Api {
 
     pub(super) fn fail(&self, code: Option<StatusCode>) {
         self.0.lock().unwrap().fails = code;
+    }
+
+    /// From now on this field manager has set `spec.ip` of every object.
+    pub(super) fn managed_by(&self, manager: &str) {
+        let fields = json!({"f:spec": {"f:ip": {}}});
+        let entry = json!({"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": fields});
+        self.0.lock().unwrap().managed = json!([entry]);
     }
 
     /// The requests since the last call.
@@ -140,7 +153,7 @@ pub(super) fn recorder_of(api: &Api, more: &str, database: &str) -> Tested {
 }
 
 pub(super) fn seen(mac: MacAddr, address: IpAddr) -> Sighting {
-    Sighting { mac, address, until: Timestamp::MAX, elsewhere: None }
+    Sighting { mac, address, until: Timestamp::MAX, elsewhere: None, is_recalled: false }
 }
 
 pub(super) fn endpoint(name: &str, mac: &str, ip: &str) -> Endpoint {

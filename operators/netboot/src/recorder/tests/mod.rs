@@ -59,6 +59,18 @@ async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else()
     assert_eq!(api.asked(), [(format!("PATCH {PATH}/mine"), document)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lease_from_before_moves_a_bmc_only_if_netboot_has_set_its_address_itself() {
+    for (manager, is_moved) in [("netboot", true), ("kubectl-edit", false)] {
+        let (api, recorder) = at_nowhere().await;
+        api.managed_by(manager);
+        recorder.sightings.saw(Sighting { is_recalled: true, ..seen(MAC, IP) });
+        assert_eq!(recorder.pass(MAC).await, None, "{manager}");
+        let moved = api.asked().iter().any(|(request, _)| request.starts_with("PATCH"));
+        assert_eq!((moved, recorder.sightings.len()), (is_moved, 0), "{manager}");
+    }
+}
+
 #[tokio::test]
 async fn a_bmc_that_refuses_the_connection_is_still_there() {
     let (api, recorder, bmc) = at_loopback("").await;
