@@ -97,18 +97,9 @@ impl<A: Clone> Lease<A> {
     }
 
     /// The lease after the clock was set by this much from `before`; its remaining time is unchanged.
-    ///
-    /// One that would have lasted for longer than any lease does was recorded before the machine was
-    /// switched off, and its clock started too early since: its end is right by the clock as it is now.
     #[must_use]
     pub fn shifted(&self, by: SignedDuration, before: Timestamp) -> Self {
-        if self.until.duration_since(before) > LONGEST {
-            return self.clone();
-        }
-        let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
-        let until = self.until.saturating_add(by).unwrap_or(limit);
-        let until = Timestamp::from_second(until.as_second()).unwrap_or(until);
-        Self { until, ..self.clone() }
+        Self { until: shifted(self.until, by, before), ..self.clone() }
     }
 
     /// The lease, with its address in another representation.
@@ -122,6 +113,20 @@ impl<A: Clone> Lease<A> {
     pub(crate) fn is_quarantined(&self, now: Timestamp) -> bool {
         self.state == State::Declined && self.until > now
     }
+}
+
+/// The end of a lease, in whole seconds, after the clock was set by this much from `before`.
+///
+/// One that would have lasted for longer than any lease does was recorded before the machine was
+/// switched off, and its clock started too early since: its end is right by the clock as it is now.
+#[must_use]
+pub fn shifted(until: Timestamp, by: SignedDuration, before: Timestamp) -> Timestamp {
+    if until.duration_since(before) > LONGEST {
+        return until;
+    }
+    let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+    let until = until.saturating_add(by).unwrap_or(limit);
+    Timestamp::from_second(until.as_second()).unwrap_or(until)
 }
 
 /// All leases, and the pools that new ones are taken from.

@@ -162,6 +162,7 @@ impl Pass for Recording {
     async fn pass(&self, _: &Work<MacAddr>, mac: MacAddr) -> Result<Passed, Error> {
         let (recorder, sightings) = (&self.0, &self.0.sightings);
         let nothing = |next| Ok(Passed { result: None, next });
+        sightings.follow_clock();
         let seen = sightings.wanted().get(&mac).copied();
         let Some(seen) = seen else { return nothing(Next::Wait) };
         if seen.until < Timestamp::now() {

@@ -108,6 +108,7 @@ impl Recorder {
         if !(self.endpoints.is_ready() && self.bmcs.is_ready()) {
             return;
         }
+        self.sightings.follow_clock();
         let record = self.config.borrow().record;
         for name in self.unanswered(record) {
             match record {

@@ -4,12 +4,18 @@ use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use metal_base::Locked;
 use metal_core::endpoint::Sighting;
-use metal_runtime::{metrics::Registry, queue::Queue};
+use metal_dhcp::lease::shifted;
+use metal_runtime::{
+    clock::{Steps, since_boot},
+    metrics::Registry,
+    queue::Queue,
+};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 /// How many BMCs may be queued. One that finds no room is seen again when it renews its lease.
@@ -29,6 +35,8 @@ pub(super) struct Shared {
     /// When the last lease of a BMC ended, or will end.
     ends: Mutex<HashMap<MacAddr, Timestamp>>,
     started: Started,
+    /// Detects that the clock was set.
+    steps: Mutex<Steps>,
     pub(super) queue: Queue<MacAddr>,
     pub(super) waiting: Gauge,
     pub(super) dropped: Counter,
@@ -38,6 +46,7 @@ impl Sightings {
     /// A BMC was seen with this address. Never waits.
     pub(crate) fn saw<A: Into<IpAddr>>(&self, seen: Sighting<A>) {
         let seen = seen.of_any_kind();
+        self.follow_clock();
         let mac = seen.mac;
         self.ends_at(mac, seen.until);
         let mut wanted = self.wanted();
@@ -72,7 +81,27 @@ impl Sightings {
     /// at the latest, if there is no other instance (`alone`).
     pub(super) fn ended(&self, mac: MacAddr, alone: bool) -> Option<Timestamp> {
         let ends = self.0.ends.locked();
-        ends.get(&mac).copied().or_else(|| alone.then_some(self.0.started.0))
+        ends.get(&mac).copied().or_else(|| alone.then(|| self.0.started.time()))
+    }
+
+    /// Keeps leases from ending early or late here because the clock was set.
+    pub(super) fn follow_clock(&self) {
+        let Some(by) = self.0.steps.locked().look() else { return };
+        let before = Timestamp::now().saturating_sub(by).unwrap_or(Timestamp::MIN);
+        self.shift(by, before);
+    }
+
+    /// Moves the ends of all leases by the time by which the clock was set from `before`.
+    fn shift(&self, by: SignedDuration, before: Timestamp) {
+        for seen in self.wanted().values_mut() {
+            seen.until = shifted(seen.until, by, before);
+            if let Some((_, until)) = &mut seen.elsewhere {
+                *until = shifted(*until, by, before);
+            }
+        }
+        for end in self.0.ends.locked().values_mut() {
+            *end = shifted(*end, by, before);
+        }
     }
 
     /// How many are queued.
@@ -91,7 +120,9 @@ impl Sightings {
     /// It has been recorded, unless it was seen with another address since.
     pub(super) fn recorded(&self, seen: &Sighting) {
         let mut wanted = self.wanted();
-        if wanted.get(&seen.mac) == Some(seen) {
+        let is_it =
+            |it: &Sighting| (it.address, it.is_recalled) == (seen.address, seen.is_recalled);
+        if wanted.get(&seen.mac).is_some_and(is_it) {
             wanted.remove(&seen.mac);
             self.told(&wanted);
         }
@@ -128,13 +159,21 @@ fn replaces(seen: &Sighting, queued: &Sighting) -> bool {
     }
 }
 
-/// The start time of this process.
+/// When this process started, by a clock that nobody can set.
 #[derive(Debug)]
-struct Started(Timestamp);
+struct Started(Duration);
 
 impl Default for Started {
     fn default() -> Self {
-        Self(Timestamp::now())
+        Self(since_boot())
+    }
+}
+
+impl Started {
+    /// The same by the wall clock as it is now.
+    fn time(&self) -> Timestamp {
+        let ago = since_boot().saturating_sub(self.0);
+        Timestamp::now().saturating_sub(ago).unwrap_or(Timestamp::MIN)
     }
 }
 
@@ -165,6 +204,26 @@ mod tests {
         few.saw(seen(1));
         assert!(!few.give_up(&seen(1)), "it waits, and is let in in its turn");
         assert_eq!(few.len(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_drops_a_sighting_nor_makes_it_last() {
+        let (sightings, hour) = (Sightings::default(), SignedDuration::from_hours(1));
+        let now = Timestamp::from_second(2_000_000_000).unwrap();
+        let at = |now: Timestamp| {
+            let elsewhere = Some((Ipv4Addr::LOCALHOST.into(), now + hour * 2));
+            Sighting { until: now + hour, elsewhere, ..seen(1) }
+        };
+        sightings.saw(at(now));
+        for (from, by) in [(now, hour * 10), (now + hour * 10, hour * -10)] {
+            sightings.shift(by, from);
+            assert_eq!(sightings.wanted().get(&seen(1).mac), Some(&at(from + by)));
+            assert_eq!(sightings.ended(seen(1).mac, false), Some(from + by + hour));
+        }
+        sightings.saw(at(now + hour));
+        sightings.shift(hour, now);
+        sightings.recorded(&at(now));
+        assert_eq!(sightings.len(), 0, "it is recorded, whatever the time is");
     }
 
     #[test]
