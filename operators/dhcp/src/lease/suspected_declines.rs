@@ -17,7 +17,7 @@ pub(super) struct SuspectedDeclines<A>(HashMap<A, Timestamp>);
 impl<A: Address> SuspectedDeclines<A> {
     pub(super) fn note(&mut self, address: A, now: Timestamp) {
         if self.0.len() >= MOST {
-            self.0.retain(|_, until| *until > now);
+            self.0.retain(|_, until| counts(*until, now));
         }
         if self.0.len() < MOST {
             let until = now.saturating_add(DOUBT_TIME).unwrap_or(Timestamp::MAX);
@@ -31,8 +31,13 @@ impl<A: Address> SuspectedDeclines<A> {
     }
 
     pub(super) fn contains(&self, address: A, now: Timestamp) -> bool {
-        self.0.get(&address).is_some_and(|until| *until > now)
+        self.0.get(&address).is_some_and(|until| counts(*until, now))
     }
+}
+
+/// Whether a doubt until then still counts. It is later than it can be only if the clock was set back since.
+fn counts(until: Timestamp, now: Timestamp) -> bool {
+    until > now && until.duration_since(now) <= DOUBT_TIME
 }
 
 impl<A> Default for SuspectedDeclines<A> {
@@ -58,5 +63,14 @@ mod tests {
         assert!(!doubted.contains(Ipv4Addr::from_bits(0), later));
         doubted.note(Ipv4Addr::from_bits(2 * most), later);
         assert_eq!(doubted.0.len(), 1);
+    }
+
+    #[test]
+    fn a_doubt_does_not_last_for_the_time_by_which_the_clock_is_set_back() {
+        let (mut doubted, address) = (SuspectedDeclines::default(), Ipv4Addr::LOCALHOST);
+        let start = Timestamp::from_second(1_800_000_000).unwrap();
+        doubted.note(address, start);
+        assert!(doubted.contains(address, start));
+        assert!(!doubted.contains(address, start - SignedDuration::from_hours(24)));
     }
 }
