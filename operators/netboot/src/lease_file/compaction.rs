@@ -56,13 +56,20 @@ impl Compaction {
         self.writer.is_finished()
     }
 
-    /// Adds what was missed, and replaces the old log.
+    /// Adds what was missed, and replaces the old log. That has been handed to the disk, so the fresh one is handed to
+    /// it first. Nothing is committed meanwhile, and what was missed is short.
     pub(super) async fn finish(self, path: &Path) -> io::Result<Finished> {
         let Self { writer, len, lines, missed } = self;
         let mut file = writer.await.map_err(io::Error::other)??;
-        file.write_all(missed.as_bytes())?;
-        fs::rename(beside(path), path)?;
         let len = len + missed.len() as u64;
+        let path = path.to_owned();
+        let replaced = spawn_blocking(move || {
+            file.write_all(missed.as_bytes())?;
+            file.sync_data()?;
+            fs::rename(beside(&path), &path)?;
+            Ok::<_, io::Error>(file)
+        });
+        let file = replaced.await.map_err(io::Error::other)??;
         Ok(Finished { file, len, lines })
     }
 }

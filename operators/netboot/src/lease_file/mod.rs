@@ -41,6 +41,8 @@ pub(crate) struct LeaseFile {
     /// A write failed, and what it left could not be cut off.
     is_torn: bool,
     unsynced: bool,
+    /// The log was made or replaced, which its folder has not been synchronized for.
+    is_unplaced: bool,
     sync: Option<JoinHandle<io::Result<()>>>,
     compaction: Option<Compaction>,
 }
@@ -101,6 +103,7 @@ impl LeaseFile {
             pending_lines: 0,
             is_torn: false,
             unsynced: true,
+            is_unplaced: true,
             sync: None,
             compaction: None,
         };
@@ -166,7 +169,9 @@ impl LeaseFile {
         self.finish_compaction().await?;
         if self.sync.is_none() && std::mem::take(&mut self.unsynced) {
             let file = self.file.try_clone()?;
-            self.sync = Some(spawn_blocking(move || file.sync_data()));
+            let folder = self.is_unplaced.then(|| folder(&self.path));
+            self.is_unplaced = false;
+            self.sync = Some(spawn_blocking(move || sync(&file, folder.as_deref())));
         }
         // Later leases of an address replace earlier ones, so the fresh log is never longer.
         if self.compaction.is_none() && self.lines > 2 * count + SLACK {
@@ -177,7 +182,9 @@ impl LeaseFile {
 
     async fn finish_sync(&mut self) -> io::Result<()> {
         let Some(sync) = self.sync.take_if(|sync| sync.is_finished()) else { return Ok(()) };
-        sync.await.map_err(io::Error::other)?.inspect_err(|_| self.unsynced = true)
+        sync.await.map_err(io::Error::other)?.inspect_err(|_| {
+            (self.unsynced, self.is_unplaced) = (true, true);
+        })
     }
 
     async fn finish_compaction(&mut self) -> io::Result<()> {
@@ -187,7 +194,7 @@ impl LeaseFile {
         let Finished { file, len, lines } = compaction.finish(&self.path).await?;
         let before = self.lines;
         (self.file, self.len, self.lines) = (file, len, lines);
-        (self.is_torn, self.unsynced) = (false, true);
+        (self.is_torn, self.unsynced, self.is_unplaced) = (false, true, true);
         tracing::info!(before, after = lines, "lease file compacted");
         Ok(())
     }
@@ -204,7 +211,7 @@ impl LeaseFile {
     ///
     /// If the disk fails.
     pub(crate) fn close(self) -> io::Result<()> {
-        self.file.sync_data()
+        sync(&self.file, Some(&folder(&self.path)))
     }
 }
 
@@ -218,6 +225,22 @@ fn lock(path: &Path) -> Result<File, Error> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Hands a log to the disk, and in its folder the place that it has.
+fn sync(file: &File, folder: Option<&Path>) -> io::Result<()> {
+    file.sync_data()?;
+    match folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all()) {
+        // Some network file systems have no such thing.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        placed => placed,
     }
 }
 

@@ -103,7 +103,7 @@ async fn a_log_that_has_grown_too_long_is_replaced_and_loses_nothing() {
     log.append(&lease(3));
     log.commit().unwrap();
     let finished = async {
-        while log.compaction.is_some() {
+        while log.compaction.is_some() || log.is_unplaced {
             log.maintain(known.len(), || known.iter()).await.unwrap();
             yield_now().await;
         }
@@ -140,6 +140,21 @@ async fn what_was_written_is_handed_to_the_disk() {
         }
     };
     timeout(PATIENCE, synced).await.unwrap();
-    assert!(!log.unsynced);
+    assert!(!log.unsynced && !log.is_unplaced);
     log.close().unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_could_not_be_handed_to_the_disk_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = with_two(&folder.path().join("leases"));
+    log.sync = Some(spawn_blocking(|| Err(io::Error::other("no"))));
+    (log.unsynced, log.is_unplaced) = (false, false);
+    let failed = async {
+        while log.maintain(0, std::iter::empty::<&Lease>).await.is_ok() {
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, failed).await.unwrap();
+    assert!(log.unsynced && log.is_unplaced);
 }
