@@ -1,7 +1,7 @@
 //! Settings that a valid configuration has, and nothing reads.
 
-use super::{Mode, field::line_of, raw, v6};
-use metal_text::located::{Located, Text};
+use super::{Mode, field::line_of, raw};
+use metal_text::located::Located;
 
 /// A setting of clients in a subnet that assigns no addresses. The configuration is used all the same, as it
 /// harms nobody.
@@ -16,16 +16,10 @@ pub struct Unused {
 
 /// What is unused in a configuration whose modes are valid.
 pub(super) fn of(raw: &raw::Config) -> Vec<Unused> {
-    let is_proxy = |it: &&raw::Subnet| is(it.mode.as_ref(), Mode::Proxy);
-    let is_stateless = |it: &&raw::v6::Subnet| is(it.mode.as_ref(), v6::Mode::Stateless);
-    let proxies = raw.subnets.iter().flatten().filter(is_proxy).flat_map(of_proxy);
-    let subnets6 = raw.dhcp6.iter().flat_map(|dhcp6| &dhcp6.subnets).filter(is_stateless);
-    let times = subnets6.filter_map(|it| found(it.lease_time.as_ref(), "dhcp6.subnets.leaseTime"));
-    proxies.chain(times).collect()
-}
-
-fn is<M: std::str::FromStr + PartialEq>(text: Option<&Text>, mode: M) -> bool {
-    text.and_then(|text| text.value.parse().ok()) == Some(mode)
+    let is_proxy = |it: &&raw::Subnet| {
+        it.mode.as_ref().and_then(|mode| mode.value.parse().ok()) == Some(Mode::Proxy)
+    };
+    raw.subnets.iter().flatten().filter(is_proxy).flat_map(of_proxy).collect()
 }
 
 /// What a proxy leaves to the server that assigns the addresses.
@@ -68,18 +62,5 @@ mod tests {
             assert_eq!(text("proxy").unused, [Unused { line: 5, field }]);
             assert_eq!(text("leases").unused, []);
         }
-    }
-
-    #[test]
-    fn a_lease_time_without_leases_is_told_and_harms_nobody() {
-        let text = |mode: &str| {
-            let head = "dhcp6:\n  interfaces: [a]\n  subnets:\n    - subnet: fd77::/64\n";
-            Config::parse(&format!("{head}      mode: {mode}\n      leaseTime: 1h\n")).unwrap()
-        };
-        let told: Vec<_> = text("stateless").unused.iter().map(Unused::to_string).collect();
-        let expected = "line 6: dhcp6.subnets.leaseTime has no effect where no addresses are assigned; \
-                        remove it, or mode";
-        assert_eq!(told, [expected]);
-        assert_eq!(text("stateful").unused, []);
     }
 }

@@ -6,6 +6,7 @@ use super::{
     request::Request,
 };
 use crate::boot_kind::BootKind;
+use jiff::SignedDuration;
 use metal_wire::v6::{MessageType, Options, Packet, Relay, code};
 use std::net::{Ipv6Addr, SocketAddrV6};
 
@@ -13,6 +14,11 @@ use std::net::{Ipv6Addr, SocketAddrV6};
 const MOST_PREFIXES: usize = 16;
 /// Sub-option of NTP: the address of a server (RFC 5908, section 4.1).
 const NTP_ADDRESS: [u8; 4] = [0, 1, 0, 16];
+
+/// When a client asks for information again that is not told (RFC 9915, section 21.23: `IRT_DEFAULT`).
+const UNTOLD_REFRESH: SignedDuration = SignedDuration::from_hours(24);
+/// A client does not ask again sooner (`IRT_MINIMUM`).
+const SHORTEST_REFRESH: SignedDuration = SignedDuration::from_mins(10);
 
 /// An answer and its destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +88,20 @@ fn refuse_prefixes(request: &Request<'_>, status: Status, options: &mut Options)
 pub(super) fn information(request: &Request<'_>) -> Reply {
     let mut options = head(request);
     add_information(request, &mut options);
+    if request.wants(code::REFRESH_TIME) {
+        let seconds = u32::try_from(refresh_time(request).as_secs()).unwrap_or(u32::MAX);
+        options.push(code::REFRESH_TIME, seconds.to_be_bytes());
+    }
     finish(request, MessageType::Reply, options)
+}
+
+/// When a client asks for information again: like one with a lease, which renews it after half of its time.
+pub(super) fn refresh_time(request: &Request<'_>) -> SignedDuration {
+    if request.wants(code::REFRESH_TIME) {
+        (request.subnet.lease_time / 2).max(SHORTEST_REFRESH)
+    } else {
+        UNTOLD_REFRESH
+    }
 }
 
 fn head(request: &Request<'_>) -> Options {

@@ -164,10 +164,11 @@ impl Request<'_> {
         })
     }
 
-    /// RFC 9915, section 18.3.6.
+    /// RFC 9915, section 18.3.6. A BMC counts as there until it has had two occasions to ask again.
     pub(super) fn information(&self) -> Decision {
         let bmc = self.mac.filter(|_| self.is_bmc).zip(self.made_by_client());
-        let until = self.now.saturating_add(self.subnet.lease_time).unwrap_or(Timestamp::MAX);
+        let until =
+            self.now.saturating_add(reply::refresh_time(self) * 2).unwrap_or(Timestamp::MAX);
         let seen =
             |(mac, address)| Sighting { mac, address, until, elsewhere: None, is_recalled: false };
         let bmc = bmc.map(seen);

@@ -29,6 +29,34 @@ fn information_is_given_without_an_address_and_without_an_identifier() {
 }
 
 #[test]
+fn who_asks_for_information_does_so_again_before_it_counts_as_gone() {
+    let from = ip("fe80::bb:ccff:fe00:1");
+    let (mut asking, mut silent) = (nameless(), nameless());
+    asking.options.push(code::OPTION_REQUEST, [0, 23, 0, 32]);
+    silent.options.push(code::OPTION_REQUEST, [0, 23]);
+    let short = CONFIG.replace("mode: stateless", "mode: stateless\n      leaseTime: 1m");
+    for (config, packet, seconds, counts) in [
+        (CONFIG, &asking, Some(1800), 3600),
+        (CONFIG, &nameless(), Some(1800), 3600),
+        (short.as_str(), &asking, Some(600), 1200),
+        (CONFIG, &silent, None, 2 * 86_400),
+    ] {
+        let lab = on_stateless(config);
+        let Decision { answer, bmc, .. } = lab.decide(packet, from);
+        let reply = answer.unwrap();
+        let told = reply
+            .packet
+            .options
+            .get(code::REFRESH_TIME)
+            .map(|it| u32::from_be_bytes(it.try_into().unwrap()));
+        let until = bmc.unwrap().until.duration_since(lab.now).as_secs();
+        assert_eq!((told, until), (seconds, counts));
+    }
+    let bound = Lab::new().answer(&solicit(1), 1);
+    assert_eq!(bound.packet.options.get(code::REFRESH_TIME), None, "it has the times of its lease");
+}
+
+#[test]
 fn on_a_stateless_link_there_is_information_and_no_address() {
     let mut lab = Lab::new();
     lab.interface = Some("eth1");
