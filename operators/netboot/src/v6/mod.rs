@@ -18,7 +18,7 @@ use metal_serve::dhcp::{
     self, Request, Responder, Server, Sockets,
     link::{
         self,
-        v6::{Link, Place, duid, places},
+        v6::{Link, Place, ServerDuid, duid, places},
     },
 };
 use std::{
@@ -54,7 +54,7 @@ type Answer = dhcp::Answer<Link, Sighting<Ipv6Addr>>;
 struct V6 {
     /// Its lease file is opened when the configuration has a DHCPv6 server for the first time.
     common: LeaseServer<Ipv6Addr>,
-    duid: Vec<u8>,
+    duid: ServerDuid,
 }
 
 /// Serves until `shutdown`. Blocks. Sends the addresses of its sockets to `opened`; there are none
@@ -75,7 +75,7 @@ fn open(parts: ServerParts) -> Result<Server<V6>, Error> {
     let common = LeaseServer::new(parts);
     let (config, metrics) = (Arc::clone(&common.config), common.parts.metrics.clone());
     let mut sockets = Sockets::default();
-    let mut v6 = V6 { common, duid: Vec::new() };
+    let mut v6 = V6 { common, duid: ServerDuid::default() };
     v6.take(config, &mut sockets)?;
     v6.common.recall_bmcs();
     v6.common.lease_store.publish_all();
@@ -103,7 +103,7 @@ impl Responder for V6 {
         let LeaseServer { config, bmcs, lease_store, .. } = &self.common;
         let v6 = config.dhcp6.as_ref()?;
         let leases = &lease_store.leases;
-        let server = v6::Server { config, v6, id: &self.duid, bmcs, leases, boot: &boot };
+        let server = v6::Server { config, v6, id: &self.duid.id, bmcs, leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let arrival = Arrival { interface: place.interface(), addresses, from };
         let decision = v6::decide(server, &packet, arrival, now);
@@ -156,9 +156,7 @@ impl V6 {
     /// Adopts a configuration; if that fails, the previous one stays in force.
     fn take(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) -> Result<(), Error> {
         let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
-        let own =
-            |it: &config::v6::Config| it.duid.clone().or_else(|| duid(it)).ok_or(Error::NoDuid);
-        let duid = config.dhcp6.as_ref().map(own).transpose()?;
+        let duid = config.dhcp6.as_ref().map(own_duid).transpose()?.unwrap_or_default();
         let LeaseServer { parts, lease_store, .. } = &mut self.common;
         let file = parts.lease_file.as_ref().filter(|_| !lease_store.is_kept());
         if let Some(path) = file.filter(|_| config.dhcp6.is_some()) {
@@ -166,6 +164,14 @@ impl V6 {
             lease_store.publish_all();
         }
         sockets.serve(&wanted)?;
+        if duid.is_of_other && duid != self.duid {
+            tracing::warn!(
+                hint = "set dhcp6.duid",
+                "no interface in dhcp6.interfaces or with an address in dhcp6.listen has a MAC \
+                 address: the DUID of the server is made from another one, which may be one of a \
+                 container"
+            );
+        }
         if let Some(own) = config.unserved_tftp(is_own) {
             let hint = "add it, or `::`, to tftp.listen";
             tracing::warn!(
@@ -176,7 +182,7 @@ impl V6 {
         if let Some(v6) = &config.dhcp6 {
             v6::reconfigure(&mut self.common.lease_store.leases, v6, Timestamp::now());
         }
-        self.duid = duid.unwrap_or_default();
+        self.duid = duid;
         self.common.adopt(config);
         self.look_after(sockets);
         Ok(())
@@ -225,6 +231,12 @@ impl V6 {
             }
         }
     }
+}
+
+/// The DUID in the configuration, or one that is made from an interface.
+fn own_duid(config: &config::v6::Config) -> Result<ServerDuid, Error> {
+    let configured = config.duid.clone().map(|id| ServerDuid { id, is_of_other: false });
+    configured.or_else(|| duid(config)).ok_or(Error::NoDuid)
 }
 
 /// Whether an interface of this host has the address.

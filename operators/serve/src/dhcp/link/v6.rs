@@ -52,10 +52,19 @@ pub fn places(config: &Config) -> Vec<Place> {
     interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
 }
 
+/// A DUID of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerDuid {
+    /// Its bytes.
+    pub id: Vec<u8>,
+    /// Whether it is made from an interface that is not served.
+    pub is_of_other: bool,
+}
+
 /// A DUID-LL of the first interface in the configuration that has a MAC address, or else of one with an
 /// address in the configuration, or else of any (RFC 9915, section 11.4). A node has interfaces of
 /// containers, too, which come and go.
-pub fn duid(config: &Config) -> Option<Vec<u8>> {
+pub fn duid(config: &Config) -> Option<ServerDuid> {
     let all: Vec<_> = getifaddrs().ok()?.collect();
     let listens = |it: &InterfaceAddress| {
         let own = it.address.and_then(|own| Some(own.as_sockaddr_in6()?.ip()));
@@ -67,15 +76,8 @@ pub fn duid(config: &Config) -> Option<Vec<u8>> {
         let mac = it.address?.as_link_addr()?.addr().filter(|mac| *mac != [0; 6])?;
         Some((&it.interface_name, mac))
     });
-    let (is_other, mac) = first_of(&wanted, macs)?;
-    if is_other {
-        tracing::warn!(
-            hint = "set dhcp6.duid",
-            "no interface in dhcp6.interfaces or with an address in dhcp6.listen has a MAC address: \
-             the DUID of the server is made from another one, which may be one of a container"
-        );
-    }
-    Some([&[0, 3, 0, 1][..], &mac].concat())
+    let (is_of_other, mac) = first_of(&wanted, macs)?;
+    Some(ServerDuid { id: [&[0, 3, 0, 1][..], &mac].concat(), is_of_other })
 }
 
 /// The MAC address of the first wanted interface that has one, or else of the first by name; and
