@@ -9,6 +9,8 @@
 //! An address is in the queue at most once, however often its lease changes. [`writing`] determines
 //! what to write, which for a renewal is mostly nothing. There are at most 20 writes per second.
 
+mod catch_up;
+
 use crate::shared_leases::{Family, Role, SharedLeases};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -82,6 +84,8 @@ pub(crate) struct LeasePublisher {
     config: watch::Receiver<Arc<Config>>,
     reporter: Reporter,
     next: Mutex<Instant>,
+    /// Whether this instance is to lead.
+    is_elected: watch::Sender<bool>,
 }
 
 impl LeasePublisher {
@@ -103,6 +107,7 @@ impl LeasePublisher {
             config,
             reporter,
             next: Mutex::new(Instant::now()),
+            is_elected: watch::Sender::new(false),
         }
     }
 
@@ -123,20 +128,18 @@ impl LeasePublisher {
             ended = follow(&self.client, &self.objects, |change| self.changed(&change)) => ended,
             () = work.drive(CONCURRENCY, Publishing(Arc::clone(&self))) => Err(Ended),
             ended = listed.open_after(self.objects.listed()) => ended,
+            () = self.lead_when_elected() => Err(Ended),
         }
     }
 
-    /// Changes the role of this instance. An instance that becomes the leader checks every object.
+    /// Changes the role of this instance. An instance that is to lead answers at once, and leads once it has caught up
+    /// with the other one.
     pub(crate) fn stand(&self, role: Role) {
-        if !self.published.stand(role) {
-            return;
-        }
-        tracing::info!(?role, "role of this instance changed");
-        if role == Role::Leads {
-            let objects = self.objects.all();
-            let there = objects.iter().filter_map(|object| object.address());
-            let all = there.chain(self.published.addresses());
-            all.for_each(|address| self.published.queue().add(address));
+        self.is_elected.send_replace(role == Role::Leads);
+        let is_behind = role == Role::Leads && self.published.role() != Role::Leads;
+        let role = if is_behind { Role::Answers } else { role };
+        if self.published.stand(role) {
+            tracing::info!(?role, "role of this instance changed");
         }
     }
 

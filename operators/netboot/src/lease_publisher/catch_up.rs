@@ -1,0 +1,168 @@
+//! What an instance that is elected learns before it writes: all that the other one has written. Its own watch may
+//! be behind, or wait for a server that went down with the other instance. What it told later would count as
+//! changes by somebody else, and be undone: leases of the other instance would be lost.
+
+use super::LeasePublisher;
+use crate::shared_leases::Role;
+use jiff::Timestamp;
+use kube::{Api, ResourceExt, core::DeserializeGuard};
+use metal_api::DhcpLease;
+use metal_dhcp::lease::{Lease, State, object::lease_of};
+use metal_runtime::{jittered, list_in_pages, report::Chain};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+use tokio::{sync::watch, time::sleep};
+
+/// How soon a list that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+impl LeasePublisher {
+    /// Leads while this instance is elected, forever.
+    pub(super) async fn lead_when_elected(&self) {
+        let mut elected = self.is_elected.subscribe();
+        loop {
+            becomes(&mut elected, true).await;
+            let has_caught_up = tokio::select! {
+                biased;
+                () = becomes(&mut elected, false) => false,
+                () = self.catch_up() => true,
+            };
+            if has_caught_up {
+                self.lead();
+                becomes(&mut elected, false).await;
+            }
+        }
+    }
+
+    /// Checks every object.
+    fn lead(&self) {
+        if !*self.is_elected.borrow() || !self.published.stand(Role::Leads) {
+            return;
+        }
+        tracing::info!(role = ?Role::Leads, "role of this instance changed");
+        let objects = self.objects.all();
+        let there = objects.iter().filter_map(|object| object.address());
+        let all = there.chain(self.published.addresses());
+        all.for_each(|address| self.published.queue().add(address));
+    }
+
+    async fn catch_up(&self) {
+        while let Err(error) = self.adopt_all().await {
+            tracing::warn!(error = %Chain(&error), "DHCPLeases cannot be listed, and are not written yet");
+            sleep(jittered(AGAIN)).await;
+        }
+    }
+
+    /// Adopts all leases of the other instance as they are now, rather than as they were watched.
+    async fn adopt_all(&self) -> Result<(), kube::Error> {
+        let watched = self.objects.all();
+        let api = Api::<DeserializeGuard<DhcpLease>>::all(self.client.clone());
+        let there = list_in_pages(&api).await?;
+        let names: HashSet<String> = there.iter().map(ResourceExt::name_any).collect();
+        let leases = there.iter().filter_map(|object| lease_of(object.0.as_ref().ok()?));
+        leases.filter(|lease| self.is_later(lease)).for_each(|lease| self.published.hear(lease));
+        let gone = watched.iter().filter(|object| !names.contains(&object.name_any()));
+        for lease in gone.filter_map(|object| lease_of(object)) {
+            // Otherwise it was renewed here since.
+            if self.published.lease(lease.address).as_ref() == Some(&lease) {
+                let until = Timestamp::now();
+                self.published.hear(Lease { state: State::Released, until, ..lease });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the other instance knows more of an address than this one.
+    fn is_later(&self, theirs: &Lease<IpAddr>) -> bool {
+        let known = self.published.lease(theirs.address);
+        !self.is_another_clients(theirs)
+            && known.is_none_or(|known| {
+                (&known.client, known.state) != (&theirs.client, theirs.state)
+                    || known.until < theirs.until
+            })
+    }
+}
+
+async fn becomes(receiver: &mut watch::Receiver<bool>, wanted: bool) {
+    // The sender lives as long as the publisher.
+    receiver.wait_for(|is| *is == wanted).await.ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared_leases::SharedLeases;
+    use metal_dhcp::{
+        config::Config,
+        lease::object::{Writing, writing},
+    };
+    use metal_runtime::testing::{ApiServer, list};
+    use prometheus_client::metrics::family::Family;
+    use std::{net::Ipv4Addr, sync::Arc};
+    use tokio::time::timeout;
+
+    const HOUR: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+    /// The object for a lease that the other instance has given.
+    fn object(last: u8) -> DhcpLease {
+        let (client, until) = ("02:00:00:00:00:01".parse().unwrap(), Timestamp::now() + HOUR);
+        let address = [10, 77, 0, last].into();
+        let lease = Lease { address, client, state: State::Bound, until, binding: None };
+        match writing(Some(&lease), None, None, Timestamp::now()) {
+            Writing::Apply(object) => *object,
+            other @ (Writing::Nothing | Writing::Remove) => panic!("{other:?}"),
+        }
+    }
+
+    /// An instance in standby that has watched leases 1 and 2, and the API server, which has 1 and 3 by now.
+    async fn behind() -> (ApiServer, LeasePublisher) {
+        let text = "interfaces: [eth1]\nsubnets: []\ninstances: { mode: standby, part: 1 }\n";
+        let config = Arc::new(Config::parse(text).unwrap());
+        let (server, shared) = (ApiServer::default(), SharedLeases::new(config.instances));
+        let config = watch::Sender::new(config).subscribe();
+        let publisher =
+            LeasePublisher::new(server.client("default"), shared, config, Family::default());
+        let [first, second, third] = [1, 2, 3].map(object);
+        for watched in [&first, &second] {
+            publisher.published.hear(lease_of(watched).unwrap());
+        }
+        assert_eq!(publisher.published.heard::<Ipv4Addr>().len(), 2);
+        server.put(&first);
+        server.put(&third);
+        list(&publisher.objects, [first, second]).await;
+        (server, publisher)
+    }
+
+    #[tokio::test]
+    async fn what_the_other_instance_wrote_last_is_adopted_and_what_it_removed_is_released() {
+        let (_server, publisher) = behind().await;
+        publisher.adopt_all().await.unwrap();
+        let state = |last: u8| {
+            let lease = publisher.published.lease([10, 77, 0, last].into());
+            lease.map(|lease| lease.state)
+        };
+        let states = [State::Bound, State::Released, State::Bound];
+        assert_eq!([1, 2, 3].map(state), states.map(Some));
+        let heard = publisher.published.heard::<Ipv4Addr>();
+        assert_eq!(heard.len(), 2, "the servers adopt what is new, and that alone: {heard:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_elected_answers_at_once_and_writes_once_it_knows_what_there_is() {
+        let (server, publisher) = behind().await;
+        let wait = || timeout(AGAIN * 2, publisher.lead_when_elected());
+        server.fail(Some(http::StatusCode::INTERNAL_SERVER_ERROR));
+        publisher.stand(Role::Leads);
+        assert!(wait().await.is_err());
+        assert_eq!(publisher.published.role(), Role::Answers);
+        publisher.stand(Role::Waits);
+        server.fail(None);
+        assert!(wait().await.is_err());
+        assert_eq!(publisher.published.role(), Role::Waits, "it is not elected any longer");
+        publisher.stand(Role::Leads);
+        assert!(wait().await.is_err());
+        assert_eq!(publisher.published.role(), Role::Leads);
+        assert_eq!(publisher.published.queue().len(), 3);
+        publisher.stand(Role::Leads);
+        assert_eq!(publisher.published.role(), Role::Leads, "it goes on");
+    }
+}
