@@ -301,9 +301,9 @@ impl Registries {
         registry.is_local() || self.insecure.contains(registry)
     }
 
-    /// How much longer a registry is not contacted, at its own request.
-    pub(crate) fn rest(&self, registry: &Registry) -> Option<Duration> {
-        self.rests().of(registry).map(|(left, _)| left)
+    /// How much longer a registry is not asked like this, at its own request.
+    pub(crate) fn rest(&self, access: &Access) -> Option<Duration> {
+        self.rests().of(access).map(|(left, _)| left)
     }
 
     fn rests(&self) -> MutexGuard<'_, RetryAfter> {
@@ -321,7 +321,7 @@ impl Registries {
         if status.is_success() {
             return Ok(response);
         }
-        self.rests().note(access.name().registry(), status, response.headers());
+        self.rests().note(access, status, response.headers());
         match status {
             StatusCode::NOT_FOUND => Err(missing()),
             status => Err(Error::of_status(access, status)),

@@ -32,7 +32,7 @@ impl Registries {
     /// Sends a request; if a token or a login is required, gets one and sends the request again.
     pub(super) async fn request(&self, access: &Access, ask: Ask<'_>) -> Result<Response, Error> {
         let registry = access.name().registry();
-        if let Some((_, status)) = self.rests().of(registry) {
+        if let Some((_, status)) = self.rests().of(access) {
             return Err(Error::of_status(access, status));
         }
         let known = self.known_proof(access);

@@ -202,7 +202,7 @@ impl Shared {
             if sink.received() - before >= PROGRESS {
                 pauses = PAUSES.into_iter();
             }
-            let rest = self.registries.rest(access.name().registry()).unwrap_or_default();
+            let rest = self.registries.rest(access).unwrap_or_default();
             match pauses.next().filter(|_| transient && rest <= LONGEST_REST) {
                 Some(pause) => sleep(pause.max(rest)).await,
                 None => return Err(error),
