@@ -270,7 +270,7 @@ async fn what_one_account_downloads_keeps_no_other_from_its_images() {
     let (_, store) = fake.both(dir.path(), 1_000_000, config).await;
     let (a, b) = (Account::of("a"), Account::of("b"));
     let large = store.open_for(&fake.name, &Digest::of(b"large"), &a).await.err().unwrap();
-    assert!(matches!(large, store::Error::Share { size: 600_000, .. }), "{large}");
+    assert!(matches!(large, store::Error::Large { size: 600_000, .. }), "{large}");
     let mut stalled = vec![];
     for content in [b"1", b"2"] {
         stalled.push(store.open_for(&fake.name, &Digest::of(content), &a).await.unwrap());

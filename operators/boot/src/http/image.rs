@@ -285,6 +285,9 @@ fn said(error: &Error) -> (StatusCode, &'static str) {
         Error::Full { .. } | Error::Share { .. } => {
             (StatusCode::INSUFFICIENT_STORAGE, "the image cache is full")
         }
+        Error::Large { .. } => {
+            (StatusCode::INSUFFICIENT_STORAGE, "the layer is larger than half of the image cache")
+        }
         Error::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
         Error::Abandoned => (StatusCode::SERVICE_UNAVAILABLE, "try again"),
         Error::Shutdown => (StatusCode::SERVICE_UNAVAILABLE, "shutting down"),

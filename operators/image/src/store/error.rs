@@ -17,6 +17,18 @@ pub enum Error {
         /// Size of the store.
         limit: u64,
     },
+    /// The blob is larger than what one account may download at a time.
+    #[error(
+        "a layer of {size} bytes is more than half of the image cache of {limit}, which is what one organization may \
+         have downloaded at a time: set --image-cache-size to {} or more",
+        size.saturating_mul(2),
+    )]
+    Large {
+        /// Size of the blob.
+        size: u64,
+        /// Size of the store.
+        limit: u64,
+    },
     /// More than one account may download at a time.
     #[error(
         "{size} bytes are more than what one organization may have downloaded at a time, half of the image \

@@ -150,7 +150,10 @@ impl Table {
         if size > limit {
             return Err(Error::Full { size, limit });
         }
-        self.check_share(account, size)
+        if account.is_limited() && size > limit / 2 {
+            return Err(Error::Large { size, limit });
+        }
+        Ok(())
     }
 
     /// Checks that so much may be downloaded on this account at a time. What has arrived makes room for
@@ -353,7 +356,7 @@ mod tests {
         let mut table = Table::new(10);
         table.adopt(vec![file("old", 5)]);
         let (a, b) = (Account::of("a"), Account::of("b"));
-        assert!(matches!(table.admit(6, &a), Err(Error::Share { size: 6, limit: 10 })));
+        assert!(matches!(table.admit(6, &a), Err(Error::Large { size: 6, limit: 10 })));
         assert!(table.admit(6, &Account::default()).is_ok());
         let mut stalled = [Promised::none(&a), Promised::none(&a)];
         assert!(table.reserve(3, &mut stalled[0]).unwrap().is_empty());

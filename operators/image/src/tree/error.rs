@@ -80,7 +80,9 @@ impl Error {
         match self {
             Self::Resolve(error) => error.is_transient(),
             Self::Store(store::Error::Registry(error)) => error.is_transient(),
-            Self::Store(store::Error::Full { .. } | store::Error::Size { .. })
+            Self::Store(
+                store::Error::Full { .. } | store::Error::Large { .. } | store::Error::Size { .. },
+            )
             | Self::Missing(_)
             | Self::Layer { .. }
             | Self::TooManyLayers(_)
@@ -102,7 +104,7 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Resolve(error) => error.reason(),
-            Self::Store(store::Error::Full { .. }) => "CacheFull",
+            Self::Store(store::Error::Full { .. } | store::Error::Large { .. }) => "CacheFull",
             Self::Store(store::Error::Disk(_)) | Self::Disk(_) | Self::Damaged => "CacheFailed",
             Self::Store(store::Error::Registry(error)) => error.reason(),
             Self::Store(_) => "RegistryFailed",
