@@ -138,6 +138,10 @@ async fn netboot_apart_has_the_only_namespace_of_privileged_pods_and_mounts_no_p
     let has_password = |map: &Value| map["data"].to_string().contains("secret");
     assert!(!overlay.of("ConfigMap").filter(theirs).any(has_password));
     assert!(!overlay.of("Secret").any(|secret| theirs(&secret)));
+    let rules = &overlay.named("ClusterRole", "netboot").unwrap()["rules"];
+    let of = |kind: &str| list(rules).find(|rule| list(&rule["resources"]).any(|it| it == kind));
+    assert!(of("bmcsecrets").is_none(), "it reads no passwords of BMCs, either");
+    assert_eq!(of("bmcs").unwrap()["verbs"], json!(["list", "watch"]));
 }
 
 #[tokio::test]
