@@ -51,6 +51,12 @@ pub fn writing(
     }
 }
 
+/// Whether an object is of a lease of the same address that ends later. Of two instances that both answer, the one with
+/// the later lease writes the object: a client with a reserved address may have it from both.
+pub fn is_of_later(object: &DhcpLease, lease: &Lease<IpAddr>) -> bool {
+    spec(lease, None).is_some_and(|(_, wanted)| object.spec.held_until.0 > wanted.held_until.0)
+}
+
 /// The lease that an object describes; `None` if no instance of netboot can have written it.
 pub fn lease_of(object: &DhcpLease) -> Option<Lease<IpAddr>> {
     let DhcpLeaseSpec { client, state, held_until, .. } = &object.spec;
@@ -206,6 +212,25 @@ mod tests {
             let writing = writing(Some(&bound), None, Some(&wrong), at(NOW));
             assert_eq!(writing, Writing::Apply(Box::new(right.clone())), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn of_two_instances_with_leases_of_one_address_only_that_with_the_later_one_writes() {
+        let earlier = lease(State::Bound, NOW + HOUR);
+        let later = lease(State::Bound, NOW + 24 * HOUR);
+        let declined = lease(State::Declined, NOW + HOUR);
+        assert!(is_of_later(&object(&later), &earlier) && is_of_later(&object(&later), &declined));
+        // It writes what it knows, and is content with that.
+        for other in [&earlier, &declined] {
+            assert!(!is_of_later(&object(other), &later));
+            let written = Writing::Apply(Box::new(object(&later)));
+            assert_eq!(writing(Some(&later), None, Some(&object(other)), at(NOW)), written);
+        }
+        let own = object(&later);
+        assert!(!is_of_later(&own, &later));
+        assert_eq!(writing(Some(&later), None, Some(&own), at(NOW)), Writing::Nothing);
+        // What its client has released is removed.
+        assert!(!is_of_later(&own, &lease(State::Released, NOW)));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use metal_dhcp::{
     config::Config,
     lease::{
         Lease, State,
-        object::{Writing, lease_of, writing},
+        object::{Writing, is_of_later, lease_of, writing},
     },
 };
 use metal_runtime::{
@@ -177,7 +177,12 @@ impl LeasePublisher {
         let object = self.objects.named(None, &name);
         let config = Arc::clone(&self.config.borrow());
         let is_split = config.instances.is_some_and(|it| it.mode == Sharing::Split);
-        if lease.is_none() && is_split {
+        let is_others = match (&lease, object.as_deref()) {
+            (None, _) => true,
+            (Some(lease), Some(object)) => is_of_later(object, lease),
+            (Some(_), None) => false,
+        };
+        if is_split && is_others {
             return Ok("OtherInstance");
         }
         let hostname = lease.as_ref().and_then(|lease| hostname(&config, lease));
