@@ -11,6 +11,7 @@ use metal_core::endpoint::{
     inline::mac_of,
     recording::{Answer, Conflict, Recording, name, recording},
 };
+use metal_dhcp::Sharing;
 use metal_runtime::{patch_annotations, patch_spec};
 use std::{collections::BTreeSet, io::ErrorKind, net::IpAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -61,9 +62,13 @@ impl Recorder {
         }
     }
 
-    /// Whether netboot has set the address in the Endpoint of a BMC. If it was a person, then maybe since the BMC got
-    /// its lease.
+    /// Whether netboot has set the address in the Endpoint of a BMC. If it was a person, or an instance beside this one,
+    /// then maybe since the BMC got its lease.
     async fn has_set_address(&self, mac: MacAddr) -> Result<bool, Error> {
+        let instances = self.config.borrow().instances;
+        if instances.is_some_and(|it| it.mode == Sharing::Split) {
+            return Ok(false);
+        }
         let holders = self.endpoints.get(&mac);
         let [endpoint] = holders.as_slice() else { return Ok(false) };
         let api = Api::<Endpoint>::all(self.client.clone());

@@ -1,5 +1,8 @@
 use super::*;
-use fixture::{Api, DATABASE, IP, MAC, PATH, Tested, endpoint, list, recorder, recorder_of, seen};
+use fixture::{
+    Api, DATABASE, IP, MAC, PATH, Tested, endpoint, list, recorder, recorder_of, recorder_with,
+    seen,
+};
 use http::StatusCode;
 use metal_api::annotation;
 use serde_json::json;
@@ -61,8 +64,13 @@ async fn an_endpoint_that_somebody_else_made_gets_the_address_and_nothing_else()
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_from_before_moves_a_bmc_only_if_netboot_has_set_its_address_itself() {
-    for (manager, is_moved) in [("netboot", true), ("kubectl-edit", false)] {
-        let (api, recorder) = at_nowhere().await;
+    let split = "instances: { mode: split, part: 1 }\n";
+    for (manager, more, is_moved) in
+        [("netboot", "", true), ("kubectl-edit", "", false), ("netboot", split, false)]
+    {
+        let api = Api::default();
+        let recorder = recorder_with(&api, more);
+        list(&recorder, vec![endpoint("mine", "aa:bb:cc:00:00:01", NOWHERE)]).await;
         api.managed_by(manager);
         recorder.sightings.saw(Sighting { is_recalled: true, ..seen(MAC, IP) });
         assert_eq!(recorder.pass(MAC).await, None, "{manager}");
