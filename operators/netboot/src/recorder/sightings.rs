@@ -231,14 +231,15 @@ mod tests {
         let sightings = Sightings::default();
         let queued = || sightings.wanted().values().map(|it| it.until).collect::<Vec<_>>();
         let hour = SignedDuration::from_hours(1);
-        let recalled = Sighting { is_recalled: true, ..seen(1) };
+        let fresh = seen(1);
+        let recalled = Sighting { is_recalled: true, ..fresh };
         for until in [recalled.until, recalled.until + hour, recalled.until - hour] {
             sightings.saw(Sighting { until, ..recalled });
         }
         assert_eq!(queued(), [recalled.until + hour]);
-        sightings.saw(seen(1));
+        sightings.saw(fresh);
         sightings.saw(Sighting { until: recalled.until + hour * 2, ..recalled });
-        assert_eq!(queued(), [seen(1).until]);
+        assert_eq!(queued(), [fresh.until]);
     }
 
     #[test]
