@@ -150,10 +150,7 @@ impl Table {
         if size > limit {
             return Err(Error::Full { size, limit });
         }
-        if account.is_limited() && size > limit / 2 {
-            return Err(Error::Large { size, limit });
-        }
-        Ok(())
+        self.check_share(account, size).map_err(|_| Error::Large { size, limit })
     }
 
     /// Checks that so much may be downloaded on this account at a time. What has arrived makes room for
