@@ -37,12 +37,8 @@ impl Compaction {
         leases.for_each(|lease| record::write(&mut text, lease));
         let len = text.len() as u64;
         let path = beside(path);
-        let writer = spawn_blocking(move || {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_data()?;
-            Ok(file)
-        });
+        let writer =
+            spawn_blocking(move || write_new(&path, |file| file.write_all(text.as_bytes())));
         Self { writer, len, lines, missed: String::new() }
     }
 
@@ -64,14 +60,23 @@ impl Compaction {
         let len = len + missed.len() as u64;
         let path = path.to_owned();
         let replaced = spawn_blocking(move || {
-            file.write_all(missed.as_bytes())?;
-            file.sync_data()?;
-            fs::rename(beside(&path), &path)?;
+            let new = beside(&path);
+            let replaced = file.write_all(missed.as_bytes()).and_then(|()| file.sync_data());
+            let replaced = replaced.and_then(|()| fs::rename(&new, &path));
+            replaced.inspect_err(|_| _ = fs::remove_file(&new).ok())?;
             Ok::<_, io::Error>(file)
         });
         let file = replaced.await.map_err(io::Error::other)??;
         Ok(Finished { file, len, lines })
     }
+}
+
+/// Writes a file, and hands it to the disk. If that fails, there is none: the log needs the room.
+fn write_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
+    let written = write(&mut file).and_then(|()| file.sync_data());
+    written.inspect_err(|_| _ = fs::remove_file(path).ok())?;
+    Ok(file)
 }
 
 /// Removes what a process has left that died while writing.
@@ -86,4 +91,23 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_log_that_cannot_be_written_takes_no_room_from_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases.new");
+        let full = write_new(&path, |file| {
+            file.write_all(b"half of it")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(full.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(!path.exists());
+        write_new(&path, |file| file.write_all(b"whole")).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
 }
