@@ -26,7 +26,7 @@ use std::{
 pub(crate) enum Role {
     /// Standby: the other instance answers.
     Waits,
-    /// It answers, because it is not known whether another one does.
+    /// It answers, because it is not known whether another one does, or not yet what that has written.
     Answers,
     /// It answers, and writes objects.
     Leads,

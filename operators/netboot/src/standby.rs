@@ -7,6 +7,8 @@
 //!      the API server is away
 //! ```
 //!
+//! Whose the lease is answers at once, and leads when it knows what the other one has written.
+//!
 //! This is not what keeps addresses from being assigned twice: each instance gives new clients
 //! addresses from its own half of every range. So if it is not known who leads, both answer rather
 //! than none.
