@@ -38,8 +38,13 @@ impl<'a> Reporter<'a> {
     /// Tells why it does not go on.
     pub(crate) async fn fail(&self, why: &str) {
         *self.phase.locked() = InstallPhase::Failed;
-        let end = why.floor_char_boundary(MESSAGE);
-        self.tell(&why[..end]).await;
+        self.tell(cut(why)).await;
+    }
+
+    /// Tells that it is done, and what a person should know of it, if anything.
+    pub(crate) async fn done(&self, note: &str) {
+        *self.phase.locked() = InstallPhase::Done;
+        self.tell(cut(note)).await;
     }
 
     /// Tells how far it is, again and again.
@@ -64,4 +69,8 @@ impl<'a> Reporter<'a> {
             tracing::debug!(error = %Chain(&error), "could not report progress");
         }
     }
+}
+
+fn cut(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MESSAGE)]
 }

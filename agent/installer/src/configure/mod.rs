@@ -6,7 +6,8 @@
 //!            └──── fails ────┴──► it boots nothing ◄─ fails: wiped ─┘
 //! ```
 //!
-//! An error of the firmware comes last: the disk is whole then, and boots wherever firmware looks by itself.
+//! A refusal of the firmware comes last, and is no failure: the disk is whole then, and boots wherever firmware
+//! looks by itself. Writing it again would not change what the firmware says.
 
 use crate::{
     disk::{EFI, Kernel, ROOT, Target, TargetError},
@@ -36,8 +37,6 @@ pub(crate) enum ConfigureError {
         "the EFI system partition of the disk image has no {0}, which is what the machine would boot"
     )]
     NoLoader(&'static str),
-    #[error("the disk is whole, and the firmware does not take its boot entry")]
-    Variable(#[from] VariableError),
 }
 
 /// A disk on which an image is written, but for its ends.
@@ -52,35 +51,32 @@ pub(crate) fn needs(root: &Root, seed: &Seed) -> Needs {
     Needs { root: !seed.is_empty(), esp: root.has(VARIABLES) }
 }
 
-/// Configures and completes a disk on which everything but its ends is written.
+/// Configures and completes a disk on which everything but its ends is written, and has what this machine
+/// needs. Returns why the firmware has no boot entry for it, if it takes none.
 ///
 /// # Errors
 ///
-/// If it cannot be; the disk boots nothing then, unless it is the firmware that fails.
+/// If it cannot be; the disk boots nothing then.
 pub(crate) fn configure(
     root: &Root,
     kernel: &impl Kernel,
     (label, seed): (&str, &Seed),
     written: Written,
-) -> Result<(), ConfigureError> {
-    let needs = needs(root, seed);
-    needs.check(written.ends.table(), ARCH)?;
+) -> Result<Option<VariableError>, ConfigureError> {
     let Written { target, ends } =
         if seed.is_empty() { written } else { written.seeded(root, kernel, seed)? };
     let table = ends.seal(target.place())?;
-    if !needs.esp {
-        return Ok(());
+    if !root.has(VARIABLES) {
+        return Ok(None);
     }
     let disk = target.disk().clone();
     match loader(root, kernel, target, &table) {
-        Ok(loader) => efi::register(&root.below(VARIABLES), label, loader)?,
+        Ok(loader) => Ok(efi::register(&root.below(VARIABLES), label, loader).err()),
         Err(error) => {
             disk_ends::wipe(disk.open(root)?.place())?;
-            return Err(error);
+            Err(error)
         }
     }
-    tracing::info!(label, "boot disk selected");
-    Ok(())
 }
 
 impl Written {

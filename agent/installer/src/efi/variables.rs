@@ -29,7 +29,7 @@ pub(crate) enum VariableError {
 ///
 /// # Errors
 ///
-/// If the firmware refuses. What was there before still boots then.
+/// If the firmware refuses, or `BootOrder` cannot be read. What was there before still boots then.
 pub(crate) fn register(
     folder: &Path,
     label: &str,
@@ -60,7 +60,11 @@ fn known(folder: &Path) -> Result<Known, VariableError> {
             known.order =
                 value.as_chunks().0.iter().map(|number| u16::from_le_bytes(*number)).collect();
         } else if let Some(number) = number(rest) {
-            let value = read(&folder.join(&name)).map_err(unread(short))?;
+            // One that cannot be read keeps its number and its place, and is nobody's that is known.
+            let value = read(&folder.join(&name)).unwrap_or_else(|error| {
+                tracing::warn!(variable = short, %error, "a boot entry cannot be read");
+                vec![]
+            });
             known.options.insert(number, value);
         }
     }
@@ -139,6 +143,19 @@ mod tests {
         }
         let raw = fs::read(folder.path().join(format!("BootOrder-{GLOBAL}"))).unwrap();
         assert_eq!(raw, [7, 0, 0, 0, 0, 0, 1, 0, 10, 0]);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_costs_only_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder is not read.
+        fs::create_dir(folder.path().join(format!("Boot0000-{GLOBAL}"))).unwrap();
+        let partition = Partition { number: 1, kind: [0; 16], guid: [1; 16], first: 1, last: 2 };
+        let loader = Loader { partition, path: r"\A" };
+        register(folder.path(), "node-01", loader).unwrap();
+        let known = known(folder.path()).unwrap();
+        assert_eq!(known.order, [1]);
+        assert_eq!(known.options[&1], load_option("node-01", loader));
     }
 
     #[test]

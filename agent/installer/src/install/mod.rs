@@ -15,6 +15,7 @@ use crate::{
     checksum::{self, ChecksumError, Sha256},
     configure::{ConfigureError, Written, configure, needs},
     disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
+    efi::VariableError,
     fetch::{Broken, Client, Pieces, is_stale, transfer},
     gpt::Needs,
     image::{self, ImageError},
@@ -135,9 +136,18 @@ async fn attempt(
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
     let (root, kernel) = (root.clone(), kernel.clone());
-    spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), written)).await??;
-    reporter.enter(InstallPhase::Done).await;
+    let configured =
+        spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), written));
+    let refused = configured.await??;
+    reporter.done(&refused.map_or_else(String::new, |error| without_entry(&error))).await;
     Ok(())
+}
+
+/// What a person should know of a disk that is whole, and for which the firmware has no boot entry.
+fn without_entry(error: &VariableError) -> String {
+    let why = Chain(error).to_string();
+    tracing::error!(error = why, "installed, but the firmware does not take a boot entry");
+    format!("the disk is whole, but the firmware does not take its boot entry: {why}")
 }
 
 /// What the installed system is left.
