@@ -8,9 +8,9 @@ use tokio::time::Instant;
 const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
 /// Tokens: an agent asks until it has a certificate.
 const TOKENS: (u32, Duration) = (60, Duration::from_mins(10));
-/// Of an installer, which tells of each share of its work.
+/// Of an installer in one phase, which tells of each share of its work.
 const INSTALLER: (u32, Duration) = (1, Duration::from_secs(10));
-/// Maximum number of remembered Machines.
+/// Maximum number of remembered Machines, and phases of them.
 const MACHINES: usize = 65_536;
 
 /// Counts changes by Machine.

@@ -189,7 +189,10 @@ pub(super) async fn reported(
 /// Whether one more report is written. The last one always is: only after it anything else is
 /// answered.
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
-    step == BootStep::Done || ctx.allowances.may(token, allowance::REPORTS)
+    let last = token.status.as_ref().and_then(|status| status.progress.as_ref());
+    let is_same = last.is_some_and(|last| last.step == step);
+    let rate = if is_same { allowance::REPORTS } else { allowance::STEPS };
+    step == BootStep::Done || ctx.allowances.may(token, rate)
 }
 
 fn publish_event(ctx: &Context, token: &BootToken, report: &progress::InstallReport) {

@@ -79,13 +79,12 @@ async fn follow(
     repave: i64,
     progress: &InstallProgress,
 ) -> Response {
-    let (name, failed) = (machine.name_any(), progress.phase == InstallPhase::Failed);
+    let name = machine.name_any();
     let next = |machine: &Machine| reported(machine, repave, progress, ctx.now());
     if next(machine).is_none() {
         return StatusCode::OK.into_response();
     }
-    let limit = if failed { &ctx.failures } else { &ctx.installs };
-    if !limit.may(&name) {
+    if !may_record(ctx, &name, progress.phase) {
         tracing::debug!(machine = name, "too many installation reports");
         return StatusCode::OK.into_response();
     }
@@ -94,9 +93,11 @@ async fn follow(
         Decision { result: status.as_deref().and_then(told), status }
     };
     match record(ctx, Arc::clone(machine), decide).await {
-        Ok(Recorded { machine, result: Some(note), is_news: true }) if failed => {
-            tracing::warn!(machine = name, error = note, "the installer has failed");
-            ctx.publish_event(&machine, EventType::Warning, "InstallFailed", &note).await;
+        Ok(Recorded { machine, result: Some(note), is_news: true }) => {
+            if let Some(reason) = warning(progress) {
+                tracing::warn!(machine = name, reason, error = note, "the installer warns");
+                ctx.publish_event(&machine, EventType::Warning, reason, &note).await;
+            }
         }
         Ok(_) => {}
         Err(error) => {
@@ -106,6 +107,25 @@ async fn follow(
         }
     }
     StatusCode::OK.into_response()
+}
+
+/// Whether one more report is written. Each phase counts by itself: what an installer says a second after it has
+/// gone on may be the last that is heard of it.
+fn may_record(ctx: &Context, name: &str, phase: InstallPhase) -> bool {
+    if phase == InstallPhase::Failed {
+        return ctx.failures.may(name);
+    }
+    let phase: &str = phase.into();
+    ctx.installs.may(&format!("{name} {phase}"))
+}
+
+/// The reason of the event, where a person should know what an installer says.
+fn warning(progress: &InstallProgress) -> Option<&'static str> {
+    match progress.phase {
+        InstallPhase::Failed => Some("InstallFailed"),
+        InstallPhase::Done if !progress.message.is_empty() => Some("InstallWarning"),
+        _ => None,
+    }
 }
 
 /// What the status says of the installation.

@@ -144,6 +144,15 @@ async fn an_installation_goes_on_while_the_api_server_gives_no_answer_at_all() {
 }
 
 #[tokio::test]
+async fn an_installer_that_has_told_much_of_one_step_is_heard_at_the_next() {
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    while site.ctx.allowances.may(&token(1), crate::allowance::REPORTS) {}
+    let failed = r#"{"step":"Failed","message":"no disk"}"#;
+    let told = site.post(&format!("{}/progress", boot(1)), failed).await;
+    assert_eq!((told, site.api.written().len()), (StatusCode::NO_CONTENT, 1));
+}
+
+#[tokio::test]
 async fn an_installer_that_alternates_steps_is_written_seldom() {
     let site = Site::new(vec![token(1)], vec![], vec![]).await;
     let progress = format!("{}/progress", boot(1));

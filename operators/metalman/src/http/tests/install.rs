@@ -68,6 +68,27 @@ async fn progress_is_written_once_in_ten_seconds_and_a_failure_at_once() {
     assert_eq!(repaved(&lab).1, "Pending");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_installer_that_goes_on_is_heard_at_once_and_what_it_warns_of_is_an_event() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let path = format!("/c/{}/install/progress", lab.token(3));
+    // A small image is written in less than ten seconds.
+    for _ in 0..3 {
+        for phase in ["downloading", "writing", "configuring"] {
+            let body = format!(r#"{{"phase":"{phase}"}}"#);
+            assert_eq!(lab.ask(1, "POST", &path, &body).await.0, StatusCode::OK);
+        }
+    }
+    assert_eq!(writes(&lab.server).len(), 3, "each phase once");
+    assert_eq!(repaved(&lab).2, "configuring");
+    let done = r#"{"phase":"done","message":"no boot entry"}"#;
+    assert_eq!(lab.ask(1, "POST", &path, done).await.0, StatusCode::OK);
+    assert_eq!(repaved(&lab), ("False".into(), "Pending".into(), "done: no boot entry".into()));
+    let events: Vec<_> = lab.server.written().into_iter().filter(Sent::is_event).collect();
+    let [event] = &events[..] else { panic!("{}", events.len()) };
+    assert_eq!(event.body["reason"].as_str(), Some("InstallWarning"));
+}
+
 #[tokio::test]
 async fn an_installer_that_fetches_its_files_has_begun_if_it_reports_nothing_as_well() {
     let lab = Lab::new(asked(1, Some(3), Some(2))).await;
