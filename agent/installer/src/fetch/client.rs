@@ -45,6 +45,11 @@ pub(crate) fn is_stale(error: &RequestError) -> bool {
     matches!(error, RequestError::Refused(StatusCode::FORBIDDEN, _))
 }
 
+/// The server says that there is no such installation, which may pass.
+pub(crate) fn is_unknown(error: &RequestError) -> bool {
+    matches!(error, RequestError::Refused(StatusCode::NOT_FOUND | StatusCode::GONE, _))
+}
+
 /// Asks one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {

@@ -6,5 +6,5 @@
 mod client;
 mod transfer;
 
-pub(crate) use client::{Base, Client, is_stale};
+pub(crate) use client::{Base, Client, is_stale, is_unknown};
 pub(crate) use transfer::{Broken, Pieces, Transfer, transfer};

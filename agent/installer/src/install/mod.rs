@@ -16,7 +16,7 @@ use crate::{
     configure::{ConfigureError, Written, configure, needs},
     disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
     efi::VariableError,
-    fetch::{Broken, Client, Pieces, is_stale, transfer},
+    fetch::{Broken, Client, Pieces, is_stale, is_unknown, transfer},
     gpt::Needs,
     image::{self, ImageError},
     install_json::{self, Order, OrderError},
@@ -31,7 +31,7 @@ use metalprobe::{Root, init::End};
 use tokio::{
     sync::mpsc,
     task::{JoinError, spawn_blocking},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// Pieces between network and disk; each is at most some 100 KiB.
@@ -213,9 +213,9 @@ impl Image {
 }
 
 /// Tells that it is done, in the way that counts, until that is heard: whoever has not heard it, would have the
-/// system installed again that is there now.
+/// system installed again that is there now. A machine that nobody knows any more is not installed again.
 async fn say_done(client: &Client) {
-    let mut backoff = client.timeouts.again();
+    let (mut backoff, mut unknown) = (client.timeouts.again(), None::<Instant>);
     loop {
         match client.post(DONE, Bytes::new()).await {
             Ok(()) => {
@@ -229,10 +229,15 @@ async fn say_done(client: &Client) {
                 );
                 return;
             }
-            Err(error) => tracing::warn!(
-                "installed, but could not report it to metalman yet: {}",
-                Chain(&error)
-            ),
+            Err(error) => {
+                let why = Chain(&error);
+                tracing::warn!("installed, but could not report it to the server yet: {why}");
+                unknown = is_unknown(&error).then(|| unknown.unwrap_or_else(Instant::now));
+            }
+        }
+        if unknown.is_some_and(|since| since.elapsed() >= client.timeouts.unknown) {
+            tracing::warn!("installed; the server no longer knows this machine, which restarts");
+            return;
         }
         sleep(backoff.pause()).await;
     }

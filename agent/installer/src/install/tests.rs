@@ -135,6 +135,16 @@ async fn a_machine_does_not_restart_before_it_was_heard_that_it_is_installed() {
     assert_eq!(metalman.phases(), ["downloading", "writing", "configuring", "done"]);
 }
 
+#[tokio::test]
+async fn a_machine_that_nobody_knows_any_more_restarts_once_that_is_certain() {
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let machine = Machine::new(&["vdb"]);
+    let metalman = Metalman::start(ORDER, &image.bytes, &image.bytes).await;
+    metalman.files.lock().unwrap().forgets = true;
+    assert_eq!(install(&machine.root(), &metalman.client).await, End::Reboot);
+    assert_eq!(metalman.phases(), ["downloading", "writing", "configuring", "done"]);
+}
+
 /// A machine with disks, each a file of 16 MiB.
 struct Machine(TempDir);
 
@@ -183,6 +193,8 @@ struct Files {
     refuses: bool,
     /// How often it is not heard that it is done.
     deaf: usize,
+    /// Whether the machine is unknown when it is done.
+    forgets: bool,
 }
 
 /// What serves an installation.
@@ -268,6 +280,7 @@ async fn serve(mut stream: TcpStream, files: Arc<Mutex<Files>>) {
         match found {
             _ if files.refuses => ("403 Forbidden", b"not due".to_vec()),
             Some((_, content)) => ("200 OK", content.clone()),
+            None if path == "pxe/disable" && files.forgets => ("404 Not Found", vec![]),
             None if path == "pxe/disable" && files.deaf > 0 => {
                 files.deaf -= 1;
                 ("503 Service Unavailable", vec![])

@@ -16,7 +16,7 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// Some bytes of a file, or its end.
@@ -77,13 +77,14 @@ pub(crate) async fn transfer(
     progress: &Transfer,
 ) -> Result<(), Broken> {
     let mut known = Known::default();
-    let mut backoff = client.timeouts.resume();
+    let (mut backoff, mut refused_since) = (client.timeouts.resume(), None::<Instant>);
     progress.done.store(0, Ordering::Relaxed);
     progress.total.store(0, Ordering::Relaxed);
     loop {
         let before = progress.done.load(Ordering::Relaxed);
         let broken = match client.open(path, range(before, &known)?).await {
             Ok(answer) => {
+                refused_since = None;
                 check(&answer, before, &mut known)?;
                 progress.total.store(known.length.unwrap_or(0), Ordering::Relaxed);
                 let stall = client.timeouts.stall;
@@ -95,8 +96,13 @@ pub(crate) async fn transfer(
                 }
             }
             Err(refused) if is_stale(&refused) => return Err(Broken::Stale(refused)),
-            Err(refused) if before == 0 && is_final(&refused) => {
-                return Err(Broken::Refused(refused));
+            Err(refused) if is_final(&refused) => {
+                let since = *refused_since.get_or_insert_with(Instant::now);
+                // What has come is kept for a while: the server may be one that does not know yet.
+                if before == 0 || since.elapsed() >= client.timeouts.unknown {
+                    return Err(Broken::Refused(refused));
+                }
+                refused
             }
             Err(failure) => failure,
         };
@@ -105,15 +111,14 @@ pub(crate) async fn transfer(
             backoff.reset();
         }
         let pause = backoff.pause();
-        let again = format!("{:.0} s", pause.as_secs_f32());
-        tracing::warn!(
-            done,
-            again_in = again,
-            "download of the disk image interrupted: {}",
-            Chain(&broken)
-        );
+        tell(done, pause, &broken);
         sleep(pause).await;
     }
+}
+
+fn tell(done: u64, pause: Duration, broken: &RequestError) {
+    let again_in = format!("{:.0} s", pause.as_secs_f32());
+    tracing::warn!(done, again_in, "download of the disk image interrupted: {}", Chain(broken));
 }
 
 /// Whether it does not help to ask for the same again (RFC 9110, section 15.5): the order may be another one by now.

@@ -130,6 +130,15 @@ async fn a_file_that_is_not_there_is_not_asked_for_again_and_again() {
     assert_eq!(server.await.transfer().await.unwrap(), CONTENT);
 }
 
+#[tokio::test]
+async fn a_file_that_has_gone_in_the_middle_is_not_waited_for_for_ever() {
+    let gone = || Script::Say("404 Not Found\r\nContent-Length: 0".into(), vec![]);
+    let scripts: [Script; 400] =
+        std::array::from_fn(|at| if at == 0 { Script::Serve("\"a\"", 5) } else { gone() });
+    let broken = Server::start(scripts).await.transfer().await.unwrap_err();
+    assert!(matches!(broken, Broken::Refused(_)), "{broken}");
+}
+
 #[test]
 fn a_transfer_that_is_given_up_is_no_end() {
     let (to, from) = mpsc::channel(4);
