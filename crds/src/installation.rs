@@ -42,6 +42,10 @@ pub struct InstallOrder {
     /// Path of what metal-agent is told: it becomes `/etc/bloomery/agent.json`, and the agent is enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// Number of the installation, among those of the machine: the file `/etc/bloomery/installed/MACHINE/NUMBER`
+    /// says on the disk which one it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation: Option<u64>,
     /// Name of the boot entry.
     pub label: String,
 }

@@ -36,6 +36,8 @@ pub struct Order {
     pub host: Option<String>,
     /// Path of what metal-agent is told, as `/etc/bloomery/agent.json`.
     pub agent: Option<String>,
+    /// Number of the installation, which the installed system is left.
+    pub installation: Option<u64>,
     /// Name of the boot entry.
     pub label: String,
 }
@@ -65,7 +67,8 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
     let it: InstallOrder = serde_json::from_slice(document)?;
     let wrong = |field, expected| OrderError::Field { field, expected };
     let name = |text: &str| is_text(text, |c| c.is_ascii_alphanumeric() || "-.".contains(c));
-    if !name(&it.machine) {
+    // It is the name of a folder as well.
+    if !name(&it.machine) || it.machine.starts_with('.') {
         return Err(wrong("machine", "the name of a machine"));
     }
     if !is_text(&it.label, |c| c.is_ascii_graphic() || c == ' ') {
@@ -95,6 +98,7 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
         cloud_init: it.cloud_init.filter(|url| !url.is_empty()),
         host: it.host.map(|host| path("host", host)).transpose()?,
         agent: it.agent.map(|agent| path("agent", agent)).transpose()?,
+        installation: it.installation,
         label: it.label,
     })
 }
@@ -149,7 +153,9 @@ mod tests {
         document["cloudInit"] = json!("http://10.0.0.1:8880/cloud-init/");
         document["host"] = json!("credential");
         document["agent"] = json!("agent.json");
+        document["installation"] = json!(4);
         let order = from(&document).unwrap();
+        assert_eq!(order.installation, Some(4));
         assert_eq!(order.host.as_deref(), Some("credential"));
         assert_eq!(order.agent.as_deref(), Some("agent.json"));
         assert_eq!((&*order.image, &*order.checksums), ("a/disk.img.zst", "disk.sha256"));
@@ -162,6 +168,7 @@ mod tests {
         let small = from(&document).unwrap();
         assert_eq!((small.hints, small.cloud_init), (InstallHints::default(), None));
         assert_eq!((small.mac, small.host, small.agent), (None, None, None));
+        assert_eq!(small.installation, None);
     }
 
     #[test]
@@ -183,6 +190,7 @@ mod tests {
         for (field, value) in [
             ("machine", json!("a b")),
             ("machine", json!("")),
+            ("machine", json!("..")),
             ("label", json!("a\nb")),
             ("label", json!(long)),
             ("mac", json!([])),

@@ -21,7 +21,7 @@ use crate::{
     image::{self, ImageError},
     install_json::{self, Order, OrderError},
     report::Reporter,
-    seed::Seed,
+    seed::{Mark, Seed},
 };
 use bytes::Bytes;
 use metal_api::installation::{DONE, InstallPhase, ORDER};
@@ -165,7 +165,9 @@ async fn seed(client: &Client, order: &Order) -> Result<Seed, InstallError> {
         }
         None => None,
     };
-    Ok(Seed { cloud_init: order.cloud_init.clone(), host, agent })
+    let machine = &order.machine;
+    let mark = order.installation.map(|it| Mark { machine: machine.clone(), installation: it });
+    Ok(Seed { cloud_init: order.cloud_init.clone(), host, agent, mark })
 }
 
 /// Whether this machine has one of the addresses: an order may have come to somebody else.

@@ -1,11 +1,15 @@
-//! What the installed system is left: where cloud-init finds its data, and what it registers or joins with.
+//! What the installed system is left: where cloud-init finds its data, what it registers or joins with, and which
+//! installation it is.
 //!
 //! The image is not trusted with the paths in it: a link in it leads nowhere outside of it.
 
 mod agent;
 mod cloud_init;
 mod host;
+mod mark;
 mod system;
+
+pub(crate) use mark::Mark;
 
 use bytes::Bytes;
 use nix::{
@@ -32,6 +36,8 @@ pub(crate) struct Seed {
     pub(crate) host: Option<Bytes>,
     /// Content of `/etc/bloomery/agent.json`.
     pub(crate) agent: Option<Bytes>,
+    /// Which installation it is.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// Why the installed system is not left it.
@@ -54,7 +60,7 @@ pub(crate) enum SeedError {
 impl Seed {
     /// Whether there is nothing to be left.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cloud_init.is_none() && self.host.is_none() && self.agent.is_none()
+        *self == Self::default()
     }
 
     /// Writes it into the file system at `root`.
@@ -72,6 +78,9 @@ impl Seed {
         }
         if let Some(content) = &self.agent {
             agent::write(&root, content)?;
+        }
+        if let Some(mark) = &self.mark {
+            mark::write(&root, mark)?;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub fn order(token: &BootToken) -> InstallOrder {
         cloud_init: None,
         host: Some(CREDENTIAL.to_owned()),
         agent: None,
+        installation: None,
         label: host,
     }
 }

@@ -94,6 +94,7 @@ const META_DATA: &str =
     include_str!("../../../../../hack/netboot-image.d/disk/cloud-init/meta-data.tmpl");
 const NETWORK_CONFIG: &str =
     include_str!("../../../../../hack/netboot-image.d/disk/cloud-init/network-config.tmpl");
+const INSTALL: &str = include_str!("../../../../../hack/netboot-image.d/disk/install.json.tmpl");
 const GRUB: &str = include_str!("../../../../../hack/netboot-image.d/disk/grub/grub.cfg.tmpl");
 
 #[test]
@@ -131,6 +132,22 @@ fn a_mac_address_is_told_as_everybody_reads_it() {
         machine.spec.pxe = Some(pxe);
         let rendered = render("x", NETWORK_CONFIG.as_bytes(), &variables(&machine, None)).unwrap();
         assert!(rendered.contains("\"aa:bb:cc:dd:ee:01\""), "{rendered}");
+    }
+}
+
+#[test]
+fn a_disk_is_found_by_the_installation_that_its_installer_was_told_of() {
+    let told = |wanted, done, installs, template: &str| {
+        let mut machine = machine(wanted, done);
+        machine.spec.pxe = Some(MachinePxe::default());
+        render("x", template.as_bytes(), &variables(&machine, installs)).unwrap()
+    };
+    let order = told(Some(4), Some(3), Some(4), INSTALL);
+    assert!(order.contains("\"installation\": 4,"), "{order}");
+    // Before the next one is done, the last one is what is started.
+    for (wanted, done) in [(4, 4), (5, 4)] {
+        let grub = told(Some(wanted), Some(done), None, GRUB);
+        assert!(grub.contains("'/etc/bloomery/installed/a/4'"), "{grub}");
     }
 }
 
