@@ -136,6 +136,24 @@ fn a_mac_address_is_told_as_everybody_reads_it() {
 }
 
 #[test]
+fn an_interface_with_leases_in_two_subnets_is_configured_once() {
+    let lease = |mac: &str| MachineLease { mac: mac.to_owned(), ..MachineLease::default() };
+    let dhcp_leases = vec![
+        lease("aa:bb:cc:dd:ee:01"),
+        lease("AA-BB-CC-DD-EE-01"),
+        lease("aa:bb:cc:dd:ee:02"),
+        lease("aa:bb:cc:dd:ee:01"),
+    ];
+    let mut machine = machine(None, None);
+    machine.spec.pxe = Some(MachinePxe { dhcp_leases, ..MachinePxe::default() });
+    let rendered = render("x", NETWORK_CONFIG.as_bytes(), &variables(&machine, None)).unwrap();
+    let (_, ethernets) = rendered.split_once("version: 2\n").unwrap();
+    let expected = "ethernets:\n  lease0:\n    match: {macaddress: \"aa:bb:cc:dd:ee:01\"}\n    dhcp4: true\n  \
+                    lease2:\n    match: {macaddress: \"aa:bb:cc:dd:ee:02\"}\n    dhcp4: true\n    optional: true\n";
+    assert_eq!(ethernets, expected);
+}
+
+#[test]
 fn a_disk_is_found_by_the_installation_that_its_installer_was_told_of() {
     let told = |wanted, done, installs, template: &str| {
         let mut machine = machine(wanted, done);
