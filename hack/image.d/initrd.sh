@@ -30,9 +30,9 @@ modules() {
     line=
     for file in "${needed[@]}"; do
       file=${file#"$path/"}
-      copy_module "$path/$file" "$3/${file%.xz}"
+      copy_module "$path/$file" "$3/$(unpacked_name "$file")"
       # Loaded from last to first, as in depmod's file.
-      line="${file%.xz} $line"
+      line="$(unpacked_name "$file") $line"
     done
     printf '%s\n' "$line" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
   done < <(sed 's/#.*//; /^ *$/d' "${modules_list:?}")
@@ -55,11 +55,23 @@ aliases() {
       }' - "$1" | LC_ALL=C sort -u >"$2/modules.alias"
 }
 
-# Newer kernels have compressed modules, which the agent passes on as they are.
+# unpacked_name FILE: the name of a module without its compression.
+unpacked_name() {
+  case $1 in
+    *.xz | *.gz) printf '%s\n' "${1%.??}" ;;
+    *.zst) printf '%s\n' "${1%.zst}" ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+# copy_module FILE OUT: kernels have their modules compressed in several ways. Here they are plain: the agent passes them
+# on as they are, not every kernel can decompress them, and all of the initial RAM disk is compressed.
 copy_module() {
   mkdir -p "${2%/*}"
   case $1 in
     *.xz) xz -dc "$1" >"$2" ;;
+    *.zst) zstd -q -dc "$1" >"$2" ;;
+    *.gz) gzip -dc "$1" >"$2" ;;
     *) cp "$1" "$2" ;;
   esac
 }
