@@ -90,6 +90,21 @@ impl<'a> Sink<'a> {
         written.map_err(|error| SinkError::Disk("written", error))
     }
 
+    /// Wipes the MiB before the last one, as far as nothing was written to it: at the end of a partition arrays and
+    /// pools keep what they are recognized by (MD 0.90 and 1.0, ZFS). A root that was grown over it would be taken
+    /// for a part of them.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub(crate) fn wipe_before_tail(&self) -> Result<(), SinkError> {
+        let last = self.size - WINDOW as u64;
+        let from = self.taken().max(last - WINDOW as u64);
+        let nothing = vec![0; usize::try_from(last.saturating_sub(from)).unwrap_or(0)];
+        let wiped = self.disk.write_all_at(&nothing, from).and_then(|()| self.disk.sync_all());
+        wiped.map_err(|error| SinkError::Disk("wiped", error))
+    }
+
     /// Puts the chunk where it belongs.
     fn place(&mut self) -> io::Result<()> {
         let (window, last) = (WINDOW as u64, self.size - WINDOW as u64);

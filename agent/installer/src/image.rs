@@ -76,7 +76,9 @@ pub(crate) fn write(
         return Err(ImageError::Checksum { found: hex(found.as_ref()), expected: hex(expected) });
     }
     sink.finish()?;
-    table.grow();
+    if table.grow().is_some() {
+        sink.wipe_before_tail()?;
+    }
     Ok(DiskEnds::new(sink.head, sink.tail, table))
 }
 
@@ -159,6 +161,29 @@ mod tests {
             assert!(found[..image.bytes.len()] == expected[..image.bytes.len()]);
             assert!(found[found.len() - (1 << 20)..] == expected[expected.len() - (1 << 20)..]);
         }
+    }
+
+    #[test]
+    fn what_an_array_has_left_at_the_end_of_the_grown_partition_is_gone() {
+        let image = image();
+        let disk = disk();
+        let old = vec![0xdd; 32 << 20];
+        fs::write(disk.path(), &old).unwrap();
+        let ends = write(&*image.bytes, &sum(&image.bytes), place(&disk), Needs::default());
+        ends.unwrap().seal(place(&disk)).unwrap();
+        let found = fs::read(disk.path()).unwrap();
+        assert!(is_wiped(&found[30 << 20..31 << 20]), "the partition ends at 31 MiB");
+        assert!(found[29 << 20..30 << 20] == old[29 << 20..30 << 20], "nothing else is");
+    }
+
+    #[test]
+    fn what_the_image_has_there_is_not_wiped() {
+        let image = image();
+        let whole = [&*image.bytes, &pattern((31 << 20) - image.bytes.len())].concat();
+        let disk = disk();
+        let ends = write(&*whole, &sum(&whole), place(&disk), Needs::default()).unwrap();
+        ends.seal(place(&disk)).unwrap();
+        assert!(fs::read(disk.path()).unwrap()[30 << 20..31 << 20] == whole[30 << 20..]);
     }
 
     #[test]
