@@ -1,11 +1,13 @@
 //! The disks of the machine, and which one is the target.
 
 mod choose;
+mod copies;
 mod find;
 mod settle;
 mod target;
 
 pub(crate) use choose::{ChoiceError, choose};
+pub(crate) use copies::copies;
 pub(crate) use find::{Candidate, Reach, candidates};
 pub(crate) use settle::settled;
 #[cfg(test)]

@@ -14,7 +14,7 @@
 use crate::{
     checksum::{self, ChecksumError, Sha256},
     configure::{ConfigureError, Written, configure, needs},
-    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, settled},
+    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, copies, settled},
     efi::VariableError,
     fetch::{Broken, Client, Pieces, is_stale, is_unknown, transfer},
     gpt::Needs,
@@ -135,19 +135,32 @@ async fn attempt(
     };
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
+    let others: Vec<_> = disks.iter().filter(|it| it.name != disk.name).cloned().collect();
     let (root, kernel) = (root.clone(), kernel.clone());
-    let configured =
-        spawn_blocking(move || configure(&root, &kernel, (&order.label, &seed), written));
-    let refused = configured.await??;
-    reporter.done(&refused.map_or_else(String::new, |error| without_entry(&error))).await;
+    let configured = spawn_blocking(move || {
+        let copies = copies(&root, &others, written.ends.table());
+        let refused = configure(&root, &kernel, (&order.label, &seed), written)?;
+        Ok::<_, ConfigureError>(note(refused.as_ref(), &copies))
+    });
+    reporter.done(&configured.await??).await;
     Ok(())
 }
 
-/// What a person should know of a disk that is whole, and for which the firmware has no boot entry.
-fn without_entry(error: &VariableError) -> String {
-    let why = Chain(error).to_string();
-    tracing::error!(error = why, "installed, but the firmware does not take a boot entry");
-    format!("the disk is whole, but the firmware does not take its boot entry: {why}")
+/// What a person should know of an installation that is done, if anything.
+fn note(refused: Option<&VariableError>, copies: &[String]) -> String {
+    let refused =
+        refused.map(|error| format!("the firmware does not take its boot entry: {}", Chain(error)));
+    let names = copies.join(", ");
+    let other = (!names.is_empty()).then(|| {
+        format!("partitions of {names} have the same GUIDs, and may be started instead: wipe them")
+    });
+    let notes: Vec<_> = refused.into_iter().chain(other).collect();
+    if notes.is_empty() {
+        return String::new();
+    }
+    let note = format!("the disk is whole, but {}", notes.join("; and "));
+    tracing::error!(note, "installed");
+    note
 }
 
 /// What the installed system is left.

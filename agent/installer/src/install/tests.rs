@@ -145,6 +145,15 @@ async fn a_machine_that_nobody_knows_any_more_restarts_once_that_is_certain() {
     assert_eq!(metalman.phases(), ["downloading", "writing", "configuring", "done"]);
 }
 
+#[test]
+fn what_a_person_should_know_of_a_disk_that_is_whole_is_one_line() {
+    assert_eq!(note(None, &[]), "");
+    let error = VariableError::Full;
+    let told = note(Some(&error), &["vda".to_owned(), "vdb".to_owned()]);
+    assert!(told.starts_with("the disk is whole, but the firmware does not take"), "{told}");
+    assert!(told.contains("; and partitions of vda, vdb have the same GUIDs"), "{told}");
+}
+
 /// A machine with disks, each a file of 16 MiB.
 struct Machine(TempDir);
 
