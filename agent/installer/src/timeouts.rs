@@ -14,6 +14,8 @@ pub(crate) struct Timeouts {
     pub(crate) resume: (Duration, Duration),
     /// First and longest pause before an installation begins again.
     pub(crate) again: (Duration, Duration),
+    /// How long an image is not written again that turned out to be of no use, while the order is the same.
+    pub(crate) rewrite: Duration,
     /// How long a server may say that it knows nothing of this installation, before that is believed: another
     /// one may have answered for it, or not know yet.
     pub(crate) unknown: Duration,
@@ -32,6 +34,7 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     stall: Duration::from_secs(30),
     resume: (Duration::from_secs(1), Duration::from_mins(1)),
     again: (Duration::from_secs(5), Duration::from_mins(2)),
+    rewrite: Duration::from_mins(30),
     unknown: Duration::from_mins(15),
     reading: Duration::from_mins(1),
     settled: (Duration::from_secs(5), Duration::from_mins(1)),
@@ -45,6 +48,7 @@ pub(crate) const QUICK: Timeouts = Timeouts {
     stall: Duration::from_secs(2),
     resume: (Duration::from_millis(1), Duration::from_millis(5)),
     again: (Duration::from_millis(1), Duration::from_millis(5)),
+    rewrite: Duration::from_mins(2),
     unknown: Duration::from_millis(20),
     reading: Duration::from_millis(1),
     settled: (Duration::from_millis(400), Duration::from_secs(20)),

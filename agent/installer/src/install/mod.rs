@@ -8,8 +8,9 @@
 //! ```
 //!
 //! What fails is told and tried again from the beginning, forever: an order may be corrected, a cable
-//! plugged in. A disk that was begun with boots nothing until all of it is there, its seed included (see
-//! `configure`).
+//! plugged in. An image that was written and is of no use is written again once the order is another one, or after
+//! a long time: the same would come of it, and disks wear. A disk that was begun with boots nothing until all of it
+//! is there, its seed included (see `configure`).
 
 use crate::{
     checksum::{self, ChecksumError, Sha256},
@@ -76,6 +77,11 @@ impl InstallError {
             _ => false,
         }
     }
+
+    /// Whether an image was written in vain, and the same one would be as well.
+    fn is_of_the_image(&self) -> bool {
+        matches!(self, Self::Configure(_) | Self::Image(ImageError::Checksum { .. }))
+    }
 }
 
 /// Installs until that is done, or not wanted any more.
@@ -97,9 +103,32 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
         tracing::error!(error = why, again_in, "not installed");
         reporter.fail(&why).await;
         sleep(pause).await;
+        if error.is_of_the_image() {
+            another(client).await;
+        }
     }
     say_done(client).await;
     End::Reboot
+}
+
+/// Waits for another order or other checksums, or for a long time.
+async fn another(client: &Client) {
+    let (known, begun) = (documents(client).await, Instant::now());
+    let mut backoff = client.timeouts.again();
+    while begun.elapsed() < client.timeouts.rewrite {
+        sleep(backoff.pause()).await;
+        if documents(client).await != known {
+            return;
+        }
+    }
+}
+
+/// The order and its checksums, if both are there.
+async fn documents(client: &Client) -> Option<(Bytes, Bytes)> {
+    let order = client.get(ORDER, install_json::LARGEST).await.ok()?;
+    let list = install_json::read(&order).ok()?.checksums;
+    let list = client.get(&list, checksum::LARGEST).await.ok()?;
+    Some((order, list))
 }
 
 async fn attempt(

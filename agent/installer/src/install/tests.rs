@@ -145,6 +145,26 @@ async fn a_machine_that_nobody_knows_any_more_restarts_once_that_is_certain() {
     assert_eq!(metalman.phases(), ["downloading", "writing", "configuring", "done"]);
 }
 
+#[tokio::test]
+async fn an_image_of_no_use_is_written_again_once_it_is_another_one() {
+    let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
+    let mut other = image.clone();
+    other.bytes[3 << 20] ^= 1;
+    let machine = Machine::new(&["vdb"]);
+    let metalman = Metalman::start(ORDER, &other.bytes, &image.bytes).await;
+    let root = machine.root();
+    let mut installed = std::pin::pin!(install(&root, &metalman.client));
+    tokio::select! {
+        end = &mut installed => panic!("{end:?}"),
+        () = async { while metalman.asked("install.json") < 10 { sleep(Duration::from_millis(5)).await } } => {}
+    }
+    assert_eq!(metalman.asked("disk.img"), 1, "the same would come of it");
+    // The one that is there is the one that is meant.
+    metalman.files.lock().unwrap().served[1].1 = list(&other.bytes);
+    assert_eq!(installed.await, End::Reboot);
+    assert_eq!(metalman.asked("disk.img"), 2);
+}
+
 #[test]
 fn what_a_person_should_know_of_a_disk_that_is_whole_is_one_line() {
     assert_eq!(note(None, &[]), "");
@@ -194,10 +214,18 @@ fn old() -> Vec<u8> {
     vec![0xdd; 16 << 20]
 }
 
+/// The checksums of this image.
+fn list(image: &[u8]) -> Vec<u8> {
+    let sum = ring::digest::digest(&ring::digest::SHA256, image);
+    format!("{}  disk.img\n", metal_base::hex(sum.as_ref())).into_bytes()
+}
+
 /// Files by name, what was posted, and whether all is refused.
 #[derive(Default)]
 struct Files {
     served: Vec<(&'static str, Vec<u8>)>,
+    /// What was asked for.
+    paths: Vec<String>,
     posted: Vec<serde_json::Value>,
     refuses: bool,
     /// How often it is not heard that it is done.
@@ -222,11 +250,9 @@ impl Drop for Metalman {
 impl Metalman {
     /// Serves this order and this image, with the checksum of the one that is meant.
     async fn start(order: &str, image: &[u8], meant: &[u8]) -> Self {
-        let sum = ring::digest::digest(&ring::digest::SHA256, meant);
-        let list = format!("{}  disk.img\n", metal_base::hex(sum.as_ref()));
         let served = vec![
             ("install.json", order.as_bytes().to_vec()),
-            ("disk.img.sha256", list.into_bytes()),
+            ("disk.img.sha256", list(meant)),
             ("disk.img", image.to_vec()),
         ];
         let files = Arc::new(Mutex::new(Files { served, ..Files::default() }));
@@ -256,6 +282,12 @@ impl Metalman {
         posted.iter().map(|it| it["phase"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// How often this was asked for.
+    fn asked(&self, name: &str) -> usize {
+        let files = self.files.lock().unwrap();
+        files.paths.iter().filter(|path| path.as_str() == name).count()
+    }
+
     fn failures(&self) -> Vec<String> {
         let posted = self.files.lock().unwrap().posted.clone();
         let failed = posted.iter().filter(|it| it["phase"] == "failed");
@@ -282,6 +314,7 @@ async fn serve(mut stream: TcpStream, files: Arc<Mutex<Files>>) {
     let path = head.split(' ').nth(1).unwrap().strip_prefix("/c/token/").unwrap().to_owned();
     let (status, content) = {
         let mut files = files.lock().unwrap();
+        files.paths.push(path.clone());
         if path == "install/progress" {
             files.posted.push(serde_json::from_slice(&body).unwrap());
         }
