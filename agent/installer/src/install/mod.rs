@@ -104,15 +104,16 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
         reporter.fail(&why).await;
         sleep(pause).await;
         if error.is_of_the_image() {
-            another(client).await;
+            another(client, &reporter, &why).await;
         }
     }
     say_done(client).await;
     End::Reboot
 }
 
-/// Waits for another order or other checksums, or for a long time.
-async fn another(client: &Client) {
+/// Waits for another order or other checksums, or for a long time, in which it is told again and again what is wrong:
+/// who is to know may not have listened.
+async fn another(client: &Client, reporter: &Reporter<'_>, why: &str) {
     let (known, begun) = (documents(client).await, Instant::now());
     let mut backoff = client.timeouts.again();
     while begun.elapsed() < client.timeouts.rewrite {
@@ -120,6 +121,7 @@ async fn another(client: &Client) {
         if documents(client).await != known {
             return;
         }
+        reporter.fail(why).await;
     }
 }
 
