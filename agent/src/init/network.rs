@@ -43,6 +43,8 @@ pub(super) async fn keep(
     boot_url: Option<watch::Sender<Option<BootUrl>>>,
 ) -> Infallible {
     let began = Instant::now();
+    // Some kernels have the driver for the firmware's variables built in. For others it is loaded.
+    mounts::variables().ok();
     let mut drivers = load(Drivers::read(&root), root.clone()).await;
     // The driver for the firmware's variables may be among them.
     let asks = boot_url.is_some() && boot_source::needs_dhcp(&root);
