@@ -86,11 +86,13 @@ impl Store {
     /// A kubeconfig; in JSON, so that nothing has to be quoted by hand.
     fn kubeconfig_of(&self, config: &Config) -> String {
         let authorities = base64(&config.authorities);
+        // Several clusters may be served at one host, each below a path.
+        let server = format!("{}{}", config.api, config.api.path().trim_end_matches('/'));
         let document = json!({
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{ "name": "cluster", "cluster": {
-                "server": config.api.to_string(),
+                "server": server,
                 "certificate-authority-data": authorities,
             }}],
             "users": [{ "name": "node", "user": {

@@ -72,6 +72,22 @@ fn what_is_kept_is_found_again_and_nobody_else_may_read_it() {
 }
 
 #[test]
+fn the_kubelet_asks_the_api_server_below_the_path_that_it_has() {
+    for (url, expected) in [
+        (
+            "https://rancher.example/k8s/clusters/c-1",
+            "https://rancher.example:443/k8s/clusters/c-1",
+        ),
+        ("https://[fd00::1]:6443/", "https://[fd00::1]:6443"),
+    ] {
+        let mut lab = Lab::new();
+        lab.config.api = url.parse().unwrap();
+        lab.store.ensure_kubeconfig(&lab.config).unwrap();
+        assert_eq!(lab.kubeconfig()["clusters"][0]["cluster"]["server"], expected);
+    }
+}
+
+#[test]
 fn a_kubeconfig_that_says_the_same_is_not_written_again() {
     let lab = Lab::new();
     let inode = || {
