@@ -11,6 +11,8 @@ use tokio::time::sleep;
 
 /// How often progress is told.
 const EVERY: Duration = Duration::from_secs(10);
+/// How often it is tried to tell what nobody would hear of later.
+const TRIES: usize = 5;
 /// The longest message, in bytes; servers cut longer ones.
 const MESSAGE: usize = 500;
 
@@ -44,7 +46,13 @@ impl<'a> Reporter<'a> {
     /// Tells that it is done, and what a person should know of it, if anything.
     pub(crate) async fn done(&self, note: &str) {
         *self.phase.locked() = InstallPhase::Done;
-        self.tell(cut(note)).await;
+        let mut backoff = self.client.timeouts.again();
+        for _ in 0..TRIES {
+            if self.tell(cut(note)).await || note.is_empty() {
+                return;
+            }
+            sleep(backoff.pause()).await;
+        }
     }
 
     /// Tells how far it is, again and again.
@@ -58,16 +66,19 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    async fn tell(&self, message: &str) {
+    /// Tells how far it is; returns whether that was heard.
+    async fn tell(&self, message: &str) -> bool {
         let phase = *self.phase.locked();
         let total = self.transfer.total.load(Ordering::Relaxed);
         let written = self.transfer.done.load(Ordering::Relaxed);
         let (total, message) = ((total > 0).then_some(total), message.to_owned());
         let body = InstallProgress { phase, written, total, message };
-        let Ok(body) = serde_json::to_vec(&body) else { return };
-        if let Err(error) = self.client.post(PROGRESS, body.into()).await {
-            tracing::debug!(error = %Chain(&error), "could not report progress");
+        let Ok(body) = serde_json::to_vec(&body) else { return false };
+        let told = self.client.post(PROGRESS, body.into()).await;
+        if let Err(error) = &told {
+            tracing::debug!(error = %Chain(error), "could not report progress");
         }
+        told.is_ok()
     }
 }
 
