@@ -48,7 +48,7 @@ pub(crate) fn candidates(root: &Root) -> Vec<Candidate> {
             size: disk.size_bytes.unwrap_or(0),
             sector: disk.logical_block_size.unwrap_or(512),
             is_rotational: disk.rotational.unwrap_or(false),
-            is_removable: disk.removable.unwrap_or(false),
+            is_removable: disk.removable.unwrap_or(false) || is_card(root, &disk.name),
             is_read_only: disk.read_only.unwrap_or(false),
             reach: reach(root, &disk.name, &disk.transport),
             transport: disk.transport,
@@ -57,6 +57,12 @@ pub(crate) fn candidates(root: &Root) -> Vec<Candidate> {
             name: disk.name,
         })
         .collect()
+}
+
+/// Whether it is an SD card: the kernel does not call its medium removable. An eMMC is of the type MMC.
+fn is_card(root: &Root, disk: &str) -> bool {
+    let kind = root.word(&format!("/sys/block/{disk}/device/type"));
+    disk.starts_with("mmcblk") && kind.is_some_and(|kind| kind.starts_with("SD"))
 }
 
 /// How a disk is reached. Of NVMe the controllers say that; a disk with several paths has
@@ -123,6 +129,19 @@ mod tests {
         );
         assert!(disk.is_rotational && !disk.is_removable && !disk.is_read_only);
         assert_eq!(disk.in_use, None);
+    }
+
+    #[test]
+    fn an_sd_card_is_removable_and_an_emmc_is_not() {
+        for (kind, expected) in [("SD\n", true), ("SDIO", true), ("MMC\n", false), ("", false)] {
+            let machine = Machine::new();
+            machine.disk("mmcblk0", &[("size", "8"), ("removable", "0"), ("device/type", kind)]);
+            // Of SCSI this is a number.
+            machine.disk("sda", &[("size", "8"), ("device/type", "0")]);
+            let found = candidates(&machine.root());
+            let removable: Vec<_> = found.iter().map(|disk| disk.is_removable).collect();
+            assert_eq!(removable, [expected, false], "{kind}");
+        }
     }
 
     #[test]

@@ -71,11 +71,9 @@ pub(crate) fn choose<'a>(
 
 /// Why a disk never counts.
 fn unusable(disk: &Candidate) -> Option<&'static str> {
-    // A card reader, or a slot of eMMC that boots the board.
-    let is_slot = disk.name.starts_with("mmcblk") && disk.name.contains(['b', 'r']) && {
-        let rest = disk.name.trim_start_matches("mmcblk");
-        rest.contains("boot") || rest.contains("rpmb")
-    };
+    // A part of an eMMC: one that boots the board, one for keys, or one that somebody has set aside.
+    let part = disk.name.strip_prefix("mmcblk").unwrap_or_default();
+    let is_slot = ["boot", "rpmb", "gp"].iter().any(|it| part.contains(it));
     match () {
         () if disk.size == 0 => Some("no medium"),
         () if disk.is_read_only => Some("read-only"),

@@ -20,6 +20,7 @@ fn the_only_disk_is_taken_without_a_hint() {
         disk("fd0"),
         disk("mmcblk0boot0"),
         disk("mmcblk0rpmb"),
+        disk("mmcblk0gp0"),
         disk("mtdblock0"),
     ];
     for other in &beside {
@@ -30,7 +31,7 @@ fn the_only_disk_is_taken_without_a_hint() {
     }
     let error = chosen(&beside, &ANY).unwrap_err().to_string();
     for words in
-        ["no disk to install to", "sdb (200 GiB, serial SN-sdb, USB)", "read-only", "and 1 more"]
+        ["no disk to install to", "sdb (200 GiB, serial SN-sdb, USB)", "read-only", "and 2 more"]
     {
         assert!(error.contains(words), "{words}: {error}");
     }
