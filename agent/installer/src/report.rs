@@ -62,7 +62,8 @@ impl<'a> Reporter<'a> {
             let done = self.transfer.done.load(Ordering::Relaxed) >> 20;
             let total = self.transfer.total.load(Ordering::Relaxed) >> 20;
             tracing::info!(downloaded_mib = done, of_mib = total, "downloading");
-            self.tell("").await;
+            let trouble = self.transfer.trouble.locked().clone();
+            self.tell(cut(&trouble)).await;
         }
     }
 

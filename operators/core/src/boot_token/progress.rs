@@ -36,7 +36,7 @@ impl From<InstallProgress> for InstallReport {
     fn from(said: InstallProgress) -> Self {
         let (step, message) = match said.phase {
             InstallPhase::Started | InstallPhase::Downloading => (BootStep::Started, said.message),
-            InstallPhase::Writing | InstallPhase::Verifying => (BootStep::Writing, amount(&said)),
+            InstallPhase::Writing | InstallPhase::Verifying => (BootStep::Writing, written(&said)),
             InstallPhase::Configuring => (BootStep::Configuring, said.message),
             InstallPhase::Done => (BootStep::Done, said.message),
             InstallPhase::Failed if said.message.is_empty() => (BootStep::Failed, SILENT.into()),
@@ -44,6 +44,12 @@ impl From<InstallProgress> for InstallReport {
         };
         Self { step, message }
     }
+}
+
+/// How much is written, and why there is no more.
+fn written(said: &InstallProgress) -> String {
+    let amount = amount(said);
+    if said.message.is_empty() { amount } else { format!("{amount}: {}", said.message) }
 }
 
 /// The status with this report, by the boot of this number; `None` if it need not be written.

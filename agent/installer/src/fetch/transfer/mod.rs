@@ -4,12 +4,12 @@ use super::client::{Client, is_stale};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use metal_base::Chain;
+use metal_base::{Chain, Locked};
 use metal_http::{Answer, RequestError};
 use std::{
     io::{self, Read},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -35,6 +35,8 @@ pub(crate) struct Transfer {
     pub(crate) done: Arc<AtomicU64>,
     /// Bytes of the whole; 0 if that is not known.
     pub(crate) total: Arc<AtomicU64>,
+    /// Why nothing comes at the moment; empty while it does.
+    pub(crate) trouble: Arc<Mutex<String>>,
 }
 
 /// The content has changed, or may have: what has come of it is of no use.
@@ -80,12 +82,14 @@ pub(crate) async fn transfer(
     let (mut backoff, mut refused_since) = (client.timeouts.resume(), None::<Instant>);
     progress.done.store(0, Ordering::Relaxed);
     progress.total.store(0, Ordering::Relaxed);
+    progress.trouble.locked().clear();
     loop {
         let before = progress.done.load(Ordering::Relaxed);
         let broken = match client.open(path, range(before, &known)?).await {
             Ok(answer) => {
                 refused_since = None;
                 check(&answer, before, &mut known)?;
+                progress.trouble.locked().clear();
                 progress.total.store(known.length.unwrap_or(0), Ordering::Relaxed);
                 let stall = client.timeouts.stall;
                 match follow(answer, to, progress, (&known, stall)).await? {
@@ -111,14 +115,17 @@ pub(crate) async fn transfer(
             backoff.reset();
         }
         let pause = backoff.pause();
-        tell(done, pause, &broken);
+        tell(progress, pause, &broken);
         sleep(pause).await;
     }
 }
 
-fn tell(done: u64, pause: Duration, broken: &RequestError) {
+/// Tells why nothing comes, on the console and with the next report.
+fn tell(progress: &Transfer, pause: Duration, broken: &RequestError) {
+    let (done, why) = (progress.done.load(Ordering::Relaxed), Chain(broken).to_string());
     let again_in = format!("{:.0} s", pause.as_secs_f32());
-    tracing::warn!(done, again_in, "download of the disk image interrupted: {}", Chain(broken));
+    tracing::warn!(done, again_in, "download of the disk image interrupted: {why}");
+    *progress.trouble.locked() = why;
 }
 
 /// Whether it does not help to ask for the same again (RFC 9110, section 15.5): the order may be another one by now.

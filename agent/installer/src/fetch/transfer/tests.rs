@@ -40,6 +40,7 @@ async fn a_transfer_goes_on_where_it_broke_however_often() {
     ];
     let server = Server::start(scripts).await;
     assert_eq!(server.transfer().await.unwrap(), CONTENT);
+    assert_eq!(*server.progress.trouble.locked(), "", "it is over");
     let asked = server.asked();
     let ranges: Vec<_> = asked.iter().map(|it| header(it, "range")).collect();
     let [five, fifteen] = ["bytes=5-", "bytes=15-"].map(|it| Some(it.to_owned()));
@@ -133,10 +134,13 @@ async fn a_file_that_is_not_there_is_not_asked_for_again_and_again() {
 #[tokio::test]
 async fn a_file_that_has_gone_in_the_middle_is_not_waited_for_for_ever() {
     let gone = || Script::Say("404 Not Found\r\nContent-Length: 0".into(), vec![]);
-    let scripts: [Script; 400] =
-        std::array::from_fn(|at| if at == 0 { Script::Serve("\"a\"", 5) } else { gone() });
-    let broken = Server::start(scripts).await.transfer().await.unwrap_err();
+    let scripts = (0..400).map(|at| if at == 0 { Script::Serve("\"a\"", 5) } else { gone() });
+    let server = Server::start(scripts).await;
+    let broken = server.transfer().await.unwrap_err();
     assert!(matches!(broken, Broken::Refused(_)), "{broken}");
+    // Meanwhile it was told with the progress.
+    let trouble = server.progress.trouble.locked().clone();
+    assert!(trouble.contains("404 Not Found"), "{trouble}");
 }
 
 #[test]
@@ -159,7 +163,7 @@ fn a_transfer_that_is_given_up_is_no_end() {
 struct Server {
     client: Client,
     progress: Transfer,
-    asked: Arc<std::sync::Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
@@ -170,10 +174,11 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start<const N: usize>(scripts: [Script; N]) -> Self {
+    async fn start(scripts: impl IntoIterator<Item = Script>) -> Self {
+        let scripts: Vec<_> = scripts.into_iter().collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/c/token", listener.local_addr().unwrap());
-        let asked = Arc::<std::sync::Mutex<Vec<String>>>::default();
+        let asked = Arc::<Mutex<Vec<String>>>::default();
         let seen = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             let mut open = vec![];

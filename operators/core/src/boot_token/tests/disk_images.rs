@@ -41,6 +41,7 @@ fn what_the_installer_says_is_a_step_of_the_token() {
     for (phase, written, message, step, told) in [
         (InstallPhase::Downloading, 0, "", BootStep::Started, ""),
         (InstallPhase::Writing, 1 << 30, "", BootStep::Writing, "25 %, 1.0 GiB"),
+        (InstallPhase::Writing, 1 << 30, "503", BootStep::Writing, "25 %, 1.0 GiB: 503"),
         (InstallPhase::Configuring, 4 << 30, "", BootStep::Configuring, ""),
         (InstallPhase::Failed, 0, "2 disks fit", BootStep::Failed, "2 disks fit"),
         (InstallPhase::Failed, 0, "", BootStep::Failed, "the installer does not say why"),
