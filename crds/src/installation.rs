@@ -42,10 +42,9 @@ pub struct InstallOrder {
     /// Path of what metal-agent is told: it becomes `/etc/bloomery/agent.json`, and the agent is enabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// Number of the installation, among those of the machine: the file `/etc/bloomery/installed/MACHINE/NUMBER`
-    /// says on the disk which one it has.
+    /// Name of the installation: the file of this name in `/etc/bloomery/installed` says on the disk which one it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub installation: Option<u64>,
+    pub installation: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }

@@ -36,8 +36,8 @@ pub struct Order {
     pub host: Option<String>,
     /// Path of what metal-agent is told, as `/etc/bloomery/agent.json`.
     pub agent: Option<String>,
-    /// Number of the installation, which the installed system is left.
-    pub installation: Option<u64>,
+    /// Name of the installation, which the installed system is left.
+    pub installation: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }
@@ -67,8 +67,7 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
     let it: InstallOrder = serde_json::from_slice(document)?;
     let wrong = |field, expected| OrderError::Field { field, expected };
     let name = |text: &str| is_text(text, |c| c.is_ascii_alphanumeric() || "-.".contains(c));
-    // It is the name of a folder as well.
-    if !name(&it.machine) || it.machine.starts_with('.') {
+    if !name(&it.machine) {
         return Err(wrong("machine", "the name of a machine"));
     }
     if !is_text(&it.label, |c| c.is_ascii_graphic() || c == ' ') {
@@ -86,6 +85,10 @@ pub fn read(document: &[u8]) -> Result<Order, OrderError> {
             Err(wrong(field, "a path of files, as in a/disk.img.zst"))
         }
     };
+    // It is the name of a file as well, before which a dot may come.
+    if it.installation.as_deref().is_some_and(|it| !name(it) || it.starts_with('.')) {
+        return Err(wrong("installation", "the name of an installation"));
+    }
     if it.cloud_init.as_deref().is_some_and(|url| !is_url(url)) {
         return Err(wrong("cloudInit", "a URL of http or https"));
     }
@@ -153,9 +156,9 @@ mod tests {
         document["cloudInit"] = json!("http://10.0.0.1:8880/cloud-init/");
         document["host"] = json!("credential");
         document["agent"] = json!("agent.json");
-        document["installation"] = json!(4);
+        document["installation"] = json!("uid-4");
         let order = from(&document).unwrap();
-        assert_eq!(order.installation, Some(4));
+        assert_eq!(order.installation.as_deref(), Some("uid-4"));
         assert_eq!(order.host.as_deref(), Some("credential"));
         assert_eq!(order.agent.as_deref(), Some("agent.json"));
         assert_eq!((&*order.image, &*order.checksums), ("a/disk.img.zst", "disk.sha256"));
@@ -190,12 +193,14 @@ mod tests {
         for (field, value) in [
             ("machine", json!("a b")),
             ("machine", json!("")),
-            ("machine", json!("..")),
             ("label", json!("a\nb")),
             ("label", json!(long)),
             ("mac", json!([])),
             ("mac", json!(["aa:bb"])),
             ("mac", json!(vec!["aa:bb:cc:dd:ee:01"; 33])),
+            ("installation", json!("")),
+            ("installation", json!("..")),
+            ("installation", json!("a/b")),
             ("cloudInit", json!("ftp://a/")),
             ("cloudInit", json!("http://a/'x")),
             ("cloudInit", json!("http:///x")),

@@ -34,7 +34,7 @@ fn the_installer_is_told_which_machine_disk_and_interfaces_it_is_for() {
         let told: Value = serde_json::from_str(&case.render("install.json")).unwrap();
         assert_eq!(told["machine"], "node-01.rack-a");
         if let Some(due) = case.installs {
-            assert_eq!(told["installation"], due);
+            assert_eq!(told["installation"], format!("u-{due}"));
         }
         assert_eq!(told["mac"].as_array().unwrap().len(), case.leases());
         assert_eq!(told["disk"], json!({ "url": "disk.img", "checksums": "disk.img.sha256" }));

@@ -22,7 +22,7 @@ use crate::{
     image::{self, ImageError},
     install_json::{self, Order, OrderError},
     report::Reporter,
-    seed::{Mark, Seed},
+    seed::Seed,
 };
 use bytes::Bytes;
 use metal_api::installation::{DONE, InstallPhase, ORDER};
@@ -209,9 +209,8 @@ async fn seed(client: &Client, order: &Order) -> Result<Seed, InstallError> {
         }
         None => None,
     };
-    let machine = &order.machine;
-    let mark = order.installation.map(|it| Mark { machine: machine.clone(), installation: it });
-    Ok(Seed { cloud_init: order.cloud_init.clone(), host, agent, mark })
+    let (cloud_init, installation) = (order.cloud_init.clone(), order.installation.clone());
+    Ok(Seed { cloud_init, host, agent, installation })
 }
 
 /// Whether this machine has one of the addresses: an order may have come to somebody else.

@@ -4,30 +4,19 @@
 use super::{SeedError, folder, put, system};
 use std::fs::File;
 
-/// Where the folders of machines are.
+/// Where the file is that has the name of the installation.
 const FOLDERS: [&str; 2] = ["bloomery", "installed"];
 const SHOWN: &str = "etc/bloomery/installed";
 
-/// Which installation it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// Name of the machine, which is the name of a folder.
-    pub(crate) machine: String,
-    /// The number of the installation, among those of the machine.
-    pub(crate) installation: u64,
-}
-
-/// Writes the file into the system in `root`: `/etc/bloomery/installed/MACHINE/NUMBER`.
-pub(super) fn write(root: &File, mark: &Mark) -> Result<(), SeedError> {
+/// Writes the file into the system in `root`.
+pub(super) fn write(root: &File, installation: &str) -> Result<(), SeedError> {
     let failed = |error| SeedError::Write(SHOWN, error);
-    let etc = system::etc(&system::of(root)?)?;
-    let mut place = etc;
-    for name in [FOLDERS[0], FOLDERS[1], mark.machine.as_str()] {
+    let mut place = system::etc(&system::of(root)?)?;
+    for name in FOLDERS {
         place = folder(&place, name).map_err(|error| failed(error.into()))?;
     }
-    let name = mark.installation.to_string();
-    let (partial, content) = (format!(".{name}"), format!("{}\n", mark.machine));
-    put(place, [name.as_str(), partial.as_str()], 0o644, content.as_bytes()).map_err(failed)
+    let (partial, content) = (format!(".{installation}"), format!("{installation}\n"));
+    put(place, [installation, partial.as_str()], 0o644, content.as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -35,21 +24,20 @@ mod tests {
     use super::*;
     use std::{fs, os::unix::fs::symlink, path::Path};
 
-    fn marked(root: &Path) -> Result<(), SeedError> {
-        let mark = Mark { machine: "node-01".to_owned(), installation: 4 };
-        write(&File::open(root).unwrap(), &mark)
+    fn opened(root: &Path) -> File {
+        File::open(root).unwrap()
     }
 
     #[test]
-    fn a_disk_says_which_installation_of_which_machine_it_has() {
+    fn a_disk_says_which_installation_it_has() {
         let root = tempfile::tempdir().unwrap();
-        assert!(matches!(marked(root.path()), Err(SeedError::NoEtc)));
+        assert!(matches!(write(&opened(root.path()), "uid-4"), Err(SeedError::NoEtc)));
         fs::create_dir(root.path().join("etc")).unwrap();
         for _ in 0..2 {
-            marked(root.path()).unwrap();
+            write(&opened(root.path()), "uid-4").unwrap();
         }
-        let folder = root.path().join("etc/bloomery/installed/node-01");
-        assert_eq!(fs::read_to_string(folder.join("4")).unwrap(), "node-01\n");
+        let folder = root.path().join("etc/bloomery/installed");
+        assert_eq!(fs::read_to_string(folder.join("uid-4")).unwrap(), "uid-4\n");
         assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
     }
 
@@ -59,7 +47,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("etc/bloomery")).unwrap();
         symlink(outside.path(), root.path().join("etc/bloomery/installed")).unwrap();
-        assert!(marked(root.path()).is_err());
+        assert!(write(&opened(root.path()), "uid-4").is_err());
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     }
 }

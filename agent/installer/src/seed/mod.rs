@@ -9,8 +9,6 @@ mod host;
 mod mark;
 mod system;
 
-pub(crate) use mark::Mark;
-
 use bytes::Bytes;
 use nix::{
     errno::Errno,
@@ -36,8 +34,8 @@ pub(crate) struct Seed {
     pub(crate) host: Option<Bytes>,
     /// Content of `/etc/bloomery/agent.json`.
     pub(crate) agent: Option<Bytes>,
-    /// Which installation it is.
-    pub(crate) mark: Option<Mark>,
+    /// Name of the file that says which installation it is.
+    pub(crate) installation: Option<String>,
 }
 
 /// Why the installed system is not left it.
@@ -79,8 +77,8 @@ impl Seed {
         if let Some(content) = &self.agent {
             agent::write(&root, content)?;
         }
-        if let Some(mark) = &self.mark {
-            mark::write(&root, mark)?;
+        if let Some(installation) = &self.installation {
+            mark::write(&root, installation)?;
         }
         Ok(())
     }

@@ -158,14 +158,15 @@ fn a_disk_is_found_by_the_installation_that_its_installer_was_told_of() {
     let told = |wanted, done, installs, template: &str| {
         let mut machine = machine(wanted, done);
         machine.spec.pxe = Some(MachinePxe::default());
+        machine.metadata.uid = Some("uid".to_owned());
         render("x", template.as_bytes(), &variables(&machine, installs)).unwrap()
     };
     let order = told(Some(4), Some(3), Some(4), INSTALL);
-    assert!(order.contains("\"installation\": 4,"), "{order}");
+    assert!(order.contains("\"installation\": \"uid-4\","), "{order}");
     // Before the next one is done, the last one is what is started.
     for (wanted, done) in [(4, 4), (5, 4)] {
         let grub = told(Some(wanted), Some(done), None, GRUB);
-        assert!(grub.contains("'/etc/bloomery/installed/a/4'"), "{grub}");
+        assert!(grub.contains("'/etc/bloomery/installed/uid-4'"), "{grub}");
     }
 }
 
