@@ -28,6 +28,8 @@ const VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
 /// Who has made a virtual machine, where processors have no flag for that (arm64).
 const HYPERVISORS: [&str; 5] =
     ["QEMU", "KVM", "Red Hat", "VMware, Inc.", "Parallels International GmbH."];
+/// NVMe controllers. Their driver has them long before they are ready: one that was not shut down may take a minute.
+const NVME: &str = "/sys/class/nvme";
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
@@ -64,7 +66,7 @@ pub(crate) async fn settled(
 
 /// What may still find disks.
 fn pending(root: &Root) -> Option<String> {
-    controller(root).or_else(|| module(root)).or_else(|| scan(root))
+    controller(root).or_else(|| module(root)).or_else(|| scan(root)).or_else(|| nvme(root))
 }
 
 /// Whether this is a virtual machine: its processor says so, or, where those say nothing, its firmware.
@@ -102,6 +104,15 @@ fn module(root: &Root) -> Option<String> {
     };
     let name = modules.into_iter().find(is_coming)?;
     Some(format!("the driver {name} still looks for devices"))
+}
+
+/// An NVMe controller that has no namespaces yet, or none any more.
+fn nvme(root: &Root) -> Option<String> {
+    let controllers = root.names(NVME).unwrap_or_default();
+    controllers.into_iter().find_map(|name| {
+        let state = root.word(&format!("{NVME}/{name}/state"))?;
+        (state != "live").then(|| format!("the NVMe controller {name} is {state}, not ready"))
+    })
 }
 
 /// A host that is scanned.
@@ -150,6 +161,7 @@ mod tests {
             ("no driver", format!("{FUNCTIONS}/0000:01:00.0/class"), "0x010700", Some("driver")),
             ("a module", format!("{MODULES}/mpt3sas/initstate"), "coming", None),
             ("a thread", "/proc/77/comm".to_owned(), "scsi_scan_0", None),
+            ("NVMe", format!("{NVME}/nvme0/state"), "connecting", None),
         ] {
             let machine = Machine::with_disk("vda");
             machine.write(&busy, content);
