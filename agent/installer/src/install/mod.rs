@@ -80,7 +80,13 @@ impl InstallError {
 
     /// Whether an image was written in vain, and the same one would be as well.
     fn is_of_the_image(&self) -> bool {
-        matches!(self, Self::Configure(_) | Self::Image(ImageError::Checksum { .. }))
+        matches!(
+            self,
+            Self::Configure(_)
+                | Self::Image(
+                    ImageError::Checksum { .. } | ImageError::Content(_) | ImageError::Disk(_)
+                )
+        )
     }
 }
 
