@@ -81,7 +81,7 @@ fn annotated<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 }
 
 /// SHA-256 of the DER of a public key in PEM, as lower-case hexadecimal digits.
-fn fingerprint(pem: &str) -> Option<String> {
+pub(super) fn fingerprint(pem: &str) -> Option<String> {
     let body: String =
         pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
     let digest = Sha256::digest(STANDARD.decode(body).ok()?);

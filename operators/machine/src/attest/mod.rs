@@ -110,6 +110,11 @@ pub fn pinned(status: &MachineStatus) -> Option<&str> {
     (!pem.trim().is_empty()).then_some(pem)
 }
 
+/// The SHA-256 of the key that is pinned, as [`Presented::fingerprint`] has it.
+pub fn pinned_fingerprint(status: &MachineStatus) -> Option<String> {
+    accepted::fingerprint(pinned(status)?)
+}
+
 /// The condition that says that another key was presented last.
 pub fn refused(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED && it.status == "False")

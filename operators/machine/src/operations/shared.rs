@@ -18,6 +18,9 @@ pub enum Hardware {
     Bmc(BmcHost),
     /// A system that was read at its BMC, in the lower one of both byte orders.
     System(SystemUuid),
+    /// The endorsement key of its TPM that is pinned, by its SHA-256: that two have it concerns no BMC, so it is
+    /// not among what [`hardware`] returns.
+    Key(String),
 }
 
 /// What a Machine has; what is invalid is left out.

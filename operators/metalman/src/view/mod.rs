@@ -6,13 +6,15 @@ use k8s_openapi::api::{
     core::v1::{Node, NodeSpec, NodeStatus, NodeSystemInfo},
 };
 use kube::{Client, Resource};
-use metal_api::{MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, Server, SystemUuid};
+use metal_api::{
+    MacAddr, Machine, MachinePxe, MachineSpec, MachineStatus, MachineTpmStatus, Server, SystemUuid,
+};
 use metal_attest::EndorsementKey;
 use metal_core::machine_identity::{
     Address, Twin, addresses, addresses_of_server, hardware_addresses, servers_of, twins,
 };
 use metal_machine::{
-    attest::{MachineLookupError, pinned, whose},
+    attest::{MachineLookupError, pinned, pinned_fingerprint, whose},
     csr,
     operations::{CORDONED_FOR, Hardware, hardware, shares_system},
     site,
@@ -34,8 +36,8 @@ const SHARING: usize = 8;
 pub struct View {
     /// Machines of the site, by their addresses.
     pub machines: Index<Machine, Address>,
-    /// Machines of all sites, by what two of them cannot both have, and without a BMC also by the UUID that
-    /// firmware has told; nothing else of them is kept.
+    /// Machines of all sites, by what two of them cannot both have, by the key of their TPM, and without a BMC also
+    /// by the UUID that firmware has told; nothing else of them is kept.
     pub everywhere: Index<Machine, Hardware>,
     /// Nodes, by name; only the fields that tell whether they are ready, of which hardware they are, and for
     /// which Machine they are cordoned.
@@ -61,7 +63,8 @@ impl Default for View {
     }
 }
 
-/// What a Machine has, and without a BMC the UUID that its firmware has told: a Server may have it as well.
+/// What a Machine has, its key, and without a BMC the UUID that its firmware has told: a Server may have it as
+/// well.
 fn identified(machine: &Machine) -> Vec<Hardware> {
     let mut all = hardware(machine);
     for address in hardware_addresses(machine) {
@@ -71,6 +74,8 @@ fn identified(machine: &Machine) -> Vec<Hardware> {
             all.push(Hardware::System(uuid));
         }
     }
+    let key = machine.status.as_ref().and_then(pinned_fingerprint);
+    all.extend(key.map(Hardware::Key));
     all
 }
 
@@ -113,8 +118,12 @@ fn trim_machine(machine: &mut Machine) {
         ..MachinePxe::default()
     });
     machine.spec = MachineSpec { pxe, ..MachineSpec::default() };
-    let MachineStatus { redfish, system_uuid, .. } = machine.status.take().unwrap_or_default();
-    machine.status = Some(MachineStatus { redfish, system_uuid, ..MachineStatus::default() });
+    let MachineStatus { redfish, system_uuid, tpm, .. } = machine.status.take().unwrap_or_default();
+    let tpm = tpm.map(|MachineTpmStatus { ek_public_key, .. }| MachineTpmStatus {
+        ek_public_key,
+        ..MachineTpmStatus::default()
+    });
+    machine.status = Some(MachineStatus { redfish, system_uuid, tpm, ..MachineStatus::default() });
     machine.metadata.annotations = None;
     machine.metadata.labels = None;
     machine.metadata.managed_fields = None;
@@ -255,7 +264,8 @@ impl View {
         .map(drop)
     }
 
-    /// Name of another Machine of the site for which this endorsement key is pinned, unless it is that of this one.
+    /// Name of another Machine, of whatever site, for which this endorsement key is pinned, unless it is that of
+    /// this one. Pins of the site count as soon as they are written here, those of others when they are seen.
     pub(crate) fn holder_of(&self, machine: &Machine, key: &EndorsementKey) -> Option<String> {
         let has_it = |it: &Machine| {
             let pinned = it.status.as_ref().and_then(pinned);
@@ -264,9 +274,11 @@ impl View {
         if has_it(machine) {
             return None;
         }
-        let all = self.machines.all();
-        let mut others = all.iter().filter(|it| it.metadata.uid != machine.metadata.uid);
-        others.find(|it| has_it(it)).and_then(|it| it.metadata.name.clone())
+        let mut all = self.machines.all();
+        all.retain(|it| has_it(it));
+        all.extend(self.everywhere.get(&Hardware::Key(key.fingerprint())));
+        let other = all.iter().find(|it| it.metadata.uid != machine.metadata.uid);
+        other.and_then(|it| it.metadata.name.clone())
     }
 
     /// Whether hardware with this UUID is known to be another's than this Machine's.

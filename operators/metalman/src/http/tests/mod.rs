@@ -115,6 +115,23 @@ async fn a_tpm_joins_as_one_machine_and_not_as_a_second_whose_address_it_has() {
 }
 
 #[tokio::test]
+async fn the_tpm_of_a_machine_of_another_site_is_not_the_first_one_of_ours() {
+    let (server, ctx) = cluster([machine("node-01", 1)]).await;
+    // Without the line feed at its end, as a person may have written it.
+    let other = pinned("node-77", 77, rsa().status_ek_public_key_pem.trim_end());
+    let event = Ok(Event::Apply(DeserializeGuard(Ok(other))));
+    ctx.view.everywhere.follow(futures::stream::iter([event])).await.unwrap_err();
+    let (status, body) = ask(&ctx, 1, rsa().body()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
+    assert!(!writes(&server).iter().any(|it| it.ends_with("/token")), "{:?}", writes(&server));
+    let told: Machine = server.object(None, "node-01").unwrap();
+    let told = told.status.unwrap().conditions;
+    let told = told.iter().find(|it| it.type_ == "TPMVerified").unwrap();
+    assert!(told.reason == "KeyOfAnother" && told.message.contains("(node-77)"), "{told:?}");
+    assert_eq!(ask(&ctx, 1, ecc().body()).await.0, StatusCode::OK, "its own one");
+}
+
+#[tokio::test]
 async fn who_asks_is_known_by_its_address_and_by_no_header() {
     let (server, ctx) = cluster([machine("node-01", 1)]).await;
     for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
