@@ -42,7 +42,8 @@ pub struct Args {
     /// without the label]
     #[arg(long, value_name = "NAME")]
     pub site: Option<String>,
-    /// IP address to listen on for HTTP, TFTP and health probes
+    /// IP address to listen on for HTTP, TFTP and health probes. With an IPv6 address other than ::,
+    /// --serve-url is required
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "ADDRESS")]
     pub bind_address: IpAddr,
     /// HTTP port for booting machines
@@ -150,6 +151,14 @@ impl Args {
         ServeUrl::new(self.serve_url.as_deref(), self.bind_address, self.http_port)
     }
 
+    /// Whether machines would be told an address at which nobody listens: they are told an IPv4 one.
+    fn is_nowhere(&self) -> bool {
+        match self.bind_address.to_canonical() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => !address.is_unspecified() && self.serve_url.is_none(),
+        }
+    }
+
     /// The addresses for health and metrics.
     pub fn admin(&self) -> AdminArgs {
         AdminArgs {
@@ -181,7 +190,13 @@ pub fn parse(
             return Err(Args::command().error(ErrorKind::MissingSubcommand, message));
         }
     }
-    try_parse(ACCEPTED, words, is_set)
+    let parsed: Parsed<Args> = try_parse(ACCEPTED, words, is_set)?;
+    if parsed.args.is_nowhere() {
+        let message = "--bind-address: machines are found by IPv4, and nothing would listen there: set \
+                       --serve-url to where they reach this address, or listen on :: or an IPv4 address";
+        return Err(Args::command().error(ErrorKind::ValueValidation, message));
+    }
+    Ok(parsed)
 }
 
 /// Checks `--apiserver-url`; its variable may be empty, which says nothing. What is wrong with it would show on
@@ -244,6 +259,17 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::ValueValidation);
         let Parsed { args, .. } = parsed("serve-pxe --serve-url=http://boot:80/").unwrap();
         assert_eq!(args.serve_url().at([10, 0, 0, 1].into()), "http://boot:80");
+    }
+
+    #[test]
+    fn an_address_of_ipv6_alone_needs_the_url_by_which_machines_reach_it() {
+        let at = |flags: &str| parsed(&format!("serve-pxe --bind-address={flags}"));
+        let error = at("fd00::1").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ValueValidation);
+        assert!(error.to_string().contains("set --serve-url"), "{error}");
+        for fine in ["::", "::ffff:10.0.0.2", "10.0.0.2", "fd00::1 --serve-url=http://boot:80"] {
+            assert!(at(fine).is_ok(), "{fine}");
+        }
     }
 
     #[test]
