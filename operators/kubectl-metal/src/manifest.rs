@@ -111,4 +111,17 @@ mod tests {
         let strategy = &deployment["spec"]["strategy"]["rollingUpdate"];
         assert_eq!((&strategy["maxSurge"], &strategy["maxUnavailable"]), (&0.into(), &1.into()));
     }
+
+    #[test]
+    fn what_metalman_keeps_on_the_disk_of_its_node_has_a_bound() {
+        let deployment = pxe("rack-a", "--dhcp-interface=eth1", "registry/metalman:1").unwrap();
+        let pod = &deployment["spec"]["template"]["spec"];
+        for volume in pod["volumes"].as_array().unwrap() {
+            let is_bounded =
+                volume["emptyDir"].is_null() || volume["emptyDir"]["sizeLimit"].is_string();
+            assert!(is_bounded, "{volume}");
+        }
+        let limit = &pod["containers"][0]["resources"]["limits"]["ephemeral-storage"];
+        assert!(limit.is_string(), "{pod}");
+    }
 }
