@@ -18,14 +18,16 @@ use crate::{
 use anyhow::Context as _;
 use metal_bmc::{Config, Fleet};
 use metal_core::capability;
-use metal_machine::site;
+use metal_machine::{operations::Limits, site};
 use metal_runtime::{
     Relist,
     admin::Admin,
     client,
     election::{leadership::Leadership, lease::Candidate},
     health::Readiness,
+    index::Ended,
     listener,
+    metrics::Registry,
     queue::Queue,
     report::Reporters,
     work::Work,
@@ -59,40 +61,31 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ctx = Context::new(client, recorder.clone(), namespace, cluster_ca.clone());
     let ctx = configured(ctx, &args, ek_roots.as_ref());
 
-    let (mut registry, readiness) = (metrics::registry(), Readiness::default());
+    let (mut registry, readiness) = (registry(&ctx), Readiness::default());
     let leading = readiness.note("leader", "the lease");
     ctx.view.register(&readiness);
-    metrics::attested(&mut registry, &ctx.attested);
-    metrics::refusals(&mut registry, &ctx.refusals);
     let reporters = Reporters::new(recorder, &mut registry);
-    let work = Arc::new(Work::new(reporters.of("machine")));
-    let requests = Arc::new(Work::new(reporters.of("certificate")));
 
     let servers = Common::new(&args, &ctx, &readiness, &shutdown).start(&mut registry).await?;
 
     let relist = Relist::default();
     let candidate = args.election.candidate(&ctx.client, &site::lease(args.site()));
     let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();
-    let (fleet, access) = (Fleet::new(Config::default()), access(&args, leadership));
-    let lead = async || {
-        let bmcs = Bmcs::new(fleet.clone(), &ctx.client, access.clone());
-        let machines = Machines::new(Arc::clone(&ctx), bmcs, args.time_limits.limits());
-        let drive = work.drive(CONCURRENCY, machines);
-        let approve = requests.drive(APPROVALS, Certificates(Arc::clone(&ctx)));
-        shutdown.run_until_cancelled(async { tokio::join!(drive, approve) }).await;
-    };
+    let controllers = Controllers::new(&args, &ctx, leadership, &reporters);
+    let queue = &controllers.machines.queue;
     let listed = async || ctx.view.listed().await;
+    let lead = async || controllers.run_until(&shutdown).await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, lead);
     let router = router(Arc::clone(&ctx));
     let serve = listener::serve(listener, router, limits(), shutdown.clone());
-    let puller = Puller::new(&ctx, &trees, &work.queue, Settings::default());
+    let puller = Puller::new(&ctx, &trees, queue, Settings::default());
     let pull = puller.run_until(&shutdown);
     // After a shutdown, all parts end by themselves: the lease is released, and pending requests
     // are answered.
     let all = async { tokio::join!(serve, elected, pull, servers.ended(&shutdown)).3 };
-    let learn = learn(&args, &ctx, cluster_ca, &work.queue);
-    let watch = || ctx.view.watch(&ctx.client, args.site(), &work.queue, &requests.queue);
-    let watch = relist.follow_until(&shutdown, || ctx.view.doubt(), watch);
+    let learn = learn(&args, &ctx, cluster_ca, queue);
+    let watch =
+        relist.follow_until(&shutdown, || ctx.view.doubt(), || controllers.watch(args.site()));
     let ended = tokio::select! {
         () = admin.serve(readiness, registry, CancellationToken::new()) => Ok(()),
         ended = all => ended,
@@ -101,8 +94,55 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         ended = watch => Ok(ended?),
     };
     // BMCs have few sessions, so they must not be left open.
-    fleet.close(LOGOUT).await;
+    controllers.fleet.close(LOGOUT).await;
     ended
+}
+
+/// The metrics of what is there by now.
+fn registry(ctx: &Context) -> Registry {
+    let mut registry = metrics::registry();
+    metrics::attested(&mut registry, &ctx.attested);
+    metrics::refusals(&mut registry, &ctx.refusals);
+    registry
+}
+
+/// What the replica that leads runs.
+struct Controllers {
+    ctx: Arc<Context>,
+    fleet: Fleet,
+    access: Access,
+    limits: Limits,
+    machines: Arc<Work<String>>,
+    certificates: Arc<Work<String>>,
+}
+
+impl Controllers {
+    fn new(args: &Args, ctx: &Arc<Context>, leadership: Leadership, reporters: &Reporters) -> Self {
+        Self {
+            ctx: Arc::clone(ctx),
+            fleet: Fleet::new(Config::default()),
+            access: access(args, leadership),
+            limits: args.time_limits.limits(),
+            machines: Arc::new(Work::new(reporters.of("machine"))),
+            certificates: Arc::new(Work::new(reporters.of("certificate"))),
+        }
+    }
+
+    /// Runs them until `shutdown`, without what they remembered when this process led before.
+    async fn run_until(&self, shutdown: &CancellationToken) {
+        let ctx = &self.ctx;
+        let bmcs = Bmcs::new(self.fleet.clone(), &ctx.client, self.access.clone());
+        let machines = Machines::new(Arc::clone(ctx), bmcs, self.limits);
+        let drive = self.machines.drive(CONCURRENCY, machines);
+        let approve = self.certificates.drive(APPROVALS, Certificates(Arc::clone(ctx)));
+        shutdown.run_until_cancelled(async { tokio::join!(drive, approve) }).await;
+    }
+
+    /// Follows what they are about, whether this process leads or not.
+    fn watch(&self, site: Option<&str>) -> impl Future<Output = Result<(), Ended>> {
+        let (machines, certificates) = (&self.machines.queue, &self.certificates.queue);
+        self.ctx.view.watch(&self.ctx.client, site, machines, certificates)
+    }
 }
 
 /// Learns what is in the cluster, forever: the key of tokens, and what machines need to join. Wakes the Machines by
