@@ -43,15 +43,15 @@ pub(crate) const PULL_SECRETS: &str = "metalman-pull-secrets";
 const ATTESTATIONS: usize = 32;
 
 /// What every pass and every handler may use.
-pub struct Context {
+pub(crate) struct Context {
     /// The API server.
-    pub client: Client,
+    pub(crate) client: Client,
     /// What is known of the cluster.
-    pub view: Arc<View>,
+    pub(crate) view: Arc<View>,
     /// What the API server has at this moment.
     pub(crate) live: LiveMachines,
     /// Publisher of events.
-    pub recorder: Recorder,
+    pub(crate) recorder: Recorder,
     /// Where tokens come from.
     pub(crate) tokens: Tokens,
     /// Namespace of the ServiceAccounts of machines.
@@ -112,7 +112,7 @@ pub struct Context {
 
 impl Context {
     /// A context in which nothing is known yet.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         recorder: Recorder,
         machine_namespace: &str,

@@ -5,7 +5,7 @@ use metal_runtime::{
 
 /// Why a pass failed.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
-pub enum Error {
+pub(crate) enum Error {
     /// The status could not be written.
     #[error("could not write the status")]
     Record(#[source] Box<kube::Error>),

@@ -1,14 +1,14 @@
 //! Provisioning of machines that join a cluster: boots and installs them over the network.
 //!
-//! [`machine`] is the controller that updates the status of a `Machine`, and reboots and installs
-//! it through its BMC ([`operations`]); only the replica that leads runs it, and approves the
+//! `machine` is the controller that updates the status of a `Machine`, and reboots and installs
+//! it through its BMC (`operations`); only the replica that leads runs it, and approves the
 //! certificates of machines. Every replica answers machines: by DHCP with their addresses, and by
-//! [`http`], where [`attest`] gives a machine the token with which it joins, if its TPM is the one
+//! `http`, where `attest` gives a machine the token with which it joins, if its TPM is the one
 //! that was seen first.
 
 mod answered_challenges;
 pub mod args;
-pub mod attest;
+mod attest;
 mod certificates;
 mod cluster;
 mod confirm;
@@ -18,18 +18,18 @@ mod ek_roots;
 mod error;
 #[cfg(test)]
 mod fixture;
-pub mod http;
-pub mod image_files;
-pub mod images;
+mod http;
+mod image_files;
+mod images;
 mod listeners;
 mod live_machines;
-pub mod machine;
+mod machine;
 mod metal_servers;
 mod metrics;
-pub mod operations;
+mod operations;
 mod pem;
 mod progress_limit;
-pub mod pull;
+mod pull;
 #[cfg(test)]
 mod reference;
 mod run;
@@ -40,11 +40,12 @@ mod tftp;
 mod time_limits;
 mod tokens;
 mod user_data;
-pub mod view;
+mod view;
 
-pub use context::Context;
-pub use error::Error;
 pub use run::run;
+
+use context::Context;
+use error::Error;
 
 /// What this program calls itself.
 const NAME: &str = "metalman";

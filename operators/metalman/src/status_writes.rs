@@ -10,7 +10,7 @@ const TRIES: usize = 5;
 
 /// Why the status is not written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The API server refused, or is unreachable.
     #[error("the status could not be written")]
     Write(#[source] Box<kube::Error>),

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a machine gets no token. The texts are sent to it, and reveal nothing about other machines.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// Its request is invalid, or its keys are not those of a TPM.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -106,7 +106,7 @@ impl From<status_writes::Error> for Refused {
 
 impl Refused {
     /// The reason, from a small fixed set.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Lookup(error) => error.into(),
             Self::Certificate(CertificateError::Missing) => Refusal::CertificateMissing.reason(),
@@ -124,7 +124,7 @@ impl Refused {
 /// # Errors
 ///
 /// If it gets no token.
-pub async fn answer(ctx: &Context, address: IpAddr, body: Body) -> Result<Answer, Refused> {
+pub(crate) async fn answer(ctx: &Context, address: IpAddr, body: Body) -> Result<Answer, Refused> {
     let body = Received::begin(body).await?;
     let admitted = async {
         let place = ctx.attestations.acquire().await.map_err(|_| Refused::Late)?;

@@ -34,12 +34,12 @@ const LARGEST: usize = 16 << 10;
 const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
 
 /// The limits of the port: an attestation may have an event log.
-pub fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits { body_bytes: attest::LARGEST, ..Limits::MACHINES }
 }
 
 /// All routes.
-pub fn router(ctx: Arc<Context>) -> Router {
+pub(crate) fn router(ctx: Arc<Context>) -> Router {
     let told = Arc::<LogLimit>::default();
     let routes = || {
         Router::new()

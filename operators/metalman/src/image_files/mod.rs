@@ -21,22 +21,22 @@ use std::{path::PathBuf, sync::Arc};
 
 /// A request for a file.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The Machine.
-    pub machine: Arc<Machine>,
+    pub(crate) machine: Arc<Machine>,
     /// Whether the API server has just said that it is like this.
-    pub is_live: bool,
+    pub(crate) is_live: bool,
     /// The path below the folder of the image.
-    pub path: String,
+    pub(crate) path: String,
     /// Where the machine reaches us, without a slash at the end.
-    pub url: String,
+    pub(crate) url: String,
     /// How it proves that it is the pending installer.
-    pub proof: Proof,
+    pub(crate) proof: Proof,
 }
 
 /// How a client proves that it is the installer of the pending installation.
 #[derive(Clone, Debug)]
-pub enum Proof {
+pub(crate) enum Proof {
     /// By its address: a TFTP client has no other means.
     Address,
     /// By the token in its URL, if there is one.
@@ -45,7 +45,7 @@ pub enum Proof {
 
 /// The response.
 #[derive(Clone, Debug)]
-pub enum Served {
+pub(crate) enum Served {
     /// A file of the image.
     File {
         /// The folder that contains it.
@@ -63,7 +63,7 @@ pub enum Served {
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// The image has not been downloaded yet.
     #[error("the image has not been downloaded yet")]
     NoImage,

@@ -23,7 +23,7 @@ const MOST_TEMPLATES: usize = 64;
 
 /// An image that machines boot from.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     tree: Arc<Tree>,
     boot_file: Option<String>,
     templates: BTreeMap<File, Arc<[u8]>>,
@@ -92,17 +92,17 @@ impl Image {
     }
 
     /// Its digest.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         self.tree.digest().to_string()
     }
 
     /// The boot file for firmware, relative to the folder of the image, if there is one.
-    pub fn boot_file(&self) -> Option<&str> {
+    pub(crate) fn boot_file(&self) -> Option<&str> {
         self.boot_file.as_deref()
     }
 
     /// Whether there is a file or a template for a path.
-    pub fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.tree.find(path).is_some() || self.tree.find(&format!("{path}{SUFFIX}")).is_some()
     }
 

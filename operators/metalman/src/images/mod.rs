@@ -6,7 +6,7 @@
 
 mod image;
 
-pub use image::Image;
+pub(crate) use image::Image;
 
 use metal_api::Machine;
 use metal_base::Locked;
@@ -35,7 +35,7 @@ pub(crate) struct Key {
 
 /// What is known of the images that Machines name.
 #[derive(Debug, Default)]
-pub struct Images {
+pub(crate) struct Images {
     entries: Mutex<BTreeMap<Key, Entry>>,
     /// By the UID of the Machine.
     flaws: Mutex<HashMap<Option<String>, Found>>,
@@ -65,7 +65,7 @@ struct Entry {
 impl Images {
     /// The image of a Machine, if it is there. It stays the one that was fetched last where fetching it
     /// anew fails.
-    pub fn of(&self, machine: &Machine) -> Option<Arc<Image>> {
+    pub(crate) fn of(&self, machine: &Machine) -> Option<Arc<Image>> {
         self.table().get(&key(machine)?)?.image.clone()
     }
 

@@ -39,7 +39,7 @@ const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 const DRAINING: Duration = Duration::from_secs(5);
 
 /// The controller.
-pub struct Machines<C> {
+pub(crate) struct Machines<C> {
     ctx: Arc<Context>,
     bmcs: Bmcs<C>,
     memories: Memories,
@@ -55,7 +55,7 @@ impl<C> Machines<C> {
 
 /// What was read in one pass.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Unknown while others keep those busy who look at its templates.
     image: Option<image::State>,
     /// What is wrong with user-data that was missing before, if anything.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Why the report is refused.
 #[derive(Debug, thiserror::Error)]
-pub enum CallbackError {
+pub(crate) enum CallbackError {
     /// The installer belongs to an earlier installation.
     #[error("the installer belongs to an earlier installation")]
     Stale,
@@ -28,7 +28,7 @@ pub enum CallbackError {
 /// # Errors
 ///
 /// If the report is refused, or could not be recorded: the installer has to repeat it.
-pub async fn installer_is_done(
+pub(crate) async fn installer_is_done(
     ctx: &Context,
     machine: Arc<Machine>,
     counter: Option<i64>,

@@ -6,7 +6,7 @@ mod callback;
 mod nodes;
 
 pub(crate) use bmcs::{Access, Bmcs};
-pub use callback::{CallbackError, installer_is_done};
+pub(crate) use callback::{CallbackError, installer_is_done};
 pub(crate) use nodes::Nodes;
 
 use jiff::SignedDuration;

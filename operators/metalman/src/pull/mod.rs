@@ -26,14 +26,14 @@ const CONCURRENCY: usize = 4;
 
 /// How often what is done again.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How often a tag is asked for again.
-    pub period: Duration,
+    pub(crate) period: Duration,
     /// How soon it is tried again where a registry is silent, at first; later it takes longer, up to the
     /// period.
-    pub retry: Duration,
+    pub(crate) retry: Duration,
     /// How soon where it has refused, or what it has sent is unusable; as well up to the period.
-    pub refused: Duration,
+    pub(crate) refused: Duration,
 }
 
 impl Default for Settings {

@@ -33,19 +33,19 @@ const SHARING: usize = 8;
 
 /// All watched kinds.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// Machines of the site, by their addresses.
-    pub machines: Index<Machine, Address>,
+    pub(crate) machines: Index<Machine, Address>,
     /// Machines of all sites, by what two of them cannot both have, by the key of their TPM, and without a BMC also
     /// by the UUID that firmware has told; nothing else of them is kept.
-    pub everywhere: Index<Machine, Hardware>,
+    pub(crate) everywhere: Index<Machine, Hardware>,
     /// Nodes, by name; only the fields that tell whether they are ready, of which hardware they are, and for
     /// which Machine they are cordoned.
-    pub nodes: Index<Node, ()>,
+    pub(crate) nodes: Index<Node, ()>,
     /// Servers of the metal-operator, by the MAC addresses of their network interfaces, and by UUID.
-    pub servers: Index<Server, Address>,
+    pub(crate) servers: Index<Server, Address>,
     /// CertificateSigningRequests of kubelets, by who waits for them.
-    pub certificates: Index<CertificateSigningRequest, String>,
+    pub(crate) certificates: Index<CertificateSigningRequest, String>,
     /// Notified of every change of a Machine.
     changed: Notify,
 }
@@ -132,24 +132,24 @@ fn trim_machine(machine: &mut Machine) {
 impl View {
     /// Whether all Machines and Nodes have been listed; until then a miss means nothing. Power
     /// actions also wait for the list of Servers.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.machines.is_ready() && self.everywhere.is_ready() && self.nodes.is_ready()
     }
 
     /// Waits for the next change of a Machine.
-    pub async fn changed(&self) {
+    pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
     /// Waits for lists that arrived after the last doubt.
-    pub async fn listed(&self) {
+    pub(crate) async fn listed(&self) {
         let (machines, nodes) = (self.machines.listed(), self.nodes.listed());
         let (servers, certificates) = (self.servers.listed(), self.certificates.listed());
         tokio::join!(machines, self.everywhere.listed(), nodes, servers, certificates);
     }
 
     /// The content may be outdated.
-    pub fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         self.machines.doubt();
         self.everywhere.doubt();
         self.nodes.doubt();
@@ -158,7 +158,7 @@ impl View {
     }
 
     /// Registers the lists that the process waits for.
-    pub fn register(self: &Arc<Self>, readiness: &Readiness) {
+    pub(crate) fn register(self: &Arc<Self>, readiness: &Readiness) {
         let (machines, nodes) = (Arc::clone(self), Arc::clone(self));
         let (servers, certificates) = (Arc::clone(self), Arc::clone(self));
         let are_listed = move || machines.machines.is_ready() && machines.everywhere.is_ready();
@@ -171,7 +171,7 @@ impl View {
 
     /// Other Machines and Servers that share an address with this one. With any of them its power is
     /// left alone, and it is not installed.
-    pub fn twins(&self, machine: &Machine) -> Vec<Twin> {
+    pub(crate) fn twins(&self, machine: &Machine) -> Vec<Twin> {
         let mut twins = self.machines_like(machine);
         twins.extend(self.servers_like(machine));
         twins
@@ -212,7 +212,7 @@ impl View {
     /// # Errors
     ///
     /// If there is none, or more than one.
-    pub fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, MachineLookupError> {
+    pub(crate) fn machine_at(&self, address: IpAddr) -> Result<Arc<Machine>, MachineLookupError> {
         let IpAddr::V4(address) = address.to_canonical() else {
             return Err(MachineLookupError::Unknown);
         };
@@ -225,13 +225,13 @@ impl View {
     /// # Errors
     ///
     /// If there is none, or more than one.
-    pub fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, MachineLookupError> {
+    pub(crate) fn machine_with(&self, mac: MacAddr) -> Result<Arc<Machine>, MachineLookupError> {
         let holders = self.machines.get(&Address::Mac(mac));
         whose(&holders, |machine| !self.machines_like(machine).is_empty()).cloned()
     }
 
     /// Whether there is a Machine with this MAC address.
-    pub fn knows(&self, mac: MacAddr) -> bool {
+    pub(crate) fn knows(&self, mac: MacAddr) -> bool {
         !self.machines.get(&Address::Mac(mac)).is_empty()
     }
 
@@ -240,7 +240,7 @@ impl View {
     /// # Errors
     ///
     /// When a watch ends, which it never should.
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         client: &Client,
         site: Option<&str>,
@@ -282,7 +282,7 @@ impl View {
     }
 
     /// Whether hardware with this UUID is known to be another's than this Machine's.
-    pub fn is_of_another(&self, machine: &Machine, uuid: SystemUuid) -> bool {
+    pub(crate) fn is_of_another(&self, machine: &Machine, uuid: SystemUuid) -> bool {
         let address = Address::Uuid(uuid.canonical());
         let is_other = |it: &Arc<Machine>| it.metadata.uid != machine.metadata.uid;
         self.machines.get(&address).iter().any(is_other) || !self.servers.get(&address).is_empty()
