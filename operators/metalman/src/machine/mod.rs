@@ -86,6 +86,12 @@ impl<C: Connect> Controller for Machines<C> {
         self.ctx.view.is_ready() && self.ctx.view.servers.is_ready()
     }
 
+    /// Somebody's finalizer may hold one that is being deleted for long: what was begun for it is taken back
+    /// at once.
+    fn ignores(&self, _: &Machine) -> bool {
+        false
+    }
+
     async fn gone(&self, name: &String) -> Result<Next, Error> {
         let memory = self.memories.forget(name);
         if let Some(redfish) = memory.as_ref().and_then(Memory::redfish) {

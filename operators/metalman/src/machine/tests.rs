@@ -1,18 +1,22 @@
 use super::*;
 use crate::{
     fixture::{OURS, machine, served},
+    metrics,
     operations::Access,
 };
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Node, NodeSpec},
-    apimachinery::pkg::apis::meta::v1::Condition,
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
 use metal_api::{MachineCloudInit, MachineConfigMapReference};
 use metal_bmc::{Config, Fleet, Pin, Target};
 use metal_core::redfish::Scheme;
 use metal_machine::operations::CORDONED_FOR;
-use metal_runtime::election::leadership::Leadership;
+use metal_runtime::{
+    controller::Pass, election::leadership::Leadership, report::Reporters, testing::list,
+    work::Work,
+};
 
 fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {
     with_fleet(ctx, Fleet::new(Config::default()))
@@ -49,6 +53,31 @@ async fn a_node_takes_pods_again_when_its_machine_is_gone() {
         let is_cordoned = node.spec.clone().unwrap_or_default().unschedulable == Some(true);
         assert_eq!((is_cordoned, is_cordoned_by_us(&node)), (!is_released, !is_released), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_node_takes_pods_again_while_a_finalizer_holds_its_machine() {
+    let mut going = machine("node-01", OURS, 1);
+    going.metadata.uid = Some("uid".to_owned());
+    going.metadata.finalizers = Some(vec!["example.com/backup".to_owned()]);
+    going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    let (server, ctx) = served([going]).await;
+    list(&ctx.view.servers, []).await;
+    let mut node = Node::default();
+    node.metadata.name = Some("node-01".to_owned());
+    node.metadata.annotations = Some([(CORDONED_FOR.to_owned(), "uid".to_owned())].into());
+    node.spec = Some(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() });
+    server.put(&node);
+    let node: Node = server.object(None, "node-01").unwrap();
+    list(&ctx.view.nodes, [node]).await;
+    let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics::registry());
+    let (machines, work) = (controller(&ctx), Work::new(reporters.of("machine")));
+    for _ in 0..6 {
+        Box::pin(machines.pass(&work, "node-01".to_owned())).await.unwrap();
+    }
+    let node: Node = server.object(None, "node-01").unwrap();
+    assert!(!is_cordoned_by_us(&node), "{node:?}");
+    assert_eq!(node.spec.unwrap_or_default().unschedulable, None);
 }
 
 #[tokio::test]
