@@ -63,6 +63,7 @@ const TABLE: &[Row] = &[
             ("CertificateDiffers", Person),
             ("Unauthorized", Person),
             ("SystemAmbiguous", Person),
+            ("SystemMissing", Person),
             ("SystemDiffers", Person),
             ("SystemShared", Person),
             // A BMC that restarts does so, too.
@@ -171,11 +172,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Where reasons of these conditions are written down.
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 12] = [
         include_str!("operations/bmc.rs"),
         include_str!("provisioning/image/mod.rs"),
         include_str!("../../core/src/pull_secret.rs"),
         include_str!("../../metalman/src/operations/bmcs.rs"),
+        include_str!("../../metalman/src/operations/systems.rs"),
         include_str!("../../metalman/src/images/mod.rs"),
         include_str!("../../metalman/src/image_files/state.rs"),
         include_str!("../../metalman/src/pull/logins.rs"),

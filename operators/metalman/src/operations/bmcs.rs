@@ -1,5 +1,6 @@
 //! The BMCs of Machines: only one request at a time to each BMC, even if it has several Machines.
 
+use super::systems;
 use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -90,7 +91,7 @@ impl<C: Connect> Bmcs<C> {
         };
         let bmc = self.client(&way).await;
         let found = match system_uri(redfish) {
-            Ok(Some(uri)) => bmc.system(&uri).await.map(Ok),
+            Ok(Some(uri)) => systems::named(&bmc, &uri).await,
             Ok(None) => bmc.systems().await.map(only),
             Err(missing) => Ok(Err(missing)),
         };

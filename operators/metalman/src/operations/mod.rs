@@ -4,6 +4,7 @@
 mod bmcs;
 mod callback;
 mod nodes;
+mod systems;
 
 pub(crate) use bmcs::{Access, Bmcs};
 pub(crate) use callback::{CallbackError, installer_is_done};
