@@ -63,6 +63,12 @@ pub enum Refusal {
          disk is overwritten at its next boot from the network, whenever that is"
     )]
     RepaveByHand,
+    /// A reboot would install it anew, which nobody has asked for now.
+    #[error(
+        "repave {0} waits for its next reboot, which would overwrite its disk: if that is meant, ask for a \
+         repave; if not, set status.operations.repaveCounter to {0} first"
+    )]
+    Staged(i64),
     /// A counter is as high as it can be.
     #[error("spec.operations has a counter that cannot be raised any more")]
     Exhausted,
@@ -91,6 +97,9 @@ pub fn raised(
         (false, Request::Reboot, _) => return Err(Refusal::RebootByHand),
         (false, Request::Repave, Manual::Nobody) => return Err(Refusal::RepaveByHand),
     }
+    if let (Request::Reboot, Some(repave)) = (request, staged(machine)) {
+        return Err(Refusal::Staged(repave));
+    }
     let status = machine.status.as_ref().and_then(|status| status.operations.as_ref());
     let done = status.ok_or_else(|| Refusal::NotCounted(whose(machine)))?;
     let given_up = done.given_up.clone().unwrap_or_default();
@@ -107,6 +116,12 @@ pub fn raised(
         }
     };
     Ok(MachineOperations { reboot_counter: reboot, repave_counter: repave })
+}
+
+/// The installation that the next reboot carries out, whoever asks for that.
+fn staged(machine: &Machine) -> Option<i64> {
+    let pending = operations::pending(machine);
+    pending.repave.filter(|_| pending.waits_for_reboot())
 }
 
 /// Which metalman looks after a Machine.

@@ -89,6 +89,22 @@ fn without_a_bmc_a_person_is_needed_for_an_installation_and_a_reboot_is_not_coun
 }
 
 #[test]
+fn a_reboot_is_refused_that_would_carry_out_a_repave_which_was_staged_before() {
+    let mut machine = counted();
+    machine.spec.operations =
+        Some(MachineOperations { reboot_counter: None, repave_counter: Some(1) });
+    let reboot = |machine: &Machine| raised(machine, Request::Reboot, Manual::Nobody);
+    assert_eq!(reboot(&machine), Err(Refusal::Staged(1)));
+    assert_eq!(raised(&machine, Request::Repave, Manual::Nobody), Ok(counters(1, Some(2))));
+    // Both were asked for: another reboot overwrites nothing more.
+    let mut both = machine.clone();
+    both.spec.operations = Some(counters(1, Some(1)));
+    assert_eq!(reboot(&both), Ok(counters(2, Some(1))));
+    machine.status.as_mut().unwrap().operations.as_mut().unwrap().repave_counter = Some(1);
+    assert_eq!(reboot(&machine), Ok(counters(1, Some(1))), "it is taken back");
+}
+
+#[test]
 fn a_repave_is_done_when_another_node_is_ready() {
     let (mut machine, old) = (counted(), node("old", "boot-1", true));
     let asked = ask(&mut machine, Request::Repave, Some(&old));
