@@ -12,12 +12,14 @@ pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
     seen.node.filter(|node| is_node_of(seen.machine, node))
 }
 
-/// Whether this process runs on the machine, and would not be there to switch it on again.
+/// Whether this process runs on the machine, and would not be there to switch it on again. The kubelet of a machine
+/// that has attested may use another network: its Node is then still taken for it here, as it is for the phase.
 pub(super) fn hosts_us(seen: &Observation<'_>) -> bool {
-    let is_it = |node: &Node| {
-        seen.known.runs_on.is_some_and(|name| node.metadata.name.as_deref() == Some(name))
-    };
-    node(seen).is_some_and(is_it)
+    let tpm = seen.machine.status.as_ref().and_then(|status| status.tpm.as_ref());
+    let has_attested = tpm.is_some_and(|tpm| tpm.ek_public_key.is_some());
+    let own = seen.node.filter(|node| has_attested || is_node_of(seen.machine, node));
+    let name = own.and_then(|node| node.metadata.name.as_deref());
+    name.is_some() && name == seen.known.runs_on
 }
 
 /// Whose the Node of a name is.

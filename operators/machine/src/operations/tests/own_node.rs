@@ -6,7 +6,7 @@ use super::{
 };
 use metal_api::{
     MachineOperationStep::{Failed, PoweringOff},
-    MachineSystemStatus,
+    MachineSystemStatus, MachineTpmStatus,
 };
 use metal_core::redfish::PowerState;
 
@@ -79,6 +79,18 @@ fn the_machine_that_metalman_leads_from_is_left_on_until_it_leads_from_elsewhere
         scene.settle();
         assert_eq!(scene.step(), Some("PoweringOff"));
     }
+}
+
+#[test]
+fn a_kubelet_in_another_network_does_not_hide_that_metalman_leads_from_its_machine() {
+    let mut scene = Scene::asks(1, 1);
+    (scene.runs_on, scene.node) = (Some("a"), Some(node("10.0.0.7")));
+    let ek_public_key = Some("a key".to_owned());
+    let tpm = MachineTpmStatus { ek_public_key, ..MachineTpmStatus::default() };
+    scene.status().tpm = Some(tpm);
+    scene.settle();
+    assert_eq!(scene.current(), None);
+    assert_eq!(scene.reason(metal_api::condition::OPERATIONS_DONE), Some("OwnHost"));
 }
 
 #[test]
