@@ -212,9 +212,12 @@ async fn verify(
     };
     let Decision { status, result } = decide(&machine);
     if status.is_some() && !ctx.verdicts.may(&machine.name_any()) {
-        // Whoever presents key after key is refused, and nothing is written about it.
+        // Whoever presents key after key is refused, and nothing is written about it. The key that is pinned is
+        // recorded already: its machine is not kept out by that.
         outcome(result, certified)?;
-        return Err(Refused::TooOften);
+        let pin = machine.status.as_ref().and_then(pinned);
+        let is_pinned = pin.is_some_and(|pin| compare(ek, pin) == Compared::Same);
+        return if is_pinned { Ok(machine) } else { Err(Refused::TooOften) };
     }
     let Recorded { machine, result, is_news } = record(ctx, machine, decide).await?;
     drop(turn);

@@ -209,7 +209,7 @@ async fn keys_in_turn_cost_a_machine_a_few_writes_and_no_more() {
     for _ in 0..50 {
         assert_eq!(ask(&ctx, 1, ecc().body()).await.0, StatusCode::FORBIDDEN);
         let status = ask(&ctx, 1, rsa().body()).await.0;
-        assert!(matches!(status, StatusCode::OK | StatusCode::TOO_MANY_REQUESTS), "{status}");
+        assert_eq!(status, StatusCode::OK, "whoever has its address does not keep it out");
     }
     let events = server.written().into_iter().filter(Sent::is_event).count();
     let verdicts = writes(&server).iter().filter(|it| it.ends_with("/status")).count();
