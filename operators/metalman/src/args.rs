@@ -28,6 +28,9 @@ pub const ACCEPTED: &[Accepted] = &[
 /// What --allowed-registries means here.
 const ALLOWED: &str = "OCI registries that netboot images may be pulled from [default: any]";
 
+/// The longest name of a site: that of the value of a label.
+const SITE: usize = 63;
+
 /// Provisions the Machines of one site: assigns their IP addresses by DHCP, boots and installs them over
 /// the network, and issues a token for joining the cluster to those that authenticate by TPM.
 ///
@@ -40,7 +43,7 @@ const ALLOWED: &str = "OCI registries that netboot images may be pulled from [de
 pub struct Args {
     /// Only manage Machines whose label unbounded-cloud.io/site has this value [default: Machines
     /// without the label]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = site)]
     pub site: Option<String>,
     /// IP address to listen on for HTTP, TFTP and health probes. With an IPv6 address other than ::,
     /// --serve-url is required
@@ -199,6 +202,20 @@ pub fn parse(
     Ok(parsed)
 }
 
+/// Checks `--site`; an empty one says nothing. It is the value of a label in a selector, and part of the name of the
+/// Lease: with another one no Machine would be found, or nobody would ever lead.
+fn site(text: &str) -> Result<String, String> {
+    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_part = |part: &str| {
+        let is_whole = !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
+        is_whole && part.bytes().all(is_in_name)
+    };
+    if text.is_empty() || (text.len() <= SITE && text.split('.').all(is_part)) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("use up to {SITE} lower-case letters, digits, hyphens and dots"))
+}
+
 /// Checks `--apiserver-url`; its variable may be empty, which says nothing. What is wrong with it would show on
 /// the consoles of machines alone, after they were installed.
 fn api_url(text: &str) -> Result<String, String> {
@@ -234,6 +251,19 @@ mod tests {
         assert_eq!(args.admin().metrics_bind_address, BindAddress::Off);
         assert_eq!(parsed("serve-pxe --site=").unwrap().args.site(), None);
         assert!(!parsed("serve-pxe --leader-elect=false").unwrap().args.election.leader_elect);
+    }
+
+    #[test]
+    fn a_site_that_no_lease_could_be_named_by_is_refused_at_the_start() {
+        let at = |site: &str| parse(["metalman", "serve-pxe", site].map(Into::into), |_| false);
+        for right in ["rack-a", "0", "rack-a.berlin", ""] {
+            assert!(at(&format!("--site={right}")).is_ok(), "{right}");
+        }
+        let long = "a".repeat(64);
+        for wrong in ["Rack-A", "rack_a", "a,b", "a b", "-a", "a-", "a..b", ".", &long] {
+            let error = at(&format!("--site={wrong}")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+        }
     }
 
     #[test]
