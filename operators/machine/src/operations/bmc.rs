@@ -5,7 +5,7 @@ use super::{
     Change, Decision, Need, POLL, SILENT, certificate,
     identity::{self, Unidentified},
     own_node::{Ownership, is_older_than, ownership},
-    report,
+    pending, report,
 };
 use jiff::SignedDuration;
 use metal_api::{Machine, MachineRedfish, MachineStatus, annotation};
@@ -108,9 +108,16 @@ pub(super) fn pin(
         }
         Some(Err(why)) => {
             report::reachable(new, seen, Err(("NoAnswer", why)));
-            Some(Decision::Rest(SILENT))
+            Some(Decision::Rest(if is_needed(new, seen) { SILENT } else { RESYNC }))
         }
     }
+}
+
+/// Whether anything is to be done by the BMC. Each attempt to reach one that is away takes seconds, in which others
+/// wait: of a fleet, hundreds may be away.
+fn is_needed(new: &MachineStatus, seen: &Observation<'_>) -> bool {
+    let is_under_way = new.operations.as_ref().is_some_and(|it| it.current.is_some());
+    is_under_way || !pending::of(seen.machine, new).is_nothing()
 }
 
 /// Whether the status was lost that had the certificate of a BMC: the Node of the Machine was made before metalman

@@ -4,7 +4,7 @@ use super::{
     super::*,
     fixture::{Scene, cordoned, machine, node, system},
 };
-use crate::{Observation, decide};
+use crate::{Observation, RESYNC, decide};
 use metal_api::{Machine, MachineOperationStep::*, MachineRedfish, MachineSystemStatus, condition};
 use metal_core::{
     machine_identity::{Address, Twin},
@@ -61,6 +61,17 @@ fn a_system_with_another_uuid_is_not_switched_off_for_a_machine() {
         reads(&mut scene, uuid);
         assert!(matches!(scene.settle(), Decision::Act(_)), "{url} {id:?}");
         assert_eq!(scene.status().redfish.clone().unwrap().system.unwrap().uuid, uuid);
+    }
+}
+
+#[test]
+fn a_bmc_that_was_never_reached_is_asked_seldom_while_it_is_not_needed() {
+    for (reboot, rest) in [(0, RESYNC), (1, SILENT)] {
+        let mut scene = Scene::asks(reboot, 0);
+        scene.status().redfish = None;
+        scene.certificate = Some(Err("no route to host".to_owned()));
+        assert_eq!(scene.settle(), Decision::Rest(rest), "{reboot}");
+        assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("NoAnswer"), "{reboot}");
     }
 }
 
