@@ -1,6 +1,6 @@
 //! The BMCs of Machines: only one request at a time to each BMC, even if it has several Machines.
 
-use super::systems;
+use super::{absent_bmcs::AbsentBmcs, systems};
 use crate::Error;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
@@ -45,6 +45,7 @@ pub(crate) struct Bmcs<C> {
     secrets: Api<Secret>,
     pub(crate) access: Access,
     lines: Mutex<HashMap<BmcAddress, Arc<sync::Mutex<()>>>>,
+    absent: AbsentBmcs,
 }
 
 /// Access to the BMC of one Machine.
@@ -56,7 +57,8 @@ struct Way {
 impl<C: Connect> Bmcs<C> {
     pub(crate) fn new(connect: C, client: &Client, access: Access) -> Self {
         let secrets = Api::namespaced(client.clone(), &access.namespace);
-        Self { connect, secrets, access, lines: Mutex::default() }
+        let (lines, absent) = (Mutex::default(), AbsentBmcs::default());
+        Self { connect, secrets, access, lines, absent }
     }
 
     /// The certificate that the BMC of a Machine presents; `None` while the BMC is busy with
@@ -182,7 +184,7 @@ impl<C: Connect> Bmcs<C> {
         let unreachable = Unreachable::from(error);
         if let (Unreachable::NoAnswer(_), Some(pin)) = (&unreachable, way.pin) {
             let target = target(&place_of(&way.destination));
-            if let Ok(Some(shown)) = self.connect.introduce(&target).await
+            if let Some(shown) = self.shown(&target).await
                 && shown != pin
             {
                 let shown = to_pairs(&shown.to_string()).unwrap_or_default();
@@ -190,6 +192,19 @@ impl<C: Connect> Bmcs<C> {
             }
         }
         ReadError::Silent(unreachable)
+    }
+
+    /// The certificate that a BMC shows which does not answer otherwise. One that is away is not asked again and
+    /// again: each time takes seconds, for which others wait whose BMCs are there.
+    async fn shown(&self, target: &Target) -> Option<Pin> {
+        if self.absent.has(target) {
+            return None;
+        }
+        let shown = self.connect.introduce(target).await;
+        if shown.is_err() {
+            self.absent.note(target);
+        }
+        shown.ok().flatten()
     }
 
     /// Held while a request to a BMC is in progress.

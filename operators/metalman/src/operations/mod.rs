@@ -1,6 +1,7 @@
 //! Carries out the decisions of [`metal_machine::operations`] about reboots and
 //! installations.
 
+mod absent_bmcs;
 mod bmcs;
 mod callback;
 mod nodes;
