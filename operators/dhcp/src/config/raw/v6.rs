@@ -64,11 +64,11 @@ pub(crate) struct Subnet {
     pub(crate) ntp: Vec<Text>,
     /// DNS search domains.
     #[serde(default, deserialize_with = "or_default")]
-    pub(in super::super) search: Vec<Text>,
+    pub(crate) search: Vec<Text>,
     /// How long a lease lasts, in seconds or as in `12h`; `1m` to `8784h`. After half of it, but no sooner than in ten
     /// minutes, clients without one ask for information again.
     #[schemars(extend("type" = ["string", "integer"], "default" = "1h"))]
-    pub(in super::super) lease_time: Option<Text>,
+    pub(crate) lease_time: Option<Text>,
     /// Addresses for one client each.
     #[serde(default, deserialize_with = "or_default")]
     pub(crate) reservations: Vec<Reservation>,
