@@ -133,6 +133,11 @@ async fn read(ctx: &Context, token: &BootToken) -> Found {
     }
 }
 
+/// Whoever reports for a Host that was deleted is told that it is none, and not to try again.
+fn gone() -> Failure {
+    Failure::Unproven("its Host is gone")
+}
+
 /// Writes what `next` makes of a Host as it is, unless that is nothing.
 pub(super) async fn record_host(
     ctx: &Context,
@@ -153,8 +158,9 @@ pub(super) async fn record_host(
                 let read = ctx.hosts(&namespace).api().get_opt(&host.name_any()).await;
                 let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
                 let same = read.filter(|read| read.metadata.uid == host.metadata.uid);
-                host = Arc::new(same.ok_or(Failure::Unproven("its Host is gone"))?);
+                host = Arc::new(same.ok_or_else(gone)?);
             }
+            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Err(gone()),
             Err(error) => return Err(Failure::Api(Box::new(error))),
         }
     }

@@ -110,6 +110,22 @@ async fn a_host_that_reads_slowly_holds_one_configuration_and_no_more() {
     assert_eq!(asked().await, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_host_that_was_deleted_is_refused_also_before_the_watch_tells_of_it() {
+    let machine = Machine::new();
+    let site = Site::new(vec![], vec![machine.host()], vec![]).await;
+    site.api.remove::<Host>(Some("org"), "web-1");
+    let report = (Method::POST, "/api/hosts/self/status", "{}");
+    let (status, body) = site.signed(&machine, report.clone(), "org/web-1").await;
+    assert_eq!((status, body.as_str()), REFUSED);
+    // Another machine may be one of its name by now.
+    let mut other = Machine::new().host();
+    other.metadata.uid = Some("uid-of-other".to_owned());
+    site.api.put(&other);
+    let (status, body) = site.signed(&machine, report, "org/web-1").await;
+    assert_eq!((status, body.as_str()), REFUSED);
+}
+
 fn release(uid: &str) -> HostRelease {
     let spec = HostReleaseSpec {
         host_name: "web-1".to_owned(),
