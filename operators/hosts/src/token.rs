@@ -125,6 +125,14 @@ impl Controller for Tokens {
         let tokens = self.0.tokens(&namespace);
         let recorded = tokens.record_status(token, status).await;
         let recorded = recorded.map_err(|error| Error::Record(Box::new(error)))?;
+        // Whoever records the Host says so, and nobody else does.
+        let host = |status: &BootTokenStatus| status.registration.as_ref()?.host_uid.clone();
+        if host(status).is_some() && token.status.as_ref().and_then(host).is_none() {
+            let address = status.registration.as_ref().and_then(|it| it.address.as_deref());
+            let from = address.unwrap_or("an unknown address");
+            let note = format!("Host {}, from {from}", token.spec.host_name);
+            self.0.notices.publish_event(token, EventType::Normal, "Registered", note);
+        }
         Ok(recorded.into())
     }
 
@@ -133,10 +141,7 @@ impl Controller for Tokens {
         match change {
             Change::Create(host) => {
                 let created = self.0.hosts(&namespace).create(&host).await;
-                let created = created.map_err(|error| Error::Create(Box::new(error)))?;
-                let note = format!("Host {} is created", host.name_any());
-                self.0.notices.publish_event(token, EventType::Normal, "Registered", note);
-                Ok(created.into())
+                Ok(created.map_err(|error| Error::Create(Box::new(error)))?.into())
             }
             Change::Remove => {
                 clock::is_right(&self.0.client, Timestamp::now()).await?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::token::Tokens;
+use kube::runtime::events::{Recorder, Reporter};
 use metal_base::Decision;
 use metal_runtime::controller::Controller;
 use serde_json::json;
@@ -87,6 +88,14 @@ async fn restarted(site: Site) -> Site {
     site
 }
 
+/// How often it was said that the Host is registered.
+async fn said(site: &Site) -> usize {
+    let recorder = Recorder::new(site.api.client("org"), Reporter::from("hosts"));
+    timeout(Duration::from_secs(1), site.ctx.notices.publish(&recorder)).await.ok();
+    let sent = site.api.sent();
+    sent.iter().filter(|it| it.is_event() && it.body["reason"] == "Registered").count()
+}
+
 /// The controller, until it rests.
 async fn settle(site: &Site) {
     let tokens = Tokens(Arc::clone(&site.ctx));
@@ -113,6 +122,10 @@ async fn who_was_told_yes_is_there_whichever_write_the_server_was_killed_after()
         site.api.fall_silent_after(writes);
         let told = journey.go_on(&site).await;
         assert_eq!(told, writes == WRITES, "after {writes}: it is told only when all is written");
+        if told {
+            site.api.fail(None);
+            assert_eq!(said(&site).await, 1);
+        }
 
         let site = restarted(site).await;
         let recorded = site.ctx.view.tokens.named(Some("org"), "web-1").unwrap();
@@ -135,5 +148,6 @@ async fn who_was_told_yes_is_there_whichever_write_the_server_was_killed_after()
         assert_eq!(host.spec.public_key, journey.machine.pem_as_kept(), "after {writes}");
         assert_eq!(status.registration.unwrap().host_uid, host.metadata.uid, "after {writes}");
         assert_eq!(status.attempts, Some(1), "after {writes}: no boot is begun twice");
+        assert_eq!(said(&site).await, 1, "after {writes}: whoever has recorded it says so");
     }
 }
