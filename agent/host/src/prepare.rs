@@ -13,7 +13,7 @@ use metal_configuration::{Bundle, Rendered, Unpacked};
 use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -61,7 +61,18 @@ impl Prepared {
             files::write(&self.config(&release), &config)?;
         }
         let Some(rendered) = content.files else { return Ok(release) };
-        let folder = self.files(&release);
+        // All of them are there: a release that was given up is tried again, and may be what another one is
+        // rolled back to. Nothing of it is away for a moment, in which the power may fail.
+        if !self.modes(&release).exists() {
+            self.render(&release, rendered)?;
+        }
+        release.rendered = true;
+        Ok(release)
+    }
+
+    /// Writes rendered files; the one with their modes is the last, by which all are known to be there.
+    fn render(&self, release: &Release, rendered: BTreeMap<String, Rendered>) -> Result<()> {
+        let folder = self.files(release);
         // Left from an attempt that was cut off.
         files::remove(&folder)?;
         files::folder(&folder)?;
@@ -72,17 +83,19 @@ impl Prepared {
             files::write(&file, text.as_bytes())?;
             modes.push(format!("{permissions} {path}\n"));
         }
-        files::write(&self.modes(&release), modes.concat().as_bytes())?;
-        release.rendered = true;
-        Ok(release)
+        files::write(&self.modes(release), modes.concat().as_bytes())
     }
 
     /// Removes the files of all releases but these.
     pub(crate) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Release>) -> Result<()> {
         let kept: Vec<_> =
             kept.flat_map(|it| [self.config(it), self.files(it), self.modes(it)]).collect();
-        for entry in fs::read_dir(&self.folder).context("the folder of the state")? {
-            let path = entry?.path();
+        let entries = fs::read_dir(&self.folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.context("the folder of the state")?;
+        let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+        // From the last name on: modes, by which files are known to be there, go before the files.
+        paths.sort_unstable();
+        for path in paths.into_iter().rev() {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             // A file that was being written begins with a point.
             let name = name.strip_prefix('.').unwrap_or(name);
@@ -203,6 +216,27 @@ mod tests {
         prepared.sweep([].into_iter()).unwrap();
         let left = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
         assert_eq!(left.collect::<Vec<_>>(), ["key"]);
+    }
+
+    #[tokio::test]
+    async fn a_release_that_is_tried_again_has_all_of_its_files_whenever_the_power_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        let again = wanted(&key, &bundle(json!({"password": "hunter2"}), "{{.password}}"));
+        let release = prepare(&prepared, &again, &key).await.unwrap();
+        let conf = prepared.files(&release).join("etc/app/app.conf");
+        // It would go with the folder.
+        let mark = prepared.files(&release).join("mark");
+        fs::write(&mark, "").unwrap();
+        assert_eq!(prepare(&prepared, &again, &key).await.unwrap(), release);
+        assert!(mark.exists(), "nothing of it was away meanwhile");
+        // One whose files were cut off has no modes yet.
+        fs::remove_file(prepared.modes(&release)).unwrap();
+        fs::write(&conf, "hunt").unwrap();
+        prepare(&prepared, &again, &key).await.unwrap();
+        assert_eq!(fs::read_to_string(&conf).unwrap(), "hunter2");
+        assert!(prepared.modes(&release).exists() && !mark.exists());
     }
 
     #[tokio::test]
