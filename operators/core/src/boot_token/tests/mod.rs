@@ -212,6 +212,8 @@ fn the_default_template_is_rendered_without_any_secret_that_lasts() {
     // Whatever was fetched survives a loss of power once the URL is void.
     let place = |what: &str| text.rfind(what).unwrap();
     assert!(place("/credential'") < place("\nsync\n") && place("\nsync\n") < place("\"Done\""));
+    // How long it asks does not depend on a clock that is set meanwhile.
+    assert!(!text.contains("((SECONDS"), "{text}");
     assert!(of("{{.Secret}}", &token).is_err());
     assert!(of("{{range", &token).is_err());
     // What pulls it takes no reference with a tag and a digest.
