@@ -177,7 +177,7 @@ pub enum Boots<'a> {
 ///
 /// If a value is not one word.
 pub fn second(base: &str, boots: Boots<'_>, arguments: &[String]) -> Result<String, InvalidWord> {
-    const KICKSTART: &str = "ip=dhcp inst.text inst.ks=${base}/kickstart";
+    const KICKSTART: &str = "ip=${autoconf} inst.text inst.ks=${base}/kickstart";
     words(&[("the URL", base)])?;
     let mut last = match boots {
         Boots::Kickstart(Stage2::None) => KICKSTART.to_owned(),
@@ -199,6 +199,9 @@ pub fn second(base: &str, boots: Boots<'_>, arguments: &[String]) -> Result<Stri
     let text = &mut script;
     line(text, format_args!("#!ipxe"));
     line(text, format_args!("set base {base}"));
+    // With `dhcp` dracut insists on IPv4 (dracut.cmdline(7)). iPXE knows which one the network has.
+    line(text, format_args!("set autoconf dhcp"));
+    line(text, format_args!("isset ${{ip}} || set autoconf either6"));
     fetch(text, "kernel", &format!("kernel ${{base}}/kernel initrd=initrd {last}"));
     // The argument `initrd=` refers to the file by this name.
     fetch(text, "initrd", "initrd --name initrd ${base}/initrd");

@@ -34,7 +34,9 @@ fn scripts_are_ascii_and_no_value_is_more_than_a_word() {
         let said = format!("&mac=${{{interface}/mac}}");
         assert!(scripts[4].contains(&said), "{}", scripts[4]);
     }
-    let kernel = "kernel ${base}/kernel initrd=initrd ip=dhcp inst.text \
+    let network = "\nset autoconf dhcp\nisset ${ip} || set autoconf either6\n";
+    assert!(scripts[5].contains(network), "IPv6 alone is a network: {}", scripts[5]);
+    let kernel = "kernel ${base}/kernel initrd=initrd ip=${autoconf} inst.text \
                   inst.ks=${base}/kickstart inst.stage2=http://mirror/ console=ttyS0 &&";
     assert!(scripts[5].contains(kernel), "{}", scripts[5]);
     let live = "inst.ks=${base}/kickstart root=live:${base}/squashfs console=ttyS0 &&";
