@@ -21,7 +21,7 @@ const GROUP: &str = "bloomery.dev";
 /// Verb, group, resource, namespace, and whether it may.
 type Right = (&'static str, &'static str, &'static str, &'static str, bool);
 
-const RIGHTS: [Right; 28] = [
+const RIGHTS: [Right; 29] = [
     ("watch", GROUP, "boottokens", "org", true),
     ("delete", GROUP, "boottokens", "org", true),
     ("create", GROUP, "boottokens", "org", false),
@@ -50,6 +50,8 @@ const RIGHTS: [Right; 28] = [
     ("list", "", "pods", "org", false),
     ("create", "coordination.k8s.io", "leases", "bloomery-hosts", true),
     ("create", "coordination.k8s.io", "leases", "org", false),
+    // But for its own.
+    ("update", "coordination.k8s.io", "leases", "bloomery-hosts", false),
 ];
 
 #[tokio::test]
