@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use metal_base::Never;
-use metal_runtime::clock::of_api_server;
+use metal_runtime::clock::{Steps, of_api_server};
 use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
@@ -40,12 +40,20 @@ impl Clock {
 
     /// Compares the clocks forever.
     pub(crate) async fn follow(&self, client: &Client) -> Never {
+        // Since ours was set. Until then what it says may be wrong by any time.
+        let mut is_compared = false;
         loop {
+            let mut steps = Steps::default();
             if let Ok(Some(theirs)) = timeout(PATIENCE, of_api_server(client)).await {
                 self.compare(Timestamp::now(), theirs);
+                is_compared = true;
             }
-            let (at, since) = (Timestamp::now(), Instant::now());
-            while since.elapsed() < COMPARE && !is_set(Timestamp::now().duration_since(at), since) {
+            let (since, pause) = (Instant::now(), if is_compared { COMPARE } else { GLANCE });
+            while since.elapsed() < pause {
+                if steps.look().is_some() {
+                    is_compared = false;
+                    break;
+                }
                 sleep(GLANCE).await;
             }
         }
@@ -60,12 +68,6 @@ impl Clock {
             tracing::warn!(seconds, "the local clock is ahead of the API server's; set it");
         }
     }
-}
-
-/// Whether our clock was set since then, or the machine was asleep: it has gone on for this long meanwhile.
-fn is_set(gone: SignedDuration, since: Instant) -> bool {
-    let passed = SignedDuration::try_from(since.elapsed()).unwrap_or_default();
-    gone.checked_sub(passed).is_none_or(|differs| differs.abs() >= LEAST)
 }
 
 /// Why our clock is not relied on.
@@ -99,7 +101,10 @@ mod tests {
     use super::*;
     use axum::http::{Request, Response, header::DATE};
     use kube::client::Body;
-    use std::convert::Infallible;
+    use std::{
+        convert::Infallible,
+        sync::{Arc, atomic::AtomicUsize},
+    };
 
     #[test]
     fn the_time_of_the_cluster_counts_where_ours_is_wrong() {
@@ -114,12 +119,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_is_set_is_compared_at_once() {
-        let since = Instant::now();
-        tokio::time::advance(Duration::from_secs(30)).await;
-        for (gone, is_set) in [(30, false), (32, false), (7230, true), (-7200, true), (89, false)] {
-            assert_eq!(super::is_set(SignedDuration::from_secs(gone), since), is_set, "{gone}");
-        }
+    async fn a_server_that_was_not_told_the_time_when_it_started_asks_again_at_once() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let is_told = count.fetch_add(1, Ordering::Relaxed) >= 3;
+            let date = is_told.then_some("Thu, 01 Jan 2026 12:00:00 GMT");
+            let answer =
+                date.map_or(Response::builder(), |it| Response::builder().header(DATE, it));
+            async move { Ok::<_, Infallible>(answer.body(Body::empty()).unwrap()) }
+        });
+        let (clock, client) = (Clock::default(), Client::new(service, "default"));
+        assert!(timeout(Duration::from_secs(30), clock.follow(&client)).await.is_err());
+        let told: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        assert!(clock.now().duration_since(told).abs() < LEAST, "{}", clock.now());
+        assert_eq!(asked.load(Ordering::Relaxed), 4, "and then once a minute");
     }
 
     #[tokio::test]
