@@ -14,14 +14,14 @@
 pub mod agent;
 pub mod args;
 mod attest;
-pub mod bootc;
+mod bootc;
 mod client;
 mod config;
 mod files;
 mod group;
 mod hardware;
 mod hook;
-pub mod key;
+mod key;
 mod open;
 mod plan;
 mod prepare;

@@ -16,8 +16,6 @@ pub mod schema;
 pub mod template;
 
 pub use bundle::{Bundle, LARGEST, Unpacked};
-pub use files::{
-    FOLDER, MARKER, PARTS, Package, Permissions, Rendered, SCHEMA, SUFFIX, TEMPLATES, Unpackable,
-};
+pub use files::{FOLDER, MARKER, Package, Permissions, Rendered, Unpackable};
 pub use problem::Problem;
 pub use schema::Schema;

@@ -81,7 +81,7 @@ pub struct Args {
 
 /// Flags that contradict each other.
 #[derive(Debug, thiserror::Error)]
-pub enum Contradiction {
+pub(crate) enum Contradiction {
     /// Nobody could reach it.
     #[error(
         "no listener configured: set --https-certificate-file and --https-key-file, or \
@@ -102,13 +102,13 @@ impl Args {
     /// # Errors
     ///
     /// If it is not said for which.
-    pub fn check_installer(&self) -> Result<(), Contradiction> {
+    pub(crate) fn check_installer(&self) -> Result<(), Contradiction> {
         let is_lost = !self.installer_arguments.is_empty() && self.installer().is_none();
         if is_lost { Err(Contradiction::NoInstaller) } else { Ok(()) }
     }
 
     /// The installer for tokens that do not specify one.
-    pub fn installer(&self) -> Option<BootInstaller> {
+    pub(crate) fn installer(&self) -> Option<BootInstaller> {
         let installer = BootInstaller {
             kind: None,
             image: self.installer_image.clone(),

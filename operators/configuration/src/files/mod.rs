@@ -20,13 +20,13 @@ pub const MARKER: &str = "dev.bloomery.configurable";
 /// The folder in the image.
 pub const FOLDER: &str = "usr/share/bloomery/config";
 /// The schema, in that folder.
-pub const SCHEMA: &str = "schema.json";
+const SCHEMA: &str = "schema.json";
 /// The folder of the schemas of parts, in that folder: `PART.json`.
-pub const PARTS: &str = "schema.d/";
+const PARTS: &str = "schema.d/";
 /// The folder of the templates, in that folder.
-pub const TEMPLATES: &str = "templates/";
+const TEMPLATES: &str = "templates/";
 /// What names of templates end with; the rendered files have names without it.
-pub const SUFFIX: &str = ".tmpl";
+const SUFFIX: &str = ".tmpl";
 
 /// Templates of one image, and parts.
 const COUNT: usize = 64;
