@@ -3,7 +3,10 @@
 
 use crate::{config::Config, hardware, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
-use metal_base::authorities::{self, Unusable};
+use metal_base::{
+    authorities::{self, Unusable},
+    jittered,
+};
 use metal_rented::signed::{HOST, NONCE, SIGNATURE, Signed, path};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 use rustls::{
@@ -14,9 +17,14 @@ use rustls::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{path::Path, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// How long the server may wait for another release, in seconds.
 const WAIT: u64 = 50;
+/// An answer without anything new that comes sooner than this did not wait.
+const SOON: Duration = Duration::from_secs(5);
+/// Pause after it, and after no answer at all.
+pub(crate) const LATER: Duration = Duration::from_secs(30);
 /// How long a request may take.
 const DEADLINE: Duration = Duration::from_secs(90);
 /// The longest name, in bytes.
@@ -114,6 +122,25 @@ impl Server {
         }
         let asked = Asked::post(path::REGISTER, "", body.to_string());
         self.signed(key, asked).await.map(drop)
+    }
+
+    /// Waits for another release than the one that is `known`, and notes which one that is. While there is no answer
+    /// that stays as it was: of a server that is started anew, not all of its hosts at once read their configurations.
+    pub(crate) async fn await_release(
+        &self,
+        key: &Key,
+        known: &mut Option<Known>,
+    ) -> Result<Option<Wanted>> {
+        let begin = Instant::now();
+        let wanted = self.release(key, known.as_ref()).await?;
+        let told = wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
+        let told = Some(told.unwrap_or_default());
+        if *known == told && begin.elapsed() < SOON {
+            // So many wait at the server that this one may not.
+            sleep(jittered(LATER)).await;
+        }
+        *known = told;
+        Ok(wanted)
     }
 
     /// Waits for another release than the one that is known, whose name is empty for none; without

@@ -4,7 +4,7 @@ use crate::{
     args::Args,
     attest::prove,
     bootc,
-    client::{Known, Server, Wanted},
+    client::{Known, LATER, Server, Wanted},
     config::Config,
     files, hook,
     key::Key,
@@ -28,10 +28,6 @@ const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_mins(5);
 /// Pause between two questions.
 const PAUSE: Duration = Duration::from_secs(1);
-/// An answer without anything new that comes sooner than this did not wait.
-const SOON: Duration = Duration::from_secs(5);
-/// Pause after it.
-const LATER: Duration = Duration::from_secs(30);
 /// The longest message, in bytes.
 const MESSAGE: usize = 2048;
 
@@ -84,7 +80,6 @@ impl Agent {
                 Ok(()) => backoff.reset(),
                 Err(error) => {
                     tracing::warn!(error = format!("{error:#}"), "tried again later");
-                    known = None;
                     sleep(backoff.pause()).await;
                 }
             }
@@ -160,20 +155,11 @@ impl Agent {
         if step == Step::Rest {
             self.sweep(state);
             self.tell(state).await;
-            let begin = Instant::now();
-            wanted = self.server.release(&self.key, known.as_ref()).await?;
-            let told =
-                wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
-            let told = Some(told.unwrap_or_default());
-            if *known == told && begin.elapsed() < SOON {
-                // So many wait at the server that this one may not.
-                sleep(jittered(LATER)).await;
-            }
-            *known = told;
+            wanted = self.server.await_release(&self.key, known).await?;
             step = next(state, wanted.as_ref().map(described).as_ref(), &self.boot);
         }
         let release = wanted.as_ref().map(described);
-        match step {
+        let done = match step {
             Step::Rest => self.rest(state, release.as_ref()).await,
             Step::Begin => self.begin(state, wanted).await,
             Step::Confirm => {
@@ -187,7 +173,9 @@ impl Agent {
                 state.give_up(&self.boot);
                 self.record(state)
             }
-        }
+        };
+        // What came to nothing is to be told again.
+        done.inspect_err(|_| *known = None)
     }
 
     /// Nothing is to be done; what failed is forgotten once it is no longer wanted.

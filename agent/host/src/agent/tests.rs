@@ -36,6 +36,21 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_host_whose_server_is_away_asks_for_nothing_that_it_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(folder.path(), "http://127.0.0.1:1").await;
+    let told = Some(Known { name: "v1".to_owned(), uid: "uid".to_owned() });
+    let (mut state, mut known) = (State::default(), told.clone());
+    agent.turn(&mut state, &mut known).await.unwrap_err();
+    assert_eq!(known, told, "the next one answers when it is to run another release");
+    // What could not be recorded it is told again.
+    fs::create_dir(folder.path().join("state/.state.json.new")).unwrap();
+    state.begin(Release::default());
+    agent.turn(&mut state, &mut known).await.unwrap_err();
+    assert_eq!(known, None);
+}
+
+#[tokio::test]
 async fn a_host_that_cannot_remove_its_credential_is_registered_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
