@@ -200,7 +200,8 @@ async fn read(mut answer: Response) -> Result<Vec<u8>> {
     match status {
         status if status.is_success() => Ok(body),
         StatusCode::FORBIDDEN => bail!(
-            "refused: the token is consumed, expired or bound to another machine, or the Host is deleted"
+            "refused: the token is consumed, expired or bound to another machine, or the Host is deleted \
+             or has another key"
         ),
         status => bail!("the server answered {status}"),
     }

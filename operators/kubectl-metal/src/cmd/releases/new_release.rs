@@ -8,7 +8,7 @@ use crate::{
     output::{DryRun, warn},
     seal::seal,
 };
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use kube::{Api, Client, ResourceExt};
 use metal_api::{Host, HostRelease, HostReleaseSpec, SealedConfiguration};
@@ -132,7 +132,12 @@ async fn create(
     // Two hosts and tags may make one name: `web-1:v1` and `web:1-v1`.
     let (of, host) = (&there.spec.host_name, &release.spec.host_name);
     ensure!(of == host, "there is one of this name for host {of}: choose another tag");
-    Err(kube::Error::Api(refused).into())
+    let (org, name) = (release.namespace().unwrap_or_default(), release.name_any());
+    let tag = name.get(host.len() + 1..).unwrap_or_default();
+    Err(anyhow!(kube::Error::Api(refused)).context(format!(
+        "it is there, and cannot be changed: choose another tag, or have the host run what is there: \
+         kubectl metal hosts activate {org}/{host}:{tag}"
+    )))
 }
 
 fn sealed(host: &Host, org: &str, plain: &[u8]) -> Result<SealedConfiguration> {
@@ -157,7 +162,9 @@ mod tests {
         let again = create(&api, &release("web-1", "a"), DryRun::None).await.unwrap();
         assert_eq!(again.metadata.uid, first.metadata.uid);
         let other = create(&api, &release("web-1", "b"), DryRun::None).await.unwrap_err();
-        assert!(other.to_string().contains("AlreadyExists"), "{other:#}");
+        assert!(other.to_string().contains("metal hosts activate /web-1:v1"), "{other:#}");
+        let other = crate::failure::chain(&other);
+        assert!(other.contains("choose another tag"), "{other}");
         let host = create(&api, &release("web", "a"), DryRun::None).await.unwrap_err().to_string();
         assert_eq!(host, "there is one of this name for host web-1: choose another tag");
     }
