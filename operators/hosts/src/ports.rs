@@ -32,10 +32,8 @@ impl Ports {
         if https.is_none() && http.is_none() {
             return Err(Contradiction::NoListener.into());
         }
-        if args.service_url.starts_with("http://") {
-            tracing::warn!(
-                "--service-url is plain HTTP: whoever is on the way can become the host"
-            );
+        if let Some(doubt) = doubt(args, http.is_some()) {
+            tracing::warn!(doubt, "the listeners may not be what was meant");
         }
         Ok(Self { https, http })
     }
@@ -57,6 +55,18 @@ impl Ports {
     }
 }
 
+/// What may be wrong with how machines come here, of which one listener `is_plain`.
+fn doubt(args: &Args, is_plain: bool) -> Option<&'static str> {
+    if args.service_url.starts_with("http://") {
+        return Some("--service-url is plain HTTP: whoever is on the way can become the host");
+    }
+    let is_one = is_plain && args.trusted_proxies.is_empty();
+    is_one.then_some(
+        "--http-server-address without --trusted-proxies: all machines behind the proxy that ends TLS count as one \
+         source",
+    )
+}
+
 /// The limits of the listener without TLS: behind proxies all connections come from their few
 /// addresses.
 fn behind(proxies: &[IpNet]) -> Limits {
@@ -68,6 +78,21 @@ fn behind(proxies: &[IpNet]) -> Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ACCEPTED;
+    use metal_runtime::args::try_parse;
+
+    #[test]
+    fn a_server_whose_machines_would_be_one_source_says_so() {
+        let says = |words: &[&str], is_plain| {
+            let line = ["hosts"].into_iter().chain(words.iter().copied()).map(Into::into);
+            doubt(&try_parse::<Args>(ACCEPTED, line, |_| false).unwrap().args, is_plain)
+        };
+        let url = "--service-url=https://a";
+        assert!(says(&[url], true).unwrap().contains("--trusted-proxies"));
+        assert_eq!(says(&[url, "--trusted-proxies=192.0.2.0/24"], true), None);
+        assert_eq!(says(&[url], false), None);
+        assert!(says(&["--service-url=http://a"], true).unwrap().starts_with("--service-url"));
+    }
 
     #[test]
     fn the_hosts_behind_a_proxy_are_not_one_source() {
