@@ -10,6 +10,8 @@ pub(super) enum Progress {
     Waits(String),
     /// The release runs, and is healthy.
     Active,
+    /// The server has found none of this name: why it does not run, if that is so.
+    Missing(String),
     /// It does not run: why.
     Failed(String),
 }
@@ -34,7 +36,9 @@ pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
             .as_ref()
             .is_none_or(|at| found.last_transition_time >= *at)
     {
-        return Progress::Failed(format!("{}: {}", found.reason, found.message));
+        let why = format!("{}: {}", found.reason, found.message);
+        let is_missing = found.reason == "NotFound";
+        return if is_missing { Progress::Missing(why) } else { Progress::Failed(why) };
     }
     // An older agent says no UID.
     let uid = status.reported_release_uid.as_ref();
@@ -140,7 +144,10 @@ mod tests {
     fn a_release_that_another_replaces_or_that_is_gone_is_not_waited_for() {
         let found = host(condition::RELEASE_FOUND, "False", "NotFound", "there is none");
         let gone = progress(&found, &made("web-v2"));
-        assert_eq!(gone, Progress::Failed("NotFound: there is none".to_owned()));
+        assert_eq!(gone, Progress::Missing("NotFound: there is none".to_owned()));
+        let other = host(condition::RELEASE_FOUND, "False", "OtherHost", "it is for another");
+        let other = progress(&other, &made("web-v2"));
+        assert_eq!(other, Progress::Failed("OtherHost: it is for another".to_owned()));
         assert!(matches!(progress(&found, &made("web-v1")), Progress::Failed(_)));
     }
 

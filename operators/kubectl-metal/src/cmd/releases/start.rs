@@ -77,7 +77,7 @@ impl Start {
         let begin = Instant::now();
         let mut said = String::new();
         loop {
-            let look = timeout_at(begin + self.timeout, look(api, &made.host, &made.release)).await;
+            let look = timeout_at(begin + self.timeout, look(api, made)).await;
             let line = match look {
                 Ok(Look::Waits(line)) => line,
                 Ok(Look::Active(host)) => {
@@ -118,11 +118,15 @@ enum Look {
     Failed(String),
 }
 
-async fn look(api: &Api<Host>, host: &str, release: &HostRelease) -> Look {
-    match api.get_opt(host).await {
-        Ok(Some(host)) => match progress(&host, release) {
+async fn look(api: &Api<Host>, made: &CreatedRelease) -> Look {
+    match api.get_opt(&made.host).await {
+        Ok(Some(host)) => match progress(&host, &made.release) {
             Progress::Waits(line) => Look::Waits(line),
             Progress::Active => Look::Active(Box::new(host)),
+            Progress::Missing(why) => {
+                let line = "the server has not heard of the release yet".to_owned();
+                if is_there(made).await { Look::Waits(line) } else { Look::Failed(why) }
+            }
             Progress::Failed(why) => Look::Failed(why),
         },
         Ok(None) => Look::Failed("the Host is gone".to_owned()),
@@ -130,5 +134,60 @@ async fn look(api: &Api<Host>, host: &str, release: &HostRelease) -> Look {
             let (is_passing, why) = (failure::is_passing(&error), failure::chain(&error.into()));
             if is_passing { Look::Waits(format!("{why}; still trying")) } else { Look::Failed(why) }
         }
+    }
+}
+
+/// Whether the release is there: the server may hear first of what the host is to run.
+async fn is_there(made: &CreatedRelease) -> bool {
+    let api = Api::<HostRelease>::namespaced(made.client.clone(), &made.org);
+    match api.get_opt(&made.release.name_any()).await {
+        Ok(found) => found.is_some_and(|it| it.metadata.uid == made.release.metadata.uid),
+        // Nobody can say.
+        Err(error) => failure::is_passing(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::{
+        apimachinery::pkg::apis::meta::v1::{Condition, Time},
+        jiff::Timestamp,
+    };
+    use metal_api::{HostReleaseSpec, HostSpec, HostStatus, condition};
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_release_that_the_server_has_not_heard_of_yet_is_waited_for_while_it_is_there() {
+        let server = ApiServer::default();
+        let active_release = Some("web-1-v1".to_owned());
+        let mut host = Host::new("web-1", HostSpec { public_key: String::new(), active_release });
+        host.metadata.namespace = Some("org".to_owned());
+        let not_found = Condition {
+            type_: condition::RELEASE_FOUND.to_owned(),
+            status: "False".to_owned(),
+            reason: "NotFound".to_owned(),
+            message: "there is none".to_owned(),
+            last_transition_time: Time(Timestamp::now()),
+            observed_generation: None,
+        };
+        host.status = Some(HostStatus {
+            requested_release: Some("web-1-v1".to_owned()),
+            conditions: vec![not_found],
+            ..HostStatus::default()
+        });
+        server.put(&host);
+        let mut release = HostRelease::new("web-1-v1", HostReleaseSpec::default());
+        release.metadata.namespace = Some("org".to_owned());
+        release.metadata.uid = Some("uid".to_owned());
+        server.put(&release);
+        let client = server.client("org");
+        let hosts = Api::namespaced(client.clone(), "org");
+        let [org, host] = ["org", "web-1"].map(str::to_owned);
+        let made = CreatedRelease { client, org, host, release };
+        assert!(matches!(look(&hosts, &made).await, Look::Waits(_)));
+        server.remove::<HostRelease>(Some("org"), "web-1-v1");
+        let look = look(&hosts, &made).await;
+        assert!(matches!(look, Look::Failed(why) if why == "NotFound: there is none"));
     }
 }
