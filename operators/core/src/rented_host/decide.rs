@@ -17,7 +17,7 @@ pub type Decision = metal_base::Decision<HostStatus, Never>;
 pub enum Named<'a> {
     /// There is none.
     Missing,
-    /// It exists, but is too large, or cannot be parsed.
+    /// It exists, but is not kept: it is too large, cannot be parsed, or is one of too many.
     Unreadable,
     /// It is this one, whether it is for this Host or not.
     Here(&'a HostRelease),
@@ -69,7 +69,8 @@ fn found(host: &Host, name: &str, release: Named<'_>) -> (bool, &'static str, St
     match release {
         Named::Missing => (false, "NotFound", format!("there is no HostRelease {name}: create it")),
         Named::Unreadable => {
-            let what = "is too large, or cannot be read: create a smaller one";
+            let what = "is not kept: it is too large, cannot be read, or its namespace has too many; create a \
+                        smaller one, or delete those that no Host runs";
             (false, "Unreadable", format!("HostRelease {name} {what}"))
         }
         Named::Here(release) if !is_for(release, host) => {

@@ -68,6 +68,12 @@ fn a_release_that_is_missing_or_of_another_host_is_said() {
     let mut foreign = release("v1", "web-1");
     foreign.metadata.namespace = Some("other".to_owned());
     assert_eq!(reason(Named::Here(&foreign)), "OtherHost");
+    reason(Named::Unreadable);
+    let said = &host.status.as_ref().unwrap().conditions[0].message;
+    assert!(
+        said.contains("too many") && said.contains("delete"),
+        "what is wrong may be others: {said}"
+    );
 }
 
 #[test]
