@@ -43,11 +43,24 @@ pub(crate) struct Wanted {
     pub(crate) configuration: Option<Sealed>,
 }
 
-/// The release that is known already.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) name: String,
-    pub(crate) uid: String,
+/// What was told last: the release that this host is to run, or that there is none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(pub(crate) Option<Wanted>);
+
+impl Known {
+    fn is(&self, wanted: Option<&Wanted>) -> bool {
+        let named = |it: &Wanted| (it.name.clone(), it.uid.clone());
+        self.0.as_ref().map(named) == wanted.map(named)
+    }
+}
+
+/// What is told.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It is still what is known.
+    Same,
+    /// It is this release, or none.
+    Release(Option<Wanted>),
 }
 
 #[derive(Deserialize)]
@@ -132,28 +145,34 @@ impl Server {
         known: &mut Option<Known>,
     ) -> Result<Option<Wanted>> {
         let begin = Instant::now();
-        let wanted = self.release(key, known.as_ref()).await?;
-        let told = wanted.as_ref().map(|it| Known { name: it.name.clone(), uid: it.uid.clone() });
-        let told = Some(told.unwrap_or_default());
-        if *known == told && begin.elapsed() < SOON {
+        let wanted = match self.release(key, known.as_ref()).await? {
+            Answer::Same => known.clone().unwrap_or_default().0,
+            Answer::Release(wanted) => wanted,
+        };
+        let is_same = known.as_ref().is_some_and(|known| known.is(wanted.as_ref()));
+        if is_same && begin.elapsed() < SOON {
             // So many wait at the server that this one may not.
             sleep(jittered(LATER)).await;
         }
-        *known = told;
+        *known = Some(Known(wanted.clone()));
         Ok(wanted)
     }
 
-    /// Waits for another release than the one that is known, whose name is empty for none; without
-    /// one it does not wait.
-    pub(crate) async fn release(&self, key: &Key, known: Option<&Known>) -> Result<Option<Wanted>> {
+    /// Waits for another release than what is known; without that it does not wait.
+    pub(crate) async fn release(&self, key: &Key, known: Option<&Known>) -> Result<Answer> {
         // Names and UIDs of Kubernetes are words of a query as they are.
         let target = match known {
-            Some(Known { name, uid }) => {
-                format!("{}?release={name}&uid={uid}&wait={WAIT}", path::RELEASE)
+            Some(Known(known)) => {
+                let named = known.as_ref().map(|it| (it.name.as_str(), it.uid.as_str()));
+                let (name, uid) = named.unwrap_or_default();
+                format!("{}?release={name}&uid={uid}&wait={WAIT}&brief=true", path::RELEASE)
             }
             None => path::RELEASE.to_owned(),
         };
         let body = self.signed(key, Asked::get(&target, &self.host)).await?;
+        if known.is_some() && body.is_empty() {
+            return Ok(Answer::Same);
+        }
         let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
         let is_word = |word: &str| {
             word.len() <= NAME
@@ -161,7 +180,7 @@ impl Server {
         };
         let is_named = |it: &Wanted| !it.name.is_empty() && is_word(&it.name) && is_word(&it.uid);
         ensure!(told.release.as_ref().is_none_or(is_named), "its name is none");
-        Ok(told.release)
+        Ok(Answer::Release(told.release))
     }
 
     /// Waits for any answer of the server: also one that it has no time is a way to it.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::plan::HookResult;
+use crate::{client::Answer, plan::HookResult};
 use clap::Parser;
 use std::{
     io::{Read, Write},
@@ -39,15 +39,46 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
 async fn a_host_whose_server_is_away_asks_for_nothing_that_it_knows() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path(), "http://127.0.0.1:1").await;
-    let told = Some(Known { name: "v1".to_owned(), uid: "uid".to_owned() });
-    let (mut state, mut known) = (State::default(), told.clone());
+    let (mut state, mut known) = (State::default(), Some(Known::default()));
     agent.turn(&mut state, &mut known).await.unwrap_err();
-    assert_eq!(known, told, "the next one answers when it is to run another release");
+    assert!(known.is_some(), "the next one answers when it is to run another release");
     // What could not be recorded it is told again.
     fs::create_dir(folder.path().join("state/.state.json.new")).unwrap();
     state.begin(Release::default());
     agent.turn(&mut state, &mut known).await.unwrap_err();
-    assert_eq!(known, None);
+    assert!(known.is_none());
+}
+
+#[tokio::test]
+async fn a_host_that_knows_its_release_asks_for_news_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut asked = [0; 16_384];
+            let read = stream.read(&mut asked).unwrap_or_default();
+            let asked = String::from_utf8_lossy(&asked[..read]).into_owned();
+            let (status, body) = if asked.contains("release=v1&uid=uid&wait=50&brief=true") {
+                ("204 No Content", "")
+            } else {
+                // An older server knows no other answer.
+                ("200 OK", r#"{"nonce":"1","release":{"name":"v2","image":"image"}}"#)
+            };
+            let head = format!("HTTP/1.1 {status}\r\nconnection: close");
+            let length = body.len();
+            write!(stream, "{head}\r\ncontent-length: {length}\r\n\r\n{body}").ok();
+        }
+    });
+    let agent = agent(folder.path(), &server).await;
+    let [name, uid, image] = ["v1", "uid", "image"].map(str::to_owned);
+    let known = Known(Some(Wanted { name, uid, image, configuration: None }));
+    let told = agent.server.release(&agent.key, Some(&known)).await.unwrap();
+    assert!(matches!(told, Answer::Same), "{told:?}");
+    for known in [None, Some(Known::default())] {
+        let told = agent.server.release(&agent.key, known.as_ref()).await.unwrap();
+        assert!(matches!(&told, Answer::Release(Some(it)) if it.name == "v2"), "{told:?}");
+    }
 }
 
 #[tokio::test]

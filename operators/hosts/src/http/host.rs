@@ -45,6 +45,8 @@ pub(super) struct Asked {
     release: String,
     /// Its UID, if that is known: another release may have got its name.
     uid: String,
+    /// Whether it is told nothing (204) as long as it is to run the release that it knows: nothing is read for that.
+    brief: bool,
 }
 
 impl Asked {
@@ -98,14 +100,18 @@ async fn asked(ctx: &Context, host: &Host, query: &Asked) -> Result<Response, Fa
         wanted = wanted(ctx, host, query) => wanted?,
         () = poll.replaced() => return Err(Failure::Unavailable("the same Host has asked again")),
     };
-    answer(poll, wanted)
+    match wanted {
+        Some(wanted) => answer(poll, wanted),
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
 }
 
+/// What the Host is to run; `None` if that is still the release that it knows, and it wants to be told no more.
 async fn wanted(
     ctx: &Context,
     known: &Host,
     query: &Asked,
-) -> Result<(Wanted, Option<Place>), Failure> {
+) -> Result<Option<(Wanted, Option<Place>)>, Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
     let mut waiting = None;
@@ -122,8 +128,11 @@ async fn wanted(
         }
         // If too many wait, it is answered at once.
         let is_woken = waiting.is_some() && timeout_at(until, changes.changed()).await.is_ok();
+        if !is_woken && query.brief && query.knows(release.as_deref()) {
+            return Ok(None);
+        }
         if !is_woken {
-            return now(ctx, &host, release.as_deref()).await;
+            return now(ctx, &host, release.as_deref()).await.map(Some);
         }
     }
 }

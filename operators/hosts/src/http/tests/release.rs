@@ -47,6 +47,26 @@ async fn a_host_that_asks_again_ends_what_it_waited_for() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_is_not_told_again_what_it_knows_if_it_asks_for_no_more_than_news() {
+    let machine = Machine::new();
+    let mut host = machine.host();
+    host.spec.active_release = Some("v1".to_owned());
+    let site = Site::new(vec![], vec![host], vec![release("uid")]).await;
+    let asks = async |query: &str| {
+        let path = format!("/api/hosts/self?{query}&wait=30");
+        site.signed(&machine, (Method::GET, &path, ""), "org/web-1").await
+    };
+    let (status, body) = asks("release=v1&uid=uid&brief=true").await;
+    assert_eq!((status, body.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(site.api.sent().len(), 0, "nothing is read for that");
+    // One that is another, and whoever has not asked so.
+    for query in ["release=v1&uid=other&brief=true", "release=&brief=true", "release=v1&uid=uid"] {
+        let (status, body) = asks(query).await;
+        assert!(status == StatusCode::OK && body.contains("ciphertext"), "{query}: {body}");
+    }
+}
+
 #[tokio::test]
 async fn a_configuration_takes_a_place_until_its_host_has_it() {
     let machine = Machine::new();
