@@ -15,7 +15,11 @@ const ASKING: usize = 4096;
 
 /// Those that ask, by the UID of their Host.
 #[derive(Debug, Default)]
-pub(crate) struct Polls(Arc<Mutex<Asking>>);
+pub(crate) struct Polls {
+    asking: Arc<Mutex<Asking>>,
+    /// This server is about to end.
+    closing: CancellationToken,
+}
 
 #[derive(Debug, Default)]
 struct Asking {
@@ -44,7 +48,7 @@ pub(crate) struct Poll {
 impl Polls {
     /// Has the Host of this UID ask, and ends what it has asked for before; `None` if too many do.
     pub(crate) fn begin(&self, uid: &str) -> Option<Poll> {
-        let mut all = self.0.locked();
+        let mut all = self.asking.locked();
         if all.of.len() >= ASKING && !all.of.contains_key(uid) {
             return None;
         }
@@ -54,7 +58,17 @@ impl Polls {
             before.replaced.cancel();
             before.rest.locked().take();
         }
-        Some(Poll { polls: Arc::clone(&self.0), uid, number, answer })
+        Some(Poll { polls: Arc::clone(&self.asking), uid, number, answer })
+    }
+
+    /// From now on nobody waits: what is asked for is answered before this server ends.
+    pub(crate) fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Ends when nobody is to wait any more.
+    pub(crate) async fn closed(&self) {
+        self.closing.cancelled().await;
     }
 }
 

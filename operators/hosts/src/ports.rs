@@ -51,7 +51,12 @@ impl Ports {
         let limits = behind(&ctx.trusted_proxies);
         let plain = listener::serve_all(plain, &router, limits, shutdown);
         let secure = listener::serve_all(secure, &router, Limits::MACHINES, shutdown);
-        tokio::join!(plain, secure);
+        // Those who wait for a change are answered: they would keep this process until it is killed.
+        let close = async {
+            shutdown.cancelled().await;
+            ctx.polls.close();
+        };
+        tokio::join!(plain, secure, close);
     }
 }
 

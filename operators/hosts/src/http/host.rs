@@ -25,7 +25,10 @@ use metal_api::{Host, HostRelease, SealedConfiguration};
 use metal_core::rented_host::{decide::is_for, report};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
 
 /// The longest that somebody may wait for a change, in seconds.
 const LONGEST: u64 = 60;
@@ -127,13 +130,21 @@ async fn wanted(
             waiting = None;
         }
         // If too many wait, it is answered at once.
-        let is_woken = waiting.is_some() && timeout_at(until, changes.changed()).await.is_ok();
+        let is_woken = waiting.is_some() && is_changed(ctx, until, &mut changes).await;
         if !is_woken && query.brief && query.knows(release.as_deref()) {
             return Ok(None);
         }
         if !is_woken {
             return now(ctx, &host, release.as_deref()).await.map(Some);
         }
+    }
+}
+
+/// Whether there is a change before this time, or before this server ends.
+async fn is_changed(ctx: &Context, until: Instant, changes: &mut watch::Receiver<()>) -> bool {
+    tokio::select! {
+        woken = timeout_at(until, changes.changed()) => woken.is_ok(),
+        () = ctx.polls.closed() => false,
     }
 }
 

@@ -67,6 +67,22 @@ async fn a_host_is_not_told_again_what_it_knows_if_it_asks_for_no_more_than_news
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_ends_keeps_no_host_waiting() {
+    let machine = Machine::new();
+    let site = Site::new(vec![], vec![machine.host()], vec![]).await;
+    let path = "/api/hosts/self?release=&wait=60&brief=true";
+    let began = Instant::now();
+    let ends = async {
+        sleep(Duration::from_secs(1)).await;
+        site.ctx.polls.close();
+    };
+    let waits = site.signed(&machine, (Method::GET, path, ""), "org/web-1");
+    let ((status, _), ()) = tokio::join!(waits, ends);
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_configuration_takes_a_place_until_its_host_has_it() {
     let machine = Machine::new();
