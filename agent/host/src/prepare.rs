@@ -63,7 +63,9 @@ impl Prepared {
         let Some(rendered) = content.files else { return Ok(release) };
         // All of them are there: a release that was given up is tried again, and may be what another one is
         // rolled back to. Nothing of it is away for a moment, in which the power may fail.
-        if !self.modes(&release).exists() {
+        let folder = self.files(&release);
+        let is_there = rendered.keys().all(|path| folder.join(path).exists());
+        if !is_there || !self.modes(&release).exists() {
             self.render(&release, rendered)?;
         }
         release.rendered = true;
@@ -237,6 +239,10 @@ mod tests {
         prepare(&prepared, &again, &key).await.unwrap();
         assert_eq!(fs::read_to_string(&conf).unwrap(), "hunter2");
         assert!(prepared.modes(&release).exists() && !mark.exists());
+        // Nor does an agent before this one know what is written last.
+        fs::remove_file(&conf).unwrap();
+        prepare(&prepared, &again, &key).await.unwrap();
+        assert!(conf.exists());
     }
 
     #[tokio::test]
