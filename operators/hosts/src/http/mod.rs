@@ -124,7 +124,7 @@ fn settle(
     what: &'static str,
     answer: Result<Response, Failure>,
 ) -> Response {
-    let answer = answer.map_err(|failure| limited(ctx, asker, failure));
+    let answer = answer.map_err(|failure| limited(ctx, asker, what, failure));
     let result = answer.as_ref().map_or_else(Failure::word, |_| "Ok");
     ctx.answers.get_or_create(&Answer { what, result }).inc();
     match answer {
@@ -149,27 +149,41 @@ fn settle_boot(
     settle(ctx, asker, what, answer)
 }
 
-/// Whoever fails too often is told no more, and nothing is told of it. Whatever does not fail is
-/// answered all the same, because a guess of somebody with the same address says nothing about it.
-fn limited(ctx: &Context, asker: &ClientAddress, failure: Failure) -> Failure {
+/// Whoever fails too often is told no more, and nothing is told of it but for a token whose secret is known to
+/// whoever it is. Whatever does not fail is answered all the same, because a guess of somebody with the same
+/// address says nothing about it.
+fn limited(ctx: &Context, asker: &ClientAddress, what: &str, failure: Failure) -> Failure {
     match failure {
-        Failure::Refused(..) | Failure::Unproven(_) | Failure::Malformed(_)
-            if !ctx.refusals.may_fail(asker.address) =>
-        {
+        Failure::Refused(refusal, token) if !ctx.refusals.may_fail(asker.address) => {
+            tell(ctx, (what, asker), &refusal, token);
+            Failure::TooMany
+        }
+        Failure::Unproven(_) | Failure::Malformed(_) if !ctx.refusals.may_fail(asker.address) => {
             Failure::TooMany
         }
         failure => failure,
     }
 }
 
+/// Tells of a refusal. Of a token that is there it takes its secret to bring that about, so no crowd of strangers
+/// hides it; how often it is told of the same token has a limit of its own.
+fn tell(
+    ctx: &Context,
+    (what, asker): (&str, &ClientAddress),
+    refusal: &Refusal,
+    token: Option<Arc<BootToken>>,
+) {
+    if let Some(token) = token {
+        let note = format!("{what}, from {asker}: {refusal}");
+        ctx.notices.publish_event(&*token, EventType::Warning, refusal.into(), note);
+    }
+}
+
 fn refuse(ctx: &Context, asker: &ClientAddress, what: &'static str, failure: Failure) -> Response {
     match failure {
         Failure::Refused(refusal, token) | Failure::Over(refusal, token) => {
-            let is_told = ctx.refusals.refused(asker.address);
-            if let Some(token) = token.filter(|_| is_told) {
-                let note = format!("{what}, from {asker}: {refusal}");
-                ctx.notices.publish_event(&*token, EventType::Warning, (&refusal).into(), note);
-            }
+            ctx.refusals.refused(asker.address);
+            tell(ctx, (what, asker), &refusal, token);
             refused()
         }
         Failure::Unproven(why) => {

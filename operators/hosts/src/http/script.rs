@@ -103,7 +103,7 @@ fn shown(
     Asked { what, again, tries }: Asked<'_>,
     answer: Result<String, Failure>,
 ) -> Response {
-    let script = match answer.map_err(|failure| limited(ctx, asker, failure)) {
+    let script = match answer.map_err(|failure| limited(ctx, asker, what, failure)) {
         Ok(script) => Ok(script),
         Err(Failure::Refused(refusal, token)) => {
             let script = match &refusal {

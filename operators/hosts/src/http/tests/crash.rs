@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::token::Tokens;
-use kube::runtime::events::{Recorder, Reporter};
 use metal_base::Decision;
 use metal_runtime::controller::Controller;
 use serde_json::json;
@@ -88,14 +87,6 @@ async fn restarted(site: Site) -> Site {
     site
 }
 
-/// How often it was said that the Host is registered.
-async fn said(site: &Site) -> usize {
-    let recorder = Recorder::new(site.api.client("org"), Reporter::from("hosts"));
-    timeout(Duration::from_secs(1), site.ctx.notices.publish(&recorder)).await.ok();
-    let sent = site.api.sent();
-    sent.iter().filter(|it| it.is_event() && it.body["reason"] == "Registered").count()
-}
-
 /// The controller, until it rests.
 async fn settle(site: &Site) {
     let tokens = Tokens(Arc::clone(&site.ctx));
@@ -124,7 +115,7 @@ async fn who_was_told_yes_is_there_whichever_write_the_server_was_killed_after()
         assert_eq!(told, writes == WRITES, "after {writes}: it is told only when all is written");
         if told {
             site.api.fail(None);
-            assert_eq!(said(&site).await, 1);
+            assert_eq!(site.told("Registered").await, 1);
         }
 
         let site = restarted(site).await;
@@ -148,6 +139,10 @@ async fn who_was_told_yes_is_there_whichever_write_the_server_was_killed_after()
         assert_eq!(host.spec.public_key, journey.machine.pem_as_kept(), "after {writes}");
         assert_eq!(status.registration.unwrap().host_uid, host.metadata.uid, "after {writes}");
         assert_eq!(status.attempts, Some(1), "after {writes}: no boot is begun twice");
-        assert_eq!(said(&site).await, 1, "after {writes}: whoever has recorded it says so");
+        assert_eq!(
+            site.told("Registered").await,
+            1,
+            "after {writes}: whoever has recorded it says so"
+        );
     }
 }

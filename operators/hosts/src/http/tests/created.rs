@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{run::of_tokens, token::Tokens};
-use kube::runtime::events::{Recorder, Reporter};
 use metal_api::{BootRegistration, HostHardware, condition};
 use metal_runtime::{metrics::Registry, report::Reporters};
 

@@ -22,7 +22,10 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Resource, ResourceExt};
+use kube::{
+    Resource, ResourceExt,
+    runtime::events::{Recorder, Reporter},
+};
 use metal_api::{
     BootBinding, BootToken, BootTokenPhase, BootTokenSpec, BootTokenStatus, Host, HostRelease,
     HostSpec,
@@ -45,7 +48,8 @@ use ring::{
     signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use serde_json::Value;
-use std::{hash::Hash, net::SocketAddr, sync::Arc};
+use std::{hash::Hash, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 /// What a refused machine is told.
@@ -111,6 +115,14 @@ impl Site {
 
     async fn post(&self, path: &str, body: &str) -> StatusCode {
         self.ask(request(Method::POST, path, body), "192.0.2.1").await.0
+    }
+
+    /// How often an event with this reason was published.
+    async fn told(&self, reason: &str) -> usize {
+        let recorder = Recorder::new(self.api.client("org"), Reporter::from("hosts"));
+        timeout(Duration::from_secs(1), self.ctx.notices.publish(&recorder)).await.ok();
+        let sent = self.api.sent();
+        sent.iter().filter(|it| it.is_event() && it.body["reason"] == reason).count()
     }
 
     /// A number to sign.

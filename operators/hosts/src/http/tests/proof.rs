@@ -107,3 +107,18 @@ async fn who_guesses_from_many_addresses_is_limited_and_whoever_proves_something
     let heard = registered.signed(&machine, (Method::GET, SELF, ""), "org/web-1").await;
     assert_eq!(heard.0, StatusCode::OK, "{}", heard.1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_the_url_of_a_token_that_is_over_is_told_of_beside_any_crowd_of_strangers() {
+    let mut revoked = token(1);
+    revoked.spec.revoked = true;
+    let site = Site::new(vec![revoked], vec![], vec![]).await;
+    for number in 0..3000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let guess = request(Method::GET, "/c/x/kickstart", "");
+        site.ask(guess, &format!("198.18.{high}.{low}")).await;
+    }
+    let (_, script) = site.get(&format!("/api/ipxe/{}", text())).await;
+    assert!(script.contains("refused too often"), "{script}");
+    assert_eq!(site.told("Revoked").await, 1);
+}
