@@ -50,7 +50,7 @@ impl Ports {
         let secure = self.https.map(Port::from);
         let limits = behind(&ctx.trusted_proxies);
         let plain = listener::serve_all(plain, &router, limits, shutdown);
-        let secure = listener::serve_all(secure, &router, Limits::MACHINES, shutdown);
+        let secure = listener::serve_all(secure, &router, limits, shutdown);
         // Those who wait for a change are answered: they would keep this process until it is killed.
         let close = async {
             shutdown.cancelled().await;
@@ -72,8 +72,8 @@ fn doubt(args: &Args, is_plain: bool) -> Option<&'static str> {
     )
 }
 
-/// The limits of the listener without TLS: behind proxies all connections come from their few
-/// addresses.
+/// The limits of both listeners: behind proxies all connections come from their few addresses, also of those
+/// that speak TLS to us.
 fn behind(proxies: &[IpNet]) -> Limits {
     let limits = Limits::MACHINES;
     let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
