@@ -144,6 +144,8 @@ async fn behind_an_ingress_hosts_has_no_certificate_and_answers_nobody_else() {
     assert_eq!(rule["host"], "hosts.example.com");
     assert_eq!(*tls, json!({ "hosts": ["hosts.example.com"], "secretName": "hosts-tls" }));
     assert_eq!(ingress["spec"]["ingressClassName"], "nginx");
+    let annotations = &ingress["metadata"]["annotations"];
+    assert_eq!(annotations["nginx.ingress.kubernetes.io/enable-access-log"], "false", "of secrets");
     let backend = &rule["http"]["paths"][0]["backend"]["service"];
     let service = overlay.named("Service", backend["name"].as_str().unwrap()).unwrap();
     assert_eq!(service["spec"]["type"], "ClusterIP");
