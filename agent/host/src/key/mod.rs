@@ -20,6 +20,10 @@ const OF_TPM: &str = "key.tpm";
 const CLEARED: &str = "the TPM no longer has the key of this host: it was cleared, or is another one. Delete \
     the Host, and install anew with another token";
 
+const MISSING: &str = "there was no key of this host, and nothing to register another one with: the server refuses this \
+    one until a Host has it. Delete the Host, and install anew with another token; or make one with this key \
+    (kubectl metal hosts create)";
+
 /// Where the key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum KeyPlace {
@@ -74,19 +78,31 @@ impl Key {
                 ensure!(place != KeyPlace::Tpm, "the key of this host is in {}", file.display());
                 Self::in_file(&file)
             }
-            (false, None) => match place {
-                KeyPlace::File => Self::in_file(&file),
-                KeyPlace::Tpm => make(&of_tpm, tpm).await,
-                KeyPlace::Auto => match make(&of_tpm, tpm).await {
-                    Ok(key) => Ok(key),
-                    Err(error) => {
-                        tracing::info!(
-                            error = format!("{error:#}"),
-                            "the key is in a file, as no TPM can be used"
-                        );
-                        Self::in_file(&file)
-                    }
-                },
+            (false, None) => {
+                let made = Self::made((&file, &of_tpm), place, tpm).await?;
+                if !is_new {
+                    let public_key = made.public()?.pem();
+                    tracing::warn!(public_key, "{MISSING}");
+                }
+                Ok(made)
+            }
+        }
+    }
+
+    /// A new key, in the place that was asked for.
+    async fn made((file, of_tpm): (&Path, &Path), place: KeyPlace, tpm: &Place) -> Result<Self> {
+        match place {
+            KeyPlace::File => Self::in_file(file),
+            KeyPlace::Tpm => make(of_tpm, tpm).await,
+            KeyPlace::Auto => match make(of_tpm, tpm).await {
+                Ok(key) => Ok(key),
+                Err(error) => {
+                    tracing::info!(
+                        error = format!("{error:#}"),
+                        "the key is in a file, as no TPM can be used"
+                    );
+                    Self::in_file(file)
+                }
             },
         }
     }
