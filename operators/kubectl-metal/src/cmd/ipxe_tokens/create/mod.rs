@@ -7,6 +7,7 @@ use crate::{
     connection::Connection,
     image::RegistryArgs,
     merge::merge_spec,
+    operations::REQUEST,
     output::{DryRun, DryRunArgs, print, warn},
 };
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,7 +17,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, PatchParams, PostParams, Preconditions},
 };
-use metal_api::{BootPullSecret, BootToken, BootTokenSpec};
+use metal_api::{BootPullSecret, BootToken, BootTokenSpec, Host};
 use metal_base::{duration, hex};
 use metal_core::{
     boot_token::{expiry, installer::is_word, script::entry, secret},
@@ -25,6 +26,7 @@ use metal_core::{
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Serialize;
 use std::{ops::RangeInclusive, time::Duration};
+use tokio::time::timeout;
 
 /// A token, and how its URL is printed.
 #[derive(Debug, Args)]
@@ -120,7 +122,7 @@ impl InstallArgs {
         ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
         let spec = self.spec(host).await?;
         let client = connection.client().await?;
-        warn_of_others(&client, org, host).await;
+        doubts(&client, org, host).await.iter().for_each(|doubt| warn(doubt));
         let api = Api::<BootToken>::namespaced(client, org);
         let text = secret::text(org, &random()?);
         let token_sha256 = secret::place(&text).context("no secret")?.hash;
@@ -216,19 +218,31 @@ async fn remove(api: &Api<BootToken>, token: &BootToken) -> Result<(), kube::Err
     api.delete(&token.name_any(), &params).await.map(drop)
 }
 
-/// Of two machines with a token each for one host, the second clears its disk, and can never register.
-async fn warn_of_others(client: &Client, org: &str, host: &str) {
-    let others = match open(client, org).await {
-        Ok((open, _)) => of_host(open, org, host).unwrap_or_default(),
-        Err(error) => return warn(&format!("whether others are open is not known: {error:#}")),
-    };
-    let names: Vec<_> = others.iter().map(ResourceExt::name_any).collect();
-    if !names.is_empty() {
-        let open = names.join(", ");
-        warn(&format!(
-            "host {host} has open tokens already, and only one machine can become it: {open}"
+/// Why the machine may not become its host. Of two machines with a token each for one host, the second clears its
+/// disk, and can never register; and none is installed while its host is there.
+async fn doubts(client: &Client, org: &str, host: &str) -> Vec<String> {
+    let mut doubts = vec![];
+    match open(client, org).await {
+        Ok((open, _)) => {
+            let others = of_host(open, org, host).unwrap_or_default();
+            let names = others.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(", ");
+            doubts.extend((!names.is_empty()).then(|| {
+                format!(
+                    "host {host} has open tokens already, and only one machine can become it: {names}"
+                )
+            }));
+        }
+        Err(error) => doubts.push(format!("whether others are open is not known: {error:#}")),
+    }
+    let hosts = Api::<Host>::namespaced(client.clone(), org);
+    // Who may not read it learns it from the condition Usable.
+    if let Ok(Ok(Some(_))) = timeout(REQUEST, hosts.get_opt(host)).await {
+        doubts.push(format!(
+            "host {host} exists, and no other machine is installed for its name before it is deleted: kubectl metal \
+             hosts delete {org}/{host}"
         ));
     }
+    doubts
 }
 
 fn random() -> Result<[u8; secret::BYTES]> {

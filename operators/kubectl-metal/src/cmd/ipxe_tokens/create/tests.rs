@@ -1,8 +1,11 @@
 use super::*;
 use clap::Parser;
 use http::{Method, Request, Response};
+use k8s_openapi::jiff::Timestamp;
 use kube::client::Body;
+use metal_api::HostSpec;
 use metal_runtime::testing::ApiServer;
+use serde_json::json;
 use std::convert::Infallible;
 
 /// Namespaced objects of an API server that refuses these requests.
@@ -39,6 +42,26 @@ async fn a_token_that_could_not_be_finished_is_not_left_open() {
     let (error, is_left) = opened(&[Method::PATCH, Method::DELETE]).await;
     assert!(error.unwrap_err().contains("nobody has its URL: delete it") && is_left);
     assert!(opened(&[Method::POST]).await.0.is_err());
+}
+
+#[tokio::test]
+async fn that_a_host_is_there_or_has_another_token_is_said_of_a_token_for_it() {
+    let server = ApiServer::default();
+    let (host_name, ttl) = ("web-2".to_owned(), "1h".to_owned());
+    let mut other =
+        BootToken::new("web-2-a", BootTokenSpec { host_name, ttl, ..BootTokenSpec::default() });
+    other.metadata.namespace = Some("org".to_owned());
+    other.metadata.creation_timestamp = Some(Time(Timestamp::now()));
+    server.put(&other);
+    let client = server.client("org");
+    assert_eq!(doubts(&client, "org", "web-1").await, Vec::<String>::new());
+    let said = doubts(&client, "org", "web-2").await;
+    assert!(said.len() == 1 && said[0].ends_with("can become it: web-2-a"), "{said:?}");
+    let mut host = Host::new("web-1", HostSpec::default());
+    host.metadata.namespace = Some("org".to_owned());
+    server.put(&host);
+    let said = doubts(&client, "org", "web-1").await;
+    assert!(said.len() == 1 && said[0].ends_with("hosts delete org/web-1"), "{said:?}");
 }
 
 #[derive(Debug, Parser)]
