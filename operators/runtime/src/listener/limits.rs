@@ -47,7 +47,7 @@ impl Limits {
         progress: PROGRESS,
         head_bytes: 16 << 10,
         body_bytes: 16 << 10,
-        drain: Duration::from_secs(25),
+        drain: Duration::from_secs(20),
     };
 
     /// For ports that receive reports: bodies of up to `body_bytes`, short responses.
@@ -105,6 +105,14 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shutdown::GRACE;
+
+    #[test]
+    fn requests_that_are_broken_off_leave_time_for_what_comes_after_them() {
+        for limits in [Limits::MACHINES, Limits::reports(0), Limits::PROBES, Limits::METRICS] {
+            assert!(limits.drain + Duration::from_secs(5) <= GRACE, "{limits:?}");
+        }
+    }
 
     #[test]
     fn a_process_with_few_files_has_fewer_connections_of_which_no_source_has_all() {
