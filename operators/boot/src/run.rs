@@ -29,7 +29,7 @@ use metal_image::{Resolver, Store};
 use metal_runtime::{
     Deferred, Relist,
     admin::Admin,
-    client,
+    client, election,
     health::Readiness,
     listener::{self, Limits, Port},
     metrics::Registry,
@@ -67,7 +67,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let client = client::connect(&args.runtime.client, NAME).await?;
 
     let (mut metrics, readiness) = (metrics::registry(), Readiness::default());
-    let leading = readiness.note("leader", "the lease");
+    let leading = election::leading(&readiness, &mut metrics);
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
     let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics);

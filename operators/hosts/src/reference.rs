@@ -6,6 +6,8 @@ use crate::{
 };
 use clap::CommandFactory;
 use metal_runtime::{
+    election,
+    health::Readiness,
     reference::{compare, page},
     report,
 };
@@ -15,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry(&Family::default());
     report::passes(&mut registry);
+    election::leading(&Readiness::default(), &mut registry);
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("hosts.md", &page).unwrap();
 }

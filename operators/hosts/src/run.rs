@@ -22,8 +22,8 @@ use crate::{
 use kube::Client;
 use metal_core::{boot_token::login::of_server, capability};
 use metal_runtime::{
-    Deferred, LogLimit, Relist, admin::Admin, client, health::Readiness, report::Reporters,
-    shared_key::SharedKey, tls, work::Work,
+    Deferred, LogLimit, Relist, admin::Admin, client, election, health::Readiness,
+    report::Reporters, shared_key::SharedKey, tls, work::Work,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -53,7 +53,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ctx = context(&args, client.clone(), images);
     let (mut registry, readiness) = (metrics::registry(&ctx.answers), Readiness::default());
     ctx.view.register(&readiness);
-    let leading = readiness.note("controllers", "the lease");
+    let leading = election::leading(&readiness, &mut registry);
     let recorder = args.runtime.election.recorder(&client, NAME);
     let reporters = Reporters::new(recorder.clone(), &mut registry);
     let tokens = Arc::new(of_tokens(&reporters));

@@ -6,6 +6,8 @@ use crate::{
 };
 use clap::CommandFactory;
 use metal_runtime::{
+    election,
+    health::Readiness,
     reference::{compare, page},
     report,
 };
@@ -14,6 +16,7 @@ use metal_runtime::{
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
     report::passes(&mut registry);
+    election::leading(&Readiness::default(), &mut registry);
     metrics::answers(&mut registry);
     metrics::of_fleet().for_each(|(name, help, kind)| registry.describe(name, help, kind));
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));

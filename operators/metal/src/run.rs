@@ -28,7 +28,7 @@ use metal_runtime::{
     LogLimit, Relist,
     admin::Admin,
     client,
-    election::{leadership::Leadership, lease::Candidate},
+    election::{self, leadership::Leadership, lease::Candidate},
     file::Followed,
     health::Readiness,
     listener::{self, Limits},
@@ -63,7 +63,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let client = client::connect(&args.runtime.client, MANAGER).await?;
     let admin = Admin::bind(&args.runtime.admin).await?;
     let (mut metrics, readiness) = (metrics::registry(), Readiness::default());
-    let leading = readiness.note("leader", "the lease");
+    let leading = election::leading(&readiness, &mut metrics);
     let (unreadable, broken) = channel(UNREADABLE);
     let candidate = args.runtime.election.candidate(&client, LEASE);
     let leadership = candidate.as_ref().map(Candidate::leadership).unwrap_or_default();

@@ -6,6 +6,8 @@ use crate::{
 };
 use clap::CommandFactory;
 use metal_runtime::{
+    election,
+    health::Readiness,
     reference::{compare, page},
     report,
 };
@@ -15,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
     report::passes(&mut registry);
+    election::leading(&Readiness::default(), &mut registry);
     metrics::attested(&mut registry, &Family::default());
     metrics::dhcp(&mut registry);
     metal_serve::tftp::Metrics::register(&mut registry);

@@ -23,7 +23,7 @@ use metal_runtime::{
     Relist,
     admin::Admin,
     client,
-    election::{leadership::Leadership, lease::Candidate},
+    election::{self, leadership::Leadership, lease::Candidate},
     health::Readiness,
     index::Ended,
     listener,
@@ -62,7 +62,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let ctx = configured(ctx, &args, ek_roots.as_ref());
 
     let (mut registry, readiness) = (registry(&ctx), Readiness::default());
-    let leading = readiness.note("leader", "the lease");
+    let leading = election::leading(&readiness, &mut registry);
     ctx.view.register(&readiness);
     let reporters = Reporters::new(recorder, &mut registry);
 

@@ -115,6 +115,11 @@ impl ReadinessCondition {
         *locked(&self.0) = None;
     }
 
+    /// Whether the part waits for nothing.
+    pub fn is_open(&self) -> bool {
+        locked(&self.0).is_none()
+    }
+
     /// Opens it when `listed` ends, and then waits forever, to be run next to what does the
     /// listing.
     pub async fn open_after<T>(&self, listed: impl Future) -> T {

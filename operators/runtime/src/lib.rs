@@ -32,8 +32,8 @@
 //!     let shutdown = shutdown::on_signal()?;
 //!     let client = client::connect(&args.runtime.client, "example-operator/0.1.0").await?;
 //!
-//!     let (readiness, registry) = (Readiness::default(), Registry::of("example"));
-//!     let leading = readiness.note("controllers", "the lease");
+//!     let (readiness, mut registry) = (Readiness::default(), Registry::of("example"));
+//!     let leading = election::leading(&readiness, &mut registry);
 //!     let admin = admin::Admin::bind(&args.runtime.admin).await?;
 //!     let candidate = args.runtime.election.candidate(&client, "example-operator");
 //!     let work = || async { /* controllers, until `shutdown` is cancelled */ };

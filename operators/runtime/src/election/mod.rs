@@ -3,6 +3,8 @@
 
 pub mod leadership;
 pub mod lease;
+mod metric;
 mod run;
 
+pub use metric::leading;
 pub use run::run_elected;
