@@ -85,6 +85,23 @@ fn every_file_and_annotation_that_a_page_names_is_there() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn every_alert_says_what_to_do_and_which_page_has_more() {
+    let page = Regex::new(r"\n +docs: (docs/[\w-]+\.md)#([\w-]+)\n").unwrap();
+    let config = text_of("config");
+    let alerts: Vec<_> = config.split("- alert: ").skip(1).collect();
+    assert!(alerts.len() > 20, "{}", alerts.len());
+    for alert in alerts {
+        let name = alert.lines().next().unwrap();
+        assert!(alert.contains("severity: ") && alert.contains("description: "), "{name}");
+        let is_there = page.captures(alert).is_some_and(|named| {
+            let text = fs::read_to_string(workspace().join(&named[1])).unwrap_or_default();
+            headings(&text).contains(&named[2])
+        });
+        assert!(is_there, "{name}: its page");
+    }
+}
+
 /// All pages except generated ones.
 fn pages() -> Vec<Page> {
     let docs = fs::read_dir(workspace().join("docs")).unwrap();

@@ -7,6 +7,7 @@ mod boot_urls;
 mod hosts;
 mod install;
 mod metalman;
+mod monitoring;
 mod parts;
 mod pod;
 mod review;
