@@ -21,9 +21,9 @@ const COMPONENTS: [(&str, &str); 3] = [
 const ADDED: [&str; 4] = ["job", "namespace", "pod", "unbounded_cloud_io_site"];
 
 /// What else an expression may consist of: the words of PromQL, the metric of Prometheus itself, and a variable of Grafana.
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 13] = [
     "sum", "max", "by", "without", "rate", "increase", "absent", "or", "and", "unless", "offset",
-    "up",
+    "up", "time",
 ];
 const INTERVAL: &str = "$__rate_interval";
 

@@ -9,6 +9,7 @@ mod chain;
 pub mod compression;
 mod cut;
 mod decision;
+pub mod der;
 pub mod duration;
 pub mod files;
 mod hex;

@@ -9,7 +9,7 @@ use metal_runtime::{
     election,
     health::Readiness,
     reference::{compare, page},
-    report,
+    report, tls,
 };
 
 #[test]
@@ -17,6 +17,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry();
     report::passes(&mut registry);
     election::leading(&Readiness::default(), &mut registry);
+    tls::expiry(&mut registry, None);
     metrics::answers(&mut registry);
     stored_boots::Metrics::register(&mut registry);
     metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));

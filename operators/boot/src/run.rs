@@ -70,6 +70,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let leading = election::leading(&readiness, &mut metrics);
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
+    tls::expiry(&mut metrics, certificate.as_ref());
     let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics);
     let queues = queues(args.controllers, &reporters);
     let recording = Work::with(ctx.fetches.queue.clone(), reporters.of("fetches"));

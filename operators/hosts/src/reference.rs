@@ -9,7 +9,7 @@ use metal_runtime::{
     election,
     health::Readiness,
     reference::{compare, page},
-    report,
+    report, tls,
 };
 use prometheus_client::metrics::family::Family;
 
@@ -18,6 +18,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     let mut registry = metrics::registry(&Family::default());
     report::passes(&mut registry);
     election::leading(&Readiness::default(), &mut registry);
+    tls::expiry(&mut registry, None);
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("hosts.md", &page).unwrap();
 }

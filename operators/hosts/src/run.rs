@@ -54,6 +54,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let (mut registry, readiness) = (metrics::registry(&ctx.answers), Readiness::default());
     ctx.view.register(&readiness);
     let leading = election::leading(&readiness, &mut registry);
+    tls::expiry(&mut registry, certificate.as_ref());
     let recorder = args.runtime.election.recorder(&client, NAME);
     let reporters = Reporters::new(recorder.clone(), &mut registry);
     let tokens = Arc::new(of_tokens(&reporters));

@@ -4,17 +4,14 @@
 //! need be true. BMCs come with certificates that a strict parser refuses: X.509 version 1, serial
 //! numbers that are too long, unknown critical extensions.
 
+use metal_base::der::{SEQUENCE, after_issuer, element};
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid, crypto::WebPkiSupportedAlgorithms,
     pki_types::CertificateDer,
 };
 
-const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-/// Tag of the version number, which version 1 omits.
-const VERSION: u8 = 0xa0;
 
 /// The signature of a handshake.
 #[derive(Clone, Copy, Debug)]
@@ -74,34 +71,13 @@ fn is_of_tls13(scheme: SignatureScheme) -> bool {
 
 /// Algorithm and public key of a certificate (RFC 5280, section 4.1).
 fn key(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (certificate, _) = element(certificate, SEQUENCE)?;
-    let (mut rest, _) = element(certificate, SEQUENCE)?;
-    if let Some((_, after)) = element(rest, VERSION) {
-        rest = after;
-    }
-    // Serial number; algorithm, issuer, validity and subject.
-    for tag in [INTEGER, SEQUENCE, SEQUENCE, SEQUENCE, SEQUENCE] {
-        rest = element(rest, tag)?.1;
-    }
+    let (_validity, rest) = element(after_issuer(certificate)?, SEQUENCE)?;
+    let (_subject, rest) = element(rest, SEQUENCE)?;
     let (info, _) = element(rest, SEQUENCE)?;
     let (algorithm, rest) = element(info, SEQUENCE)?;
     let (bits, _) = element(rest, BIT_STRING)?;
     let (unused, key) = bits.split_first()?;
     (*unused == 0).then_some((algorithm, key))
-}
-
-/// The content of the first DER value, which must have this tag, and what follows the value.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = der.strip_prefix(&[tag])?.split_first()?;
-    let (length, rest) = match usize::from(first & 0x7f) {
-        short if first & 0x80 == 0 => (short, rest),
-        bytes @ 1..=3 => {
-            let (length, rest) = rest.split_at_checked(bytes)?;
-            (length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]

@@ -71,6 +71,12 @@ impl Certificate {
         Ok(Self { chain, key, current: RwLock::new(current) })
     }
 
+    /// The chain and the key that are in use.
+    pub(super) fn certified(&self) -> Arc<CertifiedKey> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current.certified)
+    }
+
     /// Reads the files again whenever they change, forever. Files that cannot be used change
     /// nothing, and are reported once.
     pub async fn follow(&self) -> Infallible {
@@ -96,15 +102,13 @@ impl Reread for &Certificate {
 impl Certificate {
     /// The certificate itself, which comes first in the chain.
     pub(super) fn first(&self) -> CertificateDer<'static> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.certified.end_entity_cert().cloned().unwrap().into_owned()
+        self.certified().end_entity_cert().cloned().unwrap().into_owned()
     }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(&current.certified))
+        Some(self.certified())
     }
 }
 

@@ -7,10 +7,12 @@
 
 mod certificate;
 mod dhe;
+mod expiry;
 mod group;
 mod https;
 
 pub use certificate::{Certificate, CertificateError};
+pub use expiry::expiry;
 pub use https::{Https, HttpsArgs, HttpsError, follow};
 
 use rustls::{ServerConfig, crypto::CryptoProvider, crypto::ring};

@@ -2,8 +2,10 @@ use super::{certificate::CertificateError, *};
 use crate::{
     file::Reread,
     listener::{Limits, serve},
+    metrics::Registry,
 };
 use axum::{Router, routing::get};
+use jiff::Timestamp;
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -59,6 +61,22 @@ async fn a_new_certificate_is_shown_and_one_that_is_none_is_not() {
     assert!(again(&server).await.unwrap());
     assert!(server.shown() != before);
     assert!(server.client(&[]).await.contains("uki of this machine"));
+}
+
+#[tokio::test]
+async fn metrics_say_when_the_certificate_in_use_ends() {
+    let server = TestServer::start().await;
+    let mut registry = Registry::of("example");
+    expiry(&mut registry, Some(&server.certificate));
+    let text = registry.text().unwrap();
+    let name = "\nexample_certificate_expiry_timestamp_seconds ";
+    let (_, rest) = text.split_once(name).unwrap();
+    let ends = rest.lines().next().unwrap().parse::<i64>().unwrap();
+    let (day, now) = (86_400, Timestamp::now().as_second());
+    assert!((now + day..=now + 2 * day).contains(&ends), "{ends}: made for two days, at {now}");
+    let mut registry = Registry::of("example");
+    expiry(&mut registry, None);
+    assert!(!registry.text().unwrap().contains(name));
 }
 
 #[tokio::test]
