@@ -11,6 +11,7 @@ use e2e::{
     cluster::workspace,
     stack::{Overlay, list, name, pod_of},
 };
+use metal_runtime::listener::Limits;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs};
 
@@ -253,6 +254,18 @@ async fn services_budgets_and_policies_find_their_pods_and_ports() {
             assert_probes_have_ports(deployment);
         }
         assert_probed_at_loopback(overlay.named("Deployment", "netboot").unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_ends_serves_until_no_machine_is_sent_to_it_and_completes_what_has_begun() {
+    for (overlay, deployment) in [("production", "boot-operator"), ("hosts", "hosts")] {
+        let overlay = Overlay::build(overlay).await.unwrap();
+        let (pod, container) = pod_of(overlay.named("Deployment", deployment).unwrap());
+        let waits = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap();
+        let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+        let drain = Limits::MACHINES.drain.as_secs();
+        assert!(waits > 0 && grace > waits + drain, "{deployment}: {grace} s");
     }
 }
 
