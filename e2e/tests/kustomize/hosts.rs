@@ -173,12 +173,17 @@ async fn of_the_replicas_of_hosts_one_is_always_left() {
     let overlay = Overlay::build("hosts").await.unwrap();
     let budget = overlay.named("PodDisruptionBudget", "hosts").unwrap();
     assert_eq!(budget["spec"]["maxUnavailable"], 1);
+    assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
     let deployment = overlay.named("Deployment", "hosts").unwrap();
     assert_eq!(deployment["spec"]["replicas"], 2);
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     for (label, value) in budget["spec"]["selector"]["matchLabels"].as_object().unwrap() {
         assert_eq!(labels[label], *value);
     }
+    let (pod, _) = pod_of(deployment);
+    let spread = &pod["topologySpreadConstraints"][0];
+    assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
+    assert_eq!(spread["labelSelector"], budget["spec"]["selector"]);
 }
 
 #[tokio::test]

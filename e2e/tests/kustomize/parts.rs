@@ -249,6 +249,8 @@ async fn services_budgets_and_policies_find_their_pods_and_ports() {
         }
         for budget in overlay.of("PodDisruptionBudget") {
             selected(&overlay, &budget["spec"]["selector"]["matchLabels"]);
+            // Or a node with two broken pods could not be drained.
+            assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
         }
         for deployment in overlay.of("Deployment").filter(|it| name(it) != "netboot") {
             assert_probes_have_ports(deployment);
