@@ -272,6 +272,17 @@ async fn a_pod_that_ends_serves_until_no_machine_is_sent_to_it_and_completes_wha
 }
 
 #[tokio::test]
+async fn a_cache_may_be_a_volume_that_belongs_to_root() {
+    for (overlay, deployment) in [("production", "boot-operator"), ("hosts", "hosts")] {
+        let overlay = Overlay::build(overlay).await.unwrap();
+        let (pod, _) = pod_of(overlay.named("Deployment", deployment).unwrap());
+        assert_eq!(pod["securityContext"]["fsGroup"], 65532, "{deployment}");
+        // Otherwise every mount opens to the group what the process has closed.
+        assert_eq!(pod["securityContext"]["fsGroupChangePolicy"], "OnRootMismatch", "{deployment}");
+    }
+}
+
+#[tokio::test]
 async fn every_binding_joins_a_role_and_an_account_that_are_there() {
     for overlay in OVERLAYS {
         let overlay = Overlay::build(overlay).await.unwrap();
