@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod boot_urls;
+mod gitops;
 mod hosts;
 mod install;
 mod metalman;
