@@ -149,7 +149,7 @@ fn labels(sources: &str) -> BTreeSet<String> {
         fields.map(|it| it[1].to_owned()).collect::<Vec<_>>()
     });
     // Those without a type of their own.
-    let other = Regex::new(r#"(?:family\(&mut encoder, \w+, |let code = \()"(\w+)""#).unwrap();
+    let other = Regex::new(r#"(?:gauges\(&mut encoder, \w+, |let code = \()"(\w+)""#).unwrap();
     let others = other.captures_iter(sources).map(|it| it[1].to_owned());
     fields.chain(others).collect()
 }

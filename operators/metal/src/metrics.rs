@@ -2,7 +2,7 @@
 
 use crate::{Context, wiring::Queues};
 use metal_api::{PowerState, ServerState};
-use metal_runtime::metrics::Registry;
+use metal_runtime::metrics::{Registry, gauges};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -10,7 +10,6 @@ use prometheus_client::{
         MetricType,
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::ConstGauge,
     },
 };
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -112,9 +111,9 @@ impl Collector for Fleet {
             *power.entry(on.to_owned()).or_default() += 1;
         }
         let [states, powers, depths] = GAUGES;
-        family(&mut encoder, states, "state", by_state)?;
-        family(&mut encoder, powers, "power_state", power)?;
-        family(&mut encoder, depths, "name", self.depths())?;
+        gauges(&mut encoder, states, "state", by_state)?;
+        gauges(&mut encoder, powers, "power_state", power)?;
+        gauges(&mut encoder, depths, "name", self.depths())?;
         for ((name, help), value) in REDFISH.into_iter().zip(self.redfish()) {
             let counter = ConstCounter::new(value);
             let descriptor = encoder.encode_descriptor(name, help, None, counter.metric_type())?;
@@ -122,20 +121,4 @@ impl Collector for Fleet {
         }
         Ok(())
     }
-}
-
-fn family(
-    encoder: &mut DescriptorEncoder<'_>,
-    (name, help): (&str, &str),
-    label: &str,
-    values: impl IntoIterator<Item = (String, i64)>,
-) -> Result<(), fmt::Error> {
-    let gauge = ConstGauge::new(0_i64);
-    let mut family = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-    for (value, count) in values {
-        let labels = [(label.to_owned(), value)];
-        let gauge = ConstGauge::new(count);
-        gauge.encode(family.encode_family(&labels)?)?;
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ use metal_runtime::{
     report,
 };
 use prometheus_client::metrics::family::Family;
+use std::sync::Arc;
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
@@ -22,6 +23,7 @@ fn the_page_of_flags_and_metrics_is_what_they_are() {
     metrics::dhcp(&mut registry);
     metal_serve::tftp::Metrics::register(&mut registry);
     metrics::refusals(&mut registry, &Family::default());
+    metrics::machines(&mut registry, &Arc::default());
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
     compare("metalman.md", &page).unwrap();
 }

@@ -103,6 +103,7 @@ fn registry(ctx: &Context) -> Registry {
     let mut registry = metrics::registry();
     metrics::attested(&mut registry, &ctx.attested);
     metrics::refusals(&mut registry, &ctx.refusals);
+    metrics::machines(&mut registry, &ctx.view);
     registry
 }
 

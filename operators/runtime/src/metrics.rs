@@ -2,8 +2,8 @@
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{EncodeMetric, text::encode},
-    metrics::MetricType,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{MetricType, gauge::ConstGauge},
     registry::{Metric, Registry as Inner},
 };
 use std::fmt::{self, Write as _};
@@ -84,6 +84,27 @@ impl Registry {
         encode(&mut text, &self.inner)?;
         Ok(text)
     }
+}
+
+/// Encodes gauges that differ in the value of one label, for a collector.
+///
+/// # Errors
+///
+/// If they cannot be written as text.
+pub fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    label: &str,
+    values: impl IntoIterator<Item = (String, i64)>,
+) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(0_i64);
+    let mut family = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    for (value, count) in values {
+        let labels = [(label.to_owned(), value)];
+        let gauge = ConstGauge::new(count);
+        gauge.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
