@@ -2,7 +2,10 @@
 
 use crate::http::Answer;
 use metal_image::{Store, store::Stats};
-use metal_runtime::metrics::Registry;
+use metal_runtime::{
+    metrics::Registry,
+    tls::{self, Certificate},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -13,7 +16,7 @@ use prometheus_client::{
         gauge::ConstGauge,
     },
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 const COUNTERS: [(&str, &str); 4] = [
     ("image_cache_hits", "Requests for layers that were cached or being downloaded"),
@@ -26,9 +29,11 @@ const GAUGES: [(&str, &str); 2] = [
     ("image_cache_bytes", "Bytes in the cache, including downloads in progress"),
 ];
 
-/// The registry of this binary.
-pub(crate) fn registry() -> Registry {
-    Registry::of("boot_operator")
+/// The registry of this binary, with the end of this certificate.
+pub(crate) fn registry(certificate: Option<&Arc<Certificate>>) -> Registry {
+    let mut registry = Registry::of("boot_operator");
+    tls::expiry(&mut registry, certificate);
+    registry
 }
 
 /// Registers the counter of responses to machines.

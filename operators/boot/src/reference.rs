@@ -9,15 +9,14 @@ use metal_runtime::{
     election,
     health::Readiness,
     reference::{compare, page},
-    report, tls,
+    report,
 };
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
-    let mut registry = metrics::registry();
+    let mut registry = metrics::registry(None);
     report::passes(&mut registry);
     election::leading(&Readiness::default(), &mut registry);
-    tls::expiry(&mut registry, None);
     metrics::answers(&mut registry);
     stored_boots::Metrics::register(&mut registry);
     metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));

@@ -66,11 +66,10 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let admin = Admin::bind(&args.runtime.admin).await?;
     let client = client::connect(&args.runtime.client, NAME).await?;
 
-    let (mut metrics, readiness) = (metrics::registry(), Readiness::default());
+    let (mut metrics, readiness) = (metrics::registry(certificate.as_ref()), Readiness::default());
     let leading = election::leading(&readiness, &mut metrics);
     let ctx = Arc::new(context(&args, &client, images, urls));
     ctx.view.register(&readiness, Timestamp::now());
-    tls::expiry(&mut metrics, certificate.as_ref());
     let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics);
     let queues = queues(args.controllers, &reporters);
     let recording = Work::with(ctx.fetches.queue.clone(), reporters.of("fetches"));
