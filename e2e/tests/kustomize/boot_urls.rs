@@ -28,6 +28,9 @@ async fn netboot_reads_secrets_of_the_namespace_of_boot_urls_alone_wherever_it_i
             let is_netboot = name(role).starts_with("netboot");
             is_netboot && list(&role["rules"]).any(|rule| rule["resources"][0] == "secrets")
         };
+        let quota = overlay.named("ResourceQuota", "no-pods").unwrap();
+        assert_eq!(quota["metadata"]["namespace"], "netboot-boot-urls");
+        assert_eq!(quota["spec"]["hard"]["pods"], "0", "no pod can mount them");
         assert_eq!(overlay.of("ClusterRole").filter(reads).count(), 0);
         let roles: Vec<_> = overlay.of("Role").filter(reads).collect();
         assert_eq!(roles.len(), 1);

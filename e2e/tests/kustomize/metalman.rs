@@ -101,6 +101,12 @@ async fn the_overlay_of_metalman_has_its_pod_its_kinds_and_its_rights() {
         overlay.names("Namespace"),
         ["metalman-bmcs", "metalman-machines", "metalman-pull-secrets", "unbounded-kube"]
     );
+    // Where there are Secrets, no pod is that could mount them.
+    for namespace in ["metalman-bmcs", "metalman-machines", "metalman-pull-secrets"] {
+        let mut quotas = overlay.of("ResourceQuota");
+        let quota = quotas.find(|it| it["metadata"]["namespace"] == namespace).unwrap();
+        assert_eq!(quota["spec"]["hard"]["pods"], "0", "{namespace}");
+    }
     let installed = overlay.names("CustomResourceDefinition").into_iter();
     assert_eq!(installed.map(str::to_owned).collect::<BTreeSet<_>>(), kinds());
     let deployment = overlay.named("Deployment", "metalman").unwrap();
