@@ -184,6 +184,7 @@ async fn of_the_replicas_of_hosts_one_is_always_left() {
     let spread = &pod["topologySpreadConstraints"][0];
     assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
     assert_eq!(spread["labelSelector"], budget["spec"]["selector"]);
+    assert_eq!(spread["matchLabelKeys"], json!(["pod-template-hash"]));
 }
 
 #[tokio::test]

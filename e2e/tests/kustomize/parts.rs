@@ -272,6 +272,20 @@ async fn a_pod_that_ends_serves_until_no_machine_is_sent_to_it_and_completes_wha
 }
 
 #[tokio::test]
+async fn replicas_are_on_different_nodes_also_after_an_update() {
+    let overlay = Overlay::build("production").await.unwrap();
+    for deployment in ["metal-operator", "boot-operator"] {
+        let (pod, _) = pod_of(overlay.named("Deployment", deployment).unwrap());
+        let spread = &pod["topologySpreadConstraints"][0];
+        assert_eq!(spread["topologyKey"], "kubernetes.io/hostname");
+        assert_eq!(
+            spread["matchLabelKeys"],
+            json!(["app.kubernetes.io/name", "pod-template-hash"])
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_cache_may_be_a_volume_that_belongs_to_root() {
     for (overlay, deployment) in [("production", "boot-operator"), ("hosts", "hosts")] {
         let overlay = Overlay::build(overlay).await.unwrap();
