@@ -161,10 +161,13 @@ fn connected(
 
 /// Records why a BMC gives no usable answer.
 fn not_connected(new: &mut BmcStatus, seen: &Observation<'_>, why: &Unreachable) {
-    let refused = lockout::message(seen.bmc);
+    let refused;
     let (reason, message) = match why {
         Unreachable::NoAnswer(why) => ("ConnectionFailed", why),
-        Unreachable::Unauthorized => (lockout::REASON, &refused),
+        Unreachable::Unauthorized => {
+            refused = lockout::message(seen.bmc);
+            (lockout::REASON, &refused)
+        }
         Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why),
         Unreachable::Misbehaving(why) => (MISBEHAVES, why),
     };
