@@ -173,7 +173,7 @@ fn key_of_bmc(name: &str) -> String {
 }
 
 /// Something as long as half a SHA-256, instead of a name that is too long.
-fn digest(name: &str) -> String {
+pub(super) fn digest(name: &str) -> String {
     let digest = Sha256::digest(name);
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -1,6 +1,6 @@
 //! The Servers of a BMC: what they are made with, and how they are kept up to date.
 
-use super::{Change, Decision, Observation};
+use super::{Change, Decision, Observation, credential_notes::digest};
 use crate::{
     identity::is_same_uri,
     ownership::{self, is_made_by},
@@ -10,17 +10,22 @@ use metal_api::{
     Bmc, LocalObjectReference, ObjectReference, Server, ServerSpec, SystemUuid, Taint, TaintEffect,
     annotation, finalizer,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// Value of [`metal_api::annotation::MANAGED_BY`] on what is made from an Endpoint.
 pub(super) const MAKER: &str = "metal-operator";
+/// What stands between the name of a BMC and the index of its server.
+const OF_SYSTEM: &str = "-system-";
+/// Longest name of a BMC, in bytes, that leaves room for that, three digits, and the `-ssh` of a Secret
+/// of its server, in a name of 253 bytes (RFC 1123).
+const LONGEST: usize = 253 - OF_SYSTEM.len() - 3 - 4;
 
 /// Corrects the owners of a server that refers to this BMC but belongs to another one, or to this
 /// one with an earlier UID, or that has no owner and a name which the BMC would give.
 pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
     let bmc = name_of_bmc(seen.bmc);
     let is_named = |server: &Server| {
-        let number = name(server).strip_prefix(&format!("{bmc}-system-"));
+        let number = name(server).strip_prefix(&format!("{}{OF_SYSTEM}", stem(&bmc)));
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     };
     let live = |server: &&Arc<Server>| {
@@ -35,9 +40,23 @@ pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
     })
 }
 
-/// The name of a server of a BMC; the first index whose name is not taken is used.
+/// The name of a server of a BMC; the first index whose name is not taken is used. That of a BMC
+/// whose name leaves no room for it begins with the part that fits.
 pub fn server_name(bmc: &str, index: usize) -> String {
-    format!("{bmc}-system-{index}")
+    format!("{}{OF_SYSTEM}{index}", stem(bmc))
+}
+
+/// What the names of a BMC's servers begin with: its own name, or as much of it as has room, and a
+/// digest of all of it.
+fn stem(bmc: &str) -> Cow<'_, str> {
+    if bmc.len() <= LONGEST {
+        return Cow::Borrowed(bmc);
+    }
+    let digest = digest(bmc);
+    let part = &bmc[..bmc.floor_char_boundary(LONGEST - 1 - digest.len())];
+    // A label ends with a letter or a digit.
+    let part = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    Cow::Owned(format!("{part}-{digest}"))
 }
 
 /// Creates the server of a new system. It includes the finalizer and the reference to its

@@ -52,6 +52,20 @@ fn every_system_of_a_bmc_becomes_a_server_at_once() {
 }
 
 #[test]
+fn a_bmc_with_the_longest_name_has_servers_whose_names_the_api_server_takes() {
+    let long = |last: char| format!("{}.{last}", "a".repeat(251));
+    let (one, other) = (server_name(&long('x'), 0), server_name(&long('y'), 0));
+    let secret = format!("{}-ssh", server_name(&long('x'), 999));
+    assert!(one.len() <= 253 && secret.len() <= 253, "{secret}");
+    assert_ne!(one, other, "two BMCs whose names begin alike");
+    assert!(one.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-')), "{one}");
+    let dotted = server_name(&format!("b{}", "a.".repeat(120)), 0);
+    assert!(!dotted.contains(".-"), "{dotted}");
+    let fits = "b".repeat(238);
+    assert_eq!(server_name(&fits, 12), format!("{fits}-system-12"), "as before");
+}
+
+#[test]
 fn a_bmc_that_reports_other_systems_each_time_gets_no_more_than_so_many_servers() {
     let mut scene = Scene::new();
     let reported = |round: u32| {
