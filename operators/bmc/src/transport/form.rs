@@ -4,7 +4,7 @@ use crate::transport::condition::Condition;
 use metal_core::redfish::ResetType;
 use std::collections::BTreeSet;
 
-/// At most this many forms of a write are tried.
+/// At most this many forms of a write are tried by one call. The next one tries the others.
 pub(crate) const MOST: usize = 12;
 
 /// How long to wait for a task.

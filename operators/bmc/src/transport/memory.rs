@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 /// At most this many resources are remembered. Beyond that, all are forgotten.
 const RESOURCES: usize = 128;
+/// At most this many refused forms are remembered of a kind of write: more than there are.
+const REFUSED: usize = 128;
 /// For how long a resource is not read again for something that it did not have.
 const HIDDEN: Duration = Duration::from_mins(10);
 
@@ -25,6 +27,8 @@ pub(crate) struct Memory(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     forms: HashMap<Kind, Form>,
+    /// Forms in which earlier calls were refused, where others were left.
+    refused: HashMap<Kind, Vec<Form>>,
     /// By system, the forms in which a boot override was accepted since the last reset but did not
     /// become visible.
     unseen: HashMap<String, PendingOverride>,
@@ -60,6 +64,27 @@ impl Memory {
 
     pub(crate) fn took(&self, kind: Kind, form: Form) {
         self.lock().forms.insert(kind, form);
+    }
+
+    /// Forms in which earlier calls were refused. Others are left.
+    pub(crate) fn refused(&self, kind: Kind) -> Vec<Form> {
+        self.lock().refused.get(&kind).cloned().unwrap_or_default()
+    }
+
+    /// A call was refused in these forms, and others are left.
+    pub(crate) fn refuses(&self, kind: Kind, forms: &[Form]) {
+        let mut inner = self.lock();
+        let known = inner.refused.entry(kind).or_default();
+        // More than there are: the list is begun anew.
+        if known.len() + forms.len() > REFUSED {
+            known.clear();
+        }
+        known.extend_from_slice(forms);
+    }
+
+    /// The next call begins with the first form again.
+    pub(crate) fn begins_anew(&self, kind: Kind) {
+        self.lock().refused.remove(&kind);
     }
 
     /// Forms that were accepted and had no effect.

@@ -11,6 +11,7 @@
 //! | the condition (412, 428, "If-Match")| another ETag, weak or strong, `*`, none, in the body|
 //! | a parameter (`MessageArgs`, ...)    | without it if it was sent, else with it             |
 //! | the resource (404, 405, 501)        | the settings resource, or back                      |
+//! | who asks (403)                      | the settings resource, or back, and that is all     |
 //! | nothing                             | other parameters, no condition, other resource      |
 
 mod attempt;
@@ -89,7 +90,9 @@ impl Write<'_> {
     /// The response to the first form that is accepted.
     async fn taken(mut self, call: &Call<'_>) -> Result<Reply, Error> {
         let mut form = self.first(call);
-        let (mut tried, mut refusals) = (self.unseen.clone(), vec![]);
+        let earlier = call.memory().refused(self.kind);
+        let mut tried = [self.unseen.clone(), earlier.clone()].concat();
+        let (before, mut refusals) = (tried.len(), vec![]);
         if let Some(other) = self.after_unseen(&form) {
             form = other;
         }
@@ -98,6 +101,7 @@ impl Write<'_> {
             let attempt = match self.attempt(call, &form).await {
                 Err(error) if !refusals.is_empty() && is_cut_off(&error) => {
                     // The next call goes on here: a slow BMC may have many forms.
+                    call.memory().refuses(self.kind, &tried[before..]);
                     call.memory().took(self.kind, form);
                     let said = AllRefused::new(refusals).interrupted(&error);
                     return Err(failed(self.action, said));
@@ -126,13 +130,31 @@ impl Write<'_> {
                 }
             };
             tried.push(form.clone());
-            let next = self.next(&form, &refusal.cause, &tried);
+            // After the first form, a call goes on where the one before has ended.
+            let from = earlier.last().filter(|_| refusals.is_empty()).unwrap_or(&form);
+            let next = self.next(from, &refusal.cause, &tried);
+            let next = next.or_else(|| self.next(&form, &refusal.cause, &tried));
             refusals.push(refusal);
-            match next.filter(|_| refusals.len() < MOST) {
-                Some(next) => form = next,
-                None => return Err(failed(self.action, AllRefused::new(refusals))),
+            match next {
+                Some(next) if refusals.len() < MOST => form = next,
+                next => {
+                    let left = next.map(|_| &tried[before..]);
+                    return Err(self.given_up(call, refusals, left));
+                }
             }
         }
+    }
+
+    /// The error for a write that is refused in as many forms as one call tries. If others are left,
+    /// the next call tries those, after the first; then these are the ones that were tried.
+    fn given_up(self, call: &Call<'_>, refusals: Vec<Refusal>, tried: Option<&[Form]>) -> Error {
+        let said = AllRefused::new(refusals);
+        let Some(tried) = tried else {
+            call.memory().begins_anew(self.kind);
+            return failed(self.action, said);
+        };
+        call.memory().refuses(self.kind, tried);
+        failed(self.action, said.unfinished())
     }
 
     /// What the response to one form blames. An error ends the write: no other form would be taken.
@@ -155,6 +177,7 @@ impl Write<'_> {
         if let Some(wanted) = self.wanted {
             call.memory().waits_for(self.uri, form.clone(), wanted);
         }
+        call.memory().begins_anew(self.kind);
         if !at_once || !self.unseen.is_empty() {
             call.memory().took(self.kind, form);
         }
@@ -241,6 +264,14 @@ impl Write<'_> {
             with: with.clone(),
         });
         let places: Vec<_> = places.collect();
+        if blame.status == StatusCode::FORBIDDEN {
+            // It is about who asks. A property that is named may be read-only, and what the resource
+            // refuses may be for its settings; nothing else would be accepted from the same account.
+            let is_new = tried.iter().all(|it| it.place != place);
+            let elsewhere = places.into_iter().find(|_| is_new);
+            let named = self.named(form, &blame.names).into_iter();
+            return named.filter(|it| !tried.contains(it)).chain(elsewhere).next();
+        }
         let mut forms = vec![];
         if blame.condition {
             let conditions = Condition::ALL.into_iter().filter(|it| it.sent(etags).is_some());

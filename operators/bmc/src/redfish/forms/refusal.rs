@@ -87,6 +87,13 @@ impl AllRefused {
         self
     }
 
+    /// The same, if one call does not try all of them.
+    pub(super) fn unfinished(mut self) -> Self {
+        self.said.push("other forms are left, and the next attempt tries them".to_owned());
+        self.is_about_a_value = false;
+        self
+    }
+
     /// Whether the BMC does not know a value that it was sent, whatever the state of the machine.
     pub(crate) fn is_about_a_value(&self) -> bool {
         self.is_about_a_value

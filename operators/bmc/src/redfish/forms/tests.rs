@@ -84,12 +84,25 @@ fn a_parameter_that_the_refusal_names_is_added_or_left_out() {
 fn a_refused_resource_gives_way_to_its_settings_and_the_forms_come_to_an_end() {
     let forms = tried(&etags(None, None), 405, &Value::Null);
     assert_eq!(forms[1], "PATCH /1/SD with the ETag, if any");
-    for status in [400, 403, 404, 405, 412, 428, 501] {
+    for status in [400, 404, 405, 412, 428, 501] {
         let forms = tried(&etags(Some("W/\"1\""), Some("2")), status, &Value::Null);
         let distinct: BTreeSet<_> = forms.iter().collect();
         assert_eq!(distinct.len(), forms.len(), "{forms:?}");
         assert!(forms.len() >= 5 && forms.len() <= 36, "{forms:?}");
     }
+}
+
+#[test]
+fn what_the_account_may_not_do_is_tried_once_more_at_most_or_without_what_is_named() {
+    let both = etags(Some("\"1\""), Some("\"2\""));
+    let forms = tried(&both, 403, &Value::Null);
+    assert_eq!(forms, ["PATCH /1 with the ETag, if any", "PATCH /1/SD with the ETag, if any"]);
+    // OpenBMC says so of a property that is read-only.
+    let named = json!({"BootSourceOverrideMode@Message.ExtendedInfo": [
+        {"MessageId": "Base.1.19.PropertyNotWritable"}]});
+    let forms = tried(&both, 403, &named);
+    assert_eq!(forms[1], "PATCH /1 with the ETag, if any and BootSourceOverrideMode");
+    assert_eq!(forms.len(), 4, "and both at the settings: {forms:?}");
 }
 
 #[test]
