@@ -115,6 +115,9 @@ impl<'a> Call<'a> {
         let action = || format!("get {path}");
         self.succeed(&reply, action)?;
         let body = self.object(&reply.body, action).await?;
+        if message::is_error(&body) {
+            return Err(self.refusal(&reply, action()));
+        }
         let mut resource = Resource::without_header(body);
         resource.etags.header = reply.headers.get(header::ETAG).cloned();
         Ok(resource)

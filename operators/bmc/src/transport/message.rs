@@ -130,6 +130,35 @@ pub(crate) fn ids(body: &Value) -> String {
     texts(&entries(body), "MessageId").join(" ")
 }
 
+/// Whether a body says that the request has failed, whatever the status: some firmware answers 200.
+/// It has a message that is critical, and none that says that all is well. HPE iLO answers success
+/// with an `error`, too.
+pub(crate) fn is_failure(body: &Value) -> bool {
+    let whole = || [&body["error"][EXTENDED], &body[EXTENDED]].into_iter().flat_map(list);
+    let is_success = |entry: &Value| {
+        let id = entry["MessageId"].as_str().unwrap_or_default();
+        id.ends_with(".Success") || has_severity(entry, "OK")
+    };
+    whole().any(|entry| has_severity(entry, "Critical")) && !whole().any(is_success)
+}
+
+/// Whether a message has this severity, by the newer name of the property or the older one.
+fn has_severity(entry: &Value, severity: &str) -> bool {
+    let names = ["MessageSeverity", "Severity"];
+    let said = |name: &str| entry[name].as_str();
+    names.into_iter().filter_map(said).any(|said| said.eq_ignore_ascii_case(severity))
+}
+
+/// Whether what was to be a resource is an error.
+pub(crate) fn is_error(body: &Value) -> bool {
+    body.get("@odata.id").is_none() && is_failure(body)
+}
+
+/// Whether a body that is not parsed yet says that the request has failed.
+pub(crate) fn tells_failure(body: &[u8]) -> bool {
+    json::value(body, READ).is_ok_and(|body| is_failure(&body))
+}
+
 /// What the messages in a body are about: the properties that they are attached to, and the names
 /// in their arguments, in their related properties, and in their texts.
 pub(crate) fn named(body: &Value) -> Vec<String> {
@@ -258,6 +287,32 @@ mod tests {
         let nested = r#"{"Boot": {"Mode@Message.ExtendedInfo": {"MessageId": "X.ReadOnly"}}}"#;
         assert_eq!(text(nested), "HTTP 400: X.ReadOnly");
         assert_eq!(named(&nested.parse().unwrap()), ["Mode"]);
+    }
+
+    #[test]
+    fn an_error_is_one_that_is_critical_and_does_not_say_that_all_is_well() {
+        let critical = r#"{"MessageId": "Base.1.8.InternalError", "Severity": "Critical"}"#;
+        let newer = r#"{"MessageSeverity": "Critical"}"#;
+        let success = r#"{"MessageId": "Base.1.8.Success"}"#;
+        let fine = r#"{"MessageId": "X.1.0.Done", "Severity": "OK"}"#;
+        let warning = r#"{"MessageId": "iLO.2.14.SystemResetRequired", "Severity": "Warning"}"#;
+        for (entries, is_error) in [
+            (critical.to_owned(), true),
+            (newer.to_owned(), true),
+            (format!("{warning},{critical}"), true),
+            (format!("{critical},{success}"), false),
+            (format!("{fine},{critical}"), false),
+            (success.to_owned(), false),
+            (warning.to_owned(), false),
+            (String::new(), false),
+        ] {
+            let whole = format!(r#"{{"@Message.ExtendedInfo": [{entries}]}}"#);
+            assert_eq!(tells_failure(whole.as_bytes()), is_error, "{entries}");
+            let error = format!(r#"{{"error": {whole}}}"#);
+            assert_eq!(tells_failure(error.as_bytes()), is_error, "{entries}");
+        }
+        assert!(tells_failure(format!(r#"{{"@Message.ExtendedInfo": {critical}}}"#).as_bytes()));
+        assert!(!tells_failure(b"") && !tells_failure(b"<html>Critical</html>"));
     }
 
     #[test]

@@ -132,6 +132,9 @@ pub(crate) fn of_task(task: &Value) -> Progress {
     let said =
         || message::messages(&serde_json::json!({"@Message.ExtendedInfo": task["Messages"]}));
     match state {
+        None if message::is_failure(task) => {
+            Progress::Failed(message::messages(task).unwrap_or_else(|| "Critical".to_owned()))
+        }
         None => Progress::Done,
         Some("Completed") if !is_critical => Progress::Done,
         Some(ended @ ("Completed" | "Exception" | "Killed" | "Cancelled" | "Canceled")) => {
@@ -156,6 +159,11 @@ mod tests {
             (json!({"TaskState": "Completed", "TaskStatus": "OK"}), Progress::Done),
             (json!({"TaskState": "Completed"}), Progress::Done),
             (json!({"Id": "an answer that is no task"}), Progress::Done),
+            (
+                json!({"error": {"@Message.ExtendedInfo": [
+                    {"Severity": "Critical", "Message": "no power"}]}}),
+                Progress::Failed("no power".to_owned()),
+            ),
             (
                 json!({"TaskState": "Completed", "TaskStatus": "Critical"}),
                 Progress::Failed("Completed".to_owned()),

@@ -126,26 +126,6 @@ async fn a_write_that_is_cut_off_says_what_was_refused_and_goes_on_there_next_ti
 }
 
 #[tokio::test]
-async fn forms_that_one_call_leaves_are_told_and_tried_by_the_next_one() {
-    let server = machine(|path, condition, _| {
-        let is_it = path == SETTINGS && condition == Some("*");
-        (!is_it).then_some((412, Value::Null))
-    })
-    .await;
-    server.edit(SYSTEM, |system| {
-        system["@Redfish.Settings"] = json!({"SettingsObject": {"@odata.id": SETTINGS}});
-    });
-    server.edit(SETTINGS, |settings| *settings = json!({"Boot": {}}));
-    server.use_etags(0);
-    let bmc = server.bmc();
-    let told = chain(&bmc.perform(SYSTEM, &once()).await.unwrap_err());
-    assert!(told.contains("the next attempt tries them"), "{told}");
-    assert_eq!(server.bodies().len(), 12);
-    assert!(armed(&server, &bmc).await <= 12);
-    assert_eq!(armed(&server, &bmc).await, 1, "it is remembered");
-}
-
-#[tokio::test]
 async fn an_override_is_written_to_the_settings_and_read_back_there() {
     for status in [400, 403, 404, 405, 501] {
         for shows_boot in [true, false] {

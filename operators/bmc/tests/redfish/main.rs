@@ -33,6 +33,8 @@ mod parts;
 #[cfg(test)]
 mod recent;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod responder;
 #[cfg(test)]
 mod session;

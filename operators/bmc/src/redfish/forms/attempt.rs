@@ -8,6 +8,7 @@ use crate::{
         condition::{Condition, Sent, is_precondition},
         etags::Etags,
         form::{Form, Place},
+        message,
         request::Request,
         wire::Reply,
     },
@@ -56,7 +57,7 @@ impl Write<'_> {
             Err(error) if is_fatal(&error) || form.place == Place::Resource => return Err(error),
             Err(error) => return Ok(Attempt::Unanswered(error)),
         };
-        if reply.status.is_success() {
+        if reply.status.is_success() && !message::tells_failure(&reply.body) {
             return Ok(Attempt::Taken(reply));
         }
         if !is_precondition(reply.status) {

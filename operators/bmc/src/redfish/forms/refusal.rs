@@ -136,9 +136,9 @@ impl RefusalCause {
 }
 
 /// Whether another form may be accepted after this one was refused. This holds if the refusal is
-/// not about the user or the state of the machine, and nothing was done. If a PATCH caused an
-/// internal error, as unknown properties do, something may have been done, but a PATCH may be
-/// repeated.
+/// not about the user or the state of the machine, and nothing was done; with a status of success it
+/// is in the body. If a PATCH caused an internal error, as unknown properties do, something may have
+/// been done, but a PATCH may be repeated.
 pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
     let other = [
         StatusCode::UNAUTHORIZED,
@@ -149,6 +149,7 @@ pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
         StatusCode::TOO_MANY_REQUESTS,
     ];
     (status.is_client_error() && !other.contains(&status))
+        || status.is_success()
         || status == StatusCode::NOT_IMPLEMENTED
         || (status == StatusCode::INTERNAL_SERVER_ERROR && *method == Method::PATCH)
 }

@@ -127,9 +127,10 @@ pub(crate) enum Outcome {
 /// Interprets the response to a login. In every case the password may have been counted as wrong,
 /// so an answer that is not understood is settled by Basic authentication, once.
 pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outcome {
-    if reply.status.is_success() {
-        let none = Outcome::Sessionless(BasicAuthReason::NoSessions);
-        return session(reply).map_or(none, Outcome::Session);
+    if reply.status.is_success()
+        && let Some(session) = session(reply)
+    {
+        return Outcome::Session(session);
     }
     let body = String::from_utf8_lossy(&reply.body);
     let refused = Refused::read(reply, target, password);
@@ -141,6 +142,9 @@ pub(crate) fn outcome(reply: &Reply, password: &Secret, target: &Target) -> Outc
     }
     if quirks::is_wrong_password(&body) {
         return Outcome::Refused;
+    }
+    if reply.status.is_success() {
+        return Outcome::Sessionless(BasicAuthReason::NoSessions);
     }
     if is_busy(reply.status) {
         return Outcome::Sessionless(BasicAuthReason::SessionsFull(refused.to_string()));

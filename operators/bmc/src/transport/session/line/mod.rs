@@ -12,7 +12,7 @@ use crate::{
             budget::{Budget, misbehaving},
             refusals::{Refusals, Verdict},
         },
-        message::Refused,
+        message::{Refused, is_error},
         redact::Secret,
         request::{AuthenticatedRequest, Request},
         root::{ROOT, Root},
@@ -298,12 +298,14 @@ impl Line {
             }
         }
         let failed = |source| Error::Failed { action: format!("get {ROOT}"), source };
+        let secret = Secret::new(&login.password);
         if !reply.status.is_success() {
-            return Err(failed(
-                Refused::read(&reply, &at.target, &Secret::new(&login.password)).into(),
-            ));
+            return Err(failed(Refused::read(&reply, &at.target, &secret).into()));
         }
         let body = json::value(&reply.body, ROOT_BYTES).map_err(|e| failed(e.into()))?;
+        if is_error(&body) {
+            return Err(failed(Refused::read(&reply, &at.target, &secret).into()));
+        }
         let root = Arc::new(Root::read(&body));
         Ok(Arc::clone(self.root.insert(root)))
     }
