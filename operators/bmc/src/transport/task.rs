@@ -42,6 +42,8 @@ pub(crate) enum Progress {
     Waits,
     Runs,
     Done,
+    /// There is nothing to be read, which says nothing about the task.
+    Unknown,
     Failed(String),
 }
 
@@ -56,31 +58,32 @@ pub(crate) async fn finish(
     if reply.status != StatusCode::ACCEPTED {
         return Ok(());
     }
-    let Some(monitor) = monitor(&reply) else { return Ok(()) };
+    let mut others = monitors(&reply).into_iter();
+    let Some(mut monitor) = others.next() else { return Ok(()) };
     for look in 0_u32.. {
-        let time = match until {
-            TaskWait::Done | TaskWait::DoneOrLate => pause(call, &reply),
-            TaskWait::Accepted => call.task_poll(),
-        };
+        let time = pause(call, &reply, until);
         if !call.pause(upper_half(time * 2, number_of(&(&monitor, look)))).await {
-            return match until {
-                TaskWait::DoneOrLate => Ok(()),
-                TaskWait::Done | TaskWait::Accepted => {
-                    Err(failed(action, TaskError::Unfinished(monitor)))
-                }
-            };
+            return late(until, action, monitor);
         }
         reply = match call.send(&Request::new(Method::GET, &monitor)).await {
             Ok(reply) => reply,
             Err(error) if is_fatal(&error) => return Err(error),
             Err(_) => continue,
         };
+        if reply.status.is_success() {
+            others = Vec::new().into_iter();
+        }
         match progress(&reply) {
             Progress::Waits if until == TaskWait::Accepted => return Ok(()),
             // Some BMCs report tasks as running that only wait.
             Progress::Runs if until == TaskWait::Accepted && look >= LOOKS => return Ok(()),
             Progress::Waits | Progress::Runs => {}
             Progress::Done => return Ok(()),
+            // The caller reads back whether it took effect.
+            Progress::Unknown => match others.next() {
+                Some(other) => monitor = other,
+                None => return Ok(()),
+            },
             Progress::Failed(_) if !reply.status.is_success() => {
                 return Err(call.refusal(&reply, action));
             }
@@ -93,18 +96,30 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-/// What to poll: the monitor in the header, else the monitor of the task in the body, else that
-/// task.
-fn monitor(reply: &Reply) -> Option<String> {
+/// What to poll, the next one where one cannot be read: the monitor in the header, the monitor of the
+/// task in the body, and that task.
+fn monitors(reply: &Reply) -> Vec<String> {
     let path = |link: &str| uri::resolved(link, &reply.asked);
     let header = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    header.and_then(path).or_else(|| {
-        let body = json::value(&reply.body, TASK).ok()?;
-        body["TaskMonitor"].as_str().and_then(path).or_else(|| field::link(&body))
-    })
+    let body = json::value(&reply.body, TASK).unwrap_or_default();
+    let named = [header, body["TaskMonitor"].as_str()].into_iter().flatten().filter_map(path);
+    let mut monitors: Vec<_> = named.chain(field::link(&body)).collect();
+    monitors.dedup();
+    monitors
 }
 
-fn pause(call: &Call<'_>, reply: &Reply) -> Duration {
+/// What a task comes to for which there is no more time.
+fn late(until: TaskWait, action: String, monitor: String) -> Result<(), Error> {
+    match until {
+        TaskWait::DoneOrLate => Ok(()),
+        TaskWait::Done | TaskWait::Accepted => Err(failed(action, TaskError::Unfinished(monitor))),
+    }
+}
+
+fn pause(call: &Call<'_>, reply: &Reply, until: TaskWait) -> Duration {
+    if until == TaskWait::Accepted {
+        return call.task_poll();
+    }
     let header = reply.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let seconds = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     seconds.map_or(call.task_poll(), |time| time.max(call.task_poll()).min(LONGEST_PAUSE))
@@ -112,16 +127,25 @@ fn pause(call: &Call<'_>, reply: &Reply) -> Duration {
 
 fn progress(reply: &Reply) -> Progress {
     match reply.status {
-        // A monitor disappears once it has been read, or some time later.
-        StatusCode::NOT_FOUND | StatusCode::GONE => Progress::Done,
+        // A monitor disappears once it has been read, or some time later; some cannot be read.
+        StatusCode::NOT_FOUND
+        | StatusCode::GONE
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::NOT_IMPLEMENTED => Progress::Unknown,
         StatusCode::ACCEPTED | StatusCode::TOO_MANY_REQUESTS => Progress::Runs,
         // That is about the server that was asked, and not about the task.
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
             Progress::Runs
         }
+        // If it were the final response to the request, it would say why.
+        status if status.is_client_error() && !says_why(&reply.body) => Progress::Unknown,
         status if !status.is_success() => Progress::Failed(status.to_string()),
         _ => json::value(&reply.body, TASK).map_or(Progress::Done, |body| of_task(&body)),
     }
+}
+
+fn says_why(body: &[u8]) -> bool {
+    json::value(body, TASK).is_ok_and(|body| message::messages(&body).is_some())
 }
 
 /// The state of a task. A monitor that returns no task returns the final response to the request,
@@ -149,6 +173,31 @@ pub(crate) fn of_task(task: &Value) -> Progress {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_monitor_that_cannot_be_read_says_nothing_about_its_task() {
+        let why = r#"{"error": {"message": "no power"}}"#;
+        for (status, body, expected) in [
+            (404, "", Progress::Unknown),
+            (404, why, Progress::Unknown),
+            (405, why, Progress::Unknown),
+            (400, "", Progress::Unknown),
+            (400, "<html>Bad Request</html>", Progress::Unknown),
+            (400, why, Progress::Failed("400 Bad Request".to_owned())),
+            (500, "", Progress::Failed("500 Internal Server Error".to_owned())),
+            (202, "", Progress::Runs),
+            (204, "", Progress::Done),
+        ] {
+            let reply = Reply {
+                status: StatusCode::from_u16(status).unwrap(),
+                headers: http::HeaderMap::new(),
+                body: body.into(),
+                broken: None,
+                asked: String::new(),
+            };
+            assert_eq!(progress(&reply), expected, "{status} {body}");
+        }
+    }
 
     #[test]
     fn a_task_is_done_when_its_state_says_so() {

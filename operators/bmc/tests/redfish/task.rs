@@ -52,6 +52,22 @@ async fn a_task_that_fails_or_never_ends_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_task_is_read_where_its_monitor_is_not_there_or_cannot_be_read() {
+    const MONITOR: &str = "/redfish/v1/TaskService/TaskMonitors/1";
+    for status in [404, 400] {
+        for (state, is_done) in [("Exception", false), ("Completed", true)] {
+            let server = FakeRedfish::machine().await;
+            server.fault(MONITOR, Fault::Answer(status, String::new()));
+            server.fault(TASK, Fault::Answer(200, json!({"TaskState": state}).to_string()));
+            let answer = json!({"@odata.id": TASK, "TaskMonitor": MONITOR});
+            server.judge(move |_, _, _, _| Some((202, answer.clone())));
+            let done = server.bmc().perform(SYSTEM, &Step::IndicatorLed(IndicatorLed::Lit)).await;
+            assert_eq!(done.is_ok(), is_done, "HTTP {status}, {state}: {done:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_cannot_be_looked_at_for_a_moment_has_not_failed() {
     for (status, fails) in [(500, true), (502, false), (503, false), (504, false), (429, false)] {
         let server = FakeRedfish::machine().await;
