@@ -4,7 +4,7 @@ use crate::{
     Config, Connect, Counters, Error, Permit, Pin, Target,
     redfish::Redfish,
     transport::{
-        limits::{rate::Rate, shared::Shared},
+        limits::{places::Places, rate::Rate, shared::Shared},
         names::LOOKUPS,
         recent::Recent,
         session::endpoint::Endpoint,
@@ -38,7 +38,7 @@ impl Fleet {
     pub fn new(config: Config) -> Self {
         let rate = Rate::new(config.requests_per_second, Instant::now());
         let kept = Arc::new(Semaphore::new(config.kept_connections));
-        let long_calls = Arc::new(Semaphore::new(config.long_calls.max(1)));
+        let long_calls = Places::new(config.long_calls);
         let counters = Counters::default();
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
         let recent = Recent::default();

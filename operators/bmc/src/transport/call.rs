@@ -82,9 +82,19 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) async fn root(&self) -> Result<Arc<Root>, Error> {
-        timeout_at(self.until, self.endpoint.root(&self.budget))
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        self.in_time(self.endpoint.root(&self.budget)).await
+    }
+
+    /// The answer to a request, if it comes within the time of the call, and while this may keep
+    /// what others wait for.
+    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        // On the heap: as an argument that is moved, it would be twice in all that waits for it.
+        let answer = Box::pin(answer);
+        tokio::select! {
+            biased;
+            excess = self.budget.outstayed() => Err(Error::Unreachable(excess.into())),
+            answer = timeout_at(self.until, answer) => answer.unwrap_or_else(|_| Err(late())),
+        }
     }
 
     /// What was decided on was just read again: the permit to write counts from now on.
@@ -104,8 +114,7 @@ impl<'a> Call<'a> {
                 Cow::Owned(request.permitted(self.permit))
             }
         };
-        let answer = self.endpoint.exchange(&request, &self.budget);
-        timeout_at(self.until, answer).await.unwrap_or_else(|_| Err(late()))
+        self.in_time(self.endpoint.exchange(&request, &self.budget)).await
     }
 
     /// Reads a resource.

@@ -4,29 +4,33 @@
 //!  body:   up to `body_bytes`, beyond `small_body` only in one of the fleet's few places
 //!  call:   up to `call_bytes` in all its bodies, beyond `small_call` only in such a place
 //!  BMC:    up to `bmc_bytes` per `bmc_period`
-//!  fleet:  `long_calls` places
+//!  fleet:  `long_calls` places, one BMC keeps them for `place` per `bmc_period` if others wait
 //! ```
 //!
 //! A call takes at most one place and keeps it until the call ends, so no two calls can wait for
-//! each other.
+//! each other. The calls of a BMC that has kept places for longer are ended as soon as somebody else
+//! waits for one: BMCs that let their answers drip would keep all of them otherwise.
 
 use crate::{
     Error,
     transport::{
         encoding::{DecodeError, Encoding},
         json::{self, JsonError},
-        limits::config::Limits,
+        limits::{
+            config::Limits,
+            places::{Place, Places},
+        },
     },
 };
 use bytes::Bytes;
 use http::HeaderMap;
 use metal_base::Locked;
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout},
-};
+use std::{sync::Mutex, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// How often a call that keeps a place looks whether others wait for one.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A BMC has exceeded a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +45,8 @@ pub(crate) enum LimitExceeded {
     Bmc(usize, u64),
     #[error("its response is large and took longer than {0} s")]
     Slow(u64),
+    #[error("its large responses took longer than {0} s within {1} s, and other BMCs wait")]
+    Place(u64, u64),
     /// The fleet has no place free: not this BMC's fault.
     #[error("too many other BMCs are sending large responses")]
     Fleet,
@@ -53,19 +59,34 @@ impl LimitExceeded {
     }
 }
 
-/// What a BMC has sent within the current period.
+/// What a BMC has used within the current period.
 #[derive(Debug, Default)]
-pub(crate) struct Traffic(Mutex<Option<(Instant, usize)>>);
+pub(crate) struct Traffic(Mutex<Option<Period>>);
+
+/// What a BMC has used within one period.
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    start: Instant,
+    bytes: usize,
+    /// For how long its calls have kept places.
+    kept: Duration,
+}
 
 impl Traffic {
+    /// Counts bytes, and the time for which a place was kept.
+    fn add(&self, bytes: usize, kept: Duration, limits: &Limits) -> Period {
+        let (mut period, now) = (self.0.locked(), Instant::now());
+        let of_now = period.filter(|it| now.duration_since(it.start) < limits.bmc_period);
+        let mut sum = of_now.unwrap_or(Period { start: now, bytes: 0, kept: Duration::ZERO });
+        sum.bytes = sum.bytes.saturating_add(bytes);
+        sum.kept = sum.kept.saturating_add(kept);
+        *period = Some(sum);
+        sum
+    }
+
     /// Counts bytes. Fails once there are too many.
-    fn count(&self, bytes: usize, now: Instant, limits: &Limits) -> Result<(), LimitExceeded> {
-        let mut period = self.0.locked();
-        let of_now = period.filter(|(start, _)| now.duration_since(*start) < limits.bmc_period);
-        let (start, sum) = of_now.unwrap_or((now, 0));
-        let sum = sum.saturating_add(bytes);
-        *period = Some((start, sum));
-        if sum > limits.bmc_bytes {
+    fn count(&self, bytes: usize, limits: &Limits) -> Result<(), LimitExceeded> {
+        if self.add(bytes, Duration::ZERO, limits).bytes > limits.bmc_bytes {
             return Err(LimitExceeded::Bmc(limits.bmc_bytes, limits.bmc_period.as_secs()));
         }
         Ok(())
@@ -76,28 +97,24 @@ impl Traffic {
 pub(crate) struct Budget<'a> {
     limits: &'a Limits,
     traffic: &'a Traffic,
-    places: &'a Arc<Semaphore>,
+    places: &'a Places,
     spent: Mutex<Usage>,
 }
 
 #[derive(Default)]
 struct Usage {
     bytes: usize,
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
 }
 
 impl<'a> Budget<'a> {
-    pub(crate) fn new(
-        limits: &'a Limits,
-        traffic: &'a Traffic,
-        places: &'a Arc<Semaphore>,
-    ) -> Self {
+    pub(crate) fn new(limits: &'a Limits, traffic: &'a Traffic, places: &'a Places) -> Self {
         Self { limits, traffic, places, spent: Mutex::default() }
     }
 
     /// Whether the BMC may be asked at all.
     pub(crate) fn admit(&self) -> Result<(), LimitExceeded> {
-        self.traffic.count(0, Instant::now(), self.limits)
+        self.traffic.count(0, self.limits)
     }
 
     /// A body of this length is about to arrive.
@@ -113,7 +130,7 @@ impl<'a> Budget<'a> {
         if body > limits.body_bytes {
             return Err(LimitExceeded::Body(limits.body_bytes));
         }
-        self.traffic.count(more, Instant::now(), limits)?;
+        self.traffic.count(more, limits)?;
         let sum = self.with(|spent| {
             spent.bytes = spent.bytes.saturating_add(more);
             spent.bytes
@@ -173,17 +190,45 @@ impl<'a> Budget<'a> {
         self.with(|spent| spent.place.is_some())
     }
 
+    /// Returns once the call has to end, because its BMC has kept places for as long as it may, and
+    /// others wait for one.
+    pub(crate) async fn outstayed(&self) -> LimitExceeded {
+        while !self.has_outstayed() {
+            sleep(LOOK).await;
+        }
+        self.of_place()
+    }
+
+    fn has_outstayed(&self) -> bool {
+        let since = self.with(|spent| spent.place.as_ref().map(|place| place.since));
+        let is_over = |since: Instant| self.has_kept_places(since.elapsed());
+        self.places.are_wanted() && since.is_some_and(is_over)
+    }
+
+    /// Whether the BMC has kept places for as long as it may, with this call's time.
+    fn has_kept_places(&self, by_this: Duration) -> bool {
+        let kept = self.traffic.add(0, Duration::ZERO, self.limits).kept;
+        kept.saturating_add(by_this) >= self.limits.place
+    }
+
+    fn of_place(&self) -> LimitExceeded {
+        let Limits { place, bmc_period, .. } = self.limits;
+        LimitExceeded::Place(place.as_secs(), bmc_period.as_secs())
+    }
+
     async fn take_place(&self) -> Result<(), LimitExceeded> {
         if self.has_place() {
             return Ok(());
         }
-        // Less than the time limit of the body, so that the lack of a place is reported and not a
-        // slow body.
-        let wait = self.limits.body * 2 / 3;
-        let place = timeout(wait, Arc::clone(self.places).acquire_owned()).await;
-        // The semaphore is never closed.
-        let place = place.map_err(|_| LimitExceeded::Fleet)?.ok();
-        self.with(|spent| spent.place = place);
+        let place = if self.has_kept_places(Duration::ZERO) {
+            self.places.take_free().ok_or_else(|| self.of_place())?
+        } else {
+            // Less than the time limit of the body, so that the lack of a place is reported and not
+            // a slow body.
+            let wait = self.limits.body * 2 / 3;
+            self.places.take(wait).await.ok_or(LimitExceeded::Fleet)?
+        };
+        self.with(|spent| spent.place = Some(place));
         Ok(())
     }
 
@@ -192,18 +237,30 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// Why a call fails that took more than it may.
-pub(crate) fn misbehaving(action: String, excess: LimitExceeded) -> Error {
-    if excess == LimitExceeded::Fleet {
-        return Error::Unreachable(excess.into());
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.with(|spent| spent.place.take()) {
+            self.traffic.add(0, place.since.elapsed(), self.limits);
+        }
     }
-    Error::Misbehaving { action, source: excess.into() }
+}
+
+/// Why a call fails that took more than it may. A slow BMC with long answers may just be slow.
+pub(crate) fn misbehaving(action: String, excess: LimitExceeded) -> Error {
+    match excess {
+        LimitExceeded::Fleet | LimitExceeded::Place(..) => Error::Unreachable(excess.into()),
+        LimitExceeded::Body(_)
+        | LimitExceeded::Parsed(_)
+        | LimitExceeded::Call(_)
+        | LimitExceeded::Bmc(..)
+        | LimitExceeded::Slow(_) => Error::Misbehaving { action, source: excess.into() },
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use tokio::time::timeout;
 
     fn limits() -> Limits {
         Limits {
@@ -218,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_is_bounded_by_body_and_in_all() {
-        let (limits, traffic, places) = (limits(), Traffic::default(), Arc::new(Semaphore::new(1)));
+        let (limits, traffic, places) = (limits(), Traffic::default(), Places::new(1));
         let call = Budget::new(&limits, &traffic, &places);
         assert_eq!(call.grow(90, 10).await, Ok(()));
         assert_eq!(call.grow(91, 10).await, Err(LimitExceeded::Body(100)));
@@ -228,7 +285,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_bmc_is_bounded_over_time() {
-        let (limits, traffic, places) = (limits(), Traffic::default(), Arc::new(Semaphore::new(1)));
+        let (limits, traffic, places) = (limits(), Traffic::default(), Places::new(1));
         let excess = Err(LimitExceeded::Bmc(400, limits.bmc_period.as_secs()));
         for _ in 0..4 {
             assert_eq!(Budget::new(&limits, &traffic, &places).grow(0, 100).await, Ok(()));
@@ -242,7 +299,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn long_calls_wait_for_each_other_and_short_ones_for_nobody() {
-        let (limits, traffic, places) = (limits(), Traffic::default(), Arc::new(Semaphore::new(1)));
+        let (limits, traffic, places) = (limits(), Traffic::default(), Places::new(1));
         let long = Budget::new(&limits, &traffic, &places);
         long.grow(0, 11).await.unwrap();
         let other = Budget::new(&limits, &traffic, &places);
@@ -253,5 +310,27 @@ mod tests {
         long.grow(0, 100).await.unwrap();
         drop(long);
         timeout(soon, other.grow(10, 1)).await.unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bmc_keeps_a_place_only_for_so_long_if_others_wait_for_it() {
+        let (limits, places) = (limits(), Places::new(1));
+        let (slow, honest) = (Traffic::default(), Traffic::default());
+        let long = Budget::new(&limits, &slow, &places);
+        long.grow(0, 11).await.unwrap();
+        let ages = Duration::from_mins(5);
+        assert!(timeout(ages, long.outstayed()).await.is_err(), "nobody waits");
+        let other = Budget::new(&limits, &honest, &places);
+        let leaves = async move {
+            let excess = long.outstayed().await;
+            drop(long);
+            excess
+        };
+        let excess = LimitExceeded::Place(limits.place.as_secs(), limits.bmc_period.as_secs());
+        assert_eq!(tokio::join!(leaves, other.grow(0, 11)), (excess, Ok(())));
+        let again = Budget::new(&limits, &slow, &places);
+        assert_eq!(again.grow(0, 11).await, Err(excess), "it does not wait before others");
+        drop(other);
+        again.grow(0, 11).await.unwrap();
     }
 }

@@ -63,6 +63,9 @@ pub struct Limits {
     pub bmc_bytes: usize,
     /// The period that [`bmc_bytes`](Self::bmc_bytes) is counted over.
     pub bmc_period: Duration,
+    /// For how long one BMC may keep places of the fleet's within [`bmc_period`](Self::bmc_period)
+    /// while others wait for one.
+    pub place: Duration,
     /// Time for a whole call that reads one thing.
     pub read: Duration,
     /// Time for a whole `inventory` call.
@@ -102,6 +105,7 @@ impl Default for Limits {
             small_parsed: 512 << 10,
             bmc_bytes: 64 << 20,
             bmc_period: seconds(600),
+            place: seconds(10),
             read: seconds(120),
             inventory: seconds(300),
             write: seconds(120),

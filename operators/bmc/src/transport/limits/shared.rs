@@ -2,7 +2,10 @@
 
 use crate::{
     Config, Counters,
-    transport::{limits::rate::Rate, recent::Recent},
+    transport::{
+        limits::{places::Places, rate::Rate},
+        recent::Recent,
+    },
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -15,8 +18,8 @@ pub(crate) struct Shared {
     pub(crate) rate: Rate,
     /// One permit per idle connection that may be kept.
     pub(crate) kept: Arc<Semaphore>,
-    /// One permit per call with long answers.
-    pub(crate) long_calls: Arc<Semaphore>,
+    /// The places of calls with long answers.
+    pub(crate) long_calls: Places,
     /// One permit per host name lookup.
     pub(crate) lookups: Arc<Semaphore>,
     /// The systems that were read last.
