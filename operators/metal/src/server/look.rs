@@ -159,16 +159,23 @@ async fn system<C: Connect>(ctx: &Context<C>, server: &Server) {
     ctx.memories.edit(&server.name_any(), |memory| memory.read(destination, reading));
 }
 
-/// Finds the system of a server without a BMC object, by its UUID.
+/// Finds the system of a server without a BMC object, by its UUID. Of two with that UUID, neither is
+/// known to be it.
 async fn find(bmc: &impl Bmc, server: &Server) -> Result<SystemReading, BmcError> {
     let is_it = |system: &SystemReading| system.uuid.is_some_and(|uuid| has_uuid(server, uuid));
-    let systems = bmc.systems().await?;
-    systems.into_iter().find(is_it).ok_or_else(|| BmcError::Failed {
-        action: "find a system".to_owned(),
-        source: "no system of this BMC has the UUID in spec.systemUUID: correct it, or set \
-                 spec.systemURI to that of its system"
-            .into(),
-    })
+    let mut found = bmc.systems().await?.into_iter().filter(is_it);
+    let why = match (found.next(), found.next()) {
+        (Some(system), None) => return Ok(system),
+        (Some(one), Some(other)) => format!(
+            "{} and {} have the UUID in spec.systemUUID: set a unique UUID for each in the BIOS, or \
+             set spec.systemURI to that of its system",
+            one.uri, other.uri
+        ),
+        (None, _) => "no system of this BMC has the UUID in spec.systemUUID: correct it, or set \
+                      spec.systemURI to that of its system"
+            .to_owned(),
+    };
+    Err(BmcError::Failed { action: "find a system".to_owned(), source: why.into() })
 }
 
 /// Reads the slots; `no_url` is why no URL can be made for a medium.
@@ -202,5 +209,30 @@ async fn inventory<C: Connect>(ctx: &Context<C>, server: &Server) {
             let reading = Reading { at, took, result };
             ctx.memories.edit(&name, |memory| memory.read(destination, reading));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::ServerSpec;
+    use metal_bmc::fake::FakeBmc;
+
+    #[tokio::test]
+    async fn of_two_systems_with_one_uuid_neither_is_that_of_a_server() {
+        const UUID: &str = "38947555-7742-3448-3784-82334782383a";
+        let system = |uri: &str| SystemReading {
+            uri: uri.to_owned(),
+            uuid: UUID.parse().ok(),
+            ..SystemReading::default()
+        };
+        let spec = ServerSpec { system_uuid: Some(UUID.to_owned()), ..ServerSpec::default() };
+        let server = Server::new("a", spec);
+        let one = FakeBmc::with_systems(vec![system("/1")]);
+        assert_eq!(find(&one, &server).await.unwrap().uri, "/1");
+        let two = FakeBmc::with_systems(vec![system("/1"), system("/2")]);
+        let error = find(&two, &server).await.unwrap_err();
+        let told = Chain(&error).to_string();
+        assert!(told.contains("/1 and /2 have the UUID in spec.systemUUID"), "{told}");
     }
 }
