@@ -18,6 +18,7 @@ mod transport;
 
 pub use fleet::Fleet;
 pub use metal_core::bmc_host::{BmcHost, BmcHostName};
+pub use quirks::is_about_no_host;
 pub use redfish::Redfish;
 pub use transport::limits::config::{Config, Limits};
 pub use transport::limits::counters::Counters;

@@ -36,6 +36,14 @@ pub(crate) fn can_expand(platform: &BmcQuirks) -> bool {
     !platform.expand_is_not_working_properly()
 }
 
+/// How a remark ends that a system is left out because it is no host.
+const NO_HOST: &str = ", so it is not a host";
+
+/// Whether a remark says that a system is left out because it is no host, and so lacks nothing.
+pub fn is_about_no_host(remark: &str) -> bool {
+    remark.ends_with(NO_HOST)
+}
+
 /// Removes the systems that are not hosts, with a remark for each. A `SystemType` may mark what
 /// runs on a host or is part of one; no server is made of that if there is a host beside it. On
 /// NVIDIA HGX baseboards (HGX H100, GB200 and later) the collection also has a system for the GPU
@@ -60,7 +68,7 @@ pub(crate) fn leave_out_what_is_no_host(
         } else {
             return true;
         };
-        remarks.push(format!("{} {why}, so it is not a host", system.uri));
+        remarks.push(format!("{} {why}{NO_HOST}", system.uri));
         false
     });
 }
@@ -183,6 +191,7 @@ mod tests {
         let mut remarks = vec![];
         leave_out_what_is_no_host(&mut left, &mut remarks);
         assert_eq!(left.len() + remarks.len(), systems.len(), "{remarks:?}");
+        assert!(remarks.iter().all(|it| is_about_no_host(it)), "{remarks:?}");
         left.into_iter().map(|(system, _)| system.uri).collect()
     }
 

@@ -6,7 +6,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_api::{Machine, MachineRedfish};
 use metal_base::Locked;
-use metal_bmc::{Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn};
+use metal_bmc::{
+    Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn, is_about_no_host,
+};
 use metal_core::{
     bmc::{Destination, Missing},
     machine_identity::{BmcAddress, bmc_address, system_uri},
@@ -94,7 +96,13 @@ impl<C: Connect> Bmcs<C> {
         let bmc = self.client(&way).await;
         let found = match system_uri(redfish) {
             Ok(Some(uri)) => systems::named(&bmc, &uri).await,
-            Ok(None) => bmc.systems().await.map(only),
+            Ok(None) => {
+                let mut remarks = vec![];
+                let systems = bmc.systems_with(&mut remarks).await;
+                // Once it is known which one it is, another one in its place is told from it.
+                remarks.retain(|remark| !is_known(machine) && !is_about_no_host(remark));
+                systems.map(|systems| only(systems, &remarks))
+            }
             Err(missing) => Ok(Err(missing)),
         };
         Ok(Some(match found {
@@ -249,15 +257,78 @@ fn target(place: &BmcAddress) -> Target {
     Target { scheme: place.scheme, host: place.host.clone(), port: place.port }
 }
 
-/// The system of a BMC with only one.
-fn only(systems: Vec<SystemReading>) -> Result<SystemReading, Missing> {
+/// Whether it was recorded which system a Machine is.
+fn is_known(machine: &Machine) -> bool {
+    let read = machine.status.as_ref().and_then(|status| status.redfish.as_ref()?.system.as_ref());
+    let redfish = redfish(machine).ok();
+    let at = |redfish: &MachineRedfish| read?.uuid_at(&redfish.url, redfish.device_id.as_deref());
+    redfish.and_then(at).is_some()
+}
+
+/// The system of a BMC with only one. If the BMC does not tell all of its systems, as `unread` says, it
+/// may have another one.
+fn only(systems: Vec<SystemReading>, unread: &[String]) -> Result<SystemReading, Missing> {
     let ids: Vec<_> = systems.iter().map(|it| it.uri.rsplit('/').next().unwrap_or("")).collect();
-    let message = format!(
-        "spec.pxe.redfish.deviceID is empty, but this BMC has several systems [{}]: set it to one \
-         of them",
-        ids.join(", ")
-    );
+    let (has, todo) = match (ids.as_slice(), unread) {
+        ([], []) => ("has no systems".to_owned(), "check the BMC".to_owned()),
+        (_, []) => (
+            format!("has several systems [{}]", ids.join(", ")),
+            "set it to one of them".to_owned(),
+        ),
+        (_, [first, ..]) => (
+            format!("does not tell all of its systems ({first})"),
+            format!(
+                "set it to that of this machine, if that stays so; [{}] can be read",
+                ids.join(", ")
+            ),
+        ),
+    };
+    let message = format!("spec.pxe.redfish.deviceID is empty, but this BMC {has}: {todo}");
     let ambiguous = Missing { reason: "SystemAmbiguous", message };
-    let [system] = <[_; 1]>::try_from(systems).map_err(|_| ambiguous)?;
-    Ok(system)
+    match <[_; 1]>::try_from(systems) {
+        Ok([system]) if unread.is_empty() => Ok(system),
+        Ok(_) | Err(_) => Err(ambiguous),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::MachineSystemStatus;
+
+    #[test]
+    fn a_bmc_that_does_not_tell_all_of_its_systems_may_have_another_one() {
+        let system = |id: u32| SystemReading {
+            uri: format!("/redfish/v1/Systems/{id}"),
+            ..SystemReading::default()
+        };
+        let unread = ["/redfish/v1/Systems/2: HTTP 503".to_owned()];
+        assert_eq!(only(vec![system(1)], &[]), Ok(system(1)));
+        for (systems, unread, told) in [
+            (vec![], &[][..], "has no systems: check the BMC"),
+            (vec![system(1), system(2)], &[], "has several systems [1, 2]: set it to one"),
+            (vec![system(1)], &unread, "systems (/redfish/v1/Systems/2: HTTP 503): set it to"),
+        ] {
+            let Missing { reason, message } = only(systems, unread).unwrap_err();
+            assert_eq!(reason, "SystemAmbiguous");
+            assert!(message.contains(told), "{message}");
+        }
+    }
+
+    #[test]
+    fn which_system_a_machine_is_counts_for_the_url_that_it_was_read_at() {
+        let mut machine = crate::fixture::machine("node-01", crate::fixture::OURS, 1);
+        let url = "https://192.0.2.1".to_owned();
+        let redfish = MachineRedfish { url: url.clone(), ..MachineRedfish::default() };
+        machine.spec.pxe.as_mut().unwrap().redfish = Some(redfish);
+        assert!(!is_known(&machine));
+        let uuid = "38947555-7742-3448-3784-82334782383a".to_owned();
+        let system = MachineSystemStatus { url, device_id: None, uuid };
+        let status = machine.status.get_or_insert_default();
+        status.redfish.get_or_insert_default().system = Some(system);
+        assert!(is_known(&machine));
+        let redfish = machine.spec.pxe.as_mut().unwrap().redfish.as_mut().unwrap();
+        redfish.url = "https://192.0.2.2".to_owned();
+        assert!(!is_known(&machine));
+    }
 }
