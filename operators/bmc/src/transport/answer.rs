@@ -31,8 +31,9 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
     let is_read = request.method == Method::GET;
     match reply.status {
         StatusCode::UNAUTHORIZED => true,
+        // A page, as for a browser, says what a page says.
         StatusCode::FORBIDDEN => {
-            !text().contains("InsufficientPrivilege") && !wants_new_password(reply)
+            (is_page(reply) || !is_of_request(&text())) && !wants_new_password(reply)
         }
         status if TIMED_OUT.contains(&status.as_u16()) => true,
         status if status.is_redirection() => is_read && moved(reply, request, target).is_none(),
@@ -56,6 +57,13 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
             signs.iter().any(|sign| text.contains(sign))
         }
     }
+}
+
+/// Whether a refusal says what is wrong with the request: the privilege of the account, a license that
+/// the BMC lacks (Supermicro: `OemLicenseNotPassed`), or a property that is read-only (OpenBMC).
+fn is_of_request(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["insufficientprivilege", "license", "notwritable"].iter().any(|sign| text.contains(sign))
 }
 
 /// Whether the BMC grants nothing but a change of the password, which is right (Base registry:

@@ -73,3 +73,17 @@ async fn a_wrong_password_that_is_told_with_status_200_is_tried_once() {
     assert!(matches!(error, Error::Unauthorized), "{error}");
     assert!(server.header("authorization").iter().all(Option::is_none));
 }
+
+#[tokio::test]
+async fn what_a_license_is_needed_for_is_not_taken_for_the_end_of_the_session() {
+    let server = FakeRedfish::machine().await;
+    let bmc = server.bmc();
+    bmc.system(SYSTEM).await.unwrap();
+    // Supermicro.
+    let said = json!({"error": {"@Message.ExtendedInfo": [
+        {"MessageId": "SMC.1.0.OemLicenseNotPassed", "Message": "Not licensed: DCMS is needed"}]}});
+    server.fault(SYSTEM, Fault::Answer(403, said.to_string()));
+    let error = bmc.system(SYSTEM).await.unwrap_err();
+    assert_eq!(chain(&error), "HTTP 403: Not licensed: DCMS is needed");
+    assert_eq!(server.logins(), 1);
+}
