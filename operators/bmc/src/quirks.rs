@@ -5,7 +5,7 @@
 //! as strict as that. Of the 38 fields of a plain `ComputerSystem`, 7 lose the whole system if they
 //! are missing, and up to 33 if they have the wrong type (0.22.0).
 
-use metal_core::redfish::{BootMode, SystemReading};
+use metal_core::redfish::{BootMode, BootSource, SystemReading};
 use nv_redfish_quirks::{BmcQuirks, RootEvidence};
 use serde_json::Value;
 
@@ -92,6 +92,19 @@ pub(crate) fn mode_to_send(
     (has_mode && is_allowed && is_news).then_some(mode)
 }
 
+/// Supermicro ARS-111GL-NHR (GH200): its virtual CD drive is `Cd`, as on boards of others. It lists
+/// `UsbCd` as well, which the drive is on the other boards of Supermicro, and boots nothing from there.
+pub(crate) fn leave_out_what_boots_nothing(system: &mut SystemReading) {
+    let is = |name: &Option<String>, text: &str| {
+        name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text))
+    };
+    let is_it = is(&system.manufacturer, "Supermicro") && is(&system.model, "ARS-111GL-NHR");
+    let allowable = &mut system.boot.allowable;
+    if is_it && allowable.contains(&BootSource::Cd) {
+        allowable.retain(|source| *source != BootSource::UsbCd);
+    }
+}
+
 /// Lenovo XCC: the slots `RDOC1` and `RDOC2` ("remote disc on card") are for images that somebody has
 /// uploaded. They come first, and look like the slots that take a URL.
 pub(crate) fn holds_uploads(slot: &str) -> bool {
@@ -152,7 +165,7 @@ pub(crate) fn boot_reference(entry: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_core::redfish::{BootReading, BootSource};
+    use metal_core::redfish::BootReading;
     use serde_json::json;
 
     fn system(uri: &str, boot: BootReading) -> SystemReading {
@@ -208,6 +221,23 @@ mod tests {
         assert_eq!(mode_to_send(None, &other, true), None);
         let only_uefi = BootReading { allowable_modes: vec![BootMode::Uefi], ..other.boot };
         assert_eq!(mode_to_send(Some(BootMode::Legacy), &system("/1", only_uefi), true), None);
+    }
+
+    #[test]
+    fn a_virtual_cd_is_the_one_that_the_board_boots_from() {
+        use BootSource::{Cd, UsbCd};
+        for (model, sources, left) in [
+            ("ARS-111GL-NHR", vec![Cd, UsbCd], vec![Cd]),
+            ("ARS-111GL-NHR", vec![UsbCd], vec![UsbCd]),
+            ("SYS-620P", vec![Cd, UsbCd], vec![Cd, UsbCd]),
+        ] {
+            let boot = BootReading { allowable: sources, ..Default::default() };
+            let mut board = system("/1", boot);
+            board.manufacturer = Some("Supermicro".to_owned());
+            board.model = Some(model.to_owned());
+            leave_out_what_boots_nothing(&mut board);
+            assert_eq!(board.boot.allowable, left, "{model}");
+        }
     }
 
     #[test]

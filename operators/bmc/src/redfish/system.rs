@@ -139,7 +139,9 @@ pub(crate) async fn read_to_write(
         call.memory().allows(info, allowed.clone());
     }
     let reset_types = reset_types(call, &allowed);
-    Ok((SystemReading { boot, reset_types, ..reading(uri, body) }, etags))
+    let mut system = SystemReading { boot, reset_types, ..reading(uri, body) };
+    quirks::leave_out_what_boots_nothing(&mut system);
+    Ok((system, etags))
 }
 
 /// The reset types that a BMC allows. If it lists none, and has refused one, all others are assumed
