@@ -27,6 +27,8 @@ const INSERT: &str = "#VirtualMedia.InsertMedia";
 const EJECT: &str = "#VirtualMedia.EjectMedia";
 /// Longer than any real URL.
 const LONGEST: usize = 2048;
+/// How often a slot is looked at again that is ejecting its medium.
+const EJECTING: usize = 5;
 
 /// The slots of a system that an image can be inserted into. Newer BMCs have them under the system,
 /// others under its managers. A collection or slot that cannot be read does not affect the others;
@@ -178,9 +180,23 @@ pub(crate) async fn insert(call: &Call<'_>, uri: &str, image: &ImageUrl) -> Resu
     let mut resource = call.get(uri).await?;
     if is_inserted(&resource.body) {
         take_out(call, uri, resource).await?;
-        resource = call.get(uri).await?;
+        resource = emptied(call, uri).await?;
     }
     put_in(call, uri, resource, image).await
+}
+
+/// A slot that was told to eject its medium, once it is empty: Fujitsu iRMC and others take some
+/// seconds, and refuse another image until then. Some show one that is gone, so that counts as well
+/// after a time.
+async fn emptied(call: &Call<'_>, uri: &str) -> Result<Resource, Error> {
+    let mut resource = call.get(uri).await?;
+    for _ in 0..EJECTING {
+        if !is_inserted(&resource.body) || !call.pause(call.task_poll()).await {
+            break;
+        }
+        resource = call.get(uri).await?;
+    }
+    Ok(resource)
 }
 
 async fn put_in(
