@@ -115,7 +115,9 @@ pub(crate) fn messages(body: &Value) -> Option<String> {
     };
     let all = |name: &str| clean(&texts(&entries, name).join(" "));
     let (messages, ids) = (all("Message"), all("MessageId"));
-    let message = error["message"].as_str().map(clean).unwrap_or_default();
+    // Dell iDRAC 7 and 8 have an object with a language, and AMI has nothing but a text.
+    let said = [&error["message"], &error["message"]["value"], error];
+    let message = said.into_iter().find_map(Value::as_str).map(clean).unwrap_or_default();
     match (messages.is_empty(), message.is_empty(), ids.is_empty()) {
         (false, _, _) => Some(messages),
         (true, false, true) => Some(message),
@@ -271,6 +273,10 @@ mod tests {
             "@Message.ExtendedInfo": {"MessageId": "iLO.2.13.NoPower"}}}"#;
         assert_eq!(text(named), "HTTP 400: See below. (iLO.2.13.NoPower)");
         assert_eq!(text(r#"{"error": {"message": "No."}}"#), "HTTP 400: No.");
+        let in_a_language =
+            r#"{"error": {"code": "1", "message": {"lang": "en-us", "value": "No."}}}"#;
+        assert_eq!(text(in_a_language), "HTTP 400: No.");
+        assert_eq!(text(r#"{"cc": 7, "error": "No."}"#), "HTTP 400: No.");
         assert_eq!(text("Only Boot works"), "HTTP 400: Only Boot works");
     }
 
