@@ -4,6 +4,7 @@ use super::{
     super::{Observation, RESYNC, accepted},
     Change, Decision, Need, POLL, SILENT, certificate,
     identity::{self, Unidentified},
+    lockout::{self, LOCKED},
     own_node::{Ownership, is_older_than, ownership},
     pending, report,
 };
@@ -14,10 +15,6 @@ use metal_core::{
     machine_identity::{BmcAddress, bmc_address},
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
-
-/// How long a BMC is left alone that has rejected our login, if nothing is to be done: most lock an
-/// account after a few.
-const LOCKED: SignedDuration = SignedDuration::from_mins(30);
 
 /// A reading of the system, or why there is none.
 pub type Reading = Result<SystemReading, ReadError>;
@@ -232,7 +229,7 @@ fn describe(trouble: &ReadError, machine: &Machine) -> (&'static str, String) {
             ),
         ),
         ReadError::Silent(Unreachable::Unauthorized) => {
-            ("Unauthorized", "the BMC rejected the credentials: correct the Secret".to_owned())
+            (lockout::REASON, "the BMC rejected the credentials: correct the Secret".to_owned())
         }
         ReadError::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
         ReadError::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),

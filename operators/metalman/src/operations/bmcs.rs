@@ -2,6 +2,7 @@
 
 use super::{absent_bmcs::AbsentBmcs, systems};
 use crate::Error;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_api::{Machine, MachineRedfish};
@@ -15,7 +16,7 @@ use metal_core::{
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
 use metal_machine::operations::{
-    Certificate, ReadError, Reading, destination, from_pairs, to_pairs,
+    Certificate, ReadError, Reading, destination, from_pairs, refused_for, to_pairs,
 };
 use metal_runtime::{clock, election::leadership::Leadership, report::Chain};
 use std::{
@@ -54,6 +55,8 @@ pub(crate) struct Bmcs<C> {
 struct Way {
     destination: Destination,
     pin: Option<Pin>,
+    /// For how long the credentials are held back, because another process was refused with them.
+    rest: Option<SignedDuration>,
 }
 
 impl<C: Connect> Bmcs<C> {
@@ -167,13 +170,14 @@ impl<C: Connect> Bmcs<C> {
             Ok(destination) => destination,
             Err(missing) => return Ok(Err(missing)),
         };
+        let rest = secret.as_ref().and_then(|it| refused_for(machine, it, Timestamp::now()));
         let pin = pin_of(machine);
         if destination.scheme == Scheme::Https && pin.is_none() {
             let message =
                 "status.redfish.certFingerprint is not a valid fingerprint: remove it".to_owned();
             return Ok(Err(Missing { reason: "NotPinned", message }));
         }
-        Ok(Ok(Way { destination, pin }))
+        Ok(Ok(Way { destination, pin, rest }))
     }
 
     /// The connection to a BMC with a pinned certificate. A connection that was made with another
@@ -184,7 +188,11 @@ impl<C: Connect> Bmcs<C> {
             self.connect.forget(&target).await;
             self.connect.set_pin(&target, way.pin);
         }
-        self.connect.connect(&target, &way.destination.credentials)
+        let credentials = &way.destination.credentials;
+        if let Some(rest) = way.rest {
+            self.connect.hold_back(&target, credentials, rest.unsigned_abs());
+        }
+        self.connect.connect(&target, credentials)
     }
 
     /// Why a BMC gave no usable response; a different certificate is detected by reading it.
