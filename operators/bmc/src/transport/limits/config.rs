@@ -64,7 +64,8 @@ pub struct Limits {
     /// The period that [`bmc_bytes`](Self::bmc_bytes) is counted over.
     pub bmc_period: Duration,
     /// For how long one BMC may keep places of the fleet's within [`bmc_period`](Self::bmc_period)
-    /// while others wait for one.
+    /// while others wait for one. Long enough for a large machine to be read: one that is ended begins
+    /// anew.
     pub place: Duration,
     /// Time for a whole call that reads one thing.
     pub read: Duration,
@@ -105,7 +106,7 @@ impl Default for Limits {
             small_parsed: 512 << 10,
             bmc_bytes: 64 << 20,
             bmc_period: seconds(600),
-            place: seconds(10),
+            place: seconds(60),
             read: seconds(120),
             inventory: seconds(300),
             write: seconds(120),
