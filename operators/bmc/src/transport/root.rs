@@ -3,7 +3,11 @@
 use crate::{quirks, transport::field};
 use nv_redfish_quirks::BmcQuirks;
 use serde_json::Value;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// The one path that is fixed (DSP0266, section 8.3).
 pub(crate) const ROOT: &str = "/redfish/v1/";
@@ -22,6 +26,8 @@ pub(crate) struct Root {
     expand_fails: AtomicBool,
     only: bool,
     only_fails: AtomicBool,
+    /// When it was read.
+    since: Instant,
 }
 
 /// A query by which a collection comes with the contents of its members (DSP0266, section 7.3).
@@ -59,8 +65,16 @@ impl Root {
             expand_fails: AtomicBool::new(false),
             only: root["ProtocolFeaturesSupported"]["OnlyMemberQuery"].as_bool() == Some(true),
             only_fails: AtomicBool::new(false),
+            since: Instant::now(),
             platform,
         }
+    }
+
+    /// Whether what it says still counts: for this time, if something is left out, as by a BMC that is
+    /// starting.
+    pub(crate) fn counts(&self, partly: Duration) -> bool {
+        let is_whole = self.names_systems && self.managers.is_some() && self.sessions.is_some();
+        is_whole || self.since.elapsed() < partly
     }
 
     /// The query that yields the most members, of those that the BMC supports.
@@ -104,6 +118,25 @@ mod tests {
             assert_eq!(root.systems, "/redfish/v1/Systems");
             assert_eq!((root.managers.as_ref(), root.sessions.as_ref()), (None, None));
             assert_eq!(root.query(), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_root_that_leaves_something_out_counts_for_a_time() {
+        let link = |name: &str| json!({"@odata.id": format!("/redfish/v1/{name}")});
+        let [systems, managers, sessions] = ["Systems", "Managers", "SessionService"].map(link);
+        let whole = json!({"Systems": systems, "Managers": managers, "SessionService": sessions});
+        for (left_out, counts) in
+            [(None, true), (Some("Systems"), false), (Some("SessionService"), false)]
+        {
+            let mut root = whole.clone();
+            if let Some(name) = left_out {
+                root.as_object_mut().unwrap().remove(name);
+            }
+            let (root, partly) = (Root::read(&root), Duration::from_mins(30));
+            assert!(root.counts(partly), "{left_out:?}");
+            tokio::time::advance(partly).await;
+            assert_eq!(root.counts(partly), counts, "{left_out:?}");
         }
     }
 

@@ -143,6 +143,28 @@ async fn a_bmc_that_starts_takes_its_credentials_at_the_second_try() {
 }
 
 #[tokio::test]
+async fn a_bmc_that_starts_says_later_where_its_sessions_are() {
+    let server = FakeRedfish::machine().await;
+    server.edit("/redfish/v1/", |root| {
+        root["SessionService"] = serde_json::Value::Null;
+        root["Links"] = serde_json::json!({});
+    });
+    server.refuse_basic();
+    let second_try = Duration::from_millis(50);
+    let (_fleet, bmc) = server.fleet(Limits { second_try, ..patient() });
+    assert!(matches!(bmc.systems().await, Err(Error::SessionsFull(_))));
+    let whole = crate::documents::documents()["/redfish/v1/"].clone();
+    server.edit("/redfish/v1/", |root| *root = whole);
+    let again = async {
+        while bmc.systems().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    assert_eq!(server.logins(), 1);
+}
+
+#[tokio::test]
 async fn credentials_that_another_process_was_refused_with_are_held_back() {
     let server = FakeRedfish::machine().await;
     let (fleet, _) = server.fleet(patient());

@@ -256,15 +256,15 @@ impl Line {
                 return self.refuse(at, login.clone());
             }
         };
-        self.auth = Auth::Unknown;
+        (self.auth, self.root) = (Auth::Unknown, None);
         self.full = Some((Instant::now() + wait, said.clone()));
         Error::SessionsFull(SessionsFull(said).into())
     }
 
-    /// Remembers refused credentials.
+    /// Remembers refused credentials. Where sessions are is read again: the BMC may be starting.
     fn refuse(&mut self, at: &Peer, credentials: Credentials) -> Error {
         at.shared.counters.refused.inc();
-        self.auth = Auth::Unknown;
+        (self.auth, self.root) = (Auth::Unknown, None);
         let limits = &at.shared.config.limits;
         let verdict = self.refusals.refuse(credentials, Instant::now(), limits);
         refused(at, verdict)
@@ -276,7 +276,9 @@ impl Line {
         login: &Credentials,
         budget: &Budget<'_>,
     ) -> Result<Arc<Root>, Error> {
-        if let Some(root) = &self.root {
+        let (partly, auth) = (at.shared.config.limits.lockout, &self.auth);
+        let counts = |root: &&Arc<Root>| matches!(auth, Auth::Session(_)) || root.counts(partly);
+        if let Some(root) = self.root.as_ref().filter(counts) {
             return Ok(Arc::clone(root));
         }
         let request = Request::new(Method::GET, ROOT);
