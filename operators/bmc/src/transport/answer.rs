@@ -3,6 +3,7 @@
 use crate::{
     Target,
     transport::{
+        message::tells_failure,
         request::Request,
         uri,
         wire::{Reply, WireError},
@@ -37,26 +38,38 @@ pub(crate) fn may_be_of_session(reply: &Reply, request: &Request, target: &Targe
         }
         status if TIMED_OUT.contains(&status.as_u16()) => true,
         status if status.is_redirection() => is_read && moved(reply, request, target).is_none(),
-        status if status.is_success() => is_read && is_page(reply),
-        _ => {
-            let text = text().to_ascii_lowercase().replace([' ', '_', '-'], "");
-            let signs = [
-                "novalidsession",
-                "sessiontimeout",
-                "sessiontimedout",
-                "sessionexpired",
-                "sessionhasexpired",
-                "sessionterminated",
-                "invalidsession",
-                "sessioninvalid",
-                "sessionisinvalid",
-                "sessionnotfound",
-                "invalidtoken",
-                "tokenexpired",
-            ];
-            signs.iter().any(|sign| text.contains(sign))
+        status if status.is_success() => {
+            let is_told = || says_error(&reply.body) && is_over(&text());
+            is_read && (is_page(reply) || is_told() && tells_failure(&reply.body))
         }
+        _ => is_over(&text()),
     }
+}
+
+/// Whether a body begins as an error does, which is found out without parsing it.
+fn says_error(body: &[u8]) -> bool {
+    const START: usize = 64;
+    String::from_utf8_lossy(&body[..body.len().min(START)]).contains("error")
+}
+
+/// Whether a text says that a session is over.
+fn is_over(text: &str) -> bool {
+    let text = text.to_ascii_lowercase().replace([' ', '_', '-'], "");
+    let signs = [
+        "novalidsession",
+        "sessiontimeout",
+        "sessiontimedout",
+        "sessionexpired",
+        "sessionhasexpired",
+        "sessionterminated",
+        "invalidsession",
+        "sessioninvalid",
+        "sessionisinvalid",
+        "sessionnotfound",
+        "invalidtoken",
+        "tokenexpired",
+    ];
+    signs.iter().any(|sign| text.contains(sign))
 }
 
 /// Whether a refusal says what is wrong with the request: the privilege of the account, a license that

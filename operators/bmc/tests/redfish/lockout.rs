@@ -187,6 +187,8 @@ async fn a_session_that_is_over_is_replaced_however_the_bmc_says_so() {
     let login = vec![("location", "/login.html".to_owned())];
     let html = vec![("content-type", "text/html; charset=utf-8".to_owned())];
     let error = |id: &str| crate::bmc::refusal(id, &[]).to_string();
+    let critical = serde_json::json!({"error": {"@Message.ExtendedInfo": [
+        {"MessageId": "Base.1.8.NoValidSession", "Severity": "Critical"}]}});
     for over in [
         Fault::Answer(401, String::new()),
         Fault::Answer(403, String::new()),
@@ -194,6 +196,7 @@ async fn a_session_that_is_over_is_replaced_however_the_bmc_says_so() {
         Fault::Answer(404, error("SessionTimeout")),
         Fault::Answer(500, "Your session has expired".to_owned()),
         Fault::Answer(440, String::new()),
+        Fault::Answer(200, critical.to_string()),
         Fault::Raw(302, login, vec![]),
         Fault::Raw(200, html, page.clone().into_bytes()),
         Fault::Answer(200, page),
