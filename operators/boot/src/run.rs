@@ -35,12 +35,12 @@ use metal_runtime::{
     metrics::Registry,
     queue::Queue,
     report::Reporters,
-    shared_key::SharedKey,
+    shared_key::{self, SharedKey},
     tls::{self, Certificate, Https},
     work::Work,
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
-use std::{future::pending, sync::Arc};
+use std::{convert::Infallible, future::pending, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     metrics.register_collector(Cache(store.clone()), metrics::of_cache());
     let operator = Operator { args, ctx, queues, store, downloads };
     let router = router(Arc::new(operator.state(metrics::answers(&mut metrics))));
-    let (shared_key, is_silent) = (operator.shared_key(), Deferred::default());
+    let is_silent = Deferred::default();
     let keep = operator.restore(folder, &mut metrics, is_silent.clone())?;
 
     let ctx = &operator.ctx;
@@ -85,7 +85,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
     let serve = operator.serve(ports, &router, &shutdown);
     let candidate = operator.args.runtime.election.candidate(&client, LEASE);
     let relist = Relist::default();
-    let keys = shared_key.provide(Key::new, &ctx.key, || is_silent.set(()));
+    let keys = operator.provide_key(&is_silent);
     let listed = async || ctx.view.listed().await;
     let work = async || operator.control(shutdown.clone()).await;
     let elected = relist.run_elected(candidate, &leading, &shutdown, listed, work);
@@ -143,6 +143,15 @@ impl Operator {
             () = configurations => {}
             () = configs => {}
             () = shutdown.cancelled() => {}
+        }
+    }
+
+    /// Provides the key for tokens, and has what contains tokens of another one made again.
+    async fn provide_key(&self, is_silent: &Deferred<()>) -> Result<Infallible, shared_key::Error> {
+        let (ctx, key) = (&self.ctx, self.shared_key());
+        tokio::select! {
+            ended = key.provide(Key::new, &ctx.key, || is_silent.set(())) => ended,
+            never = ctx.key.follow(|| self.queues.renew(&ctx.view)) => match never {},
         }
     }
 

@@ -4,9 +4,10 @@ use crate::{
     args::Addresses,
     blob_refs::ReferencedBlobs,
     config::BootConfig,
-    config_ref::{ConfigRef, Kind, Named},
+    config_ref::{ConfigRef, Kind, Named, named},
     context::Context,
     secret_watch,
+    view::View,
     wakes::{self, WakeTarget},
 };
 use kube::{Client, Resource};
@@ -50,6 +51,13 @@ impl wiring::Queues for Queues {
 }
 
 impl Queues {
+    /// There is another key: what boot configurations have of the one before is to be made again.
+    pub(crate) fn renew(&self, view: &View) {
+        for configuration in view.configurations.all() {
+            self.configurations.queue.add(named(&*configuration));
+        }
+    }
+
     fn cares_for(&self, kind: Kind) -> bool {
         match kind {
             Kind::Ipxe => self.ipxe,

@@ -1,6 +1,6 @@
 //! Values that become known only after a process has begun to serve.
 
-use std::sync::Arc;
+use std::{convert::Infallible, future::pending, sync::Arc};
 use tokio::sync::watch;
 
 /// A value that is set later, and may be replaced. Clones share their state.
@@ -35,12 +35,22 @@ impl<T: Clone> Deferred<T> {
         // The sender lives as long as `self`.
         self.0.subscribe().wait_for(Option::is_some).await.ok();
     }
+
+    /// Calls `then` each time the value is set from now on, forever.
+    pub async fn follow(&self, then: impl Fn()) -> Infallible {
+        let mut values = self.0.subscribe();
+        while values.changed().await.is_ok() {
+            then();
+        }
+        // The sender lives as long as `self`.
+        pending().await
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::{cell::Cell, time::Duration};
     use tokio::time::timeout;
 
     #[tokio::test(start_paused = true)]
@@ -54,5 +64,17 @@ mod tests {
         late.set(2);
         assert_eq!(late.get(), Some(2));
         assert_eq!(Deferred::from(3).get(), Some(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_follows_a_value_hears_of_each_that_is_set() {
+        let (value, times) = (Deferred::from(1), Cell::new(0));
+        let followed = value.follow(|| times.set(times.get() + 1));
+        let mut followed = std::pin::pin!(followed);
+        for expected in 0..3 {
+            assert!(timeout(Duration::from_secs(1), &mut followed).await.is_err());
+            assert_eq!(times.get(), expected, "the one that was there is known");
+            value.set(expected);
+        }
     }
 }

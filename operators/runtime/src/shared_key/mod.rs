@@ -7,8 +7,13 @@ use crate::{Deferred, OkIf, jittered, report::Chain};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, Client, api::PostParams};
 use std::{
-    collections::BTreeMap, convert::Infallible, error::Error as StdError, future::pending, io,
-    path::PathBuf, time::Duration,
+    collections::BTreeMap,
+    convert::Infallible,
+    error::Error as StdError,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::PathBuf,
+    time::Duration,
 };
 use tokio::{
     io::AsyncReadExt,
@@ -25,6 +30,8 @@ const LARGEST: u64 = 64 << 10;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the API server is asked after that.
 const PERIOD: Duration = Duration::from_secs(5);
+/// How often to look whether the Secret is another one by now.
+const CHECK: Duration = Duration::from_mins(1);
 
 /// The location of a key.
 #[derive(Clone)]
@@ -45,9 +52,21 @@ pub struct SharedKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     /// At the API server.
-    ApiServer,
+    ApiServer(Version),
     /// In the file, because the API server did not answer.
     File,
+}
+
+/// Which key a Secret has, without telling it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version(u64);
+
+impl Version {
+    fn of(secret: &Secret) -> Self {
+        let mut hasher = DefaultHasher::new();
+        secret.data.as_ref().and_then(|data| data.get(ENTRY)).map(|key| &key.0).hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// Why there is no key.
@@ -97,8 +116,8 @@ pub enum Error {
 }
 
 impl SharedKey {
-    /// Sets `key` as soon as the key is known, from either source, and then continues forever.
-    /// Calls `on_silence` if the API server does not answer at first.
+    /// Sets `key` as soon as the key is known, from either source, and again whenever the Secret was
+    /// replaced, forever. Calls `on_silence` if the API server does not answer at first.
     ///
     /// # Errors
     ///
@@ -112,16 +131,20 @@ impl SharedKey {
     where
         E: StdError + Send + Sync + 'static,
     {
-        let found = self.load(parse).await?;
-        let is_sure = matches!(found, Some((_, Origin::ApiServer)));
-        if let Some((found, _)) = found {
-            key.set(found);
-        }
-        if !is_sure {
-            on_silence();
-            self.follow(parse, key).await;
-        }
-        pending().await
+        let version = match self.load(parse).await? {
+            Some((found, Origin::ApiServer(version))) => {
+                key.set(found);
+                version
+            }
+            found => {
+                if let Some((found, _)) = found {
+                    key.set(found);
+                }
+                on_silence();
+                self.follow(parse, key).await
+            }
+        };
+        match self.keep_up(parse, key, version).await {}
     }
 
     /// Reads the key, or creates it. `None` if the API server does not answer and there is no file:
@@ -138,7 +161,7 @@ impl SharedKey {
         E: StdError + Send + Sync + 'static,
     {
         let error = match self.in_time(parse).await {
-            Ok(key) => return Ok(Some((key, Origin::ApiServer))),
+            Ok((key, version)) => return Ok(Some((key, Origin::ApiServer(version)))),
             Err(error) => error,
         };
         let file = self.read(parse).await;
@@ -156,7 +179,11 @@ impl SharedKey {
     }
 
     /// Asks the API server until it has returned the key, whatever is in use until then.
-    async fn follow<K: Clone, E>(&self, parse: fn(&[u8]) -> Result<K, E>, key: &Deferred<K>)
+    async fn follow<K: Clone, E>(
+        &self,
+        parse: fn(&[u8]) -> Result<K, E>,
+        key: &Deferred<K>,
+    ) -> Version
     where
         E: StdError + Send + Sync + 'static,
     {
@@ -164,9 +191,10 @@ impl SharedKey {
         loop {
             sleep(jittered(PERIOD)).await;
             match self.in_time(parse).await {
-                Ok(read) => {
+                Ok((read, version)) => {
                     tracing::info!(secret = self.secret(), "key read from the API server");
-                    return key.set(read);
+                    key.set(read);
+                    return version;
                 }
                 Err(error) => {
                     let error = Chain(&error).to_string();
@@ -179,11 +207,48 @@ impl SharedKey {
         }
     }
 
+    /// Takes over the key of a Secret that was made again or changed, because that is the key of
+    /// whoever starts later. While there is no Secret, the known key counts: nobody makes another
+    /// one before the next start.
+    async fn keep_up<K: Clone, E>(
+        &self,
+        parse: fn(&[u8]) -> Result<K, E>,
+        key: &Deferred<K>,
+        mut version: Version,
+    ) -> Infallible
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        loop {
+            sleep(jittered(CHECK)).await;
+            let found = timeout(PATIENCE, secrets.get_opt(self.name)).await;
+            let Ok(Ok(Some(found))) = found else { continue };
+            let current = Version::of(&found);
+            if current == version {
+                continue;
+            }
+            version = current;
+            match self.parsed(&found, parse) {
+                Ok(read) => {
+                    tracing::info!(
+                        secret = self.secret(),
+                        "the Secret has another key, which is used now"
+                    );
+                    key.set(read);
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "the key before this one still counts");
+                }
+            }
+        }
+    }
+
     fn secret(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    async fn in_time<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<K, Error>
+    async fn in_time<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<(K, Version), Error>
     where
         E: StdError + Send + Sync + 'static,
     {
@@ -191,7 +256,7 @@ impl SharedKey {
         timeout(PATIENCE, self.ask(parse)).await.unwrap_or_else(late)
     }
 
-    async fn ask<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<K, Error>
+    async fn ask<K, E>(&self, parse: fn(&[u8]) -> Result<K, E>) -> Result<(K, Version), Error>
     where
         E: StdError + Send + Sync + 'static,
     {
@@ -199,12 +264,7 @@ impl SharedKey {
         for _ in 0..3 {
             let found = secrets.get_opt(self.name).await.map_err(|error| self.unread(error))?;
             if let Some(found) = found {
-                let bytes = found.data.as_ref().and_then(|data| data.get(ENTRY));
-                let bytes = bytes.ok_or_else(|| Error::NoEntry { secret: self.secret() })?;
-                return parse(&bytes.0).map_err(|error| Error::Unusable {
-                    secret: self.secret(),
-                    source: Box::new(error),
-                });
+                return Ok((self.parsed(&found, parse)?, Version::of(&found)));
             }
             let mut bytes = [0; BYTES];
             getrandom::fill(&mut bytes).map_err(Error::NoRandomness)?;
@@ -220,6 +280,16 @@ impl SharedKey {
             made.map_err(|error| self.unread(error))?;
         }
         Err(Error::Unstable { secret: self.secret() })
+    }
+
+    fn parsed<K, E>(&self, found: &Secret, parse: fn(&[u8]) -> Result<K, E>) -> Result<K, Error>
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        let bytes = found.data.as_ref().and_then(|data| data.get(ENTRY));
+        let bytes = bytes.ok_or_else(|| Error::NoEntry { secret: self.secret() })?;
+        parse(&bytes.0)
+            .map_err(|error| Error::Unusable { secret: self.secret(), source: Box::new(error) })
     }
 
     fn unread(&self, error: kube::Error) -> Error {
