@@ -7,8 +7,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long the parts may take to end. Kubernetes kills the process after 30 s.
-pub const GRACE: Duration = Duration::from_secs(25);
+/// How long the parts may take to end: longer than requests in progress may, after which sessions of
+/// BMCs are closed. Kubernetes kills the process after 30 s.
+pub const GRACE: Duration = Duration::from_secs(28);
 
 /// A token that is cancelled on SIGTERM or SIGINT.
 ///
