@@ -24,14 +24,15 @@ use kube::{
 use metal_base::{RwLocked, jittered};
 use rules::Rules;
 use std::{
+    future::pending,
     hash::Hash,
     sync::{Arc, RwLock},
     time::Duration,
 };
 use table::{Outcome, Read, Table};
 use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
+    sync::{Notify, watch},
+    time::{Instant, sleep_until},
 };
 
 /// How soon to list again once there is room for objects that were left out: what makes room goes
@@ -44,6 +45,8 @@ pub struct Index<K, Key> {
     rules: Rules<K, Key>,
     trim: fn(&mut K),
     live: RwLock<Table<K, Key>>,
+    /// A write was stored that is given up unless the watch reports it.
+    doubted: Notify,
     ready: watch::Sender<bool>,
     /// Whether there has been a list since the last doubt.
     listed: watch::Sender<bool>,
@@ -64,6 +67,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
             rules: Rules { keys_of, bounds: None },
             trim: |_| {},
             live: RwLock::default(),
+            doubted: Notify::new(),
             ready: watch::Sender::new(false),
             listed: watch::Sender::new(false),
         }
@@ -149,7 +153,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         // A watch does not read them either.
         object.meta_mut().managed_fields = None;
         (self.trim)(&mut object);
-        self.write(|live| live.overlay(Arc::new(object), self.rules))
+        let is_shown = self.write(|live| live.overlay(Arc::new(object), self.rules));
+        if self.read(Table::doubted_until).is_some() {
+            self.doubted.notify_one();
+        }
+        is_shown
     }
 
     /// Like [`Self::wrote`], for a write to the metadata of the object `seen` that returned only
@@ -233,15 +241,13 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
                 again = None;
             }
             let doubted_until = self.read(Table::doubted_until);
-            let event = match doubted_until.into_iter().chain(again).min() {
-                None => events.next().await,
-                Some(until) => {
-                    let event = timeout_at(until, events.next()).await;
-                    let Ok(event) = event else {
-                        self.give_up(&mut on_change);
-                        continue;
-                    };
-                    event
+            let event = tokio::select! {
+                biased;
+                event = events.next() => event,
+                () = self.doubted.notified() => continue,
+                () = sleep_until_first([doubted_until, again]) => {
+                    self.give_up(&mut on_change);
+                    continue;
                 }
             };
             match event.ok_or(Ended)? {
@@ -321,6 +327,14 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
 
     fn write<T>(&self, f: impl FnOnce(&mut Table<K, Key>) -> T) -> T {
         f(&mut self.live.write_locked())
+    }
+}
+
+/// Waits until the first of these; forever if there is none.
+async fn sleep_until_first(times: [Option<Instant>; 2]) {
+    match times.into_iter().flatten().min() {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

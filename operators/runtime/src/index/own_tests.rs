@@ -154,6 +154,45 @@ async fn what_no_list_has_is_given_up_once_the_watch_has_gone_past_it_or_says_no
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_response_that_comes_after_the_list_of_its_deletion_brings_it_back_for_a_moment_only() {
+    for passes_it in [true, false] {
+        let index = listed([object("b", "2", "u")]).await;
+        // It was made as version 5 and deleted as version 6 while there was no watch.
+        assert!(index.wrote(object("a", "5", "u")));
+        assert_eq!(shown(&index), ["a 5 u", "b 2 u"], "the watch may still tell of it");
+        if passes_it {
+            let told = feed(&index, [applied("b", "7", "u")]).await;
+            assert_eq!(told.last(), Some(&(Some("5".to_owned()), None)));
+            assert_eq!(shown(&index), ["b 7 u"]);
+        } else {
+            // The watch waits already when another response comes.
+            let followed = index.follow(stream::pending());
+            let mut followed = std::pin::pin!(followed);
+            assert!(timeout(Duration::from_secs(40), &mut followed).await.is_err());
+            assert_eq!(shown(&index), ["b 2 u"]);
+            assert!(index.wrote(object("c", "7", "u")));
+            assert!(timeout(Duration::from_secs(40), &mut followed).await.is_err());
+            assert_eq!(shown(&index), ["b 2 u"]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_list_is_in_progress_nothing_is_given_up() {
+    let index = listed([]).await;
+    index.wrote(object("a", "5", "u"));
+    feed(&index, [Event::Init]).await;
+    index.wrote(object("b", "6", "u"));
+    let followed = index.follow(stream::pending());
+    assert!(timeout(Duration::from_mins(5), followed).await.is_err());
+    assert_eq!(shown(&index), ["a 5 u", "b 6 u"]);
+    finish(&index, [Event::InitApply(guarded("a", "5", "u"))]).await;
+    let events = [applied("b", "6", "u"), applied("c", "7", "u")];
+    feed(&index, events).await;
+    assert_eq!(shown(&index), ["a 5 u", "b 6 u", "c 7 u"]);
+}
+
 #[tokio::test]
 async fn where_versions_are_no_numbers_the_watch_is_believed() {
     let index = listed([object("a", "x1", "u")]).await;

@@ -18,9 +18,9 @@ use kube::{Resource, api::ObjectMeta, core::error_boundary::InvalidObject};
 use std::{cmp::Ordering, collections::HashMap, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
-/// How long a returned object is kept that a list from about the same time lacks. If the list was
-/// older, the watch reports the object within moments; otherwise it has been deleted since, which
-/// nothing will ever report.
+/// How long a returned object is kept that no list and no event has shown. The watch reports it
+/// within moments, unless it has been deleted since, which nothing may ever report: a response may
+/// come after a list that was taken after the deletion.
 const DOUBT: Duration = Duration::from_secs(30);
 
 /// The objects of one kind.
@@ -40,6 +40,8 @@ pub(super) struct Table<K, Key> {
     shown: Option<Version>,
     /// Number of lists that have begun.
     lists: u64,
+    /// Whether the last of them has yet to end.
+    is_listing: bool,
     usage: Usage,
 }
 
@@ -98,6 +100,7 @@ impl<K, Key> Default for Table<K, Key> {
             unseen: HashMap::new(),
             shown: None,
             lists: 0,
+            is_listing: false,
             usage: Usage::default(),
         }
     }
@@ -212,12 +215,15 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             return order.is_some();
         }
         let there = there.cloned();
+        // A list in progress decides at its end.
+        let is_doubted = there.is_none() && !self.is_listing;
+        let until = is_doubted.then(|| Instant::now() + DOUBT);
         let told = self.unseen.remove(&name).map_or(there, |unseen| unseen.told);
         self.remove(&name, rules);
         self.withdrawn.remove(&name);
         self.insert(name.clone(), object, rules);
         let list = self.lists;
-        let unseen = Unseen { uid, version, is_gone: false, told, list, until: None };
+        let unseen = Unseen { uid, version, is_gone: false, told, list, until };
         self.unseen.insert(name, unseen);
         true
     }
@@ -241,14 +247,17 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
     /// Stores these until the first list; returns whether that is still to come.
     pub(super) fn presume(&mut self, next: Self) -> bool {
         if !self.is_listed {
-            *self = Self { lists: self.lists, ..next };
+            let (lists, is_listing) = (self.lists, self.is_listing);
+            *self = Self { lists, is_listing, ..next };
         }
         !self.is_listed
     }
 
-    /// A list begins: writes that return from now on may be missing from it.
+    /// A list begins: writes that return from now on may be missing from it. Until its end no watch
+    /// reports anything, so silence says nothing about what is doubted.
     pub(super) fn begin_list(&mut self) {
-        self.lists += 1;
+        (self.lists, self.is_listing) = (self.lists + 1, true);
+        self.unseen.values_mut().for_each(|unseen| unseen.until = None);
     }
 
     /// Stores the content of a list, and keeps our own writes that the list cannot contain.
