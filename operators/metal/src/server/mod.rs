@@ -5,6 +5,7 @@ mod look;
 mod prepare;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unreadable;
 
 use crate::{
     Context, Error,
@@ -64,6 +65,9 @@ impl<C: Connect> Controller for Servers<C> {
     async fn gone(&self, name: &String) -> Result<Next, Error> {
         self.0.memories.forget(name);
         self.0.leave(&BmcUser::Server(name.clone())).await;
+        if self.index().is_withdrawn(None, name) {
+            return unreadable::release(&self.0, name).await;
+        }
         Ok(Next::Wait)
     }
 

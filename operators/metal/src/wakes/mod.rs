@@ -162,6 +162,8 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
         Change::Unreadable { meta, .. } => meta.name.clone(),
     };
     if let Some(name) = name {
+        // One that cannot be parsed may be being deleted.
+        woken.insert(WakeTarget::Server(name.clone()));
         servers(view, &ServerKey::Twin(name), &mut woken);
     }
     if is_another_system(change) {

@@ -19,6 +19,14 @@ use metal_runtime::testing::list;
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
 
 #[tokio::test]
+async fn an_object_that_could_never_be_read_is_woken_when_it_is_deleted() {
+    let view = world().await;
+    let meta = kube::api::ObjectMeta { name: Some("a".to_owned()), ..Default::default() };
+    let change = Change::Unreadable { meta: &meta, error: "spec: too large", old: None };
+    assert!(wakes_of_server(&view, &change).contains(&WakeTarget::Server("a".to_owned())));
+}
+
+#[tokio::test]
 async fn a_change_wakes_everybody_whose_decision_reads_it() {
     let view = world().await;
     let first = Endpoint::new("e1", serde_json::from_str("{}").unwrap());
