@@ -2,7 +2,11 @@
 
 use super::{Key, reference};
 use crate::{Context, Error};
-use kube::{Api, ResourceExt, runtime::events::EventType};
+use kube::{
+    Api, ResourceExt,
+    core::{DeserializeGuard, error_boundary::InvalidObject},
+    runtime::events::EventType,
+};
 use metal_api::{IndicatorLed, Server, ServerMaintenance, ServerReadinessRule, Taint};
 use metal_core::foreign_cleanup::{
     Kind, holds, labels_to_remove, must_turn_off_led, taints_without,
@@ -54,25 +58,33 @@ struct Released {
 /// forever.
 async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
-    let maintenances = Api::<ServerMaintenance>::namespaced(ctx.client.clone(), namespace);
-    let maintenance = maintenances.get_opt(&key.name).await;
-    let Some(maintenance) = maintenance.map_err(Error::read("ServerMaintenance"))? else {
-        return Ok(());
+    let api = Api::<DeserializeGuard<ServerMaintenance>>::namespaced(ctx.client.clone(), namespace);
+    let found = api.get_opt(&key.name).await.map_err(Error::read("ServerMaintenance"))?;
+    let Some(DeserializeGuard(maintenance)) = found else { return Ok(()) };
+    let maintenance = maintenance.ok();
+    let mut servers = match &maintenance {
+        Some(maintenance) => named(ctx, &maintenance.spec.server_ref.name).await?,
+        None => list(ctx, "Server").await?,
     };
-    let servers = Api::<Server>::all(ctx.client.clone());
-    let server = servers.get_opt(&maintenance.spec.server_ref.name).await;
-    let held = server.map_err(Error::read("Server"))?;
-    let Some(server) = held.filter(|server| holds(server, namespace, &key.name)) else {
-        return Ok(());
-    };
-    // The claim first, because it cannot be found without the reference.
-    ask_no_longer(ctx, &server, namespace, &key.name).await?;
-    let released = Released {
-        server_maintenance_ref: None,
-        maintenance_boot_configuration_ref: None,
-        indicator_led: must_turn_off_led(&server, &maintenance).then_some(IndicatorLed::Off),
-    };
-    patch_server(ctx, &server, &released).await
+    servers.retain(|server| holds(server, namespace, &key.name));
+    for server in servers {
+        // The claim first, because it cannot be found without the reference.
+        ask_no_longer(ctx, &server, namespace, &key.name).await?;
+        let is_led_on = maintenance.as_ref().is_some_and(|it| must_turn_off_led(&server, it));
+        let released = Released {
+            server_maintenance_ref: None,
+            maintenance_boot_configuration_ref: None,
+            indicator_led: is_led_on.then_some(IndicatorLed::Off),
+        };
+        patch_server(ctx, &server, &released).await?;
+    }
+    Ok(())
+}
+
+/// The server of this name, if there is one.
+async fn named<C>(ctx: &Context<C>, name: &str) -> Result<Vec<Server>, Error> {
+    let server = Api::<Server>::all(ctx.client.clone()).get_opt(name).await;
+    server.map(Vec::from_iter).map_err(Error::read("Server"))
 }
 
 /// Removes the labels of a maintenance from the claim that holds the server.
@@ -131,9 +143,70 @@ async fn patch_server<C, S: Serialize + Debug + Sync>(
     patched.ok_if_not_found().map(drop).map_err(Error::write("Server"))
 }
 
+/// All objects that can be parsed: one that cannot keeps no other one.
 async fn list<K, C>(ctx: &Context<C>, what: &'static str) -> Result<Vec<K>, Error>
 where
     K: kube::Resource<DynamicType = ()> + Clone + Debug + serde::de::DeserializeOwned,
 {
-    list_in_pages(&Api::all(ctx.client.clone())).await.map_err(Error::read(what))
+    let api = Api::<DeserializeGuard<K>>::all(ctx.client.clone());
+    let all = list_in_pages(&api).await.map_err(Error::read(what))?;
+    let parsed = all.into_iter().filter_map(|DeserializeGuard(object)| {
+        let ignored = |broken: &InvalidObject| {
+            let object = broken.metadata.name.as_deref();
+            tracing::warn!(kind = what, object, error = broken.error, "object ignored");
+        };
+        object.inspect_err(ignored).ok()
+    });
+    Ok(parsed.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::tests::context;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use kube::{
+        Client, Resource,
+        api::{ApiResource, DynamicObject, Patch, PatchParams},
+        runtime::events::{Recorder, Reporter as Source},
+    };
+    use metal_api::{ServerReadinessRuleSpec, ServerSpec};
+    use metal_bmc::fake::FakeBmc;
+    use metal_core::redfish::SystemReading;
+    use metal_runtime::testing::ApiServer;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_read_keeps_no_other_one() {
+        let (api, taint) =
+            (ApiServer::default(), Taint { key: "not-ready".to_owned(), ..Taint::default() });
+        let client = api.client("default");
+        for name in ["broken", "tainted"] {
+            let spec = ServerSpec { taints: vec![taint.clone()], ..ServerSpec::default() };
+            api.put(&Server::new(name, spec));
+            let taint = taint.clone();
+            let spec = ServerReadinessRuleSpec { taint, ..ServerReadinessRuleSpec::default() };
+            let mut rule = ServerReadinessRule::new(name, spec);
+            rule.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            api.put(&rule);
+        }
+        spoil::<Server>(&client).await;
+        spoil::<ServerReadinessRule>(&client).await;
+        let recorder = Recorder::new(client.clone(), Source::from("test"));
+        let bmcs = FakeBmc::new(SystemReading::default());
+        let ctx = context(client, Arc::default(), recorder, bmcs);
+        let name = "tainted".to_owned();
+        run(&ctx, &Key { kind: Kind::ServerReadinessRule, namespace: None, name }).await.unwrap();
+        assert!(api.object::<Server>(None, "tainted").unwrap().spec.taints.is_empty());
+    }
+
+    /// Makes the object `broken` one that cannot be parsed.
+    async fn spoil<K: Resource<DynamicType = ()>>(client: &Client) {
+        let resource = ApiResource::erase::<K>(&());
+        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        let patch = Patch::Merge(json!({ "spec": { "taint": 1, "taints": 1 } }));
+        api.patch("broken", &PatchParams::default(), &patch).await.unwrap();
+    }
 }
