@@ -15,7 +15,7 @@ use metal_api::{
 };
 use metal_base::Never;
 use metal_core::{
-    claim::{Change, Decision, Observation, binding, decide, misses},
+    claim::{Change, Decision, Observation, Withheld, binding, decide, misses},
     ownership::owned_by,
 };
 use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
@@ -80,11 +80,14 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
         let holders = holders(&self.0, claim);
         let configuration = view.configurations.named(Some(&namespace), &name);
         let judge = |mut candidates: Vec<Arc<Server>>| {
+            let before = candidates.len();
             candidates.retain(|server| !is_of_another(&self.0, server, claim));
+            let of_another = (candidates.len() < before).then_some(Withheld::OfAnother);
             decide(&Observation {
                 claim,
                 holders: &holders,
                 candidates: &candidates,
+                withheld: of_another.or_else(|| unreadable(&self.0, claim)),
                 configuration: configuration.as_deref(),
                 failure: failure.as_ref(),
                 now: Timestamp::now(),
@@ -145,6 +148,12 @@ fn holders<C>(ctx: &Context<C>, claim: &ServerClaim) -> Vec<Arc<Server>> {
 fn is_of_another<C>(ctx: &Context<C>, server: &Server, claim: &ServerClaim) -> bool {
     let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
     named.iter().any(|other| other.metadata.uid != claim.metadata.uid && misses(other, server))
+}
+
+/// Whether the server that the claim names is there, but cannot be parsed.
+fn unreadable<C>(ctx: &Context<C>, claim: &ServerClaim) -> Option<Withheld> {
+    let named = claim.spec.server_ref.as_ref()?;
+    ctx.view.servers.is_withdrawn(None, &named.name).then_some(Withheld::Unreadable)
 }
 
 /// The one write that binds, to the version of the server that was judged.

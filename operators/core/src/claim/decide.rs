@@ -1,15 +1,15 @@
-use super::{Change, Decision, Observation, binding::misses, pick::pick};
+use super::{Change, Decision, Mismatch, Observation, Withheld, binding::misses, pick::pick};
 use crate::{
     conditions::{self, Fact},
     ownership::controller,
-    server::{configuration_state, is_current},
+    server::{configuration_state, is_current, name_taken},
 };
 use jiff::SignedDuration;
 use metal_api::{
     BootState, ClaimPhase, Operation, Power, PowerState, Server, ServerBootConfiguration,
     ServerClaim, ServerClaimStatus, ServerState, Taint, condition, finalizer,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Watches wake a claim when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -88,21 +88,32 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
     match pick(seen.claim, seen.candidates) {
         Ok(server) => Decision::Change(Change::Bind(server)),
         Err(unfit) => {
-            let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
-            let message = match wanted {
-                Some(name) if seen.candidates.is_empty() => {
-                    format!("spec.serverRef: server {name} not found")
-                }
-                _ if unfit.is_empty() => "there are no servers".to_owned(),
-                _ => {
-                    let total: usize = unfit.values().sum();
-                    let why: Vec<_> =
-                        unfit.iter().map(|(why, count)| format!("{count} {why}")).collect();
-                    format!("of {total} servers {}", why.join(", "))
-                }
-            };
+            let message = none_fits(seen, &unfit);
             set(new, seen, condition::SCHEDULED, Err(("NoServerFits", &message)));
             Decision::Rest(RESYNC)
+        }
+    }
+}
+
+/// Why the claim gets no server.
+fn none_fits(seen: &Observation<'_>, unfit: &BTreeMap<Mismatch, usize>) -> String {
+    let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
+    match (wanted, seen.withheld) {
+        (Some(name), Some(Withheld::OfAnother)) => {
+            format!("spec.serverRef: server {name} is bound to another claim")
+        }
+        (Some(name), Some(Withheld::Unreadable)) => format!(
+            "spec.serverRef: server {name} cannot be parsed: correct it, as its events tell"
+        ),
+        (Some(name), None) if seen.candidates.is_empty() => {
+            format!("spec.serverRef: server {name} not found")
+        }
+        (None, Some(_)) if unfit.is_empty() => "all servers are bound to other claims".to_owned(),
+        (_, None) if unfit.is_empty() => "there are no servers".to_owned(),
+        _ => {
+            let total: usize = unfit.values().sum();
+            let why: Vec<_> = unfit.iter().map(|(why, count)| format!("{count} {why}")).collect();
+            format!("of {total} servers {}", why.join(", "))
         }
     }
 }
@@ -135,12 +146,9 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
         new.phase.get_or_insert(ClaimPhase::Unbound);
         return Decision::Rest(RESYNC);
     }
-    // One that was restored without its owner gets it again, and goes with its claim.
-    let is_whole = |it: &&ServerBootConfiguration| {
-        is_current(it, seen.claim, server) && controller(&it.metadata).is_some()
-    };
-    let Some(configuration) = seen.configuration.filter(is_whole) else {
-        return Decision::Change(Change::Configure(name(server).to_owned()));
+    let configuration = match whole(new, seen, server) {
+        Ok(configuration) => configuration,
+        Err(first) => return first,
     };
     if !refers_to(server, seen.claim) {
         return Decision::Change(Change::Boot(Arc::clone(server)));
@@ -149,6 +157,27 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     boot_configured(new, seen, configuration);
     powered(new, seen, server);
     Decision::Rest(RESYNC)
+}
+
+/// The boot configuration of the claim, or what comes before it is that.
+fn whole<'a>(
+    new: &mut ServerClaimStatus,
+    seen: &Observation<'a>,
+    server: &Server,
+) -> Result<&'a ServerBootConfiguration, Decision> {
+    // One that was restored without its owner gets it again, and goes with its claim.
+    let is_whole = |it: &&ServerBootConfiguration| {
+        is_current(it, seen.claim, server) && controller(&it.metadata).is_some()
+    };
+    if let Some(configuration) = seen.configuration.filter(is_whole) {
+        return Ok(configuration);
+    }
+    let Some(why) = seen.configuration.and_then(|it| name_taken(it, seen.claim)) else {
+        return Err(Decision::Change(Change::Configure(name(server).to_owned())));
+    };
+    set(new, seen, condition::BOOT_CONFIGURED, Err(("NameTaken", &why)));
+    new.phase.get_or_insert(ClaimPhase::Unbound);
+    Err(Decision::Rest(RESYNC))
 }
 
 /// The claim names another server than the one that it was bound to, because it was given a name at

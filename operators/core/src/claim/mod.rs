@@ -33,12 +33,23 @@ pub struct Observation<'a> {
     pub holders: &'a [Arc<Server>],
     /// The servers to choose from: the one that the claim names, or all free ones.
     pub candidates: &'a [Arc<Server>],
+    /// Why the server that it names, or any, is not among them.
+    pub withheld: Option<Withheld>,
     /// The boot configuration named like the claim.
     pub configuration: Option<&'a ServerBootConfiguration>,
     /// The failure of the last pass, if it failed.
     pub failure: Option<&'a crate::failure::Failure>,
     /// Time of the observation.
     pub now: Timestamp,
+}
+
+/// Why a server that exists is not to be chosen, whatever is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Another claim has it, although it does not refer to that claim at the moment ([`misses`]).
+    OfAnother,
+    /// It cannot be parsed.
+    Unreadable,
 }
 
 /// What one pass is to do.

@@ -118,8 +118,15 @@ pub(super) fn discovery(turn: &mut Turn<'_>, system: &SystemReading) -> Decision
         return Decision::Change(Change::ReferToDiscovery);
     }
     match turn.seen.configuration.filter(|configuration| is_prepared(configuration, attempt)) {
-        None => Decision::Change(Change::PrepareDiscovery { attempt }),
+        None => prepare(turn, attempt),
         Some(configuration) => boot(turn, system, configuration),
+    }
+}
+
+fn prepare(turn: &mut Turn<'_>, attempt: u32) -> Decision {
+    match turn.seen.configuration.and_then(|it| status::name_taken(it, turn.seen.server)) {
+        None => Decision::Change(Change::PrepareDiscovery { attempt }),
+        Some(why) => turn.rests("NameTaken", &why),
     }
 }
 

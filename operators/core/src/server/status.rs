@@ -3,6 +3,7 @@
 use super::Observation;
 use crate::{
     conditions::{self, Fact},
+    ownership::{controller, is_controlled_by},
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
     serial_number::names_one,
 };
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
 };
+use kube::Resource;
 use metal_api::{
     BootState, IndicatorLed, NetworkInterface, PowerState, Server, ServerBootConfiguration,
     ServerClaim, ServerState, ServerStatus, StorageDrive, StorageVolume, condition,
@@ -227,6 +229,26 @@ pub(crate) fn is_current(
     Some(&spec.server_ref.name) == server.metadata.name.as_ref()
         && spec.image.as_ref() == Some(&claim.spec.image)
         && spec.ignition_secret_ref == claim.spec.ignition_secret_ref
+}
+
+/// Why a boot configuration cannot become that of `owner`, if something else controls it: the API
+/// server allows one controller. It may also be left from an earlier object of the same name, with
+/// which it is about to go.
+pub(crate) fn name_taken<K: Resource>(
+    configuration: &ServerBootConfiguration,
+    owner: &K,
+) -> Option<String> {
+    let meta = &configuration.metadata;
+    let other = controller(meta).filter(|_| !is_controlled_by(meta, owner))?;
+    Some(format!(
+        "ServerBootConfiguration {}/{} exists, and belongs to {} {} (UID {}): delete it, unless it \
+         is being deleted",
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+        other.kind,
+        other.name,
+        other.uid,
+    ))
 }
 
 /// Why a boot configuration is in `Error`, in the words of the boot-operator.

@@ -1,6 +1,7 @@
 //! A table for single decisions; the binding itself is tested on a real API server.
 
 mod ambiguous;
+mod told;
 
 use super::*;
 use crate::{failure::Failure, ownership::owned_by};
@@ -291,11 +292,9 @@ fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
     let mut claim = claim();
     let decide_after = |claim: &ServerClaim, repeated| {
         let failure = Failure { reason: "Write", text: "quota".to_owned(), repeated };
-        let (candidates, now) = ([free("a")], Timestamp::UNIX_EPOCH);
-        let (holders, configuration, failure) = (&[], None, Some(&failure));
-        let seen =
-            Observation { claim, holders, candidates: &candidates, configuration, failure, now };
-        decide(&seen)
+        let candidates = [free("a")];
+        let seen = seen(claim, &[], &candidates, None);
+        decide(&Observation { failure: Some(&failure), ..seen })
     };
     assert!(matches!(decide_after(&claim, false), Decision::Change(Change::Bind(_))));
     let decision = decide_after(&claim, true);
@@ -328,8 +327,17 @@ fn decide_on(
     candidates: &[Arc<Server>],
     configuration: Option<&ServerBootConfiguration>,
 ) -> Decision {
-    let now = Timestamp::UNIX_EPOCH;
-    decide(&Observation { claim, holders, candidates, configuration, failure: None, now })
+    decide(&seen(claim, holders, candidates, configuration))
+}
+
+fn seen<'a>(
+    claim: &'a ServerClaim,
+    holders: &'a [Arc<Server>],
+    candidates: &'a [Arc<Server>],
+    configuration: Option<&'a ServerBootConfiguration>,
+) -> Observation<'a> {
+    let (withheld, failure, now) = (None, None, Timestamp::UNIX_EPOCH);
+    Observation { claim, holders, candidates, withheld, configuration, failure, now }
 }
 
 fn recorded(decision: &Decision) -> &ServerClaimStatus {

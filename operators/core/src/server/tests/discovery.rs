@@ -1,6 +1,7 @@
 //! A discovery: from its intent to the report, and what comes of one that fails.
 
 use super::*;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 #[test]
 fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machine() {
@@ -12,6 +13,25 @@ fn discovery_reads_the_parts_and_records_its_intent_before_it_touches_the_machin
     assert_eq!(scene.state(), ServerState::Discovery);
     assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
     assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
+}
+
+#[test]
+fn a_boot_configuration_of_somebody_else_with_the_name_of_the_server_is_told() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    let owned_by = |scene: &mut Scene, uid: &str| {
+        let (kind, uid) = ("ServerClaim".to_owned(), uid.to_owned());
+        let controller = Some(true);
+        let owner = OwnerReference { kind, uid, controller, ..OwnerReference::default() };
+        let metadata = &mut scene.configuration.as_mut().unwrap().metadata;
+        (metadata.annotations, metadata.owner_references) = (None, Some(vec![owner]));
+    };
+    owned_by(&mut scene, "uid-1");
+    assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
+    owned_by(&mut scene, "uid-of-a-claim");
+    scene.recorded = None;
+    scene.record();
+    assert_eq!(scene.condition(condition::READY), ("False", "NameTaken"));
+    assert!(matches!(scene.decide(), Decision::Rest(_)));
 }
 
 #[test]

@@ -152,6 +152,7 @@ fn pass_of_claim(scene: &mut Scene) {
         claim: &claim,
         holders,
         candidates: &server,
+        withheld: None,
         configuration: scene.configuration.as_ref(),
         failure: None,
         now: scene.now,

@@ -1,0 +1,42 @@
+//! What a claim says that waits for a person.
+
+use super::*;
+
+#[test]
+fn a_server_that_is_named_and_exists_is_never_said_not_to_be_there() {
+    let says = |named: bool, withheld| {
+        let mut claim = claim();
+        claim.spec.server_ref = named.then(|| LocalObjectReference { name: "a".to_owned() });
+        let decision = decide(&Observation { withheld, ..seen(&claim, &[], &[], None) });
+        recorded(&decision).conditions[0].message.clone()
+    };
+    for (named, withheld, text) in [
+        (true, None, "spec.serverRef: server a not found"),
+        (true, Some(Withheld::OfAnother), "spec.serverRef: server a is bound to another claim"),
+        (false, Some(Withheld::OfAnother), "all servers are bound to other claims"),
+        (false, None, "there are no servers"),
+    ] {
+        assert_eq!(says(named, withheld), text);
+    }
+    assert!(says(true, Some(Withheld::Unreadable)).contains("server a cannot be parsed"));
+}
+
+#[test]
+fn a_boot_configuration_of_somebody_else_with_the_name_of_the_claim_is_told() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let reserved = [held(&free("a"), ServerState::Reserved)];
+    let mut other = claim.clone();
+    other.metadata.uid = Some("uid-of-another".to_owned());
+    let mut theirs = configuration(&other);
+    theirs.spec.image = Some("registry.example/another:1".to_owned());
+    let decision = decide_on(&claim, &reserved, &[], Some(&theirs));
+    let mut told = recorded(&decision).conditions.iter();
+    let told = told.find(|c| c.type_ == condition::BOOT_CONFIGURED).unwrap();
+    assert_eq!((&*told.status, &*told.reason), ("False", "NameTaken"));
+    let start = "ServerBootConfiguration tenant/claim exists, and belongs to ServerClaim claim";
+    assert!(told.message.starts_with(start), "{}", told.message);
+    theirs.metadata.owner_references = owned_by(&claim);
+    let decision = decide_on(&claim, &reserved, &[], Some(&theirs));
+    assert_eq!(decision, Decision::Change(Change::Configure("a".to_owned())));
+}
