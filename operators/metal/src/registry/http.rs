@@ -148,6 +148,7 @@ impl Denied {
             Self::Unknown | Self::Ambiguous(_) | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) | Self::Json(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooLarge | Self::Heavy(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
         }
     }

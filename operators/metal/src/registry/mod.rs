@@ -17,10 +17,11 @@ pub(crate) use store::Stored;
 pub(crate) use tenant::BootKey;
 
 use crate::view::{View, uuid_keys};
-use kube::{Client, ResourceExt};
+use kube::{Client, ResourceExt, core::Status};
 use metal_api::{Server, ServerState, SystemUuid};
 use metal_core::{
     capability::{self, Claims, Key, Purpose, Refusal},
+    conditions::cut,
     identity,
     report::Malformed,
     server::boot_id,
@@ -28,6 +29,9 @@ use metal_core::{
 use metal_runtime::{Deferred, LogLimit};
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
+
+/// Longest part of a refusal of the API server that is passed on, in bytes.
+const REFUSAL: usize = 1024;
 
 /// The context of the registry.
 pub(crate) struct Registry {
@@ -119,9 +123,12 @@ pub(crate) enum Denied {
     /// The requested object does not exist.
     #[error("{0} not found")]
     Missing(&'static str),
-    /// The API server refused the report.
+    /// The API server did not store the report.
     #[error("could not store the report: try again")]
     Store(#[source] Box<kube::Error>),
+    /// The API server will not store this report, however often it is sent.
+    #[error("the API server refuses the report: {0}")]
+    Refused(String),
     /// The API server does not answer.
     #[error("could not store the report, because the API server is unreachable: try again")]
     Silent,
@@ -129,8 +136,19 @@ pub(crate) enum Denied {
 
 impl From<kube::Error> for Denied {
     fn from(error: kube::Error) -> Self {
-        Self::Store(Box::new(error))
+        match &error {
+            kube::Error::Api(status) if is_final(status) => {
+                Self::Refused(cut(&status.message, REFUSAL).into_owned())
+            }
+            _ => Self::Store(Box::new(error)),
+        }
     }
+}
+
+/// Whether the same request is refused the next time, too: it is malformed or not valid, or larger than what the
+/// API server takes, or its database.
+fn is_final(status: &Status) -> bool {
+    matches!(status.code, 400 | 413 | 422) || status.message.contains("request is too large")
 }
 
 impl Registry {

@@ -17,6 +17,18 @@ async fn malformed_and_oversized_reports_are_refused_with_their_field() {
 }
 
 #[tokio::test]
+async fn a_report_that_the_api_server_never_takes_is_no_reason_to_try_again() {
+    let scene = Scene::new(ServerState::Discovery).await;
+    let path = format!("/t/{}/register", scene.token("server-a", "uid-1.1").as_str());
+    for (code, answer) in [(400, 422), (413, 422), (422, 422), (403, 503), (500, 503)] {
+        scene.server.fail(StatusCode::from_u16(code).ok());
+        let (answered, text) = scene.post(&path, &report(UUID)).await;
+        assert_eq!(answered.as_u16(), answer, "{code}: {text}");
+        assert_eq!(text.contains("try again"), answer == 503, "{code}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn nothing_of_a_body_is_read_before_the_token_is_found_good() {
     let scene = Scene::new(ServerState::Discovery).await;
     let earlier = scene.token("server-a", "uid-1.0");
