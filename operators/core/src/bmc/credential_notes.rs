@@ -148,7 +148,8 @@ pub(super) fn unstored_of(
         .then(|| no_room(secret, "the address and the certificate are"))
 }
 
-fn is_there(secret: &BmcSecret, note: &CredentialAnnotations) -> bool {
+/// Whether the credentials have these annotations.
+pub(super) fn is_there(secret: &BmcSecret, note: &CredentialAnnotations) -> bool {
     note.iter().all(|(key, value)| noted(secret, key) == value.as_deref())
 }
 

@@ -1,7 +1,7 @@
 //! A server that has just been claimed.
 
 use super::{
-    Change, ClaimSeen, Decision, Need,
+    Change, ClaimSeen, Decision,
     available::{is_new, wait_for_off},
     bound_claim,
     power::{Force, may_come_up, switch_off, unless_fresh},
@@ -17,12 +17,8 @@ use metal_api::{Pending, PendingKind, Power, ServerState};
 /// claim gets a host that is off. Only then does the server become `Reserved`, where a running host
 /// is the claim's.
 pub(super) fn claimed(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
-    match turn.seen.claim {
-        ClaimSeen::NotCached => return Decision::Look(Need::Claim),
-        ClaimSeen::Gone if has_come_to_nothing(turn) => {
-            return Decision::Change(Change::ReleaseClaim);
-        }
-        ClaimSeen::Gone | ClaimSeen::Holds(_) | ClaimSeen::Unclaimed => {}
+    if matches!(turn.seen.claim, ClaimSeen::Gone) && has_come_to_nothing(turn) {
+        return Decision::Change(Change::ReleaseClaim);
     }
     if is_new(turn) {
         if let Some(look) = unless_fresh(turn.seen) {

@@ -98,8 +98,7 @@ impl<'a> Login<'a, '_> {
             (annotation::KNOWN_CERTIFICATE.into(), certificate),
         ]
         .into();
-        let is_there = note.iter().all(|(key, value)| noted(secret, key) == value.as_deref());
-        (!is_there).then_some(note)
+        (!credential_notes::is_there(secret, &note)).then_some(note)
     }
 
     /// Why what is known of the BMC is not stored with its credentials; `None` if it is, or will be.
