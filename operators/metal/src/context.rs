@@ -7,6 +7,7 @@ use crate::{
     macdb::MacPrefixes,
     media::Media,
     memory::Memories,
+    unreadable,
     view::View,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -235,7 +236,8 @@ impl<C> Context<C> {
         }
         let secret = self.secret_of(bmc);
         let secret = secret.as_deref();
-        let destination = destination(bmc, endpoint.as_deref(), secret, self.default_scheme)?;
+        let destination = destination(bmc, endpoint.as_deref(), secret, self.default_scheme)
+            .map_err(|missing| unreadable::of_bmc(&self.view, bmc, missing))?;
         let login = Login { bmc, secret, at: &destination };
         login.is_allowed(self.verification, Timestamp::now())?;
         Ok(destination)
@@ -299,17 +301,15 @@ impl<C> Context<C> {
         match (&server.spec.bmc_ref, &server.spec.bmc) {
             (Some(reference), _) => {
                 let name = &reference.name;
-                let absent = || missing(format!("spec.bmcRef: BMC {name} not found: create it"));
+                let absent = || missing(unreadable::no_bmc(&self.view, name));
                 self.destination_of_bmc(&*self.view.bmcs.named(None, name).ok_or_else(absent)?)
             }
             (None, Some(access)) => {
-                let secret = self.view.secrets.named(None, &access.bmc_secret_ref.name);
-                inline_destination(
-                    access,
-                    secret.as_deref(),
-                    self.default_scheme,
-                    self.verification,
-                )
+                let name = &access.bmc_secret_ref.name;
+                let secret = self.view.secrets.named(None, name);
+                let (scheme, verification) = (self.default_scheme, self.verification);
+                inline_destination(access, secret.as_deref(), scheme, verification)
+                    .map_err(|missing| unreadable::of_secret(&self.view, name, missing))
             }
             (None, None) => Err(missing("set spec.bmcRef or spec.bmc".to_owned())),
         }

@@ -26,6 +26,7 @@ mod server;
 mod server_patch;
 mod startup;
 mod step_in_progress;
+mod unreadable;
 mod view;
 mod wakes;
 mod wiring;
