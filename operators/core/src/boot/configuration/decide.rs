@@ -333,7 +333,10 @@ fn failed(seen: &Observation<'_>, modes: Modes, why: &Unavailable) -> Decision {
 fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
     let name = &seen.configuration.spec.server_ref.name;
     let message = match seen.server {
-        None => format!("spec.serverRef: Server {name:?} not found: create it"),
+        None => format!(
+            "spec.serverRef: Server {name:?} not found, or not to be parsed: create it, or correct \
+             it"
+        ),
         Some(_) => {
             format!("Server {name} has no unique spec.systemUUID: set it")
         }

@@ -180,7 +180,11 @@ fn new_addresses_of_a_server_that_nothing_boots_are_not_worth_a_write() {
 #[test]
 fn a_configuration_without_its_server_waits_and_says_for_what() {
     for (server, message) in [
-        (None, "spec.serverRef: Server \"server\" not found: create it"),
+        (
+            None,
+            "spec.serverRef: Server \"server\" not found, or not to be parsed: create it, or \
+             correct it",
+        ),
         (
             Some(Server::new("server", ServerSpec::default())),
             "Server server has no unique spec.systemUUID",
