@@ -12,9 +12,11 @@
 //! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
 //! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{ClaimSeen, Observation, Settings, status::is_another_reset, turn::Turn};
+use super::{
+    ClaimSeen, Observation, Settings, last_step::is_from, status::is_another_reset, turn::Turn,
+};
 use crate::{boot::decision::Method, redfish};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use metal_api::{
     BootWindow, ObjectReference, PendingKind, Power, PowerState, Server, ServerBootConfiguration,
@@ -101,7 +103,11 @@ pub(super) fn recover(turn: &mut Turn<'_>) {
     // One that was closed because the machine may be another program's is not lost.
     let is_ours = seen.machines.is_empty();
     let is_lost = turn.new.boot_window.is_none() && recorded.is_none() && is_ours;
-    let begun = seen.last_step.and_then(|last_step| last_step.on).filter(|on| *on <= seen.now);
+    // A host that was started in another state boots something else.
+    let entered = turn.new.state_since.as_ref().map(|since| since.0);
+    let is_here = |on: &Timestamp| entered.is_none_or(|since| is_from(*on, since));
+    let begun = seen.last_step.and_then(|last_step| last_step.on);
+    let begun = begun.filter(|on| *on <= seen.now && is_here(on));
     let (true, Some(begun), Some(configuration)) = (is_lost, begun, seen.configuration) else {
         return;
     };

@@ -98,6 +98,21 @@ fn a_window_that_is_lost_while_the_host_runs_stays_lost_where_nobody_knows_of_it
 }
 
 #[test]
+fn a_host_that_was_started_before_its_server_was_claimed_gets_no_window_of_the_claim() {
+    let mut scene = Scene::reserved();
+    scene.carried_out(Step::Reset(ResetType::On));
+    scene.system().power = PowerState::On;
+    scene.settle();
+    let entered = scene.now + seconds(5);
+    let status = scene.server.status.as_mut().unwrap();
+    (status.boot_window, status.state_since) = (None, Some(Time(entered)));
+    scene.now += minutes(1);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.window(), None);
+}
+
+#[test]
 fn the_report_of_the_discovery_closes_its_window() {
     let scene = Scene::available();
     assert_eq!(scene.window(), None);
