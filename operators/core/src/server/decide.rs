@@ -132,7 +132,7 @@ fn plan(turn: &mut Turn<'_>) -> Decision {
     if !turn.seen.machines.is_empty() {
         reserved::by_facts(turn);
         // What boots now may be what the other program has it boot.
-        turn.new.boot_window = None;
+        window::close(turn);
         return turn.rests("Ambiguous", &is_machine(turn.seen.machines));
     }
     let Some(own) = turn.seen.server.spec.effective_uuid() else {

@@ -100,9 +100,7 @@ pub(super) fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading)
 pub(super) fn recover(turn: &mut Turn<'_>) {
     let seen = turn.seen;
     let recorded = seen.server.status.as_ref().and_then(|status| status.boot_window.as_ref());
-    // One that was closed because the machine may be another program's is not lost.
-    let is_ours = seen.machines.is_empty();
-    let is_lost = turn.new.boot_window.is_none() && recorded.is_none() && is_ours;
+    let is_lost = turn.new.boot_window.is_none() && recorded.is_none() && seen.machines.is_empty();
     // A host that was started in another state boots something else.
     let entered = turn.new.state_since.as_ref().map(|since| since.0);
     let is_here = |on: &Timestamp| entered.is_none_or(|since| is_from(*on, since));
@@ -140,11 +138,16 @@ pub(super) fn settle(turn: &mut Turn<'_>) {
         turn.new.boot_window = None;
         return;
     }
-    let reported = reported(seen, window);
-    if let Some(window) = turn.new.boot_window.as_mut().filter(|_| reported)
-        && window.closes.0 > seen.now
-    {
-        window.closes = Time(seen.now);
+    if reported(seen, window) {
+        close(turn);
+    }
+}
+
+/// Closes the window. It stays in the status: one that is missing there was lost.
+pub(super) fn close(turn: &mut Turn<'_>) {
+    let now = turn.seen.now;
+    if let Some(window) = turn.new.boot_window.as_mut().filter(|it| it.closes.0 > now) {
+        window.closes = Time(now);
     }
 }
 

@@ -113,6 +113,23 @@ fn a_host_that_was_started_before_its_server_was_claimed_gets_no_window_of_the_c
 }
 
 #[test]
+fn a_window_that_was_closed_because_the_host_may_be_another_programs_stays_closed() {
+    let mut scene = Scene::reserved();
+    scene.carried_out(Step::Reset(ResetType::On));
+    scene.system().power = PowerState::On;
+    scene.settle();
+    assert!(scene.window().unwrap().closes.0 > scene.now);
+    let closed = scene.now + minutes(1);
+    for machines in [vec!["node-01".to_owned()], vec![]] {
+        scene.machines = machines;
+        scene.now += minutes(1);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.window().unwrap().closes.0, closed);
+    }
+}
+
+#[test]
 fn the_report_of_the_discovery_closes_its_window() {
     let scene = Scene::available();
     assert_eq!(scene.window(), None);
