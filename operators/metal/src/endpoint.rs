@@ -41,13 +41,14 @@ impl<C: Send + Sync + 'static> Controller for Endpoints<C> {
         (): &(),
         failed: Option<&report::Failure>,
     ) -> Decision {
-        let view = &self.0.view;
+        let (view, name) = (&self.0.view, endpoint.name_any());
         decide(&Observation {
             endpoint,
             twins: &twins(&self.0, endpoint),
             same_ip: &view.endpoints_at(endpoint),
             macdb: self.0.mac_prefixes.current().as_deref(),
-            bmc: view.bmcs.named(None, &endpoint.name_any()).as_deref(),
+            bmc: view.bmcs.named(None, &name).as_deref(),
+            is_bmc_unreadable: view.bmcs.is_withdrawn(None, &name),
             failure: failure(failed).as_ref(),
             now: Timestamp::now(),
         })

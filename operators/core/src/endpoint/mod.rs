@@ -39,6 +39,8 @@ pub struct Observation<'a> {
     pub macdb: Option<&'a MacDb>,
     /// The BMC of the same name.
     pub bmc: Option<&'a Bmc>,
+    /// Whether there is a BMC of that name that cannot be parsed.
+    pub is_bmc_unreadable: bool,
     /// The failure of the last pass, if it failed.
     pub failure: Option<&'a crate::failure::Failure>,
     /// Time of the observation.
@@ -116,6 +118,9 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
     if let Some(bmc) = seen.bmc {
         return existing(seen, bmc);
     }
+    if seen.is_bmc_unreadable {
+        return Err(unreadable(seen));
+    }
     let macdb = seen.macdb.ok_or_else(|| {
         ("NoDatabase", "no MAC prefix database is configured: set --mac-prefixes-file".to_owned())
     })?;
@@ -127,6 +132,13 @@ fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
         ("UnknownPrefix", message)
     })?;
     wanted(seen, ip, entry).map(Some)
+}
+
+/// A BMC of this name exists, and cannot be parsed.
+fn unreadable(seen: &Observation<'_>) -> Refusal {
+    let name = seen.endpoint.metadata.name.as_deref().unwrap_or_default();
+    let fix = "correct it; its event Unreadable names the field";
+    ("BMCUnreadable", format!("BMC {name} exists, but cannot be parsed: {fix}"))
 }
 
 /// A BMC of this name exists: if it is ours, it is left as it is.

@@ -82,6 +82,8 @@ fn endpoint_that_cannot_become_a_bmc_says_why() {
     let foreign = Bmc::new("bmc-1", BmcSpec::default());
     let taken = decide(&Observation { bmc: Some(&foreign), ..seen(&endpoint, &macdb) });
     assert_eq!(refusal(&taken), "NameTaken");
+    let unread = decide(&Observation { is_bmc_unreadable: true, ..seen(&endpoint, &macdb) });
+    assert_eq!(refusal(&unread), "BMCUnreadable", "it would be created again and again");
 }
 
 #[test]
@@ -118,6 +120,7 @@ fn seen<'a>(endpoint: &'a Endpoint, macdb: &'a MacDb) -> Observation<'a> {
         same_ip: &[],
         macdb: Some(macdb),
         bmc: None,
+        is_bmc_unreadable: false,
         failure: None,
         now: Timestamp::UNIX_EPOCH,
     }
