@@ -83,7 +83,11 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
     if let Some(server) = seen.candidates.iter().find(|server| misses(seen.claim, server)) {
         return Decision::Change(Change::Bind(Arc::clone(server)));
     }
-    new.phase = Some(ClaimPhase::Unbound);
+    // A host may be running for this claim on the server that cannot be parsed.
+    if seen.withheld != Some(Withheld::Unreadable) {
+        new.phase = None;
+    }
+    new.phase.get_or_insert(ClaimPhase::Unbound);
     forget_host(new);
     match pick(seen.claim, seen.candidates) {
         Ok(server) => Decision::Change(Change::Bind(server)),

@@ -22,6 +22,21 @@ fn a_server_that_is_named_and_exists_is_never_said_not_to_be_there() {
 }
 
 #[test]
+fn a_claim_whose_server_cannot_be_read_any_longer_keeps_its_phase() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    for (phase, withheld, told) in [
+        (Some(ClaimPhase::Bound), Some(Withheld::Unreadable), ClaimPhase::Bound),
+        (None, Some(Withheld::Unreadable), ClaimPhase::Unbound),
+        (Some(ClaimPhase::Bound), None, ClaimPhase::Unbound),
+    ] {
+        claim.status = Some(ServerClaimStatus { phase, ..ServerClaimStatus::default() });
+        let decision = decide(&Observation { withheld, ..seen(&claim, &[], &[], None) });
+        assert_eq!(recorded(&decision).phase, Some(told));
+    }
+}
+
+#[test]
 fn a_boot_configuration_of_somebody_else_with_the_name_of_the_claim_is_told() {
     let mut claim = claim();
     claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
