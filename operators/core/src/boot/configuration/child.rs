@@ -35,9 +35,15 @@ pub(super) fn relation<'a>(
     match controller(meta) {
         None => Relation::Ours,
         Some(_) if is_controlled_by(meta, configuration) => Relation::Ours,
-        Some(owner) if owner.kind == ServerBootConfiguration::kind(&()) => Relation::Leaving,
+        Some(owner) if is_of_name(owner, configuration) => Relation::Leaving,
         Some(owner) => Relation::Foreign(owner),
     }
+}
+
+/// Whether an owner is a boot configuration with the name of this one, of which there is one at a time.
+fn is_of_name(owner: &OwnerReference, configuration: &ServerBootConfiguration) -> bool {
+    owner.kind == ServerBootConfiguration::kind(&())
+        && Some(&owner.name) == configuration.metadata.name.as_ref()
 }
 
 /// The fields in the spec of an IPXEBootConfig that we do not set, and that others may have set.

@@ -22,6 +22,9 @@ const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 /// reports it.
 const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
+/// How long that may take before a person is told.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
+
 /// Reason: somebody else's object has the name that ours would have.
 const NAME_TAKEN: &str = "NameTaken";
 /// Reason: there is no server, or it has no UUID.
@@ -125,10 +128,8 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
         None => uki,
     });
     let uki = uki.and_then(|uki| carried(uki, server, configuration));
-    let pxe =
-        MethodState::new(modes.pxe, pxe, seen.there.ipxe.map(|it| &it.metadata), configuration);
-    let http =
-        MethodState::new(modes.http, uki, seen.there.http.map(|it| &it.metadata), configuration);
+    let pxe = MethodState::new(modes.pxe, pxe, seen.there.ipxe.map(|it| &it.metadata), seen);
+    let http = MethodState::new(modes.http, uki, seen.there.http.map(|it| &it.metadata), seen);
     if let Some(step) = step(seen, server, &pxe, &http) {
         return step;
     }
@@ -184,13 +185,21 @@ impl<T> MethodState<T> {
         wanted: bool,
         offer: Result<T, Unavailable>,
         there: Option<&ObjectMeta>,
-        configuration: &ServerBootConfiguration,
+        seen: &Observation<'_>,
     ) -> Self {
         if !wanted {
             return Self::Ignored;
         }
+        let configuration = seen.configuration;
         match (offer, relation(there, configuration)) {
             (Ok(offer), Relation::Absent | Relation::Ours) => Self::Offered(offer),
+            (Ok(_), Relation::Leaving) if there.is_some_and(|it| stays(it, seen)) => {
+                let message = "a boot config of this name is being deleted, or belongs to an \
+                               earlier ServerBootConfiguration, and does not go: remove its \
+                               finalizers, or delete it";
+                let why = Unavailable { reason: NAME_TAKEN, message: message.to_owned() };
+                Self::Unavailable(why, Leftover::No)
+            }
             (Ok(_), Relation::Leaving) => Self::Blocked,
             (Ok(_), Relation::Foreign(owner)) => {
                 let (kind, name) = (&owner.kind, &owner.name);
@@ -222,6 +231,14 @@ impl<T> MethodState<T> {
             Self::Ignored | Self::Offered(_) | Self::Blocked => None,
         }
     }
+}
+
+/// Whether an object that is about to go should be gone by now: since it was deleted or, if it only
+/// belongs to an earlier boot configuration, since there is this one.
+fn stays(meta: &ObjectMeta, seen: &Observation<'_>) -> bool {
+    let created = seen.configuration.metadata.creation_timestamp.as_ref();
+    let since = meta.deletion_timestamp.as_ref().or(created);
+    since.is_some_and(|since| seen.now.duration_since(since.0) >= OVERDUE)
 }
 
 /// The next write to a boot config, if any.

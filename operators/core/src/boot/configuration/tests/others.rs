@@ -25,6 +25,37 @@ fn a_boot_config_of_an_earlier_configuration_is_waited_for() {
 }
 
 #[test]
+fn a_boot_config_that_does_not_go_is_told_and_keeps_no_other_way_from_being_offered() {
+    let mut world = World::new();
+    world.configuration.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    world.settle(BOTH);
+    world.configuration.metadata.uid = Some("uid-2".to_owned());
+    (world.configuration.status, world.http) = (None, None);
+    world.now += SignedDuration::from_secs(59);
+    assert_eq!(world.settle(BOTH), [""; 0], "it is about to go");
+    world.now += SignedDuration::from_secs(1);
+    assert_eq!(world.settle(BOTH), ["apply http", "Ready"]);
+    assert!(world.shown().iter().any(|it| it.starts_with("IPXEBootReady=False/NameTaken")));
+    world.ipxe = None;
+    assert_eq!(world.settle(BOTH), ["apply ipxe", "Ready"]);
+}
+
+#[test]
+fn a_boot_config_of_a_boot_configuration_of_another_name_is_left_alone_and_told() {
+    let mut world = World::new();
+    world.settle(BOTH);
+    let mut other = world.configuration.clone();
+    other.metadata.name = Some("other".to_owned());
+    other.metadata.uid = Some("uid-of-other".to_owned());
+    world.ipxe.as_mut().unwrap().metadata.owner_references = crate::ownership::owned_by(&other);
+    world.configuration.status = None;
+    assert_eq!(world.settle(BOTH), ["Ready"]);
+    let said = "IPXEBootReady=False/NameTaken: a boot config of this name exists and belongs to \
+                ServerBootConfiguration other: delete it";
+    assert!(world.shown().contains(&said.to_owned()), "{:?}", world.shown());
+}
+
+#[test]
 fn a_boot_config_of_somebody_else_is_left_alone() {
     let mut world = World::new();
     let owner = OwnerReference {
