@@ -1,4 +1,8 @@
-use super::{Change, Decision, Mismatch, Observation, Withheld, binding::misses, pick::pick};
+use super::{
+    Change, Decision, Mismatch, Observation, Withheld,
+    binding::misses,
+    pick::{pick, unusable_selector},
+};
 use crate::{
     conditions::{self, Fact},
     ownership::controller,
@@ -101,6 +105,9 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
 
 /// Why the claim gets no server.
 fn none_fits(seen: &Observation<'_>, unfit: &BTreeMap<Mismatch, usize>) -> String {
+    if let Some(why) = unusable_selector(seen.claim) {
+        return why;
+    }
     let wanted = seen.claim.spec.server_ref.as_ref().map(|server| server.name.as_str());
     match (wanted, seen.withheld) {
         (Some(name), Some(Withheld::OfAnother)) => {

@@ -82,6 +82,15 @@ pub fn fits(claim: &ServerClaim, server: &Server) -> Result<(), Mismatch> {
     Selection::of(claim).fits(claim, server)
 }
 
+/// Why the selector of a claim selects nothing, whatever the labels of servers.
+pub(super) fn unusable_selector(claim: &ServerClaim) -> Option<String> {
+    let error = Selector::try_from(claim.spec.server_selector.clone()?).err()?;
+    Some(format!(
+        "spec.serverSelector selects nothing: {error}: create this claim again, with the operators \
+         In or NotIn, which need values, Exists or DoesNotExist"
+    ))
+}
+
 /// Selects servers by the labels of a claim; none, if it uses an operator of another version.
 struct Selection(Option<Selector>);
 

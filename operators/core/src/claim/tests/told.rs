@@ -22,6 +22,27 @@ fn a_server_that_is_named_and_exists_is_never_said_not_to_be_there() {
 }
 
 #[test]
+fn a_selector_that_selects_nothing_whatever_the_labels_is_told() {
+    let mut claim = claim();
+    for (operator, values, is_told) in
+        [("in", Some(vec!["r1".to_owned()]), true), ("In", None, true), ("Exists", None, false)]
+    {
+        let (key, operator) = ("rack".to_owned(), operator.to_owned());
+        let rule = LabelSelectorRequirement { key, operator, values };
+        let rules = Some(vec![rule]);
+        let selector = LabelSelector { match_expressions: rules, ..LabelSelector::default() };
+        claim.spec.server_selector = Some(selector);
+        let decision = decide_on(&claim, &[], &[free("a")], None);
+        let message = &recorded(&decision).conditions[0].message;
+        assert_eq!(
+            message.starts_with("spec.serverSelector selects nothing"),
+            is_told,
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn a_claim_whose_server_cannot_be_read_any_longer_keeps_its_phase() {
     let mut claim = claim();
     claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
