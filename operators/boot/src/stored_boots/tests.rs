@@ -141,6 +141,19 @@ async fn what_has_not_changed_is_not_written_again() {
 }
 
 #[tokio::test]
+async fn a_boot_is_written_again_for_another_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, keeper) = with_an_ignition(dir.path());
+    Objects::ready_for_ipxe().fill(&keeper.view).await;
+    Arc::clone(&keeper).pass("server".to_owned()).await;
+    let other = Key::new(&[9; Key::MIN]).unwrap();
+    keeper.key.set(other.clone());
+    assert!(find(&keeper, Some(&other)).unwrap().boots.is_empty());
+    Arc::clone(&keeper).pass("server".to_owned()).await;
+    assert_eq!(find(&keeper, Some(&other)).unwrap().boots.len(), 1);
+}
+
+#[tokio::test]
 async fn a_boot_that_is_not_kept_yet_leaves_nothing_of_the_one_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let (cluster, keeper) = with_an_ignition(dir.path());
