@@ -144,6 +144,7 @@ fn held(turn: &mut Turn<'_>, system: &SystemReading, claim: &ServerClaim) -> Dec
     if matches!(system.power, PowerState::On | PowerState::PoweringOn)
         && let Some(configuration) = configuration_of(turn.seen, claim)
     {
+        window::pass_on(turn, configuration);
         window::reopen(turn, system, configuration);
     }
     if claim.spec.power == Power::On && is_unexplained(turn, system) {

@@ -58,6 +58,21 @@ pub(super) fn begin(turn: &mut Turn<'_>, reference: ObjectReference, uid: Option
     });
 }
 
+/// Passes an open window on to a boot configuration that was made again under the same name: the host
+/// that was started for the one before boots it in the time that is left. Nothing else would ever
+/// let it boot.
+pub(super) fn pass_on(turn: &mut Turn<'_>, configuration: &ServerBootConfiguration) {
+    let (now, reference) = (turn.seen.now, reference(configuration));
+    let uid = configuration.metadata.uid.as_ref();
+    let is_open =
+        |it: &&mut BootWindow| now < it.closes.0 && it.boot_configuration_ref == reference;
+    if let (Some(window), Some(uid)) = (turn.new.boot_window.as_mut().filter(is_open), uid)
+        && let Some(known) = &mut window.boot_configuration_uid
+    {
+        known.clone_from(uid);
+    }
+}
+
 /// Opens a new window for a host that boots from the network each time and has started a boot
 /// itself: its power state was seen to change, or its BMC reports another reset than before.
 pub(super) fn reopen(

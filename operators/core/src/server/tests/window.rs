@@ -113,6 +113,31 @@ fn a_host_that_was_started_before_its_server_was_claimed_gets_no_window_of_the_c
 }
 
 #[test]
+fn a_boot_configuration_that_is_made_again_during_a_boot_has_the_rest_of_its_window() {
+    for (passed, is_passed_on) in [(10, true), (30, false)] {
+        let mut scene = Scene::reserved();
+        let made = |scene: &mut Scene, uid: &str| {
+            scene.configuration.as_mut().unwrap().metadata.uid = Some(uid.to_owned());
+        };
+        made(&mut scene, "one");
+        scene.server.status.as_mut().unwrap().boot_window = None;
+        scene.settle();
+        let opened = scene.window().unwrap().clone();
+        assert_eq!(opened.boot_configuration_uid.as_deref(), Some("one"));
+        scene.carried_out(Step::Reset(ResetType::On));
+        scene.system().power = PowerState::On;
+        scene.settle();
+        made(&mut scene, "two");
+        scene.now += minutes(passed);
+        scene.refresh();
+        scene.settle();
+        let uid = if is_passed_on { "two" } else { "one" };
+        let boot_configuration_uid = Some(uid.to_owned());
+        assert_eq!(scene.window(), Some(&BootWindow { boot_configuration_uid, ..opened }));
+    }
+}
+
+#[test]
 fn a_window_that_was_closed_because_the_host_may_be_another_programs_stays_closed() {
     let mut scene = Scene::reserved();
     scene.carried_out(Step::Reset(ResetType::On));
