@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use look::Asked;
 use metal_api::{
-    Server, ServerBootConfiguration, ServerClaim, ServerState, ServerStatus, condition,
+    Server, ServerBootConfiguration, ServerClaim, ServerClaimSpec, ServerState, ServerStatus,
+    condition,
 };
 use metal_bmc::{Bmc as _, Connect, Error as BmcError};
 use metal_core::{
@@ -183,7 +184,19 @@ fn missed_by<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
         return None;
     }
     let named = ctx.view.claims.get(&ClaimKey::Server(server.name_any()));
-    named.into_iter().find(|claim| misses(claim, server))
+    named.into_iter().find(|claim| misses(claim, server)).or_else(|| unread_claim(ctx, server))
+}
+
+/// The claim that was last seen to hold a server, if it is there and cannot be read, or is not kept:
+/// it may have the server still.
+fn unread_claim<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
+    let bound = server.status.as_ref()?.bound_claim.as_ref()?;
+    if !ctx.view.claims.is_withdrawn(Some(&bound.namespace), &bound.name) {
+        return None;
+    }
+    let mut claim = ServerClaim::new(&bound.name, ServerClaimSpec::default());
+    claim.metadata.namespace = Some(bound.namespace.clone());
+    Some(Arc::new(claim))
 }
 
 async fn record<C>(

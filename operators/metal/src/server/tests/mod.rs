@@ -1,6 +1,7 @@
 //! Which requests a pass sends, and when it sends none.
 
 mod certificates;
+mod claims;
 mod connections;
 mod slow;
 

@@ -1,0 +1,26 @@
+//! Claims that passes over servers cannot see.
+
+use super::*;
+use kube::core::error_boundary::InvalidObject;
+use metal_api::BoundClaim;
+
+#[tokio::test]
+async fn a_server_without_its_reference_is_not_given_away_while_its_claim_cannot_be_read() {
+    let mut server = server();
+    let some = |text: &str| Some(text.to_owned());
+    let (namespace, name, uid) = ("tenant".to_owned(), "claim".to_owned(), "u".to_owned());
+    let bound_claim = Some(BoundClaim { namespace, name, uid });
+    server.status = Some(ServerStatus { bound_claim, ..ServerStatus::default() });
+    let scene = Scene::new(server.clone(), None).await;
+    assert!(missed_by(&scene.ctx, &server).is_none(), "it is gone");
+    let metadata =
+        ObjectMeta { namespace: some("tenant"), name: some("claim"), ..ObjectMeta::default() };
+    let broken = InvalidObject { error: "spec: too large".to_owned(), metadata };
+    let broken = Event::InitApply(DeserializeGuard(Err(broken)));
+    let list = [Event::Init, broken, Event::InitDone].map(Ok);
+    scene.ctx.view.claims.follow(stream::iter(list)).await.unwrap_err();
+    let missed = missed_by(&scene.ctx, &server).unwrap();
+    assert_eq!((missed.namespace(), missed.name_any()), (some("tenant"), "claim".to_owned()));
+    server.status = None;
+    assert!(missed_by(&scene.ctx, &server).is_none(), "it is another server's");
+}
