@@ -188,10 +188,11 @@ fn missed_by<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
 }
 
 /// The claim that was last seen to hold a server, if it is there and cannot be read, or is not kept:
-/// it may have the server still.
+/// it may have the server still. A claim of its name that was made since does not.
 fn unread_claim<C>(ctx: &Context<C>, server: &Server) -> Option<Arc<ServerClaim>> {
     let bound = server.status.as_ref()?.bound_claim.as_ref()?;
-    if !ctx.view.claims.is_withdrawn(Some(&bound.namespace), &bound.name) {
+    let uid = Some(bound.uid.as_str()).filter(|uid| !uid.is_empty());
+    if !ctx.view.claims.is_withdrawn_as(Some(&bound.namespace), &bound.name, uid) {
         return None;
     }
     let mut claim = ServerClaim::new(&bound.name, ServerClaimSpec::default());

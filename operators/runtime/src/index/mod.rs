@@ -100,21 +100,30 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         })
     }
 
-    /// Whether the object of this name exists but cannot be parsed.
+    /// Whether the object of this name exists but is not kept: it cannot be parsed, or there is no
+    /// room for it.
     pub fn is_withdrawn(&self, namespace: Option<&str>, name: &str) -> bool {
+        self.is_withdrawn_as(namespace, name, None)
+    }
+
+    /// Like [`Self::is_withdrawn`], for the object with this UID rather than another one of its
+    /// name. A UID that is not known counts as the same.
+    pub fn is_withdrawn_as(&self, namespace: Option<&str>, name: &str, uid: Option<&str>) -> bool {
+        let name = (namespace.map(str::to_owned), name.to_owned());
         self.read(|live| {
-            live.withdrawn.contains_key(&(namespace.map(str::to_owned), name.to_owned()))
+            let known = live.withdrawn.get(&name).map(|it| it.uid.as_deref());
+            known.is_some_and(|known| known.zip(uid).is_none_or(|(known, uid)| known == uid))
         })
     }
 
-    /// Names of the objects that exist but cannot be parsed.
+    /// Names of the objects that exist but are not kept.
     pub fn withdrawn(&self) -> Vec<String> {
         self.read(|live| live.withdrawn.keys().map(|(_, name)| name.clone()).collect())
     }
 
     /// Of those, the ones that could be parsed before, as they were then.
     pub fn withdrawn_objects(&self) -> Vec<Arc<K>> {
-        self.read(|live| live.withdrawn.values().flatten().cloned().collect())
+        self.read(|live| live.withdrawn.values().filter_map(|it| it.last.clone()).collect())
     }
 
     /// All objects, in no particular order.

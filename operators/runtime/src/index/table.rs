@@ -28,9 +28,8 @@ const DOUBT: Duration = Duration::from_secs(30);
 pub(super) struct Table<K, Key> {
     pub(super) by_name: HashMap<Name, Arc<K>>,
     pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
-    /// Objects that exist but cannot be parsed, as they were when they could be; without that, if
-    /// the memory of the kind is bounded.
-    pub(super) withdrawn: HashMap<Name, Option<Arc<K>>>,
+    /// Objects that exist but cannot be parsed, or have no room.
+    pub(super) withdrawn: HashMap<Name, Withdrawn<K>>,
     /// Whether the content came from the API server at least once.
     pub(super) is_listed: bool,
     /// Our own writes that have not appeared in the watch yet.
@@ -43,6 +42,14 @@ pub(super) struct Table<K, Key> {
     /// Whether the last of them has yet to end.
     is_listing: bool,
     usage: Usage,
+}
+
+/// An object that exists but is not kept.
+#[derive(Debug)]
+pub(super) struct Withdrawn<K> {
+    pub(super) uid: Option<String>,
+    /// The object as it was when it could be parsed; not if the memory of the kind is bounded.
+    pub(super) last: Option<Arc<K>>,
 }
 
 /// An object from a list or the watch, or why there is none.
@@ -121,7 +128,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
         let told = self.unseen.remove(&name).map(|unseen| unseen.told);
         let there = self.remove(&name, rules);
-        let before = self.withdrawn.remove(&name).flatten();
+        let before = self.withdrawn.remove(&name).and_then(|it| it.last);
         let broken = match read {
             Ok(new) => match self.excess(&name, &new, rules) {
                 None => {
@@ -130,7 +137,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
                 }
                 Some(error) => {
                     let metadata = identity(new.meta().clone());
-                    self.withdrawn.insert(name, None);
+                    let uid = metadata.uid.clone();
+                    self.withdrawn.insert(name, Withdrawn { uid, last: None });
                     let (meta, old) = (Box::new(metadata), told.unwrap_or(there));
                     return Some(Outcome::Unreadable { meta, error, old });
                 }
@@ -141,7 +149,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         tracing::warn!(error, object = name.1, "object ignored because it could not be parsed");
         let old = told.unwrap_or(there);
         let last = old.clone().or(before).filter(|_| rules.bounds.is_none());
-        self.withdrawn.insert(name, last);
+        let uid = broken.metadata.uid.clone();
+        self.withdrawn.insert(name, Withdrawn { uid, last });
         Some(Outcome::Unreadable { meta: Box::new(broken.metadata), error, old })
     }
 
@@ -274,9 +283,10 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         });
         let removed = old.by_name.iter().filter(|(name, _)| !self.by_name.contains_key(*name));
         let removed = removed.map(|(_, old)| Outcome::Removed(Arc::clone(old)));
-        for (name, last) in &mut self.withdrawn {
-            let before = old.withdrawn.get(name).cloned().flatten();
-            *last = old.by_name.get(name).cloned().or(before).filter(|_| rules.bounds.is_none());
+        for (name, withdrawn) in &mut self.withdrawn {
+            let before = old.withdrawn.get(name).and_then(|it| it.last.clone());
+            let last = old.by_name.get(name).cloned().or(before);
+            withdrawn.last = last.filter(|_| rules.bounds.is_none());
         }
         let is_gone =
             |name: &&Name| !self.by_name.contains_key(*name) && !self.withdrawn.contains_key(*name);

@@ -108,6 +108,23 @@ async fn an_object_that_does_not_parse_is_known_to_be_there_and_told_of_when_it_
     assert!(!["a", "b", "c"].iter().any(|name| index.is_withdrawn(None, name)));
 }
 
+#[tokio::test]
+async fn an_object_that_is_not_kept_is_not_taken_for_an_earlier_one_of_its_name() {
+    let (broken, kept) = (object("a", "m1"), object("b", "m1"));
+    let with_uid = |object: Guarded, uid: Option<&str>| {
+        let mut metadata = object.meta().clone();
+        metadata.uid = uid.map(str::to_owned);
+        Event::Apply(DeserializeGuard(Err(InvalidObject { error: "broken".to_owned(), metadata })))
+    };
+    let index = Index::new(mac_of);
+    feed(&index, [with_uid(broken, Some("uid-2")), Event::Apply(kept)]).await;
+    let is_there = |name: &str, uid: Option<&str>| index.is_withdrawn_as(None, name, uid);
+    assert!(is_there("a", Some("uid-2")) && !is_there("a", Some("uid-1")));
+    assert!(is_there("a", None) && !is_there("b", None), "it may be that one");
+    feed(&index, [with_uid(object("c", "m1"), None)]).await;
+    assert!(is_there("c", Some("uid-1")), "it may be that one");
+}
+
 #[tokio::test(start_paused = true)]
 async fn objects_of_one_namespace_are_kept_up_to_a_sum_and_others_are_not_affected() {
     let of = |namespace: &str, name: &str| {

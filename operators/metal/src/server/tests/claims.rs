@@ -13,14 +13,21 @@ async fn a_server_without_its_reference_is_not_given_away_while_its_claim_cannot
     server.status = Some(ServerStatus { bound_claim, ..ServerStatus::default() });
     let scene = Scene::new(server.clone(), None).await;
     assert!(missed_by(&scene.ctx, &server).is_none(), "it is gone");
-    let metadata =
-        ObjectMeta { namespace: some("tenant"), name: some("claim"), ..ObjectMeta::default() };
-    let broken = InvalidObject { error: "spec: too large".to_owned(), metadata };
-    let broken = Event::InitApply(DeserializeGuard(Err(broken)));
-    let list = [Event::Init, broken, Event::InitDone].map(Ok);
-    scene.ctx.view.claims.follow(stream::iter(list)).await.unwrap_err();
+    break_claim(&scene, "v").await;
+    assert!(missed_by(&scene.ctx, &server).is_none(), "it is gone, and another one was made");
+    break_claim(&scene, "u").await;
     let missed = missed_by(&scene.ctx, &server).unwrap();
     assert_eq!((missed.namespace(), missed.name_any()), (some("tenant"), "claim".to_owned()));
     server.status = None;
     assert!(missed_by(&scene.ctx, &server).is_none(), "it is another server's");
+}
+
+/// The watch shows the claim with this UID, which cannot be parsed.
+async fn break_claim(scene: &Scene, uid: &str) {
+    let [namespace, name, uid] = ["tenant", "claim", uid].map(|text| Some(text.to_owned()));
+    let metadata = ObjectMeta { namespace, name, uid, ..ObjectMeta::default() };
+    let broken = InvalidObject { error: "spec: too large".to_owned(), metadata };
+    let broken = Event::InitApply(DeserializeGuard(Err(broken)));
+    let list = [Event::Init, broken, Event::InitDone].map(Ok);
+    scene.ctx.view.claims.follow(stream::iter(list)).await.unwrap_err();
 }
