@@ -43,6 +43,8 @@ pub(crate) enum ServerKey {
     Mac(MacAddr),
     /// By namespace and name of the claim that holds it.
     Claim(String, String),
+    /// By namespace and name of the claim that was last seen to hold it, if it refers to none.
+    Bound(String, String),
     /// By namespace and name of what it boots.
     Boots(String, String),
     /// By the name of another server that it was last seen to share a machine with.
@@ -164,6 +166,8 @@ pub(crate) fn uuid_keys(uuid: SystemUuid) -> impl Iterator<Item = ServerKey> {
 fn server_keys(server: &Server) -> Vec<ServerKey> {
     let spec = &server.spec;
     let claim = spec.server_claim_ref.as_ref();
+    let bound = server.status.as_ref().and_then(|status| status.bound_claim.as_ref());
+    let bound = bound.filter(|_| claim.is_none());
     let boots = spec.boot_configuration_ref.as_ref();
     let macs = mac_addresses(server).into_iter().map(ServerKey::Mac);
     let twins = twins::recorded(server).into_iter().map(ServerKey::Twin);
@@ -173,6 +177,7 @@ fn server_keys(server: &Server) -> Vec<ServerKey> {
         spec.bmc.as_ref().and_then(|bmc| canonical_host(&bmc.address)).map(ServerKey::At),
         spec.bmc.as_ref().map(|bmc| ServerKey::Secret(bmc.bmc_secret_ref.name.clone())),
         claim.map(|claim| ServerKey::Claim(claim.namespace.clone(), claim.name.clone())),
+        bound.map(|claim| ServerKey::Bound(claim.namespace.clone(), claim.name.clone())),
         boots.map(|boots| ServerKey::Boots(boots.namespace.clone(), boots.name.clone())),
         free(server).is_ok().then_some(ServerKey::Free),
     ]

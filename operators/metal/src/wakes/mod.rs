@@ -69,6 +69,12 @@ pub(crate) fn endpoint(view: &View, change: &Change<'_, Endpoint>) -> Wakes {
             woken.insert(WakeTarget::Endpoint(twin));
         }
     }
+    if let Some(name) = unread(change) {
+        for bmc in view.bmcs.get(&BmcKey::Endpoint(name.to_owned())) {
+            servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
+            woken.insert(WakeTarget::Bmc(bmc.name_any()));
+        }
+    }
     woken
 }
 
@@ -110,7 +116,21 @@ pub(crate) fn bmc(view: &View, change: &Change<'_, Bmc>) -> Wakes {
         }
         woken.insert(WakeTarget::Bmc(name));
     }
+    if let Some(name) = unread(change) {
+        // Its Endpoint and its servers say that it cannot be parsed; it may be gone.
+        servers(view, &ServerKey::Bmc(name.to_owned()), &mut woken);
+        woken.insert(WakeTarget::Endpoint(name.to_owned()));
+    }
     woken
+}
+
+/// The name of an object that cannot be parsed, or could not be and is gone. Unlike
+/// [`Change::objects`] this includes one that was never known.
+fn unread<'a, K>(change: &Change<'a, K>) -> Option<&'a str> {
+    match *change {
+        Change::Unreadable { meta, .. } => meta.name.as_deref(),
+        Change::Applied { .. } | Change::Removed(_) => None,
+    }
 }
 
 /// Whether a BMC has started or ceased to answer.
@@ -125,8 +145,8 @@ fn answers_anew(change: &Change<'_, Bmc>) -> bool {
 /// Credentials belong to BMCs, and to servers without a BMC object.
 pub(crate) fn secret(view: &View, change: &Change<'_, BmcSecret>) -> Wakes {
     let mut woken = Wakes::new();
-    for secret in change.objects() {
-        let name = secret.name_any();
+    let names = change.objects().map(|secret| secret.name_any());
+    for name in names.chain(unread(change).map(str::to_owned)) {
         for bmc in view.bmcs.get(&BmcKey::Secret(name.clone())) {
             servers(view, &ServerKey::Bmc(bmc.name_any()), &mut woken);
             woken.insert(WakeTarget::Bmc(bmc.name_any()));
@@ -161,6 +181,10 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
         Change::Applied { new: server, .. } | Change::Removed(server) => Some(server.name_any()),
         Change::Unreadable { meta, .. } => meta.name.clone(),
     };
+    if let Some(name) = unread(change) {
+        // A claim that names it says so, or that there is none.
+        wake_claims(view.claims.get(&ClaimKey::Server(name.to_owned())).iter(), &mut woken);
+    }
     if let Some(name) = name {
         // One that cannot be parsed may be being deleted.
         woken.insert(WakeTarget::Server(name.clone()));
@@ -270,7 +294,7 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     let mut woken = Wakes::new();
     for claim in change.objects() {
         let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
-        servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
+        holders(view, &namespace, &name, &mut woken);
         // A server without a reference is waiting for the claim that has it.
         let named = claim.spec.server_ref.as_ref();
         let named = named.and_then(|server| view.servers.named(None, &server.name));
@@ -282,10 +306,17 @@ pub(crate) fn claim(view: &View, change: &Change<'_, ServerClaim>) -> Wakes {
     if let Change::Unreadable { meta, .. } = change
         && let (Some(namespace), Some(name)) = (&meta.namespace, &meta.name)
     {
-        servers(view, &ServerKey::Claim(namespace.clone(), name.clone()), &mut woken);
+        holders(view, namespace, name, &mut woken);
         woken.insert(WakeTarget::Claim(namespace.clone(), name.clone()));
     }
     woken
+}
+
+/// The servers that refer to a claim, and those that wait for it without a reference.
+fn holders(view: &View, namespace: &str, name: &str, woken: &mut Wakes) {
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    servers(view, &ServerKey::Bound(namespace.clone(), name.clone()), woken);
+    servers(view, &ServerKey::Claim(namespace, name), woken);
 }
 
 /// A report is about the server of its name.

@@ -1,6 +1,7 @@
 //! A table of what is woken, by kind and change.
 
 mod machines;
+mod unread;
 
 use super::{
     bmc as wakes_of_bmc, claim as wakes_of_claim, configuration as wakes_of_configuration,
@@ -17,14 +18,6 @@ use metal_api::{
 use metal_runtime::testing::list;
 
 const UUID: &str = "38947555-7742-3448-3784-823347823834";
-
-#[tokio::test]
-async fn an_object_that_could_never_be_read_is_woken_when_it_is_deleted() {
-    let view = world().await;
-    let meta = kube::api::ObjectMeta { name: Some("a".to_owned()), ..Default::default() };
-    let change = Change::Unreadable { meta: &meta, error: "spec: too large", old: None };
-    assert!(wakes_of_server(&view, &change).contains(&WakeTarget::Server("a".to_owned())));
-}
 
 #[tokio::test]
 async fn a_change_wakes_everybody_whose_decision_reads_it() {
