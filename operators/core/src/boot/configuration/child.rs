@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 /// The relation of a boot config with the name of the boot configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Relation<'a> {
-    /// The system has no locator LED.
+    /// There is none.
     Absent,
     /// It is ours, or has no owner.
     Ours,

@@ -2,18 +2,16 @@
 
 use super::{
     BootConfigs, Change, Decision, Ignition, Image, Modes, Observation, PxeUrls, Uki, Unavailable,
-    child::{self, Relation, manifest, relation},
+    child::{self, manifest},
+    method::{Leftover, MethodState},
     status::{Draft, Mode, retry},
 };
-use crate::{
-    boot::{
-        decision::Method,
-        url::{self, MAX_URL},
-    },
-    ownership::is_controlled_by,
+use crate::boot::{
+    decision::Method,
+    url::{self, MAX_URL},
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{BootState, Server, ServerBootConfiguration, ServerState, condition};
 
 /// How often to look again if nothing changes.
@@ -22,11 +20,8 @@ const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 /// reports it.
 const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
-/// How long that may take before a person is told.
-const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
-
 /// Reason: somebody else's object has the name that ours would have.
-const NAME_TAKEN: &str = "NameTaken";
+pub(super) const NAME_TAKEN: &str = "NameTaken";
 /// Reason: there is no server, or it has no UUID.
 const SERVER_NOT_FOUND: &str = "ServerNotFound";
 /// Reason: the URL is too long for DHCP.
@@ -130,10 +125,11 @@ pub fn decide(seen: &Observation<'_>, modes: Modes) -> Decision {
     let uki = uki.and_then(|uki| carried(uki, server, configuration));
     let pxe = MethodState::new(modes.pxe, pxe, seen.there.ipxe.map(|it| &it.metadata), seen);
     let http = MethodState::new(modes.http, uki, seen.there.http.map(|it| &it.metadata), seen);
-    if let Some(step) = step(seen, server, &pxe, &http) {
-        return step;
+    match step(seen, server, &pxe, &http) {
+        Some(Step::Write(change)) => Decision::Change(change),
+        Some(Step::Wait) => waits_for_names(seen, modes, &pxe, &http),
+        None => finish(seen, modes, &pxe, &http),
     }
-    finish(seen, modes, &pxe, &http)
 }
 
 /// The URL, if firmware can be told it by DHCP. For a medium that does not matter.
@@ -162,115 +158,43 @@ pub fn is_idle(server: &Server) -> bool {
     state == Some(&ServerState::Available)
 }
 
-/// The state of one way of booting.
-enum MethodState<T> {
-    Ignored,
-    /// To be offered by a boot config that is ours or has yet to be created.
-    Offered(T),
-    /// Not to be offered.
-    Unavailable(Unavailable, Leftover),
-    /// To be offered once somebody else's object is gone.
-    Blocked,
+/// What comes before the boot configs are in place.
+enum Step {
+    Write(Change),
+    /// Somebody else's object goes first.
+    Wait,
 }
 
-/// Whether there is a boot config of ours that should not exist.
-#[derive(PartialEq, Eq)]
-enum Leftover {
-    Yes,
-    No,
-}
-
-impl<T> MethodState<T> {
-    fn new(
-        wanted: bool,
-        offer: Result<T, Unavailable>,
-        there: Option<&ObjectMeta>,
-        seen: &Observation<'_>,
-    ) -> Self {
-        if !wanted {
-            return Self::Ignored;
-        }
-        let configuration = seen.configuration;
-        match (offer, relation(there, configuration)) {
-            (Ok(offer), Relation::Absent | Relation::Ours) => Self::Offered(offer),
-            (Ok(_), Relation::Leaving) if there.is_some_and(|it| stays(it, seen)) => {
-                let message = "a boot config of this name is being deleted, or belongs to an \
-                               earlier ServerBootConfiguration, and does not go: remove its \
-                               finalizers, or delete it";
-                let why = Unavailable { reason: NAME_TAKEN, message: message.to_owned() };
-                Self::Unavailable(why, Leftover::No)
-            }
-            (Ok(_), Relation::Leaving) => Self::Blocked,
-            (Ok(_), Relation::Foreign(owner)) => {
-                let (kind, name) = (&owner.kind, &owner.name);
-                let message = format!(
-                    "a boot config of this name exists and belongs to {kind} {name}: delete it"
-                );
-                Self::Unavailable(Unavailable { reason: NAME_TAKEN, message }, Leftover::No)
-            }
-            (Err(why), _) => {
-                let ours = there.is_some_and(|meta| {
-                    meta.deletion_timestamp.is_none() && is_controlled_by(meta, configuration)
-                });
-                Self::Unavailable(why, if ours { Leftover::Yes } else { Leftover::No })
-            }
-        }
-    }
-
-    fn said(&self) -> Mode<'_> {
-        match self {
-            Self::Ignored => Mode::Ignored,
-            Self::Offered(_) | Self::Blocked => Mode::Ready,
-            Self::Unavailable(why, _) => Mode::Unavailable(why),
-        }
-    }
-
-    fn unavailable(&self) -> Option<&Unavailable> {
-        match self {
-            Self::Unavailable(why, _) => Some(why),
-            Self::Ignored | Self::Offered(_) | Self::Blocked => None,
-        }
-    }
-}
-
-/// Whether an object that is about to go should be gone by now: since it was deleted or, if it only
-/// belongs to an earlier boot configuration, since there is this one.
-fn stays(meta: &ObjectMeta, seen: &Observation<'_>) -> bool {
-    let created = seen.configuration.metadata.creation_timestamp.as_ref();
-    let since = meta.deletion_timestamp.as_ref().or(created);
-    since.is_some_and(|since| seen.now.duration_since(since.0) >= OVERDUE)
-}
-
-/// The next write to a boot config, if any.
+/// The next step, if any is left.
 fn step(
     seen: &Observation<'_>,
     server: &Server,
     pxe: &MethodState<PxeUrls>,
     http: &MethodState<Uki>,
-) -> Option<Decision> {
+) -> Option<Step> {
     let configuration = seen.configuration;
     match pxe {
         MethodState::Offered(urls) => {
             if let Some(config) = child::ipxe(configuration, server, urls, seen.there.ipxe) {
-                return Some(Decision::Change(Change::ApplyIpxe(Box::new(config))));
+                return Some(Step::Write(Change::ApplyIpxe(Box::new(config))));
             }
         }
         MethodState::Unavailable(_, Leftover::Yes) => {
-            return Some(Decision::Change(Change::DeleteIpxe));
+            return Some(Step::Write(Change::DeleteIpxe));
         }
-        MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
+        MethodState::Blocked(_) => return Some(Step::Wait),
         MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}
     }
     match http {
         MethodState::Offered(uki) => {
             if let Some(config) = child::http(configuration, server, uki, seen.there.http) {
-                return Some(Decision::Change(Change::ApplyHttp(Box::new(config))));
+                return Some(Step::Write(Change::ApplyHttp(Box::new(config))));
             }
         }
         MethodState::Unavailable(_, Leftover::Yes) => {
-            return Some(Decision::Change(Change::DeleteHttp));
+            return Some(Step::Write(Change::DeleteHttp));
         }
-        MethodState::Blocked => return Some(Decision::Rest(LEAVING)),
+        MethodState::Blocked(_) => return Some(Step::Wait),
         MethodState::Ignored | MethodState::Unavailable(_, Leftover::No) => {}
     }
     None
@@ -369,6 +293,27 @@ fn waits_for_server(seen: &Observation<'_>, modes: Modes) -> Decision {
     draft.modes(&pxe, &said(modes.http, condition::HTTP_BOOT_READY));
     draft.state(BootState::Pending);
     record(draft, modes, RESYNC)
+}
+
+/// Waits until objects of an earlier boot configuration are gone. If that takes long, their condition
+/// says so. What has been `Ready` since is not withdrawn.
+fn waits_for_names(
+    seen: &Observation<'_>,
+    modes: Modes,
+    pxe: &MethodState<PxeUrls>,
+    http: &MethodState<Uki>,
+) -> Decision {
+    let state = seen.configuration.status.as_ref().and_then(|status| status.state.as_ref());
+    let is_told = pxe.delay().is_some() || http.delay().is_some();
+    if state == Some(&BootState::Ready) || !is_told {
+        return Decision::Rest(LEAVING);
+    }
+    let mut draft = Draft::new(seen.configuration, modes, seen.now);
+    let [pxe, http] =
+        [pxe.delay(), http.delay()].map(|why| why.map_or(Mode::Ignored, Mode::Unavailable));
+    draft.modes(&pxe, &http);
+    draft.state(BootState::Pending);
+    record(draft, modes, LEAVING)
 }
 
 fn record(draft: Draft<'_>, modes: Modes, rest: SignedDuration) -> Decision {

@@ -15,6 +15,7 @@
 
 mod child;
 mod decide;
+mod method;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,9 @@ fn a_boot_config_of_an_earlier_configuration_is_waited_for() {
 #[test]
 fn a_boot_config_that_does_not_go_is_told_and_keeps_no_other_way_from_being_offered() {
     let mut world = World::new();
-    world.configuration.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
     world.settle(BOTH);
-    world.configuration.metadata.uid = Some("uid-2".to_owned());
+    let deleted = Some(Time(Timestamp::UNIX_EPOCH));
+    world.ipxe.as_mut().unwrap().metadata.deletion_timestamp = deleted;
     (world.configuration.status, world.http) = (None, None);
     world.now += SignedDuration::from_secs(59);
     assert_eq!(world.settle(BOTH), [""; 0], "it is about to go");
@@ -38,6 +38,33 @@ fn a_boot_config_that_does_not_go_is_told_and_keeps_no_other_way_from_being_offe
     assert!(world.shown().iter().any(|it| it.starts_with("IPXEBootReady=False/NameTaken")));
     world.ipxe = None;
     assert_eq!(world.settle(BOTH), ["apply ipxe", "Ready"]);
+}
+
+#[test]
+fn a_slow_garbage_collector_is_waited_for_and_no_error_for_ten_minutes() {
+    let taken = "IPXEBootReady=False/NameTaken";
+    for is_collected in [true, false] {
+        let mut world = World::new();
+        world.configuration.metadata.creation_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        world.settle(BOTH);
+        world.configuration.metadata.uid = Some("uid-2".to_owned());
+        (world.configuration.status, world.http) = (None, None);
+        world.now += SignedDuration::from_secs(59);
+        assert_eq!(world.settle(BOTH), [""; 0], "it is about to go");
+        world.now += SignedDuration::from_secs(1);
+        assert_eq!(world.settle(BOTH), ["Pending"], "and no other way is offered alone");
+        assert!(world.shown().iter().any(|it| it.starts_with(taken)), "{:?}", world.shown());
+        world.now += SignedDuration::from_secs(539);
+        assert_eq!(world.settle(BOTH), [""; 0]);
+        if is_collected {
+            world.ipxe = None;
+            assert_eq!(world.settle(BOTH), ["apply ipxe", "apply http", "Ready"]);
+            assert!(!world.shown().iter().any(|it| it.starts_with(taken)));
+        } else {
+            world.now += SignedDuration::from_secs(1);
+            assert_eq!(world.settle(BOTH), ["apply http", "Ready"], "nobody collects it");
+        }
+    }
 }
 
 #[test]
