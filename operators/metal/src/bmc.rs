@@ -3,11 +3,12 @@
 use crate::{
     Context, Error,
     bmc_readings::Readings,
+    bmc_servers::{servers, unreadable},
     bmc_target::{target, unreachable},
     bmc_users::BmcUser,
     failure,
     memory::{Memories, Now},
-    view::{BmcKey, ServerKey, uuid_keys},
+    view::{BmcKey, uuid_keys},
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -16,7 +17,7 @@ use metal_api::{Bmc, BmcStatus, Endpoint, Server};
 use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
-    bmc::{Answers, Change, Decision, Observation, Reading, decide, server_name},
+    bmc::{Answers, Change, Decision, Observation, Reading, decide},
     failure::Failure,
     redfish::ManagerReading,
     server,
@@ -168,28 +169,6 @@ fn judge<C>(
     })
 }
 
-/// The servers of a BMC with this many systems, and those with a name that it would give.
-fn servers<C>(ctx: &Context<C>, bmc: &str, systems: usize) -> Vec<Arc<Server>> {
-    let mut servers = ctx.view.servers.get(&ServerKey::Bmc(bmc.to_owned()));
-    let names = (0..servers.len() + systems).map(|index| server_name(bmc, index));
-    let others: Vec<_> = names.filter_map(|name| ctx.view.servers.named(None, &name)).collect();
-    let is_ours = |server: &Server| server.spec.bmc_ref.as_ref().is_some_and(|it| it.name == bmc);
-    servers.extend(others.into_iter().filter(|server| !is_ours(server)));
-    servers
-}
-
-/// Servers that cannot be read, unless their names show that they belong to another BMC.
-fn unreadable<C>(ctx: &Context<C>, bmc: &str) -> Vec<String> {
-    let is_of_another = |name: &String| {
-        let of = name.rsplit_once("-system-").filter(|(_, number)| number.parse::<u32>().is_ok());
-        of.is_some_and(|(of, _)| of != bmc && ctx.view.bmcs.named(None, of).is_some())
-    };
-    let mut names = ctx.view.servers.withdrawn();
-    names.retain(|name| !is_of_another(name));
-    names.sort();
-    names
-}
-
 fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
     let inline = bmc.spec.access.as_ref().and_then(|access| access.mac_address.clone());
     inline.or_else(|| {
@@ -334,11 +313,6 @@ mod tests {
     use super::*;
     use crate::server::tests::{context_at, list};
     use ::http::StatusCode;
-    use futures::stream;
-    use kube::{
-        core::{DeserializeGuard, error_boundary::InvalidObject},
-        runtime::watcher::Event,
-    };
     use metal_api::{
         BmcSecret, BmcSecretSpec, BmcSpec, EndpointSpec, LocalObjectReference, ServerSpec,
     };
@@ -377,22 +351,5 @@ mod tests {
             deleted,
             kinds.map(|it| format!("DELETE /apis/metal.ironcore.dev/v1alpha1/{it}/a"))
         );
-    }
-
-    #[tokio::test]
-    async fn an_unreadable_server_counts_for_each_bmc_that_its_name_does_not_rule_out() {
-        let ctx = context_at(&ApiServer::default());
-        list(&ctx.view.bmcs, ["a", "b"].map(|name| Bmc::new(name, BmcSpec::default()))).await;
-        let all = ["a-system-0", "b-system-0", "b-system-x", "gone-system-0", "other"];
-        let broken = all.map(|name| {
-            let metadata = Server::new(name, ServerSpec::default()).metadata;
-            let error = "spec.power".to_owned();
-            Ok(Event::InitApply(DeserializeGuard(Err(InvalidObject { error, metadata }))))
-        });
-        let events = [Ok(Event::Init)].into_iter().chain(broken).chain([Ok(Event::InitDone)]);
-        let events = events.collect::<Vec<_>>();
-        ctx.view.servers.follow(stream::iter(events)).await.unwrap_err();
-        assert_eq!(unreadable(&ctx, "a"), ["a-system-0", "b-system-x", "gone-system-0", "other"]);
-        assert_eq!(unreadable(&ctx, "b"), ["b-system-0", "b-system-x", "gone-system-0", "other"]);
     }
 }

@@ -3,6 +3,7 @@
 pub mod args;
 mod bmc;
 mod bmc_readings;
+mod bmc_servers;
 mod bmc_target;
 mod bmc_users;
 mod claim;

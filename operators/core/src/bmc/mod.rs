@@ -26,7 +26,7 @@ pub use lockout::{refused_for, refused_for_server};
 pub(crate) use reach::scheme;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
 pub use reading::{Answers, Reading};
-pub use servers::server_name;
+pub use servers::{server_name, stem, stem_of};
 pub use verification::Verification;
 
 use crate::macdb::MacDb;

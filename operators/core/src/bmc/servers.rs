@@ -25,8 +25,8 @@ const LONGEST: usize = 253 - OF_SYSTEM.len() - 3 - 4;
 pub(super) fn own(seen: &Observation<'_>) -> Option<Decision> {
     let bmc = name_of_bmc(seen.bmc);
     let is_named = |server: &Server| {
-        let number = name(server).strip_prefix(&format!("{}{OF_SYSTEM}", stem(&bmc)));
-        number.is_some_and(|number| number.parse::<u32>().is_ok())
+        // Until names were shortened, the name of the BMC was used as it is.
+        stem_of(name(server)).is_some_and(|it| it == bmc || it == stem(&bmc))
     };
     let live = |server: &&Arc<Server>| {
         server.metadata.deletion_timestamp.is_none() && refers_to(server, seen.bmc)
@@ -46,9 +46,15 @@ pub fn server_name(bmc: &str, index: usize) -> String {
     format!("{}{OF_SYSTEM}{index}", stem(bmc))
 }
 
+/// What the name of a server of a BMC begins with: see [`stem`]. `None` for a name that no BMC gives.
+pub fn stem_of(server: &str) -> Option<&str> {
+    let (stem, number) = server.rsplit_once(OF_SYSTEM)?;
+    number.parse::<u32>().is_ok().then_some(stem)
+}
+
 /// What the names of a BMC's servers begin with: its own name, or as much of it as has room, and a
 /// digest of all of it.
-fn stem(bmc: &str) -> Cow<'_, str> {
+pub fn stem(bmc: &str) -> Cow<'_, str> {
     if bmc.len() <= LONGEST {
         return Cow::Borrowed(bmc);
     }

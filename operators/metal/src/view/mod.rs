@@ -8,6 +8,7 @@ use metal_api::{
     ServerClaim, SystemUuid, condition,
 };
 use metal_core::{
+    bmc::stem,
     bmc_host::BmcHost,
     claim::free,
     identity,
@@ -71,6 +72,8 @@ pub(crate) enum BmcKey {
     Secret(String),
     /// By the address in its inline access.
     Address(IpAddr),
+    /// By what the names of its servers begin with, if that is not its own name.
+    Stem(String),
     /// It has systems that are not servers, possibly because of other servers.
     LeavesOut,
 }
@@ -155,7 +158,10 @@ fn bmc_keys(bmc: &Bmc) -> Vec<BmcKey> {
     let secret = BmcKey::Secret(bmc.spec.bmc_secret_ref.name.clone());
     let access = bmc.spec.access.iter().filter_map(|access| canonical_ip(access.ip.as_deref()?));
     let address = access.map(BmcKey::Address);
-    endpoint.chain([secret]).chain(address).chain(leaves_out).collect()
+    let name = bmc.metadata.name.as_deref().unwrap_or_default();
+    let stem = Some(stem(name)).filter(|stem| stem != name);
+    let stem = stem.map(|stem| BmcKey::Stem(stem.into_owned()));
+    endpoint.chain([secret]).chain(address).chain(leaves_out).chain(stem).collect()
 }
 
 /// The keys of a system UUID in both byte orders of SMBIOS, which DHCP and HTTP treat as equal.

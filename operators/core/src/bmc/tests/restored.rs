@@ -86,6 +86,22 @@ fn a_restored_server_gets_the_owner_of_today_also_while_its_bmc_is_silent() {
 }
 
 #[test]
+fn a_restored_server_of_a_bmc_with_a_long_name_is_known_by_its_whole_name_too() {
+    let mut scene = Scene::new();
+    let long = "b".repeat(240);
+    scene.bmc.metadata.name = Some(long.clone());
+    scene.record();
+    let mut server = scene.created().remove(0);
+    server.metadata.owner_references = None;
+    for name in [server_name(&long, 0), format!("{long}-system-0")] {
+        server.metadata.name = Some(name);
+        scene.servers = vec![Arc::new(server.clone())];
+        let decision = scene.decide();
+        assert!(matches!(decision, Decision::Change(Change::Own { .. })), "{decision:?}");
+    }
+}
+
+#[test]
 fn a_server_belongs_to_the_bmc_that_it_refers_to_and_outlives_the_old_one() {
     let mut scene = Scene::new();
     scene.record();
