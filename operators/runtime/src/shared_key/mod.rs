@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How often the API server is asked after that.
 const PERIOD: Duration = Duration::from_secs(5);
 /// How often to look whether the Secret is another one by now.
-const CHECK: Duration = Duration::from_mins(1);
+const CHECK: Duration = Duration::from_secs(10);
 
 /// The location of a key.
 #[derive(Clone)]
@@ -91,6 +91,12 @@ pub enum Error {
     /// It repeatedly appears and disappears.
     #[error("Secret {secret}: it is repeatedly deleted by another client")]
     Unstable {
+        /// Namespace and name.
+        secret: String,
+    },
+    /// There is none any longer.
+    #[error("Secret {secret}: it is gone; the next start creates another one")]
+    Gone {
         /// Namespace and name.
         secret: String,
     },
@@ -187,7 +193,7 @@ impl SharedKey {
     where
         E: StdError + Send + Sync + 'static,
     {
-        let mut reported = String::new();
+        let mut told = String::new();
         loop {
             sleep(jittered(PERIOD)).await;
             match self.in_time(parse).await {
@@ -196,13 +202,7 @@ impl SharedKey {
                     key.set(read);
                     return version;
                 }
-                Err(error) => {
-                    let error = Chain(&error).to_string();
-                    if error != reported {
-                        tracing::warn!(error, "could not read the key from the API server");
-                        reported = error;
-                    }
-                }
+                Err(error) => tell(&mut told, &error),
             }
         }
     }
@@ -219,11 +219,17 @@ impl SharedKey {
     where
         E: StdError + Send + Sync + 'static,
     {
-        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let mut told = String::new();
         loop {
             sleep(jittered(CHECK)).await;
-            let found = timeout(PATIENCE, secrets.get_opt(self.name)).await;
-            let Ok(Ok(Some(found))) = found else { continue };
+            let found = match self.look().await {
+                Ok(found) => found,
+                Err(error) => {
+                    tell(&mut told, &error);
+                    continue;
+                }
+            };
+            told.clear();
             let current = Version::of(&found);
             if current == version {
                 continue;
@@ -242,6 +248,15 @@ impl SharedKey {
                 }
             }
         }
+    }
+
+    /// The Secret as it is now.
+    async fn look(&self) -> Result<Secret, Error> {
+        let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.namespace);
+        let late = |_| Error::Silent { secret: self.secret(), source: None };
+        let found = timeout(PATIENCE, secrets.get_opt(self.name)).await.map_err(late)?;
+        let found = found.map_err(|error| self.unread(error))?;
+        found.ok_or_else(|| Error::Gone { secret: self.secret() })
     }
 
     fn secret(&self) -> String {
@@ -326,6 +341,15 @@ impl SharedKey {
             tracing::warn!(flag, path = %path.display(), error = %Chain(error), "invalid key file");
         };
         parse(&bytes).inspect_err(unusable).ok()
+    }
+}
+
+/// Warns of an error, once as long as the cause is the same.
+fn tell(told: &mut String, error: &Error) {
+    let error = Chain(error).to_string();
+    if error != *told {
+        tracing::warn!(error, "could not read the key from the API server");
+        *told = error;
     }
 }
 

@@ -114,6 +114,28 @@ async fn a_secret_that_is_made_again_has_the_key_of_all_and_one_that_is_gone_tak
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_looked_at_is_told_with_the_cause_and_once_for_each() {
+    let server = Server::default();
+    let key = key_of(&server, None);
+    let mut told = vec![String::new()];
+    for status in [None, None, Some(403), Some(403), Some(0), Some(0)] {
+        server.says(status);
+        let error = key.look().await.unwrap_err();
+        let mut last = told.last().cloned().unwrap_or_default();
+        tell(&mut last, &error);
+        told.push(last);
+    }
+    told.dedup();
+    let [_, gone, refused, silent] = told.as_slice() else { panic!("{told:?}") };
+    assert!(gone.starts_with("Secret system/key: it is gone"), "{gone}");
+    assert!(refused.starts_with("Secret system/key: could not be read"), "{refused}");
+    assert!(silent.ends_with("the API server is unreachable"), "{silent}");
+    server.says(None);
+    server.holds("one");
+    assert_eq!(Version::of(&key.look().await.unwrap()), key.ask(parse).await.unwrap().1);
+}
+
 #[tokio::test]
 async fn what_an_api_server_that_answers_refuses_ends_a_start_without_a_file() {
     let server = Server::default();
