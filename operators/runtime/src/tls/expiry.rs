@@ -19,7 +19,8 @@ const HELP: &str = "When the HTTPS certificate in use ends, as a Unix time; miss
 const UTC: u8 = 0x17;
 const GENERALIZED: u8 = 0x18;
 
-/// Registers the metric: when the first certificate of the chain ends. Without a chain, it is only described.
+/// Registers the metric: when the certificate of the server ends. That of an authority that comes after it may be an old
+/// one that no client needs. Without a chain, it is only described.
 pub fn expiry(registry: &mut Registry, certificate: Option<&Arc<Certificate>>) {
     registry.register_collector(Expiry(certificate.cloned()), [(NAME, HELP, MetricType::Gauge)]);
 }
@@ -30,12 +31,16 @@ struct Expiry(Option<Arc<Certificate>>);
 impl Collector for Expiry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(certificate) = &self.0 else { return Ok(()) };
-        let ends = certificate.certified().cert.iter().filter_map(|it| end_of(it)).min();
-        let Some(ends) = ends else { return Ok(()) };
+        let Some(ends) = end_of_first(&certificate.certified().cert) else { return Ok(()) };
         let gauge = ConstGauge::new(ends.as_second());
         let metric = encoder.encode_descriptor(NAME, HELP, None, gauge.metric_type())?;
         gauge.encode(metric)
     }
+}
+
+/// When the first certificate of a chain ends.
+fn end_of_first<T: AsRef<[u8]>>(chain: &[T]) -> Option<Timestamp> {
+    end_of(chain.first()?.as_ref())
 }
 
 /// When a certificate ends (RFC 5280, section 4.1.2.5); nothing if it never does, or cannot be read.
@@ -79,6 +84,15 @@ mod tests {
             value(SEQUENCE, &[from, to].concat()),
         ];
         value(SEQUENCE, &value(SEQUENCE, &parts.concat()))
+    }
+
+    #[test]
+    fn an_old_certificate_of_an_authority_is_not_the_end_of_that_of_the_server() {
+        let times = |ends| [(UTC, "200101000000Z"), (UTC, ends)];
+        let [own, root] = ["270115083000Z", "210930140115Z"].map(|ends| certificate(times(ends)));
+        let ends = "2027-01-15T08:30:00Z".parse::<Timestamp>().unwrap();
+        assert_eq!(end_of_first(&[own, root]), Some(ends));
+        assert_eq!(end_of_first::<Vec<u8>>(&[]), None);
     }
 
     #[test]
