@@ -93,12 +93,16 @@ impl ApiServer {
     where
         K: Resource<DynamicType = ()> + Serialize,
     {
-        let meta = object.meta();
-        let path = path::<K>(meta.namespace.as_deref(), meta.name.as_deref().unwrap_or_default());
-        let version = meta.resource_version.as_deref().and_then(|it| it.parse().ok());
+        self.put_raw::<K>(serde_json::to_value(object).unwrap_or_default());
+    }
+
+    /// Like [`Self::put`], for what may be no valid object of its kind.
+    pub fn put_raw<K: Resource<DynamicType = ()>>(&self, mut object: Value) {
+        let meta = &object["metadata"];
+        let path = path::<K>(meta["namespace"].as_str(), name_of(&object));
+        let version = meta["resourceVersion"].as_str().and_then(|it| it.parse().ok());
         let mut state = self.locked();
         state.version = state.version.max(version.unwrap_or_default());
-        let mut object = serde_json::to_value(object).unwrap_or_default();
         if version.is_none() {
             state.stamp(&mut object);
         }

@@ -76,7 +76,7 @@ mod tests {
     use metal_bmc::fake::FakeBmc;
     use metal_core::redfish::SystemReading;
     use metal_runtime::{controller::Pass, report::Reporter, testing::ApiServer, work::Work};
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::sync::Arc;
 
     #[tokio::test]
@@ -88,7 +88,7 @@ mod tests {
             (true, Some("uid-of-another-claim"), true),
         ] {
             let api = ApiServer::default();
-            api.put(&server(is_deleted));
+            api.put_raw::<Server>(server(is_deleted));
             if let Some(uid) = claim {
                 let mut claim = ServerClaim::new("claim", ServerClaimSpec::default());
                 claim.metadata.namespace = Some("tenant".to_owned());
@@ -105,7 +105,8 @@ mod tests {
         }
     }
 
-    fn server(is_deleted: bool) -> Server {
+    /// A server with a port that no server can have.
+    fn server(is_deleted: bool) -> Value {
         let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
         let reference = ClaimReference { namespace, name, uid: Some("claim-uid".to_owned()) };
         let spec = ServerSpec { server_claim_ref: Some(reference), ..ServerSpec::default() };
@@ -118,6 +119,9 @@ mod tests {
             deletion_timestamp: is_deleted.then_some(Time(Timestamp::UNIX_EPOCH)),
             ..server.metadata
         };
+        let mut server = serde_json::to_value(server).unwrap();
+        server["spec"]["bmc"] = json!({ "protocol": { "port": "https" } });
+        assert!(serde_json::from_value::<Server>(server.clone()).is_err());
         server
     }
 
