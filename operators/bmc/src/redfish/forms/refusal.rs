@@ -136,9 +136,9 @@ impl RefusalCause {
 }
 
 /// Whether another form may be accepted after this one was refused. This holds if the refusal is
-/// not about the user or the state of the machine, and nothing was done; with a status of success it
-/// is in the body. If a PATCH caused an internal error, as unknown properties do, something may have
-/// been done, but a PATCH may be repeated.
+/// not about the user or the state of the machine, and nothing was done. If a PATCH caused an internal
+/// error, as unknown properties do, or has a status of success and a refusal in the body, something may
+/// have been done, but a PATCH may be repeated; a reset in another form would be a second one.
 pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
     let other = [
         StatusCode::UNAUTHORIZED,
@@ -148,8 +148,8 @@ pub(super) fn is_of_form(status: StatusCode, method: &Method) -> bool {
         StatusCode::TOO_EARLY,
         StatusCode::TOO_MANY_REQUESTS,
     ];
+    let is_unclear = status.is_success() || status == StatusCode::INTERNAL_SERVER_ERROR;
     (status.is_client_error() && !other.contains(&status))
-        || status.is_success()
         || status == StatusCode::NOT_IMPLEMENTED
-        || (status == StatusCode::INTERNAL_SERVER_ERROR && *method == Method::PATCH)
+        || (is_unclear && *method == Method::PATCH)
 }

@@ -112,8 +112,10 @@ fn what_may_have_been_done_or_is_not_about_the_form_is_not_tried_again() {
         assert!(!is_of_form(status, Method::PATCH), "{status}");
         assert!(!is_of_form(status, Method::POST), "{status}");
     }
-    assert!(is_of_form(500, Method::PATCH), "it may be repeated");
-    assert!(!is_of_form(500, Method::POST), "it may have been done");
+    for status in [200, 202, 500] {
+        assert!(is_of_form(status, Method::PATCH), "{status}: it may be repeated");
+        assert!(!is_of_form(status, Method::POST), "{status}: it may have been done");
+    }
 }
 
 #[test]
