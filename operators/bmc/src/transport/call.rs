@@ -232,11 +232,12 @@ fn is_of_one_resource(source: &(dyn StdError + Send + Sync + 'static)) -> bool {
     source.downcast_ref::<LimitExceeded>().is_some_and(|excess| excess.is_of_one_resource())
 }
 
-/// Whether a call has ended because its time was up, or because what it was decided on is outdated.
+/// Whether a call has ended because its time was up, because others wait for what it keeps, or because
+/// what it was decided on is outdated.
 pub(crate) fn is_cut_off(error: &Error) -> bool {
     match error {
         Error::Withdrawn(_) => true,
-        Error::Unreachable(source) => source.is::<TimedOut>(),
+        Error::Unreachable(source) => source.is::<TimedOut>() || source.is::<LimitExceeded>(),
         Error::Unauthorized
         | Error::SessionsFull(_)
         | Error::Misbehaving { .. }
@@ -255,5 +256,19 @@ pub(crate) fn is_absent(error: &Error) -> bool {
         | Error::SessionsFull(_)
         | Error::Withdrawn(_)
         | Error::Misbehaving { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_is_ended_for_others_is_cut_off_and_one_that_has_failed_is_not() {
+        let ended = |excess| is_cut_off(&misbehaving("change /1".to_owned(), excess));
+        assert!(ended(LimitExceeded::Place(60, 600)) && ended(LimitExceeded::Fleet));
+        assert!(is_cut_off(&late()));
+        assert!(!ended(LimitExceeded::Body(1)) && !ended(LimitExceeded::Slow(1)));
+        assert!(!is_cut_off(&Error::Unauthorized));
     }
 }
