@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A call takes at most one place and keeps it until the call ends, so no two calls can wait for
-//! each other. The calls of a BMC that has kept places for longer are ended as soon as somebody else
-//! waits for one: BMCs that let their answers drip would keep all of them otherwise.
+//! each other. A call that begins within `place` has its whole time. Later calls of that BMC are ended
+//! as soon as somebody else waits for a place: BMCs that let their answers drip would keep all of them
+//! otherwise.
 
 use crate::{
     Error,
@@ -201,14 +202,14 @@ impl<'a> Budget<'a> {
 
     fn has_outstayed(&self) -> bool {
         let since = self.with(|spent| spent.place.as_ref().map(|place| place.since));
-        let is_over = |since: Instant| self.has_kept_places(since.elapsed());
+        let is_over =
+            |since: Instant| self.has_kept_places() || since.elapsed() >= self.limits.inventory;
         self.places.are_wanted() && since.is_some_and(is_over)
     }
 
-    /// Whether the BMC has kept places for as long as it may, with this call's time.
-    fn has_kept_places(&self, by_this: Duration) -> bool {
-        let kept = self.traffic.add(0, Duration::ZERO, self.limits).kept;
-        kept.saturating_add(by_this) >= self.limits.place
+    /// Whether the BMC's earlier calls have kept places for as long as it may.
+    fn has_kept_places(&self) -> bool {
+        self.traffic.add(0, Duration::ZERO, self.limits).kept >= self.limits.place
     }
 
     fn of_place(&self) -> LimitExceeded {
@@ -220,7 +221,7 @@ impl<'a> Budget<'a> {
         if self.has_place() {
             return Ok(());
         }
-        let place = if self.has_kept_places(Duration::ZERO) {
+        let place = if self.has_kept_places() {
             self.places.take_free().ok_or_else(|| self.of_place())?
         } else {
             // Less than the time limit of the body, so that the lack of a place is reported and not
@@ -318,7 +319,7 @@ mod tests {
         let (slow, honest) = (Traffic::default(), Traffic::default());
         let long = Budget::new(&limits, &slow, &places);
         long.grow(0, 11).await.unwrap();
-        let ages = Duration::from_mins(5);
+        let ages = limits.inventory;
         assert!(timeout(ages, long.outstayed()).await.is_err(), "nobody waits");
         let other = Budget::new(&limits, &honest, &places);
         let leaves = async move {
@@ -332,5 +333,34 @@ mod tests {
         assert_eq!(again.grow(0, 11).await, Err(excess), "it does not wait before others");
         drop(other);
         again.grow(0, 11).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_inventory_that_takes_minutes_is_read_to_its_end_while_others_wait() {
+        let (limits, places) = (limits(), Places::new(1));
+        let (large, others) = (Traffic::default(), Traffic::default());
+        // What was read before it took a place as well.
+        let read = Budget::new(&limits, &large, &places);
+        read.grow(0, 11).await.unwrap();
+        tokio::time::advance(limits.place / 2).await;
+        drop(read);
+        let inventory = Budget::new(&limits, &large, &places);
+        inventory.grow(0, 11).await.unwrap();
+        let crowd = async {
+            for _ in 0..30 {
+                let waiting = Budget::new(&limits, &others, &places);
+                assert_eq!(waiting.grow(0, 11).await, Err(LimitExceeded::Fleet));
+            }
+        };
+        let work = timeout(limits.inventory.saturating_sub(LOOK), inventory.outstayed());
+        tokio::select! {
+            ended = work => assert!(ended.is_err(), "it has its whole time"),
+            () = crowd => {}
+        }
+        drop(inventory);
+        let waiting = Budget::new(&limits, &others, &places);
+        waiting.grow(0, 11).await.unwrap();
+        let again = Budget::new(&limits, &large, &places);
+        assert!(again.grow(0, 11).await.is_err(), "it does not wait before others");
     }
 }

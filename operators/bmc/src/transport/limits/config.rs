@@ -64,12 +64,12 @@ pub struct Limits {
     /// The period that [`bmc_bytes`](Self::bmc_bytes) is counted over.
     pub bmc_period: Duration,
     /// For how long one BMC may keep places of the fleet's within [`bmc_period`](Self::bmc_period)
-    /// while others wait for one. Long enough for a large machine to be read: one that is ended begins
-    /// anew.
+    /// while others wait for one. A call that begins before goes on to its end: one that is ended begins
+    /// anew, and a large machine would never be read.
     pub place: Duration,
     /// Time for a whole call that reads one thing.
     pub read: Duration,
-    /// Time for a whole `inventory` call.
+    /// Time for a whole `inventory` call, the longest of all.
     pub inventory: Duration,
     /// Time for a whole call that writes, including the task that it starts.
     pub write: Duration,
