@@ -19,7 +19,7 @@ mod transport;
 pub use fleet::Fleet;
 pub use metal_core::bmc_host::{BmcHost, BmcHostName};
 pub use quirks::is_about_no_host;
-pub use redfish::Redfish;
+pub use redfish::{Redfish, collection::is_about_the_list};
 pub use transport::limits::config::{Config, Limits};
 pub use transport::limits::counters::Counters;
 pub use transport::names::Names;

@@ -21,6 +21,16 @@ const MEMBERS: usize = 1024;
 /// More pages than that many members need.
 const PAGES: usize = 64;
 
+/// What a remark has that says that a collection contradicts itself.
+const MISCOUNT: &str = ": Members@odata.count is ";
+/// How one ends that says so of its links.
+const INVALID: &str = " links are invalid";
+
+/// Whether a remark says that a collection contradicts itself: all that it names was read.
+pub fn is_about_the_list(remark: &str) -> bool {
+    remark.contains(MISCOUNT) || remark.ends_with(INVALID)
+}
+
 /// A member of a collection.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -150,13 +160,12 @@ impl CollectionReader {
             return self.members;
         }
         match self.count {
-            Some(count) if count != entries => missing.push(format!(
-                "{collection}: Members@odata.count is {count}, but there are {entries} members"
-            )),
+            Some(count) if count != entries => missing
+                .push(format!("{collection}{MISCOUNT}{count}, but there are {entries} members")),
             _ => {}
         }
         if self.unusable > 0 {
-            missing.push(format!("{collection}: {} links are invalid", self.unusable));
+            missing.push(format!("{collection}: {}{INVALID}", self.unusable));
         }
         if found == MEMBERS {
             missing.push(format!("{collection}, after {MEMBERS}: too many members"));
@@ -184,8 +193,10 @@ pub(crate) async fn members(
         };
         match again {
             Ok(again) if again.members.len() > read.members.len() => read = again,
+            Ok(_) => {}
             Err(error) if is_fatal(&error) => return Err(error),
-            Ok(_) | Err(_) => {}
+            // The others may be there.
+            Err(error) => read.end = Some(reason(&error)),
         }
     }
     Ok(read.finish(missing))

@@ -5,7 +5,7 @@ use crate::{
     documents::{SYSTEM, documents},
     systems::expected,
 };
-use metal_bmc::Bmc;
+use metal_bmc::{Bmc, is_about_the_list};
 use serde_json::json;
 
 #[tokio::test]
@@ -90,6 +90,10 @@ async fn members_that_come_with_a_wrong_count_are_kept_and_told() {
     assert_eq!(systems, [expected()]);
     let told = "/redfish/v1/Systems: Members@odata.count is 2, but there are 1 members";
     assert_eq!(remarks, [told]);
+    assert!(
+        is_about_the_list(told) && is_about_the_list("/redfish/v1/Systems: 2 links are invalid")
+    );
+    assert!(!is_about_the_list("/redfish/v1/Systems, after 1: HTTP 503"), "some are unread");
 }
 
 /// A machine whose BMC offers `only` and not `$expand`, as OpenBMC does.

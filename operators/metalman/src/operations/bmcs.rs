@@ -9,6 +9,7 @@ use metal_api::{Machine, MachineRedfish};
 use metal_base::Locked;
 use metal_bmc::{
     Bmc as _, Connect, Error as BmcError, Permit, Pin, Target, Withdrawn, is_about_no_host,
+    is_about_the_list,
 };
 use metal_core::{
     bmc::{Destination, Missing},
@@ -103,7 +104,7 @@ impl<C: Connect> Bmcs<C> {
                 let mut remarks = vec![];
                 let systems = bmc.systems_with(&mut remarks).await;
                 // Once it is known which one it is, another one in its place is told from it.
-                remarks.retain(|remark| !is_known(machine) && !is_about_no_host(remark));
+                remarks.retain(|remark| !is_known(machine) && is_about_the_unread(remark));
                 systems.map(|systems| only(systems, &remarks))
             }
             Err(missing) => Ok(Err(missing)),
@@ -273,6 +274,12 @@ fn is_known(machine: &Machine) -> bool {
     redfish.and_then(at).is_some()
 }
 
+/// Whether a remark is about a system that may be there, and could not be read. Firmware that miscounts
+/// its systems has told all of them.
+fn is_about_the_unread(remark: &str) -> bool {
+    !is_about_no_host(remark) && !is_about_the_list(remark)
+}
+
 /// The system of a BMC with only one. If the BMC does not tell all of its systems, as `unread` says, it
 /// may have another one.
 fn only(systems: Vec<SystemReading>, unread: &[String]) -> Result<SystemReading, Missing> {
@@ -320,6 +327,19 @@ mod tests {
             let Missing { reason, message } = only(systems, unread).unwrap_err();
             assert_eq!(reason, "SystemAmbiguous");
             assert!(message.contains(told), "{message}");
+        }
+    }
+
+    #[test]
+    fn firmware_that_miscounts_its_systems_leaves_none_unread() {
+        for (remark, is_unread) in [
+            ("/redfish/v1/Systems: Members@odata.count is 2, but there are 1 members", false),
+            ("/redfish/v1/Systems: 1 links are invalid", false),
+            ("/redfish/v1/Systems/2 has nothing to boot from, so it is not a host", false),
+            ("/redfish/v1/Systems/2: HTTP 503", true),
+            ("/redfish/v1/Systems, after 1: HTTP 503", true),
+        ] {
+            assert_eq!(is_about_the_unread(remark), is_unread, "{remark}");
         }
     }
 
