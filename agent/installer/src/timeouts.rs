@@ -15,6 +15,7 @@ pub(crate) struct Timeouts {
     /// First and longest pause before an installation begins again.
     pub(crate) again: (Duration, Duration),
     /// How long an image is not written again that turned out to be of no use, while the order is the same.
+    /// Less than metalman waits for progress, which is half an hour.
     pub(crate) rewrite: Duration,
     /// How long a server may say that it knows nothing of this installation, before that is believed: another
     /// one may have answered for it, or not know yet.
@@ -34,7 +35,7 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     stall: Duration::from_secs(30),
     resume: (Duration::from_secs(1), Duration::from_mins(1)),
     again: (Duration::from_secs(5), Duration::from_mins(2)),
-    rewrite: Duration::from_mins(30),
+    rewrite: Duration::from_mins(10),
     unknown: Duration::from_mins(15),
     reading: Duration::from_mins(1),
     settled: (Duration::from_secs(5), Duration::from_mins(1)),

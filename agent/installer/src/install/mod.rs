@@ -78,15 +78,19 @@ impl InstallError {
         }
     }
 
-    /// Whether an image was written in vain, and the same one would be as well.
+    /// Whether an image was written in vain, and the same one would be as well. What a disk or the kernel refuses
+    /// may pass.
     fn is_of_the_image(&self) -> bool {
-        matches!(
-            self,
-            Self::Configure(_)
-                | Self::Image(
-                    ImageError::Checksum { .. } | ImageError::Content(_) | ImageError::Disk(_)
-                )
-        )
+        match self {
+            Self::Configure(error) => matches!(
+                error,
+                ConfigureError::Gpt(_) | ConfigureError::Seed(_) | ConfigureError::NoLoader(_)
+            ),
+            Self::Image(ImageError::Checksum { .. }) => true,
+            // It is the disk that fails while it is written to.
+            Self::Image(ImageError::Content(error)) => error.raw_os_error().is_none(),
+            _ => false,
+        }
     }
 }
 
@@ -96,8 +100,9 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
     // Once: a failure shows until it is really over.
     Reporter::new(client).enter(InstallPhase::Downloading).await;
     loop {
-        let reporter = Reporter::new(client);
-        let Err(error) = attempt(root, client, &reporter, &Linux).await else { break };
+        let (reporter, mut known) = (Reporter::new(client), None);
+        let attempted = attempt(root, client, &reporter, &Linux, &mut known).await;
+        let Err(error) = attempted else { break };
         let why = Chain(&error).to_string();
         if error.is_stale() {
             tracing::error!(error = why, "this installation is not due: the machine restarts");
@@ -109,51 +114,66 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
         tracing::error!(error = why, again_in, "not installed");
         reporter.fail(&why).await;
         sleep(pause).await;
-        if error.is_of_the_image() {
-            another(client, &reporter, &why).await;
+        if let Some(known) = known.filter(|_| error.is_of_the_image()) {
+            another(client, &reporter, &why, &known).await;
         }
     }
     say_done(client).await;
     End::Reboot
 }
 
-/// Waits for another order or other checksums, or for a long time, in which it is told again and again what is wrong:
-/// who is to know may not have listened.
-async fn another(client: &Client, reporter: &Reporter<'_>, why: &str) {
-    let (known, begun) = (documents(client).await, Instant::now());
-    let mut backoff = client.timeouts.again();
+/// The order and its list of checksums, as they came.
+type Documents = (Bytes, Bytes);
+
+/// Waits for other documents than those that were followed, or for a long time, in which it is told again and again
+/// what is wrong: who is to know may not have listened. A server that does not answer has no other ones.
+async fn another(client: &Client, reporter: &Reporter<'_>, why: &str, known: &Documents) {
+    let (begun, mut backoff) = (Instant::now(), client.timeouts.again());
     while begun.elapsed() < client.timeouts.rewrite {
-        sleep(backoff.pause()).await;
-        if documents(client).await != known {
-            return;
+        match documents(client).await {
+            Ok(now) if now == *known => {}
+            Ok(_) | Err(InstallError::Order(_)) => return,
+            Err(error) if error.is_stale() => return,
+            Err(_) => {}
         }
+        sleep(backoff.pause()).await;
         reporter.fail(why).await;
     }
 }
 
-/// The order and its checksums, if both are there.
-async fn documents(client: &Client) -> Option<(Bytes, Bytes)> {
-    let order = client.get(ORDER, install_json::LARGEST).await.ok()?;
-    let list = install_json::read(&order).ok()?.checksums;
-    let list = client.get(&list, checksum::LARGEST).await.ok()?;
-    Some((order, list))
+async fn documents(client: &Client) -> Result<Documents, InstallError> {
+    let order = fetch_order(client).await?;
+    let list = fetch_list(client, &install_json::read(&order)?).await?;
+    Ok((order, list))
 }
 
+async fn fetch_order(client: &Client) -> Result<Bytes, InstallError> {
+    let order = client.get(ORDER, install_json::LARGEST).await;
+    order.map_err(|error| InstallError::Fetch(ORDER, error))
+}
+
+async fn fetch_list(client: &Client, order: &Order) -> Result<Bytes, InstallError> {
+    let list = client.get(&order.checksums, checksum::LARGEST).await;
+    list.map_err(|error| InstallError::Fetch("the list of checksums", error))
+}
+
+/// Installs once. `known` becomes what says which image that is.
 async fn attempt(
     root: &Root,
     client: &Client,
     reporter: &Reporter<'_>,
     kernel: &impl Kernel,
+    known: &mut Option<Documents>,
 ) -> Result<(), InstallError> {
-    let order = client.get(ORDER, install_json::LARGEST).await;
-    let order = install_json::read(&order.map_err(|error| InstallError::Fetch(ORDER, error))?)?;
+    let document = fetch_order(client).await?;
+    let order = install_json::read(&document)?;
     if !is_this(root, &order) {
         return Err(InstallError::OtherMachine(order.machine));
     }
-    let list = client.get(&order.checksums, checksum::LARGEST).await;
-    let list = list.map_err(|error| InstallError::Fetch("the list of checksums", error))?;
+    let list = fetch_list(client, &order).await?;
     let name = order.image.rsplit('/').next().unwrap_or_default();
     let sum = checksum::find(&list, name)?;
+    *known = Some((document, list));
     let seed = seed(client, &order).await?;
     let disks = settled(root, &order.hints, &client.timeouts).await?;
     let disk = choose(&disks, &order.hints)?;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    disk_writer::SinkError,
     fetch::Base,
     gpt::Table,
     testing::{self, LINUX_TYPE, is_wiped, mib},
@@ -165,6 +166,50 @@ async fn an_image_of_no_use_is_written_again_once_it_is_another_one() {
     assert_eq!(metalman.asked("disk.img"), 2);
 }
 
+#[tokio::test]
+async fn only_documents_other_than_those_that_were_followed_end_the_wait() {
+    let metalman = Metalman::start(ORDER, b"image", b"image").await;
+    let client = &metalman.client;
+    let (reporter, soon) = (Reporter::new(client), Duration::from_mins(1));
+    let known = documents(client).await.unwrap();
+    let mut wait = std::pin::pin!(another(client, &reporter, "of no use", &known));
+    for is_down in [false, true, false] {
+        metalman.files.lock().unwrap().is_down = is_down;
+        let asked = metalman.asked("install.json") + 5;
+        tokio::select! {
+            () = &mut wait => panic!("down: {is_down}"),
+            () = async { while metalman.asked("install.json") < asked { sleep(Duration::from_millis(5)).await } } => {}
+        }
+    }
+    metalman.files.lock().unwrap().served[1].1 = list(b"other");
+    tokio::time::timeout(soon, wait).await.unwrap();
+    // It was corrected while the image was written.
+    let wait = another(client, &reporter, "of no use", &known);
+    tokio::time::timeout(soon, wait).await.unwrap();
+    let known = documents(client).await.unwrap();
+    metalman.refuse();
+    let wait = another(client, &reporter, "of no use", &known);
+    tokio::time::timeout(soon, wait).await.unwrap();
+}
+
+#[test]
+fn what_a_disk_or_the_kernel_refuses_is_not_of_the_image() {
+    let io = || std::io::Error::other("it fails");
+    let target = TargetError::Open("vda".to_owned(), io());
+    let checksum = ImageError::Checksum { found: "a".to_owned(), expected: "b".to_owned() };
+    for (error, is_of_the_image) in [
+        (InstallError::from(checksum), true),
+        (InstallError::from(ImageError::Content(io())), true),
+        (InstallError::from(ImageError::Content(std::io::Error::from_raw_os_error(5))), false),
+        (InstallError::from(ConfigureError::NoLoader("BOOTX64.EFI")), true),
+        (InstallError::from(ImageError::Disk(SinkError::Differs(1))), false),
+        (InstallError::from(ConfigureError::Disk(SinkError::Disk("written", io()))), false),
+        (InstallError::from(ConfigureError::Target(target)), false),
+    ] {
+        assert_eq!(error.is_of_the_image(), is_of_the_image, "{error}");
+    }
+}
+
 #[test]
 fn what_a_person_should_know_of_a_disk_that_is_whole_is_one_line() {
     assert_eq!(note(None, &[]), "");
@@ -228,6 +273,8 @@ struct Files {
     paths: Vec<String>,
     posted: Vec<serde_json::Value>,
     refuses: bool,
+    /// Whether it does not answer at the moment.
+    is_down: bool,
     /// How often it is not heard that it is done.
     deaf: usize,
     /// Whether the machine is unknown when it is done.
@@ -270,7 +317,8 @@ impl Metalman {
     }
 
     async fn attempt(&self, machine: &Machine) -> Result<(), InstallError> {
-        attempt(&machine.root(), &self.client, &Reporter::new(&self.client), &Linux).await
+        attempt(&machine.root(), &self.client, &Reporter::new(&self.client), &Linux, &mut None)
+            .await
     }
 
     fn refuse(&self) {
@@ -321,6 +369,7 @@ async fn serve(mut stream: TcpStream, files: Arc<Mutex<Files>>) {
         let found = files.served.iter().find(|(name, _)| *name == path);
         match found {
             _ if files.refuses => ("403 Forbidden", b"not due".to_vec()),
+            _ if files.is_down => ("503 Service Unavailable", vec![]),
             Some((_, content)) => ("200 OK", content.clone()),
             None if path == "pxe/disable" && files.forgets => ("404 Not Found", vec![]),
             None if path == "pxe/disable" && files.deaf > 0 => {
