@@ -16,6 +16,10 @@ use metal_core::{
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
 
+/// How often a BMC that was never reached is asked for its certificate while it is not needed: whoever has just
+/// connected it waits for that.
+pub(super) const UNPINNED: SignedDuration = SignedDuration::from_mins(2);
+
 /// A reading of the system, or why there is none.
 pub type Reading = Result<SystemReading, ReadError>;
 
@@ -105,16 +109,16 @@ pub(super) fn pin(
         }
         Some(Err(why)) => {
             report::reachable(new, seen, Err(("NoAnswer", why)));
-            Some(Decision::Rest(if is_needed(new, seen) { SILENT } else { RESYNC }))
+            Some(Decision::Rest(if is_needed(new, seen) { SILENT } else { UNPINNED }))
         }
     }
 }
 
-/// Whether anything is to be done by the BMC. Each attempt to reach one that is away takes seconds, in which others
-/// wait: of a fleet, hundreds may be away.
+/// Whether anything is to be done by the BMC: an installation that waits for a reboot is not. Each attempt to reach one
+/// that is away takes seconds, in which others wait: of a fleet, hundreds may be away.
 fn is_needed(new: &MachineStatus, seen: &Observation<'_>) -> bool {
     let is_under_way = new.operations.as_ref().is_some_and(|it| it.current.is_some());
-    is_under_way || !pending::of(seen.machine, new).is_nothing()
+    is_under_way || pending::of(seen.machine, new).reboot.is_some()
 }
 
 /// Whether the status was lost that had the certificate of a BMC: the Node of the Machine was made before metalman

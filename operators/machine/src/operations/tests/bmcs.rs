@@ -1,10 +1,10 @@
 //! Which system of which BMC is a Machine's, and what is said of it.
 
 use super::{
-    super::*,
+    super::{bmc::UNPINNED, *},
     fixture::{Scene, cordoned, machine, node, system},
 };
-use crate::{Observation, RESYNC, decide};
+use crate::{Observation, decide};
 use metal_api::{Machine, MachineOperationStep::*, MachineRedfish, MachineSystemStatus, condition};
 use metal_core::{
     machine_identity::{Address, Twin},
@@ -66,11 +66,12 @@ fn a_system_with_another_uuid_is_not_switched_off_for_a_machine() {
 
 #[test]
 fn a_bmc_that_was_never_reached_is_asked_seldom_while_it_is_not_needed() {
-    for (reboot, rest) in [(0, RESYNC), (1, SILENT)] {
-        let mut scene = Scene::asks(reboot, 0);
+    // An installation alone waits for the next reboot.
+    for (reboot, repave, rest) in [(0, 0, UNPINNED), (0, 1, UNPINNED), (1, 0, SILENT)] {
+        let mut scene = Scene::asks(reboot, repave);
         scene.status().redfish = None;
         scene.certificate = Some(Err("no route to host".to_owned()));
-        assert_eq!(scene.settle(), Decision::Rest(rest), "{reboot}");
+        assert_eq!(scene.settle(), Decision::Rest(rest), "{reboot} {repave}");
         assert_eq!(scene.reason(condition::BMC_REACHABLE), Some("NoAnswer"), "{reboot}");
     }
 }
