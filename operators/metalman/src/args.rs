@@ -194,6 +194,14 @@ pub fn parse(
         }
     }
     let parsed: Parsed<Args> = try_parse(ACCEPTED, words, is_set)?;
+    let election = &parsed.args.election;
+    if let Some(site) = parsed.args.site().filter(|site| election.leader_elect && !is_in_name(site))
+    {
+        let message = format!(
+            "--site={site} is part of the name of the Lease: use lower-case letters, digits, hyphens and dots"
+        );
+        return Err(Args::command().error(ErrorKind::ValueValidation, message));
+    }
     if parsed.args.is_nowhere() {
         let message = "--bind-address: machines are found by IPv4, and nothing would listen there: set \
                        --serve-url to where they reach this address, or listen on :: or an IPv4 address";
@@ -202,18 +210,30 @@ pub fn parse(
     Ok(parsed)
 }
 
-/// Checks `--site`; an empty one says nothing. It is the value of a label in a selector, and part of the name of the
-/// Lease: with another one no Machine would be found, or nobody would ever lead.
+/// Checks `--site`; an empty one says nothing. It is the value of a label in a selector: with another one no Machine
+/// would be found.
 fn site(text: &str) -> Result<String, String> {
-    let is_in_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_part = |part: &str| {
-        let is_whole = !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
-        is_whole && part.bytes().all(is_in_name)
-    };
-    if text.is_empty() || (text.len() <= SITE && text.split('.').all(is_part)) {
+    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    let is_value = text.len() <= SITE
+        && text.bytes().all(is_label)
+        && ends.iter().flatten().all(|byte| byte.is_ascii_alphanumeric());
+    if is_value {
         return Ok(text.to_owned());
     }
-    Err(format!("use up to {SITE} lower-case letters, digits, hyphens and dots"))
+    Err(format!(
+        "use up to {SITE} letters, digits, hyphens, underscores and dots, between letters or digits"
+    ))
+}
+
+/// Whether a site may be part of the name of an object, as that of the Lease: with another one nobody would ever
+/// lead.
+fn is_in_name(site: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    site.split('.').all(|part| {
+        let is_whole = !part.is_empty() && !part.starts_with('-') && !part.ends_with('-');
+        is_whole && part.bytes().all(is_of_name)
+    })
 }
 
 /// Checks `--apiserver-url`; its variable may be empty, which says nothing. What is wrong with it would show on
@@ -263,6 +283,17 @@ mod tests {
         for wrong in ["Rack-A", "rack_a", "a,b", "a b", "-a", "a-", "a..b", ".", &long] {
             let error = at(&format!("--site={wrong}")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_site_without_election_may_be_any_value_of_a_label() {
+        let at = |site: &str| parsed(&format!("serve-pxe --leader-elect=false --site={site}"));
+        for right in ["Rack_A", "rack-a", "a..b", "0"] {
+            assert_eq!(at(right).unwrap().args.site(), Some(right));
+        }
+        for wrong in ["a,b", "-a", "a_", ".", &"a".repeat(64)] {
+            assert_eq!(at(wrong).unwrap_err().kind(), ErrorKind::ValueValidation, "{wrong}");
         }
     }
 
