@@ -14,6 +14,7 @@ use ring::digest::{SHA256, digest};
 use std::{
     collections::BTreeMap,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -22,6 +23,9 @@ const CONFIG: &str = "config.";
 const FILES: &str = "files.";
 /// The same of files that say whose the rendered ones are to be.
 const MODES: &str = "modes.";
+
+/// The mode of files that are written.
+const PRIVATE: u32 = 0o600;
 
 /// The files of releases.
 #[derive(Clone, Debug)]
@@ -61,31 +65,40 @@ impl Prepared {
             files::write(&self.config(&release), &config)?;
         }
         let Some(rendered) = content.files else { return Ok(release) };
-        // All of them are there: a release that was given up is tried again, and may be what another one is
-        // rolled back to. Nothing of it is away for a moment, in which the power may fail.
-        let folder = self.files(&release);
-        let is_there = rendered.keys().all(|path| folder.join(path).exists());
-        if !is_there || !self.modes(&release).exists() {
-            self.render(&release, rendered)?;
+        // What is as it should be stays: a release that was given up is tried again, and may be what another one
+        // is rolled back to. Nothing of it is away for a moment, in which the power may fail.
+        if !self.is_rendered(&release, &rendered) {
+            self.render(&release, &rendered)?;
         }
         release.rendered = true;
         Ok(release)
     }
 
+    /// Whether all rendered files are there, as they would be written.
+    fn is_rendered(&self, release: &Release, rendered: &BTreeMap<String, Rendered>) -> bool {
+        let folder = self.files(release);
+        let has = |path: &Path, text: &str| {
+            let found = fs::symlink_metadata(path).ok().filter(|it| {
+                it.is_file() && it.mode() & 0o7777 == PRIVATE && it.len() == text.len() as u64
+            });
+            found.is_some() && fs::read(path).is_ok_and(|found| found == text.as_bytes())
+        };
+        has(&self.modes(release), &modes(rendered))
+            && rendered.iter().all(|(path, it)| has(&folder.join(path), &it.text))
+    }
+
     /// Writes rendered files; the one with their modes is the last, by which all are known to be there.
-    fn render(&self, release: &Release, rendered: BTreeMap<String, Rendered>) -> Result<()> {
+    fn render(&self, release: &Release, rendered: &BTreeMap<String, Rendered>) -> Result<()> {
         let folder = self.files(release);
         // Left from an attempt that was cut off.
         files::remove(&folder)?;
         files::folder(&folder)?;
-        let mut modes = vec![];
-        for (path, Rendered { text, permissions }) in rendered {
-            let file = folder.join(&path);
+        for (path, Rendered { text, .. }) in rendered {
+            let file = folder.join(path);
             file.parent().map_or(Ok(()), files::folder)?;
             files::write(&file, text.as_bytes())?;
-            modes.push(format!("{permissions} {path}\n"));
         }
-        files::write(&self.modes(release), modes.concat().as_bytes())
+        files::write(&self.modes(release), modes(rendered).as_bytes())
     }
 
     /// Removes the files of all releases but these.
@@ -154,6 +167,12 @@ pub(crate) fn described(wanted: &Wanted) -> Release {
     }
 }
 
+/// The file that says whose rendered files are to be.
+fn modes(rendered: &BTreeMap<String, Rendered>) -> String {
+    let line = |(path, it): (&String, &Rendered)| format!("{} {path}\n", it.permissions);
+    rendered.iter().map(line).collect()
+}
+
 /// Names and UIDs of Kubernetes are no paths.
 fn word(release: &Release) -> String {
     let Release { name, uid, digest, .. } = release;
@@ -167,7 +186,7 @@ mod tests {
     use crate::open::testing::seal;
     use metal_configuration::Package;
     use serde_json::json;
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
 
     const HOST: &str = "org/web-1";
 
@@ -243,6 +262,36 @@ mod tests {
         fs::remove_file(&conf).unwrap();
         prepare(&prepared, &again, &key).await.unwrap();
         assert!(conf.exists());
+    }
+
+    #[tokio::test]
+    async fn a_rendered_file_that_is_not_as_it_was_written_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        let again = wanted(&key, &bundle(json!({"password": "hunter2"}), "{{.password}}"));
+        let release = prepare(&prepared, &again, &key).await.unwrap();
+        let (files, modes) = (prepared.files(&release), prepared.modes(&release));
+        let conf = files.join("etc/app/app.conf");
+        let right = fs::read(&modes).unwrap();
+        let opened = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o644));
+        let spoil: [(&str, &dyn Fn()); 4] = [
+            ("its text", &|| fs::write(&conf, "hunter3").unwrap()),
+            ("its mode", &|| opened(&conf).unwrap()),
+            ("whose it is to be", &|| {
+                fs::write(&modes, "0777 root:root etc/app/app.conf\n").unwrap();
+            }),
+            ("the mode of that", &|| opened(&modes).unwrap()),
+        ];
+        for (what, spoil) in spoil {
+            spoil();
+            prepare(&prepared, &again, &key).await.unwrap();
+            assert_eq!(fs::read(&conf).unwrap(), b"hunter2", "{what}");
+            assert_eq!(fs::read(&modes).unwrap(), right, "{what}");
+            for path in [&conf, &modes] {
+                assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o600, "{what}");
+            }
+        }
     }
 
     #[tokio::test]
