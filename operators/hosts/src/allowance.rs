@@ -27,7 +27,7 @@ pub(crate) const OPENINGS: Rate =
     Rate { what: "opening", burst: 3, every: Duration::from_secs(50) };
 /// Boots with a token.
 pub(crate) const BOOTS: Rate = Rate { what: "boot", burst: 12, every: Duration::from_secs(50) };
-/// What an installer says of one step: twelve reports in ten minutes.
+/// What an installer says further of its steps, of all of them together: twelve reports in ten minutes.
 pub(crate) const REPORTS: Rate = Rate { what: "report", burst: 12, every: Duration::from_secs(50) };
 /// Steps of an installer: how often it has said how far one of them is does not keep it from going on, or from
 /// saying that it has failed.
