@@ -148,14 +148,15 @@ impl Sightings {
     }
 }
 
-/// Whether a sighting takes the place of one that is queued. An IPv4 address takes precedence over an IPv6
-/// address, what was seen now over what is recalled, and of two leases from before the one that ends last.
+/// Whether a sighting takes the place of one that is queued. What was seen now takes precedence over what is
+/// recalled, then an IPv4 address over an IPv6 address, and of two leases from before the one that ends last.
 fn replaces(seen: &Sighting, queued: &Sighting) -> bool {
     let is_of_same_version = seen.address.is_ipv4() == queued.address.is_ipv4();
-    match (is_of_same_version, seen.is_recalled) {
-        (false, _) => seen.address.is_ipv4(),
-        (true, false) => true,
-        (true, true) => queued.is_recalled && seen.until >= queued.until,
+    match (seen.is_recalled, queued.is_recalled) {
+        (false, true) => true,
+        (true, false) => false,
+        (is_recalled, _) if is_of_same_version => !is_recalled || seen.until >= queued.until,
+        _ => seen.address.is_ipv4(),
     }
 }
 
@@ -180,7 +181,7 @@ impl Started {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::Ipv4Addr;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     fn seen(number: u32) -> Sighting {
         let [a, b, c, d] = number.to_be_bytes();
@@ -240,6 +241,24 @@ mod tests {
         sightings.saw(fresh);
         sightings.saw(Sighting { until: recalled.until + hour * 2, ..recalled });
         assert_eq!(queued(), [fresh.until]);
+    }
+
+    #[test]
+    fn what_was_seen_now_counts_before_what_is_recalled_and_ipv4_before_ipv6() {
+        let v4 = |is_recalled| Sighting { is_recalled, ..seen(1) };
+        let v6 = |is_recalled| Sighting { address: Ipv6Addr::LOCALHOST.into(), ..v4(is_recalled) };
+        for (seen, queued, is_replaced) in [
+            (v4(true), v6(false), false),
+            (v6(false), v4(true), true),
+            (v4(false), v6(true), true),
+            (v6(true), v4(false), false),
+            (v4(false), v6(false), true),
+            (v6(false), v4(false), false),
+            (v4(true), v6(true), true),
+            (v6(true), v4(true), false),
+        ] {
+            assert_eq!(replaces(&seen, &queued), is_replaced, "{seen:?} after {queued:?}");
+        }
     }
 
     #[test]
