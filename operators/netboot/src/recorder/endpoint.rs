@@ -47,7 +47,8 @@ impl Recorder {
             decision = decide(self.ask(seen, known).await);
         }
         match decision {
-            Recording::Nothing if seen.is_recalled => Ok("Unchanged"),
+            // The instance beside this one may have given it a later lease.
+            Recording::Nothing if seen.is_recalled && self.is_beside_another() => Ok("Unchanged"),
             Recording::Nothing => self.settle(seen).await,
             Recording::Create(endpoint) => {
                 self.admit(seen)?;
@@ -65,8 +66,7 @@ impl Recorder {
     /// Whether netboot has set the address in the Endpoint of a BMC. If it was a person, or an instance beside this one,
     /// then maybe since the BMC got its lease.
     async fn has_set_address(&self, mac: MacAddr) -> Result<bool, Error> {
-        let instances = self.config.borrow().instances;
-        if instances.is_some_and(|it| it.mode == Sharing::Split) {
+        if self.is_beside_another() {
             return Ok(false);
         }
         let holders = self.endpoints.get(&mac);
@@ -75,6 +75,11 @@ impl Recorder {
         // What is watched comes without managed fields.
         let there = api.get_metadata_opt(&endpoint.name_any()).await.map_err(Error::Readdress)?;
         Ok(there.is_some_and(|there| is_address_ours(&there.metadata)))
+    }
+
+    /// Whether another instance answers as well, and does not tell its leases.
+    fn is_beside_another(&self) -> bool {
+        self.config.borrow().instances.is_some_and(|it| it.mode == Sharing::Split)
     }
 
     /// Whether anything responds at the BMC's previous address.

@@ -178,6 +178,24 @@ async fn a_bmc_whose_lease_elsewhere_runs_does_not_move_and_a_conflict_ends_wher
 }
 
 #[tokio::test]
+async fn a_conflict_that_a_person_resolved_is_over_at_the_next_look_at_the_lease() {
+    for (more, is_over) in [("", true), ("instances: { mode: split, part: 1 }\n", false)] {
+        let api = Api::default();
+        let recorder = recorder_with(&api, more);
+        let mut resolved = endpoint("mine", "aa:bb:cc:00:00:01", "10.77.0.5");
+        let text = (annotation::ADDRESS_CONFLICT.to_owned(), "it was elsewhere".to_owned());
+        resolved.metadata.annotations = Some([text].into());
+        list(&recorder, vec![resolved]).await;
+        recorder.sightings.saw(Sighting { is_recalled: true, ..seen(MAC, IP) });
+        assert_eq!(recorder.pass(MAC).await, None, "{more}");
+        let over = json!({annotation::ADDRESS_CONFLICT: null});
+        let asked = api.asked();
+        let noted = asked.iter().any(|(_, it)| it["metadata"]["annotations"] == over);
+        assert_eq!((noted, recorder.sightings.len()), (is_over, 0), "{more}");
+    }
+}
+
+#[tokio::test]
 async fn of_two_with_one_mac_address_both_are_told_and_none_is_touched() {
     let api = Api::default();
     let recorder = recorder(&api);
