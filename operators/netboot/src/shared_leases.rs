@@ -194,6 +194,16 @@ impl SharedLeases {
         std::mem::replace(&mut self.lock().role, role) != role
     }
 
+    /// Answers from now on if it has waited; returns whether it had. An instance that leads, or answers already, goes on.
+    pub(crate) fn answer_at_least(&self) -> bool {
+        let mut known = self.lock();
+        let has_waited = known.role == Role::Waits;
+        if has_waited {
+            known.role = Role::Answers;
+        }
+        has_waited
+    }
+
     /// The lease of an address.
     pub(crate) fn lease(&self, address: IpAddr) -> Option<Lease<IpAddr>> {
         self.lock().leases.get(&address).cloned()
@@ -270,6 +280,16 @@ mod tests {
         assert!(!published.answers());
         assert!(published.stand(Role::Answers) && published.answers());
         assert!(!published.stand(Role::Answers), "it is no change");
+    }
+
+    #[test]
+    fn who_leads_by_now_does_not_only_answer_again() {
+        let published = SharedLeases::new(None);
+        assert!(!published.answer_at_least());
+        assert_eq!(published.role(), Role::Leads);
+        published.stand(Role::Waits);
+        assert!(published.answer_at_least() && !published.answer_at_least());
+        assert_eq!(published.role(), Role::Answers);
     }
 
     #[test]

@@ -136,9 +136,11 @@ impl LeasePublisher {
     /// with the other one.
     pub(crate) fn stand(&self, role: Role) {
         self.is_elected.send_replace(role == Role::Leads);
-        let is_behind = role == Role::Leads && self.published.role() != Role::Leads;
-        let role = if is_behind { Role::Answers } else { role };
-        if self.published.stand(role) {
+        let (role, has_changed) = match role {
+            Role::Leads => (Role::Answers, self.published.answer_at_least()),
+            Role::Answers | Role::Waits => (role, self.published.stand(role)),
+        };
+        if has_changed {
             tracing::info!(?role, "role of this instance changed");
         }
     }
