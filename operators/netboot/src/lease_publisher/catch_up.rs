@@ -7,9 +7,16 @@ use crate::shared_leases::Role;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt, core::DeserializeGuard};
 use metal_api::DhcpLease;
-use metal_dhcp::lease::{Lease, State, object::lease_of};
+use metal_dhcp::lease::{
+    Lease, State,
+    object::{is_of_later, lease_of},
+};
 use metal_runtime::{jittered, list_in_pages, report::Chain};
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    time::Duration,
+};
 use tokio::{sync::watch, time::sleep};
 
 /// How soon a list that failed is tried again.
@@ -45,6 +52,19 @@ impl LeasePublisher {
         all.for_each(|address| self.published.queue().add(address));
     }
 
+    /// The other instance answers from now on. It may renew each lease up to the time in its object without writing that,
+    /// so none that runs ends here before. What was released or declined here stays so.
+    pub(super) fn follow_other(&self) {
+        let now = Timestamp::now();
+        for theirs in self.objects.all().iter().filter_map(|object| lease_of(object)) {
+            let Some(known) = self.published.lease(theirs.address) else { continue };
+            let is_same = (&known.client, known.state) == (&theirs.client, theirs.state);
+            if is_same && known.holds(now) && known.until < theirs.until {
+                self.published.hear(Lease { until: theirs.until, ..known });
+            }
+        }
+    }
+
     async fn catch_up(&self) {
         while let Err(error) = self.adopt_all().await {
             tracing::warn!(error = %Chain(&error), "DHCPLeases cannot be listed, and are not written yet");
@@ -52,15 +72,27 @@ impl LeasePublisher {
         }
     }
 
-    /// Adopts all leases of the other instance as they are now, rather than as they were watched.
+    /// Adopts all leases of the other instance as they are now, rather than as they were watched. Of an object that the
+    /// watch has told, this instance knows as much, or more since.
     async fn adopt_all(&self) -> Result<(), kube::Error> {
         let watched = self.objects.all();
         let api = Api::<DeserializeGuard<DhcpLease>>::all(self.client.clone());
         let there = list_in_pages(&api).await?;
-        let names: HashSet<String> = there.iter().map(ResourceExt::name_any).collect();
-        let leases = there.iter().filter_map(|object| lease_of(object.0.as_ref().ok()?));
-        leases.filter(|lease| self.is_later(lease)).for_each(|lease| self.published.hear(lease));
-        let gone = watched.iter().filter(|object| !names.contains(&object.name_any()));
+        let versions: HashMap<String, Option<String>> =
+            there.iter().map(|object| (object.name_any(), object.resource_version())).collect();
+        let told = watched.iter().filter(|object| {
+            let version = object.resource_version();
+            version.is_some() && versions.get(&object.name_any()) == Some(&version)
+        });
+        let told: HashSet<String> = told.map(|object| object.name_any()).collect();
+        let readable = there.iter().filter_map(|object| object.0.as_ref().ok());
+        let news = readable.filter(|object| !told.contains(&object.name_any()));
+        for (object, lease) in news.filter_map(|object| Some((object, lease_of(object)?))) {
+            if self.is_later(object, &lease) {
+                self.published.hear(lease);
+            }
+        }
+        let gone = watched.iter().filter(|object| !versions.contains_key(&object.name_any()));
         for lease in gone.filter_map(|object| lease_of(object)) {
             // Otherwise it was renewed here since.
             if self.published.lease(lease.address).as_ref() == Some(&lease) {
@@ -71,13 +103,14 @@ impl LeasePublisher {
         Ok(())
     }
 
-    /// Whether the other instance knows more of an address than this one.
-    fn is_later(&self, theirs: &Lease<IpAddr>) -> bool {
+    /// Whether the other instance knows more of an address than this one. The time in an object is long after the end of
+    /// its lease, so it is compared with that of an object for the lease that is known.
+    fn is_later(&self, object: &DhcpLease, theirs: &Lease<IpAddr>) -> bool {
         let known = self.published.lease(theirs.address);
         !self.is_another_clients(theirs)
             && known.is_none_or(|known| {
                 (&known.client, known.state) != (&theirs.client, theirs.state)
-                    || known.until < theirs.until
+                    || is_of_later(object, &known)
             })
     }
 }
@@ -144,6 +177,49 @@ mod tests {
         assert_eq!([1, 2, 3].map(state), states.map(Some));
         let heard = publisher.published.heard::<Ipv4Addr>();
         assert_eq!(heard.len(), 2, "the servers adopt what is new, and that alone: {heard:?}");
+    }
+
+    #[tokio::test]
+    async fn what_ended_or_was_renewed_here_is_not_as_in_an_object_from_before() {
+        let (server, publisher) = behind().await;
+        let (mut watched, mut known) = (vec![], vec![]);
+        for (last, state, seen) in [
+            (11, State::Bound, "11"),
+            (12, State::Released, "12"),
+            (13, State::Declined, "13"),
+            // Our own write, which the watch has not told yet.
+            (14, State::Bound, "9"),
+        ] {
+            let mut object = object(last);
+            let until = Timestamp::now() + HOUR;
+            known.push(Lease { state, until, ..lease_of(&object).unwrap() });
+            object.metadata.resource_version = Some(last.to_string());
+            server.put(&object);
+            object.metadata.resource_version = Some(seen.to_owned());
+            watched.push(object);
+        }
+        list(&publisher.objects, watched).await;
+        publisher.published.note(&known);
+        publisher.adopt_all().await.unwrap();
+        for lease in known {
+            assert_eq!(publisher.published.lease(lease.address), Some(lease));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_the_other_instance_may_renew_unseen_does_not_end_here_before() {
+        let (_server, publisher) = behind().await;
+        publisher.published.stand(Role::Leads);
+        let theirs = [1, 2].map(|last| lease_of(&object(last)).unwrap());
+        let until = Timestamp::now() + HOUR;
+        let [bound, other] = theirs.map(|lease| Lease { until, ..lease });
+        let released = Lease { state: State::Released, ..other };
+        publisher.published.note(&[bound.clone(), released.clone()]);
+        publisher.stand(Role::Waits);
+        let held = publisher.published.lease(bound.address).unwrap();
+        assert!(held.until > until + HOUR, "{held:?}");
+        assert_eq!(Lease { until, ..held }, bound);
+        assert_eq!(publisher.published.lease(released.address), Some(released));
     }
 
     #[tokio::test(start_paused = true)]

@@ -142,6 +142,9 @@ impl LeasePublisher {
         };
         if has_changed {
             tracing::info!(?role, "role of this instance changed");
+            if role == Role::Waits {
+                self.follow_other();
+            }
         }
     }
 
