@@ -1,10 +1,41 @@
 //! The section `instances`: two servers for one network.
 
 use super::{
+    Config,
     field::{ConfigError, fail, scalar},
     raw,
 };
-use crate::sharding::{Instances, Part};
+use crate::{
+    address::Address,
+    lease::claim::LeaseSubnet,
+    sharding::{Instances, Part},
+};
+use std::net::IpAddr;
+
+impl Config {
+    /// Whether no other instance gives an address to anybody: it is not reserved, and in our part of a range.
+    pub fn is_ours_alone(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => {
+                let subnet = self.subnet_of(address);
+                subnet.is_some_and(|subnet| is_only_ours(subnet, address, self.instances))
+            }
+            IpAddr::V6(address) => {
+                let subnet = self.dhcp6.as_ref().and_then(|dhcp6| dhcp6.subnet_of(address));
+                subnet.is_some_and(|subnet| is_only_ours(subnet, address, self.instances))
+            }
+        }
+    }
+}
+
+fn is_only_ours<A: Address>(
+    subnet: &impl LeaseSubnet<A>,
+    address: A,
+    instances: Option<Instances>,
+) -> bool {
+    let is_others = instances.is_some_and(|it| it.is_others(subnet.ranges(), address));
+    subnet.is_in_pool(address) && !is_others
+}
 
 pub(super) fn parse(raw: &raw::Instances) -> Result<Instances, ConfigError> {
     let mode = scalar(&raw.mode, "instances.mode", "`standby` or `split`", "standby")?;
@@ -25,7 +56,7 @@ pub(super) fn parse(raw: &raw::Instances) -> Result<Instances, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Config, sharding::Sharing};
+    use crate::sharding::Sharing;
 
     fn instances(section: &str) -> Result<Option<Instances>, String> {
         let text = format!("interfaces: [eth1]\nsubnets: []\n{section}\n");
@@ -39,6 +70,39 @@ mod tests {
         assert_eq!(instances("instances: { mode: split, part: 2 }"), Ok(Some(split)));
         let standby = Instances { mode: Sharing::Standby, part: Part::First };
         assert_eq!(instances("instances: { mode: standby, part: 1 }"), Ok(Some(standby)));
+    }
+
+    #[test]
+    fn what_is_reserved_or_in_no_part_of_ours_may_be_given_by_both() {
+        let text = "
+interfaces: [eth1]
+instances: { mode: split, part: 1 }
+subnets:
+  - subnet: 10.77.0.0/24
+    ranges: [10.77.0.100-10.77.0.109]
+    reservations: [{ mac: '02:00:00:00:00:01', ip: 10.77.0.100 }]
+dhcp6:
+  listen: ['[::1]:0']
+  duid: '000300010200000000ff'
+  subnets:
+    - subnet: fd77::/64
+      ranges: ['fd77::100-fd77::109']
+      reservations: [{ mac: '02:00:00:00:00:01', ip: 'fd77::9' }]
+";
+        let config = Config::parse(text).unwrap();
+        for (address, is_ours) in [
+            ("10.77.0.100", false),
+            ("10.77.0.104", true),
+            ("10.77.0.105", false),
+            ("10.77.0.9", false),
+            ("192.0.2.1", false),
+            ("fd77::100", true),
+            ("fd77::109", false),
+            ("fd77::9", false),
+            ("fd78::1", false),
+        ] {
+            assert_eq!(config.is_ours_alone(address.parse().unwrap()), is_ours, "{address}");
+        }
     }
 
     #[test]

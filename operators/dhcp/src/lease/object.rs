@@ -52,7 +52,7 @@ pub fn writing(
 }
 
 /// Whether an object is of a lease of the same address that ends later. Of two instances that both answer, the one with
-/// the later lease writes the object: a client with a reserved address may have it from both.
+/// the later lease writes the object of an address that a client may have from both.
 pub fn is_of_later(object: &DhcpLease, lease: &Lease<IpAddr>) -> bool {
     spec(lease, None).is_some_and(|(_, wanted)| object.spec.held_until.0 > wanted.held_until.0)
 }

@@ -10,6 +10,8 @@
 //! what to write, which for a renewal is mostly nothing. There are at most 20 writes per second.
 
 mod catch_up;
+#[cfg(test)]
+mod tests;
 
 use crate::shared_leases::{Family, Role, SharedLeases};
 use jiff::Timestamp;
@@ -176,20 +178,26 @@ impl LeasePublisher {
         known.is_some_and(|known| known.client != lease.client && known.holds(Timestamp::now()))
     }
 
+    /// When to look again at an address whose object is for the other instance to write, if both answer: there is no
+    /// lease here, or an earlier one of an address that a client may have from both.
+    fn others(&self, address: IpAddr) -> Option<Next> {
+        let config = Arc::clone(&self.config.borrow());
+        if config.instances.is_none_or(|it| it.mode != Sharing::Split) {
+            return None;
+        }
+        let Some(lease) = self.published.lease(address) else { return Some(Next::Wait) };
+        let object = self.objects.named(None, &DhcpLease::name_of(address))?;
+        let (held_until, now) = (object.spec.held_until.0, Timestamp::now());
+        let is_theirs = held_until > now && is_of_later(&object, &lease);
+        // After that, this instance removes what the other one may not be there to remove.
+        (is_theirs && !config.is_ours_alone(address)).then(|| not_before(held_until, now))
+    }
+
     async fn publish(&self, address: IpAddr) -> Result<&'static str, Error> {
         let lease = self.published.lease(address);
         let name = DhcpLease::name_of(address);
         let object = self.objects.named(None, &name);
         let config = Arc::clone(&self.config.borrow());
-        let is_split = config.instances.is_some_and(|it| it.mode == Sharing::Split);
-        let is_others = match (&lease, object.as_deref()) {
-            (None, _) => true,
-            (Some(lease), Some(object)) => is_of_later(object, lease),
-            (Some(_), None) => false,
-        };
-        if is_split && is_others {
-            return Ok("OtherInstance");
-        }
         let hostname = lease.as_ref().and_then(|lease| hostname(&config, lease));
         match writing(lease.as_ref(), hostname, object.as_deref(), Timestamp::now()) {
             Writing::Nothing => Ok("Unchanged"),
@@ -222,8 +230,12 @@ impl LeasePublisher {
             self.published.forget(&lease);
             return Next::Wait;
         }
-        Next::NotBefore(Duration::try_from(lease.until.duration_since(now)).unwrap_or_default())
+        not_before(lease.until, now)
     }
+}
+
+fn not_before(time: Timestamp, now: Timestamp) -> Next {
+    Next::NotBefore(Duration::try_from(time.duration_since(now)).unwrap_or_default())
 }
 
 /// Processes one address at a time.
@@ -248,6 +260,9 @@ impl Pass for Publishing {
         }
         if !publisher.is_listed() || !leases.is_complete(Family::of(address)) {
             return Ok(Passed { result: None, next: Next::After(NOT_LISTED) });
+        }
+        if let Some(next) = publisher.others(address) {
+            return Ok(Passed { result: Some("OtherInstance"), next });
         }
         let result = Some(publisher.publish(address).await?);
         Ok(Passed { result, next: publisher.next_look(address) })
