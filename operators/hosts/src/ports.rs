@@ -5,7 +5,6 @@ use crate::{
     context::Context,
     http::router,
 };
-use ipnet::IpNet;
 use metal_runtime::{
     listener::{self, Limits, Port},
     tls::{Certificate, Https},
@@ -46,17 +45,16 @@ impl Ports {
     /// Serves until `shutdown`, and those who have asked before to their end.
     pub(crate) async fn serve(self, ctx: &Arc<Context>, shutdown: &CancellationToken) {
         let router = router(Arc::clone(ctx));
-        let plain = self.http.map(Port::from);
-        let secure = self.https.map(Port::from);
-        let limits = behind(&ctx.trusted_proxies);
-        let plain = listener::serve_all(plain, &router, limits, shutdown);
-        let secure = listener::serve_all(secure, &router, limits, shutdown);
+        let ports = self.http.map(Port::from).into_iter().chain(self.https.map(Port::from));
+        // A proxy may speak TLS to us as well.
+        let ports: Vec<_> = ports.map(|port| port.behind(&ctx.trusted_proxies)).collect();
+        let serving = listener::serve_all(ports, &router, Limits::MACHINES, shutdown);
         // Those who wait for a change are answered: they would keep this process until it is killed.
         let close = async {
             shutdown.cancelled().await;
             ctx.polls.close();
         };
-        tokio::join!(plain, secure, close);
+        tokio::join!(serving, close);
     }
 }
 
@@ -70,14 +68,6 @@ fn doubt(args: &Args, is_plain: bool) -> Option<&'static str> {
         "--http-server-address without --trusted-proxies: all machines behind the proxy that ends TLS count as one \
          source",
     )
-}
-
-/// The limits of both listeners: behind proxies all connections come from their few addresses, also of those
-/// that speak TLS to us.
-fn behind(proxies: &[IpNet]) -> Limits {
-    let limits = Limits::MACHINES;
-    let per_source = if proxies.is_empty() { limits.per_source } else { limits.connections };
-    Limits { per_source, ..limits }
 }
 
 #[cfg(test)]
@@ -97,12 +87,5 @@ mod tests {
         assert_eq!(says(&[url, "--trusted-proxies=192.0.2.0/24"], true), None);
         assert_eq!(says(&[url], false), None);
         assert!(says(&["--service-url=http://a"], true).unwrap().starts_with("--service-url"));
-    }
-
-    #[test]
-    fn the_hosts_behind_a_proxy_are_not_one_source() {
-        let machines = Limits::MACHINES;
-        assert_eq!(behind(&[]), machines);
-        assert_eq!(behind(&["192.0.2.0/24".parse().unwrap()]).per_source, machines.connections);
     }
 }

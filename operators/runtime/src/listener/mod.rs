@@ -40,6 +40,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
 use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use stream::MonitoredStream;
@@ -73,17 +74,26 @@ pub struct Local(pub SocketAddr);
 pub struct Port {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    proxies: Vec<IpNet>,
+}
+
+impl Port {
+    /// Lets these proxies have as many connections as the port may have: all their clients come from a few addresses.
+    #[must_use]
+    pub fn behind(self, proxies: &[IpNet]) -> Self {
+        Self { proxies: proxies.to_vec(), ..self }
+    }
 }
 
 impl From<TcpListener> for Port {
     fn from(listener: TcpListener) -> Self {
-        Self { listener, tls: None }
+        Self { listener, tls: None, proxies: Vec::new() }
     }
 }
 
 impl From<(TcpListener, TlsAcceptor)> for Port {
     fn from((listener, tls): (TcpListener, TlsAcceptor)) -> Self {
-        Self { listener, tls: Some(tls) }
+        Self { listener, tls: Some(tls), proxies: Vec::new() }
     }
 }
 
@@ -94,13 +104,13 @@ pub async fn serve(
     limits: Limits,
     shutdown: CancellationToken,
 ) {
-    let Port { listener, tls } = port.into();
+    let Port { listener, tls, proxies } = port.into();
     let limits = limits.fitting(files::file_limit());
     // If this fails, the queue is shorter.
     SockRef::from(&listener).listen(BACKLOG).ok();
     let told = Arc::<LogLimit>::default();
     let context = Arc::new(PortContext { limits, router, tls, shutdown, told });
-    let table = Arc::new(Table::new(limits));
+    let table = Arc::new(Table::new(limits, proxies));
     let mut sweep = interval(limits.sweep());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut connections = JoinSet::new();

@@ -4,11 +4,12 @@ use super::{
     connection::{Connection, Rank, Reason},
     limits::Limits,
 };
+use ipnet::IpNet;
 use metal_base::{Locked, Source};
 use std::{
     cmp::Reverse,
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
 };
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ const BATCH: usize = 64;
 #[derive(Debug)]
 pub(super) struct Table {
     limits: Limits,
+    /// Networks of proxies, which have no limit per source.
+    proxies: Vec<IpNet>,
     places: Mutex<Places>,
 }
 
@@ -63,8 +66,8 @@ impl Candidate {
 }
 
 impl Table {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, places: Mutex::default() }
+    pub(super) fn new(limits: Limits, proxies: Vec<IpNet>) -> Self {
+        Self { limits, proxies, places: Mutex::default() }
     }
 
     /// A place for a connection from `peer`, if there is one or can be made: first within the limit
@@ -73,7 +76,7 @@ impl Table {
         let source = Source::from(peer.ip());
         let mut places = self.places();
         let own = places.of(source);
-        if own >= self.limits.per_source && !places.thin_out(source, own, now) {
+        if own >= self.per_source(peer.ip()) && !places.thin_out(source, own, now) {
             return None;
         }
         if places.taken >= self.limits.connections && !places.make_room(Some(source), now) {
@@ -84,6 +87,12 @@ impl Table {
         places.taken += 1;
         places.by_source.entry(source).or_default().insert(id, Arc::clone(&connection));
         Some(Place { table: Arc::clone(self), source, id, connection })
+    }
+
+    fn per_source(&self, peer: IpAddr) -> usize {
+        let peer = peer.to_canonical();
+        let is_proxy = self.proxies.iter().any(|network| network.contains(&peer));
+        if is_proxy { self.limits.connections } else { self.limits.per_source }
     }
 
     /// Closes connections that have exceeded a time limit.
@@ -228,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn the_hosts_behind_a_proxy_are_not_one_source_and_a_stranger_beside_it_is() {
+        let scene = Scene::behind(6, 2, &["192.0.2.0/24".parse().unwrap()]);
+        let _proxied: Vec<_> =
+            ["192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1"].map(|it| scene.busy(it, 0)).into();
+        let _strangers: Vec<_> = [0; 2].map(|at| scene.busy("10.0.0.1", at)).into();
+        assert!(scene.admit("10.0.0.1", 1).is_none());
+        assert!(scene.admit("192.0.2.1", 1).is_some());
+    }
+
+    #[test]
     fn a_full_port_takes_a_newcomer_in_place_of_the_longest_idle_one() {
         let scene = Scene::new(3, 2);
         let busy = scene.busy("10.0.0.1", 0);
@@ -299,8 +318,13 @@ mod tests {
 
     impl Scene {
         fn new(connections: usize, per_source: usize) -> Self {
+            Self::behind(connections, per_source, &[])
+        }
+
+        fn behind(connections: usize, per_source: usize, proxies: &[IpNet]) -> Self {
             let limits = Limits { connections, per_source, ..Limits::MACHINES };
-            Self { table: Arc::new(Table::new(limits)), start: Instant::now() }
+            let table = Table::new(limits, proxies.to_vec());
+            Self { table: Arc::new(table), start: Instant::now() }
         }
 
         fn at(&self, second: u64) -> Instant {
