@@ -36,10 +36,16 @@ impl<A: LeaseAddress> LeaseStore<A> {
         Self { leases, file: None, published, changed, answered, steps, trouble: None }
     }
 
-    /// Records leases in a file from now on, and adopts those in it.
+    /// Records leases in a file from now on, and adopts those in it. What was heard before that is newer.
     pub(crate) fn open(&mut self, path: &Path) -> Result<(), lease_file::Error> {
-        let (file, logged) = LeaseFile::open(path)?;
+        let (mut file, logged) = LeaseFile::open(path)?;
+        let all = self.leases.all().into_iter();
+        let heard: Vec<_> = all.filter(|lease| lease.is_durable()).cloned().collect();
         for lease in logged {
+            self.leases.apply(lease);
+        }
+        for lease in heard {
+            file.append(&lease);
             self.leases.apply(lease);
         }
         self.file = Some(file);
@@ -263,6 +269,28 @@ mod tests {
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
         lease_store.shift(10 * HOUR, start);
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
+    }
+
+    #[test]
+    fn a_file_from_before_does_not_replace_what_was_heard_before_it_was_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leases");
+        let (start, other) = (Timestamp::from_second(2_000_000_000).unwrap(), [10, 0, 0, 2].into());
+        let mut before = lease_store(None);
+        before.open(&path).unwrap();
+        before.record(lease(start + HOUR));
+        before.record(Lease { address: other, ..lease(start + HOUR) });
+        assert!(before.commit());
+        before.close();
+        let mut heard = lease_store(None);
+        heard.record(lease(start + HOUR * 2));
+        heard.open(&path).unwrap();
+        assert!(heard.commit());
+        heard.close();
+        let mut again = lease_store(None);
+        again.open(&path).unwrap();
+        let until = |address| again.leases.get(address).unwrap().until;
+        assert_eq!([ADDRESS, other].map(until), [start + HOUR * 2, start + HOUR]);
     }
 
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
