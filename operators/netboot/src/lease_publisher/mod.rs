@@ -22,6 +22,7 @@ use kube::{
     runtime::events::{Recorder, Reporter as Source},
 };
 use metal_api::DhcpLease;
+use metal_base::Locked;
 use metal_dhcp::{
     Sharing,
     config::Config,
@@ -34,7 +35,7 @@ use metal_runtime::{
     OkIf, apply, follow,
     health::ReadinessCondition,
     index::{Change, Ended, Index},
-    report::{Class, Outcome, ReconcileError, Reporter, class_of},
+    report::{Chain, Class, Outcome, ReconcileError, Reporter, class_of},
     work::{NOT_LISTED, Next, Pass, Passed, Work},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family as Metric};
@@ -59,21 +60,30 @@ pub(crate) type Objects = Index<DhcpLease, IpAddr>;
 pub enum Error {
     /// It was not created or changed.
     #[error("could not write the DHCPLease")]
-    Apply(#[source] kube::Error),
+    Apply(#[source] kube::Error, Told),
     /// It was not removed.
     #[error("could not delete the DHCPLease")]
-    Remove(#[source] kube::Error),
+    Remove(#[source] kube::Error, Told),
 }
+
+/// Whether the last failure had the same cause. What keeps one object from being written mostly keeps all from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told(bool);
 
 impl ReconcileError for Error {
     fn class(&self) -> Class {
         match self {
-            Self::Apply(error) | Self::Remove(error) => class_of(error),
+            Self::Apply(error, _) | Self::Remove(error, _) => class_of(error),
         }
     }
 
     fn reason(&self) -> &'static str {
         self.into()
+    }
+
+    fn is_told(&self) -> bool {
+        let (Self::Apply(_, Told(is_told)) | Self::Remove(_, Told(is_told))) = self;
+        *is_told
     }
 }
 
@@ -86,6 +96,8 @@ pub(crate) struct LeasePublisher {
     config: watch::Receiver<Arc<Config>>,
     reporter: Reporter,
     next: Mutex<Instant>,
+    /// Why the last write failed, if it did.
+    trouble: std::sync::Mutex<Option<String>>,
     /// Whether this instance is to lead.
     is_elected: watch::Sender<bool>,
 }
@@ -109,6 +121,7 @@ impl LeasePublisher {
             config,
             reporter,
             next: Mutex::new(Instant::now()),
+            trouble: std::sync::Mutex::default(),
             is_elected: watch::Sender::new(false),
         }
     }
@@ -203,16 +216,30 @@ impl LeasePublisher {
             Writing::Nothing => Ok("Unchanged"),
             Writing::Apply(object) => {
                 self.turn().await;
-                apply(&self.api, &*object, MANAGER).await.map_err(Error::Apply)?;
+                let applied = apply(&self.api, &*object, MANAGER).await;
+                applied.map_err(|error| self.failed(error, Error::Apply))?;
+                self.trouble.locked().take();
                 Ok("Written")
             }
             Writing::Remove => {
                 self.turn().await;
                 let removed = self.api.delete(&name, &DeleteParams::default()).await;
-                removed.ok_if_not_found().map_err(Error::Remove)?;
+                let removed = removed.ok_if_not_found();
+                removed.map_err(|error| self.failed(error, Error::Remove))?;
+                self.trouble.locked().take();
                 Ok("Removed")
             }
         }
+    }
+
+    fn failed(&self, error: kube::Error, of: fn(kube::Error, Told) -> Error) -> Error {
+        let cause = Some(match &error {
+            // The rest may name the object.
+            kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+            other => Chain(other).to_string(),
+        });
+        let last = std::mem::replace(&mut *self.trouble.locked(), cause.clone());
+        of(error, Told(last == cause))
     }
 
     /// Waits for the next write.

@@ -1,4 +1,4 @@
-//! Two instances that both answer.
+//! What is written by one of two instances that both answer.
 
 use super::*;
 use jiff::SignedDuration;
@@ -17,16 +17,23 @@ const RESERVED: u8 = 10;
 const IN_OUR_PART: u8 = 100;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// An instance with a lease in this state, and an object of a bound one with this time.
-async fn others(last: u8, state: State, held_until: Timestamp) -> Option<Next> {
+fn publisher(server: &ApiServer) -> LeasePublisher {
     let config = Arc::new(Config::parse(CONFIG).unwrap());
     let shared = SharedLeases::new(config.instances);
     let config = watch::Sender::new(config).subscribe();
-    let client = ApiServer::default().client("default");
-    let publisher = LeasePublisher::new(client, shared, config, Metric::default());
+    LeasePublisher::new(server.client("default"), shared, config, Metric::default())
+}
+
+fn lease(last: u8) -> Lease<IpAddr> {
     let (address, until) = (IpAddr::from([10, 77, 0, last]), Timestamp::now() + HOUR);
     let client = "02:00:00:00:00:01".parse().unwrap();
-    let lease = Lease { address, client, state: State::Bound, until, binding: None };
+    Lease { address, client, state: State::Bound, until, binding: None }
+}
+
+/// What is to be done by an instance with a lease in this state, and an object of a bound one with this time.
+async fn others(last: u8, state: State, held_until: Timestamp) -> Option<Next> {
+    let (publisher, lease) = (publisher(&ApiServer::default()), lease(last));
+    let address = lease.address;
     let Writing::Apply(mut object) = writing(Some(&lease), None, None, Timestamp::now()) else {
         panic!("nothing to write");
     };
@@ -46,4 +53,21 @@ async fn only_the_object_of_an_address_that_both_may_give_is_left_to_a_later_lea
         assert!(others(IN_OUR_PART, state, later).await.is_none(), "{state}");
     }
     assert!(others(RESERVED, State::Released, later).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_keeps_all_from_being_written_is_told_once_until_one_is() {
+    let server = ApiServer::default();
+    let (publisher, leases) = (publisher(&server), [100, 101].map(lease));
+    publisher.published.note(&leases);
+    let [first, second] = leases.map(|lease| lease.address);
+    for _ in 0..2 {
+        server.fail(Some(http::StatusCode::INTERNAL_SERVER_ERROR));
+        assert!(!publisher.publish(first).await.unwrap_err().is_told());
+        assert!(publisher.publish(second).await.unwrap_err().is_told());
+        server.fail(Some(http::StatusCode::FORBIDDEN));
+        assert!(!publisher.publish(first).await.unwrap_err().is_told());
+        server.fail(None);
+        assert_eq!(publisher.publish(second).await.unwrap(), "Written");
+    }
 }
