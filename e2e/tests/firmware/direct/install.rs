@@ -226,7 +226,7 @@ impl Lab {
                 told.iter().find(|it| it["phase"] == "failed").context("no failure yet")?;
             Ok(failed["message"].as_str().context("no message")?.to_owned())
         });
-        machine.told(failed.await)
+        machine.told(machine.while_on(failed).await)
     }
 
     fn disk(&self, serial: &str) -> PathBuf {

@@ -14,7 +14,7 @@ use service::{Answer, REGISTRY_TOKEN, Service};
 async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
     let mut service = Service::start([]).await;
     let mut machine = Machine::start(&service.command_line()).await;
-    let registration = machine.told(service.registration().await);
+    let registration = machine.told(machine.while_on(service.registration()).await);
     let seconds = machine.since_power_on().as_secs_f64();
     println!("firmware: direct kernel: {seconds:.1} s from power-on to the report");
     assert_eq!(registration.system_uuid, UUID);
@@ -22,7 +22,7 @@ async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
     // A router may answer before the first report or after it, and the report does not wait for it.
     let mut report = registration.data;
     while !has_address(&report, "fec0:") {
-        report = machine.told(service.registration().await).data;
+        report = machine.told(machine.while_on(service.registration()).await).data;
     }
 
     let console = machine.console_with("report posted").await;
@@ -43,7 +43,7 @@ async fn the_discovery_image_reports_the_machine_and_obeys_its_power_button() {
 async fn a_machine_that_nobody_expects_says_so_and_asks_again() {
     let mut service = Service::start([Answer::Unknown, Answer::Tenant]).await;
     let mut machine = Machine::start(&service.command_line()).await;
-    machine.told(service.registration().await);
+    machine.told(machine.while_on(service.registration()).await);
     let console = machine.console_with("report posted").await;
     for words in
         ["has no boot configuration for this machine", "does not start metalprobe", "again_in="]
