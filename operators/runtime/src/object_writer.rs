@@ -338,7 +338,7 @@ mod tests {
         server.put(&node);
         let node = Event::InitApply(DeserializeGuard(Ok(node)));
         let list = [Event::Init, node, Event::InitDone].map(Ok);
-        index.follow(stream::iter(list)).await.unwrap_err();
+        Box::pin(index.follow(stream::iter(list))).await.unwrap_err();
         (server, index, "me")
     }
 }
