@@ -131,7 +131,7 @@ impl Lab {
     async fn start(address: Ipv4Addr, bytes: usize) -> Result<Self> {
         install_crypto_provider();
         let cluster = Cluster::shared().await?;
-        cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
+        Overlay::install("metalman", cluster).await?;
         let (site, name, host) = (unique("site"), unique("node"), Host::reserve(&[])?);
         let folder = cluster.scratch().join(&site);
         fs::create_dir_all(&folder)?;

@@ -20,11 +20,16 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
+use metal_base::Locked;
 use metal_runtime::args::ClientArgs;
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell, time::timeout};
@@ -42,6 +47,8 @@ pub struct Cluster {
     folder: PathBuf,
     bin: PathBuf,
     replacement: outage::Replacement,
+    /// What was done once, by name.
+    done: Mutex<BTreeMap<&'static str, Arc<OnceCell<()>>>>,
 }
 
 impl Cluster {
@@ -80,7 +87,8 @@ impl Cluster {
         let started = control_plane(&["up", utf8(&folder)?, "--owner", &owner]).await;
         started.context("control plane does not start")?;
         let bin = PathBuf::from(control_plane(&["path"]).await?);
-        Ok(Self { folder, bin, replacement: outage::Replacement::default() })
+        let (replacement, done) = (outage::Replacement::default(), Mutex::default());
+        Ok(Self { folder, bin, replacement, done })
     }
 
     /// Ends the control plane in this folder, also a half-started one, and everything that was
@@ -115,6 +123,11 @@ impl Cluster {
     pub async fn established(&self) -> Result<()> {
         let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         self.kubectl(&wait).await.map(drop)
+    }
+
+    /// Initialized when what has this name was done; whoever asks meanwhile waits for that.
+    pub(crate) fn once(&self, name: &'static str) -> Arc<OnceCell<()>> {
+        Arc::clone(self.done.locked().entry(name).or_default())
     }
 
     /// The folder of the control plane.

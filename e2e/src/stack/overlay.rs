@@ -1,16 +1,19 @@
 //! What `kubectl kustomize` prints for an overlay.
 
-use crate::cluster::{control_plane, workspace};
+use crate::cluster::{Cluster, control_plane, workspace};
 use anyhow::{Context, Result, ensure};
+use metal_base::Locked;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
-use tokio::process::Command;
+use tokio::{process::Command, sync::OnceCell};
 
 /// The objects of an overlay.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Overlay {
     /// Its name in messages.
     pub name: &'static str,
@@ -20,13 +23,29 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// The overlay of this name in `config/`.
+    /// The overlay of this name in `config/`, which no test changes: it is built once.
     ///
     /// # Errors
     ///
     /// If kustomize cannot build it.
     pub async fn build(name: &'static str) -> Result<Self> {
-        Self::build_folder(name, &workspace().join("config").join(name)).await
+        static BUILT: Mutex<BTreeMap<&'static str, Arc<OnceCell<Overlay>>>> =
+            Mutex::new(BTreeMap::new());
+        let known = Arc::clone(BUILT.locked().entry(name).or_default());
+        let folder = workspace().join("config").join(name);
+        known.get_or_try_init(|| Self::build_folder(name, &folder)).await.cloned()
+    }
+
+    /// Installs the overlay of this name in `config/`, unless it was already installed like this in
+    /// the same cluster.
+    ///
+    /// # Errors
+    ///
+    /// If kustomize cannot build it, or an object is refused.
+    pub async fn install(name: &'static str, cluster: &Cluster) -> Result<()> {
+        let done = cluster.once(name);
+        let apply = || async move { cluster.apply(&Self::build(name).await?.yaml).await.map(drop) };
+        done.get_or_try_init(apply).await.copied()
     }
 
     /// The overlay in this folder.

@@ -56,7 +56,7 @@ impl Hosts {
         metrics: &str,
     ) -> Result<Self> {
         metal_runtime::client::install_crypto_provider();
-        cluster.apply(&Overlay::build("hosts").await?.yaml).await?;
+        Overlay::install("hosts", cluster).await?;
         let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
         let place = Host::reserve(&[])?;
         let (address, health) = (place.spare()?, place.spare()?);

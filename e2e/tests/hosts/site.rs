@@ -64,7 +64,7 @@ impl<'a> Site<'a> {
         flags: Vec<String>,
     ) -> Result<Self> {
         install_crypto_provider();
-        cluster.apply(&Overlay::build("hosts").await?.yaml).await?;
+        Overlay::install("hosts", cluster).await?;
         let place = match outside {
             Some(_) => Place::own(Ipv4Addr::LOCALHOST.into(), &[])?,
             None => Place::reserve(&[])?,

@@ -57,7 +57,7 @@ const RIGHTS: [Right; 29] = [
 #[tokio::test]
 async fn hosts_may_do_what_it_must_and_no_more() {
     let cluster = Cluster::shared().await.unwrap();
-    cluster.apply(&Overlay::build("hosts").await.unwrap().yaml).await.unwrap();
+    Overlay::install("hosts", cluster).await.unwrap();
     let client = cluster.client().await.unwrap();
     for (verb, group, resource, namespace, expected) in RIGHTS {
         let access = [verb, group, resource, namespace];
@@ -80,7 +80,7 @@ const OF_PEOPLE: [(&str, bool, bool); 8] = [
 #[tokio::test]
 async fn people_look_after_the_hosts_of_their_organization_and_of_no_other() {
     let cluster = Cluster::shared().await.unwrap();
-    cluster.apply(&Overlay::build("hosts").await.unwrap().yaml).await.unwrap();
+    Overlay::install("hosts", cluster).await.unwrap();
     cluster.kubectl(&["create", "namespace", ORG]).await.unwrap();
     for role in ["editor", "viewer"] {
         let (cluster_role, account) = (

@@ -80,7 +80,7 @@ impl Metalman {
     /// Those of the API server.
     pub async fn kubeconfig(cluster: &Cluster) -> Result<PathBuf> {
         install_crypto_provider();
-        cluster.apply(&Overlay::build("metalman").await?.yaml).await?;
+        Overlay::install("metalman", cluster).await?;
         cluster.service_account_kubeconfig(NAMESPACE, "metalman-controller").await
     }
 
