@@ -105,10 +105,17 @@ async fn an_image_that_was_cut_off_by_a_kill_is_fetched_again_and_whole() {
     lab.end().await.unwrap();
 }
 
-/// Content that does not repeat too soon.
+/// Content of numbered blocks of numbered words, so that none of it is like another part. Only the
+/// first block is formatted, which takes unoptimized binaries long.
 fn disk(size: usize) -> String {
-    let numbers = (0_u64..).map(|number| format!("{number:08x}"));
-    let mut text: String = numbers.take(size / 8 + 1).collect();
+    let words = (0..8191_u32).map(|word| format!("{word:08x}"));
+    let words: String = words.collect();
+    let mut text = String::new();
+    let mut blocks = 0_u32..;
+    while text.len() < size {
+        text.extend(blocks.next().map(|block| format!("{block:08x}")));
+        text.push_str(&words);
+    }
     text.truncate(size);
     text
 }
