@@ -26,7 +26,7 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(10, 66, 100, 66);
 /// The same, in the network of the BMCs.
 const FALSE_BMC: Ipv4Addr = Ipv4Addr::new(10, 67, 1, 66);
 
-pub(crate) async fn speak_for_a_bmc(site: &mut Site) {
+pub(crate) async fn speak_for_a_bmc(site: &Site) {
     let outcome = moved(site).await;
     site.tell("DHCP in the name of a known BMC, from elsewhere", Target::Metal, outcome);
 }
@@ -97,13 +97,13 @@ pub(crate) async fn touch(site: &Site, name: &str) -> Result<()> {
 }
 
 /// Hundreds of BMCs that were never seen before.
-pub(crate) async fn crowd(site: &mut Site) {
+pub(crate) async fn crowd(site: &Site) {
     let number = site.scale.of(160, 400);
     let outcome = crowded(site, number).await;
     site.tell(&format!("{number} BMCs that nobody knows, by DHCP"), Target::Netboot, outcome);
 }
 
-async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
+async fn crowded(site: &Site, number: u16) -> Result<Duration> {
     let began = Instant::now();
     let frames = site.bmcs.frames()?;
     let mut slowest = Duration::ZERO;
@@ -113,7 +113,8 @@ async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
         block_in_place(|| exchange(&frames, [2, 0xbb, 0xcc, 1, high, low], None))?;
         slowest = slowest.max(asked.elapsed());
     }
-    sleep(TEMPTED).await;
+    let (more, ()) = tokio::join!(site.one_more_server(), sleep(TEMPTED));
+    more.context("an honest machine")?;
     let endpoints = Api::<Endpoint>::all(site.stack.client.clone());
     let all = endpoints.list(&ListParams::default()).await?.items;
     let of_crowd = |it: &&Endpoint| {
@@ -124,6 +125,5 @@ async fn crowded(site: &mut Site, number: u16) -> Result<Duration> {
     let most = site.scale.new_bmcs_per_minute() * (minutes + 1);
     ensure!(made > 0, "no BMC of the crowd is known: nothing was attacked");
     ensure!(made <= most, "{made} Endpoints, of which at most {most} should be there");
-    site.one_more_server().await.context("an honest machine")?;
     Ok(slowest)
 }

@@ -41,7 +41,7 @@ struct Given {
 }
 
 /// Asks for everything while the claims live, and after that speaks with their tokens.
-pub(crate) async fn ask_outside_of_the_window(site: &mut Site) {
+pub(crate) async fn ask_outside_of_the_window(site: &Site) {
     let given = Box::pin(given(site)).await;
     let outcome = match &given {
         Ok(given) => outside(site, given).await,
@@ -57,7 +57,7 @@ pub(crate) async fn ask_outside_of_the_window(site: &mut Site) {
 }
 
 /// Claims a machine for each kind of boot, and asks for what it gets in its window.
-async fn given(site: &mut Site) -> Result<[Given; 2]> {
+async fn given(site: &Site) -> Result<[Given; 2]> {
     let http = http()?;
     let (index, claim, uuid) = claimed(site, PXE_TENANT).await?;
     site.stack.machine(0, index)?.boots_tenant().await.context("a claimed machine")?;
@@ -85,9 +85,9 @@ async fn given(site: &mut Site) -> Result<[Given; 2]> {
 }
 
 /// A server that was claimed with this image: number and UUID of the machine.
-async fn claimed(site: &mut Site, image: &str) -> Result<(u32, Claimed, String)> {
-    let index = site.one_more_admitted().await?.index();
-    let machine = site.stack.machine(0, index)?;
+async fn claimed(site: &Site, image: &str) -> Result<(u32, Claimed, String)> {
+    let machine = site.admitted_server().await?;
+    let index = machine.index();
     let claim = claim(&site.stack, &machine, &site.stack.registry.image(image)).await?;
     Ok((index, claim, machine.report()?.uuid.to_string()))
 }
@@ -186,13 +186,13 @@ async fn ended(site: &Site, given: [Given; 2]) -> Result<Duration> {
     served(&ports::registry(), HONEST).await
 }
 
-pub(crate) async fn use_up_fetches(site: &mut Site) {
+pub(crate) async fn use_up_fetches(site: &Site) {
     let outcome = fetches(site).await;
     site.tell(&format!("{HEADS} x HEAD of an ignition"), Target::Boot, outcome);
 }
 
 /// A machine within its boot window, so that there is something to steal.
-async fn fetches(site: &mut Site) -> Result<Duration> {
+async fn fetches(site: &Site) -> Result<Duration> {
     let (stranger, http) = (client(STRANGER)?, http()?);
     let url = tenants_ignition(site, &http).await?;
     for _ in 0..HEADS {
@@ -205,7 +205,7 @@ async fn fetches(site: &mut Site) -> Result<Duration> {
 }
 
 /// The URL of the ignition of a machine that was just claimed.
-pub(crate) async fn tenants_ignition(site: &mut Site, http: &Client) -> Result<String> {
+pub(crate) async fn tenants_ignition(site: &Site, http: &Client) -> Result<String> {
     let (index, _, uuid) = claimed(site, PXE_TENANT).await?;
     site.stack.machine(0, index)?.boots_tenant().await.context("a claimed machine")?;
     let path = ignition_in(&get(http, &format!("ipxe/{uuid}"), None).await?.1)?;

@@ -130,19 +130,18 @@ impl TooLarge {
 }
 
 /// Thousands of claims of one tenant, beside one of another.
-pub(crate) async fn crowd(site: &mut Site) {
+pub(crate) async fn crowd(site: &Site) {
     let number = site.scale.of(120, 3000);
     let outcome = Box::pin(crowded(site, number)).await;
     site.tell(&format!("{number} claims of a tenant at once"), Target::Metal, outcome);
 }
 
-async fn crowded(site: &mut Site, number: usize) -> Result<Duration> {
-    let index = site.one_more_admitted().await?.index();
+async fn crowded(site: &Site, number: usize) -> Result<Duration> {
+    let machine = site.admitted_server().await?;
     let (stack, registry) = (&site.stack, ports::registry());
     let creating = async {
         let claims = TooLarge::allowed(stack, number);
         let other = async {
-            let machine = stack.machine(0, index)?;
             claim(stack, &machine, &stack.registry.image(PXE_TENANT)).await?;
             let boots = timeout(SOON, machine.boots_tenant()).await;
             boots.context("the machine of another tenant does not boot")?

@@ -81,7 +81,7 @@ impl ClientBehavior {
     }
 }
 
-pub(crate) async fn hold_all_ports(site: &mut Site) {
+pub(crate) async fn hold_all_ports(site: &Site) {
     for (place, port) in ports::all(site).into_iter().enumerate() {
         let habits = ClientBehavior::ALL.into_iter();
         let habits = habits.filter(|(it, _)| it.is_tried(&port, site.scale));

@@ -152,7 +152,7 @@ fn read(data: &[u8], xid: u32) -> Option<(u8, Ipv4Addr, Ipv4Addr)> {
 }
 
 /// Attackers release and decline the address of a BMC.
-pub(crate) fn give_back_for_another(site: &mut Site) {
+pub(crate) fn give_back_for_another(site: &Site) {
     let outcome = block_in_place(|| foreign_ends(site));
     site.tell("RELEASE and DECLINE by others than the client", Target::Netboot, outcome);
 }
@@ -194,7 +194,7 @@ fn foreign_ends(site: &Site) -> Result<Duration> {
 
 /// A host in the boot network names relays in the network of the BMCs, and wants every address there.
 /// It need not see the answers.
-pub(crate) fn take_all_of_the_bmcs(site: &mut Site) {
+pub(crate) fn take_all_of_the_bmcs(site: &Site) {
     let outcome = block_in_place(|| forged_relays(site));
     site.tell("every address of the BMCs, by forged relays", Target::Netboot, outcome);
 }

@@ -46,7 +46,7 @@ const WANTED: [(&str, Ipv6Addr); 2] = [
 /// The link-local address of attackers.
 const ATTACKER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x66);
 
-pub(crate) async fn speak_for_a_bmc(site: &mut Site) {
+pub(crate) async fn speak_for_a_bmc(site: &Site) {
     let outcome = moved(site).await;
     site.tell("DHCPv6 in the name of known BMCs", Target::Netboot, outcome);
 }

@@ -89,7 +89,7 @@ fn scattered(number: u32) -> u32 {
     number.wrapping_mul(0x9e37_79b1)
 }
 
-pub(crate) fn forge_file_requests(site: &mut Site) {
+pub(crate) fn forge_file_requests(site: &Site) {
     let per_second = site.scale.of(5_000, 45_000);
     for (what, source) in [
         ("one address", one as fn(u32) -> Ipv4Addr),
@@ -178,7 +178,7 @@ pub(crate) fn loading(site: &Site) -> Command {
     command
 }
 
-pub(crate) fn discover_without_end(site: &mut Site) {
+pub(crate) fn discover_without_end(site: &Site) {
     let per_second = site.scale.of(5_000, 45_000);
     let mut rate = 0;
     let outcome = block_in_place(|| discovers(site, per_second, &mut rate));

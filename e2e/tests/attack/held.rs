@@ -18,14 +18,13 @@ use metal_api::{
 };
 use std::time::Duration;
 
-pub(crate) async fn claim_what_nobody_has_admitted(site: &mut Site) {
+pub(crate) async fn claim_what_nobody_has_admitted(site: &Site) {
     let outcome = held(site).await;
     site.tell("a claim that tolerates what nobody has admitted", Target::Metal, outcome);
 }
 
-async fn held(site: &mut Site) -> Result<Duration> {
-    let index = site.one_more_server().await?.index();
-    let machine = site.stack.machine(0, index)?;
+async fn held(site: &Site) -> Result<Duration> {
+    let machine = site.unused_server().await?;
     let (uuid, server) = (machine.report()?.uuid, machine.server_name());
     let claims = Api::<ServerClaim>::namespaced(
         site.stack.client.clone(),

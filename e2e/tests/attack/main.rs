@@ -29,6 +29,7 @@ mod silence;
 mod site;
 mod wire;
 
+use futures::future::join;
 use inside::in_a_network_of_its_own;
 use site::{Scale, Site};
 use std::time::Duration;
@@ -47,24 +48,38 @@ fn nothing_is_lost_to_the_attacks_at_full_size() {
 }
 
 async fn attacked(scale: Scale) {
-    let mut site = Site::start(scale).await.unwrap();
+    let site = Box::pin(Site::start(scale)).await.unwrap();
     flood::boot_a_client(&site).unwrap();
-    connections::hold_all_ports(&mut site).await;
-    boot::ask_outside_of_the_window(&mut site).await;
-    boot::use_up_fetches(&mut site).await;
-    held::claim_what_nobody_has_admitted(&mut site).await;
-    bmc::speak_for_a_bmc(&mut site).await;
-    dhcp6::speak_for_a_bmc(&mut site).await;
-    dhcp::give_back_for_another(&mut site);
-    dhcp::take_all_of_the_bmcs(&mut site);
-    flood::forge_file_requests(&mut site);
-    flood::discover_without_end(&mut site);
-    bmc::crowd(&mut site).await;
-    reports::post_all_at_once(&mut site).await;
-    claims::crowd(&mut site).await;
-    Box::pin(registry::send_all_at_once(&mut site)).await;
+    connections::hold_all_ports(&site).await;
+    let by_tenants = async {
+        boot::ask_outside_of_the_window(&site).await;
+        boot::use_up_fetches(&site).await;
+        held::claim_what_nobody_has_admitted(&site).await;
+    };
+    let by_bmcs = async {
+        bmc::speak_for_a_bmc(&site).await;
+        dhcp6::speak_for_a_bmc(&site).await;
+    };
+    match scale {
+        // They have nothing in common but metal-operator, and mostly wait.
+        Scale::Small => {
+            Box::pin(join(by_tenants, by_bmcs)).await;
+        }
+        Scale::Full => {
+            Box::pin(by_tenants).await;
+            Box::pin(by_bmcs).await;
+        }
+    }
+    dhcp::give_back_for_another(&site);
+    dhcp::take_all_of_the_bmcs(&site);
+    flood::forge_file_requests(&site);
+    flood::discover_without_end(&site);
+    bmc::crowd(&site).await;
+    reports::post_all_at_once(&site).await;
+    claims::crowd(&site).await;
+    Box::pin(registry::send_all_at_once(&site)).await;
     if scale == Scale::Full {
-        silence::api_server(&mut site).await;
+        silence::api_server(&site).await;
     }
     site.end();
 }

@@ -24,7 +24,7 @@ const READY: Duration = Duration::from_mins(2);
 /// How the registry answers those who may not report.
 const REFUSALS: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
 
-pub(crate) async fn send_all_at_once(site: &mut Site) {
+pub(crate) async fn send_all_at_once(site: &Site) {
     let number = site.scale.of(
         Number { posters: 8, bmcs: 12, claims: 16 },
         Number { posters: 32, bmcs: 60, claims: 160 },
@@ -47,7 +47,7 @@ struct Number {
 
 /// All attacks at once; at full size, again after a restart. An honest machine is discovered each
 /// time.
-async fn all_at_once(site: &mut Site, number: &Number) -> Result<Duration> {
+async fn all_at_once(site: &Site, number: &Number) -> Result<Duration> {
     let registry = ports::registry();
     let posters = Posters::start(number.posters)?;
     let hostile = LongAnswers::start().await?;

@@ -36,7 +36,7 @@ const TEXT: usize = 1_300_000;
 /// How soon an agent tries again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-pub(crate) async fn post_all_at_once(site: &mut Site) {
+pub(crate) async fn post_all_at_once(site: &Site) {
     let number = site.scale.of(8, 64);
     let outcome = Box::pin(posted(site, number)).await;
     // Also if it failed: the attacks after this one need hosts that start.
@@ -53,7 +53,7 @@ struct Reporter {
     uuid: String,
 }
 
-async fn posted(site: &mut Site, number: u32) -> Result<Duration> {
+async fn posted(site: &Site, number: u32) -> Result<Duration> {
     // Keeps the hosts from starting, and so from reporting themselves.
     let fault = Fault::new("/redfish/v1/Systems/", Action::Status(503)).on(&Method::PATCH);
     let simulator = &site.stack.fleets[0];
@@ -67,7 +67,6 @@ async fn posted(site: &mut Site, number: u32) -> Result<Duration> {
             if number % 2 == 0 { many_objects(&uuid, index)? } else { long_texts(&uuid, index)? };
         reporters.push(Reporter { index, url: String::new(), body, uuid });
     }
-    let site = &*site;
     for it in &mut reporters {
         let name = site.stack.machine(0, it.index)?.server_name();
         it.url = registry_url_of(&site.stack, &name).await?;

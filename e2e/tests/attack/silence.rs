@@ -14,13 +14,13 @@ const AWAY: Duration = Duration::from_secs(20);
 const EVERY: Duration = Duration::from_millis(250);
 const READY: Duration = Duration::from_mins(2);
 
-pub(crate) async fn api_server(site: &mut Site) {
+pub(crate) async fn api_server(site: &Site) {
     let outcome = silent(site).await;
     let what = format!("API server silent for {} s while a machine fetches", AWAY.as_secs());
     site.tell(&what, Target::Boot, outcome);
 }
 
-async fn silent(site: &mut Site) -> Result<Duration> {
+async fn silent(site: &Site) -> Result<Duration> {
     let http = http()?;
     let url = tenants_ignition(site, &http).await?;
     // It can only serve what it has read before.

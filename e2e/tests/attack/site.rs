@@ -12,15 +12,17 @@ use e2e::{
     cluster::{binary, eventually},
     namespace::{Network, ip, run},
     stack::{
-        INITRD, KERNEL, Machine, Operator, Prefix, Settings, Stack, metalman::Metalman, quick,
-        rented::Hosts,
+        INITRD, KERNEL, Machine, Operator, Overlay, Prefix, Settings, Stack, metalman::Metalman,
+        quick, rented::Hosts,
     },
 };
+use futures::future::try_join_all;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
 use metal_api::{Server, ServerState, Taint};
+use metal_base::Locked;
 use metal_simulator::{Account, Config, MacPrefix};
 use serde_json::json;
 use std::{
@@ -28,6 +30,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
     process::Command,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -52,6 +58,8 @@ pub(crate) const FILE: &str = "boot.efi";
 const FILE_BYTES: usize = 1 << 20;
 
 const MACHINES: u32 = 128;
+/// How many of them are servers before the first attack: it takes all at once no longer than one.
+const SERVERS: u32 = 5;
 const LIMIT: Duration = Duration::from_mins(5);
 /// How long something that is not to happen gets to happen.
 pub(crate) const TEMPTED: Duration = Duration::from_secs(3);
@@ -92,8 +100,11 @@ pub(crate) struct Site {
     pub(crate) metalman: Metalman,
     pub(crate) hosts: Hosts,
     _certificate: TempDir,
-    lost: Vec<String>,
-    used: u32,
+    lost: Mutex<Vec<String>>,
+    /// How many servers of those before the first attack are used.
+    claimed: AtomicU32,
+    /// How many machines are plugged in.
+    plugged: AtomicU32,
 }
 
 impl Site {
@@ -102,17 +113,24 @@ impl Site {
         let boot = Wire::plug("boot", NETBOOT, Ipv6Addr::new(0xfd66, 0, 0, 0, 0, 0, 0, 1))?;
         let bmcs = Wire::plug("bmcs", NETBOOT_AT_BMCS, Ipv6Addr::new(0xfd67, 0, 0, 0, 0, 0, 0, 1))?;
         let certificate = tempfile::tempdir()?;
-        let stack = Stack::start(settings(certificate.path())?).await?;
+        let settings = settings(certificate.path())?;
+        // What is installed later is built while the control plane starts.
+        let (metalman, hosts) = (Overlay::build("metalman"), Overlay::build("hosts"));
+        let (stack, ..) = tokio::try_join!(Stack::start(settings), metalman, hosts)?;
         let account = Account { username: "root".to_owned(), password: "calvin".to_owned() };
         let prefix: MacPrefix = "02:bb:cc".parse().context("a prefix")?;
         stack.macdb.add(Prefix::new(prefix, REDFISH, account)).await?;
         let honest = Network::new(&stack.cluster, "honest").await?;
         honest.link("honest", &format!("{NETBOOT_AT_HONEST}/24"))?;
-        let netboot = start_netboot(&stack, scale).await?;
-        let metalman = Metalman::start(&stack.cluster, &[metrics(METRICS_OF_METALMAN)]).await?;
+        let (cluster, flags) = (&stack.cluster, [metrics(METRICS_OF_METALMAN)]);
         let at = format!("{OPERATORS}:{METRICS_OF_HOSTS}");
         let file = binary("hosts").await?;
-        let hosts = Hosts::start_with_metrics(&stack.cluster, &file, &at).await?;
+        let (netboot, metalman, hosts, ()) = tokio::try_join!(
+            start_netboot(&stack, scale),
+            Metalman::start(cluster, &flags),
+            Hosts::start_with_metrics(cluster, &file, &at),
+            discover(&stack),
+        )?;
         Ok(Self {
             stack,
             scale,
@@ -123,30 +141,38 @@ impl Site {
             metalman,
             hosts,
             _certificate: certificate,
-            lost: Vec::new(),
-            used: 0,
+            lost: Mutex::default(),
+            claimed: AtomicU32::new(0),
+            plugged: AtomicU32::new(SERVERS),
         })
     }
 
     /// A machine that no attack has used before.
-    pub(crate) fn next_machine(&mut self) -> Result<Machine<'_>> {
-        self.used += 1;
-        self.stack.machine(0, self.used - 1)
+    pub(crate) fn next_machine(&self) -> Result<Machine<'_>> {
+        self.stack.machine(0, self.plugged.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A server that nobody has admitted, and no attack has used before: one of the first ones while
+    /// there are any.
+    pub(crate) async fn unused_server(&self) -> Result<Machine<'_>> {
+        let index = self.claimed.fetch_add(1, Ordering::Relaxed);
+        if index < SERVERS {
+            return self.stack.machine(0, index);
+        }
+        self.one_more_server().await
     }
 
     /// Plugs in the next machine and waits until it is Available, to show that discovery still
     /// works.
-    pub(crate) async fn one_more_server(&mut self) -> Result<Machine<'_>> {
+    pub(crate) async fn one_more_server(&self) -> Result<Machine<'_>> {
         let machine = self.next_machine()?;
-        machine.plug_in().await?;
-        machine.enters(ServerState::Available).await?;
+        becomes_a_server(&machine).await?;
         Ok(machine)
     }
 
-    /// The same; a person admits it.
-    pub(crate) async fn one_more_admitted(&mut self) -> Result<Machine<'_>> {
-        let index = self.one_more_server().await?.index();
-        let machine = self.stack.machine(0, index)?;
+    /// An unused server that a person has admitted.
+    pub(crate) async fn admitted_server(&self) -> Result<Machine<'_>> {
+        let machine = self.unused_server().await?;
         self.admit(&machine).await?;
         Ok(machine)
     }
@@ -165,7 +191,7 @@ impl Site {
     /// Prints the outcome of an attack: the longest that an honest client had to wait meanwhile, or
     /// what was lost.
     #[expect(clippy::print_stdout, reason = "the line of this attack")]
-    pub(crate) fn tell(&mut self, what: &str, target: Target, honest: Result<Duration>) {
+    pub(crate) fn tell(&self, what: &str, target: Target, honest: Result<Duration>) {
         let outcome = honest.and_then(|waited| {
             let (peak, limit) = (self.peak_memory(target)?, target.limit()?);
             ensure!(peak < limit, "{} of {} MiB of memory", peak >> 20, limit >> 20);
@@ -174,7 +200,7 @@ impl Site {
             Ok(format!("honest client {ms} ms, {name} {peak} MiB of {limit}, lost: nothing"))
         });
         let line = outcome.unwrap_or_else(|error| {
-            self.lost.push(format!("{what}: {error:#}"));
+            self.lost.locked().push(format!("{what}: {error:#}"));
             format!("lost: {error:#}")
         });
         println!("{what:<58} {line}");
@@ -197,13 +223,28 @@ impl Site {
 
     /// Fails if anything was lost.
     pub(crate) fn end(self) {
-        assert!(self.lost.is_empty(), "{:#?}", self.lost);
+        let lost = self.lost.locked();
+        assert!(lost.is_empty(), "{lost:#?}");
     }
 }
 
 /// Waits for something to succeed.
 pub(crate) async fn soon<T>(attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     eventually(LIMIT, attempt).await
+}
+
+/// Plugs in the first machines and waits until they are Available.
+async fn discover(stack: &Stack) -> Result<()> {
+    let first = (0..SERVERS).map(|index| async move {
+        let machine = stack.machine(0, index)?;
+        becomes_a_server(&machine).await
+    });
+    try_join_all(first).await.map(drop)
+}
+
+async fn becomes_a_server(machine: &Machine<'_>) -> Result<()> {
+    machine.plug_in().await?;
+    machine.enters(ServerState::Available).await.map(drop)
 }
 
 /// Operators with their defaults, but that new servers are held, as in `config/production`; and fast
