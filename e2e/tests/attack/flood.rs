@@ -27,8 +27,10 @@ const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 66, 150, 9);
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
 /// How many packets are sent in a burst.
 const BURST: u32 = 64;
-/// How long the DHCP flood lasts.
+/// How long the DHCP flood lasts at full size.
 const FLOODED: Duration = Duration::from_secs(3);
+/// How many clients ask for an address meanwhile, at least: known ones, and as many new ones.
+const ASKING: u8 = 6;
 /// How long an honest client may take during a flood: it may have to retry.
 const BEARABLE: Duration = Duration::from_secs(8);
 
@@ -190,7 +192,7 @@ pub(crate) fn discover_without_end(site: &Site) {
 fn discovers(site: &Site, per_second: u32, rate: &mut u64) -> Result<Duration> {
     let frames = site.boot.frames()?;
     let mac = |last| [2, 0, 0, 0, 1, last];
-    for known in 0..3 {
+    for known in 0..ASKING / 2 {
         exchange(&frames, mac(known), None).context("before")?;
     }
     let flood = Flood::start(&site.boot, per_second, |frames, number| {
@@ -198,8 +200,9 @@ fn discovers(site: &Site, per_second: u32, rate: &mut u64) -> Result<Duration> {
         Message::discover([2, 0x66, a, b, c, d], number).broadcast(frames)
     })?;
     let (mut slowest, began) = (Duration::ZERO, Instant::now());
+    let flooded = site.scale.of(FLOODED / 3, FLOODED);
     let mut clients = 0..;
-    while began.elapsed() < FLOODED {
+    while began.elapsed() < flooded || clients.start < ASKING {
         // The first ones had an address before.
         let client = clients.next().context("a client")?;
         let asked = Instant::now();
