@@ -7,6 +7,7 @@ use e2e::{
     cluster::Cluster,
     stack::{Node, Overlay, name, pod},
 };
+use futures::future::try_join_all;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
@@ -17,12 +18,14 @@ const END: Duration = Duration::from_secs(20);
 async fn every_overlay_starts_with_its_defaults() {
     let cluster = Cluster::shared().await.unwrap();
     for overlay in OVERLAYS {
-        let overlay = Overlay::build(overlay).await.unwrap();
+        let overlay = &Overlay::build(overlay).await.unwrap();
         cluster.apply(&overlay.yaml).await.with_context(|| overlay.name).unwrap();
-        for deployment in overlay.of("Deployment") {
-            let started = start(cluster, &overlay, deployment).await;
-            started.with_context(|| format!("{} of {}", name(deployment), overlay.name)).unwrap();
-        }
+        // All at once, as in a cluster.
+        let started = overlay.of("Deployment").map(|deployment| async move {
+            let started = start(cluster, overlay, deployment).await;
+            started.with_context(|| format!("{} of {}", name(deployment), overlay.name))
+        });
+        try_join_all(started).await.unwrap();
     }
 }
 
@@ -31,7 +34,9 @@ async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Resu
     let folder = cluster.scratch().join(overlay.name);
     let node = Node::of_this_machine(&folder);
     let operator = pod(cluster, overlay, deployment, node).await?;
-    give_port_67_away(&folder)?;
+    if name(deployment) == "netboot" {
+        give_port_67_away(&folder)?;
+    }
     operator.start()?;
     let ready = operator.ready(READY).await;
     let printed = operator.printed()?;
@@ -43,9 +48,6 @@ async fn start(cluster: &Cluster, overlay: &Overlay, deployment: &Value) -> Resu
 /// Moves netboot off port 67, which other tests on this machine use.
 fn give_port_67_away(folder: &Path) -> Result<()> {
     let file = folder.join("netboot/config/netboot.yaml");
-    if file.exists() {
-        let text = fs::read_to_string(&file)?;
-        fs::write(file, text.replace("interfaces: [lo]", "listen: [\"127.0.0.1:0\"]"))?;
-    }
-    Ok(())
+    let text = fs::read_to_string(&file)?;
+    Ok(fs::write(file, text.replace("interfaces: [lo]", "listen: [\"127.0.0.1:0\"]"))?)
 }
