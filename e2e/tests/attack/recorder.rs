@@ -32,8 +32,9 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Answers at an address that is created for it.
     pub(crate) async fn at(address: IpAddr) -> Result<Self> {
-        let len = if address.is_ipv4() { 32 } else { 128 };
-        ip(&format!("address add {address}/{len} dev lo"))?;
+        // Without a search for duplicates, which even here keeps an address unusable for a moment.
+        let options = if address.is_ipv4() { "/32 dev lo" } else { "/128 dev lo nodad" };
+        ip(&format!("address add {address}{options}"))?;
         let listener = TcpListener::bind((address, REDFISH)).await?;
         let heard = Arc::<Mutex<Vec<String>>>::default();
         let notes = Arc::clone(&heard);
