@@ -131,7 +131,8 @@ impl TooLarge {
 
 /// Thousands of claims of one tenant, beside one of another.
 pub(crate) async fn crowd(site: &Site) {
-    let number = site.scale.of(120, 3000);
+    // More than are created at a time, and five times what the operator looks at.
+    let number = site.scale.of(80, 3000);
     let outcome = Box::pin(crowded(site, number)).await;
     site.tell(&format!("{number} claims of a tenant at once"), Target::Metal, outcome);
 }

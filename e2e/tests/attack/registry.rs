@@ -27,7 +27,7 @@ const REFUSALS: [StatusCode; 2] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDD
 pub(crate) async fn send_all_at_once(site: &Site) {
     let number = site.scale.of(
         // metal-operator has four places for long answers.
-        Number { posters: 8, bmcs: 6, claims: 16 },
+        Number { posters: 8, bmcs: 6, claims: 8 },
         Number { posters: 32, bmcs: 60, claims: 160 },
     );
     let outcome = Box::pin(all_at_once(site, &number)).await;
