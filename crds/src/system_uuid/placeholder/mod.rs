@@ -8,7 +8,7 @@
 use uuid::Uuid;
 
 /// Placeholders of manufacturers that match no pattern.
-const SHIPPED: [Uuid; 7] = [
+const SHIPPED: [Uuid; 9] = [
     // From the lists of inventories and agents: osquery, BSD's hostid, and others.
     uuid::uuid!("07090201-0103-0301-0807-060504030201"),
     uuid::uuid!("10000000-0000-8000-0040-000000000000"),
@@ -18,6 +18,9 @@ const SHIPPED: [Uuid; 7] = [
     // From boards of several manufacturers, noticed by inventories that merged them.
     uuid::uuid!("6ab5b300-538d-1014-9fb5-b0684d007b53"),
     uuid::uuid!("6ab5b300-538d-1014-bfb5-b0684d007b53"),
+    // Consecutive decimal numbers.
+    uuid::uuid!("01234567-8910-1112-1314-151617181920"),
+    uuid::uuid!("12345678-9101-1121-3141-516171819202"),
 ];
 /// Beginnings of texts that are not serial numbers, in lower case and without leading spaces.
 const SAYINGS: [&str; 32] = [
@@ -82,7 +85,6 @@ pub(super) fn is_placeholder(uuid: Uuid) -> bool {
             || is_even(bytes)
             || is_row_of_digits(bytes)
             || has_digit_per_field(bytes)
-            || counts_on(bytes)
             || has_blank_mac(bytes)
             || has_blank_tag(bytes)
             || is_saying(bytes)
@@ -100,7 +102,8 @@ fn is_filler(bytes: &[u8; 16]) -> bool {
 /// The UUID before version and variant were set (RFC 9562, section 4), if it consisted of one
 /// repeated byte.
 fn unstamped(bytes: &[u8; 16]) -> [u8; 16] {
-    let common = bytes.iter().max_by_key(|byte| occurrences(**byte, bytes));
+    let counts = occurrences(bytes.iter().copied());
+    let common = bytes.iter().max_by_key(|byte| counts[usize::from(**byte)]);
     let common = common.copied().unwrap_or_default();
     let mut bytes = *bytes;
     bytes[6] = common & 0xf0 | bytes[6] & 0x0f;
@@ -108,8 +111,13 @@ fn unstamped(bytes: &[u8; 16]) -> [u8; 16] {
     bytes
 }
 
-fn occurrences(byte: u8, bytes: &[u8]) -> usize {
-    bytes.iter().map(|other| usize::from(*other == byte)).sum()
+/// How often there is each byte.
+fn occurrences(bytes: impl Iterator<Item = u8>) -> [usize; 256] {
+    let mut counts = [0; 256];
+    for byte in bytes {
+        counts[usize::from(byte)] += 1;
+    }
+    counts
 }
 
 /// Ones after at most the first two fields, or zeros after the first one.
@@ -122,39 +130,51 @@ fn is_repeated(bytes: &[u8; 16]) -> bool {
     [2, 4, 8].into_iter().any(|len| bytes.chunks(len).all(|chunk| *chunk == bytes[..len]))
 }
 
-/// Numbers of one, two or four bytes that increase by a constant.
+/// Numbers of one, two or four bytes that increase by a constant, modulo their size.
 fn is_counter(bytes: &[u8; 16]) -> bool {
     let counts = |len: usize, is_big: bool| {
-        let number = |chunk: &[u8]| {
-            let digits = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
-            if is_big { chunk.iter().fold(0, digits) } else { chunk.iter().rev().fold(0, digits) }
-        };
-        let mask = u32::MAX >> (32 - 8 * len);
-        let numbers: Vec<u32> = bytes.chunks(len).map(number).collect();
-        let mut steps = numbers.windows(2).map(|two| two[1].wrapping_sub(two[0]) & mask);
-        let first = steps.next();
-        steps.all(|step| Some(step) == first)
+        step(numbers(bytes, len, is_big), u32::MAX >> (32 - 8 * len)).is_some()
     };
     [(1, true), (2, true), (2, false), (4, true), (4, false)].iter().any(|it| counts(it.0, it.1))
+}
+
+/// The numbers of so many bytes each.
+fn numbers(bytes: &[u8], len: usize, is_big: bool) -> impl Iterator<Item = u32> {
+    bytes.chunks(len).map(move |chunk| {
+        let digits = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);
+        if is_big { chunk.iter().fold(0, digits) } else { chunk.iter().rev().fold(0, digits) }
+    })
+}
+
+/// By how much each number is greater than the one before, if that is the same for all; of the bits in `mask`.
+fn step(mut numbers: impl Iterator<Item = u32>, mask: u32) -> Option<u32> {
+    let (mut before, mut common) = (numbers.next()?, None);
+    for number in numbers {
+        let step = number.wrapping_sub(before) & mask;
+        if *common.get_or_insert(step) != step {
+            return None;
+        }
+        before = number;
+    }
+    common
 }
 
 /// Bytes that increase or decrease by the same width nearly everywhere, or up to trailing zeros:
 /// 01020304-0506-0708-0900-000000000000.
 fn is_even(bytes: &[u8; 16]) -> bool {
-    let steps = |bytes: &[u8]| -> Vec<u8> {
-        bytes.windows(2).map(|two| two[1].wrapping_sub(two[0])).filter(|step| *step != 0).collect()
-    };
-    let all = steps(bytes);
-    let most = |step: &u8| occurrences(*step, &all) >= MOST_EVEN;
+    let steps = bytes.windows(2).map(|two| two[1].wrapping_sub(two[0])).filter(|step| *step != 0);
     let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let before = steps(&bytes[..end]);
-    let is_row = end > 4 && before.len() == end - 1 && before.iter().all(|it| *it == before[0]);
-    all.iter().any(most) || is_row
+    let row = step(numbers(&bytes[..end], 1, true), 0xff);
+    let is_row = end > 4 && row.is_some_and(|step| step != 0);
+    is_row || occurrences(steps).into_iter().any(|count| count >= MOST_EVEN)
 }
 
 /// As in 12345678-1234-5678-90ab-cddeefaabbcc.
 fn is_row_of_digits(bytes: &[u8; 16]) -> bool {
-    let digits: Vec<u8> = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).collect();
+    let mut digits = [0; 32];
+    for (two, byte) in digits.chunks_mut(2).zip(bytes) {
+        two.copy_from_slice(&[byte >> 4, byte & 15]);
+    }
     let is_step = |two: &&[u8]| {
         let [one, other] = [two[0], two[1]];
         one.abs_diff(other) == 1 || matches!((one, other), (9 | 15, 0) | (0, 9 | 15) | (15, 1))
@@ -171,25 +191,10 @@ fn has_digit_per_field(bytes: &[u8; 16]) -> bool {
     [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]].into_iter().all(is_one)
 }
 
-/// Consecutive decimal numbers, as in 01234567-8910-1112-1314-151617181920.
-fn counts_on(bytes: &[u8; 16]) -> bool {
-    let text = Uuid::from_bytes(*bytes).simple().to_string();
-    [0, 1].into_iter().any(|first| {
-        let row: String = (first..first + 32).map(|number: u32| number.to_string()).collect();
-        row.starts_with(&text)
-    })
-}
-
 /// A pattern, followed by something that is nobody's MAC address: aabbccddeeff, 001122334455,
 /// zeros.
 fn has_blank_mac(bytes: &[u8; 16]) -> bool {
-    let step = |bytes: &[u8], len: usize| {
-        let number = |chunk: &[u8]| chunk.iter().fold(0_u32, |sum, it| sum << 8 | u32::from(*it));
-        let numbers: Vec<u32> = bytes.chunks(len).map(number).collect();
-        let mut steps = numbers.windows(2).map(|two| two[1].wrapping_sub(two[0]));
-        let first = steps.next()?;
-        steps.all(|step| step == first).then_some(first)
-    };
+    let step = |bytes, len| step(numbers(bytes, len, true), u32::MAX);
     let (before, mac) = bytes.split_at(10);
     let is_pattern = step(before, 1) == Some(0) || matches!(step(before, 2), Some(0 | 1));
     is_pattern && step(mac, 1).is_some()
