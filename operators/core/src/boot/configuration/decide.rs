@@ -3,7 +3,7 @@
 use super::{
     BootConfigs, Change, Decision, Ignition, Image, Modes, Observation, PxeUrls, Uki, Unavailable,
     child::{self, manifest},
-    method::{Leftover, MethodState},
+    method::{Leftover, MethodState, NAME_TAKEN},
     status::{Draft, Mode, retry},
 };
 use crate::boot::{
@@ -20,8 +20,6 @@ const RESYNC: SignedDuration = SignedDuration::from_hours(1);
 /// reports it.
 const LEAVING: SignedDuration = SignedDuration::from_secs(30);
 
-/// Reason: somebody else's object has the name that ours would have.
-pub(super) const NAME_TAKEN: &str = "NameTaken";
 /// Reason: there is no server, or it has no UUID.
 const SERVER_NOT_FOUND: &str = "ServerNotFound";
 /// Reason: the URL is too long for DHCP.

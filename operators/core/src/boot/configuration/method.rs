@@ -3,13 +3,14 @@
 use super::{
     Observation, Unavailable,
     child::{Relation, relation},
-    decide::NAME_TAKEN,
     status::Mode,
 };
 use crate::ownership::is_controlled_by;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+/// Reason: somebody else's object has the name that ours would have.
+pub(super) const NAME_TAKEN: &str = "NameTaken";
 /// How long an object that is deleted may take to go before a person is told.
 const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
 /// How long one whose owner is gone may take before that counts as an error.
