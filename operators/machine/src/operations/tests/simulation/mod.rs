@@ -38,7 +38,7 @@ fn play(seed: u64, trials: Trials, repaves: bool) -> World {
 }
 
 /// For each rule: without optimization, each takes more than a millisecond. `hack/test attack` plays all of them.
-const SCHEDULES: u64 = if cfg!(debug_assertions) { 25_000 } else { 100_000 };
+const SCHEDULES: u64 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
 
 #[test]
 fn every_repave_wipes_once_whatever_ends_or_is_lost() {
