@@ -74,6 +74,9 @@ async fn a_node_takes_pods_again_while_a_finalizer_holds_its_machine() {
     let (machines, work) = (controller(&ctx), Work::new(reporters.of("machine")));
     for _ in 0..6 {
         Box::pin(machines.pass(&work, "node-01".to_owned())).await.unwrap();
+        let node: Node = server.object(None, "node-01").unwrap();
+        let event = Ok(Event::Apply(DeserializeGuard(Ok(node))));
+        ctx.view.nodes.follow(futures::stream::iter([event])).await.unwrap_err();
     }
     let node: Node = server.object(None, "node-01").unwrap();
     assert!(!is_cordoned_by_us(&node), "{node:?}");
