@@ -92,7 +92,9 @@ fn scattered(number: u32) -> u32 {
 }
 
 pub(crate) fn forge_file_requests(site: &Site) {
-    let per_second = site.scale.of(5_000, 45_000);
+    // An honest request among those in the name of its own address is as likely dropped as they are: what
+    // an unoptimized binary on a busy machine cannot answer, it cannot promise.
+    let per_second = site.scale.of(1_000, 45_000);
     for (what, source) in [
         ("one address", one as fn(u32) -> Ipv4Addr),
         ("the client itself", of_the_client),
