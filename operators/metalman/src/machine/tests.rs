@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     fixture::{OURS, machine, served},
+    metrics,
     operations::Access,
 };
 use k8s_openapi::{
@@ -12,7 +13,10 @@ use metal_api::{MachineCloudInit, MachineConfigMapReference};
 use metal_bmc::{Config, Fleet, Pin, Target};
 use metal_core::redfish::Scheme;
 use metal_machine::operations::CORDONED_FOR;
-use metal_runtime::election::leadership::Leadership;
+use metal_runtime::{
+    controller::Pass, election::leadership::Leadership, report::Reporters, testing::list,
+    work::Work,
+};
 
 fn controller(ctx: &Arc<Context>) -> Machines<Fleet> {
     with_fleet(ctx, Fleet::new(Config::default()))
@@ -52,12 +56,31 @@ async fn a_node_takes_pods_again_when_its_machine_is_gone() {
 }
 
 #[tokio::test]
-async fn a_machine_that_a_finalizer_holds_is_not_ignored() {
+async fn a_node_takes_pods_again_while_a_finalizer_holds_its_machine() {
     let mut going = machine("node-01", OURS, 1);
+    going.metadata.uid = Some("uid".to_owned());
     going.metadata.finalizers = Some(vec!["example.com/backup".to_owned()]);
     going.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-    let (_server, ctx) = served([going.clone()]).await;
-    assert!(!controller(&ctx).ignores(&going));
+    let (server, ctx) = served([going]).await;
+    list(&ctx.view.servers, []).await;
+    let mut node = Node::default();
+    node.metadata.name = Some("node-01".to_owned());
+    node.metadata.annotations = Some([(CORDONED_FOR.to_owned(), "uid".to_owned())].into());
+    node.spec = Some(NodeSpec { unschedulable: Some(true), ..NodeSpec::default() });
+    server.put(&node);
+    let node: Node = server.object(None, "node-01").unwrap();
+    list(&ctx.view.nodes, [node]).await;
+    let reporters = Reporters::new(ctx.recorder.clone(), &mut metrics::registry());
+    let (machines, work) = (controller(&ctx), Work::new(reporters.of("machine")));
+    for _ in 0..6 {
+        Box::pin(machines.pass(&work, "node-01".to_owned())).await.unwrap();
+        let machine: Machine = server.object(None, "node-01").unwrap();
+        let event = Ok(Event::Apply(DeserializeGuard(Ok(machine))));
+        ctx.view.machines.follow(futures::stream::iter([event])).await.unwrap_err();
+    }
+    let node: Node = server.object(None, "node-01").unwrap();
+    assert!(!is_cordoned_by_us(&node), "{node:?}");
+    assert_eq!(node.spec.unwrap_or_default().unschedulable, None);
 }
 
 #[tokio::test]
