@@ -41,9 +41,8 @@ impl Clock {
     /// Compares the clocks forever.
     pub(crate) async fn follow(&self, client: &Client) -> Never {
         // Since ours was set. Until then what it says may be wrong by any time.
-        let mut is_compared = false;
+        let (mut is_compared, mut steps) = (false, Steps::default());
         loop {
-            let mut steps = Steps::default();
             if let Ok(Some(theirs)) = timeout(PATIENCE, of_api_server(client)).await {
                 self.compare(Timestamp::now(), theirs);
                 is_compared = true;
