@@ -153,16 +153,15 @@ fn settle_boot(
 /// whoever it is. Whatever does not fail is answered all the same, because a guess of somebody with the same
 /// address says nothing about it.
 fn limited(ctx: &Context, asker: &ClientAddress, what: &str, failure: Failure) -> Failure {
-    match failure {
-        Failure::Refused(refusal, token) if !ctx.refusals.may_fail(asker.address) => {
-            tell(ctx, (what, asker), &refusal, token);
-            Failure::TooMany
-        }
-        Failure::Unproven(_) | Failure::Malformed(_) if !ctx.refusals.may_fail(asker.address) => {
-            Failure::TooMany
-        }
-        failure => failure,
+    let is_limited =
+        matches!(failure, Failure::Refused(..) | Failure::Unproven(_) | Failure::Malformed(_));
+    if !is_limited || ctx.refusals.may_fail(asker.address) {
+        return failure;
     }
+    if let Failure::Refused(refusal, token) = failure {
+        tell(ctx, (what, asker), &refusal, token);
+    }
+    Failure::TooMany
 }
 
 /// Tells of a refusal. Of a token that is there it takes its secret to bring that about, so no crowd of strangers
