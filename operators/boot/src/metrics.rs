@@ -3,7 +3,7 @@
 use crate::http::Answer;
 use metal_image::{Store, store::Stats};
 use metal_runtime::{
-    metrics::Registry,
+    metrics::{Registry, gauge},
     tls::{self, Certificate},
 };
 use prometheus_client::{
@@ -13,7 +13,6 @@ use prometheus_client::{
         MetricType,
         counter::{ConstCounter, Counter},
         family::Family,
-        gauge::ConstGauge,
     },
 };
 use std::{fmt, sync::Arc};
@@ -68,9 +67,7 @@ impl Collector for Cache {
             counter.encode(metric)?;
         }
         for ((name, help), value) in GAUGES.into_iter().zip([blobs, size]) {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
-            gauge.encode(metric)?;
+            gauge(&mut encoder, (name, help), i64::try_from(value).unwrap_or(i64::MAX))?;
         }
         Ok(())
     }

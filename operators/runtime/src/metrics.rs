@@ -86,6 +86,21 @@ impl Registry {
     }
 }
 
+/// Encodes one gauge, for a collector.
+///
+/// # Errors
+///
+/// If it cannot be written as text.
+pub fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    value: i64,
+) -> Result<(), fmt::Error> {
+    let gauge = ConstGauge::new(value);
+    let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+    gauge.encode(metric)
+}
+
 /// Encodes gauges that differ in the value of one label, for a collector.
 ///
 /// # Errors

@@ -2,13 +2,9 @@
 
 use crate::{
     health::{Readiness, ReadinessCondition},
-    metrics::Registry,
+    metrics::{Registry, gauge},
 };
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 use std::fmt;
 
 const NAME: &str = "leader";
@@ -27,9 +23,7 @@ struct Leader(ReadinessCondition);
 
 impl Collector for Leader {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let gauge = ConstGauge::new(i64::from(self.0.is_open()));
-        let metric = encoder.encode_descriptor(NAME, HELP, None, gauge.metric_type())?;
-        gauge.encode(metric)
+        gauge(&mut encoder, (NAME, HELP), i64::from(self.0.is_open()))
     }
 }
 

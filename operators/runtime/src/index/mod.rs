@@ -162,8 +162,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         // A watch does not read them either.
         object.meta_mut().managed_fields = None;
         (self.trim)(&mut object);
-        let is_shown = self.write(|live| live.overlay(Arc::new(object), self.rules));
-        if self.read(Table::doubted_until).is_some() {
+        let (is_shown, is_doubted) = self.write(|live| {
+            let is_shown = live.overlay(Arc::new(object), self.rules);
+            (is_shown, live.doubted_until().is_some())
+        });
+        if is_doubted {
             self.doubted.notify_one();
         }
         is_shown

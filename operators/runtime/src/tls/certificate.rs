@@ -1,6 +1,7 @@
 //! The certificate of the HTTPS listener, which is read again when its files change.
 
 use crate::file::{self, Reread};
+use metal_base::RwLocked;
 use rustls::{
     SignatureAlgorithm,
     crypto::ring::sign::any_supported_type,
@@ -12,7 +13,7 @@ use std::{
     convert::Infallible,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
 };
 
 /// The flag for the certificate chain.
@@ -73,8 +74,7 @@ impl Certificate {
 
     /// The chain and the key that are in use.
     pub(super) fn certified(&self) -> Arc<CertifiedKey> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current.certified)
+        Arc::clone(&self.current.read_locked().certified)
     }
 
     /// Reads the files again whenever they change, forever. Files that cannot be used change
@@ -89,7 +89,7 @@ impl Reread for &Certificate {
 
     async fn read_again(&mut self) -> Result<bool, CertificateError> {
         let new = read(&self.chain, &self.key).await?;
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.write_locked();
         let is_other = new.texts != current.texts;
         if is_other {
             *current = new;

@@ -2,14 +2,10 @@
 //! place, and whoever made the new one does not notice.
 
 use super::Certificate;
-use crate::metrics::Registry;
+use crate::metrics::{Registry, gauge};
 use jiff::Timestamp;
 use metal_base::der::{SEQUENCE, after_issuer, element};
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, gauge::ConstGauge},
-};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder, metrics::MetricType};
 use std::{fmt, sync::Arc};
 
 const NAME: &str = "certificate_expiry_timestamp_seconds";
@@ -32,9 +28,7 @@ impl Collector for Expiry {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let Some(certificate) = &self.0 else { return Ok(()) };
         let Some(ends) = end_of_first(&certificate.certified().cert) else { return Ok(()) };
-        let gauge = ConstGauge::new(ends.as_second());
-        let metric = encoder.encode_descriptor(NAME, HELP, None, gauge.metric_type())?;
-        gauge.encode(metric)
+        gauge(&mut encoder, (NAME, HELP), ends.as_second())
     }
 }
 
