@@ -172,8 +172,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Where reasons of these conditions are written down.
-    const SOURCES: [&str; 12] = [
+    const SOURCES: [&str; 13] = [
         include_str!("operations/bmc.rs"),
+        include_str!("operations/lockout.rs"),
         include_str!("provisioning/image/mod.rs"),
         include_str!("../../core/src/pull_secret.rs"),
         include_str!("../../metalman/src/operations/bmcs.rs"),

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::bmc_host::BmcHost;
 use metal_api::{BmcSecret, Server, annotation};
+use metal_base::hex;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
@@ -175,8 +176,7 @@ fn key_of_bmc(name: &str) -> String {
 
 /// Something as long as half a SHA-256, instead of a name that is too long.
 pub(super) fn digest(name: &str) -> String {
-    let digest = Sha256::digest(name);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    hex(&Sha256::digest(name)[..16])
 }
 
 /// The annotation with the certificate at an address. The name of an annotation consists of at most

@@ -9,7 +9,7 @@ use kube::Resource;
 use metal_api::{Bmc, BmcSecret, RefusedCredentials, Server, condition};
 
 /// How soon to retry credentials that were refused. A changed secret triggers a pass at once.
-pub(crate) const REFUSED: SignedDuration = SignedDuration::from_mins(30);
+pub const REFUSED: SignedDuration = SignedDuration::from_mins(30);
 /// Reason of a BMC that refuses its credentials.
 pub(super) const REASON: &str = "AuthenticationFailed";
 /// Reason of a server that names its BMC itself, if that refuses its credentials.
@@ -66,16 +66,18 @@ pub fn refused_for_server(
 fn left(refusal: &Condition, secret: &BmcSecret, now: Timestamp) -> Option<SignedDuration> {
     let since = refusal.last_transition_time.0;
     let created = secret.meta().creation_timestamp.as_ref().map(|created| created.0);
+    let is_newer = created.is_some_and(|created| created > since);
+    (refusal.status == "False" && !is_newer).then(|| rest(since, now))
+}
+
+/// How long credentials that are refused since then are left alone.
+pub fn rest(since: Timestamp, now: Timestamp) -> SignedDuration {
     let passed = now.duration_since(since);
-    if refusal.status != "False" || created.is_some_and(|created| created > since) {
-        return None;
-    }
     // From the future: the clock was set back.
     if passed.is_negative() {
-        return Some(REFUSED);
+        return REFUSED;
     }
-    let into = passed.as_secs() % REFUSED.as_secs();
-    Some(REFUSED - SignedDuration::from_secs(into))
+    REFUSED - SignedDuration::from_secs(passed.as_secs() % REFUSED.as_secs())
 }
 
 #[cfg(test)]

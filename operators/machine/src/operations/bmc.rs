@@ -4,14 +4,14 @@ use super::{
     super::{Observation, RESYNC, accepted},
     Change, Decision, Need, POLL, SILENT, certificate,
     identity::{self, Unidentified},
-    lockout::{self, LOCKED},
+    lockout,
     own_node::{Ownership, is_older_than, ownership},
     pending, report,
 };
 use jiff::SignedDuration;
 use metal_api::{Machine, MachineRedfish, MachineStatus, annotation};
 use metal_core::{
-    bmc::{Destination, Missing},
+    bmc::{Destination, Missing, REFUSED},
     machine_identity::{BmcAddress, bmc_address},
     redfish::{Credentials, PowerState, Scheme, SystemReading, Unreachable},
 };
@@ -170,7 +170,7 @@ pub(super) fn look(
         return None;
     }
     recent(new, seen, |reading| match reading {
-        Err(ReadError::Silent(Unreachable::Unauthorized)) => LOCKED,
+        Err(ReadError::Silent(Unreachable::Unauthorized)) => REFUSED,
         Ok(_) | Err(_) => RESYNC,
     })
     .err()

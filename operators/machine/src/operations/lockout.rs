@@ -4,9 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use metal_api::{Machine, condition};
+use metal_core::bmc::rest;
 
-/// How long a BMC is left alone that has rejected our login, if nothing is to be done.
-pub(super) const LOCKED: SignedDuration = SignedDuration::from_mins(30);
 /// Reason of a BMC that rejects our login.
 pub(super) const REASON: &str = "Unauthorized";
 
@@ -23,12 +22,7 @@ pub fn refused_for(machine: &Machine, secret: &Secret, now: Timestamp) -> Option
     if !is_refused || written(secret)? >= since {
         return None;
     }
-    let passed = now.duration_since(since);
-    // From the future: the clock was set back.
-    if passed.is_negative() {
-        return Some(LOCKED);
-    }
-    Some(LOCKED - SignedDuration::from_secs(passed.as_secs() % LOCKED.as_secs()))
+    Some(rest(since, now))
 }
 
 /// When a Secret was last written, as far as the API server says.
