@@ -13,7 +13,7 @@ use metal_bmc::{
 };
 use metal_core::{
     bmc::{Destination, Missing},
-    machine_identity::{BmcAddress, bmc_address, system_uri},
+    machine_identity::{BmcAddress, bmc_address, system_uri, uuid_by_bmc},
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
 use metal_machine::operations::{
@@ -104,7 +104,8 @@ impl<C: Connect> Bmcs<C> {
                 let mut remarks = vec![];
                 let systems = bmc.systems_with(&mut remarks).await;
                 // Once it is known which one it is, another one in its place is told from it.
-                remarks.retain(|remark| !is_known(machine) && is_about_the_unread(remark));
+                let is_known = is_known(machine);
+                remarks.retain(|remark| !is_known && is_about_the_unread(remark));
                 systems.map(|systems| only(systems, &remarks))
             }
             Err(missing) => Ok(Err(missing)),
@@ -268,10 +269,7 @@ fn target(place: &BmcAddress) -> Target {
 
 /// Whether it was recorded which system a Machine is.
 fn is_known(machine: &Machine) -> bool {
-    let read = machine.status.as_ref().and_then(|status| status.redfish.as_ref()?.system.as_ref());
-    let redfish = redfish(machine).ok();
-    let at = |redfish: &MachineRedfish| read?.uuid_at(&redfish.url, redfish.device_id.as_deref());
-    redfish.and_then(at).is_some()
+    uuid_by_bmc(machine).is_some()
 }
 
 /// Whether a remark is about a system that may be there, and could not be read. Firmware that miscounts
@@ -283,19 +281,13 @@ fn is_about_the_unread(remark: &str) -> bool {
 /// The system of a BMC with only one. If the BMC does not tell all of its systems, as `unread` says, it
 /// may have another one.
 fn only(systems: Vec<SystemReading>, unread: &[String]) -> Result<SystemReading, Missing> {
-    let ids: Vec<_> = systems.iter().map(|it| it.uri.rsplit('/').next().unwrap_or("")).collect();
-    let (has, todo) = match (ids.as_slice(), unread) {
+    let ids = systems::ids(&systems);
+    let (has, todo) = match (systems.as_slice(), unread) {
         ([], []) => ("has no systems".to_owned(), "check the BMC".to_owned()),
-        (_, []) => (
-            format!("has several systems [{}]", ids.join(", ")),
-            "set it to one of them".to_owned(),
-        ),
+        (_, []) => (format!("has several systems [{ids}]"), "set it to one of them".to_owned()),
         (_, [first, ..]) => (
             format!("does not tell all of its systems ({first})"),
-            format!(
-                "set it to that of this machine, if that stays so; [{}] can be read",
-                ids.join(", ")
-            ),
+            format!("set it to that of this machine, if that stays so; [{ids}] can be read"),
         ),
     };
     let message = format!("spec.pxe.redfish.deviceID is empty, but this BMC {has}: {todo}");

@@ -40,7 +40,7 @@ fn missing(uri: &str, others: &[SystemReading]) -> Option<Missing> {
 }
 
 /// The IDs of the first systems.
-fn ids(systems: &[SystemReading]) -> String {
+pub(super) fn ids(systems: &[SystemReading]) -> String {
     let told: Vec<_> = systems.iter().take(TOLD).map(|it| id(&it.uri)).collect();
     let more = systems.len() - told.len();
     let told = told.join(", ");
