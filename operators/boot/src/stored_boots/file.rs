@@ -11,7 +11,7 @@ const FIRST: &[u8] = b"bloomery kept boot 1\n";
 /// The beginning of files in any format.
 const ANY: &[u8] = b"bloomery kept boot ";
 /// The label for deriving the key.
-const LABEL: &str = "kept boots";
+pub(super) const LABEL: &str = "kept boots";
 /// Longest header.
 const HEAD: usize = 64 << 10;
 

@@ -173,7 +173,7 @@ impl Keeper {
         }
         let content = serde_json::to_vec(&boot).map_err(Unsealed::from)?;
         // What was sealed with another key cannot be read after the next start.
-        let sealing = key.derive("stored boot");
+        let sealing = key.derive(file::LABEL);
         let hash = self.written.hasher.hash_one((&content, closes.as_second(), sealing));
         if self.written.files().get(name).is_some_and(|kept| kept.hash == hash) {
             return Ok(true);
