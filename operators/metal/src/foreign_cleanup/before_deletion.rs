@@ -163,20 +163,16 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::tests::context;
+    use crate::server::tests::context_at;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::{
         Client, Resource,
         api::{ApiResource, DynamicObject, Patch, PatchParams},
-        runtime::events::{Recorder, Reporter as Source},
     };
     use metal_api::{ServerReadinessRuleSpec, ServerSpec};
-    use metal_bmc::fake::FakeBmc;
-    use metal_core::redfish::SystemReading;
     use metal_runtime::testing::ApiServer;
     use serde_json::json;
-    use std::sync::Arc;
 
     #[tokio::test]
     async fn an_object_that_cannot_be_read_keeps_no_other_one() {
@@ -194,9 +190,7 @@ mod tests {
         }
         spoil::<Server>(&client).await;
         spoil::<ServerReadinessRule>(&client).await;
-        let recorder = Recorder::new(client.clone(), Source::from("test"));
-        let bmcs = FakeBmc::new(SystemReading::default());
-        let ctx = context(client, Arc::default(), recorder, bmcs);
+        let ctx = context_at(&api);
         let name = "tainted".to_owned();
         run(&ctx, &Key { kind: Kind::ServerReadinessRule, namespace: None, name }).await.unwrap();
         assert!(api.object::<Server>(None, "tainted").unwrap().spec.taints.is_empty());

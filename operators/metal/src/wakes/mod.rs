@@ -182,12 +182,11 @@ pub(crate) fn server(view: &View, change: &Change<'_, Server>) -> Wakes {
         Change::Unreadable { meta, .. } => meta.name.clone(),
     };
     if let Some(name) = unread(change) {
-        // A claim that names it says so, or that there is none.
+        // It may be being deleted. A claim that names it says that it cannot be parsed, or that there is none.
+        woken.insert(WakeTarget::Server(name.to_owned()));
         wake_claims(view.claims.get(&ClaimKey::Server(name.to_owned())).iter(), &mut woken);
     }
     if let Some(name) = name {
-        // One that cannot be parsed may be being deleted.
-        woken.insert(WakeTarget::Server(name.clone()));
         servers(view, &ServerKey::Twin(name), &mut woken);
     }
     if is_another_system(change) {
