@@ -212,24 +212,24 @@ impl LeasePublisher {
         let object = self.objects.named(None, &name);
         let config = Arc::clone(&self.config.borrow());
         let hostname = lease.as_ref().and_then(|lease| hostname(&config, lease));
-        match writing(lease.as_ref(), hostname, object.as_deref(), Timestamp::now()) {
-            Writing::Nothing => Ok("Unchanged"),
+        let done = match writing(lease.as_ref(), hostname, object.as_deref(), Timestamp::now()) {
+            Writing::Nothing => return Ok("Unchanged"),
             Writing::Apply(object) => {
                 self.turn().await;
                 let applied = apply(&self.api, &*object, MANAGER).await;
                 applied.map_err(|error| self.failed(error, Error::Apply))?;
-                self.trouble.locked().take();
-                Ok("Written")
+                "Written"
             }
             Writing::Remove => {
                 self.turn().await;
                 let removed = self.api.delete(&name, &DeleteParams::default()).await;
                 let removed = removed.ok_if_not_found();
                 removed.map_err(|error| self.failed(error, Error::Remove))?;
-                self.trouble.locked().take();
-                Ok("Removed")
+                "Removed"
             }
-        }
+        };
+        self.trouble.locked().take();
+        Ok(done)
     }
 
     fn failed(&self, error: kube::Error, of: fn(kube::Error, Told) -> Error) -> Error {
