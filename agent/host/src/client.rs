@@ -43,14 +43,20 @@ pub(crate) struct Wanted {
     pub(crate) configuration: Option<Sealed>,
 }
 
+impl Wanted {
+    /// Which release it is: its name and its UID.
+    fn named(&self) -> (&str, &str) {
+        (&self.name, &self.uid)
+    }
+}
+
 /// What was told last: the release that this host is to run, or that there is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(pub(crate) Option<Wanted>);
 
 impl Known {
     fn is(&self, wanted: Option<&Wanted>) -> bool {
-        let named = |it: &Wanted| (it.name.clone(), it.uid.clone());
-        self.0.as_ref().map(named) == wanted.map(named)
+        self.0.as_ref().map(Wanted::named) == wanted.map(Wanted::named)
     }
 }
 
@@ -163,8 +169,7 @@ impl Server {
         // Names and UIDs of Kubernetes are words of a query as they are.
         let target = match known {
             Some(Known(known)) => {
-                let named = known.as_ref().map(|it| (it.name.as_str(), it.uid.as_str()));
-                let (name, uid) = named.unwrap_or_default();
+                let (name, uid) = known.as_ref().map(Wanted::named).unwrap_or_default();
                 format!("{}?release={name}&uid={uid}&wait={WAIT}&brief=true", path::RELEASE)
             }
             None => path::RELEASE.to_owned(),
