@@ -5,7 +5,7 @@ use super::{
     attempt::{self, is_prepared},
     available::wait_for_off,
     boot, boot_id, media,
-    power::{Force, intend, off, poll, switch_off, switched_on},
+    power::{Force, intend, off, poll, switch_off, switched_on, unless_certainly_off},
     repetition::is_switched_on_here,
     status,
     turn::Turn,
@@ -30,7 +30,8 @@ pub(super) fn initial(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
     }
     let ours = turn.new.pending.is_some();
     if system.power == PowerState::Off {
-        if let Some(wait) = boot::unidentified(turn, system, None) {
+        let wait = boot::unidentified(turn, system, None);
+        if let Some(wait) = wait.or_else(|| unless_certainly_off(turn)) {
             return wait;
         }
         return begin(turn, Some(PendingKind::NetworkBoot));
@@ -152,7 +153,8 @@ fn boot(
             );
             return turn.rests("NoBootSource", &why);
         }
-        if let Some(wait) = boot::unidentified(turn, system, None) {
+        let wait = boot::unidentified(turn, system, None);
+        if let Some(wait) = wait.or_else(|| unless_certainly_off(turn)) {
             return wait;
         }
         intend(turn, PendingKind::NetworkBoot);

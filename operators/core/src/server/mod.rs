@@ -103,6 +103,9 @@ pub struct Observation<'a> {
     /// Whether this process has read the host as off. If not, a host that is on may have been
     /// powered on by what a restored backup does not know.
     pub was_off: bool,
+    /// For how long the host has been read as off, if this process knows it as on before, and has
+    /// not told it to go off.
+    pub off_for: Option<SignedDuration>,
     /// The last thing that this process did to the server.
     pub last_step: Option<&'a LastStep>,
     /// When this process last recorded the status, if it did.

@@ -20,6 +20,8 @@ const UNKNOWN: SignedDuration = SignedDuration::from_secs(30);
 const ANOTHER: SignedDuration = SignedDuration::from_mins(1);
 /// How long a host takes at most to show that it is shutting down, if it does.
 const SHOWN: SignedDuration = SignedDuration::from_secs(5);
+/// How long a host that nobody here has told to go off must read `Off` before it is booted.
+const CERTAIN: SignedDuration = SignedDuration::from_mins(1);
 /// The request to the operating system.
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 
@@ -183,6 +185,18 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
     };
     let left = (told? + START).duration_since(seen.system?.at);
     left.is_positive().then_some(Decision::Rest(left))
+}
+
+/// Waits until a host is certainly off that was on a moment ago, and that nobody here has told to go
+/// off: for a while, BMCs that are starting report a running host as off (OpenBMC, until it has
+/// found out). What it runs would be taken for what we boot, and its next restart would boot from
+/// the network.
+pub(super) fn unless_certainly_off(turn: &mut Turn<'_>) -> Option<Decision> {
+    turn.seen.off_for.filter(|off_for| *off_for < CERTAIN)?;
+    let message = "the host was on, and is now reported as off: it is booted if its BMC still \
+                   says so in a minute";
+    turn.waits("WaitingForPowerOn", message);
+    Some(Decision::Rest(poll(turn.seen, turn.settings)))
 }
 
 /// Looks again if the last reading is too old for a decision that gives the host to somebody else.

@@ -4,7 +4,7 @@ use super::{
     Change, ClaimSeen, Decision, Need, Observation,
     available::{came_up_by_itself, is_new, locator_led, wait_for_off},
     boot, bound_claim, media,
-    power::{Force, intend, may_come_up, poll, switch_off, unless_fresh},
+    power::{Force, intend, may_come_up, poll, switch_off, unless_certainly_off, unless_fresh},
     status::{self, is_current},
     turn::Turn,
     window,
@@ -204,9 +204,9 @@ fn switch_on(turn: &mut Turn<'_>, system: &SystemReading, claim: &ServerClaim) -
     };
     match status::configuration_state(configuration) {
         BootState::Ready => {
-            let boots = Some(configuration);
-            if let Some(rest) = boot::unidentified(turn, system, boots) {
-                return rest;
+            let wait = boot::unidentified(turn, system, Some(configuration));
+            if let Some(wait) = wait.or_else(|| unless_certainly_off(turn)) {
+                return wait;
             }
             intend(turn, PendingKind::NetworkBoot);
             match boot::start(turn, system, configuration) {

@@ -1,6 +1,8 @@
 //! What is remembered about a server between two passes. None of it is authoritative: a process
 //! that has just started lacks it, and makes the same decisions.
 
+mod seen_power;
+
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{Server, SystemUuid};
 use metal_base::Locked;
@@ -11,6 +13,7 @@ use metal_core::{
     server::{Done, LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
+use seen_power::SeenPower;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -93,6 +96,8 @@ pub(crate) struct Memory {
     pub reading: Option<(Arc<Destination>, Reading)>,
     /// Whether the host has been read as off.
     pub was_off: bool,
+    /// The power of the host, as it was read.
+    power: SeenPower,
     /// The last reading of the virtual media slots, and the destination that it came from.
     media: Option<(Arc<Destination>, MediaReading)>,
     /// The parts, and when they were read.
@@ -179,6 +184,7 @@ impl Memory {
     /// Records a step that belongs to an operation recorded at `since`; `taken` is whether the BMC
     /// accepted it. Earlier readings are no longer valid.
     pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
+        self.power = self.power.told(&step);
         let done = Done { step, at: at.wall, taken, since };
         let last_step = LastStep::after(self.last_step(at).as_ref(), done);
         self.last_step = Some((last_step, at.boot));
@@ -228,8 +234,21 @@ impl Memory {
         }
     }
 
+    /// As long as nothing has been read, what is recorded of the power of the host counts.
+    pub(crate) fn recall_power(&mut self, server: &Server) {
+        self.power = self.power.or_recorded(server);
+    }
+
+    /// For how long the host has been read as off, if it was on before, and was not told to go off.
+    pub(crate) fn off_for(&self, now: Now) -> Option<SignedDuration> {
+        SignedDuration::try_from(self.power.off_for(now.boot)?).ok()
+    }
+
     /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
+        if let Ok(system) = &reading.result {
+            self.power = self.power.read(system.power, clock::since_boot());
+        }
         self.was_off |= matches!(&reading.result, Ok(system) if system.power == PowerState::Off);
         if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
             last_step.saw(system.power);

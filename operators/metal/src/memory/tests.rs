@@ -156,3 +156,22 @@ fn setting_the_clock_moves_no_deadline() {
         assert_eq!(memory.last_step(later).unwrap().asked, last_step.asked, "{set}");
     }
 }
+
+#[test]
+fn a_host_that_was_read_as_on_is_off_for_as_long_as_it_was_read_so_unless_it_was_told_to() {
+    let (bmc, now) = (destination("192.0.2.9"), Now::read());
+    let mut on = reading(now.wall);
+    on.result.as_mut().unwrap().power = PowerState::On;
+    for is_told in [false, true] {
+        let mut memory = Memory::default();
+        memory.read(bmc.clone(), on.clone());
+        if is_told {
+            memory.act(Step::Reset(ResetType::ForceOff), now, true, None);
+        }
+        assert_eq!(memory.off_for(now), None);
+        memory.read(bmc.clone(), reading(now.wall));
+        let later = Now { boot: clock::since_boot() + Duration::from_mins(1), ..now };
+        let minute = SignedDuration::from_mins(1);
+        assert_eq!(memory.off_for(later).is_some_and(|it| it >= minute), !is_told);
+    }
+}

@@ -150,6 +150,7 @@ fn judge<C: Connect>(
             report: report.as_deref(),
             interfaces,
             was_off: memory.was_off,
+            off_for: memory.off_for(now),
             last_step: last_step.as_ref(),
             recorded: memory.recorded,
             failure,
@@ -165,6 +166,7 @@ fn remembered<C>(ctx: &Context<C>, server: &Server, at: Option<&Destination>) ->
     let name = server.name_any();
     if let Some(at) = at {
         ctx.memories.keep_to(&name, &Machine::of(server, at));
+        ctx.memories.edit(&name, |memory| memory.recall_power(server));
         if let Some(uri) = server.spec.known_system_uri() {
             ctx.memories.adopt(&name, at, uri, Now::read());
         }

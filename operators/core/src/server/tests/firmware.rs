@@ -195,3 +195,44 @@ fn armed() -> Scene {
     boot.mode = Some(BootMode::Uefi);
     scene
 }
+
+#[test]
+fn a_running_host_that_its_bmc_shows_as_off_for_a_moment_does_not_become_ours() {
+    let mut scene = Scene::new();
+    scene.system().power = PowerState::On;
+    scene.record();
+    scene.prepare(BootState::Ready);
+    for (power, off_for) in [
+        (PowerState::Off, Some(seconds(0))),
+        (PowerState::Off, Some(seconds(59))),
+        (PowerState::On, None),
+        (PowerState::Off, Some(seconds(0))),
+    ] {
+        scene.now += minutes(2);
+        (scene.system().power, scene.off_for) = (power, off_for);
+        scene.refresh();
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert_eq!(scene.pending(), None, "{power} {off_for:?}");
+    }
+    assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOn"));
+    scene.off_for = Some(minutes(1));
+    scene.settle();
+    assert_eq!(scene.pending(), Some(PendingKind::NetworkBoot));
+}
+
+#[test]
+fn a_claimed_host_that_its_bmc_shows_as_off_for_a_moment_is_not_set_to_boot_again() {
+    let mut scene = Scene::reserved();
+    scene.system().power = PowerState::On;
+    scene.settle();
+    scene.now += minutes(10);
+    (scene.system().power, scene.off_for) = (PowerState::Off, Some(seconds(0)));
+    scene.refresh();
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+    assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOn"));
+    scene.off_for = Some(minutes(1));
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+}
