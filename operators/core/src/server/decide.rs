@@ -201,8 +201,9 @@ fn is_machine(names: &[String]) -> String {
     let told = told.join(", ");
     format!(
         "Machine {told}{more} has a network interface (dhcpLeases), the system UUID or the BMC \
-         (redfish) of it: delete one of the two objects, or correct dhcpLeases or redfish; until \
-         then the server is neither switched nor booted"
+         (redfish) of it: delete one of the two objects, or correct dhcpLeases or redfish; if a \
+         network card was moved, remove it from status.networkInterfaces of this server (kubectl \
+         edit server --subresource=status); until then the server is neither switched nor booted"
     )
 }
 

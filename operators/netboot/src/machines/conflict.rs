@@ -19,11 +19,29 @@ pub(super) fn notice(identity: Identity, about: Vec<ObjectReference>) -> Notice 
         "a boot URL is for a machine that is neither a Server nor a Machine and has no other URL, so \
          delete the Secret, or the other object"
     } else {
-        "set a unique UUID for each machine, and correct or delete the wrong Servers"
+        "set a unique UUID for each machine, and correct or delete the wrong Servers; if a network \
+         card was moved, remove it from status.networkInterfaces of the Server that had it (kubectl \
+         edit server --subresource=status)"
     };
     let note = format!(
         "the machine with UUID {uuid} and MAC address {mac} is not booted, because several objects \
          are about it ({names}): {remedy}"
     );
     Notice { about, reason: "AmbiguousIdentity", note }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_card_that_was_moved_is_to_be_taken_from_the_server_that_had_it() {
+        let server = ObjectReference {
+            kind: Some("Server".to_owned()),
+            name: Some("a".to_owned()),
+            ..ObjectReference::default()
+        };
+        let Notice { note, .. } = notice(Identity::default(), vec![server]);
+        assert!(note.contains("Server a") && note.contains("status.networkInterfaces"), "{note}");
+    }
 }
