@@ -165,7 +165,7 @@ fn not_connected(new: &mut BmcStatus, seen: &Observation<'_>, why: &Unreachable)
     let (reason, message) = match why {
         Unreachable::NoAnswer(why) => ("ConnectionFailed", why),
         Unreachable::Unauthorized => {
-            refused = lockout::message(seen.bmc);
+            refused = lockout::told(seen.bmc, seen.secret);
             (lockout::REASON, &refused)
         }
         Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why),

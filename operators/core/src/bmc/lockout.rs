@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
-use metal_api::{Bmc, BmcSecret, RefusedCredentials, Server, condition};
+use metal_api::{Bmc, BmcSecret, BmcSecretSpec, RefusedCredentials, Server, condition};
 
 /// How soon to retry credentials that were refused. A changed secret triggers a pass at once.
 pub const REFUSED: SignedDuration = SignedDuration::from_mins(30);
@@ -16,9 +16,28 @@ pub(super) const REASON: &str = "AuthenticationFailed";
 pub(crate) const REASON_OF_SERVER: &str = "Unauthorized";
 
 /// The message about refused credentials.
-pub(super) fn message(bmc: &Bmc) -> String {
+fn message(bmc: &Bmc) -> String {
     let name = &bmc.spec.bmc_secret_ref.name;
     format!("the BMC rejected the credentials: correct BMCSecret {name}")
+}
+
+/// The same, with what people overlook in these credentials.
+pub(super) fn told(bmc: &Bmc, secret: Option<&BmcSecret>) -> String {
+    let keys = [BmcSecretSpec::USERNAME, BmcSecretSpec::PASSWORD];
+    let found = secret.and_then(|it| keys.into_iter().find_map(|key| overlooked(&it.spec, key)));
+    let found = found.map(|it| format!(", where {it}")).unwrap_or_default();
+    format!("{}{found}", message(bmc))
+}
+
+/// What may be wrong with a value. `stringData` is not merged into `data` as that of a Secret is, and
+/// `echo` adds a line break to what is then encoded.
+fn overlooked(spec: &BmcSecretSpec, key: &str) -> Option<String> {
+    let value = spec.value(key)?;
+    let text = spec.string_data.as_ref().and_then(|all| all.get(key));
+    if text.is_some_and(|text| text != value) {
+        return Some(format!("data.{key} takes precedence over another value in stringData.{key}"));
+    }
+    (value.trim() != value).then(|| format!("the {key} begins or ends with a space or line break"))
 }
 
 /// Identifies the credentials that are refused.
@@ -143,6 +162,28 @@ mod tests {
             edit(bmc.status.as_mut().unwrap());
             let is_held = |generation| refused_for(&bmc, &secret(generation, 0), at(11)).is_some();
             assert_eq!([1, 3, 4].map(is_held), held_back, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_people_overlook_in_refused_credentials_is_told_without_their_values() {
+        let bytes = |text: &str| k8s_openapi::ByteString(text.as_bytes().to_vec());
+        for (data, text, expected) in [
+            (Some("old"), Some("new"), "data.password takes precedence"),
+            (Some("hunter2\n"), None, "the password begins or ends with"),
+            (None, Some(" hunter2"), "the password begins or ends with"),
+            (Some("hunter2"), Some("hunter2"), ""),
+            (None, None, ""),
+        ] {
+            let mut credentials = secret(3, 0);
+            let password = || BmcSecretSpec::PASSWORD.to_owned();
+            credentials.spec.data = data.map(|data| [(password(), bytes(data))].into());
+            credentials.spec.string_data = text.map(|text| [(password(), text.to_owned())].into());
+            let bmc = refusing(3);
+            let told = told(&bmc, Some(&credentials));
+            let more = told.strip_prefix(&message(&bmc)).unwrap();
+            assert!(more.contains(expected) && more.is_empty() == expected.is_empty(), "{told}");
+            assert!(!told.contains("hunter2") && !told.contains("old"), "{told}");
         }
     }
 
