@@ -157,6 +157,11 @@ fn boot(
         if let Some(wait) = wait.or_else(|| unless_certainly_off(turn)) {
             return wait;
         }
+        if has_gone_off(turn) {
+            let why = "the host went off before it reported: check on its console what it booted, \
+                       and what else switches it off";
+            return fail(turn, why.to_owned());
+        }
         intend(turn, PendingKind::NetworkBoot);
         return match boot::start(turn, system, configuration) {
             Ok(decision) => {
@@ -191,6 +196,17 @@ fn wait(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
         return Decision::Rest(soon.min(turn.settings.discovery_timeout - waited));
     }
     let why = no_report(turn);
+    fail(turn, why)
+}
+
+/// Whether the host was powered on for this attempt, and has gone off by itself since. It would do
+/// that again and again.
+fn has_gone_off(turn: &Turn<'_>) -> bool {
+    turn.seen.off_for.is_some() && is_switched_on_here(&turn.new, turn.seen)
+}
+
+/// Ends an attempt without a report.
+fn fail(turn: &mut Turn<'_>, why: String) -> Decision {
     let discovery = turn.new.discovery.get_or_insert_with(Discovery::default);
     discovery.failures = Some(discovery.failures.unwrap_or(0).saturating_add(1));
     discovery.error = Some(why);

@@ -57,8 +57,12 @@ impl SeenPower {
         let Step::Reset(reset) = step else { return self };
         let goes_off = matches!(reset, ResetType::GracefulShutdown | ResetType::ForceOff);
         let comes_on = matches!(reset, ResetType::On | ResetType::ForceOn);
-        let is_on = matches!(self, Self::On { .. });
-        if is_on && (goes_off || comes_on) { Self::On { is_told: goes_off } } else { self }
+        match self {
+            Self::On { .. } if goes_off || comes_on => Self::On { is_told: goes_off },
+            // As long as it does not show, the host is off as it was.
+            Self::FellOff(_) if comes_on => Self::Off,
+            Self::Unread | Self::On { .. } | Self::Off | Self::FellOff(_) => self,
+        }
     }
 
     /// For how long a host has been off that was not told to be.
@@ -85,6 +89,8 @@ mod tests {
         let off = on.read(PowerState::Off, at(10)).read(PowerState::Unknown, at(20));
         let off = off.read(PowerState::Off, at(30));
         assert_eq!((on.off_for(at(30)), off.off_for(at(30))), (None, Some(at(20))));
+        let told = off.told(&Step::Reset(ResetType::On)).read(PowerState::Off, at(40));
+        assert_eq!(told.off_for(at(40)), None, "it has yet to come on");
         let again = off.read(PowerState::On, at(40)).read(PowerState::Off, at(50));
         assert_eq!(again.off_for(at(50)), Some(at(0)));
     }

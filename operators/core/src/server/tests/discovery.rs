@@ -169,3 +169,38 @@ fn retry_asked_of_a_server_that_is_not_in_error_changes_only_that_it_is_asked() 
         assert_eq!(scene.state(), state);
     }
 }
+
+#[test]
+fn a_host_that_goes_off_before_it_reports_fails_its_attempt() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.settings.discovery_attempts = 1;
+    scene.carried_out(Step::Reset(ResetType::On));
+    for (power, off_for, state) in [
+        (PowerState::On, None, ServerState::Discovery),
+        (PowerState::Off, Some(seconds(0)), ServerState::Discovery),
+        (PowerState::Off, Some(minutes(1)), ServerState::Error),
+    ] {
+        scene.now += minutes(2);
+        (scene.system().power, scene.off_for) = (power, off_for);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.state(), state, "{power} {off_for:?}");
+    }
+    assert_eq!(scene.condition(condition::READY), ("False", "DiscoveryFailed"));
+    let told = scene.message(condition::READY);
+    assert!(told.contains("went off before it reported"), "{told}");
+}
+
+#[test]
+fn a_host_that_a_person_switches_off_for_its_discovery_is_booted() {
+    let mut scene = Scene::new();
+    scene.system().power = PowerState::On;
+    scene.record();
+    scene.prepare(BootState::Ready);
+    scene.now += minutes(2);
+    (scene.system().power, scene.off_for) = (PowerState::Off, Some(minutes(1)));
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.state(), ServerState::Discovery);
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+}
