@@ -21,6 +21,9 @@ use metal_api::{
     ServerStatus, annotation,
 };
 
+/// How long the boot-operator may take to prepare a boot before a person is told.
+const LONG: SignedDuration = SignedDuration::from_mins(1);
+
 /// `Initial`: read what the BMC knows, and make sure that the host is off.
 pub(super) fn initial(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
     let Some(inventory) = turn.seen.inventory else { return Decision::Look(Need::Inventory) };
@@ -142,7 +145,7 @@ fn boot(
             let why = status::configuration_error(configuration);
             return turn.rests("BootConfigurationError", &why);
         }
-        BootState::Pending | BootState::Other(_) => return Decision::Rest(turn.settings.resync),
+        BootState::Pending | BootState::Other(_) => return not_ready(turn),
     }
     if system.power == PowerState::Off {
         if window::boots_itself(turn.seen.server, configuration) {
@@ -173,6 +176,17 @@ fn boot(
         };
     }
     wait(turn, system)
+}
+
+/// Waits for the boot-operator, which is told if that takes long.
+fn not_ready(turn: &mut Turn<'_>) -> Decision {
+    let since = turn.new.state_since.as_ref().map_or(turn.seen.now, |since| since.0);
+    if turn.seen.now.duration_since(since) < LONG {
+        return Decision::Rest(turn.settings.resync.min(LONG));
+    }
+    let message = "boot-operator has not made the boot configuration of the discovery Ready yet: \
+                   check that it runs";
+    turn.rests("WaitingForBootConfiguration", message)
 }
 
 /// The host is on: wait for its report, up to a limit.

@@ -204,3 +204,19 @@ fn a_host_that_a_person_switches_off_for_its_discovery_is_booted() {
     assert_eq!(scene.state(), ServerState::Discovery);
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
 }
+
+#[test]
+fn a_discovery_that_waits_for_the_boot_operator_says_so_after_a_while() {
+    let mut scene = Scene::in_discovery(BootState::Pending);
+    for (time, reason) in [(seconds(50), "Discovery"), (seconds(20), "WaitingForBootConfiguration")]
+    {
+        scene.now += time;
+        scene.refresh();
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert_eq!(scene.condition(condition::READY), ("False", reason));
+    }
+    scene.configure(BootState::Ready);
+    scene.settle();
+    assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
+}
