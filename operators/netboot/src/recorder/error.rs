@@ -65,7 +65,8 @@ pub enum Error {
     /// Its BMC object has another address, which cannot be changed.
     #[error(
         "BMC {} has moved to {ip}, but its spec.access is immutable; reserve its previous \
-         address, or delete the object to have it created again",
+         address, or delete the object with --cascade=orphan, which keeps its servers, to have it \
+         created again",
         bmc.name_any()
     )]
     Moved {

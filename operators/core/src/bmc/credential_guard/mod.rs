@@ -72,7 +72,11 @@ impl<'a> Login<'a, '_> {
         let (new, key) = (&at.host, annotation::ACCEPT_ADDRESS);
         let fix = match &bmc.spec.endpoint_ref {
             Some(endpoint) => format!("correct spec.ip of Endpoint {}", endpoint.name),
-            None => "delete this BMC, and create it again with the correct address".to_owned(),
+            None => {
+                "delete this BMC with --cascade=orphan, which keeps its servers, and create it \
+                     again with the correct address"
+                    .to_owned()
+            }
         };
         Err(Missing {
             reason: "AddressNotConfirmed",

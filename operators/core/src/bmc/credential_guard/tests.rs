@@ -93,6 +93,16 @@ fn a_person_vouches_for_one_address() {
 }
 
 #[test]
+fn the_advice_to_delete_a_bmc_keeps_its_servers() {
+    let mut inline = bmc(Some(at(WAS, None)));
+    inline.spec.endpoint_ref = None;
+    let to = destination(Scheme::Http, NEW);
+    let login = Login { bmc: &inline, secret: None, at: &to };
+    let told = login.is_allowed(Verification::Pinned, now()).unwrap_err().message;
+    assert!(told.contains("delete this BMC with --cascade=orphan"), "{told}");
+}
+
+#[test]
 fn a_bmc_that_was_never_known_is_logged_in_to() {
     let bmc = bmc(None);
     for secret in [None, Some(secret("bmc-1", &[])), Some(secret("all", &[]))] {
