@@ -10,6 +10,12 @@ pub(super) fn accepted_certificate(metadata: &ObjectMeta) -> Option<&str> {
     (digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit())).then_some(text)
 }
 
+/// Whether a person accepts a certificate in a form that is none.
+pub(crate) fn is_no_certificate(metadata: &ObjectMeta) -> bool {
+    annotated(metadata, annotation::ACCEPT_CERTIFICATE).is_some()
+        && accepted_certificate(metadata).is_none()
+}
+
 /// Whether the certificate that a person accepts is the pinned one now.
 pub fn is_accepted(metadata: &ObjectMeta, pinned: Option<&str>) -> bool {
     let accepted = accepted_certificate(metadata);

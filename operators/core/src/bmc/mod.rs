@@ -16,6 +16,7 @@ mod tests;
 mod verification;
 
 pub use accepted_certificate::is_accepted;
+pub(crate) use accepted_certificate::is_no_certificate;
 pub use credential_annotations::CredentialAnnotations;
 pub use credential_guard::Login;
 pub(crate) use credential_guard::note_of_new;

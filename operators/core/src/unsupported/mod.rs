@@ -5,15 +5,19 @@
 mod tests;
 
 use crate::{
-    bmc::{Verification, scheme},
+    bmc::{Verification, is_no_certificate, scheme},
     foreign_cleanup::Kind,
     redfish::{IndicatorLed, Scheme},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use metal_api::{
     Bmc, Endpoint, IpxeBootConfig, Operation, Server, ServerClaim, ServerState, TaintEffect,
-    annotation::{BOOT_METHOD, MAINTENANCE_APPROVED, MAINTENANCE_REQUESTED, METADATA_PREFIX},
+    annotation::{
+        ACCEPT_ADDRESS, ACCEPT_CERTIFICATE, BOOT_METHOD, MAINTENANCE_APPROVED,
+        MAINTENANCE_REQUESTED, METADATA_PREFIX,
+    },
 };
+use std::net::IpAddr;
 
 /// What has no effect on a Server.
 pub fn on_server(server: &Server) -> Vec<String> {
@@ -38,6 +42,11 @@ pub fn on_server(server: &Server) -> Vec<String> {
         (evict.is_some(), "the effect Evict in spec.taints", "a bound claim is not evicted"),
     ]);
     lines.extend(shown_to_hosts(&server.metadata));
+    if spec.bmc_ref.is_some() {
+        lines.extend(vouched_for_elsewhere(&server.metadata));
+    } else {
+        lines.extend(no_certificate(&server.metadata));
+    }
     lines.extend(operation(&server.metadata, &[Operation::Retry]));
     lines
 }
@@ -58,6 +67,8 @@ pub fn on_bmc(bmc: &Bmc, verification: Verification, default: Scheme) -> Vec<Str
         (spec.bmc_settings_ref.is_some(), "spec.bmcSettingsRef", "BMC settings are not applied"),
     ]);
     lines.extend(boot_method(&bmc.metadata, "the Server"));
+    lines.extend(no_certificate(&bmc.metadata));
+    lines.extend(no_address(&bmc.metadata));
     lines.extend(operation(&bmc.metadata, &[]));
     lines
 }
@@ -88,7 +99,9 @@ pub fn on_claim(claim: &ServerClaim) -> Vec<String> {
 
 /// What has no effect on an Endpoint.
 pub fn on_endpoint(endpoint: &Endpoint) -> Vec<String> {
-    operation(&endpoint.metadata, &[]).into_iter().collect()
+    let mut lines = vouched_for_elsewhere(&endpoint.metadata);
+    lines.extend(operation(&endpoint.metadata, &[]));
+    lines
 }
 
 /// What has no effect on a ServerBootConfiguration.
@@ -119,8 +132,37 @@ pub fn on_ipxe(config: &IpxeBootConfig) -> Vec<String> {
 
 /// The boot method on an object where nobody looks for it; `place` is where it counts.
 fn boot_method(meta: &ObjectMeta, place: &str) -> Option<String> {
-    let is_set = meta.annotations.as_ref().is_some_and(|all| all.contains_key(BOOT_METHOD));
-    is_set.then(|| format!("the annotation {BOOT_METHOD} has no effect here: set it on {place}"))
+    misplaced(meta, BOOT_METHOD, place)
+}
+
+fn misplaced(meta: &ObjectMeta, key: &str, place: &str) -> Option<String> {
+    let is_set = meta.annotations.as_ref().is_some_and(|all| all.contains_key(key));
+    is_set.then(|| format!("the annotation {key} has no effect here: set it on {place}"))
+}
+
+/// What a person vouches for, on an object where it does not count.
+fn vouched_for_elsewhere(meta: &ObjectMeta) -> Vec<String> {
+    let keys = [ACCEPT_ADDRESS, ACCEPT_CERTIFICATE];
+    keys.into_iter().filter_map(|key| misplaced(meta, key, "the BMC")).collect()
+}
+
+/// A certificate that a person vouches for in a form that is none.
+fn no_certificate(meta: &ObjectMeta) -> Option<String> {
+    is_no_certificate(meta).then(|| {
+        format!(
+            "the annotation {ACCEPT_CERTIFICATE} has no effect: it has to be sha256: and 64 \
+             hexadecimal digits"
+        )
+    })
+}
+
+/// An address that a person vouches for, and that is none.
+fn no_address(meta: &ObjectMeta) -> Option<String> {
+    let text = meta.annotations.as_ref()?.get(ACCEPT_ADDRESS)?;
+    let is_one = text.trim().parse::<IpAddr>().is_ok();
+    (!is_one).then(|| {
+        format!("the annotation {ACCEPT_ADDRESS} has no effect: it has to be an IP address")
+    })
 }
 
 /// Whether the annotation of an object says that it is to be left alone.

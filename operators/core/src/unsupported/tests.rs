@@ -101,6 +101,34 @@ fn a_boot_method_where_nobody_looks_for_it_is_told_with_the_place_where_it_count
 }
 
 #[test]
+fn what_a_person_vouches_for_where_or_in_a_form_that_does_not_count_is_told() {
+    let pin = format!("sha256:{}", "a".repeat(64));
+    let vouch = |meta: &mut ObjectMeta, key: &str, value: &str| {
+        meta.annotations = Some([(key.to_owned(), value.to_owned())].into());
+    };
+    let (mut endpoint, mut inline) =
+        (Endpoint::new("a", EndpointSpec::default()), Server::new("a", ServerSpec::default()));
+    let mut server = inline.clone();
+    server.spec.bmc_ref = Some(LocalObjectReference::default());
+    let mut bmc = Bmc::new("a", BmcSpec::default());
+    for (key, value, told) in [
+        (ACCEPT_CERTIFICATE, pin.as_str(), [true, true, false, false]),
+        (ACCEPT_CERTIFICATE, &pin[7..], [true; 4]),
+        (ACCEPT_ADDRESS, " 10.77.0.5 ", [true, true, false, false]),
+        (ACCEPT_ADDRESS, "10.77.0.5/24", [true, true, false, true]),
+    ] {
+        vouch(&mut endpoint.metadata, key, value);
+        vouch(&mut server.metadata, key, value);
+        vouch(&mut inline.metadata, key, value);
+        vouch(&mut bmc.metadata, key, value);
+        let lines =
+            [on_endpoint(&endpoint), on_server(&server), on_server(&inline), told_on_bmc(&bmc)];
+        assert_eq!(lines.each_ref().map(|it| it.len() == 1), told, "{key} {value}: {lines:?}");
+        assert!(lines.iter().flatten().all(|line| line.contains(key)), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_host_name_that_nothing_compares_is_told() {
     use Scheme::{Http, Https};
     use Verification::{Authorities, Off, Pinned};
