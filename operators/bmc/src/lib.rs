@@ -109,8 +109,9 @@ pub trait Connect: Send + Sync + 'static {
         None
     }
 
-    /// Pins a BMC to this certificate from the next connection on, or with `None` to the one that
-    /// it presents next. Call it before [`connect`](Self::connect).
+    /// Pins a BMC to this certificate from the next request on, or with `None` to the one that it
+    /// presents next. A connection that is open is used only if it was made with this one. Call it
+    /// before [`connect`](Self::connect).
     fn set_pin(&self, _target: &Target, _pin: Option<Pin>) {}
 
     /// The certificate that a BMC presents; none by plain HTTP. Nothing is sent on the connection, so

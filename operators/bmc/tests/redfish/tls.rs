@@ -321,6 +321,18 @@ async fn another_certificate_than_the_first_is_refused_and_both_are_named() {
 }
 
 #[tokio::test]
+async fn a_connection_is_not_used_for_a_bmc_that_is_held_to_another_certificate_now() {
+    let (server, target, _tasks) = start(identity("bmc", None)).await;
+    let fleet = fleet(Trust::default());
+    fleet.connect(&target, &credentials()).systems().await.unwrap();
+    let sent = server.log().len();
+    // Another BMC is said to be at this address.
+    fleet.set_pin(&target, Some(format!("sha256:{}", "ab".repeat(32)).parse().unwrap()));
+    assert!(reason(&fleet, &target).await.contains("differs from the pinned one"));
+    assert_eq!(server.log().len(), sent, "nothing was sent, least of all a password");
+}
+
+#[tokio::test]
 async fn verification_can_be_switched_off() {
     let (_server, target, _tasks) = start(identity("bmc", None)).await;
     let fleet = fleet(Trust::new(UntrustedPolicy::Accept));

@@ -13,6 +13,7 @@ use crate::{
             refusals::{Refusals, Verdict},
         },
         message::{Refused, is_error},
+        pin::Pin,
         redact::Secret,
         request::{AuthenticatedRequest, Request},
         root::{ROOT, Root},
@@ -39,6 +40,8 @@ const ROOT_BYTES: usize = 512 << 10;
 pub(crate) struct Line {
     pub(crate) auth: Auth,
     pub(crate) connection: Option<Connection>,
+    /// The certificate, and the host name, by which the BMC has shown on it who it is.
+    shown: (Option<Pin>, Option<String>),
     /// The credentials of the session.
     credentials: Option<Credentials>,
     /// A session that is no longer used; deleted at the next login.

@@ -117,8 +117,9 @@ impl Line {
         }
     }
 
-    /// Uses the kept connection. If the BMC has closed it in the meantime, a new one is made,
-    /// unless the request may have been carried out and must not be repeated.
+    /// Uses the kept connection, unless the BMC is held to something else now: then it may be another
+    /// one that is there. If the BMC has closed it in the meantime, a new one is made, unless the
+    /// request may have been carried out and must not be repeated.
     async fn send_once_or_twice(
         &mut self,
         at: &Peer,
@@ -126,20 +127,23 @@ impl Line {
         budget: &Budget<'_>,
     ) -> Result<Reply, WireError> {
         let limits = &at.shared.config.limits;
-        if let Some(kept) = self.connection.take().filter(|kept| kept.is_fresh(limits.idle)) {
+        let held_to = (*at.pin(), at.host_name().clone());
+        let kept = self.connection.take().filter(|_| self.shown == held_to);
+        if let Some(kept) = kept.filter(|kept| kept.is_fresh(limits.idle)) {
             match self.send_on(at, kept, sent, budget).await {
                 Err(error) if error.is_unsent() => {}
                 Err(error) if error.is_broken() && sent.request.method != Method::POST => {}
                 done => return done,
             }
         }
-        let pin = *at.pin();
-        let trust = at.shared.config.trust.of(pin, at.host_name().as_deref());
+        let (pin, host_name) = held_to;
+        let trust = at.shared.config.trust.of(pin, host_name.as_deref());
         at.shared.counters.connections.inc();
         let (fresh, seen) = Connection::open(&at.shared, &at.target, &trust).await?;
         if let Some(seen) = seen {
             *at.pin() = Some(seen);
         }
+        self.shown = (seen.or(pin), host_name);
         self.send_on(at, fresh, sent, budget).await
     }
 
