@@ -142,7 +142,11 @@ fn boot(
     match status::configuration_state(configuration) {
         BootState::Ready => {}
         BootState::Error => {
-            let why = status::configuration_error(configuration);
+            let why = format!(
+                "{}; if its Secret is missing, delete this ServerBootConfiguration, and both are \
+                 made again",
+                status::configuration_error(configuration),
+            );
             return turn.rests("BootConfigurationError", &why);
         }
         BootState::Pending | BootState::Other(_) => return not_ready(turn),

@@ -220,3 +220,16 @@ fn a_discovery_that_waits_for_the_boot_operator_says_so_after_a_while() {
     scene.settle();
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
 }
+
+#[test]
+fn a_discovery_whose_secret_was_deleted_says_how_to_have_it_made_again() {
+    let mut scene = Scene::in_discovery(BootState::Error);
+    scene.now += seconds(20);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.condition(condition::READY), ("False", "BootConfigurationError"));
+    let told = scene.message(condition::READY);
+    assert!(told.contains("delete this ServerBootConfiguration"), "{told}");
+    scene.configuration = None;
+    assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
+}
