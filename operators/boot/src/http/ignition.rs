@@ -147,7 +147,8 @@ async fn fetch<K: BootConfig>(
     chosen: &Chosen<K>,
     asked: &IgnitionRequest<'_>,
 ) -> Result<Response, Refusal> {
-    let bytes = payload(state, chosen).await?;
+    let bytes = payload(state, chosen).await;
+    let bytes = bytes.inspect_err(|refusal| look_again(state, chosen, refusal))?;
     if asked.only_looks {
         return Ok(private(bytes));
     }
@@ -158,6 +159,15 @@ async fn fetch<K: BootConfig>(
         state.fetches.note(&chosen.reference, chosen.uid(), Served::Ignition);
     }
     Ok(private(bytes))
+}
+
+/// Has the boot config looked at again whose ignition is gone, or cannot be used any longer: where Secrets
+/// are not watched, nobody else tells its owner why the host does not come up.
+fn look_again<K: BootConfig>(state: &AppState, chosen: &Chosen<K>, refusal: &Refusal) {
+    let is_promised = named(chosen.config.ignition()).is_some();
+    if is_promised && matches!(refusal, Refusal::NoContent | Refusal::Unusable { .. }) {
+        state.fetches.queue.add(chosen.reference.clone());
+    }
 }
 
 async fn payload<K: BootConfig>(

@@ -66,6 +66,18 @@ async fn a_boot_without_ignition_or_secret_is_not_found() {
     assert_eq!(server.get(&path).await.status, 404);
 }
 
+#[tokio::test]
+async fn a_boot_config_is_looked_at_again_whose_host_finds_no_ignition() {
+    for (secret, looks) in [("gone", 1), ("", 0)] {
+        let mut objects = Objects::ready_for_ipxe();
+        objects.ipxe[0].spec.ignition_secret_ref = Some(LocalObjectReference::new(secret));
+        let server = TestServer::with(objects).await;
+        let (fetches, path) = (Arc::clone(&server.state.fetches), server.path(&claims()));
+        assert_eq!(server.get(&path).await.status, 404);
+        assert_eq!(fetches.queue.len(), looks, "{secret:?}");
+    }
+}
+
 /// That of the firmware, which may be that of many boards, or none.
 #[tokio::test]
 async fn a_token_opens_its_ignition_whatever_uuid_stands_behind_it() {
