@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     blob_refs::BlobRef,
+    config::owner,
     view::{ConfigKey, as_address, canonical_address},
 };
 use axum::{
@@ -17,9 +18,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use metal_api::{HttpBootConfig, MacAddr};
 use metal_core::boot::{Refusal, decision::Method, url};
 use metal_runtime::report::Chain;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(super) async fn httpboot(
     State(state): State<Arc<AppState>>,
@@ -42,10 +47,8 @@ async fn answer(
         return Err(Refusal::Starting);
     }
     let mut body = BTreeMap::from([("ClientIPs", identifiers.join(","))]);
-    let found = identifiers
-        .iter()
-        .map(|identifier| state.view.http.get(&ConfigKey::Address(canonical_address(identifier))));
-    if let Some(found) = found.into_iter().find(|found| !found.is_empty()) {
+    let found = of_machine(state, identifiers);
+    if !found.is_empty() {
         let chosen = choose(state, Method::is_http, asker, &found)?;
         let spec = &chosen.config.spec;
         body.insert("SystemUUID", spec.system_uuid.clone().unwrap_or_default());
@@ -76,6 +79,28 @@ async fn answer(
             "HTTP boot is not configured (missing default UKI)",
         )),
     }
+}
+
+/// The boot configs of the machine with these addresses. IP addresses in the inventory of a server may be those
+/// of another machine by now: one whose MAC addresses are others is not asking.
+fn of_machine(state: &AppState, identifiers: &[String]) -> Vec<Arc<HttpBootConfig>> {
+    let macs = mac_addresses(identifiers);
+    let found = identifiers.iter().map(|identifier| {
+        let mut found = state.view.http.get(&ConfigKey::Address(canonical_address(identifier)));
+        found.retain(|config| macs.is_empty() || !is_of_another(config, &macs));
+        found
+    });
+    found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+/// Whether a boot config was made for a server that has none of these MAC addresses.
+fn is_of_another(config: &HttpBootConfig, macs: &BTreeSet<MacAddr>) -> bool {
+    let its = mac_addresses(&config.spec.network_identifiers);
+    owner(&config.metadata).is_some() && !its.is_empty() && its.is_disjoint(macs)
+}
+
+fn mac_addresses(identifiers: &[String]) -> BTreeSet<MacAddr> {
+    identifiers.iter().filter_map(|text| canonical_address(text).parse().ok()).collect()
 }
 
 async fn default_url(state: &AppState) -> Result<Option<String>, Refusal> {

@@ -181,6 +181,31 @@ async fn a_server_without_a_uki_never_gets_the_default() {
 }
 
 #[tokio::test]
+async fn an_address_that_a_server_had_before_does_not_lead_another_machine_to_its_boot() {
+    let (own, other) = ("02:00:00:aa:00:02", "00000000-0000-0000-0000-000000000002");
+    let mut objects = Objects::ready_for_http();
+    let mut later = http_config("other");
+    later.spec.system_uuid = Some(other.to_owned());
+    later.spec.network_identifiers = vec![own.to_owned()];
+    objects.http.push(later);
+    objects.servers.push(server("other", other, "other"));
+    let mut boots = configuration("other", Some(BootState::Ready));
+    boots.spec.server_ref.name = "other".to_owned();
+    objects.configurations.push(boots);
+    // Its DHCP server names the address that it has now, which is in the inventory of another one, and its own.
+    let got = ask_for(TestServer::with(objects.clone()).await, &format!("10.1.1.1, {own}")).await;
+    let body: Value = serde_json::from_str(&got.body).unwrap();
+    assert_eq!(body["SystemUUID"], other);
+    // Nor a machine that nothing is known of.
+    let stranger = "10.1.1.1, 02:00:00:aa:00:03";
+    assert_eq!(ask_for(TestServer::with(objects.clone()).await, stranger).await.status, 500);
+    let both = format!("10.1.1.1, {MAC}");
+    let got = ask_for(TestServer::with(objects).await, &both).await;
+    let body: Value = serde_json::from_str(&got.body).unwrap();
+    assert_eq!(body["SystemUUID"], UUID);
+}
+
+#[tokio::test]
 async fn a_default_image_that_cannot_be_had_is_an_error() {
     let mut server = TestServer::with(Objects::default()).await;
     server.state.default_uki = DefaultUki::Image("quay.io/a/b:1".to_owned());
