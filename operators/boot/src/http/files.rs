@@ -96,13 +96,14 @@ async fn at_its_address(
     of_image(state, &chosen, uki, file).await
 }
 
-/// The boot configs of machines that have the address.
+/// The boot configs of machines that have the address. That in an inventory may have been leased to another one
+/// since.
 fn known_at(state: &AppState, asker: &Requester) -> Vec<Arc<HttpBootConfig>> {
     let addresses = asker.addresses();
     let servers = state.view.servers_at(&addresses, Timestamp::now());
     let uuids = servers.iter().filter_map(|server| server.spec.effective_uuid());
     let mut found: Vec<_> = uuids.flat_map(|uuid| state.view.http_of(uuid)).collect();
-    for address in &addresses {
+    for address in addresses.iter().filter(|_| servers.is_empty()) {
         found.extend(state.view.http.get(&ConfigKey::Address(canonical_address(address))));
     }
     found.sort_unstable_by_key(|config| named(&**config));

@@ -5,10 +5,10 @@ use super::{
     *,
 };
 use crate::testing::{
-    lease,
+    configuration, http_config, lease,
     registry::{OCI_MANIFEST, TestRegistry},
 };
-use metal_api::NetworkInterface;
+use metal_api::{BootState, NetworkInterface};
 use metal_core::capability::Claims;
 use metal_image::manifest::UKI;
 use serde_json::json;
@@ -109,6 +109,28 @@ async fn grub_gets_its_configuration_at_the_address_that_its_machine_is_known_to
     let got = ask(&router, Method::GET, CONFIG, &[], "10.1.1.1").await;
     assert_eq!((got.status, got.body.as_str()), (200, "linux $fw_path/vmlinuz"));
     assert_eq!(ask(&router, Method::GET, CONFIG, &[], "10.1.1.2").await.status, 404);
+}
+
+#[tokio::test]
+async fn grub_gets_its_configuration_at_an_address_that_another_server_had_before() {
+    let registry = TestRegistry::start().await;
+    let server = booting(&registry, |objects| {
+        let interface = NetworkInterface { mac_address: MAC.to_owned(), ..Default::default() };
+        objects.servers[0].status.get_or_insert_default().network_interfaces.push(interface);
+        objects.http[0].spec.network_identifiers.clear();
+        objects.leases.push(lease("10.1.1.1", MAC));
+        let uuid = "00000000-0000-0000-0000-000000000002";
+        let mut before = http_config("other");
+        before.spec.system_uuid = Some(uuid.to_owned());
+        before.spec.network_identifiers = vec!["10.1.1.1".to_owned()];
+        objects.http.push(before);
+        objects.servers.push(crate::testing::server("other", uuid, "other"));
+        objects.configurations.push(configuration("other", Some(BootState::Ready)));
+    })
+    .await;
+    let (router, _cluster, _dir) = server.router();
+    let got = ask(&router, Method::GET, CONFIG, &[], "10.1.1.1").await;
+    assert_eq!((got.status, got.body.as_str()), (200, "linux $fw_path/vmlinuz"));
 }
 
 #[tokio::test]
