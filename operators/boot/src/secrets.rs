@@ -209,12 +209,18 @@ impl Secrets {
         let mut kept = self.kept();
         if let Some(entry) = kept.get_mut(&key) {
             entry.used = now;
-            if now.duration_since(entry.since) >= lifetime {
+            let is_outdated = now.duration_since(entry.since) >= lifetime;
+            if is_outdated {
                 let last = entry.secret().map(Arc::clone);
                 let is_presumed = entry.is_presumed;
                 *entry = Entry { cell: Cell::default(), since: now, used: now, last, is_presumed };
             }
-            return (Arc::clone(&entry.cell), entry.last.clone());
+            let found = (Arc::clone(&entry.cell), entry.last.clone());
+            if is_outdated {
+                // What was read before may have been smaller.
+                make_room(&mut kept, now);
+            }
+            return found;
         }
         make_room(&mut kept, now);
         let cell = Cell::default();
@@ -277,6 +283,24 @@ fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Cluster;
+
+    #[tokio::test(start_paused = true)]
+    async fn secrets_that_grow_after_they_were_read_take_no_more_room() {
+        let secrets = Secrets::new(Cluster::default().client());
+        secrets.set_watched(false);
+        let large = bytes::Bytes::from(vec![b' '; MAX_BYTES / 16]);
+        for script in [bytes::Bytes::new(), large.clone()] {
+            for index in 0..40 {
+                let (cell, _) = secrets.cell(("tenant".to_owned(), index.to_string()));
+                let read = Arc::new(BootSecret::kept(None, Some(script.clone())));
+                cell.set(Some(read)).ok();
+            }
+            tokio::time::advance(UNWATCHED).await;
+        }
+        let bytes = secrets.kept().values().map(Entry::size).sum::<usize>();
+        assert!(bytes <= MAX_BYTES + large.len(), "{bytes}");
+    }
 
     #[test]
     fn secrets_that_are_kept_have_a_bound_in_number_and_in_bytes() {
