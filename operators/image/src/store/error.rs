@@ -69,6 +69,14 @@ pub enum Error {
     Shutdown,
 }
 
+impl Error {
+    /// Whether the disk has no room left, or gives us no more of it.
+    pub(super) fn is_disk_full(&self) -> bool {
+        let Self::Disk(error) = self else { return false };
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Disk(Arc::new(error))

@@ -62,9 +62,33 @@ impl Shared {
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 // Removed from the table first, so that whoever sees the failure can retry.
                 self.table().fail(digest, &promised);
+                let size = self.registries.size(name, digest).unwrap_or(promised.size);
+                self.relieve(&error, size).await;
                 download.tell(|progress| progress.end = Some(Err(error)));
             }
         }
+    }
+
+    /// If the disk is full before the store is, what was used least recently makes room for the next
+    /// attempt.
+    async fn relieve(&self, error: &Error, size: u64) {
+        if !error.is_disk_full() {
+            return;
+        }
+        let mut surplus = vec![];
+        {
+            let mut table = self.table();
+            let least = table.size().1.saturating_sub(size);
+            while table.size().1 > least {
+                let Some(path) = table.evict() else { break };
+                surplus.push(path);
+            }
+        }
+        tracing::warn!(
+            removed = surplus.len(),
+            "the disk of the image cache is full: give its volume more room than --image-cache-size",
+        );
+        self.disk.remove(surplus).await;
     }
 
     /// Takes over a file of an earlier process if it matches its digest; removes it otherwise.
@@ -255,5 +279,37 @@ impl Shared {
         let surplus = self.table().reserve(size, promised)?;
         self.disk.remove(surplus).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{registry::Registries, store::Store};
+    use std::{fs, io, sync::Arc};
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn a_disk_that_is_full_before_the_store_is_gets_room_by_the_least_recently_used_blob() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |content: &[u8], number: u8| {
+            let digest = Digest::of(content);
+            let name = format!("{}-{}.{number}", digest.algorithm().name(), digest.hex());
+            let path = dir.path().join(name);
+            fs::write(&path, content).unwrap();
+            path
+        };
+        let (oldest, other) = (file(b"old!", 1), file(b"new!", 2));
+        let registries = Registries::new(&registry::Config::default()).unwrap();
+        let (registries, shutdown) = (Arc::new(registries), CancellationToken::new());
+        let store = Store::open_dir(dir.path(), 1000, registries, shutdown).await.unwrap();
+        let failure = |kind: io::ErrorKind| Error::from(io::Error::from(kind));
+        store.0.relieve(&failure(io::ErrorKind::PermissionDenied), 4).await;
+        assert!(oldest.exists() && other.exists());
+        store.0.relieve(&failure(io::ErrorKind::StorageFull), 4).await;
+        assert!(!oldest.exists() && other.exists());
+        assert_eq!((store.stats().blobs, store.stats().size), (1, 4));
+        store.0.relieve(&failure(io::ErrorKind::QuotaExceeded), 10).await;
+        assert_eq!((store.stats().blobs, store.stats().size), (0, 0));
     }
 }

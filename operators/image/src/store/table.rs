@@ -233,7 +233,7 @@ impl Table {
         (self.entries.values().filter(ready).count() as u64, self.total)
     }
 
-    fn evict(&mut self) -> Option<Path> {
+    pub(super) fn evict(&mut self) -> Option<Path> {
         let used = |(digest, entry): (&Digest, &Entry)| match entry {
             Entry::Ready(_) | Entry::Inherited(_) if self.pinned.contains(digest) => None,
             Entry::Ready(kept) | Entry::Inherited(kept) => Some((kept.used, digest.clone())),
