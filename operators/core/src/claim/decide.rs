@@ -152,7 +152,8 @@ fn bound(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Arc<Serve
     }
     let state = server.status.as_ref().and_then(|status| status.state.as_ref());
     if state != Some(&ServerState::Reserved) {
-        let message = format!("server {} is not in the state Reserved yet", name(server));
+        let why = unready(server).map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("server {} is not in the state Reserved yet{why}", name(server));
         set(new, seen, condition::BOOT_CONFIGURED, Err(("WaitingForServer", &message)));
         new.phase.get_or_insert(ClaimPhase::Unbound);
         return Decision::Rest(RESYNC);
@@ -246,10 +247,21 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
         (Power::Off, Some(PowerState::Off)) => set(new, seen, condition::POWERED, Ok("Off")),
         (_, actual) => {
             let actual = actual.map_or("not known", PowerState::as_str);
-            let message = format!("desired power state is {wanted}, actual is {actual}");
+            // A host that is on its way needs nobody.
+            let why = unready(server).filter(|why| !why.starts_with("Waiting"));
+            let why = why.map(|why| format!(": server {} is not ready: {why}", name(server)));
+            let why = why.unwrap_or_default();
+            let message = format!("desired power state is {wanted}, actual is {actual}{why}");
             set(new, seen, condition::POWERED, Err(("Waiting", &message)));
         }
     }
+}
+
+/// Why a server is not ready, in a word: its messages are for those who have its BMC.
+fn unready(server: &Server) -> Option<&str> {
+    let mut conditions = server.status.iter().flat_map(|status| &status.conditions);
+    let ready = conditions.find(|it| it.type_ == condition::READY && it.status == "False")?;
+    Some(ready.reason.as_str())
 }
 
 fn refers_to(server: &Server, claim: &ServerClaim) -> bool {

@@ -76,3 +76,33 @@ fn a_boot_configuration_of_somebody_else_with_the_name_of_the_claim_is_told() {
     let decision = decide_on(&claim, &reserved, &[], Some(&theirs));
     assert_eq!(decision, Decision::Change(Change::Configure("a".to_owned())));
 }
+
+#[test]
+fn a_claim_says_what_keeps_its_server_from_having_its_power() {
+    let mut claim = claim();
+    claim.spec.server_ref = Some(LocalObjectReference { name: "a".to_owned() });
+    let configuration = configuration(&claim);
+    let says = |state: ServerState, type_: &str, reason: &str| {
+        let mut server = Server::clone(&held(&free("a"), state));
+        server.spec.boot_configuration_ref = Some(ObjectReference::new("tenant", "claim"));
+        server.status.as_mut().unwrap().conditions = vec![Condition {
+            type_: condition::READY.to_owned(),
+            status: "False".to_owned(),
+            reason: reason.to_owned(),
+            message: "10.0.0.1 allows nothing".to_owned(),
+            observed_generation: None,
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+        }];
+        let decision = decide_on(&claim, &[Arc::new(server)], &[], Some(&configuration));
+        let mut told = recorded(&decision).conditions.iter();
+        told.find(|c| c.type_ == type_).unwrap().message.clone()
+    };
+    let powered = |reason| says(ServerState::Reserved, condition::POWERED, reason);
+    let waits = "desired power state is On, actual is Off";
+    assert_eq!(powered("NoBootSource"), format!("{waits}: server a is not ready: NoBootSource"));
+    assert_eq!(powered("WaitingForPowerOn"), waits);
+    assert_eq!(
+        says(ServerState::Available, condition::BOOT_CONFIGURED, "WaitingForPowerOff"),
+        "server a is not in the state Reserved yet: WaitingForPowerOff"
+    );
+}
