@@ -3,7 +3,7 @@
 //! A request is not delayed by recording: it only makes a note, and wakes a queue. Script and
 //! ignition of one boot are fetched within moments, and become one write.
 
-use crate::config_ref::ConfigRef;
+use crate::{blob_refs::BlobRef, config_ref::ConfigRef};
 use metal_base::Locked;
 use metal_core::boot::config::Fetched;
 use metal_runtime::queue::Queue;
@@ -12,11 +12,16 @@ use std::{
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// How long to wait, after a script, for the ignition that is usually fetched next.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most boot configs with notes at a time.
 const MAX_NOTED: usize = 1 << 16;
+/// For how long it counts that a layer could not be had: its machine asks again and again.
+const MISSED: Duration = Duration::from_mins(10);
+/// For how many boot configs that is remembered.
+const MAX_MISSED: usize = 4096;
 
 /// What was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +36,45 @@ pub(crate) enum Served {
 #[derive(Debug, Default)]
 pub(crate) struct Fetches {
     noted: Mutex<HashMap<ConfigRef, (String, Fetched)>>,
+    missed: Mutex<HashMap<ConfigRef, Missed>>,
     /// Boot configs with something to record.
     pub queue: Queue<ConfigRef>,
 }
 
+/// A layer that a machine did not get.
+#[derive(Debug)]
+struct Missed {
+    at: Instant,
+    blob: BlobRef,
+    why: String,
+}
+
 impl Fetches {
+    /// Notes why nobody gets a layer of a boot config.
+    pub(crate) fn miss(&self, config: &ConfigRef, blob: &BlobRef, why: &str) {
+        let mut missed = self.missed.locked();
+        if missed.get(config).is_some_and(|it| it.counts() && it.blob == *blob) {
+            return;
+        }
+        if missed.len() >= MAX_MISSED {
+            missed.retain(|_, it| it.counts());
+        }
+        if missed.len() >= MAX_MISSED {
+            return;
+        }
+        let (at, blob, why) = (Instant::now(), blob.clone(), why.to_owned());
+        missed.insert(config.clone(), Missed { at, blob, why });
+        drop(missed);
+        self.queue.add(config.clone());
+    }
+
+    /// Why nobody gets one of these layers, which a boot config has now.
+    pub(crate) fn missed(&self, config: &ConfigRef, blobs: &[BlobRef]) -> Option<String> {
+        let missed = self.missed.locked();
+        let found = missed.get(config).filter(|it| it.counts() && blobs.contains(&it.blob))?;
+        Some(found.why.clone())
+    }
+
     /// Notes what a machine got.
     pub(crate) fn note(&self, config: &ConfigRef, uid: &str, served: Served) {
         let mut noted = self.noted();
@@ -74,5 +113,11 @@ impl Fetches {
 
     fn noted(&self) -> MutexGuard<'_, HashMap<ConfigRef, (String, Fetched)>> {
         self.noted.locked()
+    }
+}
+
+impl Missed {
+    fn counts(&self) -> bool {
+        self.at.elapsed() < MISSED
     }
 }

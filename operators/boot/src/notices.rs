@@ -15,6 +15,8 @@ pub(crate) enum NoticeKind {
     Untranslated,
     /// No machine gets it.
     NotServed,
+    /// No machine gets one of its layers.
+    LayerMissing,
 }
 
 impl NoticeKind {
@@ -23,6 +25,7 @@ impl NoticeKind {
         match self {
             Self::Unsupported | Self::Untranslated => "NotSupported",
             Self::NotServed => "NotServed",
+            Self::LayerMissing => "LayerMissing",
         }
     }
 }

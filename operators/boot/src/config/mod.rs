@@ -191,6 +191,8 @@ impl<K: BootConfig> Controller for OfKind<K> {
         self.ctx.tell_unsupported(&**object, &object.unsupported()).await;
         self.ctx.tell_once(&**object, NoticeKind::NotServed, self.not_served(object)).await;
         let (secrets, config) = (&self.ctx.secrets, object.config_ref());
+        let missed = self.ctx.fetches.missed(&config, &object.blobs());
+        self.ctx.tell_once(&**object, NoticeKind::LayerMissing, missed).await;
         let failed = |error| Error::Secret(Box::new(error));
         let ignition = view::named(object.ignition());
         let ignition = secrets.ignition(&config.namespace, ignition).await.map_err(failed)?;

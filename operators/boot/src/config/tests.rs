@@ -90,6 +90,32 @@ async fn a_boot_config_that_no_machine_gets_is_told_so_once() {
 }
 
 #[tokio::test]
+async fn a_layer_that_no_machine_gets_is_told_once() {
+    let cluster = Cluster::default();
+    cluster.put_secret("ignition", &[("ignition", crate::testing::IGNITION)]);
+    let digest = metal_image::Digest::of(b"a kernel");
+    let mut config = ipxe("claim");
+    config.spec.kernel_url =
+        metal_core::boot::url::layer("http://boot:8082", "ghcr.io/a/b", &digest.to_string(), "1");
+    let ctx = seeing(&cluster, config).await;
+    let blob = ("ghcr.io/a/b".parse().unwrap(), digest);
+    ctx.fetches.miss(&reference("claim"), &blob, "it is gone");
+    for told in [1, 0] {
+        assert_eq!(record_fetches(&ctx, reference("claim")).await.unwrap(), Next::Wait);
+        let events: Vec<_> = cluster.written().into_iter().filter(|it| it.is_event()).collect();
+        assert_eq!(events.len(), told, "{events:?}");
+        for event in events {
+            let body = event.body;
+            assert_eq!(
+                (&body["reason"], &body["note"]),
+                (&"LayerMissing".into(), &"it is gone".into())
+            );
+        }
+        cluster.take();
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_is_an_error_with_an_event_that_shows_no_secret() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[], "SecretNotFound"),

@@ -27,6 +27,7 @@ use metal_image::{
     Content, Reference, registry, respond,
     store::{Account, Blob, Error},
 };
+use metal_runtime::report::Chain;
 use std::{
     collections::{BTreeSet, HashMap},
     convert::Infallible,
@@ -195,11 +196,39 @@ pub(super) async fn blob_of(state: &AppState, blob: &BlobRef) -> Result<Blob, Re
 /// A blob that may be served, if its registry is allowed.
 pub(super) async fn open(
     state: &AppState,
-    (name, digest): &BlobRef,
+    blob: &BlobRef,
     account: &Account,
 ) -> Result<Blob, Refused> {
+    let (name, digest) = blob;
     state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
-    state.store.open_for(name, digest, account).await.map_err(Refused::Store)
+    let opened = state.store.open_for(name, digest, account).await;
+    opened.map_err(|error| {
+        note(state, blob, &error);
+        Refused::Store(error)
+    })
+}
+
+/// Notes on the boot configs that refer to a blob why nobody gets it, if that does not pass by itself:
+/// their machines would ask for ever, and their owners see nothing of our log.
+fn note(state: &AppState, blob: &BlobRef, error: &Error) {
+    let is_lasting = match error {
+        Error::Registry(error) => !error.is_transient(),
+        Error::Size { .. } | Error::Large { .. } => true,
+        Error::Full { .. }
+        | Error::Share { .. }
+        | Error::Abandoned
+        | Error::Disk(_)
+        | Error::Deadline
+        | Error::Shutdown => false,
+    };
+    if !is_lasting {
+        return;
+    }
+    let why =
+        format!("layer {} cannot be had, so the host does not boot: {}", blob.1, Chain(error));
+    for holder in state.blob_refs.holders(blob) {
+        state.fetches.miss(&holder, blob, &why);
+    }
 }
 
 /// On whose account a blob is fetched that is not there yet: that of the only namespace whose boot configs

@@ -124,6 +124,23 @@ async fn a_blob_that_the_registry_has_not_is_not_found_and_a_dead_registry_a_bad
 }
 
 #[tokio::test]
+async fn a_layer_that_nobody_gets_is_noted_for_the_boot_config_that_names_it() {
+    let registry = TestRegistry::start().await;
+    let missing = Digest::of(b"never pushed");
+    let path = layer_path(&registry.image("os"), &missing.to_string());
+    let server = serving(&registry, &[&missing]).await;
+    let fetches = Arc::clone(&server.state.fetches);
+    let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
+    let blob = (registry.image("os").parse().unwrap(), missing);
+    assert_eq!(fetches.missed(&config, std::slice::from_ref(&blob)), None);
+    assert_eq!(server.get(&path).await.status, 404);
+    let why = fetches.missed(&config, std::slice::from_ref(&blob)).unwrap();
+    assert!(why.contains("has no blob sha256:"), "{why}");
+    assert_eq!(fetches.missed(&config, &[]), None, "it names other layers by now");
+    assert_eq!(fetches.queue.len(), 1);
+}
+
+#[tokio::test]
 async fn the_default_image_is_resolved_named_and_served() {
     let registry = TestRegistry::start().await;
     registry.push_image("default", "1", OCI_MANIFEST, &[(UKI[0], b"the default")]).await;
