@@ -4,6 +4,7 @@ mod error;
 mod layers;
 mod limits;
 mod search;
+mod silence;
 
 pub use error::{Error, Missing};
 
@@ -20,6 +21,7 @@ use crate::{
 };
 use metal_base::Locked;
 use search::Search;
+use silence::Silences;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
@@ -85,6 +87,7 @@ pub struct Resolver {
     registries: Arc<Registries>,
     allowed: AllowList,
     known: Mutex<HashMap<Key, Arc<Entry>>>,
+    silences: Silences,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -105,7 +108,7 @@ type Answer = Result<Arc<Image>, Error>;
 impl Resolver {
     /// A resolver for images of the `allowed` registries.
     pub fn new(registries: Arc<Registries>, allowed: AllowList) -> Self {
-        Self { registries, allowed, known: Mutex::default() }
+        Self { registries, allowed, known: Mutex::default(), silences: Silences::default() }
     }
 
     /// Where images may come from.
@@ -158,8 +161,12 @@ impl Resolver {
 
     /// The deadline covers any number of documents, however slow each of them is.
     async fn fetch_in_time(&self, key: &Key) -> Answer {
+        let probe = self.silences.ask(key.image.name.registry())?;
         let late = |_| registry::Error::Deadline { registry: key.image.name.registry().clone() };
-        timeout(PATIENCE, self.fetch(key)).await.map_err(late)?
+        let answer = timeout(PATIENCE, self.fetch(key)).await.map_err(late);
+        let answer = answer.map_err(Error::from).flatten();
+        probe.heard(&answer);
+        answer
     }
 
     async fn fetch(&self, key: &Key) -> Answer {
