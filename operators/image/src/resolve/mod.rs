@@ -99,7 +99,8 @@ struct Key {
 }
 
 struct Entry {
-    answer: OnceCell<Answer>,
+    /// The answer, and when it was there.
+    answer: OnceCell<(Answer, Instant)>,
     since: Instant,
 }
 
@@ -137,7 +138,9 @@ impl Resolver {
         let (architecture, logins) = (architecture.to_owned(), logins.clone());
         let key = Key { image, architecture, logins };
         let entry = self.entry(&key);
-        entry.answer.get_or_init(|| self.fetch_in_time(&key)).await.clone()
+        let fetch = || async { (self.fetch_in_time(&key).await, Instant::now()) };
+        let (answer, _) = entry.answer.get_or_init(fetch).await;
+        answer.clone()
     }
 
     fn entry(&self, key: &Key) -> Arc<Entry> {
@@ -228,9 +231,10 @@ impl Entry {
     fn is_fresh(&self, key: &Key) -> bool {
         match (self.answer.get(), &key.image.version) {
             // Still in progress, or immutable.
-            (None, _) | (Some(Ok(_)), Version::Digest(_)) => true,
-            (Some(Ok(_)), Version::Tag(_)) => self.since.elapsed() < TAG_LIFETIME,
-            (Some(Err(_)), _) => self.since.elapsed() < FAILURE_LIFETIME,
+            (None, _) | (Some((Ok(_), _)), Version::Digest(_)) => true,
+            (Some((Ok(_), _)), Version::Tag(_)) => self.since.elapsed() < TAG_LIFETIME,
+            // It may have taken longer than that.
+            (Some((Err(_), at)), _) => at.elapsed() < FAILURE_LIFETIME,
         }
     }
 }
@@ -313,13 +317,27 @@ mod tests {
         assert!(!is_fresh(&digest, failure(), FAILURE_LIFETIME).await);
     }
 
+    #[tokio::test]
+    async fn a_failure_that_took_long_is_shared_for_a_moment_as_well() {
+        pause();
+        let since = Instant::now();
+        advance(FAILURE_LIFETIME * 10).await;
+        let failure = Err(Error::Reference(reference::Malformed::Empty));
+        let entry = Entry { answer: OnceCell::new_with(Some((failure, Instant::now()))), since };
+        assert!(entry.is_fresh(&key(&Version::Tag("1".into()))));
+    }
+
     async fn is_fresh(version: &Version, answer: Answer, after: Duration) -> bool {
+        let since = Instant::now();
+        let entry = Entry { answer: OnceCell::new_with(Some((answer, since))), since };
+        advance(after).await;
+        entry.is_fresh(&key(version))
+    }
+
+    fn key(version: &Version) -> Key {
         let image = Reference { name: "a/b".parse().unwrap(), version: version.clone() };
         let (architecture, logins) = ("amd64".to_owned(), Logins::default());
-        let key = Key { image, architecture, logins };
-        let entry = Entry { answer: OnceCell::new_with(Some(answer)), since: Instant::now() };
-        advance(after).await;
-        entry.is_fresh(&key)
+        Key { image, architecture, logins }
     }
 
     fn known() -> Arc<Image> {
