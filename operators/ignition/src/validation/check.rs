@@ -80,6 +80,11 @@ pub(crate) fn takes_headers(url: &str) -> bool {
     scheme(url).is_some_and(|scheme| scheme == "http" || scheme == "https")
 }
 
+/// The URL of a proxy.
+pub(crate) fn proxy(url: &str) -> Result<(), &'static str> {
+    require(takes_headers(url), "a URL with the scheme http or https")
+}
+
 /// The part of a URL after `data:` (RFC 2397).
 pub(crate) fn data_url(rest: &str) -> Result<(), &'static str> {
     let (kind, data) = rest.split_once(',').ok_or("a data: URL with a comma")?;

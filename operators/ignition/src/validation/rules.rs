@@ -40,6 +40,8 @@ enum Rule {
 const RULES: &[(&[&str], Rule)] = &[
     (&["ignition", "config", "merge", EACH], Rule::Resource),
     (&["ignition", "config", "replace"], Rule::Resource),
+    (&["ignition", "proxy", "httpProxy"], Rule::Text(check::proxy)),
+    (&["ignition", "proxy", "httpsProxy"], Rule::Text(check::proxy)),
     (&["ignition", "security", "tls", "certificateAuthorities", EACH], Rule::Resource),
     (&["passwd", "groups"], Rule::Unique("name")),
     (&["passwd", "users"], Rule::Unique("name")),
@@ -183,4 +185,33 @@ fn unit_name(name: &str) -> Result<(), &'static str> {
 /// The name of a drop-in.
 fn dropin_name(name: &str) -> Result<(), &'static str> {
     require(name.strip_suffix(".conf").is_some(), "the name of a drop-in, such as 10-example.conf")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validation::{Content, check};
+
+    #[test]
+    fn a_proxy_that_ignition_refuses_is_told_with_its_place() {
+        for (proxy, is_valid) in [
+            ("http://10.0.0.1:3128", true),
+            ("HTTPS://proxy.example", true),
+            ("10.0.0.1:3128", false),
+            ("proxy.example:3128", false),
+            ("proxy.example", false),
+            ("socks5://proxy.example", false),
+            ("", false),
+        ] {
+            for field in ["httpProxy", "httpsProxy"] {
+                let text = format!(
+                    r#"{{"ignition":{{"version":"3.1.0","proxy":{{"{field}":"{proxy}"}}}}}}"#
+                );
+                let said = check(text.as_bytes());
+                assert_eq!(said == Ok(Content::Valid), is_valid, "{text}");
+                let Err(error) = said else { continue };
+                let place = format!("$.ignition.proxy.{field}: line 1, column ");
+                assert!(error.to_string().starts_with(&place), "{error}");
+            }
+        }
+    }
 }

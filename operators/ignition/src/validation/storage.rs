@@ -9,6 +9,8 @@ use std::collections::{HashMap, HashSet};
 const KINDS: [&str; 3] = ["directories", "files", "links"];
 /// Minor version of Ignition 3 since which a file must not have the path of a unit's file.
 const UNITS_ARE_FILES: u8 = 4;
+/// That since which a link has to have a target, which may be left out of its type since.
+const LINKS_HAVE_TARGETS: u8 = 3;
 
 /// A file, a directory or a link.
 struct Entry<'a> {
@@ -32,6 +34,9 @@ pub(crate) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     entries(storage, "files").try_for_each(|file| overwritten(&file))?;
     let links: Vec<Entry<'_>> = entries(storage, "links").collect();
     below_no_link(&all, &links)?;
+    if minor >= LINKS_HAVE_TARGETS {
+        links.iter().try_for_each(has_target)?;
+    }
     hard_links(&links, entries(storage, "directories"))?;
     if minor >= UNITS_ARE_FILES { beside_units(&all, &units(document)) } else { Ok(()) }
 }
@@ -95,6 +100,15 @@ fn below_no_link(all: &[Entry<'_>], links: &[Entry<'_>]) -> Result<(), Fault> {
     match links.iter().filter_map(below).min().and_then(|at| all.get(at)) {
         Some(entry) => Err(entry.must_be("path", "a path that does not pass through a link")),
         None => Ok(()),
+    }
+}
+
+fn has_target(link: &Entry<'_>) -> Result<(), Fault> {
+    let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
+    if target.is_empty() {
+        Err(link.must_be("target", "given: a link leads to it"))
+    } else {
+        Ok(())
     }
 }
 
@@ -179,5 +193,29 @@ fn beside_units(all: &[Entry<'_>], units: &UnitFiles<'_>) -> Result<(), Fault> {
                                                   systemd.units",
         )),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::validation::{Content, check};
+
+    #[test]
+    fn a_link_without_a_target_is_refused_by_the_versions_that_need_one() {
+        let said = |minor: u8, link: &str| {
+            let text = format!(
+                r#"{{"ignition":{{"version":"3.{minor}.0"}},"storage":{{"links":[{link}]}}}}"#
+            );
+            check(text.as_bytes())
+        };
+        for minor in 3..=6 {
+            for link in [r#"{"path":"/a"}"#, r#"{"path":"/a","target":"","hard":true}"#] {
+                let error = said(minor, link).unwrap_err().to_string();
+                assert!(error.starts_with("$.storage.links.0.target: line 1, column "), "{error}");
+                assert!(error.ends_with(": must be given: a link leads to it"), "{error}");
+            }
+            assert_eq!(said(minor, r#"{"path":"/a","target":"b"}"#), Ok(Content::Valid));
+        }
+        assert_eq!(said(2, r#"{"path":"/a","target":""}"#), Ok(Content::Valid));
     }
 }
