@@ -16,7 +16,7 @@ use crate::{
     registry::{self, Access},
 };
 use futures::TryStreamExt;
-use metal_base::Locked;
+use metal_base::{Chain, Locked};
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::time::sleep;
 
@@ -58,7 +58,12 @@ impl Shared {
                 self.admitted.locked().insert(access, digest);
             }
             Err(error) => {
-                tracing::warn!(%name, %digest, %error, "could not cache an image layer");
+                tracing::warn!(
+                    %name,
+                    %digest,
+                    error = %Chain(&error),
+                    "could not cache an image layer",
+                );
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 // Removed from the table first, so that whoever sees the failure can retry.
                 self.table().fail(digest, &promised);
