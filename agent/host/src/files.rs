@@ -1,8 +1,11 @@
 //! Files that nobody but root may read; errors name them.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use metal_base::files;
-use std::path::Path;
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+};
 
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -10,6 +13,21 @@ const LONGEST: u64 = 1 << 20;
 /// Makes a folder for its owner alone, unless it is there.
 pub(crate) fn folder(path: &Path) -> Result<()> {
     files::folder(path).with_context(|| path.display().to_string())
+}
+
+/// Holds a folder for this process alone, until what is returned is dropped. Nothing is written for that: the disk may
+/// be full. Where a file system has no locks, the folder is used all the same.
+pub(crate) fn lock(folder: &Path) -> Result<File> {
+    let name = || folder.display().to_string();
+    let file = File::open(folder).with_context(name)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => bail!("{}: another metal-host runs with it", name()),
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(%error, "whether another metal-host runs cannot be told");
+        }
+    }
+    Ok(file)
 }
 
 /// The file, or `None` if there is none.

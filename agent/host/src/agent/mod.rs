@@ -18,7 +18,7 @@ use metal_base::{Backoff, cut, jittered};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
-    fs,
+    fs::{self, File},
     time::Duration,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -44,6 +44,8 @@ pub struct Agent {
     looked: Cell<Option<Instant>>,
     /// Why files of another release were left last, as the log says already.
     unswept: RefCell<Option<String>>,
+    /// No other agent runs with this state: each would end what the other asks for, and run the hook beside it.
+    _lock: File,
 }
 
 impl Agent {
@@ -51,17 +53,19 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// If the configuration or the key cannot be used.
+    /// If the configuration or the key cannot be used, or another agent runs with this state.
     pub async fn new(args: Args) -> Result<Self> {
         let config = Config::read(&args.config)?;
         files::folder(&args.state_dir)?;
+        let lock = files::lock(&args.state_dir)?;
         let key =
             Key::load(&args.state_dir, args.key, &args.tpm, config.credential.is_some()).await?;
         let server = Server::new(&config, args.ca_file.as_deref())?;
         let prepared = Prepared::new(&args.state_dir);
         let boot = fs::read_to_string(&args.boot_id).context("the number of this boot")?;
         let (boot, looked) = (boot.trim().to_owned(), Cell::new(None));
-        Ok(Self { args, server, key, prepared, boot, looked, unswept: RefCell::default() })
+        let unswept = RefCell::default();
+        Ok(Self { args, server, key, prepared, boot, looked, unswept, _lock: lock })
     }
 
     /// Runs forever.

@@ -36,6 +36,14 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_second_agent_does_not_run_with_the_state_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = agent(folder.path(), "http://127.0.0.1:1").await;
+    let error = Agent::new(first.args.clone()).await.unwrap_err();
+    assert!(format!("{error:#}").ends_with("another metal-host runs with it"), "{error:#}");
+}
+
+#[tokio::test]
 async fn a_host_whose_server_is_away_asks_for_nothing_that_it_knows() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path(), "http://127.0.0.1:1").await;
@@ -157,7 +165,8 @@ async fn a_release_that_cuts_the_machine_off_is_not_healthy() {
             stream.write_all(answer).ok();
         }
     });
-    agent = self::agent(folder.path(), &server).await;
+    let other = tempfile::tempdir().unwrap();
+    agent = self::agent(other.path(), &server).await;
     agent.args.server_timeout = Duration::from_mins(1);
     agent.is_healthy(true).await.unwrap();
 }
