@@ -95,7 +95,7 @@ pub use log_limit::LogLimit;
 pub use metal_base::jittered;
 pub use object_writer::{Writer, Written};
 pub use ok_if::OkIf;
-pub use pages::{list_in_pages, list_selected_in_pages};
+pub use pages::{kept_in_pages, list_in_pages, list_selected_in_pages};
 pub use refusals::{Absence, Refusals};
 pub use relist::Relist;
 pub use single_writer::{record_spec, record_status};

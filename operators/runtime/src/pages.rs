@@ -34,11 +34,27 @@ pub async fn list_selected_in_pages<K>(
 where
     K: Resource + Clone + DeserializeOwned + Debug,
 {
-    let mut params = params.limit(PAGE);
+    kept_in_pages(api, params.limit(PAGE), Some).await
+}
+
+/// What `keep` makes of those that `params` select, as many at a time as these say: whatever it does not keep is let
+/// go of with its page.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn kept_in_pages<K, T>(
+    api: &Api<K>,
+    mut params: ListParams,
+    mut keep: impl FnMut(K) -> Option<T>,
+) -> Result<Vec<T>, kube::Error>
+where
+    K: Resource + Clone + DeserializeOwned + Debug,
+{
     let mut all = Vec::new();
     loop {
         let ObjectList { items, metadata, .. } = api.list(&params).await?;
-        all.extend(items);
+        all.extend(items.into_iter().filter_map(&mut keep));
         match metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
             None => return Ok(all),

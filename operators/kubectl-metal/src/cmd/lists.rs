@@ -2,13 +2,13 @@
 
 use crate::operations::REQUEST;
 use anyhow::{Context, Result};
-use kube::{Api, Resource};
-use metal_runtime::list_in_pages;
+use kube::{Api, Resource, api::ListParams};
+use metal_runtime::{kept_in_pages, list_in_pages};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use tokio::time::timeout;
 
-/// Pages, at most, for which there is time.
+/// Slow answers, at most, for which there is time.
 const PAGES: u32 = 20;
 
 /// Reads a list page by page: no answer grows with the number of objects.
@@ -20,7 +20,32 @@ pub(crate) async fn all<K>(api: &Api<K>) -> Result<Vec<K>>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
 {
-    let all = timeout(REQUEST * PAGES, list_in_pages(api)).await;
+    in_time::<K, _>(list_in_pages(api)).await
+}
+
+/// What `keep` makes of a list, of which so many objects are in memory at a time.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub(crate) async fn kept<K, T>(
+    api: &Api<K>,
+    at_a_time: u32,
+    keep: impl FnMut(K) -> Option<T>,
+) -> Result<Vec<T>>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let params = ListParams::default().limit(at_a_time);
+    in_time::<K, _>(kept_in_pages(api, params, keep)).await
+}
+
+/// A list of this kind, if it comes in time.
+async fn in_time<K, T>(list: impl Future<Output = Result<Vec<T>, kube::Error>>) -> Result<Vec<T>>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let all = timeout(REQUEST * PAGES, list).await;
     let all = all.context("the API server does not answer")?;
     all.with_context(|| format!("list of kind {}", K::kind(&())))
 }
