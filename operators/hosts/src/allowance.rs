@@ -32,6 +32,8 @@ pub(crate) const REPORTS: Rate = Rate { what: "report", burst: 12, every: Durati
 /// Steps of an installer: how often it has said how far one of them is does not keep it from going on, or from
 /// saying that it has failed.
 pub(crate) const STEPS: Rate = Rate { what: "step", burst: 12, every: Duration::from_secs(50) };
+/// Times that an installer says to be done, until that is written.
+pub(crate) const DONE: Rate = Rate { what: "done", burst: 12, every: Duration::from_secs(10) };
 /// What a Host says.
 pub(crate) const STATUS: Rate = Rate { what: "status", burst: 12, every: Duration::from_secs(10) };
 

@@ -174,7 +174,10 @@ pub(super) async fn reported(
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
         let Some(status) = next else { return Ok(()) };
         if !is_allowed(ctx, &token, report.step) {
-            return Ok(());
+            let is_last = report.step == BootStep::Done;
+            // Only after that one anything else is answered, so it is to be said again.
+            let later = Failure::Unavailable("it reports too often");
+            return if is_last { Err(later) } else { Ok(()) };
         }
         let (new, is_recorded) = record(ctx, &token, &status).await?;
         if is_recorded {
@@ -186,13 +189,16 @@ pub(super) async fn reported(
     Err(Failure::Unavailable("others write the BootToken all the time"))
 }
 
-/// Whether one more report is written. The last one always is: only after it anything else is
-/// answered.
+/// Whether one more report is written. That of the last step is, however much was told before it.
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     let last = token.status.as_ref().and_then(|status| status.progress.as_ref());
     let is_same = last.is_some_and(|last| last.step == step);
-    let rate = if is_same { allowance::REPORTS } else { allowance::STEPS };
-    step == BootStep::Done || ctx.allowances.may(token, rate)
+    let rate = match step {
+        BootStep::Done => allowance::DONE,
+        _ if is_same => allowance::REPORTS,
+        _ => allowance::STEPS,
+    };
+    ctx.allowances.may(token, rate)
 }
 
 fn publish_event(ctx: &Context, token: &BootToken, report: &progress::InstallReport) {

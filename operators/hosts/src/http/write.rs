@@ -3,7 +3,7 @@
 
 use super::Failure;
 use crate::{allowance, context::Context, fresh_tokens::Found, view::trim};
-use kube::{Resource, ResourceExt};
+use kube::{Resource, ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_core::boot_token::Refusal;
 use metal_runtime::report::Chain;
@@ -36,8 +36,24 @@ pub(super) async fn record(
             Ok((again(ctx, token).await?, false))
         }
         Err(kube::Error::Api(answer)) if answer.is_not_found() => Err(Refusal::Unknown.into()),
-        Err(error) => Err(Failure::Api(Box::new(error))),
+        Err(error) => Err(not_taken(ctx, &**token, error)),
     }
+}
+
+/// A write that failed. Where the API server has understood it and does not take it, as by a policy, or because the
+/// object is too large, the same comes of it the next time: whoever can mend that is told.
+fn not_taken<K: Resource<DynamicType = ()>>(
+    ctx: &Context,
+    object: &K,
+    error: kube::Error,
+) -> Failure {
+    if let kube::Error::Api(answer) = &error
+        && matches!(answer.code, 400 | 403 | 413 | 422)
+    {
+        let note = format!("the API server does not take its status: {}", answer.message);
+        ctx.notices.publish_event(object, EventType::Warning, "NotRecorded", note);
+    }
+    Failure::Api(Box::new(error))
 }
 
 /// The token as the API server has it.
@@ -161,7 +177,7 @@ pub(super) async fn record_host(
                 host = Arc::new(same.ok_or_else(gone)?);
             }
             Err(kube::Error::Api(answer)) if answer.is_not_found() => return Err(gone()),
-            Err(error) => return Err(Failure::Api(Box::new(error))),
+            Err(error) => return Err(not_taken(ctx, &*host, error)),
         }
     }
     Err(Failure::Unavailable("others write the Host all the time"))

@@ -165,3 +165,17 @@ async fn an_installer_that_alternates_steps_is_written_seldom() {
     assert_eq!(site.post(&progress, r#"{"step":"Done"}"#).await, StatusCode::NO_CONTENT);
     assert_eq!(site.api.written().len(), 13, "the last report is always written");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_report_that_the_api_server_does_not_take_is_told_of_and_is_not_written_all_the_time() {
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.fail(Some(StatusCode::UNPROCESSABLE_ENTITY));
+    let progress = format!("{}/progress", boot(1));
+    for _ in 0..50 {
+        let told = site.post(&progress, r#"{"step":"Done"}"#).await;
+        assert_eq!(told, StatusCode::SERVICE_UNAVAILABLE, "it is said again until it is written");
+    }
+    assert_eq!(site.api.written().len(), 12);
+    site.api.fail(None);
+    assert_eq!(site.told("NotRecorded").await, 1);
+}
