@@ -11,15 +11,27 @@ mod status;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use image::Image;
+use metal_base::jittered;
 use plan::{Command, Plan};
 use status::Status;
 use std::{path::Path, process::ExitCode, time::Duration};
-use tokio::{process::Command as Program, time::timeout};
+use tokio::{
+    process::Command as Program,
+    time::{sleep, timeout},
+};
 
 /// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
 pub(crate) const RESTARTING: u8 = 75;
 /// How long bootc may take to say what there is.
 const STATUS: Duration = Duration::from_mins(2);
+/// Pauses before an image is fetched again, some seven minutes: a registry that is away says nothing about a release.
+const AGAIN: [Duration; 5] = [
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_mins(1),
+    Duration::from_mins(2),
+    Duration::from_mins(4),
+];
 /// The longest status, in bytes.
 const LONGEST: usize = 4 << 20;
 
@@ -92,7 +104,20 @@ async fn execute(command: Command, wanted: &Image) -> Result<()> {
         Command::Rollback => bootc.arg("rollback"),
         Command::Unlock => bootc.args(["upgrade", "--from-downloaded"]),
     };
-    perform(&mut bootc).await
+    match command {
+        Command::Switch => patiently(&AGAIN, async || perform(&mut bootc).await).await,
+        Command::Rollback | Command::Unlock => perform(&mut bootc).await,
+    }
+}
+
+/// Does something until it succeeds, with these pauses.
+async fn patiently(pauses: &[Duration], mut what: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    for pause in pauses {
+        let Err(error) = what().await else { return Ok(()) };
+        tracing::warn!(error = format!("{error:#}"), "tried again later");
+        sleep(jittered(*pause)).await;
+    }
+    what().await
 }
 
 /// Runs a program in the group of this one, so that it is killed with it.
@@ -110,4 +135,25 @@ async fn output(program: &mut Program) -> Result<Vec<u8>> {
     ensure!(output.status.success(), "it ended with {}: {}", output.status, said.trim());
     ensure!(output.stdout.len() <= LONGEST, "it says more than {LONGEST} bytes");
     Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_is_away_for_minutes_makes_no_release_bad() {
+        let begun = Instant::now();
+        let fetched = patiently(&AGAIN, async || {
+            ensure!(begun.elapsed() > Duration::from_mins(3), "the registry does not answer");
+            Ok(())
+        });
+        fetched.await.unwrap();
+        let begun = Instant::now();
+        let gone = patiently(&AGAIN, async || Err(anyhow!("there is no such image"))).await;
+        assert_eq!(gone.unwrap_err().to_string(), "there is no such image");
+        assert!(begun.elapsed() < Duration::from_mins(15), "{:?}", begun.elapsed());
+    }
 }
