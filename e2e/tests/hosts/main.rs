@@ -17,6 +17,7 @@ mod path;
 mod race;
 mod refused;
 mod release;
+mod rescue;
 mod site;
 mod start;
 mod system;
