@@ -120,6 +120,28 @@ fn nothing_is_cleared_for_a_boot_that_is_over_or_for_an_image_that_is_not_there(
 }
 
 #[test]
+fn nothing_is_cleared_for_an_image_of_another_architecture() {
+    let none = ("serial=''", "serial=''");
+    let chosen_for = |config: &str| {
+        // As skopeo prints the configuration of an image, and nothing of an index.
+        let skopeo = format!("case \"$*\" in *--config*) echo '{config}' ;; *) exit 1 ;; esac");
+        chosen(none, &World { skopeo: &skopeo, ..disks(&[SMALL]) })
+    };
+    let config = |name: &str| {
+        format!(r#"{{"architecture": "{name}", "config": {{"Labels": {{"architecture": "x"}}}}}}"#)
+    };
+    let (ours, other) = match std::env::consts::ARCH {
+        "aarch64" => ("arm64", "amd64"),
+        _ => ("amd64", "arm64"),
+    };
+    for fits in [config(ours), config(std::env::consts::ARCH), "{}".to_owned()] {
+        assert_eq!(chosen_for(&fits).unwrap(), "sda", "{fits}");
+    }
+    let told = chosen_for(&config(other)).unwrap_err();
+    assert!(told.contains(&format!("the image is for {other}, and this machine is ")), "{told}");
+}
+
+#[test]
 fn the_login_for_the_image_is_for_root_alone_and_there_before_anything_is_cleared() {
     let script = part_of("%pre --interpreter=/bin/bash --erroronfail\n", &["login"]);
     let installs = |code: &str| {
