@@ -1,8 +1,9 @@
 //! The programs of the image: the hook that has a release run, and the one that says whether the
 //! system is healthy.
 
-use crate::{bootc, group, plan::HookResult, prepare::Prepared, state::Release};
+use crate::{bootc, files, group, plan::HookResult, prepare::Prepared, state::Release};
 use anyhow::{Context, Result, bail};
+use metal_base::cut;
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -14,6 +15,10 @@ use tokio::{
 
 /// The pause after a check.
 const PAUSE: Duration = Duration::from_secs(2);
+/// The variable with the file in which a hook may say why it fails.
+pub(crate) const WHY: &str = "BLOOMERY_WHY";
+/// The longest text that is taken from there, in bytes.
+const LONGEST: usize = 512;
 
 /// Has the system run a release, whose files were prepared.
 pub(crate) async fn activate(
@@ -30,14 +35,26 @@ pub(crate) async fn activate(
     // Not with a release that an agent before this one has prepared.
     let modes = prepared.modes(release);
     command.env("BLOOMERY_MODES", path(release.rendered && modes.exists(), modes));
+    let why = prepared.why();
+    // What another one has left; on a disk that does not let go of it, it is a hint at least.
+    files::remove(&why).ok();
+    command.env(WHY, &why);
     let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
     match status.code() {
         Some(0) => Ok(HookResult::Done),
         Some(code) if code == i32::from(bootc::RESTARTING) => Ok(HookResult::Restarting),
-        _ => bail!("the hook ended with {status}"),
+        _ => bail!("the hook ended with {status}{}", said(&why)),
     }
+}
+
+/// What a hook has said about its failure, if anything.
+fn said(why: &Path) -> String {
+    let text = files::read(why).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let text = text.trim();
+    if text.is_empty() { String::new() } else { format!(": {}", cut(text, LONGEST)) }
 }
 
 /// Waits until the system is healthy; fails if it is not in time. One run of the program may take all of it.
@@ -88,6 +105,21 @@ mod tests {
         assert_eq!(run("/bin/false").await, Err("the hook ended with exit status: 1".to_owned()));
         let missing = run("/nowhere/hook").await.unwrap_err();
         assert!(missing.contains("/nowhere/hook"), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_says_of_its_failure_is_told_and_not_again_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hook, release) = (folder.path().join("hook"), Release::default());
+        let prepared = Prepared::new(folder.path());
+        for (body, told) in
+            [(r#"echo "no room on /boot" > "$BLOOMERY_WHY""#, ": no room on /boot"), ("true", "")]
+        {
+            fs::write(&hook, format!("#!/bin/bash\n{body}\nexit 1\n")).unwrap();
+            fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+            let error = activate(&hook, &release, &prepared, LIMIT).await.unwrap_err();
+            assert_eq!(error.to_string(), format!("the hook ended with exit status: 1{told}"));
+        }
     }
 
     #[tokio::test]

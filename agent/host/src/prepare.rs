@@ -55,6 +55,11 @@ impl Prepared {
         self.folder.join(format!("{MODES}{}", word(release)))
     }
 
+    /// Where a hook may say in a line why it fails.
+    pub(crate) fn why(&self) -> PathBuf {
+        self.folder.join("why")
+    }
+
     /// Writes what a release is given.
     ///
     /// # Errors

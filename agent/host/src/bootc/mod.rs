@@ -8,13 +8,20 @@ mod image;
 mod plan;
 mod status;
 
-use anyhow::{Context, Result, ensure};
+use crate::hook::WHY;
+use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 use image::Image;
 use metal_base::jittered;
 use plan::{Command, Plan};
 use status::Status;
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    env, fs,
+    io::{self, Write},
+    path::Path,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
 use tokio::{
     process::Command as Program,
     time::{sleep, timeout},
@@ -51,6 +58,10 @@ impl Bootc {
     ///
     /// If bootc does not do it, or the image has no digest.
     pub async fn run(&self) -> Result<ExitCode> {
+        self.try_run().await.inspect_err(say_why)
+    }
+
+    async fn try_run(&self) -> Result<ExitCode> {
         let wanted = Image::parse(&self.image);
         ensure!(wanted.digest.is_some(), "{}: give it with its digest", self.image);
         let Plan { commands, restarts } = plan::of(&status().await?, &wanted);
@@ -67,6 +78,13 @@ impl Bootc {
             "another image boots next, whatever bootc is told"
         );
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Tells the agent, which has started the hook, why it fails. Best effort: it is in the log as well.
+fn say_why(error: &Error) {
+    if let Some(file) = env::var_os(WHY) {
+        fs::write(file, format!("{error:#}\n")).ok();
     }
 }
 
@@ -123,8 +141,15 @@ async fn patiently(pauses: &[Duration], mut what: impl AsyncFnMut() -> Result<()
 /// Runs a program in the group of this one, so that it is killed with it.
 async fn perform(program: &mut Program) -> Result<()> {
     let name = format!("{:?}", program.as_std());
-    let status = program.kill_on_drop(true).status().await.with_context(|| name.clone())?;
-    ensure!(status.success(), "{name} ended with {status}");
+    let child = program.kill_on_drop(true).stderr(Stdio::piped()).spawn();
+    let ended = child.with_context(|| name.clone())?.wait_with_output().await;
+    let ended = ended.with_context(|| name.clone())?;
+    // For the log, which may be gone.
+    io::stderr().write_all(&ended.stderr).ok();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
+    let last = last.map(|line| format!(": {line}")).unwrap_or_default();
+    ensure!(ended.status.success(), "{name} ended with {}{last}", ended.status);
     Ok(())
 }
 
@@ -142,6 +167,15 @@ mod tests {
     use super::*;
     use anyhow::anyhow;
     use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn a_program_that_fails_is_told_of_with_its_last_words() {
+        let words = "echo 'fetching' >&2; echo 'error: manifest unknown' >&2; echo >&2; exit 3";
+        let error = perform(Program::new("bash").args(["-c", words])).await.unwrap_err();
+        let error = error.to_string();
+        assert!(error.ends_with(" ended with exit status: 3: error: manifest unknown"), "{error}");
+        perform(Program::new("bash").args(["-c", "echo fine >&2"])).await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_registry_that_is_away_for_minutes_makes_no_release_bad() {
