@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use metal_base::Locked;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,8 @@ struct Asking {
 /// What becomes of the answer to a host.
 #[derive(Debug, Default)]
 struct Answer {
+    /// The address from which it has asked.
+    from: Option<IpAddr>,
     replaced: CancellationToken,
     /// What is left of it, with the place that it takes. Whoever sends it may not look at it for
     /// minutes, so that a host which asks again takes it away from there.
@@ -43,22 +46,26 @@ pub(crate) struct Poll {
     uid: String,
     number: u64,
     answer: Arc<Answer>,
+    /// From where it has asked before, if that has not ended by itself, and was elsewhere.
+    pub(crate) elsewhere: Option<IpAddr>,
 }
 
 impl Polls {
-    /// Has the Host of this UID ask, and ends what it has asked for before; `None` if too many do.
-    pub(crate) fn begin(&self, uid: &str) -> Option<Poll> {
+    /// Has the Host of this UID ask from this address, and ends what it has asked for before; `None` if too many do.
+    pub(crate) fn begin(&self, uid: &str, from: Option<IpAddr>) -> Option<Poll> {
         let mut all = self.asking.locked();
         if all.of.len() >= ASKING && !all.of.contains_key(uid) {
             return None;
         }
         all.begun = all.begun.wrapping_add(1);
-        let (uid, number, answer) = (uid.to_owned(), all.begun, Arc::<Answer>::default());
+        let answer = Arc::new(Answer { from, ..Answer::default() });
+        let (uid, number, mut elsewhere) = (uid.to_owned(), all.begun, None);
         if let Some((_, before)) = all.of.insert(uid.clone(), (number, Arc::clone(&answer))) {
             before.replaced.cancel();
             before.rest.locked().take();
+            elsewhere = before.from.filter(|_| before.from != from);
         }
-        Some(Poll { polls: Arc::clone(&self.asking), uid, number, answer })
+        Some(Poll { polls: Arc::clone(&self.asking), uid, number, answer, elsewhere })
     }
 
     /// From now on nobody waits: what is asked for is answered before this server ends.
@@ -124,26 +131,40 @@ mod tests {
     fn as_many_ask_as_there_are_connections_and_each_host_once() {
         let polls = Polls::default();
         let is_replaced = |poll: &Poll| poll.answer.replaced.is_cancelled();
-        let first = polls.begin("a").unwrap();
-        let second = polls.begin("a").unwrap();
+        let first = polls.begin("a", None).unwrap();
+        let second = polls.begin("a", None).unwrap();
         assert!(is_replaced(&first) && !is_replaced(&second));
         drop(first);
-        let others: Vec<_> = (1..ASKING).filter_map(|uid| polls.begin(&uid.to_string())).collect();
+        let others: Vec<_> =
+            (1..ASKING).filter_map(|uid| polls.begin(&uid.to_string(), None)).collect();
         assert_eq!(others.len(), ASKING - 1, "the first has gone, the second asks");
-        assert!(polls.begin("b").is_none());
-        assert!(polls.begin("a").is_some(), "that takes no more room");
+        assert!(polls.begin("b", None).is_none());
+        assert!(polls.begin("a", None).is_some(), "that takes no more room");
         drop(others);
-        assert!(polls.begin("b").is_some());
+        assert!(polls.begin("b", None).is_some());
+    }
+
+    #[test]
+    fn who_asks_again_from_elsewhere_is_known_and_who_has_ended_is_forgotten() {
+        let polls = Polls::default();
+        let from = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
+        let first = polls.begin("a", from(1)).unwrap();
+        let again = polls.begin("a", from(1)).unwrap();
+        let other = polls.begin("a", from(2)).unwrap();
+        let elsewhere = [&first, &again, &other].map(|poll| poll.elsewhere);
+        assert_eq!(elsewhere, [None, None, from(1)]);
+        drop(other);
+        assert_eq!(polls.begin("a", from(3)).unwrap().elsewhere, None);
     }
 
     #[tokio::test]
     async fn who_asks_again_takes_the_place_of_an_answer_that_nobody_looks_at() {
         let (polls, places) = (Polls::default(), MemoryPermits::default());
-        let first = polls.begin("a").unwrap();
+        let first = polls.begin("a", None).unwrap();
         first.keep(Bytes::from_static(b"abc"), places.take("org").await);
         assert_eq!(first.piece(2).unwrap().as_deref(), Some(&b"ab"[..]));
         assert_eq!(places.taken(), 1);
-        let second = polls.begin("a").unwrap();
+        let second = polls.begin("a", None).unwrap();
         assert_eq!(places.taken(), 0);
         assert!(first.piece(2).is_err());
         first.keep(Bytes::from_static(b"abc"), places.take("org").await);

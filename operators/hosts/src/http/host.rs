@@ -20,7 +20,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use kube::{Api, ResourceExt};
+use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{Host, HostRelease, SealedConfiguration};
 use metal_core::rented_host::{decide::is_for, report};
 use serde::{Deserialize, Serialize};
@@ -90,15 +90,27 @@ pub(super) async fn release(
     // Who waits keeps nothing of what it has sent.
     drop(request);
     let answer = match host {
-        Ok(host) => asked(&ctx, &host, &query).await,
+        Ok(host) => asked(&ctx, &asker, &host, &query).await,
         Err(failure) => Err(failure),
     };
     settle(&ctx, &asker, "release", answer)
 }
 
-async fn asked(ctx: &Context, host: &Host, query: &Asked) -> Result<Response, Failure> {
-    let poll = ctx.polls.begin(&host.uid().unwrap_or_default());
+async fn asked(
+    ctx: &Context,
+    asker: &ClientAddress,
+    host: &Host,
+    query: &Asked,
+) -> Result<Response, Failure> {
+    let poll = ctx.polls.begin(&host.uid().unwrap_or_default(), asker.address);
     let poll = poll.ok_or(Failure::Unavailable("too many ask"))?;
+    if let Some(other) = poll.elsewhere {
+        let note = format!(
+            "it asks from {asker}, and still does from {other}: if that goes on, two machines have its key, as a \
+             copy of its disk has"
+        );
+        ctx.notices.publish_event(host, EventType::Warning, "AsksTwice", note);
+    }
     let wanted = tokio::select! {
         wanted = wanted(ctx, host, query) => wanted?,
         () = poll.replaced() => return Err(Failure::Unavailable("the same Host has asked again")),

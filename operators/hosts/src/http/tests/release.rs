@@ -48,6 +48,24 @@ async fn a_host_that_asks_again_ends_what_it_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_that_asks_from_two_places_at_once_is_told_of() {
+    let machine = Machine::new();
+    let site = Site::new(vec![], vec![machine.host()], vec![]).await;
+    let asks = async |from: &str, seconds: u64| {
+        let path = format!("/api/hosts/self?release=&wait={seconds}");
+        let request = site.sign(&machine, (Method::GET, &path, ""), "org/web-1").await;
+        site.ask(request, from).await.0
+    };
+    let copy = async {
+        sleep(Duration::from_secs(1)).await;
+        asks("192.0.2.2", 5).await
+    };
+    let told = tokio::join!(asks("192.0.2.1", 60), copy);
+    assert_eq!(told, (StatusCode::SERVICE_UNAVAILABLE, StatusCode::OK));
+    assert_eq!(site.told("AsksTwice").await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_is_not_told_again_what_it_knows_if_it_asks_for_no_more_than_news() {
     let machine = Machine::new();
     let mut host = machine.host();
