@@ -21,6 +21,14 @@ const SECRETS: SignedDuration = SignedDuration::from_mins(1);
 /// How long whoever has recorded a registration has to finish it before the controller does.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long a machine that is installed may take to register, before something is said of it: some take a quarter of
+/// an hour to start.
+const LATE: SignedDuration = SignedDuration::from_mins(30);
+
+/// What is said then.
+const NOT_REGISTERED: &str = "the installer was done half an hour ago or more, and the installed system has not \
+                              registered: see whether it boots from its disk, and reaches the server";
+
 /// What a word may consist of.
 const PLAIN: &str = "create a token with printable ASCII only, without quotation marks, dollar \
                      signs and the like";
@@ -132,14 +140,23 @@ fn tell(
     finish: Option<&Result<register::Next, Refusal>>,
     seen: &Observation<'_>,
 ) {
-    let (reason, message) = match problem(phase, finish, seen) {
+    let problem = problem(phase, finish, seen);
+    let is_over = matches!(phase, BootTokenPhase::Expired | BootTokenPhase::Revoked);
+    let holds = problem.is_none() && !is_over;
+    let (reason, message) = match problem {
         Some(problem) => problem,
+        None if is_late(phase, seen) => (phase.as_str(), NOT_REGISTERED.to_owned()),
         None => (phase.as_str(), String::new()),
     };
-    let holds =
-        message.is_empty() && !matches!(phase, BootTokenPhase::Expired | BootTokenPhase::Revoked);
     let fact = Fact { type_: condition::USABLE, holds, reason, message: &message };
     conditions::set(&mut new.conditions, fact, seen.token.metadata.generation, seen.now);
+}
+
+/// Whether a machine was installed, and should have registered since.
+fn is_late(phase: BootTokenPhase, seen: &Observation<'_>) -> bool {
+    let progress = seen.token.status.as_ref().and_then(|status| status.progress.as_ref());
+    let is_silent = |at: Timestamp| seen.now.duration_since(at) >= LATE;
+    phase == BootTokenPhase::Installed && progress.is_some_and(|done| is_silent(done.at.0))
 }
 
 /// Whether there is a Host of its host name, which is another machine.

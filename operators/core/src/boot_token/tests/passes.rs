@@ -142,6 +142,23 @@ fn what_is_over_is_said_and_removed_a_day_later() {
 }
 
 #[test]
+fn a_machine_that_is_installed_and_does_not_register_is_told_of() {
+    let mut token = installed(token());
+    let mut usable = |time| {
+        settle(&mut token, None, time);
+        let usable = token.status.as_ref().unwrap().conditions[0].clone();
+        assert_eq!((usable.status.as_str(), usable.reason.as_str()), ("True", "Installed"));
+        usable.message
+    };
+    // The installer was done at second 10.
+    assert_eq!(usable(10 + 1799), "");
+    assert!(usable(10 + 1800).contains("has not registered"));
+    let mut there = registered(&token, &key(1), 2000);
+    settle(&mut there, None, 2000);
+    assert_eq!(there.status.as_ref().unwrap().conditions[0].message, "");
+}
+
+#[test]
 fn a_host_that_is_not_kept_is_not_one_that_is_missing() {
     let decided = |token: &BootToken| {
         let installer = installer();
