@@ -15,7 +15,7 @@ use tokio::{
 
 /// The pause after a check.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The variable with the file in which a hook may say why it fails.
+/// The variable with the file in which a hook, or the health command, may say why it fails.
 pub(crate) const WHY: &str = "BLOOMERY_WHY";
 /// The longest text that is taken from there, in bytes.
 const LONGEST: usize = 512;
@@ -36,9 +36,7 @@ pub(crate) async fn activate(
     let modes = prepared.modes(release);
     command.env("BLOOMERY_MODES", path(release.rendered && modes.exists(), modes));
     let why = prepared.why();
-    // What another one has left; on a disk that does not let go of it, it is a hint at least.
-    files::remove(&why).ok();
-    command.env(WHY, &why);
+    may_say(&mut command, &why);
     let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
@@ -49,7 +47,14 @@ pub(crate) async fn activate(
     }
 }
 
-/// What a hook has said about its failure, if anything.
+/// Gives a program a file in which it may say why it fails.
+fn may_say(command: &mut Command, why: &Path) {
+    // What another one has left; on a disk that does not let go of it, it is a hint at least.
+    files::remove(why).ok();
+    command.env(WHY, why);
+}
+
+/// What a program has said about its failure, if anything.
 fn said(why: &Path) -> String {
     let text = files::read(why).ok().flatten().unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -57,14 +62,15 @@ fn said(why: &Path) -> String {
     if text.is_empty() { String::new() } else { format!(": {}", cut(text, LONGEST)) }
 }
 
-/// Waits until the system is healthy; fails if it is not in time. One run of the program may take all of it.
-pub(crate) async fn healthy(command: Option<&Path>, limit: Duration) -> Result<()> {
+/// Waits until the system is healthy; fails if it is not in time. One run of the program may take all of it. Why it is
+/// not, the program may say in a file.
+pub(crate) async fn healthy(command: Option<&Path>, why: &Path, limit: Duration) -> Result<()> {
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.duration_since(Instant::now());
-        let Err(why) = is_healthy(command, left).await else { return Ok(()) };
+        let Err(error) = is_healthy(command, why, left).await else { return Ok(()) };
         if Instant::now() + PAUSE >= deadline {
-            bail!("not healthy within {limit:?}: {why:#}");
+            bail!("not healthy within {limit:?}: {error:#}");
         }
         sleep(PAUSE).await;
     }
@@ -75,13 +81,14 @@ pub(crate) async fn healthy(command: Option<&Path>, limit: Duration) -> Result<(
 /// # Errors
 ///
 /// Says how the program ended, if it is not.
-pub(crate) async fn is_healthy(command: Option<&Path>, limit: Duration) -> Result<()> {
+pub(crate) async fn is_healthy(command: Option<&Path>, why: &Path, limit: Duration) -> Result<()> {
     let Some(program) = command else { return Ok(()) };
-    let ended = group::run(Command::new(program), limit).await;
-    let ended = ended.context("the health command cannot be run")?;
+    let mut command = Command::new(program);
+    may_say(&mut command, why);
+    let ended = group::run(command, limit).await.context("the health command cannot be run")?;
     match ended {
         Some(status) if status.success() => Ok(()),
-        Some(status) => bail!("the health command ended with {status}"),
+        Some(status) => bail!("the health command ended with {status}{}", said(why)),
         None => bail!("the health command was killed after {} s", limit.as_secs()),
     }
 }
@@ -157,14 +164,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_system_is_healthy_if_its_command_says_so_in_time() {
-        assert!(healthy(None, Duration::ZERO).await.is_ok(), "nothing was to be checked");
-        assert!(healthy(Some(Path::new("/bin/true")), LIMIT).await.is_ok());
+        let nowhere = Path::new("/nowhere/why");
+        assert!(healthy(None, nowhere, Duration::ZERO).await.is_ok(), "nothing was to be checked");
+        assert!(healthy(Some(Path::new("/bin/true")), nowhere, LIMIT).await.is_ok());
         for (command, why) in
             [("/bin/false", "ended with exit status: 1"), ("/nowhere/healthy", "cannot be run")]
         {
-            let ill = is_healthy(Some(Path::new(command)), LIMIT).await.unwrap_err();
+            let ill = is_healthy(Some(Path::new(command)), nowhere, LIMIT).await.unwrap_err();
             assert!(format!("{ill:#}").contains(why), "{ill:#}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_health_command_says_of_a_system_that_is_ill_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, why) = (folder.path().join("healthy"), folder.path().join("why"));
+        let text = "#!/bin/bash\necho 'nginx is not active' > \"$BLOOMERY_WHY\"\nexit 3\n";
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let ill = is_healthy(Some(&program), &why, LIMIT).await.unwrap_err().to_string();
+        assert_eq!(ill, "the health command ended with exit status: 3: nginx is not active");
     }
 
     #[tokio::test(start_paused = true)]
@@ -174,7 +193,8 @@ mod tests {
         fs::write(&program, "#!/bin/bash\nexec sleep 1000\n").unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         // The clock goes on at once where everybody waits.
-        let late = healthy(Some(&program), LIMIT).await.unwrap_err().to_string();
+        let why = folder.path().join("why");
+        let late = healthy(Some(&program), &why, LIMIT).await.unwrap_err().to_string();
         let expected = "not healthy within 120s: the health command was killed after 1";
         assert!(late.starts_with(expected), "{late}");
     }

@@ -55,7 +55,7 @@ impl Prepared {
         self.folder.join(format!("{MODES}{}", word(release)))
     }
 
-    /// Where a hook may say in a line why it fails.
+    /// Where a hook, or the health command, may say in a line why it fails.
     pub(crate) fn why(&self) -> PathBuf {
         self.folder.join("why")
     }

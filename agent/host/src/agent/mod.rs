@@ -206,7 +206,7 @@ impl Agent {
             return Ok(());
         }
         let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
-        let looked = hook::is_healthy(command, limit).await;
+        let looked = hook::is_healthy(command, &self.prepared.why(), limit).await;
         // From its end, so that one which hangs leaves time for the server.
         self.looked.set(Some(Instant::now()));
         if looked.is_err() {
@@ -283,7 +283,7 @@ impl Agent {
     /// Whether the system is healthy; and that it reaches the server, if the release may have cut it off.
     async fn is_healthy(&self, may_be_cut_off: bool) -> Result<()> {
         let (command, limit) = (self.args.health_command.as_deref(), self.args.health_timeout);
-        hook::healthy(command, limit).await?;
+        hook::healthy(command, &self.prepared.why(), limit).await?;
         let limit = self.args.server_timeout;
         if !may_be_cut_off || limit.is_zero() {
             return Ok(());
