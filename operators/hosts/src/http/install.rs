@@ -169,6 +169,10 @@ pub(super) async fn reported(
 ) -> Result<(), Failure> {
     let (mut token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
     let report = report()?;
+    if report.step == BootStep::Partitioning {
+        // A disk is cleared after this, whether it is written or not.
+        token = confirmed(ctx, cap).await?.0;
+    }
     for _ in 0..TRIES {
         let next = progress::record(&token, attempt, &report, ctx.now());
         let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;

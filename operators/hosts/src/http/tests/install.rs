@@ -130,6 +130,29 @@ async fn a_replica_that_is_behind_hands_out_nothing_of_a_boot_that_is_over() {
     }
 }
 
+#[tokio::test]
+async fn no_disk_is_cleared_for_a_boot_that_the_api_server_knows_to_be_over() {
+    let mut revoked = token(1);
+    revoked.spec.revoked = true;
+    let ends: [(&str, End<'_>); 3] = [
+        ("revoked", &|api| api.put(&revoked)),
+        ("superseded", &|api| api.put(&token(2))),
+        ("taken", &|api| api.put(&Machine::new().host())),
+    ];
+    let asks = async |site: &Site| {
+        // So much was told that no more is written.
+        while site.ctx.allowances.may(&token(1), crate::allowance::STEPS) {}
+        site.post(&format!("{}/progress", boot(1)), r#"{"step":"Partitioning"}"#).await
+    };
+    for (how, end) in ends {
+        let site = Site::new(vec![token(1)], vec![], vec![]).await;
+        end(&site.api);
+        assert_eq!(asks(&site).await, StatusCode::FORBIDDEN, "{how}");
+    }
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    assert_eq!(asks(&site).await, StatusCode::NO_CONTENT);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_installation_goes_on_while_the_api_server_gives_no_answer_at_all() {
     let site = Site::new(vec![token(1)], vec![], vec![]).await;
