@@ -24,6 +24,10 @@ const FILES: &str = "files.";
 /// The same of files that say whose the rendered ones are to be.
 const MODES: &str = "modes.";
 
+/// How much of the name of a release is in those of its files, in bytes: with the digest, and what is put around them
+/// while they are written, no file system has room for all of the longest one.
+const NAME: usize = 128;
+
 /// The mode of files that are written.
 const PRIVATE: u32 = 0o600;
 
@@ -182,6 +186,8 @@ fn modes(rendered: &BTreeMap<String, Rendered>) -> String {
 fn word(release: &Release) -> String {
     let Release { name, uid, digest, .. } = release;
     let which = if digest.is_empty() { uid } else { digest };
+    // Two that begin alike and have one digest consist of the same.
+    let name = &name[..name.floor_char_boundary(NAME)];
     format!("{name}.{which}").replace('/', "_")
 }
 
@@ -267,6 +273,20 @@ mod tests {
         fs::remove_file(&conf).unwrap();
         prepare(&prepared, &again, &key).await.unwrap();
         assert!(conf.exists());
+    }
+
+    #[tokio::test]
+    async fn a_release_with_the_longest_name_has_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::in_file(&folder.path().join("key")).unwrap();
+        let prepared = Prepared::new(folder.path());
+        let sealed = bundle(json!({"password": "hunter2"}), "{{.password}}");
+        // As long as those of Kubernetes (RFC 1123, section 2.1).
+        let wanted = Wanted { name: "v".repeat(253), ..wanted(&key, &sealed) };
+        let release = prepare(&prepared, &wanted, &key).await.unwrap();
+        let conf = prepared.files(&release).join("etc/app/app.conf");
+        assert_eq!(fs::read_to_string(conf).unwrap(), "hunter2");
+        assert!(prepared.config(&release).exists() && prepared.modes(&release).exists());
     }
 
     #[tokio::test]
