@@ -107,7 +107,7 @@ impl System {
         // People may write a tag beside the digest, which bootc drops.
         let image = format!("quay.io/example/web:{version}@sha256:{version}");
         command.env("BLOOMERY_IMAGE", image).env("BLOOMERY_RELEASE", "any");
-        command.env("BLOOMERY_MODES", modes);
+        command.env("BLOOMERY_MODES", modes).env("BLOOMERY_WHY", self.path("why"));
         command.env("BLOOMERY_CONFIG", config).env("BLOOMERY_FILES", files);
         let status = command.status().unwrap().code().unwrap_or(KILLED);
         let asked = fs::read_to_string(self.path("asked")).unwrap();
@@ -276,6 +276,30 @@ fn a_rendered_file_has_the_mode_that_its_template_says() {
     for (name, mode) in [("public.conf", 0o644), ("private.conf", 0o600)] {
         let path = system.path("root/etc/app").join(name);
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{name}");
+    }
+}
+
+#[test]
+fn why_a_release_cannot_be_installed_is_told() {
+    let system = System::new();
+    system.is("booted", "v1");
+    let files = system.path("files");
+    fs::create_dir_all(files.join("etc/app")).unwrap();
+    fs::write(files.join("etc/app/public.conf"), "").unwrap();
+    fs::write(system.path("modes"), "0644 of-no-image etc/app/public.conf\n").unwrap();
+    assert_eq!(system.hook("v1", "", &files.display().to_string()).0, 1);
+    let why = || fs::read_to_string(system.path("why")).unwrap();
+    assert!(why().contains("of-no-image"), "{}", why());
+    // What is run in the end may say so itself.
+    fs::remove_file(system.path("modes")).unwrap();
+    fs::create_dir_all(system.path("root/usr/libexec/bloomery")).unwrap();
+    for (body, told) in
+        [("exit 7", "configured ended with 7\n"), ("echo 'no nginx' > why; exit 7", "no nginx\n")]
+    {
+        fs::remove_file(system.path("why")).unwrap();
+        system.script("root/usr/libexec/bloomery/configured", body);
+        assert_eq!(system.hook("v1", "", "").0, 7);
+        assert!(why().ends_with(told), "{}", why());
     }
 }
 
