@@ -49,24 +49,40 @@ pub(crate) struct Allowances(Mutex<Remembered>);
 impl Allowances {
     /// Whether this may be done for the object once more.
     pub(crate) fn may<K: Resource>(&self, object: &K, rate: Rate) -> bool {
-        let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid());
-        self.may_again(Done { namespace, uid: uid.unwrap_or_default(), what: rate.what }, rate)
+        self.may_again(done(object, rate), rate)
+    }
+
+    /// The same of what a crowd of other objects, which leave no room to remember it, is not to keep from being done.
+    pub(crate) fn may_in_a_crowd<K: Resource>(&self, object: &K, rate: Rate) -> bool {
+        !self.note(done(object, rate), rate).0
     }
 
     fn may_again(&self, done: Done, rate: Rate) -> bool {
+        let (is_used_up, is_noted) = self.note(done, rate);
+        !is_used_up && is_noted
+    }
+
+    /// Notes that this is done once more, unless that is used up; returns whether it is, and whether there was room.
+    fn note(&self, done: Done, rate: Rate) -> (bool, bool) {
         let now = Instant::now();
         let mut all = self.0.locked();
         all.make_room(&done.namespace, SWEEP, |due| due <= now);
         let due = all.get(&done).map_or(now, |due| due.max(now));
         let is_used_up = due.duration_since(now) > rate.every * rate.burst.saturating_sub(1);
-        !is_used_up && all.insert(done, due + rate.every)
+        (is_used_up, !is_used_up && all.insert(done, due + rate.every))
     }
+}
+
+fn done<K: Resource>(object: &K, rate: Rate) -> Done {
+    let (namespace, uid) = (object.namespace().unwrap_or_default(), object.uid());
+    Done { namespace, uid: uid.unwrap_or_default(), what: rate.what }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::remembered::{OBJECTS, OF_ONE};
+    use metal_api::{BootToken, BootTokenSpec};
     use tokio::time::{advance, pause};
 
     fn done(namespace: &str, uid: &str, rate: Rate) -> Done {
@@ -98,6 +114,9 @@ mod tests {
         let count = |namespace: &str| (0..OF_ONE + 10).filter(|it| may(namespace, *it)).count();
         assert_eq!(count("a"), OF_ONE);
         assert!(may("a", 0), "those that are known are not held up");
+        let mut last = BootToken::new("last", BootTokenSpec::default());
+        last.metadata.namespace = Some("a".to_owned());
+        assert!(!allowances.may(&last, DONE) && allowances.may_in_a_crowd(&last, DONE));
         assert!(may("z", 0), "nor are those of another organization");
         for namespace in ["b", "c"] {
             assert_eq!(count(namespace), OF_ONE);

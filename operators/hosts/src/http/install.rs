@@ -197,12 +197,11 @@ pub(super) async fn reported(
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     let last = token.status.as_ref().and_then(|status| status.progress.as_ref());
     let is_same = last.is_some_and(|last| last.step == step);
-    let rate = match step {
-        BootStep::Done => allowance::DONE,
-        _ if is_same => allowance::REPORTS,
-        _ => allowance::STEPS,
-    };
-    ctx.allowances.may(token, rate)
+    match step {
+        BootStep::Done => ctx.allowances.may_in_a_crowd(token, allowance::DONE),
+        _ if is_same => ctx.allowances.may(token, allowance::REPORTS),
+        _ => ctx.allowances.may(token, allowance::STEPS),
+    }
 }
 
 fn publish_event(ctx: &Context, token: &BootToken, report: &progress::InstallReport) {
