@@ -171,7 +171,12 @@ pub(super) async fn reported(
     let report = report()?;
     if report.step == BootStep::Partitioning {
         // A disk is cleared after this, whether it is written or not.
-        token = confirmed(ctx, cap).await?.0;
+        match confirmed(ctx, cap).await {
+            Ok((confirmed, _)) => token = confirmed,
+            // One of a crowd: what is written is not taken if somebody has ended the boot.
+            Err(Failure::Unavailable(_)) => {}
+            Err(failure) => return Err(failure),
+        }
     }
     for _ in 0..TRIES {
         let next = progress::record(&token, attempt, &report, ctx.now());
