@@ -54,21 +54,41 @@ async fn a_tag_that_moves_leads_to_the_new_image_and_the_old_one_goes_later() {
     let image = push(&registry, "os", "1", b"one").await;
     let trees = open(dir.path()).await;
     pull(&trees, &image, "amd64").await.unwrap();
-    let old = trees.known(&wanted(&image, "amd64")).await.unwrap();
+    let old = trees.known(&wanted(&image, "amd64")).await.unwrap().dir().to_owned();
     push(&registry, "os", "1", b"two").await;
     pull(&trees, &image, "amd64").await.unwrap();
     assert_eq!(read(&trees, &image, "a").await, b"two");
     let kept = BTreeSet::from([wanted(&image, "amd64")]);
     assert_eq!(trees.sweep(&kept).await.unwrap(), 0, "somebody may be in the middle of it");
-    assert!(old.dir().exists());
+    assert!(old.exists());
     assert_eq!(trees.sweep(&kept).await.unwrap(), 1);
-    assert!(!old.dir().exists());
+    assert!(!old.exists());
     assert_eq!(read(&trees, &image, "a").await, b"two");
     // An image that is no longer wanted is removed, too.
     for count in [0, 1] {
         assert_eq!(trees.sweep(&BTreeSet::new()).await.unwrap(), count);
     }
     assert!(trees.known(&wanted(&image, "amd64")).await.is_none());
+}
+
+#[tokio::test]
+async fn an_image_that_somebody_serves_stays_although_its_tag_has_moved() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let image = push(&registry, "os", "1", b"one").await;
+    let trees = open(dir.path()).await;
+    let served = pull(&trees, &image, "amd64").await.unwrap();
+    push(&registry, "os", "1", b"of no use").await;
+    pull(&trees, &image, "amd64").await.unwrap();
+    let kept = BTreeSet::from([wanted(&image, "amd64")]);
+    for _ in 0..3 {
+        assert_eq!(trees.sweep(&kept).await.unwrap(), 0);
+    }
+    assert!(served.dir().exists());
+    drop(served);
+    for count in [0, 1] {
+        assert_eq!(trees.sweep(&kept).await.unwrap(), count);
+    }
 }
 
 #[tokio::test]

@@ -198,7 +198,8 @@ impl Trees {
     }
 
     /// Forgets references that are not among `wanted`, whatever the versions of their openers, and removes
-    /// images that none has led to since the last time: until then they are read to their end.
+    /// images that none has led to since the last time, and that nobody holds: until then they are read to
+    /// their end.
     ///
     /// # Errors
     ///
@@ -314,12 +315,18 @@ impl Shared {
 }
 
 impl Table {
-    /// Takes images out that no reference leads to, and none has led to the last time.
+    /// Takes images out that no reference leads to, and none has led to the last time. One that somebody holds
+    /// is served: where what a tag has moved to cannot be used, the former image remains.
     fn sweep(&mut self) -> Vec<Arc<Tree>> {
         let used: HashSet<_> = self.references.values().map(|opened| &opened.digest).collect();
-        let unused = self.trees.keys().filter(|digest| !used.contains(digest));
+        let mut unused = vec![];
+        for (digest, tree) in &self.trees {
+            if !used.contains(digest) && Arc::strong_count(tree) == 1 {
+                unused.push(digest.clone());
+            }
+        }
         let (doomed, spared): (Vec<_>, Vec<_>) =
-            unused.cloned().partition(|digest| self.unused.contains(digest));
+            unused.into_iter().partition(|digest| self.unused.contains(digest));
         self.unused = spared.into_iter().collect();
         doomed.iter().filter_map(|digest| self.trees.remove(digest)).collect()
     }
@@ -364,15 +371,18 @@ mod tests {
         let trees = Trees::open(config, registries, AllowList::any(), shutdown).await.unwrap();
         let (digest, folder) = (Digest::of(b"a"), dir.path().join("images").join("a"));
         std::fs::create_dir(&folder).unwrap();
-        let tree = Tree::new(digest.clone(), folder.clone(), Index::default(), &trees.0.readings);
-        let (tree, wanted) = (Arc::new(tree), BTreeSet::new());
-        trees.0.table().trees.insert(digest.clone(), Arc::clone(&tree));
+        let tree = || {
+            let (digest, folder) = (digest.clone(), folder.clone());
+            Arc::new(Tree::new(digest, folder, Index::default(), &trees.0.readings))
+        };
+        let wanted = BTreeSet::new();
+        trees.0.table().trees.insert(digest.clone(), tree());
         assert_eq!(trees.sweep(&wanted).await.unwrap(), 0, "unused for the first time");
         let turn = trees.0.turn(&digest);
         let fetching = turn.lock().await;
         let mut sweep = Box::pin(trees.sweep(&wanted));
         assert!(poll!(&mut sweep).is_pending());
-        trees.0.table().trees.insert(digest, tree);
+        trees.0.table().trees.insert(digest.clone(), tree());
         drop(fetching);
         assert_eq!(sweep.await.unwrap(), 0);
         assert!(folder.exists());
