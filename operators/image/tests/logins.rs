@@ -333,6 +333,11 @@ async fn pull(trees: &Trees, wanted: &Wanted, logins: &Logins) -> Result<Arc<Tre
 
 async fn open(dir: &Path) -> Trees {
     let registries = Arc::new(Registries::new(&Config::default()).unwrap());
-    let config = tree::Config { dir: dir.to_owned(), limit: 1 << 20, limits: Limits::default() };
+    let config = tree::Config {
+        dir: dir.to_owned(),
+        limit: 1 << 20,
+        kept: 1 << 20,
+        limits: Limits::default(),
+    };
     Trees::open(config, registries, AllowList::any(), CancellationToken::new()).await.unwrap()
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use flate2::{Compression, write::GzEncoder};
 use futures::TryStreamExt;
 use http::{HeaderMap, Method};
 use metal_image::{
@@ -10,7 +11,7 @@ use metal_image::{
     testing::archive,
     tree::{Config, Error, Limits},
 };
-use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
+use std::{collections::BTreeSet, fs, io::Write, path::Path, sync::Arc};
 use support::{OCI_INDEX, OCI_MANIFEST, TestRegistry};
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +90,49 @@ async fn an_image_that_somebody_serves_stays_although_its_tag_has_moved() {
     for count in [0, 1] {
         assert_eq!(trees.sweep(&kept).await.unwrap(), count);
     }
+}
+
+#[tokio::test]
+async fn an_image_that_does_not_fit_is_refused_before_it_is_fetched_until_others_make_room() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let trees = open_with(dir.path(), 42_000).await;
+    let [small, large] = [("small", 12_000), ("large", 30_000)]
+        .map(|(name, size)| (name, archive(&[("disk/a", "x".repeat(size).as_bytes())])));
+    let small = push_layer(&registry, small.0, &small.1).await;
+    let large = push_layer(&registry, large.0, &large.1).await;
+    trees.want(&[&small, &large].map(|image| wanted(image, "amd64")).into());
+    let old = pull(&trees, &small, "amd64").await.unwrap().dir().to_owned();
+    let layers = fs::read_dir(dir.path().join("layers")).unwrap().count();
+    let error = pull(&trees, &large, "amd64").await.unwrap_err();
+    assert!(matches!(error, Error::NoRoom { kept: 12_288, limit: 42_000, .. }), "{error}");
+    assert_eq!((error.reason(), error.is_transient()), ("CacheFull", false));
+    assert_eq!(fs::read_dir(dir.path().join("layers")).unwrap().count(), layers);
+    assert!(old.exists(), "a Machine needs it");
+    // Whoever named it names the other one now.
+    trees.want(&[wanted(&large, "amd64")].into());
+    pull(&trees, &large, "amd64").await.unwrap();
+    assert!(!old.exists());
+    assert!(trees.known(&wanted(&small, "amd64")).await.is_none());
+}
+
+#[tokio::test]
+async fn an_image_that_is_larger_than_its_layers_say_leaves_nothing_behind() {
+    let registry = TestRegistry::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let trees = open_with(dir.path(), 20_000).await;
+    let mut gzip = GzEncoder::new(vec![], Compression::fast());
+    gzip.write_all(&archive(&[("disk/a", "x".repeat(30_000).as_bytes())])).unwrap();
+    let image = push_layer(&registry, "os", &gzip.finish().unwrap()).await;
+    let mut told = vec![];
+    for _ in 0..2 {
+        let error = pull(&trees, &image, "amd64").await.unwrap_err();
+        let expected = matches!(error, Error::NoRoom { size: 20_001.., kept: 0, limit: 20_000 });
+        assert!(expected, "{error}");
+        told.push(error.to_string());
+    }
+    assert_eq!(told[0], told[1], "it is known before it is fetched again");
+    assert_eq!(fs::read_dir(dir.path().join("images")).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -205,8 +249,17 @@ async fn push(registry: &TestRegistry, repository: &str, tag: &str, content: &[u
     registry.image(&format!("{repository}:{tag}")).parse().unwrap()
 }
 
+async fn push_layer(registry: &TestRegistry, repository: &str, layer: &[u8]) -> Reference {
+    registry.push_image(repository, "1", OCI_MANIFEST, &[(LAYER, layer)]).await;
+    registry.image(&format!("{repository}:1")).parse().unwrap()
+}
+
 async fn open(dir: &Path) -> Trees {
+    open_with(dir, 1 << 20).await
+}
+
+async fn open_with(dir: &Path, kept: u64) -> Trees {
     let registries = Arc::new(Registries::new(&registry::Config::default()).unwrap());
-    let config = Config { dir: dir.to_owned(), limit: 1 << 20, limits: Limits::default() };
+    let config = Config { dir: dir.to_owned(), limit: 1 << 20, kept, limits: Limits::default() };
     Trees::open(config, registries, AllowList::any(), CancellationToken::new()).await.unwrap()
 }

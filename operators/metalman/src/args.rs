@@ -81,6 +81,9 @@ pub struct Args {
     /// Maximum size of an unpacked image, and of all layers being downloaded
     #[arg(long, default_value = "32Gi", value_parser = size, value_name = "BYTES")]
     pub image_cache_size: u64,
+    /// Maximum size of all unpacked images together; layers being downloaded are not part of it
+    #[arg(long, default_value = "90Gi", value_parser = size, value_name = "BYTES")]
+    pub kept_images_size: u64,
     /// Which registries, and how to access them.
     #[command(flatten)]
     pub registry: RegistryArgs,

@@ -39,7 +39,8 @@ fn lease_namespace(of_client: &str, is_pod: bool) -> &str {
 /// If the folder or a flag is unusable.
 pub(crate) async fn trees(args: &Args, shutdown: &CancellationToken) -> anyhow::Result<Trees> {
     let dir = cache_dir(args);
-    let config = Config { dir: dir.clone(), limit: args.image_cache_size, limits: limits(args) };
+    let (limit, kept, limits) = (args.image_cache_size, args.kept_images_size, limits(args));
+    let config = Config { dir: dir.clone(), limit, kept, limits };
     let registries = Arc::new(args.registry.registries().await?);
     let trees = Trees::open(config, registries, allowed(args)?, shutdown.clone()).await;
     trees.with_context(|| format!("--cache-dir: {}", dir.display()))

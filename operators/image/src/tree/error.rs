@@ -29,6 +29,22 @@ pub enum Error {
     /// It has no `/disk` folder.
     #[error("the image has no folder /disk: put the boot files there")]
     NoDisk,
+    /// There is no room for it besides images that cannot make room.
+    #[error(
+        "the image takes {} or more, and those that cannot make room for it {} of the {} for all: \
+         name fewer images in Machines, or increase --kept-images-size and the volume",
+        size_text(*size),
+        size_text(*kept),
+        size_text(*limit)
+    )]
+    NoRoom {
+        /// What it takes, or more, in bytes.
+        size: u64,
+        /// What the others take that are needed, in use or being fetched.
+        kept: u64,
+        /// What all images may take.
+        limit: u64,
+    },
     /// The cache does not contain what was stored.
     #[error("the cached image is invalid")]
     Damaged,
@@ -68,6 +84,17 @@ pub enum Unusable {
     },
 }
 
+/// In the largest unit in which it is not less than one, with one digit after the point, cut.
+fn size_text(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+        if bytes >> shift > 0 {
+            let tenths = ((bytes >> (shift - 10)) & 1023) * 10 / 1024;
+            return format!("{}.{tenths} {unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes} bytes")
+}
+
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Disk(Arc::new(error))
@@ -86,7 +113,8 @@ impl Error {
             | Self::Missing(_)
             | Self::Layer { .. }
             | Self::TooManyLayers(_)
-            | Self::NoDisk => false,
+            | Self::NoDisk
+            | Self::NoRoom { .. } => false,
             Self::Store(_) | Self::Damaged | Self::Disk(_) | Self::Shutdown => true,
         }
     }
@@ -104,7 +132,8 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Resolve(error) => error.reason(),
-            Self::Store(store::Error::Full { .. } | store::Error::Large { .. }) => "CacheFull",
+            Self::Store(store::Error::Full { .. } | store::Error::Large { .. })
+            | Self::NoRoom { .. } => "CacheFull",
             Self::Store(store::Error::Disk(_)) | Self::Disk(_) | Self::Damaged => "CacheFailed",
             Self::Store(store::Error::Registry(error)) => error.reason(),
             Self::Store(_) => "RegistryFailed",
@@ -112,6 +141,25 @@ impl Error {
             Self::Layer { .. } | Self::TooManyLayers(_) => "MalformedLayer",
             Self::NoDisk => "NoDisk",
             Self::Shutdown => "Shutdown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_text;
+
+    #[test]
+    fn sizes_are_told_in_the_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (90 << 30, "90.0 GiB"),
+            ((1 << 30) + (1 << 29), "1.5 GiB"),
+            ((1 << 30) - 1, "1023.9 MiB"),
+        ] {
+            assert_eq!(size_text(bytes), text);
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{
     Limits,
-    cache::{self, Opened, PartialTree, References},
+    cache::{self, Opened, PartialTree},
     error::Error,
+    promise::Promise,
+    table::Table,
     unpack::unpack,
     unpacked::Tree,
     wanted::Wanted,
@@ -20,12 +22,15 @@ use crate::{
 };
 use metal_base::Locked;
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, Weak},
 };
-use tokio::{sync::Mutex as Turns, task::spawn_blocking};
+use tokio::{
+    sync::{Mutex as Turns, OwnedMutexGuard},
+    task::spawn_blocking,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Where images are kept, and how much of them.
@@ -35,6 +40,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// Bytes of layers that are on their way, at most.
     pub limit: u64,
+    /// Bytes of all images together, at most.
+    pub kept: u64,
     /// What one image may hold.
     pub limits: Limits,
 }
@@ -52,7 +59,7 @@ pub struct Resolved {
 #[derive(Clone)]
 pub struct Trees(Arc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     dir: PathBuf,
     limits: Limits,
     registries: Arc<Registries>,
@@ -65,16 +72,6 @@ struct Shared {
     writing: Turns<()>,
     readings: Readings,
     shutdown: CancellationToken,
-}
-
-#[derive(Default)]
-struct Table {
-    references: References,
-    trees: HashMap<Digest, Arc<Tree>>,
-    /// Images that no reference led to when it was last asked.
-    unused: HashSet<Digest>,
-    /// Images of an earlier process that nobody has looked at yet.
-    unverified: HashSet<Digest>,
 }
 
 impl Trees {
@@ -99,8 +96,7 @@ impl Trees {
         let counted = readings.clone();
         let read = blocking(move || Ok(cache::read(&folder, &counted)?));
         let (references, trees) = read.await.map_err(io_error)?;
-        let unverified = trees.keys().cloned().collect();
-        let table = Table { references, trees, unused: HashSet::new(), unverified };
+        let table = Table::new(config.kept, references, trees);
         Ok(Self(Arc::new(Shared {
             dir,
             limits: config.limits,
@@ -136,6 +132,7 @@ impl Trees {
             (table.trees.get(digest).cloned()?, !table.unverified.contains(digest))
         };
         if is_verified {
+            self.0.table().touch(digest);
             return Some(tree);
         }
         let (found, shutdown) = (Arc::clone(&tree), self.0.shutdown.clone());
@@ -152,9 +149,10 @@ impl Trees {
         }
         let mut table = self.0.table();
         table.unverified.remove(digest);
+        table.touch(digest);
         let Err(error) = verdict else { return Some(tree) };
         tracing::warn!(%error, %digest, "image in the cache has changed: fetching it again");
-        table.trees.remove(digest);
+        table.take(digest);
         None
     }
 
@@ -177,20 +175,29 @@ impl Trees {
         Ok(Resolved { digest, access, layers: layers.collect::<Result<_, _>>()? })
     }
 
+    /// What somebody wants now: other images make room for those that are fetched.
+    pub fn want(&self, wanted: &BTreeSet<Wanted>) {
+        self.0.table().want(wanted.iter().map(ToString::to_string).collect());
+    }
+
     /// Fetches what a reference stands for, unless it is there, and remembers that it does.
     ///
     /// # Errors
     ///
-    /// If it cannot be had, or is nothing to boot from.
+    /// If it cannot be had, or is nothing to boot from, or there is no room for it.
     pub async fn pull(&self, wanted: &Wanted, resolved: &Resolved) -> Result<Arc<Tree>, Error> {
         let (key, version) = (wanted.to_string(), wanted.opener.version.clone());
         let opened = Opened { digest: resolved.digest.clone(), version };
         let is_known = self.0.table().references.get(&key) == Some(&opened);
+        let turn = self.0.turn(&resolved.digest);
+        let mine = turn.lock().await;
         let tree = self.tree(resolved, is_known).await?;
         let changed = {
             let mut table = self.0.table();
             table.references.insert(key, opened.clone()) != Some(opened)
         };
+        // Somebody names it from now on, so it makes room for no other.
+        drop(mine);
         if changed {
             self.write_references().await?;
         }
@@ -238,18 +245,15 @@ impl Trees {
     }
 
     /// The image itself. One that others have had fetched is given to whoever does not have it yet if the
-    /// registry would give him all of its layers: a manifest alone can be had from anywhere.
+    /// registry would give him all of its layers: a manifest alone can be had from anywhere. The caller has the
+    /// turn.
     async fn tree(&self, resolved: &Resolved, is_known: bool) -> Result<Arc<Tree>, Error> {
-        let turn = self.0.turn(&resolved.digest);
-        let _mine = turn.lock().await;
         let known = {
             self.0.table().unused.remove(&resolved.digest);
             self.verified(&resolved.digest).await
         };
         let Some(tree) = known else {
-            let tree = Arc::new(self.fetch(resolved).await?);
-            self.0.table().trees.insert(resolved.digest.clone(), Arc::clone(&tree));
-            return Ok(tree);
+            return self.fetch(resolved).await;
         };
         for layer in resolved.layers.iter().filter(|_| !is_known) {
             let admitted = self.0.registries.admits(&resolved.access, &layer.digest).await;
@@ -258,11 +262,12 @@ impl Trees {
         Ok(tree)
     }
 
-    async fn fetch(&self, resolved: &Resolved) -> Result<Tree, Error> {
+    async fn fetch(&self, resolved: &Resolved) -> Result<Arc<Tree>, Error> {
         let shared = &self.0;
         if resolved.layers.len() > shared.limits.layers {
             return Err(Error::TooManyLayers(shared.limits.layers));
         }
+        let promise = self.promise(resolved).await?;
         let mut layers = vec![];
         for layer in &resolved.layers {
             let name = resolved.access.name();
@@ -275,19 +280,33 @@ impl Trees {
         let readings = shared.readings.clone();
         let tree = blocking(move || {
             let part = PartialTree::begin(&dir, &digest)?;
-            let unpacked = unpack(&layers, part.folder(), limits, &shutdown);
-            unpacked.and_then(|it| Ok(part.complete(it, &readings)?)).inspect_err(|_| {
+            let room = |bytes| promise.write(bytes);
+            let unpacked = unpack(&layers, part.folder(), limits, &room, &shutdown);
+            let complete = unpacked.and_then(|it| Ok(part.complete(it, &readings)?));
+            let tree = complete.inspect_err(|_| {
                 let path = part.folder();
                 if let Err(error) = cache::remove(path) {
                     tracing::warn!(%error, path = %path.display(), "unfinished image not removed");
                 }
-            })
+            });
+            let tree = tree.map_err(|error| promise.refusal().unwrap_or(error))?;
+            Ok((Arc::new(tree), promise))
         });
-        let tree = tree.await?;
+        let (tree, promise) = tree.await?;
+        shared.table().complete(Arc::clone(&tree));
+        drop(promise);
         for layer in &resolved.layers {
             shared.store.forget(&layer.digest).await;
         }
         Ok(tree)
+    }
+
+    /// Room for an image, before anything of it is fetched.
+    async fn promise(&self, resolved: &Resolved) -> Result<Promise, Error> {
+        let (shared, digest) = (Arc::clone(&self.0), resolved.digest.clone());
+        let layers = resolved.layers.iter().map(|layer| layer.size);
+        let layers = layers.fold(0, u64::saturating_add);
+        blocking(move || Promise::begin(shared, digest, layers)).await
     }
 
     async fn write_references(&self) -> Result<(), Error> {
@@ -298,8 +317,13 @@ impl Trees {
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
         self.table.locked()
+    }
+
+    /// The turn of an image, if nobody has it.
+    pub(super) fn idle_turn(&self, digest: &Digest) -> Option<OwnedMutexGuard<()>> {
+        self.turn(digest).try_lock_owned().ok()
     }
 
     fn turn(&self, digest: &Digest) -> Arc<Turns<()>> {
@@ -311,24 +335,6 @@ impl Shared {
         let turn = Arc::new(Turns::default());
         turns.insert(digest.clone(), Arc::downgrade(&turn));
         turn
-    }
-}
-
-impl Table {
-    /// Takes images out that no reference leads to, and none has led to the last time. One that somebody holds
-    /// is served: where what a tag has moved to cannot be used, the former image remains.
-    fn sweep(&mut self) -> Vec<Arc<Tree>> {
-        let used: HashSet<_> = self.references.values().map(|opened| &opened.digest).collect();
-        let mut unused = vec![];
-        for (digest, tree) in &self.trees {
-            if !used.contains(digest) && Arc::strong_count(tree) == 1 {
-                unused.push(digest.clone());
-            }
-        }
-        let (doomed, spared): (Vec<_>, Vec<_>) =
-            unused.into_iter().partition(|digest| self.unused.contains(digest));
-        self.unused = spared.into_iter().collect();
-        doomed.iter().filter_map(|digest| self.trees.remove(digest)).collect()
     }
 }
 
@@ -351,7 +357,7 @@ pub(crate) fn unpack_into(
     limits: Limits,
 ) -> Result<Tree, Error> {
     let part = PartialTree::begin(dir, digest)?;
-    let unpacked = unpack(layers, part.folder(), limits, &CancellationToken::new())?;
+    let unpacked = unpack(layers, part.folder(), limits, &|_| Ok(()), &CancellationToken::new())?;
     Ok(part.complete(unpacked, &Readings::default())?)
 }
 
@@ -364,8 +370,8 @@ mod tests {
     #[tokio::test]
     async fn an_image_that_was_fetched_again_meanwhile_is_not_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let config =
-            Config { dir: dir.path().to_owned(), limit: 1 << 20, limits: Limits::default() };
+        let limits = Limits::default();
+        let config = Config { dir: dir.path().to_owned(), limit: 1 << 20, kept: 1 << 20, limits };
         let registries = Arc::new(Registries::new(&registry::Config::default()).unwrap());
         let shutdown = CancellationToken::new();
         let trees = Trees::open(config, registries, AllowList::any(), shutdown).await.unwrap();

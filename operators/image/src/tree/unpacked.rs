@@ -16,18 +16,35 @@ use std::{
 };
 use tokio::task::spawn_blocking;
 
+/// What a file system gives files in, in bytes.
+pub(super) const BLOCK: u64 = 4096;
+
 /// An image that was unpacked.
 #[derive(Debug)]
 pub struct Tree {
     digest: Digest,
     dir: PathBuf,
     index: Index,
+    size: u64,
     readings: Readings,
 }
 
 impl Tree {
     pub(super) fn new(digest: Digest, dir: PathBuf, index: Index, readings: &Readings) -> Self {
-        Self { digest, dir, index, readings: readings.clone() }
+        let blocks = index.files().into_iter().map(|file| file.size.div_ceil(BLOCK));
+        let size = blocks.fold(0, u64::saturating_add).saturating_mul(BLOCK);
+        Self { digest, dir, index, size, readings: readings.clone() }
+    }
+
+    /// The same, of another size.
+    #[cfg(test)]
+    pub(super) fn with_size(self, size: u64) -> Self {
+        Self { size, ..self }
+    }
+
+    /// Bytes that its files take on the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Digest of the image's manifest.

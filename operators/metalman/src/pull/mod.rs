@@ -160,6 +160,17 @@ impl<'a> Puller<'a> {
             let plan = Plan { due, failures: 0, is_under_way: false, namers: namers_before };
             self.plans.entry(key).or_insert(plan).name(namers);
         }
+        self.trees.want(&self.wanted());
+    }
+
+    /// What is planned, whoever opens it at the moment.
+    fn wanted(&self) -> BTreeSet<Wanted> {
+        let wanted = self.plans.keys().filter_map(|Key { image, architecture, secrets }| {
+            let opener = Opener { name: secrets.join(","), version: String::new() };
+            let (image, architecture) = (image.parse().ok()?, architecture.clone());
+            Some(Wanted { image, architecture, opener })
+        });
+        wanted.collect()
     }
 
     fn begin(&mut self, tasks: &mut JoinSet<Outcome>) {
@@ -200,12 +211,7 @@ impl<'a> Puller<'a> {
             return;
         }
         self.swept = Instant::now();
-        let wanted = self.plans.keys().filter_map(|Key { image, architecture, secrets }| {
-            let opener = Opener { name: secrets.join(","), version: String::new() };
-            let (image, architecture) = (image.parse().ok()?, architecture.clone());
-            Some(Wanted { image, architecture, opener })
-        });
-        match self.trees.sweep(&wanted.collect()).await {
+        match self.trees.sweep(&self.wanted()).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "images removed that no Machine names"),
             Err(error) => tracing::warn!(error = %Chain(&error), "images not removed"),

@@ -8,6 +8,7 @@ use super::{
     index::{DISK, File, Index},
     path,
     sums::Sums,
+    unpacked::BLOCK,
 };
 use crate::{
     digest::{Algorithm, Hasher},
@@ -41,17 +42,21 @@ pub(crate) trait Sink {
     fn complete(&mut self) -> io::Result<()>;
 }
 
+/// Is asked for room before so many more bytes are written.
+pub(super) type Room<'a> = &'a dyn Fn(u64) -> io::Result<()>;
+
 /// Unpacks `layers`, lowest first, into the empty folder `into`; returns the index, and what was written.
 pub(super) fn unpack(
     layers: &[Arc<fs::File>],
     into: &Path,
     limits: Limits,
+    room: Room<'_>,
     shutdown: &CancellationToken,
 ) -> Result<(Index, Sums), Error> {
     if layers.len() > limits.layers {
         return Err(Error::TooManyLayers(limits.layers));
     }
-    let sink = Files { folder: into, file: None, sums: Sums::default() };
+    let sink = Files { folder: into, file: None, sums: Sums::default(), room };
     let mut unpacking = Unpacking::new(sink, limits, shutdown.clone());
     for (at, layer) in layers.iter().enumerate() {
         let bytes = BufReader::with_capacity(PIECE, OffsetReader { file: layer, offset: 0 });
@@ -220,6 +225,7 @@ struct Files<'a> {
     folder: &'a Path,
     file: Option<Writing>,
     sums: Sums,
+    room: Room<'a>,
 }
 
 /// A file that is being written.
@@ -233,6 +239,7 @@ impl Sink for Files<'_> {
     fn create(&mut self, number: u32) -> io::Result<()> {
         let name = number.to_string();
         let path = self.folder.join(&name);
+        (self.room)(BLOCK)?;
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
         self.file = Some(Writing { name, file, hasher: Hasher::new(Algorithm::Sha256) });
         Ok(())
@@ -240,6 +247,7 @@ impl Sink for Files<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(writing) = &mut self.file else { return Ok(()) };
+        (self.room)(bytes.len() as u64)?;
         writing.hasher.update(bytes);
         writing.file.write_all(bytes)
     }

@@ -107,7 +107,7 @@ fn an_image_has_bounds() {
     let limits = Limits { layers: 2, entries: 10, index: 2000, bytes: 64 << 10 };
     let told = |layers: &[Vec<u8>]| {
         let dir = tempfile::tempdir().unwrap();
-        unpack(&files(layers), dir.path(), limits, &CancellationToken::new())
+        unpack(&files(layers), dir.path(), limits, &|_| Ok(()), &CancellationToken::new())
             .map(|(index, _)| index)
             .unwrap_err()
             .to_string()
@@ -137,7 +137,8 @@ fn a_million_entries_are_not_read_to_their_end() {
     let limits = Limits { entries: 50_000, ..Limits::default() };
     let dir = tempfile::tempdir().unwrap();
     let layers = files(&[gzip.finish().unwrap()]);
-    let error = unpack(&layers, dir.path(), limits, &CancellationToken::new()).unwrap_err();
+    let error =
+        unpack(&layers, dir.path(), limits, &|_| Ok(()), &CancellationToken::new()).unwrap_err();
     assert_eq!(error.to_string(), "layer 1: more than 50000 entries");
 }
 
@@ -147,21 +148,23 @@ fn a_shutdown_ends_it() {
     token.cancel();
     let dir = tempfile::tempdir().unwrap();
     let layers = files(&[Tar::default().file("disk/a", b"a").bytes()]);
-    let error = unpack(&layers, dir.path(), Limits::default(), &token).unwrap_err();
+    let error = unpack(&layers, dir.path(), Limits::default(), &|_| Ok(()), &token).unwrap_err();
     assert!(matches!(error, Error::Shutdown));
 }
 
 fn unpacked(layers: &[Vec<u8>]) -> (TempDir, Index) {
     let dir = tempfile::tempdir().unwrap();
     let token = CancellationToken::new();
-    let (index, _) = unpack(&files(layers), dir.path(), Limits::default(), &token).unwrap();
+    let (index, _) =
+        unpack(&files(layers), dir.path(), Limits::default(), &|_| Ok(()), &token).unwrap();
     (dir, index)
 }
 
 fn refused(layers: &[Vec<u8>]) -> (TempDir, Error) {
     let dir = tempfile::tempdir().unwrap();
     let token = CancellationToken::new();
-    let error = unpack(&files(layers), dir.path(), Limits::default(), &token).unwrap_err();
+    let error =
+        unpack(&files(layers), dir.path(), Limits::default(), &|_| Ok(()), &token).unwrap_err();
     (dir, error)
 }
 

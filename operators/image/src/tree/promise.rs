@@ -1,0 +1,68 @@
+//! Room for an image while it is being fetched.
+
+use super::{cache, error::Error, trees::Shared, unpacked::Tree};
+use crate::digest::Digest;
+use std::{
+    io,
+    sync::{Arc, OnceLock},
+};
+use tokio::sync::OwnedMutexGuard;
+
+/// Room for an image, given back when this is dropped. Its methods wait for the disk.
+pub(super) struct Promise {
+    shared: Arc<Shared>,
+    digest: Digest,
+    refusal: OnceLock<Error>,
+}
+
+impl Promise {
+    /// Room for an image whose layers have so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the disk fails.
+    pub(super) fn begin(shared: Arc<Shared>, digest: Digest, layers: u64) -> Result<Self, Error> {
+        let promise = Self { shared, digest, refusal: OnceLock::new() };
+        let Self { shared, digest, .. } = &promise;
+        let gone = shared.table().promise(digest, layers, |it| shared.idle_turn(it));
+        remove(gone?, digest)?;
+        Ok(promise)
+    }
+
+    /// So many more bytes of it are about to be written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::begin`]; [`Self::refusal`] has the reason.
+    pub(super) fn write(&self, bytes: u64) -> io::Result<()> {
+        let Self { shared, digest, refusal } = self;
+        let gone = shared.table().write(digest, bytes, |it| shared.idle_turn(it));
+        gone.and_then(|gone| remove(gone, digest)).map_err(|error| {
+            let text = error.to_string();
+            // What was first missing is what is told.
+            refusal.set(error).ok();
+            io::Error::other(text)
+        })
+    }
+
+    /// Why there was no more room.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        self.refusal.get().cloned()
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        self.shared.table().release(&self.digest);
+    }
+}
+
+/// Removes images that make room for another; whoever fetches one anew begins after that.
+fn remove(gone: Vec<(Arc<Tree>, OwnedMutexGuard<()>)>, of: &Digest) -> Result<(), Error> {
+    for (tree, _turn) in gone {
+        let digest = tree.digest();
+        tracing::info!(%digest, %of, "image that no Machine names removed to make room");
+        cache::remove(tree.dir())?;
+    }
+    Ok(())
+}
