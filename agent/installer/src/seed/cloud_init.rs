@@ -10,19 +10,26 @@ const FOLDER: &str = "etc/cloud";
 const DROP_INS: &str = "etc/cloud/cloud.cfg.d";
 const NAMES: [&str; 2] = ["90-bloomery.cfg", ".90-bloomery.cfg"];
 
-/// The configuration: one source of data, without any looking for others.
-fn config(url: &str) -> String {
-    // JSON is YAML.
-    let url = serde_json::Value::from(url);
+/// The configuration: one source of data, without any looking for others. Which instance the system is, its
+/// installation says: what the server says may change under a system that runs, as where its Machine was made anew,
+/// and cloud-init would do everything once more.
+fn config(url: &str, installation: Option<&str>) -> String {
+    // JSON is YAML. cloud-init reads either of the two here only if both are there; user data is that of the URL.
+    let instance = installation.map(|installation| {
+        let id = serde_json::Value::from(installation);
+        format!("    user-data: \"\"\n    meta-data: {{instance-id: {id}}}\n")
+    });
     format!(
         "# Written by the installer of Bloomery.\n\
          datasource_list: [NoCloud]\n\
-         datasource:\n  NoCloud:\n    seedfrom: {url}\n"
+         datasource:\n  NoCloud:\n    seedfrom: {}\n{}",
+        serde_json::Value::from(url),
+        instance.unwrap_or_default()
     )
 }
 
 /// Writes the configuration into the system in `root`.
-pub(super) fn write(root: &File, url: &str) -> Result<(), SeedError> {
+pub(super) fn write(root: &File, url: &str, installation: Option<&str>) -> Result<(), SeedError> {
     let failed = |error| SeedError::Write(DROP_INS, error);
     let cloud = inside(root, FOLDER, OFlag::O_DIRECTORY).map_err(|error| match error {
         Errno::ENOENT | Errno::ENOTDIR => SeedError::NoCloudInit,
@@ -33,7 +40,7 @@ pub(super) fn write(root: &File, url: &str) -> Result<(), SeedError> {
         found => found,
     };
     let folder = folder.map_err(|error| failed(error.into()))?;
-    put(folder, NAMES, 0o644, config(url).as_bytes()).map_err(failed)
+    put(folder, NAMES, 0o644, config(url, installation).as_bytes()).map_err(failed)
 }
 
 #[cfg(test)]
@@ -46,7 +53,7 @@ mod tests {
     };
 
     fn write(root: &Path, url: &str) -> Result<(), SeedError> {
-        super::write(&open(root), url)
+        super::write(&open(root), url, Some("uid-4"))
     }
 
     fn open(root: &Path) -> File {
@@ -59,7 +66,14 @@ mod tests {
     fn cloud_init_finds_one_source_of_data() {
         let expected = "datasource_list: [NoCloud]\ndatasource:\n  NoCloud:\n    \
                         seedfrom: \"http://10.0.0.1:8880/cloud-init/\"\n";
-        assert!(config(URL).ends_with(expected), "{}", config(URL));
+        assert!(config(URL, None).ends_with(expected), "{}", config(URL, None));
+    }
+
+    #[test]
+    fn the_instance_is_that_of_the_installation_whatever_the_server_says_later() {
+        let text = config(URL, Some("uid-4"));
+        let expected = "    user-data: \"\"\n    meta-data: {instance-id: \"uid-4\"}\n";
+        assert_eq!(text.strip_suffix(expected), Some(&*config(URL, None)));
     }
 
     #[test]
@@ -71,7 +85,7 @@ mod tests {
                 write(root.path(), url).unwrap();
             }
             let file = root.path().join(DROP_INS).join(NAMES[0]);
-            assert_eq!(fs::read_to_string(&file).unwrap(), config(URL));
+            assert_eq!(fs::read_to_string(&file).unwrap(), config(URL, Some("uid-4")));
             assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
             assert_eq!(fs::read_dir(root.path().join(DROP_INS)).unwrap().count(), 1);
         }

@@ -69,7 +69,7 @@ impl Seed {
     pub(crate) fn write(&self, root: &Path) -> Result<(), SeedError> {
         let root = File::open(root).map_err(|error| SeedError::Write("", error))?;
         if let Some(url) = &self.cloud_init {
-            cloud_init::write(&root, url)?;
+            cloud_init::write(&root, url, self.installation.as_deref())?;
         }
         if let Some(content) = &self.host {
             host::write(&root, content)?;
