@@ -103,8 +103,21 @@ impl Agent {
         }
     }
 
+    /// Reads the configuration again: the cluster may have another address or authority by now, and whoever has
+    /// corrected the file waits for that to count. One that cannot be used changes nothing.
+    fn reread(&mut self) {
+        match Config::read(&self.args.config) {
+            Ok(config) => self.config = config,
+            Err(error) => {
+                let (file, error) = (self.args.config.display(), Chain(&error));
+                tracing::warn!(%file, %error, "the configuration cannot be used: the former one counts");
+            }
+        }
+    }
+
     /// Does what is due; returns how long to wait then, or nothing where all is done.
     async fn step(&mut self) -> Result<Option<Duration>, Failure> {
+        self.reread();
         let current = self.store.load(&self.config.machine);
         let current = current.filter(|it| self.refused.as_ref() != it.identity.chain.first());
         let validity = current.as_ref().map(|it| it.validity);
@@ -201,5 +214,46 @@ impl Agent {
             self.told = text;
         }
         notify::status(&format!("tried again: {}", self.told));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Authority;
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use clap::Parser;
+    use serde_json::json;
+    use std::fs;
+
+    #[test]
+    fn a_configuration_that_is_corrected_counts_without_a_restart_and_a_broken_one_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, kubeconfig) = (folder.path().join("agent.json"), folder.path().join("config"));
+        let authorities = STANDARD.encode(Authority::new().pem());
+        let write = |api: &str| {
+            let document = json!({
+                "MachineName": "node-01",
+                "Cluster": {"CaCertBase64": authorities},
+                "Kubelet": {"ApiServer": api},
+                "Attest": {"URL": "http://192.0.2.1:8880"},
+            });
+            fs::write(&file, document.to_string()).unwrap();
+        };
+        write("https://192.0.2.2:6443");
+        let [config, kubeconfig] = [("config", &file), ("kubeconfig", &kubeconfig)]
+            .map(|(flag, path)| format!("--{flag}={}", path.display()));
+        let args = Args::parse_from(["metal-agent".to_owned(), config, kubeconfig]);
+        let mut agent = Agent::new(args).unwrap();
+        for (written, expected) in [
+            ("https://192.0.2.3:6443", "https://192.0.2.3:6443"),
+            ("http://192.0.2.4", "https://192.0.2.3:6443"),
+            ("https://192.0.2.5", "https://192.0.2.5:443"),
+        ] {
+            write(written);
+            agent.reread();
+            let api = agent.config.api.to_string();
+            assert!(expected.starts_with(&api), "{api} after {written}");
+        }
     }
 }
