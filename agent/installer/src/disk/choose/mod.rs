@@ -31,6 +31,12 @@ pub(crate) enum ChoiceError {
          targetDisk"
     )]
     StillLooking(String),
+    /// One that may be meant can only be read.
+    #[error(
+        "disk {0} fits, but can only be read, as flash does that is worn out: it may be the one that is meant, so no \
+         other is chosen; replace it, or name a disk by its serial number or WWN in targetDisk"
+    )]
+    WornOut(String),
     /// The disk is mounted, or part of something else.
     #[error("disk {0} is in use: {1}")]
     InUse(String, String),
@@ -56,10 +62,11 @@ pub(crate) fn choose<'a>(
         .collect();
     match fitting[..] {
         [] => Err(ChoiceError::NoneFits(describe(usable.into_iter()))),
-        [one] => match (twin(one, all), &one.in_use) {
-            (Some(twin), _) => Err(ChoiceError::Twins(format!("{} and {}", one.name, twin.name))),
-            (None, Some(by)) => Err(ChoiceError::InUse(one.name.clone(), by.clone())),
-            (None, None) => Ok(one),
+        [one] => match (twin(one, all), &one.in_use, worn_out(all, hints)) {
+            (Some(twin), ..) => Err(ChoiceError::Twins(format!("{} and {}", one.name, twin.name))),
+            (None, Some(by), _) => Err(ChoiceError::InUse(one.name.clone(), by.clone())),
+            (None, None, Some(other)) => Err(ChoiceError::WornOut(other.name.clone())),
+            (None, None, None) => Ok(one),
         },
         [first, ..] if fitting.iter().all(|it| is_twin(first, it)) => {
             let names: Vec<_> = fitting.iter().map(|it| it.name.as_str()).take(SHOWN).collect();
@@ -67,6 +74,17 @@ pub(crate) fn choose<'a>(
         }
         _ => Err(ChoiceError::Several(fitting.len(), describe(fitting.into_iter()))),
     }
+}
+
+/// A disk of this machine that would fit if it could be written to. A disk that has failed like this was installed
+/// to before, and the only one that is left has somebody's data; unless a disk is named, nobody knows.
+fn worn_out<'a>(all: &'a [Candidate], hints: &InstallHints) -> Option<&'a Candidate> {
+    let is_fixed = |it: &Candidate| {
+        let has_medium = it.size > 0 && !it.is_removable && it.reach == Reach::Local;
+        has_medium && ["nvme", "sas", "sata"].contains(&it.transport.as_str())
+    };
+    let worn_out = all.iter().find(|it| it.is_read_only && is_fixed(it) && fits(it, hints));
+    worn_out.filter(|_| !hints.name_a_disk())
 }
 
 /// Why a disk never counts.

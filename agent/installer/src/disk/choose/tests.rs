@@ -146,6 +146,31 @@ fn a_disk_that_is_in_use_is_refused_and_no_other_is_taken_for_it() {
     assert!(matches!(chosen(&[used, disk("sdb")], &ANY), Err(ChoiceError::Several(2, _))));
 }
 
+#[test]
+fn a_data_disk_is_not_taken_for_one_that_is_worn_out() {
+    let worn_out = Candidate { is_read_only: true, transport: "nvme".into(), ..disk("nvme0n1") };
+    let disks = [worn_out, Candidate { size: 400 * GIB, ..disk("sda") }];
+    let error = chosen(&disks, &ANY).unwrap_err();
+    assert_eq!(error, ChoiceError::WornOut("nvme0n1".into()));
+    assert!(error.to_string().contains("targetDisk"), "{error}");
+    // What is said of the disk may tell them apart.
+    let large = InstallHints { min_size_gib: Some(300), ..ANY };
+    let named = InstallHints { serial: Some("SN-sda".into()), ..ANY };
+    for hints in [large, named] {
+        assert_eq!(chosen(&disks, &hints), Ok("sda".into()));
+    }
+    // A medium that is for reading only is no disk that has failed.
+    let [worn_out, data] = disks;
+    for other in [
+        Candidate { transport: "usb".into(), ..worn_out.clone() },
+        Candidate { transport: "virtio".into(), ..worn_out.clone() },
+        Candidate { is_removable: true, ..worn_out.clone() },
+        Candidate { reach: Reach::Network, ..worn_out },
+    ] {
+        assert_eq!(chosen(&[other, data.clone()], &ANY), Ok("sda".into()));
+    }
+}
+
 fn chosen(disks: &[Candidate], hints: &InstallHints) -> Result<String, ChoiceError> {
     choose(disks, hints).map(|it| it.name.clone())
 }
