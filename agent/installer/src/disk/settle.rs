@@ -2,7 +2,8 @@
 //!
 //! A disk that is named by its serial number or World Wide Name is the right one as soon as it shows. Without
 //! a name, the only disk may be a data disk while a controller still looks for the one with the system; so
-//! nothing is chosen before every controller has a driver and has been quiet for a while.
+//! nothing is chosen before every controller has a driver and has been quiet for a while, nor beside a disk that
+//! does not say how large it is.
 
 use super::{Candidate, ChoiceError, candidates};
 use crate::timeouts::Timeouts;
@@ -30,6 +31,9 @@ const HYPERVISORS: [&str; 5] =
     ["QEMU", "KVM", "Red Hat", "VMware, Inc.", "Parallels International GmbH."];
 /// NVMe controllers. Their driver has them long before they are ready: one that was not shut down may take a minute.
 const NVME: &str = "/sys/class/nvme";
+const DISKS: &str = "/sys/block";
+/// Folders in the path of a device that is not in this machine, or may have no medium: USB, Fibre Channel, iSCSI.
+const ELSEWHERE: [&str; 3] = ["/usb", "/rport-", "/session"];
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
@@ -66,7 +70,8 @@ pub(crate) async fn settled(
 
 /// What may still find disks.
 fn pending(root: &Root) -> Option<String> {
-    controller(root).or_else(|| module(root)).or_else(|| scan(root)).or_else(|| nvme(root))
+    let disks = || scan(root).or_else(|| nvme(root)).or_else(|| sizeless(root));
+    controller(root).or_else(|| module(root)).or_else(disks)
 }
 
 /// Whether this is a virtual machine: its processor says so, or, where those say nothing, its firmware.
@@ -113,6 +118,21 @@ fn nvme(root: &Root) -> Option<String> {
         let state = root.word(&format!("{NVME}/{name}/state"))?;
         (state != "live").then(|| format!("the NVMe controller {name} is {state}, not ready"))
     })
+}
+
+/// A SCSI disk of this machine that does not say how large it is: it has failed, or is not ready.
+fn sizeless(root: &Root) -> Option<String> {
+    let disks = root.names(DISKS).unwrap_or_default();
+    let is_it = |name: &String| {
+        let folder = format!("{DISKS}/{name}");
+        let device = root.target(&folder).unwrap_or_default();
+        name.starts_with("sd")
+            && root.number::<u64>(&format!("{folder}/size")) == Some(0)
+            && !root.flag(&format!("{folder}/removable"))
+            && !ELSEWHERE.iter().any(|it| device.contains(*it))
+    };
+    let name = disks.into_iter().find(is_it)?;
+    Some(format!("the disk {name} does not say how large it is, as one that has failed"))
 }
 
 /// A host that is scanned.
@@ -194,6 +214,28 @@ mod tests {
         assert!(error.contains("targetDisk"), "{error}");
         let named = InstallHints { serial: Some("SN".to_owned()), ..ANY };
         assert_eq!(settled(&machine.root(), &named, &impatient).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_data_disk_is_not_chosen_beside_one_that_has_failed() {
+        let impatient =
+            Timeouts { unnamed: (Duration::from_millis(1), Duration::from_millis(60)), ..QUICK };
+        for (device, removable, is_chosen) in [
+            ("pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sda", "0", false),
+            ("pci0000:00/ata1/host0/target0:0:0/0:0:0:0/block/sda", "1", true),
+            ("pci0000:00/usb1/1-1/host0/target0:0:0/0:0:0:0/block/sda", "0", true),
+            ("pci0000:00/host0/rport-0:0-1/target0:0:0/0:0:0:0/block/sda", "0", true),
+        ] {
+            let machine = Machine::with_disk("sdb");
+            machine.write(&format!("/sys/devices/{device}/size"), "0");
+            machine.write(&format!("/sys/devices/{device}/removable"), removable);
+            let link = machine.path("/sys/block/sda");
+            std::os::unix::fs::symlink(format!("../devices/{device}"), link).unwrap();
+            let found = settled(&machine.root(), &ANY, &impatient).await;
+            assert_eq!(found.is_ok(), is_chosen, "{device} {removable}");
+            let told = found.err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(told.starts_with("the disk sda does not say"), !is_chosen, "{told}");
+        }
     }
 
     #[tokio::test]
