@@ -203,6 +203,7 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     if let Some(decision) = bmc::pin(new, seen, redfish) {
         return at_rest(new, seen).or(Some(decision));
     }
+    start::take_back(new);
     start::begin(new, seen);
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let Some(step) = current.map(|current| current.step.clone()) else {

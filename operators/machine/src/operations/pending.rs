@@ -78,6 +78,17 @@ pub(super) fn is_outdated(current: &MachineOperation, now: Clocks) -> bool {
     now.age(last) >= OUTDATED
 }
 
+/// Whether the repave of an operation counts as done before its host was switched on for it: a person has said so.
+pub(super) fn is_taken_back(current: &MachineOperation, done: Option<i64>) -> bool {
+    let is_before = matches!(
+        current.step,
+        MachineOperationStep::Draining
+            | MachineOperationStep::PoweringOff
+            | MachineOperationStep::PoweringOn
+    );
+    is_before && current.repave_counter.is_some() && current.repave_counter == done
+}
+
 /// The repave counter for which the machine may boot the installer now; `None` if it must not.
 ///
 /// With a BMC, it may from the time that the host was seen off until the installer reports that it
@@ -93,7 +104,7 @@ pub fn installs(machine: &Machine, now: Clocks) -> Option<i64> {
     }
     let operations = machine.status.as_ref()?.operations.as_ref()?;
     let current = operations.current.as_ref().filter(|_| is_of(machine, operations))?;
-    if is_outdated(current, now) {
+    if is_outdated(current, now) || is_taken_back(current, operations.repave_counter) {
         return None;
     }
     match current.step {

@@ -48,8 +48,26 @@ pub(crate) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
         is_jump(&before, &requested) || (is_first(&requested, &before) && is_recreated(seen));
     if is_new && is_of_backup {
         operations.reboot_counter = operations.reboot_counter.max(requested.reboot_counter);
-        operations.repave_counter = operations.repave_counter.max(requested.repave_counter);
+        // The one that is under way is not taken back by that.
+        let current = operations.current.as_ref();
+        let current = current.filter(|it| it.step != MachineOperationStep::Failed);
+        let under_way = current.and_then(|it| it.repave_counter);
+        if under_way != requested.repave_counter {
+            operations.repave_counter = operations.repave_counter.max(requested.repave_counter);
+        }
         report::adopted(new, seen);
+    }
+}
+
+/// A person has taken a repave back, by the counter of what is done, before the host was switched on for it: it is
+/// only rebooted, and its disk is left alone.
+pub(super) fn take_back(new: &mut MachineStatus) {
+    let Some(operations) = &mut new.operations else { return };
+    let done = operations.repave_counter;
+    let Some(current) = &mut operations.current else { return };
+    if pending::is_taken_back(current, done) {
+        (current.repave_counter, current.boot_override) = (None, false);
+        report::installation_dropped(new);
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     fixture::{Scene, node, system},
 };
 use metal_api::{MachineOperationStep::*, condition};
-use metal_core::redfish::PowerState;
+use metal_core::redfish::{PowerState, ResetType};
 
 #[test]
 fn a_repave_alone_waits_for_the_next_reboot() {
@@ -44,6 +44,26 @@ fn a_repave_alone_waits_for_the_next_reboot() {
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     scene.settle();
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("NoBMC"));
+}
+
+#[test]
+fn a_repave_that_is_taken_back_before_the_host_is_switched_on_is_a_reboot() {
+    for step in [Draining, PoweringOff, PoweringOn] {
+        let mut scene = Scene::asks(1, 1).at(step.clone());
+        scene.status().operations.as_mut().unwrap().repave_counter = Some(1);
+        scene.sees(PowerState::Off);
+        assert_eq!(installs(&scene.machine, scene.now.into()), None, "{step}");
+        assert_eq!(scene.settle(), Decision::Act(Step::Reset(ResetType::On)), "{step}");
+        assert_eq!(scene.current().unwrap().repave_counter, None, "{step}");
+        scene.sees(PowerState::On);
+        scene.settle();
+        let operations = scene.machine.status.clone().unwrap().operations.unwrap();
+        assert_eq!((operations.reboot_counter, operations.current), (Some(1), None), "{step}");
+    }
+    // Once its installer may run, the disk is overwritten.
+    let mut late = Scene::asks(1, 1).at(Installing);
+    late.status().operations.as_mut().unwrap().repave_counter = Some(1);
+    assert_eq!(installs(&late.machine, late.now.into()), Some(1));
 }
 
 #[test]
