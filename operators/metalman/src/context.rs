@@ -76,6 +76,8 @@ pub(crate) struct Context {
     pub(crate) refused: ProgressLimit,
     /// How often it is recorded which hardware a machine is.
     pub(crate) hardware: ProgressLimit,
+    /// How often it is told of that they get nothing to boot.
+    pub(crate) unserved: ProgressLimit,
     /// How often an event log is read.
     pub(crate) logs: ProgressLimit,
     /// Images of the Machines.
@@ -134,6 +136,7 @@ impl Context {
             spent: AnsweredChallenges::default(),
             refused: ProgressLimit::of_boots(),
             hardware: ProgressLimit::of_boots(),
+            unserved: ProgressLimit::of_boots(),
             logs: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: JoinedCluster::default(),

@@ -19,7 +19,7 @@ use crate::{
 };
 use drop_reason::DropReason;
 use jiff::Timestamp;
-use kube::ResourceExt;
+use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::{MacAddr, Machine, SystemUuid};
 use metal_base::Never;
 use metal_core::machine_identity::{
@@ -32,7 +32,7 @@ use metal_dhcp::{
     reservations::{Image, Reserved, decide, is_on_link},
     v4::{self, Arrival, MessageType, Reply, code},
 };
-use metal_machine::attest::MachineLookupError;
+use metal_machine::{attest::MachineLookupError, operations::installs};
 use metal_runtime::{health::ReadinessCondition, report::Chain};
 use metal_serve::{
     dhcp::{
@@ -250,7 +250,25 @@ impl Dhcp {
             self.parts.metrics.unserved(self.unserved.tell(kind, client));
         } else if reply.packet.options.get(code::BOOT_FILE).is_none() {
             self.parts.metrics.unserved("NoFile");
+        } else {
+            return;
         }
+        self.tell_unserved(packet);
+    }
+
+    /// Tells of a machine that is to be installed, and gets nothing to boot: otherwise it is only an installer that
+    /// is never heard of.
+    fn tell_unserved(&self, packet: &v4::Packet) {
+        let ctx = &self.parts.ctx;
+        let Some(mac) = Client::of(packet).and_then(|client| client.mac()) else { return };
+        let Ok(machine) = ctx.view.machine_with(mac) else { return };
+        if installs(&machine, ctx.now()).is_none() || !ctx.unserved.may(&machine.name_any()) {
+            return;
+        }
+        let (ctx, note) = (Arc::clone(ctx), no_boot_file(packet));
+        self.parts.ctx.live.runtime.spawn(async move {
+            ctx.publish_event(&machine, EventType::Warning, "NoBootFile", &note).await;
+        });
     }
 
     fn drop_request(&mut self, packet: &v4::Packet, silent: &DropReason) {
@@ -275,6 +293,22 @@ impl Dhcp {
             Some(what) => ready.wait_for(what),
         }
     }
+}
+
+/// What a person may do about firmware for which an image has no boot file (RFC 4578, section 2.1).
+fn no_boot_file(packet: &v4::Packet) -> String {
+    let told = packet.options.get(code::ARCHITECTURE).and_then(|told| told.first_chunk::<2>());
+    let what = match told.map(|told| u16::from_be_bytes(*told)) {
+        Some(0) => "for BIOS: set up the machine to boot by UEFI".to_owned(),
+        Some(number) => format!(
+            "for its architecture, which is number {number} in DHCP: name another image, or correct the label \
+             kubernetes.io/arch"
+        ),
+        None => "for it, and it does not say its architecture".to_owned(),
+    };
+    format!(
+        "the machine boots from the network to be installed, but its image has no boot file {what}"
+    )
 }
 
 /// Whether a packet comes from the link of its client: a broadcast that we have heard there, or what a relay

@@ -6,7 +6,7 @@ use metal_api::{
     MachineOperations, MachineOperationsStatus, MachineRedfish, MachineStatus, MachineSystemStatus,
 };
 use metal_dhcp::v4::{Options, Packet};
-use metal_runtime::{health::Readiness, metrics::Registry};
+use metal_runtime::{health::Readiness, metrics::Registry, testing::Sent};
 use metal_serve::dhcp::Protocol;
 use std::time::Duration;
 use tokio::{net::UdpSocket, time::timeout};
@@ -164,8 +164,8 @@ async fn firmware_is_told_the_boot_file_of_its_image_once_that_is_there() {
     assert_eq!(offer.siaddr, Ipv4Addr::LOCALHOST);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
+/// A Machine without a BMC that is to be installed.
+fn asked() -> Machine {
     let mut machine = machine("node-01", OURS, 1);
     machine.metadata.uid = Some("uid".to_owned());
     machine.spec.operations =
@@ -174,6 +174,42 @@ async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
         operations: Some(MachineOperationsStatus::default()),
         ..MachineStatus::default()
     });
+    machine
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_gets_nothing_to_be_installed_by_is_told_of() {
+    let machine = asked();
+    let files: [(&str, &[u8]); 2] = [
+        ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),
+        ("disk/shimx64.efi", b"loader"),
+    ];
+    let (server, ctx) = served([machine.clone()]).await;
+    let _folder = has_image(&ctx, &machine, &files).await;
+    let mut lab = Lab::new(ctx).await;
+    let mut bios = firmware(1);
+    bios.options.set(code::ARCHITECTURE, [0, 0]);
+    bios.options.set(code::VENDOR_CLASS, b"PXEClient:Arch:00000:UNDI:002001");
+    let (kind, offer) = lab.ask(&bios).await;
+    assert_eq!((kind, offer.options.get(code::BOOT_FILE)), (MessageType::Offer, None));
+    let told = async {
+        loop {
+            if let Some(event) = server.sent().into_iter().find(Sent::is_event) {
+                return event.body;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = timeout(PATIENCE, told).await.unwrap();
+    assert_eq!(told["reason"].as_str(), Some("NoBootFile"));
+    assert!(
+        told["note"].as_str().unwrap().ends_with("for BIOS: set up the machine to boot by UEFI")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
+    let machine = asked();
     let files: [(&str, &[u8]); 2] = [
         ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),
         ("disk/shimx64.efi", b"loader"),
