@@ -1,9 +1,10 @@
 //! Cordons, drains and deletes Nodes.
 
 use crate::{Error, context::MANAGER};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::{EvictParams, ListParams},
 };
 use metal_api::Machine;
@@ -12,9 +13,17 @@ use metal_runtime::{
     MetadataChange, Writer, Written, index::Index, list_selected_in_pages, report::Chain,
 };
 use serde::Serialize;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Pods that have ended need no eviction.
 const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// How many pods of a Node are evicted at a time. One after the other, a slow admission webhook would leave most of
+/// them to the end of the drain, when the power is cut.
+const EVICTIONS: usize = 8;
+/// How long one may take: as long as a webhook may.
+const EVICTION: Duration = Duration::from_secs(30);
 
 /// Nodes, and the pods on them.
 pub(crate) struct Nodes<'a> {
@@ -73,21 +82,22 @@ impl<'a> Nodes<'a> {
 
     /// Evicts all of them. Those that a disruption budget protects are retried later.
     pub(crate) async fn evict(&self, node: &str) -> Result<(), Error> {
-        for pod in self.pods(node).await? {
-            let namespace = pod.namespace().unwrap_or_default();
-            let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
-            let name = pod.name_any();
-            if let Err(error) = api.evict(&name, &EvictParams::default()).await {
-                tracing::debug!(
-                    node,
-                    namespace,
-                    pod = name,
-                    error = %Chain(&error),
-                    "could not evict a pod",
-                );
-            }
-        }
+        let pods = stream::iter(self.pods(node).await?);
+        pods.for_each_concurrent(EVICTIONS, |pod| self.evict_one(node, pod)).await;
         Ok(())
+    }
+
+    async fn evict_one(&self, node: &str, pod: Pod) {
+        let namespace = pod.metadata.namespace.unwrap_or_default();
+        let name = pod.metadata.name.unwrap_or_default();
+        let api = Api::<Pod>::namespaced(self.client.clone(), &namespace);
+        let evicted = timeout(EVICTION, api.evict(&name, &EvictParams::default())).await;
+        let error = match evicted {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Err(_) => "it took too long".to_owned(),
+        };
+        tracing::debug!(node, namespace, pod = name, error, "could not evict a pod");
     }
 
     fn writer(&self) -> Writer<'a, Node, ()> {
@@ -148,5 +158,20 @@ mod tests {
         let evicted: Vec<_> = sent.iter().filter(|sent| !sent.is_read()).collect();
         assert_eq!((lists.len(), evicted.len()), (3, 5), "{sent:?}");
         assert!(lists.iter().all(|it| it.query.contains("Succeeded")), "{lists:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_whose_eviction_hangs_delays_no_other_and_not_for_ever() {
+        let server = ApiServer::default();
+        for name in ["a", "b", "c", "d", "e"] {
+            let mut pod = Pod::default();
+            pod.metadata.name = Some(name.to_owned());
+            pod.metadata.namespace = Some("tenant".to_owned());
+            server.put(&pod);
+        }
+        server.fall_silent_after(1);
+        let (client, index) = (server.client("default"), Index::new(|_: &Node| vec![]));
+        Nodes::new(&client, &index).evict("node-a").await.unwrap();
+        assert_eq!(server.written().len(), 5);
     }
 }
