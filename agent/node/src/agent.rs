@@ -135,7 +135,14 @@ impl Agent {
                 Ok((!self.args.once).then_some(pause))
             }
             (Plan::Renew, Some(current)) => self.renew(current).await.map(|()| Some(AFTERWARDS)),
-            (Plan::Attest | Plan::Renew, _) => self.join().await.map(|()| Some(Duration::ZERO)),
+            (Plan::Attest | Plan::Renew, _) => {
+                let joined = self.join().await;
+                if joined.is_err() {
+                    // Whoever has refused the one that is there may have been wrong, or another server.
+                    self.refused = None;
+                }
+                joined.map(|()| Some(Duration::ZERO))
+            }
         }
     }
 
@@ -224,36 +231,47 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use clap::Parser;
     use serde_json::json;
-    use std::fs;
+    use std::{fs, path::Path};
+
+    /// An agent without a TPM, and a server at this URL.
+    fn agent(folder: &Path, api: &str) -> Agent {
+        write(folder, api);
+        let [config, kubeconfig, tpm] = ["config", "kubeconfig", "tpm"]
+            .map(|name| format!("--{name}={}", folder.join(name).display()));
+        Agent::new(Args::parse_from(["metal-agent".to_owned(), config, kubeconfig, tpm])).unwrap()
+    }
+
+    fn write(folder: &Path, api: &str) {
+        let document = json!({
+            "MachineName": "node-01",
+            "Cluster": {"CaCertBase64": STANDARD.encode(Authority::new().pem())},
+            "Kubelet": {"ApiServer": api},
+            "Attest": {"URL": "http://192.0.2.1:8880"},
+        });
+        fs::write(folder.join("config"), document.to_string()).unwrap();
+    }
 
     #[test]
     fn a_configuration_that_is_corrected_counts_without_a_restart_and_a_broken_one_never() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, kubeconfig) = (folder.path().join("agent.json"), folder.path().join("config"));
-        let authorities = STANDARD.encode(Authority::new().pem());
-        let write = |api: &str| {
-            let document = json!({
-                "MachineName": "node-01",
-                "Cluster": {"CaCertBase64": authorities},
-                "Kubelet": {"ApiServer": api},
-                "Attest": {"URL": "http://192.0.2.1:8880"},
-            });
-            fs::write(&file, document.to_string()).unwrap();
-        };
-        write("https://192.0.2.2:6443");
-        let [config, kubeconfig] = [("config", &file), ("kubeconfig", &kubeconfig)]
-            .map(|(flag, path)| format!("--{flag}={}", path.display()));
-        let args = Args::parse_from(["metal-agent".to_owned(), config, kubeconfig]);
-        let mut agent = Agent::new(args).unwrap();
+        let mut agent = agent(folder.path(), "https://192.0.2.2:6443");
         for (written, expected) in [
             ("https://192.0.2.3:6443", "https://192.0.2.3:6443"),
             ("http://192.0.2.4", "https://192.0.2.3:6443"),
-            ("https://192.0.2.5", "https://192.0.2.5:443"),
+            ("https://192.0.2.5:6443", "https://192.0.2.5:6443"),
         ] {
-            write(written);
+            write(folder.path(), written);
             agent.reread();
-            let api = agent.config.api.to_string();
-            assert!(expected.starts_with(&api), "{api} after {written}");
+            assert_eq!(agent.config.api.to_string(), expected, "after {written}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_was_refused_is_tried_again_if_the_tpm_gets_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut agent = agent(folder.path(), "https://192.0.2.2:6443");
+        agent.refused = Some(CertificateDer::from(vec![0]));
+        assert!(matches!(agent.step().await, Err(Failure::Attest(AttestError::Tpm(_)))));
+        assert!(agent.refused.is_none());
     }
 }
