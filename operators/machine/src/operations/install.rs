@@ -77,7 +77,8 @@ pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<De
         step::stop(new, seen, (NOT_REPORTED, message));
         return None;
     }
-    let message = over(current, &limits, &done, report::installer_failure(old));
+    let message = booted_disk(old, seen)
+        .unwrap_or_else(|| over(current, &limits, &done, report::installer_failure(old)));
     step::fail(new, seen, ("InstallTimedOut", message));
     None
 }
@@ -126,6 +127,25 @@ fn remember_node(new: &mut MachineStatus, seen: &Observation<'_>) {
 /// the old system that has come back, and it may be the new one.
 fn has_joined(seen: &Observation<'_>, current: &MachineOperation) -> bool {
     current.progress.is_some() && own_node::node(seen).is_some_and(is_ready)
+}
+
+/// What a person may do where nothing was heard of the installer, and the old system is there again.
+fn booted_disk(status: &MachineStatus, seen: &Observation<'_>) -> Option<String> {
+    let current = status.operations.as_ref()?.current.as_ref()?;
+    let is_silent = current.progress.is_none() && report::installer_failure(status).is_none();
+    let is_back = is_silent && own_node::node(seen).is_some_and(is_ready);
+    let hint = if report::is_boot_source_set(status) {
+        ""
+    } else {
+        ", which its BMC could not be told (BootOrderConfigSupported)"
+    };
+    is_back.then(|| {
+        let without = limits::words(seen.known.limits.install);
+        format!(
+            "nothing was heard of the installer within {without}, and the Node is ready: the machine has booted \
+             its disk; set it up to boot from the network first{hint}"
+        )
+    })
 }
 
 fn not_reported(current: &MachineOperation) -> String {

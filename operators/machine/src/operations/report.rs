@@ -297,6 +297,12 @@ pub(super) fn boot_source(
     }
 }
 
+/// Whether nothing is known against the BMC having set the boot source.
+pub(super) fn is_boot_source_set(status: &MachineStatus) -> bool {
+    let type_ = condition::BOOT_ORDER_CONFIG_SUPPORTED;
+    !status.conditions.iter().any(|it| it.type_ == type_ && it.status == "False")
+}
+
 /// Whether the BMC had no usable response when it was last needed.
 pub(super) fn is_unreachable(status: &MachineStatus) -> bool {
     status.conditions.iter().any(|it| it.type_ == condition::BMC_REACHABLE && it.status == "False")

@@ -60,6 +60,28 @@ fn a_node_counts_only_if_it_was_made_after_the_disk_was_written_to() {
 }
 
 #[test]
+fn a_machine_that_boots_its_disk_again_in_place_of_the_installer_is_told_so() {
+    for (is_set, told) in [(true, "network first"), (false, "(BootOrderConfigSupported)")] {
+        let mut scene = installs(true);
+        let fact = metal_core::conditions::Fact {
+            type_: condition::BOOT_ORDER_CONFIG_SUPPORTED,
+            holds: is_set,
+            reason: "NotSupported",
+            message: "",
+        };
+        let now = scene.now;
+        metal_core::conditions::set(&mut scene.status().conditions, fact, None, now);
+        scene.node = Some(node("10.0.0.1"));
+        scene.done.here = Some(INSTALL);
+        scene.settle();
+        let current = scene.current().unwrap();
+        let message = current.message.clone().unwrap();
+        assert_eq!(current.attempt, 2, "{message}");
+        assert!(message.contains("booted its disk") && message.ends_with(told), "{message}");
+    }
+}
+
+#[test]
 fn a_node_does_not_count_while_its_installer_has_failed() {
     for has_bmc in [true, false] {
         let mut scene = installs(has_bmc);
