@@ -16,13 +16,16 @@ use metal_base::{Chain, backoff::Backoff, jitter};
 use metal_http::{Identity, Trust, TrustError};
 use rustls::pki_types::CertificateDer;
 use std::{io, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Pauses after failures.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 /// The pause after a success: also where certificates live for minutes, nobody is asked without end.
 const AFTERWARDS: Duration = Duration::from_secs(5);
+
+/// How often the API server is asked whether it still takes the certificate.
+const CHECK: Duration = Duration::from_hours(1);
 
 /// Why the agent cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,8 @@ pub struct Agent {
     asked: Option<Key>,
     /// The certificate that the API server does not accept.
     refused: Option<CertificateDer<'static>>,
+    /// When the API server last did not refuse the certificate that is there.
+    checked: Option<Instant>,
     /// What was told last.
     told: String,
     /// Spreads the renewals of many machines.
@@ -78,8 +83,9 @@ impl Agent {
         let config = Config::read(&args.config)
             .map_err(|error| StartError::Config(args.config.display().to_string(), error))?;
         let store = Store::new(&args.kubeconfig).map_err(StartError::Kubeconfig)?;
-        let (asked, refused, told, number) = (None, None, String::new(), jitter::number());
-        Ok(Self { args, config, store, asked, refused, told, number })
+        let (asked, refused, checked) = (None, None, None);
+        let (told, number) = (String::new(), jitter::number());
+        Ok(Self { args, config, store, asked, refused, checked, told, number })
     }
 
     /// Runs until there is a certificate, with `--once`, and forever without. Cancel safe: what was
@@ -122,8 +128,15 @@ impl Agent {
         let current = current.filter(|it| self.refused.as_ref() != it.identity.chain.first());
         let validity = current.as_ref().map(|it| it.validity);
         match (plan(validity, self.number, Timestamp::now()), current) {
-            (Plan::Wait(pause), _) => {
+            (Plan::Wait(pause), current) => {
                 self.store.ensure_kubeconfig(&self.config)?;
+                // Before anybody is asked: a kubelet waits for it.
+                notify::ready();
+                if let Some(current) = current.filter(|_| !self.args.once)
+                    && self.is_refused(&current).await?
+                {
+                    return self.begin_anew().await;
+                }
                 if let Some(validity) = validity {
                     let next = renewal(validity, self.number);
                     self.tell(&format!(
@@ -131,19 +144,34 @@ impl Agent {
                         validity.until
                     ));
                 }
-                notify::ready();
                 Ok((!self.args.once).then_some(pause))
             }
             (Plan::Renew, Some(current)) => self.renew(current).await.map(|()| Some(AFTERWARDS)),
-            (Plan::Attest | Plan::Renew, _) => {
-                let joined = self.join().await;
-                if joined.is_err() {
-                    // Whoever has refused the one that is there may have been wrong, or another server.
-                    self.refused = None;
-                }
-                joined.map(|()| Some(Duration::ZERO))
-            }
+            (Plan::Attest | Plan::Renew, _) => self.begin_anew().await,
         }
+    }
+
+    /// Whether the API server does not take a certificate any more that is good for long, as where its authority for
+    /// clients was replaced. That it does not answer says nothing.
+    async fn is_refused(&mut self, Current { identity, .. }: &Current) -> Result<bool, Failure> {
+        if self.checked.is_some_and(|at| at.elapsed() < CHECK) {
+            return Ok(false);
+        }
+        let identity = Identity { chain: identity.chain.clone(), key: identity.key.clone_key() };
+        let api = Api::with_certificate(self.api(Some(identity))?);
+        let is_refused = matches!(api.knows_us().await, Err(KubeError::Unauthorized));
+        self.checked = (!is_refused).then(Instant::now);
+        Ok(is_refused)
+    }
+
+    /// Has the TPM get a certificate.
+    async fn begin_anew(&mut self) -> Result<Option<Duration>, Failure> {
+        let joined = self.join().await;
+        if joined.is_err() {
+            // Whoever has refused the one that is there may have been wrong, or another server.
+            self.refused = None;
+        }
+        joined.map(|()| Some(Duration::ZERO))
     }
 
     /// Gets a certificate with a token.
@@ -231,7 +259,12 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use clap::Parser;
     use serde_json::json;
-    use std::{fs, path::Path};
+    use std::{fs, path::Path, sync::Arc};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+    use tokio_rustls::TlsAcceptor;
 
     /// An agent without a TPM, and a server at this URL.
     fn agent(folder: &Path, api: &str) -> Agent {
@@ -273,5 +306,39 @@ mod tests {
         agent.refused = Some(CertificateDer::from(vec![0]));
         assert!(matches!(agent.step().await, Err(Failure::Attest(AttestError::Tpm(_)))));
         assert!(agent.refused.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_the_api_server_does_not_take_any_more_is_not_waited_with() {
+        for (answer, is_refused) in [("401 Unauthorized", true), ("200 OK", false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut agent = agent(folder.path(), "https://192.0.2.2:6443");
+            let authority = Authority::new();
+            agent.config.api =
+                format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+            agent.config.roots = authority.roots();
+            let acceptor = TlsAcceptor::from(Arc::new(authority.server(2020, 2120)));
+            let server = tokio::spawn(async move {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                let mut asked = vec![];
+                while !asked.windows(4).any(|it| it == b"\r\n\r\n") {
+                    assert!(stream.read_buf(&mut asked).await.unwrap() > 0);
+                }
+                let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\n\r\n");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.ok();
+                asked
+            });
+            let key = Key::generate().unwrap();
+            let signed = authority.signed("system:node:node-01", 2020, 2120, &key);
+            agent.store.save("node-01", &signed, &key).unwrap();
+            let current = agent.store.load("node-01").unwrap();
+            assert_eq!(agent.is_refused(&current).await.unwrap(), is_refused, "{answer}");
+            assert!(server.await.unwrap().starts_with(b"GET /version "), "{answer}");
+            // Whoever was not refused is not asked again for a while.
+            assert_eq!(agent.checked.is_some(), !is_refused, "{answer}");
+        }
     }
 }

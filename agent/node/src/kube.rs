@@ -127,6 +127,11 @@ impl Api {
         timeout(PATIENCE, self.signed(&name)).await.unwrap_or_else(late)
     }
 
+    /// Asks for the version, which anybody may know but who shows a credential that is not taken.
+    pub(crate) async fn knows_us(&self) -> Result<(), KubeError> {
+        self.ask(Method::GET, "/version", Bytes::new()).await.map(drop)
+    }
+
     async fn create(&self, name: &str, request: String) -> Result<(), KubeError> {
         let new = New {
             api_version: "certificates.k8s.io/v1",
