@@ -49,7 +49,7 @@ impl Settings {
         let first = match outcome {
             Ok(()) => return self.period,
             Err(Again::Silent) => self.retry,
-            Err(Again::Refused) => self.refused,
+            Err(Again::Refused | Again::NoRoom) => self.refused,
         };
         first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.period)
     }
@@ -73,6 +73,8 @@ enum Again {
     Silent,
     /// The answer is no, or of no use: somebody has to change something.
     Refused,
+    /// Others have the room that it needs.
+    NoRoom,
 }
 
 /// When an image is due, and how often it has failed since it last was there.
@@ -81,6 +83,8 @@ struct Plan {
     due: Instant,
     failures: u32,
     is_under_way: bool,
+    /// Whether others had the room that it needed.
+    lacks_room: bool,
     /// The Machines that name it.
     namers: BTreeSet<String>,
 }
@@ -92,6 +96,13 @@ impl Plan {
             self.due = Instant::now();
         }
         self.namers = namers;
+    }
+
+    /// Another image is named no more, and makes room.
+    fn make_room(&mut self) {
+        if self.lacks_room {
+            self.due = Instant::now();
+        }
     }
 }
 
@@ -153,11 +164,16 @@ impl<'a> Puller<'a> {
                 wanted.entry(key).or_default().insert(machine.name_any());
             }
         }
+        let before = self.plans.len();
         self.plans.retain(|key, plan| plan.is_under_way || wanted.contains_key(key));
+        if self.plans.len() < before {
+            self.plans.values_mut().for_each(Plan::make_room);
+        }
         self.ctx.images.keep(|key| wanted.contains_key(key));
         for (key, namers) in wanted {
             let (due, namers_before) = (Instant::now(), BTreeSet::new());
-            let plan = Plan { due, failures: 0, is_under_way: false, namers: namers_before };
+            let (is_under_way, lacks_room) = (false, false);
+            let plan = Plan { due, failures: 0, is_under_way, lacks_room, namers: namers_before };
             self.plans.entry(key).or_insert(plan).name(namers);
         }
         self.trees.want(&self.wanted());
@@ -200,6 +216,7 @@ impl<'a> Puller<'a> {
     fn end(&mut self, (key, outcome): Outcome) {
         let Some(plan) = self.plans.get_mut(&key) else { return };
         plan.is_under_way = false;
+        plan.lacks_room = outcome == Err(Again::NoRoom);
         plan.failures = if outcome.is_ok() { 0 } else { plan.failures.saturating_add(1) };
         plan.due = Instant::now() + jittered(self.settings.wait(outcome, plan.failures));
     }
@@ -309,7 +326,11 @@ fn failure(key: &Key, error: &Error) -> Failure {
     if error.is_refusal() && !key.secrets.is_empty() {
         message = format!("{message} (spec.pxe.imagePullSecrets: {})", key.secrets.join(", "));
     }
-    let again = if error.is_transient() { Again::Silent } else { Again::Refused };
+    let again = match error {
+        Error::NoRoom { .. } => Again::NoRoom,
+        _ if error.is_transient() => Again::Silent,
+        _ => Again::Refused,
+    };
     Failure { reason: error.reason(), message, again }
 }
 
@@ -334,8 +355,13 @@ mod tests {
         pause();
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let later = Instant::now() + Duration::from_mins(5);
-        let mut plan =
-            Plan { due: later, failures: 3, is_under_way: false, namers: names(&["a", "b"]) };
+        let mut plan = Plan {
+            due: later,
+            failures: 3,
+            is_under_way: false,
+            lacks_room: false,
+            namers: names(&["a", "b"]),
+        };
         advance(Duration::from_secs(1)).await;
         plan.name(names(&["b"]));
         assert_eq!(plan.due, later, "nobody is new");
@@ -344,5 +370,10 @@ mod tests {
         let mut good = Plan { due: later, failures: 0, ..plan };
         good.name(names(&["a", "b", "c"]));
         assert_eq!(good.due, later, "it is there");
+        good.make_room();
+        assert_eq!(good.due, later, "it was not for want of room");
+        good.lacks_room = true;
+        good.make_room();
+        assert_eq!(good.due, Instant::now(), "another one is named no more");
     }
 }
