@@ -5,6 +5,8 @@
 //!     ▲                   │ NAK           ▲                 │ no answer, NAK
 //!     └───────────────────┴───────────────┼─────────────────┘ until the lease has ended
 //! ```
+//!
+//! A machine that needs a boot URL, and is bound without one, asks for it with INFORM.
 
 mod assigned;
 mod client;

@@ -101,6 +101,34 @@ fn what_a_renewal_changes_is_taken_over() {
     });
 }
 
+/// The answer of a ProxyDHCP server may come after that of the server that assigns the address, and a server may
+/// not know yet what the machine boots.
+#[test]
+fn a_machine_that_is_bound_without_the_boot_url_that_it_needs_asks_on() {
+    const URL: &[u8] = b"http://203.0.113.250:8083/a.efi";
+    alone(async || {
+        let machine = Machine::new();
+        let (boot_url, mut told) = watch::channel(None);
+        let asked = BootUrlRequest { firmware: Some(Firmware { uuid: None }), boot_url };
+        let serving = async {
+            machine.wire.assign(OURS, &[(code::SUBNET_MASK, &[255, 255, 255, 0])]).await;
+            let heard = machine.wire.hear().await;
+            assert_eq!((heard.kind, heard.from), (MessageType::Inform, OURS));
+            assert_eq!(heard.packet.ciaddr, OURS);
+            assert!(heard.packet.options.get(code::ARCHITECTURE).is_some(), "as its firmware");
+            let answer = [(code::BOOT_FILE, URL)];
+            machine.wire.answer(&heard, MessageType::Ack, Ipv4Addr::UNSPECIFIED, &answer).await;
+            told.changed().await.unwrap();
+        };
+        select! {
+            never = keep(&machine.wire.link, &asked, &machine.resolvers) => match never {},
+            () = serving => {}
+        }
+        let shown = told.borrow().as_ref().map(ToString::to_string);
+        assert_eq!(shown.as_deref(), Some("http://203.0.113.250:8083"));
+    });
+}
+
 /// A machine with one port.
 struct Machine {
     wire: Wire,

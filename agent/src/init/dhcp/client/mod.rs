@@ -22,7 +22,7 @@ use std::{
 use tokio::{
     net::UdpSocket,
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 const SERVER_PORT: u16 = 67;
@@ -36,6 +36,8 @@ const SPREAD: u32 = 4;
 const REQUESTS: u32 = 3;
 /// After this many unanswered packets a person is told.
 const SILENCE: u32 = 3;
+/// The longest delay before a machine asks once more what it boots.
+const LONGEST_INFORM: Duration = Duration::from_mins(1);
 
 /// What to ask for besides an address.
 #[derive(Clone, Debug)]
@@ -81,7 +83,7 @@ async fn lease_once(
     let mut assigned = Assigned::apply(link, resolvers, &lease)?;
     loop {
         let until = Instant::now() + lease.time;
-        sleep(lease.renewal).await;
+        client.rest(&lease).await?;
         match client.renew(&lease, until).await? {
             Some(renewed) => {
                 assigned.renew(&lease, &renewed)?;
@@ -156,6 +158,31 @@ impl<'a> Client<'a> {
             }
         }
         Ok(Outcome::Timeout)
+    }
+
+    /// Waits until the lease is to be renewed. A machine that needs a boot URL and has none listens and asks on
+    /// (RFC 2131, section 3.4): a ProxyDHCP server may answer last, and a server may know later what it does not
+    /// know yet.
+    async fn rest(&self, lease: &Lease) -> io::Result<()> {
+        let end = Instant::now() + lease.renewal;
+        let mut pauses = Backoff::new(FIRST, LONGEST_INFORM);
+        while self.lacks_url() && Instant::now() < end {
+            let left = end.saturating_duration_since(Instant::now());
+            // No server answers with this type: the URL is taken from what arrives.
+            self.hear(MessageType::Inform, within(pauses.failed(), SPREAD).min(left)).await?;
+            if self.lacks_url() {
+                let request = self.request(MessageType::Inform, Some(lease.ip), &[]);
+                let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
+                self.socket.send_to(&request, everybody).await.ok();
+            }
+        }
+        sleep_until(end).await;
+        Ok(())
+    }
+
+    fn lacks_url(&self) -> bool {
+        let BootUrlRequest { firmware, boot_url } = self.boot_request;
+        firmware.is_some() && boot_url.borrow().is_none()
     }
 
     /// Extends the lease, asking first its own server and then all; `None` if it is lost, as it is where the
