@@ -25,6 +25,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How many lines more than twice the number of leases a log may have.
 const SLACK: usize = 10_000;
+/// After how many calls of `maintain`, which are a second apart, a fresh log is tried again that could not be
+/// written: while it is tried, it takes the room that the old one needs.
+const AGAIN: u32 = 60;
 
 /// A log of leases, with the exclusive right to write it.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(crate) struct LeaseFile {
     is_unplaced: bool,
     sync: Option<JoinHandle<io::Result<()>>>,
     compaction: Option<Compaction>,
+    /// Calls of `maintain` until a fresh log may be tried again.
+    rests: u32,
 }
 
 /// Why the log cannot be used.
@@ -106,6 +111,7 @@ impl LeaseFile {
             is_unplaced: true,
             sync: None,
             compaction: None,
+            rests: 0,
         };
         Ok((log, replay.leases))
     }
@@ -155,7 +161,7 @@ impl LeaseFile {
     ///
     /// # Errors
     ///
-    /// If something that an earlier call has started failed. It is retried.
+    /// If something that an earlier call has started failed. It is retried, a fresh log after a while.
     pub(crate) async fn maintain<'a, A, I>(
         &mut self,
         count: usize,
@@ -166,6 +172,7 @@ impl LeaseFile {
         I: ExactSizeIterator<Item = &'a Lease<A>>,
     {
         self.finish_sync().await?;
+        self.rests = self.rests.saturating_sub(1);
         self.finish_compaction().await?;
         if self.sync.is_none() && std::mem::take(&mut self.unsynced) {
             let file = self.file.try_clone()?;
@@ -174,7 +181,8 @@ impl LeaseFile {
             self.sync = Some(spawn_blocking(move || sync(&file, folder.as_deref())));
         }
         // Later leases of an address replace earlier ones, so the fresh log is never longer.
-        if self.compaction.is_none() && self.lines > 2 * count + SLACK {
+        let is_too_long = self.lines > 2 * count + SLACK;
+        if self.compaction.is_none() && self.rests == 0 && is_too_long {
             self.compaction = Some(Compaction::start(&self.path, leases()));
         }
         Ok(())
@@ -191,7 +199,8 @@ impl LeaseFile {
         let Some(compaction) = self.compaction.take_if(|it| it.is_written()) else {
             return Ok(());
         };
-        let Finished { file, len, lines } = compaction.finish(&self.path).await?;
+        let finished = compaction.finish(&self.path).await;
+        let Finished { file, len, lines } = finished.inspect_err(|_| self.rests = AGAIN)?;
         let before = self.lines;
         (self.file, self.len, self.lines) = (file, len, lines);
         (self.is_torn, self.unsynced, self.is_unplaced) = (false, true, true);

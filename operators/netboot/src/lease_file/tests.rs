@@ -116,6 +116,30 @@ async fn a_log_that_has_grown_too_long_is_replaced_and_loses_nothing() {
     assert_eq!(reopened(&path), [lease(1), lease(2), lease(3), lease(4)]);
 }
 
+#[tokio::test]
+async fn a_fresh_log_that_cannot_be_written_is_tried_again_after_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = with_two(&folder.path().join("leases"));
+    for _ in 0..SLACK + 10 {
+        log.append(&lease(1));
+    }
+    log.commit().unwrap();
+    // In its place is something else.
+    fs::create_dir(folder.path().join("leases.new")).unwrap();
+    let known = [lease(1), lease(2)];
+    let failed = async {
+        while log.maintain(known.len(), || known.iter()).await.is_ok() {
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, failed).await.unwrap();
+    for call in 1..=AGAIN {
+        assert!(log.compaction.is_none(), "{call}");
+        log.maintain(known.len(), || known.iter()).await.unwrap();
+    }
+    assert!(log.compaction.is_some());
+}
+
 #[test]
 fn a_compaction_that_was_not_finished_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
