@@ -10,7 +10,18 @@ use metal_api::MacAddr;
 use metal_core::{endpoint::Sighting, macdb::MacDb};
 use metal_dhcp::lease::{Lease, Leases};
 use metal_runtime::{clock::Steps, report::Chain};
-use std::{io, path::Path};
+use std::{
+    collections::HashMap,
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+/// Problems with the lease file.
+const NOT_WRITTEN: &str = "could not write leases to disk; the clients are not answered";
+const NOT_MAINTAINED: &str = "could not sync or compact the lease file; retrying";
+/// After this time one that lasts is reported again.
+const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The leases.
 #[derive(Debug)]
@@ -25,15 +36,16 @@ pub(crate) struct LeaseStore<A> {
     answered: bool,
     /// Detects that the clock was set.
     steps: Steps,
-    /// The last problem with the lease file, so that it is reported once.
-    trouble: Option<String>,
+    /// The last error for each problem with the lease file, and when it was reported.
+    troubles: HashMap<&'static str, (String, Instant)>,
 }
 
 impl<A: LeaseAddress> LeaseStore<A> {
     /// Leases that are only in memory until there is a file.
     pub(crate) fn new(leases: Leases<A>, published: Option<SharedLeases>) -> Self {
         let (changed, answered, steps) = (Vec::new(), false, Steps::default());
-        Self { leases, file: None, published, changed, answered, steps, trouble: None }
+        let troubles = HashMap::new();
+        Self { leases, file: None, published, changed, answered, steps, troubles }
     }
 
     /// Records leases in a file from now on, and adopts those in it. What was heard before that is newer.
@@ -81,17 +93,18 @@ impl<A: LeaseAddress> LeaseStore<A> {
     /// Whether what was to be recorded is now recorded.
     pub(crate) fn commit(&mut self) -> bool {
         let changed = std::mem::take(&mut self.changed);
+        let is_write = self.file.as_ref().is_some_and(LeaseFile::is_pending);
         match self.file.as_mut().map_or(Ok(()), LeaseFile::commit) {
             Ok(()) => {
-                self.trouble = None;
+                // Where there is nothing to write, a full disk does not show.
+                if is_write {
+                    self.troubles.remove(NOT_WRITTEN);
+                }
                 self.published.iter().for_each(|published| published.note(&changed));
                 true
             }
             Err(error) => {
-                self.complain(
-                    "could not write leases to disk; the clients are not answered",
-                    &error,
-                );
+                self.complain(NOT_WRITTEN, &error);
                 false
             }
         }
@@ -107,18 +120,20 @@ impl<A: LeaseAddress> LeaseStore<A> {
         match file.maintain(leases.len(), durable).await {
             Ok(()) => true,
             Err(error) => {
-                self.complain("could not compact the lease file; retrying", &error);
+                self.complain(NOT_MAINTAINED, &error);
                 false
             }
         }
     }
 
-    /// Reports a problem with the lease file, once for each kind of problem.
+    /// Reports a problem with the lease file, unless it was reported already.
     fn complain(&mut self, what: &'static str, error: &io::Error) {
         let text = Chain(error).to_string();
-        if self.trouble.as_ref() != Some(&text) {
+        let is_known =
+            |(known, since): &(String, Instant)| *known == text && since.elapsed() < FORGOTTEN;
+        if !self.troubles.get(what).is_some_and(is_known) {
             tracing::error!(error = text, "{what}");
-            self.trouble = Some(text);
+            self.troubles.insert(what, (text, Instant::now()));
         }
     }
 
@@ -269,6 +284,30 @@ mod tests {
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
         lease_store.shift(10 * HOUR, start);
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + 11 * HOUR);
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_once_whatever_else_is_answered_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        let mut lease_store = lease_store(None);
+        lease_store.open(&dir.path().join("leases")).unwrap();
+        let reported =
+            |store: &LeaseStore<Ipv4Addr>| store.troubles.get(NOT_WRITTEN).map(|(_, at)| *at);
+        assert!(lease_store.record(lease(start + HOUR)) && lease_store.commit());
+        assert_eq!(reported(&lease_store), None);
+        lease_store.fail_writes();
+        // The second time, what the first one has left cannot be cut off, which is another error.
+        for _ in 0..2 {
+            assert!(lease_store.record(lease(start + HOUR)) && !lease_store.commit());
+        }
+        let last = reported(&lease_store);
+        assert!(last.is_some());
+        // Offers are not recorded.
+        assert!(!lease_store.record(Lease { state: State::Offered, ..lease(start + HOUR) }));
+        assert!(lease_store.commit());
+        assert!(lease_store.record(lease(start + HOUR)) && !lease_store.commit());
+        assert_eq!(reported(&lease_store), last);
     }
 
     #[test]

@@ -122,6 +122,11 @@ impl LeaseFile {
         self.pending_lines += 1;
     }
 
+    /// Whether the next commit has anything to write.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending_lines > 0
+    }
+
     /// Writes what was appended since the last commit, completely or not at all.
     ///
     /// # Errors
