@@ -66,6 +66,8 @@ pub enum DropReason {
     UnknownRelay,
     /// Every address of the subnet is in use.
     NoFreeAddress,
+    /// The subnet has addresses for reservations only, and none for it.
+    NotReserved,
     /// The client addresses another server.
     OtherServer,
     /// The server knows nothing about it, but another server may.

@@ -1,11 +1,13 @@
 //! What the DHCP servers of both IP versions have and do alike, whatever their packets look like.
 
+mod exhausted;
 #[cfg(test)]
 mod tests;
 
 use crate::{
     ServerParts, lease_store::LeaseStore, recorder::RecordedBmcs, shared_leases::LeaseAddress,
 };
+use exhausted::ExhaustedSubnets;
 use jiff::Timestamp;
 use metal_api::MacAddr;
 use metal_core::{
@@ -21,7 +23,7 @@ use metal_dhcp::{
 };
 use metal_runtime::report::Chain;
 use metal_serve::dhcp::{LogOnce, UnknownRelays, UnservedArchitectures};
-use std::{collections::HashMap, error::Error, sync::Arc};
+use std::{collections::HashMap, error::Error, fmt::Display, sync::Arc, time::Instant};
 
 /// Every this many seconds leases are counted, and addresses of recorded BMCs are looked up.
 const COUNT_EVERY: u32 = 10;
@@ -42,6 +44,7 @@ pub(crate) struct LeaseServer<A> {
     pub(crate) unknown_relays: UnknownRelays,
     /// Reserved addresses that are kept for others, which were logged.
     contradictions: LogOnce<(A, MacAddr, MacAddr)>,
+    exhausted: ExhaustedSubnets,
     /// Why the latest configuration could not be served.
     refused: Option<String>,
     /// Seconds since the start.
@@ -64,6 +67,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
             unserved: UnservedArchitectures::default(),
             unknown_relays: UnknownRelays::default(),
             contradictions: LogOnce::default(),
+            exhausted: ExhaustedSubnets::default(),
             refused: None,
             age: 0,
             has_kept: false,
@@ -116,6 +120,16 @@ impl<A: LeaseAddress> LeaseServer<A> {
             self.parts.metrics.not_logged();
         }
         is_kept
+    }
+
+    /// A client gets no address, because none is left in its subnet.
+    pub(crate) fn tell_exhausted(&mut self, subnet: &impl Display) {
+        let subnet = subnet.to_string();
+        if self.exhausted.is_due(&subnet, Instant::now()) {
+            let hint =
+                "add to its ranges, or find out in `kubectl get dhcpleases` who has the addresses";
+            tracing::warn!(subnet, hint, "no address is left in a subnet");
+        }
     }
 
     /// A BMC has an address.

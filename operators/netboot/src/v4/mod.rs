@@ -109,6 +109,9 @@ impl Responder for V4 {
         if let Some(address) = decision.doubted {
             self.common.lease_store.leases.doubt(address, now);
         }
+        if let Some(subnet) = decision.exhausted {
+            self.common.tell_exhausted(&subnet);
+        }
         let reply = match decision.answer {
             Ok(reply) => reply,
             Err(reason) => return self.drop_request(&packet, *from.ip(), reason),

@@ -111,6 +111,10 @@ impl Responder for V6 {
         for address in decision.doubted {
             self.common.lease_store.leases.doubt(address, now);
         }
+        if let Some(subnet) = decision.exhausted {
+            self.common.parts.metrics.unanswered("NoFreeAddress");
+            self.common.tell_exhausted(&subnet);
+        }
         let reply = match decision.answer {
             Ok(reply) => reply,
             Err(reason) => return self.drop_request(&packet, from, reason),

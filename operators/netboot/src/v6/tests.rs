@@ -3,8 +3,12 @@
 
 use super::*;
 use crate::recorder::Sightings;
+use metal_api::MacAddr;
 use metal_core::macdb::MacDb;
-use metal_dhcp::v6::{MessageType, Options, Relay, code};
+use metal_dhcp::{
+    lease::{Lease, State},
+    v6::{MessageType, Options, Relay, code},
+};
 use metal_runtime::{health::Readiness, metrics::Registry};
 use metal_serve::{
     dhcp::{Metrics, Protocol},
@@ -167,6 +171,26 @@ async fn an_address_that_its_client_finds_in_use_is_counted_as_a_conflict() {
     assert!(text().contains("\nnetboot_dhcp6_conflicts_total 1\n"), "{}", text());
     assert!(text().contains("\nnetboot_dhcp6_links_without_subnet 0\n"), "{}", text());
     lab.stop().await;
+}
+
+#[tokio::test]
+async fn who_gets_no_address_because_none_is_left_is_counted_as_with_ipv4() {
+    let config = CONFIG.replace("fd77::1ff", "fd77::100");
+    let mut registry = Registry::of("netboot");
+    let metrics = Metrics::register(&mut registry, Protocol::DhcpV6);
+    let mut server = open(parts(&config, metrics)).unwrap();
+    let (client, address) = (Client::Mac(MacAddr(HOST)), "fd77::100".parse().unwrap());
+    let (state, until) = (State::Bound, Timestamp::MAX);
+    let lease = Lease { address, client, state, until, binding: None };
+    server.responder.common.lease_store.leases.apply(lease);
+    let packet = packet(MessageType::Solicit, BMC, &[0; 12]);
+    let from = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 547, 0, 0);
+    let request = Request { link: 0, from, to: None, packet };
+    let links = server.sockets.links();
+    assert!(server.responder.decide(links, request, Timestamp::now()).is_some(), "it is told");
+    let text = registry.text().unwrap();
+    let counted = "\nnetboot_dhcp6_unanswered_total{reason=\"NoFreeAddress\"} 1\n";
+    assert!(text.contains(counted), "{text}");
 }
 
 #[tokio::test]

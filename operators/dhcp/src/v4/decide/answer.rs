@@ -18,7 +18,7 @@ impl Request<'_> {
         let claimant = self.claimant();
         let wished = self.packet.options.address(code::REQUESTED_ADDRESS);
         let Some(address) = claimant.choose(wished.into_iter()) else {
-            return Decision::dropped(DropReason::NoFreeAddress);
+            return self.without_address();
         };
         let old = self.server.leases.get(address);
         let is_bound = old.is_some_and(|old| old.client == self.client && old.is_bound(self.now));
@@ -29,6 +29,15 @@ impl Request<'_> {
         let reply = reply::grant(self, MessageType::Offer, address, self.lease_time());
         let probe = is_new.then_some(address);
         Decision { changes, answer: Ok(Box::new(reply)), probe, ..Decision::default() }
+    }
+
+    /// There is no address for the client: none that is reserved for it, where all are, or none that is left.
+    fn without_address(&self) -> Decision {
+        if self.subnet.ranges.is_empty() && self.subnet.reservation(&self.client).is_none() {
+            return Decision::dropped(DropReason::NotReserved);
+        }
+        let exhausted = Some(self.subnet.net);
+        Decision { exhausted, ..Decision::dropped(DropReason::NoFreeAddress) }
     }
 
     /// RFC 2131, section 4.3.2: the fields that a client fills in show which of the four states it

@@ -10,6 +10,7 @@ use super::{
     request::{Arrival, DropReason, Request, Server},
 };
 use crate::{config::Mode, lease::Lease};
+use ipnet::Ipv4Net;
 use jiff::Timestamp;
 use metal_core::endpoint::Sighting;
 use metal_wire::v4::{MessageType, Packet};
@@ -30,6 +31,8 @@ pub struct Decision {
     /// An address that its client seems to have declined, by way of a relay that is not believed; for
     /// [`Leases::doubt`](crate::lease::Leases::doubt).
     pub doubted: Option<Ipv4Addr>,
+    /// The subnet of the client, if no address is left in it.
+    pub exhausted: Option<Ipv4Net>,
 }
 
 impl Default for Decision {
@@ -40,7 +43,8 @@ impl Default for Decision {
 
 impl Decision {
     fn dropped(reason: DropReason) -> Self {
-        Self { changes: Vec::new(), answer: Err(reason), bmc: None, probe: None, doubted: None }
+        let (bmc, probe, doubted, exhausted) = (None, None, None, None);
+        Self { changes: Vec::new(), answer: Err(reason), bmc, probe, doubted, exhausted }
     }
 }
 

@@ -29,6 +29,22 @@ fn an_offer_that_was_forgotten_is_made_again() {
 }
 
 #[test]
+fn a_subnet_without_a_range_is_not_exhausted_by_who_has_no_reservation() {
+    let mut lab = Lab::new();
+    lab.bind(1);
+    lab.bind(2);
+    let net = lab.config.subnets[0].net;
+    let decision = lab.send(&discover(3));
+    let expected = (Err(DropReason::NoFreeAddress), Some(net));
+    assert_eq!((decision.answer, decision.exhausted), expected, "one of three is reserved");
+    let ranges = "    ranges: [10.77.0.100-10.77.0.102]\n";
+    let mut reserved = Lab::with(&CONFIG.replacen(ranges, "", 1));
+    let decision = reserved.send(&discover(3));
+    assert_eq!((decision.answer, decision.exhausted), (Err(DropReason::NotReserved), None));
+    assert_eq!(reserved.bind(0x99), Ipv4Addr::new(10, 77, 0, 9));
+}
+
+#[test]
 fn a_flood_of_requests_that_no_offer_preceded_takes_no_address() {
     let mut lab = Lab::new();
     for client in 0x10..0x90 {

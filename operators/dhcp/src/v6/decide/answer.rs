@@ -11,6 +11,7 @@ use crate::{
         reply,
     },
 };
+use ipnet::Ipv6Net;
 use jiff::{SignedDuration, Timestamp};
 use metal_core::endpoint::Sighting;
 use metal_wire::v6::{MessageType, code};
@@ -31,7 +32,8 @@ impl Request<'_> {
             Some((ia, client, address))
         });
         let Some((ia, client, address)) = chosen else {
-            return Decision::answer(self.without(MessageType::Advertise, Status::NoAddrsAvail));
+            let reply = self.without(MessageType::Advertise, Status::NoAddrsAvail);
+            return Decision { exhausted: self.exhausted(), ..Decision::answer(reply) };
         };
         let claimant = self.claimant(&client);
         let is_free = || claimant.claim(address) == Claim::Free;
@@ -57,6 +59,14 @@ impl Request<'_> {
             Status::NoAddrsAvail,
         );
         Decision { changes, ..Decision::answer(reply) }
+    }
+
+    /// The subnet of a client without an address, unless there is none for it that could be taken.
+    fn exhausted(&self) -> Option<Ipv6Net> {
+        let is_reserved = self.mac.is_some_and(|mac| self.subnet.reservations.contains_key(&mac));
+        let may_have = is_reserved || !self.subnet.ranges.is_empty();
+        let asks = self.gives_addresses() && self.main_ia().is_some();
+        Some(self.subnet.net).filter(|_| asks && may_have)
     }
 
     /// RFC 9915, section 18.3.2.

@@ -8,6 +8,7 @@ use super::{
     request::{Arrival, DropReason, Request, Server},
 };
 use crate::lease::Lease;
+use ipnet::Ipv6Net;
 use jiff::Timestamp;
 use metal_core::endpoint::Sighting;
 use metal_wire::v6::{MessageType, Packet, code};
@@ -25,16 +26,19 @@ pub struct Decision {
     /// Addresses that their clients seem to have declined, by way of a relay that is not believed; for
     /// [`Leases::doubt`](crate::lease::Leases::doubt).
     pub doubted: Vec<Ipv6Addr>,
+    /// The subnet of the client, if no address is left in it, which the answer says.
+    pub exhausted: Option<Ipv6Net>,
 }
 
 impl Decision {
     fn dropped(reason: DropReason) -> Self {
-        Self { changes: Vec::new(), answer: Err(reason), bmc: None, doubted: Vec::new() }
+        let (bmc, exhausted) = (None, None);
+        Self { changes: Vec::new(), answer: Err(reason), bmc, doubted: Vec::new(), exhausted }
     }
 
     fn answer(reply: Reply) -> Self {
-        let answer = Ok(Box::new(reply));
-        Self { changes: Vec::new(), answer, bmc: None, doubted: Vec::new() }
+        let (answer, bmc, exhausted) = (Ok(Box::new(reply)), None, None);
+        Self { changes: Vec::new(), answer, bmc, doubted: Vec::new(), exhausted }
     }
 }
 

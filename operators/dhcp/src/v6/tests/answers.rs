@@ -172,6 +172,21 @@ fn an_offer_that_was_forgotten_is_made_again() {
 }
 
 #[test]
+fn who_is_told_that_no_address_is_left_shows_that_its_subnet_is_exhausted() {
+    let mut lab = Lab::new();
+    lab.bind(1);
+    lab.bind(2);
+    let exhausted = |lab: &Lab, packet: &Packet| lab.decide(packet, link_local(3)).exhausted;
+    assert_eq!(exhausted(&lab, &solicit(3)), Some(lab.v6.subnets[0].net));
+    let mut prefixes_only = solicit(3);
+    prefixes_only.options.remove(code::IA_NA);
+    assert_eq!(exhausted(&lab, &prefixes_only), None);
+    let ranges = "      ranges: ['fd77::100-fd77::102']\n";
+    let reserving = Lab::with(&CONFIG.replacen(ranges, "", 1));
+    assert_eq!(exhausted(&reserving, &solicit(3)), None, "all are reserved");
+}
+
+#[test]
 fn reservations_are_kept_for_their_clients() {
     let mut lab = Lab::new();
     assert_eq!(lab.bind(0x99), ip("fd77::9"));
