@@ -45,6 +45,8 @@ pub(crate) struct LeaseServer<A> {
     /// Reserved addresses that are kept for others, which were logged.
     contradictions: LogOnce<(A, MacAddr, MacAddr)>,
     exhausted: ExhaustedSubnets,
+    /// Addresses that clients have declined, with the end of the pause, which were logged.
+    declined: LogOnce<(A, Timestamp)>,
     /// Why the latest configuration could not be served.
     refused: Option<String>,
     /// Seconds since the start.
@@ -68,6 +70,7 @@ impl<A: LeaseAddress> LeaseServer<A> {
             unknown_relays: UnknownRelays::default(),
             contradictions: LogOnce::default(),
             exhausted: ExhaustedSubnets::default(),
+            declined: LogOnce::default(),
             refused: None,
             age: 0,
             has_kept: false,
@@ -107,10 +110,21 @@ impl<A: LeaseAddress> LeaseServer<A> {
         for lease in leases {
             if lease.state == State::Declined {
                 self.parts.metrics.conflicted();
+                self.tell_declined(&lease);
             }
             is_durable |= self.lease_store.record(lease);
         }
         is_durable
+    }
+
+    /// A client has found its address in use.
+    fn tell_declined(&mut self, lease: &Lease<A>) {
+        if self.declined.is_due((lease.address, lease.until)) {
+            tracing::warn!(
+                address = %lease.address, client = %lease.client,
+                "a client found its address in use by another host; not offered for one hour"
+            );
+        }
     }
 
     /// Whether what was to be recorded is now recorded.

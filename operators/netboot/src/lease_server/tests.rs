@@ -60,6 +60,16 @@ async fn a_bmc_whose_endpoint_was_removed_is_told_again_before_it_renews() {
 }
 
 #[tokio::test]
+async fn an_address_that_its_client_finds_in_use_is_in_the_log() {
+    let configs = watch::Sender::new(config(CONFIG));
+    let (mut server, _) = server(&configs, vec![]).await;
+    let declined = offer(BMC, ADDRESS).declined(Timestamp::now());
+    let event = (ADDRESS, declined.until);
+    assert!(server.record(vec![declined]));
+    assert!(!server.declined.is_due(event), "it was logged, once");
+}
+
+#[tokio::test]
 async fn an_address_recorded_for_a_bmc_is_kept_as_soon_as_its_subnet_is_marked() {
     let marked = config(&CONFIG.replace("    ranges", "    bmc: true\n    ranges"));
     let configs = watch::Sender::new(config(CONFIG));
