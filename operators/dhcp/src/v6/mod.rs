@@ -34,7 +34,7 @@ pub use decide::{Decision, decide};
 pub use lease::{leases, reconfigure};
 pub use metal_wire::v6::{Malformed, MessageType, Options, Packet, Relay, code};
 pub use reply::Reply;
-pub use request::{Arrival, DropReason, Server};
+pub use request::{Arrival, DropReason, Server, link_of};
 
 /// Port that servers and relays listen on.
 pub const SERVER_PORT: u16 = crate::port::DHCPV6_SERVER;

@@ -220,7 +220,7 @@ fn subnet_of<'a>(
 }
 
 /// The link of the client, given by the nearest relay that names one.
-fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
+pub fn link_of(packet: &Packet) -> Option<Ipv6Addr> {
     packet.relays.iter().rev().map(|relay| relay.link).find(|link| !link.is_unspecified())
 }
 

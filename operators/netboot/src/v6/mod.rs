@@ -206,7 +206,7 @@ impl V6 {
         reason: DropReason,
     ) -> Option<Answer> {
         if reason == DropReason::UnknownRelay {
-            let named = packet.relays.last().map_or(*from.ip(), |relay| relay.link);
+            let named = v6::link_of(packet).unwrap_or(*from.ip());
             self.common.unknown_relays.tell(named.into(), (*from.ip()).into());
         }
         tracing::debug!(%reason, %from, "not answered");

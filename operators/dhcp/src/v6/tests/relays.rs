@@ -28,6 +28,18 @@ fn the_answer_goes_back_the_way_the_question_came() {
     assert_eq!(parsed.relays[1].options.get(code::LINK_LAYER), None);
 }
 
+/// A switch between the client and its router may be a relay without an address (RFC 6221).
+#[test]
+fn the_link_is_what_the_nearest_relay_says_that_names_one() {
+    let direct = solicit(1);
+    assert_eq!(link_of(&direct), None);
+    let switch = relayed(direct, Ipv6Addr::UNSPECIFIED, link_local(1));
+    assert_eq!(link_of(&switch), None);
+    let router = relayed(switch, ip("fd88::ff"), link_local(1));
+    let far = relayed(router, ip("fd77::ff"), ip("fd88::ff"));
+    assert_eq!(link_of(&far), Some(ip("fd88::ff")));
+}
+
 /// A relay sends from its own address, which is seldom one of the link.
 #[test]
 fn who_gives_back_through_a_relay_that_is_not_believed_is_answered_and_nothing_changes() {
