@@ -4,7 +4,7 @@ use super::{
     BOUNDS, Files, Found,
     file::open_found,
     handshake::{Handshake, Handshakes, Poller},
-    log::{tell, tell_unreachable},
+    log::{Entries, tell, tell_unreachable},
     metrics::Metrics,
     queue::Queue,
     request::Request,
@@ -47,6 +47,7 @@ pub(super) struct Server {
     queue: Queue,
     table: Mutex<Table>,
     told: LogLimit,
+    entries: Mutex<Entries>,
 }
 
 #[derive(Debug)]
@@ -78,6 +79,7 @@ impl Server {
             queue: Queue::new(),
             table: Mutex::new(table),
             told: LogLimit::default(),
+            entries: Mutex::new(Entries::new(Instant::now())),
         })
     }
 
@@ -311,8 +313,12 @@ impl Server {
     fn tell(&self, handshake: &Handshake, outcome: &Outcome) {
         let bytes = handshake.running.bytes();
         self.metrics.ended(outcome.into(), bytes);
-        // What may be forged is only logged within a limit.
-        let is_told = handshake.running.is_proven() || self.told.may();
+        // What may be forged takes no entry from others.
+        let is_told = if handshake.running.is_proven() {
+            self.entries.locked().may(handshake.client.ip(), Instant::now())
+        } else {
+            self.told.may()
+        };
         tell(handshake, outcome, bytes, is_told);
     }
 
