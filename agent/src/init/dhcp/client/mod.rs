@@ -123,7 +123,7 @@ impl<'a> Client<'a> {
 
     /// Asks until a server has assigned an address.
     async fn acquire(&self) -> io::Result<Lease> {
-        let mut pauses = Backoff::new(FIRST, LONGEST);
+        let (mut pauses, mut shunned) = (Backoff::new(FIRST, LONGEST), None);
         for round in 0_u32.. {
             if round == SILENCE {
                 tracing::warn!(
@@ -134,9 +134,8 @@ impl<'a> Client<'a> {
             }
             self.broadcast(MessageType::Discover, &[])?;
             let pause = within(pauses.failed(), SPREAD);
-            let Outcome::Lease(offer) = self.hear(MessageType::Offer, pause).await? else {
-                continue;
-            };
+            let Outcome::Lease(offer) = self.offer(pause, shunned).await? else { continue };
+            shunned = Some(offer.server);
             match self.accept(&offer).await? {
                 Outcome::Lease(lease) => return Ok(lease),
                 // The server takes its offers back, and would do so as often as we ask.
@@ -145,6 +144,22 @@ impl<'a> Client<'a> {
             }
         }
         Err(io::ErrorKind::TimedOut.into())
+    }
+
+    /// The first offer. One of the server that has not kept its word last counts only if there is no other in time.
+    async fn offer(&self, within: Duration, shunned: Option<Ipv4Addr>) -> io::Result<Outcome> {
+        let deadline = Instant::now() + within;
+        let mut last = Outcome::Timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.hear(MessageType::Offer, left).await? {
+                Outcome::Lease(offer) if Some(offer.server) == shunned => {
+                    last = Outcome::Lease(offer);
+                }
+                Outcome::Timeout => return Ok(last),
+                heard @ (Outcome::Lease(_) | Outcome::Nak) => return Ok(heard),
+            }
+        }
     }
 
     /// Requests what was offered.

@@ -36,6 +36,38 @@ fn a_server_that_takes_its_offers_back_is_asked_again_after_a_pause_only() {
 }
 
 #[test]
+fn who_is_let_down_by_a_server_takes_the_offer_of_another() {
+    const OTHER: &[u8] = &[203, 0, 113, 251];
+    alone(async || {
+        let wire = Wire::new("port0");
+        let asked = nothing_to_boot();
+        let client = Client::open(&wire.link, &asked).unwrap();
+        let (theirs, other) = (Ipv4Addr::new(203, 0, 113, 60), [(code::SERVER_ID, OTHER)]);
+        let serving = async {
+            for (kind, answer) in [
+                (MessageType::Discover, MessageType::Offer),
+                (MessageType::Request, MessageType::Nak),
+            ] {
+                let heard = wire.hear().await;
+                assert_eq!(heard.kind, kind);
+                wire.answer(&heard, answer, OURS, &[]).await;
+            }
+            let heard = wire.hear().await;
+            assert_eq!(heard.kind, MessageType::Discover);
+            // The first one is faster.
+            wire.answer(&heard, MessageType::Offer, OURS, &[]).await;
+            wire.answer(&heard, MessageType::Offer, theirs, &other).await;
+            let heard = wire.hear().await;
+            assert_eq!(heard.kind, MessageType::Request);
+            assert_eq!(heard.packet.options.get(code::SERVER_ID), Some(OTHER));
+            wire.answer(&heard, MessageType::Ack, theirs, &other).await;
+        };
+        let (lease, ()) = tokio::join!(client.acquire(), serving);
+        assert_eq!(lease.unwrap().ip, theirs);
+    });
+}
+
+#[test]
 fn a_lease_is_renewed_before_it_ends_whatever_its_server_says() {
     alone(async || {
         let wire = Wire::new("port0");
