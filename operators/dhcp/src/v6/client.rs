@@ -14,10 +14,10 @@ const DUID_LEN: std::ops::RangeInclusive<usize> = 3..=130;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sender {
     duid: Box<[u8]>,
-    /// The MAC address of the machine, used for reservations, lists and BMCs.
+    /// The MAC address of the machine, used for lists and BMCs, and for reservations if its interface has none.
     pub(super) mac: Option<MacAddr>,
     /// The MAC address of the interface that it sends from.
-    interface: Option<MacAddr>,
+    pub(super) interface: Option<MacAddr>,
 }
 
 impl Sender {

@@ -117,7 +117,8 @@ impl<'a> Request<'a> {
         if !server.config.admits(mac) {
             return Err(DropReason::Denied);
         }
-        let subnet = subnet_of(server.v6, packet, mac, arrival).ok_or(DropReason::NoSubnet)?;
+        let macs = [sender.as_ref().and_then(|sender| sender.interface), mac];
+        let subnet = subnet_of(server.v6, packet, macs, arrival).ok_or(DropReason::NoSubnet)?;
         let ias = ias(packet).ok_or(DropReason::BrokenOption)?;
         let is_bmc = subnet.bmc && mac.is_some_and(|mac| server.bmcs.lookup(mac).is_some());
         let is_believed = is_of(server.v6, subnet, packet, from);
@@ -137,6 +138,14 @@ impl<'a> Request<'a> {
     /// What the client is to boot.
     pub(super) fn boot(&self) -> &'a Boot {
         self.server.boot
+    }
+
+    /// The address that is reserved for the interface that it sends from, or else for the one that its identifier
+    /// is made from, which all interfaces of a host send.
+    pub(super) fn reserved(&self) -> Option<Ipv6Addr> {
+        let interface = self.sender.as_ref().and_then(|sender| sender.interface);
+        let reservations = &self.subnet.reservations;
+        [interface, self.mac].into_iter().flatten().find_map(|mac| reservations.get(&mac).copied())
     }
 
     /// What it loads to configure itself, if it is a switch.
@@ -204,7 +213,7 @@ fn ias(packet: &Packet) -> Option<Vec<Ia>> {
 fn subnet_of<'a>(
     config: &'a Config,
     packet: &Packet,
-    mac: Option<MacAddr>,
+    macs: [Option<MacAddr>; 2],
     arrival: Arrival<'_>,
 ) -> Option<&'a Subnet> {
     if let Some(link) = link_of(packet) {
@@ -214,9 +223,10 @@ fn subnet_of<'a>(
         return Some(named);
     }
     let here: Vec<_> = config.subnets_of(arrival.addresses).collect();
-    let has_reserved =
-        |subnet: &&&Subnet| mac.is_some_and(|mac| subnet.reservations.contains_key(&mac));
-    here.iter().find(has_reserved).or(here.first()).copied()
+    let of_reservation =
+        |mac: MacAddr| here.iter().find(|subnet| subnet.reservations.contains_key(&mac)).copied();
+    let reserved = macs.into_iter().flatten().find_map(of_reservation);
+    reserved.or_else(|| here.first().copied())
 }
 
 /// The link of the client, given by the nearest relay that names one.

@@ -63,8 +63,7 @@ impl Request<'_> {
 
     /// The subnet of a client without an address, unless there is none for it that could be taken.
     fn exhausted(&self) -> Option<Ipv6Net> {
-        let is_reserved = self.mac.is_some_and(|mac| self.subnet.reservations.contains_key(&mac));
-        let may_have = is_reserved || !self.subnet.ranges.is_empty();
+        let may_have = self.reserved().is_some() || !self.subnet.ranges.is_empty();
         let asks = self.gives_addresses() && self.main_ia().is_some();
         Some(self.subnet.net).filter(|_| asks && may_have)
     }

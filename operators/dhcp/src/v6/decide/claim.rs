@@ -12,7 +12,7 @@ impl Request<'_> {
             subnet: self.subnet,
             leases: self.server.leases,
             instances: self.server.v6.instances,
-            reserved: self.mac.and_then(|mac| self.subnet.reservations.get(&mac).copied()),
+            reserved: self.reserved(),
             own: self.arrival.addresses,
             now: self.now,
         }

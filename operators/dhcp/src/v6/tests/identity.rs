@@ -136,6 +136,15 @@ fn where_no_interface_shows_identifier_and_association_count() {
     assert!(ask(1, 2) != first && ask(2, 1) != first);
 }
 
+#[test]
+fn a_reservation_is_that_of_the_interface_whichever_its_identifier_is_made_from() {
+    let id = [&[0, 3, 0, 1][..], &mac(0x99).0].concat();
+    for (interface, expected) in [(0x98, "fd77::102"), (0x99, "fd77::9"), (5, "fd77::9")] {
+        let offer = Lab::new().answer(&with_id(&id), interface);
+        assert_eq!(address(&offer), Some(ip(expected)), "{interface:x}");
+    }
+}
+
 /// A host makes one identifier from one of its interfaces, and uses it on all.
 #[test]
 fn two_interfaces_with_one_identifier_have_two_addresses() {
