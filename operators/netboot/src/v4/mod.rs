@@ -122,7 +122,7 @@ impl Responder for V4 {
             return None;
         }
         parts.neighbors.note_reply(&reply);
-        self.hold_address(&packet, &reply);
+        self.hold_address(&packet, *from.ip(), &reply);
         self.count_unserved(&packet, &boot);
         let answer = Answer { link, from, own: to, reply, is_durable, news: decision.bmc };
         self.hold(&links[link].place, answer, Client::of(&packet), decision.probe)
@@ -192,12 +192,14 @@ impl V4 {
     }
 
     /// Records who has an address from now on, for servers that serve files by address. If the
-    /// machine keeps an address from another server, only its own claim is known.
-    fn hold_address(&self, packet: &v4::Packet, reply: &v4::Reply) {
+    /// machine keeps an address from another server, only its own claim is known, sent from there.
+    fn hold_address(&self, packet: &v4::Packet, from: Ipv4Addr, reply: &v4::Reply) {
         let machines = self.common.parts.machines.as_ref();
         let Some(machines) = machines.filter(|_| reply.kind == MessageType::Ack) else { return };
-        let addresses = [reply.packet.yiaddr, packet.ciaddr];
-        if let Some(address) = addresses.into_iter().find(|address| !address.is_unspecified()) {
+        let claimed = Some(packet.ciaddr).filter(|claimed| *claimed == from);
+        let addresses = [Some(reply.packet.yiaddr), claimed].into_iter().flatten();
+        let mut addresses = addresses.filter(|address| !address.is_unspecified());
+        if let Some(address) = addresses.next() {
             machines.hold(address, v4::identity(packet));
         }
     }

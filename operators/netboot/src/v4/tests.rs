@@ -344,6 +344,28 @@ async fn who_got_an_address_is_known_to_those_who_serve_files_to_it() {
 }
 
 #[tokio::test]
+async fn who_informs_says_which_machine_has_the_address_that_it_sends_from_and_no_other() {
+    let (machines, idle) = with_an_idle_machine().await;
+    let machines = Arc::new(machines);
+    let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
+    let parts = parts(&config, &Sightings::default(), None);
+    let mut server = open(ServerParts { machines: Some(machines.clone()), ..parts }).unwrap();
+    let (address, to) = (Ipv4Addr::new(10, 77, 0, 150), Some(Ipv4Addr::LOCALHOST));
+    let mut inform = Packet { ciaddr: address, ..packet(MessageType::Inform, HOST) };
+    inform.options.set(code::ARCHITECTURE, [0, 0]);
+    let uuid = idle.uuid.unwrap().to_smbios();
+    inform.options.set(code::MACHINE_ID, [&[0], &uuid[..]].concat());
+    for (from, is_heard) in [(Ipv4Addr::LOCALHOST, false), (address, true)] {
+        let from = SocketAddrV4::new(from, 68);
+        let request = Request { link: 0, from, to, packet: inform.clone() };
+        let links = server.sockets.links();
+        assert!(server.responder.decide(links, request, Timestamp::now()).is_some());
+        let boot = machines.boot_at(address);
+        assert_eq!(matches!(boot, Boot::Nothing(_)), is_heard, "{boot:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_with_an_offer_is_better_known_than_one_without() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
