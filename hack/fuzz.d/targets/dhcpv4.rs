@@ -46,6 +46,7 @@ fuzz_target!(|data: &[u8]| {
         let arrival = Arrival {
             server: Ipv4Addr::new(10, 0, 0, 1),
             link: &[Ipv4Addr::new(10, 0, 0, 1)],
+            is_unicast: false,
             port: SERVER_PORT,
             from: "0.0.0.0:68".parse().unwrap(),
         };

@@ -41,6 +41,8 @@ pub struct Arrival<'a> {
     /// All of our addresses on the link that it came in by, if it was sent to everybody there. None
     /// if it was sent to our address alone, as such a packet may come from any link.
     pub link: &'a [Ipv4Addr],
+    /// Whether it was sent to our address alone.
+    pub is_unicast: bool,
     /// Our port there.
     pub port: u16,
     /// Where it came from.
@@ -187,9 +189,19 @@ impl<'a> Request<'a> {
         if self.arrival.port == BOOT_SERVER_PORT {
             return self.arrival.from;
         }
-        let address = self.speaks_from().filter(|_| kind != MessageType::Nak);
+        let may_be_told = kind != MessageType::Nak || self.is_distant();
+        let address = self.speaks_from().filter(|_| may_be_told);
         let direct = address.unwrap_or(Ipv4Addr::BROADCAST);
         self.relay.unwrap_or(SocketAddrV4::new(direct, CLIENT_PORT))
+    }
+
+    /// Whether the client renews its lease from a link that we are not on. RFC 2131, section 4.1, has every refusal
+    /// broadcast, which would not reach it, and it would keep its address until it rebinds.
+    fn is_distant(&self) -> bool {
+        let ciaddr = self.packet.ciaddr;
+        let mut ends = [self.arrival.server, ciaddr].into_iter();
+        let is_here = ends.all(|end| self.subnet.net.contains(&end));
+        self.arrival.is_unicast && *self.arrival.from.ip() == ciaddr && !is_here
     }
 
     /// The address at which the client can be reached: the one in `ciaddr`; for an INFORM without

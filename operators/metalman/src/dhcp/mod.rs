@@ -208,7 +208,8 @@ impl Dhcp {
             .as_ref()
             .map(|image| Image { boot_file: image.boot_file().unwrap_or_default(), has: &has });
         let reserved = Reserved { leases: &leases, hostname: &name, image, url: &url, tftp };
-        let arrival = Arrival { server, link: &[], port: v4::SERVER_PORT, from: *from };
+        let (is_unicast, port) = (to.is_some(), v4::SERVER_PORT);
+        let arrival = Arrival { server, link: &[], is_unicast, port, from: *from };
         let reply = decide(&reserved, packet, arrival, now);
         let reply = reply.map_err(|why| DropReason::Machine { name, why })?;
         let is_gateway = |to| leases.iter().any(|lease| lease.gateway == Some(to));

@@ -103,7 +103,8 @@ impl Responder for V4 {
         let known = v4::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
         let Link { place, addresses, .. } = &links[link];
         let link_addresses: &[_] = if to.is_none() { addresses } else { &[] };
-        let arrival = v4::Arrival { server, link: link_addresses, port: place.port(), from };
+        let (is_unicast, port) = (to.is_some(), place.port());
+        let arrival = v4::Arrival { server, link: link_addresses, is_unicast, port, from };
         let decision = v4::decide(known, &packet, arrival, now);
         let is_durable = self.common.record(decision.changes);
         if let Some(address) = decision.doubted {

@@ -28,7 +28,13 @@ impl Lab {
             boot_file: Some("shimx64.efi"),
             others: vec![],
             tftp: None,
-            arrival: Arrival { server: SERVER, link: &[], port: SERVER_PORT, from: at([0; 4], 68) },
+            arrival: Arrival {
+                server: SERVER,
+                link: &[],
+                is_unicast: false,
+                port: SERVER_PORT,
+                from: at([0; 4], 68),
+            },
         }
     }
 

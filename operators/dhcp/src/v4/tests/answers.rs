@@ -108,6 +108,30 @@ fn answers_go_where_the_client_or_its_relay_listens() {
     assert!(nak.packet.broadcast, "the relay must not use the wrong address");
 }
 
+/// Its subnet was renumbered, and its router still knows the old one.
+#[test]
+fn who_renews_from_another_link_is_refused_at_its_address() {
+    let mut lab = Lab::without_bmcs();
+    lab.arrival.is_unicast = true;
+    for (address, told) in [
+        ([10, 99, 0, 5], [10, 99, 0, 5]),
+        ([10, 88, 0, 99], [10, 88, 0, 99]),
+        // On our link.
+        ([10, 77, 0, 50], [255; 4]),
+    ] {
+        lab.arrival.from = to(address, 68);
+        let nak = lab.answer(&renew(1, address.into()));
+        assert_eq!((nak.kind, nak.to, nak.direct), (MessageType::Nak, to(told, 68), None));
+        assert_eq!(nak.packet.ciaddr, Ipv4Addr::UNSPECIFIED);
+    }
+    // It does not send from the address that it gives, or was moved here and asks everybody.
+    for (from, is_unicast) in [([192, 0, 2, 1], true), ([10, 99, 0, 5], false)] {
+        (lab.arrival.from, lab.arrival.is_unicast) = (to(from, 68), is_unicast);
+        let nak = lab.answer(&renew(1, [10, 99, 0, 5].into()));
+        assert_eq!((nak.kind, nak.to), (MessageType::Nak, to([255; 4], 68)));
+    }
+}
+
 /// RFC 2131, section 4.1.
 #[test]
 fn who_does_not_ask_for_broadcast_and_has_no_address_is_answered_alone() {

@@ -78,7 +78,13 @@ impl Lab {
             bmcs: MacDb::parse(bmcs).unwrap(),
             leases,
             now: Timestamp::from_second(1_800_000_000).unwrap(),
-            arrival: Arrival { server: SERVER, link: &[], port: SERVER_PORT, from: to([0; 4], 68) },
+            arrival: Arrival {
+                server: SERVER,
+                link: &[],
+                is_unicast: false,
+                port: SERVER_PORT,
+                from: to([0; 4], 68),
+            },
             boot: Boot::Default,
         }
     }
