@@ -146,20 +146,21 @@ impl<'a> Client<'a> {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// The first offer. One of the server that has not kept its word last counts only if there is no other in time.
+    /// The first offer. One of the server that has not kept its word last counts only if there is no other soon.
     async fn offer(&self, within: Duration, shunned: Option<Ipv4Addr>) -> io::Result<Outcome> {
-        let deadline = Instant::now() + within;
-        let mut last = Outcome::Timeout;
-        loop {
+        let (mut deadline, mut last) = (Instant::now() + within, Outcome::Timeout);
+        while Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.hear(MessageType::Offer, left).await? {
                 Outcome::Lease(offer) if Some(offer.server) == shunned => {
+                    deadline = deadline.min(Instant::now() + FIRST);
                     last = Outcome::Lease(offer);
                 }
-                Outcome::Timeout => return Ok(last),
+                Outcome::Timeout => break,
                 heard @ (Outcome::Lease(_) | Outcome::Nak) => return Ok(heard),
             }
         }
+        Ok(last)
     }
 
     /// Requests what was offered.
