@@ -8,7 +8,7 @@ use crate::{
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use metal_core::{endpoint::Sighting, macdb::MacDb};
-use metal_dhcp::lease::{Lease, Leases};
+use metal_dhcp::lease::{Lease, Leases, outlasts_all};
 use metal_runtime::{clock::Steps, report::Chain};
 use std::{
     collections::HashMap,
@@ -150,13 +150,14 @@ impl<A: LeaseAddress> LeaseStore<A> {
     }
 
     /// Moves all leases by the time by which the clock was set from `before`. Those of another instance were
-    /// recorded by its own clock, so they may be prolonged but not shortened.
+    /// recorded by its own clock, so they may be prolonged but not shortened, unless they would end when none does.
     fn shift(&mut self, by: SignedDuration, before: Timestamp) {
-        if by.is_negative() && self.published.as_ref().is_some_and(SharedLeases::is_shared) {
-            return;
-        }
-        let shifted: Vec<_> =
-            self.leases.all().into_iter().map(|lease| lease.shifted(by, before)).collect();
+        let is_shared = self.published.as_ref().is_some_and(SharedLeases::is_shared);
+        let is_shorter = is_shared && by.is_negative();
+        let now = before.saturating_add(by).unwrap_or(before);
+        let moves = |lease: &&Lease<A>| !is_shorter || outlasts_all(lease.until, now);
+        let all = self.leases.all().into_iter().filter(moves);
+        let shifted: Vec<_> = all.map(|lease| lease.shifted(by, before)).collect();
         for lease in shifted {
             self.record(lease);
         }
@@ -273,6 +274,28 @@ mod tests {
         let by = 24 * 400 * HOUR;
         lease_store.shift(by, start - by);
         assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
+    }
+
+    #[test]
+    fn a_lease_from_before_a_clock_that_started_years_too_late_goes_on_when_that_is_set() {
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        let mut lease_store = lease_store(None);
+        lease_store.record(lease(start + HOUR));
+        let by = 24 * 400 * HOUR;
+        lease_store.shift(-by, start + by);
+        assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR);
+    }
+
+    #[test]
+    fn a_lease_that_was_given_while_the_clock_was_years_ahead_ends_also_beside_another_instance() {
+        let start = Timestamp::from_second(2_000_000_000).unwrap();
+        let by = 24 * 400 * HOUR;
+        for mode in [None, Some(Sharing::Standby), Some(Sharing::Split)] {
+            let mut lease_store = lease_store(mode);
+            lease_store.record(lease(start + by + HOUR));
+            lease_store.shift(-by, start + by);
+            assert_eq!(lease_store.leases.get(ADDRESS).unwrap().until, start + HOUR, "{mode:?}");
+        }
     }
 
     #[test]
