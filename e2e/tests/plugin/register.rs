@@ -91,11 +91,12 @@ async fn what_cannot_be_registered_leaves_nothing_behind() {
         assert!(printed.code == Some(1) && printed.err.contains(why), "{more:?}: {printed:?}");
     }
     // The API server knows what no flag says.
-    let bad = name.to_uppercase();
-    let args = [&of(&bad, &site.name)[..], &BMC].concat();
+    let long = format!("--redfish-username={}", "a".repeat(1025));
+    let bmc = ["--redfish-url=https://10.1.0.11", &long, "--redfish-password-stdin"];
+    let args = [&of(&name, &site.name)[..], &bmc].concat();
     let printed = run_plugin(site.cluster, &args, "s3cret\n").await.unwrap();
     assert_eq!(printed.code, Some(1), "{printed:?}");
-    assert!(printed.err.contains("metadata.name"), "{printed:?}");
+    assert!(printed.err.contains("spec.pxe.redfish.username"), "{printed:?}");
     let secrets = Api::<Secret>::namespaced(site.client.clone(), "metalman-bmcs");
     assert!(secrets.get_opt(&name).await.unwrap().is_none());
     assert!(site.machines().get_opt(&name).await.unwrap().is_none());

@@ -50,6 +50,16 @@ pub(crate) enum Known {
     Unknown(String),
 }
 
+/// An image that the cluster is to pull, as an argument.
+///
+/// # Errors
+///
+/// If it is none; says what is wrong with it.
+pub(crate) fn reference(text: &str) -> Result<String, String> {
+    let parsed = text.parse::<Reference>();
+    parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 /// What a person gives in place of a digest.
 fn ask_for_digest(image: &Reference) -> String {
     format!("give it with its digest, as {}@sha256:…", image.name)

@@ -21,6 +21,7 @@ fn the_command_lines_of_the_peer_are_taken() {
     for line in [
         "machine reboot node-01 --kubeconfig /k",
         "machine repave node-01",
+        "machine reboot machine.unbounded-cloud.io/node-01",
         "site deploy-pxe --site=rack-a --image m:1 --kubeconfig=/k",
         "site init rack-a",
         "site serve-pxe --site=rack-a --dhcp-interface=eth0",
@@ -51,6 +52,13 @@ fn waiting_can_be_switched_off_and_a_dry_run_sends_nothing_unless_it_says_server
         "site init",
         "site init a --dry-run=maybe",
         "machine reboot a -o table",
+        "machine reboot a/b",
+        "machine repave Node",
+        "machine register --pxe A --image i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
+        "machine register --pxe a --image I/i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
+        "machine register --pxe a -n b/c --image i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
+        "site deploy-pxe --site a --image a:b:c",
+        "site init a --node b/c",
     ] {
         let error = parsed(line).unwrap_err();
         assert!(error.use_stderr() && error.exit_code() == 2, "{line}: {error}");

@@ -1,6 +1,15 @@
-//! Names as a person writes them: `ORG`, `ORG/HOST`, `ORG/HOST:TAG`.
+//! Names as a person writes them: `ORG`, `ORG/HOST`, `ORG/HOST:TAG`, and of Machines and Nodes with or
+//! without their kind.
 
 use anyhow::{Result, ensure};
+
+/// Characters of the name of an object, at most.
+const LONGEST: usize = 253;
+/// What `kubectl` and this plugin print in front of the name of a Machine, and what a person writes there.
+const MACHINE: [&str; 5] =
+    ["machine.unbounded-cloud.io", "machines.unbounded-cloud.io", "machine", "machines", "mach"];
+/// The same of a Node.
+const NODE: [&str; 3] = ["node", "nodes", "no"];
 
 /// A name of Kubernetes (RFC 1123, section 2.1).
 ///
@@ -8,14 +17,63 @@ use anyhow::{Result, ensure};
 ///
 /// If it is none.
 pub(crate) fn parse(name: &str) -> Result<&str> {
-    let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let is_name = !name.is_empty()
-        && name.len() <= 63
-        && name.chars().all(is_fine)
-        && !name.starts_with('-')
-        && !name.ends_with('-');
+    let is_name = name.len() <= 63 && is_label(name);
     ensure!(is_name, "{name:?} is not a name: use lower-case letters, digits and -");
     Ok(name)
+}
+
+fn is_label(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(is_fine) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether an object may have this name.
+fn is_subdomain(text: &str) -> bool {
+    text.len() <= LONGEST && text.split('.').all(is_label)
+}
+
+/// The name of a namespace, as an argument.
+///
+/// # Errors
+///
+/// If it is none.
+pub(crate) fn label(text: &str) -> Result<String, String> {
+    parse(text).map(str::to_owned).map_err(|error| error.to_string())
+}
+
+/// The name of an object, as an argument.
+///
+/// # Errors
+///
+/// If no object can have it.
+pub(crate) fn object(text: &str) -> Result<String, String> {
+    let wrong = || "write a name of lower-case letters, digits, - and ., as node-01".to_owned();
+    if is_subdomain(text) { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
+/// The name of a Machine that is there, as an argument: alone, or as `-o name` prints it.
+///
+/// # Errors
+///
+/// If no Machine can have it.
+pub(crate) fn machine(text: &str) -> Result<String, String> {
+    object(without_kind(text, &MACHINE))
+}
+
+/// The same of a Node.
+///
+/// # Errors
+///
+/// If no Node can have it.
+pub(crate) fn node(text: &str) -> Result<String, String> {
+    object(without_kind(text, &NODE))
+}
+
+fn without_kind<'a>(text: &'a str, kinds: &[&str]) -> &'a str {
+    match text.split_once('/') {
+        Some((kind, name)) if kinds.contains(&kind) => name,
+        Some(_) | None => text,
+    }
 }
 
 /// `ORG/HOST`.
@@ -38,13 +96,13 @@ pub(crate) fn release(text: &str) -> Result<(&str, &str, String)> {
     let parts = text.rsplit_once(':');
     let (of, tag) = parts.ok_or_else(|| anyhow::anyhow!("{text:?}: write ORG/HOST:TAG"))?;
     let (org, host) = host(of)?;
-    let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-    let is_tag = !tag.is_empty()
-        && tag.len() <= 63
-        && tag.chars().all(is_fine)
-        && tag.ends_with(|c: char| c.is_ascii_alphanumeric());
-    ensure!(is_tag, "{tag:?} is not a tag: use lower-case letters, digits, - and .");
-    Ok((org, host, format!("{host}-{tag}")))
+    let name = format!("{host}-{tag}");
+    let is_tag = tag.len() <= 63 && is_subdomain(&name);
+    ensure!(
+        is_tag,
+        "{tag:?} is not a tag: use lower-case letters and digits, with - and . between them, as v1.2"
+    );
+    Ok((org, host, name))
 }
 
 #[cfg(test)]
@@ -62,5 +120,20 @@ mod tests {
         for bad in ["org/web", "org/web:", "org/web:V1", "org/web:a/b", "web:v1", "org/web:v."] {
             assert!(release(bad).is_err(), "{bad}");
         }
+        for bad in ["org/web:v1..2", "org/web:.v1", "org/web:v1.-2", "org/web:v1-.2"] {
+            assert!(release(bad).is_err(), "{bad}: the API server takes no such name");
+        }
+    }
+
+    #[test]
+    fn a_machine_is_named_alone_or_as_it_is_printed_and_never_by_a_path() {
+        for said in ["node-01", "machine/node-01", "machine.unbounded-cloud.io/node-01"] {
+            assert_eq!(machine(said).as_deref(), Ok("node-01"), "{said}");
+        }
+        assert_eq!(node("node/rack-1.example.org").as_deref(), Ok("rack-1.example.org"));
+        for bad in ["", "Node", "a/b", "machine/", "node/a", "../nodes/a", "a?b", "a b", "a..b"] {
+            assert!(machine(bad).is_err(), "{bad}");
+        }
+        assert!(object("machine/a").is_err() && object(&"a".repeat(254)).is_err());
     }
 }

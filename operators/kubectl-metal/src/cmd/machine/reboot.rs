@@ -2,6 +2,7 @@
 
 use crate::{
     Outcome,
+    cmd::names,
     connection::Connection,
     operations::{Order, Waiting, carry_out},
     output::DryRunArgs,
@@ -14,7 +15,7 @@ use metal_machine::request::{Manual, Request};
 #[derive(Debug, Args)]
 pub(crate) struct Reboot {
     /// Machines to reboot
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_parser = names::machine, value_name = "NAME")]
     names: Vec<String>,
     #[command(flatten)]
     dry_run: DryRunArgs,

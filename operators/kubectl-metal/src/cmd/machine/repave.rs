@@ -2,6 +2,7 @@
 
 use crate::{
     Outcome,
+    cmd::names,
     connection::Connection,
     operations::{Order, Waiting, carry_out},
     output::DryRunArgs,
@@ -14,7 +15,7 @@ use metal_machine::request::{Manual, Request};
 #[derive(Debug, Args)]
 pub(crate) struct Repave {
     /// Machines to install anew
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_parser = names::machine, value_name = "NAME")]
     names: Vec<String>,
     /// Confirm that somebody will power-cycle each machine that has no BMC and boot it from the
     /// network

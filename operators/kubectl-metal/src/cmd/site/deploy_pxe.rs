@@ -5,6 +5,7 @@ use crate::{
     Outcome,
     apply::apply,
     connection::Connection,
+    image::reference,
     manifest::{self, IMAGE},
     output::{DryRun, DryRunArgs, objects, warn},
 };
@@ -29,7 +30,7 @@ pub(crate) struct DeployPxe {
     #[arg(long, value_parser = name, value_name = "NAME")]
     site: String,
     /// Image of metalman
-    #[arg(long, default_value = IMAGE, value_name = "IMAGE")]
+    #[arg(long, default_value = IMAGE, value_parser = reference, value_name = "IMAGE")]
     image: String,
     /// Interface of the nodes where machines are answered by DHCP [default: that of the node's address]
     #[arg(long, value_parser = interface, value_name = "NAME")]

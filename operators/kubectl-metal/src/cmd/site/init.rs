@@ -4,6 +4,7 @@ use super::{Applying, name};
 use crate::{
     MANAGER, Outcome,
     apply::apply,
+    cmd::names,
     connection::Connection,
     manifest,
     output::{self, DryRun, DryRunArgs, objects, warn},
@@ -43,7 +44,7 @@ pub(crate) struct Init {
     #[arg(value_parser = name, value_name = "NAME")]
     site: String,
     /// Node that may run the metalman of the site, and is labeled so; may be repeated
-    #[arg(long = "node", value_name = "NODE")]
+    #[arg(long = "node", value_parser = names::node, value_name = "NODE")]
     nodes: Vec<String>,
     /// How objects are applied and printed.
     #[command(flatten)]

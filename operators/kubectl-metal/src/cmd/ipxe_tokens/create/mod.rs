@@ -56,7 +56,7 @@ pub(crate) struct InstallArgs {
     #[arg(long, default_value = "24h", value_parser = ttl, value_name = "TIME")]
     ttl: String,
     /// Kickstart template [default: default]
-    #[arg(long, value_parser = template, value_name = "NAME")]
+    #[arg(long, value_parser = names::label, value_name = "NAME")]
     template: Option<String>,
     /// Secret of the organization with logins for the registries of the images, which hosts may read by a Role; may
     /// be repeated
@@ -180,10 +180,6 @@ const SECRETS: usize = 4;
 fn secret_name(text: &str) -> Result<String, String> {
     let wrong = || "write the name of a Secret, without its namespace".to_owned();
     if is_name(text) { Ok(text.to_owned()) } else { Err(wrong()) }
-}
-
-fn template(text: &str) -> Result<String, String> {
-    names::parse(text).map(str::to_owned).map_err(|error| error.to_string())
 }
 
 /// What is written of the spec once it is known when the token was created.

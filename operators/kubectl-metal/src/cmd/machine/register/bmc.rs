@@ -1,7 +1,10 @@
 //! The BMC of a machine that is registered.
 
 use super::password::{KEY, Password};
-use crate::output::{DryRun, warn};
+use crate::{
+    cmd::names,
+    output::{DryRun, warn},
+};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use metal_api::{MachineKeyReference, MachineRedfish};
@@ -28,7 +31,8 @@ pub(crate) struct BmcArgs {
     #[arg(long, requires = "redfish_url", conflicts_with = "redfish_password_file")]
     redfish_password_stdin: bool,
     /// Namespace of the Secret with the password, which metalman reads
-    #[arg(long, short, default_value = "metalman-bmcs", value_name = "NAMESPACE")]
+    #[arg(long, short, default_value = "metalman-bmcs", value_parser = names::label)]
+    #[arg(value_name = "NAMESPACE")]
     namespace: String,
 }
 

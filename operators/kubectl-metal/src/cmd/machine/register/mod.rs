@@ -6,7 +6,7 @@ mod password;
 
 use crate::{
     Outcome,
-    cmd::site,
+    cmd::{names, site},
     connection::Connection,
     operations::{Order, REQUEST, Waiting, carry_out},
     output::{DryRun, DryRunArgs, objects, warn},
@@ -22,7 +22,7 @@ use tokio::time::timeout;
 #[derive(Debug, Args)]
 pub(crate) struct Register {
     /// Name of the Machine, and of its Node
-    #[arg(value_name = "NAME")]
+    #[arg(value_parser = names::object, value_name = "NAME")]
     name: String,
     /// Boot from the network (required by metalman)
     #[arg(long, required = true)]

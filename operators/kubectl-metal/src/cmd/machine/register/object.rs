@@ -1,5 +1,6 @@
 //! The Machine that is registered.
 
+use crate::image::reference;
 use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use metal_api::{Machine, MachineLease, MachinePxe, MachineRedfish, MachineSpec};
@@ -16,7 +17,7 @@ const BITS: u32 = 32;
 #[derive(Debug, Args)]
 pub(crate) struct ObjectArgs {
     /// Netboot image, as registry/repository:tag
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_parser = reference, value_name = "IMAGE")]
     image: String,
     /// MAC address of the interface from which it boots
     #[arg(long, value_name = "MAC")]
