@@ -1,5 +1,7 @@
 //! `ipxe-tokens create`, and `hosts ipxe create`.
 
+mod kept;
+
 use super::{binding::BindingArgs, disk::DiskArgs, installer::InstallerArgs, of_host, open};
 use crate::{
     Outcome,
@@ -13,6 +15,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kept::all_kept;
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, PatchParams, PostParams, Preconditions},
@@ -134,7 +137,8 @@ impl InstallArgs {
             DryRun::None => open_token(&api, &token).await.with_context(what)?,
             DryRun::Client => {}
             DryRun::Server => {
-                api.create(&dry_run.post(), &token).await.with_context(what)?;
+                let would = api.create(&dry_run.post(), &token).await.with_context(what)?;
+                all_kept(&token, &would).with_context(what)?;
             }
         }
         let is_there = dry_run == DryRun::None;
@@ -193,10 +197,7 @@ struct Expiry {
 /// that fails, none is left: nobody would have its URL.
 async fn open_token(api: &Api<BootToken>, token: &BootToken) -> Result<()> {
     let created = api.create(&PostParams::default(), token).await?;
-    let end = Expiry { not_after: expiry(&created).map(Time) };
-    let patched = merge_spec(api, &created.name_any(), &PatchParams::default(), &end).await;
-    let Err(error) = patched else { return Ok(()) };
-    let error = anyhow!(error).context("spec.notAfter was not written");
+    let Err(error) = finish(api, token, &created).await else { return Ok(()) };
     match remove(api, &created).await {
         Ok(()) => Err(error),
         Err(kube::Error::Api(status)) if status.is_not_found() => Err(error),
@@ -205,6 +206,14 @@ async fn open_token(api: &Api<BootToken>, token: &BootToken) -> Result<()> {
             Err(error.context(left))
         }
     }
+}
+
+/// Writes when a token ends, if it was created as it was meant.
+async fn finish(api: &Api<BootToken>, meant: &BootToken, created: &BootToken) -> Result<()> {
+    all_kept(meant, created)?;
+    let end = Expiry { not_after: expiry(created).map(Time) };
+    let patched = merge_spec(api, &created.name_any(), &PatchParams::default(), &end).await;
+    patched.map(drop).context("spec.notAfter was not written")
 }
 
 /// Removes this very token.

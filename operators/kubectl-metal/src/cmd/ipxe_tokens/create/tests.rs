@@ -3,9 +3,9 @@ use clap::Parser;
 use http::{Method, Request, Response};
 use k8s_openapi::jiff::Timestamp;
 use kube::client::Body;
-use metal_api::HostSpec;
+use metal_api::{BootBinding, HostSpec};
 use metal_runtime::testing::ApiServer;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::convert::Infallible;
 
 /// Namespaced objects of an API server that refuses these requests.
@@ -42,6 +42,34 @@ async fn a_token_that_could_not_be_finished_is_not_left_open() {
     let (error, is_left) = opened(&[Method::PATCH, Method::DELETE]).await;
     assert!(error.unwrap_err().contains("nobody has its URL: delete it") && is_left);
     assert!(opened(&[Method::POST]).await.0.is_err());
+}
+
+#[tokio::test]
+async fn a_token_is_not_left_open_where_the_cluster_does_not_know_what_it_is_bound_to() {
+    let server = ApiServer::default();
+    let inner = server.client("org");
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let inner = inner.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await.unwrap();
+            let mut sent: Value = serde_json::from_slice(&body).unwrap_or_default();
+            if let Some(spec) = sent.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("binding");
+            }
+            let sent = Request::from_parts(head, Body::from(sent.to_string().into_bytes()));
+            Ok::<_, Infallible>(inner.send(sent).await.unwrap())
+        }
+    });
+    let api = Api::namespaced(Client::new(service, "org"), "org");
+    let binding =
+        BootBinding { mac_address: Some("02:00:00:00:00:01".to_owned()), ..BootBinding::default() };
+    let (ttl, binding) = ("1h".to_owned(), Some(binding));
+    let token =
+        BootToken::new("web-1-a", BootTokenSpec { ttl, binding, ..BootTokenSpec::default() });
+    let error = open_token(&api, &token).await.unwrap_err().to_string();
+    assert!(error.contains("does not know spec.binding.macAddress"), "{error}");
+    assert!(server.object::<BootToken>(Some("org"), "web-1-a").is_none());
 }
 
 #[tokio::test]
