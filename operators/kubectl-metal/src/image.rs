@@ -75,14 +75,14 @@ impl RegistryArgs {
     pub(crate) async fn pin(&self, flag: &str, image: &str) -> Result<Reference> {
         let mut reference: Reference = image.parse().with_context(|| flag.to_owned())?;
         if matches!(reference.version, Version::Digest(_)) {
-            return Ok(reference);
+            return can_be_kept(flag, reference);
         }
         let found = self.digest(&reference).await?.with_context(|| {
             format!("{flag}: what {image} stands for is not known: {}", ask_for_digest(&reference))
         })?;
         reference.version = Version::Digest(found);
         warn(&format!("{image} is {reference}"));
-        Ok(reference)
+        can_be_kept(flag, reference)
     }
 
     /// Whether the image that a flag names is there for the machine that installs it: nothing is to be
@@ -160,6 +160,25 @@ impl RegistryArgs {
     }
 }
 
+/// The image, if a token or a release may name it.
+///
+/// # Errors
+///
+/// If the API server would refuse it.
+fn can_be_kept(flag: &str, image: Reference) -> Result<Reference> {
+    let text = image.to_string();
+    ensure!(
+        text.contains("@sha256:"),
+        "{flag}: {text}: give its SHA-256, as {}@sha256:…",
+        image.name
+    );
+    ensure!(
+        !text.starts_with('['),
+        "{flag}: {text}: give the name of the registry, or its IPv4 address"
+    );
+    Ok(image)
+}
+
 /// What is to be said of an image that was looked for, if anything. A person knows better than the default of
 /// `--architecture` for which machine it is.
 ///
@@ -216,6 +235,19 @@ mod tests {
             assert_eq!(args.pin("--image", &image).await.unwrap().to_string(), digest);
         }
         assert!(args.pin("--image", "A b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_image_that_no_token_may_name_is_refused_with_its_flag() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = args(folder.path());
+        for (image, advice) in [
+            (format!("quay.io/a/b@sha512:{}", "a".repeat(128)), "give its SHA-256"),
+            (format!("[fd00::1]:5000/a/b@sha256:{}", "a".repeat(64)), "the name of the registry"),
+        ] {
+            let error = args.pin("--image", &image).await.unwrap_err().to_string();
+            assert!(error.starts_with("--image: ") && error.contains(advice), "{error}");
+        }
     }
 
     #[tokio::test]
