@@ -7,7 +7,7 @@ use super::{
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, binary, eventually},
-    stack::OciRegistry,
+    stack::{OciRegistry, run_plugin},
 };
 use metal_api::BootTokenPhase;
 use reqwest::StatusCode;
@@ -51,7 +51,9 @@ async fn a_person_gets_one_url_and_then_a_host_that_runs_a_release() {
     let consumed = kubectl(&site, &["ipxe-tokens", "revoke", &org, &web]).await.unwrap_err();
     assert!(consumed.to_string().contains("is consumed: a machine is host web-1"), "{consumed}");
     kubectl(&site, &["ipxe-tokens", "revoke", &org, &other]).await.unwrap();
-    assert_eq!(kubectl(&site, &["ipxe-tokens", "list", &org]).await.unwrap(), "");
+    let none = run_plugin(site.cluster, &["ipxe-tokens", "list", &org], "").await.unwrap();
+    let (code, told) = (none.code, format!("no token is open in {org}\n"));
+    assert_eq!((code, none.out.as_str(), none.err), (Some(0), "", told), "nothing is said so");
     let listed = kubectl(&site, &["hosts", "list", "--org", &org]).await.unwrap();
     let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().take(3).collect();
     assert_eq!(row, [target.as_str(), "-", "-"], "{listed}");

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 const MANAGER: &str = "kubectl-unbounded";
 /// Somebody has pressed Ctrl-C.
 const INTERRUPTED: u8 = 130;
+/// Nobody reads what is printed: what a shell says of a program that SIGPIPE has ended, as it ends kubectl.
+const CLOSED: u8 = 141;
 
 /// The outcome of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub async fn run(args: Args) -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) if output::is_closed(&error) => CLOSED.into(),
         Err(error) => {
             warn(&format!("error: {}", failure::chain(&error)));
             ExitCode::FAILURE

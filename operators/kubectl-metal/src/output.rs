@@ -124,10 +124,17 @@ pub(crate) fn listed<T: Serialize>(all: &[T], format: Format) -> Result<()> {
 ///
 /// If it is closed.
 pub(crate) fn print(text: &str) -> Result<()> {
-    io::stdout().lock().write_all(text.as_bytes()).context("standard output")
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("standard output")
 }
 
-/// Prints a table as kubectl does: a line of names, and one for each row; for no rows, nothing.
+/// Whether an error is that nobody reads standard output any more, as after `| head`.
+pub(crate) fn is_closed(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|it| it.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// Prints a table as kubectl does: a line of names, and one for each row; for no rows, nothing, and on standard
+/// error that there is `none`.
 ///
 /// # Errors
 ///
@@ -135,7 +142,11 @@ pub(crate) fn print(text: &str) -> Result<()> {
 pub(crate) fn table<const COLUMNS: usize>(
     names: [&str; COLUMNS],
     rows: &[[String; COLUMNS]],
+    none: &str,
 ) -> Result<()> {
+    if rows.is_empty() {
+        warn(none);
+    }
     print(&aligned(names, rows))
 }
 
@@ -277,6 +288,14 @@ mod tests {
         let table = "NAME     RELEASE\nweb-1    -\nweb-10   v1\n";
         assert_eq!(aligned(["NAME", "RELEASE"], &rows), table);
         assert_eq!(aligned(["NAME", "RELEASE"], &[]), "");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_told_from_other_errors() {
+        let error = |kind: io::ErrorKind| anyhow::Error::from(io::Error::from(kind));
+        assert!(is_closed(&error(io::ErrorKind::BrokenPipe).context("standard output")));
+        assert!(!is_closed(&error(io::ErrorKind::StorageFull).context("standard output")));
+        assert!(!is_closed(&anyhow::anyhow!("broken pipe")));
     }
 
     #[test]

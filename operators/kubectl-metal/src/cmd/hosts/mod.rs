@@ -202,10 +202,12 @@ async fn list(client: Client, org: Option<&str>, output: Option<Format>) -> Resu
         listed(&all, format)?;
         return Ok(Outcome::Done);
     }
-    lines(&all)
+    let none =
+        org.map_or_else(|| "there is no host".to_owned(), |org| format!("no host is in {org}"));
+    lines(&all, &none)
 }
 
-fn lines(all: &[Host]) -> Result<Outcome> {
+fn lines(all: &[Host], none: &str) -> Result<Outcome> {
     let row = |host: &Host| {
         let org = host.namespace().unwrap_or_default();
         let status = host.status.clone().unwrap_or_default();
@@ -214,7 +216,7 @@ fn lines(all: &[Host]) -> Result<Outcome> {
         [format!("{org}/{}", host.name_any()), release, running, time(status.last_seen.as_ref())]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    table(["HOST", "RELEASE", "RUNNING", "SEEN"], &rows)?;
+    table(["HOST", "RELEASE", "RUNNING", "SEEN"], &rows, none)?;
     Ok(Outcome::Done)
 }
 

@@ -90,7 +90,8 @@ pub(crate) async fn list(
         [token.name_any(), phase, token.spec.host_name.clone(), expires]
     };
     let rows: Vec<_> = open.iter().map(row).collect();
-    table(["NAME", "PHASE", "HOST", "EXPIRES"], &rows)?;
+    let none = format!("no token is open in {org}");
+    table(["NAME", "PHASE", "HOST", "EXPIRES"], &rows, &none)?;
     Ok(Outcome::Done)
 }
 

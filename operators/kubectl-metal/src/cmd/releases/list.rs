@@ -42,7 +42,8 @@ impl List {
             [release.name_any(), release.spec.image.clone(), sealed.to_owned()]
         };
         let rows: Vec<_> = ours.iter().map(row).collect();
-        table(["NAME", "IMAGE", "CONFIGURATION"], &rows)?;
+        let none = format!("there is no release of host {host} in {org}");
+        table(["NAME", "IMAGE", "CONFIGURATION"], &rows, &none)?;
         Ok(Outcome::Done)
     }
 }
