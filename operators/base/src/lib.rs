@@ -24,7 +24,7 @@ pub use chain::Chain;
 pub use cut::cut;
 pub use decision::{Decision, Never};
 pub use hex::hex;
-pub use host::host;
+pub use host::{base_url, host};
 pub use jitter::jittered;
 pub use locality::Nearness;
 pub use locked::{Locked, RwLocked};

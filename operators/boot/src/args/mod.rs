@@ -8,12 +8,13 @@ pub use controllers::{Controllers, Unknown};
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
+use metal_base::base_url;
 use metal_image::{AllowList, RegistryArgs};
 use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
     tls::HttpsArgs,
 };
-use std::{net::Ipv6Addr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 /// Prepares and serves what servers boot: iPXE scripts, kernels, UKIs, virtual media and ignitions.
 #[derive(Clone, Debug, Parser)]
@@ -260,25 +261,8 @@ const CACHE: &str = "/var/cache/boot-operator";
 
 /// A URL without white space and without a trailing slash.
 fn checked(flag: &'static str, url: &str) -> Result<String, Contradiction> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let is_word = !url.contains(|c: char| c.is_whitespace() || c.is_control());
-    let has_host =
-        rest.is_some_and(|rest| is_authority(rest.split('/').next().unwrap_or_default()));
-    if !is_word || !has_host || url.contains(['?', '#']) {
-        return Err(Contradiction::NotAUrl { flag, url: url.to_owned() });
-    }
-    Ok(url.trim_end_matches('/').to_owned())
-}
-
-/// A host and a port, if there is one. An IPv6 address stands in brackets (RFC 3986, section 3.2.2).
-fn is_authority(text: &str) -> bool {
-    let is_port = |port: &str| port.parse::<u16>().is_ok();
-    if let Some((address, after)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let is_end = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
-        return address.parse::<Ipv6Addr>().is_ok() && is_end;
-    }
-    let (host, port) = text.split_once(':').unwrap_or((text, "80"));
-    !host.is_empty() && is_port(port)
+    let not_a_url = || Contradiction::NotAUrl { flag, url: url.to_owned() };
+    base_url(url).map(str::to_owned).ok_or_else(not_a_url)
 }
 
 /// UKIs are served under `/httpboot`, which is added to a URL without any path. Nobody could tell where

@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
+use metal_base::base_url;
 use metal_core::{bmc::Verification, redfish::Scheme, server::Settings};
 use metal_runtime::args::{self, Accepted, BindAddress, RuntimeArgs};
 use std::{path::PathBuf, time::Duration};
@@ -163,15 +164,29 @@ pub enum Contradiction {
     )]
     NoRegistry,
     /// The URL is invalid.
-    #[error("--virtual-media-url: `{0}` must begin with http:// or https://")]
+    #[error("--virtual-media-url: `{0}` is not a URL of the form http://host:port")]
     VirtualMediaUrl(String),
     /// The URL is invalid.
-    #[error("--registry-url: `{0}` must begin with http:// or https://")]
+    #[error("--registry-url: `{0}` is not a URL of the form http://host:port")]
     RegistryUrl(String),
+    /// What stands for the URL is invalid.
+    #[error(
+        "REGISTRY_ADDRESS, --registry-protocol and --registry-port make `{0}`, which is not a URL of the form \
+         http://host:port"
+    )]
+    RegistryAddress(String),
+    /// No server could boot it, or pull it.
+    #[error("{flag}: `{image}` is not an image: use registry/repository:tag")]
+    Image {
+        /// The flag.
+        flag: &'static str,
+        /// Its value.
+        image: String,
+    },
     /// Verification is both enabled and disabled.
     #[error("--skip-cert-validation and --bmc-ca-file cannot be used together; remove one")]
     Verification,
-    /// A time is zero.
+    /// A time or a number is zero.
     #[error("{0} must be greater than zero")]
     Zero(&'static str),
 }
@@ -196,8 +211,23 @@ impl Args {
         if let Some((flag, _)) = times.into_iter().find(|(_, time)| time.is_zero()) {
             return Err(Contradiction::Zero(flag));
         }
+        if self.discovery_attempts == 0 {
+            return Err(Contradiction::Zero("--discovery-attempts"));
+        }
+        self.check_images()?;
         self.virtual_media()?;
         self.advertised_registry().map(drop)
+    }
+
+    /// Checks what servers boot and pull for their discovery: a variable that nobody has set stands here as it is
+    /// written in the manifest.
+    fn check_images(&self) -> Result<(), Contradiction> {
+        let images =
+            [("--probe-image", &self.probe_image), ("--probe-os-image", &self.probe_os_image)];
+        match images.into_iter().find(|(_, image)| !is_image(image)) {
+            Some((flag, image)) => Err(Contradiction::Image { flag, image: image.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// Where BMCs read media from, without a trailing slash; `None` if no server boots from media.
@@ -209,30 +239,25 @@ impl Args {
         let Some(url) = self.virtual_media_url.as_deref().filter(|url| !url.is_empty()) else {
             return Ok(None);
         };
-        if url.starts_with("http://") || url.starts_with("https://") {
-            return Ok(Some(url.trim_end_matches('/').to_owned()));
-        }
-        Err(Contradiction::VirtualMediaUrl(url.to_owned()))
+        let media = base_url(url).map(|url| Some(url.to_owned()));
+        media.ok_or_else(|| Contradiction::VirtualMediaUrl(url.to_owned()))
     }
 
     /// Where agents find the registry, without a trailing slash.
     ///
     /// # Errors
     ///
-    /// If it is not given.
+    /// If it is not given, or is not a URL.
     pub fn advertised_registry(&self) -> Result<String, Contradiction> {
         if let Some(url) = self.registry_url.as_deref().filter(|url| !url.is_empty()) {
-            let is_http = url.starts_with("http://") || url.starts_with("https://");
-            return if is_http {
-                Ok(url.trim_end_matches('/').to_owned())
-            } else {
-                Err(Contradiction::RegistryUrl(url.to_owned()))
-            };
+            let url_of = base_url(url).map(str::to_owned);
+            return url_of.ok_or_else(|| Contradiction::RegistryUrl(url.to_owned()));
         }
         let address = self.registry_address.as_deref().filter(|address| !address.is_empty());
         let address = address.ok_or(Contradiction::NoRegistry)?;
         let (protocol, host) = (&self.registry_protocol, metal_base::host(address));
-        Ok(format!("{protocol}://{host}:{}", self.registry_port))
+        let url = format!("{protocol}://{host}:{}", self.registry_port);
+        if base_url(&url).is_some() { Ok(url) } else { Err(Contradiction::RegistryAddress(url)) }
     }
 
     /// Scheme of BMCs without one.
@@ -266,6 +291,12 @@ impl Args {
             virtual_media: self.virtual_media().is_ok_and(|url| url.is_some()),
         }
     }
+}
+
+/// Whether a text has nothing but what references to images are made of.
+fn is_image(text: &str) -> bool {
+    let is_of_reference = |c: char| c.is_ascii_alphanumeric() || "-._/:@[]".contains(c);
+    !text.is_empty() && text.chars().all(is_of_reference)
 }
 
 #[cfg(test)]

@@ -57,6 +57,33 @@ fn flags_that_contradict_each_other_are_refused_by_name() {
     assert_eq!(check(&both), Err(Contradiction::Verification));
     let zero = Contradiction::Zero("--discovery-timeout");
     assert_eq!(check(&[url, "--discovery-timeout=0s"]), Err(zero));
+    let zero = Contradiction::Zero("--discovery-attempts");
+    assert_eq!(check(&[url, "--discovery-attempts=0"]), Err(zero), "no server was ever discovered");
+}
+
+#[test]
+fn what_no_server_could_reach_or_boot_is_refused_at_the_start() {
+    let url = "--registry-url=http://r:1";
+    let check = |flags: &[&str]| {
+        let checked = parse(&[REQUIRED, flags].concat()).args.check();
+        checked.map_err(|error| error.to_string())
+    };
+    for (flags, flag) in [
+        (&["--registry-url=http://"][..], "--registry-url: "),
+        (&["--registry-url=http://r r:1"], "--registry-url: "),
+        (&["--registry-url=http://$(HOST):1"], "--registry-url: "),
+        (&[url, "--virtual-media-url=http://"], "--virtual-media-url: "),
+        (&[url, "--probe-image="], "--probe-image: "),
+        (&[url, "--probe-image=$(PROBE_IMAGE)"], "--probe-image: `$(PROBE_IMAGE)` is not"),
+        (&[url, "--probe-os-image=a b"], "--probe-os-image: "),
+    ] {
+        let error = check(flags).unwrap_err();
+        assert!(error.starts_with(flag), "{flags:?}: {error}");
+    }
+    let mut args = parse(&[REQUIRED, &["--registry-protocol=htp"]].concat()).args;
+    args.registry_address = Some("10.0.0.1".to_owned());
+    let error = args.check().unwrap_err().to_string();
+    assert!(error.contains("--registry-protocol") && error.contains("htp://10.0.0.1"), "{error}");
 }
 
 #[test]
