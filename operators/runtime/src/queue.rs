@@ -83,14 +83,15 @@ impl<K: Clone + Eq + Hash + Ord + Send + 'static> Queue<K> {
         self.len() == 0
     }
 
-    /// Runs forever: calls `pass` for each key, for at most `concurrency` keys at a time. The
-    /// returned time is when it wants to be called again for that key. Dropping the future ends all
+    /// Runs forever: calls `pass` for each key, for at most `concurrency` keys at a time, and at least
+    /// for one. The returned time is when it wants to be called again for that key. Dropping the future ends all
     /// passes at their next await point.
     pub async fn run<F, P>(self, concurrency: usize, pass: F)
     where
         F: Fn(K) -> P,
         P: Future<Output = Option<Duration>> + Send + 'static,
     {
+        let concurrency = concurrency.max(1);
         let mut working = JoinSet::new();
         loop {
             while working.len() < concurrency {
@@ -244,6 +245,22 @@ mod tests {
         queue.add("a");
         assert_eq!(timeout(LONG, passes.recv()).await, Ok(Some("a")));
         assert_eq!(timeout(LONG * 2, passes.recv()).await, Ok(Some("a")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_least_one_key_is_worked_on_whatever_a_flag_says() {
+        let queue = Queue::default();
+        let (sender, mut passes) = mpsc::unbounded_channel();
+        let pass = move |key: &'static str| {
+            let sender = sender.clone();
+            async move {
+                sender.send(key).ok();
+                None
+            }
+        };
+        let _work = tokio::spawn(queue.clone().run(0, pass));
+        queue.add("a");
+        assert_eq!(timeout(LONG, passes.recv()).await, Ok(Some("a")));
     }
 
     /// A queue whose passes report their key, and take this long.
