@@ -10,7 +10,8 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 use ipnet::IpNet;
 use metal_image::RegistryArgs;
 use metal_runtime::args::{
-    Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, size, try_parse,
+    Accepted, AdminArgs, BindAddress, ClientArgs, ElectionArgs, LogArgs, Parsed, namespace, size,
+    try_parse,
 };
 use std::{
     ffi::OsString,
@@ -96,7 +97,7 @@ pub struct Args {
     pub cluster_dns: Option<IpAddr>,
     /// Namespace of the ConfigMaps that Machines may reference as user-data; no other namespace is
     /// read [default: the namespace of the Lease]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub user_data_namespace: Option<String>,
     /// Name of the Node that this process runs on: its machine is not switched off by this process
     /// [default: none is taken for it]
@@ -115,14 +116,14 @@ pub struct Args {
     pub ek_roots_path: Option<PathBuf>,
     /// Namespace of the ServiceAccounts that machines join the cluster with, one per Machine; must
     /// not contain other ServiceAccounts
-    #[arg(long, default_value = "metalman-machines", value_name = "NAMESPACE")]
+    #[arg(long, default_value = "metalman-machines", value_name = "NAMESPACE", value_parser = namespace)]
     pub machine_namespace: String,
     /// Namespace of the Secrets with BMC credentials; Secrets in other namespaces are never read
-    #[arg(long, default_value = "metalman-bmcs", value_name = "NAMESPACE")]
+    #[arg(long, default_value = "metalman-bmcs", value_name = "NAMESPACE", value_parser = namespace)]
     pub bmc_secret_namespace: String,
     /// Namespace of the Secrets with registry credentials that Machines may reference in
     /// spec.pxe.imagePullSecrets; Secrets in other namespaces are never read
-    #[arg(long, default_value = PULL_SECRETS, value_name = "NAMESPACE")]
+    #[arg(long, default_value = PULL_SECRETS, value_name = "NAMESPACE", value_parser = namespace)]
     pub pull_secret_namespace: String,
     /// Allow http:// URLs for BMCs; credentials then cross the network unencrypted
     #[arg(long)]
@@ -297,6 +298,14 @@ mod tests {
         }
         for wrong in ["a,b", "-a", "a_", ".", &"a".repeat(64)] {
             assert_eq!(at(wrong).unwrap_err().kind(), ErrorKind::ValueValidation, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_that_there_cannot_be_is_refused_at_the_start() {
+        for flag in ["user-data", "machine", "bmc-secret", "pull-secret"] {
+            let error = parsed(&format!("serve-pxe --{flag}-namespace=$(NAMESPACE)")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{flag}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use metal_dhcp::{Sharing, config::Config};
-use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs};
+use metal_runtime::args::{AdminArgs, ClientArgs, LogArgs, namespace};
 use std::path::PathBuf;
 
 const CONFIG_HELP: &str = concat!(
@@ -48,11 +48,11 @@ pub struct Args {
     pub no_endpoints: bool,
     /// Namespace of the Lease, if an active and a standby instance are configured [default: that of
     /// the pod or the kubeconfig]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub leader_elect_namespace: Option<String>,
     /// Namespace of the Secrets that each give one machine a boot URL, which has to have no other
     /// Secrets; they are never logged [default: there are none]
-    #[arg(long, value_name = "NAMESPACE", conflicts_with = "no_endpoints")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace, conflicts_with = "no_endpoints")]
     pub boot_url_namespace: Option<String>,
     /// Which API server.
     #[command(flatten)]
@@ -133,6 +133,15 @@ mod tests {
         assert_eq!(args(&["--mac-prefixes-file=m.yaml"]).check_with(&standby), Ok(()));
         let split = config("instances: { mode: split, part: 1 }");
         assert_eq!((alone.check_with(&split), alone.check_with(&config(""))), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn a_namespace_that_there_cannot_be_is_refused_by_its_flag() {
+        for flag in ["--boot-url-namespace", "--leader-elect-namespace"] {
+            let words = ["netboot", "--config=c.yaml", flag, ""];
+            let error = Args::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.contains(flag), "{error}");
+        }
     }
 
     #[test]

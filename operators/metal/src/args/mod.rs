@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "IMAGE")]
     pub probe_os_image: String,
     /// Namespace for the boot configurations and Secrets of discovery
-    #[arg(long, default_value = "default", value_name = "NAMESPACE")]
+    #[arg(long, default_value = "default", value_parser = args::namespace, value_name = "NAMESPACE")]
     pub manager_namespace: String,
     /// MAC prefix database (YAML): which MAC addresses belong to BMCs, and their initial
     /// credentials

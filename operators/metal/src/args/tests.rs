@@ -80,6 +80,9 @@ fn what_no_server_could_reach_or_boot_is_refused_at_the_start() {
         let error = check(flags).unwrap_err();
         assert!(error.starts_with(flag), "{flags:?}: {error}");
     }
+    let namespace = words(&[REQUIRED, &[url, "--manager-namespace=$(POD_NAMESPACE)"]].concat());
+    let error = try_parse::<Args>(ACCEPTED, namespace, |_| false).unwrap_err().to_string();
+    assert!(error.contains("--manager-namespace"), "{error}");
     let mut args = parse(&[REQUIRED, &["--registry-protocol=htp"]].concat()).args;
     args.registry_address = Some("10.0.0.1".to_owned());
     let error = args.check().unwrap_err().to_string();

@@ -14,6 +14,7 @@ pub use shared::{
     AdminArgs, ClientArgs, ElectionArgs, LogArgs, LogFormat, RuntimeArgs, ZapEncoder, ZapLevel,
 };
 pub use size::{InvalidSize, size};
+pub use values::namespace;
 
 use accepted::{SHARED, help};
 use clap::{Arg, ArgAction, Command, Parser};

@@ -1,6 +1,6 @@
 //! The flags that every operator has.
 
-use super::BindAddress;
+use super::{BindAddress, values::namespace};
 use crate::election::lease::Candidate;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ pub struct ElectionArgs {
     #[arg(long)]
     pub leader_elect: bool,
     /// Namespace of the leader election Lease [default: that of the pod or the kubeconfig]
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = namespace)]
     pub leader_elect_namespace: Option<String>,
     /// Identity of this replica in leader election; must be unique among running replicas [default:
     /// a new one at every start]

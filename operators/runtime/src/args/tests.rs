@@ -71,6 +71,18 @@ fn accepted_variable_is_told_where_it_is_set() {
 }
 
 #[test]
+fn what_is_no_namespace_is_refused_by_its_flag() {
+    let election = parsed("--leader-elect-namespace=metal-1").args.runtime.election;
+    assert_eq!(election.leader_elect_namespace.as_deref(), Some("metal-1"));
+    let long = "a".repeat(64);
+    for wrong in ["", "Metal", "-a", "a-", "a.b", "a/b", "$(POD_NAMESPACE)", &long] {
+        let error = refused(&format!("--leader-elect-namespace={wrong}"));
+        assert_eq!(error.kind(), ErrorKind::ValueValidation, "{wrong}");
+        assert!(error.to_string().contains("--leader-elect-namespace"), "{error}");
+    }
+}
+
+#[test]
 fn what_nobody_knows_is_refused_by_name() {
     assert_eq!(refused("--no-such-flag").kind(), ErrorKind::UnknownArgument);
     assert_eq!(refused("-timeuot 3s").kind(), ErrorKind::UnknownArgument);
