@@ -91,6 +91,7 @@ const TABLE: &[Row] = &[
             ("MalformedLayer", Person),
             ("MalformedMetadata", Person),
             ("BootFileMissing", Person),
+            ("TooManyTemplates", Person),
             ("FileTooLarge", Person),
             ("NoDisk", Person),
             ("TemplateUnusable", Person),
@@ -204,6 +205,27 @@ mod tests {
                 let is_fine = matches!(word, "Pulled" | "Answers");
                 assert!(!is_reason || is_fine || known.contains(word), "{word} is not decided");
             }
+        }
+    }
+
+    /// Reasons that are the names of variants.
+    fn variants(source: &str) -> impl Iterator<Item = &str> {
+        let (_, after) = source.split_once("strum::IntoStaticStr)]").unwrap();
+        let lines = after.split("\n}").next().unwrap().lines();
+        let lines = lines.filter_map(|line| line.strip_prefix("    "));
+        let variants = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
+        variants.map(|line| line.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap())
+    }
+
+    #[test]
+    fn every_way_in_which_an_image_is_unusable_is_decided() {
+        let rows = TABLE.iter().filter(|(type_, ..)| *type_ == condition::IMAGE_READY);
+        let known: BTreeSet<_> =
+            rows.flat_map(|(_, _, reasons)| reasons.iter().map(|(reason, _)| *reason)).collect();
+        let all: Vec<_> = variants(include_str!("../../metalman/src/images/image.rs")).collect();
+        assert!(all.len() > 3, "{all:?}");
+        for reason in all {
+            assert!(known.contains(reason), "{reason} is not decided");
         }
     }
 
