@@ -113,6 +113,11 @@ pub(crate) fn aes_128_cfb() -> TpmtSymDef {
 
 /// Requires AES-128 in CFB mode, with which a storage key protects its children.
 pub(crate) fn check_symmetric(symmetric: &TpmtSymDef) -> Result<(), KeyError> {
-    let found = || format!("{symmetric:?}");
+    let found = || match (&symmetric.key_bits, &symmetric.mode) {
+        (TpmuSymKeyBits::Aes(bits), TpmuSymMode::Aes(mode)) => {
+            format!("{} with {bits} bits and {mode}", symmetric.algorithm)
+        }
+        _ => symmetric.algorithm.to_string(),
+    };
     check("symmetric", *symmetric == aes_128_cfb(), found, "AES-128 in CFB mode")
 }

@@ -44,7 +44,13 @@ impl AttestationKey {
             TpmuAsymScheme::Hash(scheme) if scheme.hash_alg == TpmAlgId::Sha256
         );
         let is_ecdsa = parms.scheme.scheme == TpmAlgId::Ecdsa && is_sha256;
-        check("scheme", is_ecdsa, || format!("{:?}", parms.scheme), "ECDSA with SHA-256")?;
+        let found = || match &parms.scheme.details {
+            TpmuAsymScheme::Hash(hash) => {
+                format!("{} with {}", parms.scheme.scheme, hash.hash_alg)
+            }
+            TpmuAsymScheme::Null => parms.scheme.scheme.to_string(),
+        };
+        check("scheme", is_ecdsa, found, "ECDSA with SHA-256")?;
         let point = curve::point(&point.x, &point.y).ok_or(KeyError::NoKey)?;
         Ok(Self { name: name(public.octets), point })
     }

@@ -214,7 +214,10 @@ fn an_event_log_follows_a_request_with_a_quote_and_no_other() {
 fn field_of<K>(parsed: &Result<K, KeyError>) -> &'static str {
     match parsed {
         Ok(_) => "accepted",
-        Err(KeyError::Unsuitable { field, .. }) => field,
+        Err(KeyError::Unsuitable { field, found, .. }) => {
+            assert!(!found.contains("Tpm"), "people read {found}");
+            field
+        }
         Err(KeyError::Malformed | KeyError::NoKey) => "",
     }
 }
