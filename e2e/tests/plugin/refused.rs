@@ -92,8 +92,10 @@ async fn a_cluster_that_is_not_prepared_is_told_what_to_do() {
         "--ipv4=10.22.2.3/8",
     ];
     for (args, told) in [
+        // Nothing is installed then, as the next ones tell.
+        (&["site", "init", "a", "--node=nobody"][..], "node nobody: there is no such Node"),
         (
-            &["machine", "reboot", "a"][..],
+            &["machine", "reboot", "a"],
             "the cluster knows no Machines: run kubectl metal site init first",
         ),
         (&register, "error: the cluster knows no Machines: run kubectl metal site init first"),

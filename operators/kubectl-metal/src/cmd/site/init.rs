@@ -65,6 +65,7 @@ impl Init {
             return Ok(Outcome::Done);
         }
         let client = connection.client().await?;
+        let nodes = self.without_label(&client).await?;
         let mut applied = vec![];
         for object in &all {
             let name = output::name(object);
@@ -79,7 +80,7 @@ impl Init {
         if dry_run == DryRun::None {
             served(&client).await?;
         }
-        for node in &self.nodes {
+        for node in nodes {
             self.label(&client, node).await.with_context(|| format!("node {node}"))?;
         }
         objects(&applied, output, &format!("applied{}", dry_run.note()))?;
@@ -87,14 +88,30 @@ impl Init {
         Ok(Outcome::Done)
     }
 
+    /// The Nodes that are to be labeled. One that cannot be is told of before anything is installed.
+    async fn without_label(&self, client: &Client) -> Result<Vec<&str>> {
+        let mut without = vec![];
+        for node in &self.nodes {
+            let has_label = self.has_label(client, node).await;
+            if !has_label.with_context(|| format!("node {node}"))? {
+                without.push(node.as_str());
+            }
+        }
+        Ok(without)
+    }
+
+    async fn has_label(&self, client: &Client, name: &str) -> Result<bool> {
+        let found = Api::<Node>::all(client.clone()).get_opt(name).await?;
+        let node = found.context("there is no such Node")?;
+        match node.labels().get(LABEL) {
+            Some(site) if *site == self.site => Ok(true),
+            Some(site) => bail!("it is of the site {site}: take its label {LABEL} away first"),
+            None => Ok(false),
+        }
+    }
+
     async fn label(&self, client: &Client, name: &str) -> Result<()> {
         let nodes = Api::<Node>::all(client.clone());
-        let node = nodes.get_opt(name).await?.context("there is no such Node")?;
-        match node.labels().get(LABEL) {
-            Some(site) if *site == self.site => return Ok(()),
-            Some(site) => bail!("it is of the site {site}: take its label {LABEL} away first"),
-            None => {}
-        }
         let labels = [(LABEL, Some(self.site.as_str()))].into();
         let label = NodePatch { metadata: MetadataChange { labels, ..MetadataChange::default() } };
         let params = PatchParams {
