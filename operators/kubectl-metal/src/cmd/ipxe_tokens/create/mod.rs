@@ -21,7 +21,7 @@ use kube::{
     api::{DeleteParams, PatchParams, PostParams, Preconditions},
 };
 use metal_api::{BootPullSecret, BootToken, BootTokenSpec, Host};
-use metal_base::{duration, hex};
+use metal_base::{base_url, duration, hex};
 use metal_core::{
     boot_token::{expiry, installer::is_word, script::entry, secret},
     pull_secret::is_name,
@@ -120,9 +120,7 @@ impl InstallArgs {
         (org, host): (&str, &str),
         dry_run: DryRun,
     ) -> Result<Option<String>> {
-        let server = self.server.trim_end_matches('/');
-        let is_url = server.starts_with("https://") || server.starts_with("http://");
-        ensure!(is_url && is_word(server), "--server: give a URL like https://hosts.example.org");
+        let server = self.server()?;
         let spec = self.spec(host).await?;
         let client = connection.client().await?;
         doubts(&client, org, host).await.iter().for_each(|doubt| warn(doubt));
@@ -145,6 +143,12 @@ impl InstallArgs {
         let said = if is_there { "; its URL is not shown again" } else { dry_run.note() };
         warn(&format!("boottoken.bloomery.dev/{name} created{said}"));
         Ok(is_there.then(|| format!("{server}/api/ipxe/{text}")))
+    }
+
+    /// What the URLs of tokens begin with.
+    fn server(&self) -> Result<&str> {
+        let server = base_url(&self.server).filter(|url| is_word(url));
+        server.context("--server: give a URL like https://hosts.example.org")
     }
 
     /// What the token is for, but for its secret.

@@ -139,6 +139,22 @@ fn what_the_api_server_would_refuse_is_refused_with_the_name_of_the_flag() {
     assert!(none.disk.disk().unwrap_err().to_string().contains("--disk-max-size"));
 }
 
+#[test]
+fn a_server_that_no_url_of_a_token_could_lead_to_is_refused() {
+    let mut install = parsed(&[]).unwrap();
+    for (server, base) in [
+        ("https://hosts.example.org/", Some("https://hosts.example.org")),
+        ("http://10.0.0.1:8444", Some("http://10.0.0.1:8444")),
+        ("hosts.example.org", None),
+        ("https://", None),
+        ("https://hosts.example.org?a=b", None),
+        ("https://hosts.example.org/$x", None),
+    ] {
+        install.server = server.to_owned();
+        assert_eq!(install.server().ok(), base, "{server}");
+    }
+}
+
 #[tokio::test]
 async fn all_that_a_token_may_say_can_be_said_with_flags() {
     let said = [
