@@ -145,8 +145,8 @@ fn plan(turn: &mut Turn<'_>) -> Decision {
         Err(why) => {
             // The claim has the host, whatever keeps the BMC from answering.
             reserved::by_facts(turn);
-            let (reason, message, rest) = silence(why);
-            status::unreachable(&mut turn.new, reason, message, turn.seen.now);
+            let (reason, message, rest) = silence(turn.seen.server, why);
+            status::unreachable(&mut turn.new, reason, &message, turn.seen.now);
             Decision::Rest(rest)
         }
     }
@@ -182,16 +182,23 @@ fn reached(turn: &mut Turn<'_>, own: SystemUuid, system: &SystemReading) -> Deci
 }
 
 /// Why there is no reading: reason, message, and how soon to try again.
-fn silence(why: &Unreachable) -> (&'static str, &str, SignedDuration) {
+fn silence(server: &Server, why: &Unreachable) -> (&'static str, String, SignedDuration) {
     match why {
-        Unreachable::NoAnswer(why) => ("NoAnswer", why, SILENT),
-        Unreachable::Unauthorized => {
-            let why = "the BMC rejected the credentials: correct the BMCSecret";
-            (REASON_OF_SERVER, why, REFUSED)
-        }
-        Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why, SESSIONS_FULL),
-        Unreachable::Misbehaving(why) => ("Misbehaving", why, MISBEHAVING),
+        Unreachable::NoAnswer(why) => ("NoAnswer", why.clone(), SILENT),
+        Unreachable::Unauthorized => (REASON_OF_SERVER, rejected(server), REFUSED),
+        Unreachable::SessionsFull(why) => ("SessionLimitExceeded", why.clone(), SESSIONS_FULL),
+        Unreachable::Misbehaving(why) => ("Misbehaving", why.clone(), MISBEHAVING),
     }
+}
+
+/// Which credentials are to be corrected.
+fn rejected(server: &Server) -> String {
+    let secret = match (&server.spec.bmc_ref, &server.spec.bmc) {
+        (Some(bmc), _) => format!("the BMCSecret of BMC {}", bmc.name),
+        (None, Some(access)) => format!("BMCSecret {}", access.bmc_secret_ref.name),
+        (None, None) => "the BMCSecret".to_owned(),
+    };
+    format!("the BMC rejected the credentials: correct {secret}")
 }
 
 /// The hardware belongs to metalman as well.

@@ -221,10 +221,10 @@ fn switch_on(turn: &mut Turn<'_>, system: &SystemReading, claim: &ServerClaim) -
             let why = status::configuration_error(configuration);
             turn.rests("BootConfigurationError", &why)
         }
-        BootState::Pending | BootState::Other(_) => turn.rests(
-            "WaitingForBootConfiguration",
-            "the boot configuration of the claim is not Ready",
-        ),
+        BootState::Pending | BootState::Other(_) => {
+            let why = status::configuration_pending(configuration);
+            turn.rests("WaitingForBootConfiguration", &why)
+        }
     }
 }
 

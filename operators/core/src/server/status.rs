@@ -258,14 +258,20 @@ pub(super) fn configuration_error(configuration: &ServerBootConfiguration) -> St
         .filter(|condition| condition.status == "False" && !condition.message.is_empty())
         .map(|condition| condition.message.as_str())
         .collect();
+    format!("{} is in Error: {}", named(configuration), why.join("; "))
+}
+
+/// What is waited for while a boot configuration is prepared.
+pub(super) fn configuration_pending(configuration: &ServerBootConfiguration) -> String {
+    let named = named(configuration);
+    format!("{named} is not Ready: see its conditions; if it has none, boot-operator does not run")
+}
+
+fn named(configuration: &ServerBootConfiguration) -> String {
     let meta = &configuration.metadata;
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    format!(
-        "ServerBootConfiguration {}/{} is in Error: {}",
-        namespace.unwrap_or_default(),
-        name.unwrap_or_default(),
-        why.join("; "),
-    )
+    let (namespace, name) = (namespace.unwrap_or_default(), name.unwrap_or_default());
+    format!("ServerBootConfiguration {namespace}/{name}")
 }
 
 pub(super) fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {

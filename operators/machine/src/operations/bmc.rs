@@ -232,11 +232,21 @@ fn describe(trouble: &ReadError, machine: &Machine) -> (&'static str, String) {
                 accepted::unread(machine, annotation::ACCEPT_CERTIFICATE, certificate::is_pairs)
             ),
         ),
-        ReadError::Silent(Unreachable::Unauthorized) => {
-            (lockout::REASON, "the BMC rejected the credentials: correct the Secret".to_owned())
-        }
+        ReadError::Silent(Unreachable::Unauthorized) => (lockout::REASON, rejected(machine)),
         ReadError::Silent(Unreachable::SessionsFull(text)) => ("SessionsFull", text.clone()),
         ReadError::Silent(Unreachable::Misbehaving(text)) => ("Misbehaving", text.clone()),
         ReadError::Silent(Unreachable::NoAnswer(text)) => ("NoAnswer", text.clone()),
     }
+}
+
+/// Which credentials are to be corrected.
+fn rejected(machine: &Machine) -> String {
+    let redfish = machine.spec.pxe.as_ref().and_then(|pxe| pxe.redfish.as_ref());
+    let secret = redfish.map_or_else(String::new, |redfish| {
+        let of = &redfish.password_ref;
+        format!(" {}/{}", of.namespace, of.name)
+    });
+    format!(
+        "the BMC rejected the credentials: correct spec.pxe.redfish.username, or the password in Secret{secret}"
+    )
 }

@@ -64,6 +64,16 @@ fn silent_bmc_is_shown_then_asked_again_and_refused_credentials_are_not() {
 }
 
 #[test]
+fn refused_credentials_are_told_with_the_object_that_has_them() {
+    let mut scene = Scene::new();
+    scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-1".to_owned() });
+    scene.reading = Some(Err(Unreachable::Unauthorized));
+    scene.record();
+    let told = scene.message(condition::BMC_REACHABLE);
+    assert!(told.ends_with("correct the BMCSecret of BMC bmc-1"), "{told}");
+}
+
+#[test]
 fn a_server_that_is_also_a_machine_of_metalman_is_left_alone_and_says_so() {
     let mut scene = Scene::new();
     scene.machines = vec!["node-01".to_owned()];

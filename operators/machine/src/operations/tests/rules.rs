@@ -250,6 +250,20 @@ fn a_bmc_that_says_nothing_is_waited_for_and_nothing_is_done() {
 }
 
 #[test]
+fn refused_credentials_are_told_with_the_secret_that_has_them() {
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    let redfish = scene.machine.spec.pxe.as_mut().unwrap().redfish.as_mut().unwrap();
+    redfish.password_ref.namespace = "metalman-bmcs".to_owned();
+    redfish.password_ref.name = "node-01".to_owned();
+    let trouble = ReadError::Silent(Unreachable::Unauthorized);
+    scene.reading = Some((SignedDuration::ZERO, Err(trouble)));
+    scene.settle();
+    let all = &scene.machine.status.as_ref().unwrap().conditions;
+    let told = all.iter().find(|it| it.type_ == condition::BMC_REACHABLE).unwrap();
+    assert!(told.message.ends_with("Secret metalman-bmcs/node-01"), "{}", told.message);
+}
+
+#[test]
 fn of_two_machines_with_one_system_neither_is_switched_off() {
     let mut scene = Scene::asks(1, 1).at(PoweringOff);
     scene.sharing = vec!["b".to_owned()];
