@@ -7,6 +7,7 @@ use crate::{
     Outcome,
     cmd::names,
     connection::Connection,
+    failure,
     image::RegistryArgs,
     merge::merge_spec,
     operations::REQUEST,
@@ -206,6 +207,7 @@ async fn open_token(api: &Api<BootToken>, token: &BootToken) -> Result<()> {
         Ok(()) => Err(error),
         Err(kube::Error::Api(status)) if status.is_not_found() => Err(error),
         Err(left) => {
+            let left = failure::chain(&left.into());
             let left = format!("it is open, and nobody has its URL: delete it ({left})");
             Err(error.context(left))
         }
@@ -241,7 +243,10 @@ async fn doubts(client: &Client, org: &str, host: &str) -> Vec<String> {
                 )
             }));
         }
-        Err(error) => doubts.push(format!("whether others are open is not known: {error:#}")),
+        Err(error) => {
+            let why = failure::chain(&error);
+            doubts.push(format!("whether others are open is not known: {why}"));
+        }
     }
     let hosts = Api::<Host>::namespaced(client.clone(), org);
     // Who may not read it learns it from the condition Usable.

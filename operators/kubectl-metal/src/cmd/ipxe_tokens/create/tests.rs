@@ -45,6 +45,15 @@ async fn a_token_that_could_not_be_finished_is_not_left_open() {
 }
 
 #[tokio::test]
+async fn what_the_api_server_refuses_is_said_in_its_words_and_not_as_a_structure() {
+    let server = ApiServer::default();
+    let client = refusing(&server, &[Method::GET]).into_client();
+    let said = doubts(&client, "org", "a").await;
+    assert!(said[0].starts_with("whether others are open is not known: "), "{said:?}");
+    assert!(!said.iter().any(|it| it.contains('{') || it.contains("ApiError")), "{said:?}");
+}
+
+#[tokio::test]
 async fn a_token_is_not_left_open_where_the_cluster_does_not_know_what_it_is_bound_to() {
     let server = ApiServer::default();
     let inner = server.client("org");
