@@ -10,7 +10,7 @@ use crate::{
     connection::Connection,
     output::{DryRun, DryRunArgs, Format, print, shown},
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Subcommand;
 use kube::{Api, ResourceExt};
 use metal_api::BootToken;
@@ -70,15 +70,22 @@ pub(super) async fn run(command: IpxeCommand, connection: &Connection) -> Result
             let (org, name) = names::host(&host)?;
             let api = Api::<BootToken>::namespaced(connection.client().await?, org);
             let found = ipxe_tokens::of_host(all(&api).await?, org, name)?;
-            for token in &found {
-                let token = token.name_any();
-                if dry_run != DryRun::Client {
-                    let deleted = api.delete(&token, &dry_run.delete()).await;
-                    deleted.with_context(|| format!("BootToken {org}/{token}"))?;
+            let (mut deleted, mut outcome) = (vec![], Outcome::Done);
+            for token in found {
+                let name = token.name_any();
+                let gone = match dry_run {
+                    DryRun::Client => Ok(()),
+                    DryRun::None | DryRun::Server => {
+                        api.delete(&name, &dry_run.delete()).await.map(drop)
+                    }
+                };
+                match gone {
+                    Ok(()) => deleted.push(token),
+                    Err(error) => outcome = ipxe_tokens::left(error, org, &name, outcome),
                 }
             }
-            shown(&found, output, &format!("deleted{}", dry_run.note()))?;
-            Ok(Outcome::Done)
+            shown(&deleted, output, &format!("deleted{}", dry_run.note()))?;
+            Ok(outcome)
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::{
     Outcome,
     cmd::{lists::all, names::parse},
     connection::Connection,
+    failure,
     merge::merge_spec,
     operations::REQUEST,
     output::{DryRun, DryRunArgs, Format, listed, shown, table, warn},
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Subcommand;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
@@ -123,24 +124,46 @@ async fn revoke(
     output: Option<Format>,
 ) -> Result<Outcome> {
     let api = Api::<BootToken>::namespaced(connection.client().await?, parse(org)?);
-    let mut revoked = vec![];
-    let mut outcome = Outcome::Done;
-    for token in meant(all(&api).await?, org, name)? {
+    let found = meant(all(&api).await?, org, name)?;
+    let (revoked, outcome) = all_withdrawn(&api, found, org, dry_run).await;
+    shown(&revoked, output, &format!("revoked{}", dry_run.note()))?;
+    Ok(outcome)
+}
+
+/// Withdraws tokens for good. One that cannot be does not keep the others open.
+async fn all_withdrawn(
+    api: &Api<BootToken>,
+    tokens: Vec<BootToken>,
+    org: &str,
+    dry_run: DryRun,
+) -> (Vec<BootToken>, Outcome) {
+    let (mut revoked, mut outcome) = (vec![], Outcome::Done);
+    for token in tokens {
         let name = token.name_any();
-        let withdrawn = withdrawn(&api, token, dry_run).await;
-        match withdrawn.with_context(|| format!("BootToken {org}/{name}"))? {
-            Ok(token) => revoked.push(token),
-            Err(Consumed { host }) => {
+        match withdrawn(api, token, dry_run).await {
+            Ok(Ok(token)) => revoked.push(token),
+            Ok(Err(Consumed { host })) => {
                 warn(&format!(
                     "error: boottoken.bloomery.dev/{name} is consumed: a machine is host {host} by it, which \
                      stays one until you delete that: kubectl metal hosts delete {org}/{host}"
                 ));
                 outcome = Outcome::Failed;
             }
+            Err(error) => outcome = left(error, org, &name, outcome),
         }
     }
-    shown(&revoked, output, &format!("revoked{}", dry_run.note()))?;
-    Ok(outcome)
+    (revoked, outcome)
+}
+
+/// What becomes of a command of which one token is left: one that was removed meanwhile is as good as withdrawn.
+pub(crate) fn left(error: kube::Error, org: &str, name: &str, outcome: Outcome) -> Outcome {
+    if matches!(&error, kube::Error::Api(status) if status.is_not_found()) {
+        warn(&format!("boottoken.bloomery.dev/{name} is gone"));
+        return outcome;
+    }
+    let error = anyhow!(error).context(format!("BootToken {org}/{name}"));
+    warn(&format!("error: {}", failure::chain(&error)));
+    Outcome::Failed
 }
 
 /// A token with which a machine has registered: there is nothing left to withdraw.
@@ -313,6 +336,27 @@ mod tests {
         // Since it was listed.
         let told = withdrawn(&api, token("web-1-b", true), DryRun::None).await.unwrap();
         assert_eq!(told.unwrap_err(), consumed);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_gone_or_refused_keeps_no_other_one_open() {
+        let server = ApiServer::default();
+        let api = Api::namespaced(server.client("org"), "org");
+        for name in ["web-1-a", "web-1-c"] {
+            let mut token = token(name, true);
+            token.metadata.namespace = Some("org".to_owned());
+            server.put(&token);
+        }
+        let tokens = || ["web-1-a", "web-1-b", "web-1-c"].map(|name| token(name, true)).to_vec();
+        let (revoked, outcome) = all_withdrawn(&api, tokens(), "org", DryRun::None).await;
+        let revoked: Vec<_> = revoked.iter().map(ResourceExt::name_any).collect();
+        assert_eq!(revoked, ["web-1-a", "web-1-c"]);
+        assert_eq!(outcome, Outcome::Done);
+        server.fail(Some(http::StatusCode::FORBIDDEN));
+        server.forget();
+        let (revoked, outcome) = all_withdrawn(&api, tokens(), "org", DryRun::None).await;
+        assert_eq!((revoked.len(), outcome), (0, Outcome::Failed));
+        assert_eq!(server.written().len(), 3, "each was tried");
     }
 
     fn token(name: &str, is_open: bool) -> BootToken {
