@@ -92,7 +92,7 @@ impl Operator {
         }
         // Ctrl-C at a terminal is for this process only, which then ends the operator itself.
         command.process_group(0);
-        command.args(&self.args).stdin(Stdio::null()).env("NO_COLOR", "1").envs(&self.variables);
+        command.args(&self.args).stdin(Stdio::null()).envs(&self.variables);
         *self.process() = Some(Process::start(&mut command, &self.log)?);
         Ok(())
     }

@@ -2,7 +2,11 @@
 
 use crate::args::{LogArgs, LogFormat};
 use serde_json::{Map, Value};
-use std::io::{self, Write};
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, IsTerminal, Write},
+};
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberInitExt};
 
 /// Why there is no log.
@@ -10,7 +14,7 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt, util::SubscriberIni
 pub enum Error {
     /// Not a filter.
     #[error(
-        "--log-level {0:?}: use error, warn, info, debug or trace, or a filter such as \
+        "--log-level (or RUST_LOG) {0:?}: use error, warn, info, debug or trace, or a filter such as \
          info,kube=debug"
     )]
     Level(String, #[source] ParseError),
@@ -30,6 +34,8 @@ pub fn init(args: &LogArgs) -> Result<(), Error> {
     let log = fmt().with_env_filter(filter);
     match args.format() {
         LogFormat::Text => {
+            let no_color = env::var_os("NO_COLOR");
+            let log = log.with_ansi(has_colors(io::stderr().is_terminal(), no_color.as_deref()));
             log.with_writer(|| Lines { to: io::stderr(), cut: cut_text }).finish().try_init()
         }
         LogFormat::Json => {
@@ -38,6 +44,11 @@ pub fn init(args: &LogArgs) -> Result<(), Error> {
         }
     }
     .map_err(Error::Again)
+}
+
+/// Whether lines have colors: they are for a terminal, and for nobody who searches a file for `name=web-1`.
+fn has_colors(is_terminal: bool, no_color: Option<&OsStr>) -> bool {
+    is_terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 /// Limit of a log line in bytes. Longer lines contain untrusted text.
@@ -120,10 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn only_a_terminal_gets_colors_and_nobody_who_wants_none() {
+        assert!(has_colors(true, None) && has_colors(true, Some(OsStr::new(""))));
+        assert!(!has_colors(true, Some(OsStr::new("1"))));
+        assert!(!has_colors(false, None), "a pod's log is a file");
+    }
+
+    #[test]
     fn level_that_does_not_parse_is_refused_with_the_flag() {
         let args = LogArgs { log_level: Some("kube=loud".to_owned()), ..LogArgs::default() };
         let error = init(&args).unwrap_err();
         assert!(matches!(error, Error::Level(..)), "{error:?}");
-        assert!(error.to_string().starts_with("--log-level \"kube=loud\": use error"));
+        assert!(error.to_string().starts_with("--log-level (or RUST_LOG) \"kube=loud\": "));
     }
 }
