@@ -57,6 +57,8 @@ fn waiting_can_be_switched_off_and_a_dry_run_sends_nothing_unless_it_says_server
         "machine register --pxe A --image i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
         "machine register --pxe a --image I/i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
         "machine register --pxe a -n b/c --image i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8",
+        "machine register --pxe a --image i --mac 02:00:00:00:00:01 --ipv4 10.0.0.1/8 --redfish-url https://b \
+         --redfish-username=",
         "site deploy-pxe --site a --image a:b:c",
         "site init a --node b/c",
     ] {

@@ -6,7 +6,7 @@ use crate::{
     output::{DryRun, warn},
 };
 use anyhow::{Result, anyhow};
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 use metal_api::{MachineKeyReference, MachineRedfish};
 use metal_core::machine_identity::{bmc_address, system_uri};
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ pub(crate) struct BmcArgs {
     redfish_url: Option<String>,
     /// User name at the BMC
     #[arg(long, value_name = "NAME", requires = "redfish_url")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     redfish_username: Option<String>,
     /// Which system of the BMC [default: 1]
     #[arg(long, value_name = "ID", requires = "redfish_url")]
