@@ -9,7 +9,10 @@ use crate::boot_secret::{BootSecret, IGNITION, Payload, SCRIPT};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_base::Locked;
-use metal_core::boot::{Ignition, Unavailable};
+use metal_core::{
+    boot::{Ignition, Unavailable},
+    pull_secret::is_name,
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -195,6 +198,11 @@ impl Secrets {
         namespace: &str,
         name: &str,
     ) -> Result<Option<Arc<BootSecret>>, kube::Error> {
+        // A tenant writes the name, and it becomes a part of a path, which a proxy in front of the API server may
+        // shorten: `../../NAMESPACE/secrets/NAME` would be a Secret of somebody else. None has such a name.
+        if !is_name(name) {
+            return Ok(None);
+        }
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let late = |_| kube::Error::Service("the API server took too long".into());
         let secret = timeout(DEADLINE, api.get_opt(name)).await.map_err(late)??;
@@ -284,6 +292,7 @@ fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {
 mod tests {
     use super::*;
     use crate::testing::Cluster;
+    use metal_runtime::testing::ApiServer;
 
     #[tokio::test(start_paused = true)]
     async fn secrets_that_grow_after_they_were_read_take_no_more_room() {
@@ -300,6 +309,21 @@ mod tests {
         }
         let bytes = secrets.kept().values().map(Entry::size).sum::<usize>();
         assert!(bytes <= MAX_BYTES + large.len(), "{bytes}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_elsewhere_is_asked_of_nobody_and_is_no_secret() {
+        let server = ApiServer::default();
+        let secrets = Secrets::new(server.client("default"));
+        for name in ["../../other/secrets/a", "..", "a/b", "a?watch=1", "A"] {
+            let found = secrets.ignition("tenant", Some(name)).await.unwrap();
+            let is_absent =
+                matches!(&found, Ignition::Unusable(why) if why.reason == "SecretNotFound");
+            assert!(is_absent, "{name}");
+        }
+        assert!(server.sent().is_empty());
+        secrets.ignition("tenant", Some("web-1.ignition")).await.unwrap();
+        assert_eq!(server.sent().len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use metal_api::MachineConfigMapReference;
 use metal_base::Locked;
+use metal_core::pull_secret::is_name;
 use metal_machine::provisioning::user_data::{Unusable, admit, content};
 use std::{
     collections::HashMap,
@@ -75,6 +76,10 @@ impl UserData {
         maps: &Api<ConfigMap>,
         name: &str,
     ) -> Result<Option<Arc<ConfigMap>>, UserDataError> {
+        // A name that is a path may lead to another ConfigMap, where a proxy shortens it. None has such a name.
+        if !is_name(name) {
+            return Ok(None);
+        }
         let _place = self.places.acquire().await.map_err(|_| UserDataError::Late)?;
         let kept = self.locked().get(name).filter(|(at, _)| at.elapsed() < FRESH).cloned();
         if let Some((_, map)) = kept {
@@ -93,5 +98,20 @@ impl UserData {
 
     fn locked(&self) -> MutexGuard<'_, HashMap<String, Reading>> {
         self.maps.locked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn user_data_that_is_named_by_a_path_is_asked_of_nobody() {
+        let server = ApiServer::default();
+        let (name, namespace) = ("../../other/configmaps/a".to_owned(), "ours".to_owned());
+        let reference = MachineConfigMapReference { name, namespace, key: None };
+        let read = UserData::default().read(&server.client("ours"), "ours", &reference).await;
+        assert!(read.is_ok() && server.sent().is_empty());
     }
 }

@@ -14,6 +14,7 @@ use metal_bmc::{
 use metal_core::{
     bmc::{Destination, Missing},
     machine_identity::{BmcAddress, bmc_address, system_uri, uuid_by_bmc},
+    pull_secret::is_name,
     redfish::{Scheme, Step, SystemReading, Unreachable},
 };
 use metal_machine::operations::{
@@ -163,8 +164,13 @@ impl<C: Connect> Bmcs<C> {
             );
             return Ok(Err(Missing { reason: "NamespaceNotAllowed", message }));
         }
-        let secret = self.secrets.get_opt(&reference.name).await;
-        let secret = secret.map_err(|error| Error::Secret(Box::new(error)))?;
+        // A name that is a path may lead to another Secret, where a proxy shortens it. None has such a name.
+        let secret = if is_name(&reference.name) {
+            let secret = self.secrets.get_opt(&reference.name).await;
+            secret.map_err(|error| Error::Secret(Box::new(error)))?
+        } else {
+            None
+        };
         let key = reference.key.as_deref().unwrap_or_default();
         let data = secret.as_ref().and_then(|secret| secret.data.as_ref());
         let password = data.and_then(|data| data.get(key)).map(|value| &*value.0);
@@ -301,7 +307,31 @@ fn only(systems: Vec<SystemReading>, unread: &[String]) -> Result<SystemReading,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_api::MachineSystemStatus;
+    use metal_api::{MachineKeyReference, MachineSystemStatus};
+    use metal_bmc::{Config, Fleet};
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn a_password_whose_secret_is_named_by_a_path_is_asked_of_nobody() {
+        let server = ApiServer::default();
+        let access = Access {
+            namespace: "bmcs".to_owned(),
+            plain_http: false,
+            leadership: Leadership::default(),
+        };
+        let bmcs = Bmcs::new(Fleet::new(Config::default()), &server.client("bmcs"), access);
+        let password_ref = MachineKeyReference {
+            name: "../../other/secrets/a".to_owned(),
+            namespace: "bmcs".to_owned(),
+            key: Some("key".to_owned()),
+        };
+        let url = "https://192.0.2.1".to_owned();
+        let redfish = MachineRedfish { url, password_ref, ..MachineRedfish::default() };
+        let machine = crate::fixture::machine("node-01", crate::fixture::OURS, 1);
+        let way = bmcs.way(&machine, &redfish).await.unwrap();
+        assert_eq!(way.err().map(|missing| missing.reason), Some("PasswordMissing"));
+        assert!(server.sent().is_empty());
+    }
 
     #[test]
     fn a_bmc_that_does_not_tell_all_of_its_systems_may_have_another_one() {
