@@ -3,6 +3,7 @@
 use clap::Parser;
 use ipnet::IpNet;
 use metal_api::BootInstaller;
+use metal_base::base_url;
 use metal_core::{
     boot_token::installer::{is_word, source},
     pull_secret::is_name,
@@ -26,7 +27,7 @@ pub struct Args {
     #[command(flatten)]
     pub runtime: RuntimeArgs,
     /// URL at which machines reach this server, as https://host
-    #[arg(long, value_name = "URL", value_parser = url)]
+    #[arg(long, value_name = "URL", value_parser = service_url)]
     pub service_url: String,
     /// The HTTPS server.
     #[command(flatten)]
@@ -121,6 +122,12 @@ impl Args {
     }
 }
 
+/// The URLs of scripts and capabilities begin with it.
+fn service_url(text: &str) -> Result<String, String> {
+    let url = base_url(text).filter(|url| is_word(url)).map(str::to_owned);
+    url.ok_or_else(|| "give a URL like https://host.example.org".to_owned())
+}
+
 fn url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']));
@@ -159,6 +166,9 @@ mod tests {
         assert_eq!(args.service_url, "https://hosts.example.org");
         assert_eq!(args.installer(), None);
         for bad in ["hosts", "https://", "https:///x", "https://a b", "ftp://a", "https://a?b"] {
+            assert!(parsed(&[&format!("--service-url={bad}")]).is_err(), "{bad}");
+        }
+        for bad in ["https://a:b", "https://a:99999", "https://fd00::1", "https://$(HOST)"] {
             assert!(parsed(&[&format!("--service-url={bad}")]).is_err(), "{bad}");
         }
         let service = "--service-url=https://a";
