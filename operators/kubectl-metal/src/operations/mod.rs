@@ -74,7 +74,7 @@ pub(crate) async fn carry_out(
     let (mut asked, mut outcome) = (vec![], Outcome::Done);
     let waits = waiting.wait && order.dry_run == DryRun::None;
     for name in unique(names) {
-        match asked_for(&client, name, order).await {
+        match asked_for(&client, name, order, waiting.timeout).await {
             Ok((it, machine)) => {
                 if !waits {
                     let done = requested(&it) + order.dry_run.note();

@@ -39,7 +39,7 @@ struct CountersPatch<'a> {
 }
 
 /// Asks for it, based on the Machine as it is now, and returns what was asked and the Machine as written, or as
-/// it would be.
+/// it would be. A new Machine is given a minute to be counted, or `patience` if that is shorter.
 ///
 /// # Errors
 ///
@@ -48,9 +48,10 @@ pub(crate) async fn asked_for(
     client: &Client,
     name: &str,
     order: Order,
+    patience: Duration,
 ) -> Result<(Asked, Machine)> {
     let machines = Api::<Machine>::all(client.clone());
-    let deadline = Instant::now() + COUNTED;
+    let deadline = Instant::now() + COUNTED.min(patience);
     let (mut tries, mut is_told) = (0, false);
     loop {
         let (machine, node) = machine_and_node(client, name).await?;
@@ -133,8 +134,24 @@ pub(crate) async fn machine_and_node(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_api::MachineSpec;
+    use metal_api::{MachinePxe, MachineRedfish, MachineSpec};
+    use metal_machine::request::{Manual, Request};
     use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn nobody_waits_longer_for_metalman_than_was_asked_for() {
+        let server = ApiServer::default();
+        let redfish = Some(MachineRedfish::default());
+        let pxe = Some(MachinePxe { redfish, ..MachinePxe::default() });
+        server.put(&Machine::new("node-01", MachineSpec { pxe, ..MachineSpec::default() }));
+        let order =
+            Order { request: Request::Reboot, by_hand: Manual::Nobody, dry_run: DryRun::None };
+        let client = server.client("default");
+        let asked = asked_for(&client, "node-01", order, Duration::ZERO);
+        let asked = timeout(Duration::from_secs(10), asked).await.unwrap();
+        assert!(asked.unwrap_err().to_string().contains("metalman has not seen it yet"));
+        assert!(server.written().is_empty());
+    }
 
     #[tokio::test]
     async fn a_dry_run_raises_no_counter_and_says_what_it_would_be() {
