@@ -45,7 +45,8 @@ impl Relist {
     }
 
     /// Runs `work` as [`run_elected`] does, each term after new lists, because the previous leader
-    /// may have made changes that the watches have not reported yet. `listed` waits for them.
+    /// may have made changes that the watches have not reported yet. `listed` waits for them. Whoever notices that
+    /// the API server has gone back in time lists everything again, whether it leads or not.
     pub async fn run_elected(
         &self,
         candidate: Option<Candidate>,
@@ -55,12 +56,25 @@ impl Relist {
         work: impl AsyncFn(),
     ) {
         let is_elected = candidate.is_some();
+        let went_back = candidate.as_ref().map(Candidate::went_back);
         let term = async || {
             if !is_elected || self.before_term(&listed, shutdown).await {
                 work().await;
             }
         };
-        run_elected(candidate, leading, shutdown, term).await;
+        tokio::select! {
+            _ = run_elected(candidate, leading, shutdown, term) => {}
+            () = self.ask_after(went_back.as_deref()) => {}
+        }
+    }
+
+    /// Requests new lists at each of these notifications, forever.
+    async fn ask_after(&self, went_back: Option<&Notify>) {
+        let Some(went_back) = went_back else { return pending().await };
+        loop {
+            went_back.notified().await;
+            self.asked.notify_one();
+        }
     }
 
     /// Requests new lists, and waits until nothing more comes from the old ones. What is known is
@@ -86,7 +100,9 @@ impl Relist {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use crate::{election::lease::tests::Leases, health::Readiness};
+    use std::{cell::Cell, time::Duration};
+    use tokio::time::timeout;
 
     #[tokio::test]
     async fn a_watch_begins_anew_after_what_it_brought_is_in_doubt() {
@@ -124,5 +140,25 @@ mod tests {
             assert!(!relist.before_term(async || pending().await, &shutdown).await);
         };
         tokio::select! { () = follow => {} () = term => {} }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_lease_that_went_back_lists_everything_again() {
+        let (server, relist) = (Leases::default(), Relist::default());
+        server.candidate("a").lead().await;
+        server.hold("a");
+        let (doubts, shutdown) = (Cell::new(0), CancellationToken::new());
+        let leading = Readiness::default().gate("work", "the lease");
+        let follow = relist.follow(|| doubts.set(doubts.get() + 1), pending::<()>);
+        let waits = server.candidate("b");
+        let work = async || pending::<()>().await;
+        let elected = relist.run_elected(Some(waits), &leading, &shutdown, async || {}, work);
+        let mut both = std::pin::pin!(async { tokio::join!(follow, elected) });
+        let while_held = Duration::from_secs(7);
+        assert!(timeout(while_held, &mut both).await.is_err());
+        assert_eq!(doubts.get(), 0);
+        server.go_back();
+        assert!(timeout(while_held, &mut both).await.is_err());
+        assert_eq!((doubts.get(), server.holder().as_str()), (1, "a"));
     }
 }

@@ -9,7 +9,7 @@ pub mod readiness;
 mod rules;
 mod share;
 mod table;
-mod version;
+pub(crate) mod version;
 
 pub use change::{Change, GONE};
 pub use share::{Shares, footprint};

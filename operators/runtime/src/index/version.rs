@@ -8,11 +8,11 @@ use std::cmp::Ordering;
 /// always been so. Versions that are not numbers are equal or not, and nothing else is known about
 /// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version(String);
+pub(crate) struct Version(String);
 
 impl Version {
     /// The version of an object, if it has one.
-    pub(super) fn of(meta: &ObjectMeta) -> Option<Self> {
+    pub(crate) fn of(meta: &ObjectMeta) -> Option<Self> {
         meta.resource_version.clone().filter(|version| !version.is_empty()).map(Self)
     }
 

@@ -3,7 +3,9 @@
 //! Follows client-go: a lease counts as expired when *we* have seen it unchanged for its duration,
 //! so that the clocks of two machines are never compared.
 
-use crate::{clock, election::leadership::Leadership, jittered, report::Chain};
+use crate::{
+    clock, election::leadership::Leadership, index::version::Version, jittered, report::Chain,
+};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -13,8 +15,11 @@ use kube::{
     Api, ResourceExt,
     api::{ObjectMeta, PostParams},
 };
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 
 /// How long a leader may be silent.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -71,6 +76,11 @@ pub struct Candidate {
     seen: Option<(String, Instant)>,
     /// The lease as we last wrote it, if we hold it.
     held: Option<Lease>,
+    /// Whether it was ours at the last attempt that was answered.
+    leads: bool,
+    /// The version of the lease that was seen last, however long ago.
+    latest: Option<Version>,
+    went_back: Arc<Notify>,
     leadership: Leadership,
 }
 
@@ -83,9 +93,18 @@ impl Candidate {
     /// A candidate for the lease `name` with this identity, which must be unique among all
     /// processes.
     pub fn new(api: Api<Lease>, name: impl Into<String>, identity: impl Into<String>) -> Self {
-        let (name, identity) = (name.into(), identity.into());
-        let (duration, leadership) = (DURATION, Leadership::candidate());
-        Self { api, name, identity, duration, seen: None, held: None, leadership }
+        Self {
+            api,
+            name: name.into(),
+            identity: identity.into(),
+            duration: DURATION,
+            seen: None,
+            held: None,
+            leads: false,
+            latest: None,
+            went_back: Arc::default(),
+            leadership: Leadership::candidate(),
+        }
     }
 
     /// The same, for a lease with another duration than [`DURATION`]. Its holder has to call
@@ -100,8 +119,15 @@ impl Candidate {
         self.leadership.clone()
     }
 
+    /// Notified when the API server shows the lease as it was before: somebody has restored a backup, and a
+    /// watch that goes on from a later version reports nothing of that.
+    pub(crate) fn went_back(&self) -> Arc<Notify> {
+        Arc::clone(&self.went_back)
+    }
+
     /// Waits until this candidate leads.
     pub async fn lead(&mut self) {
+        self.leads = false;
         loop {
             match timeout(TRY, Box::pin(self.attempt())).await {
                 Ok(Ok(true)) => break,
@@ -167,7 +193,9 @@ impl Candidate {
         }
     }
 
-    /// Takes or renews the lease, unless somebody else holds it. Returns whether it is ours now.
+    /// Takes or renews the lease, unless somebody else holds it. Returns whether it is ours now. If it was, but
+    /// is not as we left it, it is not: others may have worked in between, or the API server knows less than
+    /// before. The next attempt may get it again.
     ///
     /// # Errors
     ///
@@ -175,6 +203,7 @@ impl Candidate {
     pub async fn attempt(&mut self) -> Result<bool, kube::Error> {
         let begun = clock::since_boot();
         let ours = self.take_or_renew().await?;
+        self.leads = ours;
         // Nobody else takes it before its duration has passed since it was written.
         if ours {
             self.leadership.lasts_until(begun.saturating_add(self.duration * 4 / 5));
@@ -191,7 +220,11 @@ impl Candidate {
         {
             return Ok(true);
         }
-        let Some(lease) = self.api.get_opt(&self.name).await? else {
+        let lease = self.api.get_opt(&self.name).await?;
+        if self.is_another(lease.as_ref()) {
+            return Ok(false);
+        }
+        let Some(lease) = lease else {
             let metadata = ObjectMeta { name: Some(self.name.clone()), ..Default::default() };
             let lease = Lease { metadata, spec: Some(self.claim(&LeaseSpec::default())) };
             let made = self.api.create(&PostParams::default(), &lease).await;
@@ -212,6 +245,24 @@ impl Candidate {
         self.write(lease).await
     }
 
+    /// Whether the lease that we hold is not ours any longer, or any lease is older than it was.
+    fn is_another(&mut self, lease: Option<&Lease>) -> bool {
+        let version = lease.and_then(|lease| Version::of(&lease.metadata));
+        let is_older =
+            version.as_ref().zip(self.latest.as_ref()).is_some_and(|(now, was)| now < was);
+        self.latest = version.or(self.latest.take());
+        if is_older {
+            tracing::warn!(
+                lease = self.name,
+                "the API server is behind what it was, as after a restore: reading everything again"
+            );
+            self.seen = None;
+            self.went_back.notify_one();
+        }
+        let holder = lease.and_then(|it| it.spec.as_ref()?.holder_identity.as_deref());
+        is_older || (self.leads && holder != Some(self.identity.as_str()))
+    }
+
     /// Writes `lease`, as it was last seen. Returns whether it is ours now.
     async fn write(&mut self, mut lease: Lease) -> Result<bool, kube::Error> {
         lease.spec = Some(self.claim(&lease.spec.take().unwrap_or_default()));
@@ -222,6 +273,9 @@ impl Candidate {
 
     fn won(&mut self, written: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
         self.held = unless_contended(written)?;
+        if let Some(held) = &self.held {
+            self.latest = Version::of(&held.metadata);
+        }
         Ok(self.held.is_some())
     }
 

@@ -132,6 +132,24 @@ async fn renewal_whose_answer_was_lost_is_found_to_have_worked() {
     assert_eq!(server.holder(), "a");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_term_ends_if_the_lease_is_not_as_its_holder_left_it() {
+    let changes: [fn(&Leases); 3] =
+        [|server| server.hold(""), Leases::go_back, |server| server.0.lock().unwrap().lease = None];
+    for (number, change) in changes.into_iter().enumerate() {
+        let server = Leases::default();
+        let mut leader = server.candidate("a");
+        let leadership = leader.leadership();
+        leader.lead().await;
+        timeout(RENEW * 7 / 2, leader.keep()).await.unwrap_err();
+        change(&server);
+        assert!(timeout(2 * RENEW, leader.keep()).await.is_ok(), "{number}");
+        assert!(!leadership.holds(), "{number}");
+        timeout(2 * RENEW, leader.lead()).await.unwrap();
+        assert_eq!(server.holder(), "a", "{number}");
+    }
+}
+
 /// An API server that knows one lease.
 #[derive(Clone, Default)]
 pub(crate) struct Leases(Arc<Mutex<Stored>>);
@@ -174,6 +192,13 @@ impl Leases {
         let mut stored = self.0.lock().unwrap();
         let spec = stored.lease.as_mut().unwrap().spec.as_mut().unwrap();
         spec.holder_identity = Some(identity.to_owned());
+        stored.write();
+    }
+
+    /// It knows the lease as it was first written.
+    pub(crate) fn go_back(&self) {
+        let mut stored = self.0.lock().unwrap();
+        stored.version = 0;
         stored.write();
     }
 
