@@ -117,10 +117,21 @@ pub(super) fn is_found(bmc: &Bmc) -> bool {
     [MAKER, ownership::NETBOOT].iter().any(|maker| is_made_by(bmc, maker))
 }
 
+/// Labels, by their beginning, by which Argo CD, Flux and Velero know the objects that they have applied or
+/// restored.
+const OF_TOOLS: [&str; 5] = [
+    "app.kubernetes.io/instance",
+    "argocd.argoproj.io/",
+    "helm.toolkit.fluxcd.io/",
+    "kustomize.toolkit.fluxcd.io/",
+    "velero.io/",
+];
+
 /// Whether a server inherits a label from its BMC. The label that says who made the BMC is not
-/// about the server.
+/// about the server, and neither are those of a tool that has applied it: the server may be another's, which
+/// would write its own again.
 fn is_handed_down(key: &str) -> bool {
-    key != annotation::MANAGED_BY
+    key != annotation::MANAGED_BY && !OF_TOOLS.iter().any(|tool| key.starts_with(tool))
 }
 
 pub(super) fn update(

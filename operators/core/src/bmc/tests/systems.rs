@@ -238,3 +238,25 @@ fn server_of_a_bmc_that_no_person_made_is_held_where_new_ones_are() {
     assert_eq!(taints(true, None), [""; 0]);
     assert_eq!(taints(true, Some("helm")), [""; 0]);
 }
+
+#[test]
+fn labels_by_which_a_tool_knows_what_it_has_applied_stay_where_they_are() {
+    let of = |tool: &str| {
+        let keys = [
+            "app.kubernetes.io/instance",
+            "argocd.argoproj.io/instance",
+            "kustomize.toolkit.fluxcd.io/name",
+            "velero.io/backup-name",
+        ];
+        keys.map(|key| (key.to_owned(), tool.to_owned()))
+    };
+    let rack = ("rack".to_owned(), "r1".to_owned());
+    let mut scene = Scene::new();
+    scene.bmc.metadata.labels = Some(of("bmcs").into_iter().chain([rack.clone()]).collect());
+    scene.record();
+    let mut server = scene.created().remove(0);
+    assert_eq!(server.metadata.labels, Some([rack.clone()].into()));
+    server.metadata.labels = Some(of("servers").into_iter().chain([rack]).collect());
+    scene.servers = vec![Arc::new(server)];
+    assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+}
