@@ -2,6 +2,7 @@
 //! more than once; an object that cannot be parsed does not stop the others.
 
 use crate::{
+    behind::until_behind,
     index::{Change, Ended, Index},
     parse_guard::Located,
     refusals::{Absence, Refusals},
@@ -10,6 +11,7 @@ use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
+    api::ListParams,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
@@ -75,7 +77,10 @@ where
     let config = if selector.is_empty() { config } else { config.labels(selector) };
     loop {
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
-        index.follow_with(events, &mut on_change).await?;
+        tokio::select! {
+            ended = index.follow_with(events, &mut on_change) => ended?,
+            () = until_behind(&api, ListParams::default(), index) => {}
+        }
     }
 }
 
@@ -112,7 +117,10 @@ where
     let config = watcher::Config::default().page_size(PAGE).fields(fields);
     loop {
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
-        index.follow_with(events, &mut on_change).await?;
+        tokio::select! {
+            ended = index.follow_with(events, &mut on_change) => ended?,
+            () = until_behind(&api, ListParams::default().fields(fields), index) => {}
+        }
     }
 }
 
@@ -155,6 +163,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
+    let api = Api::<Located<K>>::all(client.clone());
     let mut refusals = Refusals::default();
     loop {
         let mut why = None;
@@ -163,7 +172,11 @@ where
             why = event.as_ref().err().and_then(absence);
             future::ready(why.is_none())
         });
-        if index.follow_with(events, &mut on_change).await.is_ok() {
+        let is_to_be_listed = tokio::select! {
+            ended = index.follow_with(events, &mut on_change) => ended.is_ok(),
+            () = until_behind(&api, ListParams::default(), index) => true,
+        };
+        if is_to_be_listed {
             continue;
         }
         // It ends when there is nothing to be watched.

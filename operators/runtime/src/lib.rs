@@ -48,6 +48,7 @@
 pub mod admin;
 mod apply;
 pub mod args;
+mod behind;
 pub mod client;
 pub mod clock;
 pub mod controller;

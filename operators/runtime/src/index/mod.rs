@@ -34,6 +34,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
+use version::Version;
 
 /// How soon to list again once there is room for objects that were left out: what makes room goes
 /// on for a while, as a rule.
@@ -144,6 +145,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// Whether the first list has arrived; until then a miss means nothing.
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
+    }
+
+    /// The latest version that list and watch have shown, of any object.
+    pub(crate) fn shown(&self) -> Option<Version> {
+        self.read(Table::shown)
     }
 
     /// Stores these objects, and no others, until the first list arrives; has no effect after that.

@@ -326,6 +326,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         }
     }
 
+    /// The latest version that list and watch have shown, of any object.
+    pub(super) fn shown(&self) -> Option<Version> {
+        self.shown.clone()
+    }
+
     /// When the first write that a list lacks is dropped.
     pub(super) fn doubted_until(&self) -> Option<Instant> {
         self.unseen.values().filter_map(|unseen| unseen.until).min()

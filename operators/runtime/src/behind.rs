@@ -1,0 +1,79 @@
+//! Whether the API server is behind what it has reported before, because a backup of it was restored.
+//! To a watch that goes on from a version that it does not have yet, it reports nothing.
+
+use crate::{
+    index::{Index, version::Version},
+    jittered,
+};
+use kube::{
+    Api, Resource,
+    api::{ListParams, ObjectMeta},
+};
+use serde::de::DeserializeOwned;
+use std::{fmt::Debug, hash::Hash, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// How often to look.
+const PERIOD: Duration = Duration::from_mins(5);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until the API server is behind what `index` has been shown. `params` selects objects that
+/// may be listed.
+pub(crate) async fn until_behind<T, K, Key>(api: &Api<T>, params: ListParams, index: &Index<K, Key>)
+where
+    T: Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()>,
+    Key: Eq + Hash,
+{
+    let params = params.limit(1);
+    loop {
+        sleep(jittered(PERIOD)).await;
+        // Before the answer: the watch may bring something newer while that is on its way.
+        let Some(shown) = index.shown() else { continue };
+        let Ok(Ok(list)) = timeout(PATIENCE, api.list_metadata(&params)).await else { continue };
+        let resource_version = list.metadata.resource_version;
+        let now = Version::of(&ObjectMeta { resource_version, ..ObjectMeta::default() });
+        if now.is_some_and(|now| now < shown) {
+            tracing::warn!(
+                kind = %K::kind(&()),
+                "the API server is behind what it has reported, as after a restore: listing again"
+            );
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ApiServer, list};
+    use http::StatusCode;
+    use k8s_openapi::api::core::v1::Node;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_knows_less_than_before_is_noticed() {
+        let index = Index::<Node, ()>::new(|_| vec![]);
+        list(&index, [node("18")]).await;
+        for (version, is_behind) in [("18", false), ("20", false), ("9", true)] {
+            let server = ApiServer::default();
+            server.put(&node(version));
+            assert_eq!(is_noticed(&server, &index).await, is_behind, "{version}");
+            server.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
+            assert!(!is_noticed(&server, &index).await, "it does not say");
+        }
+    }
+
+    async fn is_noticed(server: &ApiServer, index: &Index<Node, ()>) -> bool {
+        let api = Api::<Node>::all(server.client("default"));
+        let noticed = until_behind(&api, ListParams::default(), index);
+        timeout(3 * PERIOD, noticed).await.is_ok()
+    }
+
+    fn node(version: &str) -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some("a".to_owned());
+        node.metadata.resource_version = Some(version.to_owned());
+        node
+    }
+}
