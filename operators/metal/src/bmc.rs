@@ -24,7 +24,7 @@ use metal_core::{
     unanswered::has_answered,
 };
 use metal_runtime::{
-    MetadataChange, Written,
+    MetadataChange, OkIf, Written,
     controller::{Controller, TooManyTurns},
     index::Index,
     report::{self, Chain},
@@ -232,7 +232,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
 async fn collect<C>(ctx: &Context<C>, bmc: &Bmc, credentials: bool) -> Result<Written, Error> {
     if let Some(reference) = &bmc.spec.endpoint_ref {
         let endpoints = Api::<Endpoint>::all(ctx.client.clone());
-        let found = endpoints.get_metadata_opt(&reference.name).await;
+        let found = endpoints.get_metadata(&reference.name).await.ok_if_not_found();
         if found.map_err(Error::read("Endpoint"))?.is_some() {
             return Ok(Written::Unseen);
         }

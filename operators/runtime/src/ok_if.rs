@@ -1,8 +1,13 @@
 //! Responses of the API server that are errors in general, but not for the caller.
 
+/// The reason for which the API server refuses if it has no object of this name. A server that does not have
+/// the kind answers 404 without one, and so does a proxy that answers in its place.
+const NOT_FOUND: &str = "NotFound";
+
 /// A response of the API server of which one particular refusal is not an error.
 pub trait OkIf<T> {
-    /// `None` if the object does not exist (404).
+    /// `None` if the object does not exist (404, `NotFound`). Any other 404 says nothing about it, unlike with
+    /// kube's `get_opt`: use this where something is deleted or switched off because of it.
     ///
     /// # Errors
     ///
@@ -20,7 +25,7 @@ pub trait OkIf<T> {
 impl<T> OkIf<T> for Result<T, kube::Error> {
     fn ok_if_not_found(self) -> Result<Option<T>, kube::Error> {
         match self {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(kube::Error::Api(status)) if status.reason == NOT_FOUND => Ok(None),
             answer => answer.map(Some),
         }
     }
@@ -47,6 +52,7 @@ mod tests {
         assert_eq!(refused("AlreadyExists", 409).ok_if_already_exists().unwrap(), None);
         refused("Conflict", 409).ok_if_already_exists().unwrap_err();
         refused("AlreadyExists", 409).ok_if_not_found().unwrap_err();
+        refused("Failed to parse error data", 404).ok_if_not_found().unwrap_err();
         refused("NotFound", 404).ok_if_already_exists().unwrap_err();
         assert_eq!(Ok::<_, kube::Error>(1).ok_if_not_found().unwrap(), Some(1));
         assert_eq!(Ok::<_, kube::Error>(1).ok_if_already_exists().unwrap(), Some(1));

@@ -12,7 +12,7 @@ use metal_core::{
     report::{InventorySummary, ShownInventory},
     server::{ClaimSeen, MediaReading, Need, Reading},
 };
-use metal_runtime::report::Chain;
+use metal_runtime::{OkIf, report::Chain};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -121,8 +121,8 @@ pub(super) async fn look<C: Connect>(
 async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerClaim>>, Error> {
     let Some(reference) = &server.spec.server_claim_ref else { return Ok(None) };
     let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &reference.namespace);
-    let claim = claims.get_opt(&reference.name).await.map_err(Error::read("ServerClaim"))?;
-    Ok(claim.map(Arc::new))
+    let claim = claims.get(&reference.name).await.ok_if_not_found();
+    Ok(claim.map_err(Error::read("ServerClaim"))?.map(Arc::new))
 }
 
 async fn report<C>(

@@ -8,7 +8,7 @@ use kube::{
 };
 use metal_api::{Server, ServerClaim, ServerSpec, finalizer};
 use metal_core::server::StillClaimed;
-use metal_runtime::{controller::reference, work::Next};
+use metal_runtime::{OkIf, controller::reference, work::Next};
 use std::time::Duration;
 
 /// How soon to look again for the claim that has the server: no watch finds the server by it.
@@ -48,7 +48,8 @@ async fn held_by<C>(
     let text = |field: &str| referred[field].as_str();
     let (Some(namespace), Some(name)) = (text("namespace"), text("name")) else { return Ok(None) };
     let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), namespace);
-    let claim = claims.get_metadata_opt(name).await.map_err(Error::read("ServerClaim"))?;
+    let claim = claims.get_metadata(name).await.ok_if_not_found();
+    let claim = claim.map_err(Error::read("ServerClaim"))?;
     let is_it = |uid: Option<&str>| text("uid").is_none_or(|known| uid == Some(known));
     let claim = claim.filter(|claim| is_it(claim.metadata.uid.as_deref()));
     let (namespace, name) = (namespace.to_owned(), name.to_owned());

@@ -1,8 +1,11 @@
 //! Claims that passes over servers cannot see.
 
 use super::*;
-use kube::core::error_boundary::InvalidObject;
-use metal_api::BoundClaim;
+use crate::server::look::Lookup;
+use http::{Response, StatusCode};
+use kube::{client::Body, core::error_boundary::InvalidObject};
+use metal_api::{BoundClaim, ClaimReference};
+use std::convert::Infallible;
 
 #[tokio::test]
 async fn a_server_without_its_reference_is_not_given_away_while_its_claim_cannot_be_read() {
@@ -20,6 +23,26 @@ async fn a_server_without_its_reference_is_not_given_away_while_its_claim_cannot
     assert_eq!((missed.namespace(), missed.name_any()), (some("tenant"), "claim".to_owned()));
     server.status = None;
     assert!(missed_by(&scene.ctx, &server).is_none(), "it is another server's");
+}
+
+#[tokio::test]
+async fn a_claim_is_gone_only_if_the_api_server_has_none_and_not_if_a_proxy_has_no_page() {
+    let mut server = server();
+    let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
+    server.spec.server_claim_ref = Some(ClaimReference { namespace, name, uid: None });
+    let mut scene = Scene::new(server.clone(), None).await;
+    let mut asked = Asked::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap();
+    assert!(matches!(asked.claim, Lookup::Asked(None)));
+    let proxy = tower::service_fn(async |_: http::Request<Body>| {
+        let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
+        *page.status_mut() = StatusCode::NOT_FOUND;
+        Ok::<_, Infallible>(page)
+    });
+    Arc::get_mut(&mut scene.ctx).unwrap().client = Client::new(proxy, "default");
+    let mut asked = Asked::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap_err();
+    assert!(matches!(asked.claim, Lookup::Cached));
 }
 
 /// The watch shows the claim with this UID, which cannot be parsed.

@@ -4,7 +4,7 @@
 //! so that the clocks of two machines are never compared.
 
 use crate::{
-    clock, election::leadership::Leadership, index::version::Version, jittered, report::Chain,
+    OkIf, clock, election::leadership::Leadership, index::version::Version, jittered, report::Chain,
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -220,7 +220,7 @@ impl Candidate {
         {
             return Ok(true);
         }
-        let lease = self.api.get_opt(&self.name).await?;
+        let lease = self.api.get(&self.name).await.ok_if_not_found()?;
         if self.is_another(lease.as_ref()) {
             return Ok(false);
         }
