@@ -13,6 +13,7 @@ use metal_core::{
     boot::{Ignition, Unavailable},
     pull_secret::is_name,
 };
+use metal_runtime::OkIf;
 use std::{
     collections::HashMap,
     sync::{
@@ -205,8 +206,8 @@ impl Secrets {
         }
         let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
         let late = |_| kube::Error::Service("the API server took too long".into());
-        let secret = timeout(DEADLINE, api.get_opt(name)).await.map_err(late)??;
-        Ok(secret.map(BootSecret::of).map(Arc::new))
+        let secret = timeout(DEADLINE, api.get(name)).await.map_err(late)?;
+        Ok(secret.ok_if_not_found()?.map(BootSecret::of).map(Arc::new))
     }
 
     /// Where a Secret is read into, and what was read before.
@@ -292,7 +293,10 @@ fn no_entry(field: &str, namespace: &str, name: &str, entry: &str) -> String {
 mod tests {
     use super::*;
     use crate::testing::Cluster;
+    use http::{Request, Response, StatusCode};
+    use kube::client::Body;
     use metal_runtime::testing::ApiServer;
+    use std::convert::Infallible;
 
     #[tokio::test(start_paused = true)]
     async fn secrets_that_grow_after_they_were_read_take_no_more_room() {
@@ -324,6 +328,17 @@ mod tests {
         assert!(server.sent().is_empty());
         secrets.ignition("tenant", Some("web-1.ignition")).await.unwrap();
         assert_eq!(server.sent().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_not_gone_because_a_proxy_in_place_of_the_api_server_has_no_page() {
+        let proxy = tower::service_fn(async |_: Request<Body>| {
+            let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
+            *page.status_mut() = StatusCode::NOT_FOUND;
+            Ok::<_, Infallible>(page)
+        });
+        let secrets = Secrets::new(Client::new(proxy, "default"));
+        assert!(secrets.get("tenant", "a").await.is_err());
     }
 
     #[test]
