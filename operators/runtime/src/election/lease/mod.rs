@@ -76,6 +76,8 @@ pub struct Candidate {
     seen: Option<(String, Instant)>,
     /// The lease as we last wrote it, if we hold it.
     held: Option<Lease>,
+    /// Whether it leads by terms ([`Self::lead`]), each of which begins without what was known before.
+    has_terms: bool,
     /// Whether it was ours at the last attempt that was answered.
     leads: bool,
     /// The version of the lease that was seen last, however long ago.
@@ -100,6 +102,7 @@ impl Candidate {
             duration: DURATION,
             seen: None,
             held: None,
+            has_terms: false,
             leads: false,
             latest: None,
             went_back: Arc::default(),
@@ -127,7 +130,7 @@ impl Candidate {
 
     /// Waits until this candidate leads.
     pub async fn lead(&mut self) {
-        self.leads = false;
+        (self.has_terms, self.leads) = (true, false);
         loop {
             match timeout(TRY, Box::pin(self.attempt())).await {
                 Ok(Ok(true)) => break,
@@ -193,9 +196,9 @@ impl Candidate {
         }
     }
 
-    /// Takes or renews the lease, unless somebody else holds it. Returns whether it is ours now. If it was, but
-    /// is not as we left it, it is not: others may have worked in between, or the API server knows less than
-    /// before. The next attempt may get it again.
+    /// Takes or renews the lease, unless somebody else holds it. Returns whether it is ours now. After
+    /// [`Self::lead`] it is not if it is not as we left it: others may have worked in between, or the API server
+    /// knows less than before. The next attempt may get it again.
     ///
     /// # Errors
     ///
@@ -221,7 +224,7 @@ impl Candidate {
             return Ok(true);
         }
         let lease = self.api.get(&self.name).await.ok_if_not_found()?;
-        if self.is_another(lease.as_ref()) {
+        if self.is_another(lease.as_ref()) && self.has_terms {
             return Ok(false);
         }
         let Some(lease) = lease else {
@@ -254,7 +257,7 @@ impl Candidate {
         if is_older {
             tracing::warn!(
                 lease = self.name,
-                "the API server is behind what it was, as after a restore: reading everything again"
+                "the API server is behind what it was, as after a restore"
             );
             self.seen = None;
             self.went_back.notify_one();

@@ -150,6 +150,17 @@ async fn a_term_ends_if_the_lease_is_not_as_its_holder_left_it() {
     }
 }
 
+#[tokio::test]
+async fn who_has_no_terms_goes_on_with_a_lease_that_went_back() {
+    let server = Leases::default();
+    let mut active = server.candidate("a");
+    for _ in 0..2 {
+        assert!(active.attempt().await.unwrap());
+    }
+    server.go_back();
+    assert!(active.attempt().await.unwrap());
+}
+
 /// An API server that knows one lease.
 #[derive(Clone, Default)]
 pub(crate) struct Leases(Arc<Mutex<Stored>>);
