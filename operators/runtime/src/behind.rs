@@ -18,23 +18,41 @@ const PERIOD: Duration = Duration::from_mins(5);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until the API server is behind what `index` has been shown. `params` selects objects that
-/// may be listed.
+/// Whether the API server is behind what `index` has been shown. `params` selects objects that may be
+/// listed.
+///
+/// # Errors
+///
+/// Those of the API server.
+pub async fn is_behind<T, K, Key>(
+    api: &Api<T>,
+    params: &ListParams,
+    index: &Index<K, Key>,
+) -> Result<bool, kube::Error>
+where
+    T: Clone + DeserializeOwned + Debug,
+    K: Resource<DynamicType = ()>,
+    Key: Eq + Hash,
+{
+    // Before the answer: the watch may bring something newer while that is on its way.
+    let Some(shown) = index.shown() else { return Ok(false) };
+    let list = api.list_metadata(&params.clone().limit(1)).await?;
+    let resource_version = list.metadata.resource_version;
+    let now = Version::of(&ObjectMeta { resource_version, ..ObjectMeta::default() });
+    Ok(now.is_some_and(|now| now < shown))
+}
+
+/// Waits until it is.
 pub(crate) async fn until_behind<T, K, Key>(api: &Api<T>, params: ListParams, index: &Index<K, Key>)
 where
     T: Clone + DeserializeOwned + Debug,
     K: Resource<DynamicType = ()>,
     Key: Eq + Hash,
 {
-    let params = params.limit(1);
     loop {
         sleep(jittered(PERIOD)).await;
-        // Before the answer: the watch may bring something newer while that is on its way.
-        let Some(shown) = index.shown() else { continue };
-        let Ok(Ok(list)) = timeout(PATIENCE, api.list_metadata(&params)).await else { continue };
-        let resource_version = list.metadata.resource_version;
-        let now = Version::of(&ObjectMeta { resource_version, ..ObjectMeta::default() });
-        if now.is_some_and(|now| now < shown) {
+        let answer = timeout(PATIENCE, is_behind(api, &params, index)).await;
+        if matches!(answer, Ok(Ok(true))) {
             tracing::warn!(
                 kind = %K::kind(&()),
                 "the API server is behind what it has reported, as after a restore: listing again"

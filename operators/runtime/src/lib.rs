@@ -87,6 +87,7 @@ mod write_limit;
 pub use apply::{
     MetadataChange, apply, apply_status, delete_seen, patch_annotations, patch_metadata, patch_spec,
 };
+pub use behind::is_behind;
 pub use deferred::Deferred;
 pub use follow::{
     Selection, absence, follow, follow_fields, follow_if_served, follow_selected, watch_if_served,

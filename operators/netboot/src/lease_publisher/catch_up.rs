@@ -5,16 +5,17 @@
 use super::LeasePublisher;
 use crate::shared_leases::Role;
 use jiff::Timestamp;
-use kube::{Api, ResourceExt, core::DeserializeGuard};
+use kube::{Api, ResourceExt, api::ListParams, core::DeserializeGuard};
 use metal_api::DhcpLease;
 use metal_dhcp::lease::{
     Lease, State,
     object::{is_of_later, lease_of},
 };
-use metal_runtime::{jittered, list_in_pages, report::Chain};
+use metal_runtime::{is_behind, jittered, list_in_pages, report::Chain};
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{sync::watch, time::sleep};
@@ -75,6 +76,8 @@ impl LeasePublisher {
     /// Adopts all leases of the other instance as they are now, rather than as they were watched. Of an object that the
     /// watch has told, this instance knows as much, or more since.
     async fn adopt_all(&self) -> Result<(), kube::Error> {
+        // What a restored backup lacks was not removed by the other instance: its client has the address still.
+        let is_restored = is_behind(&self.api, &ListParams::default(), &self.objects).await?;
         let watched = self.objects.all();
         let api = Api::<DeserializeGuard<DhcpLease>>::all(self.client.clone());
         let there = list_in_pages(&api).await?;
@@ -92,7 +95,8 @@ impl LeasePublisher {
                 self.published.hear(lease);
             }
         }
-        let gone = watched.iter().filter(|object| !versions.contains_key(&object.name_any()));
+        let is_gone = |object: &&Arc<DhcpLease>| !versions.contains_key(&object.name_any());
+        let gone = watched.iter().filter(|object| !is_restored && is_gone(object));
         for lease in gone.filter_map(|object| lease_of(object)) {
             // Otherwise it was renewed here since.
             if self.published.lease(lease.address).as_ref() == Some(&lease) {
@@ -130,7 +134,7 @@ mod tests {
     };
     use metal_runtime::testing::{ApiServer, list};
     use prometheus_client::metrics::family::Family;
-    use std::{net::Ipv4Addr, sync::Arc};
+    use std::net::Ipv4Addr;
     use tokio::time::timeout;
 
     const HOUR: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
@@ -177,6 +181,18 @@ mod tests {
         assert_eq!([1, 2, 3].map(state), states.map(Some));
         let heard = publisher.published.heard::<Ipv4Addr>();
         assert_eq!(heard.len(), 2, "the servers adopt what is new, and that alone: {heard:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_restored_backup_lacks_is_not_released() {
+        let (_server, publisher) = behind().await;
+        let address = IpAddr::from([10, 77, 0, 2]);
+        let watched = publisher.objects.named(None, &DhcpLease::name_of(address)).unwrap();
+        let mut watched = DhcpLease::clone(&watched);
+        watched.metadata.resource_version = Some("1000".to_owned());
+        list(&publisher.objects, [watched]).await;
+        publisher.adopt_all().await.unwrap();
+        assert_eq!(publisher.published.lease(address).unwrap().state, State::Bound);
     }
 
     #[tokio::test]
