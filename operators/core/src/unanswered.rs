@@ -21,12 +21,18 @@ pub fn has_answered(bmc: &Bmc) -> bool {
         })
 }
 
+/// Whether a BMC has presented a certificate for these credentials. So it has answered, even if its
+/// status was lost.
+pub fn has_certificate(secret: &BmcSecret) -> bool {
+    let annotations = secret.metadata.annotations.as_ref();
+    let is_certificate = |key: &String| key.starts_with(annotation::KNOWN_CERTIFICATE);
+    annotations.is_some_and(|all| all.keys().any(is_certificate))
+}
+
 /// Whether credentials can be recreated as they are: they are still those of the MAC prefix
 /// database, and no BMC has presented a certificate for them.
 pub fn can_be_made_again(secret: &BmcSecret, database: &MacDb) -> bool {
-    let annotations = secret.metadata.annotations.as_ref();
-    let is_certificate = |key: &String| key.starts_with(annotation::KNOWN_CERTIFICATE);
-    if annotations.is_some_and(|all| all.keys().any(is_certificate)) {
+    if has_certificate(secret) {
         return false;
     }
     let value = |key| secret.spec.value(key);

@@ -8,7 +8,7 @@ use metal_base::Locked;
 use metal_core::{
     endpoint::{Sighting, inline},
     ownership::{NETBOOT, is_made_by},
-    unanswered::{can_be_made_again, has_answered, is_over},
+    unanswered::{can_be_made_again, has_answered, has_certificate, is_over},
 };
 use metal_dhcp::{NewBmcRate, config::Record};
 use metal_runtime::{delete_seen, report::Chain};
@@ -121,8 +121,9 @@ impl Recorder {
                 }
                 Record::Bmc => {
                     let Some(bmc) = self.bmcs.named(None, &name) else { continue };
-                    if inline::mac_of(&bmc).is_some_and(|mac| self.is_over(mac, now)) {
-                        self.delete_credentials(&name).await;
+                    if inline::mac_of(&bmc).is_some_and(|mac| self.is_over(mac, now))
+                        && self.delete_credentials(&name).await
+                    {
                         let api = Api::<Bmc>::all(self.client.clone());
                         told(&name, delete_seen(&api, &*bmc).await);
                     }
@@ -137,10 +138,12 @@ impl Recorder {
         self.sightings.ended(mac, alone).is_some_and(|ended| is_over(ended, now))
     }
 
-    /// Deletes credentials for a BMC of this name that we created and nobody has changed.
-    async fn delete_credentials(&self, name: &str) {
+    /// Deletes credentials for a BMC of this name that we created and nobody has changed. Returns whether they do not
+    /// show that the BMC has answered after all.
+    async fn delete_credentials(&self, name: &str) -> bool {
         let api = Api::<BmcSecret>::all(self.client.clone());
         match api.get_opt(name).await {
+            Ok(Some(secret)) if has_certificate(&secret) => return false,
             Ok(Some(secret))
                 if is_made_by(&secret, NETBOOT)
                     && can_be_made_again(&secret, &self.database.borrow()) =>
@@ -148,12 +151,12 @@ impl Recorder {
                 told(name, delete_seen(&api, &secret).await);
             }
             Ok(_) => {}
-            Err(error) => tracing::debug!(
-                error = %Chain(&error),
-                name,
-                "could not read credentials",
-            ),
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), name, "could not read credentials");
+                return false;
+            }
         }
+        true
     }
 }
 

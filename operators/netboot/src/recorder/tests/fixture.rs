@@ -43,6 +43,8 @@ pub(super) struct Api(Arc<Mutex<State>>);
 struct State {
     /// The managed fields of every object.
     managed: Value,
+    /// The annotations of every object.
+    annotations: Value,
     asked: Vec<(String, Value)>,
     fails: Option<StatusCode>,
 }
@@ -63,7 +65,9 @@ impl Api {
                     Some(code) if uri.starts_with(PATH) => (code, failure(code)),
                     _ if uri.ends_with("/bmcs") => (StatusCode::OK, body.clone()),
                     _ => {
-                        let metadata = json!({"managedFields": state.managed});
+                        let metadata = json!({
+                            "managedFields": state.managed, "annotations": state.annotations,
+                        });
                         let answer = json!({"metadata": metadata, "spec": {}, "eventTime": null});
                         (StatusCode::OK, answer)
                     }
@@ -85,6 +89,11 @@ impl Api {
         let fields = json!({"f:spec": {"f:ip": {}}});
         let entry = json!({"manager": manager, "fieldsType": "FieldsV1", "fieldsV1": fields});
         self.0.lock().unwrap().managed = json!([entry]);
+    }
+
+    /// From now on every object has these annotations.
+    pub(super) fn annotate(&self, annotations: Value) {
+        self.0.lock().unwrap().annotations = annotations;
     }
 
     /// The requests since the last call.

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 use crate::recorder::sightings::MOST;
-use metal_api::BmcSpec;
+use metal_api::{BmcSpec, InlineAccess};
 
 #[test]
 fn the_last_address_counts_and_the_queue_is_bounded() {
@@ -97,4 +97,29 @@ async fn what_never_answered_is_removed_a_day_after_its_lease_and_nothing_else_i
     let [(request, options)] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!(*request, format!("DELETE {PATH}/silent"));
     assert_eq!(options["preconditions"]["resourceVersion"], "7");
+}
+
+#[tokio::test]
+async fn a_bmc_whose_certificate_is_known_has_answered_though_its_status_was_lost() {
+    let certificate = json!({ "bloomery.dev/known-certificate": "sha256:0" });
+    for (annotations, is_removed) in [(certificate, false), (json!(null), true)] {
+        let api = Api::default();
+        api.annotate(annotations);
+        let recorder = recorder_with(&api, "endpoints: { mode: bmc }\n");
+        list(&recorder, vec![]).await;
+        let (mac_address, ip) = (Some(MAC.to_string()), Some("10.77.0.9".to_owned()));
+        let access = Some(InlineAccess { mac_address, ip });
+        let mut bmc = Bmc::new("silent", BmcSpec { access, ..BmcSpec::default() });
+        let label = (annotation::MANAGED_BY.to_owned(), MANAGER.to_owned());
+        bmc.metadata.labels = Some([label].into());
+        list_bmcs(&recorder, vec![bmc]).await;
+        let end = Timestamp::now();
+        recorder.sightings.ends_at(MAC, end);
+        recorder.collect(end + jiff::SignedDuration::from_hours(24)).await;
+        let asked = api.asked();
+        let is_deletion = |(request, _): &(String, _)| {
+            request.starts_with("DELETE") && request.ends_with("/bmcs/silent")
+        };
+        assert_eq!(asked.iter().any(is_deletion), is_removed, "{asked:?}");
+    }
 }
