@@ -5,7 +5,7 @@ use crate::{
     server_patch::{ServerPatch, patch},
     view::{ClaimKey, ServerKey},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, ResourceExt, runtime::events::EventType};
 use metal_api::{
@@ -13,14 +13,18 @@ use metal_api::{
     ServerBootConfiguration, ServerBootConfigurationSpec, ServerClaim, ServerClaimSpec,
     ServerClaimStatus, condition, finalizer,
 };
-use metal_base::Never;
+use metal_base::{Locked, Never};
 use metal_core::{
-    claim::{Change, Decision, Observation, Withheld, binding, decide, misses},
+    claim::{Change, Decision, Observation, Withheld, binding, decide, is_told, misses},
     ownership::owned_by,
 };
 use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 /// Namespace and name of a claim.
 pub(crate) type Key = (String, String);
@@ -32,8 +36,35 @@ struct ClaimPatch {
     server_ref: LocalObjectReference,
 }
 
+/// How often all servers are looked at to tell a claim why none fits. Each server that becomes free wakes every claim
+/// that it would fit, and changes the numbers in what the others are told.
+const TOLD: Duration = Duration::from_mins(1);
+
 /// The controller.
-pub(crate) struct Claims<C>(pub Arc<Context<C>>);
+pub(crate) struct Claims<C> {
+    ctx: Arc<Context<C>>,
+    /// When all servers were last looked at for a claim.
+    told: Mutex<HashMap<Key, Instant>>,
+}
+
+impl<C> Claims<C> {
+    /// A controller that has told nobody anything yet.
+    pub(crate) fn new(ctx: Arc<Context<C>>) -> Self {
+        Self { ctx, told: Mutex::default() }
+    }
+
+    /// For how long a claim is still told what it was told a moment ago; `None` if it is time to look again.
+    fn stays_told(&self, claim: &ServerClaim) -> Option<SignedDuration> {
+        let key = (claim.namespace().unwrap_or_default(), claim.name_any());
+        let mut told = self.told.locked();
+        let left = told.get(&key).and_then(|at| TOLD.checked_sub(at.elapsed()));
+        let left = left.filter(|left| !left.is_zero() && is_told(claim));
+        if left.is_none() {
+            told.insert(key, Instant::now());
+        }
+        SignedDuration::try_from(left?).ok()
+    }
+}
 
 impl<C: Send + Sync + 'static> Controller for Claims<C> {
     type Object = ServerClaim;
@@ -47,11 +78,11 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
     type Error = Error;
 
     fn index(&self) -> &Index<ServerClaim, ClaimKey> {
-        &self.0.view.claims
+        &self.ctx.view.claims
     }
 
     fn is_ready(&self) -> bool {
-        self.0.view.is_ready()
+        self.ctx.view.is_ready()
     }
 
     fn ignores(&self, _: &ServerClaim) -> bool {
@@ -59,8 +90,9 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
     }
 
     async fn gone(&self, key: &Key) -> Result<Next, Error> {
+        self.told.locked().remove(key);
         if self.index().is_withdrawn(Some(&key.0), &key.1) {
-            release_unread(&self.0, key).await?;
+            release_unread(&self.ctx, key).await?;
         }
         Ok(Next::Wait)
     }
@@ -75,19 +107,19 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
         (): &(),
         failed: Option<&report::Failure>,
     ) -> Decision {
-        let (view, failure) = (&self.0.view, failure(failed));
+        let (view, failure) = (&self.ctx.view, failure(failed));
         let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
-        let holders = holders(&self.0, claim);
+        let holders = holders(&self.ctx, claim);
         let configuration = view.configurations.named(Some(&namespace), &name);
         let judge = |mut candidates: Vec<Arc<Server>>| {
             let before = candidates.len();
-            candidates.retain(|server| !is_of_another(&self.0, server, claim));
+            candidates.retain(|server| !is_of_another(&self.ctx, server, claim));
             let of_another = (candidates.len() < before).then_some(Withheld::OfAnother);
             decide(&Observation {
                 claim,
                 holders: &holders,
                 candidates: &candidates,
-                withheld: of_another.or_else(|| unreadable(&self.0, claim)),
+                withheld: of_another.or_else(|| unreadable(&self.ctx, claim)),
                 configuration: configuration.as_deref(),
                 failure: failure.as_ref(),
                 now: Timestamp::now(),
@@ -97,18 +129,22 @@ impl<C: Send + Sync + 'static> Controller for Claims<C> {
             Some(server) => judge(view.servers.named(None, &server.name).into_iter().collect()),
             None => match judge(view.servers.get(&ServerKey::Free)) {
                 // No free server fits: judge all servers, to say why.
-                Decision::Record(_) | Decision::Rest(_) => judge(view.servers.all()),
+                Decision::Record(_) | Decision::Rest(_) => {
+                    let may_stay = holders.is_empty() && failure.is_none();
+                    let left = may_stay.then(|| self.stays_told(claim)).flatten();
+                    left.map_or_else(|| judge(view.servers.all()), Decision::Rest)
+                }
                 decision => decision,
             },
         }
     }
 
     async fn record(&self, claim: &ServerClaim, status: &ServerClaimStatus) -> Result<Next, Error> {
-        Ok(record(&self.0, claim, status).await?.into())
+        Ok(record(&self.ctx, claim, status).await?.into())
     }
 
     async fn change(&self, claim: &ServerClaim, change: Change) -> Result<Next, Error> {
-        let ctx = &*self.0;
+        let ctx = &*self.ctx;
         let written = match change {
             Change::AddFinalizer => {
                 let added = claims(ctx, claim).add_finalizer(claim, finalizer::SERVER_CLAIM).await;
@@ -254,7 +290,10 @@ fn claims<'a, C>(ctx: &'a Context<C>, claim: &ServerClaim) -> Writer<'a, ServerC
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{server::tests::context, view::View};
+    use crate::{
+        server::tests::{context, context_at, list},
+        view::View,
+    };
     use futures::stream;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
     use kube::{
@@ -287,6 +326,23 @@ mod tests {
         assert_eq!(patch.request, format!("PATCH {claim}"));
         let change = json!({ "metadata": { "resourceVersion": "7", "finalizers": ["other"] } });
         assert_eq!(patch.body, change);
+    }
+
+    #[tokio::test]
+    async fn why_no_server_fits_is_told_once_a_minute_and_not_at_each_change() {
+        let ctx = Arc::new(context_at(&ApiServer::default()));
+        let claims = Claims::new(Arc::clone(&ctx));
+        let mut claim = ServerClaim::new("a", ServerClaimSpec::default());
+        claim.metadata.finalizers = Some(vec![finalizer::SERVER_CLAIM.to_owned()]);
+        let decide = |claim: &ServerClaim| claims.decide(&Arc::new(claim.clone()), &(), None);
+        let server = |name: &str| Server::new(name, metal_api::ServerSpec::default());
+        list(&ctx.view.servers, [server("s")]).await;
+        let Decision::Record(status) = decide(&claim) else { panic!("it is told nothing") };
+        claim.status = Some(*status);
+        list(&ctx.view.servers, ["s", "t"].map(server)).await;
+        assert!(matches!(decide(&claim), Decision::Rest(left) if left.unsigned_abs() <= TOLD));
+        claim.metadata.generation = Some(2);
+        assert!(matches!(decide(&claim), Decision::Record(_)), "it was changed");
     }
 
     /// The requests of a pass over an unreadable claim; the API server has it and its boot
@@ -332,7 +388,7 @@ mod tests {
         let bmcs = FakeBmc::new(SystemReading::default());
         let ctx = Arc::new(context(client, view, recorder, bmcs));
         let key = ("tenant".to_owned(), "a".to_owned());
-        Claims(ctx).pass(&Work::new(reporter), key).await.unwrap();
+        Claims::new(ctx).pass(&Work::new(reporter), key).await.unwrap();
         server.sent()
     }
 }

@@ -134,7 +134,8 @@ async fn controllers<C: Connect>(
     let endpoints = queues.endpoints.drive(CONCURRENCY, Endpoints(ctx()));
     let bmcs = queues.bmcs.drive(CONCURRENCY, Bmcs::new(ctx()));
     let servers = queues.servers.drive(args.server_max_concurrent_reconciles, Servers(ctx()));
-    let claims = queues.claims.drive(args.server_claim_max_concurrent_reconciles, Claims(ctx()));
+    let claims =
+        queues.claims.drive(args.server_claim_max_concurrent_reconciles, Claims::new(ctx()));
     let foreign_cleanup = queues.foreign_cleanup.drive(CONCURRENCY, ForeignCleanup(ctx()));
     // One at a time: after a start there may be thousands, and none is urgent.
     let notices = queues.notices.drive(1, Notices::new(ctx()));

@@ -18,6 +18,22 @@ use std::{collections::BTreeMap, sync::Arc};
 /// Watches wake a claim when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
 
+/// Reason of a claim that waits for a server.
+const NO_SERVER_FITS: &str = "NoServerFits";
+
+/// Whether it stands in a claim, as it is now, that no server fits, and nothing else that has to be
+/// told anew: only the numbers of servers in the message may have changed.
+pub fn is_told(claim: &ServerClaim) -> bool {
+    let Some(status) = &claim.status else { return false };
+    let is_false = |type_: &str, reason: Option<&str>| {
+        let mut conditions = status.conditions.iter().filter(|c| c.type_ == type_);
+        conditions.any(|c| c.status == "False" && reason.is_none_or(|reason| c.reason == reason))
+    };
+    status.observed_generation == claim.metadata.generation
+        && is_false(condition::SCHEDULED, Some(NO_SERVER_FITS))
+        && !is_false(condition::RECONCILED, None)
+}
+
 /// Decides what one pass does about one claim.
 pub fn decide(seen: &Observation<'_>) -> Decision {
     let claim = seen.claim;
@@ -97,7 +113,7 @@ fn unbound(new: &mut ServerClaimStatus, seen: &Observation<'_>) -> Decision {
         Ok(server) => Decision::Change(Change::Bind(server)),
         Err(unfit) => {
             let message = none_fits(seen, &unfit);
-            set(new, seen, condition::SCHEDULED, Err(("NoServerFits", &message)));
+            set(new, seen, condition::SCHEDULED, Err((NO_SERVER_FITS, &message)));
             Decision::Rest(RESYNC)
         }
     }

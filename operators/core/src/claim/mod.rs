@@ -17,7 +17,7 @@ mod pick;
 mod tests;
 
 pub use binding::{Binding, binding, misses};
-pub use decide::decide;
+pub use decide::{decide, is_told};
 pub use pick::{Mismatch, fits, free, pick};
 
 use jiff::Timestamp;
