@@ -17,7 +17,7 @@ use metal_image::Resolver;
 use metal_runtime::{
     Deferred, Writer,
     index::Index,
-    report::{Chain, event},
+    report::{event, publish},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc};
@@ -106,8 +106,6 @@ impl Context {
         note: &str,
     ) {
         let event = event(EventType::Warning, reason, "Validate", note);
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::warn!(error = %Chain(&error), "could not publish an event");
-        }
+        publish(&self.recorder, &event, &object.object_ref(&())).await;
     }
 }

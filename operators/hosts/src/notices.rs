@@ -10,7 +10,7 @@ use kube::{
     runtime::events::{EventType, Recorder},
 };
 use metal_base::Locked;
-use metal_runtime::report::{Chain, event};
+use metal_runtime::report::{event, publish};
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::{
     sync::{
@@ -105,9 +105,7 @@ impl Notices {
             self.taken(&notice);
             let Notice { object, type_, reason, note } = notice;
             let event = event(type_, reason, "Boot", &note);
-            if let Err(error) = recorder.publish(&event, &object).await {
-                tracing::warn!(error = %Chain(&error), "event not published");
-            }
+            publish(recorder, &event, &object).await;
         }
     }
 }

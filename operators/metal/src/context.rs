@@ -33,7 +33,7 @@ use metal_runtime::{
     Deferred, Writer, Written, clock,
     election::leadership::Leadership,
     index::Index,
-    report::{Chain, event},
+    report::{event, publish},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Debug, hash::Hash, sync::Arc, time::Duration};
@@ -343,9 +343,7 @@ impl<C> Context<C> {
         note: String,
     ) {
         let event = event(type_, reason, "Transition", &note);
-        if let Err(error) = self.recorder.publish(&event, object).await {
-            tracing::warn!(error = %Chain(&error), "could not publish an event");
-        }
+        publish(&self.recorder, &event, object).await;
     }
 }
 

@@ -26,7 +26,7 @@ use metal_runtime::{
     Deferred, Writer,
     clock::MonotonicClock,
     controller::reference,
-    report::{Chain, event},
+    report::{event, publish},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use ring::rand::SystemRandom;
@@ -178,8 +178,6 @@ impl Context {
         let mut object = reference::<Machine>(&machine.metadata.name.clone().unwrap_or_default());
         object.uid.clone_from(&machine.metadata.uid);
         let event = event(type_, reason, "Transition", note);
-        if let Err(error) = self.recorder.publish(&event, &object).await {
-            tracing::warn!(error = %Chain(&error), "event not published");
-        }
+        publish(&self.recorder, &event, &object).await;
     }
 }
