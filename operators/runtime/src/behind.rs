@@ -43,15 +43,18 @@ where
 }
 
 /// Waits until it is.
-pub(crate) async fn until_behind<T, K, Key>(api: &Api<T>, params: ListParams, index: &Index<K, Key>)
-where
+pub(crate) async fn until_behind<T, K, Key>(
+    api: &Api<T>,
+    params: &ListParams,
+    index: &Index<K, Key>,
+) where
     T: Clone + DeserializeOwned + Debug,
     K: Resource<DynamicType = ()>,
     Key: Eq + Hash,
 {
     loop {
         sleep(jittered(PERIOD)).await;
-        let answer = timeout(PATIENCE, is_behind(api, &params, index)).await;
+        let answer = timeout(PATIENCE, is_behind(api, params, index)).await;
         if matches!(answer, Ok(Ok(true))) {
             tracing::warn!(
                 kind = %K::kind(&()),
@@ -84,7 +87,8 @@ mod tests {
 
     async fn is_noticed(server: &ApiServer, index: &Index<Node, ()>) -> bool {
         let api = Api::<Node>::all(server.client("default"));
-        let noticed = until_behind(&api, ListParams::default(), index);
+        let params = ListParams::default();
+        let noticed = until_behind(&api, &params, index);
         timeout(3 * PERIOD, noticed).await.is_ok()
     }
 

@@ -75,11 +75,12 @@ where
     let api = Api::<Located<K>>::all(client.clone());
     let config = watcher::Config::default().page_size(PAGE);
     let config = if selector.is_empty() { config } else { config.labels(selector) };
+    let params = ListParams::default();
     loop {
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
         tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended?,
-            () = until_behind(&api, ListParams::default(), index) => {}
+            () = until_behind(&api, &params, index) => {}
         }
     }
 }
@@ -115,11 +116,12 @@ where
 {
     let api = Api::<Located<K>>::namespaced(client.clone(), namespace);
     let config = watcher::Config::default().page_size(PAGE).fields(fields);
+    let params = ListParams::default().fields(fields);
     loop {
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
         tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended?,
-            () = until_behind(&api, ListParams::default().fields(fields), index) => {}
+            () = until_behind(&api, &params, index) => {}
         }
     }
 }
@@ -163,7 +165,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     Key: Eq + Hash,
 {
-    let api = Api::<Located<K>>::all(client.clone());
+    let (api, params) = (Api::<Located<K>>::all(client.clone()), ListParams::default());
     let mut refusals = Refusals::default();
     loop {
         let mut why = None;
@@ -174,7 +176,7 @@ where
         });
         let is_to_be_listed = tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended.is_ok(),
-            () = until_behind(&api, ListParams::default(), index) => true,
+            () = until_behind(&api, &params, index) => true,
         };
         if is_to_be_listed {
             continue;
