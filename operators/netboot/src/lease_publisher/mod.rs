@@ -14,7 +14,7 @@ mod catch_up;
 mod tests;
 
 use crate::shared_leases::{Family, Role, SharedLeases};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Client,
@@ -27,7 +27,7 @@ use metal_dhcp::{
     Sharing,
     config::Config,
     lease::{
-        Lease, State,
+        Lease,
         object::{Writing, is_of_later, lease_of, writing},
     },
 };
@@ -49,6 +49,9 @@ use tokio::{
 const MANAGER: &str = "netboot";
 /// Time between two writes: at most 20 per second, however many machines are switched on at once.
 const SPACING: Duration = Duration::from_millis(50);
+/// How long an instance in standby keeps an address whose object is gone. Its client has released it, as a rule. But
+/// if a backup was restored, or somebody has deleted the object, the active instance writes it again.
+const RELEASED: SignedDuration = SignedDuration::from_mins(15);
 /// How many are written at a time.
 const CONCURRENCY: usize = 4;
 
@@ -180,8 +183,8 @@ impl LeasePublisher {
             Role::Answers => {}
             Role::Waits if is_there => self.published.hear(lease),
             Role::Waits => {
-                let until = Timestamp::now();
-                self.published.hear(Lease { state: State::Released, until, ..lease });
+                let until = lease.until.min(Timestamp::now() + RELEASED);
+                self.published.hear(Lease { until, ..lease });
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What is written by one of two instances that both answer.
 
 use super::*;
-use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use metal_dhcp::lease::State;
 use metal_runtime::testing::{ApiServer, list};
 
 const CONFIG: &str = "
@@ -53,6 +53,20 @@ async fn only_the_object_of_an_address_that_both_may_give_is_left_to_a_later_lea
         assert!(others(IN_OUR_PART, state, later).await.is_none(), "{state}");
     }
     assert!(others(RESERVED, State::Released, later).await.is_none());
+}
+
+#[tokio::test]
+async fn who_waits_keeps_an_address_for_a_while_whose_object_is_gone() {
+    let (publisher, lease) = (publisher(&ApiServer::default()), lease(IN_OUR_PART));
+    publisher.published.stand(Role::Waits);
+    let Writing::Apply(object) = writing(Some(&lease), None, None, Timestamp::now()) else {
+        panic!("nothing to write");
+    };
+    publisher.changed(&Change::Removed(&Arc::new(*object)));
+    let known = publisher.published.lease(lease.address).unwrap();
+    let left = known.until.duration_since(Timestamp::now());
+    assert_eq!((known.state, &known.client), (State::Bound, &lease.client));
+    assert!(left.is_positive() && left <= RELEASED, "{left}");
 }
 
 #[tokio::test(start_paused = true)]
