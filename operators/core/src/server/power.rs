@@ -4,7 +4,7 @@ use super::{Decision, Need, Observation, Settings, last_step::is_from, turn::Tur
 use crate::redfish::{PowerState, ResetType, Step, SystemReading};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{Pending, PendingKind};
+use metal_api::{Pending, PendingKind, ServerStatus, condition};
 use std::cmp::Ordering;
 
 /// How old a reading may be on which a machine is changed.
@@ -22,6 +22,8 @@ const ANOTHER: SignedDuration = SignedDuration::from_mins(1);
 const SHOWN: SignedDuration = SignedDuration::from_secs(5);
 /// How long a host that nobody here has told to go off must read `Off` before it is booted.
 const CERTAIN: SignedDuration = SignedDuration::from_mins(1);
+/// The reason of a host that is to be on, and is not yet.
+const IS_TO_COME_ON: &str = "WaitingForPowerOn";
 /// The request to the operating system.
 const ASK: Step = Step::Reset(ResetType::GracefulShutdown);
 
@@ -195,8 +197,17 @@ pub(super) fn unless_certainly_off(turn: &mut Turn<'_>) -> Option<Decision> {
     turn.seen.off_for.filter(|off_for| *off_for < CERTAIN)?;
     let message = "the host was on, and is now reported as off: it is booted if its BMC still \
                    says so in a minute";
-    turn.waits("WaitingForPowerOn", message);
+    turn.waits(IS_TO_COME_ON, message);
     Some(Decision::Rest(poll(turn.seen, turn.settings)))
+}
+
+/// Whether a host was on when its status was recorded, or off and not certainly so, and nobody here
+/// was about to change that: a process that starts then has to make certain itself.
+pub fn was_on(status: &ServerStatus) -> bool {
+    let ready = status.conditions.iter().find(|it| it.type_ == condition::READY);
+    let is_uncertain = ready.is_some_and(|ready| ready.reason == IS_TO_COME_ON);
+    let is_on = status.power_state == Some(metal_api::PowerState::On);
+    status.pending.is_none() && (is_on || is_uncertain)
 }
 
 /// Looks again if the last reading is too old for a decision that gives the host to somebody else.

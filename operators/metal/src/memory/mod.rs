@@ -9,7 +9,7 @@ use metal_base::Locked;
 use metal_core::{
     bmc::Destination,
     bmc_host::BmcHost,
-    redfish::{Inventory, PowerState, Step},
+    redfish::{Inventory, PowerState, Step, Unreachable},
     server::{Done, LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
@@ -184,7 +184,7 @@ impl Memory {
     /// Records a step that belongs to an operation recorded at `since`; `taken` is whether the BMC
     /// accepted it. Earlier readings are no longer valid.
     pub(crate) fn act(&mut self, step: Step, at: Now, taken: bool, since: Option<Timestamp>) {
-        self.power = self.power.told(&step);
+        self.power = self.power.told(&step, at.boot);
         let done = Done { step, at: at.wall, taken, since };
         let last_step = LastStep::after(self.last_step(at).as_ref(), done);
         self.last_step = Some((last_step, at.boot));
@@ -246,9 +246,11 @@ impl Memory {
 
     /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
-        if let Ok(system) = &reading.result {
-            self.power = self.power.read(system.power, clock::since_boot());
-        }
+        self.power = match &reading.result {
+            Ok(system) => self.power.read(system.power, clock::since_boot()),
+            Err(Unreachable::NoAnswer(_)) => self.power.unheard(),
+            Err(_) => self.power,
+        };
         self.was_off |= matches!(&reading.result, Ok(system) if system.power == PowerState::Off);
         if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
             last_step.saw(system.power);

@@ -1,9 +1,16 @@
 //! Whether a host that was on has gone off without having been told to: its BMC may be wrong about
 //! that for a while.
 
-use metal_api::{PowerState as RecordedPower, Server};
-use metal_core::redfish::{PowerState, ResetType, Step};
+use metal_api::Server;
+use metal_core::{
+    redfish::{PowerState, ResetType, Step},
+    server::was_on,
+};
 use std::time::Duration;
+
+/// For how long after it was told to go off a host that does is taken for obedient. A request that a
+/// host has ignored is about nothing that runs hours later.
+const OBEYS: Duration = Duration::from_mins(15);
 
 /// What this process has read of the power of a host, and done about it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,8 +20,8 @@ pub(super) enum SeenPower {
     Unread,
     /// The host is on.
     On {
-        /// Whether it was told to go off.
-        is_told: bool,
+        /// When it was last told to go off, by the clock of the machine.
+        told: Option<Duration>,
     },
     /// It is off, as it was when it was first read, or as it was told.
     Off,
@@ -23,14 +30,10 @@ pub(super) enum SeenPower {
 }
 
 impl SeenPower {
-    /// What is recorded of the host, as long as nothing has been read. If anything was under way, an
-    /// earlier process may have told it to go off.
+    /// What is recorded of the host, as long as nothing has been read.
     pub(super) fn or_recorded(self, server: &Server) -> Self {
-        let status = server.status.as_ref().filter(|_| self == Self::Unread);
-        let is_on = status.is_some_and(|status| {
-            status.power_state == Some(RecordedPower::On) && status.pending.is_none()
-        });
-        if is_on { Self::On { is_told: false } } else { self }
+        let is_on = self == Self::Unread && server.status.as_ref().is_some_and(was_on);
+        if is_on { Self::On { told: None } } else { self }
     }
 
     /// The same after a reading at this time.
@@ -39,26 +42,38 @@ impl SeenPower {
             PowerState::Unknown => self,
             PowerState::Off => match self {
                 Self::FellOff(_) => self,
-                Self::On { is_told: false } => Self::FellOff(now),
-                Self::Unread | Self::Off | Self::On { is_told: true } => Self::Off,
+                Self::On { told } if told.is_none_or(|at| now.saturating_sub(at) > OBEYS) => {
+                    Self::FellOff(now)
+                }
+                Self::Unread | Self::Off | Self::On { .. } => Self::Off,
             },
             PowerState::On
             | PowerState::PoweringOn
             | PowerState::PoweringOff
             | PowerState::Paused => match self {
                 Self::On { .. } => self,
-                Self::Unread | Self::Off | Self::FellOff(_) => Self::On { is_told: false },
+                Self::Unread | Self::Off | Self::FellOff(_) => Self::On { told: None },
             },
         }
     }
 
-    /// The same after a step.
-    pub(super) fn told(self, step: &Step) -> Self {
+    /// The same after the BMC did not answer: it may have started anew, and what it said before does
+    /// not count.
+    pub(super) fn unheard(self) -> Self {
+        match self {
+            Self::FellOff(_) => Self::On { told: None },
+            Self::Unread | Self::On { .. } | Self::Off => self,
+        }
+    }
+
+    /// The same after a step at this time.
+    pub(super) fn told(self, step: &Step, now: Duration) -> Self {
         let Step::Reset(reset) = step else { return self };
         let goes_off = matches!(reset, ResetType::GracefulShutdown | ResetType::ForceOff);
         let comes_on = matches!(reset, ResetType::On | ResetType::ForceOn);
         match self {
-            Self::On { .. } if goes_off || comes_on => Self::On { is_told: goes_off },
+            Self::On { .. } if goes_off => Self::On { told: Some(now) },
+            Self::On { .. } if comes_on => Self::On { told: None },
             // As long as it does not show, the host is off as it was.
             Self::FellOff(_) if comes_on => Self::Off,
             Self::Unread | Self::On { .. } | Self::Off | Self::FellOff(_) => self,
@@ -77,7 +92,7 @@ impl SeenPower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metal_api::{ServerSpec, ServerStatus};
+    use metal_api::{PowerState as RecordedPower, ServerSpec, ServerStatus};
 
     fn at(second: u64) -> Duration {
         Duration::from_secs(second)
@@ -89,7 +104,7 @@ mod tests {
         let off = on.read(PowerState::Off, at(10)).read(PowerState::Unknown, at(20));
         let off = off.read(PowerState::Off, at(30));
         assert_eq!((on.off_for(at(30)), off.off_for(at(30))), (None, Some(at(20))));
-        let told = off.told(&Step::Reset(ResetType::On)).read(PowerState::Off, at(40));
+        let told = off.told(&Step::Reset(ResetType::On), at(39)).read(PowerState::Off, at(40));
         assert_eq!(told.off_for(at(40)), None, "it has yet to come on");
         let again = off.read(PowerState::On, at(40)).read(PowerState::Off, at(50));
         assert_eq!(again.off_for(at(50)), Some(at(0)));
@@ -100,13 +115,31 @@ mod tests {
         let first = SeenPower::default().read(PowerState::Off, at(0));
         assert_eq!(first.off_for(at(10)), None);
         for reset in [ResetType::GracefulShutdown, ResetType::ForceOff] {
-            let told = first.read(PowerState::On, at(0)).told(&Step::Reset(reset));
+            let told = first.read(PowerState::On, at(0)).told(&Step::Reset(reset), at(1));
             let off = told.read(PowerState::PoweringOff, at(1)).read(PowerState::Off, at(2));
             assert_eq!(off.off_for(at(10)), None, "{reset}");
             // What it was told before is about nothing that runs later.
             let later = off.read(PowerState::On, at(20)).read(PowerState::Off, at(30));
             assert_eq!(later.off_for(at(31)), Some(at(1)), "{reset}");
         }
+    }
+
+    #[test]
+    fn a_host_that_has_ignored_a_shutdown_and_is_off_hours_later_was_not_told() {
+        let shut_down = Step::Reset(ResetType::GracefulShutdown);
+        let told = SeenPower::default().read(PowerState::On, at(0)).told(&shut_down, at(0));
+        assert_eq!(told.read(PowerState::Off, OBEYS).off_for(OBEYS), None);
+        assert_eq!(told.read(PowerState::Off, at(7200)).off_for(at(7201)), Some(at(1)));
+    }
+
+    #[test]
+    fn what_a_bmc_said_before_it_was_silent_does_not_count() {
+        let on = SeenPower::default().read(PowerState::On, at(0));
+        let silent = on.read(PowerState::Off, at(10)).unheard();
+        assert_eq!(silent.off_for(at(100)), None);
+        assert_eq!(silent.read(PowerState::Off, at(100)).off_for(at(101)), Some(at(1)));
+        let off = SeenPower::default().read(PowerState::Off, at(0));
+        assert_eq!(off.unheard().read(PowerState::Off, at(100)).off_for(at(101)), None);
     }
 
     #[test]

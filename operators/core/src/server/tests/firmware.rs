@@ -232,7 +232,10 @@ fn a_claimed_host_that_its_bmc_shows_as_off_for_a_moment_is_not_set_to_boot_agai
     scene.settle();
     assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
     assert_eq!(scene.condition(condition::READY), ("False", "WaitingForPowerOn"));
+    let was_on = |scene: &Scene| was_on(scene.server.status.as_ref().unwrap());
+    assert!(was_on(&scene), "a process that starts now makes certain, too");
     scene.off_for = Some(minutes(1));
     scene.settle();
+    assert!(!was_on(&scene), "it is certain");
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
 }
