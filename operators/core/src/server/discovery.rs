@@ -66,8 +66,12 @@ fn begin(turn: &mut Turn<'_>, boot: Option<PendingKind>) -> Decision {
         let reference = attempt::reference(turn.seen, turn.settings);
         window::begin(turn, reference, None);
     }
-    turn.waits("Discovery", "booting the discovery image");
+    tell_booting(turn);
     Decision::Rest(SignedDuration::ZERO)
+}
+
+fn tell_booting(turn: &mut Turn<'_>) {
+    turn.waits("Discovery", "booting the discovery image");
 }
 
 fn give_up(turn: &mut Turn<'_>) -> Decision {
@@ -172,8 +176,7 @@ fn boot(
         intend(turn, PendingKind::NetworkBoot);
         return match boot::start(turn, system, configuration) {
             Ok(decision) => {
-                let message = "booting the discovery image";
-                turn.waits("Discovery", message);
+                tell_booting(turn);
                 decision
             }
             Err(why) => turn.rests("NoBootSource", &why),
@@ -198,14 +201,16 @@ fn wait(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
     if turn.new.pending.is_none() && is_switched_on_here(&turn.new, turn.seen) {
         intend(turn, PendingKind::NetworkBoot);
     }
-    let Some(pending) = turn.new.pending.as_ref() else {
+    let Some(intended) = turn.new.pending.as_ref().map(|pending| pending.since.0) else {
         let message = "the host is running and discovery may not power it off: power it off by \
                        hand, or set --enforce-first-boot";
         return turn.rests("HostRunning", message);
     };
-    let since = switched_on(pending.since.0, turn.settings.discovery_timeout, system, turn.seen);
+    let since = switched_on(intended, turn.settings.discovery_timeout, system, turn.seen);
     let waited = turn.seen.now.duration_since(since);
     if waited < turn.settings.discovery_timeout {
+        // Whatever was waited for before is over.
+        tell_booting(turn);
         let soon = if system.power == PowerState::On {
             turn.settings.resync
         } else {

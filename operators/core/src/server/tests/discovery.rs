@@ -233,3 +233,21 @@ fn a_discovery_whose_secret_was_deleted_says_how_to_have_it_made_again() {
     scene.configuration = None;
     assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
 }
+
+#[test]
+fn a_host_that_is_on_for_its_discovery_is_no_longer_waited_for() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.carried_out(Step::Reset(ResetType::On));
+    for (power, off_for, reason) in [
+        (PowerState::On, None, "Discovery"),
+        (PowerState::Off, Some(seconds(0)), "WaitingForPowerOn"),
+        (PowerState::On, None, "Discovery"),
+    ] {
+        scene.now += minutes(2);
+        (scene.system().power, scene.off_for) = (power, off_for);
+        scene.refresh();
+        scene.settle();
+        assert_eq!(scene.condition(condition::READY), ("False", reason));
+    }
+    assert_eq!(scene.state(), ServerState::Discovery);
+}
