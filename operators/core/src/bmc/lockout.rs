@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn secret(generation: i64, created: i64) -> BmcSecret {
-        let mut secret = BmcSecret::new("bmc-1", metal_api::BmcSecretSpec::default());
+        let mut secret = BmcSecret::new("bmc-1", BmcSecretSpec::default());
         secret.metadata.generation = Some(generation);
         secret.metadata.creation_timestamp = Some(Time(at(created)));
         secret

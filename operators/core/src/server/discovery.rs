@@ -171,7 +171,8 @@ fn boot(
         if has_gone_off(turn) {
             let why = "the host went off before it reported: check on its console what it booted, \
                        and what else switches it off";
-            return fail(turn, why.to_owned());
+            let why = reported_too_little(turn).unwrap_or(why).to_owned();
+            return fail(turn, why);
         }
         intend(turn, PendingKind::NetworkBoot);
         return match boot::start(turn, system, configuration) {
@@ -239,13 +240,17 @@ fn fail(turn: &mut Turn<'_>, why: String) -> Decision {
     Decision::Rest(SignedDuration::ZERO)
 }
 
+/// What the report of an attempt lacks that is not enough, and what to do.
+fn reported_too_little(turn: &Turn<'_>) -> Option<&'static str> {
+    let why = "its report has no network interface with a MAC address: connect one that the \
+               discovery image has a driver for";
+    attempt::recorded(&turn.new).and_then(|attempt| sent(turn.seen, attempt)).map(|_| why)
+}
+
 /// What an attempt lacked that took too long, and what to do.
 fn no_report(turn: &Turn<'_>) -> String {
-    let attempt = attempt::recorded(&turn.new);
-    if attempt.and_then(|attempt| sent(turn.seen, attempt)).is_some() {
-        return "its report has no network interface with a MAC address: connect one that the \
-                discovery image has a driver for"
-            .to_owned();
+    if let Some(why) = reported_too_little(turn) {
+        return why.to_owned();
     }
     format!(
         "no report within {} after power-on: check on the console of the host what it booted",

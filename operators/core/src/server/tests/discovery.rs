@@ -251,3 +251,18 @@ fn a_host_that_is_on_for_its_discovery_is_no_longer_waited_for() {
     }
     assert_eq!(scene.state(), ServerState::Discovery);
 }
+
+#[test]
+fn a_host_that_goes_off_after_a_report_that_is_not_enough_is_told_what_that_lacks() {
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    scene.carried_out(Step::Reset(ResetType::On));
+    scene.report_for("uid-1.1");
+    scene.report.as_mut().unwrap().spec.is_complete = false;
+    scene.now += minutes(2);
+    scene.off_for = Some(minutes(1));
+    scene.refresh();
+    scene.record();
+    let status = scene.server.status.as_ref().unwrap();
+    let error = status.discovery.as_ref().unwrap().error.as_ref().unwrap();
+    assert!(error.contains("no network interface"), "{error}");
+}
