@@ -17,8 +17,8 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    BootState, Discovery, Operation, PendingKind, ServerBootConfiguration, ServerState,
-    ServerStatus, annotation,
+    BootState, Discovery, ObjectReference, Operation, PendingKind, ServerBootConfiguration,
+    ServerState, ServerStatus, annotation,
 };
 
 /// How long the boot-operator may take to prepare a boot before a person is told.
@@ -145,14 +145,7 @@ fn boot(
 ) -> Decision {
     match status::configuration_state(configuration) {
         BootState::Ready => {}
-        BootState::Error => {
-            let why = format!(
-                "{}; if its Secret is missing, delete this ServerBootConfiguration, and both are \
-                 made again",
-                status::configuration_error(configuration),
-            );
-            return turn.rests("BootConfigurationError", &why);
-        }
+        BootState::Error => return refused(turn, configuration),
         BootState::Pending | BootState::Other(_) => return not_ready(turn),
     }
     if system.power == PowerState::Off {
@@ -186,7 +179,18 @@ fn boot(
     wait(turn, system)
 }
 
-/// Waits for the boot-operator, which is told if that takes long.
+/// The boot-operator cannot prepare the boot.
+fn refused(turn: &mut Turn<'_>, configuration: &ServerBootConfiguration) -> Decision {
+    let ObjectReference { namespace, name } = attempt::reference(turn.seen, turn.settings);
+    let why = format!(
+        "{}; if its Secret is missing, delete ServerBootConfiguration {namespace}/{name}, and both \
+         are made again",
+        status::configuration_error(configuration),
+    );
+    turn.rests("BootConfigurationError", &why)
+}
+
+/// Waits for the boot-operator; a person is told if that takes long.
 fn not_ready(turn: &mut Turn<'_>) -> Decision {
     let since = turn.new.state_since.as_ref().map_or(turn.seen.now, |since| since.0);
     if turn.seen.now.duration_since(since) < LONG {

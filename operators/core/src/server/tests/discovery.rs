@@ -229,7 +229,7 @@ fn a_discovery_whose_secret_was_deleted_says_how_to_have_it_made_again() {
     scene.settle();
     assert_eq!(scene.condition(condition::READY), ("False", "BootConfigurationError"));
     let told = scene.message(condition::READY);
-    assert!(told.contains("delete this ServerBootConfiguration"), "{told}");
+    assert!(told.contains("delete ServerBootConfiguration manager/server-a"), "{told}");
     scene.configuration = None;
     assert_eq!(scene.decide(), Decision::Change(Change::PrepareDiscovery { attempt: 1 }));
 }
