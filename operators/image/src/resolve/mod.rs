@@ -164,7 +164,7 @@ impl Resolver {
 
     /// The deadline covers any number of documents, however slow each of them is.
     async fn fetch_in_time(&self, key: &Key) -> Answer {
-        let probe = self.silences.ask(key.image.name.registry())?;
+        let probe = self.silences.ask(&key.image.name)?;
         let late = |_| registry::Error::Deadline { registry: key.image.name.registry().clone() };
         let answer = timeout(PATIENCE, self.fetch(key)).await.map_err(late);
         let answer = answer.map_err(Error::from).flatten();
