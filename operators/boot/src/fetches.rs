@@ -50,10 +50,11 @@ struct Missed {
 }
 
 impl Fetches {
-    /// Notes why nobody gets a layer of a boot config.
+    /// Notes why nobody gets a layer of a boot config. Of several layers one is enough: whoever asks for one
+    /// and the other in turn does not have an event written each time.
     pub(crate) fn miss(&self, config: &ConfigRef, blob: &BlobRef, why: &str) {
         let mut missed = self.missed.locked();
-        if missed.get(config).is_some_and(|it| it.counts() && it.blob == *blob) {
+        if missed.get(config).is_some_and(Missed::counts) {
             return;
         }
         if missed.len() >= MAX_MISSED {
@@ -68,10 +69,13 @@ impl Fetches {
         self.queue.add(config.clone());
     }
 
-    /// Why nobody gets one of these layers, which a boot config has now.
+    /// Why nobody gets one of these layers, which a boot config has now. What it had before is forgotten.
     pub(crate) fn missed(&self, config: &ConfigRef, blobs: &[BlobRef]) -> Option<String> {
-        let missed = self.missed.locked();
-        let found = missed.get(config).filter(|it| it.counts() && blobs.contains(&it.blob))?;
+        let mut missed = self.missed.locked();
+        if missed.get(config).is_some_and(|it| !blobs.contains(&it.blob)) {
+            missed.remove(config);
+        }
+        let found = missed.get(config).filter(|it| it.counts())?;
         Some(found.why.clone())
     }
 
@@ -119,5 +123,31 @@ impl Fetches {
 impl Missed {
     fn counts(&self) -> bool {
         self.at.elapsed() < MISSED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config_ref::Kind;
+    use metal_image::Digest;
+
+    #[test]
+    fn a_boot_config_without_two_of_its_layers_is_told_of_one_until_it_has_others() {
+        let fetches = Fetches::default();
+        let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
+        let blob = |content: &str| -> BlobRef {
+            ("ghcr.io/a/b".parse().unwrap(), Digest::of(content.as_bytes()))
+        };
+        let both = [blob("kernel"), blob("initrd")];
+        let told = || {
+            fetches.miss(&config, &both[0], "no kernel");
+            fetches.miss(&config, &both[1], "no initrd");
+            fetches.missed(&config, &both)
+        };
+        assert_eq!([told(), told()], [Some("no kernel".to_owned()), Some("no kernel".to_owned())]);
+        assert_eq!(fetches.missed(&config, &both[1..]), None, "it has another kernel by now");
+        fetches.miss(&config, &both[1], "no initrd");
+        assert_eq!(fetches.missed(&config, &both[1..]).as_deref(), Some("no initrd"));
     }
 }

@@ -212,6 +212,8 @@ pub(super) async fn open(
 /// their machines would ask for ever, and their owners see nothing of our log.
 fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     let is_lasting = match error {
+        // A token service that fails may only be away.
+        Error::Registry(registry::Error::Token { .. }) => false,
         Error::Registry(error) => !error.is_transient(),
         Error::Size { .. } | Error::Large { .. } => true,
         Error::Full { .. }
