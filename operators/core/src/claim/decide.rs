@@ -264,7 +264,8 @@ fn powered(new: &mut ServerClaimStatus, seen: &Observation<'_>, server: &Server)
         (_, actual) => {
             let actual = actual.map_or("not known", PowerState::as_str);
             // A host that is on its way needs nobody.
-            let why = unready(server).filter(|why| !why.starts_with("Waiting"));
+            let is_passing = |why: &str| why.starts_with("Waiting") || why == "EjectingMedium";
+            let why = unready(server).filter(|why| !is_passing(why));
             let why = why.map(|why| format!(": server {} is not ready: {why}", name(server)));
             let why = why.unwrap_or_default();
             let message = format!("desired power state is {wanted}, actual is {actual}{why}");

@@ -67,8 +67,9 @@ impl Shared {
                 self.counts.failures.fetch_add(1, Ordering::Relaxed);
                 // Removed from the table first, so that whoever sees the failure can retry.
                 self.table().fail(digest, &promised);
-                let size = self.registries.size(name, digest).unwrap_or(promised.size);
-                self.relieve(&error, size).await;
+                // A size that was not admitted may be any.
+                let known = self.registries.size(name, digest).filter(|_| promised.size > 0);
+                self.relieve(&error, known.unwrap_or(promised.size).max(1)).await;
                 download.tell(|progress| progress.end = Some(Err(error)));
             }
         }

@@ -100,7 +100,7 @@ fn a_claim_says_what_keeps_its_server_from_having_its_power() {
     let powered = |reason| says(ServerState::Reserved, condition::POWERED, reason);
     let waits = "desired power state is On, actual is Off";
     assert_eq!(powered("NoBootSource"), format!("{waits}: server a is not ready: NoBootSource"));
-    assert_eq!(powered("WaitingForPowerOn"), waits);
+    assert_eq!(["WaitingForPowerOn", "EjectingMedium"].map(powered), [waits; 2]);
     assert_eq!(
         says(ServerState::Available, condition::BOOT_CONFIGURED, "WaitingForPowerOff"),
         "server a is not in the state Reserved yet: WaitingForPowerOff"
