@@ -6,7 +6,13 @@ use super::{
     private,
     select::{Chosen, choose},
 };
-use crate::{args::ByUuid, boot_secret::Payload, config::BootConfig, fetches::Served, view::named};
+use crate::{
+    args::ByUuid,
+    boot_secret::Payload,
+    config::{BootConfig, owner},
+    fetches::Served,
+    view::named,
+};
 use axum::{
     extract::{Path, State},
     http::Method as Verb,
@@ -162,9 +168,11 @@ async fn fetch<K: BootConfig>(
 }
 
 /// Has the boot config looked at again whose ignition is gone, or cannot be used any longer: where Secrets
-/// are not watched, nobody else tells its owner why the host does not come up.
+/// are not watched, nobody else tells its owner why the host does not come up. One that a person made would
+/// no longer be served, and firmware would go on to the disk.
 fn look_again<K: BootConfig>(state: &AppState, chosen: &Chosen<K>, refusal: &Refusal) {
-    let is_promised = named(chosen.config.ignition()).is_some();
+    let is_owned = owner(chosen.config.meta()).is_some();
+    let is_promised = is_owned && named(chosen.config.ignition()).is_some();
     if is_promised && matches!(refusal, Refusal::NoContent | Refusal::Unusable { .. }) {
         state.fetches.queue.add(chosen.reference.clone());
     }

@@ -68,11 +68,17 @@ async fn a_boot_without_ignition_or_secret_is_not_found() {
 
 #[tokio::test]
 async fn a_boot_config_is_looked_at_again_whose_host_finds_no_ignition() {
-    for (secret, looks) in [("gone", 1), ("", 0)] {
-        let mut objects = Objects::ready_for_ipxe();
+    for (secret, is_owned, looks) in [("gone", true, 1), ("gone", false, 0), ("", true, 0)] {
+        let (mut objects, mut claims) = (Objects::ready_for_ipxe(), claims());
         objects.ipxe[0].spec.ignition_secret_ref = Some(LocalObjectReference::new(secret));
+        if !is_owned {
+            let mut ipxe = objects.ipxe;
+            ipxe[0].metadata.owner_references = None;
+            objects = Objects { ipxe, ..Objects::default() };
+            (claims.server, claims.boot) = (UUID.to_owned(), "claim-config-uid".to_owned());
+        }
         let server = TestServer::with(objects).await;
-        let (fetches, path) = (Arc::clone(&server.state.fetches), server.path(&claims()));
+        let (fetches, path) = (Arc::clone(&server.state.fetches), server.path(&claims));
         assert_eq!(server.get(&path).await.status, 404);
         assert_eq!(fetches.queue.len(), looks, "{secret:?}");
     }
