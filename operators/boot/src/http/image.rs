@@ -223,7 +223,9 @@ fn note(state: &AppState, blob: &BlobRef, error: &Error) {
         | Error::Deadline
         | Error::Shutdown => false,
     };
-    if !is_lasting {
+    // A rack asks for it every few seconds, and all boot configs are looked through.
+    let about = format!("{} {}", blob.1, blob.0);
+    if !is_lasting || state.told.again(&about, "LayerMissing").is_none() {
         return;
     }
     let why =

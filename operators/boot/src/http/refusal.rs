@@ -128,7 +128,7 @@ type LastLogged = (Instant, u32);
 impl RefusalLog {
     /// How many times this was suppressed since it was logged last; `None` if it should not be
     /// logged now.
-    fn again(&self, about: &str, reason: &'static str) -> Option<u32> {
+    pub(super) fn again(&self, about: &str, reason: &'static str) -> Option<u32> {
         let mut told = self.0.locked();
         let key = (cut(about, LONGEST).into_owned(), reason);
         if let Some((at, unsaid)) = told.get_mut(&key) {
