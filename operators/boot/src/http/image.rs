@@ -213,8 +213,9 @@ pub(super) async fn open(
 fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     let is_lasting = match error {
         // A token service that fails may only be away.
-        Error::Registry(registry::Error::Token { .. }) => false,
-        Error::Registry(error) => !error.is_transient(),
+        Error::Registry(error) => {
+            !error.is_transient() && !matches!(error, registry::Error::Token { .. })
+        }
         Error::Size { .. } | Error::Large { .. } => true,
         Error::Full { .. }
         | Error::Share { .. }
