@@ -20,6 +20,8 @@ const SINCE: [&str; 7] = [
     "used with version 3.5.0 or later",
     "used with version 3.6.0 or later",
 ];
+/// Minor version of Ignition 3 since which there are proxies; older ones only warn about the fields.
+const PROXIES: u8 = 1;
 /// Stands for every entry of a list.
 const EACH: &str = "*";
 
@@ -27,6 +29,8 @@ const EACH: &str = "*";
 enum Rule {
     /// A string in this format.
     Text(Check),
+    /// The URL of a proxy.
+    Proxy,
     /// Permissions.
     Mode,
     /// Content by URL.
@@ -40,8 +44,8 @@ enum Rule {
 const RULES: &[(&[&str], Rule)] = &[
     (&["ignition", "config", "merge", EACH], Rule::Resource),
     (&["ignition", "config", "replace"], Rule::Resource),
-    (&["ignition", "proxy", "httpProxy"], Rule::Text(check::proxy)),
-    (&["ignition", "proxy", "httpsProxy"], Rule::Text(check::proxy)),
+    (&["ignition", "proxy", "httpProxy"], Rule::Proxy),
+    (&["ignition", "proxy", "httpsProxy"], Rule::Proxy),
     (&["ignition", "security", "tls", "certificateAuthorities", EACH], Rule::Resource),
     (&["passwd", "groups"], Rule::Unique("name")),
     (&["passwd", "users"], Rule::Unique("name")),
@@ -102,10 +106,9 @@ fn each(
 
 fn judge(rule: &Rule, value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
     match rule {
-        Rule::Text(check) => {
-            let text = value.as_str().unwrap_or_default();
-            check(text).map_err(|expected| Fault::of(at, &[], Requirement::Be(expected)))
-        }
+        Rule::Text(check) => text(*check, value, at),
+        Rule::Proxy if minor < PROXIES => Ok(()),
+        Rule::Proxy => text(check::proxy, value, at),
         Rule::Mode => {
             let is_mode = value.as_u64().is_some_and(|mode| mode <= 0o7777);
             let expected = "a mode in decimal, from 0 to 4095 (0644 is 420)";
@@ -115,6 +118,11 @@ fn judge(rule: &Rule, value: &Value, at: &[Step], minor: u8) -> Result<(), Fault
         Rule::Unique(field) => unique(value, at, Some(field)),
         Rule::UniqueTexts => unique(value, at, None),
     }
+}
+
+fn text(check: Check, value: &Value, at: &[Step]) -> Result<(), Fault> {
+    let text = value.as_str().unwrap_or_default();
+    check(text).map_err(|expected| Fault::of(at, &[], Requirement::Be(expected)))
 }
 
 fn unique(list: &Value, at: &[Step], field: Option<&'static str>) -> Result<(), Fault> {
@@ -206,6 +214,8 @@ mod tests {
                 let text = format!(
                     r#"{{"ignition":{{"version":"3.1.0","proxy":{{"{field}":"{proxy}"}}}}}}"#
                 );
+                let older = text.replacen("3.1.0", "3.0.0", 1);
+                assert_eq!(check(older.as_bytes()), Ok(Content::Valid), "{older}");
                 let said = check(text.as_bytes());
                 assert_eq!(said == Ok(Content::Valid), is_valid, "{text}");
                 let Err(error) = said else { continue };
