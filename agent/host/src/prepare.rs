@@ -24,9 +24,9 @@ const FILES: &str = "files.";
 /// The same of files that say whose the rendered ones are to be.
 const MODES: &str = "modes.";
 
-/// How much of the name of a release is in those of its files, in bytes: with the digest, and what is put around them
-/// while they are written, no file system has room for all of the longest one.
-const NAME: usize = 128;
+/// How long name and digest of a release may be in the names of its files, in bytes: no file system takes more than 255
+/// in all, and that is what is put around them while a file is written.
+const WORD: usize = 255 - ".config..new".len();
 
 /// The mode of files that are written.
 const PRIVATE: u32 = 0o600;
@@ -186,8 +186,10 @@ fn modes(rendered: &BTreeMap<String, Rendered>) -> String {
 fn word(release: &Release) -> String {
     let Release { name, uid, digest, .. } = release;
     let which = if digest.is_empty() { uid } else { digest };
-    // Two that begin alike and have one digest consist of the same.
-    let name = &name[..name.floor_char_boundary(NAME)];
+    // Two that begin alike and have one digest consist of the same. What an agent before this one has prepared keeps
+    // its name.
+    let room = WORD.saturating_sub(which.len() + 1);
+    let name = &name[..name.floor_char_boundary(room)];
     format!("{name}.{which}").replace('/', "_")
 }
 
@@ -287,6 +289,9 @@ mod tests {
         let conf = prepared.files(&release).join("etc/app/app.conf");
         assert_eq!(fs::read_to_string(conf).unwrap(), "hunter2");
         assert!(prepared.config(&release).exists() && prepared.modes(&release).exists());
+        // An agent before this one has put in all of the names for which there was room.
+        let long = Release { name: "v".repeat(178), ..release };
+        assert_eq!(word(&long), format!("{}.{}", long.name, long.digest));
     }
 
     #[tokio::test]
