@@ -5,11 +5,14 @@ use super::Failure;
 use crate::{allowance, context::Context, fresh_tokens::Found, view::trim};
 use kube::{Resource, ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
+use metal_base::cut;
 use metal_core::boot_token::Refusal;
 use metal_runtime::report::Chain;
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
+/// The longest that is told of why the API server takes nothing, in bytes: it may repeat what it was sent.
+const REFUSAL: usize = 512;
 /// How often it is tried again because somebody else has written meanwhile.
 pub(super) const TRIES: usize = 8;
 
@@ -50,7 +53,8 @@ fn not_taken<K: Resource<DynamicType = ()>>(
     if let kube::Error::Api(answer) = &error
         && matches!(answer.code, 400 | 403 | 413 | 422)
     {
-        let note = format!("the API server does not take its status: {}", answer.message);
+        let why = cut(&answer.message, REFUSAL);
+        let note = format!("the API server does not take its status: {why}");
         ctx.notices.publish_event(object, EventType::Warning, "NotRecorded", note);
     }
     Failure::Api(Box::new(error))
