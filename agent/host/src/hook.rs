@@ -39,7 +39,8 @@ pub(crate) async fn activate(
     may_say(&mut command, &why);
     let status = group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
-    let status = status.with_context(|| format!("the hook takes longer than {limit:?}"))?;
+    let late = || format!("the hook takes longer than {limit:?}{}", said(&why));
+    let status = status.with_context(late)?;
     match status.code() {
         Some(0) => Ok(HookResult::Done),
         Some(code) if code == i32::from(bootc::RESTARTING) => Ok(HookResult::Restarting),
@@ -89,7 +90,7 @@ pub(crate) async fn is_healthy(command: Option<&Path>, why: &Path, limit: Durati
     match ended {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("the health command ended with {status}{}", said(why)),
-        None => bail!("the health command was killed after {} s", limit.as_secs()),
+        None => bail!("the health command was killed after {} s{}", limit.as_secs(), said(why)),
     }
 }
 
@@ -127,6 +128,18 @@ mod tests {
             let error = activate(&hook, &release, &prepared, LIMIT).await.unwrap_err();
             assert_eq!(error.to_string(), format!("the hook ended with exit status: 1{told}"));
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_has_said_is_told_also_if_it_takes_too_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let hook = folder.path().join("hook");
+        let text = "#!/bin/bash\necho 'no registry' > \"$BLOOMERY_WHY\"\nexec sleep 1000\n";
+        fs::write(&hook, text).unwrap();
+        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_secs(3));
+        let late = activate(&hook, &Release::default(), &prepared, limit).await.unwrap_err();
+        assert_eq!(late.to_string(), "the hook takes longer than 3s: no registry");
     }
 
     #[tokio::test]

@@ -287,6 +287,8 @@ fn why_a_release_cannot_be_installed_is_told() {
     fs::create_dir_all(files.join("etc/app")).unwrap();
     fs::write(files.join("etc/app/public.conf"), "").unwrap();
     fs::write(system.path("modes"), "0644 of-no-image etc/app/public.conf\n").unwrap();
+    // What bootc has failed with before it succeeded is not why.
+    fs::write(system.path("why"), "the registry was away\n").unwrap();
     assert_eq!(system.hook("v1", "", &files.display().to_string()).0, 1);
     let why = || fs::read_to_string(system.path("why")).unwrap();
     assert!(why().contains("of-no-image"), "{}", why());

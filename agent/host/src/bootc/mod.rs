@@ -23,8 +23,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    process::Command as Program,
-    time::{sleep, timeout},
+    io::{AsyncBufReadExt, BufReader},
+    process::{ChildStderr, Command as Program},
+    time::{Instant, sleep, timeout},
 };
 
 /// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
@@ -58,7 +59,9 @@ impl Bootc {
     ///
     /// If bootc does not do it, or the image has no digest.
     pub async fn run(&self) -> Result<ExitCode> {
-        self.try_run().await.inspect_err(say_why)
+        let ended = self.try_run().await;
+        say_why(ended.as_ref().err());
+        ended
     }
 
     async fn try_run(&self) -> Result<ExitCode> {
@@ -81,10 +84,12 @@ impl Bootc {
     }
 }
 
-/// Tells the agent, which has started the hook, why it fails. Best effort: it is in the log as well.
-fn say_why(error: &Error) {
+/// Tells the agent, which has started the hook, why it fails, or that it no longer does. Best effort: it is in the log
+/// as well.
+fn say_why(error: Option<&Error>) {
+    let why = error.map(|error| format!("{error:#}\n")).unwrap_or_default();
     if let Some(file) = env::var_os(WHY) {
-        fs::write(file, format!("{error:#}\n")).ok();
+        fs::write(file, why).ok();
     }
 }
 
@@ -128,11 +133,18 @@ async fn execute(command: Command, wanted: &Image) -> Result<()> {
     }
 }
 
-/// Does something until it succeeds, with these pauses.
+/// Does something until it succeeds, with these pauses, but no longer than they take in all: what does not answer
+/// takes long by itself, and the hook has its time limit.
 async fn patiently(pauses: &[Duration], mut what: impl AsyncFnMut() -> Result<()>) -> Result<()> {
+    let (begun, most) = (Instant::now(), pauses.iter().sum::<Duration>());
     for pause in pauses {
         let Err(error) = what().await else { return Ok(()) };
+        if begun.elapsed() >= most {
+            return Err(error);
+        }
         tracing::warn!(error = format!("{error:#}"), "tried again later");
+        // Whoever ends this hook meanwhile knows why.
+        say_why(Some(&error));
         sleep(jittered(*pause)).await;
     }
     what().await
@@ -142,15 +154,29 @@ async fn patiently(pauses: &[Duration], mut what: impl AsyncFnMut() -> Result<()
 async fn perform(program: &mut Program) -> Result<()> {
     let name = format!("{:?}", program.as_std());
     let child = program.kill_on_drop(true).stderr(Stdio::piped()).spawn();
-    let ended = child.with_context(|| name.clone())?.wait_with_output().await;
-    let ended = ended.with_context(|| name.clone())?;
-    // For the log, which may be gone.
-    io::stderr().write_all(&ended.stderr).ok();
-    let said = String::from_utf8_lossy(&ended.stderr);
-    let last = said.lines().rev().map(str::trim).find(|line| !line.is_empty());
-    let last = last.map(|line| format!(": {line}")).unwrap_or_default();
-    ensure!(ended.status.success(), "{name} ended with {}{last}", ended.status);
+    let mut child = child.with_context(|| name.clone())?;
+    let last = match child.stderr.take() {
+        Some(said) => passed_on(said).await,
+        None => String::new(),
+    };
+    let status = child.wait().await.with_context(|| name.clone())?;
+    ensure!(status.success(), "{name} ended with {status}{last}");
     Ok(())
+}
+
+/// Passes on to the log what a program says, as it comes; returns its last words.
+async fn passed_on(said: ChildStderr) -> String {
+    let (mut lines, mut last) = (BufReader::new(said).split(b'\n'), String::new());
+    while let Ok(Some(line)) = lines.next_segment().await {
+        let line = String::from_utf8_lossy(&line);
+        // The log may be gone.
+        writeln!(io::stderr(), "{line}").ok();
+        let words = line.trim();
+        if !words.is_empty() {
+            last = format!(": {words}");
+        }
+    }
+    last
 }
 
 async fn output(program: &mut Program) -> Result<Vec<u8>> {
@@ -166,7 +192,6 @@ async fn output(program: &mut Program) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use anyhow::anyhow;
-    use tokio::time::Instant;
 
     #[tokio::test]
     async fn a_program_that_fails_is_told_of_with_its_last_words() {
@@ -188,6 +213,17 @@ mod tests {
         let begun = Instant::now();
         let gone = patiently(&AGAIN, async || Err(anyhow!("there is no such image"))).await;
         assert_eq!(gone.unwrap_err().to_string(), "there is no such image");
+        assert!(begun.elapsed() < Duration::from_mins(15), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_that_is_silent_does_not_take_all_of_the_time_of_the_hook() {
+        let begun = Instant::now();
+        let silent = patiently(&AGAIN, async || {
+            sleep(Duration::from_mins(4)).await;
+            Err(anyhow!("it does not answer"))
+        });
+        assert_eq!(silent.await.unwrap_err().to_string(), "it does not answer");
         assert!(begun.elapsed() < Duration::from_mins(15), "{:?}", begun.elapsed());
     }
 }
