@@ -85,8 +85,11 @@ fn ended(before: &MachineOperation, new: &MachineStatus) -> Option<News> {
 fn adoption(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
     let (before, after) = (old.operations.as_ref()?, new.operations.as_ref()?);
     let (was, is) = (before.requested.as_ref()?, after.requested.as_ref()?);
-    let is_done =
-        after.reboot_counter >= is.reboot_counter && after.repave_counter >= is.repave_counter;
+    // The installation that is under way goes on.
+    let current = after.current.as_ref().filter(|it| !is_given_up(it));
+    let under_way = current.and_then(|it| it.repave_counter);
+    let is_done = after.reboot_counter >= is.reboot_counter
+        && (after.repave_counter >= is.repave_counter || under_way == is.repave_counter);
     // By hand, an installation may end in the same pass.
     let is_installed = is_repaved(new) && !is_repaved(old);
     let is_adopted = rises(was, is) && is_done && !is_installed;

@@ -78,7 +78,7 @@ pub(super) fn is_outdated(current: &MachineOperation, now: Clocks) -> bool {
     now.age(last) >= OUTDATED
 }
 
-/// Whether the repave of an operation counts as done before its host was switched on for it: a person has said so.
+/// Whether the repave of an operation counts as done before its installer was heard: a person has said so.
 pub(super) fn is_taken_back(current: &MachineOperation, done: Option<i64>) -> bool {
     let is_before = matches!(
         current.step,
@@ -86,7 +86,9 @@ pub(super) fn is_taken_back(current: &MachineOperation, done: Option<i64>) -> bo
             | MachineOperationStep::PoweringOff
             | MachineOperationStep::PoweringOn
     );
-    is_before && current.repave_counter.is_some() && current.repave_counter == done
+    // An installer may be heard before its host was seen on.
+    let is_heard = current.progress.is_some();
+    is_before && !is_heard && current.repave_counter.is_some() && current.repave_counter == done
 }
 
 /// The repave counter for which the machine may boot the installer now; `None` if it must not.

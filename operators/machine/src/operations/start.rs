@@ -59,7 +59,7 @@ pub(crate) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
     }
 }
 
-/// A person has taken a repave back, by the counter of what is done, before the host was switched on for it: it is
+/// A person has taken a repave back, by the counter of what is done, before its installer could run: the machine is
 /// only rebooted, and its disk is left alone.
 pub(super) fn take_back(new: &mut MachineStatus) {
     let Some(operations) = &mut new.operations else { return };

@@ -84,6 +84,24 @@ fn an_installation_in_progress_goes_on_when_higher_counters_are_adopted() {
 }
 
 #[test]
+fn an_installation_in_progress_is_not_taken_back_by_the_reboots_of_a_backup() {
+    let mut scene = created(1, 1);
+    assert_eq!(restores(&mut scene, 7, 1), ["CountersAdopted"]);
+    assert_eq!(scene.current().unwrap().repave_counter, Some(1));
+    for power in [PowerState::Off, PowerState::On] {
+        scene.sees(power);
+        scene.settle();
+    }
+    assert_eq!(scene.step(), Some("Installing"));
+    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
+        panic!("its installer is not heard")
+    };
+    scene.machine.status = Some(*status);
+    scene.settle();
+    assert_eq!((scene.step(), pending(&scene.machine)), (None, Pending::default()));
+}
+
+#[test]
 fn counters_of_a_backup_are_adopted_after_its_status_was_given_up() {
     let mut scene = Scene::asks(0, 0).at(PoweringOff);
     let operations = scene.status().operations.as_mut().unwrap();

@@ -64,6 +64,17 @@ fn a_repave_that_is_taken_back_before_the_host_is_switched_on_is_a_reboot() {
     let mut late = Scene::asks(1, 1).at(Installing);
     late.status().operations.as_mut().unwrap().repave_counter = Some(1);
     assert_eq!(installs(&late.machine, late.now.into()), Some(1));
+    // So it is where that was heard before its host was seen on.
+    let mut heard = Scene::asks(1, 1).at(PoweringOn);
+    let progress = serde_json::from_value(serde_json::json!({ "phase": "writing" })).unwrap();
+    *heard.status() = reported(&heard.machine, 1, &progress, heard.now.into()).unwrap();
+    heard.status().operations.as_mut().unwrap().repave_counter = Some(1);
+    assert_eq!(installs(&heard.machine, heard.now.into()), Some(1));
+    heard.settle();
+    assert_eq!(
+        (heard.step(), heard.current().unwrap().repave_counter),
+        (Some("Installing"), Some(1))
+    );
 }
 
 #[test]
