@@ -167,7 +167,15 @@ impl Agent {
     /// Has the TPM get a certificate.
     async fn begin_anew(&mut self) -> Result<Option<Duration>, Failure> {
         let joined = self.join().await;
-        if joined.is_err() {
+        self.has_begun(joined)
+    }
+
+    /// What becomes of that. A certificate that has just come is asked about in an hour: while its signer has another
+    /// authority than the API server takes, the next one would be no better.
+    fn has_begun(&mut self, joined: Result<(), Failure>) -> Result<Option<Duration>, Failure> {
+        if joined.is_ok() {
+            self.checked = Some(Instant::now());
+        } else {
             // Whoever has refused the one that is there may have been wrong, or another server.
             self.refused = None;
         }
@@ -306,6 +314,21 @@ mod tests {
         agent.refused = Some(CertificateDer::from(vec![0]));
         assert!(matches!(agent.step().await, Err(Failure::Attest(AttestError::Tpm(_)))));
         assert!(agent.refused.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_has_just_come_is_not_replaced_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nobody is there who could be asked.
+        let mut agent = agent(folder.path(), "https://127.0.0.1:1");
+        let key = Key::generate().unwrap();
+        let signed = Authority::new().signed("system:node:node-01", 2020, 2120, &key);
+        agent.store.save("node-01", &signed, &key).unwrap();
+        let current = agent.store.load("node-01").unwrap();
+        assert_eq!(agent.has_begun(Ok(())).unwrap(), Some(Duration::ZERO));
+        let checked = agent.checked;
+        assert!(checked.is_some() && !agent.is_refused(&current).await.unwrap());
+        assert_eq!(agent.checked, checked, "nobody was asked");
     }
 
     #[tokio::test]
