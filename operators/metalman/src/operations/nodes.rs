@@ -22,8 +22,9 @@ const NOT_ENDED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 /// How many pods of a Node are evicted at a time. One after the other, a slow admission webhook would leave most of
 /// them to the end of the drain, when the power is cut.
 const EVICTIONS: usize = 8;
-/// How long one may take: as long as a webhook may.
-const EVICTION: Duration = Duration::from_secs(30);
+/// How long one may take: as long as API servers give a request by default. A webhook alone may take 30 s, and one may
+/// follow on another.
+const EVICTION: Duration = Duration::from_mins(1);
 
 /// Nodes, and the pods on them.
 pub(crate) struct Nodes<'a> {
