@@ -136,7 +136,7 @@ impl Context {
             spent: AnsweredChallenges::default(),
             refused: ProgressLimit::of_boots(),
             hardware: ProgressLimit::of_boots(),
-            unserved: ProgressLimit::of_boots(),
+            unserved: ProgressLimit::of_news(),
             logs: ProgressLimit::of_boots(),
             images: Images::default(),
             cluster: JoinedCluster::default(),

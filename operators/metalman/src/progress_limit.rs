@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 /// Changes in a window of a boot, which makes three.
 const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
+/// What a person is told of: firmware asks again and again.
+const TOLD: (u32, Duration) = (1, Duration::from_mins(10));
 /// Tokens: an agent asks until it has a certificate.
 const TOKENS: (u32, Duration) = (60, Duration::from_mins(10));
 /// Of an installer in one phase, which tells of each share of its work.
@@ -25,6 +27,11 @@ impl ProgressLimit {
     /// For what happens once in a boot.
     pub(crate) fn of_boots() -> Self {
         Self::new(BOOT)
+    }
+
+    /// For what a person is told of.
+    pub(crate) fn of_news() -> Self {
+        Self::new(TOLD)
     }
 
     /// For tokens.
@@ -67,9 +74,11 @@ mod tests {
     #[tokio::test]
     async fn one_machine_does_not_fill_the_log_of_the_api_server() {
         pause();
-        for (limit, (changes, window)) in
-            [(ProgressLimit::of_boots(), BOOT), (ProgressLimit::of_installers(), INSTALLER)]
-        {
+        for (limit, (changes, window)) in [
+            (ProgressLimit::of_boots(), BOOT),
+            (ProgressLimit::of_news(), TOLD),
+            (ProgressLimit::of_installers(), INSTALLER),
+        ] {
             for _ in 0..changes {
                 assert!(limit.may("a"));
             }
