@@ -48,8 +48,9 @@ pub(crate) fn adopt(new: &mut MachineStatus, seen: &Observation<'_>) {
         is_jump(&before, &requested) || (is_first(&requested, &before) && is_recreated(seen));
     if is_new && is_of_backup {
         operations.reboot_counter = operations.reboot_counter.max(requested.reboot_counter);
-        // The one that is under way is not taken back by that.
-        let current = operations.current.as_ref();
+        // The one that is under way is not taken back by that. Without a BMC, none is.
+        let has_bmc = seen.machine.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
+        let current = operations.current.as_ref().filter(|_| has_bmc);
         let current = current.filter(|it| it.step != MachineOperationStep::Failed);
         let under_way = current.and_then(|it| it.repave_counter);
         if under_way != requested.repave_counter {

@@ -102,6 +102,14 @@ fn an_installation_in_progress_is_not_taken_back_by_the_reboots_of_a_backup() {
 }
 
 #[test]
+fn what_was_under_way_is_not_installed_by_hand_once_a_backup_has_taken_its_bmc() {
+    let mut scene = created(1, 1);
+    scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
+    restores(&mut scene, 7, 1);
+    assert_eq!((scene.step(), installs(&scene.machine, scene.now.into())), (None, None));
+}
+
+#[test]
 fn counters_of_a_backup_are_adopted_after_its_status_was_given_up() {
     let mut scene = Scene::asks(0, 0).at(PoweringOff);
     let operations = scene.status().operations.as_mut().unwrap();
