@@ -124,12 +124,10 @@ pub fn outlasts_all(until: Timestamp, now: Timestamp) -> bool {
 /// The end of a lease, in whole seconds, after the clock was set by this much from `before`.
 ///
 /// One that would have lasted for longer than any lease does was recorded before the machine was
-/// switched off, and its clock started too early since: its end is right by the clock as it is now. So is that of
-/// one that had ended for as long when the clock is set back, which had started too late.
+/// switched off, and its clock started too early since: its end is right by the clock as it is now.
 #[must_use]
 pub fn shifted(until: Timestamp, by: SignedDuration, before: Timestamp) -> Timestamp {
-    let had_ended = by.is_negative() && outlasts_all(before, until);
-    if outlasts_all(until, before) || had_ended {
+    if outlasts_all(until, before) {
         return until;
     }
     let limit = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
