@@ -81,9 +81,10 @@ async fn lease_once(
     let client = Client::open(link, boot_request)?;
     let mut lease = client.acquire().await?;
     let mut assigned = Assigned::apply(link, resolvers, &lease)?;
+    let mut pauses = Backoff::new(FIRST, LONGEST_INFORM);
     loop {
         let until = Instant::now() + lease.time;
-        client.rest(&lease).await?;
+        client.rest(&lease, &mut pauses).await?;
         match client.renew(&lease, until).await? {
             Some(renewed) => {
                 assigned.renew(&lease, &renewed)?;
@@ -179,14 +180,14 @@ impl<'a> Client<'a> {
     /// Waits until the lease is to be renewed. A machine that needs a boot URL and has none listens and asks on
     /// (RFC 2131, section 3.4): a ProxyDHCP server may answer last, and a server may know later what it does not
     /// know yet.
-    async fn rest(&self, lease: &Lease) -> io::Result<()> {
+    async fn rest(&self, lease: &Lease, pauses: &mut Backoff) -> io::Result<()> {
         let end = Instant::now() + lease.renewal;
-        let mut pauses = Backoff::new(FIRST, LONGEST_INFORM);
         while self.lacks_url() && Instant::now() < end {
             let left = end.saturating_duration_since(Instant::now());
             // No server answers with this type: the URL is taken from what arrives.
             self.hear(MessageType::Inform, within(pauses.failed(), SPREAD).min(left)).await?;
-            if self.lacks_url() {
+            // At the end the renewal asks as well, and no late answer to this may be taken for its own.
+            if self.lacks_url() && Instant::now() < end {
                 let request = self.request(MessageType::Inform, Some(lease.ip), &[]);
                 let everybody = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
                 self.socket.send_to(&request, everybody).await.ok();
