@@ -91,6 +91,21 @@ fn a_lease_is_renewed_before_it_ends_whatever_its_server_says() {
 }
 
 #[test]
+fn who_is_not_told_what_to_boot_asks_more_and_more_seldom_however_short_its_lease() {
+    alone(async || {
+        let wire = Wire::new("port0");
+        let asked = BootUrlRequest { firmware: Some(Firmware { uuid: None }), ..nothing_to_boot() };
+        let client = Client::open(&wire.link, &asked).unwrap();
+        let lease = Lease { renewal: Duration::from_millis(100), ..lease(5) };
+        let mut pauses = Backoff::new(FIRST, LONGEST_INFORM);
+        for _ in 0..10 {
+            client.rest(&lease, &mut pauses).await.unwrap();
+        }
+        assert_eq!(pauses.failed(), LONGEST_INFORM);
+    });
+}
+
+#[test]
 fn a_server_that_assigns_another_address_ends_the_lease() {
     alone(async || {
         let wire = Wire::new("port0");
