@@ -65,7 +65,7 @@ impl Init {
             return Ok(Outcome::Done);
         }
         let client = connection.client().await?;
-        let nodes = self.without_label(&client).await?;
+        self.look_at_nodes(&client).await?;
         let mut applied = vec![];
         for object in &all {
             let name = output::name(object);
@@ -80,7 +80,7 @@ impl Init {
         if dry_run == DryRun::None {
             served(&client).await?;
         }
-        for node in nodes {
+        for node in &self.nodes {
             self.label(&client, node).await.with_context(|| format!("node {node}"))?;
         }
         objects(&applied, output, &format!("applied{}", dry_run.note()))?;
@@ -88,16 +88,13 @@ impl Init {
         Ok(Outcome::Done)
     }
 
-    /// The Nodes that are to be labeled. One that cannot be is told of before anything is installed.
-    async fn without_label(&self, client: &Client) -> Result<Vec<&str>> {
-        let mut without = vec![];
+    /// Looks at the Nodes that are to be labeled: one that cannot be is told of before anything is installed.
+    async fn look_at_nodes(&self, client: &Client) -> Result<()> {
         for node in &self.nodes {
-            let has_label = self.has_label(client, node).await;
-            if !has_label.with_context(|| format!("node {node}"))? {
-                without.push(node.as_str());
-            }
+            let looked = self.has_label(client, node).await;
+            looked.with_context(|| format!("node {node}"))?;
         }
-        Ok(without)
+        Ok(())
     }
 
     async fn has_label(&self, client: &Client, name: &str) -> Result<bool> {
@@ -110,7 +107,11 @@ impl Init {
         }
     }
 
+    /// Labels a Node. Somebody may have given it to another site while the objects were installed.
     async fn label(&self, client: &Client, name: &str) -> Result<()> {
+        if self.has_label(client, name).await? {
+            return Ok(());
+        }
         let nodes = Api::<Node>::all(client.clone());
         let labels = [(LABEL, Some(self.site.as_str()))].into();
         let label = NodePatch { metadata: MetadataChange { labels, ..MetadataChange::default() } };
