@@ -15,9 +15,11 @@ use crate::{
 };
 use anyhow::Result;
 use clap::{ArgAction, Args};
+use kube::Client;
 use metal_machine::request::{Manual, Request};
 use metal_runtime::args::duration;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long one request to the API server may take.
 pub(crate) const REQUEST: Duration = Duration::from_secs(30);
@@ -70,11 +72,23 @@ pub(crate) async fn carry_out(
     connection: &Connection,
 ) -> Result<Outcome> {
     let client = connection.client().await?;
+    carry_out_by(&client, names, order, waiting).await
+}
+
+async fn carry_out_by(
+    client: &Client,
+    names: &[String],
+    order: Order,
+    waiting: &Waiting,
+) -> Result<Outcome> {
+    let begin = Instant::now();
     let mut results = Results::new(waiting.output);
     let (mut asked, mut outcome) = (vec![], Outcome::Done);
     let waits = waiting.wait && order.dry_run == DryRun::None;
     for name in unique(names) {
-        match asked_for(&client, name, order, waiting.timeout).await {
+        // One time for all: each new Machine may take a minute.
+        let patience = waiting.timeout.saturating_sub(begin.elapsed());
+        match asked_for(client, name, order, patience).await {
             Ok((it, machine)) => {
                 if !waits {
                     let done = requested(&it) + order.dry_run.note();
@@ -88,7 +102,7 @@ pub(crate) async fn carry_out(
             }
         }
     }
-    if waits && wait::until_done(&client, asked, waiting, &mut results).await? > 0 {
+    if waits && wait::until_done(client, asked, (begin, waiting), &mut results).await? > 0 {
         outcome = Outcome::Failed;
     }
     results.finish()?;
@@ -114,4 +128,32 @@ fn unique(names: &[String]) -> Vec<&String> {
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metal_api::{Machine, MachinePxe, MachineRedfish, MachineSpec};
+    use metal_runtime::testing::ApiServer;
+
+    #[tokio::test]
+    async fn several_new_machines_share_the_time_that_there_is() {
+        let server = ApiServer::default();
+        let pxe = MachinePxe { redfish: Some(MachineRedfish::default()), ..MachinePxe::default() };
+        let names = ["node-01", "node-02"].map(str::to_owned);
+        for name in &names {
+            let spec = MachineSpec { pxe: Some(pxe.clone()), ..MachineSpec::default() };
+            server.put(&Machine::new(name, spec));
+        }
+        let order =
+            Order { request: Request::Reboot, by_hand: Manual::Nobody, dry_run: DryRun::None };
+        let timeout = Duration::from_millis(100);
+        let waiting = Waiting { wait: true, timeout, for_people: false, output: None };
+        let done = carry_out_by(&server.client("default"), &names, order, &waiting).await;
+        assert_eq!(done.unwrap(), Outcome::Failed);
+        let sent = server.sent();
+        let looks = sent.iter().filter(|it| it.request.ends_with("/machines/node-02"));
+        assert_eq!(looks.count(), 1, "the first has taken all of it: {sent:?}");
+        assert!(server.written().is_empty());
+    }
 }

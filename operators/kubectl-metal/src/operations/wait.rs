@@ -29,7 +29,8 @@ enum Look {
     Failed(String),
 }
 
-/// Waits until all are done or given up, and prints what becomes of them. Returns how many are not done.
+/// Waits until all are done or given up, and prints what becomes of them. The time counts from when the first was
+/// asked for. Returns how many are not done.
 ///
 /// # Errors
 ///
@@ -37,11 +38,10 @@ enum Look {
 pub(super) async fn until_done(
     client: &Client,
     asked: Vec<(String, Asked)>,
-    waiting: &Waiting,
+    (begin, waiting): (Instant, &Waiting),
     results: &mut Results,
 ) -> Result<usize> {
     let within = waiting.timeout;
-    let begin = Instant::now();
     let new = |(name, asked)| Wait { name, asked, said: String::new() };
     let mut waits: Vec<_> = asked.into_iter().map(new).collect();
     let mut failed = 0;
