@@ -79,7 +79,7 @@ chmod +x "$dir"/*.script
 
 client_and_relay v4 v6
 
-NO_COLOR=1 "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
+"$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
     --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &
 server=$!
 until_true grep -q "serving DHCP " "$dir/netboot.log"

@@ -61,7 +61,7 @@ nsenter -t "$client" -n ip addr add 10.77.0.9/24 dev eth0
 nsenter -t "$client" -n ip link set eth0 up
 nsenter -t "$client" -n ip addr add fd00:77::9/64 dev eth0 nodad
 
-NO_COLOR=1 "$netboot" --config "$dir/netboot.yaml" --no-endpoints \
+"$netboot" --config "$dir/netboot.yaml" --no-endpoints \
     --metrics-bind-address 127.0.0.1:8080 --health-probe-bind-address 127.0.0.1:8081 \
     >"$dir/netboot.log" 2>&1 &
 server=$!
