@@ -42,7 +42,8 @@ where
     Ok(now.is_some_and(|now| now < shown))
 }
 
-/// Waits until it is.
+/// Waits until it is, and no list is in progress, which will show it anyway. Whoever began that one anew would never
+/// see the end of it if it took longer than until the next look.
 pub(crate) async fn until_behind<T, K, Key>(
     api: &Api<T>,
     params: &ListParams,
@@ -55,7 +56,7 @@ pub(crate) async fn until_behind<T, K, Key>(
     loop {
         sleep(jittered(PERIOD)).await;
         let answer = timeout(PATIENCE, is_behind(api, params, index)).await;
-        if matches!(answer, Ok(Ok(true))) {
+        if matches!(answer, Ok(Ok(true))) && !index.is_listing() {
             tracing::warn!(
                 kind = %K::kind(&()),
                 "the API server is behind what it has reported, as after a restore: listing again"
@@ -69,8 +70,10 @@ pub(crate) async fn until_behind<T, K, Key>(
 mod tests {
     use super::*;
     use crate::testing::{ApiServer, list};
+    use futures::{StreamExt, stream};
     use http::StatusCode;
     use k8s_openapi::api::core::v1::Node;
+    use kube::runtime::watcher::Event;
 
     #[tokio::test(start_paused = true)]
     async fn an_api_server_that_knows_less_than_before_is_noticed() {
@@ -82,6 +85,19 @@ mod tests {
             assert_eq!(is_noticed(&server, &index).await, is_behind, "{version}");
             server.fail(Some(StatusCode::INTERNAL_SERVER_ERROR));
             assert!(!is_noticed(&server, &index).await, "it does not say");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_in_progress_is_not_begun_anew() {
+        let (server, index) = (ApiServer::default(), Index::<Node, ()>::new(|_| vec![]));
+        list(&index, [node("18")]).await;
+        server.put(&node("9"));
+        let begun = stream::iter([Ok(Event::Init)]).chain(stream::pending());
+        let listing = Box::pin(index.follow(begun));
+        tokio::select! {
+            ended = listing => ended.unwrap(),
+            is_noticed = is_noticed(&server, &index) => assert!(!is_noticed),
         }
     }
 

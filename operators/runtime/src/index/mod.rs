@@ -152,6 +152,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         self.read(Table::shown)
     }
 
+    /// Whether a list has begun that has not ended.
+    pub(crate) fn is_listing(&self) -> bool {
+        self.read(Table::is_listing)
+    }
+
     /// Stores these objects, and no others, until the first list arrives; has no effect after that.
     /// Returns whether it had. [`Self::is_ready`] is not affected.
     pub fn presume(&self, objects: impl IntoIterator<Item = K>) -> bool {

@@ -331,6 +331,11 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
         self.shown.clone()
     }
 
+    /// Whether a list has begun that has not ended.
+    pub(super) fn is_listing(&self) -> bool {
+        self.is_listing
+    }
+
     /// When the first write that a list lacks is dropped.
     pub(super) fn doubted_until(&self) -> Option<Instant> {
         self.unseen.values().filter_map(|unseen| unseen.until).min()
