@@ -182,10 +182,18 @@ impl LeasePublisher {
             }
             Role::Answers => {}
             Role::Waits if is_there => self.published.hear(lease),
-            Role::Waits => {
-                let until = lease.until.min(Timestamp::now() + RELEASED);
-                self.published.hear(Lease { until, ..lease });
-            }
+            Role::Waits => self.ends_soon(&lease),
+        }
+    }
+
+    /// The object of a lease is gone, so this ends here in a while. What was released here, or is another client's by
+    /// now, stays so.
+    fn ends_soon(&self, gone: &Lease<IpAddr>) {
+        let now = Timestamp::now();
+        let known = self.published.lease(gone.address);
+        if let Some(known) = known.filter(|it| it.client == gone.client && it.holds(now)) {
+            let until = known.until.min(now + RELEASED);
+            self.published.hear(Lease { until, ..known });
         }
     }
 

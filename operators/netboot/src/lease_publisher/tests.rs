@@ -62,11 +62,20 @@ async fn who_waits_keeps_an_address_for_a_while_whose_object_is_gone() {
     let Writing::Apply(object) = writing(Some(&lease), None, None, Timestamp::now()) else {
         panic!("nothing to write");
     };
-    publisher.changed(&Change::Removed(&Arc::new(*object)));
+    let object = Arc::new(*object);
+    publisher.changed(&Change::Applied { old: None, new: &object });
+    publisher.changed(&Change::Removed(&object));
     let known = publisher.published.lease(lease.address).unwrap();
     let left = known.until.duration_since(Timestamp::now());
     assert_eq!((known.state, &known.client), (State::Bound, &lease.client));
     assert!(left.is_positive() && left <= RELEASED, "{left}");
+    let client = "02:00:00:00:00:02".parse().unwrap();
+    let released = Lease { state: State::Released, ..lease.clone() };
+    for known in [released, Lease { client, ..lease }] {
+        publisher.published.note(std::slice::from_ref(&known));
+        publisher.changed(&Change::Removed(&object));
+        assert_eq!(publisher.published.lease(known.address), Some(known));
+    }
 }
 
 #[tokio::test(start_paused = true)]
