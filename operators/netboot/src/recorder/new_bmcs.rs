@@ -11,7 +11,7 @@ use metal_core::{
     unanswered::{can_be_made_again, has_answered, has_certificate, is_over},
 };
 use metal_dhcp::{NewBmcRate, config::Record};
-use metal_runtime::{delete_seen, report::Chain};
+use metal_runtime::{OkIf, delete_seen, report::Chain};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard},
@@ -142,7 +142,7 @@ impl Recorder {
     /// show that the BMC has answered after all.
     async fn delete_credentials(&self, name: &str) -> bool {
         let api = Api::<BmcSecret>::all(self.client.clone());
-        match api.get_opt(name).await {
+        match api.get(name).await.ok_if_not_found() {
             Ok(Some(secret)) if has_certificate(&secret) => return false,
             Ok(Some(secret))
                 if is_made_by(&secret, NETBOOT)
