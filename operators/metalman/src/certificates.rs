@@ -13,7 +13,7 @@ use kube::{
 };
 use metal_base::{Decision, Never};
 use metal_machine::csr::{Verdict, condition, holder, judge, whose};
-use metal_runtime::{controller::Controller, index::Index, report::Failure, work::Next};
+use metal_runtime::{OkIf, controller::Controller, index::Index, report::Failure, work::Next};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -111,9 +111,9 @@ impl Controller for Certificates {
         let api = Api::<CertificateSigningRequest>::all(ctx.client.clone());
         let settled =
             api.patch_approval(&name, &PatchParams::default(), &Patch::Merge(approval)).await;
-        match settled {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(Next::Wait),
+        match settled.ok_if_not_found() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Next::Wait),
             Err(error) => return Err(Error::Certificate(Box::new(error))),
         }
         tracing::info!(

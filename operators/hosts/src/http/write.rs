@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_base::cut;
 use metal_core::boot_token::Refusal;
-use metal_runtime::report::Chain;
+use metal_runtime::{OkIf, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -26,8 +26,9 @@ pub(super) async fn record(
     let namespace = token.namespace().unwrap_or_default();
     let written = ctx.tokens(&namespace).record_status(token, status).await;
     ctx.live.forget(token);
-    match written {
-        Ok(_) => {
+    match written.ok_if_not_found() {
+        Ok(None) => Err(Refusal::Unknown.into()),
+        Ok(Some(_)) => {
             let new = ctx.view.tokens.named(Some(&namespace), &token.name_any());
             let new = new.filter(|new| new.metadata.uid == token.metadata.uid);
             match new {
@@ -38,7 +39,6 @@ pub(super) async fn record(
         Err(kube::Error::Api(answer)) if answer.is_conflict() => {
             Ok((again(ctx, token).await?, false))
         }
-        Err(kube::Error::Api(answer)) if answer.is_not_found() => Err(Refusal::Unknown.into()),
         Err(error) => Err(not_taken(ctx, &**token, error)),
     }
 }
@@ -63,8 +63,8 @@ fn not_taken<K: Resource<DynamicType = ()>>(
 /// The token as the API server has it.
 pub(super) async fn again(ctx: &Context, token: &BootToken) -> Result<Arc<BootToken>, Failure> {
     let namespace = token.namespace().unwrap_or_default();
-    let read = ctx.tokens(&namespace).api().get_opt(&token.name_any()).await;
-    let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+    let read = ctx.tokens(&namespace).api().get(&token.name_any()).await;
+    let read = read.ok_if_not_found().map_err(|error| Failure::Api(Box::new(error)))?;
     let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
     same.map(Arc::new).ok_or_else(|| Refusal::Unknown.into())
 }
@@ -137,7 +137,11 @@ async fn read(ctx: &Context, token: &BootToken) -> Found {
     let namespace = token.namespace().unwrap_or_default();
     let (tokens, hosts) = (ctx.tokens(&namespace), ctx.hosts(&namespace));
     let (name, host) = (token.name_any(), &token.spec.host_name);
-    let read = async { tokio::try_join!(tokens.api().get_opt(&name), hosts.api().get_opt(host)) };
+    let read = async {
+        let token = async { tokens.api().get(&name).await.ok_if_not_found() };
+        let host = async { hosts.api().get(host).await.ok_if_not_found() };
+        tokio::try_join!(token, host)
+    };
     match timeout(PATIENCE, read).await {
         Ok(Ok((read, host))) => {
             let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
@@ -172,15 +176,15 @@ pub(super) async fn record_host(
         if !is_allowed {
             return Err(Failure::Unavailable("it reports too often"));
         }
-        match ctx.hosts(&namespace).record_status(&host, &status).await {
-            Ok(_) => return Ok(()),
+        match ctx.hosts(&namespace).record_status(&host, &status).await.ok_if_not_found() {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => return Err(gone()),
             Err(kube::Error::Api(answer)) if answer.is_conflict() => {
-                let read = ctx.hosts(&namespace).api().get_opt(&host.name_any()).await;
-                let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
+                let read = ctx.hosts(&namespace).api().get(&host.name_any()).await;
+                let read = read.ok_if_not_found().map_err(|error| Failure::Api(Box::new(error)))?;
                 let same = read.filter(|read| read.metadata.uid == host.metadata.uid);
                 host = Arc::new(same.ok_or_else(gone)?);
             }
-            Err(kube::Error::Api(answer)) if answer.is_not_found() => return Err(gone()),
             Err(error) => return Err(not_taken(ctx, &*host, error)),
         }
     }
