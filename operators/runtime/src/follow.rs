@@ -80,7 +80,7 @@ where
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
         tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended?,
-            () = until_behind(&api, &params, index) => {}
+            () = Box::pin(until_behind(&api, &params, index)) => {}
         }
     }
 }
@@ -121,7 +121,7 @@ where
         let events = by_config(api.clone(), config.clone()).map_ok(guarded).boxed();
         tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended?,
-            () = until_behind(&api, &params, index) => {}
+            () = Box::pin(until_behind(&api, &params, index)) => {}
         }
     }
 }
@@ -176,7 +176,7 @@ where
         });
         let is_to_be_listed = tokio::select! {
             ended = index.follow_with(events, &mut on_change) => ended.is_ok(),
-            () = until_behind(&api, &params, index) => true,
+            () = Box::pin(until_behind(&api, &params, index)) => true,
         };
         if is_to_be_listed {
             continue;

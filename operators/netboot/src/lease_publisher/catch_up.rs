@@ -77,7 +77,8 @@ impl LeasePublisher {
     /// watch has told, this instance knows as much, or more since.
     async fn adopt_all(&self) -> Result<(), kube::Error> {
         // What a restored backup lacks was not removed by the other instance: its client has the address still.
-        let is_restored = is_behind(&self.api, &ListParams::default(), &self.objects).await?;
+        let is_restored =
+            Box::pin(is_behind(&self.api, &ListParams::default(), &self.objects)).await?;
         let watched = self.objects.all();
         let api = Api::<DeserializeGuard<DhcpLease>>::all(self.client.clone());
         let there = list_in_pages(&api).await?;
