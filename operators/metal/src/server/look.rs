@@ -2,7 +2,7 @@
 
 use crate::{Context, Error, bmc_target::unreachable};
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use metal_api::{NetworkInterface, Server, ServerClaim};
 use metal_bmc::{Bmc, Connect, Error as BmcError};
 use metal_core::{
@@ -122,7 +122,21 @@ async fn ask<C>(ctx: &Context<C>, server: &Server) -> Result<Option<Arc<ServerCl
     let Some(reference) = &server.spec.server_claim_ref else { return Ok(None) };
     let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), &reference.namespace);
     let claim = claims.get(&reference.name).await.ok_if_not_found();
+    let is_going = server.metadata.deletion_timestamp.is_some();
+    if claim.is_err() && is_going && are_claims_unknown(ctx).await {
+        return Ok(None);
+    }
     Ok(claim.map_err(Error::read("ServerClaim"))?.map(Arc::new))
+}
+
+/// Whether the API server has servers but no claims, because the definition of claims was deleted first: servers
+/// that are deleted as well do not wait for them. What answers in its place does not say so.
+pub(super) async fn are_claims_unknown<C>(ctx: &Context<C>) -> bool {
+    let kinds = ctx.client.list_api_group_resources(&ServerClaim::api_version(&())).await;
+    kinds.is_ok_and(|kinds| {
+        let has = |plural: &str| kinds.resources.iter().any(|kind| kind.name == plural);
+        has(&Server::plural(&())) && !has(&ServerClaim::plural(&()))
+    })
 }
 
 async fn report<C>(

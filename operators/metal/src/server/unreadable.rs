@@ -1,5 +1,6 @@
 //! Servers that are being deleted, but cannot be parsed. No pass sees such an object.
 
+use super::look::are_claims_unknown;
 use crate::{Context, Error};
 use kube::{
     Api,
@@ -49,6 +50,9 @@ async fn held_by<C>(
     let (Some(namespace), Some(name)) = (text("namespace"), text("name")) else { return Ok(None) };
     let claims = Api::<ServerClaim>::namespaced(ctx.client.clone(), namespace);
     let claim = claims.get_metadata(name).await.ok_if_not_found();
+    if claim.is_err() && are_claims_unknown(ctx).await {
+        return Ok(None);
+    }
     let claim = claim.map_err(Error::read("ServerClaim"))?;
     let is_it = |uid: Option<&str>| text("uid").is_none_or(|known| uid == Some(known));
     let claim = claim.filter(|claim| is_it(claim.metadata.uid.as_deref()));

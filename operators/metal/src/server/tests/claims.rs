@@ -5,6 +5,7 @@ use crate::server::look::Lookup;
 use http::{Response, StatusCode};
 use kube::{client::Body, core::error_boundary::InvalidObject};
 use metal_api::{BoundClaim, ClaimReference};
+use serde_json::json;
 use std::convert::Infallible;
 
 #[tokio::test]
@@ -43,6 +44,35 @@ async fn a_claim_is_gone_only_if_the_api_server_has_none_and_not_if_a_proxy_has_
     let mut asked = Asked::default();
     look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap_err();
     assert!(matches!(asked.claim, Lookup::Cached));
+}
+
+#[tokio::test]
+async fn a_server_that_is_deleted_waits_for_no_claim_where_their_definition_is_gone() {
+    let mut server = server();
+    let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
+    server.spec.server_claim_ref = Some(ClaimReference { namespace, name, uid: None });
+    let mut scene = Scene::new(server.clone(), None).await;
+    let without_claims = tower::service_fn(async |request: http::Request<Body>| {
+        let kind = json!({
+            "name": "servers", "singularName": "server", "namespaced": false, "kind": "Server",
+            "verbs": [],
+        });
+        let kinds = json!({ "groupVersion": "metal.ironcore.dev/v1alpha1", "resources": [kind] });
+        let (code, answer) = match request.uri().path() {
+            "/apis/metal.ironcore.dev/v1alpha1" => (StatusCode::OK, kinds.to_string()),
+            _ => (StatusCode::NOT_FOUND, "404 page not found".to_owned()),
+        };
+        let mut response = Response::new(Body::from(answer.into_bytes()));
+        *response.status_mut() = code;
+        Ok::<_, Infallible>(response)
+    });
+    Arc::get_mut(&mut scene.ctx).unwrap().client = Client::new(without_claims, "default");
+    let mut asked = Asked::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap_err();
+    server.metadata.deletion_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
+    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap();
+    assert!(matches!(asked.claim, Lookup::Asked(None)));
 }
 
 /// The watch shows the claim with this UID, which cannot be parsed.
