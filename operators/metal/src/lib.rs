@@ -2,6 +2,9 @@
 
 pub mod args;
 mod bmc;
+mod bmc_connection;
+mod bmc_destination;
+mod bmc_permit;
 mod bmc_readings;
 mod bmc_servers;
 mod bmc_target;
