@@ -1,0 +1,37 @@
+//! Events that the API server does not refuse.
+
+use kube::runtime::events::{Event, EventType};
+
+/// Limit of an event's note in bytes; the API server refuses a longer one.
+const NOTE: usize = 1024;
+/// Limit of an event's reason and action, in bytes.
+const WORD: usize = 128;
+
+/// An event whose texts are cut to the limits of the API server, as they may contain untrusted
+/// text.
+pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event {
+    let cut = |text: &str, most| text[..text.floor_char_boundary(most)].to_owned();
+    Event {
+        type_,
+        reason: cut(reason, WORD),
+        note: Some(cut(note, NOTE)),
+        action: cut(action, WORD),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_an_event_are_cut_to_what_the_api_server_takes() {
+        for text in ["x".repeat(900_000), "é".repeat(450_000), "ぷ".repeat(300_000)] {
+            let event = event(EventType::Warning, &text, &text, &text);
+            let note = event.note.unwrap();
+            assert!((1_021..=1_024).contains(&note.len()) && text.starts_with(&note));
+            assert!(event.reason.len() <= 128 && event.action.len() <= 128);
+        }
+        assert_eq!(event(EventType::Normal, "A", "B", "c").note.as_deref(), Some("c"));
+    }
+}
