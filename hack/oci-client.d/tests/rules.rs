@@ -276,7 +276,7 @@ fn challenge(realm: &str) -> Response {
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
 }
 
-fn manifest(text: &str) -> Result<Manifest, metal_image::manifest::Malformed> {
+fn manifest(text: &str) -> Result<Manifest, metal_image::manifest::MalformedManifest> {
     let bytes = Bytes::copy_from_slice(text.as_bytes());
     Manifest::parse(&Document { digest: Digest::of(&bytes), content_type: None, bytes })
 }

@@ -1,6 +1,6 @@
 //! Which registries images may come from.
 
-use crate::reference::{Malformed, Registry};
+use crate::reference::{MalformedReference, Registry};
 use std::{collections::BTreeSet, fmt};
 
 /// The default list.
@@ -28,7 +28,9 @@ impl AllowList {
     /// # Errors
     ///
     /// If one of them is not a host with an optional port.
-    pub fn new<'a>(registries: impl IntoIterator<Item = &'a str>) -> Result<Self, Malformed> {
+    pub fn new<'a>(
+        registries: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, MalformedReference> {
         let given = registries.into_iter().map(str::trim).filter(|text| !text.is_empty());
         let mut list: BTreeSet<Registry> = given.map(str::parse).collect::<Result<_, _>>()?;
         if list.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::{
     AllowList, Registries,
-    reference::Malformed,
+    reference::MalformedReference,
     registry::{self, TlsError},
 };
 use clap::Args;
@@ -32,7 +32,7 @@ pub enum ArgsError {
         /// The flag.
         flag: &'static str,
         /// What is wrong.
-        source: Malformed,
+        source: MalformedReference,
     },
     /// The file cannot be read.
     #[error("--registry-ca-path {path}")]

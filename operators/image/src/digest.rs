@@ -41,7 +41,7 @@ pub struct Digest {
 /// Not a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("digest must be sha256: with 64, or sha512: with 128 lower-case hexadecimal digits")]
-pub struct Malformed;
+pub struct MalformedDigest;
 
 impl Digest {
     /// The algorithm.
@@ -67,26 +67,26 @@ impl Digest {
     /// # Errors
     ///
     /// If the text is anything else.
-    pub fn parse_dashed(text: &str) -> Result<Self, Malformed> {
+    pub fn parse_dashed(text: &str) -> Result<Self, MalformedDigest> {
         Self::parse(text, '-')
     }
 
-    fn parse(text: &str, separator: char) -> Result<Self, Malformed> {
-        let (name, hex) = text.split_once(separator).ok_or(Malformed)?;
+    fn parse(text: &str, separator: char) -> Result<Self, MalformedDigest> {
+        let (name, hex) = text.split_once(separator).ok_or(MalformedDigest)?;
         let named = |algorithm: &Algorithm| algorithm.name() == name;
-        let algorithm = Algorithm::ALL.into_iter().find(named).ok_or(Malformed)?;
+        let algorithm = Algorithm::ALL.into_iter().find(named).ok_or(MalformedDigest)?;
         let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         if hex.len() != algorithm.hex_length() || !hex.bytes().all(digit) {
-            return Err(Malformed);
+            return Err(MalformedDigest);
         }
         Ok(Self { algorithm, hex: hex.into() })
     }
 }
 
 impl FromStr for Digest {
-    type Err = Malformed;
+    type Err = MalformedDigest;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, MalformedDigest> {
         Self::parse(text, ':')
     }
 }
@@ -182,7 +182,7 @@ mod tests {
         let wrong = format!("sha512:{EMPTY}");
         let path = "sha256:../../../other/repo/manifests/latest".to_owned();
         for text in [upper, short, long, wrong, path, "sha1:00".into(), String::new()] {
-            assert_eq!(text.parse::<Digest>(), Err(Malformed), "{text}");
+            assert_eq!(text.parse::<Digest>(), Err(MalformedDigest), "{text}");
         }
     }
 }

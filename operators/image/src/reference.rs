@@ -35,12 +35,12 @@ impl Registry {
 }
 
 impl FromStr for Registry {
-    type Err = Malformed;
+    type Err = MalformedReference;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, MalformedReference> {
         let lower = text.to_ascii_lowercase();
         if !is_authority(&lower) {
-            return Err(Malformed::Registry(excerpt(text)));
+            return Err(MalformedReference::Registry(excerpt(text)));
         }
         let hub = HUB_ALIASES.contains(&lower.as_str());
         Ok(Self(if hub { HUB.into() } else { lower.into() }))
@@ -73,9 +73,9 @@ impl Name {
 }
 
 impl FromStr for Name {
-    type Err = Malformed;
+    type Err = MalformedReference;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, MalformedReference> {
         let (registry, path): (Registry, _) = match text.split_once('/') {
             Some((first, rest)) if names_registry(first) => (first.parse()?, rest),
             Some(_) | None => (Registry(HUB.into()), text),
@@ -84,12 +84,12 @@ impl FromStr for Name {
         let repository = if is_official { format!("library/{path}") } else { path.to_owned() };
         // By far the most frequent mistake: tools fold the case of neither half.
         if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            return Err(Malformed::UpperCase(excerpt(&repository)));
+            return Err(MalformedReference::UpperCase(excerpt(&repository)));
         }
         // The length as printed, so that what we print can be parsed again.
         let length = registry.0.len() + 1 + repository.len();
         if length > MAX_NAME || !repository.split('/').all(is_component) {
-            return Err(Malformed::Repository(excerpt(&repository)));
+            return Err(MalformedReference::Repository(excerpt(&repository)));
         }
         Ok(Self { registry, repository: repository.into() })
     }
@@ -129,22 +129,22 @@ pub struct Reference {
 }
 
 impl FromStr for Reference {
-    type Err = Malformed;
+    type Err = MalformedReference;
 
-    fn from_str(text: &str) -> Result<Self, Malformed> {
+    fn from_str(text: &str) -> Result<Self, MalformedReference> {
         if text.is_empty() {
-            return Err(Malformed::Empty);
+            return Err(MalformedReference::Empty);
         }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
-                let malformed = |_| Malformed::Digest(excerpt(digest));
+                let malformed = |_| MalformedReference::Digest(excerpt(digest));
                 (rest, Some(digest.parse().map_err(malformed)?))
             }
             None => (text, None),
         };
         let (name, tag) = split_tag(rest);
         if let Some(tag) = tag.filter(|tag| !is_tag(tag)) {
-            return Err(Malformed::Tag(excerpt(tag)));
+            return Err(MalformedReference::Tag(excerpt(tag)));
         }
         let version = match digest {
             Some(digest) => Version::Digest(digest),
@@ -165,7 +165,7 @@ impl fmt::Display for Reference {
 
 /// Why a text is not an image reference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedReference {
     /// An empty text.
     #[error("image reference is empty: use registry/repository:tag")]
     Empty,
@@ -314,24 +314,24 @@ mod tests {
     fn what_is_wrong_is_named() {
         let long = format!("ghcr.io/{}", "a".repeat(256));
         let cases = [
-            ("", Malformed::Empty),
-            ("ghcr.io/Owner/os:1", Malformed::UpperCase("Owner/os".into())),
+            ("", MalformedReference::Empty),
+            ("ghcr.io/Owner/os:1", MalformedReference::UpperCase("Owner/os".into())),
             // Not a registry: in lower case it would be printed as an owner on Docker Hub.
-            ("Owner/os", Malformed::UpperCase("Owner/os".into())),
-            ("ghcr.io/a//b", Malformed::Repository("a//b".into())),
-            ("ghcr.io/../b", Malformed::Repository("../b".into())),
-            ("ghcr.io/a_/b", Malformed::Repository("a_/b".into())),
-            ("ghcr.io/a/b\n:1", Malformed::Repository("a/b\n".into())),
-            ("ghcr.io/a/", Malformed::Repository("a/".into())),
-            ("ghcr.io/a:-1", Malformed::Tag("-1".into())),
-            ("ghcr.io/a:", Malformed::Tag(String::new())),
-            ("ghcr.io/a@sha256:12", Malformed::Digest("sha256:12".into())),
-            ("bad_host.io/a", Malformed::Registry("bad_host.io".into())),
-            ("host:0/a", Malformed::Registry("host:0".into())),
-            ("host:70000/a", Malformed::Registry("host:70000".into())),
-            ("[::1/a", Malformed::Registry("[::1".into())),
-            ("https://ghcr.io/a", Malformed::Registry("https:".into())),
-            (&long, Malformed::Repository("a".repeat(80))),
+            ("Owner/os", MalformedReference::UpperCase("Owner/os".into())),
+            ("ghcr.io/a//b", MalformedReference::Repository("a//b".into())),
+            ("ghcr.io/../b", MalformedReference::Repository("../b".into())),
+            ("ghcr.io/a_/b", MalformedReference::Repository("a_/b".into())),
+            ("ghcr.io/a/b\n:1", MalformedReference::Repository("a/b\n".into())),
+            ("ghcr.io/a/", MalformedReference::Repository("a/".into())),
+            ("ghcr.io/a:-1", MalformedReference::Tag("-1".into())),
+            ("ghcr.io/a:", MalformedReference::Tag(String::new())),
+            ("ghcr.io/a@sha256:12", MalformedReference::Digest("sha256:12".into())),
+            ("bad_host.io/a", MalformedReference::Registry("bad_host.io".into())),
+            ("host:0/a", MalformedReference::Registry("host:0".into())),
+            ("host:70000/a", MalformedReference::Registry("host:70000".into())),
+            ("[::1/a", MalformedReference::Registry("[::1".into())),
+            ("https://ghcr.io/a", MalformedReference::Registry("https:".into())),
+            (&long, MalformedReference::Repository("a".repeat(80))),
         ];
         for (text, expected) in cases {
             assert_eq!(text.parse::<Reference>(), Err(expected), "{text}");
@@ -346,7 +346,10 @@ mod tests {
             assert_eq!(reference.to_string().parse(), Ok(reference), "{text}");
         }
         for text in [of(238), format!("o/{}", of(244)), format!("localhost/{}", of(246))] {
-            assert!(matches!(text.parse::<Reference>(), Err(Malformed::Repository(_))), "{text}");
+            assert!(
+                matches!(text.parse::<Reference>(), Err(MalformedReference::Repository(_))),
+                "{text}"
+            );
         }
     }
 

@@ -182,7 +182,7 @@ pub enum Contradiction {
     Registry(#[from] metal_image::args::ArgsError),
     /// The name of an image is invalid.
     #[error("--default-httpboot-oci-image")]
-    Image(#[source] metal_image::reference::Malformed),
+    Image(#[source] metal_image::reference::MalformedReference),
     /// The default image is from a registry that is not allowed.
     #[error("--default-httpboot-oci-image")]
     ImageNotAllowed(#[source] metal_image::allow::NotAllowed),

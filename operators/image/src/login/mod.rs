@@ -6,7 +6,7 @@
 
 mod read;
 
-pub use read::Malformed;
+pub use read::MalformedLogin;
 
 use crate::reference::{Name, Registry};
 use base64::{Engine, engine::general_purpose::STANDARD};

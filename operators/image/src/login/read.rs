@@ -15,7 +15,7 @@ const LONGEST: usize = 16 << 10;
 
 /// Why a configuration of logins cannot be used. Shows nothing of what is in it but names of registries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedLogin {
     /// It is too long.
     #[error("longer than {LIMIT} bytes")]
     TooLong,
@@ -66,22 +66,22 @@ impl Logins {
     /// # Errors
     ///
     /// It is not what such tools write, or a login in it makes no sense.
-    pub fn parse(text: &[u8]) -> Result<Self, Malformed> {
+    pub fn parse(text: &[u8]) -> Result<Self, MalformedLogin> {
         if text.len() > LIMIT {
-            return Err(Malformed::TooLong);
+            return Err(MalformedLogin::TooLong);
         }
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         // What serde_json says may quote a password.
         let Configuration { auths } = serde_json::from_slice(text)
-            .map_err(|it| Malformed::Json { line: it.line(), column: it.column() })?;
+            .map_err(|it| MalformedLogin::Json { line: it.line(), column: it.column() })?;
         if auths.len() > ENTRIES {
-            return Err(Malformed::TooMany);
+            return Err(MalformedLogin::TooMany);
         }
         let known =
             auths.into_iter().filter_map(|(place, auth)| Some((parse_place(&place)?, auth)));
         let entries = known.filter_map(|((registry, path), auth)| {
-            let login =
-                login(auth).map_err(|why| Malformed::Login { registry: registry.clone(), why });
+            let login = login(auth)
+                .map_err(|why| MalformedLogin::Login { registry: registry.clone(), why });
             Some(login.transpose()?.map(|login| Entry { registry, path, login }))
         });
         Ok(Self(entries.collect::<Result<_, _>>()?))
@@ -177,7 +177,7 @@ mod tests {
         }
         let many: Vec<_> = (0..=ENTRIES).map(|n| format!(r#""r{n}.example":{{}}"#)).collect();
         let many = format!(r#"{{"auths":{{{}}}}}"#, many.join(","));
-        assert_eq!(Logins::parse(many.as_bytes()), Err(Malformed::TooMany));
-        assert_eq!(Logins::parse(&vec![b' '; LIMIT + 1]), Err(Malformed::TooLong));
+        assert_eq!(Logins::parse(many.as_bytes()), Err(MalformedLogin::TooMany));
+        assert_eq!(Logins::parse(&vec![b' '; LIMIT + 1]), Err(MalformedLogin::TooLong));
     }
 }

@@ -45,7 +45,7 @@ pub struct Layer {
     /// Its media type; empty if not given.
     pub media_type: String,
     /// Its content, or why it cannot be fetched.
-    pub content: Result<Descriptor, Malformed>,
+    pub content: Result<Descriptor, MalformedManifest>,
     /// The file that it is (annotation `org.opencontainers.image.title`), such as `grub/grub.cfg`.
     pub title: Option<String>,
 }
@@ -63,7 +63,7 @@ pub enum Manifest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Digest of its manifest, or why it has none.
-    pub digest: Result<Digest, Malformed>,
+    pub digest: Result<Digest, MalformedManifest>,
     /// What it runs on.
     pub platform: Platform,
     /// The network boot flavor given in its annotations.
@@ -118,7 +118,7 @@ pub struct Flavor {
 
 /// Why a manifest cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedManifest {
     /// Not the expected JSON.
     #[error("invalid manifest: {0}")]
     Json(String),

@@ -1,7 +1,7 @@
 //! Parsing of manifests. An invalid entry or layer does not invalidate the manifest: the one that
 //! boots may be next to it.
 
-use super::{Descriptor, Entry, Flavor, Layer, Malformed, Manifest, Platform};
+use super::{Descriptor, Entry, Flavor, Layer, MalformedManifest, Manifest, Platform};
 use crate::{architecture::Machine, digest::Digest, reference::excerpt, registry::Document};
 use metal_base::cut;
 use serde::{
@@ -143,9 +143,9 @@ impl<'de> Visitor<'de> for Items {
 }
 
 impl List<'_> {
-    fn read<T>(&self, item: impl Fn(&RawValue) -> Option<T>) -> Result<Vec<T>, Malformed> {
+    fn read<T>(&self, item: impl Fn(&RawValue) -> Option<T>) -> Result<Vec<T>, MalformedManifest> {
         if !self.is_whole {
-            return Err(Malformed::TooMany);
+            return Err(MalformedManifest::TooMany);
         }
         Ok(self.items.iter().filter_map(|raw| item(raw)).collect())
     }
@@ -159,9 +159,9 @@ impl Manifest {
     /// # Errors
     ///
     /// If it is neither an index nor an image manifest.
-    pub fn parse(document: &Document) -> Result<Self, Malformed> {
+    pub fn parse(document: &Document) -> Result<Self, MalformedManifest> {
         let text = String::from_utf8_lossy(&document.bytes);
-        let json = |error: serde_json::Error| Malformed::Json(excerpt(&error.to_string()));
+        let json = |error: serde_json::Error| MalformedManifest::Json(excerpt(&error.to_string()));
         let raw: Raw<'_> =
             serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(json)?;
         match (raw.manifests, raw.layers) {
@@ -169,7 +169,7 @@ impl Manifest {
             (None, Some(layers)) => Ok(Self::Image(layers.read(layer)?)),
             (Some(_), Some(_)) | (None, None) => {
                 let content_type = document.content_type.as_deref().unwrap_or_default();
-                Err(Malformed::Shape { content_type: excerpt(content_type) })
+                Err(MalformedManifest::Shape { content_type: excerpt(content_type) })
             }
         }
     }
@@ -251,7 +251,8 @@ fn layer(raw: &RawValue) -> Option<Layer> {
     let content = || {
         let digest = digest(raw.digest)?;
         let size = raw.size.and_then(said);
-        let size = size.ok_or_else(|| Malformed::Descriptor("size is not a number".to_owned()))?;
+        let size =
+            size.ok_or_else(|| MalformedManifest::Descriptor("size is not a number".to_owned()))?;
         Ok(Descriptor { media_type: media_type.clone(), digest, size })
     };
     let title = raw.annotations.and_then(title);
@@ -279,10 +280,13 @@ fn media_type(raw: Option<&RawValue>) -> Option<String> {
     Some(essence.to_ascii_lowercase()).filter(|essence| !essence.is_empty())
 }
 
-fn digest(raw: Option<&RawValue>) -> Result<Digest, Malformed> {
+fn digest(raw: Option<&RawValue>) -> Result<Digest, MalformedManifest> {
     let text: Option<String> = raw.and_then(said);
-    let text = text.ok_or_else(|| Malformed::Descriptor("digest is not a string".to_owned()))?;
-    text.parse().map_err(|error: crate::digest::Malformed| Malformed::Descriptor(error.to_string()))
+    let text =
+        text.ok_or_else(|| MalformedManifest::Descriptor("digest is not a string".to_owned()))?;
+    text.parse().map_err(|error: crate::digest::MalformedDigest| {
+        MalformedManifest::Descriptor(error.to_string())
+    })
 }
 
 /// The value, if it has the expected type.

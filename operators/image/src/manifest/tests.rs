@@ -9,11 +9,11 @@ use serde_json::json;
 fn shape_decides_what_a_document_is() {
     assert_eq!(parse(r#"{"layers":[]}"#), Ok(Manifest::Image(vec![])));
     assert_eq!(parse(r#"{"manifests":[]}"#), Ok(Manifest::Index(vec![])));
-    let shape = Err(Malformed::Shape { content_type: "text/plain".into() });
+    let shape = Err(MalformedManifest::Shape { content_type: "text/plain".into() });
     assert_eq!(parse(r#"{"manifests":[],"layers":[]}"#), shape);
     assert_eq!(parse("{}"), shape);
-    assert!(matches!(parse("[]"), Err(Malformed::Json(_))));
-    assert!(matches!(parse(""), Err(Malformed::Json(_))));
+    assert!(matches!(parse("[]"), Err(MalformedManifest::Json(_))));
+    assert!(matches!(parse(""), Err(MalformedManifest::Json(_))));
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_byte_order_mark_before_a_manifest_is_ignored() {
 fn digests_are_strict() {
     let text = r#"{"layers":[{"mediaType":"a","digest":"sha256:../..","size":1}]}"#;
     let Ok(Manifest::Image(layers)) = parse(text) else { unreachable!() };
-    assert!(matches!(layers[0].content, Err(Malformed::Descriptor(_))));
+    assert!(matches!(layers[0].content, Err(MalformedManifest::Descriptor(_))));
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_layer_is_a_file_if_its_title_is_a_path_in_the_folder_of_the_image() {
 fn an_index_without_bound_is_refused() {
     let entry = format!(r#"{{"digest":"{}"}}"#, Digest::of(b"a"));
     let entries = vec![entry; MAX_ENTRIES + 1].join(",");
-    assert_eq!(parse(&format!(r#"{{"manifests":[{entries}]}}"#)), Err(Malformed::TooMany));
+    assert_eq!(parse(&format!(r#"{{"manifests":[{entries}]}}"#)), Err(MalformedManifest::TooMany));
 }
 
 /// A document of megabytes, and as many of them as an index leads to, are not kept.
@@ -152,7 +152,7 @@ fn of_two_vocabularies_the_later_layer_counts() {
     assert_eq!(last(&layers, SQUASHFS), None);
 }
 
-fn parse(text: &str) -> Result<Manifest, Malformed> {
+fn parse(text: &str) -> Result<Manifest, MalformedManifest> {
     let bytes = text.as_bytes().to_vec().into();
     let content_type = Some("text/plain".to_owned());
     Manifest::parse(&Document { digest: Digest::of(b""), content_type, bytes })

@@ -33,7 +33,7 @@ pub enum Missing {
         /// Kernel, initramfs, squashfs, UKI, disk image.
         what: &'static str,
         /// What is wrong.
-        why: manifest::Malformed,
+        why: manifest::MalformedManifest,
     },
 }
 
@@ -42,7 +42,7 @@ pub enum Missing {
 pub enum Error {
     /// The reference is invalid.
     #[error(transparent)]
-    Reference(#[from] reference::Malformed),
+    Reference(#[from] reference::MalformedReference),
     /// The registry is not allowed.
     #[error(transparent)]
     NotAllowed(#[from] NotAllowed),
@@ -55,7 +55,7 @@ pub enum Error {
         /// The image.
         image: Reference,
         /// What is wrong.
-        source: manifest::Malformed,
+        source: manifest::MalformedManifest,
     },
     /// Indexes are nested too deeply, or there are too many.
     #[error(

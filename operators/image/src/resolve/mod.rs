@@ -311,7 +311,7 @@ mod tests {
     #[tokio::test]
     async fn failures_are_shared_for_a_moment_only() {
         pause();
-        let failure = || Err(Error::Reference(reference::Malformed::Empty));
+        let failure = || Err(Error::Reference(reference::MalformedReference::Empty));
         let digest = Version::Digest(Digest::of(b"a"));
         assert!(is_fresh(&digest, failure(), FAILURE_LIFETIME / 2).await);
         assert!(!is_fresh(&digest, failure(), FAILURE_LIFETIME).await);

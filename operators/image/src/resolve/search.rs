@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
         Error::Nested { image: self.image.clone() }
     }
 
-    fn malformed(&self, source: manifest::Malformed) -> Error {
+    fn malformed(&self, source: manifest::MalformedManifest) -> Error {
         Error::Manifest { image: self.image.clone(), source }
     }
 

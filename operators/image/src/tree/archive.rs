@@ -45,8 +45,8 @@ impl From<Unusable> for Failed {
     }
 }
 
-impl From<header::Malformed> for Failed {
-    fn from(what: header::Malformed) -> Self {
+impl From<header::MalformedHeader> for Failed {
+    fn from(what: header::MalformedHeader) -> Self {
         Self::Archive(Unusable::Archive(what.to_string()))
     }
 }

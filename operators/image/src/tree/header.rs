@@ -42,7 +42,7 @@ pub(super) struct Header {
 
 /// What is wrong with a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(super) enum MalformedHeader {
     #[error("the checksum of a header is wrong")]
     Checksum,
     #[error("the size of an entry is not a number")]
@@ -52,7 +52,7 @@ pub(super) enum Malformed {
 }
 
 /// Parses a header; `None` for a block of zeros, which ends an archive.
-pub(super) fn parse(block: &Block) -> Result<Option<Header>, Malformed> {
+pub(super) fn parse(block: &Block) -> Result<Option<Header>, MalformedHeader> {
     if block.iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
@@ -77,12 +77,12 @@ pub(super) fn parse(block: &Block) -> Result<Option<Header>, Malformed> {
         b'g' => Kind::Global,
         _ => Kind::Other,
     };
-    let size = number(&block[124..136]).ok_or(Malformed::Size)?;
+    let size = number(&block[124..136]).ok_or(MalformedHeader::Size)?;
     Ok(Some(Header { kind, name, target: text(&block[157..257]).to_vec(), size }))
 }
 
 /// The sum of all bytes, with those of the checksum itself counted as spaces.
-fn check(block: &Block) -> Result<(), Malformed> {
+fn check(block: &Block) -> Result<(), MalformedHeader> {
     let sum = |byte: &dyn Fn(u8) -> i64| {
         let bytes = block.iter().enumerate();
         bytes.map(|(at, it)| if (148..156).contains(&at) { 32 } else { byte(*it) }).sum::<i64>()
@@ -90,7 +90,11 @@ fn check(block: &Block) -> Result<(), Malformed> {
     let told = number(&block[148..156]).and_then(|it| i64::try_from(it).ok());
     // Some programs use signed bytes.
     let sums = [sum(&|byte| i64::from(byte)), sum(&|byte| i64::from(byte.cast_signed()))];
-    if told.is_some_and(|told| sums.contains(&told)) { Ok(()) } else { Err(Malformed::Checksum) }
+    if told.is_some_and(|told| sums.contains(&told)) {
+        Ok(())
+    } else {
+        Err(MalformedHeader::Checksum)
+    }
 }
 
 fn text(field: &[u8]) -> &[u8] {
@@ -123,22 +127,22 @@ pub(super) struct Fields {
 }
 
 /// Parses records of the form `length key=value\n`.
-pub(super) fn fields(mut bytes: &[u8]) -> Result<Fields, Malformed> {
+pub(super) fn fields(mut bytes: &[u8]) -> Result<Fields, MalformedHeader> {
     let mut fields = Fields::default();
     while !bytes.is_empty() {
-        let space = bytes.iter().position(|byte| *byte == b' ').ok_or(Malformed::Fields)?;
+        let space = bytes.iter().position(|byte| *byte == b' ').ok_or(MalformedHeader::Fields)?;
         let length = std::str::from_utf8(&bytes[..space]).ok().and_then(|it| it.parse().ok());
-        let length: usize = length.ok_or(Malformed::Fields)?;
+        let length: usize = length.ok_or(MalformedHeader::Fields)?;
         let record = bytes.get(space + 1..length).and_then(|it| it.strip_suffix(b"\n"));
-        let record = record.ok_or(Malformed::Fields)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or(Malformed::Fields)?;
+        let record = record.ok_or(MalformedHeader::Fields)?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or(MalformedHeader::Fields)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
             b"path" => fields.name = Some(value.to_vec()),
             b"linkpath" => fields.target = Some(value.to_vec()),
             b"size" => {
                 let size = std::str::from_utf8(value).ok().and_then(|it| it.parse().ok());
-                fields.size = Some(size.ok_or(Malformed::Size)?);
+                fields.size = Some(size.ok_or(MalformedHeader::Size)?);
             }
             key if key.starts_with(b"GNU.sparse.") => fields.is_sparse = true,
             _ => {}
@@ -187,7 +191,7 @@ mod tests {
     fn a_header_whose_sum_is_wrong_is_none() {
         let mut block = [0; BLOCK];
         block[0] = b'a';
-        assert_eq!(parse(&block), Err(Malformed::Checksum));
+        assert_eq!(parse(&block), Err(MalformedHeader::Checksum));
         block[148..156].copy_from_slice(b"000541\0 ");
         assert_eq!(parse(&block).unwrap().unwrap().name, b"a");
         assert_eq!(parse(&[0; BLOCK]), Ok(None));

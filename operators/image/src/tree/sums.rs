@@ -43,7 +43,7 @@ impl Sums {
         let all: BTreeMap<String, String> =
             serde_json::from_slice(&std::fs::read(dir.join(SUMS))?)?;
         let all = all.into_iter().map(|(name, text)| Ok((name, text.parse()?)));
-        let all = all.collect::<Result<_, crate::digest::Malformed>>();
+        let all = all.collect::<Result<_, crate::digest::MalformedDigest>>();
         Ok(Self(all.map_err(io::Error::other)?))
     }
 }
