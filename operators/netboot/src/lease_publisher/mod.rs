@@ -35,7 +35,7 @@ use metal_runtime::{
     OkIf, apply, follow,
     health::ReadinessCondition,
     index::{Change, Ended, Index},
-    report::{Chain, Class, Outcome, ReconcileError, Reporter, class_of},
+    report::{Chain, Class, PassLabels, ReconcileError, Reporter, class_of},
     work::{NOT_LISTED, Next, Pass, Passed, Work},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family as Metric};
@@ -111,7 +111,7 @@ impl LeasePublisher {
         client: Client,
         published: SharedLeases,
         config: watch::Receiver<Arc<Config>>,
-        passes: Metric<Outcome, Counter>,
+        passes: Metric<PassLabels, Counter>,
     ) -> Self {
         let source = Source { controller: MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), source);

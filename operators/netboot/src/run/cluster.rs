@@ -21,7 +21,7 @@ use metal_runtime::{
     election::lease::Candidate,
     health::{Readiness, ReadinessCondition},
     metrics::Registry,
-    report::{self, Outcome, Reporter},
+    report::{self, PassLabels, Reporter},
 };
 use prometheus_client::metrics::{counter::Counter, family::Family};
 use std::sync::Arc;
@@ -128,7 +128,7 @@ fn recorder(
     client: &Client,
     files: &Files,
     readiness: &Readiness,
-    passes: Family<Outcome, Counter>,
+    passes: Family<PassLabels, Counter>,
 ) -> Recorder {
     let source = Source { controller: MANAGER.to_owned(), instance: None };
     let reporter =

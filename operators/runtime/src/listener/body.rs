@@ -102,13 +102,13 @@ impl Drop for RequestBody {
 
 /// The body of a request, of limited size.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(super) struct LimitedRequestBody {
     body: Limited<RequestBody>,
     limits: Limits,
     connection: Arc<Connection>,
 }
 
-impl Received {
+impl LimitedRequestBody {
     /// The body, and a handle on what will be left of it.
     pub(super) fn new(body: Incoming, limits: Limits, connection: Arc<Connection>) -> (Self, Rest) {
         let most = usize::try_from(limits.body_bytes).unwrap_or(usize::MAX);
@@ -118,7 +118,7 @@ impl Received {
     }
 }
 
-impl HttpBody for Received {
+impl HttpBody for LimitedRequestBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -152,7 +152,7 @@ impl HttpBody for Received {
     }
 }
 
-impl Drop for Received {
+impl Drop for LimitedRequestBody {
     fn drop(&mut self) {
         self.connection.body_ended();
     }
@@ -160,18 +160,18 @@ impl Drop for Received {
 
 /// The body of a response.
 #[derive(Debug)]
-pub(super) struct Sent {
+pub(super) struct ResponseBody {
     body: Body,
     connection: Arc<Connection>,
 }
 
-impl Sent {
+impl ResponseBody {
     pub(super) fn new(body: Body, connection: Arc<Connection>) -> Self {
         Self { body, connection }
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -191,7 +191,7 @@ impl HttpBody for Sent {
     }
 }
 
-impl Drop for Sent {
+impl Drop for ResponseBody {
     /// Nothing more will be produced: the body is complete, or no longer wanted.
     fn drop(&mut self) {
         self.connection.answered();

@@ -30,7 +30,7 @@ pub use limits::Limits;
 
 use crate::LogLimit;
 use axum::{Router, body::Body, extract::Request, response::Response};
-use body::{Received, Sent, discard};
+use body::{LimitedRequestBody, ResponseBody, discard};
 use connection::Connection;
 use futures::future::join_all;
 use http::{HeaderValue, StatusCode, header};
@@ -44,7 +44,7 @@ use ipnet::IpNet;
 use socket2::SockRef;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use stream::MonitoredStream;
-use table::{Place, Table};
+use table::{ConnectionGuard, Table};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -205,7 +205,7 @@ fn prepare(stream: &TcpStream) -> std::io::Result<()> {
 
 impl ConnectionContext {
     /// Serves one connection, from its first byte until it ends or has to be closed.
-    async fn serve(self, stream: TcpStream, place: Place) {
+    async fn serve(self, stream: TcpStream, place: ConnectionGuard) {
         let peer = self.peer;
         let connection = Arc::clone(place.connection());
         if let Err(error) = prepare(&stream) {
@@ -278,7 +278,7 @@ impl ConnectionContext {
             too_large(*limits)
         } else {
             let (head, body) = request.into_parts();
-            let (body, rest) = Received::new(body, *limits, Arc::clone(connection));
+            let (body, rest) = LimitedRequestBody::new(body, *limits, Arc::clone(connection));
             let mut request = Request::from_parts(head, Body::new(body));
             request.extensions_mut().insert(Peer(self.peer));
             if let Some(local) = self.local {
@@ -289,7 +289,7 @@ impl ConnectionContext {
             response
         };
         connection.response(Instant::now());
-        Ok(response.map(|body| Body::new(Sent::new(body, Arc::clone(connection)))))
+        Ok(response.map(|body| Body::new(ResponseBody::new(body, Arc::clone(connection)))))
     }
 }
 

@@ -35,7 +35,7 @@ struct Places {
 
 /// The place of one connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionGuard {
     table: Arc<Table>,
     source: Source,
     id: u64,
@@ -72,7 +72,11 @@ impl Table {
 
     /// A place for a connection from `peer`, if there is one or can be made: first within the limit
     /// of its source, then of the port.
-    pub(super) fn admit(self: &Arc<Self>, peer: SocketAddr, now: Instant) -> Option<Place> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        now: Instant,
+    ) -> Option<ConnectionGuard> {
         let source = Source::from(peer.ip());
         let mut places = self.places();
         let own = places.of(source);
@@ -86,7 +90,7 @@ impl Table {
         places.next += 1;
         places.taken += 1;
         places.by_source.entry(source).or_default().insert(id, Arc::clone(&connection));
-        Some(Place { table: Arc::clone(self), source, id, connection })
+        Some(ConnectionGuard { table: Arc::clone(self), source, id, connection })
     }
 
     fn per_source(&self, peer: IpAddr) -> usize {
@@ -190,13 +194,13 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionGuard {
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.table.places().remove(self.source, self.id);
     }
@@ -331,18 +335,18 @@ mod tests {
             self.start + Duration::from_secs(second)
         }
 
-        fn admit(&self, from: &str, second: u64) -> Option<Place> {
+        fn admit(&self, from: &str, second: u64) -> Option<ConnectionGuard> {
             self.table.admit(SocketAddr::new(from.parse().unwrap(), 1), self.at(second))
         }
 
-        fn busy(&self, from: &str, second: u64) -> Place {
+        fn busy(&self, from: &str, second: u64) -> ConnectionGuard {
             let place = self.admit(from, second).unwrap();
             place.connection().request(self.at(second));
             place
         }
     }
 
-    impl Place {
+    impl ConnectionGuard {
         fn reason(&self) -> Option<Reason> {
             self.connection.is_dismissed()
         }
