@@ -4,7 +4,7 @@
 use crate::{config::Config, hardware, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
 use metal_base::{
-    authorities::{self, Unusable},
+    authorities::{self, OnUnusable},
     jittered,
 };
 use metal_rented::signed::{HOST, NONCE, SIGNATURE, Signed, path};
@@ -234,12 +234,12 @@ async fn read(mut answer: Response) -> Result<Vec<u8>> {
 fn tls(ca: Option<&Path>) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs().certs;
-    authorities::add(&mut roots, system.into_iter().map(Ok), Unusable::Skip)?;
+    authorities::add(&mut roots, system.into_iter().map(Ok), OnUnusable::Skip)?;
     if let Some(path) = ca {
         let name = || path.display().to_string();
         let pem = crate::files::read(path)?.with_context(name)?;
         let certificates = CertificateDer::pem_slice_iter(&pem);
-        let count = authorities::add(&mut roots, certificates, Unusable::Refuse);
+        let count = authorities::add(&mut roots, certificates, OnUnusable::Refuse);
         ensure!(count.with_context(name)? > 0, "{}: there is no certificate", name());
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(provider::default_provider()));

@@ -1,6 +1,6 @@
 //! TLS: which servers are trusted, and the certificate that is shown to them.
 
-use metal_base::authorities::{self, AuthoritiesError, Unusable};
+use metal_base::authorities::{self, AuthoritiesError, OnUnusable};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -64,7 +64,7 @@ impl Trust {
         let unreadable = |error| TrustError::Unreadable(name(), error);
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_file_iter(file).map_err(unreadable)?;
-        let added = authorities::add(&mut roots, certificates, Unusable::Skip);
+        let added = authorities::add(&mut roots, certificates, OnUnusable::Skip);
         let added = added.map_err(|error| match error {
             AuthoritiesError::Pem(error) => unreadable(error),
             AuthoritiesError::Certificate(error) => error.into(),

@@ -2,7 +2,7 @@
 //! node is made with; the others are left to whoever starts the kubelet.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use metal_base::authorities::{self, Unusable};
+use metal_base::authorities::{self, OnUnusable};
 use metal_http::ServerUrl;
 use rustls::{
     RootCertStore,
@@ -139,7 +139,7 @@ fn roots(text: String) -> Result<(String, RootCertStore), ConfigError> {
     let pem = String::from_utf8(pem).map_err(|_| invalid())?;
     let mut roots = RootCertStore::empty();
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes());
-    let added = authorities::add(&mut roots, certificates, Unusable::Refuse);
+    let added = authorities::add(&mut roots, certificates, OnUnusable::Refuse);
     match added {
         Ok(1..) => Ok((pem, roots)),
         Ok(0) | Err(_) => Err(invalid()),

@@ -7,7 +7,7 @@ use rustls::{
 
 /// What to do with a certificate that cannot be a trust anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unusable {
+pub enum OnUnusable {
     /// Ignore it: the bundles of whole systems contain some.
     Skip,
     /// Report it: a file of a few certificates is meant in full.
@@ -33,13 +33,13 @@ pub enum AuthoritiesError {
 pub fn add<'a>(
     roots: &mut RootCertStore,
     certificates: impl IntoIterator<Item = Result<CertificateDer<'a>, pem::Error>>,
-    unusable: Unusable,
+    unusable: OnUnusable,
 ) -> Result<usize, AuthoritiesError> {
     let mut count = 0;
     for certificate in certificates {
         match roots.add(certificate.map_err(AuthoritiesError::Pem)?) {
             Ok(()) => count += 1,
-            Err(_) if unusable == Unusable::Skip => {}
+            Err(_) if unusable == OnUnusable::Skip => {}
             Err(error) => return Err(AuthoritiesError::Certificate(error)),
         }
     }
@@ -60,7 +60,7 @@ mod tests {
 
     fn added(
         certificates: Vec<Result<CertificateDer<'static>, pem::Error>>,
-        unusable: Unusable,
+        unusable: OnUnusable,
     ) -> Result<usize, AuthoritiesError> {
         let mut roots = RootCertStore::empty();
         let added = add(&mut roots, certificates, unusable);
@@ -72,8 +72,8 @@ mod tests {
     fn what_no_verifier_takes_is_skipped_or_refused() {
         let broken = CertificateDer::from(vec![1, 2, 3]);
         let both = || vec![Ok(broken.clone()), Ok(authority())];
-        assert!(matches!(added(both(), Unusable::Skip), Ok(1)));
-        let refused = added(both(), Unusable::Refuse);
+        assert!(matches!(added(both(), OnUnusable::Skip), Ok(1)));
+        let refused = added(both(), OnUnusable::Refuse);
         assert!(matches!(refused, Err(AuthoritiesError::Certificate(_))));
     }
 
@@ -81,7 +81,7 @@ mod tests {
     fn broken_pem_is_an_error_and_nothing_is_none() {
         let pem = b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
         let read = CertificateDer::pem_slice_iter(pem).collect();
-        assert!(matches!(added(read, Unusable::Skip), Err(AuthoritiesError::Pem(_))));
-        assert!(matches!(added(vec![], Unusable::Refuse), Ok(0)));
+        assert!(matches!(added(read, OnUnusable::Skip), Err(AuthoritiesError::Pem(_))));
+        assert!(matches!(added(vec![], OnUnusable::Refuse), Ok(0)));
     }
 }

@@ -22,7 +22,7 @@ const ERROR: usize = 512;
 
 /// Why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum TemplateError {
     /// It is not valid UTF-8.
     #[error("{0} is not UTF-8")]
     Text(String),
@@ -36,12 +36,13 @@ pub enum Unusable {
 /// # Errors
 ///
 /// If it is not a template, or refers to something that does not exist.
-pub fn render(name: &str, template: &[u8], variables: Value) -> Result<String, Unusable> {
-    let template = std::str::from_utf8(template).map_err(|_| Unusable::Text(name.to_owned()))?;
+pub fn render(name: &str, template: &[u8], variables: Value) -> Result<String, TemplateError> {
+    let template =
+        std::str::from_utf8(template).map_err(|_| TemplateError::Text(name.to_owned()))?;
     let unusable = |error: &dyn std::error::Error| {
         let line = error.to_string().replace(char::is_control, " ");
         let line = if line.contains(name) { line } else { format!("{name}: {line}") };
-        Unusable::Template(cut(&line, ERROR).into_owned())
+        TemplateError::Template(cut(&line, ERROR).into_owned())
     };
     let limits = Limits::default().with_output_bytes(OUTPUT).with_total_iterations(TURNS);
     let mut parsed = Template::with_limits(limits.with_deadline(DEADLINE));

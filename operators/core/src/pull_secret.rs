@@ -27,7 +27,7 @@ impl fmt::Display for PullSecret {
 
 /// Why a Secret cannot be used. Shows nothing of what is in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum PullSecretError {
     /// It is not there.
     #[error("{0} is missing")]
     Missing(PullSecret),
@@ -39,7 +39,7 @@ pub enum Unusable {
     OtherType(PullSecret),
 }
 
-impl Unusable {
+impl PullSecretError {
     /// A CamelCase reason from a small fixed set.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -55,8 +55,8 @@ impl PullSecret {
     /// # Errors
     ///
     /// If it is none.
-    pub fn check_name(&self) -> Result<(), Unusable> {
-        if is_name(&self.name) { Ok(()) } else { Err(Unusable::NoName(self.clone())) }
+    pub fn check_name(&self) -> Result<(), PullSecretError> {
+        if is_name(&self.name) { Ok(()) } else { Err(PullSecretError::NoName(self.clone())) }
     }
 
     /// What is in it, if it is there.
@@ -64,12 +64,12 @@ impl PullSecret {
     /// # Errors
     ///
     /// It is missing, or something else.
-    pub fn content<'a>(&self, found: Option<&'a Secret>) -> Result<&'a [u8], Unusable> {
-        let found = found.ok_or_else(|| Unusable::Missing(self.clone()))?;
+    pub fn content<'a>(&self, found: Option<&'a Secret>) -> Result<&'a [u8], PullSecretError> {
+        let found = found.ok_or_else(|| PullSecretError::Missing(self.clone()))?;
         let is_one = found.type_.as_deref() == Some(TYPE);
         let content = found.data.as_ref().and_then(|data| data.get(KEY)).filter(|_| is_one);
         let content = content.map(|content| content.0.as_slice());
-        content.ok_or_else(|| Unusable::OtherType(self.clone()))
+        content.ok_or_else(|| PullSecretError::OtherType(self.clone()))
     }
 }
 

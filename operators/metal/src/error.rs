@@ -1,5 +1,5 @@
 use metal_core::capability::{BOOT_KEY_SECRET, TokenError};
-use metal_ignition::discovery::Unusable;
+use metal_ignition::discovery::InvalidTemplate;
 use metal_runtime::{
     controller::TooManyTurns,
     report::{Class, ReconcileError, class_of},
@@ -38,7 +38,7 @@ pub enum Error {
     Withdrawn(metal_bmc::Error),
     /// The discovery's ignition cannot be rendered.
     #[error("--discovery-ignition-path")]
-    Template(#[from] Unusable),
+    Template(#[from] InvalidTemplate),
     /// The discovery's keys cannot be made.
     #[error("could not create the SSH key and password for discovery")]
     Keys(#[from] crate::keys::Error),

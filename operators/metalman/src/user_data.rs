@@ -30,7 +30,7 @@ const READS: usize = 8;
 #[derive(Debug)]
 pub(crate) enum UserDataError {
     /// It cannot be used.
-    Unusable(Unusable),
+    Unusable(InvalidUserData),
     /// The API server refused.
     Silent(Box<kube::Error>),
     /// The API server did not respond in time.

@@ -11,7 +11,7 @@ use crate::transport::{
 };
 use metal_api::annotation::ACCEPT_CERTIFICATE;
 use metal_base::Locked;
-use metal_base::authorities::{self, AuthoritiesError, Unusable};
+use metal_base::authorities::{self, AuthoritiesError, OnUnusable};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -83,7 +83,7 @@ impl Trust {
     pub fn with_authorities(self, bundle: &[u8]) -> Result<Self, TrustError> {
         let mut roots = RootCertStore::empty();
         let certificates = CertificateDer::pem_slice_iter(bundle);
-        if authorities::add(&mut roots, certificates, Unusable::Refuse)? == 0 {
+        if authorities::add(&mut roots, certificates, OnUnusable::Refuse)? == 0 {
             return Err(TrustError::Empty);
         }
         let provider = Arc::clone(&self.provider);

@@ -25,7 +25,7 @@ pub(super) struct Head {
 
 /// Why a file cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub(super) enum Unusable {
+pub(super) enum StoredBootError {
     #[error("not a file of boot-operator")]
     Foreign,
     #[error("written by a different version")]
@@ -67,29 +67,34 @@ pub(super) fn seal(key: &Key, name: &str, head: &Head, boot: &[u8]) -> Result<Ve
 }
 
 /// The readable part of a file, without authentication.
-pub(super) fn head(file: &[u8]) -> Result<Head, Unusable> {
+pub(super) fn head(file: &[u8]) -> Result<Head, StoredBootError> {
     split(file).map(|(head, _, _)| head)
 }
 
 /// The content of a file.
-pub(super) fn open(key: &Key, name: &str, file: &[u8]) -> Result<(Head, Boot), Unusable> {
+pub(super) fn open(key: &Key, name: &str, file: &[u8]) -> Result<(Head, Boot), StoredBootError> {
     let (head, start, sealed) = split(file)?;
-    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Unusable::Sealed)?;
-    let (cipher, mut sealed) = (cipher(key).ok_or(Unusable::Sealed)?, sealed.to_vec());
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(StoredBootError::Sealed)?;
+    let (cipher, mut sealed) = (cipher(key).ok_or(StoredBootError::Sealed)?, sealed.to_vec());
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let opened = cipher.open_in_place(nonce, Aad::from(aad(name, start)), &mut sealed);
-    let opened = opened.map_err(|_| Unusable::Sealed)?;
-    let boot = serde_json::from_slice(opened).map_err(|_| Unusable::Content)?;
+    let opened = opened.map_err(|_| StoredBootError::Sealed)?;
+    let boot = serde_json::from_slice(opened).map_err(|_| StoredBootError::Content)?;
     Ok((head, boot))
 }
 
 /// The header, its bytes including the first line, and the bytes after it.
-fn split(file: &[u8]) -> Result<(Head, &[u8], &[u8]), Unusable> {
+fn split(file: &[u8]) -> Result<(Head, &[u8], &[u8]), StoredBootError> {
     let Some(rest) = file.strip_prefix(FIRST) else {
-        return Err(if file.starts_with(ANY) { Unusable::Version } else { Unusable::Foreign });
+        return Err(if file.starts_with(ANY) {
+            StoredBootError::Version
+        } else {
+            StoredBootError::Foreign
+        });
     };
-    let end = rest.iter().take(HEAD).position(|byte| *byte == b'\n').ok_or(Unusable::Foreign)?;
-    let head = serde_json::from_slice(&rest[..end]).map_err(|_| Unusable::Foreign)?;
+    let end =
+        rest.iter().take(HEAD).position(|byte| *byte == b'\n').ok_or(StoredBootError::Foreign)?;
+    let head = serde_json::from_slice(&rest[..end]).map_err(|_| StoredBootError::Foreign)?;
     let (start, sealed) = file.split_at(FIRST.len() + end + 1);
     Ok((head, start, sealed))
 }

@@ -1,5 +1,5 @@
 use super::{
-    file::{Head, Unusable, head, open, seal},
+    file::{Head, StoredBootError, head, open, seal},
     folder::LARGEST,
     restore::find,
     *,
@@ -30,7 +30,7 @@ fn no_bit_of_a_file_can_be_changed_and_no_file_can_stand_for_another() {
         assert!(open(&key(), NAME, &file[..length]).is_err(), "{length} bytes");
     }
     let other = NAME.replace('a', "b");
-    assert_eq!(open(&key(), &other, &file).err(), Some(Unusable::Sealed));
+    assert_eq!(open(&key(), &other, &file).err(), Some(StoredBootError::Sealed));
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn a_file_that_is_damaged_foreign_or_of_another_version_costs_only_itself(
         vec![b'a'; LARGEST + 1],
         [b"bloomery kept boot 1\n".to_vec(), vec![b'{'; 1 << 20]].concat(),
     ];
-    assert_eq!(head(&version).err(), Some(Unusable::Version));
+    assert_eq!(head(&version).err(), Some(StoredBootError::Version));
     for (number, bytes) in bad.iter().enumerate() {
         fs::write(dir.path().join(format!("{number:064x}")), bytes).unwrap();
     }

@@ -8,7 +8,7 @@ use crate::{
     lines::escaped,
     problem::Problem,
     schema::Schema,
-    template::{self, Unusable, render, value},
+    template::{self, TemplateError, render, value},
 };
 use metal_base::cut;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ pub enum Unpackable {
     Configuration(Vec<Problem>),
     /// A template cannot be rendered with it.
     #[error("{1}")]
-    Template(String, Unusable),
+    Template(String, TemplateError),
 }
 
 fn all(problems: &[Problem]) -> String {
@@ -187,7 +187,7 @@ impl Package {
             let name = format!("{TEMPLATES}{path}{SUFFIX}");
             let failed = |error| Unpackable::Template(name.clone(), error);
             let file = render(&name, text.as_bytes(), variables.clone()).map_err(failed)?;
-            let refuse = |why: &str| failed(Unusable::Template(format!("{name}: {why}")));
+            let refuse = |why: &str| failed(TemplateError::Template(format!("{name}: {why}")));
             if file.contains(NOTHING) {
                 return Err(refuse("prints a field that the configuration does not have"));
             }

@@ -34,7 +34,7 @@ impl fmt::Debug for BootUrl {
 }
 
 impl FromStr for BootUrl {
-    type Err = Unusable;
+    type Err = BootUrlError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
@@ -43,14 +43,14 @@ impl FromStr for BootUrl {
         if has_host && text.len() <= MAX_URL && is_word(text) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Unusable::Url)
+            Err(BootUrlError::Url)
         }
     }
 }
 
 /// Why a Secret says nothing. Its content is not in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum BootUrlError {
     /// It has no MAC address, or no such one.
     #[error("data.mac: give the MAC address of the machine, as in aa:bb:cc:00:00:01")]
     Mac,
@@ -67,14 +67,14 @@ pub enum Unusable {
 /// # Errors
 ///
 /// Says which field is wrong.
-pub fn read(secret: &Secret) -> Result<(MacAddr, BootUrl), Unusable> {
+pub fn read(secret: &Secret) -> Result<(MacAddr, BootUrl), BootUrlError> {
     let text = |key: &str| {
         let value = &secret.data.as_ref()?.get(key)?.0;
         // `echo` and editors end a file with a newline.
         std::str::from_utf8(value).ok().map(str::trim_ascii)
     };
-    let mac = text(MAC).and_then(|text| text.parse().ok()).ok_or(Unusable::Mac)?;
-    Ok((mac, text(URL).ok_or(Unusable::Url)?.parse()?))
+    let mac = text(MAC).and_then(|text| text.parse().ok()).ok_or(BootUrlError::Mac)?;
+    Ok((mac, text(URL).ok_or(BootUrlError::Url)?.parse()?))
 }
 
 /// Removes everything that [`read`] does not need, and values that are too large to be usable.
@@ -117,7 +117,7 @@ mod tests {
             "http://h/\n#!ipxe",
             &too_long,
         ] {
-            assert_eq!(bad.parse::<BootUrl>(), Err(Unusable::Url), "{bad:?}");
+            assert_eq!(bad.parse::<BootUrl>(), Err(BootUrlError::Url), "{bad:?}");
         }
     }
 
@@ -126,10 +126,10 @@ mod tests {
         let (mac, url) = read(&secret(&format!("{MACHINE}\n"), &format!("{GOOD}\n"))).unwrap();
         assert_eq!((mac.to_string().as_str(), url.as_str()), (MACHINE, GOOD));
         assert!(!format!("{url:?}").contains("metal_ipxe"));
-        assert_eq!(read(&Secret::default()), Err(Unusable::Mac));
-        assert_eq!(read(&secret("02:00", GOOD)), Err(Unusable::Mac));
+        assert_eq!(read(&Secret::default()), Err(BootUrlError::Mac));
+        assert_eq!(read(&secret("02:00", GOOD)), Err(BootUrlError::Mac));
         let error = read(&secret(MACHINE, "https://h/metal_ipxe_1 ;")).unwrap_err();
-        assert_eq!(error, Unusable::Url);
+        assert_eq!(error, BootUrlError::Url);
         assert!(error.to_string().starts_with("data.url: ") && !error.to_string().contains("_1"));
     }
 
@@ -141,7 +141,7 @@ mod tests {
         prune(&mut large);
         let data = large.data.as_ref().unwrap();
         assert_eq!(data.keys().collect::<Vec<_>>(), [MAC]);
-        assert_eq!(read(&large), Err(Unusable::Url));
+        assert_eq!(read(&large), Err(BootUrlError::Url));
         let mut small = secret(MACHINE, GOOD);
         prune(&mut small);
         assert!(read(&small).is_ok());

@@ -1,7 +1,7 @@
 //! What the installer is told to do: a kickstart, from a Go template.
 
 use super::{installer::is_word, login::needs_login};
-use crate::template::{self, Unusable, object, text};
+use crate::template::{self, TemplateError, object, text};
 use gtmpl_ng::Value;
 use metal_api::BootToken;
 
@@ -36,7 +36,7 @@ pub fn render(
     template: &[u8],
     token: &BootToken,
     urls: Urls<'_>,
-) -> Result<String, Unusable> {
+) -> Result<String, TemplateError> {
     let namespace = token.metadata.namespace.as_deref().unwrap_or_default();
     let values = [
         ("spec.hostName", token.spec.host_name.as_str()),
@@ -46,7 +46,7 @@ pub fn render(
         ("the URL", urls.server),
     ];
     if let Some((field, _)) = values.iter().find(|(_, value)| !is_word(value)) {
-        return Err(Unusable::Template(format!("{field} is not one word")));
+        return Err(TemplateError::Template(format!("{field} is not one word")));
     }
     let login = if needs_login(token) { format!("{}/{LOGIN}", urls.base) } else { String::new() };
     let variables = object([

@@ -1,7 +1,7 @@
 //! Logins for the registries of a token's images, from the Secrets that it names.
 
 use super::installer::{Source, installer, source};
-use crate::pull_secret::{self, PullSecret, Unusable};
+use crate::pull_secret::{self, PullSecret, PullSecretError};
 use metal_api::{BootInstaller, BootToken};
 
 /// The field that names them.
@@ -14,7 +14,7 @@ const FLAG: &str = "--installer-pull-secret";
 pub enum NoLogin {
     /// A Secret is missing, or something else.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
+    Unusable(#[from] PullSecretError),
     /// What is in it makes no sense.
     #[error("{0}: {1}")]
     Malformed(PullSecret, String),

@@ -23,7 +23,7 @@ pub struct Lease {
 
 /// Why a lease is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Unusable<'a> {
+pub enum InvalidLease<'a> {
     /// Invalid MAC address.
     #[error("mac: `{0}` is not a MAC address; use the form aa:bb:cc:dd:ee:ff")]
     Mac(&'a str),
@@ -44,13 +44,13 @@ impl Lease {
     /// # Errors
     ///
     /// The first invalid field.
-    pub fn parse(lease: &MachineLease) -> Result<Self, Unusable<'_>> {
-        let mac = mac(lease).ok_or(Unusable::Mac(&lease.mac))?;
-        let ip = ipv4(lease).filter(|ip| is_host(*ip)).ok_or(Unusable::Ip(&lease.ipv4))?;
-        let prefix = prefix(&lease.subnet_mask).ok_or(Unusable::Mask(&lease.subnet_mask))?;
+    pub fn parse(lease: &MachineLease) -> Result<Self, InvalidLease<'_>> {
+        let mac = mac(lease).ok_or(InvalidLease::Mac(&lease.mac))?;
+        let ip = ipv4(lease).filter(|ip| is_host(*ip)).ok_or(InvalidLease::Ip(&lease.ipv4))?;
+        let prefix = prefix(&lease.subnet_mask).ok_or(InvalidLease::Mask(&lease.subnet_mask))?;
         let gateway = match lease.gateway.trim() {
             "" => None,
-            text => Some(text.parse().map_err(|_| Unusable::Gateway(&lease.gateway))?),
+            text => Some(text.parse().map_err(|_| InvalidLease::Gateway(&lease.gateway))?),
         };
         let dns = lease.dns.iter().filter_map(|text| text.trim().parse().ok());
         Ok(Self { mac, ip, prefix, gateway, dns: dns.take(MAX_DNS).collect() })

@@ -21,7 +21,7 @@ pub struct Variables<'a> {
 
 /// The template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum InvalidTemplate {
     /// It is not a Go template.
     #[error("not a Go template: {0}")]
     Template(String),
@@ -43,7 +43,7 @@ impl IgnitionTemplate {
     /// # Errors
     ///
     /// If it cannot be used; the text names the place.
-    pub fn parse(text: &str) -> Result<Self, Unusable> {
+    pub fn parse(text: &str) -> Result<Self, InvalidTemplate> {
         let template = Self(text.to_owned());
         let rendered = template.render(&Variables {
             image: "registry.example/metalprobe:1",
@@ -51,7 +51,8 @@ impl IgnitionTemplate {
             ssh_public_key: "ssh-ed25519 AAAA",
             password_hash: "$2b$04$abcdefghijklmnopqrstuu",
         })?;
-        crate::butane::translate(&rendered).map_err(|error| Unusable::Butane(error.to_string()))?;
+        crate::butane::translate(&rendered)
+            .map_err(|error| InvalidTemplate::Butane(error.to_string()))?;
         Ok(template)
     }
 
@@ -60,9 +61,11 @@ impl IgnitionTemplate {
     /// # Errors
     ///
     /// If it cannot be rendered.
-    pub fn render(&self, variables: &Variables<'_>) -> Result<String, Unusable> {
+    pub fn render(&self, variables: &Variables<'_>) -> Result<String, InvalidTemplate> {
         let mut template = Template::default();
-        template.parse(self.0.as_str()).map_err(|error| Unusable::Template(error.to_string()))?;
+        template
+            .parse(self.0.as_str())
+            .map_err(|error| InvalidTemplate::Template(error.to_string()))?;
         let values: HashMap<String, Value> = [
             ("Image", variables.image),
             ("Flags", variables.flags),
@@ -72,10 +75,10 @@ impl IgnitionTemplate {
         .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
         .into();
         let rendered = template.render(&Context::from(values));
-        let rendered = rendered.map_err(|error| Unusable::Render(error.to_string()))?;
+        let rendered = rendered.map_err(|error| InvalidTemplate::Render(error.to_string()))?;
         if rendered.contains("<no value>") {
             let known = ".Image, .Flags, .SSHPublicKey and .PasswordHash";
-            return Err(Unusable::Render(format!("unknown variable; use one of {known}")));
+            return Err(InvalidTemplate::Render(format!("unknown variable; use one of {known}")));
         }
         Ok(rendered)
     }
@@ -104,8 +107,8 @@ mod tests {
     #[test]
     fn template_that_cannot_be_used_is_refused_with_its_reason() {
         let refused = |text| IgnitionTemplate::parse(text).unwrap_err();
-        assert!(matches!(refused("{{ .Image"), Unusable::Template(_)));
-        assert!(matches!(refused("{{ .Imgae }}"), Unusable::Render(_)));
-        assert!(matches!(refused("just text"), Unusable::Butane(_)));
+        assert!(matches!(refused("{{ .Image"), InvalidTemplate::Template(_)));
+        assert!(matches!(refused("{{ .Imgae }}"), InvalidTemplate::Render(_)));
+        assert!(matches!(refused("just text"), InvalidTemplate::Butane(_)));
     }
 }

@@ -1,7 +1,7 @@
 //! The only TLS configuration: rustls with ring, trusting the system's authorities and those of a
 //! flag.
 
-use metal_base::authorities::{self, AuthoritiesError, Unusable};
+use metal_base::authorities::{self, AuthoritiesError, OnUnusable};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -34,10 +34,12 @@ pub(super) fn config(bundle: &[u8]) -> Result<ClientConfig, TlsError> {
     }
     roots.add_parsable_certificates(system.certs);
     let certificates = CertificateDer::pem_slice_iter(bundle);
-    authorities::add(&mut roots, certificates, Unusable::Refuse).map_err(|error| match error {
-        AuthoritiesError::Pem(error) => TlsError::Pem(error),
-        AuthoritiesError::Certificate(error) => TlsError::Certificate(error),
-    })?;
+    authorities::add(&mut roots, certificates, OnUnusable::Refuse).map_err(
+        |error| match error {
+            AuthoritiesError::Pem(error) => TlsError::Pem(error),
+            AuthoritiesError::Certificate(error) => TlsError::Certificate(error),
+        },
+    )?;
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())

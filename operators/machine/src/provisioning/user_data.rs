@@ -8,7 +8,7 @@ use metal_core::conditions::{self, Fact};
 
 /// Why there is no user-data, although a Machine names one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Unusable {
+pub enum InvalidUserData {
     /// It is in a namespace from which nothing is served.
     #[error(
         "ConfigMap {name} is in namespace {namespace}, but user-data is only served from {allowed}"
@@ -43,15 +43,15 @@ pub enum Unusable {
     },
 }
 
-impl From<ExpectedList> for Unusable {
+impl From<ExpectedList> for InvalidUserData {
     fn from(ExpectedList(key): ExpectedList) -> Self {
         Self::ExpectedList { key }
     }
 }
 
-/// Whether this reason of a condition says [`Unusable::ExpectedList`].
+/// Whether this reason of a condition says [`InvalidUserData::ExpectedList`].
 pub fn is_not_a_list(reason: &str) -> bool {
-    reason == <&str>::from(Unusable::ExpectedList { key: String::new() })
+    reason == <&str>::from(InvalidUserData::ExpectedList { key: String::new() })
 }
 
 /// The ConfigMap that a Machine names.
@@ -64,11 +64,11 @@ pub fn reference(machine: &Machine) -> Option<&MachineConfigMapReference> {
 /// # Errors
 ///
 /// If it is elsewhere than in the namespace `allowed`.
-pub fn admit(reference: &MachineConfigMapReference, allowed: &str) -> Result<(), Unusable> {
+pub fn admit(reference: &MachineConfigMapReference, allowed: &str) -> Result<(), InvalidUserData> {
     if reference.namespace == allowed {
         return Ok(());
     }
-    Err(Unusable::NamespaceNotAllowed {
+    Err(InvalidUserData::NamespaceNotAllowed {
         name: reference.name.clone(),
         namespace: reference.namespace.clone(),
         allowed: allowed.to_owned(),
@@ -83,13 +83,13 @@ pub fn admit(reference: &MachineConfigMapReference, allowed: &str) -> Result<(),
 pub fn content(
     reference: &MachineConfigMapReference,
     found: Option<&ConfigMap>,
-) -> Result<Vec<u8>, Unusable> {
+) -> Result<Vec<u8>, InvalidUserData> {
     let Some(found) = found else { return Ok(DEFAULT_USER_DATA.into()) };
     let key = reference.key.as_deref().filter(|key| !key.is_empty()).unwrap_or(DEFAULT_KEY);
     let text = found.data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
     let bytes = || Some(found.binary_data.as_ref()?.get(key)?.0.as_slice());
     let content = text.or_else(bytes).filter(|content| content.len() <= LARGEST);
-    content.map(<[u8]>::to_vec).ok_or_else(|| Unusable::KeyMissing {
+    content.map(<[u8]>::to_vec).ok_or_else(|| InvalidUserData::KeyMissing {
         name: reference.name.clone(),
         namespace: reference.namespace.clone(),
         key: key.to_owned(),
@@ -100,7 +100,7 @@ pub fn content(
 /// carries no condition.
 pub fn with_condition(
     machine: &Machine,
-    wrong: Option<&Unusable>,
+    wrong: Option<&InvalidUserData>,
     now: Timestamp,
 ) -> Option<MachineStatus> {
     let type_ = condition::USER_DATA_READY;
@@ -153,7 +153,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         assert_eq!(with_condition(&machine, None, now), None);
         let (name, namespace, key) = ("a".into(), "n".into(), "k".into());
-        let wrong = Unusable::KeyMissing { name, namespace, key };
+        let wrong = InvalidUserData::KeyMissing { name, namespace, key };
         machine.status = with_condition(&machine, Some(&wrong), now);
         assert_eq!(machine.status.as_ref().unwrap().conditions[0].reason, "KeyMissing");
         assert_eq!(with_condition(&machine, Some(&wrong), now), None);

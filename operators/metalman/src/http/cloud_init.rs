@@ -20,7 +20,7 @@ use metal_api::Machine;
 use metal_machine::provisioning::{
     cloud_init::{DEFAULT_USER_DATA, LARGEST, check, user_data as merged},
     progress,
-    user_data::{Unusable, reference, with_condition},
+    user_data::{InvalidUserData, reference, with_condition},
 };
 use metal_runtime::report::Chain;
 use std::{io, sync::Arc};
@@ -78,7 +78,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
 }
 
 /// Says in the status whether the user-data can be had.
-async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&Unusable>) {
+async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&InvalidUserData>) {
     let recorded = record(ctx, Arc::clone(machine), |machine| {
         let status = with_condition(machine, wrong, Timestamp::now()).map(Box::new);
         Decision { status, result: () }

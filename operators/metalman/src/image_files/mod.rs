@@ -14,7 +14,7 @@ use metal_machine::{
     provisioning::{
         access::{Class, TokenOf, class, token, token_of},
         agent::config_json,
-        template::{Unusable, Variables, render},
+        template::{TemplateError, Variables, render},
     },
 };
 use std::{path::PathBuf, sync::Arc};
@@ -88,7 +88,7 @@ pub(crate) enum Refused {
     NotReady,
     /// The template cannot be rendered.
     #[error(transparent)]
-    Template(#[from] Unusable),
+    Template(#[from] TemplateError),
 }
 
 /// Serves a request. Renders its template, if it has one, which may take seconds if the image wants it to.

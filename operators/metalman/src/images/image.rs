@@ -33,7 +33,7 @@ pub(crate) struct Image {
 
 /// Why an image is unusable.
 #[derive(Debug, thiserror::Error, strum::IntoStaticStr)]
-pub(crate) enum Unusable {
+pub(crate) enum UnusableImage {
     /// Its metadata.yaml is invalid.
     #[error(transparent)]
     MalformedMetadata(#[from] MalformedMetadata),
@@ -62,18 +62,18 @@ impl Image {
     /// # Errors
     ///
     /// If the disk fails, or the image is invalid.
-    pub(crate) async fn load(tree: Arc<Tree>) -> Result<Self, Unusable> {
+    pub(crate) async fn load(tree: Arc<Tree>) -> Result<Self, UnusableImage> {
         let read = spawn_blocking(move || Self::read(tree)).await;
         read.map_err(io::Error::other)?
     }
 
-    fn read(tree: Arc<Tree>) -> Result<Self, Unusable> {
+    fn read(tree: Arc<Tree>) -> Result<Self, UnusableImage> {
         let mut templates = BTreeMap::new();
         let mut left = TEMPLATES;
         for (path, file) in tree.paths() {
             if path.ends_with(SUFFIX) {
                 if templates.len() >= MOST_TEMPLATES {
-                    return Err(Unusable::TooManyTemplates);
+                    return Err(UnusableImage::TooManyTemplates);
                 }
                 let limit = left.min(LARGEST);
                 let content = read(tree.dir(), file, &path, limit)?;
@@ -86,7 +86,7 @@ impl Image {
             None => Metadata::default(),
         };
         if let Some(missing) = boot_file.as_ref().filter(|path| tree.find(path).is_none()) {
-            return Err(Unusable::BootFileMissing(missing.clone()));
+            return Err(UnusableImage::BootFileMissing(missing.clone()));
         }
         Ok(Self { tree, boot_file, templates, places: Arc::new(Semaphore::new(PLACES)) })
     }
@@ -140,9 +140,9 @@ impl Image {
     }
 }
 
-fn read(dir: &Path, file: File, path: &str, limit: u64) -> Result<Vec<u8>, Unusable> {
+fn read(dir: &Path, file: File, path: &str, limit: u64) -> Result<Vec<u8>, UnusableImage> {
     if file.size > limit {
-        return Err(Unusable::FileTooLarge { path: path.to_owned(), limit });
+        return Err(UnusableImage::FileTooLarge { path: path.to_owned(), limit });
     }
     Ok(fs::read(dir.join(file.name()))?)
 }

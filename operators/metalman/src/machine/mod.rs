@@ -59,7 +59,7 @@ pub(crate) struct Facts {
     /// Unknown while others keep those busy who look at its templates.
     image: Option<image::State>,
     /// What is wrong with user-data that was missing before, if anything.
-    user_data: Option<Result<(), user_data::Unusable>>,
+    user_data: Option<Result<(), user_data::InvalidUserData>>,
     certificate: Option<Certificate>,
     pods: Option<usize>,
 }
@@ -237,7 +237,7 @@ impl<C: Connect> Controller for Machines<C> {
 
 impl<C: Connect> Machines<C> {
     /// What is wrong with the user-data of a Machine that had none that could be used, if anything.
-    async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::Unusable>> {
+    async fn user_data(&self, machine: &Machine) -> Option<Result<(), user_data::InvalidUserData>> {
         let mut conditions = machine.status.iter().flat_map(|status| &status.conditions);
         let told = conditions.find(|it| it.type_ == condition::USER_DATA_READY)?;
         if told.status == "True" {
@@ -309,7 +309,7 @@ impl<C: Connect> Machines<C> {
 fn with_user_data(
     decision: Decision,
     machine: &Machine,
-    found: Option<&Result<(), user_data::Unusable>>,
+    found: Option<&Result<(), user_data::InvalidUserData>>,
     now: Timestamp,
 ) -> Decision {
     let told =

@@ -117,7 +117,7 @@ async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
     };
     machine.spec.pxe.as_mut().unwrap().cloud_init =
         Some(MachineCloudInit { user_data_config_map_ref: Some(reference) });
-    let wrong = user_data::Unusable::KeyMissing {
+    let wrong = user_data::InvalidUserData::KeyMissing {
         name: "mine".to_owned(),
         namespace: "default".to_owned(),
         key: "user-data".to_owned(),
@@ -129,7 +129,7 @@ async fn user_data_that_was_missing_is_said_to_be_there_when_it_is() {
 
 #[tokio::test]
 async fn user_data_that_did_not_go_with_the_image_is_said_to_be_so_only_while_it_is_named() {
-    let wrong = user_data::Unusable::ExpectedList { key: "runcmd".to_owned() };
+    let wrong = user_data::InvalidUserData::ExpectedList { key: "runcmd".to_owned() };
     let named = |namespace: &str, key: &str| MachineConfigMapReference {
         name: "mine".to_owned(),
         namespace: namespace.to_owned(),

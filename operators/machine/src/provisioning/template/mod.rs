@@ -1,6 +1,6 @@
 //! Templates of an image: Go's text/template, with the variables of Azure/unbounded.
 
-pub use metal_configuration::template::{LARGEST, Unusable};
+pub use metal_configuration::template::{LARGEST, TemplateError};
 
 use super::value::{self, Counters, object, text};
 use gtmpl_ng::Value;
@@ -31,7 +31,11 @@ pub struct Variables<'a> {
 /// # Errors
 ///
 /// If it is not a template, or refers to something that does not exist.
-pub fn render(name: &str, template: &[u8], variables: &Variables<'_>) -> Result<String, Unusable> {
+pub fn render(
+    name: &str,
+    template: &[u8],
+    variables: &Variables<'_>,
+) -> Result<String, TemplateError> {
     template::render(name, template, context(variables))
 }
 
