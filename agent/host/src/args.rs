@@ -2,7 +2,7 @@
 
 use crate::{bootc::Bootc, key::KeyPlace};
 use clap::{Parser, Subcommand};
-use metal_tpm::{EkType, Place};
+use metal_tpm::{EkType, TpmLocation};
 use std::{path::PathBuf, time::Duration};
 
 /// Makes this machine a Host, and has it run the release that its Host names.
@@ -27,7 +27,7 @@ pub struct Args {
     /// TPM 2.0, for the key, and for a token that is bound to one: a device such as /dev/tpmrm0, or swtpm:PATH or
     /// swtpm:HOST:PORT for one in software
     #[arg(long, default_value = "/dev/tpmrm0")]
-    pub tpm: Place,
+    pub tpm: TpmLocation,
     /// Type of the endorsement key that the token is bound to
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
     pub endorsement_key: EkType,

@@ -3,7 +3,7 @@
 use crate::{client::Server, key::Key};
 use anyhow::{Context, Result};
 use metal_attest::client::{EkTemplate, EncryptedCredential, Presented, open, request};
-use metal_tpm::{Held, Place};
+use metal_tpm::{Held, TpmLocation};
 
 /// What the keys of a TPM are good for, if their thread has broken down.
 const BROKEN: &str = "the keys of the TPM are gone";
@@ -13,7 +13,7 @@ pub(crate) async fn prove(
     server: &Server,
     key: &Key,
     credential: &str,
-    (place, template): (&Place, EkTemplate),
+    (place, template): (&TpmLocation, EkTemplate),
 ) -> Result<String> {
     let held = Held::create(place, template).await?;
     let keys = held.keys().context(BROKEN)?;

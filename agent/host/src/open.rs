@@ -54,12 +54,12 @@ mod tests {
     use super::{testing::seal, *};
     use crate::key::KeyPlace;
     use metal_attest::testing::Swtpm;
-    use metal_tpm::Place;
+    use metal_tpm::TpmLocation;
 
     #[tokio::test]
     async fn a_configuration_opens_with_the_key_of_its_host_and_for_no_other() {
         let (software, folder) = (Swtpm::start(), tempfile::tempdir().unwrap());
-        let (tpm, path) = (Place::Unix(software.socket()), folder.path());
+        let (tpm, path) = (TpmLocation::Unix(software.socket()), folder.path());
         let of_tpm = Key::load(path, KeyPlace::Tpm, &tpm, true).await.unwrap();
         let other = Key::in_file(&path.join("other")).unwrap();
         for key in [of_tpm, Key::in_file(&path.join("one")).unwrap()] {
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test]
     async fn a_tpm_that_does_not_answer_says_nothing_about_a_configuration() {
         let (software, folder) = (Swtpm::start(), tempfile::tempdir().unwrap());
-        let tpm = Place::Unix(software.socket());
+        let tpm = TpmLocation::Unix(software.socket());
         let key = Key::load(folder.path(), KeyPlace::Tpm, &tpm, true).await.unwrap();
         let sealed = seal(&key, "org/web-1", b"plain");
         drop(software);

@@ -6,7 +6,7 @@
 //! ```
 
 use crate::{
-    disk_writer::{Place, SinkError, fresh, same},
+    disk_writer::{SinkError, TargetDisk, fresh, same},
     gpt::{Partition, Table, WINDOW},
 };
 use std::os::unix::fs::FileExt;
@@ -51,7 +51,7 @@ impl DiskEnds {
     /// If the disk fails.
     pub(crate) fn stage(
         &mut self,
-        place: Place<'_>,
+        place: TargetDisk<'_>,
         partition: &Partition,
     ) -> Result<(), SinkError> {
         let (mut head, mut tail) = (self.head.clone(), self.tail.clone());
@@ -71,7 +71,7 @@ impl DiskEnds {
     /// # Errors
     ///
     /// If the disk fails, or returns something else.
-    pub(crate) fn seal(self, place: Place<'_>) -> Result<Table, SinkError> {
+    pub(crate) fn seal(self, place: TargetDisk<'_>) -> Result<Table, SinkError> {
         let (mut head, mut tail) = (self.head, self.tail);
         if self.is_staged {
             let mbr = head[..MBR].to_vec();
@@ -90,7 +90,7 @@ impl DiskEnds {
 /// # Errors
 ///
 /// If the disk fails.
-pub(crate) fn wipe(place: Place<'_>) -> Result<(), SinkError> {
+pub(crate) fn wipe(place: TargetDisk<'_>) -> Result<(), SinkError> {
     let nothing = vec![0; WINDOW];
     // The first one first: it is what boots.
     for at in [0, last(place)] {
@@ -100,7 +100,7 @@ pub(crate) fn wipe(place: Place<'_>) -> Result<(), SinkError> {
     Ok(())
 }
 
-fn put(place: Place<'_>, head: &[u8], tail: &[u8]) -> Result<(), SinkError> {
+fn put(place: TargetDisk<'_>, head: &[u8], tail: &[u8]) -> Result<(), SinkError> {
     for (at, end) in [(last(place), tail), (0, head)] {
         let written = place.disk.write_all_at(end, at).and_then(|()| place.disk.sync_all());
         written.map_err(|error| SinkError::Disk("written", error))?;
@@ -109,7 +109,7 @@ fn put(place: Place<'_>, head: &[u8], tail: &[u8]) -> Result<(), SinkError> {
     Ok(())
 }
 
-fn last(place: Place<'_>) -> u64 {
+fn last(place: TargetDisk<'_>) -> u64 {
     place.size - WINDOW as u64
 }
 
@@ -141,8 +141,8 @@ mod tests {
         (file, image, DiskEnds::new(head, tail, table))
     }
 
-    fn place(file: &NamedTempFile) -> Place<'_> {
-        Place { disk: file.as_file(), size: mib(SIZE), sector: 512 }
+    fn place(file: &NamedTempFile) -> TargetDisk<'_> {
+        TargetDisk { disk: file.as_file(), size: mib(SIZE), sector: 512 }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) enum SinkError {
 
 /// The disk that is written to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct TargetDisk<'a> {
     /// Open for reading and writing.
     pub(crate) disk: &'a File,
     /// Its size in bytes.

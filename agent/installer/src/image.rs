@@ -3,7 +3,7 @@
 use crate::{
     checksum::{LENGTH, Sha256},
     disk_ends::DiskEnds,
-    disk_writer::{Place, Sink, SinkError},
+    disk_writer::{Sink, SinkError, TargetDisk},
     gpt::{GptError, Needs, Table, WINDOW},
 };
 use metal_base::{compression::decompressed, hex};
@@ -60,7 +60,7 @@ pub(crate) enum ImageError {
 pub(crate) fn write(
     transfer: impl Read,
     expected: &Sha256,
-    place: Place<'_>,
+    place: TargetDisk<'_>,
     needs: Needs,
 ) -> Result<DiskEnds, ImageError> {
     let mut hashed = BufReader::with_capacity(PIECE, Hashed::new(transfer));
@@ -85,7 +85,7 @@ pub(crate) fn write(
 /// Decompresses all of it, to its last byte, onto a disk that its beginning fits to.
 fn pour<'a, R: Read>(
     from: &mut BufReader<Hashed<R>>,
-    place: Place<'a>,
+    place: TargetDisk<'a>,
     needs: Needs,
 ) -> Result<(Sink<'a>, Table), ImageError> {
     let first = from.fill_buf().map_err(ImageError::Content)?;
@@ -276,8 +276,8 @@ mod tests {
         assert!(is_wiped(head) && is_wiped(tail), "{what}");
     }
 
-    fn place(disk: &NamedTempFile) -> Place<'_> {
-        Place { disk: disk.as_file(), size: mib(32), sector: 512 }
+    fn place(disk: &NamedTempFile) -> TargetDisk<'_> {
+        TargetDisk { disk: disk.as_file(), size: mib(32), sector: 512 }
     }
 
     /// With something on it that boots.

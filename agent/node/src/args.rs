@@ -1,7 +1,7 @@
 //! Flags.
 
 use clap::{Parser, Subcommand};
-use metal_tpm::{EkType, Place};
+use metal_tpm::{EkType, TpmLocation};
 use std::path::PathBuf;
 
 /// Makes this machine a node of a cluster: proves its TPM to metalman, and keeps the kubelet's kubeconfig
@@ -17,7 +17,7 @@ pub struct Args {
     pub config: PathBuf,
     /// TPM 2.0: a device such as /dev/tpmrm0, or swtpm:PATH or swtpm:HOST:PORT for one in software
     #[arg(long, default_value = "/dev/tpmrm0")]
-    pub tpm: Place,
+    pub tpm: TpmLocation,
     /// Type of the endorsement key by which metalman knows this machine: some TPMs have a certificate for one
     /// of them only. Agents of Azure/unbounded take rsa
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = EkType::Rsa)]
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn without_flags_it_is_what_the_unit_starts() {
         let args = Args::parse_from(["metal-agent"]);
-        assert_eq!(args.tpm, Place::Device("/dev/tpmrm0".into()));
+        assert_eq!(args.tpm, TpmLocation::Device("/dev/tpmrm0".into()));
         assert!(!args.once && args.command.is_none());
         assert_eq!(args.endorsement_key.template(), EkTemplate::Rsa2048);
         let log = "/sys/kernel/security/tpm0/binary_bios_measurements";

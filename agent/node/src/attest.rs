@@ -11,7 +11,7 @@ use metal_attest::{
     client::{self, EkTemplate, EncryptedCredential, OpenError, Presented},
 };
 use metal_http::Reason;
-use metal_tpm::{Held, Place, TpmError};
+use metal_tpm::{Held, TpmError, TpmLocation};
 use std::path::PathBuf;
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -50,7 +50,7 @@ pub(crate) struct Admission {
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
     /// Where it is.
-    pub(crate) tpm: Place,
+    pub(crate) tpm: TpmLocation,
     /// Type of its endorsement key.
     pub(crate) template: EkTemplate,
     /// Where the event log of the firmware is.

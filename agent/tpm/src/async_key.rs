@@ -1,6 +1,6 @@
 //! Keys for whoever may not wait: the TPM works on threads that may.
 
-use crate::{Keys, Place, Tpm, TpmError};
+use crate::{Keys, Tpm, TpmError, TpmLocation};
 use metal_attest::client::EkTemplate;
 use tokio::task::spawn_blocking;
 
@@ -14,7 +14,7 @@ impl Held {
     /// # Errors
     ///
     /// If the TPM does not do it.
-    pub async fn create(place: &Place, template: EkTemplate) -> Result<Self, TpmError> {
+    pub async fn create(place: &TpmLocation, template: EkTemplate) -> Result<Self, TpmError> {
         let place = place.clone();
         let keys = spawn_blocking(move || Keys::create(Tpm::open(&place)?, template)).await??;
         Ok(Self(Some(keys)))

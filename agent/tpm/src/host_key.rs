@@ -1,6 +1,6 @@
 //! The key of a rented server, which its TPM makes and nobody else has.
 
-use crate::{Place, Tpm, TpmError, of_hierarchy};
+use crate::{Tpm, TpmError, TpmLocation, of_hierarchy};
 use metal_attest::client::{
     COORDINATE, DIGEST, Handle, POINT, ResponseError, agree, agreed, create_host_key, created,
     done, flush, point, sign, signed,
@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 /// A key on P-256. The TPM is open, and has the key loaded, only while something is done with it.
 #[derive(Clone, Debug)]
 pub struct HostKey {
-    place: Place,
+    place: TpmLocation,
     salt: [u8; COORDINATE],
     point: [u8; POINT],
 }
@@ -29,7 +29,7 @@ impl HostKey {
     /// # Errors
     ///
     /// If the TPM does not do it.
-    pub async fn create(place: &Place, salt: [u8; COORDINATE]) -> Result<Self, TpmError> {
+    pub async fn create(place: &TpmLocation, salt: [u8; COORDINATE]) -> Result<Self, TpmError> {
         let at = place.clone();
         let loaded = spawn_blocking(move || Loaded::open(&at, &salt).map(|it| it.point));
         Ok(Self { place: place.clone(), salt, point: loaded.await?? })
@@ -83,7 +83,7 @@ impl HostKey {
 }
 
 impl Loaded {
-    fn open(place: &Place, salt: &[u8; COORDINATE]) -> Result<Self, TpmError> {
+    fn open(place: &TpmLocation, salt: &[u8; COORDINATE]) -> Result<Self, TpmError> {
         let mut tpm = Tpm::open(place)?;
         let made = tpm.run(&create_host_key(salt)?, created).map_err(of_hierarchy("owner"))?;
         let mut loaded = Self { tpm, key: made.handle, point: [0; POINT] };

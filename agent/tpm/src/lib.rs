@@ -13,7 +13,7 @@ pub use async_key::Held;
 pub use host_key::HostKey;
 pub use keys::Keys;
 pub use kind::EkType;
-pub use place::Place;
+pub use place::TpmLocation;
 
 use metal_attest::client::{BuildError, Rc, ResponseError};
 use metal_base::backoff::Backoff;
@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub enum TpmError {
     /// There is no TPM, or it may not be used.
     #[error("TPM {0} cannot be opened")]
-    Open(Place, #[source] io::Error),
+    Open(TpmLocation, #[source] io::Error),
     /// It does not answer.
     #[error("the TPM does not answer")]
     Exchange(#[from] io::Error),
@@ -79,7 +79,7 @@ impl Tpm {
     /// # Errors
     ///
     /// If there is none, or it may not be used.
-    pub fn open(place: &Place) -> Result<Self, TpmError> {
+    pub fn open(place: &TpmLocation) -> Result<Self, TpmError> {
         let opened = Transport::open(place);
         opened.map(Self).map_err(|error| TpmError::Open(place.clone(), error))
     }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 /// Where a TPM is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum TpmLocation {
     /// A character device of the kernel.
     Device(PathBuf),
     /// A Unix socket of swtpm's command channel.
@@ -16,7 +16,7 @@ pub enum Place {
 const SWTPM: &str = "swtpm:";
 const SECURITYFS: &str = "/sys/kernel/security";
 
-impl Place {
+impl TpmLocation {
     /// Where Linux has the event log of the firmware for this TPM.
     pub fn event_log(&self) -> Option<PathBuf> {
         let Self::Device(path) = self else { return None };
@@ -27,7 +27,7 @@ impl Place {
     }
 }
 
-impl FromStr for Place {
+impl FromStr for TpmLocation {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -40,7 +40,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for TpmLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(path) => write!(f, "{}", path.display()),

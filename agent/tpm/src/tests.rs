@@ -221,7 +221,7 @@ fn a_hierarchy_that_is_disabled_is_named() {
 
 #[test]
 fn a_tpm_that_is_missing_is_named() {
-    let place: Place = "/nowhere/tpm0".parse().unwrap();
+    let place: TpmLocation = "/nowhere/tpm0".parse().unwrap();
     assert_eq!(Tpm::open(&place).err().unwrap().to_string(), "TPM /nowhere/tpm0 cannot be opened");
 }
 
@@ -247,16 +247,16 @@ fn a_busy_tpm_is_asked_again_and_one_that_talks_nonsense_is_not() {
 #[test]
 fn a_place_is_a_device_or_a_socket() {
     for text in ["/dev/tpm0", "swtpm:/run/tpm", "swtpm:127.0.0.1:2321"] {
-        assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
+        assert_eq!(text.parse::<TpmLocation>().unwrap().to_string(), text);
     }
     for text in ["", "tpm0", "swtpm:", "swtpm:tpm", "mssim:/x"] {
-        assert!(text.parse::<Place>().is_err(), "{text}");
+        assert!(text.parse::<TpmLocation>().is_err(), "{text}");
     }
 }
 
 #[test]
 fn the_event_log_of_a_device_is_where_linux_has_it() {
-    let log = |place: &str| place.parse::<Place>().unwrap().event_log();
+    let log = |place: &str| place.parse::<TpmLocation>().unwrap().event_log();
     let of = |tpm: &str| format!("/sys/kernel/security/{tpm}/binary_bios_measurements");
     for (place, tpm) in [("/dev/tpmrm0", "tpm0"), ("/dev/tpm0", "tpm0"), ("/dev/tpmrm12", "tpm12")]
     {
@@ -274,8 +274,8 @@ fn body(keys: &Keys) -> String {
     client::request(presented).unwrap()
 }
 
-fn place(software: &Swtpm) -> Place {
-    Place::Unix(software.socket())
+fn place(software: &Swtpm) -> TpmLocation {
+    TpmLocation::Unix(software.socket())
 }
 
 /// A TPM with these responses, each of which it sends in two pieces, and nothing more.
@@ -295,5 +295,5 @@ fn scripted(responses: Vec<Vec<u8>>) -> Tpm {
         }
         stream.read_exact(&mut command).ok(); // What comes then gets no answer.
     });
-    Tpm::open(&Place::Unix(path)).unwrap()
+    Tpm::open(&TpmLocation::Unix(path)).unwrap()
 }

@@ -1,6 +1,6 @@
 //! How commands reach a TPM: the device, or the socket of one in software.
 
-use crate::place::Place;
+use crate::place::TpmLocation;
 use std::{
     fmt,
     fs::File,
@@ -25,15 +25,17 @@ trait Stream: Read + Write + Send + fmt::Debug {}
 impl<T: Read + Write + Send + fmt::Debug> Stream for T {}
 
 impl Transport {
-    pub(crate) fn open(place: &Place) -> io::Result<Self> {
+    pub(crate) fn open(place: &TpmLocation) -> io::Result<Self> {
         Ok(Self(match place {
-            Place::Device(path) => Box::new(File::options().read(true).write(true).open(path)?),
-            Place::Unix(path) => {
+            TpmLocation::Device(path) => {
+                Box::new(File::options().read(true).write(true).open(path)?)
+            }
+            TpmLocation::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(SILENCE))?;
                 Box::new(stream)
             }
-            Place::Tcp(host) => {
+            TpmLocation::Tcp(host) => {
                 let stream = TcpStream::connect(host)?;
                 stream.set_read_timeout(Some(SILENCE))?;
                 Box::new(stream)

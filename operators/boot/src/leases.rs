@@ -13,7 +13,7 @@ use kube::{
 };
 use metal_api::{DhcpLease, MacAddr};
 use metal_base::RwLocked;
-use metal_core::boot::address::Place;
+use metal_core::boot::address::LeasedAddress;
 use metal_runtime::{Absence, Refusals, absence, jittered, watch_if_served};
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ pub(crate) struct Leases {
 /// Clients by address.
 #[derive(Debug, Default)]
 struct Table {
-    by_address: HashMap<IpAddr, Place>,
+    by_address: HashMap<IpAddr, LeasedAddress>,
     by_mac: HashMap<MacAddr, Vec<IpAddr>>,
 }
 
@@ -56,7 +56,7 @@ impl Leases {
     }
 
     /// The places of a client at this time.
-    pub(crate) fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<Place> {
+    pub(crate) fn places_of(&self, mac: MacAddr, now: Timestamp) -> Vec<LeasedAddress> {
         let table = self.table.read_locked();
         let addresses = table.by_mac.get(&mac).into_iter().flatten();
         let places = addresses.filter_map(|address| table.by_address.get(address));
@@ -64,7 +64,7 @@ impl Leases {
     }
 
     /// Assumes that these are all leases, until the API server returns a list.
-    pub(crate) fn presume(&self, places: impl IntoIterator<Item = Place>) {
+    pub(crate) fn presume(&self, places: impl IntoIterator<Item = LeasedAddress>) {
         let mut next = Table::default();
         // Of two who had an address the later one has it.
         let mut places: Vec<_> = places.into_iter().collect();
@@ -192,14 +192,14 @@ fn log_absence(why: Option<Absence>) {
 impl Table {
     fn put(&mut self, object: &DeserializeGuard<DhcpLease>) {
         self.remove(object);
-        let place = object.0.as_ref().ok().and_then(Place::of);
+        let place = object.0.as_ref().ok().and_then(LeasedAddress::of);
         if let Some(place) = place {
             self.insert(place);
         }
     }
 
     /// Whoever had the address has it no longer.
-    fn insert(&mut self, place: Place) {
+    fn insert(&mut self, place: LeasedAddress) {
         self.free(place.address);
         self.by_address.insert(place.address, place);
         self.by_mac.entry(place.mac).or_default().push(place.address);
@@ -270,8 +270,11 @@ mod tests {
         let (leases, now) = (Leases::default(), Timestamp::now());
         let [earlier, later] = [MAC, "02:00:00:aa:00:02"].map(|mac| mac.parse().unwrap());
         let address = IpAddr::from([10, 77, 0, 1]);
-        let place =
-            |mac, minutes| Place { mac, address, until: now + Duration::from_mins(minutes) };
+        let place = |mac, minutes| LeasedAddress {
+            mac,
+            address,
+            until: now + Duration::from_mins(minutes),
+        };
         for places in [[place(earlier, 5), place(later, 9)], [place(later, 9), place(earlier, 5)]] {
             leases.presume(places);
             assert_eq!(leases.holder(address, now), Some(later));
@@ -284,7 +287,7 @@ mod tests {
         let (leases, now) = (Leases::default(), Timestamp::now());
         let (mac, address) = (MAC.parse().unwrap(), IpAddr::from([10, 77, 0, 1]));
         for (until, is_known) in [(now, false), (now + Duration::from_mins(5), true)] {
-            leases.presume([Place { mac, address, until }]);
+            leases.presume([LeasedAddress { mac, address, until }]);
             assert_eq!(leases.has_any(), is_known);
         }
     }

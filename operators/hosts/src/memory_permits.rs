@@ -26,7 +26,7 @@ pub(crate) struct MemoryPermits {
 
 /// A place, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct MemoryPermit {
     _of_all: Option<OwnedSemaphorePermit>,
     _of_one: Option<OwnedSemaphorePermit>,
 }
@@ -44,12 +44,12 @@ impl MemoryPermits {
     }
 
     /// Waits for a place of this organization.
-    pub(crate) async fn take(&self, namespace: &str) -> Place {
+    pub(crate) async fn take(&self, namespace: &str) -> MemoryPermit {
         let of_one = self.of(namespace);
         // Neither is ever closed.
         let of_one = of_one.acquire_owned().await.ok();
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok();
-        Place { _of_all: of_all, _of_one: of_one }
+        MemoryPermit { _of_all: of_all, _of_one: of_one }
     }
 
     fn of(&self, namespace: &str) -> Arc<Semaphore> {
@@ -74,7 +74,7 @@ mod tests {
     use tokio::task::unconstrained;
 
     /// A place, if there is one at once.
-    fn take(places: &MemoryPermits, namespace: &str) -> Option<Place> {
+    fn take(places: &MemoryPermits, namespace: &str) -> Option<MemoryPermit> {
         unconstrained(places.take(namespace)).now_or_never()
     }
 

@@ -1,7 +1,7 @@
 //! Hosts that ask for their release: each once. A host that asks again ends what it has asked for before,
 //! whether it still waits for that or takes it, so that no number of connections gives it more than one.
 
-use crate::memory_permits::Place;
+use crate::memory_permits::MemoryPermit;
 use axum::body::Bytes;
 use metal_base::Locked;
 use std::{
@@ -36,7 +36,7 @@ struct Answer {
     replaced: CancellationToken,
     /// What is left of it, with the place that it takes. Whoever sends it may not look at it for
     /// minutes, so that a host which asks again takes it away from there.
-    rest: Mutex<Option<(Bytes, Place)>>,
+    rest: Mutex<Option<(Bytes, MemoryPermit)>>,
 }
 
 /// A Host that asks, until this is dropped.
@@ -86,7 +86,7 @@ impl Poll {
     }
 
     /// Keeps an answer until it is taken.
-    pub(crate) fn keep(&self, bytes: Bytes, place: Place) {
+    pub(crate) fn keep(&self, bytes: Bytes, place: MemoryPermit) {
         // Under the lock under which it is replaced, or it would be kept for nobody.
         let _all = self.polls.locked();
         if !self.answer.replaced.is_cancelled() {

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::ValueEnum;
 use file::FileKey;
 use metal_rented::PublicKey;
-use metal_tpm::{HostKey, Place};
+use metal_tpm::{HostKey, TpmLocation};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -59,7 +59,7 @@ impl Key {
     pub(crate) async fn load(
         folder: &Path,
         place: KeyPlace,
-        tpm: &Place,
+        tpm: &TpmLocation,
         is_new: bool,
     ) -> Result<Self> {
         let (file, of_tpm) = (folder.join(FILE), folder.join(OF_TPM));
@@ -90,7 +90,11 @@ impl Key {
     }
 
     /// A new key, in the place that was asked for.
-    async fn made((file, of_tpm): (&Path, &Path), place: KeyPlace, tpm: &Place) -> Result<Self> {
+    async fn made(
+        (file, of_tpm): (&Path, &Path),
+        place: KeyPlace,
+        tpm: &TpmLocation,
+    ) -> Result<Self> {
         match place {
             KeyPlace::File => Self::in_file(file),
             KeyPlace::Tpm => make(of_tpm, tpm).await,
@@ -143,7 +147,7 @@ impl Key {
 }
 
 /// Makes another key in the TPM, and records which one it is before anybody hears of it.
-async fn make(path: &Path, tpm: &Place) -> Result<Key> {
+async fn make(path: &Path, tpm: &TpmLocation) -> Result<Key> {
     let salt = HostKey::salt()?;
     let key = Key::Tpm(HostKey::create(tpm, salt).await?);
     let recorded = Recorded { salt, public: key.public()?.pem() };
@@ -152,7 +156,7 @@ async fn make(path: &Path, tpm: &Place) -> Result<Key> {
 }
 
 /// The key of the TPM that was recorded, if that still has it.
-async fn recall(recorded: Recorded, tpm: &Place) -> Result<Option<Key>> {
+async fn recall(recorded: Recorded, tpm: &TpmLocation) -> Result<Option<Key>> {
     let key = Key::Tpm(HostKey::create(tpm, recorded.salt).await?);
     let is_same = key.public()?.pem() == recorded.public;
     Ok(is_same.then_some(key))
@@ -165,15 +169,16 @@ mod tests {
     use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
     use std::fs;
 
-    fn nowhere() -> Place {
+    fn nowhere() -> TpmLocation {
         "/nowhere/tpm".parse().unwrap()
     }
 
     #[tokio::test]
     async fn a_key_is_in_the_tpm_where_there_is_one_and_stays_where_it_is() {
         let (software, folder) = (Swtpm::start(), tempfile::tempdir().unwrap());
-        let tpm = Place::Unix(software.socket());
-        let load = async |place, tpm: &Place| Key::load(folder.path(), place, tpm, false).await;
+        let tpm = TpmLocation::Unix(software.socket());
+        let load =
+            async |place, tpm: &TpmLocation| Key::load(folder.path(), place, tpm, false).await;
         let key = load(KeyPlace::Auto, &tpm).await.unwrap();
         assert!(key.is_in_tpm() && !folder.path().join(FILE).exists());
         let public = key.public().unwrap();
@@ -200,8 +205,9 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_in_a_file_where_there_is_no_tpm_and_stays_there() {
         let (software, folder) = (Swtpm::start(), tempfile::tempdir().unwrap());
-        let tpm = Place::Unix(software.socket());
-        let load = async |place, tpm: &Place| Key::load(folder.path(), place, tpm, false).await;
+        let tpm = TpmLocation::Unix(software.socket());
+        let load =
+            async |place, tpm: &TpmLocation| Key::load(folder.path(), place, tpm, false).await;
         assert!(load(KeyPlace::Tpm, &nowhere()).await.is_err());
         let public = load(KeyPlace::Auto, &nowhere()).await.unwrap().public().unwrap();
         // Also if a TPM is there later: the Host has this key.

@@ -1,7 +1,7 @@
 //! The disk that is written to, held so that nobody else uses it meanwhile.
 
 use super::Candidate;
-use crate::{disk_writer::Place, gpt::Partition};
+use crate::{disk_writer::TargetDisk, gpt::Partition};
 use metalprobe::Root;
 use nix::{
     libc::O_EXCL,
@@ -84,8 +84,8 @@ impl Target {
     }
 
     /// What an image is written to.
-    pub(crate) fn place(&self) -> Place<'_> {
-        Place { disk: &self.file, size: self.disk.size, sector: self.disk.sector }
+    pub(crate) fn place(&self) -> TargetDisk<'_> {
+        TargetDisk { disk: &self.file, size: self.disk.size, sector: self.disk.sector }
     }
 }
 

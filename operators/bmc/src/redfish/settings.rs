@@ -7,7 +7,7 @@ use crate::{
         call::{Call, Resource, is_fatal},
         etags::Etags,
         field,
-        form::Place,
+        form::WriteTarget,
     },
 };
 use serde_json::Value;
@@ -27,8 +27,8 @@ pub(crate) async fn boot(call: &Call<'_>, system: &Value) -> Result<(Value, Opti
     let Some(uri) = link(system) else { return Ok((boot, None)) };
     let memory = call.memory();
     let is_pending = match memory.place_of_boot() {
-        Some(Place::Settings) => true,
-        Some(Place::Resource) => false,
+        Some(WriteTarget::Settings) => true,
+        Some(WriteTarget::Resource) => false,
         None => memory.may_have_boot(&uri),
     };
     if !is_pending {

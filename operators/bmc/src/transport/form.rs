@@ -60,7 +60,7 @@ impl Kind {
 
 /// Where a write is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum WriteTarget {
     /// The resource itself, or the target of the action.
     Resource,
     /// The settings resource, for values that apply later (`@Redfish.Settings`; DSP0266, section
@@ -71,7 +71,7 @@ pub(crate) enum Place {
 /// One form of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
-    pub(crate) place: Place,
+    pub(crate) place: WriteTarget,
     pub(crate) condition: Condition,
     pub(crate) with: BTreeSet<String>,
 }

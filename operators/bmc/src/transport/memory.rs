@@ -1,7 +1,7 @@
 //! What is remembered of one BMC: the forms of writes that it accepts, and properties that do not
 //! change.
 
-use crate::transport::form::{self, Form, Kind, Place};
+use crate::transport::form::{self, Form, Kind, WriteTarget};
 use metal_base::Locked;
 use metal_core::redfish::{BootEnabled, BootMode, BootReading, BootSource, ResetType};
 use serde_json::{Value, json};
@@ -118,7 +118,7 @@ impl Memory {
     }
 
     /// Where boot overrides were accepted.
-    pub(crate) fn place_of_boot(&self) -> Option<Place> {
+    pub(crate) fn place_of_boot(&self) -> Option<WriteTarget> {
         self.form(Kind::BootOverride).map(|form| form.place)
     }
 

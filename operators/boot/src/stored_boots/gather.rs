@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use metal_api::{BootWindow, HttpBootConfig, IpxeBootConfig, Server};
 use metal_core::boot::{
-    address::{Place, macs_of},
+    address::{LeasedAddress, macs_of},
     window::closes,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -80,7 +80,7 @@ pub(super) fn gather(view: &View, server: &Server, now: Timestamp) -> Option<Boo
 }
 
 /// The addresses of a server. A MAC address of two servers identifies neither.
-fn places(view: &View, server: &Server, now: Timestamp) -> Vec<Place> {
+fn places(view: &View, server: &Server, now: Timestamp) -> Vec<LeasedAddress> {
     let macs = macs_of(server).into_iter().filter(|mac| !view.is_shared(*mac));
     let mut places: Vec<_> =
         macs.flat_map(|mac| view.leases.places_of(mac, now)).take(MOST).collect();

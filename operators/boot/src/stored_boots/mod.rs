@@ -32,7 +32,7 @@ pub(crate) use restore::Restore;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use metal_api::{HttpBootConfig, IpxeBootConfig, Server, ServerBootConfiguration};
-use metal_core::boot::{address::Place, stored_boot::ClockReading};
+use metal_core::boot::{address::LeasedAddress, stored_boot::ClockReading};
 use metal_runtime::{clock, metrics::Registry};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -54,7 +54,7 @@ struct Boot {
     secrets: Vec<KeptSecret>,
     /// The addresses of its machine.
     #[serde(default)]
-    places: Vec<Place>,
+    places: Vec<LeasedAddress>,
 }
 
 /// What a boot needs of a Secret.

@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// The address of a DHCP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct LeasedAddress {
     /// Its MAC address.
     pub mac: MacAddr,
     /// The address.
@@ -32,7 +32,7 @@ pub struct Place {
     pub until: Timestamp,
 }
 
-impl Place {
+impl LeasedAddress {
     /// The place that a lease describes; `None` for addresses in quarantine, for clients without a
     /// MAC address, and for objects that netboot did not write.
     pub fn of(object: &DhcpLease) -> Option<Self> {
@@ -166,15 +166,15 @@ mod tests {
     fn only_a_bound_lease_of_a_mac_address_says_where_its_client_is() {
         let until = Timestamp::from_second(1000).unwrap();
         for address in addresses(&[V4, V6]) {
-            let place = Place { mac: MAC, address, until };
-            assert_eq!(Place::of(&lease(address, "02:00:00:00:00:01")), Some(place));
-            assert_eq!(Place::of(&lease(address, "id-00ff")), None);
+            let place = LeasedAddress { mac: MAC, address, until };
+            assert_eq!(LeasedAddress::of(&lease(address, "02:00:00:00:00:01")), Some(place));
+            assert_eq!(LeasedAddress::of(&lease(address, "id-00ff")), None);
             let mut declined = lease(address, "02:00:00:00:00:01");
             declined.spec.state = DhcpLeaseState::Declined;
-            assert_eq!(Place::of(&declined), None);
+            assert_eq!(LeasedAddress::of(&declined), None);
             let mut renamed = lease(address, "02:00:00:00:00:01");
             renamed.metadata.name = Some("made-by-hand".to_owned());
-            assert_eq!(Place::of(&renamed), None);
+            assert_eq!(LeasedAddress::of(&renamed), None);
         }
     }
 

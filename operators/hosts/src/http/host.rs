@@ -5,7 +5,7 @@ use crate::{
     allowance,
     context::Context,
     host,
-    memory_permits::Place,
+    memory_permits::MemoryPermit,
     polls::{Poll, Replaced},
     view::named,
 };
@@ -126,7 +126,7 @@ async fn wanted(
     ctx: &Context,
     known: &Host,
     query: &Asked,
-) -> Result<Option<(Wanted, Option<Place>)>, Failure> {
+) -> Result<Option<(Wanted, Option<MemoryPermit>)>, Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));
     let mut waiting = None;
@@ -164,7 +164,7 @@ async fn now(
     ctx: &Context,
     host: &Host,
     release: Option<&HostRelease>,
-) -> Result<(Wanted, Option<Place>), Failure> {
+) -> Result<(Wanted, Option<MemoryPermit>), Failure> {
     let read = match release {
         Some(release) => configuration(ctx, host, release).await?,
         None => None,
@@ -186,7 +186,10 @@ async fn now(
 }
 
 /// An answer whose configuration is let go of as the host takes it, or asks again.
-fn answer(poll: Poll, (wanted, place): (Wanted, Option<Place>)) -> Result<Response, Failure> {
+fn answer(
+    poll: Poll,
+    (wanted, place): (Wanted, Option<MemoryPermit>),
+) -> Result<Response, Failure> {
     let Some(place) = place else { return Ok(Json(wanted).into_response()) };
     let text = serde_json::to_vec(&wanted);
     let text = text.map_err(|error| Failure::Unusable(error.to_string(), None))?;
@@ -209,7 +212,7 @@ async fn configuration(
     ctx: &Context,
     host: &Host,
     release: &HostRelease,
-) -> Result<Option<(SealedConfiguration, Place)>, Failure> {
+) -> Result<Option<(SealedConfiguration, MemoryPermit)>, Failure> {
     if release.spec.configuration.is_none() {
         return Ok(None);
     }

@@ -7,7 +7,7 @@ use crate::{
         call::{Call, is_fatal},
         condition::{Condition, Sent, is_precondition},
         etags::Etags,
-        form::{Form, Place},
+        form::{Form, WriteTarget},
         message,
         request::Request,
         wire::Reply,
@@ -31,11 +31,11 @@ impl Write<'_> {
     /// Sends the write in one form.
     pub(super) async fn attempt(&mut self, call: &Call<'_>, form: &Form) -> Result<Attempt, Error> {
         let uri = match (form.place, self.settings.clone()) {
-            (Place::Settings, Some(settings)) => settings,
+            (WriteTarget::Settings, Some(settings)) => settings,
             _ => self.uri.to_owned(),
         };
         let etags = match (form.place, self.owner) {
-            (Place::Settings, _) => match self.settings_etags.take() {
+            (WriteTarget::Settings, _) => match self.settings_etags.take() {
                 Some(etags) => etags,
                 None => match call.get(&uri).await {
                     Ok(settings) => settings.etags,
@@ -45,16 +45,18 @@ impl Write<'_> {
                     Err(error) => return Ok(Attempt::Unanswered(error)),
                 },
             },
-            (Place::Resource, Some(owner)) if form.condition.needs_etag() => {
+            (WriteTarget::Resource, Some(owner)) if form.condition.needs_etag() => {
                 self.read_etags(call, owner).await?;
                 self.etags.clone()
             }
-            (Place::Resource, _) => self.etags.clone(),
+            (WriteTarget::Resource, _) => self.etags.clone(),
         };
         let sent = form.condition.sent(&etags).unwrap_or_default();
         let reply = match call.send(&self.request(&uri, &sent, form)?).await {
             Ok(reply) => reply,
-            Err(error) if is_fatal(&error) || form.place == Place::Resource => return Err(error),
+            Err(error) if is_fatal(&error) || form.place == WriteTarget::Resource => {
+                return Err(error);
+            }
             Err(error) => return Ok(Attempt::Unanswered(error)),
         };
         if reply.status.is_success() && !message::tells_failure(&reply.body) {

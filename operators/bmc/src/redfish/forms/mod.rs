@@ -27,7 +27,7 @@ use crate::{
         call::{Call, failed, is_cut_off},
         condition::Condition,
         etags::Etags,
-        form::{Form, Kind, MOST, Place},
+        form::{Form, Kind, MOST, WriteTarget},
         json, task,
         wire::Reply,
     },
@@ -117,7 +117,7 @@ impl Write<'_> {
                     // Somebody else has changed the resource in the meantime: the form is not to
                     // blame.
                     is_contended = true;
-                    if form.place == Place::Resource {
+                    if form.place == WriteTarget::Resource {
                         self.etags = etags;
                     }
                     continue;
@@ -188,7 +188,7 @@ impl Write<'_> {
         if let Some(taken) = call.memory().form(self.kind) {
             taken.with.iter().for_each(|name| self.learn(name));
             let has = |name: &String| self.parameters.iter().any(|it| it.name == *name);
-            let has_place = taken.place == Place::Resource || self.settings.is_some();
+            let has_place = taken.place == WriteTarget::Resource || self.settings.is_some();
             if has_place && taken.with.iter().all(has) {
                 return taken;
             }
@@ -213,14 +213,14 @@ impl Write<'_> {
     }
 
     /// The first place to try. Boot settings are sent to where they are read from.
-    fn place(&self, call: &Call<'_>) -> Place {
+    fn place(&self, call: &Call<'_>) -> WriteTarget {
         let boot = self.kind.is_of_boot();
         let known = call.memory().place_of_boot().filter(|_| boot);
         let shown = || {
             let settings = self.settings.as_ref().filter(|_| boot)?;
-            call.memory().may_have_boot(settings).then_some(Place::Settings)
+            call.memory().may_have_boot(settings).then_some(WriteTarget::Settings)
         };
-        known.filter(|_| self.settings.is_some()).or_else(shown).unwrap_or(Place::Resource)
+        known.filter(|_| self.settings.is_some()).or_else(shown).unwrap_or(WriteTarget::Resource)
     }
 
     /// What a refusal blames.
@@ -255,8 +255,8 @@ impl Write<'_> {
         let other = |condition: Condition| Form { condition, ..form.clone() };
         let sets = self.sets.iter().map(|with| Form { with: with.clone(), ..form.clone() });
         let place = match form.place {
-            Place::Resource => Place::Settings,
-            Place::Settings => Place::Resource,
+            WriteTarget::Resource => WriteTarget::Settings,
+            WriteTarget::Settings => WriteTarget::Resource,
         };
         let places = self.settings.iter().flat_map(|_| &self.sets).map(|with| Form {
             place,
@@ -309,7 +309,7 @@ impl Write<'_> {
 
     fn shown(&self, form: &Form) -> String {
         let uri = match (form.place, &self.settings) {
-            (Place::Settings, Some(settings)) => settings,
+            (WriteTarget::Settings, Some(settings)) => settings,
             _ => self.uri,
         };
         let is_usual = self.method != Method::PATCH && form.condition == Condition::Without;

@@ -38,7 +38,7 @@ fn tried(etags: &Etags, status: u16, body: &Value) -> Vec<String> {
         asked: String::new(),
     };
     let with = write.sets[0].clone();
-    let mut forms = vec![Form { place: Place::Resource, condition: Condition::Etag, with }];
+    let mut forms = vec![Form { place: WriteTarget::Resource, condition: Condition::Etag, with }];
     let blame = write.blame(&reply, etags.clone());
     while let Some(next) = write.next(forms.last().unwrap(), &blame, &forms) {
         forms.push(next);

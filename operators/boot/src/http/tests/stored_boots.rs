@@ -12,7 +12,7 @@ use crate::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
-use metal_core::boot::{address::Place, url};
+use metal_core::boot::{address::LeasedAddress, url};
 use metal_runtime::{health::Readiness, queue::Queue};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use tokio::{task::JoinHandle, time::sleep};
@@ -89,7 +89,7 @@ async fn what_was_kept_is_served_at_the_address_of_the_machine_only() {
     // From then on, what the API server has counts.
     view.leases.apply(futures::stream::iter([Ok(Event::Init), Ok(Event::InitDone)])).await;
     let until = Timestamp::now() + Duration::from_mins(30);
-    view.leases.presume([Place { mac, address: [10, 1, 1, 1].into(), until }]);
+    view.leases.presume([LeasedAddress { mac, address: [10, 1, 1, 1].into(), until }]);
     assert!(view.leases.of(mac, Timestamp::now()).is_empty());
 }
 
