@@ -34,7 +34,7 @@ use metal_core::{
     machine_identity::{self, Twin, lease::Lease},
     redfish::Step,
 };
-use operations::{Change, Clocks, Known, Need, Ownership, State, ownership};
+use operations::{Change, Clocks, Known, Need, Ownership, ReportedPhase, ownership};
 
 /// Watches wake a Machine when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -204,9 +204,9 @@ fn joined<'a>(status: &MachineStatus, seen: &Observation<'a>) -> Option<&'a Node
     seen.node.filter(|node| has_attested || ownership(seen.machine, node) != Ownership::Another)
 }
 
-fn state(status: &MachineStatus, seen: &Observation<'_>) -> State {
+fn state(status: &MachineStatus, seen: &Observation<'_>) -> ReportedPhase {
     let name = seen.machine.metadata.name.as_deref().unwrap_or_default();
-    let state = |phase, reason, message| State { phase, reason, message };
+    let state = |phase, reason, message| ReportedPhase { phase, reason, message };
     let failed = |reason, message| state(MachinePhase::Failed, reason, message);
     if let Some(message) = machine_identity::describe(seen.twins) {
         return failed("Ambiguous", message);

@@ -5,7 +5,7 @@ use crate::{
     cluster::JoinedCluster,
     images::Images,
     live_machines::LiveMachines,
-    metrics::{Attested, Refusal},
+    metrics::{Attested, RefusalLabels},
     progress_limit::ProgressLimit,
     serve_url::ServeUrl,
     tokens::Tokens,
@@ -109,7 +109,7 @@ pub(crate) struct Context {
     /// How often their installers may fail.
     pub(crate) failures: ProgressLimit,
     /// Number of files that were not served.
-    pub(crate) refusals: Family<Refusal, Counter>,
+    pub(crate) refusals: Family<RefusalLabels, Counter>,
 }
 
 impl Context {

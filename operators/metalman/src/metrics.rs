@@ -23,7 +23,7 @@ pub(crate) struct Attested {
 
 /// Labels of a refused request; bounded by the code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Refusal {
+pub(crate) struct RefusalLabels {
     /// Why.
     pub(crate) reason: &'static str,
 }
@@ -45,7 +45,7 @@ pub(crate) fn dhcp(registry: &mut Registry) -> Metrics {
 }
 
 /// Registers the metrics of HTTP requests.
-pub(crate) fn refusals(registry: &mut Registry, refusals: &Family<Refusal, Counter>) {
+pub(crate) fn refusals(registry: &mut Registry, refusals: &Family<RefusalLabels, Counter>) {
     let help = "HTTP requests of machines that were refused, by reason";
     registry.register("http_refusals", help, refusals.clone());
 }

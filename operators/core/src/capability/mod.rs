@@ -136,7 +136,7 @@ impl fmt::Debug for Key {
 
 /// Why a token is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CapabilityError {
     /// Truncated, padded, too long, or not a token at all.
     #[error("token is malformed")]
     Malformed,
@@ -212,30 +212,30 @@ pub fn issue(key: &Key, claims: &Claims) -> Result<Token, TokenError> {
 ///
 /// # Errors
 ///
-/// A [`Refusal`]. Nothing in an unauthentic token is examined.
+/// A [`CapabilityError`]. Nothing in an unauthentic token is examined.
 pub fn verify(
     keys: &[Key],
     text: &str,
     purpose: Purpose,
     now: Timestamp,
-) -> Result<Claims, Refusal> {
+) -> Result<Claims, CapabilityError> {
     if text.len() > MAX_TEXT {
-        return Err(Refusal::Malformed);
+        return Err(CapabilityError::Malformed);
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
-    let (payload, mac) = bytes.split_last_chunk::<MAC>().ok_or(Refusal::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CapabilityError::Malformed)?;
+    let (payload, mac) = bytes.split_last_chunk::<MAC>().ok_or(CapabilityError::Malformed)?;
     if payload.len() < HEAD || payload.first() != Some(&VERSION) {
-        return Err(Refusal::Malformed);
+        return Err(CapabilityError::Malformed);
     }
     if !keys.iter().any(|key| authenticate(key, payload).verify_slice(mac).is_ok()) {
-        return Err(Refusal::Forged);
+        return Err(CapabilityError::Forged);
     }
-    let claims = parse(payload).ok_or(Refusal::Malformed)?;
+    let claims = parse(payload).ok_or(CapabilityError::Malformed)?;
     if claims.purpose != purpose {
-        return Err(Refusal::OtherPurpose(claims.purpose));
+        return Err(CapabilityError::OtherPurpose(claims.purpose));
     }
     if claims.expires <= now {
-        return Err(Refusal::Expired);
+        return Err(CapabilityError::Expired);
     }
     Ok(claims)
 }

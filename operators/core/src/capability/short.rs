@@ -2,7 +2,8 @@
 //! verifier knows the server.
 
 use super::{
-    Claims, Key, MAX_TEXT, Purpose, Refusal, Token, TokenError, code, name_length, purpose_of,
+    CapabilityError, Claims, Key, MAX_TEXT, Purpose, Token, TokenError, code, name_length,
+    purpose_of,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -46,30 +47,30 @@ pub fn issue_short(key: &Key, claims: &Claims) -> Result<Token, TokenError> {
 ///
 /// # Errors
 ///
-/// A [`Refusal`]; a token with an unknown boot configuration counts as forged.
+/// A [`CapabilityError`]; a token with an unknown boot configuration counts as forged.
 pub fn verify_short(
     keys: &[Key],
     text: &str,
     purpose: Purpose,
     now: Timestamp,
     server_of: impl FnOnce(&str) -> Option<String>,
-) -> Result<Claims, Refusal> {
+) -> Result<Claims, CapabilityError> {
     if text.len() > MAX_TEXT {
-        return Err(Refusal::Malformed);
+        return Err(CapabilityError::Malformed);
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Refusal::Malformed)?;
-    let (payload, mac) = bytes.split_last_chunk::<MAC>().ok_or(Refusal::Malformed)?;
-    let (expires, named, boot) = parse(payload).ok_or(Refusal::Malformed)?;
-    let server = server_of(&boot).ok_or(Refusal::Forged)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CapabilityError::Malformed)?;
+    let (payload, mac) = bytes.split_last_chunk::<MAC>().ok_or(CapabilityError::Malformed)?;
+    let (expires, named, boot) = parse(payload).ok_or(CapabilityError::Malformed)?;
+    let server = server_of(&boot).ok_or(CapabilityError::Forged)?;
     let is_ours = |key| authenticate(key, payload, &server).verify_truncated_left(mac).is_ok();
     if !keys.iter().any(is_ours) {
-        return Err(Refusal::Forged);
+        return Err(CapabilityError::Forged);
     }
     if named != purpose {
-        return Err(Refusal::OtherPurpose(named));
+        return Err(CapabilityError::OtherPurpose(named));
     }
     if expires <= now {
-        return Err(Refusal::Expired);
+        return Err(CapabilityError::Expired);
     }
     Ok(Claims { purpose, server, boot, expires })
 }

@@ -43,7 +43,10 @@ fn no_bit_of_a_token_can_be_changed() {
         forged[bit / 8] ^= 1 << (bit % 8);
         let text = URL_SAFE_NO_PAD.encode(forged);
         let refusal = verify(&[key(1)], &text, Purpose::Ignition, before()).unwrap_err();
-        assert!(matches!(refusal, Refusal::Forged | Refusal::Malformed), "bit {bit}");
+        assert!(
+            matches!(refusal, CapabilityError::Forged | CapabilityError::Malformed),
+            "bit {bit}"
+        );
     }
 }
 
@@ -70,15 +73,15 @@ fn a_truncated_or_lengthened_token_is_refused() {
 fn input_without_bound_is_refused_before_it_is_decoded() {
     let text = "A".repeat(MAX_TEXT + 1);
     let verified = verify(&[key(1)], &text, Purpose::Ignition, before());
-    assert_eq!(verified, Err(Refusal::Malformed));
+    assert_eq!(verified, Err(CapabilityError::Malformed));
 }
 
 #[test]
 fn a_token_is_void_from_its_expiry_on() {
     let token = issue(&key(1), &claims()).unwrap();
     let at = |now| verify(&[key(1)], token.as_str(), Purpose::Ignition, now);
-    assert_eq!(at(claims().expires), Err(Refusal::Expired));
-    assert_eq!(at(Timestamp::MAX), Err(Refusal::Expired));
+    assert_eq!(at(claims().expires), Err(CapabilityError::Expired));
+    assert_eq!(at(Timestamp::MAX), Err(CapabilityError::Expired));
     assert!(at(before()).is_ok());
 }
 
@@ -86,15 +89,15 @@ fn a_token_is_void_from_its_expiry_on() {
 fn a_token_serves_one_purpose() {
     let token = issue(&key(1), &claims()).unwrap();
     let verified = verify(&[key(1)], token.as_str(), Purpose::Registration, before());
-    assert_eq!(verified, Err(Refusal::OtherPurpose(Purpose::Ignition)));
+    assert_eq!(verified, Err(CapabilityError::OtherPurpose(Purpose::Ignition)));
 }
 
 #[test]
 fn a_foreign_key_is_refused_and_an_old_one_still_verifies() {
     let token = issue(&key(1), &claims()).unwrap();
     let with = |keys: &[Key]| verify(keys, token.as_str(), Purpose::Ignition, before());
-    assert_eq!(with(&[key(2)]), Err(Refusal::Forged));
-    assert_eq!(with(&[]), Err(Refusal::Forged));
+    assert_eq!(with(&[key(2)]), Err(CapabilityError::Forged));
+    assert_eq!(with(&[]), Err(CapabilityError::Forged));
     assert!(with(&[key(2), key(1)]).is_ok());
 }
 
@@ -131,19 +134,19 @@ fn a_short_token_vouches_for_one_boot_of_one_server_and_fits_into_any_link() {
     };
     let (ours, node) = ([key(1)], Some("node-1"));
     assert_eq!(ask(&ours, Purpose::Uki, before(), node), Ok(short.clone()));
-    assert_eq!(ask(&ours, Purpose::Uki, before(), Some("node-2")), Err(Refusal::Forged));
-    assert_eq!(ask(&ours, Purpose::Uki, before(), None), Err(Refusal::Forged));
-    assert_eq!(ask(&[key(2)], Purpose::Uki, before(), node), Err(Refusal::Forged));
-    assert_eq!(ask(&ours, Purpose::Uki, short.expires, node), Err(Refusal::Expired));
-    let other = Err(Refusal::OtherPurpose(Purpose::Uki));
+    assert_eq!(ask(&ours, Purpose::Uki, before(), Some("node-2")), Err(CapabilityError::Forged));
+    assert_eq!(ask(&ours, Purpose::Uki, before(), None), Err(CapabilityError::Forged));
+    assert_eq!(ask(&[key(2)], Purpose::Uki, before(), node), Err(CapabilityError::Forged));
+    assert_eq!(ask(&ours, Purpose::Uki, short.expires, node), Err(CapabilityError::Expired));
+    let other = Err(CapabilityError::OtherPurpose(Purpose::Uki));
     assert_eq!(ask(&ours, Purpose::Ignition, before(), node), other);
     // Neither form is mistaken for the other.
     let long = verify(&ours, token.as_str(), Purpose::Uki, before());
-    assert_eq!(long, Err(Refusal::Malformed));
+    assert_eq!(long, Err(CapabilityError::Malformed));
     let long = issue(&key(1), &short).unwrap();
     let server_of = |_: &str| Some("node-1".to_owned());
     let read = verify_short(&ours, long.as_str(), Purpose::Uki, before(), server_of);
-    assert_eq!(read, Err(Refusal::Malformed));
+    assert_eq!(read, Err(CapabilityError::Malformed));
 }
 
 #[test]

@@ -46,12 +46,12 @@ pub enum Verdict {
     /// It is approved.
     Approve,
     /// It is denied, for this reason.
-    Deny(Refusal),
+    Deny(Denial),
 }
 
 /// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Refusal {
+pub enum Denial {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] RequestError),
@@ -72,7 +72,7 @@ pub enum Refusal {
     OtherUsages,
 }
 
-impl Refusal {
+impl Denial {
     /// A word for it, of few.
     pub fn reason(&self) -> &'static str {
         self.into()
@@ -148,7 +148,7 @@ pub fn judge(
     let is_first = account(user, namespace).is_some();
     match (holder(name), is_first) {
         (Holder::Nobody, _) | (Holder::UnknownNode, true) => return Verdict::Unknown,
-        (Holder::OtherNode, true) => return Verdict::Deny(Refusal::NodeOfAnother),
+        (Holder::OtherNode, true) => return Verdict::Deny(Denial::NodeOfAnother),
         (Holder::Machine, _) | (Holder::OtherNode | Holder::UnknownNode, false) => {}
     }
     match check(csr, name) {
@@ -162,19 +162,19 @@ fn counts(machine: &Machine) -> bool {
     machine.metadata.deletion_timestamp.is_none() && machine.spec.pxe.is_some()
 }
 
-fn check(csr: &CertificateSigningRequest, name: &str) -> Result<(), Refusal> {
+fn check(csr: &CertificateSigningRequest, name: &str) -> Result<(), Denial> {
     let usages = csr.spec.usages.iter().flatten().map(String::as_str).collect::<BTreeSet<_>>();
     let least: BTreeSet<_> = [DIGITAL_SIGNATURE, CLIENT_AUTH].into();
     let most: BTreeSet<_> = [DIGITAL_SIGNATURE, CLIENT_AUTH, KEY_ENCIPHERMENT].into();
     if usages != least && usages != most {
-        return Err(Refusal::OtherUsages);
+        return Err(Denial::OtherUsages);
     }
     let request = Request::parse(&csr.spec.request.0)?;
     if request.common_name.strip_prefix(NODE) != Some(name) {
-        return Err(Refusal::OtherNode);
+        return Err(Denial::OtherNode);
     }
     if request.organization != ORGANIZATION {
-        return Err(Refusal::OtherOrganization);
+        return Err(Denial::OtherOrganization);
     }
     Ok(())
 }

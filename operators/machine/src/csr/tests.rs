@@ -51,10 +51,10 @@ fn a_node_that_is_a_machine_renews_its_own_certificate_and_gets_no_other() {
     assert_eq!(judge(&renewal, NAMESPACE, |_| Holder::Nobody), Verdict::Unknown);
     let mut other = renewal.clone();
     other.spec.request = ByteString(include_bytes!("testdata/other-node.pem").to_vec());
-    assert_eq!(verdict(&other), Verdict::Deny(Refusal::OtherNode));
+    assert_eq!(verdict(&other), Verdict::Deny(Denial::OtherNode));
     let mut master = renewal;
     master.spec.request = ByteString(include_bytes!("testdata/master.pem").to_vec());
-    assert_eq!(verdict(&master), Verdict::Deny(Refusal::OtherOrganization));
+    assert_eq!(verdict(&master), Verdict::Deny(Denial::OtherOrganization));
 }
 
 #[test]
@@ -75,8 +75,8 @@ fn a_machine_named_like_a_node_that_is_not_its_own_gets_no_certificate() {
     renewal.spec.groups = Some(vec![ORGANIZATION.to_owned()]);
     for (addresses, expected) in [
         (&[("InternalIP", "10.0.0.1")][..], Verdict::Approve),
-        (&[("InternalIP", "10.0.0.7")], Verdict::Deny(Refusal::NodeOfAnother)),
-        (&[("InternalIP", "fd00::7")], Verdict::Deny(Refusal::NodeOfAnother)),
+        (&[("InternalIP", "10.0.0.7")], Verdict::Deny(Denial::NodeOfAnother)),
+        (&[("InternalIP", "fd00::7")], Verdict::Deny(Denial::NodeOfAnother)),
         (&[("ExternalIP", "10.0.0.1"), ("Hostname", "node-01")], Verdict::Unknown),
         (&[], Verdict::Unknown),
     ] {
@@ -94,10 +94,10 @@ fn a_machine_named_like_a_node_that_is_not_its_own_gets_no_certificate() {
 #[test]
 fn a_request_for_anything_else_is_denied() {
     use RequestError::{Attributes, Key, Subject};
-    let unreadable = Refusal::Unreadable;
+    let unreadable = Denial::Unreadable;
     for (request, refusal) in [
-        (&include_bytes!("testdata/other-node.pem")[..], Refusal::OtherNode),
-        (include_bytes!("testdata/master.pem"), Refusal::OtherOrganization),
+        (&include_bytes!("testdata/other-node.pem")[..], Denial::OtherNode),
+        (include_bytes!("testdata/master.pem"), Denial::OtherOrganization),
         (include_bytes!("testdata/two-organizations.pem"), unreadable(Subject)),
         (include_bytes!("testdata/two-names.pem"), unreadable(Subject)),
         (include_bytes!("testdata/no-organization.pem"), unreadable(Subject)),
@@ -125,7 +125,7 @@ fn the_usages_are_those_of_a_client_and_no_others() {
     ] {
         let mut csr = csr(OURS);
         csr.spec.usages = Some(usages.iter().map(|it| (*it).to_owned()).collect());
-        assert_eq!(verdict(&csr), Verdict::Deny(Refusal::OtherUsages), "{usages:?}");
+        assert_eq!(verdict(&csr), Verdict::Deny(Denial::OtherUsages), "{usages:?}");
     }
 }
 
@@ -162,7 +162,7 @@ fn what_is_no_request_is_denied_and_nothing_worse() {
     let cut = text.replacen("MIHw", "MIHx", 1);
     for request in ["", "x", &text[1..], &format!("{text}{text}"), &cut, &"A".repeat(1 << 20)] {
         let verdict = verdict(&csr(request.as_bytes()));
-        assert!(matches!(verdict, Verdict::Deny(Refusal::Unreadable(_))), "{verdict:?}");
+        assert!(matches!(verdict, Verdict::Deny(Denial::Unreadable(_))), "{verdict:?}");
     }
     // Every byte of it changed, one after the other.
     for at in 0..OURS.len() {
@@ -198,11 +198,11 @@ fn a_request_of_any_size_costs_little_memory_and_is_judged_as_before() {
     // Nothing that is too long is approved.
     let mut long_request = csr(OURS);
     long_request.spec.request.0.extend(long().into_bytes());
-    let refusal = Verdict::Deny(Refusal::Unreadable(RequestError::Pem));
+    let refusal = Verdict::Deny(Denial::Unreadable(RequestError::Pem));
     assert_eq!(verdict(&trimmed(long_request)), refusal);
     let mut many_usages = csr(OURS);
     many_usages.spec.usages.as_mut().unwrap().extend((0..10_000).map(|_| CLIENT_AUTH.to_owned()));
-    assert_eq!(verdict(&trimmed(many_usages)), Verdict::Deny(Refusal::OtherUsages));
+    assert_eq!(verdict(&trimmed(many_usages)), Verdict::Deny(Denial::OtherUsages));
     // One that is settled stays settled.
     let mut settled = csr(&long().into_bytes());
     let certificate = Some(ByteString(long().into_bytes()));

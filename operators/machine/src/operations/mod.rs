@@ -66,7 +66,7 @@ use metal_api::{MachineOperationStep, MachineStatus, annotation};
 use metal_core::redfish::Step;
 
 pub(super) use own_node::is_older_than;
-pub(super) use report::{State, is_adopted, record, state};
+pub(super) use report::{ReportedPhase, is_adopted, record, state};
 pub(super) use start::adopt;
 
 /// How many times an operation is attempted.

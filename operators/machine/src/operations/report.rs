@@ -23,14 +23,14 @@ const OWN_HOST: &str = "the metalman that leads runs on the Node of this machine
     it is done), or run a second replica elsewhere and delete this pod";
 
 /// The phase of a Machine, as far as an operation determines it.
-pub(crate) struct State {
+pub(crate) struct ReportedPhase {
     pub(crate) phase: MachinePhase,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
 }
 
 /// The phase of a Machine with an operation in progress, or one that has failed.
-pub(crate) fn state(status: &MachineStatus) -> Option<State> {
+pub(crate) fn state(status: &MachineStatus) -> Option<ReportedPhase> {
     let current = status.operations.as_ref()?.current.as_ref()?;
     let what = what(current);
     let (phase, reason, message) = match current.step {
@@ -57,7 +57,7 @@ pub(crate) fn state(status: &MachineStatus) -> Option<State> {
         }
         MachineOperationStep::Finishing | MachineOperationStep::Other(_) => return None,
     };
-    Some(State { phase, reason, message })
+    Some(ReportedPhase { phase, reason, message })
 }
 
 /// How what was given up is asked for again.

@@ -10,7 +10,7 @@ use metal_base::Decision;
 pub fn with_image<C, N, S>(
     decision: Decision<MachineStatus, C, N, S>,
     machine: &Machine,
-    state: &image::State,
+    state: &image::ImageState,
     now: Timestamp,
 ) -> Decision<MachineStatus, C, N, S> {
     if machine.spec.pxe.is_none() {
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn the_image_is_told_with_whatever_else_there_is_to_tell() {
         let mut machine = machine();
-        let pulling = image::State::Pulling;
+        let pulling = image::ImageState::Pulling;
         let now = Timestamp::UNIX_EPOCH;
         let rest = Next::Rest(SignedDuration::from_mins(10));
         let Next::Record(status) = with_image(rest.clone(), &machine, &pulling, now) else {
@@ -75,7 +75,7 @@ mod tests {
         let begun = Timestamp::UNIX_EPOCH;
         machine.status = progress::with_condition(&machine, &event, begun);
         let rest = Next::Rest(SignedDuration::from_hours(1));
-        let unknown = image::State::Unknown;
+        let unknown = image::ImageState::Unknown;
         let next = with_image(rest.clone(), &machine, &unknown, begun);
         assert_eq!(next, Next::Rest(progress::PATIENCE));
         let late = begun.checked_add(progress::PATIENCE).unwrap();
@@ -89,7 +89,7 @@ mod tests {
         let machine = Machine::new("a", MachineSpec::default());
         let rest = Next::Rest(SignedDuration::from_mins(10));
         let next =
-            with_image(rest.clone(), &machine, &image::State::Pulling, Timestamp::UNIX_EPOCH);
+            with_image(rest.clone(), &machine, &image::ImageState::Pulling, Timestamp::UNIX_EPOCH);
         assert_eq!(next, rest);
     }
 

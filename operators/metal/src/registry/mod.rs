@@ -20,7 +20,7 @@ use crate::view::{View, uuid_keys};
 use kube::{Client, ResourceExt, core::Status};
 use metal_api::{Server, ServerState, SystemUuid};
 use metal_core::{
-    capability::{self, Claims, Key, Purpose, Refusal},
+    capability::{self, CapabilityError, Claims, Key, Purpose},
     conditions::cut,
     identity,
     report::Malformed,
@@ -78,7 +78,7 @@ pub(crate) enum Denied {
     NoToken,
     /// The token is not valid.
     #[error("{0}: boot the machine again to get a new one")]
-    Token(#[from] Refusal),
+    Token(#[from] CapabilityError),
     /// The boot of the token is over.
     #[error("this token is no longer valid: server {server} is in the state {state}")]
     Over {

@@ -9,7 +9,7 @@ mod requester;
 
 use crate::{
     Context, attest, image_files,
-    metrics::{Attested, Refusal},
+    metrics::{Attested, RefusalLabels},
 };
 use axum::{
     Extension, Json, Router,
@@ -71,7 +71,7 @@ impl Unserved<'_> {
     /// The response to its request.
     fn answered(&self, ctx: &Context, requester: &Requester) -> Response {
         let Self { machine, path, why } = self;
-        ctx.refusals.get_or_create(&Refusal { reason: why.into() }).inc();
+        ctx.refusals.get_or_create(&RefusalLabels { reason: why.into() }).inc();
         let status = match why {
             image_files::Refused::NoImage
             | image_files::Refused::NotReady

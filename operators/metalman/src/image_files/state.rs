@@ -6,7 +6,7 @@ use crate::{
     images::{Image, ImageProblem},
 };
 use metal_api::Machine;
-use metal_machine::{operations::installs, provisioning::image::State};
+use metal_machine::{operations::installs, provisioning::image::ImageState};
 use std::{
     net::Ipv4Addr,
     sync::Arc,
@@ -22,9 +22,9 @@ const TOGETHER: Duration = Duration::from_secs(4);
 /// because nobody knows which cluster machines join, in place of it. Flaws are looked
 /// for once for each image, generation and installation of the Machine, since it takes as long as the
 /// image likes.
-pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<State> {
+pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<ImageState> {
     let state = ctx.images.state(machine);
-    let (State::Ready { digest, .. }, Some(image)) = (&state, ctx.images.of(machine)) else {
+    let (ImageState::Ready { digest, .. }, Some(image)) = (&state, ctx.images.of(machine)) else {
         return Some(state);
     };
     let key = ImageProblem {
@@ -51,13 +51,13 @@ pub(crate) async fn state(ctx: &Arc<Context>, machine: &Arc<Machine>) -> Option<
             }
             Err(NotReady) => match ctx.cluster.unknown() {
                 Some(message) => {
-                    return Some(State::Failed { reason: "ClusterUnknown", message });
+                    return Some(ImageState::Failed { reason: "ClusterUnknown", message });
                 }
                 None => None,
             },
         }
     };
-    Some(State::Ready { digest: digest.clone(), flaw })
+    Some(ImageState::Ready { digest: digest.clone(), flaw })
 }
 
 /// What templates need is not known yet.
@@ -96,11 +96,12 @@ mod tests {
         let files: [(&str, &[u8]); 1] = [("disk/grub/grub.cfg.tmpl", b"{{ .Machine.Name }}")];
         let _folder = has_image(&ctx, &machine, &files).await;
         let machine = Arc::new(machine);
-        let is_ready = async || matches!(state(&ctx, &machine).await, Some(State::Ready { .. }));
+        let is_ready =
+            async || matches!(state(&ctx, &machine).await, Some(ImageState::Ready { .. }));
         assert!(is_ready().await, "it has just begun to ask");
         ctx.cluster.fail(&Error::Missing("set --apiserver-url"));
         let message = "set --apiserver-url".to_owned();
-        let expected = State::Failed { reason: "ClusterUnknown", message };
+        let expected = ImageState::Failed { reason: "ClusterUnknown", message };
         assert_eq!(state(&ctx, &machine).await, Some(expected));
         ctx.cluster.set(Cluster::default());
         assert!(is_ready().await);

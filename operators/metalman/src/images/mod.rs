@@ -11,7 +11,7 @@ pub(crate) use image::Image;
 use metal_api::Machine;
 use metal_base::Locked;
 use metal_machine::provisioning::{
-    image::{State, wanted},
+    image::{ImageState, wanted},
     pull_secret,
 };
 use std::{
@@ -56,7 +56,7 @@ pub(crate) struct ImageProblem {
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    state: State,
+    state: ImageState,
     image: Option<Arc<Image>>,
     /// The versions of the Secrets that have opened it.
     opened_by: String,
@@ -70,20 +70,20 @@ impl Images {
     }
 
     /// How far the image of a Machine is.
-    pub(crate) fn state(&self, machine: &Machine) -> State {
+    pub(crate) fn state(&self, machine: &Machine) -> ImageState {
         let Some(key) = key(machine) else {
             let message = "spec.pxe.image is empty".to_owned();
-            return State::Failed { reason: "NoImage", message };
+            return ImageState::Failed { reason: "NoImage", message };
         };
         self.table().get(&key).map(|entry| entry.state.clone()).unwrap_or_default()
     }
 
     /// Has learned how far an image is. Says whether that is news.
-    pub(crate) fn tell(&self, key: &Key, state: State) -> bool {
+    pub(crate) fn tell(&self, key: &Key, state: ImageState) -> bool {
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
         // Whether a tag has moved says nothing of the image that is there.
-        if state == State::Pulling && entry.image.is_some() {
+        if state == ImageState::Pulling && entry.image.is_some() {
             return false;
         }
         let is_news = entry.state != state;
@@ -93,7 +93,7 @@ impl Images {
 
     /// Has an image, which these versions of its Secrets have opened. Says whether that is news.
     pub(crate) fn put(&self, key: &Key, image: Image, opened_by: &str) -> bool {
-        let state = State::Ready { digest: image.digest(), flaw: None };
+        let state = ImageState::Ready { digest: image.digest(), flaw: None };
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
         let is_news = entry.state != state;

@@ -57,7 +57,7 @@ impl<C> Machines<C> {
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// Unknown while others keep those busy who look at its templates.
-    image: Option<image::State>,
+    image: Option<image::ImageState>,
     /// What is wrong with user-data that was missing before, if anything.
     user_data: Option<Result<(), user_data::InvalidUserData>>,
     certificate: Option<Certificate>,

@@ -8,7 +8,7 @@ use crate::{
 };
 use kube::ResourceExt;
 use metal_image::{Opener, Reference, Trees, Wanted, tree::Error};
-use metal_machine::provisioning::image::State;
+use metal_machine::provisioning::image::ImageState;
 use metal_runtime::{jittered, queue::Queue, report::Chain};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -250,7 +250,7 @@ impl Fetch<'_> {
         let Err(Failure { reason, message, again }) = self.attempt().await else { return Ok(()) };
         let Key { image, architecture, .. } = self.key;
         tracing::warn!(image, architecture, reason, error = message, "image not fetched");
-        if self.ctx.images.tell(self.key, State::Failed { reason, message }) {
+        if self.ctx.images.tell(self.key, ImageState::Failed { reason, message }) {
             self.wake();
         }
         Err(again)
@@ -300,7 +300,7 @@ impl Fetch<'_> {
         {
             self.wake();
         }
-        if ctx.images.tell(key, State::Pulling) {
+        if ctx.images.tell(key, ImageState::Pulling) {
             self.wake();
         }
     }

@@ -54,7 +54,7 @@ type Number = [u8; 4];
 
 /// The result for an address.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome<Held> {
+pub enum ProbeOutcome<Held> {
     /// Nobody answered: send this.
     Free(Held),
     /// Somebody uses it.
@@ -122,19 +122,19 @@ impl<Held> Prober<Held> {
     }
 
     /// The results for addresses whose time is over.
-    pub fn outcomes(&mut self) -> Vec<Outcome<Held>> {
+    pub fn outcomes(&mut self) -> Vec<ProbeOutcome<Held>> {
         let now = Instant::now();
         if !self.asked.values().any(|asked| asked.until <= now) {
             return Vec::new();
         }
         let mut outcomes: Vec<_> = self.answers();
         let over = self.asked.extract_if(|_, asked| asked.until <= now);
-        outcomes.extend(over.map(|(_, asked)| Outcome::Free(asked.held)));
+        outcomes.extend(over.map(|(_, asked)| ProbeOutcome::Free(asked.held)));
         outcomes
     }
 
     /// The addresses that have answered.
-    fn answers(&mut self) -> Vec<Outcome<Held>> {
+    fn answers(&mut self) -> Vec<ProbeOutcome<Held>> {
         let mut in_use = Vec::new();
         let mut buffer = [0; LARGEST];
         for _ in 0..MOST_PACKETS {
@@ -152,10 +152,10 @@ impl<Held> Prober<Held> {
 fn answered<Held>(
     asked: &mut HashMap<Ipv4Addr, Asked<Held>>,
     packet: &[u8],
-) -> Option<Outcome<Held>> {
+) -> Option<ProbeOutcome<Held>> {
     let (address, number) = answerer(packet)?;
     asked.get(&address).filter(|asked| asked.number == number)?;
-    asked.remove(&address).map(|asked| Outcome::InUse(address, asked.held))
+    asked.remove(&address).map(|asked| ProbeOutcome::InUse(address, asked.held))
 }
 
 /// An echo request (RFC 792).
@@ -212,7 +212,7 @@ mod tests {
         {
             assert_eq!(answered(&mut all, &reply(last, number)), None, "{last}, {number:?}");
         }
-        let in_use = Outcome::InUse([10, 77, 0, 5].into(), "offer");
+        let in_use = ProbeOutcome::InUse([10, 77, 0, 5].into(), "offer");
         assert_eq!(answered(&mut all, &reply(5, [1, 2, 3, 4])), Some(in_use));
         assert_eq!(answered(&mut all, &reply(5, [1, 2, 3, 4])), None, "once");
     }

@@ -10,7 +10,7 @@ use prometheus_client::{
 /// The metrics of the TFTP server.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    transfers: Family<Outcome, Counter>,
+    transfers: Family<ResultLabels, Counter>,
     active: Gauge,
     unproven: Gauge,
     bytes: Counter,
@@ -19,7 +19,7 @@ pub struct Metrics {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct ResultLabels {
     result: &'static str,
 }
 
@@ -61,7 +61,7 @@ impl Metrics {
     }
 
     pub(super) fn ended(&self, result: &'static str, bytes: u64) {
-        self.transfers.get_or_create(&Outcome { result }).inc();
+        self.transfers.get_or_create(&ResultLabels { result }).inc();
         self.bytes.inc_by(bytes);
     }
 

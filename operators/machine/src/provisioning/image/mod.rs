@@ -24,7 +24,7 @@ pub fn wanted(machine: &Machine) -> Option<(&str, &str)> {
 
 /// The state of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum ImageState {
     /// Not known yet.
     #[default]
     Unknown,
@@ -47,17 +47,17 @@ pub enum State {
 }
 
 /// Records the state of the image in a status.
-pub fn record(status: &mut MachineStatus, machine: &Machine, state: &State, now: Timestamp) {
+pub fn record(status: &mut MachineStatus, machine: &Machine, state: &ImageState, now: Timestamp) {
     let fact =
         |holds, reason, message| Fact { type_: condition::IMAGE_READY, holds, reason, message };
     let fact = match state {
         // What was recorded before may still be true.
-        State::Unknown => return,
-        State::Pulling if holds(status) => return,
-        State::Pulling => fact(false, "Pulling", "the image is being downloaded"),
-        State::Ready { digest, flaw: None } => fact(true, "Pulled", digest),
-        State::Ready { flaw: Some(flaw), .. } => fact(false, "TemplateUnusable", flaw),
-        State::Failed { reason, message } => fact(false, reason, message),
+        ImageState::Unknown => return,
+        ImageState::Pulling if holds(status) => return,
+        ImageState::Pulling => fact(false, "Pulling", "the image is being downloaded"),
+        ImageState::Ready { digest, flaw: None } => fact(true, "Pulled", digest),
+        ImageState::Ready { flaw: Some(flaw), .. } => fact(false, "TemplateUnusable", flaw),
+        ImageState::Failed { reason, message } => fact(false, reason, message),
     };
     conditions::set(&mut status.conditions, fact, machine.metadata.generation, now);
 }

@@ -16,16 +16,16 @@ fn the_condition_says_how_far_the_image_is() {
     let machine = machine("a");
     let mut status = MachineStatus::default();
     let failed =
-        State::Failed { reason: "NoDisk", message: "the image has no folder /disk".into() };
-    let flaw = State::Ready { digest: "d".into(), flaw: Some("grub.cfg.tmpl:1: no".into()) };
+        ImageState::Failed { reason: "NoDisk", message: "the image has no folder /disk".into() };
+    let flaw = ImageState::Ready { digest: "d".into(), flaw: Some("grub.cfg.tmpl:1: no".into()) };
     for (state, expected) in [
-        (State::Unknown, None),
-        (State::Pulling, Some(("False", "Pulling"))),
+        (ImageState::Unknown, None),
+        (ImageState::Pulling, Some(("False", "Pulling"))),
         (failed.clone(), Some(("False", "NoDisk"))),
         (ready(), Some(("True", "Pulled"))),
         // Checking whether the tag has moved changes nothing, and neither does a restart.
-        (State::Pulling, Some(("True", "Pulled"))),
-        (State::Unknown, Some(("True", "Pulled"))),
+        (ImageState::Pulling, Some(("True", "Pulled"))),
+        (ImageState::Unknown, Some(("True", "Pulled"))),
         (flaw, Some(("False", "TemplateUnusable"))),
     ] {
         record(&mut status, &machine, &state, Timestamp::UNIX_EPOCH);
@@ -56,8 +56,8 @@ fn metadata_names_the_loader_and_may_say_more() {
     assert!(metadata(b"\xff").is_err() && metadata(&vec![b' '; 70_000]).is_err());
 }
 
-fn ready() -> State {
-    State::Ready { digest: "sha256:0".to_owned(), flaw: None }
+fn ready() -> ImageState {
+    ImageState::Ready { digest: "sha256:0".to_owned(), flaw: None }
 }
 
 fn machine(image: &str) -> Machine {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use metal_dhcp::{Client, lease::Lease, v4::MessageType};
 use metal_serve::dhcp::{
     link::v4::{Link, Place},
-    prober::{Outcome, Prober},
+    prober::{ProbeOutcome, Prober},
 };
 use std::{
     net::Ipv4Addr,
@@ -93,11 +93,11 @@ impl V4 {
     pub(super) fn finish(
         &mut self,
         links: &[Link],
-        outcome: Outcome<PendingOffer>,
+        outcome: ProbeOutcome<PendingOffer>,
     ) -> Option<Answer> {
         let PendingOffer { place, mut answer, .. } = match outcome {
-            Outcome::Free(offer) => offer,
-            Outcome::InUse(address, offer) => self.in_use(address, offer)?,
+            ProbeOutcome::Free(offer) => offer,
+            ProbeOutcome::InUse(address, offer) => self.in_use(address, offer)?,
         };
         answer.link = links.iter().position(|link| link.place == place)?;
         // An offer is a promise of nothing.

@@ -30,7 +30,7 @@ async fn an_address_in_use_is_no_longer_offered_but_nobody_loses_a_lease_by_that
         let (address, pending) = offered(&mut server, HOST);
         let lease = Lease { state, ..offer(owner, address) };
         server.responder.common.lease_store.leases.apply(lease);
-        let outcome = Outcome::InUse(address, pending);
+        let outcome = ProbeOutcome::InUse(address, pending);
         let sent = server.responder.finish(server.sockets.links(), outcome);
         assert_eq!(sent.is_some(), is_sent, "{owner} {state}");
         let lease = server.responder.common.lease_store.leases.get(address).unwrap();
@@ -43,7 +43,7 @@ async fn a_host_that_answers_everywhere_takes_few_addresses_in_a_minute() {
     let mut server = server();
     for number in 0..100 {
         let (address, pending) = offered(&mut server, MacAddr([2, 0, 0, 0, 1, number]));
-        let outcome = Outcome::InUse(address, pending);
+        let outcome = ProbeOutcome::InUse(address, pending);
         assert!(server.responder.finish(server.sockets.links(), outcome).is_none());
         let lease =
             server.responder.common.lease_store.leases.get(address).map(|lease| lease.state);
