@@ -95,13 +95,13 @@ struct Ports {
     /// Indexes of the ports that were set up, by name.
     on: BTreeMap<String, u32>,
     /// Ports with a carrier, and what keeps their addresses.
-    tended: BTreeMap<String, Tended>,
+    tended: BTreeMap<String, PortTask>,
     tasks: JoinSet<Infallible>,
 }
 
 /// A port whose addresses are kept.
 #[derive(Debug)]
-struct Tended {
+struct PortTask {
     index: u32,
     task: AbortHandle,
 }
@@ -129,7 +129,7 @@ impl Ports {
                     let (asked, resolvers) = (self.boot_request.clone(), self.resolvers.clone());
                     let index = link.index;
                     let task = self.tasks.spawn(tend(link, asked, resolvers));
-                    self.tended.insert(name, Tended { index, task });
+                    self.tended.insert(name, PortTask { index, task });
                 }
                 (false, true) => {
                     tracing::warn!(link = name, "link down");
@@ -155,7 +155,7 @@ impl Ports {
             }
             is_there
         });
-        self.tended.retain(|name, Tended { index, task }| {
+        self.tended.retain(|name, PortTask { index, task }| {
             let is_there = is_there(name, *index);
             if !is_there {
                 task.abort();

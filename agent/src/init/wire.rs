@@ -79,7 +79,7 @@ pub(super) struct Wire {
 }
 
 /// A packet of a client, and the address that it came from.
-pub(super) struct Heard {
+pub(super) struct ReceivedPacket {
     pub(super) from: Ipv4Addr,
     pub(super) kind: MessageType,
     pub(super) packet: Packet,
@@ -111,7 +111,7 @@ impl Wire {
     }
 
     /// The next packet of a client.
-    pub(super) async fn hear(&self) -> Heard {
+    pub(super) async fn hear(&self) -> ReceivedPacket {
         let mut buffer = [0; 2048];
         loop {
             let length = self.socket.recv(&mut buffer).await.unwrap();
@@ -124,7 +124,7 @@ impl Wire {
     /// Answers it; `ip` is the address that the client gets.
     pub(super) async fn answer(
         &self,
-        heard: &Heard,
+        heard: &ReceivedPacket,
         kind: MessageType,
         ip: Ipv4Addr,
         options: &[(u8, &[u8])],
@@ -169,14 +169,14 @@ fn address(link: &str) -> LinkAddr {
 }
 
 /// The DHCP packet in a frame: IPv4 without options, UDP, to port 67.
-fn heard(bytes: &[u8]) -> Option<Heard> {
+fn heard(bytes: &[u8]) -> Option<ReceivedPacket> {
     let is_dhcp = bytes.get(12..14) == Some(&ETHERTYPE_IPV4[..])
         && bytes.get(14) == Some(&0x45)
         && bytes.get(23) == Some(&17)
         && bytes.get(36..38) == Some(&67_u16.to_be_bytes()[..]);
     let from: [u8; 4] = bytes.get(26..30)?.try_into().ok()?;
     let packet = Packet::parse(bytes.get(42..)?).ok().filter(|_| is_dhcp)?;
-    Some(Heard { from: from.into(), kind: MessageType::of(&packet)?, packet })
+    Some(ReceivedPacket { from: from.into(), kind: MessageType::of(&packet)?, packet })
 }
 
 /// Waits until this is so; [`alone`] ends a test in which it never is.

@@ -50,7 +50,7 @@ struct Number {
 /// time.
 async fn all_at_once(site: &Site, number: &Number) -> Result<Duration> {
     let registry = ports::registry();
-    let posters = Posters::start(number.posters)?;
+    let posters = ReportAttackers::start(number.posters)?;
     let hostile = LongAnswers::start().await?;
     hostile.plug_in(&site.stack, number.bmcs).await?;
     let loose = Loose::claims(&site.stack).await?;
@@ -81,12 +81,12 @@ async fn all_at_once(site: &Site, number: &Number) -> Result<Duration> {
 }
 
 /// Attackers who send reports with invalid tokens.
-struct Posters {
+struct ReportAttackers {
     posting: JoinSet<Result<()>>,
     refused: Arc<AtomicUsize>,
 }
 
-impl Posters {
+impl ReportAttackers {
     fn start(number: usize) -> Result<Self> {
         let http = Client::builder().no_proxy().build()?;
         let bodies = [many(), deep()];

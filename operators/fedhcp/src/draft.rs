@@ -15,8 +15,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 /// Settings for both IP versions.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    pub(super) v4: Side,
-    pub(super) v6: Side,
+    pub(super) v4: FamilySettings,
+    pub(super) v6: FamilySettings,
     /// MAC address prefixes and URLs.
     pub(super) ztp: Vec<(String, String)>,
     pub(super) allow: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Draft {
 
 /// Settings for one IP version.
 #[derive(Debug, Default)]
-pub(super) struct Side {
+pub(super) struct FamilySettings {
     /// Whether FeDHCP serves it.
     pub(super) is_served: bool,
     pub(super) interfaces: Vec<String>,
@@ -83,7 +83,7 @@ impl Draft {
         draft
     }
 
-    pub(super) fn side(&mut self, family: Family) -> &mut Side {
+    pub(super) fn side(&mut self, family: Family) -> &mut FamilySettings {
         match family {
             Family::V4 => &mut self.v4,
             Family::V6 => &mut self.v6,
@@ -151,7 +151,7 @@ impl Draft {
     }
 }
 
-impl Side {
+impl FamilySettings {
     fn settle(&mut self, family: Family, main: &Main) -> Result<Vec<Note>, Error> {
         let mut notes = Vec::new();
         notes.extend(self.settle_places(family, main)?);

@@ -9,12 +9,12 @@ pub struct TargetPaths {
     /// Interfaces.
     pub interfaces: Vec<String>,
     /// Subnets.
-    pub subnets: Vec<Given>,
+    pub subnets: Vec<SubnetArgument>,
 }
 
 /// A subnet: `10.0.0.0/24`, or `10.0.0.0/24=10.0.0.100-10.0.0.200` with a range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct SubnetArgument {
     pub(super) net: IpNet,
     pub(super) range: Option<(IpAddr, IpAddr)>,
 }
@@ -24,7 +24,7 @@ pub struct Given {
 #[error("not a subnet; use the form `10.0.0.0/24` or `10.0.0.0/24=10.0.0.100-10.0.0.200`")]
 pub struct GivenError;
 
-impl FromStr for Given {
+impl FromStr for SubnetArgument {
     type Err = GivenError;
 
     fn from_str(text: &str) -> Result<Self, GivenError> {

@@ -3,7 +3,7 @@
 //! FeDHCP has a chain of plugins for each IP version; most plugins have a file of their own. What a
 //! plugin gives to all clients becomes a property of every subnet. Such a configuration does not
 //! contain the prefixes of subnets, because these follow from the address of a relay or from an
-//! object in Kubernetes; so the caller has to supply them ([`Given`]).
+//! object in Kubernetes; so the caller has to supply them ([`SubnetArgument`]).
 //!
 //! ```text
 //! main file ─► Main::parse ─► files() ─(caller reads them)─► convert ─► YAML that we accept, notes
@@ -24,7 +24,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use given::{Given, GivenError, TargetPaths};
+pub use given::{GivenError, SubnetArgument, TargetPaths};
 pub use main_file::{File, Main};
 pub use note::{Error, Note};
 

@@ -207,7 +207,7 @@ fn errors_name_file_line_field_and_fix() {
             && text.contains("--interface NAME"),
         "{text}"
     );
-    assert!("10.0.0.0/24=10.0.1.1-10.0.1.2".parse::<Given>().is_err());
+    assert!("10.0.0.0/24=10.0.1.1-10.0.1.2".parse::<SubnetArgument>().is_err());
 }
 
 #[test]

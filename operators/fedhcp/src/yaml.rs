@@ -1,7 +1,7 @@
 //! Our configuration as text.
 
 use super::{
-    draft::{Draft, Side, Subnet},
+    draft::{Draft, FamilySettings, Subnet},
     quote::quote,
 };
 use std::{fmt::Display, net::IpAddr};
@@ -56,13 +56,13 @@ fn list(out: &mut String, indent: &str, field: &str, values: &[impl Display]) {
     }
 }
 
-fn places(out: &mut String, indent: &str, side: &Side) {
+fn places(out: &mut String, indent: &str, side: &FamilySettings) {
     list(out, indent, "interfaces", &side.interfaces);
     list(out, indent, "listen", &side.listen);
 }
 
 /// `without` is the mode of subnets whose addresses are assigned by another server.
-fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
+fn subnets(out: &mut String, indent: &str, side: &FamilySettings, without: &str) {
     if side.subnets.is_empty() {
         line(out, indent, "subnets: []");
         return;
@@ -87,12 +87,12 @@ fn subnets(out: &mut String, indent: &str, side: &Side, without: &str) {
 }
 
 /// Whether addresses of a subnet are assigned, and not by another server.
-fn assigns(side: &Side, subnet: &Subnet) -> bool {
+fn assigns(side: &FamilySettings, subnet: &Subnet) -> bool {
     side.leases || !subnet.pools.is_empty() || !subnet.reservations.is_empty()
 }
 
 /// The settings of one subnet.
-fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet) {
+fn one(out: &mut String, indent: &str, side: &FamilySettings, subnet: &Subnet) {
     let ranges: Vec<_> = subnet.pools.iter().map(|(a, b)| format!("{a}-{b}")).collect();
     list(out, indent, "ranges", &ranges);
     if let Some(router) = subnet.router {
@@ -127,7 +127,7 @@ fn one(out: &mut String, indent: &str, side: &Side, subnet: &Subnet) {
     }
 }
 
-fn boot(out: &mut String, indent: &str, side: &Side) {
+fn boot(out: &mut String, indent: &str, side: &FamilySettings) {
     if !side.boot.is_empty() {
         line(out, indent, "boot:");
         for (field, value) in &side.boot {

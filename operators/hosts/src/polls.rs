@@ -17,13 +17,13 @@ const ASKING: usize = 4096;
 /// Those that ask, by the UID of their Host.
 #[derive(Debug, Default)]
 pub(crate) struct Polls {
-    asking: Arc<Mutex<Asking>>,
+    asking: Arc<Mutex<RunningPolls>>,
     /// This server is about to end.
     closing: CancellationToken,
 }
 
 #[derive(Debug, Default)]
-struct Asking {
+struct RunningPolls {
     of: HashMap<String, (u64, Arc<Answer>)>,
     begun: u64,
 }
@@ -42,7 +42,7 @@ struct Answer {
 /// A Host that asks, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Poll {
-    polls: Arc<Mutex<Asking>>,
+    polls: Arc<Mutex<RunningPolls>>,
     uid: String,
     number: u64,
     answer: Arc<Answer>,

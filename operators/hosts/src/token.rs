@@ -33,7 +33,7 @@ pub(crate) struct Tokens(pub(crate) Arc<Context>);
 
 /// What is known of what a token installs with.
 #[derive(Debug)]
-pub(crate) struct Means {
+pub(crate) struct InstallSources {
     kickstart: Kickstart,
     /// Why there is no login for its images.
     no_login: Option<NoLogin>,
@@ -78,7 +78,7 @@ impl Controller for Tokens {
     type Object = BootToken;
     type Key = Named;
     type IndexKey = TokenKey;
-    type Facts = Means;
+    type Facts = InstallSources;
     type Status = BootTokenStatus;
     type Change = Change;
     type Need = Never;
@@ -93,15 +93,15 @@ impl Controller for Tokens {
         self.0.view.is_ready()
     }
 
-    async fn observe(&self, token: &Arc<BootToken>) -> Result<Means, Error> {
+    async fn observe(&self, token: &Arc<BootToken>) -> Result<InstallSources, Error> {
         let (kickstart, no_login) = tokio::join!(self.kickstart(token), self.no_login(token));
-        Ok(Means { kickstart, no_login })
+        Ok(InstallSources { kickstart, no_login })
     }
 
     fn decide(
         &self,
         token: &Arc<BootToken>,
-        Means { kickstart, no_login }: &Means,
+        InstallSources { kickstart, no_login }: &InstallSources,
         failure: Option<&Failure>,
     ) -> Decision {
         let host = self.0.host_of(token);

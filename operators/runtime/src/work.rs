@@ -151,7 +151,7 @@ where
             }
             Err(_) => {
                 let concerned = passes.concerned(&key, None);
-                Some(self.fail(key, &Late, &concerned).await)
+                Some(self.fail(key, &TimedOut, &concerned).await)
             }
         }
     }
@@ -190,9 +190,9 @@ where
 /// A pass took too long; whatever was in progress was dropped.
 #[derive(Debug, thiserror::Error)]
 #[error("pass timed out")]
-struct Late;
+struct TimedOut;
 
-impl ReconcileError for Late {
+impl ReconcileError for TimedOut {
     fn class(&self) -> Class {
         Class::Transient
     }
@@ -238,11 +238,11 @@ mod tests {
     impl Pass for Told {
         type Key = &'static str;
         type Passed = Passed;
-        type Error = Late;
+        type Error = TimedOut;
 
         const DEADLINE: Duration = Duration::from_secs(7);
 
-        fn concerned(&self, _: &&'static str, _: Option<&Late>) -> Vec<ObjectReference> {
+        fn concerned(&self, _: &&'static str, _: Option<&TimedOut>) -> Vec<ObjectReference> {
             let named = |name: &str| ObjectReference {
                 name: Some(name.to_owned()),
                 ..ObjectReference::default()
@@ -250,7 +250,7 @@ mod tests {
             vec![named("first"), named("second")]
         }
 
-        async fn pass(&self, _: &Work<&'static str>, _: &'static str) -> Result<Passed, Late> {
+        async fn pass(&self, _: &Work<&'static str>, _: &'static str) -> Result<Passed, TimedOut> {
             match self.0 {
                 Some(passed) => Ok(passed),
                 None => std::future::pending().await,

@@ -16,7 +16,7 @@ use metal_base::{
     Chain,
     jitter::{number, within},
 };
-use packet::{Answer, Question};
+use packet::{Answer, InformationRequest};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     convert::Infallible,
@@ -69,7 +69,8 @@ impl Client<'_> {
         let (mut pause, began) = (FIRST, Instant::now());
         loop {
             let firmware = self.boot_request.firmware;
-            let question = Question { xid: number(), mac: self.link.mac, firmware, began };
+            let question =
+                InformationRequest { xid: number(), mac: self.link.mac, firmware, began };
             match self.ask_once(question, within(pause, SPREAD)).await {
                 Ok(Some(refresh)) => return refresh,
                 Ok(None) => {}
@@ -85,7 +86,11 @@ impl Client<'_> {
     }
 
     /// How long the answers that arrive in time are fresh, if they tell all that we need.
-    async fn ask_once(&self, question: Question, within: Duration) -> io::Result<Option<Duration>> {
+    async fn ask_once(
+        &self,
+        question: InformationRequest,
+        within: Duration,
+    ) -> io::Result<Option<Duration>> {
         let socket = open(self.link)?;
         let deadline = Instant::now() + within;
         let to = SocketAddrV6::new(SERVERS, SERVER_PORT, 0, self.link.index);

@@ -20,7 +20,7 @@ const LEAST_FRESH: Duration = Duration::from_mins(10);
 
 /// What this machine asks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
+pub(super) struct InformationRequest {
     /// Transaction ID; only 24 bits are used.
     pub(super) xid: u64,
     pub(super) mac: [u8; 6],
@@ -30,7 +30,7 @@ pub(super) struct Question {
     pub(super) began: Instant,
 }
 
-impl Question {
+impl InformationRequest {
     pub(super) fn encode(&self) -> Vec<u8> {
         self.packet().encode()
     }
@@ -82,7 +82,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Parses an answer to this request; `None` for anything else.
-    pub(super) fn parse(bytes: &[u8], question: &Question) -> Option<Self> {
+    pub(super) fn parse(bytes: &[u8], question: &InformationRequest) -> Option<Self> {
         let packet = Packet::parse(bytes).ok()?;
         let options = &packet.options;
         let is_ours = packet.relays.is_empty()
@@ -126,14 +126,14 @@ mod tests {
         assert_eq!(option(code::ARCHITECTURE), Firmware::ARCHITECTURE.to_be_bytes());
         assert_eq!(option(code::OPTION_REQUEST), [0, 23, 0, 32, 0, 83, 0, 59]);
         assert_eq!(option(code::ELAPSED).len(), 2);
-        let nameless = Question { firmware: Some(Firmware { uuid: None }), ..question };
+        let nameless = InformationRequest { firmware: Some(Firmware { uuid: None }), ..question };
         let packet = Packet::parse(&nameless.encode()).unwrap();
         assert_eq!(packet.options.get(code::CLIENT_ID).unwrap()[4..], MAC);
     }
 
     #[tokio::test]
     async fn a_machine_that_knows_what_it_boots_asks_for_name_servers_and_not_as_its_firmware() {
-        let question = Question { firmware: None, ..question() };
+        let question = InformationRequest { firmware: None, ..question() };
         let packet = Packet::parse(&question.encode()).unwrap();
         let option = |code| packet.options.get(code);
         assert_eq!(option(code::CLIENT_ID).unwrap(), [&[0, 3, 0, 1], &MAC[..]].concat());
@@ -146,7 +146,7 @@ mod tests {
         let question = question();
         assert_eq!(boot_url(&answer(URL), &question), Ok(BootUrl::new(URL)));
         assert_eq!(boot_url(&answer("tftp://[fd77::1]/snponly.efi"), &question), Ok(None));
-        let other = Question { firmware: Some(Firmware { uuid: None }), ..question };
+        let other = InformationRequest { firmware: Some(Firmware { uuid: None }), ..question };
         assert_eq!(boot_url(&answer(URL), &other), Err(()), "another client");
         for at in 0..4 {
             let mut changed = answer(URL).encode();
@@ -183,13 +183,13 @@ mod tests {
     }
 
     /// The URL in an answer to this question; an error if it is none.
-    fn boot_url(packet: &Packet, question: &Question) -> Result<Option<BootUrl>, ()> {
+    fn boot_url(packet: &Packet, question: &InformationRequest) -> Result<Option<BootUrl>, ()> {
         Answer::parse(&packet.encode(), question).map(|answer| answer.boot_url).ok_or(())
     }
 
-    fn question() -> Question {
+    fn question() -> InformationRequest {
         let firmware = Some(Firmware { uuid: Some(*b"0123456789abcdef") });
-        Question { xid: 0x9912_3456, mac: MAC, firmware, began: Instant::now() }
+        InformationRequest { xid: 0x9912_3456, mac: MAC, firmware, began: Instant::now() }
     }
 
     /// A server's answer.

@@ -26,12 +26,12 @@ pub(crate) struct Delays {
 #[derive(Debug, Default)]
 struct Current {
     in_all: usize,
-    by_source: HashMap<Counted, usize>,
+    by_source: HashMap<DelayedClient, usize>,
 }
 
 /// Whose delays are limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Counted {
+enum DelayedClient {
     Source(Source),
     /// Clients of proxies that do not tell their addresses.
     Unknown,
@@ -41,7 +41,7 @@ enum Counted {
 #[derive(Debug)]
 pub(super) struct Delay<'a> {
     delays: &'a Delays,
-    counted: Option<Counted>,
+    counted: Option<DelayedClient>,
 }
 
 impl Default for Delays {
@@ -60,8 +60,8 @@ impl Delays {
     /// so it counts only in all.
     pub(super) fn begin(&self, requester: &Requester) -> Option<Delay<'_>> {
         let counted = match requester {
-            Requester::Host(Some(address)) => Some(Counted::Source((*address).into())),
-            Requester::Host(None) => Some(Counted::Unknown),
+            Requester::Host(Some(address)) => Some(DelayedClient::Source((*address).into())),
+            Requester::Host(None) => Some(DelayedClient::Unknown),
             Requester::Trusted(_) | Requester::Medium => None,
         };
         let mut current = self.current();

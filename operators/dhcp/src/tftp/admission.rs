@@ -60,7 +60,7 @@ pub enum Admitted {
 
 /// The transfers that end because a new one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proven {
+pub struct EndedTransfers {
     /// An earlier transfer of the same port: the machine was reset, as nobody else can have answered.
     pub replaced: Option<Id>,
     /// The transfer that has made room for this one.
@@ -118,11 +118,15 @@ impl Admission {
     /// # Errors
     ///
     /// If there are too many transfers, or there is no such request.
-    pub fn prove(&mut self, id: Id, speed_of: impl Fn(Id) -> u64) -> Result<Proven, Refusal> {
+    pub fn prove(
+        &mut self,
+        id: Id,
+        speed_of: impl Fn(Id) -> u64,
+    ) -> Result<EndedTransfers, Refusal> {
         let client = self.unproven.get(&id).map(|unproven| unproven.client).ok_or(Refusal::Busy)?;
         self.forget(id);
         let displaced = self.transfers.add(client.ip(), id, speed_of)?;
-        Ok(Proven { replaced: self.by_client.insert(client, id), displaced })
+        Ok(EndedTransfers { replaced: self.by_client.insert(client, id), displaced })
     }
 
     /// A transfer has ended.

@@ -20,7 +20,7 @@ mod transfer;
 mod transfers;
 mod wire;
 
-pub use admission::{Admission, Admitted, Proven};
+pub use admission::{Admission, Admitted, EndedTransfers};
 pub use first_blocks::FirstBlocks;
 pub use pace::Pace;
 pub use refusal::Refusal;

@@ -21,13 +21,13 @@ impl Account {
 
 /// What a download has reserved so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Promised {
+pub(super) struct Reserved {
     pub(super) account: Account,
     /// Bytes.
     pub(super) size: u64,
 }
 
-impl Promised {
+impl Reserved {
     /// Nothing yet.
     pub(super) fn none(account: &Account) -> Self {
         Self { account: account.clone(), size: 0 }

@@ -2,7 +2,7 @@
 
 use super::{
     Shared,
-    account::{Account, Promised},
+    account::{Account, Reserved},
     disk::{Disk, Path},
     download::{Download, Progress},
     error::Error,
@@ -45,7 +45,7 @@ impl Shared {
         }
         self.counts.downloads.fetch_add(1, Ordering::Relaxed);
         let name = access.name();
-        let mut promised = Promised::none(download.account());
+        let mut promised = Reserved::none(download.account());
         let fetched = tokio::select! {
             fetched = self.fetch(access, digest, download, &mut promised) => fetched,
             () = self.shutdown.cancelled() => Err(Error::Shutdown),
@@ -164,7 +164,7 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         download: &Download,
-        promised: &mut Promised,
+        promised: &mut Reserved,
     ) -> Result<(Path, u64), Error> {
         let name = access.name();
         let mut abandoned = std::pin::pin!(download.abandoned());
@@ -172,7 +172,7 @@ impl Shared {
         let slot = tokio::select! {
             slot = self.slots.acquire(registry, download.account()) => slot,
             (slot, account) = self.slot_of_joined(registry, download) => {
-                *promised = Promised::none(&account);
+                *promised = Reserved::none(&account);
                 slot
             }
             () = &mut abandoned => return Err(Error::Abandoned),
@@ -210,7 +210,7 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
-        promised: &mut Promised,
+        promised: &mut Reserved,
     ) -> Result<(), Error> {
         let mut pauses = PAUSES.into_iter();
         loop {
@@ -246,7 +246,7 @@ impl Shared {
         access: &Access,
         digest: &Digest,
         sink: &mut Sink<'_>,
-        promised: &mut Promised,
+        promised: &mut Reserved,
     ) -> Result<(), Error> {
         let name = access.name();
         let mut incoming = self.registries.blob_as(access, digest, sink.received()).await?;
@@ -281,7 +281,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn promise(&self, size: u64, promised: &mut Promised) -> Result<(), Error> {
+    async fn promise(&self, size: u64, promised: &mut Reserved) -> Result<(), Error> {
         let surplus = self.table().reserve(size, promised)?;
         self.disk.remove(surplus).await;
         Ok(())

@@ -1,7 +1,7 @@
 //! What is in the store, and what to evict to make room.
 
 use super::{
-    account::{Account, Promised},
+    account::{Account, Reserved},
     disk::{Path, StoredFile},
     download::Download,
     error::Error,
@@ -165,7 +165,7 @@ impl Table {
     pub(super) fn reserve(
         &mut self,
         size: u64,
-        promised: &mut Promised,
+        promised: &mut Reserved,
     ) -> Result<Vec<Path>, Error> {
         let full = Error::Full { size, limit: self.limit };
         let account = self.promised.get(&promised.account).copied().unwrap_or_default();
@@ -196,7 +196,7 @@ impl Table {
     }
 
     /// The download of `digest` has become a file.
-    pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: &Promised) {
+    pub(super) fn finish(&mut self, digest: &Digest, path: Path, size: u64, promised: &Reserved) {
         self.clock += 1;
         self.total += size;
         self.take_back(promised);
@@ -212,12 +212,12 @@ impl Table {
     }
 
     /// The download of `digest` has failed.
-    pub(super) fn fail(&mut self, digest: &Digest, promised: &Promised) {
+    pub(super) fn fail(&mut self, digest: &Digest, promised: &Reserved) {
         self.take_back(promised);
         self.entries.remove(digest);
     }
 
-    fn take_back(&mut self, promised: &Promised) {
+    fn take_back(&mut self, promised: &Reserved) {
         self.total -= promised.size;
         if let Some(all) = self.promised.get_mut(&promised.account) {
             *all = all.saturating_sub(promised.size);
@@ -355,20 +355,20 @@ mod tests {
         let (a, b) = (Account::of("a"), Account::of("b"));
         assert!(matches!(table.admit(6, &a), Err(Error::Large { size: 6, limit: 10 })));
         assert!(table.admit(6, &Account::default()).is_ok());
-        let mut stalled = [Promised::none(&a), Promised::none(&a)];
+        let mut stalled = [Reserved::none(&a), Reserved::none(&a)];
         assert!(table.reserve(3, &mut stalled[0]).unwrap().is_empty());
         assert_eq!(table.reserve(2, &mut stalled[1]).unwrap(), [] as [Path; 0]);
         for promised in &mut stalled {
             assert!(matches!(table.reserve(1, promised), Err(Error::Share { size: 6, .. })));
         }
         assert_eq!(table.size(), (1, 10), "nothing has to go for what is refused");
-        let mut other = Promised::none(&b);
+        let mut other = Reserved::none(&b);
         assert_eq!(table.reserve(5, &mut other).unwrap(), [Path::from("old")]);
         // What has arrived, or failed, counts no longer.
         table.find(&Digest::of(b"x"));
         table.finish(&Digest::of(b"x"), Path::from("x"), 3, &stalled[0]);
         table.fail(&Digest::of(b"y"), &stalled[1]);
-        assert_eq!(table.reserve(5, &mut Promised::none(&a)).unwrap(), [Path::from("x")]);
+        assert_eq!(table.reserve(5, &mut Reserved::none(&a)).unwrap(), [Path::from("x")]);
     }
 
     #[test]
@@ -388,8 +388,8 @@ mod tests {
         }
     }
 
-    fn nobody() -> Promised {
-        Promised::default()
+    fn nobody() -> Reserved {
+        Reserved::default()
     }
 
     fn file(name: &str, size: u64) -> StoredFile {

@@ -54,7 +54,7 @@ pub(crate) struct Bmcs<C> {
 }
 
 /// Access to the BMC of one Machine.
-struct Way {
+struct BmcLogin {
     destination: Destination,
     pin: Option<Pin>,
     /// For how long the credentials are held back, because another process was refused with them.
@@ -151,7 +151,7 @@ impl<C: Connect> Bmcs<C> {
         &self,
         machine: &Machine,
         redfish: &MachineRedfish,
-    ) -> Result<Result<Way, Missing>, Error> {
+    ) -> Result<Result<BmcLogin, Missing>, Error> {
         let place = match bmc_address(redfish, self.access.plain_http) {
             Ok(place) => place,
             Err(missing) => return Ok(Err(missing)),
@@ -185,12 +185,12 @@ impl<C: Connect> Bmcs<C> {
                 "status.redfish.certFingerprint is not a valid fingerprint: remove it".to_owned();
             return Ok(Err(Missing { reason: "NotPinned", message }));
         }
-        Ok(Ok(Way { destination, pin, rest }))
+        Ok(Ok(BmcLogin { destination, pin, rest }))
     }
 
     /// The connection to a BMC with a pinned certificate. A connection that was made with another
     /// pin is not used any more.
-    async fn client(&self, way: &Way) -> C::Bmc {
+    async fn client(&self, way: &BmcLogin) -> C::Bmc {
         let target = target(&place_of(&way.destination));
         if self.connect.pin(&target) != way.pin {
             self.connect.forget(&target).await;
@@ -204,7 +204,7 @@ impl<C: Connect> Bmcs<C> {
     }
 
     /// Why a BMC gave no usable response; a different certificate is detected by reading it.
-    async fn trouble(&self, error: BmcError, way: &Way) -> ReadError {
+    async fn trouble(&self, error: BmcError, way: &BmcLogin) -> ReadError {
         let unreachable = Unreachable::from(error);
         if let (Unreachable::NoAnswer(_), Some(pin)) = (&unreachable, way.pin) {
             let target = target(&place_of(&way.destination));

@@ -63,15 +63,15 @@ pub(crate) type Objects = Index<DhcpLease, IpAddr>;
 pub enum Error {
     /// It was not created or changed.
     #[error("could not write the DHCPLease")]
-    Apply(#[source] kube::Error, Told),
+    Apply(#[source] kube::Error, IsRepeated),
     /// It was not removed.
     #[error("could not delete the DHCPLease")]
-    Remove(#[source] kube::Error, Told),
+    Remove(#[source] kube::Error, IsRepeated),
 }
 
 /// Whether the last failure had the same cause. What keeps one object from being written mostly keeps all from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told(bool);
+pub struct IsRepeated(bool);
 
 impl ReconcileError for Error {
     fn class(&self) -> Class {
@@ -85,7 +85,7 @@ impl ReconcileError for Error {
     }
 
     fn is_told(&self) -> bool {
-        let (Self::Apply(_, Told(is_told)) | Self::Remove(_, Told(is_told))) = self;
+        let (Self::Apply(_, IsRepeated(is_told)) | Self::Remove(_, IsRepeated(is_told))) = self;
         *is_told
     }
 }
@@ -243,14 +243,14 @@ impl LeasePublisher {
         Ok(done)
     }
 
-    fn failed(&self, error: kube::Error, of: fn(kube::Error, Told) -> Error) -> Error {
+    fn failed(&self, error: kube::Error, of: fn(kube::Error, IsRepeated) -> Error) -> Error {
         let cause = Some(match &error {
             // The rest may name the object.
             kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
             other => Chain(other).to_string(),
         });
         let last = std::mem::replace(&mut *self.trouble.locked(), cause.clone());
-        of(error, Told(last == cause))
+        of(error, IsRepeated(last == cause))
     }
 
     /// Waits for the next write.

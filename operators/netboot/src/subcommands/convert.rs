@@ -1,7 +1,7 @@
 //! Reads the files of a FeDHCP configuration.
 
 use anyhow::{Context, Result, bail};
-use metal_fedhcp::{Conversion, File, Given, Main, TargetPaths};
+use metal_fedhcp::{Conversion, File, Main, SubnetArgument, TargetPaths};
 use std::{
     fs,
     io::Read,
@@ -17,7 +17,7 @@ const LARGEST: u64 = 1 << 20;
 pub(super) fn convert(
     path: &Path,
     interfaces: Vec<String>,
-    subnets: Vec<Given>,
+    subnets: Vec<SubnetArgument>,
 ) -> Result<Conversion> {
     let path = main_file(path)?;
     let main = Main::parse(&path.display().to_string(), &read(&path)?)?;

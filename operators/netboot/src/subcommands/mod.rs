@@ -4,7 +4,7 @@ mod convert;
 
 use clap::Parser;
 use metal_dhcp::config::schema;
-use metal_fedhcp::Given;
+use metal_fedhcp::SubnetArgument;
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -29,7 +29,7 @@ pub enum Tool {
         /// A subnet and its address range, which FeDHCP does not configure: 10.0.0.0/24 or
         /// 10.0.0.0/24=10.0.0.100-10.0.0.200 (can be repeated)
         #[arg(long = "subnet", value_name = "PREFIX[=FIRST-LAST]")]
-        subnets: Vec<Given>,
+        subnets: Vec<SubnetArgument>,
         /// A network interface to serve, if the configuration names none (FeDHCP then serves all;
         /// can be repeated)
         #[arg(long = "interface", value_name = "NAME")]

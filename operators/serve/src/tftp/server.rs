@@ -16,8 +16,8 @@ use metal_base::Locked;
 use metal_dhcp::{
     fair_queue::Priority,
     tftp::{
-        Admission, Admitted, Code, FirstBlocks, Id, Packet, Proven, ReadRequest, Refusal, Step,
-        Terms, encode_error,
+        Admission, Admitted, Code, EndedTransfers, FirstBlocks, Id, Packet, ReadRequest, Refusal,
+        Step, Terms, encode_error,
     },
 };
 use metal_runtime::LogLimit;
@@ -278,7 +278,7 @@ impl Server {
         let Table { admission, running, .. } = &mut *table;
         let proven = admission.prove(id, |id| running.get(&id).map_or(0, |it| it.speed()));
         self.count(&table);
-        let Proven { replaced, displaced } = proven?;
+        let EndedTransfers { replaced, displaced } = proven?;
         if let Some(other) = replaced.and_then(|id| table.running.get(&id)) {
             other.is_replaced.store(true, Ordering::Relaxed);
         }

@@ -145,7 +145,7 @@ fn the_slowest_transfer_of_the_source_with_the_most_makes_room_for_who_has_fewer
         |id: Id| if id == crowd[1] { 10 } else { 20 - 20 * u64::from(others.contains(&id)) };
     let (id, _) = admit(&mut admission, client(4, 1), b"a");
     let proven = admission.prove(id, speed).unwrap();
-    assert_eq!(proven, Proven { replaced: None, displaced: Some(crowd[1]) });
+    assert_eq!(proven, EndedTransfers { replaced: None, displaced: Some(crowd[1]) });
     assert_eq!(admission.count(), BOUNDS.transfers);
     // Now nobody has more than one.
     let (id, _) = admit(&mut admission, client(5, 1), b"a");

@@ -10,15 +10,15 @@ const MOST: usize = 32;
 /// Requests by method and path: what a BMC does not allow to be written may well be read. Each is
 /// remembered for a time, because a BMC that is starting refuses what it grants later.
 #[derive(Default)]
-pub(super) struct SessionIndependentRefusals(Vec<Noted>);
+pub(super) struct SessionIndependentRefusals(Vec<RefusedRequest>);
 
-struct Noted {
+struct RefusedRequest {
     method: Method,
     path: String,
     until: Instant,
 }
 
-impl Noted {
+impl RefusedRequest {
     fn is(&self, request: &Request) -> bool {
         self.method == request.method && self.path == request.path
     }
@@ -39,7 +39,7 @@ impl SessionIndependentRefusals {
         }
         let until = now + if is_again { limits.lockout } else { limits.second_try };
         let (method, path) = (request.method.clone(), request.path.clone());
-        self.0.push(Noted { method, path, until });
+        self.0.push(RefusedRequest { method, path, until });
     }
 
     /// It has succeeded, or is to be noted anew. Returns whether it was noted.
