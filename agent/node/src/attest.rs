@@ -7,7 +7,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use metal_attest::{
-    Answer, Asked, MAX_EVENT_LOG, Quote,
+    Answer, ChallengeMessage, MAX_EVENT_LOG, Quote,
     client::{self, EkTemplate, EncryptedCredential, OpenError, Presented},
 };
 use metal_http::Reason;
@@ -85,7 +85,7 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
 }
 
 /// What is posted.
-fn body(held: &Held, quote: Option<(&Asked, &Quote)>) -> Result<String, AttestError> {
+fn body(held: &Held, quote: Option<(&ChallengeMessage, &Quote)>) -> Result<String, AttestError> {
     let keys = held.keys().ok_or(AttestError::Answer)?;
     let certificates = keys.certificates();
     let (ek, srk, ak) = (keys.ek(), keys.srk(), Some(keys.ak()));

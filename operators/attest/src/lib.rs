@@ -52,4 +52,4 @@ pub use public::KeyError;
 pub use quote::{AttestationKey, Challenge, ChallengeSecret, Pcrs, Quote, QuoteError};
 pub use seal::{Sealed, challenge, seal};
 pub use storage::StorageKey;
-pub use wire::{Answer, Asked, MAX_BODY, Request, RequestError, Response};
+pub use wire::{Answer, ChallengeMessage, MAX_BODY, Request, RequestError, Response};

@@ -4,7 +4,7 @@ use crate::{
     credential::{self, CREDENTIAL_LEN, SealError, chance},
     event_log::MAX_EVENT_LOG,
     quote::{Challenge, ChallengeSecret},
-    wire::{Asked, Request, Response},
+    wire::{ChallengeMessage, Request, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
@@ -56,10 +56,10 @@ pub fn challenge(
     secret: &[u8; 32],
     ticket: ChallengeSecret,
     random: &dyn SecureRandom,
-) -> Result<Asked, SealError> {
+) -> Result<ChallengeMessage, SealError> {
     let nonce = challenge.nonce(secret, ticket);
     let wrapped = credential::make(challenge.ek, challenge.ak.name(), &nonce, random)?;
-    Ok(Asked {
+    Ok(ChallengeMessage {
         credential_blob: STANDARD.encode(wrapped.blob),
         encrypted_secret: STANDARD.encode(wrapped.secret),
         pcrs: challenge.pcrs.iter().copied().collect(),

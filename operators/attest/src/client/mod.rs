@@ -33,7 +33,7 @@ pub use template::EkTemplate;
 
 use crate::{
     quote::Quote,
-    wire::{Asked, Body, QuoteBody},
+    wire::{Body, ChallengeMessage, QuoteBody},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -50,7 +50,7 @@ pub struct Presented<'a> {
     /// The attestation key.
     pub ak: Option<&'a [u8]>,
     /// A quote by that key.
-    pub quote: Option<(&'a Asked, &'a Quote)>,
+    pub quote: Option<(&'a ChallengeMessage, &'a Quote)>,
 }
 
 /// The body of `POST /attest`.

@@ -1,6 +1,6 @@
 //! The answer of metalman, opened.
 
-use crate::wire::{Asked, Response};
+use crate::wire::{ChallengeMessage, Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
@@ -45,7 +45,7 @@ impl EncryptedCredential {
     /// # Errors
     ///
     /// A field is not base64 of a TPM2B.
-    pub fn of_challenge(asked: &Asked) -> Result<Self, OpenError> {
+    pub fn of_challenge(asked: &ChallengeMessage) -> Result<Self, OpenError> {
         Self::parse(&asked.credential_blob, &asked.encrypted_secret)
     }
 

@@ -3,7 +3,7 @@
 mod quote;
 
 pub(crate) use quote::QuoteBody;
-pub use quote::{Answer, Asked};
+pub use quote::{Answer, ChallengeMessage};
 
 use crate::{
     certificate::MAX_CERTIFICATES,

@@ -15,14 +15,14 @@ pub enum Answer {
     /// What it has to show first.
     Challenge {
         /// The challenge.
-        challenge: Asked,
+        challenge: ChallengeMessage,
     },
 }
 
 /// A challenge.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct ChallengeMessage {
     /// TPM2B_ID_OBJECT in base64, for the attestation key; in it is the nonce.
     pub credential_blob: String,
     /// TPM2B_ENCRYPTED_SECRET in base64.
@@ -67,7 +67,7 @@ impl QuoteBody {
         Ok((ticket, Quote { quoted, signature, pcrs }))
     }
 
-    pub(crate) fn of(asked: &Asked, quote: &Quote) -> Self {
+    pub(crate) fn of(asked: &ChallengeMessage, quote: &Quote) -> Self {
         let pcrs = quote.pcrs.iter().map(|(index, value)| (*index, STANDARD.encode(value)));
         Self {
             salt: asked.salt.clone(),

@@ -110,7 +110,7 @@ async fn carry_out_by(
 }
 
 /// What a line says of a request that nobody waits for.
-fn requested(asked: &metal_machine::request::Asked) -> String {
+fn requested(asked: &metal_machine::request::RaisedRequest) -> String {
     let counters = &asked.counters;
     let counter = match asked.request {
         Request::Reboot => counters.reboot_counter,

@@ -12,7 +12,7 @@ use kube::{
     api::{ObjectMeta, Patch, PatchParams},
 };
 use metal_api::{Machine, MachineOperations};
-use metal_machine::request::{Asked, Refusal, is_busy, raised};
+use metal_machine::request::{RaisedRequest, Refusal, is_busy, raised};
 use metal_runtime::patch_spec;
 use serde::Serialize;
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub(crate) async fn asked_for(
                 if is_busy {
                     warn(&format!("{name}: something that was asked for before is not done yet"));
                 }
-                return Ok((Asked::new(order.request, &written, node.as_ref()), written));
+                return Ok((RaisedRequest::new(order.request, &written, node.as_ref()), written));
             }
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => tries += 1,
             Err(error) => return Err(error.into()),

@@ -5,7 +5,7 @@ use crate::{failure, output::warn};
 use anyhow::Result;
 use futures::{StreamExt, stream};
 use kube::Client;
-use metal_machine::request::{Asked, Progress, Request, progress};
+use metal_machine::request::{Progress, RaisedRequest, Request, progress};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -17,7 +17,7 @@ const AT_A_TIME: usize = 8;
 /// One that is waited for.
 struct Wait {
     name: String,
-    asked: Asked,
+    asked: RaisedRequest,
     /// What was said of it last.
     said: String,
 }

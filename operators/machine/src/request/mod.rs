@@ -16,7 +16,7 @@
 mod progress;
 
 pub use super::resolution::Request;
-pub use progress::{Asked, Progress, progress};
+pub use progress::{Progress, RaisedRequest, progress};
 
 use super::operations;
 use metal_api::{Machine, MachineOperations, condition};

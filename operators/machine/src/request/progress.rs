@@ -25,7 +25,7 @@ const LINE: usize = 400;
 
 /// A request that was written, and what was there before.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RaisedRequest {
     /// What was asked for.
     pub request: Request,
     /// UID of the Machine.
@@ -40,7 +40,7 @@ pub struct Asked {
     pub node: Option<(Option<String>, Option<String>)>,
 }
 
-impl Asked {
+impl RaisedRequest {
     /// What was asked of `raised`, the Machine as it was written, when there was `node`.
     pub fn new(request: Request, raised: &Machine, node: Option<&Node>) -> Self {
         Self {
@@ -79,7 +79,7 @@ pub enum Progress {
 
 /// How far a request is. A Node counts if it is ready, and another one than before the installation,
 /// or has booted since.
-pub fn progress(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Progress {
+pub fn progress(machine: &Machine, node: Option<&Node>, asked: &RaisedRequest) -> Progress {
     if machine.metadata.uid != asked.machine {
         return given_up("Replaced", "there is another Machine of this name now");
     }
@@ -102,7 +102,7 @@ pub fn progress(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Progre
 }
 
 /// It is not done, and it either goes on by itself or does not.
-fn waits(status: &MachineStatus, asked: &Asked, node: Option<&str>) -> Progress {
+fn waits(status: &MachineStatus, asked: &RaisedRequest, node: Option<&str>) -> Progress {
     match resolution::by_a_person(asked.request, &status.conditions, asked.generation) {
         Some(Condition { type_, reason, message, .. }) => {
             let message = if message.is_empty() { type_ } else { message };
@@ -117,7 +117,7 @@ fn given_up(reason: &str, message: &str) -> Progress {
 }
 
 /// Whether everything was carried out that was asked for.
-fn is_counted(done: &MachineOperationsStatus, asked: &Asked) -> bool {
+fn is_counted(done: &MachineOperationsStatus, asked: &RaisedRequest) -> bool {
     let is_repaved = match asked.request {
         Request::Reboot => true,
         Request::Repave => done.repave_counter >= asked.counters.repave_counter,
@@ -126,7 +126,11 @@ fn is_counted(done: &MachineOperationsStatus, asked: &Asked) -> bool {
 }
 
 /// Why it will not be done.
-fn failure(machine: &Machine, status: &MachineStatus, asked: &Asked) -> Option<(String, String)> {
+fn failure(
+    machine: &Machine,
+    status: &MachineStatus,
+    asked: &RaisedRequest,
+) -> Option<(String, String)> {
     if machine.metadata.deletion_timestamp.is_some() {
         return Some(("Deleted".to_owned(), "the Machine is being deleted".to_owned()));
     }
@@ -148,7 +152,7 @@ fn failure(machine: &Machine, status: &MachineStatus, asked: &Asked) -> Option<(
     unusable(machine).or(refused)
 }
 
-fn is_given_up(operations: &MachineOperationsStatus, asked: &Asked) -> bool {
+fn is_given_up(operations: &MachineOperationsStatus, asked: &RaisedRequest) -> bool {
     let Some(given_up) = &operations.given_up else { return false };
     let is_over = |wanted: Option<i64>, given_up: Option<i64>, done: Option<i64>| {
         wanted.is_some() && given_up >= wanted && done < wanted
@@ -165,7 +169,7 @@ fn is_given_up(operations: &MachineOperationsStatus, asked: &Asked) -> bool {
 
 /// Whether the Node is ready that the machine is now, or what is missing. A machine that was no Node
 /// before a reboot needs not be one after it.
-fn back(machine: &Machine, node: Option<&Node>, asked: &Asked) -> Result<(), &'static str> {
+fn back(machine: &Machine, node: Option<&Node>, asked: &RaisedRequest) -> Result<(), &'static str> {
     let before = asked.node.as_ref();
     let Some(node) = node else {
         return match (asked.request, before) {

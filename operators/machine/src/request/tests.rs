@@ -286,12 +286,12 @@ fn waits(progress: &Progress) -> String {
 }
 
 /// Asks for it, and returns what was asked.
-fn ask(machine: &mut Machine, request: Request, node: Option<&Node>) -> Asked {
+fn ask(machine: &mut Machine, request: Request, node: Option<&Node>) -> RaisedRequest {
     machine.metadata.labels =
         Some([("unbounded-cloud.io/site".to_owned(), "rack-a".to_owned())].into());
     machine.spec.operations = Some(raised(machine, request, Manual::Nobody).unwrap());
     machine.metadata.generation = Some(2);
-    Asked::new(request, machine, node)
+    RaisedRequest::new(request, machine, node)
 }
 
 /// metalman has seen it, and is at this step.

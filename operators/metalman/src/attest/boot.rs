@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
 use metal_api::Machine;
 use metal_attest::{
-    Asked, AttestationKey, Challenge, ChallengeSecret, Pcrs, QuoteError, Request, challenge,
+    AttestationKey, Challenge, ChallengeMessage, ChallengeSecret, Pcrs, QuoteError, Request,
+    challenge,
 };
 use metal_base::hex;
 use metal_machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
@@ -31,7 +32,7 @@ pub(super) async fn challenged(
     machine: &Arc<Machine>,
     address: IpAddr,
     (request, rest): (&Request, Received),
-) -> Result<Option<Asked>, Refused> {
+) -> Result<Option<ChallengeMessage>, Refused> {
     let pcrs = measured_pcrs(machine);
     if pcrs.is_empty() {
         return Ok(None);
@@ -87,7 +88,7 @@ async fn judged(
     machine: &Arc<Machine>,
     address: IpAddr,
     measured: Measured<'_>,
-) -> Result<Option<Asked>, Refused> {
+) -> Result<Option<ChallengeMessage>, Refused> {
     let decide = |machine: &Machine| match judge_boot(machine, measured, Timestamp::now()) {
         Verdict::Admitted(status) => Decision { status, result: None },
         Verdict::Refused(refusal, status) => {

@@ -4,7 +4,7 @@ use super::{Requester, Unserved, files::TEXT, unavailable};
 use crate::{
     Context,
     confirm::Confirmed,
-    image_files::{Asked, Proof, Refused, Served, opened},
+    image_files::{FileRequest, Proof, Refused, Served, opened},
     status_writes::{self, Decision, record},
     user_data::UserDataError,
 };
@@ -101,7 +101,7 @@ async fn vendor_data(
 ) -> Result<Option<String>, Refused> {
     let url = requester.url(ctx).ok_or(Refused::NotReady)?;
     let (path, proof) = (VENDOR_DATA.to_owned(), Proof::Token(requester.token.clone()));
-    let asked = Asked { machine: Arc::clone(machine), is_live, path, url, proof };
+    let asked = FileRequest { machine: Arc::clone(machine), is_live, path, url, proof };
     match opened(ctx, asked).await {
         Ok(Served::Text(text)) => Ok(Some(text)),
         Ok(Served::File { root, name, file, .. }) if file.size <= LARGEST as u64 => {

@@ -4,7 +4,7 @@ use super::{Requester, Unserved, install::has_begun};
 use crate::{
     Context,
     confirm::Confirmed,
-    image_files::{Asked, Proof, Served, opened},
+    image_files::{FileRequest, Proof, Served, opened},
 };
 use axum::{
     body::Body,
@@ -41,7 +41,8 @@ pub(super) async fn file(
     let Some(path) = decoded(uri.path()) else {
         return (StatusCode::NOT_FOUND, "no such file\n").into_response();
     };
-    let asked = Asked { machine: Arc::clone(&machine), is_live, path: path.clone(), url, proof };
+    let asked =
+        FileRequest { machine: Arc::clone(&machine), is_live, path: path.clone(), url, proof };
     match opened(&ctx, asked).await {
         Ok(Served::Text(text)) => {
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text)

@@ -21,7 +21,7 @@ use std::{path::PathBuf, sync::Arc};
 
 /// A request for a file.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct FileRequest {
     /// The Machine.
     pub(crate) machine: Arc<Machine>,
     /// Whether the API server has just said that it is like this.
@@ -96,7 +96,7 @@ pub(crate) enum Refused {
 /// # Errors
 ///
 /// If the request is refused.
-fn open(ctx: &Context, asked: &Asked) -> Result<Served, Refused> {
+fn open(ctx: &Context, asked: &FileRequest) -> Result<Served, Refused> {
     let image = ctx.images.of(&asked.machine).ok_or(Refused::NoImage)?;
     let path = asked.path.trim_start_matches('/');
     let class = class(path, image.boot_file());
@@ -156,7 +156,7 @@ pub(crate) fn rendered(
 }
 
 /// Whether the client is the installer of the pending installation.
-fn admit(ctx: &Context, asked: &Asked) -> Result<(), Refused> {
+fn admit(ctx: &Context, asked: &FileRequest) -> Result<(), Refused> {
     let token = match &asked.proof {
         Proof::Address => {
             return installs(&asked.machine, ctx.now()).map(drop).ok_or(Refused::NotDue);

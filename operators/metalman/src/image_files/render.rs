@@ -1,7 +1,7 @@
 //! Serves requests away from what must not wait. A template may use as much time as its limit allows,
 //! so the templates of one image are rendered on a few threads, and those of others on theirs.
 
-use super::{Asked, Refused, Served, open};
+use super::{FileRequest, Refused, Served, open};
 use crate::Context;
 use std::{
     sync::{Arc, mpsc},
@@ -23,7 +23,7 @@ const THREAD_PATIENCE: Duration = Duration::from_millis(250);
 /// # Errors
 ///
 /// If it is refused.
-pub(crate) async fn opened(ctx: &Arc<Context>, asked: Asked) -> Result<Served, Refused> {
+pub(crate) async fn opened(ctx: &Arc<Context>, asked: FileRequest) -> Result<Served, Refused> {
     let Some(places) = places(ctx, &asked) else { return open(ctx, &asked) };
     let Ok(Ok(place)) = timeout(PATIENCE, places.acquire_owned()).await else {
         return Err(Refused::Busy);
@@ -38,7 +38,7 @@ pub(crate) async fn opened(ctx: &Arc<Context>, asked: Asked) -> Result<Served, R
 /// # Errors
 ///
 /// If it is refused.
-pub(crate) fn opened_here(ctx: &Arc<Context>, asked: Asked) -> Result<Served, Refused> {
+pub(crate) fn opened_here(ctx: &Arc<Context>, asked: FileRequest) -> Result<Served, Refused> {
     let Some(places) = places(ctx, &asked) else { return open(ctx, &asked) };
     let place = places.try_acquire_owned().map_err(|_| Refused::Busy)?;
     let (answer, answered) = mpsc::sync_channel(1);
@@ -50,14 +50,18 @@ pub(crate) fn opened_here(ctx: &Arc<Context>, asked: Asked) -> Result<Served, Re
     answered.recv_timeout(THREAD_PATIENCE).unwrap_or(Err(Refused::Busy))
 }
 
-fn served(ctx: &Context, asked: &Asked, place: OwnedSemaphorePermit) -> Result<Served, Refused> {
+fn served(
+    ctx: &Context,
+    asked: &FileRequest,
+    place: OwnedSemaphorePermit,
+) -> Result<Served, Refused> {
     let served = open(ctx, asked);
     drop(place);
     served
 }
 
 /// The places of the image, if a template is asked for.
-fn places(ctx: &Context, asked: &Asked) -> Option<Arc<Semaphore>> {
+fn places(ctx: &Context, asked: &FileRequest) -> Option<Arc<Semaphore>> {
     let image = ctx.images.of(&asked.machine)?;
     image.template(asked.path.trim_start_matches('/'))?;
     Some(Arc::clone(image.places()))

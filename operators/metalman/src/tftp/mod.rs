@@ -4,7 +4,7 @@ use crate::{
     Context,
     confirm::confirm_here,
     http::has_begun,
-    image_files::{Asked, Proof, Refused, Served, opened_here},
+    image_files::{FileRequest, Proof, Refused, Served, opened_here},
     serve_url::ServeUrl,
 };
 use metal_api::Machine;
@@ -57,7 +57,7 @@ impl Files for ImageFiles {
         let (url, proof) = (self.url.at(here), Proof::Address);
         let (url, asked_for) = (url.into_owned(), path.clone());
         let asked_by = Arc::clone(&machine);
-        let asked = Asked { machine, is_live: true, path: asked_for, url, proof };
+        let asked = FileRequest { machine, is_live: true, path: asked_for, url, proof };
         match opened_here(&self.ctx, asked) {
             Ok(Served::File { root, name, .. }) => {
                 if class(&path, image.boot_file()) == Class::Install {

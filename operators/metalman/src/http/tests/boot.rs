@@ -3,7 +3,7 @@
 use super::*;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use metal_api::{MachineAttestation, MachinePcr};
-use metal_attest::{Answer, Asked, testing::Swtpm};
+use metal_attest::{Answer, ChallengeMessage, testing::Swtpm};
 
 #[tokio::test]
 async fn who_cannot_make_a_quote_gets_no_token_where_one_is_asked_for() {
@@ -103,7 +103,7 @@ pub(super) async fn asking() -> (ApiServer, Arc<Context>) {
 }
 
 /// What tpm2-tools make of a challenge: PCRs 0 and 7.
-pub(super) fn answered_by_tools(tpm: &Swtpm, keys: &str, asked: &Asked) -> String {
+pub(super) fn answered_by_tools(tpm: &Swtpm, keys: &str, asked: &ChallengeMessage) -> String {
     let [blob, secret] =
         [&asked.credential_blob, &asked.encrypted_secret].map(|it| STANDARD.decode(it).unwrap());
     let head = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];

@@ -237,7 +237,7 @@ async fn an_image_with_slow_templates_delays_no_other_machine() {
     let places = (image.places().try_acquire().unwrap(), image.places().try_acquire().unwrap());
     let machine = Arc::new(lab.machine.clone());
     assert_eq!(image_files::state(&lab.ctx, &machine).await, None, "a pass does not wait");
-    let asked = || image_files::Asked {
+    let asked = || image_files::FileRequest {
         machine: Arc::clone(&machine),
         is_live: true,
         path: "grub/grub.cfg".to_owned(),
