@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use metal_api::{Bmc, BmcSecret, Endpoint, EndpointStatus, annotation};
 use metal_base::Never;
-use metal_core::endpoint::{Change, Decision, Observation, Wanted, decide};
+use metal_core::endpoint::{Change, Decision, Observation, WantedObjects, decide};
 use metal_runtime::{Written, controller::Controller, index::Index, report, work::Next};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn twins<C>(ctx: &Context<C>, endpoint: &Endpoint) -> Vec<String> {
 
 /// Creates the credentials, then the BMC; existing objects are left as they are. The BMC comes
 /// last, so that an interrupted pass is continued.
-async fn create<C>(ctx: &Context<C>, name: &str, wanted: Wanted) -> Result<Written, Error> {
+async fn create<C>(ctx: &Context<C>, name: &str, wanted: WantedObjects) -> Result<Written, Error> {
     let mut secret = BmcSecret::new(name, wanted.secret);
     secret.metadata.annotations = Some(wanted.note);
     let label = (annotation::MANAGED_BY.to_owned(), MANAGER.to_owned());
@@ -125,7 +125,7 @@ mod tests {
         let mut rotated = BmcSecret::new("a", BmcSecretSpec::default());
         rotated.metadata.uid = Some("theirs".to_owned());
         api.put(&rotated);
-        let wanted = Wanted {
+        let wanted = WantedObjects {
             secret: BmcSecretSpec::default(),
             note: [("for".to_owned(), "it".to_owned())].into(),
             bmc: BmcSpec::default(),

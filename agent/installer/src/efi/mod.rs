@@ -5,5 +5,5 @@ mod plan;
 mod variables;
 
 pub(crate) use option::{Loader, fallback_path, load_option};
-pub(crate) use plan::{Change, Known, plan};
+pub(crate) use plan::{BootVariables, Change, plan};
 pub(crate) use variables::{VariableError, register};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What the firmware has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct BootVariables {
     /// Load options by number.
     pub(crate) options: BTreeMap<u16, Vec<u8>>,
     /// `BootOrder`.
@@ -27,7 +27,7 @@ pub(crate) enum Change {
 /// Flash memory wears: what is as it should be is not written.
 ///
 /// `None` if the firmware has no number left.
-pub(crate) fn plan(known: &Known, name: &str, option: &[u8]) -> Option<Vec<Change>> {
+pub(crate) fn plan(known: &BootVariables, name: &str, option: &[u8]) -> Option<Vec<Change>> {
     let ours = known.options.iter().filter(|(_, old)| label(old).as_deref() == Some(name));
     let ours: Vec<u16> = ours.map(|(number, _)| *number).collect();
     let is_same = |number: &&u16| known.options.get(*number).is_some_and(|old| old == option);
@@ -57,7 +57,7 @@ mod tests {
         let expected = vec![Change::Option(2, new.clone()), Change::Order(vec![2, 1, 3, 0])];
         assert_eq!(plan(&known, "node-01", &new), Some(expected));
         let first = vec![Change::Option(0, new.clone()), Change::Order(vec![0])];
-        assert_eq!(plan(&Known::default(), "node-01", &new), Some(first));
+        assert_eq!(plan(&BootVariables::default(), "node-01", &new), Some(first));
     }
 
     #[test]
@@ -74,12 +74,12 @@ mod tests {
     fn what_is_as_it_should_be_is_not_written() {
         let known = known(&[(1, "PXE"), (4, "node-01")], &[4, 1]);
         assert_eq!(plan(&known, "node-01", &option("node-01", 0)), Some(vec![]));
-        let moved = Known { order: vec![1, 4], ..known.clone() };
+        let moved = BootVariables { order: vec![1, 4], ..known.clone() };
         let expected = vec![Change::Order(vec![4, 1])];
         assert_eq!(plan(&moved, "node-01", &option("node-01", 0)), Some(expected));
         // The copy that is right stays.
         let twice = self::known(&[(2, "node-01")], &[2, 4]);
-        let mut twice = Known { options: twice.options, order: vec![2, 4] };
+        let mut twice = BootVariables { options: twice.options, order: vec![2, 4] };
         twice.options.insert(4, option("node-01", 9));
         let expected = vec![Change::Order(vec![4]), Change::Remove(2)];
         assert_eq!(plan(&twice, "node-01", &option("node-01", 9)), Some(expected));
@@ -88,13 +88,13 @@ mod tests {
     #[test]
     fn firmware_without_a_free_number_is_left_alone() {
         let options = (0..=u16::MAX).map(|number| (number, option("x", 0))).collect();
-        let full = Known { options, order: vec![] };
+        let full = BootVariables { options, order: vec![] };
         assert_eq!(plan(&full, "node-01", &option("node-01", 0)), None);
     }
 
-    fn known(options: &[(u16, &str)], order: &[u16]) -> Known {
+    fn known(options: &[(u16, &str)], order: &[u16]) -> BootVariables {
         let options = options.iter().map(|(number, name)| (*number, option(name, 0))).collect();
-        Known { options, order: order.to_vec() }
+        BootVariables { options, order: order.to_vec() }
     }
 
     /// A load option with this name, and something behind it.

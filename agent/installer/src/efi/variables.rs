@@ -1,6 +1,6 @@
 //! Variables of the firmware, as the kernel shows them (efivarfs).
 
-use super::{Change, Known, Loader, load_option, plan};
+use super::{BootVariables, Change, Loader, load_option, plan};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
@@ -43,12 +43,12 @@ pub(crate) fn register(
     Ok(())
 }
 
-fn known(folder: &Path) -> Result<Known, VariableError> {
+fn known(folder: &Path) -> Result<BootVariables, VariableError> {
     let unread = |name: &str| {
         let name = name.to_owned();
         move |error| VariableError::Variable(name, "read", error)
     };
-    let mut known = Known::default();
+    let mut known = BootVariables::default();
     for entry in fs::read_dir(folder).map_err(unread("BootOrder"))? {
         let name = entry.map_err(unread("BootOrder"))?.file_name().to_string_lossy().into_owned();
         let Some(short) = name.strip_suffix(GLOBAL).and_then(|it| it.strip_suffix('-')) else {

@@ -30,7 +30,7 @@ pub(crate) enum Condition {
 
 /// A precondition as it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub(crate) struct SentPrecondition {
     /// `If-Match`.
     pub(crate) header: Option<HeaderValue>,
     /// `@odata.etag`.
@@ -54,7 +54,7 @@ impl Condition {
 
     /// How this condition is sent to a resource with these ETags, or `None` if it cannot be made of
     /// them.
-    pub(crate) fn sent(self, etags: &Etags) -> Option<Sent> {
+    pub(crate) fn sent(self, etags: &Etags) -> Option<SentPrecondition> {
         let etag = etags.header.as_ref().or(etags.body.as_ref());
         let header = match self {
             Self::Etag | Self::InBody => etag?.clone(),
@@ -66,7 +66,7 @@ impl Condition {
                 changed(etags.body.as_ref()?, other_strength)?
             }
             Self::Any => HeaderValue::from_static("*"),
-            Self::Without => return Some(Sent::default()),
+            Self::Without => return Some(SentPrecondition::default()),
             Self::Bare => changed(etag?, |etag| Some(opaque(etag)?.trim_matches('"').to_owned()))?,
             Self::Single => changed(etag?, |etag| {
                 let doubled = opaque(etag)?.strip_prefix("\"\"")?;
@@ -75,7 +75,7 @@ impl Condition {
         };
         let text = etag.and_then(|etag| etag.to_str().ok());
         let in_body = text.filter(|_| self == Self::InBody).map(str::to_owned);
-        Some(Sent { header: Some(header), in_body })
+        Some(SentPrecondition { header: Some(header), in_body })
     }
 
     /// Whether it contains an ETag.

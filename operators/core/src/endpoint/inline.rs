@@ -1,6 +1,6 @@
 //! What to do with BMC objects when a BMC has an address, if there are to be no Endpoints.
 
-use super::{Existing, Sighting, Wanted, wanted_inline};
+use super::{Existing, Sighting, WantedObjects, wanted_inline};
 use crate::macdb::Entry;
 use jiff::Timestamp;
 use metal_api::{Bmc, MacAddr};
@@ -12,7 +12,7 @@ pub enum InlineRecording {
     /// One has it already, or leaves the address to an Endpoint.
     Nothing,
     /// None has the MAC address: create credentials and BMC of this name.
-    Create(String, Box<Wanted>),
+    Create(String, Box<WantedObjects>),
     /// One has the MAC address and another IP address, which cannot be changed. A person must
     /// delete it, or give its BMC the address back.
     Moved(Arc<Bmc>),
@@ -99,7 +99,7 @@ mod tests {
             panic!()
         };
         assert_eq!(name, "compute-aabbcc000001");
-        let Wanted { bmc, secret, note } = *wanted;
+        let WantedObjects { bmc, secret, note } = *wanted;
         let (mac_address, ip) = (Some(MAC.to_string()), Some(IP.to_string()));
         assert_eq!(bmc.access, Some(InlineAccess { mac_address, ip }));
         assert_eq!((bmc.endpoint_ref, bmc.bmc_secret_ref.name), (None, name));

@@ -55,12 +55,12 @@ pub type Decision = metal_base::Decision<EndpointStatus, Change>;
 pub enum Change {
     /// Create the BMCSecret, unless it exists, as its credentials may have been rotated. Then
     /// create the BMC, unless it exists.
-    Create(Box<Wanted>),
+    Create(Box<WantedObjects>),
 }
 
 /// The two objects for an Endpoint, both with its name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct WantedObjects {
     /// The credentials.
     pub secret: BmcSecretSpec,
     /// Annotations of the credentials about the BMC that they are made for.
@@ -92,7 +92,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
 type Refusal = (&'static str, String);
 
 /// What has yet to be created; `None` if everything exists.
-fn judge(seen: &Observation<'_>) -> Result<Option<Wanted>, Refusal> {
+fn judge(seen: &Observation<'_>) -> Result<Option<WantedObjects>, Refusal> {
     let spec = &seen.endpoint.spec;
     let text = spec.mac_address.as_deref().unwrap_or_default();
     let mac = text.parse::<MacAddr>().map_err(|error| {
@@ -142,7 +142,7 @@ fn unreadable(seen: &Observation<'_>) -> Refusal {
 }
 
 /// A BMC of this name exists: if it is ours, it is left as it is.
-fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal> {
+fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<WantedObjects>, Refusal> {
     let name = seen.endpoint.metadata.name.as_deref().unwrap_or_default();
     match &bmc.spec.endpoint_ref {
         Some(endpoint) if endpoint.name == name => Ok(None),
@@ -155,7 +155,7 @@ fn existing(seen: &Observation<'_>, bmc: &Bmc) -> Result<Option<Wanted>, Refusal
     }
 }
 
-fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<Wanted, Refusal> {
+fn wanted(seen: &Observation<'_>, ip: IpAddr, entry: &Entry) -> Result<WantedObjects, Refusal> {
     let name = seen.endpoint.metadata.name.clone().unwrap_or_default();
     let mut wanted = objects_by_prefix(&name, (ip, seen.now), entry)?;
     wanted.bmc.endpoint_ref = Some(LocalObjectReference { name });
@@ -169,7 +169,7 @@ fn wanted_inline(
     (mac, ip): (MacAddr, IpAddr),
     entry: &Entry,
     now: Timestamp,
-) -> Result<Wanted, String> {
+) -> Result<WantedObjects, String> {
     let mut wanted = objects_by_prefix(name, (ip, now), entry).map_err(|(_, message)| message)?;
     let (mac_address, ip) = (Some(mac.to_string()), Some(ip.to_string()));
     wanted.bmc.access = Some(InlineAccess { mac_address, ip });
@@ -183,7 +183,7 @@ fn objects_by_prefix(
     name: &str,
     (ip, now): (IpAddr, Timestamp),
     entry: &Entry,
-) -> Result<Wanted, Refusal> {
+) -> Result<WantedObjects, Refusal> {
     let invalid = |field: &str, value: &str, fix: &str| {
         let prefix = &entry.mac_prefix;
         ("InvalidEntry", format!("MAC prefix database, entry {prefix}: {field} `{value}`: {fix}"))
@@ -217,7 +217,7 @@ fn objects_by_prefix(
         ..BmcSpec::default()
     };
     let secret = BmcSecretSpec { data: Some(data.into()), ..Default::default() };
-    Ok(Wanted { secret, note: note_of_new(ip, now), bmc })
+    Ok(WantedObjects { secret, note: note_of_new(ip, now), bmc })
 }
 
 /// The console of BMCs with this prefix; an error is a type that does not exist.

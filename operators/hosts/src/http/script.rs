@@ -41,7 +41,7 @@ pub(super) async fn first(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
     Path(secret): Path<String>,
-    Query(Tries { tries }): Query<Tries>,
+    Query(TriesQuery { tries }): Query<TriesQuery>,
 ) -> Response {
     let answer = begin(&ctx, &asker, &secret).await;
     let url = format!("{}/api/ipxe/{secret}", ctx.service_url);
@@ -52,7 +52,7 @@ pub(super) async fn first(
 /// How often it could not be answered before.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Tries {
+pub(super) struct TriesQuery {
     tries: usize,
 }
 

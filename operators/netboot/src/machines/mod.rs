@@ -17,7 +17,9 @@ use metal_api::{
     ServerBootConfiguration, ServerStatus, SystemUuid,
 };
 use metal_core::{
-    boot::decision::{Boot, CandidateServer, Identity, Known, Reason, by_url, current, decide},
+    boot::decision::{
+        Boot, CandidateServer, Identity, KnownServers, Reason, by_url, current, decide,
+    },
     identity::of_machine,
     trim_metadata,
 };
@@ -132,7 +134,7 @@ impl Machines {
     /// What a machine boots. Never waits.
     pub(crate) fn boot_of(&self, identity: Identity) -> Boot {
         if !self.is_ready() {
-            return decide(&Known::Nothing);
+            return decide(&KnownServers::Nothing);
         }
         let found: Vec<Found> =
             self.servers_of(identity).into_iter().map(|server| self.find(server)).collect();
@@ -144,7 +146,7 @@ impl Machines {
         });
         let FoundUrls { urls, mut about, machines } = self.urls_of(identity);
         let from_url = by_url(&urls, found.len() + machines);
-        let boot = from_url.unwrap_or_else(|| decide(&Known::Servers(candidates.collect())));
+        let boot = from_url.unwrap_or_else(|| decide(&KnownServers::Servers(candidates.collect())));
         if boot == Boot::Nothing(Reason::Ambiguous) {
             about.retain(|_| !urls.is_empty());
             about.extend(found.iter().map(|found| found.server.object_ref(&())));

@@ -6,7 +6,7 @@ use kube::{Api, api::PostParams};
 use metal_api::{Bmc, BmcSecret, MacAddr, annotation};
 use metal_core::{
     endpoint::{
-        Existing, Sighting, Wanted,
+        Existing, Sighting, WantedObjects,
         inline::{InlineRecording, inline_recording, mac_of},
         recording::name,
     },
@@ -52,7 +52,7 @@ impl Recorder {
 
     /// Existing credentials are kept, as they may have been rotated. The BMC comes last, so that an
     /// interrupted pass is continued.
-    async fn create_bmc(&self, name: &str, wanted: Wanted) -> Result<(), kube::Error> {
+    async fn create_bmc(&self, name: &str, wanted: WantedObjects) -> Result<(), kube::Error> {
         let params =
             PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let secrets = Api::<BmcSecret>::all(self.client.clone());

@@ -5,7 +5,7 @@ use crate::{
     Error,
     transport::{
         call::{Call, is_fatal},
-        condition::{Condition, Sent, is_precondition},
+        condition::{Condition, SentPrecondition, is_precondition},
         etags::Etags,
         form::{Form, WriteTarget},
         message,
@@ -93,7 +93,12 @@ impl Write<'_> {
         Ok(())
     }
 
-    fn request(&self, uri: &str, condition: &Sent, form: &Form) -> Result<Request, Error> {
+    fn request(
+        &self,
+        uri: &str,
+        condition: &SentPrecondition,
+        form: &Form,
+    ) -> Result<Request, Error> {
         let mut body = self.body.clone();
         for parameter in self.parameters.iter().filter(|it| form.with.contains(&it.name)) {
             parameter.put(&mut body);

@@ -91,7 +91,7 @@ impl Method {
 
 /// What is known about a machine.
 #[derive(Clone, Debug)]
-pub enum Known<'a> {
+pub enum KnownServers<'a> {
     /// The API server has not been reached yet.
     Nothing,
     /// These servers have its identity.
@@ -220,8 +220,8 @@ pub fn is_held_back(server: &Server) -> bool {
 
 /// Decides about one machine. One that is not a Server gets what the configuration file has; the
 /// boot server then decides whether there is anything for it.
-pub fn decide(known: &Known<'_>) -> Boot {
-    let Known::Servers(servers) = known else { return Boot::Default };
+pub fn decide(known: &KnownServers<'_>) -> Boot {
+    let KnownServers::Servers(servers) = known else { return Boot::Default };
     let mut servers = servers.clone();
     keep_admitted(&mut servers, |candidate| candidate.server);
     match servers.as_slice() {

@@ -30,7 +30,7 @@ fn a_server_gets_what_its_configuration_offers() {
 fn a_server_that_is_to_boot_nothing_gets_nothing() {
     let world = World::new();
     let alone = CandidateServer { configuration: None, ..world.candidate() };
-    assert_eq!(decide(&Known::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
+    assert_eq!(decide(&KnownServers::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
     for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
         let mut world = World::new();
         world.configuration.status = Some(ServerBootConfigurationStatus {
@@ -92,14 +92,14 @@ fn what_somebody_else_made_under_the_same_name_is_not_booted() {
 #[test]
 fn two_servers_with_one_identity_are_never_guessed() {
     let (one, other) = (World::new(), World::new());
-    let both = Known::Servers(vec![one.candidate(), other.candidate()]);
+    let both = KnownServers::Servers(vec![one.candidate(), other.candidate()]);
     assert_eq!(decide(&both), Boot::Nothing(Reason::Ambiguous));
 }
 
 #[test]
 fn nobodys_machine_and_one_that_we_cannot_know_get_what_the_file_has() {
-    assert_eq!(decide(&Known::Servers(vec![])), Boot::Default);
-    assert_eq!(decide(&Known::Nothing), Boot::Default);
+    assert_eq!(decide(&KnownServers::Servers(vec![])), Boot::Default);
+    assert_eq!(decide(&KnownServers::Nothing), Boot::Default);
     assert!(Boot::Default.has_script());
     assert_eq!(Boot::Default.uki(Some("a")), Some("a"));
     assert_eq!(Boot::Nothing(Reason::NotReady).uki(Some("a")), None);
@@ -188,6 +188,6 @@ impl World {
     }
 
     fn decide(&self) -> Boot {
-        decide(&Known::Servers(vec![self.candidate()]))
+        decide(&KnownServers::Servers(vec![self.candidate()]))
     }
 }
