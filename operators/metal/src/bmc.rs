@@ -17,7 +17,7 @@ use metal_api::{Bmc, BmcStatus, Endpoint, Server};
 use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
-    bmc::{Answers, Change, Decision, Observation, Reading, decide},
+    bmc::{Answers, BmcReading, Change, Decision, Observation, decide},
     failure::Failure,
     redfish::ManagerReading,
     server,
@@ -220,7 +220,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     }
     let (name, last) = (bmc.name_any(), readings.of(&bmc.name_any(), &destination));
     let took = Timestamp::now().duration_since(at);
-    let reading = Reading::new(at, took, result, last.as_ref());
+    let reading = BmcReading::new(at, took, result, last.as_ref());
     let before = readings.keep(&name, &destination, reading);
     if let Some(before) = before.filter(|before| *before != destination) {
         ctx.memories.forget_found(&before);

@@ -2,16 +2,16 @@
 //! credentials, does not count.
 
 use metal_base::Locked;
-use metal_core::bmc::{Destination, Reading};
+use metal_core::bmc::{BmcReading, Destination};
 use std::{collections::HashMap, sync::Mutex};
 
 /// The last reading of each BMC. All of it may be lost.
 #[derive(Debug, Default)]
-pub(crate) struct Readings(Mutex<HashMap<String, (Destination, Reading)>>);
+pub(crate) struct Readings(Mutex<HashMap<String, (Destination, BmcReading)>>);
 
 impl Readings {
     /// The reading of this BMC at this destination.
-    pub(crate) fn of(&self, name: &str, destination: &Destination) -> Option<Reading> {
+    pub(crate) fn of(&self, name: &str, destination: &Destination) -> Option<BmcReading> {
         let readings = self.0.locked();
         let (from, reading) = readings.get(name)?;
         (from == destination).then(|| reading.clone())
@@ -22,7 +22,7 @@ impl Readings {
         &self,
         name: &str,
         from: &Destination,
-        reading: Reading,
+        reading: BmcReading,
     ) -> Option<Destination> {
         let mut readings = self.0.locked();
         let before = readings.insert(name.to_owned(), (from.clone(), reading));
@@ -47,7 +47,7 @@ mod tests {
         let readings = Readings::default();
         let (here, there) = (at("192.0.2.1"), at("192.0.2.2"));
         let silent = Err(Unreachable::NoAnswer("late".to_owned()));
-        let reading = Reading::new(Timestamp::UNIX_EPOCH, SignedDuration::ZERO, silent, None);
+        let reading = BmcReading::new(Timestamp::UNIX_EPOCH, SignedDuration::ZERO, silent, None);
         assert_eq!(readings.keep("a", &here, reading.clone()), None);
         assert_eq!(readings.of("a", &here), Some(reading.clone()));
         assert_eq!(readings.of("a", &there), None);

@@ -5,7 +5,7 @@ use super::{
     accepted_certificate::is_accepted,
     credential_guard::{Login, accepted},
     lockout::{self, REFUSED},
-    reading::{Answers, RESYNC, Reading, SILENT},
+    reading::{Answers, BmcReading, RESYNC, SILENT},
     servers::{MAKER, name_of_bmc, own},
     status::{set, set_fact},
     systems::systems,
@@ -121,7 +121,7 @@ fn without_destination(
 }
 
 /// For how much longer a reading counts; `None` if it does not.
-fn counts_for(seen: &Observation<'_>, reading: &Reading) -> Option<SignedDuration> {
+fn counts_for(seen: &Observation<'_>, reading: &BmcReading) -> Option<SignedDuration> {
     let valid = match &reading.result {
         Ok(_) => reading.counts_for(),
         Err(Unreachable::NoAnswer(_)) => patience(seen),

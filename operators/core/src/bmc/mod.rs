@@ -26,7 +26,7 @@ pub(crate) use lockout::REASON_OF_SERVER;
 pub use lockout::{REFUSED, refused_for, refused_for_server, rest};
 pub(crate) use reach::scheme;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
-pub use reading::{Answers, Reading};
+pub use reading::{Answers, BmcReading};
 pub use servers::{server_name, stem, stem_of};
 pub use verification::Verification;
 
@@ -52,7 +52,7 @@ pub struct Observation<'a> {
     /// MAC address of the Endpoint, or of the inline access.
     pub mac_address: Option<String>,
     /// The last reading, if there is one.
-    pub reading: Option<&'a Reading>,
+    pub reading: Option<&'a BmcReading>,
     /// All servers that refer to this BMC, or have a name given by [`server_name`].
     pub servers: &'a [Arc<Server>],
     /// All servers of any BMC with one of the system UUIDs in the reading.

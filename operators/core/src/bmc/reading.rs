@@ -10,7 +10,7 @@ pub(super) const SILENT: SignedDuration = SignedDuration::from_secs(30);
 
 /// What a BMC reported, and when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct BmcReading {
     /// When it was requested.
     pub at: Timestamp,
     /// How long the answer took.
@@ -21,7 +21,7 @@ pub struct Reading {
     pub partial: u32,
 }
 
-impl Reading {
+impl BmcReading {
     /// A reading that follows another, and that was requested at `at`.
     pub fn new(
         at: Timestamp,
@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn a_whole_reading_begins_anew() {
         let at = Timestamp::UNIX_EPOCH;
-        let partial = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), None);
-        let partial = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&partial));
+        let partial = BmcReading::new(at, SignedDuration::ZERO, Ok(said(vec![])), None);
+        let partial = BmcReading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&partial));
         let whole =
-            Reading::new(at, SignedDuration::ZERO, Ok(said(vec![system()])), Some(&partial));
-        let again = Reading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&whole));
+            BmcReading::new(at, SignedDuration::ZERO, Ok(said(vec![system()])), Some(&partial));
+        let again = BmcReading::new(at, SignedDuration::ZERO, Ok(said(vec![])), Some(&whole));
         assert_eq!([partial.partial, whole.partial, again.partial], [2, 0, 1]);
     }
 
@@ -108,7 +108,8 @@ mod tests {
         let (mut before, mut times) = (None, vec![]);
         for _ in 0..7 {
             let at = Timestamp::UNIX_EPOCH;
-            let reading = Reading::new(at, SignedDuration::ZERO, Ok(said.clone()), before.as_ref());
+            let reading =
+                BmcReading::new(at, SignedDuration::ZERO, Ok(said.clone()), before.as_ref());
             times.push(reading.counts_for().as_secs_f64() / 60.0);
             before = Some(reading);
         }

@@ -313,7 +313,7 @@ impl Scene {
     fn decide(&self) -> Decision {
         let at = Timestamp::UNIX_EPOCH;
         let reading = self.reading.clone();
-        let reading = reading.map(|result| Reading::new(at, self.took, result, None));
+        let reading = reading.map(|result| BmcReading::new(at, self.took, result, None));
         decide(&Observation {
             bmc: &self.bmc,
             destination: destination(&self.bmc, None, Some(&secret()), Scheme::Http),
