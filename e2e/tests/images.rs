@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, unique},
-    stack::{Host, OciRegistry, Overlay},
+    stack::{OciRegistry, Overlay, ReservedAddress},
 };
 use kube::{
     Api,
@@ -139,7 +139,7 @@ impl Lab {
         install_crypto_provider();
         let cluster = Cluster::shared().await?;
         Overlay::install("metalman", cluster).await?;
-        let (site, name, host) = (unique("site"), unique("node"), Host::reserve(&[])?);
+        let (site, name, host) = (unique("site"), unique("node"), ReservedAddress::reserve(&[])?);
         let folder = cluster.scratch().join(&site);
         fs::create_dir_all(&folder)?;
         let registry = OciRegistry::start(&folder).await?;

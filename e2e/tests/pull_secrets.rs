@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use e2e::{
     cluster::{Cluster, eventually, unique},
     stack::{
-        Host, Login, OciRegistry,
+        Login, OciRegistry, ReservedAddress,
         metalman::{Metalman, condition, pxe},
     },
 };
@@ -36,7 +36,7 @@ async fn a_machine_gets_the_image_that_its_own_secret_opens_and_another_one_does
     let cluster = Cluster::shared().await.unwrap();
     let kubeconfig = Metalman::kubeconfig(cluster).await.unwrap();
     let mut site = Metalman::start_with(cluster, &kubeconfig, &[]).await.unwrap();
-    let address = Host::reserve(&[5000]).unwrap().at(5000).unwrap();
+    let address = ReservedAddress::reserve(&[5000]).unwrap().at(5000).unwrap();
     let registry = OciRegistry::start_for(Some(LOGIN), address, &cluster.scratch()).await.unwrap();
     let files: [(&str, &[u8]); 2] = [
         ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),

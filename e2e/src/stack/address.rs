@@ -17,12 +17,12 @@ const PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// A loopback address that nobody else uses, and some of its ports. They are reserved until the
 /// value is dropped, which should happen just before the real listener binds.
 #[derive(Debug)]
-pub struct Host {
+pub struct ReservedAddress {
     address: IpAddr,
     held: BTreeMap<u16, TcpListener>,
 }
 
-impl Host {
+impl ReservedAddress {
     /// Reserves a port for each of `names`, which are the usual port numbers.
     ///
     /// # Errors
@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn hosts_share_no_address_and_their_ports_are_free_when_they_are_let_go() {
-        let (one, other) = (Host::reserve(&[80, 81]).unwrap(), Host::reserve(&[80]).unwrap());
+        let (one, other) = (
+            ReservedAddress::reserve(&[80, 81]).unwrap(),
+            ReservedAddress::reserve(&[80]).unwrap(),
+        );
         assert_ne!(one.at(80).unwrap(), one.at(81).unwrap());
         assert_ne!(one.at(80).unwrap().ip(), other.at(80).unwrap().ip());
         assert!(one.at(82).is_err());

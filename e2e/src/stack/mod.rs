@@ -28,7 +28,7 @@ mod settings;
 mod site;
 mod until;
 
-pub use address::Host;
+pub use address::ReservedAddress;
 pub use claim::{Claimed, IGNITION, claim};
 pub use image::{DISCOVERY, DISK, HTTP_TENANT, INITRD, KERNEL, NO_KERNEL, PXE_TENANT, UKI};
 pub use macdb::{MacDb, Prefix};
@@ -94,8 +94,8 @@ impl Stack {
         let discovery: Vec<Layer> = discovery.map(|(kind, layer)| (*kind, &**layer)).collect();
         image::push(&registry, &discovery).await?;
         let host = match settings.address {
-            Some(address) => Host::own(address, &site::PORTS)?,
-            None => Host::reserve(&site::PORTS)?,
+            Some(address) => ReservedAddress::own(address, &site::PORTS)?,
+            None => ReservedAddress::reserve(&site::PORTS)?,
         };
         let boot_url = Url::parse(&format!("http://{}", host.at(site::BOOT)?))?;
         let reports_url = Url::parse(&format!("http://{}", host.at(site::REPORTS)?))?;

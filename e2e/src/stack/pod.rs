@@ -4,7 +4,7 @@
 
 use super::{
     Operator,
-    address::Host,
+    address::ReservedAddress,
     overlay::{Overlay, list, name, pod_of},
 };
 use crate::cluster::{Cluster, binary};
@@ -53,7 +53,7 @@ pub enum Ports<'a> {
     },
     /// On the port that this host reserved in place of the Deployment's; health on another of its
     /// ports, metrics on loopback.
-    Held(&'a Host),
+    Held(&'a ReservedAddress),
 }
 
 /// The process of a Deployment's pod.
@@ -85,7 +85,7 @@ pub async fn pod_alone(overlay: &Overlay, deployment: &Value, node: Node<'_>) ->
     let pod = format!("{deployment}-0");
     let variables = variables(overlay, container, [&pod, namespace, &node.address.to_string()])?;
     let health = match node.ports {
-        Ports::Free => Host::reserve(&[])?.spare()?,
+        Ports::Free => ReservedAddress::reserve(&[])?.spare()?,
         Ports::Held(host) => host.spare()?,
         Ports::Given { health, .. } => (Ipv4Addr::LOCALHOST, health).into(),
     };
@@ -232,7 +232,7 @@ mod tests {
         let mounts = [("/etc/netboot", PathBuf::from("/tmp/volume"))];
         let health = ([127, 0, 0, 1], 18081).into();
         let given = Ports::Given { health: 18081, metrics: 19081 };
-        let host = Host::reserve(&[10000]).unwrap();
+        let host = ReservedAddress::reserve(&[10000]).unwrap();
         let held = format!("--registry-bind-address={}", host.at(10000).unwrap());
         for (argument, ports, expected) in [
             ("--config=/etc/netboot/a.yaml", given, "--config=/tmp/volume/a.yaml"),

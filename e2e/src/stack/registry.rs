@@ -1,6 +1,6 @@
 //! A registry on loopback: Debian's docker-registry.
 
-use super::Host;
+use super::ReservedAddress;
 use crate::cluster::{Process, eventually, http_client, workspace};
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, RequestBuilder, header::LOCATION};
@@ -38,7 +38,7 @@ impl OciRegistry {
     ///
     /// If it does not start.
     pub async fn start(scratch: &Path) -> Result<Self> {
-        let address = Host::reserve(&[5000])?.at(5000)?;
+        let address = ReservedAddress::reserve(&[5000])?.at(5000)?;
         Self::start_at(address, scratch).await
     }
 

@@ -1,7 +1,7 @@
 //! Rented servers: the server for them as a process, under the rights of its overlay, and what iPXE, the
 //! installer and the agent of a machine ask for.
 
-use super::{Host, Overlay};
+use super::{Overlay, ReservedAddress};
 use crate::cluster::{Cluster, Process, eventually, is_ready, unique};
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -58,7 +58,7 @@ impl Hosts {
         metal_runtime::client::install_crypto_provider();
         Overlay::install("hosts", cluster).await?;
         let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
-        let place = Host::reserve(&[])?;
+        let place = ReservedAddress::reserve(&[])?;
         let (address, health) = (place.spare()?, place.spare()?);
         let name = unique("hosts");
         let mut command = Command::new(binary);

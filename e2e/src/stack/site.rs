@@ -1,6 +1,6 @@
 //! What a stack installs: `config/default`, with the addresses of the stack.
 
-use super::{Host, NAMESPACE, OciRegistry, Overlay, image::DISCOVERY};
+use super::{NAMESPACE, OciRegistry, Overlay, ReservedAddress, image::DISCOVERY};
 use anyhow::Result;
 use std::{fs, path::Path};
 
@@ -22,7 +22,11 @@ configMapGenerator:
 ";
 
 /// Its overlay, which is written to `folder`: machines reach everything at `host`.
-pub(super) async fn overlay(folder: &Path, host: &Host, registry: &OciRegistry) -> Result<Overlay> {
+pub(super) async fn overlay(
+    folder: &Path,
+    host: &ReservedAddress,
+    registry: &OciRegistry,
+) -> Result<Overlay> {
     let url = |port| Ok::<_, anyhow::Error>(format!("http://{}", host.at(port)?));
     let site = [
         ("PROBE_IMAGE", "registry.example/metalprobe:1".to_owned()),

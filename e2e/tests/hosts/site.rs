@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, is_ready, unique},
-    stack::{Host as Place, OciRegistry, Overlay, sha256},
+    stack::{OciRegistry, Overlay, ReservedAddress, sha256},
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::{
@@ -66,8 +66,8 @@ impl<'a> Site<'a> {
         install_crypto_provider();
         Overlay::install("hosts", cluster).await?;
         let place = match outside {
-            Some(_) => Place::own(Ipv4Addr::LOCALHOST.into(), &[])?,
-            None => Place::reserve(&[])?,
+            Some(_) => ReservedAddress::own(Ipv4Addr::LOCALHOST.into(), &[])?,
+            None => ReservedAddress::reserve(&[])?,
         };
         let address = place.spare()?;
         let known = outside.map_or_else(|| address.ip().to_string(), str::to_owned);

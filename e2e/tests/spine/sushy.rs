@@ -8,7 +8,7 @@ use crate::{
 use anyhow::ensure;
 use e2e::{
     cluster::{Process, eventually, unique, workspace},
-    stack::{Host, Prefix, Stack, until},
+    stack::{Prefix, ReservedAddress, Stack, until},
 };
 use kube::{Api, api::PostParams};
 use metal_api::{
@@ -88,7 +88,7 @@ impl Emulator {
             accounts.display(),
         );
         fs::write(&config, text).unwrap();
-        let host = Host::reserve(&[8000]).unwrap();
+        let host = ReservedAddress::reserve(&[8000]).unwrap();
         let address = host.at(8000).unwrap();
         drop(host);
         let mut command = Command::new(workspace().join("hack/sushy-emulator"));

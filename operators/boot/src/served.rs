@@ -14,9 +14,9 @@ pub(crate) enum Serving {
 
 /// What is currently served while nothing has been listed, if anything.
 #[derive(Debug, Default)]
-pub(crate) struct Served(Mutex<Option<Serving>>);
+pub(crate) struct CurrentServing(Mutex<Option<Serving>>);
 
-impl Served {
+impl CurrentServing {
     /// The current value.
     pub(crate) fn get(&self) -> Option<Serving> {
         *self.0.locked()

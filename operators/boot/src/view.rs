@@ -3,7 +3,7 @@
 use crate::{
     blob_refs::{self, BlobRef},
     leases::Leases,
-    served::{Served, Serving},
+    served::{CurrentServing, Serving},
 };
 use jiff::Timestamp;
 use metal_api::{
@@ -62,7 +62,7 @@ pub(crate) struct View {
     /// What servers boot.
     pub configurations: Index<ServerBootConfiguration, ConfigurationKey>,
     /// Whether some of it was stored by an earlier process.
-    pub served: Served,
+    pub served: CurrentServing,
     /// The addresses of machines.
     pub leases: Leases,
 }
@@ -74,7 +74,7 @@ impl Default for View {
             http: Index::new(http_keys).trimmed(trim_metadata::trim),
             servers: Index::new(server_keys).trimmed(prune),
             configurations: Index::new(configuration_keys).trimmed(trim_metadata::trim),
-            served: Served::default(),
+            served: CurrentServing::default(),
             leases: Leases::default(),
         }
     }

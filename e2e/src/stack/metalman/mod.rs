@@ -7,7 +7,7 @@ mod objects;
 pub use image::Image;
 pub use objects::{condition, done, has_attested, is_installed, is_ready, pxe, redfish};
 
-use super::{Host, Overlay, list, pod_of};
+use super::{Overlay, ReservedAddress, list, pod_of};
 use crate::{
     cluster::{Cluster, Process, binary, eventually, unique},
     kubelet::Kubelet,
@@ -117,17 +117,17 @@ impl Metalman {
         address: IpAddr,
         program: Program<'_>,
     ) -> Result<Self> {
-        let host = Host::own(address, &[])?;
+        let host = ReservedAddress::own(address, &[])?;
         Self::start_on(cluster, host, unique("site"), program).await
     }
 
     async fn start_site(cluster: &Cluster, site: String, program: Program<'_>) -> Result<Self> {
-        Self::start_on(cluster, Host::reserve(&[])?, site, program).await
+        Self::start_on(cluster, ReservedAddress::reserve(&[])?, site, program).await
     }
 
     async fn start_on(
         cluster: &Cluster,
-        host: Host,
+        host: ReservedAddress,
         site: String,
         program: Program<'_>,
     ) -> Result<Self> {

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::{Cluster, Process, binary, eventually, workspace},
     namespace::script,
-    stack::{Host as Place, OciRegistry, Operator, Overlay, run_plugin},
+    stack::{OciRegistry, Operator, Overlay, ReservedAddress, run_plugin},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -324,7 +324,7 @@ async fn push_image(registry: &OciRegistry) -> Result<String> {
 async fn hosts(cluster: &Cluster, registry: &OciRegistry, scheme: Scheme) -> Result<Process> {
     metal_runtime::client::install_crypto_provider();
     let account = cluster.service_account_kubeconfig(NAMESPACE, "hosts").await?;
-    let health = Place::reserve(&[])?.spare()?;
+    let health = ReservedAddress::reserve(&[])?.spare()?;
     let mut command = Command::new(binary("hosts").await?);
     command.arg(format!("--kubeconfig={}", account.display())).env_remove("POD_NAME");
     command.arg(format!("--service-url={}", scheme.url())).stdin(Stdio::null());

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use e2e::{
     cluster::Cluster,
     stack::{
-        Host, OciRegistry,
+        OciRegistry, ReservedAddress,
         metalman::{Metalman, Program, condition},
     },
 };
@@ -103,7 +103,7 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
     registry.push("os:1", &[(LAYER, &image(usize::from(args.mib) << 20))]).await?;
     let front = Front::start(registry.address()).await?;
     if !network::is_own() {
-        let tftp = Host::reserve(&[69])?.at(69)?.port();
+        let tftp = ReservedAddress::reserve(&[69])?.at(69)?.port();
         let flags = &[format!("--tftp-port={tftp}"), API.to_owned()];
         let program = Program { binary: &binary, kubeconfig: &kubeconfig, flags };
         let mut site = Metalman::start_program(&cluster, program).await?;
