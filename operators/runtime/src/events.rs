@@ -1,6 +1,8 @@
-//! Events that the API server does not refuse.
+//! Events: within the limits of the API server, and published as well as possible.
 
-use kube::runtime::events::{Event, EventType};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder};
+use metal_base::Chain;
 
 /// Limit of an event's note in bytes; the API server refuses a longer one.
 const NOTE: usize = 1024;
@@ -17,6 +19,13 @@ pub fn event(type_: EventType, reason: &str, action: &str, note: &str) -> Event 
         note: Some(cut(note, NOTE)),
         action: cut(action, WORD),
         secondary: None,
+    }
+}
+
+/// Publishes an event about an object; best effort, because the status is the record.
+pub async fn publish(recorder: &Recorder, event: &Event, object: &ObjectReference) {
+    if let Err(error) = recorder.publish(event, object).await {
+        tracing::warn!(error = %Chain(&error), "could not publish an event");
     }
 }
 

@@ -7,10 +7,7 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter as Source},
 };
 use metal_base::Locked;
-use metal_runtime::{
-    index::Ended,
-    report::{self, Chain},
-};
+use metal_runtime::{index::Ended, report};
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::{
     sync::Notify,
@@ -108,13 +105,8 @@ impl Notice {
         tracing::warn!(reason, note, "refusing to boot a machine");
         let event = self.event();
         for about in about {
-            match timeout(DEADLINE, events.publish(&event, about)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(
-                    error = %Chain(&error),
-                    "could not publish an event",
-                ),
-                Err(_) => tracing::warn!("timed out publishing an event"),
+            if timeout(DEADLINE, report::publish(events, &event, about)).await.is_err() {
+                tracing::warn!("timed out publishing an event");
             }
         }
     }
