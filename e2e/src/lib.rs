@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod files;
 pub mod forward;
 pub mod hostile;
 pub mod kubelet;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use e2e::cluster::workspace;
+use e2e::{cluster::workspace, files::files_below};
 use regex::Regex;
 use std::{
     collections::BTreeSet,
@@ -140,17 +140,6 @@ fn headings(text: &str) -> BTreeSet<String> {
 
 /// The concatenated files below a folder of the repository.
 fn text_of(folder: &str) -> String {
-    let mut waiting = vec![workspace().join(folder)];
-    let mut all = String::new();
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else {
-                all.push_str(&fs::read_to_string(path).unwrap_or_default());
-            }
-        }
-    }
-    all
+    let files = files_below(&workspace().join(folder)).unwrap();
+    files.iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect()
 }

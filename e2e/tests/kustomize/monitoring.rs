@@ -3,6 +3,7 @@
 use crate::{parts::site, pod::assert_has_port};
 use e2e::{
     cluster::workspace,
+    files::files_below,
     namespace::{run, script},
     stack::list,
 };
@@ -168,16 +169,7 @@ fn has_word(text: &str, word: &str) -> bool {
 
 /// The files below a folder with this extension, one after the other.
 fn text_of(folder: &str, extension: &str) -> String {
-    let (mut waiting, mut all) = (vec![workspace().join(folder)], String::new());
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|it| it == extension) {
-                all.push_str(&fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    all
+    let mut files = files_below(&workspace().join(folder)).unwrap();
+    files.retain(|path| path.extension().is_some_and(|it| it == extension));
+    files.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
 }

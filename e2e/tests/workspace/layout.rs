@@ -1,7 +1,8 @@
 //! Where modules are: one that has modules of its own is the `mod.rs` of their folder.
 
-use e2e::cluster::workspace;
+use e2e::{cluster::workspace, files::files_below};
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -33,19 +34,9 @@ fn a_file_beside_the_folder_of_its_modules_is_found_and_one_beside_data_is_none(
 
 /// Files below a folder whose modules are in a folder beside them, in the order of their paths.
 fn beside(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if !path.is_dir() {
-            continue;
-        }
-        let file = path.with_extension("rs");
-        let mut inside = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
-        if file.is_file() && inside.any(|inside| inside.extension().is_some_and(|it| it == "rs")) {
-            found.push(file);
-        }
-        found.extend(beside(&path));
-    }
-    found.sort();
-    found
+    let mut sources = files_below(folder).unwrap();
+    sources.retain(|path| path.extension().is_some_and(|it| it == "rs"));
+    let beside = sources.iter().filter_map(|path| Some(path.parent()?.with_extension("rs")));
+    let beside: BTreeSet<_> = beside.filter(|file| file.is_file()).collect();
+    beside.into_iter().collect()
 }

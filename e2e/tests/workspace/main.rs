@@ -7,7 +7,7 @@ mod docker;
 mod layout;
 mod modules;
 
-use e2e::cluster::workspace;
+use e2e::{cluster::workspace, files::files_below};
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
@@ -133,18 +133,8 @@ fn sources(folders: &[PathBuf]) -> String {
 
 /// All sources below these folders.
 fn source_files(folders: &[PathBuf]) -> Vec<PathBuf> {
-    let (mut waiting, mut all) = (folders.to_vec(), vec![]);
-    while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                waiting.push(path);
-            } else if path.extension().is_some_and(|it| it == "rs") {
-                all.push(path);
-            }
-        }
-    }
-    all
+    let files = folders.iter().flat_map(|folder| files_below(folder).unwrap());
+    files.filter(|path| path.extension().is_some_and(|it| it == "rs")).collect()
 }
 
 #[test]
