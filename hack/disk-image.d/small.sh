@@ -38,7 +38,7 @@ small_uki() {
   install -m 755 "$hack/disk-image.d/small/init" "$root/init"
   install -m 755 "$hack/disk-image.d/small/udhcpc" "$root/etc/udhcpc"
   install -m 644 "$hack/disk-image.d/small/modules" "$root/etc/modules"
-  modules_list=$hack/disk-image.d/small/modules modules "$base" "$release" "$root/lib/modules/$release"
+  modules_list=$hack/disk-image.d/small/modules add_modules "$base" "$release" "$root/lib/modules/$release"
   pack "$root" "$work/initrd"
   uki amd64 "$kernel/boot/vmlinuz-$release" "$work/initrd" "$release" \
     "console=tty0 console=ttyS0,115200 loglevel=4 panic=60" "$1"

@@ -14,36 +14,41 @@ initrd() {
   install -m 755 "$2" "$root/init"
   printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
   [ -z "${4-}" ] || install -m 644 "$4" "$root/etc/ssl/certs/ca-certificates.crt"
-  modules "$base" "$release" "$root/lib/modules/$release"
+  add_modules "$base" "$release" "$root/lib/modules/$release"
   pack "$root" "$3"
   rm -rf "$root"
 }
 
-# modules BASE RELEASE FOLDER: copies the modules, and writes the lists that the agent loads them from.
-modules() {
-  local name line order needed=() path=$1/lib/modules/$2
-  while read -r name _; do
-    # Nothing, where it is built in or unknown.
-    order=$(modprobe -d "$1" -S "$2" --show-depends "$name" 2>/dev/null | awk '$1 == "insmod" {print $2}') || true
-    [ -n "$order" ] || continue
-    mapfile -t needed <<<"$order"
-    line=
-    for file in "${needed[@]}"; do
-      file=${file#"$path/"}
-      copy_module "$path/$file" "$3/$(unpacked_name "$file")"
-      # Loaded from last to first, as in depmod's file.
-      line="$(unpacked_name "$file") $line"
+# add_modules BASE RELEASE FOLDER: copies the modules on the list with those that they need, and writes the lists that the
+# agent loads them from. BASE is the folder with lib/modules/RELEASE.
+add_modules() {
+  local module file entry files=() folder=$1/lib/modules/$2
+  while read -r module _; do
+    mapfile -t files < <(files_of "$1" "$2" "$module")
+    entry=
+    for file in "${files[@]}"; do
+      file=${file#"$folder/"}
+      copy_module "$folder/$file" "$3/$(unpacked_name "$file")"
+      # The module itself comes first, and is loaded last, as in depmod's file.
+      entry="$(unpacked_name "$file") $entry"
     done
-    printf '%s\n' "$line" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
+    [ -z "$entry" ] || printf '%s\n' "$entry" | sed 's/ /: /; s/ *$//' >>"$3/modules.dep"
   done < <(sed 's/#.*//; /^ *$/d' "${modules_list:?}")
   LC_ALL=C sort -u -o "$3/modules.dep" "$3/modules.dep"
-  aliases "$path/modules.alias" "$3"
+  write_aliases "$folder/modules.alias" "$3"
   # shellcheck disable=SC2086 # words of their own
   printf '%s\n' efivarfs ipmi_devintf ${modules_always-} >"$3/modules.always"
 }
 
-# aliases FILE FOLDER: which devices need which of the modules.
-aliases() {
+# files_of BASE RELEASE MODULE: prints the files of a module and of those that it needs, in the order in which they are
+# loaded; nothing, if it is built in or unknown.
+files_of() {
+  modprobe -d "$1" -S "$2" --show-depends "$3" 2>/dev/null | awk '$1 == "insmod" {print $2}'
+}
+
+# write_aliases FILE FOLDER: which devices need which of the modules in FOLDER, from the kernel's FILE. A second word in a
+# line of the list is a module with whose devices the first one is loaded as well.
+write_aliases() {
   sed 's/:.*//; s/.*\///; s/\.ko$//; s/-/_/g' "$2/modules.dep" |
     awk -v list="${modules_list:?}" '
       BEGIN {while ((getline line < list) > 0) {if (split(line, word, " ") == 2 && word[1] != "#") also[word[2]] = word[1]}}
