@@ -180,18 +180,7 @@ fn mac_address<C>(ctx: &Context<C>, bmc: &Bmc) -> Option<String> {
 /// Reads manager and systems. The readings of systems are also kept for their servers.
 async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     let Ok(destination) = ctx.destination_of_bmc(bmc) else { return };
-    let to = target(&destination);
-    ctx.keep_to(BmcUser::Bmc(bmc.name_any()), &to);
-    let pin = ctx.pin_of(bmc, &destination);
-    // A certificate that is missing is no consent to another one; of a BMC that has never answered none is missing,
-    // and what is known of its address may be that of the BMC before it.
-    let has_answered = bmc.status.as_ref().is_some_and(|status| status.ip.is_some());
-    if pin.is_some() || !has_answered {
-        ctx.bmcs.set_pin(&to, pin);
-    }
-    ctx.bmcs.set_host_name(&to, bmc.spec.hostname.as_deref());
-    ctx.recall_refusal(bmc, &to, &destination);
-    let connection = ctx.bmcs.connect(&to, &destination.credentials);
+    let connection = ctx.connect_bmc(bmc, &destination);
     let uuid = bmc.spec.bmc_uuid.as_deref().filter(|uuid| !uuid.is_empty());
     let (at, mut answered) = (Timestamp::now(), Timestamp::now());
     let reading = async {
@@ -206,7 +195,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
             }
             manager => manager?,
         };
-        let certificate = ctx.bmcs.pin(&to).map(|pin| pin.to_string());
+        let certificate = ctx.bmcs.pin(&target(&destination)).map(|pin| pin.to_string());
         Ok(Answers { manager, systems, certificate, remarks })
     };
     let result = reading.await.map_err(unreachable);

@@ -41,8 +41,24 @@ impl<C: Connect> Context<C> {
         self.bmcs.connect(&target, &destination.credentials)
     }
 
+    /// The connection to a BMC, pinned to the recorded certificate.
+    pub(crate) fn connect_bmc(&self, bmc: &Bmc, destination: &Destination) -> C::Bmc {
+        let target = target(destination);
+        self.keep_to(BmcUser::Bmc(bmc.name_any()), &target);
+        let pin = self.pin_of(bmc, destination);
+        // A certificate that is missing is no consent to another one. If the BMC has never answered, none is missing,
+        // and what is known of its address may be the certificate of the BMC before it.
+        let has_answered = bmc.status.as_ref().is_some_and(|status| status.ip.is_some());
+        if pin.is_some() || !has_answered {
+            self.bmcs.set_pin(&target, pin);
+        }
+        self.bmcs.set_host_name(&target, bmc.spec.hostname.as_deref());
+        self.recall_refusal(bmc, &target, destination);
+        self.bmcs.connect(&target, &destination.credentials)
+    }
+
     /// Records that this user connects to this BMC now, and to no other.
-    pub(crate) fn keep_to(&self, user: BmcUser, target: &Target) {
+    fn keep_to(&self, user: BmcUser, target: &Target) {
         self.abandon(self.users.keep_to(user, target));
     }
 
@@ -61,7 +77,7 @@ impl<C: Connect> Context<C> {
     }
 
     /// Holds back credentials that a previous process was refused with.
-    pub(crate) fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
+    fn recall_refusal(&self, bmc: &Bmc, target: &Target, destination: &Destination) {
         let secret = self.secret_of(bmc);
         let rest = secret.and_then(|secret| refused_for(bmc, &secret, Timestamp::now()));
         self.hold_back(target, destination, rest);
@@ -85,7 +101,7 @@ impl<C: Connect> Context<C> {
     }
 
     /// The certificate that a BMC is pinned to.
-    pub(crate) fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
+    fn pin_of(&self, bmc: &Bmc, at: &Destination) -> Option<Pin> {
         let secret = self.secret_of(bmc);
         Login { bmc, secret: secret.as_deref(), at }.certificate()?.parse().ok()
     }
