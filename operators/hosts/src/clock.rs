@@ -1,6 +1,6 @@
-//! The clock of the API server, by which tokens are created and so expire: one replica whose own clock is
-//! wrong refuses no good token, and opens none that is over. What is removed by a wrong clock does not
-//! come back, so nothing is removed while ours is.
+//! The clock of the API server, by which tokens are created and therefore expire: a replica whose own clock is
+//! wrong neither refuses a valid token nor accepts an expired one. A removal cannot be undone, so nothing is
+//! removed while our clock is wrong.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// By how much two clocks may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
-/// How long the API server may take.
+/// Time limit for an answer of the API server.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// By how much they may differ without being corrected: answers take their time.
+/// A smaller difference is not corrected: it may be the latency of the answer.
 const LEAST: SignedDuration = SignedDuration::from_mins(1);
-/// How often they are compared.
+/// How often the clocks are compared.
 const COMPARE: Duration = Duration::from_mins(1);
-/// How often it is looked at whether ours was set meanwhile: what it was wrong by is then wrong itself.
+/// How often to check whether our clock was set in the meantime, as the last comparison is void then.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// The time of the cluster, as far as it is known.
@@ -40,7 +40,7 @@ impl Clock {
 
     /// Compares the clocks forever.
     pub(crate) async fn follow(&self, client: &Client) -> Never {
-        // Since ours was set. Until then what it says may be wrong by any time.
+        // Whether the clocks were compared since ours was set: before that, it may be wrong by any amount.
         let (mut is_compared, mut steps) = (false, Steps::default());
         loop {
             if let Ok(Some(theirs)) = timeout(PATIENCE, of_api_server(client)).await {
@@ -69,10 +69,10 @@ impl Clock {
     }
 }
 
-/// Why our clock is not relied on.
+/// Why our clock cannot be relied on.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockUnknown {
-    /// It is another than that of the API server.
+    /// It differs from that of the API server.
     #[error("the clock of this server differs by {0} s from that of the API server: set it")]
     Skewed(i64),
     /// The API server does not say what time it is.

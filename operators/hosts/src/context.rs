@@ -23,13 +23,13 @@ use metal_runtime::{Deferred, LogLimit, Writer};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Configurations that are read from the API server at a time: each may have 200 kB.
+/// How many configurations are read from the API server at a time: each may have 200 kB.
 pub(crate) const READERS: usize = 16;
 
-/// Hosts that may wait at a time: half of the connections of a port, so that others find room.
+/// How many Hosts may wait at a time: half of the connections of a port, to leave room for others.
 pub(crate) const WAITING: usize = 2048;
 
-/// Field manager of what is ours.
+/// Field manager of everything that we apply.
 pub(crate) const MANAGER: &str = "hosts";
 
 /// What every pass and every handler may use.
@@ -38,13 +38,13 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     /// What is known of the cluster.
     pub(crate) view: Arc<View>,
-    /// Events that wait for being published.
+    /// Events that have yet to be published.
     pub(crate) notices: Notices,
-    /// Who guesses.
+    /// Refusals of each source address.
     pub(crate) refusals: Refusals,
-    /// Who writes too often.
+    /// How much each object may still do that leads to a write.
     pub(crate) allowances: Allowances,
-    /// Hosts that ask for their release, each once.
+    /// The Hosts that ask for their release, one request each.
     pub(crate) polls: Polls,
     /// Hosts that may wait for another release.
     pub(crate) waiting: Semaphore,
@@ -66,7 +66,7 @@ pub(crate) struct Context {
     pub(crate) key: Deferred<capability::Key>,
     /// Where machines reach this server, without a slash at its end.
     pub(crate) service_url: String,
-    /// Who may say for whom it asks.
+    /// Networks of the proxies that are believed which client they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Kickstart templates.
     pub(crate) templates: Templates,
@@ -79,7 +79,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// The time of the cluster, which everything here goes by.
+    /// The time of the cluster, on which every decision is based.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }

@@ -1,7 +1,8 @@
-//! Tokens as the API server has them at this moment. A replica whose watch is interrupted believes in boots
-//! that are long over, so nothing that clears a disk is given out from what the watch has delivered alone.
+//! Tokens as the API server has them at this moment. A replica whose watch is interrupted may still take a boot
+//! for current that ended long ago, so nothing that makes an installer clear a disk is given out because of the
+//! cache alone.
 //!
-//! Whoever has a capability may ask as often as it likes, so all who ask within a second share one look.
+//! The holder of a capability may ask as often as it likes, so all requests within a second share one read.
 
 use crate::memory_permits::MemoryPermits;
 use metal_api::{BootToken, Host};
@@ -19,37 +20,37 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long a look is used.
+/// For how long the result of a read is used.
 const FRESH: Duration = Duration::from_secs(1);
-/// Looks that are kept.
+/// How many results are kept.
 const KEPT: usize = 1024;
-/// Looks at a time: whoever writes an object decides how large it is.
+/// How many reads run at a time: the size of an object is up to whoever writes it.
 const AT_A_TIME: usize = 8;
-/// The same of one organization.
+/// The same for one organization.
 const OF_ONE: usize = 2;
-/// How long one waits for its turn.
+/// How long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(2);
 
-/// What a look has found.
+/// The result of a read.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
     /// The token, if it still exists, and the Host of its name.
     There(Option<Arc<BootToken>>, Option<Arc<Host>>),
-    /// No answer at all: what is known counts, so that an installation goes on.
+    /// The API server did not answer: the cache is used, so that an installation continues.
     Silence,
-    /// An answer that is none.
+    /// The API server answered with an error.
     Failed,
 }
 
-/// A look, by when it was begun.
+/// When a read was begun, and its result.
 type Look = (Instant, Arc<OnceCell<Found>>);
 
-/// Looks at tokens, by their UIDs.
+/// Reads by the UID of the token.
 #[derive(Debug)]
 pub(crate) struct FreshTokens {
     looks: Mutex<HashMap<String, Look>>,
     turns: MemoryPermits,
-    /// Whether the last look has met with silence.
+    /// Whether the API server did not answer the last read.
     is_silent: AtomicBool,
 }
 
@@ -61,7 +62,7 @@ impl Default for FreshTokens {
 }
 
 impl FreshTokens {
-    /// What `read` finds of a token, and of the Host of its name, unless somebody just has looked.
+    /// The result of `read` for a token and the Host of its name, or of another read within the last second.
     pub(crate) async fn look(&self, token: &BootToken, read: impl Future<Output = Found>) -> Found {
         let look = self.begun(token.metadata.uid.as_deref().unwrap_or_default());
         look.get_or_init(|| self.in_turn(token, read)).await.clone()
@@ -75,13 +76,13 @@ impl FreshTokens {
                 self.is_silent.store(matches!(found, Found::Silence), Ordering::Relaxed);
                 found
             }
-            // Of a crowd, nobody goes by what is known, unless that is all there is.
+            // Under load the cache is not used instead, unless the API server does not answer anyway.
             Err(_) if self.is_silent.load(Ordering::Relaxed) => Found::Silence,
             Err(_) => Found::Failed,
         }
     }
 
-    /// It has been written.
+    /// Forgets the result for a token that was written.
     pub(crate) fn forget(&self, token: &BootToken) {
         self.looks.locked().remove(token.metadata.uid.as_deref().unwrap_or_default());
     }
@@ -95,7 +96,7 @@ impl FreshTokens {
             all.retain(|_, (since, _)| since.elapsed() < FRESH);
         }
         let look = Arc::<OnceCell<Found>>::default();
-        // Of a crowd of tokens, each boots by itself.
+        // If there is no room, this request does not share its read.
         if all.len() < KEPT || all.contains_key(uid) {
             all.insert(uid.to_owned(), (Instant::now(), Arc::clone(&look)));
         }

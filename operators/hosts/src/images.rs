@@ -100,7 +100,7 @@ impl Images {
         Ok(Some(Self { resolver, store, architecture, ours }))
     }
 
-    /// Why an image is not served, as far as that shows without its registry.
+    /// Why an image is not served, as far as can be said without asking its registry.
     pub(crate) fn refusal_of(images: Option<&Self>, image: &str) -> Option<String> {
         let Some(images) = images else { return Some(OFF.to_owned()) };
         match image.parse::<Reference>() {
@@ -156,7 +156,7 @@ impl Images {
         Self::open_layer(images, pull, &layer).await
     }
 
-    /// Whether everybody installs with this image.
+    /// Whether this is the image that all tokens install with by default.
     fn is_ours(&self, image: &str) -> bool {
         self.ours.as_deref() == Some(image)
     }
@@ -193,7 +193,7 @@ impl Images {
         Ok(images.store.open_with(&name, &layer.digest, puller).await?)
     }
 
-    /// Waits until no layer is on its way.
+    /// Waits until no layer is being downloaded.
     pub(crate) async fn closed(images: Option<&Self>) {
         if let Some(images) = images {
             images.store.closed().await;

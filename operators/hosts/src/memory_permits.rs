@@ -1,6 +1,5 @@
-//! Permits for what takes memory: configurations, each of which has 200 kB from when it is read until its
-//! host has taken it, and looks at objects. No organization keeps all places, so that those of the others get
-//! theirs.
+//! Permits for what takes memory: configurations, each of which has 200 kB from when it is read until its host
+//! has received it, and reads of objects. No organization can take all permits.
 
 use metal_base::Locked;
 use std::{
@@ -9,9 +8,9 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Configurations of all.
+/// Permits in total.
 pub(crate) const ALL: usize = 128;
-/// Configurations of one organization.
+/// Permits of one organization.
 pub(crate) const OF_ONE: usize = 16;
 
 /// The places.
@@ -20,11 +19,11 @@ pub(crate) struct MemoryPermits {
     all: Arc<Semaphore>,
     /// By namespace. One of which no place is taken or waited for is forgotten.
     of: Mutex<HashMap<String, Arc<Semaphore>>>,
-    /// How many one may take.
+    /// How many one organization may take.
     of_one: usize,
 }
 
-/// A place, until this is dropped.
+/// A permit, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryPermit {
     _of_all: Option<OwnedSemaphorePermit>,
@@ -43,10 +42,10 @@ impl MemoryPermits {
         Self { all: Arc::new(Semaphore::new(all)), of: Mutex::default(), of_one }
     }
 
-    /// Waits for a place of this organization.
+    /// Waits for a permit of this organization.
     pub(crate) async fn take(&self, namespace: &str) -> MemoryPermit {
         let of_one = self.of(namespace);
-        // Neither is ever closed.
+        // Neither semaphore is ever closed.
         let of_one = of_one.acquire_owned().await.ok();
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok();
         MemoryPermit { _of_all: of_all, _of_one: of_one }
@@ -54,7 +53,7 @@ impl MemoryPermits {
 
     fn of(&self, namespace: &str) -> Arc<Semaphore> {
         let mut of = self.of.locked();
-        // As many as wait or have a place, and so no more than there are connections.
+        // As many as wait for a permit or have one, so no more than there are connections.
         of.retain(|_, places| Arc::strong_count(places) > 1);
         let places = of.entry(namespace.to_owned());
         Arc::clone(places.or_insert_with(|| Arc::new(Semaphore::new(self.of_one))))

@@ -1,7 +1,7 @@
 //! Events of BootTokens and Hosts.
 //!
-//! They are published by a task of their own, so that a refusal takes as long for a token that
-//! exists as for one that does not; and seldom enough that no stranger floods the cluster with them.
+//! They are published by a task of their own, so that a refusal takes the same time whether the token exists or
+//! not; and rarely enough that no stranger floods the cluster with them.
 
 use crate::remembered::{Done, Remembered};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -20,14 +20,14 @@ use tokio::{
     time::Instant,
 };
 
-/// Notices that wait.
+/// How many notices may be queued.
 const WAITING: usize = 256;
-/// The same of one namespace.
+/// How many of one namespace.
 const OF_ONE: usize = WAITING / 4;
-/// One event of each reason, for each object, in this time.
+/// Each object gets at most one event of each reason in this time.
 const SELDOM: Duration = Duration::from_secs(10);
 
-/// What is to be told about an object.
+/// An event to be published.
 #[derive(Debug)]
 pub(crate) struct Notice {
     object: ObjectReference,
@@ -36,13 +36,13 @@ pub(crate) struct Notice {
     note: String,
 }
 
-/// The events that wait for being published.
+/// The events that have yet to be published.
 pub(crate) struct Notices {
     sender: Sender<Notice>,
     receiver: AsyncMutex<Receiver<Notice>>,
-    /// How many of each namespace wait.
+    /// How many are queued for each namespace.
     waiting: Mutex<HashMap<String, usize>>,
-    /// When was told what last.
+    /// When each was last published.
     last: Mutex<Remembered>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Notices {
 }
 
 impl Notices {
-    /// Tells of an object; best effort, because the status is the record.
+    /// Queues an event about an object; best effort, because the status is the record.
     pub(crate) fn publish_event<K: Resource<DynamicType = ()>>(
         &self,
         object: &K,
@@ -69,7 +69,7 @@ impl Notices {
         }
     }
 
-    /// Has a notice wait. Where many do, one more would tell nobody anything.
+    /// Queues a notice. If many are queued already, it is dropped.
     fn put(&self, notice: Notice) {
         let namespace = notice.object.namespace.clone().unwrap_or_default();
         let mut waiting = self.waiting.locked();
@@ -79,7 +79,7 @@ impl Notices {
         }
     }
 
-    /// A notice waits no longer.
+    /// A notice has left the queue.
     fn taken(&self, notice: &Notice) {
         let namespace = notice.object.namespace.as_deref().unwrap_or_default();
         let mut waiting = self.waiting.locked();

@@ -1,5 +1,6 @@
-//! Hosts that ask for their release: each once. A host that asks again ends what it has asked for before,
-//! whether it still waits for that or takes it, so that no number of connections gives it more than one.
+//! Hosts that ask for their release, one request each. A new request ends the previous one of the same Host,
+//! whether it still waits or is being answered, so that a Host cannot have several at a time, whatever its
+//! number of connections.
 
 use crate::memory_permits::MemoryPermit;
 use axum::body::Bytes;
@@ -11,14 +12,14 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Hosts that may ask at a time: the connections of a port.
+/// How many Hosts may ask at a time: the connections of a port.
 const ASKING: usize = 4096;
 
 /// Those that ask, by the UID of their Host.
 #[derive(Debug, Default)]
 pub(crate) struct Polls {
     asking: Arc<Mutex<RunningPolls>>,
-    /// This server is about to end.
+    /// Cancelled when this server is about to stop.
     closing: CancellationToken,
 }
 
@@ -28,18 +29,18 @@ struct RunningPolls {
     begun: u64,
 }
 
-/// What becomes of the answer to a host.
+/// The answer to a Host.
 #[derive(Debug, Default)]
 struct Answer {
     /// The address from which it has asked.
     from: Option<IpAddr>,
     replaced: CancellationToken,
-    /// What is left of it, with the place that it takes. Whoever sends it may not look at it for
-    /// minutes, so that a host which asks again takes it away from there.
+    /// What has yet to be sent, with the permit for its memory. The task that sends it may not run for minutes,
+    /// so a new request of the same Host takes it away from here.
     rest: Mutex<Option<(Bytes, MemoryPermit)>>,
 }
 
-/// A Host that asks, until this is dropped.
+/// The request of a Host, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Poll {
     polls: Arc<Mutex<RunningPolls>>,
@@ -68,24 +69,24 @@ impl Polls {
         Some(Poll { polls: Arc::clone(&self.asking), uid, number, answer, elsewhere })
     }
 
-    /// From now on nobody waits: what is asked for is answered before this server ends.
+    /// From now on no request waits: all are answered before this server stops.
     pub(crate) fn close(&self) {
         self.closing.cancel();
     }
 
-    /// Ends when nobody is to wait any more.
+    /// Completes when no request may wait any longer.
     pub(crate) async fn closed(&self) {
         self.closing.cancelled().await;
     }
 }
 
 impl Poll {
-    /// Ends when the same Host has asked again.
+    /// Completes when the same Host has asked again.
     pub(crate) async fn replaced(&self) {
         self.answer.replaced.cancelled().await;
     }
 
-    /// Keeps an answer until it is taken.
+    /// Keeps an answer until it is sent.
     pub(crate) fn keep(&self, bytes: Bytes, place: MemoryPermit) {
         // Under the lock under which it is replaced, or it would be kept for nobody.
         let _all = self.polls.locked();
@@ -103,12 +104,12 @@ impl Poll {
         let mut rest = self.answer.rest.locked();
         let (bytes, _) = rest.as_mut().ok_or(Replaced)?;
         let piece = bytes.split_to(bytes.len().min(most));
-        // A copy: all of it would be kept until the last piece is sent.
+        // A copy: a slice would keep all of it in memory until the last piece is sent.
         Ok(Some(Bytes::copy_from_slice(&piece)).filter(|piece| !piece.is_empty()))
     }
 }
 
-/// A host has asked again, and gets no more of its earlier answer.
+/// The Host has asked again, and receives no more of its previous answer.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the same Host has asked again")]
 pub(crate) struct Replaced;

@@ -1,5 +1,5 @@
-//! What was read of pull Secrets lately: everybody who asks within a moment shares one look, and while the API
-//! server gives no answer, what was read last counts.
+//! Recent reads of pull Secrets: all requests within a few seconds share one read, and while the API server does
+//! not answer, the last result is used.
 
 use crate::memory_permits::MemoryPermits;
 use metal_base::Locked;
@@ -15,21 +15,21 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long what was read is used.
+/// For how long a result is used.
 const FRESH: Duration = Duration::from_secs(5);
-/// How long it is kept for the time in which the API server gives no answer: an installation takes no longer.
+/// For how long it is used if the API server does not answer: no installation takes longer.
 const LONG: Duration = Duration::from_hours(4);
-/// Sets of Secrets that are kept, of all organizations and of one. Of more, the oldest of the organization that has
-/// the most goes.
+/// How many sets of Secrets are kept, in total and for one organization. If there are more, the oldest of the
+/// organization with the most is dropped.
 const KEPT: usize = 128;
 const OF_ONE: usize = KEPT / 4;
-/// Sets that are read at a time, of all and of one: a Secret may have 1 MiB.
+/// How many sets are read at a time, in total and for one organization: a Secret may have 1 MiB.
 const AT_A_TIME: usize = 4;
 const OF_ONE_AT_A_TIME: usize = 2;
-/// How long one waits for its turn, and for the API server.
+/// How long a request waits for its turn, and for the API server.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What was read of Secrets lately.
+/// Recent reads of Secrets.
 #[derive(Debug)]
 pub(crate) struct PullSecrets {
     looks: Mutex<HashMap<Key, Look>>,
@@ -46,7 +46,7 @@ pub(crate) type FoundLogins = Result<Logins, NoLogin>;
 struct Look {
     begun: Instant,
     found: Arc<OnceCell<FoundLogins>>,
-    /// What the one before has found.
+    /// The result of the read before it.
     before: Option<Logins>,
 }
 
@@ -67,7 +67,7 @@ impl Default for PullSecrets {
 }
 
 impl PullSecrets {
-    /// What `read` finds, unless somebody has just looked.
+    /// The result of `read`, or of another one a moment ago.
     pub(crate) async fn look(
         &self,
         first: &PullSecret,
@@ -89,7 +89,7 @@ impl PullSecrets {
         found.get_or_init(|| look).await.clone()
     }
 
-    /// A look, and what the one before has found.
+    /// A read, and the result of the one before it.
     fn begun(&self, key: Key) -> (Arc<OnceCell<FoundLogins>>, Option<Logins>) {
         let mut all = self.looks.locked();
         all.retain(|_, look| look.begun.elapsed() < LONG);
@@ -100,7 +100,7 @@ impl PullSecrets {
         let (is_known, before) = (known.is_some(), known.and_then(Look::logins));
         let found = Arc::<OnceCell<FoundLogins>>::default();
         let of_one = all.keys().filter(|(namespace, _)| *namespace == key.0).count();
-        // Of a crowd of one organization, each is read by itself.
+        // If an organization has too many sets, this request does not share its read.
         if is_known || of_one < OF_ONE {
             if !is_known && all.len() >= KEPT {
                 make_room(&mut all);
@@ -112,7 +112,7 @@ impl PullSecrets {
     }
 }
 
-/// Forgets the oldest look of the namespace that has the most.
+/// Forgets the oldest read of the namespace that has the most.
 fn make_room(looks: &mut HashMap<Key, Look>) {
     let mut counts = HashMap::<String, usize>::new();
     for (namespace, _) in looks.keys() {

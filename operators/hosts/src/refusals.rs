@@ -1,21 +1,21 @@
-//! How often a stranger may guess.
+//! How many guesses a stranger has.
 //!
-//! A secret has 256 bits, so no limit is needed against guessing. This one keeps those who try from
-//! costing us anything: logs and events.
+//! A secret has 256 bits, so no limit is needed against guessing. This one bounds what attempts cost us in logs
+//! and events.
 
 use metal_base::{Locked, Source};
 use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
-/// Refusals of one source in a window, after which it is told no more, and nothing is told of it.
+/// After this many refusals in a window, a source is told nothing further, and nothing is reported about it.
 const PER_SOURCE: u32 = 30;
-/// Refusals of all sources together in a window, after which none is told more, and nothing is told of them.
+/// The same for all sources together.
 const IN_ALL: u32 = 3000;
 /// The window.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Sources that are remembered.
+/// How many sources are remembered.
 const SOURCES: usize = 65_536;
-/// How often all of them are looked through, for those whose window is over.
+/// How often expired sources are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Counts refusals by source: an IPv4 address, or an IPv6 /64.
@@ -47,7 +47,7 @@ impl Refusals {
             && counts.all.as_ref().is_none_or(|all| has_room(all, IN_ALL))
     }
 
-    /// Counts a refusal. Returns whether it is to be told of.
+    /// Counts a refusal. Returns whether to report it.
     pub(crate) fn refused(&self, source: Option<IpAddr>) -> bool {
         let mut counts = self.0.locked();
         let all = counts.all.map_or_else(Count::new, Count::next);

@@ -1,15 +1,15 @@
-//! When something was done for an object last, or may be done again: of so many objects at a time, and of so
-//! many of one organization, so that it takes no room from the others.
+//! When something was last done for an object, or may be done again. Bounded in total, and for each
+//! organization, so that none takes the room of the others.
 
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// Objects that are remembered.
+/// How many objects are remembered.
 pub(crate) const OBJECTS: usize = 16_384;
-/// The same of one namespace.
+/// How many of one namespace.
 pub(crate) const OF_ONE: usize = OBJECTS / 4;
 
-/// An object, and what is done for it; each counts by itself.
+/// An object, and what is done for it; each pair is counted separately.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Done {
     /// Namespace of the object.
@@ -35,7 +35,7 @@ impl Remembered {
         self.at.get(done).copied()
     }
 
-    /// Remembers a time. Returns whether there was room.
+    /// Remembers a time. Returns whether there was room for it.
     pub(crate) fn insert(&mut self, done: Done, at: Instant) -> bool {
         if let Some(known) = self.at.get_mut(&done) {
             *known = at;

@@ -24,7 +24,7 @@ use std::{convert::Infallible, sync::Arc};
 
 const BINARY: &str = "application/octet-stream";
 
-/// How somebody asks for a file: for all of it, a part, or how large it is.
+/// Method and headers of a request for a file: for all of it, a range, or only its size.
 #[derive(Debug)]
 pub(super) struct FileRequest {
     method: Method,
@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FileRequest {
 }
 
 impl FileRequest {
-    /// What is sent of a layer.
+    /// The response with a layer.
     pub(super) fn answer(&self, blob: &Blob) -> Response {
         respond(&self.method, &self.headers, blob, BINARY).map(Body::from_stream)
     }
@@ -93,12 +93,13 @@ pub(super) fn source_of<'a>(
     source.ok_or_else(|| Failure::Unusable(why.to_owned(), Some(Arc::clone(token))))
 }
 
-/// The logins for the images of a token. A person may mend what is wrong while a machine asks again.
+/// The logins for the images of a token. If there is a problem, a person may correct it while the machine
+/// retries.
 pub(super) async fn logins(ctx: &Context, token: &Arc<BootToken>) -> Result<Logins, Failure> {
     pull_secrets::logins(ctx, token).await.map_err(|why| no_login(ctx, token, &why))
 }
 
-/// One of its images, and what that is fetched with.
+/// One of its images, and the logins that it is fetched with.
 pub(super) async fn pull<'a>(
     ctx: &Context,
     token: &'a Arc<BootToken>,
@@ -115,7 +116,8 @@ fn no_login(ctx: &Context, token: &Arc<BootToken>, why: &NoLogin) -> Failure {
     Failure::Unavailable("there is no login for its images")
 }
 
-/// What is said of an installer that is not there: somebody may push the image, or start the registry.
+/// The failure if the installer cannot be fetched: it is temporary, as somebody may push the image, or start the
+/// registry.
 pub(super) fn unfetched(ctx: &Context, token: &Arc<BootToken>, error: &ImageError) -> Failure {
     absent(
         ctx,
@@ -125,7 +127,7 @@ pub(super) fn unfetched(ctx: &Context, token: &Arc<BootToken>, error: &ImageErro
     )
 }
 
-/// The same of the image that is installed.
+/// The same for the image that is installed.
 pub(super) fn no_disk(ctx: &Context, token: &Arc<BootToken>, error: &ImageError) -> Failure {
     absent(ctx, token, ("image", "the disk image is not there"), error)
 }

@@ -30,15 +30,15 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-/// The longest that somebody may wait for a change, in seconds.
+/// The longest time that a request may wait for a change, in seconds.
 const LONGEST: u64 = 60;
-/// How long it may take to read a configuration, the turn of others included.
+/// Time limit for reading a configuration, including the wait for its turn.
 const READ: Duration = Duration::from_secs(10);
 
-/// How much of a configuration a connection is given at a time, in bytes.
+/// How much of a configuration is handed to a connection at a time, in bytes.
 const PIECE: usize = 16 << 10;
 
-/// What a Host already knows, and how long it waits for something else.
+/// What a Host already knows, and how long it is willing to wait for something else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
@@ -46,9 +46,10 @@ pub(super) struct Asked {
     wait: u64,
     /// Name of the release that it knows; empty for none.
     release: String,
-    /// Its UID, if that is known: another release may have got its name.
+    /// Its UID, if known: another release may have the same name now.
     uid: String,
-    /// Whether it is told nothing (204) as long as it is to run the release that it knows: nothing is read for that.
+    /// Whether the answer is empty (204) as long as it is to run the release that it knows; then nothing is
+    /// read.
     brief: bool,
 }
 
@@ -87,7 +88,7 @@ pub(super) async fn release(
     request: Request,
 ) -> Response {
     let host = request.host(&ctx);
-    // Who waits keeps nothing of what it has sent.
+    // The request takes no memory while it waits.
     drop(request);
     let answer = match host {
         Ok(host) => asked(&ctx, &asker, &host, &query).await,
@@ -121,7 +122,7 @@ async fn asked(
     }
 }
 
-/// What the Host is to run; `None` if that is still the release that it knows, and it wants to be told no more.
+/// What the Host is to run; `None` if that is still the release that it knows, and it asked for a brief answer.
 async fn wanted(
     ctx: &Context,
     known: &Host,
@@ -141,7 +142,7 @@ async fn wanted(
         } else {
             waiting = None;
         }
-        // If too many wait, it is answered at once.
+        // If too many wait already, the answer is immediate.
         let is_woken = waiting.is_some() && is_changed(ctx, until, &mut changes).await;
         if !is_woken && query.brief && query.knows(release.as_deref()) {
             return Ok(None);
@@ -185,7 +186,7 @@ async fn now(
     Ok((wanted, place))
 }
 
-/// An answer whose configuration is let go of as the host takes it, or asks again.
+/// A response that frees the configuration as the host receives it, or when the host asks again.
 fn answer(
     poll: Poll,
     (wanted, place): (Wanted, Option<MemoryPermit>),
@@ -198,7 +199,7 @@ fn answer(
         (CONTENT_LENGTH, text.len().into()),
     ];
     poll.keep(Bytes::from(text), place);
-    // In pieces, because the connection keeps what it was given until that is sent.
+    // In pieces, because a connection keeps what it was given until it has sent it.
     let pieces = stream::try_unfold(poll, |poll| async move {
         let piece = poll.piece(PIECE)?;
         Ok::<_, Replaced>(piece.map(|piece| (piece, poll)))
@@ -206,8 +207,8 @@ fn answer(
     Ok((headers, Body::from_stream(pieces)).into_response())
 }
 
-/// The configuration of a release, which is read only where it is given out, with a place for it that
-/// is kept until it is sent.
+/// The configuration of a release, read only when it is given out, with a permit for its memory that is kept
+/// until it is sent.
 async fn configuration(
     ctx: &Context,
     host: &Host,
@@ -223,7 +224,7 @@ async fn configuration(
     let releases = Api::<HostRelease>::namespaced(ctx.client.clone(), &namespace);
     let read = async {
         let place = ctx.places.take(&namespace).await;
-        // It is never closed.
+        // The semaphore is never closed.
         let _turn = ctx.readers.acquire().await.ok();
         (releases.get_opt(&release.name_any()).await, place)
     };

@@ -80,29 +80,29 @@ fn below(path: &str) -> String {
     format!("/c/{{cap}}/{path}")
 }
 
-/// A HEAD would do all that a GET does, as to begin a boot.
+/// A HEAD would do everything that a GET does, for example begin a boot.
 async fn not_head() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")]).into_response()
 }
 
-/// Why there is no answer.
+/// Why a request is not answered.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The token, if it exists, opens nothing for this machine.
+    /// The token, if it exists, gives nothing to this machine.
     Refused(Refusal, Option<Arc<BootToken>>),
-    /// The same for whoever has shown a capability of ours: its boot is over.
+    /// The same for the holder of a valid capability: its boot has ended.
     Over(Refusal, Option<Arc<BootToken>>),
     /// A proof is missing, or wrong.
     Unproven(&'static str),
-    /// It has been refused too often.
+    /// Its source was refused too often.
     TooMany,
-    /// The request makes no sense.
+    /// The request cannot be parsed.
     Malformed(String),
-    /// Later it may be possible.
+    /// It may be possible later.
     Unavailable(&'static str),
     /// The API server did not take a write.
     Api(Box<kube::Error>),
-    /// What somebody has configured cannot be used.
+    /// Something was configured that cannot be used.
     Unusable(String, Option<Arc<BootToken>>),
 }
 
@@ -112,12 +112,12 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// For how long a machine that cannot be answered now is to wait, in seconds.
+/// How long a machine that cannot be answered now should wait, in seconds.
 const RETRY: [(header::HeaderName, &str); 1] = [(header::RETRY_AFTER, "5")];
-/// Nothing here is for anybody else.
+/// No response may be given to anybody else.
 const PRIVATE: [(header::HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
 
-/// Counts an answer, tells of a refusal, and returns what is answered then.
+/// Counts an answer, reports a refusal, and makes the response.
 fn settle(
     ctx: &Context,
     asker: &ClientAddress,
@@ -133,8 +133,8 @@ fn settle(
     }
 }
 
-/// The same for whoever shows the capability of a boot. That this is over it is told however often others
-/// at its address have failed: an installer that is told nothing might go on, and clear a disk.
+/// The same for the holder of the capability of a boot. It is always told that its boot has ended, however often
+/// others at its address were refused: an installer that is told nothing might continue, and clear a disk.
 fn settle_boot(
     ctx: &Context,
     asker: &ClientAddress,
@@ -142,16 +142,16 @@ fn settle_boot(
     answer: Result<Response, Failure>,
 ) -> Response {
     let answer = answer.map_err(|failure| match failure {
-        // Those without a capability of ours are `Unproven`.
+        // Without one of our capabilities it would be `Unproven`.
         Failure::Refused(refusal, token) => Failure::Over(refusal, token),
         failure => failure,
     });
     settle(ctx, asker, what, answer)
 }
 
-/// Whoever fails too often is told no more, and nothing is told of it but for a token whose secret is known to
-/// whoever it is. Whatever does not fail is answered all the same, because a guess of somebody with the same
-/// address says nothing about it.
+/// A source that fails too often is told nothing further, and nothing is reported, except about a token whose
+/// secret it knows. Requests that do not fail are still answered, because a guess by somebody at the same
+/// address says nothing about them.
 fn limited(ctx: &Context, asker: &ClientAddress, what: &str, failure: Failure) -> Failure {
     let is_limited =
         matches!(failure, Failure::Refused(..) | Failure::Unproven(_) | Failure::Malformed(_));
@@ -164,8 +164,8 @@ fn limited(ctx: &Context, asker: &ClientAddress, what: &str, failure: Failure) -
     Failure::TooMany
 }
 
-/// Tells of a refusal. Of a token that is there it takes its secret to bring that about, so no crowd of strangers
-/// hides it; how often it is told of the same token has a limit of its own.
+/// Reports a refusal on its token. Only the holder of a token's secret can cause that, so strangers cannot drown
+/// it out; the reports on one token are limited separately.
 fn tell(
     ctx: &Context,
     (what, asker): (&str, &ClientAddress),
@@ -225,7 +225,7 @@ fn unavailable(why: &str) -> Response {
 }
 
 impl Failure {
-    /// Why a machine is not answered now but may be later, for its console.
+    /// Why a machine is not answered now, but may be later; shown on its console.
     fn why(&self) -> Option<&'static str> {
         match self {
             Self::Unavailable(why) => Some(why),
@@ -239,7 +239,7 @@ impl Failure {
         }
     }
 
-    /// A word for metrics, from a small fixed set.
+    /// The reason as a label of metrics, from a small fixed set.
     fn word(&self) -> &'static str {
         match self {
             Self::Refused(refusal, _) | Self::Over(refusal, _) => refusal.into(),

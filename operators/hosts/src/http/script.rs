@@ -29,14 +29,12 @@ use serde::Deserialize;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// How long somebody who has the first script has to ask for the second: it tries for ten minutes, and so
-/// does what it gets while nobody can answer.
+/// How long the second script may be requested with the first: both try for ten minutes while nobody can answer.
 const BOOTING: SignedDuration = SignedDuration::from_hours(1);
-/// How long the first script waits for what is recorded of it.
+/// How long the first script waits for its request to be recorded.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The first script, for whoever has the secret. Everybody else gets one that is the same whatever
-/// the reason is.
+/// The first script, for whoever has the secret. Anybody else gets a script that does not depend on the reason.
 pub(super) async fn first(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
@@ -49,15 +47,15 @@ pub(super) async fn first(
     shown(&ctx, &asker, script, answer)
 }
 
-/// How often it could not be answered before.
+/// How many times it could not be answered before.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct TriesQuery {
     tries: usize,
 }
 
-/// What a machine says about itself in a URL, each MAC address once, however it boots; and how often
-/// it could not be answered before.
+/// What a machine says about itself in a URL, with each MAC address once; and how many times it could not be
+/// answered before.
 fn said(pairs: &[(String, String)]) -> (HostHardware, usize) {
     let all = |name: &'static str| {
         pairs.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.clone())
@@ -88,15 +86,15 @@ pub(super) async fn second(
 /// A script that a machine asks for.
 #[derive(Clone, Copy, Debug)]
 struct Asked<'a> {
-    /// Which one, for people.
+    /// Its name, for people.
     what: &'static str,
-    /// Where it asks again.
+    /// The URL for the next try.
     again: Again<'a>,
-    /// How often it could not be answered before.
+    /// How many times it could not be answered before.
     tries: usize,
 }
 
-/// What iPXE runs. It would not show the body of a refusal, so it gets a script that does.
+/// The script for iPXE. iPXE does not show the body of a refusal, so a refusal is a script that shows it.
 fn shown(
     ctx: &Context,
     asker: &ClientAddress,
@@ -136,7 +134,7 @@ fn plain(script: String) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=us-ascii")], script).into_response()
 }
 
-/// The first script, if the secret is that of a token that is open. Nothing begins with it.
+/// The first script, if this is the secret of an open token. It does not begin a boot.
 async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<String, Failure> {
     if !ctx.view.is_ready() {
         return Err(Failure::Unavailable("not ready yet"));
@@ -159,7 +157,7 @@ async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<Strin
     script.map_err(|error| Failure::Unusable(error.to_string(), Some(Arc::clone(&token))))
 }
 
-/// Records that the URL was opened, for people. The machine boots also if that is not possible.
+/// Records for people that the URL was opened. The machine boots even if that fails.
 async fn tell_opened(
     ctx: &Context,
     asker: &ClientAddress,
