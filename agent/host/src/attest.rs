@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 use metal_attest::client::{EkTemplate, EncryptedCredential, Presented, open, request};
 use metal_tpm::{Held, TpmLocation};
 
-/// What the keys of a TPM are good for, if their thread has broken down.
+/// What the keys of the TPM report if their thread has panicked.
 const BROKEN: &str = "the keys of the TPM are gone";
 
-/// Has the server seal a proof for this TPM, and opens it.
+/// Lets the server seal a proof for this TPM, and opens it.
 pub(crate) async fn prove(
     server: &Server,
     key: &Key,
@@ -20,7 +20,7 @@ pub(crate) async fn prove(
     let presented = Presented { ek: keys.ek(), srk: keys.srk(), ..Presented::default() };
     let body = serde_json::from_str(&request(presented)?)?;
     let (response, mut held) = if key.is_in_tpm() {
-        // Not every TPM can be opened twice, and it signs the request as well.
+        // Closed meanwhile: the TPM signs the request as well, and not every TPM can be opened twice.
         held.close().await;
         let response = server.attest(key, credential, body).await?;
         (response, Held::create(place, template).await?)

@@ -1,5 +1,5 @@
-//! What the server is asked for. Every request is signed with a number that the server has just
-//! given out, so the clock of this machine may be wrong.
+//! Requests to the server. Each is signed together with a number that the server has just given out, so that the
+//! clock of this machine may be wrong.
 
 use crate::{config::Config, hardware, key::Key, open::Sealed};
 use anyhow::{Context, Result, bail, ensure};
@@ -19,17 +19,17 @@ use serde_json::{Value, json};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long the server may wait for another release, in seconds.
+/// How long the server may wait for another release before it answers, in seconds.
 const WAIT: u64 = 50;
-/// An answer without anything new that comes sooner than this did not wait.
+/// An answer without news that arrives sooner than this was not waited for.
 const SOON: Duration = Duration::from_secs(5);
-/// Pause after it, and after no answer at all.
+/// Pause after such an answer, and after none.
 pub(crate) const LATER: Duration = Duration::from_secs(30);
-/// How long a request may take.
+/// Time limit for a request.
 const DEADLINE: Duration = Duration::from_secs(90);
-/// The longest name, in bytes.
+/// The longest name that is accepted, in bytes.
 const NAME: usize = 253;
-/// The longest answer that is read, in bytes.
+/// The longest response that is read, in bytes.
 const LONGEST: usize = 1 << 20;
 
 /// The release that this host is to run.
@@ -44,13 +44,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Which release it is: its name and its UID.
+    /// Name and UID, which identify a release.
     fn named(&self) -> (&str, &str) {
         (&self.name, &self.uid)
     }
 }
 
-/// What was told last: the release that this host is to run, or that there is none.
+/// The last answer: the release that this host is to run, or that there is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(pub(crate) Option<Wanted>);
 
@@ -60,10 +60,10 @@ impl Known {
     }
 }
 
-/// What is told.
+/// The answer to the question for the release.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It is still what is known.
+    /// There is no news.
     Same,
     /// It is this release, or none.
     Release(Option<Wanted>),
@@ -74,7 +74,7 @@ struct Told {
     release: Option<Wanted>,
 }
 
-/// What is asked for, with the name of the host that asks; a machine that is none yet has no name.
+/// A request, with the name of the host that makes it; empty before the machine is registered.
 struct Asked<'a> {
     method: Method,
     target: &'a str,
@@ -92,7 +92,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// The server, as this host asks it.
+/// The server, from the point of view of this host.
 #[derive(Debug)]
 pub(crate) struct Server {
     http: Client,
@@ -143,8 +143,9 @@ impl Server {
         self.signed(key, asked).await.map(drop)
     }
 
-    /// Waits for another release than the one that is `known`, and notes which one that is. While there is no answer
-    /// that stays as it was: of a server that is started anew, not all of its hosts at once read their configurations.
+    /// Waits for another release than the one that is `known`, and records which one that is. Without an answer
+    /// `known` stays as it is: when a server restarts, not all of its hosts should read their configurations at
+    /// once.
     pub(crate) async fn await_release(
         &self,
         key: &Key,
@@ -157,16 +158,16 @@ impl Server {
         };
         let is_same = known.as_ref().is_some_and(|known| known.is(wanted.as_ref()));
         if is_same && begin.elapsed() < SOON {
-            // So many wait at the server that this one may not.
+            // So many hosts wait at the server that this one cannot.
             sleep(jittered(LATER)).await;
         }
         *known = Some(Known(wanted.clone()));
         Ok(wanted)
     }
 
-    /// Waits for another release than what is known; without that it does not wait.
+    /// Waits for another release than the known one; does not wait if none is known.
     pub(crate) async fn release(&self, key: &Key, known: Option<&Known>) -> Result<Answer> {
-        // Names and UIDs of Kubernetes are words of a query as they are.
+        // Names and UIDs of Kubernetes need no encoding in a query.
         let target = match known {
             Some(Known(known)) => {
                 let (name, uid) = known.as_ref().map(Wanted::named).unwrap_or_default();
@@ -188,12 +189,12 @@ impl Server {
         Ok(Answer::Release(told.release))
     }
 
-    /// Waits for any answer of the server: also one that it has no time is a way to it.
+    /// Waits for any answer of the server: even one that says it is busy proves that it can be reached.
     pub(crate) async fn answers(&self) -> Result<()> {
         Ok(self.http.get(format!("{}{}", self.url, path::NONCE)).send().await.map(drop)?)
     }
 
-    /// Reports how this host is.
+    /// Reports the state of this host.
     pub(crate) async fn report(&self, key: &Key, report: &Value) -> Result<()> {
         let asked = Asked::post(path::STATUS, &self.host, report.to_string());
         self.signed(key, asked).await.map(drop)
@@ -213,7 +214,7 @@ impl Server {
     }
 }
 
-/// The body of an answer that is fine.
+/// The body of a successful response.
 async fn read(mut answer: Response) -> Result<Vec<u8>> {
     let status = answer.status();
     let mut body = vec![];

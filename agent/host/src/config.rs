@@ -1,17 +1,17 @@
-//! What the installation has left.
+//! What the installation left on the disk.
 
 use crate::files;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The file that the installer has fetched.
+/// The file that the installer has written.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Config {
     pub(crate) server: String,
     pub(crate) namespace: String,
     pub(crate) host: String,
-    /// What it registers with; gone as soon as it is registered.
+    /// The registration credential; removed once this host is registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) credential: Option<String>,
     /// Whether it has to prove its TPM to register.
@@ -34,7 +34,7 @@ impl Config {
         format!("{}/{}", self.namespace, self.host)
     }
 
-    /// Forgets what it registered with: it opens nothing any more.
+    /// Forgets the registration credential, which is of no use any more.
     pub(crate) fn registered(&mut self, path: &Path) -> Result<()> {
         self.credential = None;
         files::write(path, &serde_json::to_vec_pretty(self)?)

@@ -1,4 +1,4 @@
-//! Programs in process groups, so that a program ends together with everything that it has started.
+//! Programs in process groups of their own, so that a program ends together with everything that it has started.
 
 use nix::{
     errno::Errno,
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// How long a process may take to go after SIGKILL; one in the middle of writing to a disk takes longer.
+/// How long a process may take to end after SIGKILL: one that is writing to a disk takes longer than others.
 const GOING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -25,12 +25,12 @@ struct Group(Option<Pid>);
 impl Group {
     fn kill(&self) {
         if let Some(group) = self.0 {
-            // It may be gone already.
+            // It may have ended already.
             killpg(group, Signal::SIGKILL).ok();
         }
     }
 
-    /// Waits until nothing of it is left.
+    /// Waits until no process of the group is left.
     async fn gone(&self) {
         let until = Instant::now() + GOING;
         let Some(group) = self.0 else { return };
@@ -56,12 +56,12 @@ impl Drop for Group {
 ///
 /// If it cannot be started.
 pub(crate) async fn run(mut command: Command, limit: Duration) -> io::Result<Option<ExitStatus>> {
-    // A group of its own, which has its number.
+    // Its process group has its process ID.
     let mut child = command.stdin(Stdio::null()).process_group(0).spawn()?;
     let id = child.id().and_then(|id| i32::try_from(id).ok());
     let mut group = Group(id.map(Pid::from_raw));
     if let Ok(status) = timeout(limit, child.wait()).await {
-        // What it has left behind is meant to stay: a restart, for one.
+        // What it has left running is meant to stay, for example a restart.
         group.0 = None;
         return status.map(Some);
     }

@@ -1,4 +1,4 @@
-//! What this machine says about itself.
+//! The identity of this machine, as it reports it.
 
 use serde_json::{Value, json};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// MAC addresses that are said.
+/// How many MAC addresses are reported.
 const MACS: usize = 64;
 /// Digits and colons of a MAC address, and the one of loopback.
 const LENGTH: usize = 17;
@@ -15,14 +15,14 @@ const NONE: &str = "00:00:00:00:00:00";
 /// What the kernel calls the address that a port of a bond had before.
 const PERMANENT: &str = "Permanent HW addr:";
 
-/// Serial number, UUID, and the MAC addresses of its network cards: those that they use, and those that they
-/// have been made with, by which it was booted. `root` is `/`.
+/// Serial number, UUID, and the MAC addresses of its network cards: those in use, and the permanent ones, one of
+/// which it was booted by. `root` is `/`.
 pub(crate) fn told(root: &Path) -> Value {
     let dmi = |name: &str| {
         let text = fs::read_to_string(root.join("sys/class/dmi/id").join(name)).ok();
         text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     };
-    // Those before others, which are cut off.
+    // Permanent addresses first, as the list may be cut off.
     let macs = bonded(root).into_iter().chain(used(root));
     let mut seen = BTreeSet::new();
     let macs = macs.filter(|mac| seen.insert(mac.clone())).take(MACS).collect::<Vec<_>>();
@@ -30,7 +30,7 @@ pub(crate) fn told(root: &Path) -> Value {
     json!({ "serial": serial, "systemUUID": uuid, "macAddresses": macs })
 }
 
-/// Addresses that network cards use. In a bond all ports have the address of one.
+/// Addresses that network cards use. In a bond, all ports have the same address.
 fn used(root: &Path) -> BTreeSet<String> {
     // Only hardware has a device.
     let cards = entries(&root.join("sys/class/net")).filter(|it| it.join("device").exists());

@@ -1,5 +1,4 @@
-//! The programs of the image: the hook that has a release run, and the one that says whether the
-//! system is healthy.
+//! The programs of the image: the hook that activates a release, and the health command.
 
 use crate::{bootc, files, group, plan::HookResult, prepare::Prepared, state::Release};
 use anyhow::{Context, Result, bail};
@@ -20,7 +19,7 @@ pub(crate) const WHY: &str = "BLOOMERY_WHY";
 /// The longest text that is taken from there, in bytes.
 const LONGEST: usize = 512;
 
-/// Has the system run a release, whose files were prepared.
+/// Runs the hook for a release whose files were prepared.
 pub(crate) async fn activate(
     hook: &Path,
     release: &Release,
@@ -32,7 +31,7 @@ pub(crate) async fn activate(
     command.env("BLOOMERY_RELEASE", &release.name).env("BLOOMERY_IMAGE", &release.image);
     command.env("BLOOMERY_CONFIG", path(release.configured, prepared.config(release)));
     command.env("BLOOMERY_FILES", path(release.rendered, prepared.files(release)));
-    // Not with a release that an agent before this one has prepared.
+    // Absent if an earlier version of the agent has prepared the release.
     let modes = prepared.modes(release);
     command.env("BLOOMERY_MODES", path(release.rendered && modes.exists(), modes));
     let why = prepared.why();
@@ -77,7 +76,7 @@ pub(crate) async fn healthy(command: Option<&Path>, why: &Path, limit: Duration)
     }
 }
 
-/// Whether the system is healthy now; the program is killed if it takes longer than this.
+/// Checks the health of the system once; the program is killed if it takes longer than this.
 ///
 /// # Errors
 ///

@@ -19,16 +19,16 @@ impl Sealed {
     }
 }
 
-/// Why a configuration is not opened.
+/// Why a configuration cannot be decrypted.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// It never can be.
+    /// It will never be possible.
     Configuration(anyhow::Error),
-    /// The key cannot be used now, which says nothing about the configuration.
+    /// The key cannot be used at the moment, which says nothing about the configuration.
     Key(anyhow::Error),
 }
 
-/// The configuration of the host `NAMESPACE/NAME`, which has this key.
+/// The configuration for the host `NAMESPACE/NAME`, which has this key.
 pub(crate) async fn open(key: &Key, host: &str, sealed: &Sealed) -> Result<Vec<u8>, Refused> {
     let refused = |error: OpenError| Refused::Configuration(anyhow!("configuration: {error}"));
     let text = Ciphertext::parse(&sealed.algorithm, &sealed.ciphertext).map_err(refused)?;

@@ -1,4 +1,4 @@
-//! From what the server gives to the files that the hook is given.
+//! Turns what the server sends into the files that the hook gets.
 
 use crate::{
     client::Wanted,
@@ -18,10 +18,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What names of files with a configuration begin with, and of folders with rendered files.
+/// Prefixes of files with a configuration, and of folders with rendered files.
 const CONFIG: &str = "config.";
 const FILES: &str = "files.";
-/// The same of files that say whose the rendered ones are to be.
+/// Prefix of files that contain mode and owner of rendered files.
 const MODES: &str = "modes.";
 
 /// How long name and digest of a release may be in the names of its files, in bytes: no file system takes more than 255
@@ -43,8 +43,8 @@ impl Prepared {
         Self { folder: folder.to_owned() }
     }
 
-    /// The file with the configuration of a release: one that is made again under its name is another
-    /// one.
+    /// The file with the configuration of a release. A release that is created again under the same name has
+    /// another one.
     pub(crate) fn config(&self, release: &Release) -> PathBuf {
         self.folder.join(format!("{CONFIG}{}", word(release)))
     }
@@ -54,7 +54,7 @@ impl Prepared {
         self.folder.join(format!("{FILES}{}", word(release)))
     }
 
-    /// The file that says whose each of them is to be: lines of `MODE USER[:GROUP] PATH`.
+    /// The file with mode and owner of each of them: lines of `MODE USER[:GROUP] PATH`.
     pub(crate) fn modes(&self, release: &Release) -> PathBuf {
         self.folder.join(format!("{MODES}{}", word(release)))
     }
@@ -68,7 +68,7 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// If the disk does not take it, which says nothing about the release.
+    /// If they cannot be written, which says nothing about the release.
     pub(crate) fn write(&self, mut release: Release, content: Content) -> Result<Release> {
         if let Some(config) = content.config {
             files::write(&self.config(&release), &config)?;
@@ -83,7 +83,7 @@ impl Prepared {
         Ok(release)
     }
 
-    /// Whether all rendered files are there, as they would be written.
+    /// Whether all rendered files exist as they would be written.
     fn is_rendered(&self, release: &Release, rendered: &BTreeMap<String, Rendered>) -> bool {
         let folder = self.files(release);
         let has = |path: &Path, text: &str| {
@@ -96,10 +96,10 @@ impl Prepared {
             && rendered.iter().all(|(path, it)| has(&folder.join(path), &it.text))
     }
 
-    /// Writes rendered files; the one with their modes is the last, by which all are known to be there.
+    /// Writes rendered files, the one with their modes last: if it exists, so do all the others.
     fn render(&self, release: &Release, rendered: &BTreeMap<String, Rendered>) -> Result<()> {
         let folder = self.files(release);
-        // Left from an attempt that was cut off.
+        // Left by an attempt that was interrupted.
         files::remove(&folder)?;
         files::folder(&folder)?;
         for (path, Rendered { text, .. }) in rendered {
@@ -110,18 +110,19 @@ impl Prepared {
         files::write(&self.modes(release), modes(rendered).as_bytes())
     }
 
-    /// Removes the files of all releases but these.
+    /// Removes the files of all other releases.
     pub(crate) fn sweep<'a>(&self, kept: impl Iterator<Item = &'a Release>) -> Result<()> {
         let kept: Vec<_> =
             kept.flat_map(|it| [self.config(it), self.files(it), self.modes(it)]).collect();
         let entries = fs::read_dir(&self.folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.context("the folder of the state")?;
         let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
-        // From the last name on: modes, by which files are known to be there, go before the files.
+        // In descending order of their names: modes, which prove that the other files are complete, are removed
+        // before those.
         paths.sort_unstable();
         for path in paths.into_iter().rev() {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // A file that was being written begins with a point.
+            // The name of an unfinished file begins with a dot.
             let name = name.strip_prefix('.').unwrap_or(name);
             let is_of_release = [CONFIG, FILES, MODES].iter().any(|it| name.starts_with(it));
             if is_of_release && !kept.contains(&path) {
@@ -132,7 +133,7 @@ impl Prepared {
     }
 }
 
-/// What a release is given.
+/// The files of a release.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     config: Option<Vec<u8>>,

@@ -1,4 +1,4 @@
-//! What is recorded: which release runs, and what is being done about another one.
+//! The recorded state: which release runs, and what is being done about another one.
 
 use crate::files;
 use anyhow::{Context, Result};
@@ -8,12 +8,12 @@ use std::path::Path;
 /// A release, as far as the hook needs it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Release {
-    /// Empty for the system that was installed.
+    /// Empty for the system as it was installed.
     pub(crate) name: String,
-    /// Another one for each object of this name; empty for a server that gives none.
+    /// UID of the object: it differs for each one of this name. Empty if the server does not tell it.
     #[serde(default)]
     pub(crate) uid: String,
-    /// Digest of what it consists of; empty in a state of before there was one.
+    /// Digest of its content; empty if the state was written by a version without it.
     #[serde(default)]
     pub(crate) digest: String,
     pub(crate) image: String,
@@ -26,7 +26,7 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// The system that was installed, which is no release, but what the first one is rolled back to.
+    /// The system as it was installed. It is no release, but what the first one is rolled back to.
     pub(crate) fn installed(image: String) -> Self {
         Self { image, ..Self::default() }
     }
@@ -35,13 +35,13 @@ impl Release {
         self.name.is_empty()
     }
 
-    /// What people know it by.
+    /// Its name for people.
     pub(crate) fn called(&self) -> &str {
         if self.is_installed() { "the system that was installed" } else { &self.name }
     }
 
-    /// Whether it is the release that the server has described so. One that was restored from a backup
-    /// has another UID.
+    /// Whether it is the release that the server has described in this way. A release that was restored from a
+    /// backup has another UID.
     pub(crate) fn is(&self, wanted: &Self) -> bool {
         self.name == wanted.name
             && self.image == wanted.image
@@ -58,13 +58,13 @@ pub(crate) fn is_same((digest, uid): (&str, &str), wanted: &Release) -> bool {
 /// What is recorded.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct State {
-    /// The release that was healthy last.
+    /// The release that was last found healthy.
     #[serde(default)]
     pub(crate) active: Option<Release>,
     /// Number of the boot in which that was found last, or that it is not.
     #[serde(default)]
     pub(crate) boot: String,
-    /// Whether the system could not be brought back to it: nobody knows what runs.
+    /// Whether the system could not be brought back to it, so that it is unknown what runs.
     #[serde(default)]
     pub(crate) is_lost: bool,
     /// What is being done.
@@ -78,12 +78,12 @@ pub(crate) struct State {
     pub(crate) late: Option<Late>,
 }
 
-/// A release that the hook has found to run, and that was not healthy in time.
+/// A release that the hook has found running, and that did not become healthy in time.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Late {
     /// Number of the boot.
     pub(crate) boot: String,
-    /// What is said to have failed once it is healthy.
+    /// The failure to report once it is healthy.
     #[serde(default)]
     pub(crate) before: Option<Failed>,
 }
@@ -92,17 +92,17 @@ pub(crate) struct Late {
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) struct Work {
     pub(crate) release: Release,
-    /// Where the release before is brought back: why.
+    /// If the previous release is being brought back: why.
     #[serde(default)]
     pub(crate) rolls_back: Option<String>,
     pub(crate) phase: Phase,
-    /// How often the hook or the check of its health has begun, in this direction.
+    /// How many times the hook or the health check has begun, in this direction.
     #[serde(default)]
     pub(crate) begun: u32,
     /// How many restarts the hook has begun in a row.
     #[serde(default)]
     pub(crate) restarts: u32,
-    /// Number of the boot in which the hook was through with it: another one may have another system.
+    /// Number of the boot in which the hook has finished with it: another boot may run another system.
     #[serde(default)]
     pub(crate) hooked_in: String,
     /// Why it was not brought back the last time.
@@ -110,12 +110,12 @@ pub(crate) struct Work {
     pub(crate) trouble: String,
 }
 
-/// What comes next for it.
+/// The next step.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// The hook is to run.
     Hook,
-    /// The hook has begun a restart, in the boot with this number.
+    /// The hook has requested a restart, in the boot with this number.
     Restart(String),
     /// The health is to be checked.
     Check,
@@ -130,7 +130,7 @@ pub(crate) struct Failed {
     #[serde(default)]
     pub(crate) digest: String,
     pub(crate) why: String,
-    /// Whether the system has run it, and the one before came back.
+    /// Whether the system has run it, and the previous release came back.
     pub(crate) rolled_back: bool,
 }
 
@@ -146,12 +146,12 @@ impl State {
         files::write(path, &serde_json::to_vec_pretty(self)?)
     }
 
-    /// Whether the release before is being brought back.
+    /// Whether the previous release is being brought back.
     pub(crate) fn rolls_back(&self) -> bool {
         self.work.as_ref().is_some_and(|work| work.rolls_back.is_some())
     }
 
-    /// Takes the UID that a release has now; returns whether it had another one.
+    /// Takes over the UID that a release has now; returns whether it had another one.
     pub(crate) fn renames(&mut self, wanted: &Release) -> bool {
         let active = self.active.as_mut().filter(|it| it.is(wanted)).map(|it| &mut it.uid);
         let failed = self.failed.as_mut().filter(|it| it.is(wanted)).map(|it| &mut it.uid);

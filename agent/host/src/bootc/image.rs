@@ -6,8 +6,7 @@ const HUB: &str = "docker.io";
 /// Other names of Docker Hub.
 const ALIASES: [&str; 2] = ["index.docker.io", "registry-1.docker.io"];
 
-/// A repository, and the digest of what is meant there. A tag beside a digest says nothing, and bootc drops
-/// it.
+/// A repository, and the digest of the image. A tag beside a digest has no effect, and bootc drops it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Image {
     repository: String,
@@ -15,7 +14,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    /// Reads `REPOSITORY[:TAG][@DIGEST]`; what is no such name is the same as itself.
+    /// Reads `REPOSITORY[:TAG][@DIGEST]`; any other text equals only itself.
     pub(super) fn parse(text: &str) -> Self {
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest.to_owned())),
@@ -45,7 +44,7 @@ impl fmt::Display for Image {
     }
 }
 
-/// With the registry, in lower case, and `library` where Docker Hub means that.
+/// With the registry, in lower case, and with `library` where Docker Hub implies it.
 fn full(name: &str) -> String {
     let is_registry = |it: &str| it.contains(['.', ':']) || it == "localhost";
     let (registry, path) = match name.split_once('/') {

@@ -1,4 +1,4 @@
-//! The commands of bootc after which a system runs an image.
+//! The commands of bootc that make a system run an image.
 
 use super::{
     image::Image,
@@ -8,11 +8,11 @@ use super::{
 /// A command of bootc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    /// To fetch the image, and to boot it next.
+    /// Fetches the image, which boots next.
     Switch,
-    /// To boot the deployment before next, which needs no registry; or no longer, if it would.
+    /// Makes the deployment before this one boot next, which needs no registry; or undoes that.
     Rollback,
-    /// To boot what was only downloaded.
+    /// Makes what was only downloaded boot next.
     Unlock,
 }
 
@@ -24,18 +24,18 @@ pub(super) struct Plan {
     pub(super) restarts: bool,
 }
 
-/// What it takes until this image runs, and boots next.
+/// What has to be done until this image runs, and boots next.
 pub(super) fn of(status: &Status, wanted: &Image) -> Plan {
     let is_staged = is(status.staged.as_ref(), wanted) && !status.rollback_queued;
     let is_locked = status.staged.as_ref().is_some_and(|it| it.download_only);
     let restarts = !is(status.booted.as_ref(), wanted);
     let commands = if !restarts {
-        // What was staged or queued for another release would boot the next time.
+        // Anything that was staged or queued for another release would boot next.
         let queued = status.rollback_queued.then_some(Command::Rollback);
         let is_other = status.staged.is_some() && !is(status.staged.as_ref(), wanted);
         queued.into_iter().chain(is_other.then_some(Command::Switch)).collect()
     } else if is(status.rollback.as_ref(), wanted) {
-        // It drops what is staged.
+        // This drops what is staged.
         if status.rollback_queued { vec![] } else { vec![Command::Rollback] }
     } else if is_staged {
         if is_locked { vec![Command::Unlock] } else { vec![] }

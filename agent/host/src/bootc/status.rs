@@ -1,4 +1,4 @@
-//! What bootc says of a system (`org.containers.bootc/v1`, `BootcHost`).
+//! The status of a system as bootc reports it (`org.containers.bootc/v1`, `BootcHost`).
 
 use super::image::Image;
 use anyhow::{Context, Result};
@@ -22,7 +22,7 @@ pub(super) struct Status {
     /// The one that ran before.
     #[serde(default)]
     pub(super) rollback: Option<Deployment>,
-    /// Whether that boots next.
+    /// Whether that one boots next.
     #[serde(default)]
     pub(super) rollback_queued: bool,
 }
@@ -30,10 +30,10 @@ pub(super) struct Status {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Deployment {
-    /// Missing for a system that was changed by hand.
+    /// Missing if the system was changed by hand.
     #[serde(default)]
     image: Option<Deployed>,
-    /// Whether a restart does not make it run.
+    /// Whether a restart does not activate it.
     #[serde(default)]
     pub(super) download_only: bool,
 }
@@ -42,7 +42,7 @@ pub(super) struct Deployment {
 #[serde(rename_all = "camelCase")]
 struct Deployed {
     image: Source,
-    /// Digest of the image for this architecture, where the name may have that of an index.
+    /// Digest of the image for this architecture; the name may have that of an index.
     #[serde(default)]
     image_digest: Option<String>,
 }
@@ -53,7 +53,7 @@ struct Source {
 }
 
 impl Status {
-    /// Reads what `bootc status --format=json` prints.
+    /// Parses the output of `bootc status --format=json`.
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
         let host: Host = serde_json::from_slice(text).context("bootc status cannot be read")?;
         Ok(host.status)

@@ -10,7 +10,7 @@ use ring::{
 };
 use std::{fmt, path::Path};
 
-/// How often another number is drawn: nearly every one of 32 bytes is a key.
+/// How many random numbers are tried: nearly every one of 32 bytes is a key.
 const TRIES: usize = 8;
 
 /// ECDSA and ECDH with P-256.

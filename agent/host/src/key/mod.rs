@@ -1,4 +1,4 @@
-//! The key of this host, which is made here and never leaves it: in its TPM, or else in a file.
+//! The key of this host, which is made on it and never leaves it: in its TPM if possible, otherwise in a file.
 
 mod file;
 
@@ -42,7 +42,7 @@ pub(crate) enum Key {
     Tpm(HostKey),
 }
 
-/// What is kept of a key in a TPM; none of it is secret.
+/// What is recorded about a key in a TPM; none of it is secret.
 #[derive(Debug, Deserialize, Serialize)]
 struct Recorded {
     salt: [u8; 32],
@@ -50,12 +50,12 @@ struct Recorded {
 }
 
 impl Key {
-    /// The key of this state, which is made if there is none, or if a machine that `is_new`, for which nobody
-    /// knows it, has another TPM.
+    /// The key of this state directory. It is made if there is none, or if the machine has another TPM and
+    /// `is_new`, so that nobody knows the key yet.
     ///
     /// # Errors
     ///
-    /// If it cannot be used, or the TPM no longer has it: another key would be another host.
+    /// If the key cannot be used, or the TPM no longer has it: with another key, it would be another host.
     pub(crate) async fn load(
         folder: &Path,
         place: KeyPlace,
@@ -89,7 +89,7 @@ impl Key {
         }
     }
 
-    /// A new key, in the place that was asked for.
+    /// A new key, in the requested place.
     async fn made(
         (file, of_tpm): (&Path, &Path),
         place: KeyPlace,
@@ -146,7 +146,7 @@ impl Key {
     }
 }
 
-/// Makes another key in the TPM, and records which one it is before anybody hears of it.
+/// Makes another key in the TPM, and records it before anybody else learns of it.
 async fn make(path: &Path, tpm: &TpmLocation) -> Result<Key> {
     let salt = HostKey::salt()?;
     let key = Key::Tpm(HostKey::create(tpm, salt).await?);
@@ -155,7 +155,7 @@ async fn make(path: &Path, tpm: &TpmLocation) -> Result<Key> {
     Ok(key)
 }
 
-/// The key of the TPM that was recorded, if that still has it.
+/// The recorded key of the TPM, if the TPM still has it.
 async fn recall(recorded: Recorded, tpm: &TpmLocation) -> Result<Option<Key>> {
     let key = Key::Tpm(HostKey::create(tpm, recorded.salt).await?);
     let is_same = key.public()?.pem() == recorded.public;

@@ -28,45 +28,45 @@
 
 use crate::state::{Failed, Late, Phase, Release, State, Work, is_same};
 
-/// How often the hook or the check of a release may begin. One that restarts the machine before it is
-/// found healthy would otherwise do so forever.
+/// How often the hook or the check of a release may begin. A release that restarts the machine before it is
+/// healthy would do so forever otherwise.
 const BEGINNINGS: u32 = 10;
-/// The same for the release before, when it is brought back: three times each.
+/// The same for the previous release when it is brought back: three times each.
 const BACK: u32 = 6;
 /// How many restarts a hook may begin in a row, of a machine that others use: one, and another if the
 /// power failed before it was through. One more is given up only after it came: what is recorded in the boot
 /// that ends would be looked at again in the next one, and the hook restart the machine anew.
 const RESTARTS: u32 = 2;
 
-/// What comes next.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Nothing, until something else is wanted.
+    /// Nothing, until another release is wanted.
     Rest,
-    /// Record this release as being tried.
+    /// Record that this release is being tried.
     Begin,
-    /// The machine has restarted: record that the release that ran before is looked at again.
+    /// The machine has restarted: record that the previous release is to be checked again.
     Confirm,
     /// Run the hook for this release.
     Hook(Release),
-    /// Wait for the restart that its hook has begun.
+    /// Wait for the restart that the hook has requested.
     AwaitRestart,
     /// Wait until this release is healthy.
     Check(Release),
-    /// Note that it has begun too often.
+    /// Record that it has begun too often.
     GiveUp,
 }
 
-/// What came of a hook.
+/// The result of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HookResult {
     /// The system runs the release.
     Done,
-    /// It will, after the restart that has begun.
+    /// The system will run it after the restart that was requested.
     Restarting,
 }
 
-/// Decides what comes next. What has begun is finished first. `boot` is the number of this boot.
+/// Decides what to do next. What has begun is finished first. `boot` identifies the current boot.
 pub(crate) fn next(state: &State, wanted: Option<&Release>, boot: &str) -> Step {
     if let Some(work) = &state.work {
         return unfinished(state, work, boot);
@@ -95,7 +95,7 @@ fn unfinished(state: &State, work: &Work, boot: &str) -> Step {
 }
 
 impl State {
-    /// Whether it is not known that the release which ran in another boot does so in this one. One that
+    /// Whether it is unknown if the release that ran in an earlier boot still runs in this one. A release that
     /// could not be brought back is left to a person.
     fn is_unconfirmed(&self, boot: &str) -> bool {
         let Some(active) = &self.active else { return false };
@@ -103,7 +103,7 @@ impl State {
         self.boot != boot && (!self.is_lost || is_tried_again || self.late.is_some())
     }
 
-    /// Whether no release was tried yet: what runs is what was installed, or what a person made of it.
+    /// Whether no release was tried yet: the system is as it was installed, or as a person has changed it.
     pub(crate) fn is_new(&self) -> bool {
         let is_installed = self.active.as_ref().is_none_or(Release::is_installed);
         is_installed && self.work.is_none() && self.failed.is_none()
@@ -115,31 +115,32 @@ impl State {
         boot.clone_into(&mut self.boot);
     }
 
-    /// Whether the release runs in this boot, and its health alone is to be looked at from time to time.
+    /// Whether the release runs in this boot, and only its health is checked from time to time.
     pub(crate) fn is_late(&self, boot: &str) -> bool {
         self.work.is_none() && self.late.as_ref().is_some_and(|late| late.boot == boot)
     }
 
-    /// Whether this release, which is tried, may have cut the machine off, and there is one to go back to.
-    /// One that ran before, or is brought back, is not judged by whether the server is there.
+    /// Whether this release, while it is tried, may have cut the machine off from the network, and there is
+    /// another to return to. A release that ran before, or is brought back, is not judged by whether the server
+    /// can be reached.
     pub(crate) fn cuts_off(&self, release: &Release) -> bool {
         self.active.as_ref().is_some_and(|active| !active.is(release))
     }
 
-    /// The release that was late is healthy.
+    /// The late release is healthy now.
     pub(crate) fn recovers(&mut self) {
         if let Some(late) = self.late.take() {
             (self.is_lost, self.failed) = (false, late.before);
         }
     }
 
-    /// The release is being tried; another one may be tried again after it.
+    /// The release is being tried; the one that failed before may be tried again later.
     pub(crate) fn begin(&mut self, release: Release) {
         (self.failed, self.late) = (None, None);
         self.work = Some(Work::of(release));
     }
 
-    /// The release that ran before the restart is being looked at; what failed is not tried for that.
+    /// The release that ran before the restart is being checked; that does not allow the failed one another try.
     pub(crate) fn confirm(&mut self) {
         if let Some(late) = self.late.take() {
             self.failed = late.before;
@@ -151,14 +152,14 @@ impl State {
     pub(crate) fn begins(&mut self, phase: Phase) {
         if let Some(work) = &mut self.work {
             if phase == Phase::Hook {
-                // Which system runs is known again once it is through.
+                // Which release the system runs is known again when it is finished.
                 work.hooked_in.clear();
             }
             (work.phase, work.begun) = (phase, work.begun.saturating_add(1));
         }
     }
 
-    /// The hook is through with it.
+    /// The hook has finished.
     pub(crate) fn hooked(&mut self, hooked: HookResult, boot: &str) {
         let Some(work) = &mut self.work else { return };
         match hooked {
@@ -173,14 +174,14 @@ impl State {
         }
     }
 
-    /// The restart that the hook has begun did not come.
+    /// The restart that the hook has requested did not happen.
     pub(crate) fn not_restarted(&mut self) {
         if let Some(work) = &mut self.work {
             work.phase = Phase::Hook;
         }
     }
 
-    /// The release that was tried, or the one before, is healthy in this boot.
+    /// The release that was tried, or the previous one, is healthy in this boot.
     pub(crate) fn healthy(&mut self, boot: &str) {
         let Some(work) = self.work.take() else { return };
         self.is_lost = false;
@@ -209,7 +210,7 @@ impl State {
             work.hooked_in.clear();
             return;
         }
-        // Nothing to go back to. If it was running before, it no longer is, or not as it should.
+        // There is nothing to return to. If this release was running before, it no longer does, or not properly.
         self.is_lost = self.active.is_some();
         let is_there = work.is_there(boot);
         let before = self.failed.take().filter(|failed| !failed.is(&work.release));
@@ -232,7 +233,7 @@ impl State {
         };
         let before = self.active.as_ref().map_or("none", Release::called);
         let told = format!("{why}; and {before} could not be brought back: {}", work.trouble());
-        // It may run, and need longer until it is healthy.
+        // It may run, and only need more time to become healthy.
         let rolled_back = Some(Failed::of(&work.release, why, true));
         self.late =
             work.is_there(boot).then(|| Late { boot: boot.to_owned(), before: rolled_back });
@@ -255,7 +256,7 @@ impl Work {
         Self { release, rolls_back, phase: Phase::Hook, begun, restarts, trouble, hooked_in }
     }
 
-    /// Whether the hook was through with it in this boot: it runs, healthy or not.
+    /// Whether the hook has finished in this boot: the release runs, healthy or not.
     fn is_there(&self, boot: &str) -> bool {
         self.hooked_in == boot
     }
@@ -274,7 +275,7 @@ impl Failed {
         Self { name, uid, digest, why, rolled_back }
     }
 
-    /// Whether it is the release that the server has described so.
+    /// Whether it is the release that the server has described in this way.
     pub(crate) fn is(&self, wanted: &Release) -> bool {
         self.name == wanted.name && is_same((&self.digest, &self.uid), wanted)
     }
