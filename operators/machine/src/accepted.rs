@@ -8,7 +8,7 @@ use metal_core::conditions::cut;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
-/// How much of an annotation is told, in bytes.
+/// How many bytes of an annotation are quoted.
 const SHOWN: usize = 80;
 
 /// Whether an annotation accepts the endorsement key with this SHA-256.
@@ -22,7 +22,7 @@ pub(super) fn settled(machine: &Machine, pinned: Option<&str>) -> Option<&'stati
     endorsement_key(machine, &fingerprint(pinned?)?).then_some(annotation::ACCEPT_ENDORSEMENT_KEY)
 }
 
-/// The repave counter of the installation that is accepted.
+/// The repave counter of the accepted installation.
 pub(super) fn installation(machine: &Machine) -> Option<i64> {
     annotated(&machine.metadata, annotation::ACCEPT_INSTALLATION)?.trim().parse().ok()
 }
@@ -48,8 +48,8 @@ pub fn removed(key: &str, actor: &str) -> (&'static str, String) {
     ("PinReplaced", format!("{author} was accepted"))
 }
 
-/// That an annotation accepts something in words that nobody understands, to stand behind what asks for it;
-/// nothing if it is not there, or `is_read`. What it says may be of any length.
+/// A note that an annotation accepts something in a form that is not understood, to be appended to what asks for
+/// it; empty if there is no annotation, or it `is_read`. Its value may have any length.
 pub(super) fn unread(machine: &Machine, key: &str, is_read: impl FnOnce(&str) -> bool) -> String {
     let text = annotated(&machine.metadata, key).filter(|text| !is_read(text));
     text.map_or_else(String::new, |text| {

@@ -228,7 +228,7 @@ fn platform(raw: &RawValue) -> Platform {
     }
 }
 
-/// A value that is not a word, or a longer one than any.
+/// A value that is not a word, or too long to be one.
 struct NotText;
 
 /// A word, which may be missing or empty. Versions may be numbers.

@@ -1,8 +1,8 @@
-//! How a registry is shown who asks: by a token, or by a login where it takes no token.
+//! Authentication to a registry: by a token, or by the login itself if the registry takes no tokens.
 //!
-//! A login is sent to the host that it stands at in the configuration, and to no other: a registry that is
-//! taken over, or whose address is answered by somebody else by plain HTTP, names any realm that it likes.
-//! A token service at another host needs a login of its own there. Docker Hub's is known.
+//! A login is sent to the host that it is configured for, and to no other: a registry that was taken over, or
+//! that somebody else impersonates over plain HTTP, may name any realm. A token service on another host needs a
+//! login of its own. The one of Docker Hub is known.
 
 use super::{Access, Error, Registries, address_policy::Reach, token::Service, token::Token};
 use crate::{
@@ -13,14 +13,14 @@ use reqwest::{RequestBuilder, Response, Url};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a registry that takes a login itself is not asked again whether it does.
+/// For how long a registry that takes a login itself is not asked again whether it still does.
 const LIFETIME: Duration = Duration::from_hours(1);
 /// The token service of Docker Hub.
 const HUB_SERVICE: &str = "https://auth.docker.io";
-/// The registry that it is of.
+/// The registry that it belongs to.
 const HUB: &str = "docker.io";
 
-/// What is shown to a registry.
+/// Credentials for a registry.
 #[derive(Clone)]
 pub(super) enum Proof {
     /// A token of its service.
@@ -38,7 +38,7 @@ impl Proof {
         }
     }
 
-    /// Adds it to a request. It does not follow a redirect to another host: reqwest takes it away there.
+    /// Adds it to a request. reqwest removes it if a redirect leads to another host.
     pub(super) fn show(&self, request: RequestBuilder) -> RequestBuilder {
         match self {
             Self::Bearer(token) => request.bearer_auth(&token.text),
@@ -48,7 +48,7 @@ impl Proof {
 }
 
 impl Registries {
-    /// Proves what the refused `response` demands.
+    /// The credentials that the refused `response` demands.
     pub(super) async fn prove(
         &self,
         access: &Access,

@@ -18,7 +18,7 @@ pub(super) struct Ask<'a> {
     pub(super) method: Method,
     /// Below the repository.
     pub(super) path: &'a str,
-    /// Where it is to begin, if not with the first byte.
+    /// Offset of the first byte, if not 0.
     pub(super) from: Option<u64>,
 }
 

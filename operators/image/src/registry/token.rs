@@ -100,20 +100,20 @@ impl Service {
         Ok(Some(Self { realm, name, scope }))
     }
 
-    /// The same without what the registry wants a token for: it is not to choose that where a login
-    /// for somebody else is shown.
+    /// The same without the scope that the registry has asked for: with a login for another host, the registry
+    /// must not choose it.
     pub(super) fn of_its_name(self) -> Self {
         Self { scope: None, ..self }
     }
 
-    /// Whether whoever responds takes logins itself.
+    /// Whether the server that sent this response takes logins itself.
     pub(super) fn takes_logins(response: &Response) -> bool {
         challenge(response, "Basic").is_some()
     }
 }
 
-/// What of a scope is about pulling; a proxy has other names for its repositories than its clients.
-/// `None` if nothing is (distribution "Token Scope Documentation").
+/// The part of a scope that is about pulling; a proxy may have other names for its repositories than its
+/// clients. `None` if there is none (distribution "Token Scope Documentation").
 fn pulls(scope: &str) -> Option<String> {
     let pull = |one: &str| {
         let (resource, actions) = one.rsplit_once(':')?;

@@ -94,7 +94,7 @@ pub struct Resolver {
 struct Key {
     image: Reference,
     architecture: String,
-    /// What one has read with these is no answer for others.
+    /// What was resolved with these logins is no answer for others.
     logins: Logins,
 }
 

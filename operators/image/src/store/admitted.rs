@@ -1,4 +1,4 @@
-//! To whom the registry gives which blobs.
+//! Which blobs the registry gives to which logins.
 
 use crate::{
     digest::Digest,
@@ -7,11 +7,11 @@ use crate::{
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 
-/// How much of that is remembered; who is forgotten is asked about again.
+/// How many answers are remembered; if one is forgotten, the registry is asked again.
 const MOST: usize = 1024;
-/// How long it counts; a login may be revoked.
+/// For how long an answer is valid: a login may be revoked.
 const LIFETIME: Duration = Duration::from_hours(1);
-/// How long it counts each time that the registry does not answer.
+/// For how much longer it is valid each time that the registry does not answer.
 const GRACE: Duration = Duration::from_mins(1);
 
 /// Blobs that the registry has said that it would send with these logins, and when to ask it again.

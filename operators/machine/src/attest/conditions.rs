@@ -6,28 +6,28 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{Machine, MachineStatus, annotation, condition};
 use metal_core::conditions::{self, Fact};
 
-/// Why a key is refused.
+/// Why an endorsement key is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// Another one is pinned.
+    /// Another key is pinned.
     KeyDiffers,
-    /// The Machine names another one.
+    /// The Machine names another key.
     KeyNotExpected,
-    /// Nobody can read what is pinned.
+    /// The pinned key cannot be parsed.
     PinUnreadable,
-    /// It is the first, and nothing says that it is that of a TPM.
+    /// It is the first key, and has no certificate that it is in a TPM.
     CertificateMissing,
-    /// It is the first, and its certificate proves nothing.
+    /// It is the first key, and its certificate is not valid.
     CertificateRefused,
-    /// Its agent makes no quote, which the Machine asks for.
+    /// The Machine requires a quote, and its agent makes none.
     QuoteMissing,
-    /// Its quote proves nothing.
+    /// Its quote is not valid.
     QuoteRefused,
-    /// It has booted something that the Machine does not allow.
+    /// The machine has booted something that the Machine does not allow.
     PcrDiffers,
-    /// None is pinned, and its Node is older than what is known of the machine.
+    /// No key is pinned, but its Node is older than the record of the machine.
     PinMissing,
-    /// It would be the first, and is that of another Machine.
+    /// It would be the first key, but belongs to another Machine.
     KeyOfAnother,
 }
 
@@ -45,7 +45,7 @@ impl Refusal {
         Self::KeyOfAnother,
     ];
 
-    /// Reason of conditions and events.
+    /// Reason of the condition and of the event.
     pub fn reason(self) -> &'static str {
         match self {
             Self::KeyDiffers | Self::KeyNotExpected => "KeyDiffers",
@@ -65,7 +65,7 @@ impl Refusal {
         Self::ALL.into_iter().find(|it| it.reason() == condition.reason)
     }
 
-    /// Whoever is at that address may present key after key: what is told is the same for each.
+    /// The host at that address may present key after key: the text is the same for all of them.
     fn text(self) -> &'static str {
         match self {
             Self::KeyDiffers => {
@@ -116,7 +116,7 @@ impl Refusal {
     }
 }
 
-/// Sets the condition about what was booted last: why that is refused, and in words, or that it is not.
+/// Sets the condition about the last boot: that it is refused and why, or that it is allowed.
 pub(super) fn set_boot(
     all: &mut Vec<Condition>,
     refusal: Option<&(Refusal, String)>,
@@ -135,7 +135,7 @@ pub(super) fn set_boot(
 }
 
 impl Judged<'_> {
-    /// Sets the condition about the key that was presented last.
+    /// Sets the condition about the key that was last presented.
     pub(super) fn tell(self, status: &mut MachineStatus, machine: &Machine, now: Timestamp) {
         let Self { presented, outcome } = self;
         let key = || format!("SHA-256 of the endorsement key: {}", presented.fingerprint);

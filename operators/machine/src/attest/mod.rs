@@ -1,6 +1,6 @@
-//! Whether who presents an endorsement key is the machine: the key that its Machine names, or the first one
-//! that is seen, with a certificate where roots are configured; it is pinned, and no other is taken until a
-//! person says so.
+//! Whether the host that presents an endorsement key is the machine: it has to be the key that its Machine
+//! names, or the first one presented, with a certificate if roots are configured. The first key is pinned, and
+//! no other is accepted until a person says so.
 
 mod conditions;
 mod measured;
@@ -31,12 +31,12 @@ pub enum MachineLookupError {
     Ambiguous,
 }
 
-/// The Machine whose address it is. `holders` are those that have it, `has_twins` says of one whether it
-/// shares any address.
+/// The Machine with an address. `holders` are those that have it; `has_twins` says whether one of them shares
+/// any of its addresses.
 ///
 /// # Errors
 ///
-/// There is none, or more than one.
+/// If there is none, or more than one.
 pub fn whose(
     holders: &[Arc<Machine>],
     has_twins: impl Fn(&Machine) -> bool,
@@ -49,14 +49,14 @@ pub fn whose(
     }
 }
 
-/// How a key compares to the one that is pinned.
+/// How a key compares with the pinned one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Compared {
     /// It is the same key.
     Same,
     /// It is a different key.
     Differs,
-    /// What is pinned is no key that can be read.
+    /// The pinned key cannot be parsed.
     Unreadable,
 }
 
@@ -69,11 +69,11 @@ pub struct Presented<'a> {
     pub fingerprint: &'a str,
     /// Its certificate.
     pub certificate: Certificate<'a>,
-    /// Another Machine for which it is pinned.
+    /// Another Machine that it is pinned for.
     pub holder: Option<&'a str>,
 }
 
-/// The machine that who presents a key says to be.
+/// The machine that the host claims to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimed<'a> {
     /// Its Machine.
@@ -82,12 +82,12 @@ pub struct Claimed<'a> {
     pub node: Option<&'a Node>,
 }
 
-/// What a certificate says of a key.
+/// What the certificate of a key proves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Certificate<'a> {
     /// Nothing: no roots are configured.
     NotAsked,
-    /// That it is in a TPM, by one of the roots.
+    /// That it is in a TPM, according to one of the roots.
     Trusted,
     /// Nothing: none was presented.
     Missing,
@@ -98,9 +98,9 @@ pub enum Certificate<'a> {
 /// The verdict about a presented key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
-    /// It is the machine. The status says so already, or has to first.
+    /// It is the machine. The status has to be written first, unless it says so already.
     Admitted(Option<Box<MachineStatus>>),
-    /// It is not. The status says so already, or has to.
+    /// It is not the machine. The status has to be written, unless it says so already.
     Refused(Refusal, Option<Box<MachineStatus>>),
 }
 
@@ -120,25 +120,25 @@ pub fn refused(status: &MachineStatus) -> Option<&Condition> {
     status.conditions.iter().find(|it| it.type_ == condition::TPM_VERIFIED && it.status == "False")
 }
 
-/// The condition that says that what was booted last was not allowed, if anything is asked of it.
+/// The condition that the last boot was not allowed, if boots are checked.
 pub fn boot_refused<'a>(machine: &Machine, status: &'a MachineStatus) -> Option<&'a Condition> {
     let is_refused = |it: &&Condition| it.type_ == condition::BOOT_VERIFIED && it.status == "False";
     let refused = status.conditions.iter().find(is_refused);
     refused.filter(|_| !measured_pcrs(machine).is_empty())
 }
 
-/// What a key is to a Machine.
+/// How a key relates to a Machine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Outcome {
-    /// It is pinned from now on.
+    /// It is going to be pinned.
     Pinned,
-    /// It is the one that is pinned.
+    /// It is the pinned one.
     Verified,
     /// It is refused.
     Refused(Refusal),
 }
 
-/// A key, and what it is to the machine.
+/// A key, and how it relates to the machine.
 #[derive(Clone, Copy, Debug)]
 struct Judged<'a> {
     presented: Presented<'a>,
@@ -146,7 +146,7 @@ struct Judged<'a> {
 }
 
 impl Claimed<'_> {
-    /// Judges a key; `compare` compares it to what is pinned.
+    /// Judges a key; `compare` compares it with the pinned one.
     pub fn judge(
         self,
         presented: Presented<'_>,
@@ -168,9 +168,9 @@ impl Claimed<'_> {
         }
     }
 
-    /// Where the Machine names a key, nothing else counts: neither who came first, nor a certificate, nor an
-    /// annotation. A certificate is for the first key only: that another TPM is the machine's own by now, a
-    /// person says.
+    /// If the Machine names a key, nothing else counts: neither which key was first, nor a certificate, nor an
+    /// annotation. A certificate is for the first key only: that a machine has another TPM now, only a person
+    /// can say.
     fn outcome(self, presented: Presented<'_>, compared: Option<Compared>) -> Outcome {
         let attestation = self.machine.spec.pxe.as_ref().and_then(|it| it.attestation.as_ref());
         let expected = attestation.and_then(|it| it.ek_hash.as_deref());
@@ -187,9 +187,9 @@ impl Claimed<'_> {
         }
     }
 
-    /// Whether the status that held the machine's key was lost: its own Node is at work, and was made before
-    /// metalman knew of the machine. Anything on that Node could be the first to present a key. A machine whose
-    /// Node is not at work has to join anew.
+    /// Whether the status with the machine's key was lost: its own Node is ready, and was created before
+    /// metalman knew the machine. Anything that runs on that Node could be the first to present a key. A machine
+    /// whose Node is not ready has to join anew.
     fn has_lost_pin(self) -> bool {
         let node = self.node.filter(|it| is_ready(it) && is_node_of(self.machine, it));
         node.is_some_and(|node| is_older_than(node, self.machine.status.as_ref()))

@@ -23,25 +23,25 @@ use k8s_openapi::{
 use metal_api::Machine;
 use std::collections::BTreeSet;
 
-/// Who signs client certificates of kubelets.
+/// Signer of client certificates of kubelets.
 pub const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// The one organization of nodes, and the group in which the API server has them.
+/// The only organization of nodes, and the group that the API server puts them into.
 pub const ORGANIZATION: &str = "system:nodes";
-/// Before the namespace and the name of a ServiceAccount.
+/// Prefix of the user name of a ServiceAccount.
 const ACCOUNT: &str = "system:serviceaccount:";
-/// Before the name of a node.
+/// Prefix of the user name of a node.
 const NODE: &str = "system:node:";
 const DIGITAL_SIGNATURE: &str = "digital signature";
 const CLIENT_AUTH: &str = "client auth";
-/// Kubelets with RSA keys, and those before Kubernetes 1.27, ask for it as well.
+/// Also requested by kubelets with RSA keys, and by those before Kubernetes 1.27.
 const KEY_ENCIPHERMENT: &str = "key encipherment";
 
-/// What becomes of a request.
+/// The verdict about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is somebody else's, or settled.
+    /// It belongs to somebody else, or is decided already.
     Leave,
-    /// Whoever asks is named like no Machine of this site: it may be one of another.
+    /// No Machine of this site has the name of its user: it may be one of another site.
     Unknown,
     /// It is approved.
     Approve,
@@ -58,29 +58,29 @@ pub enum Denial {
     /// It is for another name.
     #[error("a machine may only request a certificate for its own node")]
     OtherNode,
-    /// It is for another organization, or for more than one.
+    /// It is for another organization, or for several.
     #[error("the organization must be exactly system:nodes")]
     OtherOrganization,
-    /// A Node of that name is there, and is not the machine.
+    /// There is a Node of that name that is not the machine.
     #[error(
         "a Node of this name exists that has none of the addresses of the Machine: if it is the same \
          machine, delete the Node, or add its address to spec.pxe.dhcpLeases"
     )]
     NodeOfAnother,
-    /// It is for something that a client does not need.
+    /// It is for usages that a client does not need.
     #[error("the usages must be exactly those of a client certificate")]
     OtherUsages,
 }
 
 impl Denial {
-    /// A word for it, of few.
+    /// A word from a small fixed set.
     pub fn reason(&self) -> &'static str {
         self.into()
     }
 }
 
-/// The Machine that a request is of, by who asks for it: a ServiceAccount of that namespace, or a node with
-/// its certificate. Nothing, if it is of somebody else, of another signer, or settled.
+/// The Machine that a request belongs to, according to its user: a ServiceAccount of that namespace, or a node
+/// with its certificate. `None` if it is for somebody else, or for another signer, or decided already.
 pub fn whose<'a>(csr: &'a CertificateSigningRequest, namespace: &str) -> Option<&'a str> {
     let user = waiting(csr)?;
     account(user, namespace).or_else(|| node(csr, user))
@@ -96,13 +96,13 @@ fn node<'a>(csr: &CertificateSigningRequest, user: &'a str) -> Option<&'a str> {
     user.strip_prefix(NODE).filter(|_| is_node)
 }
 
-/// The user who waits for a client certificate of a kubelet, if this is not settled.
+/// The user who waits for a client certificate of a kubelet, if the request is not decided yet.
 pub fn waiting(csr: &CertificateSigningRequest) -> Option<&str> {
     let is_open = csr.spec.signer_name == SIGNER && !is_settled(csr);
     csr.spec.username.as_deref().filter(|_| is_open)
 }
 
-/// The user as which a machine asks for its first certificate.
+/// The user name with which a machine requests its first certificate.
 pub fn user(namespace: &str, machine: &str) -> String {
     format!("{ACCOUNT}{namespace}:{machine}")
 }
@@ -112,20 +112,20 @@ pub fn machine_of(user: &str) -> Option<&str> {
     user.strip_prefix(ACCOUNT)?.split_once(':').map(|(_, machine)| machine)
 }
 
-/// Who has the name of a machine that asks.
+/// Who has the name of a machine that makes a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
     /// No Machine of this site.
     Nobody,
-    /// A Machine, and the Node of that name, if there is one, is its own.
+    /// A Machine, whose Node, if there is one of that name, is its own.
     Machine,
-    /// A Machine, and a Node that has said no address yet.
+    /// A Machine, and a Node of that name that has reported no address yet.
     UnknownNode,
-    /// A Machine, and a Node that is not its own.
+    /// A Machine, and a Node of that name that is not its own.
     OtherNode,
 }
 
-/// Who has a name, by the Machine and the Node of that name.
+/// Who has a name, given the Machine and the Node of that name.
 pub fn holder(machine: Option<&Machine>, node: Option<&Node>) -> Holder {
     let Some(machine) = machine.filter(|machine| counts(machine)) else { return Holder::Nobody };
     match node.map(|node| ownership(machine, node)) {
@@ -157,7 +157,7 @@ pub fn judge(
     }
 }
 
-/// Whether a Machine is there, and not on its way out.
+/// Whether a Machine exists, and is not being deleted.
 fn counts(machine: &Machine) -> bool {
     machine.metadata.deletion_timestamp.is_none() && machine.spec.pxe.is_some()
 }
@@ -186,7 +186,7 @@ fn is_settled(csr: &CertificateSigningRequest) -> bool {
     })
 }
 
-/// The condition that says what became of it.
+/// The condition with the verdict.
 pub fn condition(verdict: &Verdict, now: Timestamp) -> Option<CertificateSigningRequestCondition> {
     let (type_, reason, message) = match verdict {
         Verdict::Leave | Verdict::Unknown => return None,

@@ -1,4 +1,4 @@
-//! What is kept of a request: any node may make as many of them as it likes, of any size.
+//! The part of a request that is kept: any node may make as many requests as it likes, of any size.
 
 use super::{ORGANIZATION, SIGNER, is_settled, request::LONGEST};
 use k8s_openapi::{
@@ -11,8 +11,8 @@ const USAGES: usize = 32;
 /// Longer than the name of any usage.
 const USAGE: usize = 64;
 
-/// Drops what no decision needs. What is too long to be right is dropped as well, and makes the request one
-/// that is denied.
+/// Drops what no decision needs. A field that is too long to be valid is dropped as well, so that the request is
+/// denied.
 pub fn trim(csr: &mut CertificateSigningRequest) {
     let meta = std::mem::take(&mut csr.metadata);
     csr.metadata = ObjectMeta {

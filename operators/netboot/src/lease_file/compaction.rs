@@ -52,8 +52,9 @@ impl Compaction {
         self.writer.is_finished()
     }
 
-    /// Adds what was missed, and replaces the old log. That has been handed to the disk, so the fresh one is handed to
-    /// it first. Nothing is committed meanwhile, and what was missed is short.
+    /// Adds what was missed, and replaces the old log. The old log has been synchronized to disk, so the fresh
+    /// one is synchronized before it takes its place. Nothing is committed in the meantime, and what was missed
+    /// is short.
     pub(super) async fn finish(self, path: &Path) -> io::Result<Finished> {
         let Self { writer, len, lines, missed } = self;
         let mut file = writer.await.map_err(io::Error::other)??;
@@ -71,7 +72,7 @@ impl Compaction {
     }
 }
 
-/// Writes a file, and hands it to the disk. If that fails, there is none: the log needs the room.
+/// Writes a file, and synchronizes it to disk. If that fails, the file is removed: the log needs the room.
 fn write_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<File> {
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).open(path)?;
     let written = write(&mut file).and_then(|()| file.sync_data());
@@ -79,7 +80,7 @@ fn write_new(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io
     Ok(file)
 }
 
-/// Removes what a process has left that died while writing.
+/// Removes the file of a process that died while it wrote.
 pub(super) fn remove_leftover(path: &Path) -> io::Result<()> {
     match fs::remove_file(beside(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -44,7 +44,7 @@ pub(crate) struct LeaseFile {
     /// A write failed, and what it left could not be cut off.
     is_torn: bool,
     unsynced: bool,
-    /// The log was made or replaced, which its folder has not been synchronized for.
+    /// The log was created or replaced, and its folder has not been synchronized since.
     is_unplaced: bool,
     sync: Option<JoinHandle<io::Result<()>>>,
     compaction: Option<Compaction>,
@@ -248,11 +248,11 @@ fn folder(path: &Path) -> PathBuf {
     folder.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Hands a log to the disk, and in its folder the place that it has.
+/// Synchronizes a log to disk, and its entry in the folder.
 fn sync(file: &File, folder: Option<&Path>) -> io::Result<()> {
     file.sync_data()?;
     match folder.map_or(Ok(()), |folder| File::open(folder)?.sync_all()) {
-        // Some network file systems have no such thing.
+        // Some network file systems do not support this.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
         placed => placed,
     }

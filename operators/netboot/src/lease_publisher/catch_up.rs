@@ -1,6 +1,7 @@
-//! What an instance that is elected learns before it writes: all that the other one has written. Its own watch may
-//! be behind, or wait for a server that went down with the other instance. What it told later would count as
-//! changes by somebody else, and be undone: leases of the other instance would be lost.
+//! What an instance that was elected learns before it writes: everything that the other one has written. Its own
+//! watch may be behind, or wait for an API server that went down together with the other instance. What the
+//! watch reports later would count as changes by somebody else, and be undone: leases of the other instance
+//! would be lost.
 
 use super::LeasePublisher;
 use crate::shared_leases::Role;

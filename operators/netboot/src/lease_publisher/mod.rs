@@ -69,7 +69,7 @@ pub enum Error {
     Remove(#[source] kube::Error, IsRepeated),
 }
 
-/// Whether the last failure had the same cause. What keeps one object from being written mostly keeps all from it.
+/// Whether the last failure had the same cause: what prevents one write usually prevents all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IsRepeated(bool);
 

@@ -25,15 +25,15 @@ use metal_runtime::report::Chain;
 use metal_serve::dhcp::{LogOnce, UnknownRelays, UnservedArchitectures};
 use std::{collections::HashMap, error::Error, fmt::Display, sync::Arc, time::Instant};
 
-/// Every this many seconds leases are counted, and addresses of recorded BMCs are looked up.
+/// Interval in seconds at which leases are counted, and the addresses of recorded BMCs are looked up.
 const COUNT_EVERY: u32 = 10;
-/// Every this many seconds a configuration is tried again that could not be served.
+/// Interval in seconds at which a configuration that could not be served is tried again.
 const RETRY_EVERY: u32 = 10;
-/// Every this many seconds BMCs are told again that are not recorded. Nobody else notices that an Endpoint
-/// was removed, and leases last for up to a year.
+/// Interval in seconds at which BMCs that are not recorded are reported again. Nothing else notices that an
+/// Endpoint was removed, and leases last for up to a year.
 const RECALL_EVERY: u32 = 600;
 
-/// A DHCP server, less its packets and sockets.
+/// A DHCP server without its packets and sockets.
 #[derive(Debug)]
 pub(crate) struct LeaseServer<A> {
     pub(crate) parts: ServerParts,
@@ -42,7 +42,7 @@ pub(crate) struct LeaseServer<A> {
     pub(crate) lease_store: LeaseStore<A>,
     pub(crate) unserved: UnservedArchitectures,
     pub(crate) unknown_relays: UnknownRelays,
-    /// Reserved addresses that are kept for others, which were logged.
+    /// Addresses that are reserved for one client and recorded for another, as they were logged.
     contradictions: LogOnce<(A, MacAddr, MacAddr)>,
     exhausted: ExhaustedSubnets,
     /// Addresses that clients have declined, with the end of the pause, which were logged.
@@ -51,7 +51,7 @@ pub(crate) struct LeaseServer<A> {
     refused: Option<String>,
     /// Seconds since the start.
     age: u32,
-    /// Whether addresses of all recorded BMCs are kept as the configuration has it.
+    /// Whether the addresses of all recorded BMCs are kept as the current configuration requires.
     has_kept: bool,
 }
 

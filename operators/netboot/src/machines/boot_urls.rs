@@ -70,7 +70,7 @@ impl BootUrls {
     }
 }
 
-/// One that cannot be used is as good as none, and is told so.
+/// The MAC address in a Secret; none if the Secret cannot be used, which `check` reports.
 fn mac_of(secret: &Secret) -> Vec<MacAddr> {
     boot_url::read(secret).ok().map(|(mac, _)| mac).into_iter().collect()
 }
@@ -81,7 +81,7 @@ fn check(change: &Change<'_, Secret>, notices: &Notices) {
             Ok(_) => return,
             Err(error) => (new.object_ref(&()), error.to_string()),
         },
-        // What is wrong with it might quote it.
+        // The reason might quote its content.
         Change::Unreadable { meta, .. } => {
             let secret = Secret { metadata: (*meta).clone(), ..Secret::default() };
             (secret.object_ref(&()), "it cannot be read, or is too large".to_owned())

@@ -30,14 +30,14 @@ pub(super) struct Notices {
     more: Notify,
 }
 
-/// Something to be told of some objects.
+/// A notice about some objects.
 #[derive(Clone, Debug)]
 pub(super) struct Notice {
     /// The objects that get an event.
     pub(super) about: Vec<ObjectReference>,
     /// The reason of the event: one word.
     pub(super) reason: &'static str,
-    /// The text. It has no secret.
+    /// The text, which contains no secret.
     pub(super) note: String,
 }
 
@@ -76,7 +76,7 @@ impl Notices {
     }
 }
 
-/// Whether one of the objects has not got such an event for a while.
+/// Whether one of the objects has had no such event for a while.
 fn is_news(told: &mut HashMap<String, Instant>, notice: &Notice) -> bool {
     let now = Instant::now();
     told.retain(|_, at| now.duration_since(*at) < AGAIN);

@@ -21,13 +21,13 @@ use tokio::{
 
 /// How long a BMC may take to respond to a connection at its previous address.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often it is asked, as packets get lost.
+/// How many times it is tried, because packets may be lost.
 const TIMES: u32 = 3;
-/// The time between two of them.
+/// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Port of a BMC of which no other is known.
+/// Port of a BMC if no other is known.
 const HTTPS: u16 = 443;
-/// At how many ports of BMC objects it is asked.
+/// How many ports of BMC objects are tried.
 const PORTS: usize = 4;
 
 impl Recorder {

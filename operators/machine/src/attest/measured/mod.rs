@@ -1,4 +1,4 @@
-//! What a machine has booted: the values of PCRs that its TPM has signed, against those that its Machine
+//! What a machine has booted: the PCR values that its TPM has signed, compared with those that its Machine
 //! allows.
 
 mod log;
@@ -11,26 +11,26 @@ use metal_api::Machine;
 use metal_core::conditions::cut;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a machine has shown of its boot.
+/// The evidence of a machine about its boot.
 #[derive(Clone, Copy, Debug)]
 pub enum Measured<'a> {
-    /// Nothing: its agent makes no quotes.
+    /// None: its agent makes no quotes.
     Nothing,
-    /// A quote that proves nothing, for this reason.
+    /// A quote that is not valid, for this reason.
     Refused(&'a str),
-    /// These values, by PCR, as hexadecimal digits, and what may explain them.
+    /// These values by PCR, as hexadecimal digits, and the event log that may explain them.
     Values(&'a BTreeMap<u8, String>, EventLog<'a>),
 }
 
 /// The longest text about PCRs, in bytes.
 const TEXT: usize = 2000;
 
-/// The PCRs of which a Machine allows some values only; none, if it asks for no quote.
+/// The PCRs for which a Machine allows certain values only; empty if it requires no quote.
 pub fn measured_pcrs(machine: &Machine) -> BTreeSet<u8> {
     allowed(machine).map(|(index, _)| index).collect()
 }
 
-/// Judges what a machine has booted. Of a Machine that allows everything, this is not asked.
+/// Judges what a machine has booted. Only called if its Machine does not allow everything.
 pub fn judge_boot(machine: &Machine, measured: Measured<'_>, now: Timestamp) -> Verdict {
     let old = machine.status.clone().unwrap_or_default();
     let mut new = old.clone();
@@ -46,7 +46,7 @@ pub fn judge_boot(machine: &Machine, measured: Measured<'_>, now: Timestamp) -> 
     }
 }
 
-/// Why it gets no token, and in words.
+/// Why it gets no token, with the details.
 fn refusal(machine: &Machine, measured: Measured<'_>) -> Option<(Refusal, String)> {
     let (values, log) = match measured {
         Measured::Nothing => return Some((Refusal::QuoteMissing, String::new())),

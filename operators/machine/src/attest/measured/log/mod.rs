@@ -1,15 +1,15 @@
-//! Why a PCR has its value: the event log of the firmware, compared with that of the last boot that was allowed.
-//! Anybody can write a log; so it only explains, and only a value to which it leads.
+//! Why a PCR has its value: the event log of the firmware, compared with that of the last allowed boot. Anybody
+//! can write a log, so it explains and proves nothing, and only if it leads to the value.
 
 use metal_api::{MachineMeasured, MachineStatus};
 use metal_core::conditions::cut;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most events of a PCR that are kept: firmware makes up to 40.
+/// How many events of a PCR are kept: firmware makes up to 40.
 const KEPT: usize = 64;
-/// How many digits of a digest are kept: it is compared, and proves nothing.
+/// How many digits of a digest are kept: enough to compare, as it proves nothing.
 const DIGITS: usize = 16;
-/// How many events of a PCR are told.
+/// How many events of a PCR are reported.
 const TOLD: usize = 8;
 /// The longest type of an event, in bytes.
 const KIND: usize = 40;
@@ -18,18 +18,18 @@ const SINCE: &str = "since the last boot that was allowed";
 /// The event log that came with a quote.
 #[derive(Clone, Copy, Debug)]
 pub enum EventLog<'a> {
-    /// None came.
+    /// There was none.
     Missing,
-    /// It cannot be read, for this reason.
+    /// It cannot be parsed, for this reason.
     Unreadable(&'a str),
-    /// What it says of each PCR.
+    /// Its events for each PCR.
     Read(&'a BTreeMap<u8, Logged>),
 }
 
-/// What a log says of a PCR.
+/// The events of a log for one PCR.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logged {
-    /// Whether it leads to the value that the TPM has signed.
+    /// Whether they lead to the value that the TPM has signed.
     pub leads: bool,
     /// What was measured into it.
     pub events: Vec<LoggedEvent>,
@@ -52,7 +52,7 @@ impl LoggedEvent {
     }
 }
 
-/// What a log says of a PCR whose value is not allowed; to be put behind that value.
+/// What a log explains about a PCR whose value is not allowed; to be appended to that value.
 pub(super) fn explained(log: EventLog<'_>, index: u8, status: Option<&MachineStatus>) -> String {
     let EventLog::Read(all) = log else { return String::new() };
     let Some(logged) = all.get(&index).filter(|logged| logged.leads) else {
@@ -66,7 +66,7 @@ pub(super) fn explained(log: EventLog<'_>, index: u8, status: Option<&MachineSta
     }
 }
 
-/// What is new, and what is gone.
+/// Events that are new, and events that are missing.
 fn difference(events: &[LoggedEvent], kept: &MachineMeasured) -> String {
     let mut gone: Vec<_> = kept.events.iter().filter_map(|it| it.rsplit_once(' ')).collect();
     let is_new = |event: &&LoggedEvent| {
@@ -105,7 +105,7 @@ fn listed(names: &[String]) -> String {
     if more.is_empty() { told } else { format!("{told} and {} more", more.len()) }
 }
 
-/// Keeps what was measured in a boot that is allowed, of the PCRs that are asked for.
+/// Keeps what was measured in an allowed boot, for the PCRs that are checked.
 pub(super) fn keep(new: &mut MachineStatus, asked: &BTreeSet<u8>, log: EventLog<'_>) {
     let EventLog::Read(all) = log else { return };
     let Some(tpm) = &mut new.tpm else { return };
