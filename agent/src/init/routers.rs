@@ -15,6 +15,7 @@ use std::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
+/// All routers of a link (RFC 4291, section 2.7.1).
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Type, code, checksum, reserved (RFC 4861, section 4.1). The kernel adds the checksum.
 const SOLICITATION: [u8; 8] = [133, 0, 0, 0, 0, 0, 0, 0];

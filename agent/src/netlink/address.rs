@@ -6,6 +6,7 @@ use super::{
 };
 use std::net::Ipv4Addr;
 
+/// `RTM_NEWADDR` and `RTM_DELADDR` (`linux/rtnetlink.h`), and the address family of IPv4.
 const NEW_ADDRESS: u16 = 20;
 const REMOVE_ADDRESS: u16 = 21;
 const INET: u8 = 2;

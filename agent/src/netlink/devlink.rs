@@ -6,6 +6,7 @@ use super::{
     socket::NetlinkError,
 };
 
+/// `DEVLINK_CMD_INFO_GET`, and attributes of its reply (`linux/devlink.h`).
 const INFO_GET: u8 = 51;
 const BUS_NAME: u16 = 1;
 const DEVICE_NAME: u16 = 2;

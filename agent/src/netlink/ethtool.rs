@@ -6,6 +6,8 @@ use super::{
     socket::NetlinkError,
 };
 
+/// `ETHTOOL_MSG_LINKMODES_GET` and `ETHTOOL_MSG_PRIVFLAGS_GET`, and attributes of their replies
+/// (`linux/ethtool_netlink.h`).
 const LINK_MODES_GET: u8 = 4;
 const PRIVATE_FLAGS_GET: u8 = 13;
 const HEADER: u16 = 1;

@@ -6,6 +6,7 @@ use super::{
 };
 use std::io;
 
+/// `GENL_ID_CTRL`, the family that knows the others (`linux/genetlink.h`).
 const CONTROL: u16 = 16;
 const GET_FAMILY: u8 = 3;
 const FAMILY_ID: u16 = 1;

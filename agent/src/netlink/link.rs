@@ -7,6 +7,7 @@ use super::{
 };
 use std::collections::BTreeSet;
 
+/// `RTM_NEWLINK` and `RTM_GETLINK` (`linux/rtnetlink.h`), attributes (`linux/if_link.h`) and flags (`linux/if.h`).
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const MTU: u16 = 4;

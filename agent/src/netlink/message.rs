@@ -1,6 +1,7 @@
 //! Netlink messages and attributes as bytes (RFC 3549, `netlink(7)`): host byte order, aligned to
 //! four bytes.
 
+/// Length of `struct nlmsghdr`, in bytes.
 const HEADER: usize = 16;
 /// The upper two bits are flags for nesting and byte order.
 const TYPE_MASK: u16 = 0x3fff;

@@ -6,6 +6,7 @@ use super::{
 };
 use std::net::Ipv4Addr;
 
+/// `RTM_NEWROUTE` and `RTM_DELROUTE` (`linux/rtnetlink.h`), and the address family of IPv4.
 const NEW_ROUTE: u16 = 24;
 const REMOVE_ROUTE: u16 = 25;
 const INET: u8 = 2;

@@ -15,6 +15,7 @@ use std::{
 };
 use tokio::net::UnixDatagram;
 
+/// `RTM_NEWNDUSEROPT` (`linux/rtnetlink.h`).
 const NEW_OPTIONS: u16 = 68;
 /// `RTNLGRP_ND_USEROPT`, as a bit.
 const GROUP: u32 = 1 << 19;

@@ -11,6 +11,7 @@ use ring::digest::{Context, SHA256, digest};
 /// Length of the modulus and of the ciphertext, in octets.
 pub(crate) const MODULUS_LEN: usize = 256;
 
+/// Length of a SHA-256 digest, in octets.
 const HASH_LEN: usize = 32;
 /// Length of the data block, which ends with the message.
 const BLOCK_LEN: usize = MODULUS_LEN - HASH_LEN - 1;

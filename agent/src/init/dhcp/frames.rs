@@ -14,6 +14,7 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
+/// The broadcast address of Ethernet.
 const BROADCAST: [u8; 6] = [0xff; 6];
 
 /// Sends broadcasts on a link.

@@ -29,6 +29,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
+/// Ports of DHCPv6 (RFC 9915, section 7.2).
 const SERVER_PORT: u16 = 547;
 const CLIENT_PORT: u16 = 546;
 /// All relays and servers of a link.

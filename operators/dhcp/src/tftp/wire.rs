@@ -7,6 +7,7 @@ pub const MAX_REQUEST: usize = 512;
 /// Length of the header of a data block.
 pub const HEADER_LEN: usize = 4;
 
+/// Opcodes (RFC 1350, section 5; RFC 2347 for OACK).
 const READ: u16 = 1;
 const WRITE: u16 = 2;
 const DATA: u16 = 3;

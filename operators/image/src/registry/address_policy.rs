@@ -24,6 +24,7 @@ use std::{
 use tokio::net::lookup_host;
 use url::Host;
 
+/// How many redirects in a row are followed.
 const MAX_REDIRECTS: usize = 5;
 
 /// What a registry of a given nearness may send us to.

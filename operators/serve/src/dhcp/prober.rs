@@ -28,6 +28,7 @@ const LARGEST: usize = 1500;
 /// How many packets are processed at once.
 const MOST_PACKETS: usize = 4096;
 
+/// ICMP types (RFC 792).
 const ECHO: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 

@@ -3,6 +3,7 @@
 
 use std::{net::SocketAddrV4, num::TryFromIntError};
 
+/// EtherType of IPv4 (RFC 894); lengths of the headers, in bytes; protocol number of UDP.
 const ETHERTYPE_IPV4: [u8; 2] = [8, 0];
 const ETHERNET_LEN: usize = 14;
 const IP_LEN: usize = 20;

@@ -17,6 +17,7 @@ pub const BOOT_REQUEST: u8 = 1;
 /// `op` of a server's packet.
 pub const BOOT_REPLY: u8 = 2;
 
+/// The magic cookie before the options, and the fixed fields before it (RFC 2131, sections 2 and 3).
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const CHADDR_LEN: usize = 16;
 const SNAME: Range<usize> = 44..108;

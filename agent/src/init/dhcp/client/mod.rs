@@ -25,6 +25,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 
+/// Ports of DHCP (RFC 2131, section 4.1).
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 /// First delay before a packet is repeated, and the longest.
