@@ -3,16 +3,16 @@
 use metal_base::Locked;
 use std::{collections::HashMap, sync::Mutex};
 
-/// Maximum number of challenges that are remembered: so many machines may prove their boot in two minutes.
+/// How many challenges are remembered, and so how many machines may prove their boot within two minutes.
 const MAX: usize = 65_536;
 
-/// Salts of challenges that were answered here, as long as they could be answered again.
+/// Salts of challenges that were answered here, for as long as they could be answered again.
 #[derive(Debug, Default)]
 pub(crate) struct AnsweredChallenges(Mutex<HashMap<[u8; 16], u64>>);
 
 impl AnsweredChallenges {
-    /// Whether a challenge is answered for the first time; until when it can be answered, and the time now, are
-    /// in seconds since 1970.
+    /// Whether a challenge is answered for the first time. Its expiry and the current time are in seconds since
+    /// 1970.
     pub(crate) fn spend(&self, salt: [u8; 16], expires: u64, now: u64) -> bool {
         let mut spent = self.0.locked();
         if spent.len() >= MAX {

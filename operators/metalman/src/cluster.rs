@@ -47,7 +47,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// Whether it stays so until a person does something.
+    /// Whether it remains so until a person does something.
     fn needs_person(&self) -> bool {
         match self {
             Self::Api(_, source) => {
@@ -68,17 +68,17 @@ pub(crate) struct JoinedCluster {
 }
 
 impl JoinedCluster {
-    /// What is known; what was known stays while it cannot be read again.
+    /// The last known information, which is kept while it cannot be read again.
     pub(crate) fn get(&self) -> Option<Arc<Cluster>> {
         self.known.get()
     }
 
-    /// Why nothing is known, where a person has to do something.
+    /// Why there is none, if a person has to do something about that.
     pub(crate) fn unknown(&self) -> Option<String> {
         self.unknown.locked().clone().filter(|_| self.known.get().is_none())
     }
 
-    /// This is known. Says whether it is news.
+    /// Stores the information. Returns whether it has changed.
     pub(crate) fn set(&self, cluster: Cluster) -> bool {
         if self.get().is_some_and(|known| *known == cluster) {
             return false;
@@ -87,7 +87,7 @@ impl JoinedCluster {
         true
     }
 
-    /// It cannot be read. Says whether machines that wait for it are to be told.
+    /// Stores that it cannot be read. Returns whether waiting machines are to be told.
     pub(crate) fn fail(&self, error: &Error) -> bool {
         let before = self.unknown();
         *self.unknown.locked() = error.needs_person().then(|| Chain(error).to_string());
@@ -95,8 +95,8 @@ impl JoinedCluster {
     }
 }
 
-/// Updates what is known of the cluster, forever; calls `wake` when machines that wait for it may go on, or are to
-/// say why they do not.
+/// Updates the information forever; calls `wake` when waiting machines may continue, or have to report why they
+/// do not.
 pub(crate) async fn follow(source: Source, cluster: &JoinedCluster, wake: impl Fn()) {
     let mut told = None;
     loop {

@@ -9,28 +9,28 @@ use std::{
     time::Duration,
 };
 
-/// How long a request of HTTP waits for the API server.
+/// How long an HTTP request waits for the API server.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a thread waits that answers all machines.
+/// How long a thread waits that serves all machines.
 const THREAD_PATIENCE: Duration = Duration::from_millis(500);
 
-/// Why it is not known what a machine may have.
+/// Why it is unknown what a machine may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unconfirmed {
     /// The API server does not answer.
     #[error(transparent)]
     StaleCache(#[from] StaleCache),
-    /// It is to be installed, and another program looks after the same hardware.
+    /// It is to be installed, but another program manages the same hardware.
     #[error("a Server has a MAC address of this Machine, so it is not installed")]
     IsServer,
 }
 
-/// A Machine by which a request of it may be decided.
+/// A Machine on which the decision about a request may be based.
 #[derive(Clone, Debug)]
 pub(crate) struct Confirmed {
     /// The Machine.
     pub(crate) machine: Arc<Machine>,
-    /// Whether the API server has just said so.
+    /// Whether it has just been read from the API server.
     pub(crate) is_live: bool,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn confirm_here(
     let (context, machine) = (Arc::clone(ctx), Arc::clone(seen));
     ctx.live.runtime.spawn(async move {
         let confirmed = confirm_within(&context, &machine, false, THREAD_PATIENCE).await;
-        // Whoever asked may not wait any longer.
+        // The thread that asked may have stopped waiting.
         answer.send(confirmed).ok();
     });
     if let Ok(confirmed) = answered.recv_timeout(2 * THREAD_PATIENCE) {
@@ -77,7 +77,7 @@ pub(crate) fn confirm_here(
     Ok(Arc::clone(seen))
 }
 
-/// Whether the API server may have an installation of it that is pending.
+/// Whether the API server may know of a pending installation.
 fn may_install(seen: &Machine, now: Clocks) -> bool {
     let has_bmc = seen.spec.pxe.as_ref().is_some_and(|pxe| pxe.redfish.is_some());
     has_bmc || installs(seen, now).is_some()

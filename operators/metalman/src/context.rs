@@ -33,7 +33,7 @@ use ring::rand::SystemRandom;
 use std::{net::Ipv4Addr, sync::Arc};
 use tokio::sync::{Mutex, Semaphore, watch};
 
-/// Field manager of what is ours in a status.
+/// Field manager of our fields in a status.
 pub(crate) const MANAGER: &str = "metalman";
 
 /// Namespace of the Secrets with logins for registries, unless a flag says otherwise.
@@ -68,13 +68,13 @@ pub(crate) struct Context {
     pub(crate) first_keys: Mutex<()>,
     /// Number of attestations.
     pub(crate) attested: Family<Attested, Counter>,
-    /// Who vouches for endorsement keys; without any, the first one of a Machine is taken on trust.
+    /// Authorities for endorsement keys; without any, the first key of a Machine is trusted.
     pub(crate) ek_roots: Option<watch::Receiver<Arc<Roots>>>,
     /// Challenges that were answered.
     pub(crate) spent: AnsweredChallenges,
-    /// How often it is recorded that a boot was refused.
+    /// Limits how often a refused boot is recorded.
     pub(crate) refused: ProgressLimit,
-    /// How often it is recorded which hardware a machine is.
+    /// Limits how often the hardware of a machine is recorded.
     pub(crate) hardware: ProgressLimit,
     /// How often it is told of that they get nothing to boot.
     pub(crate) unserved: ProgressLimit,
@@ -90,7 +90,7 @@ pub(crate) struct Context {
     pub(crate) serve_url: ServeUrl,
     /// The only namespace of which Secrets with logins for registries are read.
     pub(crate) pull_secret_namespace: String,
-    /// Networks of the proxies that say for which machine they ask.
+    /// Networks of the proxies that are believed which machine they speak for.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// What was read of ConfigMaps.
     pub(crate) user_data: UserData,
@@ -98,15 +98,15 @@ pub(crate) struct Context {
     pub(crate) user_data_namespace: String,
     /// The Node that this process runs on, if that is known.
     pub(crate) node_name: Option<String>,
-    /// How often machines may tell of their progress.
+    /// Limits how often machines report their progress.
     pub(crate) progress: ProgressLimit,
-    /// How often what is known of their keys may change.
+    /// Limits how often the verdict about their keys changes.
     pub(crate) verdicts: ProgressLimit,
-    /// How often they may have a token.
+    /// Limits how often they get a token.
     pub(crate) issued: ProgressLimit,
-    /// How often their installers may.
+    /// Limits how often their installers report.
     pub(crate) installs: ProgressLimit,
-    /// How often their installers may fail.
+    /// Limits how often their installers report failures.
     pub(crate) failures: ProgressLimit,
     /// Number of files that were not served.
     pub(crate) refusals: Family<RefusalLabels, Counter>,
@@ -167,7 +167,7 @@ impl Context {
         Writer::new(Api::all(self.client.clone()), &self.view.machines, MANAGER)
     }
 
-    /// Tells of a Machine; best effort, because the status is the record.
+    /// Publishes an event about a Machine; best effort, because the status is the record.
     pub(crate) async fn publish_event(
         &self,
         machine: &Machine,

@@ -1,5 +1,5 @@
-//! Machines as the API server has them at this moment. A replica whose watch is interrupted believes
-//! in installations that are long over, so nothing that installs is served from the cache alone.
+//! Machines as the API server has them at this moment. A replica whose watch is interrupted may still believe in
+//! installations that ended long ago, so nothing that installs is served from the cache alone.
 
 use kube::{Api, Client};
 use metal_api::Machine;
@@ -16,9 +16,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// How long a reading is used: a host that boots again after its installation needs longer.
+/// For how long a reading is used: a host that boots again after its installation takes longer.
 const FRESH: Duration = Duration::from_secs(1);
-/// How long an API server that did not answer is not asked again.
+/// For how long an API server that did not answer is not asked again.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How many are read at a time.
 const READS: usize = 16;
@@ -29,7 +29,7 @@ const KEPT: usize = 1024;
 pub(crate) struct LiveMachines {
     machines: Api<Machine>,
     places: Semaphore,
-    /// Where threads that cannot await have something done.
+    /// The runtime for threads that cannot await.
     pub(crate) runtime: Handle,
     known: Mutex<Known>,
     told: LogLimit,
@@ -42,7 +42,7 @@ struct Known {
     silent: Option<Instant>,
 }
 
-/// What is known without asking.
+/// What is known without asking the API server.
 enum Cached {
     /// A reading that is new enough.
     Fresh(Arc<Machine>),
@@ -73,7 +73,7 @@ impl LiveMachines {
         }
         let read = async {
             let _place = self.places.acquire().await.ok()?;
-            // Whoever had the place may have read it.
+            // The request that had the permit before may have read it.
             match self.cached(name) {
                 Cached::Fresh(machine) => return Some(Some(machine)),
                 Cached::Silent => return None,
@@ -132,7 +132,7 @@ impl LiveMachines {
     }
 }
 
-/// Whether only this Machine cannot be read: the API server has answered, and others are asked for as before.
+/// Whether only this Machine cannot be read: the API server has answered, so others are still asked for.
 fn is_of_one(error: &kube::Error) -> bool {
     matches!(error, kube::Error::SerdeError(_))
 }

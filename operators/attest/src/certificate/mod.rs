@@ -1,5 +1,5 @@
-//! Certificates of endorsement keys (TCG EK Credential Profile 2.5, section 3): who made the TPM says
-//! that the key is in one.
+//! Certificates of endorsement keys (TCG EK Credential Profile 2.5, section 3), in which the manufacturer of a
+//! TPM confirms that the key is in one.
 
 mod roots;
 #[cfg(test)]
@@ -35,27 +35,27 @@ const SIGNATURES: &[&dyn SignatureVerificationAlgorithm] = &[
 /// Why a certificate does not prove that a key is in a TPM.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CertificateError {
-    /// There is none.
+    /// There is no certificate.
     #[error("the machine presented no certificate of its endorsement key")]
     Missing,
-    /// It cannot be read.
+    /// It cannot be parsed.
     #[error(
         "it is not a certificate of X.509, version 3, or has a critical extension that is unknown"
     )]
     Malformed,
-    /// It is that of another key.
+    /// It belongs to another key.
     #[error("it is of another key than the endorsement key that was presented")]
     OtherKey,
     /// No root vouches for it.
     #[error("none of the roots has signed it, nor a certificate between them that was presented")]
     NotTrusted,
-    /// It is too early or too late for it.
+    /// It is not valid yet, or has expired.
     #[error("it, or a certificate between it and its root, is not valid at this time")]
     OutOfDate,
-    /// It is for something else.
+    /// It is for another purpose.
     #[error("its extended key usage is not tcg-kp-EKCertificate, 2.23.133.8.1")]
     OtherUsage,
-    /// Somebody signed who may not.
+    /// An issuer is not allowed to sign certificates.
     #[error("it is of an authority, or a certificate between it and its root may not sign it")]
     OtherRole,
 }

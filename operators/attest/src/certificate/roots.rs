@@ -1,10 +1,10 @@
-//! Authorities whose word is taken for what is in a TPM.
+//! Authorities that are trusted to say what is in a TPM.
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem, pem::PemObject};
 use std::fmt;
 use webpki::anchor_from_trusted_cert;
 
-/// Maximum number of roots: all makers of TPMs together have some 200.
+/// Maximum number of roots: all manufacturers of TPMs together have some 200.
 const MAX_ROOTS: usize = 1024;
 
 /// Why roots cannot be used.
@@ -13,13 +13,13 @@ pub enum RootsError {
     /// The text is not PEM.
     #[error("not PEM")]
     Pem(#[source] pem::Error),
-    /// There is nothing in it.
+    /// It contains no certificate.
     #[error("no CERTIFICATE in PEM; convert one in DER by `openssl x509 -inform der`")]
     Empty,
-    /// Something in it is no certificate.
+    /// One of its entries is not a certificate.
     #[error("certificate {0} cannot be read")]
     Certificate(usize, #[source] webpki::Error),
-    /// There are too many.
+    /// It contains too many.
     #[error("more than {MAX_ROOTS} certificates")]
     TooMany,
 }

@@ -1,4 +1,4 @@
-//! The certificates of endorsement keys that the maker of a TPM has left in its NV memory (TCG EK
+//! The certificates of endorsement keys in the NV memory of a TPM, where its manufacturer puts them (TCG EK
 //! Credential Profile 2.5, section 2.2.1).
 
 use super::{
@@ -16,10 +16,10 @@ use tpm2_protocol::{
 /// Where certificates between that of a key and its root are, one behind the other.
 pub const EK_CHAIN: RangeInclusive<u32> = 0x01c0_0100..=0x01c0_01ff;
 
-/// The most that is read in all, in octets: more does not fit into a request.
+/// How much is read in total, in octets: more does not fit into a request.
 pub const MAX_NV: usize = 10 * 1024;
 
-/// What every TPM gives at a time, in octets.
+/// How much every TPM returns at a time, in octets.
 const AT_ONCE: u16 = 512;
 
 /// Where the certificate of a key is.
@@ -66,7 +66,7 @@ pub fn nv_area(response: &[u8]) -> Result<Option<NvArea>, ResponseError> {
     let by = if attributes.contains(TpmaNv::OWNERREAD) {
         TpmRh::Owner.value()
     } else if attributes.contains(TpmaNv::AUTHREAD | TpmaNv::NO_DA) {
-        // Where a wrong password counts, none is tried.
+        // If wrong passwords are counted, none is tried.
         index
     } else {
         return Ok(None);
@@ -101,7 +101,7 @@ pub fn nv_content(response: &[u8]) -> Result<Vec<u8>, ResponseError> {
     if content.is_empty() { Err(ResponseError::Malformed) } else { Ok(content) }
 }
 
-/// The certificates, each in DER, that stand one behind the other. Some makers fill the rest of an area.
+/// The certificates, each in DER, one after the other. Some manufacturers fill the rest of the area.
 pub fn certificates(mut octets: &[u8]) -> Vec<&[u8]> {
     let mut all = vec![];
     while let Some((certificate, rest)) = certificate(octets) {

@@ -1,4 +1,4 @@
-//! The answer of metalman, opened.
+//! Opens the response of metalman.
 
 use crate::wire::{ChallengeMessage, Response};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,10 +16,10 @@ pub struct EncryptedCredential {
     pub secret: Vec<u8>,
 }
 
-/// Why an answer does not open. The text holds nothing of its contents.
+/// Why a response cannot be opened. The text contains nothing of its contents.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
-    /// A field is not what it should be.
+    /// A field is invalid.
     #[error("{0} of the answer is not in base64, or of a length that it cannot have")]
     Field(&'static str),
     /// It was encrypted with another key, or is damaged.
@@ -72,7 +72,7 @@ pub fn open(response: &Response, credential: &[u8; 32]) -> Result<String, OpenEr
     let key = UnboundKey::new(&AES_256_GCM, credential).map_err(|_| OpenError::Decrypt)?;
     let opened = LessSafeKey::new(key).open_in_place(nonce, Aad::empty(), &mut token);
     let opened = opened.map_err(|_| OpenError::Decrypt)?;
-    // It goes into a header: nothing else may.
+    // It is put into a header, so nothing else is accepted.
     let is_token = |octet: &u8| octet.is_ascii_alphanumeric() || b".-_".contains(octet);
     if opened.is_empty() || !opened.iter().all(is_token) {
         return Err(OpenError::Token);

@@ -31,7 +31,7 @@ const STARTUP_LOCALITY: &[u8; 16] = b"StartupLocality\0";
 /// Localities from which a TPM is started; 4 stands for an H-CRTM.
 const LOCALITIES: [u8; 3] = [0, 3, 4];
 
-/// Why a log is not read.
+/// Why a log is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EventLogError {
     /// It is too long.
@@ -40,13 +40,13 @@ pub enum EventLogError {
     /// It has too many events.
     #[error("it has more than {MAX_EVENTS} events")]
     TooMany,
-    /// It is of a TPM 1.2, or of no TPM.
+    /// It belongs to a TPM 1.2, or to none.
     #[error("it does not begin with the event that says which digests it has")]
     NotAgile,
-    /// It is about other banks.
+    /// It has other banks.
     #[error("it has no digests of SHA-256")]
     NoSha256,
-    /// An event is none; the first is number 0.
+    /// An event is malformed; the first is number 0.
     #[error("its event {0} is malformed")]
     Malformed(usize),
 }
@@ -96,7 +96,7 @@ impl EventLog {
             match read(&mut rest, &banks, number).ok_or(EventLogError::Malformed(number))? {
                 Read::Event(event) => log.events.push(event),
                 Read::Startup(locality) => {
-                    // What it says is true of a PCR into which nothing was measured yet.
+                    // This is only valid for a PCR into which nothing was measured before.
                     if is_started || log.of(0).next().is_some() {
                         return Err(EventLogError::Malformed(number));
                     }

@@ -1,5 +1,5 @@
-//! What a machine has to answer by a quote. Nobody has to remember it: it follows from a key that all who
-//! answer machines share, and from a ticket that the machine sends back.
+//! The challenge that a machine answers with a quote. Nobody has to remember it: it follows from a key that all
+//! replicas share, and from a ticket that the machine sends back.
 
 use super::AttestationKey;
 use crate::{
@@ -9,19 +9,19 @@ use crate::{
 use ring::{hmac, rand::SecureRandom};
 use std::collections::BTreeSet;
 
-/// How long it may be answered, in seconds.
+/// For how long it may be answered, in seconds.
 const LIFETIME: u64 = 120;
 
 /// What the machine sends back. It reveals nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChallengeSecret {
-    /// Random, so that it is used once.
+    /// Random, so that it is used only once.
     pub salt: [u8; 16],
     /// Until when it may be answered, in seconds since 1970.
     pub expires: u64,
 }
 
-/// Who is challenged, and about what.
+/// The subject of a challenge.
 #[derive(Clone, Copy, Debug)]
 pub struct Challenge<'a> {
     /// The UID of the Machine.
@@ -30,7 +30,7 @@ pub struct Challenge<'a> {
     pub ek: &'a EndorsementKey,
     /// The key that has to sign.
     pub ak: &'a AttestationKey,
-    /// The PCRs that it is asked for.
+    /// The PCRs that are requested.
     pub pcrs: &'a BTreeSet<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! The attestation key (AK): it signs nothing but what its TPM says.
+//! The attestation key (AK), which signs only what its TPM has made.
 
 use crate::{
     curve::{self, POINT_LEN},

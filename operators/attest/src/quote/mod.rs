@@ -34,22 +34,22 @@ pub struct Quote {
     pub pcrs: Pcrs,
 }
 
-/// Why a quote proves nothing.
+/// Why a quote is not valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum QuoteError {
-    /// It is no quote of a TPM.
+    /// It is not a quote of a TPM.
     #[error("it is not a quote that a TPM has made")]
     Malformed,
     /// It was signed by another key.
     #[error("its signature is not that of the attestation key")]
     Signature,
-    /// It is an answer to something else.
+    /// It answers another challenge.
     #[error("it is not about the challenge of this machine, or of another boot")]
     Nonce,
     /// It is about other registers.
     #[error("it is not about the PCRs that were asked for, in the bank of SHA-256")]
     Selection,
-    /// The values are others.
+    /// The values differ.
     #[error("the values of PCRs that were presented are not those that were signed")]
     Values,
 }

@@ -1,4 +1,4 @@
-//! Who makes TPMs, and gives them certificates: swtpm_setup, with an authority of its own.
+//! A manufacturer of TPMs, which issues certificates for them: swtpm_setup, with an authority of its own.
 
 #![expect(
     clippy::missing_panics_doc,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub enum Answer {
     /// Its token.
     Token(Response),
-    /// What it has to show first.
+    /// What it has to prove first.
     Challenge {
         /// The challenge.
         challenge: ChallengeMessage,
@@ -39,7 +39,7 @@ pub struct ChallengeMessage {
     pub event_log: usize,
 }
 
-/// What answers it. All but `expires` are base64.
+/// The answer to a challenge. All fields but `expires` are base64.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct QuoteBody {
     pub(crate) salt: String,

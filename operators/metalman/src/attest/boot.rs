@@ -1,4 +1,4 @@
-//! The second round of attestation: what a machine has booted, if its Machine allows some values of PCRs only.
+//! The second round of attestation: what a machine has booted, if its Machine restricts the values of PCRs.
 
 use super::{
     Refused,
@@ -20,9 +20,9 @@ use metal_base::hex;
 use metal_machine::attest::{Measured, Refusal, Verdict, judge_boot, measured_pcrs};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-/// What the key of challenges is derived for.
+/// Label with which the key of challenges is derived.
 const LABEL: &str = "metalman attestation challenge";
-/// The challenge for a machine that has shown nothing yet; nothing, if it may have its token.
+/// The challenge for a machine that has sent no quote yet; `None` if it may have its token.
 ///
 /// # Errors
 ///
@@ -77,12 +77,12 @@ fn verified<'a>(
     Ok(&quote.pcrs)
 }
 
-/// Seconds since 1970, as tickets count them.
+/// Seconds since 1970, as in tickets.
 fn now() -> u64 {
     Timestamp::now().as_second().unsigned_abs()
 }
 
-/// Records what comes of it; an error, if the machine gets no token.
+/// Records the verdict; an error, if the machine gets no token.
 async fn judged(
     ctx: &Context,
     machine: &Arc<Machine>,

@@ -1,4 +1,4 @@
-//! What the event log of a machine says of the PCRs that its TPM has signed.
+//! What the event log of a machine explains about the PCRs that its TPM has signed.
 
 use super::received::Sent;
 use metal_attest::{EventLog, Pcrs};
@@ -6,7 +6,7 @@ use metal_base::hex;
 use metal_machine::attest::{Logged, LoggedEvent};
 use std::collections::BTreeMap;
 
-/// A log that was sent, as decisions need it.
+/// A received log, in the form that decisions need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Log {
     Missing,
@@ -15,7 +15,7 @@ pub(super) enum Log {
 }
 
 impl Log {
-    /// Reads what was sent, with the values that were signed.
+    /// Parses a received log, and compares it with the signed values.
     pub(super) fn of(sent: &Sent, signed: &Pcrs) -> Self {
         let octets = match sent {
             Sent::Nothing => return Self::Missing,
@@ -28,7 +28,7 @@ impl Log {
         }
     }
 
-    /// The same, lent.
+    /// The same, borrowed.
     pub(super) fn lend(&self) -> metal_machine::attest::EventLog<'_> {
         use metal_machine::attest::EventLog;
         match self {

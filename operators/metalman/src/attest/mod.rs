@@ -32,7 +32,7 @@ use tokio::time::timeout;
 /// Time limit for a request; shorter than the timeout of clients.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long a request waits for what the API server has of its Machine.
+/// Time limit for reading its Machine from the API server.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a machine gets no token. The texts are sent to it, and reveal nothing about other machines.
@@ -41,7 +41,7 @@ pub(crate) enum Refused {
     /// Its request is invalid, or its keys are not those of a TPM.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// Its request did not come completely.
+    /// Its request was not received completely.
     #[error("the body did not come completely")]
     Broken,
     /// The address of the client belongs to no Machine, or to several.
@@ -59,7 +59,7 @@ pub(crate) enum Refused {
     /// Its endorsement key would be the first, and needs a certificate.
     #[error("the endorsement key needs a certificate: {0}")]
     Certificate(CertificateError),
-    /// What it has booted is not allowed, or it does not say.
+    /// What it has booted is not allowed, or it sends no quote.
     #[error("no proof of a boot that is allowed: {}", .0.reason())]
     Boot(Refusal),
     /// The Node of its name is another machine.
@@ -71,7 +71,7 @@ pub(crate) enum Refused {
     /// Not everything is listed yet.
     #[error("not ready yet")]
     NotListed,
-    /// The API server does not say what is known of the machine now.
+    /// The API server does not tell the current state of the machine.
     #[error("it is not known which key this machine has now")]
     #[strum(serialize = "Behind")]
     StaleCache,
@@ -159,8 +159,9 @@ async fn admit(ctx: &Context, address: IpAddr, body: Received) -> Result<Answer,
     Ok(Answer::Token(sealed.into_response(ctx.cluster_ca.clone())))
 }
 
-/// The Machine as the API server has it at this moment. A cache whose watch is interrupted goes on to admit a
-/// key that was replaced, and a boot that is not allowed any more, without a conflict that would tell.
+/// The Machine as the API server has it at this moment. From a cache whose watch is interrupted, a key that was
+/// replaced would still be admitted, and a boot that is no longer allowed, without a conflict that would reveal
+/// it.
 async fn current(ctx: &Context, seen: &Machine, address: IpAddr) -> Result<Arc<Machine>, Refused> {
     let live = ctx.live.read(&seen.name_any(), PATIENCE).await.ok_or(Refused::StaleCache)?;
     if live.metadata.uid != seen.metadata.uid || !is_at(&live, address) {
@@ -178,7 +179,7 @@ enum Judged {
     Moved,
 }
 
-/// Whether the key is that of the machine; records that in its status first.
+/// Whether the key is that of the machine; records it in the status first.
 async fn verify(
     ctx: &Context,
     machine: Arc<Machine>,
@@ -190,7 +191,7 @@ async fn verify(
     let certified = certified(ctx, request);
     let why = certified.as_ref().and_then(|it| it.err()).map(|it| it.to_string());
     let certificate = certificate(certified, why.as_deref().unwrap_or_default());
-    // First keys come one by one: each is judged when it is known for whom the one before was pinned.
+    // First keys are judged one at a time, each when it is known which Machine the one before was pinned for.
     let is_first = machine.status.as_ref().and_then(pinned).is_none();
     let turn = if is_first { Some(ctx.first_keys.lock().await) } else { None };
     let holder = ctx.view.holder_of(&machine, ek);
@@ -212,8 +213,8 @@ async fn verify(
     };
     let Decision { status, result } = decide(&machine);
     if status.is_some() && !ctx.verdicts.may(&machine.name_any()) {
-        // Whoever presents key after key is refused, and nothing is written about it. The key that is pinned is
-        // recorded already: its machine is not kept out by that.
+        // A host that presents key after key is refused, and nothing is written about it. The pinned key is
+        // recorded already, so its machine is not affected.
         outcome(result, certified)?;
         let pin = machine.status.as_ref().and_then(pinned);
         let is_pinned = pin.is_some_and(|pin| compare(ek, pin) == Compared::Same);
@@ -227,7 +228,7 @@ async fn verify(
     outcome(result, certified).map(|()| machine)
 }
 
-/// What the client is told of a verdict.
+/// The response to the client.
 fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> Result<(), Refused> {
     match result {
         Judged::Admitted => Ok(()),
@@ -245,7 +246,7 @@ fn outcome(result: Judged, certified: Option<Result<(), CertificateError>>) -> R
     }
 }
 
-/// Whether a root vouches for the key; nothing, if no roots are configured.
+/// Whether a root vouches for the key; `None` if no roots are configured.
 fn certified(ctx: &Context, request: &Request) -> Option<Result<(), CertificateError>> {
     let roots = ctx.ek_roots.as_ref()?.borrow().clone();
     let now = Timestamp::now().as_duration().unsigned_abs();
@@ -287,7 +288,7 @@ async fn publish_event(ctx: &Context, machine: &Machine, result: Judged, note: &
     ctx.publish_event(machine, EventType::Warning, refusal.reason(), note).await;
 }
 
-/// What an event says of a key that was presented.
+/// The note of an event about a presented key.
 fn note(result: Judged, address: IpAddr, presented: Presented<'_>) -> String {
     let key = format!("the endorsement key with SHA-256 {}", presented.fingerprint);
     let Judged::Refused(refusal) = result else { return format!("{address} presented {key}") };

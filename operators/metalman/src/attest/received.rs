@@ -1,5 +1,5 @@
-//! The body of a request: what is presented, and behind it perhaps an event log. The log is as long as sixteen
-//! requests, so it is read only when the TPM of its machine has proved itself.
+//! The body of a request: a JSON document, which may be followed by an event log. The log may be sixteen times
+//! as long as the document, so it is read only after the TPM of its machine has proved itself.
 
 use super::Refused;
 use axum::body::{Body, BodyDataStream};
@@ -11,32 +11,32 @@ use tokio::time::timeout;
 
 /// Largest body.
 pub(crate) const LARGEST: u64 = (MAX_BODY + MAX_EVENT_LOG) as u64;
-/// How long a log may take: whoever sends it has one of few places meanwhile.
+/// Time limit for a log, because the client takes one of few places in the meantime.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A body, of which the beginning is read.
+/// A body whose beginning was read.
 pub(super) struct Received {
     read: Vec<u8>,
     rest: BodyDataStream,
 }
 
-/// A log that was sent, as far as it was.
+/// The event log of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// None was.
+    /// There was none.
     Nothing,
-    /// It did not come, for this reason.
+    /// It could not be received, for this reason.
     Broken(&'static str),
-    /// This.
+    /// Its bytes.
     Log(Vec<u8>),
 }
 
 impl Received {
-    /// Reads as much of a body as a request may have.
+    /// Reads as much of a body as a document may have.
     ///
     /// # Errors
     ///
-    /// The client breaks off.
+    /// If the client breaks off.
     pub(super) async fn begin(body: Body) -> Result<Self, Refused> {
         let (mut read, mut rest) = (vec![], body.into_data_stream());
         while read.len() <= MAX_BODY
@@ -52,7 +52,7 @@ impl Received {
     ///
     /// # Errors
     ///
-    /// It is none.
+    /// If the document is invalid.
     pub(super) fn request(mut self) -> Result<(Request, Self), RequestError> {
         let (request, end) = Request::parse_before_log(&self.read)?;
         self.read.drain(..end);

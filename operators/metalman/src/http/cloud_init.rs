@@ -1,4 +1,4 @@
-//! What cloud-init asks for besides files, and what it tells of its progress.
+//! What cloud-init fetches besides files, and the progress that it reports.
 
 use super::{Requester, Unserved, files::TEXT, unavailable};
 use crate::{
@@ -25,10 +25,10 @@ use metal_machine::provisioning::{
 use metal_runtime::report::Chain;
 use std::{io, sync::Arc};
 
-/// Where the image says what cloud-init is to do.
+/// Path of the vendor-data in an image.
 const VENDOR_DATA: &str = "cloud-init/vendor-data";
 
-/// What a person says, with what the image says behind it.
+/// The user-data of a person, followed by that of the image.
 pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
     let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
         Ok(confirmed) => confirmed,
@@ -61,7 +61,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
         check(&user, vendor)?;
         Ok(merged(&user, vendor))
     });
-    // Without the image nobody knows whether both go together.
+    // Without the image it is unknown whether the two can be combined.
     if said.is_err() || vendor.is_ok() {
         say(&ctx, &machine, said.as_ref().err()).await;
     }
@@ -77,7 +77,7 @@ pub(super) async fn user_data(State(ctx): State<Arc<Context>>, requester: Reques
     }
 }
 
-/// Says in the status whether the user-data can be had.
+/// Records in the status whether the user-data can be served.
 async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&InvalidUserData>) {
     let recorded = record(ctx, Arc::clone(machine), |machine| {
         let status = with_condition(machine, wrong, Timestamp::now()).map(Box::new);
@@ -92,7 +92,7 @@ async fn say(ctx: &Context, machine: &Arc<Machine>, wrong: Option<&InvalidUserDa
     }
 }
 
-/// What the image says, if it says anything.
+/// The vendor-data of the image, if it has any.
 async fn vendor_data(
     ctx: &Arc<Context>,
     requester: &Requester,
@@ -117,8 +117,8 @@ async fn vendor_data(
     }
 }
 
-/// What cloud-init tells. It is answered in the same way whatever that is: a machine that boots has
-/// nobody to complain to.
+/// A progress report of cloud-init. The response is the same for every report: a booting machine has nobody to
+/// complain to.
 pub(super) async fn log(
     State(ctx): State<Arc<Context>>,
     requester: Requester,

@@ -21,10 +21,10 @@ use metal_machine::{
 use metal_runtime::report::Chain;
 use std::sync::Arc;
 
-/// What an installer gets whose installation may be known to others by now.
+/// Response to an installer whose installation this replica may not know of yet.
 pub(super) const BEHIND: &str = "it is not known whether this installation is pending";
 
-/// What whoever speaks for an installer gets while the old system is at work.
+/// Response to a client that claims to be an installer while the old system is running.
 pub(super) const STILL_READY: &str = "the Node of this machine is still ready";
 
 /// Ends the pending installation, if the token belongs to it. It is not an error to report that
@@ -36,7 +36,7 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
         Err(refused) => return *refused,
     };
     let Some(token) = requester.token.as_deref() else {
-        // A system that was installed may say so at each boot.
+        // An installed system may report this at each boot.
         return if installs(&machine, ctx.now()).is_none() {
             StatusCode::OK.into_response()
         } else {

@@ -84,7 +84,7 @@ fn decoded(path: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Whether a file is served only to an installer, which has proved that it is the one that is due.
+/// Whether a file is served only to the installer of the pending installation, which has proved itself.
 fn is_of_installer(ctx: &Context, machine: &Machine, path: &str) -> bool {
     let image = ctx.images.of(machine);
     let boot_file = image.as_ref().and_then(|image| image.boot_file());

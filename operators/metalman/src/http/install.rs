@@ -1,4 +1,4 @@
-//! An installer says how far it is.
+//! The progress reports of an installer.
 
 use super::{
     Requester,
@@ -119,7 +119,7 @@ fn may_record(ctx: &Context, name: &str, phase: InstallPhase) -> bool {
     ctx.installs.may(&format!("{name} {phase}"))
 }
 
-/// The reason of the event, where a person should know what an installer says.
+/// The reason of an event, if a person should know about the report.
 fn warning(progress: &InstallProgress) -> Option<&'static str> {
     match progress.phase {
         InstallPhase::Failed => Some("InstallFailed"),
@@ -128,7 +128,7 @@ fn warning(progress: &InstallProgress) -> Option<&'static str> {
     }
 }
 
-/// What the status says of the installation.
+/// The record of the installation in the status.
 fn told(status: &MachineStatus) -> Option<String> {
     let mut conditions = status.conditions.iter();
     conditions.find(|it| it.type_ == condition::REPAVED).map(|it| it.message.clone())

@@ -1,4 +1,5 @@
-//! Who asks: the Machine that has the address of the other end, or of what a trusted proxy asks for, and the token in the path.
+//! The client of a request: the Machine with the address of the peer, or with the address that a trusted proxy
+//! names, and the token in the path.
 
 use crate::{
     Context,
@@ -30,7 +31,7 @@ const TOKEN: &str = "token";
 #[derive(Clone, Debug)]
 pub(super) struct Requester {
     pub(super) address: Option<IpAddr>,
-    /// Our address that it has reached, unless a proxy has.
+    /// Our address that it has connected to, unless a proxy has.
     here: Option<Ipv4Addr>,
     pub(super) token: Option<String>,
     told: Option<Arc<LogLimit>>,

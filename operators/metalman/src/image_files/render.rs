@@ -1,5 +1,5 @@
-//! Serves requests away from what must not wait. A template may use as much time as its limit allows,
-//! so the templates of one image are rendered on a few threads, and those of others on theirs.
+//! Serves requests on other threads than those that must not wait. A template may use as much time as its limit
+//! allows, so the templates of each image are rendered on a few threads of its own.
 
 use super::{FileRequest, Refused, Served, open};
 use crate::Context;
@@ -13,9 +13,9 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a request of HTTP waits for a place.
+/// How long an HTTP request waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a thread waits that answers all machines.
+/// How long a thread waits that serves all machines.
 const THREAD_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Serves a request.
@@ -33,7 +33,7 @@ pub(crate) async fn opened(ctx: &Arc<Context>, asked: FileRequest) -> Result<Ser
     served.unwrap_or(Err(Refused::Busy))
 }
 
-/// Serves a request on a thread that answers all machines: waits a quarter of a second at most.
+/// Serves a request on a thread that serves all machines: waits a quarter of a second at most.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub(crate) fn opened_here(ctx: &Arc<Context>, asked: FileRequest) -> Result<Serv
     let (answer, answered) = mpsc::sync_channel(1);
     let context = Arc::clone(ctx);
     ctx.live.runtime.spawn_blocking(move || {
-        // Whoever asked may not wait any longer.
+        // The thread that asked may have stopped waiting.
         answer.send(served(&context, &asked, place)).ok();
     });
     answered.recv_timeout(THREAD_PATIENCE).unwrap_or(Err(Refused::Busy))

@@ -63,13 +63,13 @@ struct Entry {
 }
 
 impl Images {
-    /// The image of a Machine, if it is there. It stays the one that was fetched last where fetching it
-    /// anew fails.
+    /// The image of a Machine, if it is there. If fetching it again fails, it remains the one that was fetched
+    /// last.
     pub(crate) fn of(&self, machine: &Machine) -> Option<Arc<Image>> {
         self.table().get(&key(machine)?)?.image.clone()
     }
 
-    /// How far the image of a Machine is.
+    /// The state of the image of a Machine.
     pub(crate) fn state(&self, machine: &Machine) -> ImageState {
         let Some(key) = key(machine) else {
             let message = "spec.pxe.image is empty".to_owned();
@@ -78,11 +78,11 @@ impl Images {
         self.table().get(&key).map(|entry| entry.state.clone()).unwrap_or_default()
     }
 
-    /// Has learned how far an image is. Says whether that is news.
+    /// Records the state of an image. Returns whether it has changed.
     pub(crate) fn tell(&self, key: &Key, state: ImageState) -> bool {
         let mut table = self.table();
         let entry = table.entry(key.clone()).or_default();
-        // Whether a tag has moved says nothing of the image that is there.
+        // Whether a tag has moved says nothing about the image that is there.
         if state == ImageState::Pulling && entry.image.is_some() {
             return false;
         }
@@ -91,7 +91,7 @@ impl Images {
         is_news
     }
 
-    /// Has an image, which these versions of its Secrets have opened. Says whether that is news.
+    /// Records an image that these versions of its Secrets have opened. Returns whether it is new.
     pub(crate) fn put(&self, key: &Key, image: Image, opened_by: &str) -> bool {
         let state = ImageState::Ready { digest: image.digest(), flaw: None };
         let mut table = self.table();
@@ -101,7 +101,7 @@ impl Images {
         is_news
     }
 
-    /// Gives an image away no more that these versions of its Secrets do not open.
+    /// Stops serving an image unless these versions of its Secrets have opened it.
     pub(crate) fn withdraw(&self, key: &Key, versions: Option<&str>) {
         if let Some(entry) = self.table().get_mut(key)
             && versions != Some(&entry.opened_by)
@@ -110,7 +110,7 @@ impl Images {
         }
     }
 
-    /// Forgets images that nobody names any more.
+    /// Forgets images that no Machine names any more.
     pub(crate) fn keep(&self, is_wanted: impl Fn(&Key) -> bool) {
         self.table().retain(|key, _| is_wanted(key));
     }

@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 /// When to retry a BMC that is busy with another request.
 const BUSY: Duration = Duration::from_secs(1);
-/// When to look at the templates of an image if others were looked at.
+/// When to check the templates of an image again if others were being checked.
 const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 /// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);

@@ -5,10 +5,10 @@ use metal_bmc::Target;
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 use tokio::time::Instant;
 
-/// For how long one is taken to be away still.
+/// For how long a BMC is assumed to be still absent.
 const AWAY: Duration = Duration::from_mins(1);
 
-/// Which ones, and when that was.
+/// The BMCs, and when each did not answer.
 #[derive(Debug, Default)]
 pub(super) struct AbsentBmcs(Mutex<HashMap<Target, Instant>>);
 
@@ -20,7 +20,7 @@ impl AbsentBmcs {
         all.contains_key(target)
     }
 
-    /// This one does not answer.
+    /// Records that a BMC does not answer.
     pub(super) fn note(&self, target: &Target) {
         self.0.locked().insert(target.clone(), Instant::now());
     }

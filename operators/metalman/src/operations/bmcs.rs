@@ -218,8 +218,8 @@ impl<C: Connect> Bmcs<C> {
         ReadError::Silent(unreachable)
     }
 
-    /// The certificate that a BMC shows which does not answer otherwise. One that is away is not asked again and
-    /// again: each time takes seconds, for which others wait whose BMCs are there.
+    /// The certificate of a BMC that does not answer otherwise. One that is absent is not asked again and again:
+    /// each time takes seconds, for which requests to other BMCs wait.
     async fn shown(&self, target: &Target) -> Option<Pin> {
         if self.absent.has(target) {
             return None;
