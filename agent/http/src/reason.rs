@@ -10,7 +10,7 @@ const SHOWN: usize = 200;
 pub struct Reason(String);
 
 impl Reason {
-    /// That of this body.
+    /// The reason in this body.
     pub fn of(body: &[u8]) -> Self {
         let text = String::from_utf8_lossy(body.get(..4 * SHOWN).unwrap_or(body));
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -18,7 +18,7 @@ impl Reason {
     }
 }
 
-/// Shows nothing, or a colon and the reason: it follows what was refused.
+/// Shows nothing, or a colon and the reason, to be appended to what was refused.
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }

@@ -8,13 +8,13 @@ pub const LENGTH: usize = 32;
 /// A checksum of SHA-256.
 pub type Sha256 = [u8; LENGTH];
 
-/// Why a file has no checksum in a list.
+/// Why a list has no checksum of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChecksumError {
-    /// The list is not what `sha256sum` writes.
+    /// The list is not in the format of `sha256sum`.
     #[error("line {0} of the checksums is not `SHA-256  NAME`")]
     Line(usize),
-    /// No line has the file.
+    /// No line is about the file.
     #[error("the checksums do not have the disk image; the name has to be that of the file alone")]
     Missing,
     /// Two lines differ.
@@ -22,8 +22,8 @@ pub enum ChecksumError {
     Twice,
 }
 
-/// The checksum of the file `name`, which has no folder. Every line has to be valid: what is half
-/// understood may have been meant differently.
+/// The checksum of the file `name`, without folders. Every line has to be valid, because a list that is only
+/// partly understood may mean something else.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Where a disk image is written to: everything but the first and the last MiB of the disk, which are
-//! kept in memory until all of it has proved to be right. What is in between boots nothing by itself.
+//! Writes a disk image: everything but the first and the last MiB of the disk, which are kept in memory until
+//! all of it has proved to be right. What is in between cannot be booted by itself.
 
 use crate::gpt::WINDOW;
 use std::{
@@ -8,9 +8,10 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-/// Bytes between two waits for the disk: what is in memory stays bounded, and progress is true.
+/// How many bytes are written before we wait for the disk: it bounds what is in memory, and makes progress
+/// reports true.
 const SYNC: u64 = 64 << 20;
-/// The least disk.
+/// The smallest disk.
 const LEAST: u64 = 16 * WINDOW as u64;
 
 /// Why a disk cannot be written to.
@@ -25,7 +26,7 @@ pub(crate) enum SinkError {
     /// The disk fails.
     #[error("the disk cannot be {0}")]
     Disk(&'static str, #[source] io::Error),
-    /// What is on the disk is not what was written.
+    /// The disk returns something else than was written.
     #[error("the disk returns other data than was written to it, at byte {0}")]
     Differs(u64),
 }
@@ -41,12 +42,12 @@ pub(crate) struct TargetDisk<'a> {
     pub(crate) sector: u64,
 }
 
-/// A disk that an image is written to. Chunks of a MiB are written at multiples of a MiB.
+/// Writes an image to a disk, in chunks of a MiB at multiples of a MiB.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     disk: &'a File,
     size: u64,
-    /// Where `chunk` begins.
+    /// Offset of `chunk`.
     at: u64,
     chunk: Vec<u8>,
     /// The first MiB.
@@ -75,7 +76,7 @@ impl<'a> Sink<'a> {
         Ok(Self { disk, size, at: 0, chunk: Vec::with_capacity(WINDOW), head, tail, unsynced: 0 })
     }
 
-    /// Bytes that were taken.
+    /// Number of bytes that were accepted.
     pub(crate) fn taken(&self) -> u64 {
         self.at + self.chunk.len() as u64
     }
@@ -105,7 +106,7 @@ impl<'a> Sink<'a> {
         wiped.map_err(|error| SinkError::Disk("wiped", error))
     }
 
-    /// Puts the chunk where it belongs.
+    /// Writes the chunk to its place.
     fn place(&mut self) -> io::Result<()> {
         let (window, last) = (WINDOW as u64, self.size - WINDOW as u64);
         let end = self.at + self.chunk.len() as u64;
@@ -150,18 +151,18 @@ impl Write for Sink<'_> {
     }
 }
 
-/// Reads from the disk and not from memory.
+/// So that it is read from the disk and not from the page cache.
 pub(crate) fn fresh(disk: &File, at: u64, length: usize) -> Result<Vec<u8>, SinkError> {
     use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
     let (offset, whole) = (i64::try_from(at).unwrap_or(0), i64::try_from(length).unwrap_or(0));
-    // It is only an advice, and reading is right without it.
+    // It is only advice; reading works without it.
     posix_fadvise(disk, offset, whole, PosixFadviseAdvice::POSIX_FADV_DONTNEED).ok();
     let mut found = vec![0; length];
     disk.read_exact_at(&mut found, at).map_err(|error| SinkError::Disk("read back", error))?;
     Ok(found)
 }
 
-/// Whether the disk has what was written to it.
+/// Whether the disk returns what was written to it.
 pub(crate) fn same(disk: &File, at: u64, expected: &[u8]) -> Result<(), SinkError> {
     let found = fresh(disk, at, expected.len())?;
     let differs = found.iter().zip(expected).position(|(a, b)| a != b);

@@ -1,4 +1,4 @@
-//! A disk image as it comes: hashed, decompressed, written.
+//! Hashes a disk image while it is received, decompresses it, and writes it.
 
 use crate::{
     checksum::{LENGTH, Sha256},
@@ -13,7 +13,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write, copy},
 };
 
-/// Bytes that are read at a time.
+/// How many bytes are read at a time.
 const PIECE: usize = 128 << 10;
 
 /// First bytes of files that look like a disk image, and are none, with what makes one of them.
@@ -23,7 +23,7 @@ const OTHERS: [(&[u8], &str); 3] = [
     (b"BZh", "compressed with bzip2; compress it with zstd or gzip"),
 ];
 
-/// Why an image is not on the disk. What was there is there still, or boots nothing.
+/// Why an image is not on the disk. The previous content is still there, or the disk cannot be booted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
     /// It is incomplete.
@@ -35,18 +35,18 @@ pub(crate) enum ImageError {
     /// It cannot be decompressed, or is larger than the disk.
     #[error("the disk image cannot be written")]
     Content(#[source] io::Error),
-    /// It is another one.
+    /// It is another image.
     #[error("the disk image has the SHA-256 {found}, and the checksums say {expected}")]
     Checksum {
-        /// What came.
+        /// Its checksum.
         found: String,
-        /// What should have.
+        /// The expected checksum.
         expected: String,
     },
     /// The disk cannot take it.
     #[error(transparent)]
     Disk(#[from] SinkError),
-    /// It cannot be booted from.
+    /// It cannot be booted.
     #[error(transparent)]
     Gpt(#[from] GptError),
 }
@@ -66,7 +66,7 @@ pub(crate) fn write(
     let mut hashed = BufReader::with_capacity(PIECE, Hashed::new(transfer));
     let poured = pour(&mut hashed, place, needs);
     let hashed = hashed.into_inner();
-    // A transfer that breaks off also looks like content that cannot be decompressed.
+    // A transfer that broke off also looks like content that cannot be decompressed.
     if let Some(error) = hashed.broken {
         return Err(ImageError::Transfer(error));
     }
@@ -106,7 +106,7 @@ fn pour<'a, R: Read>(
     Ok((sink, table))
 }
 
-/// Hashes what is read, and remembers how it ended.
+/// Hashes what is read, and remembers how the transfer ended.
 struct Hashed<R> {
     from: R,
     context: Context,

@@ -10,7 +10,7 @@ use metal_api::{
 
 /// The longest document, in bytes.
 pub const LARGEST: usize = 64 << 10;
-/// The most network interfaces.
+/// How many network interfaces are accepted.
 const MACS: usize = 32;
 /// The longest text in it, in bytes.
 const TEXT: usize = 253;
@@ -28,7 +28,7 @@ pub struct Order {
     pub image: String,
     /// Path of its checksums.
     pub checksums: String,
-    /// Which disk.
+    /// The target disk.
     pub hints: InstallHints,
     /// Where cloud-init finds its data.
     pub cloud_init: Option<String>,
@@ -36,16 +36,16 @@ pub struct Order {
     pub host: Option<String>,
     /// Path of what metal-agent is told, as `/etc/bloomery/agent.json`.
     pub agent: Option<String>,
-    /// Name of the installation, which the installed system is left.
+    /// Name of the installation, which is left to the installed system.
     pub installation: Option<String>,
     /// Name of the boot entry.
     pub label: String,
 }
 
-/// Why a document is no order.
+/// Why a document is not an order.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    /// It is no JSON, or has other fields.
+    /// It is not JSON, or has other fields.
     #[error("install.json cannot be used")]
     Json(#[from] serde_json::Error),
     /// A field has a value that is not allowed.
@@ -53,7 +53,7 @@ pub enum OrderError {
     Field {
         /// Its name.
         field: &'static str,
-        /// What it has to be.
+        /// The values that are allowed.
         expected: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! What the server and a person at the console are told of the installation.
+//! Reports the progress of the installation to the server, and to a person at the console.
 
 use crate::fetch::{Client, Transfer};
 use metal_api::installation::{InstallPhase, InstallProgress, PROGRESS};
@@ -9,41 +9,41 @@ use std::{
 };
 use tokio::time::sleep;
 
-/// How often progress is told.
+/// How often progress is reported.
 const EVERY: Duration = Duration::from_secs(10);
-/// How often it is tried to tell what nobody would hear of later.
+/// How many times a report is tried that would not be repeated.
 const TRIES: usize = 5;
 /// The longest message, in bytes; servers cut longer ones.
 const MESSAGE: usize = 500;
 
-/// Tells how far the installation is. Nobody has to listen: it goes on all the same.
+/// Reports the progress of the installation. It continues even if nobody receives the reports.
 #[derive(Debug)]
 pub(crate) struct Reporter<'a> {
     client: &'a Client,
-    /// How far the disk image has come.
+    /// Progress of the disk image.
     pub(crate) transfer: Transfer,
     phase: Mutex<InstallPhase>,
 }
 
 impl<'a> Reporter<'a> {
-    /// Nothing is done yet.
+    /// Before the first phase.
     pub(crate) fn new(client: &'a Client) -> Self {
         Self { client, transfer: Transfer::default(), phase: Mutex::new(InstallPhase::Downloading) }
     }
 
-    /// Goes on to another phase, and tells so.
+    /// Enters another phase, and reports it.
     pub(crate) async fn enter(&self, phase: InstallPhase) {
         *self.phase.locked() = phase;
         self.tell("").await;
     }
 
-    /// Tells why it does not go on.
+    /// Reports why it does not continue.
     pub(crate) async fn fail(&self, why: &str) {
         *self.phase.locked() = InstallPhase::Failed;
         self.tell(cut(why)).await;
     }
 
-    /// Tells that it is done, and what a person should know of it, if anything.
+    /// Reports that it is complete, with a note for a person, if there is one.
     pub(crate) async fn done(&self, note: &str) {
         *self.phase.locked() = InstallPhase::Done;
         let mut backoff = self.client.timeouts.again();
@@ -55,7 +55,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Tells how far it is, again and again.
+    /// Reports progress again and again.
     pub(crate) async fn go_on(&self) -> ! {
         loop {
             sleep(EVERY).await;
@@ -67,7 +67,7 @@ impl<'a> Reporter<'a> {
         }
     }
 
-    /// Tells how far it is; returns whether that was heard.
+    /// Reports progress; returns whether the server has received it.
     async fn tell(&self, message: &str) -> bool {
         let phase = *self.phase.locked();
         let total = self.transfer.total.load(Ordering::Relaxed);

@@ -8,9 +8,9 @@ use tokio::{
     time::sleep,
 };
 
-/// When the next address is tried while the one before has not responded (RFC 8305, section 5).
+/// After this time the next address is tried, too, if the one before has not responded (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
-/// Most addresses that are tried; a name server may send any number.
+/// How many addresses are tried; a name server may send any number.
 const MOST: usize = 16;
 
 /// Connects to a host. There is no deadline, but what the kernel has for each address.

@@ -17,10 +17,10 @@ use tokio::{
 
 /// How much of a refusal is read, in bytes.
 const REFUSAL: usize = 4096;
-/// The most bytes of headers.
+/// The longest headers of a response, in bytes.
 const HEADERS: usize = 16 << 10;
 
-/// Asks one server. TLS is for an `https` URL.
+/// A client of one server. It uses TLS if the URL is `https`.
 #[derive(Clone, Debug)]
 pub struct Client {
     url: ServerUrl,
@@ -29,7 +29,7 @@ pub struct Client {
     deadline: Duration,
 }
 
-/// A response whose content is still to come, and its connection, which ends with it.
+/// A response whose content has yet to arrive, with its connection, which ends together with it.
 #[derive(Debug)]
 pub struct Answer {
     /// Status, headers, and content.

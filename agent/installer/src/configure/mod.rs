@@ -22,7 +22,7 @@ use std::env::consts::ARCH;
 
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 
-/// Why a disk is not this machine's own.
+/// Why the system on a disk cannot be configured for this machine.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigureError {
     #[error(transparent)]
@@ -39,14 +39,14 @@ pub(crate) enum ConfigureError {
     NoLoader(&'static str),
 }
 
-/// A disk on which an image is written, but for its ends.
+/// A disk with a complete image, except for both ends of the disk.
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) target: Target,
     pub(crate) ends: DiskEnds,
 }
 
-/// What an image has to have for this machine, and for what its system is left.
+/// What an image needs for this machine, and for the files that are left to its system.
 pub(crate) fn needs(root: &Root, seed: &Seed) -> Needs {
     Needs { root: !seed.is_empty(), esp: root.has(VARIABLES) }
 }
@@ -80,7 +80,7 @@ pub(crate) fn configure(
 }
 
 impl Written {
-    /// Leaves the installed system its seed, while the disk boots nothing.
+    /// Writes the seed of the installed system, while the disk cannot be booted.
     fn seeded(
         mut self,
         root: &Root,
@@ -96,7 +96,7 @@ impl Written {
     }
 }
 
-/// What the firmware is to start, which is on the disk.
+/// The loader on the disk that the firmware is to start.
 fn loader(
     root: &Root,
     kernel: &impl Kernel,

@@ -15,17 +15,17 @@ pub(crate) struct Candidate {
     pub(crate) size: u64,
     /// Bytes of a sector.
     pub(crate) sector: u64,
-    /// Whether it has platters that turn.
+    /// Whether it has rotating platters.
     pub(crate) is_rotational: bool,
-    /// Whether its medium can be taken out.
+    /// Whether its medium is removable.
     pub(crate) is_removable: bool,
-    /// Whether it cannot be written to.
+    /// Whether it is read-only.
     pub(crate) is_read_only: bool,
-    /// The bus that it is attached to; empty if that is not known.
+    /// The bus that it is attached to; empty if unknown.
     pub(crate) transport: String,
-    /// Where it is.
+    /// Whether it is local, or on a network.
     pub(crate) reach: Reach,
-    /// What uses it, if anything does.
+    /// The mount or device that uses it, if any.
     pub(crate) in_use: Option<String>,
 }
 
@@ -82,7 +82,7 @@ fn is_over_fabrics(root: &Root, disk: &str) -> bool {
     transports.any(|transport| transport != "pcie")
 }
 
-/// Who uses a disk, or a partition of it: a mount, or another block device.
+/// What uses a disk or one of its partitions: a mount, or another block device.
 fn user(root: &Root, disk: &str, mounted: &str) -> Option<String> {
     let folder = format!("/sys/block/{disk}");
     let parts = root.folders(&folder).into_iter();

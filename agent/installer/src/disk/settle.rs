@@ -26,7 +26,7 @@ const IDE: u32 = 0x0101;
 const SATA: u32 = 0x0106;
 const PROCESSORS: &str = "/proc/cpuinfo";
 const VENDOR: &str = "/sys/class/dmi/id/sys_vendor";
-/// Who has made a virtual machine, where processors have no flag for that (arm64).
+/// Manufacturers of virtual machines, for processors without a flag for that (arm64).
 const HYPERVISORS: [&str; 5] =
     ["QEMU", "KVM", "Red Hat", "VMware, Inc.", "Parallels International GmbH."];
 /// NVMe controllers. Their driver has them long before they are ready: one that was not shut down may take a minute.
@@ -37,7 +37,7 @@ const ELSEWHERE: [&str; 3] = ["/usb", "/rport-", "/session"];
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
-/// The disks, once none has come for a while and, unless one is named, nothing looks for others.
+/// The disks, once none has appeared for a while and, unless one is named, nothing is looking for others.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ fn pending(root: &Root) -> Option<String> {
     controller(root).or_else(|| module(root)).or_else(disks)
 }
 
-/// Whether this is a virtual machine: its processor says so, or, where those say nothing, its firmware.
+/// Whether this is a virtual machine, according to its processor or, if that does not tell, its firmware.
 fn is_virtual(root: &Root) -> bool {
     let processors = root.text(PROCESSORS).unwrap_or_default();
     let mut flags = processors.lines().filter(|line| line.starts_with("flags"));
@@ -101,7 +101,7 @@ fn controller(root: &Root) -> Option<String> {
     Some(format!("the storage controller {address} has no driver"))
 }
 
-/// A driver that is not through with its devices.
+/// A driver that is still probing its devices.
 fn module(root: &Root) -> Option<String> {
     let modules = root.names(MODULES).unwrap_or_default();
     let is_coming = |name: &String| {

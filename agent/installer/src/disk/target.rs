@@ -1,4 +1,4 @@
-//! The disk that is written to, held so that nobody else uses it meanwhile.
+//! The disk that is written to, opened so that nobody else uses it in the meantime.
 
 use super::Candidate;
 use crate::{disk_writer::TargetDisk, gpt::Partition};
@@ -16,13 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the kernel may take to show a partition.
+/// How long the kernel may take to make a partition available.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
-/// What a root may be.
+/// File systems that a root may have.
 pub(crate) const ROOT: FileSystem =
     FileSystem { kinds: &["ext4", "xfs", "btrfs"], flags: MsFlags::empty() };
-/// What an EFI system partition is (UEFI 2.10, section 13.3); nothing is written to it.
+/// The file system of an EFI system partition (UEFI 2.10, section 13.3); nothing is written to it.
 pub(crate) const EFI: FileSystem = FileSystem { kinds: &["vfat"], flags: MsFlags::MS_RDONLY };
 const MOUNT_POINT: &str = "/run/installed";
 
@@ -32,21 +32,21 @@ pub(crate) enum TargetError {
     /// It is in use, or fails.
     #[error("disk {0} cannot be opened; is it in use?")]
     Open(String, #[source] io::Error),
-    /// The kernel does not take the new partition table.
+    /// The kernel does not accept the new partition table.
     #[error("the kernel does not read the new partition table of {0}")]
     Reread(String, #[source] Box<gptman::linux::BlockError>),
-    /// A partition does not show.
+    /// A partition does not appear.
     #[error("partition {1} of {0} does not show")]
     NoPartition(String, u32),
-    /// It has no file system that is known.
+    /// It has no known file system.
     #[error("partition {1} of {0} cannot be mounted as {2}")]
     Mount(String, u32, String, #[source] io::Error),
-    /// It is not free afterwards.
+    /// It is still in use afterwards.
     #[error("partition {1} of {0} cannot be unmounted")]
     Unmount(String, u32, #[source] io::Error),
 }
 
-/// What a partition has.
+/// The file systems that a partition may have, and the flags that it is mounted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileSystem {
     kinds: &'static [&'static str],
@@ -69,7 +69,7 @@ pub(crate) struct Disk {
 }
 
 impl Target {
-    /// Opens a disk for nobody but us.
+    /// Opens a disk exclusively.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Target {
         Disk { name: disk.name.clone(), size: disk.size, sector: disk.sector }.open(root)
     }
 
-    /// Which disk it is.
+    /// Its description.
     pub(crate) fn disk(&self) -> &Disk {
         &self.disk
     }
@@ -90,7 +90,7 @@ impl Target {
 }
 
 impl Disk {
-    /// Opens it for nobody but us.
+    /// Opens it exclusively.
     ///
     /// # Errors
     ///
@@ -105,13 +105,13 @@ impl Disk {
     }
 }
 
-/// What only a kernel does with the partitions of a disk.
+/// Operations on the partitions of a disk that need a kernel.
 pub(crate) trait Kernel: Clone + Send + 'static {
-    /// Reads the partition table of a disk again, which is given up for that.
+    /// Reads the partition table of a disk again, which is closed for that.
     ///
     /// # Errors
     ///
-    /// If the kernel does not.
+    /// If the kernel refuses.
     fn reread(&self, target: Target) -> Result<Disk, TargetError>;
 
     /// Mounts a partition while `work` is done, with its root folder.

@@ -1,9 +1,9 @@
-//! Which variables change, and in which order: at any time there is an entry that boots.
+//! Which variables change, and in which order, so that there is a bootable entry at any time.
 
 use super::option::label;
 use std::collections::BTreeMap;
 
-/// What the firmware has.
+/// The boot variables of the firmware.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BootVariables {
     /// Load options by number.
@@ -23,8 +23,8 @@ pub(crate) enum Change {
     Remove(u16),
 }
 
-/// The changes that make `option`, which is called `name`, the first one, and the only one of its name.
-/// Flash memory wears: what is as it should be is not written.
+/// The changes that make `option`, with the label `name`, the first one, and the only one with its label. Flash
+/// memory wears out, so what is right already is not written.
 ///
 /// `None` if the firmware has no number left.
 pub(crate) fn plan(known: &BootVariables, name: &str, option: &[u8]) -> Option<Vec<Change>> {

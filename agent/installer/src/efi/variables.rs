@@ -1,4 +1,4 @@
-//! Variables of the firmware, as the kernel shows them (efivarfs).
+//! Variables of the firmware in the kernel's efivarfs.
 
 use super::{BootVariables, Change, Loader, load_option, plan};
 use std::{
@@ -9,9 +9,9 @@ use std::{
 
 /// Of the variables of UEFI itself.
 const GLOBAL: &str = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
-/// Non-volatile, and seen before and after the operating system starts.
+/// Non-volatile, and accessible both before and after the operating system has started.
 const ATTRIBUTES: [u8; 4] = [7, 0, 0, 0];
-/// No variable of interest is larger.
+/// No variable that we need is larger.
 const LARGEST: u64 = 64 << 10;
 
 /// Why there is no boot entry.
@@ -20,7 +20,7 @@ pub(crate) enum VariableError {
     /// A variable cannot be read, written or removed.
     #[error("the firmware's variable {0} cannot be {1}")]
     Variable(String, &'static str, #[source] io::Error),
-    /// There are 65,536 entries.
+    /// All 65,536 numbers are taken.
     #[error("the firmware has no room for another boot entry")]
     Full,
 }
@@ -60,7 +60,7 @@ fn known(folder: &Path) -> Result<BootVariables, VariableError> {
             known.order =
                 value.as_chunks().0.iter().map(|number| u16::from_le_bytes(*number)).collect();
         } else if let Some(number) = number(rest) {
-            // One that cannot be read keeps its number and its place, and is nobody's that is known.
+            // An option that cannot be read keeps its number and its place; its label is unknown.
             let value = read(&folder.join(&name)).unwrap_or_else(|error| {
                 tracing::warn!(variable = short, %error, "a boot entry cannot be read");
                 vec![]

@@ -1,4 +1,4 @@
-//! What is asked of the server of this installation.
+//! The client of the server of this installation.
 
 use crate::timeouts::Timeouts;
 use bytes::Bytes;
@@ -54,7 +54,7 @@ pub(crate) fn is_unknown(error: &RequestError) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: metal_http::Client,
-    /// How long everything is waited for.
+    /// Time limits for responses, and pauses between tries.
     pub(crate) timeouts: Timeouts,
 }
 

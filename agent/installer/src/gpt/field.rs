@@ -1,4 +1,4 @@
-//! Little-endian numbers. What is beyond the end is 0: lengths were checked before.
+//! Little-endian numbers. What is beyond the end reads as 0, as lengths were checked before.
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let field = bytes.get(at..).and_then(|rest| rest.first_chunk());

@@ -14,18 +14,18 @@ pub use root::{ESP, Needs, root};
 use crc32fast::hash;
 use field::{u32_at, u64_at};
 
-/// The parts of a disk that a table may be in: the first and the last MiB.
+/// How much of a disk may contain a table, at either end.
 pub const WINDOW: usize = 1 << 20;
-/// Where partitions begin and end: modern disks are fast there.
+/// Alignment of partitions, at which modern disks are fast.
 const ALIGNMENT: u64 = 1 << 20;
 
 const SIGNATURE: &[u8] = b"EFI PART";
-/// Bytes of a header that have a meaning.
+/// Length of the defined fields of a header, in bytes.
 const HEADER: usize = 92;
-/// The most entries, and the largest.
+/// The largest number of entries, and the largest size of one.
 const ENTRIES: usize = 1024;
 const LARGEST_ENTRY: usize = 512;
-/// The least entry.
+/// The smallest size of an entry.
 const ENTRY: usize = 128;
 
 /// Why a disk image has no usable table.
@@ -34,7 +34,7 @@ pub enum GptError {
     /// There is none.
     #[error("the disk image has no GPT: is it a raw image of a whole disk?")]
     None,
-    /// There is one for sectors of another size.
+    /// It is for sectors of another size.
     #[error("the disk image is for disks with sectors of {image} bytes, and this one has {disk}")]
     Sectors {
         /// Of the image.

@@ -37,9 +37,9 @@ use tokio::{
 
 /// Pieces between network and disk; each is at most some 100 KiB.
 const PIECES: usize = 32;
-/// The longest file that the installed system registers with, in bytes.
+/// The largest registration file of an installed system, in bytes.
 const LARGEST_HOST: usize = 16 << 10;
-/// The longest file that metal-agent is told by, in bytes.
+/// The largest configuration of metal-agent, in bytes.
 const LARGEST_AGENT: usize = 1 << 20;
 const LINKS: &str = "/sys/class/net";
 
@@ -78,8 +78,8 @@ impl InstallError {
         }
     }
 
-    /// Whether an image was written in vain, and the same one would be as well. What a disk or the kernel refuses
-    /// may pass.
+    /// Whether an image was written in vain, and the same image would be again. A failure of the disk or the
+    /// kernel may pass.
     fn is_of_the_image(&self) -> bool {
         match self {
             Self::Configure(error) => matches!(
@@ -87,17 +87,17 @@ impl InstallError {
                 ConfigureError::Gpt(_) | ConfigureError::Seed(_) | ConfigureError::NoLoader(_)
             ),
             Self::Image(ImageError::Checksum { .. }) => true,
-            // It is the disk that fails while it is written to.
+            // A failed write is no fault of the image.
             Self::Image(ImageError::Content(error)) => error.raw_os_error().is_none(),
             _ => false,
         }
     }
 }
 
-/// Installs until that is done, or not wanted any more.
+/// Installs until that succeeds, or the installation is no longer wanted.
 pub(crate) async fn install(root: &Root, client: &Client) -> End {
     let mut backoff = client.timeouts.again();
-    // Once: a failure shows until it is really over.
+    // Only once, so that a failure remains visible until it is over.
     Reporter::new(client).enter(InstallPhase::Downloading).await;
     loop {
         let (reporter, mut known) = (Reporter::new(client), None);
@@ -203,7 +203,7 @@ async fn attempt(
     Ok(())
 }
 
-/// What a person should know of an installation that is done, if anything.
+/// A note for a person about a completed installation, if there is one.
 fn note(refused: Option<&VariableError>, copies: &[String]) -> String {
     let refused =
         refused.map(|error| format!("the firmware does not take its boot entry: {}", Chain(error)));
@@ -220,7 +220,7 @@ fn note(refused: Option<&VariableError>, copies: &[String]) -> String {
     note
 }
 
-/// What the installed system is left.
+/// The files that are left to the installed system.
 async fn seed(client: &Client, order: &Order) -> Result<Seed, InstallError> {
     let host = match &order.host {
         Some(path) => Some(client.get(path, LARGEST_HOST).await.map_err(|error| {
@@ -314,7 +314,7 @@ async fn say_done(client: &Client) {
     }
 }
 
-/// What the kernel's command line says is to be installed.
+/// The installation that the kernel's command line requests.
 pub(crate) fn base(root: &Root) -> Option<String> {
     let line = root.text("/proc/cmdline").unwrap_or_default();
     // As for all kernel arguments, the last one counts.

@@ -8,24 +8,24 @@ const GIB: u64 = 1 << 30;
 /// How many disks an error names.
 const SHOWN: usize = 8;
 
-/// Why nothing is written.
+/// Why no disk was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChoiceError {
-    /// There is no disk that could be installed to.
+    /// No disk can be installed to.
     #[error("this machine has no disk to install to; it has {0}")]
     NoDisk(String),
-    /// No disk is as `targetDisk` wants it.
+    /// No disk matches `targetDisk`.
     #[error("no disk fits targetDisk; there are {0}")]
     NoneFits(String),
-    /// Several are.
+    /// Several match.
     #[error("{0} disks fit, and none is written to; say which in targetDisk: {1}")]
     Several(usize, String),
-    /// Several have one World Wide Name: paths to one disk, or copies of it.
+    /// Several disks have the same World Wide Name: they are paths to one disk, or copies of it.
     #[error(
         "{0} have the same WWN; several paths to a disk are not supported: leave one, or name another disk"
     )]
     Twins(String),
-    /// Others may show yet.
+    /// Other disks may still appear.
     #[error(
         "{0}: there may be disks that do not show yet, so none is chosen; name one by its serial number or WWN in \
          targetDisk"
@@ -46,7 +46,7 @@ pub(crate) enum ChoiceError {
 ///
 /// # Errors
 ///
-/// If not exactly one fits, or that one is in use.
+/// If not exactly one matches, or that one is in use.
 pub(crate) fn choose<'a>(
     all: &'a [Candidate],
     hints: &InstallHints,
@@ -89,7 +89,7 @@ fn worn_out<'a>(all: &'a [Candidate], hints: &InstallHints) -> Option<&'a Candid
 
 /// Why a disk never counts.
 fn unusable(disk: &Candidate) -> Option<&'static str> {
-    // A part of an eMMC: one that boots the board, one for keys, or one that somebody has set aside.
+    // A partition of an eMMC for boot code, for keys, or for a special purpose.
     let part = disk.name.strip_prefix("mmcblk").unwrap_or_default();
     let is_slot = ["boot", "rpmb", "gp"].iter().any(|it| part.contains(it));
     match () {
@@ -104,7 +104,7 @@ fn unusable(disk: &Candidate) -> Option<&'static str> {
     }
 }
 
-/// Whether all that is said of the disk holds.
+/// Whether a disk matches all hints.
 fn fits(disk: &Candidate, hints: &InstallHints) -> bool {
     let InstallHints { serial, wwn, min_size_gib, max_size_gib, rotational } = hints;
     let bytes = |gib: u64| gib.saturating_mul(GIB);
@@ -132,12 +132,12 @@ fn canonical(wwn: &str) -> Option<String> {
     let prefixes = ["0x", "naa.", "eui.", "uuid.", "nvme."];
     let rest = prefixes.iter().find_map(|it| wwn.strip_prefix(it)).unwrap_or(&wwn);
     let rest: String = rest.chars().filter(|c| !matches!(c, ':' | '-')).collect();
-    // Not set, as some drives and all of QEMU's report it.
+    // Not set; some drives and all of QEMU's report it.
     let is_set = rest.chars().any(|c| c != '0' && c.is_ascii_graphic());
     is_set.then_some(rest)
 }
 
-/// The disks, for a person who has to tell them apart.
+/// A description of the disks by which a person can tell them apart.
 fn describe<'a>(disks: impl ExactSizeIterator<Item = &'a Candidate>) -> String {
     let count = disks.len();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The transfer of a large file, however often its connection breaks.
+//! The transfer of a large file, over any number of connections.
 
 use super::client::{Client, is_stale};
 use bytes::Bytes;
@@ -24,42 +24,42 @@ use tokio::{
 pub(crate) enum Piece {
     /// The next bytes.
     Bytes(Bytes),
-    /// There are no more.
+    /// There are no more bytes.
     End,
 }
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transfer {
-    /// Bytes that have come.
+    /// Number of bytes received.
     pub(crate) done: Arc<AtomicU64>,
-    /// Bytes of the whole; 0 if that is not known.
+    /// Number of bytes in total; 0 if unknown.
     pub(crate) total: Arc<AtomicU64>,
-    /// Why nothing comes at the moment; empty while it does.
+    /// Why nothing is received at the moment; empty otherwise.
     pub(crate) trouble: Arc<Mutex<String>>,
 }
 
-/// The content has changed, or may have: what has come of it is of no use.
+/// Why a transfer has to begin again, or must end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Broken {
-    /// It is another file by now, or the server cannot go on in the middle.
+    /// The file has changed, or the server cannot send a part of it.
     #[error("the file on the server has changed, or the server does not support range requests")]
     Changed,
-    /// The server has given more than it said.
+    /// The server has sent more than it announced.
     #[error("the server sent more than its Content-Length")]
     More,
-    /// The installation is not due any more.
+    /// The installation is no longer due.
     #[error("the installation is not due any more")]
     Stale(#[source] RequestError),
-    /// There is no such file, or it is refused for another reason that does not pass by itself.
+    /// There is no such file, or it is refused for another reason that will not pass.
     #[error("the server does not give the file out")]
     Refused(#[source] RequestError),
-    /// Nobody wants it any more.
+    /// The reader has gone away.
     #[error("the file is not wanted any more")]
     Unwanted,
 }
 
-/// What a server has said of the file.
+/// What the server has said about the file.
 #[derive(Debug, Default)]
 struct Known {
     /// Its strong entity tag (RFC 9110, section 8.8.3).
@@ -120,7 +120,7 @@ pub(crate) async fn transfer(
     }
 }
 
-/// Tells why nothing comes, on the console and with the next report.
+/// Reports why nothing is received, on the console and with the next report.
 fn tell(progress: &Transfer, pause: Duration, broken: &RequestError) {
     let (done, why) = (progress.done.load(Ordering::Relaxed), Chain(broken).to_string());
     let again_in = format!("{:.0} s", pause.as_secs_f32());
@@ -128,14 +128,14 @@ fn tell(progress: &Transfer, pause: Duration, broken: &RequestError) {
     *progress.trouble.locked() = why;
 }
 
-/// Whether it does not help to ask for the same again (RFC 9110, section 15.5): the order may be another one by now.
+/// Whether the same request would fail again (RFC 9110, section 15.5): there may be another order by now.
 fn is_final(error: &RequestError) -> bool {
     let RequestError::Refused(status, _) = error else { return false };
     let passes = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
     status.is_client_error() && !passes.contains(status)
 }
 
-/// Asks for the rest, of exactly this file.
+/// The headers that request the rest of exactly this file.
 fn range(from: u64, known: &Known) -> Result<HeaderMap, Broken> {
     let mut headers = HeaderMap::new();
     if from > 0 {
@@ -147,7 +147,7 @@ fn range(from: u64, known: &Known) -> Result<HeaderMap, Broken> {
     Ok(headers)
 }
 
-/// Whether an answer goes on where the last one ended.
+/// Whether a response continues where the last one ended.
 fn check(answer: &Answer, from: u64, known: &mut Known) -> Result<(), Broken> {
     let headers = answer.response.headers();
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -155,7 +155,7 @@ fn check(answer: &Answer, from: u64, known: &mut Known) -> Result<(), Broken> {
     if from == 0 {
         let length = text(header::CONTENT_LENGTH).and_then(|it| it.parse().ok());
         *known = Known { tag, length };
-        // A part is nothing that was asked for.
+        // A part was not requested.
         return if answer.response.status() == StatusCode::OK {
             Ok(())
         } else {
@@ -175,7 +175,7 @@ fn check(answer: &Answer, from: u64, known: &mut Known) -> Result<(), Broken> {
     if is_part && is_same && goes_on.is_some() { Ok(()) } else { Err(Broken::Changed) }
 }
 
-/// Passes on what comes; returns why it ended too early, if it did.
+/// Passes on what is received; returns why it ended too early, if it did.
 async fn follow(
     mut answer: Answer,
     to: &mpsc::Sender<Piece>,
@@ -204,7 +204,7 @@ async fn follow(
     Ok(is_short.then(short))
 }
 
-/// The other end, for a thread that reads.
+/// The receiving end, for a thread that reads.
 #[derive(Debug)]
 pub(crate) struct Pieces {
     from: mpsc::Receiver<Piece>,
