@@ -1,4 +1,4 @@
-//! A configuration with what the image says about it, as it is encrypted to a host.
+//! A configuration together with the schema and the templates of its image, as it is encrypted for a host.
 
 use crate::{
     files::{Package, Rendered, Unpackable},
@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 
 /// Characters of base64 that a HostRelease has room for.
 const CIPHERTEXT: usize = 200_000;
-/// What is in front of and behind the encrypted text, in bytes: a point of P-256, and a tag.
+/// What encryption adds to the text, in bytes: a point of P-256, and a tag.
 const AROUND: usize = 65 + 16;
 /// The largest plain text that is encrypted, in bytes.
 pub const LARGEST: usize = CIPHERTEXT / 4 * 3 - AROUND;
-/// What a bundle begins with. Another text is a configuration of which nothing is known.
+/// Prefix of a bundle. Any other text is a configuration without schema.
 const HEAD: &[u8] = b"bloomery-configuration-v1\n";
 
 /// A configuration, and the schema and the templates of its image.
@@ -23,11 +23,11 @@ const HEAD: &[u8] = b"bloomery-configuration-v1\n";
 pub struct Bundle {
     /// The configuration.
     pub configuration: Value,
-    /// What it has to fit, and what is rendered with it.
+    /// The schema that it has to match, and the templates that are rendered with it.
     pub package: Package,
 }
 
-/// What a host is given of a bundle.
+/// The content of a bundle for a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unpacked {
     /// The configuration, as JSON.
@@ -37,18 +37,18 @@ pub struct Unpacked {
 }
 
 impl Bundle {
-    /// As it is encrypted; `None` if it is larger than [`LARGEST`].
+    /// The text to encrypt; `None` if it is larger than [`LARGEST`].
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut text = HEAD.to_vec();
         serde_json::to_writer(&mut text, self).ok()?;
         Some(text).filter(|text| text.len() <= LARGEST)
     }
 
-    /// Reads what was decrypted; `None` if it is no bundle.
+    /// Parses the decrypted text; `None` if it is not a bundle.
     ///
     /// # Errors
     ///
-    /// If it begins as a bundle and is none.
+    /// If it begins like a bundle, but is invalid.
     pub fn decode(plain: &[u8]) -> Result<Option<Self>, Problem> {
         let Some(text) = plain.strip_prefix(HEAD) else { return Ok(None) };
         let refuse = |what: &str| Problem::new("", what);

@@ -1,4 +1,4 @@
-//! What is wrong, and where.
+//! Problems of a configuration or a schema, each with its location.
 
 use crate::lines::escaped;
 use metal_base::cut;
@@ -9,14 +9,14 @@ const POINTER: usize = 256;
 /// The longest text, in bytes.
 const TEXT: usize = 240;
 
-/// Something that is wrong with one field.
+/// A problem of one field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub struct Problem {
     /// Its line, from 1, if the text is known.
     pub line: Option<u64>,
     /// JSON pointer of the field (RFC 6901); empty for the document.
     pub pointer: String,
-    /// What is wrong. It quotes no value.
+    /// The problem. It quotes no value.
     pub what: String,
 }
 
@@ -26,7 +26,7 @@ impl Problem {
         Self { line: None, pointer: pointer.into(), what: what.into() }
     }
 
-    /// The same of a document that is this field of another one.
+    /// The same, if its document is this field of another document.
     #[must_use]
     pub fn within(self, field: &str) -> Self {
         Self { pointer: format!("/{}{}", escaped(field), self.pointer), ..self }

@@ -1,19 +1,19 @@
-//! The first line of a template, where it says whose the rendered file is:
-//! `{{/* file: mode=0644 owner=root:app */}}`.
+//! The first line of a template, with mode and owner of the rendered file: `{{/* file: mode=0644 owner=root:app
+//! */}}`.
 
 use std::fmt;
 
 const BEGIN: &str = "{{/*";
 const END: &str = "*/}}";
 const WORD: &str = "file:";
-/// Of a file that says nothing.
+/// Mode of a file without a header.
 const MODE: u16 = 0o600;
-/// All bits but those that give a program the rights of its owner.
+/// All bits except those that give a program the rights of its owner.
 const MOST: u16 = 0o777;
 /// The longest name of a user or a group, in bytes (useradd(8)).
 const NAME: usize = 32;
 
-/// Mode and owner of a file. Without a header they are those of root alone.
+/// Mode and owner of a file. Without a header, only root may access it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
     /// The mode.
@@ -29,7 +29,7 @@ impl Default for Permissions {
 }
 
 impl fmt::Display for Permissions {
-    /// As the hook is told: `0644 root:app`.
+    /// In the form that the hook gets: `0644 root:app`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04o} {}", self.mode, self.owner)
     }

@@ -1,4 +1,4 @@
-//! What an image brings for its configuration, and what is made of it.
+//! The files of an image that are about its configuration, and what is rendered from them.
 
 mod header;
 
@@ -25,10 +25,10 @@ const SCHEMA: &str = "schema.json";
 const PARTS: &str = "schema.d/";
 /// The folder of the templates, in that folder.
 const TEMPLATES: &str = "templates/";
-/// What names of templates end with; the rendered files have names without it.
+/// Suffix of templates; the rendered files have names without it.
 const SUFFIX: &str = ".tmpl";
 
-/// Templates of one image, and parts.
+/// How many templates, and how many parts, one image may have.
 const COUNT: usize = 64;
 /// The longest name of a part, in bytes.
 const PART: usize = 63;
@@ -39,7 +39,7 @@ const LONGEST: usize = 200;
 const TEMPLATE: usize = 64 << 10;
 /// All rendered files together, in bytes.
 const RENDERED: usize = 4 << 20;
-/// What Go prints for a field that is not there.
+/// What Go prints for a missing field.
 const NOTHING: &str = "<no value>";
 
 /// The schema and the templates of an image.
@@ -60,7 +60,7 @@ pub struct Package {
 pub struct Rendered {
     /// Its content.
     pub text: String,
-    /// Who may read it, and whose it is.
+    /// Its mode and owner.
     pub permissions: Permissions,
 }
 
@@ -70,18 +70,18 @@ pub enum Unpackable {
     /// The image has a marker, but no schema.
     #[error("the image has no {FOLDER}/{SCHEMA}, and no {PARTS}PART.json")]
     NoSchema,
-    /// A file that is neither.
+    /// A file that is neither a schema nor a template.
     #[error(
         "{0:?} in {FOLDER} is neither {SCHEMA}, {PARTS}PART.json nor a template {TEMPLATES}PATH{SUFFIX}"
     )]
     Strange(String),
-    /// A file is not text, or too large; or there are too many of them.
+    /// A file is not text, or is too large; or there are too many files.
     #[error("{0} in {FOLDER}: {1}")]
     File(String, String),
-    /// A schema is none.
+    /// A schema is invalid.
     #[error("{FOLDER}/{0}: {1}")]
     Schema(String, Problem),
-    /// The configuration does not fit it.
+    /// The configuration does not match it.
     #[error("{}", all(.0))]
     Configuration(Vec<Problem>),
     /// A template cannot be rendered with it.
@@ -163,7 +163,7 @@ impl Package {
         Ok(problems)
     }
 
-    /// With the parts that are not there, as templates find them: empty.
+    /// With all missing parts, which templates see as empty.
     fn completed(&self, configuration: &Value) -> Value {
         let mut whole = configuration.clone();
         if let Value::Object(fields) = &mut whole {

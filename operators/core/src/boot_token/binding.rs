@@ -1,19 +1,19 @@
-//! Whether a machine is the one that a token is bound to, as far as it says.
+//! Whether a machine is the one that a token is bound to, according to what it reports about itself.
 
 use super::Refusal;
 use crate::serial_number::names_one;
 use metal_api::{BootBinding, HostHardware, MacAddr, SystemUuid};
 
-/// MAC addresses of a machine that are looked at.
+/// How many MAC addresses of a machine are examined.
 pub const MACS: usize = 64;
-/// Longest text that a machine says about itself, in bytes.
+/// Longest text that a machine may report about itself, in bytes.
 pub const TEXT: usize = 128;
 
-/// Compares what a machine says about itself with what a token is bound to.
+/// Compares the hardware that a machine reports with the binding of a token.
 ///
 /// # Errors
 ///
-/// Says which part does not fit, and what the machine said.
+/// The part that does not match, with the reported value.
 pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), Refusal> {
     let Some(binding) = binding else { return Ok(()) };
     if let Some(mac) = &binding.mac_address {
@@ -40,7 +40,7 @@ pub fn check(binding: Option<&BootBinding>, said: &HostHardware) -> Result<(), R
     Ok(())
 }
 
-/// Why a binding fits nothing, or else every machine: values that many boards are shipped with.
+/// Why a binding matches nothing, or every machine: its values are those that many boards are shipped with.
 pub fn problem(binding: &BootBinding) -> Option<String> {
     if let Some(serial) = binding.serial.as_ref().filter(|it| !names_one(it)) {
         return Some(format!("binding.serial: many machines say {serial:?}: name a macAddress"));
@@ -49,7 +49,7 @@ pub fn problem(binding: &BootBinding) -> Option<String> {
     Some(format!("binding.systemUUID: {uuid}: name a macAddress"))
 }
 
-/// What a machine says about itself, within bounds: printable ASCII, and not too much of it.
+/// The reported hardware within limits: printable ASCII, and not too much of it.
 pub fn bounded(said: HostHardware) -> HostHardware {
     let text = |text: Option<String>| text.map(|text| clip(&text)).filter(|text| !text.is_empty());
     let macs = said.mac_addresses.iter().take(MACS);

@@ -1,4 +1,4 @@
-//! Controller of [`BootToken`]: ends what is over, and finishes what a crash has left half done.
+//! Controller of [`BootToken`]: ends tokens whose time is over, and finishes what a crash has left half done.
 
 use super::{
     KEPT, Refusal, binding, deadline, expiry,
@@ -16,9 +16,9 @@ use metal_api::{BootInstaller, BootToken, BootTokenPhase, BootTokenStatus, Host,
 
 /// Watches wake a token when something changes; this catches what they missed.
 const RESYNC: SignedDuration = SignedDuration::from_mins(10);
-/// The same while a Secret has to be mended, of which nothing wakes a token.
+/// The same while a Secret has to be corrected, because no watch wakes the token then.
 const SECRETS: SignedDuration = SignedDuration::from_mins(1);
-/// How long whoever has recorded a registration has to finish it before the controller does.
+/// How long the replica that has recorded a registration has to finish it before the controller does.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
 /// How long a machine that is installed may take to register, before something is said of it: some take a quarter of
@@ -42,19 +42,20 @@ pub struct Observation<'a> {
     pub is_ambiguous: bool,
     /// The Host of its host name.
     pub host: Option<&'a Host>,
-    /// Whether there is a Host of its host name that is not kept: it cannot be read, or there is no room for it.
+    /// Whether there is a Host of its host name that is not in the cache, because it cannot be parsed, or there
+    /// is no room for it.
     pub is_host_unreadable: bool,
     /// The installer of tokens without one.
     pub installer: Option<&'a BootInstaller>,
     /// Why the server does not serve an image, by its reference.
     pub refusal_of: &'a dyn Fn(&str) -> Option<String>,
-    /// Why its kickstart template cannot be read, or used.
+    /// Why its kickstart template cannot be read or rendered.
     pub no_template: Option<&'a str>,
-    /// Whether its kickstart says where Anaconda is.
+    /// Whether its kickstart names the location of Anaconda.
     pub names_installer: bool,
     /// Why there is no login for its images.
     pub no_login: Option<&'a NoLogin>,
-    /// How the last pass failed, if it did.
+    /// The failure of the last pass, if it failed.
     pub failure: Option<&'a str>,
     /// When this was observed.
     pub now: Timestamp,
@@ -65,7 +66,7 @@ pub struct Observation<'a> {
 pub enum Change {
     /// Create the Host of a machine that has registered.
     Create(Box<Host>),
-    /// Remove the token: its time has been over for long.
+    /// Remove the token, which expired long ago.
     Remove,
 }
 
@@ -109,7 +110,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     }
 }
 
-/// When the token's time was over. One that is revoked stays until it would have expired.
+/// When the token expired. One that was revoked is kept until it would have expired.
 fn end(token: &BootToken, phase: BootTokenPhase) -> Option<Timestamp> {
     match phase {
         BootTokenPhase::Expired | BootTokenPhase::Revoked | BootTokenPhase::Consumed => {
@@ -133,7 +134,7 @@ fn unfinished(seen: &Observation<'_>) -> Option<Result<register::Next, Refusal>>
     Some(register::finish(seen.token, registration, seen.host))
 }
 
-/// Says whether the token can be used, and why not.
+/// Sets the condition whether the token can be used.
 fn tell(
     new: &mut BootTokenStatus,
     phase: BootTokenPhase,
@@ -183,7 +184,7 @@ fn problem(
     }
     match finish {
         Some(Err(refusal)) => return Some((refusal.into(), refusal.to_string())),
-        // A quota, or whoever else has a say. The machine is told to wait meanwhile.
+        // For example a quota, or an admission webhook. The machine is told to wait in the meantime.
         Some(Ok(register::Next::Create(_))) => {
             let failure = seen.failure?;
             return Some(("HostNotCreated", format!("it is tried again: {failure}")));

@@ -1,5 +1,5 @@
-//! A machine asks for its first script: whoever opens the URL does, a person or a link scanner as well.
-//! So nothing begins with it, and nothing ends; a boot begins with its second script ([`super::second_script`]).
+//! The request for the first script. Anybody who opens the URL makes it, including a person or a link scanner,
+//! so it neither begins nor ends anything; a boot begins with its second script ([`super::second_script`]).
 
 use super::{Refusal, expiry, is_open, is_unclaimed, status, tpm};
 use jiff::Timestamp;
@@ -7,18 +7,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootToken, BootTokenPhase, BootTokenStatus, Host};
 use std::net::IpAddr;
 
-/// What somebody gets who opens the URL.
+/// The response to whoever opens the URL.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fetch {
     /// The number of the boot that may begin with this script, from 1.
     pub proposal: i64,
-    /// The status in which the URL is recorded as opened; `None` if it has been before. It is for
-    /// people, and nobody waits for it.
+    /// The status that records that the URL was opened; `None` if that is recorded already. It is for people,
+    /// and nobody waits for it.
     pub opened: Option<Box<BootTokenStatus>>,
 }
 
-/// Decides about somebody who asks for the first script, from this address. `host` is the Host of the
-/// token's host name.
+/// Decides about a request for the first script from this address. `host` is the Host of the token's host name.
 ///
 /// # Errors
 ///
@@ -49,11 +48,11 @@ pub fn fetch(
     Ok(Fetch { proposal, opened })
 }
 
-/// Whether what the boot of this number was given is still good.
+/// Whether the URLs of the boot with this number are still valid.
 ///
 /// # Errors
 ///
-/// If it is not.
+/// If they are not.
 pub fn is_current(token: &BootToken, attempt: i64, now: Timestamp) -> Result<(), Refusal> {
     if is_open(token, now)? == BootTokenPhase::Installed {
         return Err(Refusal::Installed);
@@ -64,12 +63,12 @@ pub fn is_current(token: &BootToken, attempt: i64, now: Timestamp) -> Result<(),
     }
 }
 
-/// Whether what the boot of this number was given is still good for an installation. `host` is the
-/// Host of the token's host name.
+/// Whether the URLs of the boot with this number are still valid for an installation. `host` is the Host of the
+/// token's host name.
 ///
 /// # Errors
 ///
-/// If it is not.
+/// If they are not.
 pub fn may_install(
     token: &BootToken,
     host: Option<&Host>,

@@ -2,7 +2,7 @@
 
 use metal_api::{BootInstaller, BootToken};
 
-/// Where an installer is.
+/// The location of an installer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source<'a> {
     /// In an image, by its reference.
@@ -13,12 +13,12 @@ pub enum Source<'a> {
         kernel: &'a str,
         /// URL of its initial RAM disk.
         initrd: &'a str,
-        /// URL of what it loads then.
+        /// URL of its second stage.
         stage2: Option<&'a str>,
     },
 }
 
-/// That of the token, or else that of the server.
+/// The installer of the token, or else that of the server.
 pub fn installer<'a>(
     token: &'a BootToken,
     default: Option<&'a BootInstaller>,
@@ -26,7 +26,7 @@ pub fn installer<'a>(
     token.spec.installer.as_ref().or(default)
 }
 
-/// Whether the machine of a token gets a disk image as it is, and no kickstart.
+/// Whether the machine of a token gets a disk image, which is written as it is, and no kickstart.
 pub fn writes_disk_image(token: &BootToken, default: Option<&BootInstaller>) -> bool {
     installer(token, default).is_some_and(BootInstaller::writes_disk_image)
 }

@@ -1,11 +1,11 @@
-//! What the installer is told to do: a kickstart, from a Go template.
+//! The kickstart of an installer, rendered from a Go template.
 
 use super::{installer::is_word, login::needs_login};
 use crate::template::{self, TemplateError, object, text};
 use gtmpl_ng::Value;
 use metal_api::BootToken;
 
-/// The template that is used where the operator of the server has none of this name.
+/// The template that is used if the operator of the server has provided none of this name.
 pub const DEFAULT: &str = include_str!("default.ks.tmpl");
 /// Name of the template of tokens that name none.
 pub const DEFAULT_NAME: &str = "default";
@@ -70,10 +70,10 @@ fn without_tag(image: &str) -> String {
     if path.is_empty() { format!("{last}@{digest}") } else { format!("{path}/{last}@{digest}") }
 }
 
-/// Commands of a kickstart that say where Anaconda finds the rest of itself.
+/// Commands of a kickstart that name the location of Anaconda's other files.
 const SOURCES: [&str; 6] = ["url", "nfs", "cdrom", "harddrive", "hmc", "liveimg"];
 
-/// Whether a kickstart says where Anaconda finds the rest of itself.
+/// Whether a kickstart names the location of Anaconda's other files.
 pub fn names_installer(kickstart: &str) -> bool {
     let words = kickstart.lines().filter_map(|line| line.split_whitespace().next());
     words.into_iter().any(|word| SOURCES.contains(&word))

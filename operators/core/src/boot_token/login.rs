@@ -9,28 +9,28 @@ pub const FIELD: &str = "spec.imagePullSecrets";
 /// The flag that names that of the server's installer.
 const FLAG: &str = "--installer-pull-secret";
 
-/// Why a machine cannot be given what its images need. Shows nothing of what is in a Secret.
+/// Why a machine cannot get the login for its images. Shows nothing of the content of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoLogin {
-    /// A Secret is missing, or something else.
+    /// A Secret is missing, or has another type.
     #[error(transparent)]
     Unusable(#[from] PullSecretError),
-    /// What is in it makes no sense.
+    /// Its content is invalid.
     #[error("{0}: {1}")]
     Malformed(PullSecret, String),
-    /// Nobody has let the server read it.
+    /// The server is not allowed to read it.
     #[error(
         "hosts may not read {0}: let it, by a Role there that names the Secret, and a RoleBinding \
          (docs/hosts-pull-secrets.md)"
     )]
     Forbidden(PullSecret),
-    /// The API server gives no answer.
+    /// The API server does not answer.
     #[error("the API server does not give {0} out: {1}")]
     Unread(PullSecret, String),
-    /// They are for other registries.
+    /// It is for other registries.
     #[error("no Secret of {0} has a login for {1}")]
     Missing(&'static str, String),
-    /// Whoever is on the way could read it.
+    /// It could be read in transit.
     #[error(
         "{FIELD}: the installer needs a login for {0}, and is given none by plain HTTP \
          (--service-url)"

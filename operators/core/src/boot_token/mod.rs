@@ -37,7 +37,7 @@ pub mod tpm;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{BootStep, BootToken, BootTokenPhase, BootTokenStatus, Host};
 
-/// Why a token opens nothing. Strangers are never told which of these it is.
+/// Why a token is of no use to a machine. Strangers are never told which of these it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
 pub enum Refusal {
     /// There is no such token.
@@ -46,10 +46,10 @@ pub enum Refusal {
     /// Two tokens have the same hash.
     #[error("another BootToken has the same tokenSHA256")]
     Ambiguous,
-    /// Its time is over.
+    /// It has expired.
     #[error("the token has expired")]
     Expired,
-    /// A person has withdrawn it.
+    /// A person has revoked it.
     #[error("the token is revoked")]
     Revoked,
     /// A machine has registered with it.
@@ -61,19 +61,19 @@ pub enum Refusal {
     /// The machine has booted again since, or another one has.
     #[error("superseded by a later boot with the same token")]
     Superseded,
-    /// An installation of another machine is under way.
+    /// Another machine is being installed with it.
     #[error("another machine is being installed: {0}")]
     InUse(String),
-    /// It is not the machine that the token is for.
+    /// It is bound to another machine.
     #[error("it is not the machine that the token is bound to: {0}")]
     Unfit(String),
     /// There is a Host of that name, with another key.
     #[error("Host {0} exists, and has another key")]
     HostNameTaken(String),
-    /// There is a Host of that name, and nobody knows which machine it is.
+    /// There is a Host of that name, and it is unknown which machine it is.
     #[error("Host {0} exists, but is not kept: it cannot be read, or its namespace has too many")]
     HostUnreadable(String),
-    /// The Host that the machine was has been deleted.
+    /// The Host that the machine had become was deleted.
     #[error("its Host has been deleted")]
     HostDeleted,
 }
@@ -90,11 +90,11 @@ pub fn expiry(token: &BootToken) -> Option<Timestamp> {
     Some(others.fold(expiry, Timestamp::min))
 }
 
-/// How long an installation may take, also if the token expires meanwhile.
+/// How long an installation may take, even if the token expires in the meantime.
 pub const INSTALLATION: SignedDuration = SignedDuration::from_hours(4);
 
-/// When the token becomes void unless it is consumed before: a machine whose disk has been cleared
-/// may finish what it began in time. `None` as for [`expiry`].
+/// When the token becomes void unless it is consumed before: a machine whose disk was cleared may finish what it
+/// began in time. `None` as for [`expiry`].
 pub fn deadline(token: &BootToken) -> Option<Timestamp> {
     let expiry = expiry(token)?;
     let begun = token.status.as_ref().filter(|status| status.attempts > Some(0));
@@ -103,8 +103,8 @@ pub fn deadline(token: &BootToken) -> Option<Timestamp> {
     Some(late.map_or(expiry, |late| late.max(expiry)))
 }
 
-/// How long a token is kept after its time is over: for those who look for the reason, and for a
-/// machine that has registered in time, but has not heard the answer.
+/// How long an expired token is kept: for people who look for the reason, and for a machine that has registered
+/// in time, but received no response.
 const KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// Until when an installed machine may ask whether it has become its Host; [`register::register`]
@@ -137,11 +137,11 @@ pub fn phase(token: &BootToken, now: Timestamp) -> BootTokenPhase {
     }
 }
 
-/// Whether the token still opens anything for a machine that has not registered.
+/// Whether a machine that has not registered can still use the token.
 ///
 /// # Errors
 ///
-/// If it does not.
+/// If it cannot.
 pub(crate) fn is_open(token: &BootToken, now: Timestamp) -> Result<BootTokenPhase, Refusal> {
     match phase(token, now) {
         BootTokenPhase::Consumed => Err(Refusal::Consumed),
@@ -159,8 +159,8 @@ fn status(token: &BootToken) -> BootTokenStatus {
     token.status.clone().unwrap_or_default()
 }
 
-/// A machine that has not registered is no Host yet, so that of its name is another machine. This
-/// one could never register: nothing on its disk may be lost for that.
+/// A machine that has not registered is no Host yet, so the Host of its name is another machine. This one could
+/// never register, so nothing on its disk may be lost.
 fn is_unclaimed(token: &BootToken, host: Option<&Host>) -> Result<(), Refusal> {
     match host {
         Some(_) => Err(Refusal::HostNameTaken(token.spec.host_name.clone())),

@@ -1,4 +1,4 @@
-//! What metal-installer is told to do: which disk image goes to which disk.
+//! The order for metal-installer: which disk image is written to which disk.
 
 use super::binding::MACS;
 use metal_api::{
@@ -10,13 +10,13 @@ use metal_api::{
 pub const DISK: &str = "disk.img";
 /// Path of its checksum.
 pub const CHECKSUMS: &str = "disk.img.sha256";
-/// Path of what the installed system registers with.
+/// Path of the registration file of the installed system.
 pub const CREDENTIAL: &str = "credential";
-/// Hardware addresses that an order has at most.
+/// How many hardware addresses an order may have.
 const ADDRESSES: usize = 32;
 
-/// The order of a token. The machine is the one that has loaded the installer, as far as it has said which
-/// one it is.
+/// The order of a token. It is for the machine that has loaded the installer, as far as that has identified
+/// itself.
 pub fn order(token: &BootToken) -> InstallOrder {
     const { assert!(ADDRESSES <= MACS) };
     let machine = token.status.as_ref().and_then(|status| status.machine.clone());

@@ -1,4 +1,4 @@
-//! What an installer reports.
+//! The reports of an installer.
 
 use super::{Refusal, fetch::is_current, status};
 use crate::{
@@ -13,11 +13,11 @@ use metal_api::{
 };
 use serde::Deserialize;
 
-/// Within this time only another step is written: an installer reports as often as it likes.
+/// Within this time only a different step is written, because an installer may report as often as it likes.
 const SELDOM: SignedDuration = SignedDuration::from_secs(10);
 
-/// After this time the same is written again: that an installation is heard of keeps others from
-/// beginning theirs ([`super::second_script`]).
+/// After this time even the same step is written: a recent report keeps other machines from beginning their
+/// installation ([`super::second_script`]).
 const AGAIN: SignedDuration = SignedDuration::from_mins(4);
 
 /// The body of a report.
@@ -32,7 +32,7 @@ pub struct InstallReport {
 }
 
 impl From<InstallProgress> for InstallReport {
-    /// What metal-installer says.
+    /// A report of metal-installer.
     fn from(said: InstallProgress) -> Self {
         let (step, message) = match said.phase {
             InstallPhase::Started | InstallPhase::Downloading => (BootStep::Started, said.message),
@@ -46,7 +46,7 @@ impl From<InstallProgress> for InstallReport {
     }
 }
 
-/// How much is written, and why there is no more.
+/// Progress as text, with the reason why it has stopped.
 fn written(said: &InstallProgress) -> String {
     let amount = amount(said);
     if said.message.is_empty() { amount } else { format!("{amount}: {}", said.message) }

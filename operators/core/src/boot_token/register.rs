@@ -28,7 +28,7 @@ pub struct Registrant<'a> {
     pub key: &'a PublicKey,
     /// The boot in which it was installed.
     pub attempt: i64,
-    /// What it says about itself.
+    /// The hardware that it reports.
     pub hardware: &'a HostHardware,
     /// The address from which it asks.
     pub address: Option<IpAddr>,
@@ -36,16 +36,16 @@ pub struct Registrant<'a> {
     pub endorsement: Option<&'a str>,
 }
 
-/// What comes next.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
     /// Record this in the token's status, and decide again.
     Record(Box<BootTokenStatus>),
     /// Create this Host, and record its UID with [`created`].
     Create(Box<Host>),
-    /// The Host is there: its UID is to be recorded.
+    /// The Host exists: its UID has yet to be recorded.
     Adopt(String),
-    /// Everything is done, and the machine is told so.
+    /// Everything is done, and the machine is told.
     Done,
 }
 
@@ -93,11 +93,11 @@ fn known(status: &BootTokenStatus, said: &HostHardware) -> HostHardware {
     HostHardware { mac_addresses, ..said.clone() }
 }
 
-/// What is left to do for a machine that is recorded as registered.
+/// What is left to do for a machine whose registration is recorded.
 ///
 /// # Errors
 ///
-/// If its Host cannot be there.
+/// If its Host cannot be created.
 pub fn finish(
     token: &BootToken,
     registration: &BootRegistration,
@@ -118,7 +118,7 @@ pub fn finish(
     }
 }
 
-/// The status in which the Host of this UID is recorded as created.
+/// The status which records that the Host with this UID was created.
 pub fn created(token: &BootToken, uid: &str) -> Option<BootTokenStatus> {
     let mut new = status(token);
     let registration = new.registration.as_mut()?;

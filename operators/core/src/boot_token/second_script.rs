@@ -16,7 +16,7 @@ use metal_api::{
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
-/// An installation of which nothing is heard for so long has ended. Installers report every few minutes.
+/// An installation has ended if there was no report for so long. Installers report every few minutes.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(15);
 
 /// A machine that asks for its second script.
@@ -24,13 +24,13 @@ pub const QUIET: SignedDuration = SignedDuration::from_mins(15);
 pub struct Claimant<'a> {
     /// The number of the boot that its first script has proposed.
     pub proposal: i64,
-    /// What it says about itself.
+    /// The hardware that it reports.
     pub said: &'a HostHardware,
     /// The address from which it asks.
     pub from: Option<IpAddr>,
 }
 
-/// What is to be done about it.
+/// What to do about it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
     /// It gets the script of this boot, which is recorded.
@@ -65,7 +65,7 @@ pub fn claim(
     }
     if phase != BootTokenPhase::Installed && attempt > 0 && attempt == claimant.proposal && is_ours
     {
-        // The answer may have been lost.
+        // The response may have been lost.
         return Ok(Claim::Answer { attempt });
     }
     if attempt > 0 && !is_ours && is_heard_of(&old, now) {
@@ -101,13 +101,13 @@ fn may_replace(
     if may { Ok(()) } else { Err(Refusal::Installed) }
 }
 
-/// Whether an installation is under way, as far as is known.
+/// Whether an installation is in progress, as far as is known.
 fn is_heard_of(status: &BootTokenStatus, now: Timestamp) -> bool {
     let has_failed = status.progress.as_ref().is_some_and(|it| it.step == BootStep::Failed);
     !has_failed && !is_silent(status, now)
 }
 
-/// Whether nothing was heard lately. A time that is ahead was written by a clock that was.
+/// Whether there was no report lately. A time in the future was written by a clock that was ahead.
 fn is_silent(status: &BootTokenStatus, now: Timestamp) -> bool {
     let heard = status.fetched_at.iter().chain(status.progress.as_ref().map(|it| &it.at));
     heard.map(|at| now.duration_since(at.0).abs()).all(|since| since >= QUIET)

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use metal_base::hex;
 use sha2::{Digest, Sha256};
 
-/// How every secret begins, so that it is recognized where it does not belong.
+/// Prefix of every secret, so that it is recognized where it does not belong.
 pub const PREFIX: &str = "metal_ipxe_";
 
 /// Random bytes in a secret.
@@ -19,7 +19,7 @@ pub fn text(namespace: &str, random: &[u8; BYTES]) -> String {
     format!("{PREFIX}{namespace}.{}", URL_SAFE_NO_PAD.encode(random))
 }
 
-/// Where the token of a secret is.
+/// Where to find the token of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenLocation<'a> {
     /// Its namespace.

@@ -35,7 +35,7 @@ pub fn check(token: &BootToken, proved: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
-/// What a proof says: this key is that of a machine whose TPM has the endorsement key of this hash.
+/// What a proof states: this key belongs to a machine whose TPM has the endorsement key with this hash.
 pub fn subject(key: &PublicKey, ek_hash: &str) -> String {
     let hash = Sha256::new().chain_update(key.point()).chain_update(ek_hash.to_ascii_lowercase());
     hex(&hash.finalize())

@@ -44,7 +44,7 @@ pub fn decide(seen: &Observation<'_>) -> Decision {
     if let Some(token) = token.filter(|_| new.hardware.is_none()) {
         let registration = token.status.as_ref().and_then(|it| it.registration.as_ref());
         new.hardware = registration.map(|it| it.hardware.clone());
-        // Until it says otherwise, it runs what was installed.
+        // Until it reports otherwise, it runs what was installed.
         new.running_image = new.running_image.or_else(|| Some(token.spec.image.clone()));
     }
     if host.spec.active_release != old.requested_release {

@@ -1,4 +1,4 @@
-//! What a host reports about itself.
+//! The reports of a host.
 
 use crate::{
     conditions::{self, Fact},
@@ -23,30 +23,30 @@ pub struct HostReport {
     /// The release that runs.
     #[serde(default)]
     pub release: Option<String>,
-    /// How the last activation ended.
+    /// The outcome of the last activation.
     #[serde(default)]
     pub result: Option<Outcome>,
     /// The release that was to be activated.
     #[serde(default)]
     pub of: Option<String>,
-    /// Its UID, by which it is told apart from another one that had its name.
+    /// Its UID, because another release may have had its name.
     #[serde(default, rename = "ofUID")]
     pub of_uid: Option<String>,
-    /// The same in a sentence.
+    /// The outcome in a sentence.
     #[serde(default)]
     pub message: String,
 }
 
-/// How an activation ended.
+/// The outcome of an activation.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, strum::IntoStaticStr)]
 pub enum Outcome {
-    /// It is under way.
+    /// It is in progress.
     Activating,
     /// The release runs, and is healthy.
     Active,
-    /// The release cannot be activated; the one before still runs.
+    /// The release cannot be activated; the previous one still runs.
     Failed,
-    /// The release was not healthy in time, so the one before runs again.
+    /// The release was not healthy in time, so the previous one runs again.
     RolledBack,
 }
 

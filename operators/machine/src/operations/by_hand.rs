@@ -14,13 +14,13 @@ use super::{
 use k8s_openapi::api::core::v1::Node;
 use metal_api::Machine;
 
-/// Whether who says how far an installation is may be its installer; `node` is the Node of that name.
+/// Whether a progress report may come from the machine's installer; `node` is the Node of that name.
 pub fn may_report(machine: &Machine, node: Option<&Node>) -> bool {
     (has_bmc(machine) && is_heard(machine)) || !node.is_some_and(|node| is_at_work(machine, node))
 }
 
-/// Whether who says that an installation is done may be its installer. One that has written to the disk, as it
-/// has said, may have restarted the machine by now.
+/// Whether a report that an installation is done may come from the machine's installer. According to its
+/// reports, it has written to the disk, so it may have restarted the machine already.
 pub fn may_end(machine: &Machine, node: Option<&Node>) -> bool {
     let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
     let has_written = operations.is_some_and(|it| writing_since(it.by_hand.as_ref()).is_some());

@@ -2,13 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// The time by the clock on the wall, which is set at times, and by one that goes on from where that was when
-/// this process was started, and that nobody sets.
+/// The time by the wall clock, which may be set, and by a clock that started with its time and that nobody sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clocks {
-    /// By the clock on the wall.
+    /// By the wall clock.
     pub wall: Timestamp,
-    /// By the other one.
+    /// By the clock that nobody sets.
     pub steady: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! What a server of installers may believe of a Machine that it has cached.
+//! Which state of a Machine a server of installers may rely on.
 
 use super::{Clocks, installs};
 use metal_api::Machine;

@@ -1,4 +1,4 @@
-//! Events about operations: what a change of the status tells a person.
+//! Events about operations: the changes of a status that a person should know of.
 
 use super::report::{WHY_ADOPTED, reason_of, what};
 use metal_api::{
@@ -32,7 +32,7 @@ fn is_given_up(current: &MachineOperation) -> bool {
     current.step == MachineOperationStep::Failed
 }
 
-/// The operation has come to its next step, or ended.
+/// The operation has entered its next step, or ended.
 fn step(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
     let current = |status: &MachineStatus| status.operations.clone().and_then(|it| it.current);
     let (before, after) = (current(old), current(new));
@@ -55,7 +55,7 @@ fn step(old: &MachineStatus, new: &MachineStatus) -> Option<News> {
     }
 }
 
-/// It is done, or was dropped before. What had failed was told of then.
+/// It is done, or was dropped before. The failures were reported when they occurred.
 fn ended(before: &MachineOperation, new: &MachineStatus) -> Option<News> {
     let done = new.operations.as_ref()?;
     let is_counted = done.reboot_counter >= before.reboot_counter

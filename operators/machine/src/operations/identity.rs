@@ -8,12 +8,12 @@ use super::{
 use metal_api::{MachineRedfish, MachineStatus, MachineSystemStatus, SystemUuid, annotation};
 use metal_core::redfish::SystemReading;
 
-/// Why a system is not taken for that of the Machine.
+/// Why a system is not accepted as that of the Machine.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Unidentified {
-    /// It is, and the annotation by which a person has said so is removed first.
+    /// It is accepted, but the annotation of the person who has vouched for it has to be removed first.
     Settle(Decision),
-    /// It is another one; the message says which.
+    /// It is another one; the message names it.
     Differs(String),
 }
 

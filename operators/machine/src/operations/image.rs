@@ -1,4 +1,4 @@
-//! Whether the image is there that a repave installs.
+//! Whether the image of a pending repave is available.
 
 use super::{
     super::{Observation, resolution::needs_person},

@@ -36,7 +36,7 @@ pub fn installed(machine: &Machine, counter: Option<i64>, now: Clocks) -> Callba
     Callback::Record(Box::new(new))
 }
 
-/// What is installed now is what was asked for.
+/// What is installed now is what was requested.
 fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     let asked = pending::of(machine, new);
     let operations = new.operations.get_or_insert_default();
@@ -57,7 +57,8 @@ fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     report::installation_done(new, machine, now);
 }
 
-/// Waits for the installer. A machine that has joined since is not installed again because of the time alone.
+/// Waits for the installer. A machine that has joined in the meantime is not installed again just because the
+/// time is over.
 pub(super) fn wait(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let furthest = new.operations.as_ref()?.current.as_ref()?.progress.as_ref();
     if is_up(new, seen, furthest) {
@@ -109,7 +110,7 @@ pub(super) fn accept(new: &mut MachineStatus, seen: &Observation<'_>) -> bool {
     is_meant
 }
 
-/// Remembers which Node there was when the installer began to write: it is that of the system before.
+/// Remembers which Node existed when the installer began to write: it belongs to the previous system.
 fn remember_node(new: &mut MachineStatus, seen: &Observation<'_>) {
     let Some(operations) = &mut new.operations else { return };
     let furthest =
@@ -186,7 +187,7 @@ fn left(limits: &Limits, done: &Done) -> SignedDuration {
     without.min(limits.install_in_all - here)
 }
 
-/// Why it has no time left.
+/// Why the installer has run out of time.
 fn over(current: &MachineOperation, limits: &Limits, done: &Done, failure: Option<&str>) -> String {
     let (without, all) = (limits::words(limits.install), limits::words(limits.install_in_all));
     if done.here.is_some_and(|ago| ago >= limits.install_in_all) {

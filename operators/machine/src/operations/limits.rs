@@ -1,4 +1,4 @@
-//! How long the parts of an attempt may take.
+//! Time limits for the parts of an attempt.
 
 use super::{GRACE, INSTALL, INSTALL_IN_ALL, POWER};
 use jiff::SignedDuration;

@@ -15,7 +15,7 @@ pub struct Memory {
     generation: Option<i64>,
     /// The step that the actions belong to.
     step: Option<MachineOperation>,
-    /// When that was first seen, and when its installer had come further.
+    /// When that step was first seen, and when its installer had last made progress.
     seen: Option<SignedDuration>,
     progressed: Option<SignedDuration>,
     reading: Option<(SignedDuration, Reading)>,
@@ -231,7 +231,7 @@ mod tests {
             let former = memory.keep_to(&machine, SignedDuration::ZERO).map(|it| it.url);
             assert_eq!(former.as_deref(), expected, "{url:?}");
         }
-        // Another pin is no other BMC.
+        // Another pin does not mean another BMC.
         at(&mut machine, Some("https://192.0.2.1"));
         memory.keep_to(&machine, SignedDuration::ZERO);
         let redfish = machine.status.get_or_insert_default().redfish.get_or_insert_default();

@@ -128,7 +128,7 @@ pub struct Known<'a> {
 pub struct Done {
     /// Since it has first seen the step.
     pub here: Option<SignedDuration>,
-    /// Since it has seen that the installer had come further.
+    /// Since its installer was seen to make progress.
     pub progressed: Option<SignedDuration>,
     /// Since the first eviction.
     pub draining: Option<SignedDuration>,
@@ -140,7 +140,7 @@ pub struct Done {
     pub on: Option<SignedDuration>,
     /// Since the host was first read in the state `PoweringOn` or `PoweringOff` that it is in now.
     pub changing: Option<SignedDuration>,
-    /// Since a shutdown was first sent, whatever became of it.
+    /// Since a shutdown was first sent, whatever the response.
     pub asked_first: Option<SignedDuration>,
     /// Since a forced power-off was first sent.
     pub forced_first: Option<SignedDuration>,
@@ -150,7 +150,7 @@ pub struct Done {
     pub last: Option<SignedDuration>,
     /// How many times setting the boot source was attempted.
     pub arms: u32,
-    /// What became of that at last.
+    /// The outcome of the last attempt.
     pub armed: Option<Outcome>,
     /// How many consecutive requests the BMC has refused.
     pub refusals: u32,
@@ -222,14 +222,14 @@ pub(super) fn advance(new: &mut MachineStatus, seen: &Observation<'_>) -> Option
     }
 }
 
-/// Nothing is done to the machine any more: its Machine goes, or is another controller's.
+/// Nothing more is done to the machine: its Machine is being deleted, or managed by another controller.
 pub(super) fn leave(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     start::drop_current(new);
     report::is_on(new);
     drain::uncordon(seen)
 }
 
-/// What is to be undone where no operation is in progress, whatever else is wrong.
+/// What has to be undone if no operation is in progress, whatever else is wrong.
 pub(super) fn at_rest(new: &MachineStatus, seen: &Observation<'_>) -> Option<Decision> {
     let current = new.operations.as_ref().and_then(|it| it.current.as_ref());
     let is_at_rest = current.is_none_or(|it| it.step == MachineOperationStep::Failed);

@@ -1,4 +1,4 @@
-//! The Node that a machine is.
+//! Which Node a machine is.
 
 use super::super::{Observation, attest, is_ready};
 use k8s_openapi::api::core::v1::Node;
@@ -21,14 +21,14 @@ pub(super) fn hosts_us(seen: &Observation<'_>) -> bool {
     name.is_some() && name == seen.known.runs_on
 }
 
-/// Whose the Node of a name is.
+/// Whose Node it is that has a certain name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// It has an address of the Machine, or is the hardware that its BMC tells.
+    /// It has an address of the Machine, or the UUID of its hardware according to the BMC.
     Own,
     /// It has no address yet.
     Unknown,
-    /// It has addresses, and none of the Machine, and is not known to be its hardware.
+    /// It has addresses, none of which is one of the Machine's, and no known UUID of its hardware.
     Another,
 }
 
@@ -57,8 +57,8 @@ pub fn ownership(machine: &Machine, node: &Node) -> Ownership {
     }
 }
 
-/// Whether a Node was made before anything was known of its Machine: the status of the Machine was lost, or the
-/// Node was in the cluster first.
+/// Whether a Node was created before anything was known about its Machine: the status of the Machine was lost,
+/// or the Node joined the cluster first.
 pub(crate) fn is_older_than(node: &Node, status: Option<&MachineStatus>) -> bool {
     let operations = status.and_then(|status| status.operations.as_ref());
     let since = operations.and_then(|it| it.counted_since.as_ref());
@@ -66,7 +66,7 @@ pub(crate) fn is_older_than(node: &Node, status: Option<&MachineStatus>) -> bool
     since.is_none_or(|since| made.is_none_or(|made| made.0 < since.0))
 }
 
-/// Whether the kubelet of a Node has told the UUID that the BMC of a Machine tells.
+/// Whether the kubelet of a Node reports the same UUID as the BMC of a Machine.
 fn is_hardware_of(machine: &Machine, node: &Node) -> bool {
     let info = node.status.as_ref().and_then(|status| status.node_info.as_ref());
     let told = info.and_then(|info| info.system_uuid.parse::<SystemUuid>().ok());

@@ -21,7 +21,7 @@ impl Pending {
         self == Self::default()
     }
 
-    /// Whether an installation is requested that comes with the next reboot, which is not.
+    /// Whether an installation is requested that has to wait for the next reboot, which is not requested.
     pub fn waits_for_reboot(self) -> bool {
         self.repave.is_some() && self.reboot.is_none()
     }
@@ -41,7 +41,7 @@ pub(super) fn of(machine: &Machine, status: &MachineStatus) -> Pending {
         return Pending::default();
     };
     let given_up = done.given_up.clone().unwrap_or_default();
-    // What the leader has not seen yet may have to be adopted.
+    // Counters that the leader has not seen yet may have to be adopted.
     let seen = done.requested.clone().unwrap_or(MachineRequested {
         reboot_counter: wanted.reboot_counter,
         repave_counter: wanted.repave_counter,

@@ -34,15 +34,15 @@ pub(super) fn off(new: &mut MachineStatus, seen: &Observation<'_>) -> Option<Dec
         step::fail(new, seen, ("PowerOffFailed", message));
         return None;
     }
-    // The button is for a host that is on: one that is starting soon will be, and one that is
-    // shutting down was asked.
+    // The power button only works for a host that is on: one that is starting soon will be, and one that is
+    // shutting down was asked already.
     let changes = matches!(system.power, PowerState::PoweringOn | PowerState::PoweringOff);
     let is_over = |ago| is_past(limits.shutdown, ago);
     let hangs = changes && (is_over(done.changing) || is_over(done.here));
     let can_ask = system.can_be_asked() || (changes && system.has_button());
     let is_asked = done.asked.is_some() || done.refusals >= REFUSALS;
     let is_hopeless = is_asked || (hangs && !asks(system));
-    // A BMC that does not answer may have heard it.
+    // A BMC that does not answer may have received it.
     let has_had_its_time = is_past(limits.shutdown, done.asked_first.or(done.asked))
         || (done.asked.is_none() && is_hopeless);
     let next = if done.forced.is_some() || !can_ask || has_had_its_time {
@@ -78,7 +78,7 @@ fn is_off(
     if installs && node.is_some() {
         return Some(Decision::Change(Change::DeleteNode));
     }
-    // If it boots from the network in any case, that is intentional, and stays as it is.
+    // If it boots from the network in any case, that is intentional, and is left as it is.
     current.boot_override |= installs && !boots_from_network_always(&system.boot);
     report::is_off(new, seen, "ForceOff");
     if installs {
@@ -176,7 +176,7 @@ fn arm(new: &mut MachineStatus, seen: &Observation<'_>, system: &SystemReading) 
     Some(Step::BootOnce { source, mode: uefi.then_some(BootMode::Uefi) })
 }
 
-/// Why the boot source is not set, by what became of the last request.
+/// Why the boot source is not set, according to the outcome of the last request.
 fn not_armed(outcome: Option<Outcome>, source: BootSource) -> String {
     match outcome {
         Some(Outcome::Refused) => format!("the BMC refused a one-time boot from {source}"),

@@ -1,4 +1,4 @@
-//! How far an installer says it is, in the condition `Repaved`.
+//! The progress that an installer reports, in the condition `Repaved`.
 
 use super::{
     Clocks, installs,
@@ -15,7 +15,7 @@ use metal_core::{
     installation::{SILENT, amount, size},
 };
 
-/// The longest text that an installer may add, in bytes.
+/// The longest message of an installer, in bytes.
 const TEXT: usize = 512;
 
 /// The status after the installer of installation `repave` has said so; `None` if nothing changes, or
@@ -42,7 +42,7 @@ pub fn reported(
     (new != old).then_some(new)
 }
 
-/// Whether the installer that is due was heard, or seen to fetch something.
+/// Whether the installer of the pending installation has reported, or fetched something.
 pub fn is_heard(machine: &Machine) -> bool {
     let none = MachineStatus::default();
     let status = machine.status.as_ref().unwrap_or(&none);
@@ -60,8 +60,8 @@ pub(super) fn writing_since(furthest: Option<&MachineInstallProgress>) -> Option
     furthest.writing_since.as_ref().or(writes.then_some(&furthest.at)).map(|since| since.0)
 }
 
-/// Remembers what is further than everything before it in this attempt. An installer that begins again and
-/// again comes no further by that.
+/// Remembers progress that exceeds all earlier progress of this attempt. An installer that begins again and
+/// again makes none in this sense.
 fn advance(
     furthest: &mut Option<MachineInstallProgress>,
     progress: &InstallProgress,
@@ -71,7 +71,7 @@ fn advance(
         return;
     }
     let written = i64::try_from(progress.written).unwrap_or(i64::MAX);
-    // A phase of another version counts for less than any that is known.
+    // An unknown phase, of another version, counts for less than any known one.
     let rank =
         |last: &MachineInstallProgress| (last.phase.parse::<InstallPhase>().ok(), last.written);
     if furthest.as_ref().is_some_and(|last| rank(last) >= (Some(progress.phase), written)) {
@@ -91,7 +91,7 @@ fn advance(
     });
 }
 
-/// The furthest that an installer has come, in words.
+/// The furthest progress of an installer, in words.
 pub(super) fn furthest(last: &MachineInstallProgress) -> String {
     match u64::try_from(last.written) {
         Ok(written) if written > 0 => format!("{} ({})", last.phase, size(written)),

@@ -8,11 +8,11 @@ use metal_api::{
 };
 use metal_core::conditions::{self, Fact};
 
-/// Why an attempt is not repeated whose machine may be installed.
+/// Why an attempt is not repeated if the machine may be installed already.
 pub(super) const NOT_REPORTED: &str = "InstallNotReported";
 /// Reason of the condition after counters of a backup were adopted.
 const ADOPTED: &str = "Adopted";
-/// Why they were, for people.
+/// The reason for people.
 pub(super) const WHY_ADOPTED: &str = "counters of spec.operations rose soon after this Machine was first seen, \
     by more than one, or with a Node that is older than it, as they do when a backup is restored: nothing was \
     done; increase one by one to request an operation";
@@ -60,7 +60,7 @@ pub(crate) fn state(status: &MachineStatus) -> Option<ReportedPhase> {
     Some(ReportedPhase { phase, reason, message })
 }
 
-/// How what was given up is asked for again.
+/// How to request again what was given up.
 fn again(installs: bool) -> &'static str {
     if installs {
         "increase both counters to try again"
@@ -139,7 +139,7 @@ pub(super) fn adopted(new: &mut MachineStatus, seen: &Observation<'_>) {
     set(new, Fact { type_, holds: true, reason, message }, seen);
 }
 
-/// What was given up, and not done since.
+/// What was given up, and has not been done since.
 fn given_up(status: &MachineStatus) -> Option<String> {
     let done = status.operations.as_ref()?;
     let given_up = done.given_up.as_ref()?;
@@ -203,7 +203,7 @@ pub(super) fn is_on(new: &mut MachineStatus) {
     remove(new, condition::POWERED_OFF);
 }
 
-/// Nothing is known of a BMC that is no longer there.
+/// Nothing is known about a BMC that was removed.
 pub(super) fn no_bmc(new: &mut MachineStatus) {
     for type_ in
         [condition::POWERED_OFF, condition::BMC_REACHABLE, condition::BOOT_ORDER_CONFIG_SUPPORTED]
@@ -237,7 +237,7 @@ pub(super) fn installation_pending(new: &mut MachineStatus, seen: &Observation<'
 /// The reason of the condition `Repaved` while the installer says that it cannot go on.
 pub(super) const INSTALL_FAILED: &str = "InstallFailed";
 
-/// What the installer says itself.
+/// The installer's own message.
 pub(super) fn installing(
     new: &mut MachineStatus,
     machine: &Machine,
@@ -248,7 +248,7 @@ pub(super) fn installing(
     conditions::set(&mut new.conditions, fact, machine.metadata.generation, now);
 }
 
-/// Why the installer cannot go on, if that is what it said last.
+/// Why the installer cannot continue, according to its last report.
 pub(super) fn installer_failure(status: &MachineStatus) -> Option<&str> {
     let mut conditions = status.conditions.iter();
     let it = conditions.find(|it| it.type_ == condition::REPAVED)?;

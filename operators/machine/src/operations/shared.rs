@@ -1,4 +1,4 @@
-//! What Machines have in common that are the same hardware, at whatever site.
+//! What different Machines have in common if they are the same hardware, at whatever site.
 
 use metal_api::{MacAddr, Machine, MachineRedfish, SystemUuid};
 use metal_core::{
@@ -9,7 +9,7 @@ use metal_core::{
 /// Ports of HTTP and HTTPS.
 const USUAL: [u16; 2] = [80, 443];
 
-/// Something that one machine has, or its BMC.
+/// Something that belongs to one machine or its BMC.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Hardware {
     /// A network interface.
@@ -23,7 +23,7 @@ pub enum Hardware {
     Key(String),
 }
 
-/// What a Machine has; what is invalid is left out.
+/// The identifiers of a Machine; invalid ones are left out.
 pub fn hardware(machine: &Machine) -> Vec<Hardware> {
     let leases = machine.spec.pxe.iter().flat_map(|pxe| &pxe.dhcp_leases);
     let mut all: Vec<_> = leases.filter_map(mac).map(Hardware::Mac).collect();

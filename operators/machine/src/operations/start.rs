@@ -146,7 +146,7 @@ pub(super) fn without_bmc(new: &mut MachineStatus) {
     report::no_bmc(new);
 }
 
-/// The operation that was in progress is not gone on with.
+/// The operation that was in progress is abandoned.
 pub(super) fn drop_current(new: &mut MachineStatus) {
     let dropped = new.operations.as_mut().and_then(|operations| operations.current.take());
     if dropped.is_some_and(|it| it.repave_counter.is_some()) {

@@ -26,7 +26,7 @@ pub(super) fn go_to(new: &mut MachineStatus, seen: &Observation<'_>, step: Machi
     }
 }
 
-/// With what an attempt begins: its host may run a system that pods are on.
+/// The first step of an attempt: the host may run a system with pods.
 pub(super) fn first(seen: &Observation<'_>) -> MachineOperationStep {
     if own_node::node(seen).is_some_and(own_node::is_worth_draining) {
         MachineOperationStep::Draining
@@ -52,7 +52,7 @@ pub(super) fn fail(
     go_to(new, seen, first(seen));
 }
 
-/// It is given up at once, and its boot source is left as it is: the host may be another one by now.
+/// It is given up at once, and its boot source is left as it is, because the host may be another one by now.
 pub(super) fn give_up(
     new: &mut MachineStatus,
     seen: &Observation<'_>,
@@ -89,7 +89,7 @@ pub(super) fn stop(
 pub(super) fn rebooted(new: &mut MachineStatus) {
     let Some(operations) = &mut new.operations else { return };
     let counter = operations.current.as_ref().and_then(|current| current.reboot_counter);
-    // Whatever it was on again for, so was one that was given up.
+    // Whatever it was switched on for, this also completes a reboot that was given up.
     let given_up = operations.given_up.as_mut().and_then(|it| it.reboot_counter.take());
     operations.reboot_counter = operations.reboot_counter.max(counter).max(given_up);
 }

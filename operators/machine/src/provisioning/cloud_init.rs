@@ -21,7 +21,7 @@ pub const LARGEST: usize = 1 << 20;
 /// The default key in a ConfigMap.
 pub const DEFAULT_KEY: &str = "user-data";
 
-/// With what a document begins that is merged.
+/// First line of a document that is merged.
 const CLOUD_CONFIG: &str = "#cloud-config";
 /// Keeps existing values, and appends to lists.
 const MERGE_TYPE: &str = "list(append)+dict(no_replace,recurse_list)+str()";
@@ -53,7 +53,7 @@ fn fits(value: &Value) -> bool {
     is_nothing(value) || value.is_array() || value.is_string()
 }
 
-/// Whether nothing is there, as where all lines below a key are comments.
+/// Whether a key has no value, for example if all lines below it are comments.
 fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_object().is_some_and(Map::is_empty)
 }

@@ -1,5 +1,5 @@
-//! The ConfigMap `kube-public/cluster-info`, in which kubeadm and others tell who may join where the
-//! cluster is.
+//! The ConfigMap `kube-public/cluster-info`, in which kubeadm and others publish where the cluster is, for
+//! machines that join.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use metal_text::yaml::{self, LeadingZero};
@@ -31,11 +31,11 @@ struct Cluster {
     certificate_authority_data: String,
 }
 
-/// What its key `kubeconfig` says.
+/// Parses its key `kubeconfig`.
 ///
 /// # Errors
 ///
-/// If it is no kubeconfig with one cluster, says why.
+/// Why it is not a kubeconfig with one cluster.
 pub fn cluster_info(kubeconfig: &str) -> Result<ClusterInfo, String> {
     let parsed: Kubeconfig = yaml::read(kubeconfig, LeadingZero::Decimal)
         .map_err(|error| format!("not a kubeconfig: {error}"))?;

@@ -1,4 +1,4 @@
-//! What a pass over a Machine has to say of its image and of its cloud-init.
+//! What a pass over a Machine reports about its image and its cloud-init.
 
 use super::{image, progress};
 use jiff::{SignedDuration, Timestamp};
