@@ -39,38 +39,38 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Response {
 pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) {
     match refusal {
         Refusal::Ambiguous { names } => {
-            if let Some(unsaid) = told.again(&names.join(" "), refusal.reason()) {
+            if let Some(suppressed) = told.again(&names.join(" "), refusal.reason()) {
                 tracing::warn!(
                     endpoint,
                     ?names,
-                    unsaid,
+                    suppressed,
                     "several objects claim the identity of one machine"
                 );
             }
         }
         Refusal::Unusable { why } => {
-            if let Some(unsaid) = told.again(why, refusal.reason()) {
-                tracing::warn!(endpoint, why, unsaid, "invalid boot config");
+            if let Some(suppressed) = told.again(why, refusal.reason()) {
+                tracing::warn!(endpoint, why, suppressed, "invalid boot config");
             }
         }
         Refusal::Closed { server } => {
-            if let Some(unsaid) = told.again(server, refusal.reason()) {
+            if let Some(suppressed) = told.again(server, refusal.reason()) {
                 tracing::info!(
                     endpoint,
                     server,
-                    unsaid,
+                    suppressed,
                     "refused a request outside of the boot window"
                 );
             }
         }
         Refusal::Elsewhere { server, from, leased } => {
-            if let Some(unsaid) = told.again(server, refusal.reason()) {
+            if let Some(suppressed) = told.again(server, refusal.reason()) {
                 tracing::warn!(
                     endpoint,
                     server,
                     ?from,
                     ?leased,
-                    unsaid,
+                    suppressed,
                     "refused a request from an address that netboot has not leased to this \
                      machine; if it was the machine, set --machine-addresses=any"
                 );
@@ -83,8 +83,8 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
 /// Logs why there is no content, for the same image layer from time to time only.
 pub(super) fn log_unavailable(told: &RefusalLog, endpoint: &'static str, error: &Error) {
     let why = Chain(error).to_string();
-    if let Some(unsaid) = told.again(&why, "Unavailable") {
-        tracing::warn!(endpoint, error = why, unsaid, "could not serve an image layer");
+    if let Some(suppressed) = told.again(&why, "Unavailable") {
+        tracing::warn!(endpoint, error = why, suppressed, "could not serve an image layer");
     }
 }
 
@@ -95,13 +95,13 @@ pub(super) fn log_unknown(
     server: &str,
     uuid: Option<SystemUuid>,
 ) {
-    if let Some(unsaid) = told.again(server, Refusal::Unknown.reason()) {
+    if let Some(suppressed) = told.again(server, Refusal::Unknown.reason()) {
         let uuid = uuid.map(|uuid| uuid.to_string());
         tracing::info!(
             endpoint,
             server,
             uuid,
-            unsaid,
+            suppressed,
             "a server asked by a UUID that no boot config has; if its firmware reports another UUID \
              than its BMC, let netboot name the URL of its script"
         );
@@ -131,13 +131,13 @@ impl RefusalLog {
     pub(super) fn again(&self, about: &str, reason: &'static str) -> Option<u32> {
         let mut told = self.0.locked();
         let key = (cut(about, LONGEST).into_owned(), reason);
-        if let Some((at, unsaid)) = told.get_mut(&key) {
+        if let Some((at, suppressed)) = told.get_mut(&key) {
             if at.elapsed() < AGAIN {
-                *unsaid = unsaid.saturating_add(1);
+                *suppressed = suppressed.saturating_add(1);
                 return None;
             }
             *at = Instant::now();
-            return Some(std::mem::take(unsaid));
+            return Some(std::mem::take(suppressed));
         }
         if told.len() >= REMEMBERED {
             told.retain(|_, (at, _)| at.elapsed() < AGAIN);
@@ -187,6 +187,6 @@ mod tests {
         let told = told.0.lock().unwrap();
         assert_eq!(told.len(), 4);
         assert!(told.keys().all(|(about, _)| about.len() <= LONGEST));
-        assert_eq!(told.values().map(|(_, unsaid)| unsaid).sum::<u32>(), 27);
+        assert_eq!(told.values().map(|(_, suppressed)| suppressed).sum::<u32>(), 27);
     }
 }
