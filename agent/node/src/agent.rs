@@ -1,4 +1,4 @@
-//! The loop: looks at the certificate that is there, does what is due, and waits.
+//! The loop: looks at the certificate, does what is due, and waits.
 
 use crate::{
     args::Args,
@@ -21,7 +21,8 @@ use tokio::time::{Instant, sleep};
 /// Pauses after failures.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(2);
-/// The pause after a success: also where certificates live for minutes, nobody is asked without end.
+/// The pause after a success: even if certificates live for minutes only, the servers are not asked without a
+/// pause.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 /// How often the API server is asked whether it still takes the certificate.
@@ -30,7 +31,7 @@ const CHECK: Duration = Duration::from_hours(1);
 /// Why the agent cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// What it is told cannot be used.
+    /// Its configuration cannot be used.
     #[error("the configuration {0} cannot be used")]
     Config(String, #[source] ConfigError),
     /// There is no such path.
@@ -61,7 +62,7 @@ pub struct Agent {
     args: Args,
     config: Config,
     store: Store,
-    /// The key that a certificate was asked for, and has not come yet.
+    /// The key for which a certificate was requested that has not arrived yet.
     asked: Option<Key>,
     /// The certificate that the API server does not accept.
     refused: Option<CertificateDer<'static>>,
@@ -201,7 +202,7 @@ impl Agent {
         self.receive(api).await
     }
 
-    /// Gets the next certificate with the one that is there.
+    /// Gets the next certificate with the current one.
     async fn renew(&mut self, current: Current) -> Result<(), Failure> {
         let first = current.identity.chain.first().cloned();
         let trust = Trust::of(self.config.roots.clone(), Some(current.identity))?;
@@ -241,7 +242,7 @@ impl Agent {
         Ok(Server::new(self.config.api.clone(), Some(trust)))
     }
 
-    /// Tells what is so, once.
+    /// Logs a message, once.
     fn tell(&mut self, text: &str) {
         if self.told != text {
             tracing::info!("{text}");

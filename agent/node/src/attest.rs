@@ -1,4 +1,4 @@
-//! The token: the TPM is proved to metalman, which answers with a token that this TPM alone can open.
+//! Gets the token: metalman returns it encrypted for the TPM of this machine.
 
 use crate::{
     event_log,
@@ -18,27 +18,27 @@ use tokio::task::{JoinError, spawn_blocking};
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AttestError {
-    /// The TPM did not do it.
+    /// The TPM has failed.
     #[error(transparent)]
     Tpm(#[from] TpmError),
     /// metalman did not answer.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It gives this machine no token.
+    /// It refuses a token.
     #[error("metalman answered {0}{1}")]
     Refused(StatusCode, Reason),
-    /// It said something else.
+    /// Its response is invalid.
     #[error("metalman's answer is not that of an attestation")]
     Answer,
-    /// The answer does not open.
+    /// The response cannot be decrypted.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A thread broke down.
+    /// A thread has panicked.
     #[error("the event log could not be waited for")]
     Join(#[from] JoinError),
 }
 
-/// A token, and what else was answered.
+/// A token, and what came with it.
 pub(crate) struct Admission {
     /// The token.
     pub(crate) token: String,
@@ -46,14 +46,14 @@ pub(crate) struct Admission {
     pub(crate) authorities: Option<String>,
 }
 
-/// How the TPM of this machine is proved.
+/// The TPM of this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Proof {
-    /// Where it is.
+    /// Its location.
     pub(crate) tpm: TpmLocation,
     /// Type of its endorsement key.
     pub(crate) template: EkTemplate,
-    /// Where the event log of the firmware is.
+    /// Path of the firmware's event log.
     pub(crate) event_log: Option<PathBuf>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn attest(metalman: &Server, proof: Proof) -> Result<Admission,
     Ok(Admission { token, authorities: response.cluster_ca })
 }
 
-/// What is posted.
+/// The body of the request.
 fn body(held: &Held, quote: Option<(&ChallengeMessage, &Quote)>) -> Result<String, AttestError> {
     let keys = held.keys().ok_or(AttestError::Answer)?;
     let certificates = keys.certificates();

@@ -1,5 +1,5 @@
-//! What a certificate says (RFC 5280, section 4.1): whose it is, and how long it is good. Whether it is
-//! genuine is for the API server to say, from which it came.
+//! Reads a certificate (RFC 5280, section 4.1): its subject, and its validity. Whether it is genuine is left to
+//! the API server, which has issued it.
 
 use der::{
     Decode, Reader, SliceReader, Tag, Tagged,
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 /// 2.5.4.3, as DER has it.
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
-/// Before the fields that are read: version, serial number, algorithm, issuer.
+/// Tag of the version, which is the first field, and may be missing. The serial number, the algorithm and the
+/// issuer follow it, before the fields that are read.
 const VERSION: u8 = 0xa0;
 
-/// How long a certificate is good.
+/// The validity of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Validity {
     /// Not before.
@@ -22,16 +23,16 @@ pub(crate) struct Validity {
     pub(crate) until: Timestamp,
 }
 
-/// What a certificate says.
+/// The fields of a certificate that we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// How long it is good.
+    /// Its validity.
     pub(crate) validity: Validity,
     /// `CN` of its subject.
     pub(crate) common_name: String,
 }
 
-/// It is no certificate in DER.
+/// It is not a certificate in DER.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate")]
 pub(crate) struct NoCertificate;
@@ -63,12 +64,12 @@ impl Facts {
     }
 }
 
-/// What is in a sequence.
+/// The content of a sequence.
 fn sequence(value: AnyRef<'_>) -> Result<&[u8], NoCertificate> {
     if value.tag() == Tag::Sequence { Ok(value.value()) } else { Err(NoCertificate) }
 }
 
-/// What is in the sequence with which these bytes begin.
+/// The content of the sequence at the beginning of these bytes.
 fn sequence_in(bytes: &[u8]) -> Result<&[u8], NoCertificate> {
     sequence(AnyRef::decode(&mut SliceReader::new(bytes)?)?)
 }
@@ -84,7 +85,7 @@ fn time(value: AnyRef<'_>) -> Result<Timestamp, NoCertificate> {
     Timestamp::from_duration(since).map_err(|_| NoCertificate)
 }
 
-/// The one common name of a subject.
+/// The only common name of a subject.
 fn common_name(subject: &[u8]) -> Result<String, NoCertificate> {
     let mut sets = SliceReader::new(subject)?;
     let mut found = None;

@@ -1,5 +1,5 @@
-//! What the machine is told, in the format of Azure/unbounded's agent. Of its many fields those count that a
-//! node is made with; the others are left to whoever starts the kubelet.
+//! The configuration, in the format of Azure/unbounded's agent. Only the fields that are needed to make a node
+//! are read; the others are left to the program that starts the kubelet.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use metal_base::authorities::{self, OnUnusable};
@@ -16,37 +16,37 @@ const LONGEST: u64 = 1 << 20;
 /// The longest name of an object of Kubernetes (RFC 1123, section 2.1).
 const NAME_LEN: usize = 253;
 
-/// What the machine is told.
+/// The configuration of this machine.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Name of the Machine, and of its node.
     pub(crate) machine: String,
     /// Certificates of the cluster's authorities, as PEM.
     pub(crate) authorities: String,
-    /// The same, to verify the API server by.
+    /// The same, for verifying the API server.
     pub(crate) roots: RootCertStore,
-    /// Where the API server is; by TLS.
+    /// The API server, over TLS.
     pub(crate) api: ServerUrl,
-    /// Where metalman is; it speaks plain HTTP.
+    /// metalman, over plain HTTP.
     pub(crate) metalman: ServerUrl,
 }
 
 /// Why the configuration cannot be used. No value is quoted.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// There is no such file, or it may not be read.
+    /// The file does not exist, or cannot be read.
     #[error("{0} cannot be read")]
     File(String, #[source] std::io::Error),
     /// It is too long.
     #[error("it has more than {LONGEST} bytes")]
     TooLong,
-    /// It is no JSON of this form.
+    /// It is not JSON of the expected form.
     #[error("it is not the JSON of an agent: line {0}, column {1}")]
     Json(usize, usize),
     /// A field is absent or empty.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A field is not what it should be.
+    /// A field is invalid.
     #[error("{0} {1}")]
     Invalid(&'static str, &'static str),
 }

@@ -7,7 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Reads a log of up to `most` octets. One that is not there, or is longer, is none: the quote counts.
+/// Reads a log of up to `most` octets. If it does not exist, or is longer, none is sent: the quote is what
+/// counts.
 pub(crate) fn read(path: Option<&Path>, most: usize) -> Vec<u8> {
     let Some(path) = path.filter(|_| most > 0) else { return vec![] };
     match read_file(path, most) {

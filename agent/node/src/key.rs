@@ -5,10 +5,10 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData
 use ring::digest::{SHA256, digest};
 use std::fmt::{self, Write};
 
-/// The one organization of nodes.
+/// The only organization of nodes.
 const ORGANIZATION: &str = "system:nodes";
 
-/// A key that was made here, and leaves this machine never.
+/// A key that was made on this machine and never leaves it.
 pub(crate) struct Key(pub(crate) KeyPair);
 
 impl Key {
@@ -22,7 +22,7 @@ impl Key {
         pem("PRIVATE KEY", &self.0.serialize_der())
     }
 
-    /// A name for its request: the same for the same key, so that a request is made once.
+    /// The name of its request: the same for the same key, so that only one request is created.
     pub(crate) fn request_name(&self) -> String {
         let hash = digest(&SHA256, &self.0.subject_public_key_info());
         hash.as_ref().iter().take(16).fold("metal-agent-".to_owned(), |mut name, octet| {

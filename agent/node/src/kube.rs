@@ -1,4 +1,4 @@
-//! What the API server is asked: to sign the certificate of this node. Two requests need no client library.
+//! Requests to the API server to sign the certificate of this node. Two requests need no client library.
 
 use crate::{
     http::{HttpError, Server},
@@ -16,11 +16,11 @@ use tokio::time::{sleep, timeout};
 /// CertificateSigningRequests, and the signer of client certificates of kubelets.
 const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 const SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// What a kubelet asks for; metalman approves nothing else.
+/// The usages that a kubelet requests; metalman approves no others.
 const USAGES: [&str; 2] = ["digital signature", "client auth"];
-/// Between two looks at a request. It is approved in a moment, unless something is wrong.
+/// The time between two polls of a request. It is approved within moments, unless something is wrong.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a request is waited for: less than the ten minutes for which a token is good.
+/// How long to wait for a certificate: less than the ten minutes for which a token is valid.
 const PATIENCE: Duration = Duration::from_mins(8);
 /// The longest certificate, with its chain, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -28,22 +28,23 @@ const LONGEST: usize = 64 << 10;
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KubeError {
-    /// No answer.
+    /// The API server does not answer.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// It does not know us: the token or the certificate has ended, or is not from this cluster.
+    /// It does not accept our credentials: the token or the certificate has expired, or belongs to another
+    /// cluster.
     #[error("the API server does not accept this machine's credential")]
     Unauthorized,
     /// It refused.
     #[error("the API server answered {0}{1}")]
     Refused(StatusCode, Reason),
-    /// It said something else.
+    /// Its response is invalid.
     #[error("the API server's answer is not a certificate request")]
     Answer,
     /// A person or a controller has denied it, or it could not be signed.
     #[error("the certificate request {0} is {1}{2}")]
     Settled(String, &'static str, Reason),
-    /// Nobody has approved or signed it.
+    /// Nobody has approved or signed it yet.
     #[error(
         "the certificate request {0} was not approved and signed within {limit} min: is metalman there, and does kube-controller-manager sign?",
         limit = PATIENCE.as_secs() / 60
@@ -76,7 +77,7 @@ struct Spec {
     request: String,
 }
 
-/// What is read of a request.
+/// The fields of a request that we need.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Seen {
@@ -98,7 +99,7 @@ struct Condition {
     message: String,
 }
 
-/// An API server, and what we show to it: a token, or the certificate of its TLS session.
+/// An API server, and our credentials for it: a token, or the certificate of the TLS session.
 #[derive(Debug)]
 pub(crate) struct Api {
     server: Server,
@@ -106,7 +107,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Asks with a token.
+    /// Authenticates with a token.
     pub(crate) fn with_token(server: Server, token: &str) -> Result<Self, KubeError> {
         let mut value =
             HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| KubeError::Answer)?;
@@ -114,13 +115,13 @@ impl Api {
         Ok(Self { server, authorization: Some(value) })
     }
 
-    /// Asks with the certificate of the session.
+    /// Authenticates with the certificate of the session.
     pub(crate) fn with_certificate(server: Server) -> Self {
         Self { server, authorization: None }
     }
 
-    /// The certificate of `node` for this key, in PEM; waits until it is signed. What is asked again with
-    /// the same key is asked once.
+    /// The certificate of `node` for this key, in PEM; waits until it is signed. Only one request is created for
+    /// each key.
     pub(crate) async fn certificate(&self, node: &str, key: &Key) -> Result<String, KubeError> {
         let name = key.request_name();
         self.create(&name, key.request(node)?).await?;
@@ -142,7 +143,7 @@ impl Api {
         };
         let body = serde_json::to_vec(&new).map_err(|_| KubeError::Answer)?;
         match self.ask(Method::POST, PATH, body.into()).await {
-            // It was created before, and the answer was lost.
+            // It was created before, and the response was lost.
             Ok(_) | Err(KubeError::Refused(StatusCode::CONFLICT, _)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -189,7 +190,7 @@ impl Api {
     }
 }
 
-/// What the API server says in a `Status`.
+/// The message of a `Status` of the API server.
 pub(crate) fn message(body: &[u8]) -> Vec<u8> {
     #[derive(Deserialize)]
     struct Refusal {

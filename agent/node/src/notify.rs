@@ -1,4 +1,4 @@
-//! What systemd is told (`sd_notify(3)`): that the kubeconfig is there, and what is being done.
+//! Messages to systemd (`sd_notify(3)`): that the kubeconfig exists, and what is being done.
 
 use std::{
     env,
@@ -19,13 +19,13 @@ pub(crate) fn ready() {
     send("READY=1");
 }
 
-/// Tells what `systemctl status` shows.
+/// Sets the text that `systemctl status` shows.
 pub(crate) fn status(text: &str) {
     let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
     send(&format!("STATUS={line}"));
 }
 
-/// Where it was not started by systemd, or that listens no more, nobody is told.
+/// Nothing happens if it was not started by systemd, or systemd does not listen any more.
 fn send(message: &str) {
     if let Some(socket) = env::var_os(SOCKET) {
         deliver(&socket, message).ok();

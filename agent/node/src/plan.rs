@@ -1,11 +1,11 @@
-//! What is to be done about the certificate that is there. Nothing here reads a clock.
+//! Decides what to do about the current certificate. Nothing here reads a clock.
 
 use crate::certificate::Validity;
 use jiff::{SignedDuration, Timestamp};
 use metal_base::jitter::between;
 use std::time::Duration;
 
-/// How long at most until the next look: clocks are set, and files are changed, while nobody looks.
+/// The longest time until the next look: in the meantime clocks may be set, and files be changed.
 const LOOK: Duration = Duration::from_mins(10);
 
 /// What to do.
@@ -41,12 +41,12 @@ pub(crate) struct DueAtOnce {
     now: Timestamp,
 }
 
-/// Whether a certificate that has just arrived lasts. Another one would last no longer, so it is no reason to
-/// ask for the next at once.
+/// Whether a certificate that has just arrived is valid for long enough. If it is not, neither would be the next
+/// one, so that is not requested at once.
 ///
 /// # Errors
 ///
-/// It does not.
+/// If it is not.
 pub(crate) fn arrived(validity: Validity, number: u64, now: Timestamp) -> Result<(), DueAtOnce> {
     match plan(Some(validity), number, now) {
         Plan::Wait(_) => Ok(()),

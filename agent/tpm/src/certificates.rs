@@ -1,4 +1,4 @@
-//! The certificates of the endorsement key, as the maker of the TPM has left them there.
+//! The certificates of the endorsement key that the manufacturer of the TPM has put there.
 
 use crate::{Tpm, TpmError};
 use metal_attest::{
@@ -10,8 +10,8 @@ use metal_attest::{
 };
 
 impl Tpm {
-    /// The certificate of the key, and those between it and a root, each in DER. Many TPMs have none: that
-    /// is no error, as not everybody asks for one.
+    /// The certificate of the key, and those between it and a root, each in DER. Many TPMs have none, which is
+    /// no error, because not every server requires one.
     pub(crate) fn ek_certificates(
         &mut self,
         template: EkTemplate,
@@ -34,7 +34,7 @@ impl Tpm {
         Ok([own].into_iter().chain(between).take(MAX_CERTIFICATES).collect())
     }
 
-    /// What is in an area of NV memory; nothing, if it does not exist, cannot be read, or is longer.
+    /// The content of an area of NV memory; `None` if it does not exist, cannot be read, or is too long.
     fn area(&mut self, index: u32, room: usize) -> Result<Vec<u8>, TpmError> {
         let mut content = vec![];
         let area = match self.run(&nv_read_public(index)?, nv_area) {

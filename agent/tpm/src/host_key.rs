@@ -8,7 +8,7 @@ use metal_attest::client::{
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::task::spawn_blocking;
 
-/// A key on P-256. The TPM is open, and has the key loaded, only while something is done with it.
+/// A key on P-256. The TPM is open, and has the key loaded, only while the key is used.
 #[derive(Clone, Debug)]
 pub struct HostKey {
     place: TpmLocation,
@@ -16,7 +16,7 @@ pub struct HostKey {
     point: [u8; POINT],
 }
 
-/// The key, loaded; it is flushed whatever becomes of it.
+/// The loaded key; it is flushed in any case.
 struct Loaded {
     tpm: Tpm,
     key: Handle,
@@ -35,7 +35,7 @@ impl HostKey {
         Ok(Self { place: place.clone(), salt, point: loaded.await?? })
     }
 
-    /// A salt for another key.
+    /// A salt for a new key.
     ///
     /// # Errors
     ///

@@ -12,12 +12,12 @@ use metal_attest::{
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeSet;
 
-/// Where they are in [`Keys::loaded`].
+/// Indexes in [`Keys::loaded`].
 const EK: usize = 0;
 const SRK: usize = 1;
 const AK: usize = 2;
 
-/// EK, SRK and AK. Whatever becomes of them, they are flushed: a TPM has room for three objects.
+/// EK, SRK and AK. They are flushed in any case: a TPM has room for three objects.
 #[derive(Debug)]
 pub struct Keys {
     tpm: Tpm,
@@ -37,7 +37,7 @@ impl Keys {
     pub fn create(tpm: Tpm, template: EkTemplate) -> Result<Self, TpmError> {
         let (ek, srk, ak, certificates) = (vec![], vec![], vec![], vec![]);
         let mut keys = Self { tpm, loaded: vec![], ek, srk, ak, certificates };
-        // Created again for a quote, from the same template: others may need the room until then.
+        // Created again for a quote, from the same template: others may need the room in the meantime.
         keys.ak = keys.load(&create_ak()?).map_err(of_hierarchy("endorsement"))?;
         keys.unload()?;
         keys.ek = keys.load(&create_ek(template)?).map_err(of_hierarchy("endorsement"))?;
@@ -61,7 +61,7 @@ impl Keys {
         &self.ak
     }
 
-    /// Its certificate, and those between it and a root, each in DER; none, if the TPM has none.
+    /// Its certificate, and those between it and a root, each in DER; empty if the TPM has none.
     pub fn certificates(&self) -> Vec<&[u8]> {
         self.certificates.iter().map(Vec::as_slice).collect()
     }
@@ -75,7 +75,7 @@ impl Keys {
         self.load(&create_ak()?)?;
         let nonce = self.open(AK, nonce)?;
         let (wanted, mut values) = (pcrs.iter().copied().collect::<BTreeSet<_>>(), Pcrs::new());
-        // A TPM tells some of them at a time.
+        // A TPM returns some of them at a time.
         for _ in 0..wanted.len() {
             let known: BTreeSet<u8> = values.keys().copied().collect();
             let missing = &wanted - &known;

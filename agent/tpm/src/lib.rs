@@ -25,21 +25,21 @@ use std::{
 use tokio::task::JoinError;
 use transport::Transport;
 
-/// How long a TPM may be busy with itself: self-tests take seconds.
+/// For how long the TPM may be busy: self-tests take seconds.
 const BUSY: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why the TPM did not do it.
+/// Why a call of the TPM has failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TpmError {
-    /// There is no TPM, or it may not be used.
+    /// There is no TPM, or we may not open it.
     #[error("TPM {0} cannot be opened")]
     Open(TpmLocation, #[source] io::Error),
     /// It does not answer.
     #[error("the TPM does not answer")]
     Exchange(#[from] io::Error),
-    /// It said for too long that it was busy.
+    /// It was busy for too long.
     #[error("the TPM has been busy for {limit} s: it answered {0}", limit = BUSY.as_secs())]
     Busy(Rc),
     /// A hierarchy has a password, which we do not know.
@@ -50,21 +50,21 @@ pub enum TpmError {
     /// A hierarchy cannot be used.
     #[error("the {0} hierarchy of the TPM is disabled: enable it in the firmware's setup")]
     Disabled(&'static str),
-    /// A key is no longer the one that it was.
+    /// A key is not the one that it was before.
     #[error(
         "the TPM no longer has the key that this machine is known by: it was cleared, or is another one"
     )]
     Cleared,
-    /// It refused, for another reason.
+    /// It refused the command for another reason.
     #[error(transparent)]
     Response(#[from] ResponseError),
-    /// There is no such command.
+    /// The command cannot be encoded.
     #[error(transparent)]
     Build(#[from] BuildError),
     /// There is no randomness.
     #[error("the system has no randomness")]
     Random,
-    /// Its thread broke down.
+    /// Its thread has panicked.
     #[error("the TPM could not be waited for")]
     Thread(#[from] JoinError),
 }
@@ -84,7 +84,7 @@ impl Tpm {
         opened.map(Self).map_err(|error| TpmError::Open(place.clone(), error))
     }
 
-    /// Sends a command, again while the TPM is busy, and reads its response.
+    /// Sends a command, repeats it while the TPM is busy, and parses its response.
     #[expect(clippy::disallowed_methods, reason = "it runs on a thread that may wait")]
     fn run<T>(
         &mut self,

@@ -1,8 +1,8 @@
-//! Where a TPM is.
+//! The location of a TPM.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-/// Where a TPM is.
+/// The location of a TPM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TpmLocation {
     /// A character device of the kernel.
@@ -17,7 +17,7 @@ const SWTPM: &str = "swtpm:";
 const SECURITYFS: &str = "/sys/kernel/security";
 
 impl TpmLocation {
-    /// Where Linux has the event log of the firmware for this TPM.
+    /// Path of the firmware's event log for this TPM on Linux.
     pub fn event_log(&self) -> Option<PathBuf> {
         let Self::Device(path) = self else { return None };
         let name = path.file_name()?.to_str()?;

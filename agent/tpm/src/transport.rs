@@ -1,4 +1,4 @@
-//! How commands reach a TPM: the device, or the socket of one in software.
+//! The connection to a TPM: a device, or the socket of a software TPM.
 
 use crate::place::TpmLocation;
 use std::{
@@ -43,7 +43,8 @@ impl Transport {
         }))
     }
 
-    /// Sends a command, in one piece as the kernel asks, and reads what its header says of its length.
+    /// Sends a command in a single write, as the kernel requires, and reads as much as the header of the
+    /// response announces.
     pub(crate) fn exchange(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
         self.0.write_all(command)?;
         let mut buffer = [0; LONGEST];
@@ -60,7 +61,7 @@ impl Transport {
     }
 }
 
-/// How long a response is, once its header is there.
+/// The length of a response, once its header has arrived.
 fn wanted(read: &[u8]) -> io::Result<Option<usize>> {
     let Some(header) = read.first_chunk::<HEADER>() else { return Ok(None) };
     let [_, _, len @ .., _, _, _, _] = *header;

@@ -1,9 +1,9 @@
-//! The public key by which a host is known.
+//! The public key that identifies a host.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// What every public key of P-256 begins with (RFC 5480, section 2): id-ecPublicKey, secp256r1, and
-/// a bit string with an uncompressed point.
+/// Prefix of every public key on P-256 (RFC 5480, section 2): id-ecPublicKey, secp256r1, and a bit string with
+/// an uncompressed point.
 const HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -29,8 +29,8 @@ pub struct PublicKey([u8; POINT]);
 pub struct InvalidKey;
 
 impl PublicKey {
-    /// Parses PEM (RFC 7468, section 13). Whether the point is on the curve shows when a signature
-    /// is verified with it.
+    /// Parses PEM (RFC 7468, section 13). Whether the point is on the curve is found out when a signature is
+    /// verified with it.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl PublicKey {
         Self::of_point(point)
     }
 
-    /// The key with this uncompressed point (SEC 1, section 2.3.3). Whether it is on the curve shows when a
-    /// signature is verified with it.
+    /// The key with this uncompressed point (SEC 1, section 2.3.3). Whether it is on the curve is found out when
+    /// a signature is verified with it.
     ///
     /// # Errors
     ///
@@ -60,7 +60,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// The key as PEM, always written in the same way.
+    /// The key as PEM, always in the same form.
     pub fn pem(&self) -> String {
         let base64 = STANDARD.encode([&HEAD[..], &self.0].concat());
         let (first, second) = base64.split_at(64);

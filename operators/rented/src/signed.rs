@@ -1,12 +1,12 @@
-//! What a host signs: every request, with a number that the server has given out just before.
+//! Signatures of a host: each covers a request and a number that the server has given out just before.
 //!
-//! So neither the clock of the host counts nor any secret that it could lose, and what was recorded
-//! on its way is void minutes later.
+//! So the clock of the host does not matter, there is no secret that it could lose, and a recorded request is
+//! worthless minutes later.
 
 use metal_base::hex;
 use sha2::{Digest, Sha256};
 
-/// Separates these signatures from anything else that is signed with the same key.
+/// Separates these signatures from all others with the same key.
 const DOMAIN: &str = "bloomery-hosts-v1";
 
 /// Header with the number that is signed.
@@ -26,14 +26,14 @@ pub mod path {
     pub const REGISTER: &str = "/api/hosts/register";
     /// Gives the release that the Host is to run.
     pub const RELEASE: &str = "/api/hosts/self";
-    /// Takes how the Host is.
+    /// Takes the reports of the Host.
     pub const STATUS: &str = "/api/hosts/self/status";
 }
 
-/// A request, as far as it is signed.
+/// The parts of a request that are signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
-    /// As HTTP has it, in capital letters.
+    /// In capital letters, as in HTTP.
     pub method: &'a str,
     /// The path with the query, as it was sent.
     pub target: &'a str,
@@ -46,7 +46,7 @@ pub struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// What is signed: ECDSA with P-256 and SHA-256 over these bytes.
+    /// The bytes that are signed, by ECDSA with P-256 and SHA-256.
     pub fn message(&self) -> Vec<u8> {
         let Self { method, target, nonce, host, body } = self;
         let digest = hex(&Sha256::digest(body));

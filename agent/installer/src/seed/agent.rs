@@ -1,28 +1,28 @@
-//! What makes a node of the installed system: what metal-agent is told, and that it starts. No document of
-//! cloud-init says so, and none takes it away.
+//! Makes a node of the installed system: writes the configuration of metal-agent, and enables its unit. It needs
+//! no document of cloud-init, and none can undo it.
 
 use super::{SeedError, folder, inside, put, system};
 use nix::{errno::Errno, fcntl::OFlag, unistd::symlinkat};
 use std::{fs::File, io, os::fd::OwnedFd};
 
-/// Where ours goes.
+/// Folder of the configuration, below `/etc`, and its name there, finished and while it is written.
 const FOLDER: &str = "bloomery";
 const NAMES: [&str; 2] = ["agent.json", ".agent.json"];
 const SHOWN: &str = "etc/bloomery/agent.json";
-/// What starts it.
+/// Name of its unit.
 const UNIT: &str = "metal-agent.service";
-/// Where units are (systemd.unit(5)), the first one that counts first.
+/// Folders with units (systemd.unit(5)), by precedence.
 const UNITS: [&str; 4] = [
     "etc/systemd/system",
     "usr/local/lib/systemd/system",
     "usr/lib/systemd/system",
     "lib/systemd/system",
 ];
-/// Where a system says what starts with it, below `/etc`.
+/// Folder below `/etc` with the units that a system starts.
 const WANTS: [&str; 3] = ["systemd", "system", "multi-user.target.wants"];
 const SHOWN_WANTS: &str = "etc/systemd/system/multi-user.target.wants/metal-agent.service";
 
-/// Writes what metal-agent is told into the system in `root`, and enables it if the system has it.
+/// Writes the configuration of metal-agent into the system in `root`, and enables its unit if the system has it.
 pub(super) fn write(root: &File, content: &[u8]) -> Result<(), SeedError> {
     let failed = |error| SeedError::Write(SHOWN, error);
     let system = system::of(root)?;
@@ -39,7 +39,7 @@ pub(super) fn write(root: &File, content: &[u8]) -> Result<(), SeedError> {
     enable(etc, &unit).map_err(|error| SeedError::Write(SHOWN_WANTS, error))
 }
 
-/// Where the unit is on the system.
+/// Path of the unit on the system.
 fn unit(system: &OwnedFd) -> Option<String> {
     let mut places = UNITS.iter().map(|place| format!("{place}/{UNIT}"));
     places.find(|path| inside(system, path, OFlag::O_PATH).is_ok())

@@ -1,12 +1,12 @@
-//! What cloud-init is told on the installed system: where its data is.
+//! Configures cloud-init on the installed system with the location of its data.
 
 use super::{SeedError, folder, inside, put};
 use nix::{errno::Errno, fcntl::OFlag};
 use std::fs::File;
 
-/// Where the configuration of cloud-init is.
+/// Folder of the configuration of cloud-init.
 const FOLDER: &str = "etc/cloud";
-/// Where ours goes.
+/// Folder of our file, and its name, finished and while it is written.
 const DROP_INS: &str = "etc/cloud/cloud.cfg.d";
 const NAMES: [&str; 2] = ["90-bloomery.cfg", ".90-bloomery.cfg"];
 

@@ -1,9 +1,9 @@
-//! What the installed system registers with, for metal-host.
+//! Writes the registration file of the installed system, for metal-host.
 
 use super::{SeedError, folder, put, system};
 use std::{fs::File, io};
 
-/// Where ours goes.
+/// Folder of the file, below `/etc`, and its name there, finished and while it is written.
 const FOLDER: &str = "bloomery";
 const NAMES: [&str; 2] = ["host.json", ".host.json"];
 const SHOWN: &str = "etc/bloomery/host.json";

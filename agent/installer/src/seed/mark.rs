@@ -1,10 +1,10 @@
-//! What says which installation a disk has. GRUB, which comes over the network, looks for it on every disk: one that
-//! was installed to before may still have its system.
+//! Marks a disk with the installation that it has. GRUB, which is loaded over the network, looks for the mark on
+//! every disk: one that was installed to before may still have its system.
 
 use super::{SeedError, folder, put, system};
 use std::fs::File;
 
-/// Where the file is that has the name of the installation.
+/// Folders of the file with the name of the installation, below `/etc`.
 const FOLDERS: [&str; 2] = ["bloomery", "installed"];
 const SHOWN: &str = "etc/bloomery/installed";
 

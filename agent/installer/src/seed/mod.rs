@@ -25,7 +25,7 @@ use std::{
     path::Path,
 };
 
-/// What the installed system is left.
+/// The files that are left to the installed system.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seed {
     /// Where cloud-init finds its data.
@@ -38,7 +38,7 @@ pub(crate) struct Seed {
     pub(crate) installation: Option<String>,
 }
 
-/// Why the installed system is not left it.
+/// Why the files cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SeedError {
     /// The image does not have cloud-init.
@@ -47,16 +47,16 @@ pub(crate) enum SeedError {
     /// The image has no system.
     #[error("the disk image has no folder /etc, and no deployment of ostree")]
     NoEtc,
-    /// It is not known which system boots.
+    /// It is unknown which system boots.
     #[error("the disk image has {0} deployments of ostree, and needs exactly one")]
     Deployments(usize),
-    /// The file system does not take it.
+    /// The file system refuses them.
     #[error("/{0} on the installed system cannot be written")]
     Write(&'static str, #[source] io::Error),
 }
 
 impl Seed {
-    /// Whether there is nothing to be left.
+    /// Whether there is nothing to write.
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -95,7 +95,7 @@ fn folder(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
     }
 }
 
-/// Writes a file as a whole: until then it has the second name.
+/// Writes a file under a second name, and renames it when it is complete.
 fn put(folder: OwnedFd, names: [&str; 2], mode: u32, content: &[u8]) -> io::Result<()> {
     let [name, partial] = names;
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
@@ -108,7 +108,7 @@ fn put(folder: OwnedFd, names: [&str; 2], mode: u32, content: &[u8]) -> io::Resu
     File::from(folder).sync_all()
 }
 
-/// Opens what is below a folder, as if that were the root of everything.
+/// Opens a path below a folder as if the folder were the root of the file system.
 fn inside(root: impl AsFd, path: &str, flags: OFlag) -> nix::Result<OwnedFd> {
     let creates = flags.contains(OFlag::O_CREAT);
     let mode = if creates { Mode::from_bits_truncate(0o600) } else { Mode::empty() };

@@ -12,7 +12,7 @@ use std::{
 };
 
 const ETC: &str = "etc";
-/// Where the systems of ostree are, and where a system has its deployments.
+/// Folder of the systems of ostree, and the folder of a system's deployments.
 const STATEROOTS: &str = "ostree/deploy";
 const DEPLOYMENTS: &str = "deploy";
 

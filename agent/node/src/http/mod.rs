@@ -1,4 +1,4 @@
-//! How metalman and the API server are asked.
+//! Requests to metalman and the API server.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -6,7 +6,7 @@ use metal_http::{Client, RequestError, ServerUrl, Trust};
 use rustls::CertificateError;
 use std::time::Duration;
 
-/// How long one request may take: metalman gives up after 20 s itself.
+/// Time limit for a request: metalman itself gives up after 20 s.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes.
 const LONGEST: usize = 256 << 10;
@@ -15,7 +15,7 @@ const AGENT: &str = concat!("metal-agent/", env!("CARGO_PKG_VERSION"));
 /// Why there is no answer. No message holds a path, a header or a body.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
-    /// There is none, or it is of no use.
+    /// There was none, or it is of no use.
     #[error("no answer from {0}{1}")]
     Unanswered(ServerUrl, &'static str, #[source] RequestError),
     /// The request could not be built.
@@ -41,7 +41,7 @@ impl Server {
     }
 }
 
-/// What a person might do about a session that did not come about.
+/// What a person might do if no TLS session can be established.
 fn hint(error: &RequestError) -> &'static str {
     let Some(error) = error.certificate() else { return "" };
     match error {

@@ -25,7 +25,7 @@ use std::{
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 128 << 10;
 
-/// Where the files are.
+/// The paths of the files.
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     kubeconfig: PathBuf,
@@ -39,7 +39,7 @@ pub(crate) struct Current {
     pub(crate) identity: Identity,
 }
 
-/// Why files cannot be written, or what was signed cannot be used.
+/// Why files cannot be written, or the signed certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     #[error("{0} cannot be written")]
@@ -57,7 +57,7 @@ impl Store {
         Ok(Self { kubeconfig, certificate: certificate.into() })
     }
 
-    /// The certificate of this node, if there is one with its key. Anything else is as good as nothing.
+    /// The certificate of this node, if there is one with its key. Anything else is treated as missing.
     pub(crate) fn load(&self, node: &str) -> Option<Current> {
         let text = content(&self.certificate)?;
         read(&text, node)
@@ -65,7 +65,7 @@ impl Store {
             .ok()
     }
 
-    /// Keeps what was signed for this key, if it is the certificate of this node.
+    /// Stores what was signed for this key, if it is the certificate of this node.
     pub(crate) fn save(&self, node: &str, signed: &str, key: &Key) -> Result<Current, StoreError> {
         let separator = if signed.ends_with('\n') { "" } else { "\n" };
         let text = format!("{signed}{separator}{}", key.to_pem());
@@ -74,7 +74,7 @@ impl Store {
         Ok(current)
     }
 
-    /// Writes the kubeconfig, unless it says the same already.
+    /// Writes the kubeconfig, unless it is up to date.
     pub(crate) fn ensure_kubeconfig(&self, config: &Config) -> Result<(), StoreError> {
         let text = self.kubeconfig_of(config);
         if content(&self.kubeconfig).as_deref() == Some(&text) {
@@ -83,7 +83,7 @@ impl Store {
         write(&self.kubeconfig, &text)
     }
 
-    /// A kubeconfig; in JSON, so that nothing has to be quoted by hand.
+    /// A kubeconfig, as JSON, so that no value has to be quoted by hand.
     fn kubeconfig_of(&self, config: &Config) -> String {
         let authorities = base64(&config.authorities);
         // Several clusters may be served at one host, each below a path.

@@ -12,16 +12,16 @@ const COORDINATE: usize = 32;
 /// Why a configuration cannot be decrypted. No message holds any of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// It is encrypted in another way.
+    /// It is encrypted with another method.
     #[error("{0:?} is not known here")]
     UnknownAlgorithm(String),
     /// The ciphertext is not base64.
     #[error("not in base64")]
     Base64,
-    /// There is no ephemeral key in it.
+    /// It contains no ephemeral key.
     #[error("too short")]
     TooShort,
-    /// It is for another key or another host, or not what was encrypted.
+    /// It is for another key or another host, or was changed.
     #[error("not encrypted to the key of this host, or altered")]
     Unreadable,
 }
@@ -32,7 +32,7 @@ impl From<Unspecified> for OpenError {
     }
 }
 
-/// A configuration before the secret is known that it is encrypted by.
+/// An encrypted configuration whose shared secret is not known yet.
 #[derive(Clone, Debug)]
 pub struct Ciphertext {
     ephemeral: [u8; POINT],
@@ -40,18 +40,18 @@ pub struct Ciphertext {
 }
 
 impl Ciphertext {
-    /// Reads what a release has.
+    /// Parses the encrypted configuration of a release.
     ///
     /// # Errors
     ///
-    /// If it was not encrypted in this way.
+    /// If it was encrypted with another method.
     pub fn parse(algorithm: &str, ciphertext: &str) -> Result<Self, OpenError> {
         if algorithm != ALGORITHM {
             return Err(OpenError::UnknownAlgorithm(algorithm.to_owned()));
         }
         let bytes = STANDARD.decode(ciphertext).map_err(|_| OpenError::Base64)?;
         let (ephemeral, text) = bytes.split_first_chunk::<POINT>().ok_or(OpenError::TooShort)?;
-        // A key in hardware need not be asked about what is no key.
+        // A key in hardware is not used for an invalid point.
         PublicKey::from_sec1_bytes(ephemeral).map_err(|_| OpenError::Unreadable)?;
         Ok(Self { ephemeral: *ephemeral, text: text.to_vec() })
     }
