@@ -89,20 +89,7 @@ async fn case(cluster: &Cluster, rights: &Rights<'_>, image: &str, after: u32) -
     let mut site = Metalman::start_with(cluster, &kubeconfig, &flags).await?;
 
     let (name, address) = (unique("node"), Ipv4Addr::new(127, 41, 0, last));
-    site.password(&name).await?;
-    let redfish = MachineRedfish {
-        url: format!("http://{}", front.address),
-        ..redfish(front.address, &name)
-    };
-    let image = image.to_owned();
-    let pxe = MachinePxe { image, redfish: Some(redfish), ..pxe(&name, address) };
-    site.create(&name, pxe).await?;
-    let is_there = |it: &MachineStatus| {
-        condition(it, "ImageReady") == Some("Pulled") && it.operations.is_some()
-    };
-    site.is(&name, "there", is_there).await?;
-    site.join(&name, address).await?;
-
+    joined(&site, front.address, (&name, address), image).await?;
     let host = Host { bmc: &bmc, from: address, http: site.http, wipes: AtomicU32::new(0) };
     killer.arm(site.process().id().context("it runs")?, after);
     site.raise(&name, json!({ "rebootCounter": 1, "repaveCounter": 1 })).await?;
@@ -142,6 +129,25 @@ async fn case(cluster: &Cluster, rights: &Rights<'_>, image: &str, after: u32) -
         site.end().await?;
     }
     Ok(was_killed)
+}
+
+/// Makes a Machine of this image, with this BMC, which is in the cluster and installs nothing yet.
+async fn joined(
+    site: &Metalman,
+    bmc: SocketAddr,
+    (name, address): (&str, Ipv4Addr),
+    image: &str,
+) -> Result<()> {
+    site.password(name).await?;
+    let redfish = MachineRedfish { url: format!("http://{bmc}"), ..redfish(bmc, name) };
+    let image = image.to_owned();
+    let pxe = MachinePxe { image, redfish: Some(redfish), ..pxe(name, address) };
+    site.create(name, pxe).await?;
+    let is_there = |it: &MachineStatus| {
+        condition(it, "ImageReady") == Some("Pulled") && it.operations.is_some()
+    };
+    site.is(name, "there", is_there).await?;
+    site.join(name, address).await
 }
 
 async fn simulator(base: Ipv4Addr) -> Result<Simulator> {
