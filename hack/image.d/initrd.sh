@@ -19,8 +19,8 @@ initrd() {
   rm -rf "$root"
 }
 
-# add_modules BASE RELEASE FOLDER: copies the modules on the list with those that they need, and writes the lists that the
-# agent loads them from. BASE is the folder with lib/modules/RELEASE.
+# add_modules BASE RELEASE FOLDER: copies the modules on the list with those that they need, and writes the lists that
+# the agent loads them from. BASE is the folder with lib/modules/RELEASE.
 add_modules() {
   local module file entry files=() folder=$1/lib/modules/$2
   while read -r module _; do
@@ -46,8 +46,8 @@ files_of() {
   modprobe -d "$1" -S "$2" --show-depends "$3" 2>/dev/null | awk '$1 == "insmod" {print $2}'
 }
 
-# write_aliases FILE FOLDER: which devices need which of the modules in FOLDER, from the kernel's FILE. A second word in a
-# line of the list is a module with whose devices the first one is loaded as well.
+# write_aliases FILE FOLDER: which devices need which of the modules in FOLDER, from the kernel's FILE. A second word in
+# a line of the list is a module with whose devices the first one is loaded as well.
 write_aliases() {
   sed 's/:.*//; s/.*\///; s/\.ko$//; s/-/_/g' "$2/modules.dep" |
     awk -v list="${modules_list:?}" '

@@ -151,7 +151,7 @@ impl Write for Sink<'_> {
     }
 }
 
-/// So that it is read from the disk and not from the page cache.
+/// Reads from the disk, and not from the page cache.
 pub(crate) fn fresh(disk: &File, at: u64, length: usize) -> Result<Vec<u8>, SinkError> {
     use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
     let (offset, whole) = (i64::try_from(at).unwrap_or(0), i64::try_from(length).unwrap_or(0));

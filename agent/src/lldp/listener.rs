@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{io::Interest, net::UnixDatagram};
 
-/// EtherType of LLDP (IEEE 802.1AB-2016, chapter 7).
+/// EtherType of LLDP (IEEE 802.1AB-2016, clause 7).
 const ETHERTYPE: u16 = 0x88cc;
 /// More than an LLDP frame can have without jumbo frames.
 const FRAME: usize = 2048;

@@ -42,7 +42,7 @@ pub(crate) struct Context {
     pub(crate) notices: Notices,
     /// Refusals of each source address.
     pub(crate) refusals: Refusals,
-    /// How much each object may still do that leads to a write.
+    /// Limits how often requests have something done for the same object.
     pub(crate) allowances: Allowances,
     /// The Hosts that ask for their release, one request each.
     pub(crate) polls: Polls,
@@ -66,7 +66,7 @@ pub(crate) struct Context {
     pub(crate) key: Deferred<capability::Key>,
     /// Where machines reach this server, without a slash at its end.
     pub(crate) service_url: String,
-    /// Networks of the proxies that are believed which client they speak for.
+    /// Networks of the proxies that are trusted to name the address of a client.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// Kickstart templates.
     pub(crate) templates: Templates,

@@ -90,7 +90,7 @@ pub(crate) struct Context {
     pub(crate) serve_url: ServeUrl,
     /// The only namespace of which Secrets with logins for registries are read.
     pub(crate) pull_secret_namespace: String,
-    /// Networks of the proxies that are believed which machine they speak for.
+    /// Networks of the proxies that are trusted to name the address of a machine.
     pub(crate) trusted_proxies: Vec<IpNet>,
     /// What was read of ConfigMaps.
     pub(crate) user_data: UserData,

@@ -1,7 +1,7 @@
 //! Signatures of a host: each covers a request and a number that the server has given out just before.
 //!
-//! So the clock of the host does not matter, there is no secret that it could lose, and a recorded request is
-//! worthless minutes later.
+//! So the clock of the host does not matter, it needs no secret besides its key, and a recorded request is worthless
+//! minutes later.
 
 use metal_base::hex;
 use sha2::{Digest, Sha256};

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// EtherType of LLDP (IEEE 802.1AB-2016, chapter 7), and of a VLAN tag (IEEE 802.1Q).
+/// EtherType of LLDP (IEEE 802.1AB-2016, clause 7), and of a VLAN tag (IEEE 802.1Q).
 const ETHERTYPE: [u8; 2] = [0x88, 0xcc];
 const VLAN_TAG: [u8; 2] = [0x81, 0x00];
 /// Organization of IEEE 802.1.

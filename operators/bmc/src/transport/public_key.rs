@@ -11,7 +11,7 @@ use rustls::{
     pki_types::CertificateDer,
 };
 
-/// Tag of a BIT STRING in DER (X.690, section 8.6).
+/// Tag of a BIT STRING in DER (X.690).
 const BIT_STRING: u8 = 0x03;
 
 /// The signature of a handshake.

@@ -1,5 +1,5 @@
-//! The first line of a template, with mode and owner of the rendered file: `{{/* file: mode=0644 owner=root:app
-//! */}}`.
+//! The first line of a template, with mode and owner of the rendered file:
+//! `{{/* file: mode=0644 owner=root:app */}}`.
 
 use std::fmt;
 

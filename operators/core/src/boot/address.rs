@@ -33,7 +33,7 @@ pub struct LeasedAddress {
 }
 
 impl LeasedAddress {
-    /// The place that a lease describes; `None` for addresses in quarantine, for clients without a
+    /// The address of a lease, with its client; `None` for addresses in quarantine, for clients without a
     /// MAC address, and for objects that netboot did not write.
     pub fn of(object: &DhcpLease) -> Option<Self> {
         let (address, mac) = (object.address()?, object.spec.client.parse().ok()?);

@@ -16,7 +16,7 @@ use metal_api::{
 };
 use std::{collections::BTreeSet, net::IpAddr};
 
-/// An installation has ended if there was no report for so long. Installers report every few minutes.
+/// An installation without a report for this long is taken to have ended. Installers report every few minutes.
 pub const QUIET: SignedDuration = SignedDuration::from_mins(15);
 
 /// A machine that asks for its second script.

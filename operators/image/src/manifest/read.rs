@@ -11,7 +11,7 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 use std::{collections::HashMap, fmt};
 
-/// How many entries or layers of a document are read.
+/// How many entries or layers a document may have.
 pub(super) const MAX_ENTRIES: usize = 1024;
 /// Longest name of a file, in bytes.
 pub(super) const MAX_TITLE: usize = 128;

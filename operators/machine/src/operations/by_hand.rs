@@ -19,8 +19,8 @@ pub fn may_report(machine: &Machine, node: Option<&Node>) -> bool {
     (has_bmc(machine) && is_heard(machine)) || !node.is_some_and(|node| is_at_work(machine, node))
 }
 
-/// Whether a report that an installation is done may come from the machine's installer. According to its
-/// reports, it has written to the disk, so it may have restarted the machine already.
+/// Whether a report that an installation is done may come from the machine's installer. One that has reported
+/// that it writes to the disk may have restarted the machine already.
 pub fn may_end(machine: &Machine, node: Option<&Node>) -> bool {
     let operations = machine.status.as_ref().and_then(|status| status.operations.as_ref());
     let has_written = operations.is_some_and(|it| writing_since(it.by_hand.as_ref()).is_some());

@@ -22,6 +22,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// Label with which the key of challenges is derived.
 const LABEL: &str = "metalman attestation challenge";
+
 /// The challenge for a machine that has sent no quote yet; `None` if it may have its token.
 ///
 /// # Errors

@@ -89,7 +89,7 @@ fn worn_out<'a>(all: &'a [Candidate], hints: &InstallHints) -> Option<&'a Candid
 
 /// Why a disk never counts.
 fn unusable(disk: &Candidate) -> Option<&'static str> {
-    // A partition of an eMMC for boot code, for keys, or for a special purpose.
+    // A hardware partition of an eMMC: for boot code, for keys (RPMB), or for general purpose.
     let part = disk.name.strip_prefix("mmcblk").unwrap_or_default();
     let is_slot = ["boot", "rpmb", "gp"].iter().any(|it| part.contains(it));
     match () {
