@@ -52,11 +52,10 @@ impl Write<'_> {
             (WriteTarget::Resource, _) => self.etags.clone(),
         };
         let sent = form.condition.sent(&etags).unwrap_or_default();
+        let is_resource = form.place == WriteTarget::Resource;
         let reply = match call.send(&self.request(&uri, &sent, form)?).await {
             Ok(reply) => reply,
-            Err(error) if is_fatal(&error) || form.place == WriteTarget::Resource => {
-                return Err(error);
-            }
+            Err(error) if is_fatal(&error) || is_resource => return Err(error),
             Err(error) => return Ok(Attempt::Unanswered(error)),
         };
         if reply.status.is_success() && !message::tells_failure(&reply.body) {
