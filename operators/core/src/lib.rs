@@ -30,6 +30,7 @@ pub mod report;
 mod sanitize;
 mod serial_number;
 pub mod server;
+mod spread;
 pub mod template;
 pub mod trim_metadata;
 pub mod unanswered;

@@ -15,6 +15,7 @@ use crate::{
     foreign_cleanup,
     ownership::is_made_by,
     redfish::{ManagerReading, Scheme, Unreachable},
+    spread::{SPREAD, share},
     unanswered::{can_be_made_again, has_answered},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -25,9 +26,6 @@ use metal_api::{BmcState, BmcStatus, MacAddr, Operation, PowerState, annotation,
 const SESSIONS_FULL: SignedDuration = SignedDuration::from_mins(2);
 /// How soon to retry a BMC that sent more than it may, also after a restart.
 const MISBEHAVING: SignedDuration = SignedDuration::from_mins(10);
-/// The time over which the first readings of BMCs are spread after a start, if all their servers
-/// are known.
-const SPREAD: SignedDuration = SignedDuration::from_secs(10);
 /// How much later than a BMC its Endpoint and its BMCSecret may become visible.
 const TOGETHER: SignedDuration = SignedDuration::from_secs(3);
 /// How long the Endpoint of a BMC that never answered may be missing: it may be replaced, or be
@@ -209,13 +207,6 @@ fn first_look(old: &BmcStatus, seen: &Observation<'_>) -> Option<SignedDuration>
     };
     let wait = due - seen.now.duration_since(seen.started);
     wait.is_positive().then_some(wait.min(MISBEHAVING))
-}
-
-/// A fraction of `time` that is always the same for a name.
-fn share(name: &str, time: SignedDuration) -> SignedDuration {
-    let hash = name.bytes().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
-    let part = i32::try_from(hash % 1000).unwrap_or_default();
-    time * part / 1000
 }
 
 fn login<'a, 'd>(seen: &Observation<'a>, at: &'d Destination) -> Login<'a, 'd> {

@@ -3,7 +3,9 @@
 use super::{
     Change, ClaimSeen, Decision, Need, Observation, available,
     claimed::claimed,
-    discovery, future,
+    discovery,
+    first_look::first_look,
+    future,
     power::{FRESH, is_changing, poll},
     repetition::repeated_too_soon,
     reserved, status, steps_without_effect,
@@ -72,7 +74,8 @@ pub fn decide(seen: &Observation<'_>, settings: &super::Settings) -> Decision {
     // An incomplete status is not worth a write, but a person is told what keeps failing.
     if matches!(then, Decision::Look(_)) {
         let told = status::with_failure(&old, seen).map(|told| Decision::Record(Box::new(told)));
-        let wait = is_changing(seen).filter(|_| then == Decision::Look(Need::System));
+        let wait = || is_changing(seen).or_else(|| first_look(seen));
+        let wait = (then == Decision::Look(Need::System)).then(wait).flatten();
         return told.or(wait).unwrap_or(then);
     }
     status::keep_times(&mut new, &old);

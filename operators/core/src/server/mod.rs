@@ -28,6 +28,7 @@ mod claimed;
 mod decide;
 mod departure;
 mod discovery;
+mod first_look;
 mod future;
 mod last_step;
 pub mod machines;

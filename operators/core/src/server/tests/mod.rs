@@ -4,6 +4,7 @@ mod deadline;
 mod departure;
 mod discovery;
 mod firmware;
+mod first_look;
 mod fixture;
 mod handover;
 mod identity;

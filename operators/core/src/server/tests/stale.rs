@@ -44,6 +44,7 @@ fn what_fails_again_and_again_is_in_a_condition_whatever_step_it_is() {
 fn what_fails_again_and_again_while_looking_is_in_a_condition_and_nothing_else_is() {
     for need in [Need::System, Need::Inventory, Need::Media, Need::Claim, Need::Report] {
         let mut scene = lacking(need);
+        scene.started = scene.now - minutes(1);
         let look = Decision::Look(need);
         assert_eq!(scene.decide(), look);
         let failure = |repeated| Failure { reason: "Read", text: "forbidden".to_owned(), repeated };
