@@ -20,6 +20,7 @@ const OFFER: u8 = 2;
 const REQUEST: u8 = 3;
 const DECLINE: u8 = 4;
 const ACK: u8 = 5;
+const NAK: u8 = 6;
 const RELEASE: u8 = 7;
 /// Offsets of the fields of an answer (RFC 2131, figure 1), and of its options.
 const XID: usize = 4;
@@ -110,21 +111,33 @@ pub(crate) fn exchange(
     lease(frames, Message { wanted, ..Message::discover(mac, getrandom::u32()?) })
 }
 
-/// The address that the exchange started by `discover` results in.
+/// The address that the exchange started by `discover` results in. A client that is refused begins anew
+/// (RFC 2131, section 3.1): in a flood, an offer is soon given to somebody else.
 pub(crate) fn lease(frames: &Frames, discover: Message) -> Result<Ipv4Addr> {
-    let (offered, server) = answered(frames, &discover, OFFER)?;
-    answered(frames, &discover.selecting(offered, server), ACK).map(|(address, _)| address)
+    for _ in 0..TRIES {
+        let (_, offered, server) = answered(frames, &discover, |kind| kind == OFFER)?;
+        let request = discover.selecting(offered, server);
+        let (kind, address, _) = answered(frames, &request, |kind| matches!(kind, ACK | NAK))?;
+        if kind == ACK {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("every request was refused after {discover:?}")
 }
 
-/// The address in the answer, and the server that sent it.
-fn answered(frames: &Frames, message: &Message, kind: u8) -> Result<(Ipv4Addr, Ipv4Addr)> {
+/// Message type and address of the answer, and the server that sent it.
+fn answered(
+    frames: &Frames,
+    message: &Message,
+    is_it: impl Fn(u8) -> bool,
+) -> Result<(u8, Ipv4Addr, Ipv4Addr)> {
     for _ in 0..TRIES {
         message.broadcast(frames)?;
         let asked = Instant::now();
         while asked.elapsed() < PATIENCE {
             let answer = frames.hear(CLIENT).and_then(|data| read(&data, message.xid));
-            if let Some((_, address, server)) = answer.filter(|(it, ..)| *it == kind) {
-                return Ok((address, server));
+            if let Some(answer) = answer.filter(|(kind, ..)| is_it(*kind)) {
+                return Ok(answer);
             }
         }
     }
