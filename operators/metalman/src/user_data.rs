@@ -6,7 +6,7 @@ use kube::{Api, Client};
 use metal_api::MachineConfigMapReference;
 use metal_base::Locked;
 use metal_core::pull_secret::is_name;
-use metal_machine::provisioning::user_data::{Unusable, admit, content};
+use metal_machine::provisioning::user_data::{InvalidUserData, admit, content};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},

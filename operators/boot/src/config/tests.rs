@@ -3,7 +3,7 @@ use crate::{
     fetches::Served,
     testing::{Cluster, NAMESPACE, Objects, context, http_config, ipxe, resolver},
 };
-use metal_runtime::report::Reporter;
+use metal_runtime::{report::Reporter, testing::Sent};
 use serde_json::json;
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_layer_that_no_machine_gets_is_told_once() {
     ctx.fetches.miss(&reference("claim"), &blob, "it is gone");
     for told in [1, 0] {
         assert_eq!(record_fetches(&ctx, reference("claim")).await.unwrap(), Next::Wait);
-        let events: Vec<_> = cluster.written().into_iter().filter(|it| it.is_event()).collect();
+        let events: Vec<_> = cluster.written().into_iter().filter(Sent::is_event).collect();
         assert_eq!(events.len(), told, "{events:?}");
         for event in events {
             let body = event.body;

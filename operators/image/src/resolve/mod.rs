@@ -322,7 +322,7 @@ mod tests {
         pause();
         let since = Instant::now();
         advance(FAILURE_LIFETIME * 10).await;
-        let failure = Err(Error::Reference(reference::Malformed::Empty));
+        let failure = Err(Error::Reference(reference::MalformedReference::Empty));
         let entry = Entry { answer: OnceCell::new_with(Some((failure, Instant::now()))), since };
         assert!(entry.is_fresh(&key(&Version::Tag("1".into()))));
     }

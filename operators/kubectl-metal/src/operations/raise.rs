@@ -49,7 +49,7 @@ pub(crate) async fn asked_for(
     name: &str,
     order: Order,
     patience: Duration,
-) -> Result<(Asked, Machine)> {
+) -> Result<(RaisedRequest, Machine)> {
     let machines = Api::<Machine>::all(client.clone());
     let deadline = Instant::now() + COUNTED.min(patience);
     let (mut tries, mut is_told) = (0, false);

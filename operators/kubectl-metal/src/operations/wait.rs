@@ -37,7 +37,7 @@ enum Look {
 /// If nothing can be printed.
 pub(super) async fn until_done(
     client: &Client,
-    asked: Vec<(String, Asked)>,
+    asked: Vec<(String, RaisedRequest)>,
     (begin, waiting): (Instant, &Waiting),
     results: &mut Results,
 ) -> Result<usize> {
