@@ -80,6 +80,10 @@ fn hold(address: IpAddr) -> Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        thread,
+        time::{Duration, Instant},
+    };
 
     #[test]
     fn hosts_share_no_address_and_their_ports_are_free_when_they_are_let_go() {
@@ -93,6 +97,11 @@ mod tests {
         let address = one.at(80).unwrap();
         assert!(TcpListener::bind(address).is_err());
         drop(one);
-        TcpListener::bind(address).unwrap();
+        // A program that another test is starting has a copy of the socket until it runs.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = TcpListener::bind(address) {
+            assert!(Instant::now() < deadline, "{error}");
+            thread::yield_now();
+        }
     }
 }
