@@ -39,6 +39,8 @@ pub(super) struct ScriptRequest {
     is_ipxe: bool,
     /// How many times it has asked outside of its window.
     asked: u8,
+    /// How many times it has asked for what was not ready, if it was told to wait for that.
+    waited: Option<u8>,
 }
 
 impl FromRequestParts<Arc<AppState>> for ScriptRequest {
@@ -50,12 +52,16 @@ impl FromRequestParts<Arc<AppState>> for ScriptRequest {
     ) -> Result<Self, Infallible> {
         let asker = Requester::from_request_parts(parts, state).await?;
         let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-        let closed = parts.uri.query().and_then(|query| query.strip_prefix("closed="));
+        let count = |name: &str| {
+            let number = parts.uri.query().and_then(|query| query.strip_prefix(name));
+            number.map(|number| number.parse().unwrap_or(u8::MAX))
+        };
         Ok(Self {
             asker,
             only_looks: parts.method == Verb::HEAD,
             is_ipxe: agent.is_some_and(|agent| agent.starts_with("iPXE/")),
-            asked: closed.map_or(0, |number| number.parse().unwrap_or(u8::MAX)),
+            asked: count("closed=").unwrap_or_default(),
+            waited: count("waited="),
         })
     }
 }
@@ -69,18 +75,31 @@ pub(super) async fn script(
 ) -> Response {
     let uuid = uuid.parse().ok();
     let answer = state.patiently(&request.asker, || answer(&state, &request, uuid)).await;
-    state.answer_by("ipxe", answer, |refusal| match refusal {
-        Refusal::Closed { .. } | Refusal::Elsewhere { .. } if request.is_ipxe => {
-            closed(&state, uuid, request.asked).unwrap_or_else(|| refused(refusal))
-        }
-        _ => refused(refusal),
+    state.answer_by("ipxe", answer, |refusal| {
+        let script = retry(&state, &request, uuid, refusal);
+        script.unwrap_or_else(|| refused(refusal))
     })
 }
 
-/// The script for a machine whose window is closed.
-fn closed(state: &AppState, uuid: Option<SystemUuid>, asked: u8) -> Option<Response> {
-    let service = state.urls.service.as_deref()?;
-    script::closed(service, &uuid?.to_string(), asked).map(private).ok()
+/// The script by which iPXE asks again, if it should. One that was told to wait for its boot is not sent to
+/// its disk by whatever has happened since.
+fn retry(
+    state: &AppState,
+    request: &ScriptRequest,
+    uuid: Option<SystemUuid>,
+    refusal: &Refusal,
+) -> Option<Response> {
+    let service = state.urls.service.as_deref().filter(|_| request.is_ipxe)?;
+    let uuid = uuid?.to_string();
+    let script = match (request.waited, refusal) {
+        (Some(waited), _) => script::waiting(service, &uuid, waited),
+        (None, Refusal::NotYet { .. }) => script::waiting(service, &uuid, 0),
+        (None, Refusal::Closed { .. } | Refusal::Elsewhere { .. }) => {
+            script::closed(service, &uuid, request.asked)
+        }
+        (None, _) => return None,
+    };
+    script.map(private).ok()
 }
 
 async fn answer(

@@ -184,15 +184,21 @@ fn clean(path: &str) -> Option<String> {
 impl AppState {
     /// Checks again before refusing: a machine that has moved, or boots from another interface than
     /// before, sends its request moments after it got its address, and firmware sends it only once.
-    /// Requests outside of the window are delayed by the same time, which reveals nothing. Beyond the
-    /// limit of [`Delays`], it refuses at once.
+    /// What is not ready may be so in a moment, too. Requests outside of the window are delayed by the
+    /// same time, which reveals nothing. Beyond the limit of [`Delays`], it refuses at once.
     async fn patiently<T, Asked: Future<Output = Result<T, Refusal>>>(
         &self,
         requester: &Requester,
         ask: impl Fn() -> Asked,
     ) -> Result<T, Refusal> {
         let is_refused = |answer: &Result<T, Refusal>| {
-            matches!(answer, Err(Refusal::Closed { .. } | Refusal::Elsewhere { .. }))
+            matches!(
+                answer,
+                Err(Refusal::Closed { .. }
+                    | Refusal::Elsewhere { .. }
+                    | Refusal::NotReady
+                    | Refusal::NotYet { .. })
+            )
         };
         let mut answer = ask().await;
         if !is_refused(&answer) {

@@ -53,6 +53,16 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
                 tracing::warn!(endpoint, why, suppressed, "invalid boot config");
             }
         }
+        Refusal::NotYet { server } => {
+            if let Some(suppressed) = told.again(server, refusal.reason()) {
+                tracing::info!(
+                    endpoint,
+                    server,
+                    suppressed,
+                    "a server was powered on to boot what is not ready"
+                );
+            }
+        }
         Refusal::Closed { server } => {
             if let Some(suppressed) = told.again(server, refusal.reason()) {
                 tracing::info!(

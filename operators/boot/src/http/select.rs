@@ -64,11 +64,15 @@ pub(super) fn choose<K: BootConfig>(
     let candidates: Vec<_> = found.iter().map(Found::as_candidate).collect();
     let found = &found[select(&candidates)?];
     found.permit(is_meant)?;
-    let mut chosen = found.chosen()?;
-    if *asker != Requester::Medium {
-        found.admit(state, asker, &mut chosen)?;
+    let mut chosen = found.chosen();
+    let is_medium = *asker == Requester::Medium;
+    let admitted = if is_medium { Ok(()) } else { found.admit(state, asker, &mut chosen) };
+    if found.is_ready() {
+        return admitted.map(|()| chosen);
     }
-    Ok(chosen)
+    // Only in its window it is certain that the machine was powered on to boot this.
+    let is_due = admitted.is_ok() && chosen.closes.is_some();
+    Err(if is_due { Refusal::NotYet { server: chosen.server } } else { Refusal::NotReady })
 }
 
 /// A boot config with the identity of the machine.
@@ -124,30 +128,34 @@ impl<K: BootConfig> Found<K> {
         if method.is_none_or(is_meant) { Ok(()) } else { Err(Refusal::NotCurrent) }
     }
 
-    fn chosen(&self) -> Result<Chosen<K>, Refusal> {
-        let (boot, server) = match &self.owner {
+    /// Whether it may be booted.
+    fn is_ready(&self) -> bool {
+        match &self.owner {
             Owned::By(configuration) => {
                 let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
-                if state != Some(&BootState::Ready) {
-                    return Err(Refusal::NotReady);
-                }
+                state == Some(&BootState::Ready)
+            }
+            Owned::ByNobody | Owned::ByGone => self.config.state() != Some(&BootState::Error),
+        }
+    }
+
+    fn chosen(&self) -> Chosen<K> {
+        let (boot, server) = match &self.owner {
+            Owned::By(configuration) => {
                 (configuration.metadata.uid.clone(), configuration.spec.server_ref.name.clone())
             }
             Owned::ByNobody | Owned::ByGone => {
-                if self.config.state() == Some(&BootState::Error) {
-                    return Err(Refusal::NotReady);
-                }
                 let uuid = self.config.uuid().map(|uuid| uuid.to_string());
                 (self.config.meta().uid.clone(), uuid.unwrap_or_default())
             }
         };
-        Ok(Chosen {
+        Chosen {
             config: Arc::clone(&self.config),
             reference: self.config.config_ref(),
             boot: boot.unwrap_or_default(),
             server,
             closes: None,
-        })
+        }
     }
 
     /// Whether a machine may fetch what it boots, now and from this address.

@@ -27,6 +27,12 @@ pub enum Refusal {
     /// The boot configuration is not, or no longer, ready.
     #[error("not ready")]
     NotReady,
+    /// The same, and the machine was powered on to boot it: its boot window is open, so it should wait.
+    #[error("not ready")]
+    NotYet {
+        /// Name of its server, for the log.
+        server: String,
+    },
     /// There is no ignition, or none of the content that was promised.
     #[error("Resource Not Found")]
     NoContent,
@@ -79,7 +85,11 @@ impl Refusal {
     /// Status code of the answer.
     pub fn status(&self) -> u16 {
         match self {
-            Self::Starting | Self::Disabled | Self::NotReady | Self::Unavailable => 503,
+            Self::Starting
+            | Self::Disabled
+            | Self::NotReady
+            | Self::NotYet { .. }
+            | Self::Unavailable => 503,
             Self::Unknown | Self::NotCurrent | Self::NoContent => 404,
             Self::Ambiguous { .. } | Self::Unusable { .. } => 500,
             Self::Forbidden | Self::Closed { .. } | Self::Elsewhere { .. } => 403,
@@ -91,7 +101,11 @@ impl Refusal {
     /// Whether the same request may succeed soon, so that the machine should repeat it.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Starting | Self::NotReady | Self::Unavailable | Self::TooMany => true,
+            Self::Starting
+            | Self::NotReady
+            | Self::NotYet { .. }
+            | Self::Unavailable
+            | Self::TooMany => true,
             Self::Disabled
             | Self::Unknown
             | Self::NotCurrent
@@ -113,7 +127,7 @@ impl Refusal {
             Self::Unknown => "Unknown",
             Self::NotCurrent => "NotCurrent",
             Self::Ambiguous { .. } => "Ambiguous",
-            Self::NotReady => "NotReady",
+            Self::NotReady | Self::NotYet { .. } => "NotReady",
             Self::NoContent => "NoContent",
             Self::Unusable { .. } => "Unusable",
             Self::Unavailable => "Unavailable",

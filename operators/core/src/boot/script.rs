@@ -103,7 +103,7 @@ pub fn chain(service_url: &str) -> String {
     script
 }
 
-/// How many times a machine whose boot window is closed asks again, and the seconds in between.
+/// How many times a machine for which there is nothing to boot asks again, and the seconds in between.
 const ASKS: u8 = 15;
 const PAUSE: u8 = 20;
 
@@ -134,13 +134,53 @@ pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Script
         return Ok(script);
     }
     let number = asked + 1;
-    line(text, format_args!("set ipxe-svc {service_url}"));
     line(text, format_args!("echo Retrying in {PAUSE} s ({number} of {ASKS})"));
+    ask_again(text, service_url, &format!("ipxe/{uuid}?closed={number}"));
+    Ok(script)
+}
+
+/// The script for a machine that was powered on to boot something that is not ready, and that has
+/// asked this many times before. It asks again, slowly. Its disk may have the system of somebody
+/// else, so it never goes on to that: after some minutes it switches the machine off, and
+/// metal-operator powers it on again once there is something to boot. An iPXE that was built without
+/// that command goes on asking.
+///
+/// # Errors
+///
+/// If the UUID is not a single word.
+pub fn waiting(service_url: &str, uuid: &str, asked: u8) -> Result<String, ScriptError> {
+    if !is_word(uuid) {
+        return Err(ScriptError { field: "systemUUID" });
+    }
+    let mut script = String::with_capacity(512);
+    let text = &mut script;
+    line(text, format_args!("#!ipxe"));
+    line(
+        text,
+        format_args!("echo Nothing to boot for {uuid} yet: see the conditions of its Server"),
+    );
+    line(text, format_args!("echo and of its ServerBootConfiguration"));
+    let number = if asked < ASKS {
+        line(text, format_args!("echo Retrying in {PAUSE} s ({} of {ASKS})", asked + 1));
+        asked + 1
+    } else {
+        line(text, format_args!("echo Switching off until metal-operator boots the server anew"));
+        line(
+            text,
+            format_args!("poweroff || echo This iPXE cannot switch off, and goes on asking"),
+        );
+        ASKS
+    };
+    ask_again(text, service_url, &format!("ipxe/{uuid}?waited={number}"));
+    Ok(script)
+}
+
+/// Asks again after a pause, and while nobody answers again and again.
+fn ask_again(text: &mut String, service_url: &str, path: &str) {
+    line(text, format_args!("set ipxe-svc {service_url}"));
     line(text, format_args!(":again"));
     line(text, format_args!("sleep {PAUSE}"));
-    let path = format!("ipxe/{uuid}?closed={number}");
     line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/{path} || goto again"));
-    Ok(script)
 }
 
 fn line(script: &mut String, line: std::fmt::Arguments<'_>) {
@@ -225,6 +265,29 @@ chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001
             assert!(last.ends_with("exit 1\n") && !last.contains("chain"), "{last}");
         }
         assert!(closed("http://boot:8082", "a\nshell", 0).is_err());
+    }
+
+    #[test]
+    fn a_machine_that_waits_for_its_boot_is_switched_off_in_the_end_and_never_goes_on_to_its_disk()
+    {
+        let again = |number: u8| {
+            format!(
+                ":again\nsleep 20\nchain --replace --autofree \
+                 ${{ipxe-svc}}/ipxe/{}?waited={number} || goto again\n",
+                FACTS.uuid
+            )
+        };
+        for (asked, number, is_last) in
+            [(0, 1, false), (ASKS - 1, ASKS, false), (ASKS, ASKS, true), (u8::MAX, ASKS, true)]
+        {
+            let script = waiting("http://boot:8082", FACTS.uuid, asked).unwrap();
+            assert!(script.starts_with("#!ipxe\necho Nothing to boot for "), "{script}");
+            assert!(script.contains("\nset ipxe-svc http://boot:8082\n"), "{script}");
+            assert!(script.ends_with(&again(number)), "{script}");
+            assert_eq!(script.contains("\npoweroff || echo "), is_last, "{script}");
+            assert!(!script.contains("exit"), "{script}");
+        }
+        assert!(waiting("http://boot:8082", "a\nshell", 0).is_err());
     }
 
     #[test]

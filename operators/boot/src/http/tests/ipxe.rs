@@ -111,6 +111,79 @@ async fn who_is_refused_gets_the_status_of_the_reason() {
 }
 
 #[tokio::test]
+async fn ipxe_waits_in_the_window_for_what_is_not_ready_and_never_goes_on_to_the_disk() {
+    for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
+        let server = TestServer::with(not_ready(state)).await;
+        let answers = server.state.answers.clone();
+        let (router, _cluster, _dir) = server.router();
+        for (asked, next, is_last) in [
+            ("", "?waited=1", false),
+            ("?waited=14", "?waited=15", false),
+            ("?waited=15", "?waited=15", true),
+        ] {
+            let got = by_ipxe(&router, asked).await;
+            assert_eq!(got.status, 200, "iPXE runs no script of another status");
+            assert!(
+                got.body.contains(&format!("/ipxe/{UUID}{next} || goto again")),
+                "{}",
+                got.body
+            );
+            assert_eq!(got.body.contains("poweroff"), is_last, "{}", got.body);
+            assert!(!got.body.contains("exit") && !got.body.contains("kernel"), "{}", got.body);
+        }
+        let waits = Answer { endpoint: "ipxe", status: 200, reason: "NotReady" };
+        assert_eq!(answers.get_or_create(&waits).get(), 3);
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_what_is_not_ready_but_ipxe_of_a_server_in_its_window() {
+    let spoils: [(u16, fn(&mut Objects)); 4] = [
+        (503, |it| super::window::lost(&mut it.servers[0])),
+        (503, |it| {
+            super::window::window(&mut it.servers[0]).boot_configuration_ref.name = "other".into();
+        }),
+        (404, |it| it.servers[0].spec.boot_configuration_ref = None),
+        (404, |it| {
+            let disk = (metal_api::annotation::BOOT_METHOD.to_owned(), "disk".to_owned());
+            it.servers[0].metadata.annotations = Some([disk].into());
+        }),
+    ];
+    for outside in [OutsideWindow::Refuse, OutsideWindow::Answer] {
+        for (at, (status, spoil)) in spoils.into_iter().enumerate() {
+            let mut objects = not_ready(None);
+            spoil(&mut objects);
+            let mut server = TestServer::with(objects).await;
+            server.state.outside = outside;
+            let (router, _cluster, _dir) = server.router();
+            assert_eq!(by_ipxe(&router, "").await.status, status, "{outside:?} {at}");
+        }
+    }
+    let (router, _cluster, _dir) = TestServer::with(not_ready(None)).await.router();
+    assert_eq!(get(&router, &format!("/ipxe/{UUID}?waited=1")).await.status, 503);
+}
+
+#[tokio::test]
+async fn ipxe_that_waits_boots_what_is_ready_and_is_switched_off_if_nothing_will_be() {
+    let (router, _cluster, _dir) = TestServer::with(Objects::ready_for_ipxe()).await.router();
+    let got = by_ipxe(&router, "?waited=7").await;
+    assert!(got.body.contains("set kernel-url "), "{}", got.body);
+    // Its window has closed; it is to boot something else.
+    let spoils: [fn(&mut Objects); 2] = [
+        |it| super::window::lost(&mut it.servers[0]),
+        |it| it.servers[0].spec.boot_configuration_ref = None,
+    ];
+    for spoil in spoils {
+        let mut objects = Objects::ready_for_ipxe();
+        spoil(&mut objects);
+        let (router, _cluster, _dir) = TestServer::with(objects).await.router();
+        let got = by_ipxe(&router, "?waited=7").await;
+        assert!(got.body.contains("?waited=8 ") && !got.body.contains("exit"), "{}", got.body);
+        assert!(by_ipxe(&router, "?waited=15").await.body.contains("poweroff"));
+    }
+}
+
+#[tokio::test]
 async fn a_config_made_by_hand_serves_a_machine_that_is_no_server_and_no_other() {
     let hand = |state: Option<BootState>| {
         let mut config = by_hand("hand");
@@ -178,6 +251,17 @@ async fn who_only_looks_at_a_script_has_not_fetched_it() {
     assert_eq!(got.status, 200);
     let config = ConfigRef::new(Kind::Ipxe, (NAMESPACE.into(), "claim".into()));
     assert_eq!(fetches.of(&config, Some("claim-config-uid")), Fetched::default());
+}
+
+/// A server in the window of a boot that is not ready.
+fn not_ready(state: Option<BootState>) -> Objects {
+    let configurations = vec![configuration("claim", state)];
+    Objects { configurations, ..Objects::ready_for_ipxe() }
+}
+
+async fn by_ipxe(router: &Router, query: &str) -> TestResponse {
+    let agent = [("user-agent", "iPXE/1.21.1+ (g1234)")];
+    ask(router, Method::GET, &format!("/ipxe/{UUID}{query}"), &agent, "10.0.0.1").await
 }
 
 fn own_script() -> Objects {
