@@ -86,6 +86,8 @@ pub enum DropReason {
     NothingToBoot,
     /// It was sent to the port of the boot server, where it is not served.
     WrongPort,
+    /// What the client was powered on to boot by UEFI HTTP is not ready.
+    BootNotReady,
 }
 
 /// A packet that concerns us, with everything that its answer depends on.
@@ -165,6 +167,12 @@ impl<'a> Request<'a> {
     /// What the client is to boot.
     pub(super) fn boot(&self) -> &'a Boot {
         self.server.boot
+    }
+
+    /// Whether the client should ask again later: EDK2 repeats its first message for a minute if nobody
+    /// answers, and goes on to its next boot device after an answer without a URL.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.booting(), BootKind::Http(_)) && self.boot().awaits_http()
     }
 
     /// Our address as the client reaches it.

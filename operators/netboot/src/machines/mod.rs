@@ -10,6 +10,7 @@ mod notices;
 
 use boot_urls::{BootUrls, FoundUrls};
 use holders::Holders;
+use jiff::Timestamp;
 use kube::{Client, Resource};
 use metal_api::{
     HttpBootConfig, HttpBootConfigSpec, HttpBootConfigStatus, IpxeBootConfig, IpxeBootConfigSpec,
@@ -134,7 +135,7 @@ impl Machines {
     /// What a machine boots. Never waits.
     pub(crate) fn boot_of(&self, identity: Identity) -> Boot {
         if !self.is_ready() {
-            return decide(&KnownServers::Nothing);
+            return decide(&KnownServers::Nothing, Timestamp::now());
         }
         let found: Vec<Found> =
             self.servers_of(identity).into_iter().map(|server| self.find(server)).collect();
@@ -146,7 +147,8 @@ impl Machines {
         });
         let FoundUrls { urls, mut about, machines } = self.urls_of(identity);
         let from_url = by_url(&urls, found.len() + machines);
-        let boot = from_url.unwrap_or_else(|| decide(&KnownServers::Servers(candidates.collect())));
+        let decided = || decide(&KnownServers::Servers(candidates.collect()), Timestamp::now());
+        let boot = from_url.unwrap_or_else(decided);
         if boot == Boot::Nothing(Reason::Ambiguous) {
             about.retain(|_| !urls.is_empty());
             about.extend(found.iter().map(|found| found.server.object_ref(&())));
@@ -219,6 +221,7 @@ fn prune_server(server: &mut Server) {
     };
     server.status = Some(ServerStatus {
         state: status.state,
+        boot_window: status.boot_window,
         network_interfaces: status.network_interfaces.into_iter().map(interface).collect(),
         ..ServerStatus::default()
     });

@@ -1,8 +1,9 @@
 use super::*;
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use jiff::SignedDuration;
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::Time};
 use metal_api::{
-    BootState, Machine, MachineLease, MachinePxe, MachineSpec, ServerBootConfigurationSpec,
-    ServerBootConfigurationStatus, ServerSpec,
+    BootState, BootWindow, Machine, MachineLease, MachinePxe, MachineSpec,
+    ServerBootConfigurationSpec, ServerBootConfigurationStatus, ServerSpec,
 };
 use metal_core::boot::decision::Reason;
 use metal_runtime::testing::list;
@@ -36,6 +37,24 @@ async fn until_everything_was_listed_the_configuration_file_counts() {
 async fn a_server_that_refers_to_nothing_boots_nothing() {
     let (machines, idle) = with_an_idle_machine().await;
     assert_eq!(machines.boot_of(idle), Boot::Nothing(Reason::NotReferred));
+}
+
+#[tokio::test]
+async fn a_server_waits_in_its_window_for_what_is_not_ready_and_at_no_other_time() {
+    let waits = Boot::Waits { http: true, script: false, uuid: UUID.parse().ok() };
+    for (hours, expected) in [(1, waits), (-1, Boot::Nothing(Reason::NotReady))] {
+        let mut server = server("a", UUID, MAC);
+        let now = Timestamp::now();
+        server.status.as_mut().unwrap().boot_window = Some(BootWindow {
+            boot_configuration_ref: ObjectReference::new("ns", "work"),
+            boot_configuration_uid: Some("uid".to_owned()),
+            opened: Time(now - SignedDuration::from_hours(2)),
+            closes: Time(now + SignedDuration::from_hours(hours)),
+        });
+        prune_server(&mut server);
+        let machines = listed_with(vec![server], BootState::Pending).await;
+        assert_eq!(machines.boot_of(identity(Some(UUID), None)), expected);
+    }
 }
 
 #[tokio::test]
@@ -225,12 +244,17 @@ fn machine(name: &str, mac: &str) -> Machine {
 }
 
 async fn listed(servers: Vec<Server>) -> Machines {
+    listed_with(servers, BootState::Ready).await
+}
+
+/// Servers, and a boot configuration in this state.
+async fn listed_with(servers: Vec<Server>, state: BootState) -> Machines {
     let machines = Machines::default();
     let mut configuration =
         ServerBootConfiguration::new("work", ServerBootConfigurationSpec::default());
     configuration.metadata.uid = Some("uid".to_owned());
     configuration.status = Some(ServerBootConfigurationStatus {
-        state: Some(BootState::Ready),
+        state: Some(state),
         ..ServerBootConfigurationStatus::default()
     });
     let owner = configuration.controller_owner_ref(&()).unwrap();

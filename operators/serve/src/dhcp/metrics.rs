@@ -131,6 +131,7 @@ impl Metrics {
         let reason = match boot {
             Boot::Default => "Default",
             Boot::Assigned { .. } => "Assigned",
+            Boot::Waits { .. } => "Waits",
             Boot::Url(_) => "URL",
             Boot::Nothing(reason) => reason.into(),
         };

@@ -5,12 +5,16 @@
 //!    └► nobody's ─► what the configuration file has
 //! ```
 //!
+//! What is not ready is waited for in the boot window of its server: there it is certain that the host
+//! was powered on to boot it, and on its disk may be the system of somebody else.
+//!
 //! The method is set by an annotation ([`annotation::BOOT_METHOD`]) on the
 //! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
 //! machine gets whatever its boot configuration offers and its firmware asks for.
 
-use super::{boot_url::BootUrl, url::MAX_URL};
+use super::{boot_url::BootUrl, url::MAX_URL, window};
 use crate::{identity::keep_admitted, ownership::is_controlled_by};
+use jiff::Timestamp;
 use kube::Resource;
 use metal_api::{
     BootState, HttpBootConfig, IpxeBootConfig, MacAddr, ObjectReference, Server,
@@ -126,6 +130,15 @@ pub enum Boot {
         /// The UUID of the server, which its firmware may not know.
         uuid: Option<SystemUuid>,
     },
+    /// It was powered on to boot what is not ready yet, so it waits.
+    Waits {
+        /// For a UKI: firmware that boots by UEFI HTTP is not answered, so that it asks again.
+        http: bool,
+        /// For a script: it gets iPXE, which waits.
+        script: bool,
+        /// The UUID of the server, as in [`Boot::Assigned`].
+        uuid: Option<SystemUuid>,
+    },
     /// iPXE, and the script at a URL of its own.
     Url(BootUrl),
     /// Nothing: it goes on to its next boot device.
@@ -139,7 +152,7 @@ pub enum Reason {
     Ambiguous,
     /// Its server has nothing to boot.
     NotReferred,
-    /// What its server is to boot is not ready.
+    /// What its server is to boot is not ready, and it was not powered on to boot it.
     NotReady,
     /// It is to boot without us.
     OtherMethod,
@@ -152,9 +165,15 @@ impl Boot {
     pub fn has_script(&self) -> bool {
         match self {
             Self::Default | Self::Url(_) => true,
-            Self::Assigned { script, .. } => *script,
+            Self::Assigned { script, .. } | Self::Waits { script, .. } => *script,
             Self::Nothing(_) => false,
         }
+    }
+
+    /// Whether firmware that boots by UEFI HTTP should ask again, which it does if it gets no answer.
+    /// After one without a URL it goes on to its next boot device.
+    pub fn awaits_http(&self) -> bool {
+        matches!(self, Self::Waits { http: true, .. })
     }
 
     /// The URL of the script for iPXE; `default` is that in the configuration file. The UUID in that of
@@ -163,12 +182,13 @@ impl Boot {
     pub fn script<'a>(&'a self, default: Option<&'a str>) -> Option<Cow<'a, str>> {
         match self {
             Self::Url(url) => Some(url.as_str().into()),
-            Self::Assigned { script: true, uuid: Some(uuid), .. } => {
+            Self::Assigned { script: true, uuid: Some(uuid), .. }
+            | Self::Waits { script: true, uuid: Some(uuid), .. } => {
                 let url = default?;
                 let own = url.replace(UUID_SETTING, &uuid.to_string());
                 Some(if own.len() <= MAX_URL { own.into() } else { url.into() })
             }
-            Self::Default | Self::Assigned { .. } | Self::Nothing(_) => {
+            Self::Default | Self::Assigned { .. } | Self::Waits { .. } | Self::Nothing(_) => {
                 default.filter(|_| self.has_script()).map(Cow::Borrowed)
             }
         }
@@ -183,7 +203,9 @@ impl Boot {
     ) -> Option<&'a str> {
         match self {
             Self::Url(_) => ipxe,
-            Self::Default | Self::Assigned { .. } | Self::Nothing(_) => self.uki(default),
+            Self::Default | Self::Assigned { .. } | Self::Waits { .. } | Self::Nothing(_) => {
+                self.uki(default)
+            }
         }
     }
 
@@ -192,7 +214,7 @@ impl Boot {
         match self {
             Self::Default => default,
             Self::Assigned { uki, .. } => uki.as_deref(),
-            Self::Url(_) | Self::Nothing(_) => None,
+            Self::Waits { .. } | Self::Url(_) | Self::Nothing(_) => None,
         }
     }
 }
@@ -220,13 +242,13 @@ pub fn is_held_back(server: &Server) -> bool {
 
 /// Decides about one machine. One that is not a Server gets what the configuration file has; the
 /// boot server then decides whether there is anything for it.
-pub fn decide(known: &KnownServers<'_>) -> Boot {
+pub fn decide(known: &KnownServers<'_>, now: Timestamp) -> Boot {
     let KnownServers::Servers(servers) = known else { return Boot::Default };
     let mut servers = servers.clone();
     keep_admitted(&mut servers, |candidate| candidate.server);
     match servers.as_slice() {
         [] => Boot::Default,
-        [candidate] => assigned(*candidate).unwrap_or_else(Boot::Nothing),
+        [candidate] => assigned(*candidate, now).unwrap_or_else(Boot::Nothing),
         _ => Boot::Nothing(Reason::Ambiguous),
     }
 }
@@ -241,11 +263,12 @@ pub fn by_url(urls: &[BootUrl], others: usize) -> Option<Boot> {
     }
 }
 
-fn assigned(candidate: CandidateServer<'_>) -> Result<Boot, Reason> {
+fn assigned(candidate: CandidateServer<'_>, now: Timestamp) -> Result<Boot, Reason> {
     let CandidateServer { server, configuration, http, ipxe } = candidate;
     let configuration = configuration.ok_or(Reason::NotReferred)?;
     let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
-    if state != Some(&BootState::Ready) {
+    let is_ready = state == Some(&BootState::Ready);
+    if !is_ready && window::closes(server, configuration, now).is_none() {
         return Err(Reason::NotReady);
     }
     let method = Method::of(Some(server), configuration)?;
@@ -255,11 +278,15 @@ fn assigned(candidate: CandidateServer<'_>) -> Result<Boot, Reason> {
     if matches!(method, Some(Method::VirtualMedia | Method::Disk | Method::None)) {
         return Err(Reason::OtherMethod);
     }
-    Ok(Boot::Assigned {
-        uki: uki.filter(|_| method.is_none_or(Method::is_http)),
-        script: script && method.is_none_or(Method::is_ipxe),
-        uuid: server.spec.effective_uuid(),
-    })
+    let uki = uki.filter(|_| method.is_none_or(Method::is_http));
+    let script = script && method.is_none_or(Method::is_ipxe);
+    let uuid = server.spec.effective_uuid();
+    match (is_ready, uki) {
+        (true, uki) => Ok(Boot::Assigned { uki, script, uuid }),
+        // Neither firmware nor iPXE would get anything in the end.
+        (false, None) if !script => Err(Reason::NotReady),
+        (false, uki) => Ok(Boot::Waits { http: uki.is_some(), script, uuid }),
+    }
 }
 
 fn annotated(object: &impl Resource) -> Result<Option<Method>, Reason> {

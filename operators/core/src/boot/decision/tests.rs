@@ -1,12 +1,14 @@
 use super::*;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use metal_api::{
-    HttpBootConfigSpec, IpxeBootConfigSpec, ServerBootConfigurationSpec,
+    BootWindow, HttpBootConfigSpec, IpxeBootConfigSpec, ServerBootConfigurationSpec,
     ServerBootConfigurationStatus, ServerSpec, ServerStatus,
 };
 
 const UKI: &str = "http://boot:8083/httpboot/a/sha256-b.efi";
 const SERVER_UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// A server and its boot configs.
 struct World {
@@ -30,7 +32,10 @@ fn a_server_gets_what_its_configuration_offers() {
 fn a_server_that_is_to_boot_nothing_gets_nothing() {
     let world = World::new();
     let alone = CandidateServer { configuration: None, ..world.candidate() };
-    assert_eq!(decide(&KnownServers::Servers(vec![alone])), Boot::Nothing(Reason::NotReferred));
+    assert_eq!(
+        decide(&KnownServers::Servers(vec![alone]), NOW),
+        Boot::Nothing(Reason::NotReferred)
+    );
     for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
         let mut world = World::new();
         world.configuration.status = Some(ServerBootConfigurationStatus {
@@ -38,6 +43,48 @@ fn a_server_that_is_to_boot_nothing_gets_nothing() {
             ..ServerBootConfigurationStatus::default()
         });
         assert_eq!(world.decide(), Boot::Nothing(Reason::NotReady));
+    }
+}
+
+#[test]
+fn a_server_in_its_window_waits_for_what_is_not_ready() {
+    for (server, boot, http, script) in [
+        (None, None, true, true),
+        (Some("ipxe"), None, false, true),
+        (Some("http"), None, true, false),
+        (Some("disk"), Some("network-always"), true, true),
+    ] {
+        for state in [None, Some(BootState::Pending), Some(BootState::Error)] {
+            let mut world = World::waiting(state);
+            annotate(&mut world.server.metadata, server);
+            annotate(&mut world.configuration.metadata, boot);
+            let decided = world.decide();
+            let uuid = SERVER_UUID.parse().ok();
+            assert_eq!(decided, Boot::Waits { http, script, uuid }, "{server:?} {boot:?}");
+            assert_eq!((decided.awaits_http(), decided.has_script()), (http, script));
+            assert_eq!(decided.loaded(Some("a"), Some("b")), None);
+            let own = script.then(|| format!("http://a/{SERVER_UUID}"));
+            assert_eq!(decided.script(Some("http://a/${uuid}")).map(Cow::into_owned), own);
+        }
+    }
+}
+
+#[test]
+fn nobody_waits_outside_of_the_window_or_by_another_method_or_for_nothing() {
+    let spoils: [(Reason, fn(&mut World)); 8] = [
+        (Reason::NotReady, |it| it.window().closes = Time(NOW)),
+        (Reason::NotReady, |it| it.window().boot_configuration_ref.name = "other".to_owned()),
+        (Reason::NotReady, |it| it.window().boot_configuration_uid = Some("earlier".to_owned())),
+        (Reason::NotReady, |it| it.server.status = None),
+        (Reason::NotReady, |it| (it.http, it.ipxe) = (None, None)),
+        (Reason::OtherMethod, |it| annotate(&mut it.server.metadata, Some("disk"))),
+        (Reason::OtherMethod, |it| annotate(&mut it.server.metadata, Some("virtual-media"))),
+        (Reason::UnknownMethod, |it| annotate(&mut it.server.metadata, Some("floppy"))),
+    ];
+    for (at, (reason, spoil)) in spoils.into_iter().enumerate() {
+        let mut world = World::waiting(Some(BootState::Pending));
+        spoil(&mut world);
+        assert_eq!(world.decide(), Boot::Nothing(reason), "{at}");
     }
 }
 
@@ -93,13 +140,13 @@ fn what_somebody_else_made_under_the_same_name_is_not_booted() {
 fn two_servers_with_one_identity_are_never_guessed() {
     let (one, other) = (World::new(), World::new());
     let both = KnownServers::Servers(vec![one.candidate(), other.candidate()]);
-    assert_eq!(decide(&both), Boot::Nothing(Reason::Ambiguous));
+    assert_eq!(decide(&both, NOW), Boot::Nothing(Reason::Ambiguous));
 }
 
 #[test]
 fn nobodys_machine_and_one_that_we_cannot_know_get_what_the_file_has() {
-    assert_eq!(decide(&KnownServers::Servers(vec![])), Boot::Default);
-    assert_eq!(decide(&KnownServers::Nothing), Boot::Default);
+    assert_eq!(decide(&KnownServers::Servers(vec![]), NOW), Boot::Default);
+    assert_eq!(decide(&KnownServers::Nothing, NOW), Boot::Default);
     assert!(Boot::Default.has_script());
     assert_eq!(Boot::Default.uki(Some("a")), Some("a"));
     assert_eq!(Boot::Nothing(Reason::NotReady).uki(Some("a")), None);
@@ -178,6 +225,25 @@ impl World {
         Self { server, configuration, http: Some(http), ipxe: Some(ipxe) }
     }
 
+    /// A server in the window of a boot that is in this state.
+    fn waiting(state: Option<BootState>) -> Self {
+        let mut world = Self::new();
+        world.configuration.metadata.namespace = Some("ns".to_owned());
+        world.configuration.status.as_mut().unwrap().state = state;
+        let boot_window = Some(BootWindow {
+            boot_configuration_ref: ObjectReference::new("ns", "work"),
+            boot_configuration_uid: Some("uid".to_owned()),
+            opened: Time(NOW),
+            closes: Time(NOW + SignedDuration::from_mins(30)),
+        });
+        world.server.status = Some(ServerStatus { boot_window, ..ServerStatus::default() });
+        world
+    }
+
+    fn window(&mut self) -> &mut BootWindow {
+        self.server.status.as_mut().unwrap().boot_window.as_mut().unwrap()
+    }
+
     fn candidate(&self) -> CandidateServer<'_> {
         CandidateServer {
             server: &self.server,
@@ -188,6 +254,6 @@ impl World {
     }
 
     fn decide(&self) -> Boot {
-        decide(&KnownServers::Servers(vec![self.candidate()]))
+        decide(&KnownServers::Servers(vec![self.candidate()]), NOW)
     }
 }

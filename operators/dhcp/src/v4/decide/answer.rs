@@ -15,6 +15,9 @@ const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
     pub(super) fn discover(&self) -> Decision {
+        if self.waits() {
+            return Decision::dropped(DropReason::BootNotReady);
+        }
         let claimant = self.claimant();
         let wished = self.packet.options.address(code::REQUESTED_ADDRESS);
         let Some(address) = claimant.choose(wished.into_iter()) else {

@@ -271,6 +271,30 @@ fn a_machine_is_told_what_it_is_to_boot() {
 }
 
 #[test]
+fn a_machine_that_waits_gets_ipxe_and_no_answer_by_http() {
+    for (http, script) in [(true, true), (true, false), (false, true)] {
+        let mut lab = Lab::new();
+        lab.boot = Boot::Waits { http, script, uuid: None };
+        let mut packet = discover(1);
+        packet.options.set(code::ARCHITECTURE, [0, 16]);
+        let decision = lab.send(&packet);
+        if http {
+            assert_eq!(decision.answer.err(), Some(DropReason::BootNotReady));
+            assert!(decision.changes.is_empty());
+        } else {
+            assert_no_boot(&decision.answer.unwrap());
+        }
+        packet.options.set(code::ARCHITECTURE, [0, 7]);
+        let file = if script { "snponly.efi" } else { "" };
+        assert_eq!(text(&lab.answer(&packet), code::BOOT_FILE), file);
+        packet.options.set(code::IPXE, []);
+        assert_eq!(text(&lab.answer(&packet), code::BOOT_FILE).is_empty(), !script);
+        // What runs on it only wants an address.
+        assert_no_boot(&lab.answer(&discover(2)));
+    }
+}
+
+#[test]
 fn a_machine_with_a_boot_url_gets_ipxe_and_then_its_url() {
     let url = "https://hosts.example.org/api/ipxe/metal_ipxe_1";
     // Also where the configuration has no script for everybody.

@@ -23,6 +23,9 @@ const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 impl Request<'_> {
     /// RFC 9915, section 18.3.1.
     pub(super) fn solicit(&self) -> Decision {
+        if self.waits() {
+            return Decision::dropped(DropReason::BootNotReady);
+        }
         let is_rapid =
             self.v6().rapid_commit && self.packet.options.get(code::RAPID_COMMIT).is_some();
         let chosen = self.main_ia().and_then(|ia| {

@@ -168,6 +168,19 @@ fn what_a_machine_boots_is_decided_per_machine() {
 }
 
 #[test]
+fn a_machine_that_waits_gets_ipxe_and_no_answer_by_http() {
+    let http = booting(&[0, 16], "HTTPClient", None);
+    let ipxe = booting(&[0, 7], "PXEClient", Some("iPXE"));
+    for (awaited, script) in [(true, false), (false, true)] {
+        let mut lab = Lab::new();
+        lab.boot = Boot::Waits { http: awaited, script, uuid: None };
+        let refused = lab.send(&http, link_local(1)).answer.err();
+        assert_eq!(refused, awaited.then_some(DropReason::BootNotReady));
+        assert_eq!(told(&mut lab, &ipxe).is_some(), script);
+    }
+}
+
+#[test]
 fn a_bmc_gets_no_file() {
     let mut lab = Lab::new();
     let packet = booting(&[0, 16], "HTTPClient", None);
