@@ -115,6 +115,23 @@ async fn a_machine_that_has_just_got_another_address_is_not_refused() {
 }
 
 #[tokio::test]
+async fn who_asks_from_elsewhere_for_what_is_not_ready_is_not_told_to_wait_for_it() {
+    for is_open in [true, false] {
+        let mut objects = Objects { leases: vec![lease(OURS, MAC)], ..ours() };
+        objects.configurations[0].status = None;
+        if !is_open {
+            lost(&mut objects.servers[0]);
+        }
+        let (router, _cluster, _dir) = TestServer::with(objects).await.router();
+        let (path, agent) = (format!("/ipxe/{UUID}"), [("user-agent", "iPXE/1.21.1")]);
+        let stranger = ask(&router, Method::GET, &path, &agent, STRANGER).await;
+        assert_eq!((stranger.status, stranger.body.as_str()), (503, "not ready\n"), "{is_open}");
+        let own = ask(&router, Method::GET, &path, &agent, OURS).await;
+        assert_eq!(own.status, if is_open { 200 } else { 503 });
+    }
+}
+
+#[tokio::test]
 async fn who_asks_for_refusals_only_holds_few_connections_with_them() {
     let mut server = TestServer::with(Objects { leases: vec![lease(OURS, MAC)], ..ours() }).await;
     server.state.patience = Duration::from_mins(1);

@@ -184,6 +184,25 @@ async fn ipxe_that_waits_boots_what_is_ready_and_is_switched_off_if_nothing_will
 }
 
 #[tokio::test]
+async fn what_becomes_ready_in_a_moment_is_served_to_who_asks_only_once() {
+    let mut server = TestServer::with(not_ready(Some(BootState::Pending))).await;
+    server.state.patience = Duration::from_mins(1);
+    let view = Arc::clone(&server.state.view);
+    let (router, _cluster, _dir) = server.router();
+    let path = format!("/ipxe/{UUID}");
+    tokio::time::pause();
+    let asked = get(&router, &path);
+    let made_ready = async {
+        sleep(Duration::from_secs(1)).await;
+        let mut ready = configuration("claim", Some(BootState::Ready));
+        ready.metadata.resource_version = Some("8".to_owned());
+        crate::testing::list(&view.configurations, vec![ready]).await;
+    };
+    let (got, ()) = tokio::join!(asked, made_ready);
+    assert_eq!(got.status, 200);
+}
+
+#[tokio::test]
 async fn a_config_made_by_hand_serves_a_machine_that_is_no_server_and_no_other() {
     let hand = |state: Option<BootState>| {
         let mut config = by_hand("hand");
