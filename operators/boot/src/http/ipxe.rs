@@ -74,7 +74,12 @@ pub(super) async fn script(
     request: ScriptRequest,
 ) -> Response {
     let uuid = uuid.parse().ok();
-    let answer = state.patiently(&request.asker, || answer(&state, &request, uuid)).await;
+    let answer = if request.waited.is_some() {
+        // It asks again by itself, and there may be thousands of them: others need the delays.
+        answer(&state, &request, uuid).await
+    } else {
+        state.patiently(&request.asker, || answer(&state, &request, uuid)).await
+    };
     state.answer_by("ipxe", answer, |refusal| {
         let script = retry(&state, &request, uuid, refusal);
         script.unwrap_or_else(|| refused(refusal))

@@ -184,6 +184,20 @@ async fn ipxe_that_waits_boots_what_is_ready_and_is_switched_off_if_nothing_will
 }
 
 #[tokio::test]
+async fn ipxe_that_waits_takes_no_delay_from_who_asks_only_once() {
+    let mut server = TestServer::with(not_ready(None)).await;
+    server.state.patience = Duration::from_mins(1);
+    let (router, _cluster, _dir) = server.router();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let got = by_ipxe(&router, "?waited=1").await;
+    assert!(got.body.contains("?waited=2 "), "{}", got.body);
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    by_ipxe(&router, "").await;
+    assert!(begun.elapsed() >= Duration::from_mins(1));
+}
+
+#[tokio::test]
 async fn what_becomes_ready_in_a_moment_is_served_to_who_asks_only_once() {
     let mut server = TestServer::with(not_ready(Some(BootState::Pending))).await;
     server.state.patience = Duration::from_mins(1);
