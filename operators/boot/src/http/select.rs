@@ -70,7 +70,7 @@ pub(super) fn choose<K: BootConfig>(
     if found.is_ready() {
         return admitted.map(|()| chosen);
     }
-    // Only in its window it is certain that the machine was powered on to boot this.
+    // Only in its window it is certain that the machine is to boot this, and not its disk.
     let is_due = admitted.is_ok() && chosen.closes.is_some();
     Err(if is_due { Refusal::NotYet { server: chosen.server } } else { Refusal::NotReady })
 }

@@ -5,8 +5,8 @@
 //!    └► nobody's ─► what the configuration file has
 //! ```
 //!
-//! What is not ready is waited for in the boot window of its server: there it is certain that the host
-//! was powered on to boot it, and on its disk may be the system of somebody else.
+//! What is not ready is waited for in the boot window of its server: there the host boots nothing else,
+//! and on its disk may be the system of somebody else.
 //!
 //! The method is set by an annotation ([`annotation::BOOT_METHOD`]) on the
 //! `ServerBootConfiguration`, for this boot, or on the `Server`, for all its boots. Without it, a
