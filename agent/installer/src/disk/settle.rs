@@ -1,11 +1,11 @@
 //! Waits until the kernel has found all disks of the machine: it may find one of two a moment later.
 //!
-//! A disk that is named by its serial number or World Wide Name is the right one as soon as it shows. Without
-//! a name, the only disk may be a data disk while a controller still looks for the one with the system; so
-//! nothing is chosen before every controller has a driver and has been quiet for a while, nor beside a disk that
-//! does not say how large it is.
+//! A disk that is named by its serial number or World Wide Name is the right one as soon as it shows; until then,
+//! and for a while, a controller may still find it. Without a name, the only disk may be a data disk while a
+//! controller still looks for the one with the system; so nothing is chosen before every controller has a driver and
+//! has been quiet for a while, nor beside a disk that does not say how large it is.
 
-use super::{Candidate, ChoiceError, candidates};
+use super::{Candidate, ChoiceError, candidates, choose::fits};
 use crate::timeouts::Timeouts;
 use metal_api::installation::InstallHints;
 use metalprobe::Root;
@@ -37,7 +37,7 @@ const ELSEWHERE: [&str; 3] = ["/usb", "/rport-", "/session"];
 /// What a kernel calls the threads that look for SCSI disks.
 const SCAN: &str = "scsi_scan_";
 
-/// The disks, once none has appeared for a while and, unless one is named, nothing is looking for others.
+/// The disks, once none has appeared for a while and, unless one that is named is there, nothing is looking for others.
 ///
 /// # Errors
 ///
@@ -48,17 +48,22 @@ pub(crate) async fn settled(
     timeouts: &Timeouts,
 ) -> Result<Vec<Candidate>, ChoiceError> {
     let is_named = hints.name_a_disk();
-    let (quiet, longest) = if is_named { timeouts.settled } else { timeouts.unnamed };
-    let pending = || if is_named { None } else { pending(root) };
     let began = Instant::now();
     let (mut disks, mut since) = (candidates(root), began);
     loop {
-        let busy = pending();
+        let is_there = is_named && disks.iter().any(|disk| fits(disk, hints));
+        let (quiet, longest) = match (is_named, is_there) {
+            (true, true) => timeouts.settled,
+            (true, false) => (timeouts.unnamed.0, timeouts.settled.1),
+            (false, _) => timeouts.unnamed,
+        };
+        let busy = if is_there { None } else { pending(root) };
         if busy.is_none() && since.elapsed() >= quiet {
             return Ok(disks);
         }
         if began.elapsed() >= longest {
-            return busy.map_or(Ok(disks), |what| Err(ChoiceError::StillLooking(what)));
+            let unknown = busy.filter(|_| !is_named);
+            return unknown.map_or(Ok(disks), |what| Err(ChoiceError::StillLooking(what)));
         }
         sleep(LOOK).await;
         let now = candidates(root);
@@ -203,6 +208,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disk_that_is_named_is_waited_for_while_a_controller_may_find_it() {
+        let machine = Machine::with_disk("vda");
+        let busy = format!("{NVME}/nvme0/state");
+        machine.write(&busy, "connecting");
+        let late = async {
+            sleep(QUICK.settled.0 * 2).await;
+            machine.write("/sys/block/vdb/serial", "SN");
+            machine.plug_in("vdb");
+        };
+        let named = InstallHints { serial: Some("SN".to_owned()), ..ANY };
+        let root = machine.root();
+        let (disks, ()) = tokio::join!(settled(&root, &named, &QUICK), late);
+        // The controller is still not ready, which does not matter any more.
+        assert_eq!(disks.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
     async fn without_a_name_nothing_is_chosen_beside_a_controller_that_is_never_ready() {
         let machine = Machine::with_disk("vda");
         machine.write(&format!("{FUNCTIONS}/0000:00:1f.2/class"), "0x030000");
@@ -212,6 +234,7 @@ mod tests {
         let error = settled(&machine.root(), &ANY, &impatient).await.unwrap_err().to_string();
         assert!(error.contains("the storage controller 0000:01:00.0 has no driver"), "{error}");
         assert!(error.contains("targetDisk"), "{error}");
+        let impatient = Timeouts { settled: impatient.unnamed, ..impatient };
         let named = InstallHints { serial: Some("SN".to_owned()), ..ANY };
         assert_eq!(settled(&machine.root(), &named, &impatient).await.unwrap().len(), 1);
     }

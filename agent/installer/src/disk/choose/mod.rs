@@ -105,7 +105,7 @@ fn unusable(disk: &Candidate) -> Option<&'static str> {
 }
 
 /// Whether a disk matches all hints.
-fn fits(disk: &Candidate, hints: &InstallHints) -> bool {
+pub(super) fn fits(disk: &Candidate, hints: &InstallHints) -> bool {
     let InstallHints { serial, wwn, min_size_gib, max_size_gib, rotational } = hints;
     let bytes = |gib: u64| gib.saturating_mul(GIB);
     serial.as_deref().is_none_or(|it| it.trim() == disk.serial.trim())
