@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET install.json` ([`ORDER`]) | what is to be installed where: [`InstallOrder`] |
 //! | `POST install/progress` ([`PROGRESS`]) | how far it is: [`InstallProgress`]. Nobody has to listen |
-//! | `POST pxe/disable` ([`DONE`]) | it is done; repeated until it is heard |
+//! | `POST pxe/disable` ([`DONE`]) | it is done: [`InstallDone`]; repeated until it is heard |
 //!
 //! The answer 403 ends the installation: it is not the one that is due.
 
@@ -115,6 +115,29 @@ pub struct InstallProgress {
     /// Why it has failed, or anything else that a person should know.
     #[serde(default)]
     pub message: String,
+}
+
+/// What an installer posts when it is done. Others post nothing, or what means nothing here, and nobody refuses that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InstallDone {
+    /// The disk that it has installed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<InstalledDisk>,
+}
+
+/// A disk, as the kernel of an installer shows it; what is not known is empty, or 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InstalledDisk {
+    /// Serial number.
+    pub serial: String,
+    /// World Wide Name.
+    pub wwn: String,
+    /// Model.
+    pub model: String,
+    /// Bytes.
+    pub size_bytes: u64,
 }
 
 /// What an installer does.

@@ -94,7 +94,7 @@ pub use machine::{
     MachineStatus,
 };
 pub use machine_attestation::{MachineAttestation, MachineMeasured, MachinePcr, MachineTpmStatus};
-pub use machine_disk::MachineTargetDisk;
+pub use machine_disk::{MachineInstalledDisk, MachineTargetDisk};
 pub use machine_operation::{
     MachineGivenUp, MachineInstallProgress, MachineOperation, MachineOperationStep,
     MachineOperationsStatus, MachineRequested, MachineSystemStatus,

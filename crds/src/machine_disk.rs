@@ -38,5 +38,27 @@ pub struct MachineTargetDisk {
     pub rotational: Option<bool>,
 }
 
+/// A disk that was installed to, as its installer has told it. Without a serial number and a World Wide Name nobody
+/// could find it again, and nothing is recorded.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MachineInstalledDisk {
+    /// Its serial number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub serial: Option<String>,
+    /// Its World Wide Name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub wwn: Option<String>,
+    /// Its model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub model: Option<String>,
+    /// Its size in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+}
+
 /// Printable ASCII without quotation marks and backslashes, and without space at its ends.
 const SERIAL: &str = r"^[!#-\[\]-~]([ !#-\[\]-~]*[!#-\[\]-~])?$";

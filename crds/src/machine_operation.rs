@@ -1,6 +1,6 @@
 //! Reboots and installations of a `Machine`: what was requested, what is in progress, what was done.
 
-use crate::{SystemUuid, text::open_enum};
+use crate::{MachineInstalledDisk, SystemUuid, text::open_enum};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,9 @@ pub struct MachineOperationsStatus {
     /// Extension: how far the installer of a machine without a BMC has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<MachineInstallProgress>,
+    /// Extension: the disk that was installed to last, as its installer has told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub installed_disk: Option<MachineInstalledDisk>,
 }
 
 /// Counters of what was requested.

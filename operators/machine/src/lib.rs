@@ -18,6 +18,7 @@
 mod accepted;
 pub mod attest;
 pub mod csr;
+pub mod installed_disk;
 pub mod operations;
 pub mod provisioning;
 pub mod request;

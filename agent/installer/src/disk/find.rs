@@ -11,6 +11,8 @@ pub(crate) struct Candidate {
     pub(crate) serial: String,
     /// World Wide Name; may be empty.
     pub(crate) wwn: String,
+    /// Model; may be empty.
+    pub(crate) model: String,
     /// Bytes.
     pub(crate) size: u64,
     /// Bytes of a sector.
@@ -54,6 +56,7 @@ pub(crate) fn candidates(root: &Root) -> Vec<Candidate> {
             transport: disk.transport,
             serial: disk.serial,
             wwn: disk.wwid,
+            model: disk.model,
             name: disk.name,
         })
         .collect()

@@ -6,7 +6,7 @@ mod find;
 mod settle;
 mod target;
 
-pub(crate) use choose::{ChoiceError, choose};
+pub(crate) use choose::{ChoiceError, choose, told};
 pub(crate) use copies::copies;
 pub(crate) use find::{Candidate, Reach, candidates};
 pub(crate) use settle::settled;

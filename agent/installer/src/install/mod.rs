@@ -15,7 +15,7 @@
 use crate::{
     checksum::{self, ChecksumError, Sha256},
     configure::{ConfigureError, Written, configure, needs},
-    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, copies, settled},
+    disk::{ChoiceError, Kernel, Linux, Target, TargetError, choose, copies, settled, told},
     efi::VariableError,
     fetch::{Broken, Client, Pieces, is_stale, is_unknown, transfer},
     gpt::Needs,
@@ -25,7 +25,7 @@ use crate::{
     seed::Seed,
 };
 use bytes::Bytes;
-use metal_api::installation::{DONE, InstallPhase, ORDER};
+use metal_api::installation::{DONE, InstallDone, InstallPhase, InstalledDisk, ORDER};
 use metal_base::Chain;
 use metal_http::RequestError;
 use metalprobe::{Root, init::End};
@@ -99,10 +99,12 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
     let mut backoff = client.timeouts.again();
     // Only once, so that a failure remains visible until it is over.
     Reporter::new(client).enter(InstallPhase::Downloading).await;
-    loop {
+    let disk = loop {
         let (reporter, mut known) = (Reporter::new(client), None);
-        let attempted = attempt(root, client, &reporter, &Linux, &mut known).await;
-        let Err(error) = attempted else { break };
+        let error = match attempt(root, client, &reporter, &Linux, &mut known).await {
+            Ok(disk) => break disk,
+            Err(error) => error,
+        };
         let why = Chain(&error).to_string();
         if error.is_stale() {
             tracing::error!(error = why, "this installation is not due: the machine restarts");
@@ -117,8 +119,8 @@ pub(crate) async fn install(root: &Root, client: &Client) -> End {
         if let Some(known) = known.filter(|_| error.is_of_the_image()) {
             another(client, &reporter, &why, &known).await;
         }
-    }
-    say_done(client).await;
+    };
+    say_done(client, disk).await;
     End::Reboot
 }
 
@@ -157,14 +159,14 @@ async fn fetch_list(client: &Client, order: &Order) -> Result<Bytes, InstallErro
     list.map_err(|error| InstallError::Fetch("the list of checksums", error))
 }
 
-/// Installs once. `known` becomes what says which image that is.
+/// Installs once, to the disk that is returned. `known` becomes what says which image that is.
 async fn attempt(
     root: &Root,
     client: &Client,
     reporter: &Reporter<'_>,
     kernel: &impl Kernel,
     known: &mut Option<Documents>,
-) -> Result<(), InstallError> {
+) -> Result<InstalledDisk, InstallError> {
     let document = fetch_order(client).await?;
     let order = install_json::read(&document)?;
     if !is_this(root, &order) {
@@ -192,6 +194,7 @@ async fn attempt(
     };
     tracing::info!("the disk image is written, and its checksum is right");
     reporter.enter(InstallPhase::Configuring).await;
+    let installed = told(disk);
     let others: Vec<_> = disks.iter().filter(|it| it.name != disk.name).cloned().collect();
     let (root, kernel) = (root.clone(), kernel.clone());
     let configured = spawn_blocking(move || {
@@ -200,7 +203,7 @@ async fn attempt(
         Ok::<_, ConfigureError>(note(refused.as_ref(), &copies))
     });
     reporter.done(&configured.await??).await;
-    Ok(())
+    Ok(installed)
 }
 
 /// A note for a person about a completed installation, if there is one.
@@ -285,10 +288,12 @@ impl Image {
 
 /// Tells that it is done, in the way that counts, until that is heard: whoever has not heard it, would have the
 /// system installed again that is there now. A machine that nobody knows any more is not installed again.
-async fn say_done(client: &Client) {
+async fn say_done(client: &Client, disk: InstalledDisk) {
+    let done = serde_json::to_vec(&InstallDone { disk: Some(disk) });
+    let done = Bytes::from(done.unwrap_or_default());
     let (mut backoff, mut unknown) = (client.timeouts.again(), None::<Instant>);
     loop {
-        match client.post(DONE, Bytes::new()).await {
+        match client.post(DONE, done.clone()).await {
             Ok(()) => {
                 tracing::info!("installed; the machine restarts");
                 return;

@@ -43,7 +43,7 @@ async fn the_disk_that_is_named_is_written_and_the_other_is_left_alone() {
     let machine = Machine::new(&["vda", "vdb"]);
     let image = testing::Image::new(4, &[(1, LINUX_TYPE, 2048, 6143)]);
     let metalman = Metalman::start(ORDER, &image.bytes, &image.bytes).await;
-    metalman.attempt(&machine).await.unwrap();
+    assert_eq!(metalman.attempt(&machine).await.unwrap().serial, "SN-vdb");
     assert_eq!(machine.disk("vda"), old());
     let table = Table::read(&machine.disk("vdb")[..1 << 20], 512, mib(16) / 512).unwrap();
     assert_eq!(table.partitions().next().unwrap().last, mib(15) / 512 - 1);
@@ -133,6 +133,8 @@ async fn a_machine_does_not_restart_before_it_was_heard_that_it_is_installed() {
     metalman.files.lock().unwrap().deaf = 40;
     let end = install(&machine.root(), &metalman.client).await;
     assert_eq!((end, metalman.files.lock().unwrap().deaf), (End::Reboot, 0));
+    let told: InstallDone = serde_json::from_slice(&metalman.files.lock().unwrap().done).unwrap();
+    assert_eq!(told.disk.unwrap().serial, "SN-vdb");
     assert_eq!(metalman.phases(), ["downloading", "writing", "configuring", "done"]);
 }
 
@@ -272,6 +274,8 @@ struct Files {
     /// What was asked for.
     paths: Vec<String>,
     posted: Vec<serde_json::Value>,
+    /// What was last said at the end.
+    done: Vec<u8>,
     refuses: bool,
     /// Whether it does not answer at the moment.
     is_down: bool,
@@ -316,7 +320,7 @@ impl Metalman {
         Self { client, files, task }
     }
 
-    async fn attempt(&self, machine: &Machine) -> Result<(), InstallError> {
+    async fn attempt(&self, machine: &Machine) -> Result<InstalledDisk, InstallError> {
         attempt(&machine.root(), &self.client, &Reporter::new(&self.client), &Linux, &mut None)
             .await
     }
@@ -365,6 +369,8 @@ async fn serve(mut stream: TcpStream, files: Arc<Mutex<Files>>) {
         files.paths.push(path.clone());
         if path == "install/progress" {
             files.posted.push(serde_json::from_slice(&body).unwrap());
+        } else if path == "pxe/disable" {
+            files.done = body;
         }
         let found = files.served.iter().find(|(name, _)| *name == path);
         match found {

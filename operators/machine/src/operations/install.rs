@@ -8,8 +8,8 @@ use super::{
 };
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{
-    Machine, MachineInstallProgress, MachineOperation, MachineOperationStep, MachineStatus,
-    annotation,
+    Machine, MachineInstallProgress, MachineInstalledDisk, MachineOperation, MachineOperationStep,
+    MachineStatus, annotation,
 };
 
 /// How to handle the report of an installer that it is done.
@@ -25,21 +25,29 @@ pub enum Callback {
 
 /// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
 /// booted for, if its URL contains it. Only an installation that may be in progress is completed by
-/// it.
-pub fn installed(machine: &Machine, counter: Option<i64>, now: Clocks) -> Callback {
+/// it. `disk` is the one that it says it has installed to.
+pub fn installed(
+    machine: &Machine,
+    counter: Option<i64>,
+    disk: Option<MachineInstalledDisk>,
+    now: Clocks,
+) -> Callback {
     let Some(asked) = installs(machine, now) else { return Callback::Nothing };
     if counter.is_some_and(|counter| counter != asked) {
         return Callback::Stale;
     }
     let mut new = machine.status.clone().unwrap_or_default();
     complete(&mut new, machine, now.wall);
+    new.operations.get_or_insert_default().installed_disk = disk;
     Callback::Record(Box::new(new))
 }
 
-/// What is installed now is what was requested.
+/// What is installed now is what was requested. Nobody has said on which disk it is: that of before may have
+/// somebody's data by now.
 fn complete(new: &mut MachineStatus, machine: &Machine, now: Timestamp) {
     let asked = pending::of(machine, new);
     let operations = new.operations.get_or_insert_default();
+    operations.installed_disk = None;
     if let Some(current) = &mut operations.current {
         operations.repave_counter = operations.repave_counter.max(current.repave_counter);
         // The host is on, otherwise there could be no report.

@@ -4,6 +4,7 @@ use super::{
     Clocks, installs,
     report::{INSTALL_FAILED, installing},
 };
+use crate::installed_disk;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{
@@ -31,8 +32,13 @@ pub fn reported(
     }
     let old = machine.status.clone().unwrap_or_default();
     let mut new = old.clone();
-    let reason = if progress.phase == InstallPhase::Failed { INSTALL_FAILED } else { "Pending" };
-    installing(&mut new, machine, (reason, &describe(progress)), now.wall);
+    let told = describe(progress);
+    let (reason, message) = if progress.phase == InstallPhase::Failed {
+        (INSTALL_FAILED, installed_disk::explained(machine, told))
+    } else {
+        ("Pending", told)
+    };
+    installing(&mut new, machine, (reason, &message), now.wall);
     let operations = new.operations.get_or_insert_default();
     advance(
         operations.current.as_mut().map_or(&mut operations.by_hand, |it| &mut it.progress),

@@ -7,14 +7,16 @@ use crate::{
     operations::{CallbackError, installer_is_done},
 };
 use axum::{
-    extract::State,
+    extract::{State, rejection::BytesRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt;
-use metal_api::Machine;
+use metal_api::{Machine, MachineInstalledDisk};
 use metal_machine::{
+    installed_disk,
     operations::{installs, may_end},
     provisioning::access::{TokenOf, token_of},
 };
@@ -30,7 +32,11 @@ pub(super) const STILL_READY: &str = "the Node of this machine is still ready";
 /// Ends the pending installation, if the token belongs to it. It is not an error to report that
 /// again afterwards. An installer takes success and refusal as final, so it gets either only by what
 /// the API server has at this moment.
-pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requester) -> Response {
+pub(super) async fn disable(
+    State(ctx): State<Arc<Context>>,
+    requester: Requester,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let Confirmed { machine, is_live } = match requester.confirmed(&ctx).await {
         Ok(confirmed) => confirmed,
         Err(refused) => return *refused,
@@ -51,16 +57,25 @@ pub(super) async fn disable(State(ctx): State<Arc<Context>>, requester: Requeste
         TokenOf::Due(_) if !may_end(&machine, node(&ctx, &machine).as_deref()) => {
             unavailable(STILL_READY)
         }
-        TokenOf::Due(repave) => end(&ctx, machine, repave).await,
+        TokenOf::Due(repave) => {
+            // Not every installer says something, and what it says may mean nothing here.
+            let disk = body.ok().and_then(|body| installed_disk::told(&body));
+            end(&ctx, machine, repave, disk).await
+        }
         TokenOf::Done => StatusCode::OK.into_response(),
         TokenOf::Awaited => unavailable(BEHIND),
         TokenOf::None => stale(),
     }
 }
 
-async fn end(ctx: &Context, machine: Arc<Machine>, repave: i64) -> Response {
+async fn end(
+    ctx: &Context,
+    machine: Arc<Machine>,
+    repave: i64,
+    disk: Option<MachineInstalledDisk>,
+) -> Response {
     let name = machine.name_any();
-    match installer_is_done(ctx, machine, Some(repave)).await {
+    match installer_is_done(ctx, machine, Some(repave), disk).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(CallbackError::Stale) => stale(),
         Err(error) => {

@@ -5,7 +5,7 @@ use crate::{
     status_writes::{self, Decision, record},
 };
 use kube::{ResourceExt, runtime::events::EventType};
-use metal_api::Machine;
+use metal_api::{Machine, MachineInstalledDisk};
 use metal_machine::operations::{Callback, installed};
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ pub(crate) enum CallbackError {
 }
 
 /// The installer of `machine` reports that it is done. `counter` is the repave counter that it was
-/// booted for, if its URL contains it ([`metal_machine::operations::installs`]). When this
-/// returns, that is recorded. It is not an error if it was recorded before, or if no installation
-/// was requested.
+/// booted for, if its URL contains it ([`metal_machine::operations::installs`]), and `disk` the one
+/// that it says it has installed to. When this returns, that is recorded. It is not an error if it
+/// was recorded before, or if no installation was requested.
 ///
 /// # Errors
 ///
@@ -32,9 +32,10 @@ pub(crate) async fn installer_is_done(
     ctx: &Context,
     machine: Arc<Machine>,
     counter: Option<i64>,
+    disk: Option<MachineInstalledDisk>,
 ) -> Result<(), CallbackError> {
     let recorded = record(ctx, machine, |machine| {
-        let (status, is_stale) = match installed(machine, counter, ctx.now()) {
+        let (status, is_stale) = match installed(machine, counter, disk.clone(), ctx.now()) {
             Callback::Record(status) => (Some(status), false),
             Callback::Nothing => (None, false),
             Callback::Stale => (None, true),

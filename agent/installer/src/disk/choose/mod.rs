@@ -1,7 +1,7 @@
 //! Chooses the disk to install to: the only one that fits. If several fit, none is chosen.
 
 use super::{Candidate, Reach};
-use metal_api::installation::InstallHints;
+use metal_api::installation::{InstallHints, InstalledDisk};
 use std::fmt::Write;
 
 const GIB: u64 = 1 << 30;
@@ -74,6 +74,14 @@ pub(crate) fn choose<'a>(
         }
         _ => Err(ChoiceError::Several(fitting.len(), describe(fitting.into_iter()))),
     }
+}
+
+/// What the server is told of a disk that was installed to, so that it can ask for the same one.
+pub(crate) fn told(disk: &Candidate) -> InstalledDisk {
+    let Candidate { serial, wwn, model, size, .. } = disk.clone();
+    // A World Wide Name that is not set fits to no disk.
+    let wwn = canonical(&wwn).map(|_| wwn).unwrap_or_default();
+    InstalledDisk { serial, wwn, model, size_bytes: size }
 }
 
 /// A disk of this machine that would fit if it could be written to. A disk that has failed like this was installed

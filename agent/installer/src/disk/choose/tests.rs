@@ -171,6 +171,30 @@ fn a_data_disk_is_not_taken_for_one_that_is_worn_out() {
     }
 }
 
+#[test]
+fn what_was_told_of_a_disk_chooses_it_again_and_no_other_in_its_place() {
+    let zeros = Candidate { wwn: "eui.0000000000000000".into(), ..disk("sda") };
+    let namespace =
+        |name: &str, wwn: &str| Candidate { serial: "C".into(), wwn: wwn.into(), ..disk(name) };
+    let one = namespace("nvme0n1", "eui.0025385b71b00d8a");
+    let other = namespace("nvme0n2", "eui.0025385b71b00d8b");
+    for (system, data) in
+        [(disk("sda"), disk("sdb")), (zeros, disk("sdb")), (one.clone(), other), (one, disk("sda"))]
+    {
+        let told = told(&system);
+        assert_eq!((&*told.model, told.size_bytes), ("M", 200 * GIB));
+        let name = |text: String| Some(text).filter(|text| !text.is_empty());
+        let hints = InstallHints { serial: name(told.serial), wwn: name(told.wwn), ..ANY };
+        let both = [data.clone(), system.clone()];
+        assert_eq!(chosen(&both, &hints), Ok(system.name), "as the only one was before");
+        let error = chosen(&[data], &hints).unwrap_err();
+        assert!(matches!(error, ChoiceError::NoneFits(_)), "{error}");
+        // By this word a server knows what it is about.
+        assert!(error.to_string().contains("targetDisk"), "{error}");
+    }
+    assert!(chosen(&[], &ANY).unwrap_err().to_string().contains("no disk to install to"));
+}
+
 fn chosen(disks: &[Candidate], hints: &InstallHints) -> Result<String, ChoiceError> {
     choose(disks, hints).map(|it| it.name.clone())
 }
@@ -180,6 +204,7 @@ fn disk(name: &str) -> Candidate {
         name: name.to_owned(),
         serial: format!("SN-{name}"),
         wwn: String::new(),
+        model: "M".to_owned(),
         size: 200 * GIB,
         sector: 512,
         is_rotational: false,

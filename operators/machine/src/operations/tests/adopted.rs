@@ -74,7 +74,8 @@ fn an_installation_in_progress_goes_on_when_higher_counters_are_adopted() {
         (scene.step(), installs(&scene.machine, scene.now.into())),
         (Some("Installing"), Some(1))
     );
-    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
+    let Callback::Record(status) = installed(&scene.machine, Some(1), None, scene.now.into())
+    else {
         panic!("its installer is not heard")
     };
     scene.machine.status = Some(*status);
@@ -93,7 +94,8 @@ fn an_installation_in_progress_is_not_taken_back_by_the_reboots_of_a_backup() {
         scene.settle();
     }
     assert_eq!(scene.step(), Some("Installing"));
-    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
+    let Callback::Record(status) = installed(&scene.machine, Some(1), None, scene.now.into())
+    else {
         panic!("its installer is not heard")
     };
     scene.machine.status = Some(*status);

@@ -1,7 +1,7 @@
 //! How operations end, and what is told of it.
 
 use super::{super::*, fixture::Scene};
-use metal_api::{MachineOperationStep::*, condition};
+use metal_api::{MachineInstalledDisk, MachineOperationStep::*, condition};
 use metal_core::redfish::PowerState;
 
 /// Settles, and returns the reasons of the events.
@@ -74,12 +74,56 @@ fn what_was_given_up_is_told_until_it_is_done() {
         scene.sees(power);
         told(&mut scene);
     }
-    let Callback::Record(status) = installed(&scene.machine, Some(1), scene.now.into()) else {
+    let Callback::Record(status) = installed(&scene.machine, Some(1), None, scene.now.into())
+    else {
         panic!()
     };
     scene.machine.status = Some(*status);
     assert_eq!(told(&mut scene), ["OperationDone"]);
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Done"));
+}
+
+#[test]
+fn the_disk_that_the_last_installer_has_told_is_recorded_and_forgotten_once_one_tells_none() {
+    let disk = |serial: &str| MachineInstalledDisk {
+        serial: Some(serial.to_owned()),
+        ..MachineInstalledDisk::default()
+    };
+    for has_bmc in [true, false] {
+        for told in [Some(disk("B")), None] {
+            let mut scene = Scene::asks(1, 1).at(Installing);
+            if !has_bmc {
+                scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
+                scene.status().operations.as_mut().unwrap().current = None;
+            }
+            scene.status().operations.as_mut().unwrap().installed_disk = Some(disk("A"));
+            let now = scene.now.into();
+            let done = installed(&scene.machine, Some(1), told.clone(), now);
+            let Callback::Record(status) = done else { panic!("{has_bmc} {told:?}") };
+            scene.machine.status = Some(*status);
+            assert_eq!(scene.status().operations.as_ref().unwrap().installed_disk, told);
+            // Said again, it changes nothing, whatever is said.
+            let again = installed(&scene.machine, Some(1), Some(disk("C")), now);
+            assert_eq!(again, Callback::Nothing);
+        }
+    }
+}
+
+#[test]
+fn an_end_that_nobody_has_told_leaves_no_disk_that_may_be_another_one_by_now() {
+    let mut scene = Scene::asks(1, 1).at(Installing);
+    let progress = serde_json::from_str(r#"{"phase":"writing"}"#).unwrap();
+    *scene.status() = reported(&scene.machine, 1, &progress, scene.now.into()).unwrap();
+    let operations = scene.status().operations.as_mut().unwrap();
+    operations.installed_disk = Some(MachineInstalledDisk::default());
+    let mut node = super::fixture::node("10.0.0.1");
+    let made = scene.now + SignedDuration::from_secs(60);
+    node.metadata.creation_timestamp =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(made));
+    scene.node = Some(node);
+    scene.settle();
+    assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("Done"));
+    assert_eq!(scene.status().operations.as_ref().unwrap().installed_disk, None);
 }
 
 #[test]

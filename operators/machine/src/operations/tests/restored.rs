@@ -30,7 +30,7 @@ fn an_operation_from_a_backup_is_given_up_and_not_resumed() {
         scene.now += SignedDuration::from_hours(72);
         assert_eq!(installs(&scene.machine, scene.now.into()), None, "{step}");
         assert_eq!(
-            installed(&scene.machine, Some(2), scene.now.into()),
+            installed(&scene.machine, Some(2), None, scene.now.into()),
             Callback::Nothing,
             "{step}"
         );
@@ -47,13 +47,18 @@ fn an_operation_from_a_backup_is_given_up_and_not_resumed() {
 
         // An object that was created anew, with the status of the one before.
         let mut scene = Scene::asks(3, 2).at(step.clone());
-        scene.status().operations.as_mut().unwrap().machine_uid = Some("before".to_owned());
+        let operations = scene.status().operations.as_mut().unwrap();
+        operations.machine_uid = Some("before".to_owned());
+        operations.installed_disk = Some(metal_api::MachineInstalledDisk::default());
         assert_eq!(installs(&scene.machine, scene.now.into()), None, "{step}");
         assert_eq!(pending(&scene.machine), Pending::default(), "{step}");
         assert!(matches!(scene.settle(), Decision::Rest(_)), "{step}");
         assert_eq!(scene.reason(condition::READY), Some("Restored"), "{step}");
         let operations = scene.machine.status.clone().unwrap().operations.unwrap();
-        assert_eq!(operations.machine_uid.as_deref(), Some("uid"));
+        assert_eq!(
+            (operations.machine_uid.as_deref(), operations.installed_disk),
+            (Some("uid"), None)
+        );
         assert_eq!(operations.repave_counter, Some(2), "{step}");
     }
 }

@@ -34,10 +34,11 @@ fn an_installer_is_there_only_between_power_off_and_its_callback() {
 #[test]
 fn a_callback_ends_the_installation_that_it_was_handed_out_for_and_no_other() {
     let scene = Scene::asks(3, 2).at(Installing);
-    assert_eq!(installed(&scene.machine, Some(1), scene.now.into()), Callback::Stale);
+    assert_eq!(installed(&scene.machine, Some(1), None, scene.now.into()), Callback::Stale);
     for counter in [None, Some(2)] {
         let mut scene = scene.clone();
-        let Callback::Record(status) = installed(&scene.machine, counter, scene.now.into()) else {
+        let Callback::Record(status) = installed(&scene.machine, counter, None, scene.now.into())
+        else {
             unreachable!("{counter:?}")
         };
         scene.machine.status = Some(*status);
@@ -45,13 +46,13 @@ fn a_callback_ends_the_installation_that_it_was_handed_out_for_and_no_other() {
         assert_eq!((operations.reboot_counter, operations.repave_counter), (Some(3), Some(2)));
         assert_eq!(scene.reason(condition::REPAVED), Some("Succeeded"));
         assert_eq!(installs(&scene.machine, scene.now.into()), None);
-        assert_eq!(installed(&scene.machine, counter, scene.now.into()), Callback::Nothing);
+        assert_eq!(installed(&scene.machine, counter, None, scene.now.into()), Callback::Nothing);
         assert!(matches!(scene.settle(), Decision::Rest(_)));
         assert_eq!(scene.current(), None);
     }
     for step in [Draining, PoweringOff, Failed] {
         let scene = Scene::asks(3, 2).at(step);
-        assert_eq!(installed(&scene.machine, None, scene.now.into()), Callback::Nothing);
+        assert_eq!(installed(&scene.machine, None, None, scene.now.into()), Callback::Nothing);
     }
 }
 
@@ -129,7 +130,7 @@ fn without_a_bmc_a_lost_status_gives_nobody_an_installer() {
     scene.machine.spec.pxe.as_mut().unwrap().redfish = None;
     scene.machine.status = None;
     assert_eq!(installs(&scene.machine, scene.now.into()), None);
-    assert_eq!(installed(&scene.machine, None, scene.now.into()), Callback::Nothing);
+    assert_eq!(installed(&scene.machine, None, None, scene.now.into()), Callback::Nothing);
     scene.settle();
     assert_eq!(installs(&scene.machine, scene.now.into()), None);
     scene.machine.spec.operations.as_mut().unwrap().repave_counter = Some(5);
@@ -144,7 +145,7 @@ fn a_machine_without_a_bmc_waits_for_a_person_and_says_so() {
     assert!(matches!(scene.settle(), Decision::Rest(_)));
     assert_eq!(scene.reason(condition::OPERATIONS_DONE), Some("NoBMC"));
     assert_eq!(installs(&scene.machine, scene.now.into()), Some(1));
-    let Callback::Record(status) = installed(&scene.machine, None, scene.now.into()) else {
+    let Callback::Record(status) = installed(&scene.machine, None, None, scene.now.into()) else {
         unreachable!()
     };
     scene.machine.status = Some(*status);

@@ -3,6 +3,7 @@
 pub use metal_configuration::template::{LARGEST, TemplateError};
 
 use super::value::{self, Counters, object, text};
+use crate::installed_disk;
 use gtmpl_ng::Value;
 use metal_api::Machine;
 use metal_configuration::template;
@@ -51,10 +52,10 @@ fn context(variables: &Variables<'_>) -> Value {
     ])
 }
 
-/// `spec.pxe.targetDisk` as it is in the object, or `null`: templates cannot tell false from nothing.
+/// `spec.pxe.targetDisk` as it is in the object, or the disk that was installed to last, or `null`: templates cannot
+/// tell false from nothing.
 fn target_disk_json(machine: &Machine) -> String {
-    let disk = machine.spec.pxe.as_ref().and_then(|pxe| pxe.target_disk.as_ref());
-    serde_json::to_string(&disk).unwrap_or_default()
+    serde_json::to_string(&installed_disk::target(machine)).unwrap_or_default()
 }
 
 /// The templates of an image install if two counters differ: requested and finished installations.

@@ -1,6 +1,7 @@
 use super::*;
 use metal_api::{
-    MachineLease, MachineOperations, MachinePxe, MachineSpec, MachineStatus, MachineTargetDisk,
+    MachineInstalledDisk, MachineLease, MachineOperations, MachinePxe, MachineSpec, MachineStatus,
+    MachineTargetDisk,
 };
 use serde::Deserialize;
 
@@ -207,6 +208,23 @@ fn a_template_is_told_which_disk_to_install_to() {
         let rendered = render("x", TEXT.as_bytes(), &variables(&machine, None)).unwrap();
         assert_eq!(rendered, expected);
     }
+}
+
+#[test]
+fn a_template_is_told_the_disk_of_before_where_nobody_names_one() {
+    let mut machine = machine(Some(2), Some(1));
+    machine.spec.pxe = Some(MachinePxe::default());
+    let rendered = |machine: &Machine| {
+        render("x", b"{{ .TargetDiskJSON }}", &variables(machine, Some(2))).unwrap()
+    };
+    assert_eq!(rendered(&machine), "null", "an older version has recorded none");
+    let operations = machine.status.as_mut().unwrap().operations.as_mut().unwrap();
+    let serial = Some("SN".to_owned());
+    operations.installed_disk =
+        Some(MachineInstalledDisk { serial, ..MachineInstalledDisk::default() });
+    assert_eq!(rendered(&machine), r#"{"serial":"SN"}"#);
+    machine.spec.pxe.as_mut().unwrap().target_disk = Some(MachineTargetDisk::default());
+    assert_eq!(rendered(&machine), "{}");
 }
 
 #[test]

@@ -111,6 +111,37 @@ async fn an_installer_that_fetches_its_files_has_begun_if_it_reports_nothing_as_
 }
 
 #[tokio::test]
+async fn the_disk_that_is_told_at_the_end_is_the_one_that_a_later_installer_has_not_found() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let end = format!("/c/{}/pxe/disable", lab.token(3));
+    let body = r#"{"disk":{"serial":"SN","model":"M","sizeBytes":1073741824}}"#;
+    assert_eq!(lab.ask(1, "POST", &end, body).await.0, StatusCode::OK);
+    let disk = lab.status().operations.unwrap().installed_disk;
+    assert_eq!(disk.as_ref().unwrap().serial.as_deref(), Some("SN"));
+    let mut machine = asked(1, Some(4), Some(3));
+    machine.status.as_mut().unwrap().operations.as_mut().unwrap().installed_disk = disk;
+    let lab = Lab::new(machine).await;
+    let path = format!("/c/{}/install/progress", lab.token(4));
+    let failed = r#"{"phase":"failed","message":"no disk fits targetDisk; there are sda"}"#;
+    assert_eq!(lab.ask(1, "POST", &path, failed).await.0, StatusCode::OK);
+    let (_, reason, message) = repaved(&lab);
+    assert_eq!(reason, "InstallFailed");
+    assert!(message.contains("(serial SN, M, 1.0 GiB)") && message.ends_with("sda"), "{message}");
+}
+
+#[tokio::test]
+async fn whatever_is_posted_at_the_end_ends_it() {
+    let long = " ".repeat(20_000);
+    for body in ["", "null", "done", &long] {
+        let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+        let end = format!("/c/{}/pxe/disable", lab.token(3));
+        assert_eq!(lab.ask(1, "POST", &end, body).await.0, StatusCode::OK, "{}", body.len());
+        let operations = lab.status().operations.unwrap();
+        assert_eq!((operations.repave_counter, operations.installed_disk), (Some(3), None));
+    }
+}
+
+#[tokio::test]
 async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
     let lab = Lab::new(asked(1, Some(3), Some(2))).await;
     let path = format!("/c/{}/install/progress", lab.token(3));

@@ -182,7 +182,9 @@ impl World {
     }
 
     fn callback(&mut self, counter: i64) {
-        if let Callback::Record(status) = installed(&self.machine, Some(counter), self.clocks()) {
+        if let Callback::Record(status) =
+            installed(&self.machine, Some(counter), None, self.clocks())
+        {
             self.heard.push(counter);
             self.write(*status);
         }
