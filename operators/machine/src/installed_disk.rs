@@ -77,8 +77,8 @@ pub(crate) fn explained(machine: &Machine, failure: String) -> String {
     let chose_none = NOT_CHOSEN.iter().any(|words| failure.contains(words));
     match expected(machine).filter(|_| chose_none) {
         Some(disk) => format!(
-            "nothing is written, as the disk that was installed to last ({}) is not found; if it was \
-             replaced, say in spec.pxe.targetDisk which one to install to; the installer says: {failure}",
+            "only the disk that was installed to last ({}) is installed to; if it was replaced, or has another \
+             serial number or WWN by now, say in spec.pxe.targetDisk which one is meant; the installer says: {failure}",
             described(disk)
         ),
         None => failure,
@@ -180,6 +180,10 @@ mod tests {
         for words in ["serial SN, WWN naa.5, M, 1.5 GiB", "spec.pxe.targetDisk", no_disk] {
             assert!(found.contains(words), "{words}: {found}");
         }
+        // Two disks may say the same serial number.
+        let two = "2 disks fit, and none is written to; say which in targetDisk: sda, sdb";
+        let found = explained(&machine(None, true), two.to_owned());
+        assert!(found.contains("spec.pxe.targetDisk") && !found.contains("not found"), "{found}");
         let named = Some(MachineTargetDisk::default());
         for (machine, failure) in [
             (machine(named, true), no_disk),
