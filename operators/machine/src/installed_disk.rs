@@ -32,6 +32,7 @@ fn recorded(disk: &InstalledDisk) -> Option<MachineInstalledDisk> {
     // As in a JSON string that needs no escape: templates of images quote it.
     let serial = name(&disk.serial, |c| c == ' ' || (c.is_ascii_graphic() && !"\"\\".contains(c)));
     let wwn = name(&disk.wwn, |c| c.is_ascii_alphanumeric() || ".:-".contains(c));
+    let wwn = wwn.filter(|it| is_set(it.rsplit(['.', 'x']).next().unwrap_or_default()));
     if serial.is_none() && wwn.is_none() {
         return None;
     }
@@ -48,9 +49,13 @@ fn recorded(disk: &InstalledDisk) -> Option<MachineInstalledDisk> {
 
 fn name(text: &str, is_letter: impl Fn(char) -> bool) -> Option<String> {
     let text = text.trim();
-    // Zeros alone are what a disk without a name says.
-    let is_set = text.chars().any(|c| c != '0' && c.is_ascii_alphanumeric());
-    (is_set && text.len() <= NAME && text.chars().all(is_letter)).then(|| text.to_owned())
+    let is_name = is_set(text) && text.len() <= NAME && text.chars().all(is_letter);
+    is_name.then(|| text.to_owned())
+}
+
+/// Zeros alone, also after `eui.` or `0x`, are what a disk without a name says.
+fn is_set(text: &str) -> bool {
+    text.chars().any(|c| c != '0' && c.is_ascii_alphanumeric())
 }
 
 /// The disk that is installed to, where nobody says which: the one that was installed to last.
@@ -112,6 +117,9 @@ mod tests {
             ("a\"b", "naa.5\n", Some((None, Some("naa.5")))),
             ("", "", None),
             ("0000 0000", "", None),
+            ("", "0x0000000000000000", None),
+            ("SN", "eui.0000000000000000", Some((Some("SN"), None))),
+            ("", "nvme.8086-534e-4d-00000001", Some((None, Some("nvme.8086-534e-4d-00000001")))),
             ("a\\b", "a\u{1b}[2J", None),
             ("é", "-", None),
             (&*long, &*long, None),
