@@ -115,7 +115,7 @@ pub struct MachinePxe {
     /// User data for cloud-init, in addition to that of metalman.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloud_init: Option<MachineCloudInit>,
-    /// Extension: which disk is installed to; without it, the only one that the machine has.
+    /// Extension: which disk is installed to; without it, the one that was installed to last, or the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_disk: Option<MachineTargetDisk>,
     /// Extension: what it has to prove before it gets a token.
