@@ -24,7 +24,10 @@ async fn the_layers_of_an_installer_are_served_for_one_boot_from_a_registry_that
         [(KERNEL, b"kernel"), (INITRD, &initrd), (SQUASHFS, b"squashfs")];
     registry.push("os/installer:1", &layers).await.unwrap();
     registry.push("os/small:1", &layers[..2]).await.unwrap();
-    let site = Site::start_with(Cluster::shared().await.unwrap(), &registry).await.unwrap();
+    // Which image may be served is written by the leader, with its flags.
+    let cluster = Cluster::start().await.unwrap();
+    cluster.install().await.unwrap();
+    let site = Site::start_with(&cluster, &registry).await.unwrap();
     let machine = Machine::new().unwrap();
 
     let image = by_digest(&registry, "os/installer").await.unwrap();
