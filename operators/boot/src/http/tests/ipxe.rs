@@ -138,10 +138,11 @@ async fn ipxe_waits_in_the_window_for_what_is_not_ready_and_never_goes_on_to_the
 
 #[tokio::test]
 async fn nobody_waits_for_what_is_not_ready_but_ipxe_of_a_server_in_its_window() {
-    let spoils: [(u16, fn(&mut Objects)); 4] = [
-        (503, |it| super::window::lost(&mut it.servers[0])),
+    type Spoil = fn(&mut Objects);
+    let spoils: [(u16, Spoil); 4] = [
+        (503, |it| window::lost(&mut it.servers[0])),
         (503, |it| {
-            super::window::window(&mut it.servers[0]).boot_configuration_ref.name = "other".into();
+            window::window(&mut it.servers[0]).boot_configuration_ref.name = "other".into();
         }),
         (404, |it| it.servers[0].spec.boot_configuration_ref = None),
         (404, |it| {
@@ -170,7 +171,7 @@ async fn ipxe_that_waits_boots_what_is_ready_and_is_switched_off_if_nothing_will
     assert!(got.body.contains("set kernel-url "), "{}", got.body);
     // Its window has closed; it is to boot something else.
     let spoils: [fn(&mut Objects); 2] = [
-        |it| super::window::lost(&mut it.servers[0]),
+        |it| window::lost(&mut it.servers[0]),
         |it| it.servers[0].spec.boot_configuration_ref = None,
     ];
     for spoil in spoils {

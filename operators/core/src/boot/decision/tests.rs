@@ -71,7 +71,8 @@ fn a_server_in_its_window_waits_for_what_is_not_ready() {
 
 #[test]
 fn nobody_waits_outside_of_the_window_or_by_another_method_or_for_nothing() {
-    let spoils: [(Reason, fn(&mut World)); 8] = [
+    type Spoil = fn(&mut World);
+    let spoils: [(Reason, Spoil); 8] = [
         (Reason::NotReady, |it| it.window().closes = Time(NOW)),
         (Reason::NotReady, |it| it.window().boot_configuration_ref.name = "other".to_owned()),
         (Reason::NotReady, |it| it.window().boot_configuration_uid = Some("earlier".to_owned())),
