@@ -18,7 +18,14 @@ use metal_image::{
     tree::{self, Error, Limits},
 };
 use serde_json::json;
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use support::{OCI_MANIFEST, TestRegistry};
 use tokio_util::sync::CancellationToken;
 
@@ -285,6 +292,47 @@ async fn a_login_follows_no_redirect_and_no_challenge_after_one() {
     assert_eq!(error.reason(), "LoginRefused", "{error}");
 }
 
+#[tokio::test]
+async fn a_wrong_password_is_sent_once_however_many_images_are_asked_for() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let fake = Fake::start(move |path, headers| {
+        let times = usize::from(headers.contains_key(header::AUTHORIZATION));
+        count.fetch_add(times, Ordering::Relaxed);
+        if path.contains("public") { content(path) } else { challenge("Basic realm=x") }
+    })
+    .await;
+    let (resolver, wrong) = (resolver(), logins(&fake.address, "wrong"));
+    let images: Vec<_> = (0..16).map(|number| format!("{}/os-{number}:1", fake.address)).collect();
+    let asked = images.iter().map(|image| resolver.resolve_as(image, "amd64", &wrong));
+    for answer in futures::future::join_all(asked).await {
+        assert_eq!(answer.unwrap_err().reason(), "LoginRefused");
+    }
+    assert_eq!(sent.load(Ordering::Relaxed), 1);
+    let public = format!("{}/public:1", fake.address);
+    assert!(resolver.resolve_as(&public, "amd64", &wrong).await.is_ok(), "it needs no login");
+}
+
+#[tokio::test]
+async fn a_right_login_that_one_repository_refuses_is_good_for_others() {
+    let fake = Fake::start(|path, headers| match path {
+        path if path.starts_with("/token?") && shows(headers, BASIC) => {
+            r#"{"token":"granted","expires_in":300}"#.into_response()
+        }
+        path if path.contains("/fine/") && shows(headers, "Bearer granted") => content(path),
+        _ => challenge(r#"Bearer realm="/token",service="s""#),
+    })
+    .await;
+    let (resolver, right) = (resolver(), logins(&fake.address, PASSWORD));
+    for (image, is_there) in [("other:1", false), ("fine:1", true), ("other:2", false)] {
+        let image = format!("{}/{image}", fake.address);
+        let found = resolver.resolve_as(&image, "amd64", &right).await;
+        assert_eq!(found.is_ok(), is_there, "{image}");
+    }
+    let tokens = fake.asked().into_iter().filter(|path| path.starts_with("/token?"));
+    assert_eq!(tokens.count(), 2, "the refused repository rests");
+}
+
 fn shows(headers: &HeaderMap, proof: &str) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|it| it == proof)
 }
@@ -306,6 +354,11 @@ fn content(path: &str) -> Response {
     let layers = [json!({ "mediaType": LAYER, "digest": digest, "size": size })];
     let manifest = json!({ "mediaType": OCI_MANIFEST, "layers": layers }).to_string();
     ([(header::CONTENT_TYPE, OCI_MANIFEST)], manifest).into_response()
+}
+
+fn resolver() -> Resolver {
+    let registries = Arc::new(Registries::new(&Config::default()).unwrap());
+    Resolver::new(registries, AllowList::any())
 }
 
 async fn registry() -> TestRegistry {

@@ -12,6 +12,7 @@
 //! | manifests, tokens | limited in size | read completely |
 //! | redirects, realms, `urls` of layers | lead no nearer than the registry (`reach`) | followed anywhere |
 //! | logins | for the host that they stand at (`prove`) | sent to any realm |
+//! | refused logins | rest (`refusals`) | sent again each time |
 //! | realms | asked only if admitted, and by https | always asked |
 //! | responses | say how long to leave the registry alone (`rest`) | headers are dropped |
 //! | tokens | valid for as long as the service says | valid for a minute, or as a JWT says |
@@ -28,6 +29,7 @@ mod body;
 pub(crate) mod challenge;
 mod error;
 mod pace;
+mod refusals;
 mod request;
 mod retry_after;
 mod sizes;
@@ -49,6 +51,7 @@ use body::{incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use metal_base::Locked;
+use refusals::Refusals;
 use request::Ask;
 use reqwest::{Client, Method, Response, StatusCode, header::CONTENT_TYPE};
 use retry_after::RetryAfter;
@@ -109,6 +112,7 @@ pub struct Registries {
     reaches: Mutex<HashMap<Registry, (Reach, Instant)>>,
     sizes: Mutex<Sizes>,
     rests: Mutex<RetryAfter>,
+    refusals: Mutex<Refusals>,
 }
 
 /// A client for each nearness: it connects only to addresses that such registries may send us to.
@@ -172,6 +176,7 @@ impl Registries {
             reaches: Mutex::default(),
             sizes: Mutex::default(),
             rests: Mutex::default(),
+            refusals: Mutex::default(),
         })
     }
 

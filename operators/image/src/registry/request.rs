@@ -1,6 +1,9 @@
 //! One request to a repository, which proves itself where that is demanded.
 
-use super::{Access, Error, MANIFESTS, Registries, address_policy::Reach, authentication::Proof};
+use super::{
+    Access, Error, MANIFESTS, Registries, address_policy::Reach, authentication::Proof,
+    refusals::Standing, token::Service,
+};
 use crate::reference::Name;
 use metal_base::Locked;
 use reqwest::{
@@ -35,18 +38,81 @@ impl Registries {
         if let Some((_, status)) = self.rests().of(access) {
             return Err(Error::of_status(access, status));
         }
+        if self.refusals.locked().rests(access) {
+            return Err(Error::of_status(access, StatusCode::UNAUTHORIZED));
+        }
         let known = self.known_proof(access);
         let reach = self.reach(registry).await;
         let response = self.send(access.name(), &ask, known.as_ref(), reach).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let proof = self.prove(access, &response, reach).await?;
-        let response = self.send(access.name(), &ask, Some(&proof), reach).await?;
+        let standing = self.refusals.locked().standing(access);
+        let Some(standing) = standing else {
+            return self.proven(access, &ask, &response, reach).await.map(|(response, _)| response);
+        };
+        let late = |_| Error::Deadline { registry: registry.clone() };
+        let turn = timeout(self.deadline, standing.lock()).await.map_err(late)?;
+        if turn.rests() {
+            return Err(Error::of_status(access, StatusCode::UNAUTHORIZED));
+        }
+        // One that was accepted is sent by any number of requests at a time.
+        let turn = Some(turn).filter(|turn| **turn != Standing::Accepted);
+        let answer = self.proven(access, &ask, &response, reach).await;
+        let said = self.heard(access, &response, &answer);
+        if let (Some(mut turn), Some(said)) = (turn, said) {
+            *turn = said;
+        }
+        answer.map(|(response, _)| response)
+    }
+
+    /// Sends a request again with the credentials that the refused `response` demands; and whether they were a
+    /// token.
+    async fn proven(
+        &self,
+        access: &Access,
+        ask: &Ask<'_>,
+        response: &Response,
+        reach: Reach,
+    ) -> Result<(Response, bool), Error> {
+        let proof = self.prove(access, response, reach).await?;
+        let is_token = matches!(proof, Proof::Bearer(_));
+        let response = self.send(access.name(), ask, Some(&proof), reach).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             self.remember(access, proof);
         }
-        Ok(response)
+        Ok((response, is_token))
+    }
+
+    /// What an answer says of the login, if it does; one that was refused rests.
+    fn heard(
+        &self,
+        access: &Access,
+        asked: &Response,
+        answer: &Result<(Response, bool), Error>,
+    ) -> Option<Standing> {
+        let is_refused = match answer {
+            Ok((response, _)) => response.status() == StatusCode::UNAUTHORIZED,
+            Err(error) => matches!(error, Error::LoginRefused { .. }),
+        };
+        if is_refused {
+            self.refusals.locked().note(access);
+            self.proofs.locked().remove(access);
+        }
+        match answer {
+            // Its service took it, whatever the registry says of the token.
+            Ok((_, true)) => Some(Standing::Accepted),
+            Ok((response, false)) => match response.status() {
+                StatusCode::UNAUTHORIZED => Some(Standing::refused()),
+                StatusCode::TOO_MANY_REQUESTS => None,
+                status => (!status.is_server_error()).then_some(Standing::Accepted),
+            },
+            // If there is no service for it, nobody was sent the login.
+            Err(Error::LoginRefused { status: 401, .. }) => {
+                matches!(Service::of(asked), Ok(Some(_))).then(Standing::refused)
+            }
+            Err(_) => None,
+        }
     }
 
     async fn send(

@@ -159,6 +159,22 @@ impl Store {
         self.find(&access, digest, account).await.map(|(blob, _)| blob)
     }
 
+    /// The same with logins, for everybody: whom the caller gives it to is his decision, so the registry is not
+    /// asked about a blob that is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open_for`].
+    pub async fn open_for_all(
+        &self,
+        name: &Name,
+        digest: &Digest,
+        puller: Puller<'_>,
+    ) -> Result<Blob, Error> {
+        let access = Access::new(name, puller.logins);
+        self.find(&access, digest, puller.account).await.map(|(blob, _)| blob)
+    }
+
     /// The same for whoever has these logins, or none. What others have had fetched is given to him once the
     /// registry has said that it would give it to him as well, which is asked again every hour.
     ///

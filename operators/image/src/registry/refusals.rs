@@ -1,0 +1,112 @@
+//! Logins that a registry has refused. Registries lock an account after a few wrong passwords, so one that was refused
+//! rests; and until it was accepted for the first time, one request at a time tries it.
+
+use super::Access;
+use crate::{login::Login, reference::Registry};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::{sync::Mutex, time::Instant};
+
+/// For how long a login is not sent that was refused, and never accepted.
+const REST: Duration = Duration::from_mins(5);
+/// For how long it is not sent for a repository for which it was refused: it may be good for others.
+const REST_OF_REPOSITORY: Duration = Duration::from_mins(1);
+/// How many logins, and how many repositories, are remembered.
+const MOST: usize = 1024;
+
+/// What a registry has said of a login.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing yet.
+    #[default]
+    New,
+    /// It is right, whatever it may be used for.
+    Accepted,
+    /// It is wrong; not to be sent until then.
+    Refused(Instant),
+}
+
+impl Standing {
+    /// Refused a moment ago.
+    pub(super) fn refused() -> Self {
+        Self::Refused(Instant::now() + REST)
+    }
+
+    /// Whether it is not to be sent now.
+    pub(super) fn rests(self) -> bool {
+        matches!(self, Self::Refused(until) if Instant::now() < until)
+    }
+}
+
+/// What registries have said of logins.
+#[derive(Default)]
+pub(super) struct Refusals {
+    logins: HashMap<(Registry, Login), Arc<Mutex<Standing>>>,
+    repositories: HashMap<Access, Instant>,
+}
+
+impl Refusals {
+    /// What the registry has said of the login for a repository; `None` without one.
+    pub(super) fn standing(&mut self, access: &Access) -> Option<Arc<Mutex<Standing>>> {
+        let key = (access.name().registry().clone(), access.login()?.clone());
+        if self.logins.len() >= MOST && !self.logins.contains_key(&key) {
+            self.logins.clear();
+        }
+        Some(Arc::clone(self.logins.entry(key).or_default()))
+    }
+
+    /// Whether the login was refused for this repository a moment ago.
+    pub(super) fn rests(&self, access: &Access) -> bool {
+        self.repositories.get(access).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Remembers that it was refused for this repository.
+    pub(super) fn note(&mut self, access: &Access) {
+        let now = Instant::now();
+        if self.repositories.len() >= MOST {
+            self.repositories.retain(|_, until| now < *until);
+        }
+        if self.repositories.len() >= MOST {
+            self.repositories.clear();
+        }
+        self.repositories.insert(access.clone(), now + REST_OF_REPOSITORY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::Logins;
+    use tokio::time::{advance, pause};
+
+    fn access(name: &str) -> Access {
+        let file = br#"{"auths": {"ghcr.io": {"username": "a", "password": "b"}}}"#;
+        Access::new(&name.parse().unwrap(), &Logins::parse(file).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_refused_login_rests_for_a_while_and_for_other_repositories_only_if_it_is_wrong() {
+        pause();
+        let mut refusals = Refusals::default();
+        let (one, other) = (access("ghcr.io/a/b"), access("ghcr.io/a/c"));
+        refusals.note(&one);
+        assert!(refusals.rests(&one) && !refusals.rests(&other));
+        advance(REST_OF_REPOSITORY).await;
+        assert!(!refusals.rests(&one));
+        assert!(refusals.standing(&access("quay.io/a/b")).is_none(), "no login is for it");
+        *refusals.standing(&one).unwrap().lock().await = Standing::refused();
+        let standing = *refusals.standing(&other).unwrap().lock().await;
+        assert!(standing.rests(), "it is one login");
+        advance(REST).await;
+        assert!(!standing.rests());
+        assert!(!Standing::New.rests() && !Standing::Accepted.rests());
+    }
+
+    #[test]
+    fn what_is_remembered_of_refusals_takes_bounded_room() {
+        let mut refusals = Refusals::default();
+        for number in 0..2 * MOST {
+            refusals.note(&access(&format!("ghcr.io/a/b{number}")));
+            assert!(refusals.repositories.len() <= MOST);
+        }
+    }
+}
