@@ -4,6 +4,7 @@ use crate::{
     args::{Addresses, Urls},
     fetches::Fetches,
     notices::{LastNotices, NoticeKind},
+    pull_secret::RegistryLogins,
     secrets::Secrets,
     view::View,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub notices: LastNotices,
     /// Images.
     pub images: Arc<Resolver>,
+    /// Logins for their registries.
+    pub logins: Arc<RegistryLogins>,
     /// What was served and has not been recorded yet.
     pub fetches: Arc<Fetches>,
     /// Architecture of the servers.

@@ -20,6 +20,7 @@ mod leases;
 mod medium;
 mod metrics;
 mod notices;
+mod pull_secret;
 #[cfg(test)]
 mod reference;
 mod run;

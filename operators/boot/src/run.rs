@@ -11,6 +11,7 @@ use crate::{
     http::{Answer, AppState, DefaultUki, Delays, Loaders, PATIENCE, RefusalLog, router},
     metrics::{self, Cache},
     notices::LastNotices,
+    pull_secret::RegistryLogins,
     secrets::Secrets,
     stored_boots::{self, Folder, Keeper, Restore, Written},
     view::View,
@@ -102,6 +103,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = keep.run() => Ok(()),
         ended = keys => match ended? {},
         never = tls::follow(certificate) => match never {},
+        never = ctx.logins.follow() => match never {},
     }
 }
 
@@ -202,6 +204,7 @@ impl Operator {
             view: Arc::clone(&ctx.view),
             secrets: Arc::clone(&ctx.secrets),
             images: Arc::clone(&ctx.images),
+            logins: Arc::clone(&ctx.logins),
             store: self.store.clone(),
             blob_refs: Arc::clone(&self.queues.blob_refs),
             fetches: Arc::clone(&ctx.fetches),
@@ -261,6 +264,9 @@ impl IntoIterator for Ports {
 }
 
 fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> Context {
+    let namespace = args.runtime.election.namespace(client);
+    let secret = args.image_pull_secret.as_deref();
+    let logins = secret.map(|name| RegistryLogins::of(client.clone(), namespace, name));
     Context {
         client: client.clone(),
         view: Arc::new(View::default()),
@@ -268,6 +274,7 @@ fn context(args: &Args, client: &Client, images: Arc<Resolver>, urls: Urls) -> C
         secrets: Arc::new(Secrets::new(client.clone())),
         notices: LastNotices::default(),
         images,
+        logins: Arc::new(logins.unwrap_or_default()),
         fetches: Arc::new(Fetches::default()),
         architecture: args.architecture.clone(),
         modes: Modes { pxe: args.controllers.pxe, http: args.controllers.http },

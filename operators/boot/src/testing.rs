@@ -51,6 +51,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const IGNITION: &str = r#"{"ignition":{"version":"3.4.0"}}"#;
 pub(crate) const UUID: &str = "0b3e2f6c-1111-2222-3333-444455556666";
 pub(crate) const NAMESPACE: &str = "tenant";
+/// For a registry that asks for a login.
+pub(crate) const LOGIN: registry::Login = (
+    "somebody",
+    "open sesame",
+    "somebody:$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n",
+);
+const PULL_SECRET: &str = "kubernetes.io/dockerconfigjson";
 
 /// An API server that does not allow listing Secrets.
 #[derive(Clone, Default)]
@@ -69,6 +76,20 @@ impl Cluster {
         };
         let data = Some(entries.iter().map(entry).collect());
         self.0.put(&Secret { metadata, data, ..Secret::default() });
+    }
+
+    /// Puts a Secret with a login for a registry into [`NAMESPACE`].
+    pub(crate) fn put_login(&self, name: &str, registry: &str, password: &str) {
+        let login = serde_json::json!({ "username": LOGIN.0, "password": password });
+        let content = serde_json::json!({ "auths": { registry: login } }).to_string();
+        let metadata = ObjectMeta {
+            name: Some(name.to_owned()),
+            namespace: Some(NAMESPACE.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let content = (".dockerconfigjson".to_owned(), ByteString(content.into_bytes()));
+        let (data, type_) = (Some([content].into()), Some(PULL_SECRET.to_owned()));
+        self.0.put(&Secret { metadata, data, type_, ..Secret::default() });
     }
 
     /// Stores an object.
@@ -273,6 +294,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
         secrets: Arc::new(Secrets::new(client)),
         notices: LastNotices::default(),
         images,
+        logins: Arc::default(),
         fetches: Arc::new(Fetches::default()),
         architecture: "amd64".to_owned(),
         modes: Modes { pxe: true, http: true },
@@ -309,6 +331,7 @@ pub(crate) async fn state(
         view: Arc::new(View::default()),
         secrets: Arc::new(Secrets::new(cluster.client())),
         images,
+        logins: Arc::default(),
         store,
         blob_refs: Arc::new(ReferencedBlobs::default()),
         fetches: Arc::new(Fetches::default()),

@@ -9,6 +9,7 @@ pub use controllers::{Controllers, Unknown};
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
 use metal_base::base_url;
+use metal_core::pull_secret::is_name;
 use metal_image::{AllowList, RegistryArgs};
 use metal_runtime::{
     args::{self, Accepted, BindAddress, RuntimeArgs},
@@ -51,6 +52,10 @@ pub struct Args {
     /// Which registries, and how to access them.
     #[command(flatten)]
     pub registry: RegistryArgs,
+    /// Secret with logins for registries, in the namespace of this server. Whoever may choose an image
+    /// can have any fetched that they open [default: none]
+    #[arg(long, value_name = "NAME", value_parser = secret)]
+    pub image_pull_secret: Option<String>,
     /// Controllers to run: ipxebootconfig, httpbootconfig, serverbootconfigpxe,
     /// serverbootconfighttp; * enables all, -name disables one. ironcore's boot-operator runs none
     /// by default
@@ -254,6 +259,10 @@ impl Args {
         let default = || given.map_or_else(|| CACHE.into(), PathBuf::from).join("images");
         self.image_cache_dir.clone().unwrap_or_else(default)
     }
+}
+
+fn secret(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("give the name of a Secret".to_owned()) }
 }
 
 /// The default folder for caches of this program.

@@ -106,6 +106,15 @@ fn the_default_image_must_be_allowed() {
 }
 
 #[test]
+fn the_secret_with_logins_is_one_of_our_own_namespace() {
+    let args = parsed(&["--ipxe-service-url=http://a", "--image-pull-secret=pull"]);
+    assert_eq!(args.image_pull_secret.as_deref(), Some("pull"));
+    for name in ["--image-pull-secret=../pull", "--image-pull-secret=other/pull"] {
+        assert!(try_parse::<Args>(ACCEPTED, line(&[name]), |_| false).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn sizes_are_read_as_kubernetes_reads_them() {
     assert_eq!(size("10Gi"), Ok(10 << 30));
     assert_eq!(size("1048576"), Ok(1 << 20));

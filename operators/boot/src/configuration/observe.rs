@@ -93,12 +93,17 @@ fn bases(ctx: &Context) -> (&str, &str) {
 
 async fn image(ctx: &Context, configuration: &ServerBootConfiguration) -> Image {
     let text = configuration.spec.image.as_deref().unwrap_or_default();
-    match ctx.images.resolve(text, &ctx.architecture).await {
+    let logins = ctx.logins.get().await;
+    match ctx.images.resolve_as(text, &ctx.architecture, &logins).await {
         Ok(image) => offers(ctx, &image),
-        Err(error) => Image::Failed(Unavailable {
-            reason: error.reason(),
-            message: format!("spec.image {text:?}: {}", Chain(&error)),
-        }),
+        Err(error) => {
+            let hint = match &error {
+                resolve::Error::Registry(error) => ctx.logins.hint(error).await,
+                _ => String::new(),
+            };
+            let message = format!("spec.image {text:?}: {}{hint}", Chain(&error));
+            Image::Failed(Unavailable { reason: error.reason(), message })
+        }
     }
 }
 

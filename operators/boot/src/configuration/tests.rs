@@ -1,8 +1,11 @@
 use super::*;
-use crate::testing::{
-    Cluster, NAMESPACE, Objects, UUID, configuration, context, list,
-    registry::{OCI_MANIFEST, TestRegistry},
-    resolver, server,
+use crate::{
+    pull_secret::RegistryLogins,
+    testing::{
+        Cluster, LOGIN, NAMESPACE, Objects, UUID, configuration, context, list,
+        registry::{OCI_MANIFEST, TestRegistry},
+        resolver, server,
+    },
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use metal_api::{BootState, ServerBootConfiguration};
@@ -160,6 +163,30 @@ async fn an_image_that_cannot_be_used_is_an_error_that_says_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_private_image_is_read_with_the_login_of_the_flag_or_the_message_names_its_secret() {
+    let registry = TestRegistry::start_for(Some(LOGIN)).await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    let address = registry.address.as_str();
+    let secret = "Secret tenant/pull of --image-pull-secret";
+    let cases = [
+        (None, format!("; {secret} is missing")),
+        (Some(("ghcr.io", "hunter2")), format!("; {secret} has none for it")),
+        (Some((address, "hunter2")), format!("; the logins are those of {secret}")),
+    ];
+    for (login, hint) in cases {
+        let world = World::with_login(&registry, login).await;
+        world.settle().await;
+        assert_eq!(world.state(), Some(BootState::Error), "{hint}");
+        let said = world.message("ImageValidation");
+        assert!(said.contains(address) && said.contains(&hint), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    let world = World::with_login(&registry, Some((address, LOGIN.1))).await;
+    world.settle().await;
+    assert_eq!(world.state(), Some(BootState::Ready));
+}
+
+#[tokio::test]
 async fn a_registry_that_is_down_is_an_error_until_it_is_back() {
     let registry = TestRegistry::start().await;
     let image = registry.image("os:1");
@@ -259,6 +286,17 @@ struct World {
 impl World {
     async fn new(registry: &TestRegistry, image: &str) -> Self {
         Self::of(&[registry.address.as_str()], &registry.image(image)).await
+    }
+
+    /// The image `os:1`, and a Secret with this login, or none.
+    async fn with_login(registry: &TestRegistry, login: Option<(&str, &str)>) -> Self {
+        let mut world = Self::new(registry, "os:1").await;
+        if let Some((host, password)) = login {
+            world.cluster.put_login("pull", host, password);
+        }
+        let logins = RegistryLogins::of(world.cluster.client(), NAMESPACE, "pull");
+        Arc::get_mut(&mut world.ctx).unwrap().logins = Arc::new(logins);
+        world
     }
 
     async fn of(allowed: &[&str], image: &str) -> Self {

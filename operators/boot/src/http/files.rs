@@ -129,7 +129,8 @@ async fn of_image(
     // The tag may stand for another image by now.
     let found = manifest(&chosen.config).map(|digest| format!("{name}@{digest}"));
     let image = found.as_deref().unwrap_or(image);
-    let resolved = state.images.resolve(image, &state.architecture).await;
+    let logins = state.logins.get().await;
+    let resolved = state.images.resolve_as(image, &state.architecture, &logins).await;
     let resolved = resolved
         .map_err(|error| Refusal::Unusable { why: format!("{image}: {}", Chain(&error)) })?;
     if resolved.name != name || resolved.uki.as_ref().map(|it| &it.digest) != Ok(&uki) {

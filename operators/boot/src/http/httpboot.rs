@@ -122,7 +122,8 @@ pub(super) async fn default_blob(state: &AppState) -> Result<BlobRef, String> {
     let DefaultUki::Image(image) = &state.default_uki else {
         return Err("no default image is configured".to_owned());
     };
-    let resolved = state.images.resolve(image, &state.architecture).await;
+    let logins = state.logins.get().await;
+    let resolved = state.images.resolve_as(image, &state.architecture, &logins).await;
     let resolved = resolved.map_err(|error| format!("{image}: {}", Chain(&error)))?;
     let uki = resolved.uki.as_ref().map_err(|missing| format!("{image}: {missing}"))?;
     Ok((resolved.name.clone(), uki.digest.clone()))

@@ -24,8 +24,8 @@ use metal_core::{
     capability::{Claims, Purpose, verify_short},
 };
 use metal_image::{
-    Content, Reference, registry, respond,
-    store::{Account, Blob, Error},
+    Content, Logins, Reference, registry, respond,
+    store::{Account, Blob, Error, Puller},
 };
 use metal_runtime::report::Chain;
 use std::{
@@ -201,16 +201,22 @@ pub(super) async fn open(
 ) -> Result<Blob, Refused> {
     let (name, digest) = blob;
     state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
-    let opened = state.store.open_for(name, digest, account).await;
-    opened.map_err(|error| {
-        note(state, blob, &error);
-        Refused::Store(error)
-    })
+    // What is there needs none, not even an API server.
+    let is_there = state.store.is_complete(digest);
+    let logins = if is_there { Logins::default() } else { state.logins.get().await };
+    let puller = Puller { logins: &logins, account };
+    match state.store.open_for_all(name, digest, puller).await {
+        Ok(opened) => Ok(opened),
+        Err(error) => {
+            note(state, blob, &error).await;
+            Err(Refused::Store(error))
+        }
+    }
 }
 
 /// Notes on the boot configs that refer to a blob why nobody gets it, if that does not pass by itself:
 /// their machines would ask for ever, and their owners see nothing of our log.
-fn note(state: &AppState, blob: &BlobRef, error: &Error) {
+async fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     let is_lasting = match error {
         // A token service that fails may only be away.
         Error::Registry(error) => {
@@ -229,8 +235,12 @@ fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     if !is_lasting || state.told.again(&about, "LayerMissing").is_none() {
         return;
     }
-    let why =
-        format!("layer {} cannot be had, so the host does not boot: {}", blob.1, Chain(error));
+    let hint = match error {
+        Error::Registry(error) => state.logins.hint(error).await,
+        _ => String::new(),
+    };
+    let (digest, error) = (&blob.1, Chain(error));
+    let why = format!("layer {digest} cannot be had, so the host does not boot: {error}{hint}");
     for holder in state.blob_refs.holders(blob) {
         state.fetches.miss(&holder, blob, &why);
     }
@@ -263,9 +273,10 @@ async fn learn_size(state: &AppState, (name, digest): &BlobRef) {
     let images = configurations.iter().filter_map(|it| it.spec.image.as_deref());
     let is_of = |image: &&str| image.parse::<Reference>().is_ok_and(|it| it.name == *name);
     let images: BTreeSet<_> = images.filter(is_of).take(CANDIDATES).collect();
+    let logins = state.logins.get().await;
     for image in images {
         // If this fails, the blob is fetched all the same, and its size is known later.
-        state.images.resolve(image, &state.architecture).await.ok();
+        state.images.resolve_as(image, &state.architecture, &logins).await.ok();
         if state.store.knows_size(name, digest).is_some() {
             return;
         }
@@ -306,9 +317,12 @@ fn said(error: &Error) -> (StatusCode, &'static str) {
         Error::Registry(Registry::NoImage { .. } | Registry::NoBlob { .. }) => {
             (StatusCode::NOT_FOUND, "Resource Not Found")
         }
-        Error::Registry(Registry::LoginNeeded { .. } | Registry::Token { .. }) => {
-            (StatusCode::UNAUTHORIZED, "Authentication failed")
-        }
+        Error::Registry(
+            Registry::LoginNeeded { .. }
+            | Registry::LoginRefused { .. }
+            | Registry::Elsewhere { .. }
+            | Registry::Token { .. },
+        ) => (StatusCode::UNAUTHORIZED, "Authentication failed"),
         Error::Registry(Registry::RateLimited { .. }) => {
             (StatusCode::TOO_MANY_REQUESTS, "the registry is rate-limiting requests")
         }

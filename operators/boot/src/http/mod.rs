@@ -29,6 +29,7 @@ use crate::{
     config_ref::ConfigRef,
     fetch_limit::FetchLimit,
     fetches::Fetches,
+    pull_secret::RegistryLogins,
     secrets::Secrets,
     view::View,
     windows::Windows,
@@ -66,6 +67,8 @@ pub(crate) struct AppState {
     pub secrets: Arc<Secrets>,
     /// Images.
     pub images: Arc<Resolver>,
+    /// Logins for their registries.
+    pub logins: Arc<RegistryLogins>,
     /// Layers of images.
     pub store: Store,
     /// Layers that boot configs refer to.

@@ -3,7 +3,10 @@ use crate::{
     blob_refs::blobs,
     config_ref::{ConfigRef, Kind},
     http::image::account_of,
-    testing::registry::{OCI_MANIFEST, TestRegistry},
+    testing::{
+        LOGIN, NAMESPACE,
+        registry::{OCI_MANIFEST, TestRegistry},
+    },
 };
 use metal_core::boot::url;
 use metal_image::{Digest, manifest::UKI, store::Account};
@@ -141,6 +144,41 @@ async fn a_layer_that_nobody_gets_is_noted_for_the_boot_config_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_private_layer_is_fetched_for_who_boots_it_and_then_needs_no_login() {
+    let registry = TestRegistry::start_for(Some(LOGIN)).await;
+    let named = registry.push_blob("os", KERNEL).await;
+    let other = registry.push_blob("os", b"another kernel").await;
+    let server = serving_with(&registry, &[&named], LOGIN.1).await;
+    let cluster = server.cluster.clone();
+    let (router, _cluster, _dir) = server.router();
+    let [named, other] =
+        [named, other].map(|it| layer_path(&registry.image("os"), &it.to_string()));
+    assert_eq!(get(&router, &other).await.status, 404, "no boot config names it");
+    let got = get(&router, &named).await;
+    assert_eq!((got.status, got.body.as_bytes()), (200, KERNEL));
+    cluster.go_down();
+    drop(registry);
+    assert_eq!(get(&router, &named).await.status, 200);
+    assert_eq!(get(&router, &other).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_layer_that_the_registry_refuses_is_noted_with_the_secret_of_the_login() {
+    let registry = TestRegistry::start_for(Some(LOGIN)).await;
+    let digest = registry.push_blob("os", KERNEL).await;
+    let path = layer_path(&registry.image("os"), &digest.to_string());
+    let server = serving_with(&registry, &[&digest], "hunter2").await;
+    let fetches = Arc::clone(&server.state.fetches);
+    let got = server.get(&path).await;
+    assert_eq!((got.status, got.body.as_str()), (401, "Authentication failed\n"));
+    let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
+    let blob = (registry.image("os").parse().unwrap(), digest);
+    let why = fetches.missed(&config, std::slice::from_ref(&blob)).unwrap();
+    assert!(why.ends_with("; the logins are those of Secret tenant/pull of --image-pull-secret"));
+    assert!(why.contains("refuses the login") && !why.contains("hunter2"), "{why}");
+}
+
+#[tokio::test]
 async fn the_default_image_is_resolved_named_and_served() {
     let registry = TestRegistry::start().await;
     registry.push_image("default", "1", OCI_MANIFEST, &[(UKI[0], b"the default")]).await;
@@ -192,6 +230,15 @@ async fn serving(registry: &TestRegistry, digests: &[&Digest]) -> TestServer {
         .collect();
     let config = ConfigRef::new(Kind::Ipxe, ("tenant".to_owned(), "claim".to_owned()));
     server.state.blob_refs.set(config, blobs(urls.iter().map(String::as_str)));
+    server
+}
+
+/// The same with a login for the registry.
+async fn serving_with(registry: &TestRegistry, digests: &[&Digest], password: &str) -> TestServer {
+    let mut server = serving(registry, digests).await;
+    server.cluster.put_login("pull", &registry.address, password);
+    let logins = RegistryLogins::of(server.cluster.client(), NAMESPACE, "pull");
+    server.state.logins = Arc::new(logins);
     server
 }
 
