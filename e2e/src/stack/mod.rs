@@ -89,7 +89,8 @@ impl Stack {
         let without_netboot = settings.without_netboot();
         let cluster = Cluster::start().await?;
         let (client, scratch) = (cluster.client().await?, cluster.scratch());
-        let registry = OciRegistry::start(&scratch).await?;
+        let address = ReservedAddress::reserve(&[5000])?.at(5000)?;
+        let registry = OciRegistry::start_for(settings.login, address, &scratch).await?;
         let discovery = settings.discovery.iter();
         let discovery: Vec<Layer> = discovery.map(|(kind, layer)| (*kind, &**layer)).collect();
         image::push(&registry, &discovery).await?;

@@ -1,5 +1,6 @@
 //! Settings of a stack.
 
+use super::Login;
 use metal_simulator::Timing;
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
@@ -21,6 +22,8 @@ pub struct Settings {
     pub address: Option<IpAddr>,
     /// Media types and contents of the discovery image's layers; if empty, they are arbitrary data.
     pub discovery: Vec<(&'static str, Vec<u8>)>,
+    /// The login that the registry requires, if any.
+    pub login: Option<Login>,
     /// Folder of the operators' binaries; if `None`, they are built.
     pub binaries: Option<PathBuf>,
 }

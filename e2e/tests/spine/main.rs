@@ -11,6 +11,7 @@ mod endpoint;
 mod hostile;
 mod image;
 mod ironcore;
+mod login;
 mod machines;
 mod media;
 mod object;
