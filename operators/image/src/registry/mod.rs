@@ -12,7 +12,6 @@
 //! | manifests, tokens | limited in size | read completely |
 //! | redirects, realms, `urls` of layers | lead no nearer than the registry (`reach`) | followed anywhere |
 //! | logins | for the host that they stand at (`prove`) | sent to any realm |
-//! | refused logins | rest (`refusals`) | sent again each time |
 //! | realms | asked only if admitted, and by https | always asked |
 //! | responses | say how long to leave the registry alone (`rest`) | headers are dropped |
 //! | tokens | valid for as long as the service says | valid for a minute, or as a JWT says |

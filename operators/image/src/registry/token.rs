@@ -70,11 +70,19 @@ impl Registries {
         }
         let answer = async {
             let response = request.send().await.map_err(|e| Error::unreachable(registry, e))?;
-            let no_token = || Error::of_status(access, StatusCode::UNAUTHORIZED);
+            // The real status is kept: only 401 says that the password is wrong.
+            let no_token =
+                |status: StatusCode| match Error::of_status(access, StatusCode::FORBIDDEN) {
+                    Error::LoginRefused { registry, name, .. } => {
+                        Error::LoginRefused { registry, name, status: status.as_u16() }
+                    }
+                    error => error,
+                };
             if response.status() == StatusCode::BAD_REQUEST {
-                return Err(no_token());
+                return Err(no_token(StatusCode::BAD_REQUEST));
             }
-            let response = self.checked(access, response, no_token)?;
+            let missing = || no_token(StatusCode::NOT_FOUND);
+            let response = self.checked(access, response, missing)?;
             let body = super::body::read(response, LIMIT).await.map_err(|e| e.of(registry))?;
             let body = body.ok_or_else(|| refused("answer is too long".to_owned()))?;
             parse(&body).ok_or_else(|| refused("answer has no token".to_owned()))
