@@ -59,11 +59,17 @@ impl RegistryLogins {
         self.found().await.logins
     }
 
-    /// Reads the Secret from time to time, so that the log says soon what is wrong with it.
-    pub(crate) async fn follow(&self) -> Infallible {
+    /// Reads the Secret from time to time, so that the log says soon what is wrong with it, and tells when there are
+    /// other logins.
+    pub(crate) async fn follow(&self, changed: impl Fn()) -> Infallible {
+        let mut before = self.get().await;
         loop {
-            self.found().await;
             sleep(jittered(FRESH)).await;
+            let logins = self.get().await;
+            if logins != before {
+                changed();
+                before = logins;
+            }
         }
     }
 
@@ -140,6 +146,7 @@ mod tests {
     use super::*;
     use crate::testing::{Cluster, NAMESPACE};
     use metal_image::Name;
+    use std::cell::Cell;
     use tokio::time::advance;
 
     fn name() -> Name {
@@ -166,6 +173,23 @@ mod tests {
         cluster.lose::<Secret>("pull");
         advance(FRESH).await;
         assert!(!has_one().await, "it was deleted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_of_the_secret_is_told_once() {
+        let (cluster, changes) = (Cluster::default(), Cell::new(0));
+        let logins = RegistryLogins::of(cluster.client(), NAMESPACE, "pull");
+        let somebody = async {
+            sleep(FRESH * 3).await;
+            assert_eq!(changes.get(), 0);
+            cluster.put_login("pull", "ghcr.io", "hunter2");
+            sleep(FRESH * 6).await;
+        };
+        tokio::select! {
+            never = logins.follow(|| changes.set(changes.get() + 1)) => match never {},
+            () = somebody => {}
+        }
+        assert_eq!(changes.get(), 1);
     }
 
     #[tokio::test]

@@ -103,7 +103,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
         () = keep.run() => Ok(()),
         ended = keys => match ended? {},
         never = tls::follow(certificate) => match never {},
-        never = ctx.logins.follow() => match never {},
+        never = ctx.logins.follow(|| operator.queues.retry(&ctx.view)) => match never {},
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     wakes::{self, WakeTarget},
 };
 use kube::{Client, Resource};
+use metal_api::BootState;
 use metal_runtime::{
     index::{Change, Ended},
     queue::Queue,
@@ -55,6 +56,16 @@ impl Queues {
     pub(crate) fn renew(&self, view: &View) {
         for configuration in view.configurations.all() {
             self.configurations.queue.add(named(&*configuration));
+        }
+    }
+
+    /// There are other logins for registries: what is not ready is tried again with them.
+    pub(crate) fn retry(&self, view: &View) {
+        for configuration in view.configurations.all() {
+            let state = configuration.status.as_ref().and_then(|status| status.state.as_ref());
+            if state != Some(&BootState::Ready) {
+                self.configurations.queue.add(named(&*configuration));
+            }
         }
     }
 
