@@ -12,11 +12,19 @@ use bytes::Bytes;
 use fake::Fake;
 use futures::{StreamExt, TryStreamExt, stream};
 use metal_image::{
-    AllowList, Blob, Digest, Name, Registries, Resolver, Store, Version, manifest,
+    AllowList, Blob, Digest, Logins, Name, Registries, Resolver, Store, Version, manifest,
     registry::{self, Config, Pace},
     store::{self, Account},
 };
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -146,6 +154,39 @@ async fn a_login_never_follows_to_another_host() {
     let body: Vec<Bytes> = blob.read(0..blob.size()).try_collect().await.unwrap();
     assert_eq!(body.concat(), b"content");
     assert_eq!(other.asked(), ["/blob"]);
+}
+
+#[tokio::test]
+async fn a_password_that_was_right_before_is_soon_sent_no_more() {
+    let (is_right, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (right, count) = (Arc::clone(&is_right), Arc::clone(&sent));
+    let fake = Fake::start(move |_, headers| {
+        let shows = headers.contains_key(header::AUTHORIZATION);
+        count.fetch_add(usize::from(shows), Ordering::Relaxed);
+        if shows && right.load(Ordering::Relaxed) {
+            return image(&[(manifest::KERNEL[0], b"k")]).into_response();
+        }
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=x")]).into_response()
+    })
+    .await;
+    let login = r#"{"username": "a", "password": "b"}"#;
+    let file = format!(r#"{{"auths": {{"{}": {login}}}}}"#, fake.address);
+    let logins = Logins::parse(file.as_bytes()).unwrap();
+    let registries = Arc::new(Registries::new(&Config::default()).unwrap());
+    let resolver = Resolver::new(registries, AllowList::any());
+    let finds = async |image: &str| {
+        let image = format!("{}/{image}", fake.address);
+        resolver.resolve_as(&image, "amd64", &logins).await.is_ok()
+    };
+    for image in ["a:1", "b:1", "c:1"] {
+        assert!(finds(image).await, "{image}");
+    }
+    is_right.store(false, Ordering::Relaxed);
+    for image in ["a:2", "b:2", "c:2", "d:2", "a:3", "b:3", "c:3", "d:3", "c:4"] {
+        assert!(!finds(image).await, "{image}");
+    }
+    // What was good before, by three; and anew by one of many, and by one alone.
+    assert_eq!(sent.load(Ordering::Relaxed), 3 + 3 + 2);
 }
 
 #[tokio::test]

@@ -201,7 +201,11 @@ async fn a_login_is_sent_to_a_token_service_at_the_host_that_it_is_for() {
 
 #[tokio::test]
 async fn a_registry_does_not_get_a_login_sent_elsewhere() {
-    let elsewhere = Fake::start(|_, _| r#"{"token":"granted"}"#.into_response()).await;
+    let elsewhere = Fake::start(|_, headers| {
+        let token = r#"{"token":"granted"}"#.into_response();
+        if shows(headers, BASIC) { token } else { StatusCode::UNAUTHORIZED.into_response() }
+    })
+    .await;
     let scope = "repository:private:pull";
     let realm = format!(r#"Bearer realm="http://{}/token",scope="{scope}""#, elsewhere.address);
     let fake = Fake::start(move |path, headers| {
@@ -210,18 +214,17 @@ async fn a_registry_does_not_get_a_login_sent_elsewhere() {
     .await;
     let dir = tempfile::tempdir().unwrap();
     let (trees, image) = (open(dir.path()).await, wanted(&format!("{}:1", fake.name), "a", "1"));
-    let ours = logins(&fake.address, PASSWORD);
+    let ours = logins(&fake.address, "another");
     let error = pull(&trees, &image, &ours).await.unwrap_err();
     assert_eq!(error.reason(), "LoginMissing", "{error}");
-    assert!(
-        error.to_string().contains(&format!("add a login for {}", elsewhere.address)),
-        "{error}"
-    );
+    let hint = format!("add a login for {}", elsewhere.address);
+    assert!(error.to_string().contains(&hint), "{error}");
     assert_eq!(elsewhere.asked(), [""; 0]);
-    // It has a login of its own there.
-    let both = Logins::joined([ours, logins(&elsewhere.address, "another")]);
-    pull(&trees, &image, &both).await.unwrap();
-    assert_eq!(elsewhere.asked(), ["/token?scope=repository%3Aos%3Apull"], "for nothing else");
+    for (password, is_fine) in [("wrong", false), (PASSWORD, true)] {
+        let both = Logins::joined([ours.clone(), logins(&elsewhere.address, password)]);
+        assert_eq!(pull(&trees, &image, &both).await.is_ok(), is_fine, "one of its own there");
+    }
+    assert_eq!(elsewhere.asked(), ["/token?scope=repository%3Aos%3Apull"; 2], "for nothing else");
 }
 
 #[tokio::test]

@@ -64,15 +64,32 @@ impl Registries {
             let service = if is_own { service } else { service.of_its_name() };
             return Ok(Proof::Bearer(self.token(access, service, login, reach).await?));
         }
-        // Redirects may have led anywhere: there nobody is to learn of a login.
+        match access.login().filter(|_| self.takes_logins(registry, response)) {
+            Some(login) => Ok(Proof::Basic(login.clone(), Instant::now() + LIFETIME)),
+            None => Err(refusal),
+        }
+    }
+
+    /// The login that is sent to prove oneself after the refused `response`; `None` if none is.
+    pub(super) fn demanded<'a>(
+        &self,
+        access: &'a Access,
+        response: &Response,
+    ) -> Option<&'a Login> {
+        match Service::of(response).ok()? {
+            Some(service) => self.login_for(access, &service.realm).ok()?,
+            None => {
+                access.login().filter(|_| self.takes_logins(access.name().registry(), response))
+            }
+        }
+    }
+
+    /// Whether it is the registry itself that asks for a login. Redirects may have led anywhere: there nobody is
+    /// to learn of one.
+    fn takes_logins(&self, registry: &Registry, response: &Response) -> bool {
         let is_ours =
             self.origin(registry).is_some_and(|it| it.origin() == response.url().origin());
-        match access.login() {
-            Some(login) if is_ours && Service::takes_logins(response) => {
-                Ok(Proof::Basic(login.clone(), Instant::now() + LIFETIME))
-            }
-            Some(_) | None => Err(refusal),
-        }
+        is_ours && Service::takes_logins(response)
     }
 
     /// The login for a token service; none where nobody has a login for the repository.

@@ -1,12 +1,15 @@
 //! Logins that a registry has refused. Registries lock an account after a few wrong passwords, so one that was refused
-//! rests; and until it was accepted for the first time, one request at a time tries it.
+//! rests; and until it was accepted, or once it is refused after that, one request at a time tries it.
 
 use super::Access;
 use crate::{login::Login, reference::Registry};
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
 
-/// For how long a login is not sent that was refused, and never accepted.
+/// For how long a login is not sent that was refused when one request alone had sent it.
 const REST: Duration = Duration::from_mins(5);
 /// For how long it is not sent for a repository for which it was refused: it may be good for others.
 const REST_OF_REPOSITORY: Duration = Duration::from_mins(1);
@@ -16,7 +19,7 @@ const MOST: usize = 1024;
 /// What a registry has said of a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// Nothing yet.
+    /// Nothing yet, or that it is wrong after it was right.
     #[default]
     New,
     /// It is right, whatever it may be used for.
@@ -35,6 +38,19 @@ impl Standing {
     pub(super) fn rests(self) -> bool {
         matches!(self, Self::Refused(until) if Instant::now() < until)
     }
+
+    /// Notes this of a login, for whoever has his turn. Of one that was accepted, a single refusal may be about a
+    /// repository, as some services refuse it: the next request sends it alone, and tells.
+    pub(super) fn settle(self, standing: &Mutex<Self>, turn: Option<MutexGuard<'_, Self>>) {
+        if let Some(mut turn) = turn {
+            *turn = self;
+        } else if let Self::Refused(_) = self
+            && let Ok(mut other) = standing.try_lock()
+            && *other == Self::Accepted
+        {
+            *other = Self::New;
+        }
+    }
 }
 
 /// What registries have said of logins.
@@ -45,13 +61,13 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// What the registry has said of the login for a repository; `None` without one.
-    pub(super) fn standing(&mut self, access: &Access) -> Option<Arc<Mutex<Standing>>> {
-        let key = (access.name().registry().clone(), access.login()?.clone());
+    /// What the registry, or its token service, has said of a login.
+    pub(super) fn standing(&mut self, registry: &Registry, login: &Login) -> Arc<Mutex<Standing>> {
+        let key = (registry.clone(), login.clone());
         if self.logins.len() >= MOST && !self.logins.contains_key(&key) {
             self.logins.clear();
         }
-        Some(Arc::clone(self.logins.entry(key).or_default()))
+        Arc::clone(self.logins.entry(key).or_default())
     }
 
     /// Whether the login was refused for this repository a moment ago.
@@ -83,6 +99,27 @@ mod tests {
         Access::new(&name.parse().unwrap(), &Logins::parse(file).unwrap())
     }
 
+    fn standing(refusals: &mut Refusals, access: &Access) -> Arc<Mutex<Standing>> {
+        refusals.standing(access.name().registry(), access.login().unwrap())
+    }
+
+    #[test]
+    fn a_login_that_is_refused_after_it_was_accepted_is_tried_by_one_alone_before_it_rests() {
+        let standing = Mutex::new(Standing::Accepted);
+        Standing::Accepted.settle(&standing, None);
+        assert_eq!(*standing.try_lock().unwrap(), Standing::Accepted);
+        for _ in 0..2 {
+            Standing::refused().settle(&standing, None);
+            assert_eq!(*standing.try_lock().unwrap(), Standing::New, "many had sent it");
+        }
+        Standing::refused().settle(&standing, standing.try_lock().ok());
+        assert!(standing.try_lock().unwrap().rests());
+        Standing::refused().settle(&standing, None);
+        assert!(standing.try_lock().unwrap().rests(), "it is not tried sooner");
+        Standing::Accepted.settle(&standing, standing.try_lock().ok());
+        assert_eq!(*standing.try_lock().unwrap(), Standing::Accepted);
+    }
+
     #[tokio::test]
     async fn a_refused_login_rests_for_a_while_and_for_other_repositories_only_if_it_is_wrong() {
         pause();
@@ -92,9 +129,8 @@ mod tests {
         assert!(refusals.rests(&one) && !refusals.rests(&other));
         advance(REST_OF_REPOSITORY).await;
         assert!(!refusals.rests(&one));
-        assert!(refusals.standing(&access("quay.io/a/b")).is_none(), "no login is for it");
-        *refusals.standing(&one).unwrap().lock().await = Standing::refused();
-        let standing = *refusals.standing(&other).unwrap().lock().await;
+        *standing(&mut refusals, &one).lock().await = Standing::refused();
+        let standing = *standing(&mut refusals, &other).lock().await;
         assert!(standing.rests(), "it is one login");
         advance(REST).await;
         assert!(!standing.rests());

@@ -2,7 +2,7 @@
 
 use super::{
     Access, Error, MANIFESTS, Registries, address_policy::Reach, authentication::Proof,
-    refusals::Standing, token::Service,
+    refusals::Standing,
 };
 use crate::reference::Name;
 use metal_base::Locked;
@@ -11,7 +11,10 @@ use reqwest::{
     header::{ACCEPT, RANGE},
 };
 use std::collections::HashMap;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::MutexGuard,
+    time::{Instant, timeout},
+};
 
 /// How many tokens and logins are cached.
 const MAX_PROOFS: usize = 256;
@@ -47,21 +50,23 @@ impl Registries {
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
-        let standing = self.refusals.locked().standing(access);
-        let Some(standing) = standing else {
-            return self.proven(access, &ask, &response, reach).await.map(|(response, _)| response);
+        let Some(login) = self.demanded(access, &response) else {
+            let answer = self.proven(access, &ask, &response, reach, &mut None).await;
+            return answer.map(|(response, _)| response);
         };
+        let standing = self.refusals.locked().standing(registry, login);
         let late = |_| Error::Deadline { registry: registry.clone() };
         let turn = timeout(self.deadline, standing.lock()).await.map_err(late)?;
         if turn.rests() {
+            // Nor is it sent because it was right before.
+            self.proofs.locked().remove(access);
             return Err(Error::of_status(access, StatusCode::UNAUTHORIZED));
         }
         // One that was accepted is sent by any number of requests at a time.
-        let turn = Some(turn).filter(|turn| **turn != Standing::Accepted);
-        let answer = self.proven(access, &ask, &response, reach).await;
-        let said = self.heard(access, &response, &answer);
-        if let (Some(mut turn), Some(said)) = (turn, said) {
-            *turn = said;
+        let mut turn = Some(turn).filter(|turn| **turn != Standing::Accepted);
+        let answer = self.proven(access, &ask, &response, reach, &mut turn).await;
+        if let Some(said) = self.heard(access, &answer) {
+            said.settle(&standing, turn);
         }
         answer.map(|(response, _)| response)
     }
@@ -74,9 +79,14 @@ impl Registries {
         ask: &Ask<'_>,
         response: &Response,
         reach: Reach,
+        turn: &mut Option<MutexGuard<'_, Standing>>,
     ) -> Result<(Response, bool), Error> {
         let proof = self.prove(access, response, reach).await?;
         let is_token = matches!(proof, Proof::Bearer(_));
+        // The service took the login: nobody has to wait for what the registry says of the token.
+        if is_token && let Some(mut turn) = turn.take() {
+            *turn = Standing::Accepted;
+        }
         let response = self.send(access.name(), ask, Some(&proof), reach).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             self.remember(access, proof);
@@ -84,13 +94,8 @@ impl Registries {
         Ok((response, is_token))
     }
 
-    /// What an answer says of the login, if it does; one that was refused rests.
-    fn heard(
-        &self,
-        access: &Access,
-        asked: &Response,
-        answer: &Result<(Response, bool), Error>,
-    ) -> Option<Standing> {
+    /// What an answer says of the login that was sent, if it does; one that was refused rests.
+    fn heard(&self, access: &Access, answer: &Result<(Response, bool), Error>) -> Option<Standing> {
         let is_refused = match answer {
             Ok((response, _)) => response.status() == StatusCode::UNAUTHORIZED,
             Err(error) => matches!(error, Error::LoginRefused { .. }),
@@ -107,10 +112,7 @@ impl Registries {
                 StatusCode::TOO_MANY_REQUESTS => None,
                 status => (!status.is_server_error()).then_some(Standing::Accepted),
             },
-            // If there is no service for it, nobody was sent the login.
-            Err(Error::LoginRefused { status: 401, .. }) => {
-                matches!(Service::of(asked), Ok(Some(_))).then(Standing::refused)
-            }
+            Err(Error::LoginRefused { status: 401, .. }) => Some(Standing::refused()),
             Err(_) => None,
         }
     }
