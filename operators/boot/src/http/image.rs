@@ -201,9 +201,14 @@ pub(super) async fn open(
 ) -> Result<Blob, Refused> {
     let (name, digest) = blob;
     state.images.allowed().check(name.registry()).map_err(|_| Refused::NotAllowed)?;
-    // What is there needs none, not even an API server.
-    let is_there = state.store.is_complete(digest);
-    let logins = if is_there { Logins::default() } else { state.logins.get().await };
+    // What is there needs no login, and no API server. It may have had to make room a moment ago.
+    let nobody = Puller { logins: &Logins::default(), account };
+    if state.store.is_complete(digest)
+        && let Ok(opened) = state.store.open_for_all(name, digest, nobody).await
+    {
+        return Ok(opened);
+    }
+    let logins = state.logins.get().await;
     let puller = Puller { logins: &logins, account };
     match state.store.open_for_all(name, digest, puller).await {
         Ok(opened) => Ok(opened),
