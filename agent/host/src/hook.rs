@@ -1,6 +1,12 @@
 //! The programs of the image: the hook that activates a release, and the health command.
 
-use crate::{bootc, files, group, plan::HookResult, prepare::Prepared, state::Release};
+use crate::{
+    bootc::{RESTARTING, WHY},
+    files, group,
+    plan::HookResult,
+    prepare::Prepared,
+    state::Release,
+};
 use anyhow::{Context, Result, bail};
 use metal_base::cut;
 use std::{
@@ -14,8 +20,6 @@ use tokio::{
 
 /// The pause after a check.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The variable with the file in which a hook, or the health command, may say why it fails.
-pub(crate) const WHY: &str = "BLOOMERY_WHY";
 /// The longest text that is taken from there, in bytes.
 const LONGEST: usize = 512;
 
@@ -42,7 +46,7 @@ pub(crate) async fn activate(
     let status = status.with_context(late)?;
     match status.code() {
         Some(0) => Ok(HookResult::Done),
-        Some(code) if code == i32::from(bootc::RESTARTING) => Ok(HookResult::Restarting),
+        Some(code) if code == i32::from(RESTARTING) => Ok(HookResult::Restarting),
         _ => bail!("the hook ended with {status}{}", said(&why)),
     }
 }

@@ -8,7 +8,6 @@ mod image;
 mod plan;
 mod status;
 
-use crate::hook::WHY;
 use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 use image::Image;
@@ -30,6 +29,8 @@ use tokio::{
 
 /// The hook has begun a restart (EX_TEMPFAIL of sysexits.h).
 pub(crate) const RESTARTING: u8 = 75;
+/// The variable with the file in which a hook, or the health command, may say why it fails.
+pub(crate) const WHY: &str = "BLOOMERY_WHY";
 /// How long bootc may take to say what there is.
 const STATUS: Duration = Duration::from_mins(2);
 /// Pauses before an image is fetched again, some seven minutes: a registry that is away says nothing about a release.
