@@ -1,6 +1,6 @@
 //! The first look at a server after a start.
 
-use super::{ClaimSeen, Decision, Observation};
+use super::{ClaimSeen, Decision, Observation, reserved::is_parked};
 use crate::spread::{SPREAD, share};
 use jiff::SignedDuration;
 use kube::ResourceExt;
@@ -34,6 +34,7 @@ fn is_at_rest(seen: &Observation<'_>) -> bool {
         && status.conditions.iter().any(|it| it.type_ == condition::READY && it.status == "True");
     let is_left_alone = meta.deletion_timestamp.is_none()
         && matches!(Operation::requested(meta), Ok(None))
+        && !is_parked(seen.server)
         && seen.missed_by.is_none();
     let is_on = status.power_state == Some(PowerState::On);
     let is_as_claimed = match seen.claim {

@@ -41,6 +41,9 @@ fn after_a_start_servers_with_which_something_is_to_be_done_are_read_at_once() {
     let mut is_asked = at_rest();
     is_asked.annotate(annotation::OPERATION, "retry");
     assert_eq!(is_asked.decide(), LOOK);
+    let mut is_parked = at_rest();
+    is_parked.annotate(annotation::PARKED, annotation::TRUE);
+    assert_eq!(is_parked.decide(), LOOK, "claims take it until its state is recorded");
     let mut claimed = Scene::reserved();
     claimed.started = claimed.now;
     claimed.reading = None;
