@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_core::pull_secret::PullSecret;
 use metal_image::{Logins, registry};
-use metal_runtime::{jittered, report::Chain};
+use metal_runtime::{OkIf, jittered, report::Chain};
 use std::{convert::Infallible, time::Duration};
 use tokio::{
     sync::Mutex,
@@ -127,7 +127,8 @@ fn tell(secret: &PullSecret, before: Option<&Found>, found: &Found) {
 async fn read(client: &Client, secret: &PullSecret) -> Result<Logins, NoLogins> {
     let api = Api::<Secret>::namespaced(client.clone(), &secret.namespace);
     let unread = |why: String| NoLogins::Unread(format!("{secret} cannot be read: {why}"));
-    let found = match timeout(PATIENCE, api.get_opt(&secret.name)).await {
+    let asked = async { api.get(&secret.name).await.ok_if_not_found() };
+    let found = match timeout(PATIENCE, asked).await {
         Ok(Ok(found)) => found,
         Ok(Err(kube::Error::Api(answer))) if answer.code == 403 => {
             let why = format!("{secret} may not be read: a Role has to allow it");
@@ -145,6 +146,8 @@ async fn read(client: &Client, secret: &PullSecret) -> Result<Logins, NoLogins> 
 mod tests {
     use super::*;
     use crate::testing::{Cluster, NAMESPACE};
+    use http::{Request, Response, StatusCode};
+    use kube::client::Body;
     use metal_image::Name;
     use std::cell::Cell;
     use tokio::time::advance;
@@ -173,6 +176,22 @@ mod tests {
         cluster.lose::<Secret>("pull");
         advance(FRESH).await;
         assert!(!has_one().await, "it was deleted");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn logins_count_on_while_a_proxy_in_place_of_the_api_server_has_no_page() {
+        let cluster = Cluster::default();
+        cluster.put_login("pull", "ghcr.io", "hunter2");
+        let mut logins = RegistryLogins::of(cluster.client(), NAMESPACE, "pull");
+        assert!(logins.get().await.has(&name()));
+        let proxy = tower::service_fn(async |_: Request<Body>| {
+            let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
+            *page.status_mut() = StatusCode::NOT_FOUND;
+            Ok::<_, Infallible>(page)
+        });
+        logins.secret.as_mut().unwrap().0 = Client::new(proxy, NAMESPACE);
+        advance(FRESH).await;
+        assert!(logins.get().await.has(&name()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use metal_core::{
     pull_secret::PullSecret,
 };
 use metal_image::{Logins, Name, Reference};
-use metal_runtime::report::Chain;
+use metal_runtime::{OkIf, report::Chain};
 use std::collections::BTreeSet;
 use tokio::time::timeout;
 
@@ -108,7 +108,8 @@ async fn read(ctx: &Context, secrets: &[PullSecret]) -> FoundLogins {
         secret.check_name()?;
         let api = Api::<Secret>::namespaced(ctx.client.clone(), &secret.namespace);
         let unread = |why: String| NoLogin::Unread(secret.clone(), why);
-        let found = match timeout(PATIENCE, api.get_opt(&secret.name)).await {
+        let asked = async { api.get(&secret.name).await.ok_if_not_found() };
+        let found = match timeout(PATIENCE, asked).await {
             Ok(Ok(found)) => found,
             Ok(Err(kube::Error::Api(answer))) if answer.code == 403 => {
                 return Err(NoLogin::Forbidden(secret.clone()));

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use metal_image::{Logins, Name, Opener};
 use metal_machine::provisioning::pull_secret::{named, version};
-use metal_runtime::report::Chain;
+use metal_runtime::{OkIf, report::Chain};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -32,7 +32,8 @@ pub(super) async fn read(ctx: &Context, key: &Key, image: &Name) -> Result<Openi
     for name in &key.secrets {
         let named = named(namespace, name);
         named.check_name().map_err(|wrong| unusable(wrong.reason(), wrong.to_string()))?;
-        let found = timeout(PATIENCE, secrets.get_opt(name)).await;
+        let asked = async { secrets.get(name).await.ok_if_not_found() };
+        let found = timeout(PATIENCE, asked).await;
         let found = found.map_err(|_| silent(name, "it does not answer in time"))?;
         let found = found.map_err(|error| silent(name, &Chain(&error).to_string()))?;
         let text = named.content(found.as_ref());
@@ -56,4 +57,35 @@ pub(super) async fn read(ctx: &Context, key: &Key, image: &Name) -> Result<Openi
 fn silent(name: &str, why: &str) -> Failure {
     let message = format!("the API server does not give Secret {name} out: {why}");
     Failure { reason: "PullSecretUnread", message, again: Again::Silent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{Request, Response, StatusCode};
+    use kube::{
+        Client,
+        client::Body,
+        runtime::events::{Recorder, Reporter as Source},
+    };
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn a_secret_is_not_missing_because_a_proxy_in_place_of_the_api_server_has_no_page() {
+        let proxy = tower::service_fn(async |_: Request<Body>| {
+            let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
+            *page.status_mut() = StatusCode::NOT_FOUND;
+            Ok::<_, Infallible>(page)
+        });
+        let client = Client::new(proxy, "default");
+        let recorder = Recorder::new(client.clone(), Source::from("metalman"));
+        let ctx = Context::new(client, recorder, "joining", None);
+        let (image, secrets) = ("quay.io/a/b:1".to_owned(), vec!["login".to_owned()]);
+        let key = Key { image, architecture: "amd64".to_owned(), secrets };
+        let Err(failure) = read(&ctx, &key, &"quay.io/a/b".parse().unwrap()).await else {
+            panic!("there are logins");
+        };
+        // What is refused is no longer served.
+        assert_eq!((failure.reason, failure.again), ("PullSecretUnread", Again::Silent));
+    }
 }

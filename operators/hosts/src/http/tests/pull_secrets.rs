@@ -7,7 +7,7 @@ use metal_api::{BootInstaller, BootInstallerKind, BootPullSecret};
 use metal_core::boot_token::login::{NoLogin, of_server};
 use metal_image::{Logins, Reference};
 use serde_json::json;
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 use tokio::time::advance;
 
 const PASSWORD: &str = "hunter2";
@@ -139,6 +139,20 @@ async fn an_installation_goes_on_with_the_login_it_had_while_the_api_server_give
     advance(Duration::from_mins(1)).await;
     site.api.fall_silent();
     assert_eq!(site.get(&path).await.0, StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_not_missing_because_a_proxy_in_place_of_the_api_server_has_no_page() {
+    let mut site = site(naming("login"), &[secret("login", &["quay.io"])]).await;
+    let proxy = tower::service_fn(async |_: Request<kube::client::Body>| {
+        let page = kube::client::Body::from(b"404 page not found".to_vec());
+        let mut page = axum::http::Response::new(page);
+        *page.status_mut() = StatusCode::NOT_FOUND;
+        Ok::<_, Infallible>(page)
+    });
+    Arc::get_mut(&mut site.ctx).unwrap().client = kube::Client::new(proxy, "default");
+    let error = logins(&site.ctx, &naming("login")).await.unwrap_err();
+    assert_eq!(error.reason(), "PullSecretUnread");
 }
 
 #[tokio::test(start_paused = true)]
