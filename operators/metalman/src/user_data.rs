@@ -7,6 +7,7 @@ use metal_api::MachineConfigMapReference;
 use metal_base::Locked;
 use metal_core::pull_secret::is_name;
 use metal_machine::provisioning::user_data::{InvalidUserData, admit, content};
+use metal_runtime::OkIf;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -85,9 +86,9 @@ impl UserData {
         if let Some((_, map)) = kept {
             return Ok(map);
         }
-        let map =
-            maps.get_opt(name).await.map_err(|error| UserDataError::Silent(Box::new(error)))?;
-        let map = map.map(Arc::new);
+        // Without one a machine is set up for good with the default: only the API server says that there is none.
+        let map = maps.get(name).await.ok_if_not_found();
+        let map = map.map_err(|error| UserDataError::Silent(Box::new(error)))?.map(Arc::new);
         let mut kept = self.locked();
         kept.retain(|_, (at, _)| at.elapsed() < FRESH);
         if kept.len() < KEPT {
@@ -104,7 +105,10 @@ impl UserData {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::{Request, Response, StatusCode};
+    use kube::client::Body;
     use metal_runtime::testing::ApiServer;
+    use std::convert::Infallible;
 
     #[tokio::test]
     async fn user_data_that_is_named_by_a_path_is_asked_of_nobody() {
@@ -113,5 +117,19 @@ mod tests {
         let reference = MachineConfigMapReference { name, namespace, key: None };
         let read = UserData::default().read(&server.client("ours"), "ours", &reference).await;
         assert!(read.is_ok() && server.sent().is_empty());
+    }
+
+    #[tokio::test]
+    async fn user_data_is_not_missing_because_a_proxy_in_place_of_the_api_server_has_no_page() {
+        let proxy = tower::service_fn(async |_: Request<Body>| {
+            let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
+            *page.status_mut() = StatusCode::NOT_FOUND;
+            Ok::<_, Infallible>(page)
+        });
+        let (name, namespace) = ("cloud-init".to_owned(), "ours".to_owned());
+        let reference = MachineConfigMapReference { name, namespace, key: None };
+        let client = Client::new(proxy, "ours");
+        let read = UserData::default().read(&client, "ours", &reference).await;
+        assert!(matches!(read, Err(UserDataError::Silent(_))));
     }
 }
