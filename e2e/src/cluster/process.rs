@@ -115,6 +115,8 @@ impl Process {
         let file = File::options().create(true).append(true).open(&log)?;
         let name = command.as_std().get_program().to_string_lossy().into_owned();
         command.kill_on_drop(true).stdout(file.try_clone()?).stderr(file);
+        // The end of its log is shown if it fails, which is to be the error.
+        command.env("RUST_BACKTRACE", "0");
         let child = command.spawn().context(name)?;
         if let Some(id) = child.id() {
             fs::write(log.with_extension("pid"), format!("{id}\n"))?;

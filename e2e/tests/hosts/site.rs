@@ -1,9 +1,9 @@
 //! A server, and the tokens that a person makes for it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use e2e::{
-    cluster::{Cluster, Process, binary, eventually, is_ready, unique},
+    cluster::{Cluster, Process, binary, eventually, unique},
     stack::{OciRegistry, Overlay, ReservedAddress, sha256},
 };
 use k8s_openapi::api::events::v1::Event;
@@ -113,15 +113,15 @@ impl<'a> Site<'a> {
 
     /// Waits until machines are answered; which replica leads does not matter to them.
     async fn ready(&mut self) -> Result<()> {
-        let ready = eventually(PATIENCE, async || {
-            is_ready(self.health).await?;
-            let nonce = format!("http://{}/api/hosts/nonce", self.address);
+        let (health, address) = (self.health, self.address);
+        let process = self.process.as_mut().context("it was not started")?;
+        process.ready(health, PATIENCE).await?;
+        eventually(PATIENCE, async || {
+            let nonce = format!("http://{address}/api/hosts/nonce");
             ensure!(reqwest::get(nonce).await?.status().is_success(), "it has no key yet");
             Ok(())
-        });
-        let ready = ready.await;
-        self.process.as_mut().map_or(Ok(()), Process::check)?;
-        ready
+        })
+        .await
     }
 
     /// Kills the server, as `kill -9` does.
