@@ -13,6 +13,7 @@ mod index;
 mod layered;
 mod path;
 mod promise;
+mod state;
 mod sums;
 mod table;
 mod trees;

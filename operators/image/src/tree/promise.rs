@@ -1,6 +1,6 @@
 //! Room for an image while it is being fetched.
 
-use super::{cache, error::Error, trees::Shared, unpacked::Tree};
+use super::{cache, error::Error, state::State, unpacked::Tree};
 use crate::digest::Digest;
 use std::{
     io,
@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Room for an image, given back when this is dropped. Its methods wait for the disk.
 pub(super) struct Promise {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     digest: Digest,
     refusal: OnceLock<Error>,
 }
@@ -21,10 +21,10 @@ impl Promise {
     /// # Errors
     ///
     /// There is none, or the disk fails.
-    pub(super) fn begin(shared: Arc<Shared>, digest: Digest, layers: u64) -> Result<Self, Error> {
-        let promise = Self { shared, digest, refusal: OnceLock::new() };
-        let Self { shared, digest, .. } = &promise;
-        let gone = shared.table().promise(digest, layers, |it| shared.idle_turn(it));
+    pub(super) fn begin(state: Arc<State>, digest: Digest, layers: u64) -> Result<Self, Error> {
+        let promise = Self { state, digest, refusal: OnceLock::new() };
+        let Self { state, digest, .. } = &promise;
+        let gone = state.table().promise(digest, layers, |it| state.idle_turn(it));
         remove(gone?, digest)?;
         Ok(promise)
     }
@@ -35,8 +35,8 @@ impl Promise {
     ///
     /// As for [`Self::begin`]; [`Self::refusal`] has the reason.
     pub(super) fn write(&self, bytes: u64) -> io::Result<()> {
-        let Self { shared, digest, refusal } = self;
-        let gone = shared.table().write(digest, bytes, |it| shared.idle_turn(it));
+        let Self { state, digest, refusal } = self;
+        let gone = state.table().write(digest, bytes, |it| state.idle_turn(it));
         gone.and_then(|gone| remove(gone, digest)).map_err(|error| {
             let text = error.to_string();
             // What was first missing is what is told.
@@ -53,7 +53,7 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        self.shared.table().release(&self.digest);
+        self.state.table().release(&self.digest);
     }
 }
 

@@ -5,6 +5,7 @@ use super::{
     cache::{self, Opened, PartialTree},
     error::Error,
     promise::Promise,
+    state::State,
     table::Table,
     unpack::unpack,
     unpacked::Tree,
@@ -20,17 +21,8 @@ use crate::{
     resolve::Resolver,
     store::{self, Readings, Store},
 };
-use metal_base::Locked;
-use std::{
-    collections::{BTreeSet, HashMap},
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, Weak},
-};
-use tokio::{
-    sync::{Mutex as Turns, OwnedMutexGuard},
-    task::spawn_blocking,
-};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
+use tokio::{sync::Mutex as Turns, task::spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 /// Where images are kept, and how much of them.
@@ -59,15 +51,13 @@ pub struct Resolved {
 #[derive(Clone)]
 pub struct Trees(Arc<Shared>);
 
-pub(super) struct Shared {
+struct Shared {
     dir: PathBuf,
     limits: Limits,
     registries: Arc<Registries>,
     resolver: Resolver,
     store: Store,
-    table: Mutex<Table>,
-    /// Whoever fetches an image, and those who wait for the same one.
-    turns: Mutex<HashMap<Digest, Weak<Turns<()>>>>,
+    state: Arc<State>,
     /// One writer of the references at a time.
     writing: Turns<()>,
     readings: Readings,
@@ -103,8 +93,7 @@ impl Trees {
             resolver: Resolver::new(Arc::clone(&registries), allowed),
             registries,
             store,
-            table: Mutex::new(table),
-            turns: Mutex::default(),
+            state: Arc::new(State::new(table)),
             writing: Turns::default(),
             readings,
             shutdown,
@@ -115,12 +104,12 @@ impl Trees {
     /// and the disk still has it as it was. One that has changed is removed, to be fetched anew.
     pub async fn known(&self, wanted: &Wanted) -> Option<Arc<Tree>> {
         let digest = {
-            let table = self.0.table();
+            let table = self.0.state.table();
             let opened = table.references.get(&wanted.to_string());
             let opened = opened.filter(|opened| opened.version == wanted.opener.version)?;
             opened.digest.clone()
         };
-        let turn = self.0.turn(&digest);
+        let turn = self.0.state.turn(&digest);
         let _mine = turn.lock().await;
         self.verified(&digest).await
     }
@@ -128,11 +117,11 @@ impl Trees {
     /// An image that is there, and was not changed by anybody. The caller has the turn.
     async fn verified(&self, digest: &Digest) -> Option<Arc<Tree>> {
         let (tree, is_verified) = {
-            let table = self.0.table();
+            let table = self.0.state.table();
             (table.trees.get(digest).cloned()?, !table.unverified.contains(digest))
         };
         if is_verified {
-            self.0.table().touch(digest);
+            self.0.state.table().touch(digest);
             return Some(tree);
         }
         let (found, shutdown) = (Arc::clone(&tree), self.0.shutdown.clone());
@@ -147,7 +136,7 @@ impl Trees {
         if self.0.shutdown.is_cancelled() {
             return None;
         }
-        let mut table = self.0.table();
+        let mut table = self.0.state.table();
         table.unverified.remove(digest);
         table.touch(digest);
         let Err(error) = verdict else { return Some(tree) };
@@ -177,7 +166,7 @@ impl Trees {
 
     /// What somebody wants now: other images make room for those that are fetched.
     pub fn want(&self, wanted: &BTreeSet<Wanted>) {
-        self.0.table().want(wanted.iter().map(ToString::to_string).collect());
+        self.0.state.table().want(wanted.iter().map(ToString::to_string).collect());
     }
 
     /// Fetches what a reference stands for, unless it is there, and remembers that it does.
@@ -188,12 +177,12 @@ impl Trees {
     pub async fn pull(&self, wanted: &Wanted, resolved: &Resolved) -> Result<Arc<Tree>, Error> {
         let (key, version) = (wanted.to_string(), wanted.opener.version.clone());
         let opened = Opened { digest: resolved.digest.clone(), version };
-        let is_known = self.0.table().references.get(&key) == Some(&opened);
-        let turn = self.0.turn(&resolved.digest);
+        let is_known = self.0.state.table().references.get(&key) == Some(&opened);
+        let turn = self.0.state.turn(&resolved.digest);
         let mine = turn.lock().await;
         let tree = self.tree(resolved, is_known).await?;
         let changed = {
-            let mut table = self.0.table();
+            let mut table = self.0.state.table();
             table.references.insert(key, opened.clone()) != Some(opened)
         };
         // Somebody names it from now on, so it makes room for no other.
@@ -214,7 +203,7 @@ impl Trees {
     pub async fn sweep(&self, wanted: &BTreeSet<Wanted>) -> Result<usize, Error> {
         let wanted: BTreeSet<_> = wanted.iter().map(ToString::to_string).collect();
         let (changed, doomed) = {
-            let mut table = self.0.table();
+            let mut table = self.0.state.table();
             let before = table.references.len();
             table.references.retain(|key, _| wanted.contains(key));
             (table.references.len() != before, table.sweep())
@@ -226,9 +215,9 @@ impl Trees {
         for tree in &doomed {
             // Whoever fetches it meanwhile begins after that, or had the turn before, and has put it there
             // again.
-            let turn = self.0.turn(tree.digest());
+            let turn = self.0.state.turn(tree.digest());
             let _mine = turn.lock().await;
-            if self.0.table().trees.contains_key(tree.digest()) {
+            if self.0.state.table().trees.contains_key(tree.digest()) {
                 continue;
             }
             let dir = tree.dir().to_owned();
@@ -249,7 +238,7 @@ impl Trees {
     /// turn.
     async fn tree(&self, resolved: &Resolved, is_known: bool) -> Result<Arc<Tree>, Error> {
         let known = {
-            self.0.table().unused.remove(&resolved.digest);
+            self.0.state.table().unused.remove(&resolved.digest);
             self.verified(&resolved.digest).await
         };
         let Some(tree) = known else {
@@ -293,7 +282,7 @@ impl Trees {
             Ok((Arc::new(tree), promise))
         });
         let (tree, promise) = tree.await?;
-        shared.table().complete(Arc::clone(&tree));
+        shared.state.table().complete(Arc::clone(&tree));
         drop(promise);
         for layer in &resolved.layers {
             shared.store.forget(&layer.digest).await;
@@ -303,38 +292,16 @@ impl Trees {
 
     /// Room for an image, before anything of it is fetched.
     async fn promise(&self, resolved: &Resolved) -> Result<Promise, Error> {
-        let (shared, digest) = (Arc::clone(&self.0), resolved.digest.clone());
+        let (state, digest) = (Arc::clone(&self.0.state), resolved.digest.clone());
         let layers = resolved.layers.iter().map(|layer| layer.size);
         let layers = layers.fold(0, u64::saturating_add);
-        blocking(move || Promise::begin(shared, digest, layers)).await
+        blocking(move || Promise::begin(state, digest, layers)).await
     }
 
     async fn write_references(&self) -> Result<(), Error> {
         let _mine = self.0.writing.lock().await;
-        let (dir, references) = (self.0.dir.clone(), self.0.table().references.clone());
+        let (dir, references) = (self.0.dir.clone(), self.0.state.table().references.clone());
         blocking(move || Ok(cache::write_references(&dir, &references)?)).await
-    }
-}
-
-impl Shared {
-    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.locked()
-    }
-
-    /// The turn of an image, if nobody has it.
-    pub(super) fn idle_turn(&self, digest: &Digest) -> Option<OwnedMutexGuard<()>> {
-        self.turn(digest).try_lock_owned().ok()
-    }
-
-    fn turn(&self, digest: &Digest) -> Arc<Turns<()>> {
-        let mut turns = self.turns.locked();
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = turns.get(digest).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::new(Turns::default());
-        turns.insert(digest.clone(), Arc::downgrade(&turn));
-        turn
     }
 }
 
@@ -382,13 +349,13 @@ mod tests {
             Arc::new(Tree::new(digest, folder, Index::default(), &trees.0.readings))
         };
         let wanted = BTreeSet::new();
-        trees.0.table().trees.insert(digest.clone(), tree());
+        trees.0.state.table().trees.insert(digest.clone(), tree());
         assert_eq!(trees.sweep(&wanted).await.unwrap(), 0, "unused for the first time");
-        let turn = trees.0.turn(&digest);
+        let turn = trees.0.state.turn(&digest);
         let fetching = turn.lock().await;
         let mut sweep = Box::pin(trees.sweep(&wanted));
         assert!(poll!(&mut sweep).is_pending());
-        trees.0.table().trees.insert(digest.clone(), tree());
+        trees.0.state.table().trees.insert(digest.clone(), tree());
         drop(fetching);
         assert_eq!(sweep.await.unwrap(), 0);
         assert!(folder.exists());
