@@ -9,7 +9,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -50,7 +50,7 @@ impl Swtpm {
         let process = command.spawn().expect("swtpm is missing: hack/prepare unit");
         let tpm = Self { folder, process };
         let begun = Instant::now();
-        while !(tpm.path("tpm").exists() && tpm.path("tpm.ctrl").exists()) {
+        while !(is_listening(&tpm.path("tpm")) && is_listening(&tpm.path("tpm.ctrl"))) {
             assert!(begun.elapsed() < PATIENCE, "swtpm does not come up");
             sleep(Duration::from_millis(10));
         }
@@ -135,6 +135,14 @@ impl Swtpm {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// Whether a socket takes connections: between the moments in which its file is there and in which it does, they are
+/// refused. `/proc/net/unix` has it as a flag (`__SO_ACCEPTCON`), so nobody need connect.
+fn is_listening(socket: &Path) -> bool {
+    let path = format!(" {}", socket.display());
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    sockets.lines().any(|line| line.ends_with(&path) && line.contains(" 00010000 "))
 }
 
 impl Drop for Swtpm {
