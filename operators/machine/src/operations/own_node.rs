@@ -1,6 +1,6 @@
 //! Which Node a machine is.
 
-use super::super::{Observation, attest, is_ready};
+use super::super::{Observation, is_ready};
 use k8s_openapi::api::core::v1::Node;
 use metal_api::{Machine, MachineStatus, SystemUuid};
 use metal_core::machine_identity::{lease::ipv4, uuid_by_bmc};
@@ -15,7 +15,8 @@ pub(super) fn node<'a>(seen: &Observation<'a>) -> Option<&'a Node> {
 /// Whether this process runs on the machine, and would not be there to switch it on again. The kubelet of a machine
 /// that has attested may use another network: its Node is then still taken for it here, as it is for the phase.
 pub(super) fn hosts_us(seen: &Observation<'_>) -> bool {
-    let has_attested = seen.machine.status.as_ref().and_then(attest::pinned).is_some();
+    let tpm = seen.machine.status.as_ref().and_then(|status| status.tpm.as_ref());
+    let has_attested = tpm.is_some_and(|tpm| tpm.ek_public_key.is_some());
     let own = seen.node.filter(|node| has_attested || is_node_of(seen.machine, node));
     let name = own.and_then(|node| node.metadata.name.as_deref());
     name.is_some() && name == seen.known.runs_on
