@@ -1,6 +1,6 @@
 //! Clients that may do what a ServiceAccount may.
 
-use super::{Cluster, client};
+use super::{Cluster, client, unique};
 use anyhow::{Context, Result};
 use kube::{Client, config::Kubeconfig};
 use std::path::PathBuf;
@@ -30,7 +30,10 @@ impl Cluster {
         let context = config.contexts.first_mut().context("a kubeconfig has a context")?;
         context.context.get_or_insert_default().namespace = Some(namespace.to_owned());
         let file = self.scratch().join(format!("{namespace}.{name}.kubeconfig"));
-        tokio::fs::write(&file, serde_saphyr::to_string(&config)?).await?;
+        // Other tests may be starting with the one that is there.
+        let new = file.with_extension(unique("new"));
+        tokio::fs::write(&new, serde_saphyr::to_string(&config)?).await?;
+        tokio::fs::rename(&new, &file).await?;
         Ok(file)
     }
 }
