@@ -97,13 +97,7 @@ async fn grub_gets_its_configuration_at_the_address_that_its_loader_was_loaded_f
 #[tokio::test]
 async fn grub_gets_its_configuration_at_the_address_that_its_machine_is_known_to_have() {
     let registry = TestRegistry::start().await;
-    let server = booting(&registry, |objects| {
-        let interface = NetworkInterface { mac_address: MAC.to_owned(), ..Default::default() };
-        objects.servers[0].status.get_or_insert_default().network_interfaces.push(interface);
-        objects.http[0].spec.network_identifiers.clear();
-        objects.leases.push(lease("10.1.1.1", MAC));
-    })
-    .await;
+    let server = booting(&registry, at_a_lease).await;
     let (router, _cluster, _dir) = server.router();
     // The loader was served by another replica.
     let got = ask(&router, Method::GET, CONFIG, &[], "10.1.1.1").await;
@@ -115,10 +109,7 @@ async fn grub_gets_its_configuration_at_the_address_that_its_machine_is_known_to
 async fn grub_gets_its_configuration_at_an_address_that_another_server_had_before() {
     let registry = TestRegistry::start().await;
     let server = booting(&registry, |objects| {
-        let interface = NetworkInterface { mac_address: MAC.to_owned(), ..Default::default() };
-        objects.servers[0].status.get_or_insert_default().network_interfaces.push(interface);
-        objects.http[0].spec.network_identifiers.clear();
-        objects.leases.push(lease("10.1.1.1", MAC));
+        at_a_lease(objects);
         let uuid = "00000000-0000-0000-0000-000000000002";
         let mut before = http_config("other");
         before.spec.system_uuid = Some(uuid.to_owned());
@@ -174,6 +165,14 @@ async fn a_loader_that_was_loaded_for_an_earlier_boot_is_not_told_of_the_next() 
     server.state.loaders.loaded(&from, earlier);
     let (router, _cluster, _dir) = server.router();
     assert_eq!(ask(&router, Method::GET, CONFIG, &[], "192.0.2.1").await.status, 404);
+}
+
+/// Its address is known by the lease of its network card alone.
+fn at_a_lease(objects: &mut Objects) {
+    let interface = NetworkInterface { mac_address: MAC.to_owned(), ..Default::default() };
+    objects.servers[0].status.get_or_insert_default().network_interfaces.push(interface);
+    objects.http[0].spec.network_identifiers.clear();
+    objects.leases.push(lease("10.1.1.1", MAC));
 }
 
 /// A service with a server that boots an image of a loader and its files.
