@@ -6,6 +6,17 @@ use crate::init::wire::{SERVER, Wire, alone, ip};
 
 const OURS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 50);
 
+/// A server offers an address, and refuses the request for it.
+async fn offers_and_refuses(wire: &Wire) {
+    for (kind, answer) in
+        [(MessageType::Discover, MessageType::Offer), (MessageType::Request, MessageType::Nak)]
+    {
+        let heard = wire.hear().await;
+        assert_eq!(heard.kind, kind);
+        wire.answer(&heard, answer, OURS, &[]).await;
+    }
+}
+
 #[test]
 fn a_server_that_takes_its_offers_back_is_asked_again_after_a_pause_only() {
     alone(async || {
@@ -13,14 +24,7 @@ fn a_server_that_takes_its_offers_back_is_asked_again_after_a_pause_only() {
         let asked = nothing_to_boot();
         let client = Client::open(&wire.link, &asked).unwrap();
         let serving = async {
-            for (kind, answer) in [
-                (MessageType::Discover, MessageType::Offer),
-                (MessageType::Request, MessageType::Nak),
-            ] {
-                let heard = wire.hear().await;
-                assert_eq!(heard.kind, kind);
-                wire.answer(&heard, answer, OURS, &[]).await;
-            }
+            offers_and_refuses(&wire).await;
             let since = Instant::now();
             let heard = wire.hear().await;
             assert_eq!(heard.kind, MessageType::Discover, "the offer is worth nothing");
@@ -44,14 +48,7 @@ fn who_is_let_down_by_a_server_takes_the_offer_of_another() {
         let client = Client::open(&wire.link, &asked).unwrap();
         let (theirs, other) = (Ipv4Addr::new(203, 0, 113, 60), [(code::SERVER_ID, OTHER)]);
         let serving = async {
-            for (kind, answer) in [
-                (MessageType::Discover, MessageType::Offer),
-                (MessageType::Request, MessageType::Nak),
-            ] {
-                let heard = wire.hear().await;
-                assert_eq!(heard.kind, kind);
-                wire.answer(&heard, answer, OURS, &[]).await;
-            }
+            offers_and_refuses(&wire).await;
             let heard = wire.hear().await;
             assert_eq!(heard.kind, MessageType::Discover);
             // The first one is faster.
