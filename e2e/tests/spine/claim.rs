@@ -1,11 +1,11 @@
 //! A tenant.
 
-use e2e::stack::{Claimed, IGNITION, Machine, Stack, claim, deleted, sha256, until};
+use e2e::stack::{Claimed, IGNITION, Machine, PXE_TENANT, Stack, claim, deleted, sha256, until};
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams},
 };
-use metal_api::{ClaimPhase, ServerBootConfiguration, ServerClaim};
+use metal_api::{ClaimPhase, ServerBootConfiguration, ServerClaim, ServerState};
 use serde_json::json;
 
 /// A claim for one machine, in a namespace of its own.
@@ -20,6 +20,16 @@ impl Claim {
     pub(crate) async fn of(stack: &Stack, machine: &Machine<'_>, image: &str) -> Self {
         let Claimed { namespace, name } = claim(stack, machine, image).await.unwrap();
         Self::named(stack, &namespace, &name)
+    }
+
+    /// Plugs in this machine, discovers it, and claims it; it has booted its tenant's image then.
+    pub(crate) async fn booted(stack: &Stack, machine: &Machine<'_>) -> Self {
+        machine.plug_in().await.unwrap();
+        machine.enters(ServerState::Available).await.unwrap();
+        let claim = Self::of(stack, machine, &stack.registry.image(PXE_TENANT)).await;
+        claim.is_bound().await;
+        machine.boots_tenant().await.unwrap();
+        claim
     }
 
     /// The claim with this name.

@@ -7,11 +7,10 @@ use crate::{
 use anyhow::ensure;
 use e2e::{
     cluster::eventually,
-    stack::{Login, NAMESPACE, PXE_TENANT, Settings, Stack},
+    stack::{Login, NAMESPACE, Settings, Stack},
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, api::PostParams};
-use metal_api::ServerState;
 use serde_json::json;
 use std::time::Duration;
 
@@ -33,11 +32,7 @@ fn images_that_need_a_login_boot_with_the_secret_of_the_flag_once_it_is_there() 
         secrets.create(&PostParams::default(), &secret(&stack)).await.unwrap();
         says(&stack, "logins for registries read").await;
         let machine = stack.machine(0, 0).unwrap();
-        machine.plug_in().await.unwrap();
-        machine.enters(ServerState::Available).await.unwrap();
-        let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
-        claim.is_bound().await;
-        machine.boots_tenant().await.unwrap();
+        let claim = Claim::booted(&stack, &machine).await;
         assert!(!stack.boot.printed().unwrap().contains(LOGIN.1));
         claim.delete().await;
         claim.is_gone().await;

@@ -24,11 +24,7 @@ fn operators_outlive_the_api_server_and_go_on_with_the_path_when_it_is_back() {
     run(async {
         let stack = Stack::start(Settings { fleets: vec![pxe()], ..settings() }).await.unwrap();
         let machine = stack.machine(0, 0).unwrap();
-        machine.plug_in().await.unwrap();
-        machine.enters(ServerState::Available).await.unwrap();
-        let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
-        claim.is_bound().await;
-        machine.boots_tenant().await.unwrap();
+        let claim = Claim::booted(&stack, &machine).await;
 
         let outage = stack.cluster.outage().await.unwrap();
         sleep(AWAY).await;

@@ -63,11 +63,7 @@ fn a_server_that_is_restored_with_the_uids_of_before_keeps_its_host_and_is_not_c
         // Its own stack: the operator is down while the objects are restored.
         let stack = Stack::start(Settings { fleets: vec![pxe()], ..settings() }).await.unwrap();
         let machine = stack.machine(0, 0).unwrap();
-        machine.plug_in().await.unwrap();
-        machine.enters(ServerState::Available).await.unwrap();
-        let claim = Claim::of(&stack, &machine, &stack.registry.image(PXE_TENANT)).await;
-        claim.is_bound().await;
-        machine.boots_tenant().await.unwrap();
+        let claim = Claim::booted(&stack, &machine).await;
         let is_seen_on = |server: &Server| power(server).as_deref() == Some("On");
         machine.server("seen on", is_seen_on).await.unwrap();
         let before = machine.report().unwrap().counters.resets.total();
