@@ -100,7 +100,8 @@ pub(crate) async fn is_healthy(command: Option<&Path>, why: &Path, limit: Durati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use metal_base::testing::script;
+    use std::fs;
 
     const LIMIT: Duration = Duration::from_mins(2);
 
@@ -126,8 +127,7 @@ mod tests {
         for (body, told) in
             [(r#"echo "no room on /boot" > "$BLOOMERY_WHY""#, ": no room on /boot"), ("true", "")]
         {
-            fs::write(&hook, format!("#!/bin/bash\n{body}\nexit 1\n")).unwrap();
-            fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+            script(&hook, &format!("{body}\nexit 1")).unwrap();
             let error = activate(&hook, &release, &prepared, LIMIT).await.unwrap_err();
             assert_eq!(error.to_string(), format!("the hook ended with exit status: 1{told}"));
         }
@@ -137,9 +137,7 @@ mod tests {
     async fn what_a_hook_has_said_is_told_also_if_it_takes_too_long() {
         let folder = tempfile::tempdir().unwrap();
         let hook = folder.path().join("hook");
-        let text = "#!/bin/bash\necho 'no registry' > \"$BLOOMERY_WHY\"\nexec sleep 1000\n";
-        fs::write(&hook, text).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&hook, "echo 'no registry' > \"$BLOOMERY_WHY\"\nexec sleep 1000").unwrap();
         let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_secs(3));
         let late = activate(&hook, &Release::default(), &prepared, limit).await.unwrap_err();
         assert_eq!(late.to_string(), "the hook takes longer than 3s: no registry");
@@ -149,9 +147,7 @@ mod tests {
     async fn a_hook_is_given_the_modes_of_files_only_if_they_were_prepared() {
         let folder = tempfile::tempdir().unwrap();
         let (hook, told) = (folder.path().join("hook"), folder.path().join("told"));
-        let text = format!("#!/bin/bash\necho \"$BLOOMERY_MODES\" > {}\n", told.display());
-        fs::write(&hook, text).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&hook, &format!("echo \"$BLOOMERY_MODES\" > {}", told.display())).unwrap();
         let release = Release { name: "v1".into(), rendered: true, ..Release::default() };
         let prepared = Prepared::new(folder.path());
         let modes = prepared.modes(&release);
@@ -167,9 +163,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (hook, mark) = (folder.path().join("hook"), folder.path().join("mark"));
         // What it has started, and that has started something itself.
-        let text = format!("#!/bin/bash\n(sleep 1; (sleep 1; touch {})) &\nwait\n", mark.display());
-        fs::write(&hook, text).unwrap();
-        fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&hook, &format!("(sleep 1; (sleep 1; touch {})) &\nwait", mark.display())).unwrap();
         let release = Release { name: "v1".into(), ..Release::default() };
         let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_millis(300));
         let error = activate(&hook, &release, &prepared, limit).await.unwrap_err().to_string();
@@ -195,9 +189,7 @@ mod tests {
     async fn what_the_health_command_says_of_a_system_that_is_ill_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let (program, why) = (folder.path().join("healthy"), folder.path().join("why"));
-        let text = "#!/bin/bash\necho 'nginx is not active' > \"$BLOOMERY_WHY\"\nexit 3\n";
-        fs::write(&program, text).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&program, "echo 'nginx is not active' > \"$BLOOMERY_WHY\"\nexit 3").unwrap();
         let ill = is_healthy(Some(&program), &why, LIMIT).await.unwrap_err().to_string();
         assert_eq!(ill, "the health command ended with exit status: 3: nginx is not active");
     }
@@ -206,8 +198,7 @@ mod tests {
     async fn a_health_command_may_take_all_of_the_time_that_there_is() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("healthy");
-        fs::write(&program, "#!/bin/bash\nexec sleep 1000\n").unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&program, "exec sleep 1000").unwrap();
         // The clock goes on at once where everybody waits.
         let why = folder.path().join("why");
         let late = healthy(Some(&program), &why, LIMIT).await.unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use metal_base::testing::script;
 use std::{
     fs,
     os::unix::{
@@ -61,9 +62,8 @@ impl System {
     }
 
     fn script(&self, name: &str, body: &str) {
-        let text = format!("#!/bin/bash\ncd {}\n{body}\n", self.folder.path().display());
-        fs::write(self.path(name), text).unwrap();
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        let body = format!("cd {}\n{body}", self.folder.path().display());
+        script(&self.path(name), &body).unwrap();
     }
 
     fn is(&self, deployment: &str, version: &str) {

@@ -13,9 +13,10 @@ use crate::{
     },
 };
 use anyhow::{Context, Result, ensure};
+use metal_base::testing::script;
 use metal_image::testing::archive;
 use serde_json::json;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, path::Path};
 use tokio::process::Command;
 
 const NAME: &str = "default/demo-rented";
@@ -90,9 +91,7 @@ impl Demo<'_> {
     async fn agent(&self, folder: &Path) -> Result<Process> {
         let hook = "cat \"$BLOOMERY_FILES\"/etc/greeting > greeting";
         for (name, body) in [("hook", hook), ("healthy", "test -s greeting")] {
-            let path = folder.join(name);
-            fs::write(&path, format!("#!/bin/bash\ncd {}\n{body}\n", folder.display()))?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+            script(&folder.join(name), &format!("cd {}\n{body}", folder.display()))?;
         }
         let mut command = Command::new(binary("metal-host").await?);
         command.arg("--config").arg(folder.join("host.json"));

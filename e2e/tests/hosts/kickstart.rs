@@ -1,6 +1,7 @@
 //! The shell of the built-in kickstart, with disks that are made up.
 
 use metal_api::{BootPullSecret, BootToken, BootTokenSpec};
+use metal_base::testing::script;
 use metal_core::boot_token::kickstart::{DEFAULT, Urls, render};
 use std::{
     fs,
@@ -275,7 +276,5 @@ fn run(path: &Path, script: &str, world: &World<'_>) -> Result<(), String> {
 }
 
 fn tool(folder: &Path, name: &str, body: &str) {
-    let path = folder.join(name);
-    fs::write(&path, format!("#!/bin/bash\n{body}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    script(&folder.join(name), body).unwrap();
 }

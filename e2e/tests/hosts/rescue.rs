@@ -1,8 +1,9 @@
 //! What docs/hosts-shell.md says to type in a rescue system.
 
 use e2e::cluster::workspace;
+use metal_base::testing;
 use metal_core::boot_token::script::{self, Boots, Stage2};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 const FIRST: &str = "https://hosts.example.org/c/first";
 const SECOND: &str = "https://hosts.example.org/c/second";
@@ -70,9 +71,7 @@ fn typed(folder: &Path, second: &str) -> String {
     put("net/eth0/address", "02:00:00:00:00:01\n");
     put("net/eth1/address", "02:00:00:00:00:02\n");
     for (name, body) in [("curl", CURL), ("kexec", "echo \"$*\" >> started")] {
-        put(name, &format!("#!/bin/bash\n{body}\n"));
-        let executable = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(folder.join(name), executable).unwrap();
+        testing::script(&folder.join(name), body).unwrap();
     }
     let page = fs::read_to_string(workspace().join("docs/hosts-shell.md")).unwrap();
     let (_, section) = page.split_once("## From a rescue system\n").unwrap();

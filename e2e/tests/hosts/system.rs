@@ -12,10 +12,10 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use metal_api::{BootTokenPhase, HostRelease, HostReleaseSpec};
+use metal_base::testing::script;
 use serde_json::{Value, json};
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 use tokio::process::Command;
@@ -61,9 +61,7 @@ impl System {
     }
 
     fn script(&self, name: &str, body: &str) -> Result<()> {
-        let text = format!("#!/bin/bash\ncd {}\n{body}\n", self.0.display());
-        fs::write(self.path(name), text)?;
-        Ok(fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755))?)
+        Ok(script(&self.path(name), &format!("cd {}\n{body}", self.0.display()))?)
     }
 
     /// What the hook does for a release besides.

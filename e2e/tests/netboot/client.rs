@@ -5,11 +5,11 @@ use e2e::{
     cluster::{Process, eventually},
     namespace::Network,
 };
+use metal_base::testing::script;
 use std::{
     fs,
     io::ErrorKind,
     net::Ipv4Addr,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -17,8 +17,7 @@ use std::{
 const LIMIT: Duration = Duration::from_mins(1);
 const CONFIG: &str = "timeout 30; retry 1; reboot 2; initial-interval 1; backoff-cutoff 2;\n";
 /// The script that dhclient calls on every event of a lease.
-const HOOK: &str = r#"#!/bin/sh
-case $reason in
+const HOOK: &str = r#"case $reason in
 BOUND | RENEW | REBIND | REBOOT)
     ip address flush dev "$interface"
     ip address add "$new_ip_address/$new_subnet_mask" dev "$interface"
@@ -50,9 +49,7 @@ impl<'a> Client<'a> {
         let folder = folder.to_owned();
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("config"), CONFIG)?;
-        let hook = folder.join("hook");
-        fs::write(&hook, HOOK)?;
-        fs::set_permissions(hook, fs::Permissions::from_mode(0o755))?;
+        script(&folder.join("hook"), HOOK)?;
         network.ip(&format!("link set {interface} address {mac}"))?;
         Ok(Self { network, interface, dhclient: dhclient.to_owned(), folder, running: None })
     }

@@ -18,6 +18,8 @@ pub mod jitter;
 mod locality;
 mod locked;
 mod source;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use backoff::Backoff;
 pub use chain::Chain;

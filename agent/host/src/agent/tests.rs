@@ -1,10 +1,10 @@
 use super::*;
 use crate::{client::Answer, plan::HookResult};
 use clap::Parser;
+use metal_base::testing::script;
 use std::{
     io::{Read, Write},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
 };
@@ -117,7 +117,7 @@ async fn a_host_that_cannot_remove_its_credential_is_registered_all_the_same() {
 async fn what_runs_before_the_first_release_is_reported_and_comes_back_after_a_bad_one() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("image");
-    script(&program, "echo quay.io/example/base@sha256:1");
+    script(&program, "echo quay.io/example/base@sha256:1").unwrap();
     let mut agent = agent(folder.path(), "http://127.0.0.1:1").await;
     agent.args.image_command = Some(program.clone());
     let mut state = State::default();
@@ -175,7 +175,7 @@ async fn a_release_that_cuts_the_machine_off_is_not_healthy() {
 async fn the_health_of_a_release_that_is_late_is_looked_at_from_time_to_time() {
     let folder = tempfile::tempdir().unwrap();
     let (program, looks) = (folder.path().join("healthy"), folder.path().join("looks"));
-    script(&program, &format!("echo >> {0}; [ $(wc -l < {0}) -ge 2 ]", looks.display()));
+    script(&program, &format!("echo >> {0}; [ $(wc -l < {0}) -ge 2 ]", looks.display())).unwrap();
     let mut agent = agent(folder.path(), "http://127.0.0.1:1").await;
     agent.args.health_command = Some(program);
     let v1 = Release { name: "v1".to_owned(), image: "image".to_owned(), ..Release::default() };
@@ -194,11 +194,6 @@ async fn the_health_of_a_release_that_is_late_is_looked_at_from_time_to_time() {
     agent.look_again(&mut state).await.unwrap();
     assert_eq!((state.is_lost, &state.failed), (false, &None));
     assert_eq!(agent.told(&state)["result"], "Active");
-}
-
-fn script(path: &Path, body: &str) {
-    fs::write(path, format!("#!/bin/bash\n{body}\n")).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 async fn agent(folder: &Path, server: &str) -> Agent {
