@@ -11,6 +11,7 @@
 
 mod address;
 mod claim;
+mod container_image;
 mod image;
 mod macdb;
 mod machine;

@@ -74,6 +74,11 @@ impl Operator {
         self
     }
 
+    /// A variable that it has been given.
+    pub fn given_variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// Adds flags of the stack's settings.
     #[must_use]
     pub(super) fn flags(self, flags: Vec<String>) -> Self {

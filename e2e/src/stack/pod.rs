@@ -1,10 +1,11 @@
 //! The pod of a Deployment as a process. This does the kubelet's part: variables are expanded,
-//! files of ConfigMaps and Secrets are written to the volumes, and the process has the rights of
-//! its ServiceAccount. Volumes of Secrets that the operators create themselves are empty.
+//! files of ConfigMaps and Secrets are written to the volumes, and the process has the variables of
+//! its image and the rights of its ServiceAccount. Volumes of Secrets that the operators create themselves are empty.
 
 use super::{
     Operator,
     address::ReservedAddress,
+    container_image,
     overlay::{Overlay, list, name, pod_of},
 };
 use crate::cluster::{Cluster, binary};
@@ -100,7 +101,9 @@ pub async fn pod_alone(overlay: &Overlay, deployment: &Value, node: Node<'_>) ->
         let argument = expand(argument.as_str().context("an argument is text")?, &variables)?;
         operator = operator.argument(local(argument, health, node.ports, &mounts)?);
     }
-    Ok(operator.environment(variables))
+    let mut environment = container_image::variables(deployment);
+    environment.extend(variables);
+    Ok(operator.environment(environment))
 }
 
 fn namespace_of(deployment: &Value) -> Result<&str> {

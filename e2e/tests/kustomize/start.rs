@@ -5,7 +5,7 @@ use crate::OVERLAYS;
 use anyhow::{Context, Result, ensure};
 use e2e::{
     cluster::Cluster,
-    stack::{Node, Overlay, name, pod},
+    stack::{Node, Overlay, name, pod, pod_alone},
 };
 use futures::future::try_join_all;
 use serde_json::Value;
@@ -27,6 +27,17 @@ async fn every_overlay_starts_with_its_defaults() {
         });
         try_join_all(started).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_pod_has_the_variables_of_its_image_and_of_its_deployment() {
+    let overlay = Overlay::build("default").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node { binaries: Some(folder.path()), ..Node::of_this_machine(folder.path()) };
+    let deployment = overlay.named("Deployment", "metal-operator").unwrap();
+    let operator = pod_alone(&overlay, deployment, node).await.unwrap();
+    assert_eq!(operator.given_variable("MALLOC_ARENA_MAX"), Some("1"));
+    assert_eq!(operator.given_variable("POD_NAME"), Some("metal-operator-0"));
 }
 
 /// Starts the process of a pod, waits until it is ready, and ends it.
