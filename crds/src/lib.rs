@@ -51,6 +51,7 @@ mod server_inventory;
 mod server_maintenance;
 mod server_readiness_rule;
 mod server_status;
+mod shared_list;
 mod system_uuid;
 mod taint;
 mod text;
@@ -123,6 +124,7 @@ pub use server_status::{
     BootWindow, BoundClaim, Discovery, LldpNeighbor, Medium, NetworkInterface, Pending,
     PendingKind, Processor, ServerState, ServerStatus, Storage, StorageDrive, StorageVolume,
 };
+pub use shared_list::SharedList;
 pub use system_uuid::{ParseSystemUuidError, SystemUuid};
 pub use taint::{Taint, TaintEffect, Toleration, TolerationOperator};
 pub use update::{

@@ -1,6 +1,8 @@
 //! The status of a `Server`. It has the fields of ironcore's, and what the lifecycle needs besides.
 
-use crate::{IndicatorLed, ObjectReference, PowerState, quantity, schema, text::open_enum};
+use crate::{
+    IndicatorLed, ObjectReference, PowerState, SharedList, quantity, schema, text::open_enum,
+};
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
@@ -45,11 +47,13 @@ pub struct ServerStatus {
     #[schemars(schema_with = "schema::quantity")]
     pub total_system_memory: Option<Quantity>,
     /// Processors.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub processors: Vec<Processor>,
+    #[serde(default, skip_serializing_if = "SharedList::is_empty")]
+    #[schemars(with = "Vec<Processor>")]
+    pub processors: SharedList<Processor>,
     /// Storage controllers with their volumes and drives.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub storages: Vec<Storage>,
+    #[serde(default, skip_serializing_if = "SharedList::is_empty")]
+    #[schemars(with = "Vec<Storage>")]
+    pub storages: SharedList<Storage>,
     /// Network interfaces, as reported by the agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub network_interfaces: Vec<NetworkInterface>,

@@ -1,5 +1,7 @@
 //! What this process knows about the cluster: one watch per kind, indexed by what is looked up.
 
+mod parts;
+
 use crate::metalman_machines::{self, MachineKey};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -24,6 +26,7 @@ use metal_runtime::{
         readiness::{self, Lists},
     },
 };
+use parts::Parts;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// Memory for claims, of which a tenant may write any number. One takes some 4 KiB.
@@ -110,11 +113,12 @@ pub(crate) struct View {
 
 impl Default for View {
     fn default() -> Self {
+        let parts = Parts::default();
         Self {
             endpoints: Index::new(endpoint_keys),
             bmcs: Index::new(bmc_keys),
             secrets: Index::new(|_: &BmcSecret| vec![]),
-            servers: Index::new(server_keys),
+            servers: Index::new(server_keys).trimmed(move |server| parts.share(server)),
             configurations: Index::new(|configuration: &ServerBootConfiguration| {
                 configuration.metadata.uid.clone().into_iter().collect()
             })

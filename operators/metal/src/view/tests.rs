@@ -8,8 +8,8 @@ use kube::{
 };
 use metal_api::{
     BmcAccess, BmcSpec, BmcStatus, EndpointSpec, InlineAccess, LocalObjectReference, MachineLease,
-    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Protocol, ServerClaimSpec,
-    ServerSpec, ServerStatus, Taint, annotation,
+    MachinePxe, MachineRedfish, MachineSpec, NetworkInterface, Processor, Protocol,
+    ServerClaimSpec, ServerSpec, ServerStatus, Taint, annotation,
 };
 use metal_runtime::index::Change;
 
@@ -256,6 +256,30 @@ async fn claims_of_one_namespace_have_a_bound_and_those_of_others_are_kept() {
     let is_kept = |namespace, name| view.claims.named(Some(namespace), name).is_some();
     assert!(is_kept("a", "1") && !is_kept("a", "2") && is_kept("b", "1"));
     assert!(view.claims.is_withdrawn(Some("a"), "2"), "it is let go when it is deleted");
+}
+
+#[tokio::test]
+async fn servers_with_the_same_processors_take_the_memory_for_them_once() {
+    let with_processor = |name: &str, id: &str| {
+        let processor = Processor { id: id.to_owned(), ..Processor::default() };
+        let mut server = server(name, UUID, URI, "bmc-1");
+        let processors = vec![processor].into();
+        server.status = Some(ServerStatus { processors, ..ServerStatus::default() });
+        server
+    };
+    let servers = [("a", "1"), ("b", "1"), ("c", "2")];
+    let view = world(servers.map(|(name, id)| with_processor(name, id)).into()).await;
+    let of = |name: &str| {
+        let server = view.servers.named(None, name).unwrap();
+        server.status.clone().unwrap().processors
+    };
+    let mut written = with_processor("d", "1");
+    written.metadata.resource_version = Some("9".to_owned());
+    assert!(view.servers.wrote(written));
+    assert!(std::ptr::eq(of("a").as_ptr(), of("b").as_ptr()));
+    assert!(std::ptr::eq(of("a").as_ptr(), of("d").as_ptr()));
+    assert!(!std::ptr::eq(of("a").as_ptr(), of("c").as_ptr()));
+    assert_eq!(of("c")[0].id, "2");
 }
 
 fn protocol() -> Protocol {

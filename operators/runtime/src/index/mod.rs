@@ -9,6 +9,7 @@ pub mod readiness;
 mod rules;
 mod share;
 mod table;
+mod trim;
 pub(crate) mod version;
 
 pub use change::{Change, GONE};
@@ -34,6 +35,7 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep_until},
 };
+use trim::Trim;
 use version::Version;
 
 /// How soon to list again once there is room for objects that were left out: what makes room goes
@@ -44,7 +46,7 @@ const AGAIN: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub struct Index<K, Key> {
     rules: Rules<K, Key>,
-    trim: fn(&mut K),
+    trim: Trim<K>,
     live: RwLock<Table<K, Key>>,
     /// A write was stored that is given up unless the watch reports it.
     doubted: Notify,
@@ -66,7 +68,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn new(keys_of: fn(&K) -> Vec<Key>) -> Self {
         Self {
             rules: Rules { keys_of, bounds: None },
-            trim: |_| {},
+            trim: Trim::default(),
             live: RwLock::default(),
             doubted: Notify::new(),
             ready: watch::Sender::new(false),
@@ -74,10 +76,10 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         }
     }
 
-    /// Stores objects without what is not used here, which `trim` removes.
+    /// Stores objects without what is not used here, which `trim` removes, or shares with others.
     #[must_use]
-    pub fn trimmed(self, trim: fn(&mut K)) -> Self {
-        Self { trim, ..self }
+    pub fn trimmed(self, trim: impl Fn(&mut K) + Send + Sync + 'static) -> Self {
+        Self { trim: Trim::new(trim), ..self }
     }
 
     /// Keeps the objects of each namespace within its share of the memory, by what `footprint` says
@@ -172,7 +174,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     pub fn wrote(&self, mut object: K) -> bool {
         // A watch does not read them either.
         object.meta_mut().managed_fields = None;
-        (self.trim)(&mut object);
+        self.trim.apply(&mut object);
         let (is_shown, is_doubted) = self.write(|live| {
             let is_shown = live.overlay(Arc::new(object), self.rules);
             (is_shown, live.doubted_until().is_some())
@@ -340,7 +342,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
         if let Some(known) = self.read(|live| live.same(object.meta())) {
             return Ok(known);
         }
-        (self.trim)(&mut object);
+        self.trim.apply(&mut object);
         Ok(Arc::new(object))
     }
 
