@@ -157,7 +157,7 @@ fn judge<C>(
         secret: ctx.secret_of(bmc).as_deref(),
         database: ctx.mac_prefixes.current().as_deref(),
         mac_address: mac_address(ctx, bmc),
-        reading: reading.as_ref(),
+        reading: reading.as_deref(),
         servers: &servers(ctx, &name, said.map_or(0, |said| said.systems.len())),
         same_uuid: &same_uuid,
         unreadable: &unreadable(ctx, &name),
@@ -209,7 +209,7 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
     }
     let (name, last) = (bmc.name_any(), readings.of(&bmc.name_any(), &destination));
     let took = Timestamp::now().duration_since(at);
-    let reading = BmcReading::new(at, took, result, last.as_ref());
+    let reading = BmcReading::new(at, took, result, last.as_deref());
     let before = readings.keep(&name, &destination, reading);
     if let Some(before) = before.filter(|before| *before != destination) {
         ctx.memories.forget_found(&before);

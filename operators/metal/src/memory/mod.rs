@@ -54,7 +54,7 @@ impl Now {
 pub(crate) struct Memories {
     servers: Mutex<HashMap<String, Arc<Memory>>>,
     /// Readings of systems that their servers have not used yet, by BMC and URI.
-    found: Mutex<HashMap<(Destination, String), Reading>>,
+    found: Mutex<HashMap<(Destination, String), Box<Reading>>>,
     /// Since when everything that was done to the servers is remembered.
     since: Mutex<Now>,
 }
@@ -166,7 +166,7 @@ impl Memories {
     pub(crate) fn found(&self, destination: &Destination, reading: Reading) {
         let Ok(system) = &reading.result else { return };
         let key = (destination.clone(), system.uri.clone());
-        locked(&self.found).insert(key, reading);
+        locked(&self.found).insert(key, Box::new(reading));
     }
 
     /// Forgets the readings from the passes over a BMC, with their credentials.
@@ -176,7 +176,7 @@ impl Memories {
 
     /// Takes the reading from the pass over a BMC.
     fn take_found(&self, destination: &Destination, uri: &str) -> Option<Reading> {
-        locked(&self.found).remove(&(destination.clone(), uri.to_owned()))
+        locked(&self.found).remove(&(destination.clone(), uri.to_owned())).map(|found| *found)
     }
 }
 
