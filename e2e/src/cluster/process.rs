@@ -135,10 +135,24 @@ impl Process {
     ///
     /// If it has ended.
     pub fn peak_memory(&self) -> Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Its resident memory as it is now, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn memory(&self) -> Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// A size in its status, in bytes.
+    fn status(&self, field: &'static str) -> Result<u64> {
         let id = self.id().context("it has ended")?;
         let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib: u64 = line.context("no VmHWM")?.trim().trim_end_matches(" kB").parse()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let kib: u64 = line.context(field)?.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024)
     }
 

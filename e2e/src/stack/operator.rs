@@ -178,6 +178,15 @@ impl Operator {
         self.process().as_ref().context("not started")?.peak_memory()
     }
 
+    /// Its resident memory as it is now, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn memory(&self) -> Result<u64> {
+        self.process().as_ref().context("not started")?.memory()
+    }
+
     /// What all its processes have printed so far.
     ///
     /// # Errors

@@ -27,7 +27,8 @@ const SETTLED: Duration = Duration::from_mins(1);
 /// API writes are those that kube-apiserver counts in `apiserver_request_total`, whoever sent them
 /// and whatever the result: this includes events, garbage collection and conflicts, until writes
 /// have settled. Leases and the Endpoints that the harness creates are subtracted. Memory is the
-/// peak resident memory of metal-operator's last process.
+/// resident memory of metal-operator's last process: its peak, and what is left once writes have
+/// settled.
 ///
 /// With --kill-every, both operators are killed (kill -9) and restarted at this interval until all
 /// servers are Available; the run fails if one never is, or was reset more often than once on and
@@ -68,6 +69,7 @@ pub(super) struct Outcome {
     redfish_per_server: f64,
     resets_per_server: f64,
     rss_mib: f64,
+    rss_at_rest_mib: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     kills: Option<u32>,
     /// Machines that were not reset [`RESETS`] times: the number of resets, and how many machines
@@ -136,6 +138,7 @@ pub(super) async fn run(args: Args) -> Result<Outcome> {
         redfish_per_server: per_server(f64::from(counters.requests)),
         resets_per_server: per_server(f64::from(counters.resets.total())),
         rss_mib: round(float(stack.metal.peak_memory()?) / 1_048_576.0),
+        rss_at_rest_mib: round(float(stack.metal.memory()?) / 1_048_576.0),
         kills: args.kill_every.map(|_| kills),
         odd: odd(&stack, args.servers)?,
     })
@@ -250,6 +253,7 @@ mod tests {
             redfish_per_server: 0.0,
             resets_per_server: 0.0,
             rss_mib: 0.0,
+            rss_at_rest_mib: 0.0,
             kills,
             odd: odd.to_vec(),
         };
