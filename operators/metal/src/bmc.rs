@@ -17,7 +17,7 @@ use metal_api::{Bmc, BmcStatus, Endpoint, Server};
 use metal_base::Never;
 use metal_bmc::{Bmc as _, Connect};
 use metal_core::{
-    bmc::{Answers, BmcReading, Change, Decision, Observation, decide},
+    bmc::{Answers, BmcReading, Change, Decision, FoundSystem, Observation, decide},
     failure::Failure,
     redfish::ManagerReading,
     server,
@@ -196,17 +196,19 @@ async fn look<C: Connect>(ctx: &Context<C>, readings: &Readings, bmc: &Bmc) {
             manager => manager?,
         };
         let certificate = ctx.bmcs.pin(&target(&destination)).map(|pin| pin.to_string());
-        Ok(Answers { manager, systems, certificate, remarks })
+        let found = systems.iter().map(FoundSystem::from).collect();
+        Ok((Answers { manager, systems: found, certificate, remarks }, systems))
     };
     let result = reading.await.map_err(unreachable);
     ctx.memories.forget_found(&destination);
-    if let Ok(said) = &result {
+    let result = result.map(|(said, systems)| {
         let took = answered.duration_since(at);
-        for system in &said.systems {
-            let reading = server::Reading { at, took, result: Ok(system.clone()) };
+        for system in systems {
+            let reading = server::Reading { at, took, result: Ok(system) };
             Memories::found(&ctx.memories, &destination, reading);
         }
-    }
+        said
+    });
     let (name, last) = (bmc.name_any(), readings.of(&bmc.name_any(), &destination));
     let took = Timestamp::now().duration_since(at);
     let reading = BmcReading::new(at, took, result, last.as_deref());

@@ -26,7 +26,7 @@ pub(crate) use lockout::REASON_OF_SERVER;
 pub use lockout::{REFUSED, refused_for, refused_for_server, rest};
 pub(crate) use reach::scheme;
 pub use reach::{Destination, Missing, destination, inline_destination, unconfirmed_name};
-pub use reading::{Answers, BmcReading};
+pub use reading::{Answers, BmcReading, FoundSystem};
 pub use servers::{server_name, stem, stem_of};
 pub use verification::Verification;
 

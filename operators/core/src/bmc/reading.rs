@@ -2,6 +2,7 @@
 
 use crate::redfish::{ManagerReading, SystemReading, Unreachable};
 use jiff::{SignedDuration, Timestamp};
+use metal_api::SystemUuid;
 
 /// How soon to read a BMC again after it answered.
 pub(super) const RESYNC: SignedDuration = SignedDuration::from_mins(10);
@@ -50,13 +51,32 @@ impl BmcReading {
     }
 }
 
+/// A system as far as it decides which server it is. The rest of what was read is for that server, and is not kept
+/// for thousands of BMCs as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FoundSystem {
+    /// [`SystemReading::uri`].
+    pub uri: String,
+    /// [`SystemReading::uuid`].
+    pub uuid: Option<SystemUuid>,
+    /// [`SystemReading::lacks_reset`].
+    pub lacks_reset: bool,
+}
+
+impl From<&SystemReading> for FoundSystem {
+    fn from(system: &SystemReading) -> Self {
+        let SystemReading { uri, uuid, lacks_reset, .. } = system;
+        Self { uri: uri.clone(), uuid: *uuid, lacks_reset: *lacks_reset }
+    }
+}
+
 /// The answers of a BMC.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// The manager.
     pub manager: ManagerReading,
     /// The systems, in the order of the collection.
-    pub systems: Vec<SystemReading>,
+    pub systems: Vec<FoundSystem>,
     /// Certificate to pin the BMC to from now on.
     pub certificate: Option<String>,
     /// What it could not report, or reported inconsistently, each with its resource.
@@ -67,7 +87,7 @@ impl Answers {
     /// Whether nothing is missing that the BMC may still be preparing, because it is starting or
     /// the host was never powered on.
     pub fn is_whole(&self) -> bool {
-        let is_ready = |system: &SystemReading| system.uuid.is_some() && !system.lacks_reset;
+        let is_ready = |system: &FoundSystem| system.uuid.is_some() && !system.lacks_reset;
         self.remarks.is_empty() && !self.systems.is_empty() && self.systems.iter().all(is_ready)
     }
 }
@@ -84,8 +104,8 @@ mod tests {
     #[test]
     fn a_system_that_was_busy_is_asked_again_soon() {
         let busy = Answers { remarks: vec!["/2: HTTP 503".to_owned()], ..said(vec![system()]) };
-        let starting = said(vec![SystemReading { uuid: None, ..system() }]);
-        let never_on = said(vec![SystemReading { lacks_reset: true, ..system() }]);
+        let starting = said(vec![FoundSystem { uuid: None, ..system() }]);
+        let never_on = said(vec![FoundSystem { lacks_reset: true, ..system() }]);
         for said in [busy, starting, never_on] {
             assert_eq!(minutes_between(&said)[..3], [0.5, 1.0, 2.0], "{said:?}");
         }
@@ -103,6 +123,15 @@ mod tests {
         assert_eq!([partial.partial, whole.partial, again.partial], [2, 0, 1]);
     }
 
+    #[test]
+    fn of_a_system_is_kept_what_tells_which_server_it_is() {
+        let (uri, uuid) = ("/redfish/v1/Systems/1".to_owned(), system().uuid);
+        let model = Some("CR-2000".to_owned());
+        let read = SystemReading { uri, uuid, lacks_reset: true, model, ..Default::default() };
+        let uri = read.uri.clone();
+        assert_eq!(FoundSystem::from(&read), FoundSystem { uri, uuid, lacks_reset: true });
+    }
+
     /// The times between readings of a BMC that always reports this.
     fn minutes_between(said: &Answers) -> Vec<f64> {
         let (mut before, mut times) = (None, vec![]);
@@ -116,12 +145,12 @@ mod tests {
         times
     }
 
-    fn said(systems: Vec<SystemReading>) -> Answers {
+    fn said(systems: Vec<FoundSystem>) -> Answers {
         Answers { manager: ManagerReading::default(), systems, certificate: None, remarks: vec![] }
     }
 
-    fn system() -> SystemReading {
+    fn system() -> FoundSystem {
         let uuid = "38947555-7742-3448-3784-82334782383a".parse().ok();
-        SystemReading { uuid, ..SystemReading::default() }
+        FoundSystem { uuid, ..FoundSystem::default() }
     }
 }

@@ -1,10 +1,9 @@
 //! The Servers of a BMC: what they are made with, and how they are kept up to date.
 
-use super::{Change, Decision, Observation, credential_notes::digest};
+use super::{Change, Decision, FoundSystem, Observation, credential_notes::digest};
 use crate::{
     identity::is_same_uri,
     ownership::{self, is_made_by},
-    redfish::SystemReading,
 };
 use metal_api::{
     Bmc, LocalObjectReference, ObjectReference, Server, ServerSpec, SystemUuid, Taint, TaintEffect,
@@ -69,7 +68,7 @@ pub fn stem(bmc: &str) -> Cow<'_, str> {
 /// discovery's boot configuration, which would otherwise take a write each.
 pub(super) fn create(
     seen: &Observation<'_>,
-    system: &SystemReading,
+    system: &FoundSystem,
     uuid: SystemUuid,
     made: &[Server],
 ) -> Server {
@@ -137,7 +136,7 @@ fn is_handed_down(key: &str) -> bool {
 pub(super) fn update(
     seen: &Observation<'_>,
     server: &Arc<Server>,
-    system: &SystemReading,
+    system: &FoundSystem,
 ) -> Option<Decision> {
     let has = server.metadata.labels.clone().unwrap_or_default();
     let wanted = seen.bmc.metadata.labels.iter().flatten();

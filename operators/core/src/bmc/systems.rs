@@ -1,14 +1,11 @@
 //! The systems of a BMC: which of them become Servers, and why others do not.
 
 use super::{
-    Answers, Change, Decision, Observation,
+    Answers, Change, Decision, FoundSystem, Observation,
     servers::{create, is_at, name, refers_to, update},
     status::set,
 };
-use crate::{
-    identity::{has_uuid, is_same_uri},
-    redfish::SystemReading,
-};
+use crate::identity::{has_uuid, is_same_uri};
 use metal_api::{BmcStatus, Server, SystemUuid, condition};
 use std::sync::Arc;
 
@@ -64,7 +61,7 @@ impl<'a> Sorting<'a> {
 
     /// The systems that can be reset, or have a server already. All others are baseboards, or run
     /// on a host.
-    fn hosts(&mut self) -> Vec<SystemReading> {
+    fn hosts(&mut self) -> Vec<FoundSystem> {
         let (mut hosts, servers) = (self.said.systems.clone(), self.seen.servers);
         hosts.retain(|system| {
             let is_known = servers.iter().any(|server| is_at(server, &system.uri));
@@ -79,7 +76,7 @@ impl<'a> Sorting<'a> {
     }
 
     /// Decides about one of them.
-    fn sort(&mut self, hosts: &[SystemReading], index: usize) {
+    fn sort(&mut self, hosts: &[FoundSystem], index: usize) {
         let (before, rest) = hosts.split_at(index);
         let system = &hosts[index];
         // A collection may list a system twice.
@@ -95,7 +92,7 @@ impl<'a> Sorting<'a> {
         };
         let holders: Vec<_> = self.seen.same_uuid.iter().filter(|s| has_uuid(s, uuid)).collect();
         let ours = holders.iter().find(|server| refers_to(server, self.seen.bmc)).copied();
-        let shares = |other: &&SystemReading| other.uuid.is_some_and(|other| other.is_same(uuid));
+        let shares = |other: &&FoundSystem| other.uuid.is_some_and(|other| other.is_same(uuid));
         if before.iter().any(|other| shares(&other)) {
             return;
         }
@@ -114,7 +111,7 @@ impl<'a> Sorting<'a> {
     }
 
     /// Decides about a system whose UUID no server has.
-    fn meet(&mut self, system: &SystemReading, uuid: SystemUuid) {
+    fn meet(&mut self, system: &FoundSystem, uuid: SystemUuid) {
         match newcomer(self.seen, self.said, system, uuid) {
             UnknownSystem::Welcome => {
                 let ours = self.seen.servers.iter().filter(|it| refers_to(it, self.seen.bmc));
@@ -145,13 +142,13 @@ enum UnknownSystem {
 fn newcomer(
     seen: &Observation<'_>,
     said: &Answers,
-    system: &SystemReading,
+    system: &FoundSystem,
     uuid: SystemUuid,
 ) -> UnknownSystem {
     let was_there =
         |server: &&Arc<Server>| refers_to(server, seen.bmc) && is_at(server, &system.uri);
     if let Some(server) = seen.servers.iter().find(was_there) {
-        let has = |other: &SystemReading| other.uuid.is_some_and(|it| has_uuid(server, it));
+        let has = |other: &FoundSystem| other.uuid.is_some_and(|it| has_uuid(server, it));
         if said.systems.iter().any(has) {
             return UnknownSystem::Waits;
         }
@@ -168,7 +165,7 @@ fn newcomer(
 }
 
 /// Describes a system of a BMC that reports others, or the same with other UUIDs, again and again.
-fn too_many(system: &SystemReading, servers: usize) -> String {
+fn too_many(system: &FoundSystem, servers: usize) -> String {
     format!(
         "{} is new, but this BMC has {servers} Servers: delete those whose system it no longer has, \
          and check why its systems change",
@@ -177,7 +174,7 @@ fn too_many(system: &SystemReading, servers: usize) -> String {
 }
 
 /// Describes a system whose server has another UUID.
-fn changed(server: &Arc<Server>, system: &SystemReading, uuid: SystemUuid) -> String {
+fn changed(server: &Arc<Server>, system: &FoundSystem, uuid: SystemUuid) -> String {
     let (name, uri) = (name(server), &system.uri);
     let was = server.spec.effective_uuid();
     let was = was.map_or_else(|| "none".to_owned(), |was| format!("UUID {was}"));
@@ -206,7 +203,7 @@ fn one_uuid(uuid: SystemUuid, systems: &[&str], holders: &[&Arc<Server>]) -> Str
 }
 
 /// Describes a system whose UUID other servers have.
-fn foreign(uuid: SystemUuid, system: &SystemReading, holders: &[&Arc<Server>]) -> String {
+fn foreign(uuid: SystemUuid, system: &FoundSystem, holders: &[&Arc<Server>]) -> String {
     let of = |server: &&Arc<Server>| {
         let bmc = server.spec.bmc_ref.as_ref().map_or("no BMC object", |bmc| bmc.name.as_str());
         format!("server {} of {bmc}", name(server))

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     failure::Failure,
     macdb::MacDb,
-    redfish::{Credentials, ManagerReading, PowerState, Scheme, SystemReading, Unreachable},
+    redfish::{Credentials, ManagerReading, Scheme, Unreachable},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -370,13 +370,9 @@ fn systems(all: &[(u32, &str)]) -> Answers {
     Answers { systems, ..said(None) }
 }
 
-fn system(number: u32, uuid: Option<&str>) -> SystemReading {
-    SystemReading {
-        uri: format!("/redfish/v1/Systems/{number}"),
-        uuid: uuid.map(|uuid| uuid.parse().unwrap()),
-        power: PowerState::Off,
-        ..SystemReading::default()
-    }
+fn system(number: u32, uuid: Option<&str>) -> FoundSystem {
+    let (uri, uuid) = (format!("/redfish/v1/Systems/{number}"), uuid.map(|it| it.parse().unwrap()));
+    FoundSystem { uri, uuid, lacks_reset: false }
 }
 
 fn bmc() -> Bmc {
