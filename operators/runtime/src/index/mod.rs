@@ -5,6 +5,7 @@
 //! neither scan nor query the API server for each request.
 
 mod change;
+mod holders;
 pub mod readiness;
 mod rules;
 mod share;
@@ -16,6 +17,7 @@ pub use change::{Change, GONE};
 pub use share::{Shares, footprint};
 
 use futures::{Stream, StreamExt};
+use holders::Holders;
 use kube::{
     Resource,
     api::ObjectMeta,
@@ -93,7 +95,7 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Index<K, Key> {
     /// All objects with this key. More than one means that several objects claim the same identity;
     /// the caller must not pick one.
     pub fn get(&self, key: &Key) -> Vec<Arc<K>> {
-        self.read(|live| live.by_key.get(key).cloned().unwrap_or_default())
+        self.read(|live| live.by_key.get(key).map(Holders::all).unwrap_or_default())
     }
 
     /// The object with this name; `None` for the namespace of a cluster-scoped kind.

@@ -8,7 +8,9 @@
 //! that began after the write had returned is newer than the write.
 
 use super::{
-    Change, Name, name_of,
+    Change, Name,
+    holders::Holders,
+    name_of,
     rules::{Rules, why_left_out},
     share::Usage,
     version::Version,
@@ -27,7 +29,7 @@ const DOUBT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Table<K, Key> {
     pub(super) by_name: HashMap<Name, Arc<K>>,
-    pub(super) by_key: HashMap<Key, Vec<Arc<K>>>,
+    pub(super) by_key: HashMap<Key, Holders<K>>,
     /// Objects that exist but cannot be parsed, or have no room.
     pub(super) withdrawn: HashMap<Name, Withdrawn<K>>,
     /// Whether the content came from the API server at least once.
@@ -369,7 +371,10 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             self.usage.add(name.0.as_deref().unwrap_or_default(), footprint(&object));
         }
         for key in (rules.keys_of)(&object) {
-            self.by_key.entry(key).or_default().push(Arc::clone(&object));
+            self.by_key
+                .entry(key)
+                .and_modify(|holders| holders.add(Arc::clone(&object)))
+                .or_insert_with(|| Holders::One(Arc::clone(&object)));
         }
         self.by_name.insert(name, object);
     }
@@ -380,11 +385,8 @@ impl<K: Resource<DynamicType = ()>, Key: Eq + Hash> Table<K, Key> {
             self.usage.remove(name.0.as_deref().unwrap_or_default(), footprint(&old));
         }
         for key in (rules.keys_of)(&old) {
-            if let Some(objects) = self.by_key.get_mut(&key) {
-                objects.retain(|other| !Arc::ptr_eq(other, &old));
-                if objects.is_empty() {
-                    self.by_key.remove(&key);
-                }
+            if self.by_key.get_mut(&key).is_some_and(|holders| holders.remove(&old)) {
+                self.by_key.remove(&key);
             }
         }
         Some(old)
