@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-/// Removes from an object what is not used; nothing, by default.
-pub(super) struct Trim<K>(Option<Box<dyn Fn(&mut K) + Send + Sync>>);
+type Edit<K> = dyn Fn(&mut K) + Send + Sync;
+
+/// Removes from an object what is not used, or shares it with others; leaves it as it is, by default.
+pub(super) struct Trim<K>(Option<Box<Edit<K>>>);
 
 impl<K> Trim<K> {
     pub(super) fn new(trim: impl Fn(&mut K) + Send + Sync + 'static) -> Self {
