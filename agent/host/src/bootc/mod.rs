@@ -11,19 +11,19 @@ mod status;
 use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 use image::Image;
-use metal_base::jittered;
+use metal_base::{cut, jittered};
 use plan::{Command, Plan};
 use status::Status;
 use std::{
     env, fs,
     io::{self, Write},
     path::Path,
-    process::{ExitCode, Stdio},
+    process::{ExitCode, ExitStatus, Stdio},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{ChildStderr, Command as Program},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
+    process::{Child, ChildStderr, Command as Program},
     time::{Instant, sleep, timeout},
 };
 
@@ -43,6 +43,12 @@ const AGAIN: [Duration; 5] = [
 ];
 /// The longest status, in bytes.
 const LONGEST: usize = 4 << 20;
+/// The longest line that is passed on in one piece, in bytes.
+const LINE: u64 = 4096;
+/// How much is told of what a program says that fails, in bytes.
+const SHOWN: usize = 512;
+/// How long what a program has said is read after its end.
+const WORDS: Duration = Duration::from_secs(1);
 
 /// Arguments of `metal-host bootc`.
 #[derive(Args, Clone, Debug)]
@@ -156,43 +162,77 @@ async fn perform(program: &mut Program) -> Result<()> {
     let name = format!("{:?}", program.as_std());
     let child = program.kill_on_drop(true).stderr(Stdio::piped()).spawn();
     let mut child = child.with_context(|| name.clone())?;
-    let last = match child.stderr.take() {
-        Some(said) => passed_on(said).await,
-        None => String::new(),
-    };
-    let status = child.wait().await.with_context(|| name.clone())?;
+    let (said, mut last) = (child.stderr.take(), String::new());
+    let status = ended(&mut child, passed_on(said, &mut last)).await;
+    let status = status.with_context(|| name.clone())?;
     ensure!(status.success(), "{name} ended with {status}{last}");
     Ok(())
 }
 
-/// Passes on to the log what a program says, as it comes; returns its last words.
-async fn passed_on(said: ChildStderr) -> String {
-    let (mut lines, mut last) = (BufReader::new(said).split(b'\n'), String::new());
-    while let Ok(Some(line)) = lines.next_segment().await {
-        let line = String::from_utf8_lossy(&line);
-        // The log may be gone.
-        writeln!(io::stderr(), "{line}").ok();
-        let words = line.trim();
-        if !words.is_empty() {
-            last = format!(": {words}");
-        }
+/// Waits for the end of a program while what it says is read. What it has left running may hold its output open for
+/// ever.
+async fn ended(child: &mut Child, read: impl Future<Output = ()>) -> io::Result<ExitStatus> {
+    tokio::select! {
+        () = read => child.wait().await,
+        status = async {
+            let status = child.wait().await;
+            // Its last words are in the pipe.
+            sleep(WORDS).await;
+            status
+        } => status,
     }
-    last
 }
 
+/// Passes on to the log what a program says, as it comes; its last words are in `last` at any time.
+async fn passed_on(said: Option<ChildStderr>, last: &mut String) {
+    let Some(mut said) = said.map(BufReader::new) else { return };
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line that is too long comes in pieces.
+        let Ok(1..) = (&mut said).take(LINE).read_until(b'\n', &mut line).await else { return };
+        let words = String::from_utf8_lossy(&line);
+        let words = words.trim_end_matches('\n');
+        // The log may be gone.
+        writeln!(io::stderr(), "{words}").ok();
+        if !words.trim().is_empty() {
+            *last = format!(": {}", words.trim());
+        }
+    }
+}
+
+/// What a program prints.
 async fn output(program: &mut Program) -> Result<Vec<u8>> {
-    let output = timeout(STATUS, program.kill_on_drop(true).output());
-    let output = output.await.context("it does not end")??;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "it ended with {}: {}", output.status, said.trim());
-    ensure!(output.stdout.len() <= LONGEST, "it says more than {LONGEST} bytes");
-    Ok(output.stdout)
+    program.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn()?;
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (mut printed, mut said) = (Vec::new(), Vec::new());
+    let read = async {
+        tokio::join!(read_some(out, &mut printed), read_some(err, &mut said));
+    };
+    let status = timeout(STATUS, ended(&mut child, read)).await.context("it does not end")??;
+    let said = String::from_utf8_lossy(&said);
+    ensure!(printed.len() <= LONGEST, "it says more than {LONGEST} bytes");
+    ensure!(status.success(), "it ended with {status}: {}", cut(said.trim(), SHOWN));
+    Ok(printed)
+}
+
+/// Reads to the end, but not much more than the longest status.
+async fn read_some(from: Option<impl AsyncRead + Unpin>, to: &mut Vec<u8>) {
+    if let Some(from) = from {
+        // What was read before an error counts.
+        from.take(LONGEST as u64 + 1).read_to_end(to).await.ok();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use anyhow::anyhow;
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
 
     #[tokio::test]
     async fn a_program_that_fails_is_told_of_with_its_last_words() {
@@ -201,6 +241,41 @@ mod tests {
         let error = error.to_string();
         assert!(error.ends_with(" ended with exit status: 3: error: manifest unknown"), "{error}");
         perform(Program::new("bash").args(["-c", "echo fine >&2"])).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_program_leaves_running_holds_up_nobody_who_waits_for_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join("left");
+        let program = |its: &str, last: &str| {
+            let mut program = Program::new("bash");
+            let left = left.display();
+            program.arg("-c").arg(format!("sleep 100 {its} & echo $! > {left}; {last}"));
+            program
+        };
+        // Only what still runs can be ended.
+        let end = || {
+            let id = fs::read_to_string(&left).unwrap().trim().parse().unwrap();
+            kill(Pid::from_raw(id), Signal::SIGKILL).unwrap();
+        };
+        let mut fails = program("> /dev/null", "echo 'error: no room' >&2; exit 3");
+        let error = perform(&mut fails).await.unwrap_err().to_string();
+        end();
+        assert!(error.ends_with(" ended with exit status: 3: error: no room"), "{error}");
+        let printed = output(&mut program("", "echo status")).await.unwrap();
+        end();
+        assert_eq!(printed, b"status\n");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_prints_without_end_costs_bounded_memory() {
+        let mut endless = Program::new("bash");
+        let error = output(endless.args(["-c", "exec yes"])).await.unwrap_err().to_string();
+        assert_eq!(error, format!("it says more than {LONGEST} bytes"));
+        let mut line = Program::new("bash");
+        line.args(["-c", "head -c 100000 /dev/zero | tr '\\0' x >&2; exit 3"]);
+        let error = perform(&mut line).await.unwrap_err().to_string();
+        assert!(error.len() < 8192, "{} bytes", error.len());
     }
 
     #[tokio::test(start_paused = true)]
