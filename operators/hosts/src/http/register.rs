@@ -23,6 +23,7 @@ use metal_core::{
     capability::{Purpose, verify},
     rented_host::PublicKey,
 };
+use metal_runtime::OkIf;
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ async fn registered(
 ) -> Result<Arc<BootToken>, Failure> {
     let said: Registration = serde_json::from_slice(&request.body)
         .map_err(|error| Failure::Malformed(format!("body: {error}")))?;
-    let (mut token, attempt) =
+    let (token, attempt) =
         install::claimed(ctx, &said.credential, Purpose::HostRegistration).await?;
     let key = PublicKey::parse(&said.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
@@ -70,16 +71,38 @@ async fn registered(
     let endorsement = endorsement(ctx, &token, &key, said.proof.as_deref())?;
     let endorsement = endorsement.as_deref();
     let registrant = Registrant { key: &key, attempt, hardware, address, endorsement };
-    let mut host = match ctx.host_of(&token) {
-        Ok(host) => host,
+    settled(ctx, asker, token, &registrant).await
+}
+
+/// Does what is left to do until the machine has become its Host.
+async fn settled(
+    ctx: &Context,
+    asker: &ClientAddress,
+    mut token: Arc<BootToken>,
+    registrant: &Registrant<'_>,
+) -> Result<Arc<BootToken>, Failure> {
+    // Whether the Host was read after the token.
+    let (mut host, mut is_live) = match ctx.host_of(&token) {
+        Ok(host) => (host, false),
         // It may be the Host of this very machine.
-        Err(_) => asked(ctx, &token).await?.1,
+        Err(_) => (asked(ctx, &token).await?.1, true),
     };
     for _ in 0..TRIES {
-        let next = register::register(&token, host.as_deref(), &registrant, ctx.now());
-        let next = next.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+        let next = match register::register(&token, host.as_deref(), registrant, ctx.now()) {
+            Ok(next) => next,
+            // Another replica may know that its Host has come, or that another one of this name has gone.
+            Err(Refusal::HostDeleted | Refusal::HostNameTaken(_)) if !is_live => {
+                (token, host) = asked(ctx, &token).await?;
+                is_live = true;
+                continue;
+            }
+            Err(refusal) => return Err(Failure::Refused(refusal, Some(token))),
+        };
         match next {
-            Next::Record(status) => token = record(ctx, &token, &status).await?.0,
+            Next::Record(status) => {
+                token = record(ctx, &token, &status).await?.0;
+                is_live = false;
+            }
             Next::Create(new) => host = Some(create(ctx, &token, &new).await?),
             Next::Adopt(uid) => {
                 let status = register::created(&token, &uid).unwrap_or_default();
@@ -88,7 +111,7 @@ async fn registered(
                     let note = format!("Host {}, from {asker}", new.spec.host_name);
                     ctx.notices.publish_event(&*new, EventType::Normal, "Registered", note);
                 }
-                token = new;
+                (token, is_live) = (new, false);
             }
             Next::Done => return Ok(token),
         }
@@ -119,7 +142,7 @@ async fn create(ctx: &Context, token: &BootToken, new: &Host) -> Result<Arc<Host
     match hosts.api().create(&PostParams::default(), new).await {
         Ok(created) => Ok(Arc::new(created)),
         Err(kube::Error::Api(answer)) if answer.code == 409 => {
-            let read = hosts.api().get_opt(&new.name_any()).await;
+            let read = hosts.api().get(&new.name_any()).await.ok_if_not_found();
             let read = read.map_err(|error| Failure::Api(Box::new(error)))?;
             read.map(Arc::new).ok_or_else(|| Refusal::HostDeleted.into())
         }

@@ -105,6 +105,39 @@ async fn a_replica_that_is_behind_refuses_no_boot_that_another_has_recorded() {
     assert!(script.contains("\nset base "), "{script}");
 }
 
+#[tokio::test]
+async fn a_replica_that_is_behind_refuses_no_machine_for_a_host_that_has_come_or_gone() {
+    let machine = Machine::new();
+    let credential = capability(Purpose::HostRegistration, 1);
+    let body = json!({ "credential": credential, "publicKey": machine.pem() }).to_string();
+    let register = async |site: &Site| {
+        let request = (Method::POST, "/api/hosts/register", &*body);
+        site.signed(&machine, request, "").await.0
+    };
+    let mut registered = token(1);
+    registered.status.as_mut().unwrap().registration = Some(BootRegistration {
+        public_key: machine.pem(),
+        at: Time(ago(1)),
+        address: None,
+        hardware: HostHardware::default(),
+        host_uid: Some("uid-of-host".to_owned()),
+    });
+    // Another replica has registered it, and it has missed its yes.
+    let site = Site::new(vec![token(1)], vec![], vec![]).await;
+    site.api.put(&registered);
+    site.api.put(&machine.host());
+    assert_eq!(register(&site).await, StatusCode::OK);
+    assert_eq!(site.told("HostDeleted").await, 0);
+    // A person has deleted another Host of this name.
+    let site = Site::new(vec![token(1)], vec![Machine::new().host()], vec![]).await;
+    site.api.remove::<Host>(Some("org"), "web-1");
+    assert_eq!(register(&site).await, StatusCode::OK);
+    // Its own Host is gone.
+    let site = Site::new(vec![registered], vec![], vec![]).await;
+    assert_eq!(register(&site).await, StatusCode::FORBIDDEN);
+    assert_eq!(site.told("HostDeleted").await, 1);
+}
+
 /// What ends a boot.
 type End<'a> = &'a dyn Fn(&ApiServer);
 
