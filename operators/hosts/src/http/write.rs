@@ -3,7 +3,7 @@
 
 use super::Failure;
 use crate::{allowance, context::Context, fresh_tokens::Found, view::trim};
-use kube::{Resource, ResourceExt, runtime::events::EventType};
+use kube::{Resource, ResourceExt, core::response::reason, runtime::events::EventType};
 use metal_api::{BootToken, BootTokenStatus, Host, HostStatus};
 use metal_base::cut;
 use metal_core::boot_token::Refusal;
@@ -147,13 +147,26 @@ async fn read(ctx: &Context, token: &BootToken) -> Found {
             let same = read.filter(|read| read.metadata.uid == token.metadata.uid);
             Found::There(same.map(trimmed), host.map(trimmed))
         }
-        Ok(Err(kube::Error::Service(_) | kube::Error::HyperError(_))) | Err(_) => Found::Silence,
+        Err(_) => Found::Silence,
+        Ok(Err(error)) if is_unanswered(&error) => Found::Silence,
         Ok(Err(error)) => {
             if ctx.told.may() {
                 tracing::warn!(token = %format!("{namespace}/{name}"), error = %Chain(&error), "not read");
             }
             Found::Failed
         }
+    }
+}
+
+/// Whether the API server has given no answer at all: nobody is there, or a proxy in its place says so (RFC 9110,
+/// sections 15.6.3 to 15.6.5). What the API server itself says has a reason of its own.
+fn is_unanswered(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Service(_) | kube::Error::HyperError(_) => true,
+        kube::Error::Api(answer) => {
+            matches!(answer.code, 502..=504) && !reason::is_known(&answer.reason)
+        }
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use metal_api::{BootRegistration, HostHardware};
 use metal_core::capability::verify;
 use serde_json::json;
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 use tokio::time::Instant;
 
 #[tokio::test]
@@ -197,6 +197,34 @@ async fn an_installation_goes_on_while_the_api_server_gives_no_answer_at_all() {
         assert!(status == StatusCode::OK && !text.contains("cannot answer"), "{file}: {text}");
         assert!(begin.elapsed() < Duration::from_secs(3), "{file}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_goes_on_while_a_proxy_says_that_the_api_server_does_not_answer() {
+    let answers = async |code: StatusCode, page: &'static str| {
+        let mut site = Site::new(vec![token(1)], vec![], vec![]).await;
+        let proxy = tower::service_fn(move |_: Request<kube::client::Body>| async move {
+            let page = kube::client::Body::from(page.as_bytes().to_vec());
+            let mut page = axum::http::Response::new(page);
+            *page.status_mut() = code;
+            Ok::<_, Infallible>(page)
+        });
+        Arc::get_mut(&mut site.ctx).unwrap().client = kube::Client::new(proxy, "default");
+        let mut answers = vec![];
+        for file in ["kickstart", "credential"] {
+            answers.push(site.get(&format!("{}/{file}", boot(1))).await.0);
+        }
+        answers
+    };
+    let page = "<html><body>no server is available</body></html>";
+    for code in [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE] {
+        assert_eq!(answers(code, page).await, [StatusCode::OK; 2], "{code}");
+    }
+    let status = r#"{"kind":"Status","status":"Failure","code":503,"reason":"ServiceUnavailable"}"#;
+    let itself = answers(StatusCode::SERVICE_UNAVAILABLE, status).await;
+    assert_eq!(itself, [StatusCode::SERVICE_UNAVAILABLE; 2], "that is an answer");
+    let refused = answers(StatusCode::FORBIDDEN, page).await;
+    assert_eq!(refused, [StatusCode::SERVICE_UNAVAILABLE; 2]);
 }
 
 #[tokio::test]
