@@ -68,6 +68,66 @@ fn waiting_can_be_switched_off_and_a_dry_run_sends_nothing_unless_it_says_server
 }
 
 #[test]
+fn the_command_lines_for_rented_servers_are_taken() {
+    for line in [
+        "ipxe-tokens create myorg --image i --server https://h",
+        "ipxe-tokens create myorg/my-host --image i --server https://h --mac 02:00:00:00:00:01",
+        "ipxe-tokens list myorg",
+        "ipxe-tokens revoke myorg my-host-0a1b2c3d",
+        "hosts ipxe create myorg/my-host --image i --server https://h",
+        "hosts ipxe list --org myorg",
+        "hosts ipxe delete myorg/my-host",
+        "hosts list",
+        "hosts list --org myorg -o json",
+        "hosts get myorg/my-host",
+        "hosts create myorg/my-host --public-key-file key.pem",
+        "hosts activate myorg/my-host:v1",
+        "hosts delete myorg/my-host",
+        "releases create myorg/my-host:v1 --image i --config-file config.json --activate",
+        "releases start myorg/my-host:v1.2 --image i",
+        "releases run config.json --image i",
+        "releases list myorg/my-host",
+    ] {
+        parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+}
+
+#[test]
+fn a_name_of_a_rented_server_that_is_none_is_a_wrong_command() {
+    for line in [
+        "ipxe-tokens create --image i --server https://h",
+        "ipxe-tokens create Org --image i --server https://h",
+        "ipxe-tokens create org/ --image i --server https://h",
+        "ipxe-tokens create org --image i --server https://h --ttl 1m",
+        "ipxe-tokens create org --image i --server https://h --mac 02:00",
+        "ipxe-tokens list",
+        "ipxe-tokens list org/web-1",
+        "ipxe-tokens revoke org",
+        "ipxe-tokens revoke org ../web-1",
+        "ipxe-tokens revoke org/web-1 web-1",
+        "hosts ipxe create org --image i --server https://h",
+        "hosts ipxe list",
+        "hosts ipxe delete org",
+        "hosts list org",
+        "hosts list --org Org",
+        "hosts get org",
+        "hosts get a/b/c",
+        "hosts get org/web-1:v1",
+        "hosts create org/web-1",
+        "hosts activate org/web-1",
+        "hosts activate org/web-1:V1",
+        "hosts delete web-1",
+        "releases create org/web-1 --image i",
+        "releases create org/web-1:v1",
+        "releases start web-1:v1 --image i",
+        "releases list org",
+    ] {
+        let error = parsed(line).unwrap_err();
+        assert!(error.use_stderr() && error.exit_code() == 2, "{line}: {error}");
+    }
+}
+
+#[test]
 fn every_command_that_writes_has_a_dry_run() {
     fn look(command: &clap::Command, path: &str, without: &mut Vec<String>) {
         let path = format!("{path} {}", command.get_name());

@@ -87,6 +87,37 @@ pub(crate) fn host(text: &str) -> Result<(&str, &str)> {
     Ok((parse(org)?, parse(host)?))
 }
 
+/// `ORG/HOST`, as an argument.
+///
+/// # Errors
+///
+/// If it is not.
+pub(crate) fn host_of_org(text: &str) -> Result<String, String> {
+    as_it_is(text, host(text))
+}
+
+/// `ORG` or `ORG/HOST`, as an argument.
+///
+/// # Errors
+///
+/// If it is neither.
+pub(crate) fn org_or_host(text: &str) -> Result<String, String> {
+    if text.contains('/') { host_of_org(text) } else { label(text) }
+}
+
+/// `ORG/HOST:TAG`, as an argument.
+///
+/// # Errors
+///
+/// If it is not.
+pub(crate) fn release_of_host(text: &str) -> Result<String, String> {
+    as_it_is(text, release(text))
+}
+
+fn as_it_is<T>(text: &str, parsed: Result<T>) -> Result<String, String> {
+    parsed.map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
 /// `ORG/HOST:TAG`: namespace, name of the host, and name of its release `HOST-TAG`.
 ///
 /// # Errors

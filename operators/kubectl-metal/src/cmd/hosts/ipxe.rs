@@ -22,7 +22,7 @@ pub(crate) enum IpxeCommand {
     /// Print an iPXE script that makes a server this host, and nothing else: it is shown once
     Create {
         /// The host
-        #[arg(value_name = "ORG/HOST")]
+        #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
         host: String,
         #[command(flatten)]
         install: Box<InstallArgs>,
@@ -32,7 +32,7 @@ pub(crate) enum IpxeCommand {
     /// List the scripts of an organization with which a server may still become a host
     List {
         /// Organization: a namespace
-        #[arg(long, value_name = "ORG")]
+        #[arg(long, value_parser = names::label, value_name = "ORG")]
         org: String,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
@@ -41,7 +41,7 @@ pub(crate) enum IpxeCommand {
     /// Withdraw the scripts of a host: whoever boots with one is refused
     Delete {
         /// The host
-        #[arg(value_name = "ORG/HOST")]
+        #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
         host: String,
         #[command(flatten)]
         dry_run: DryRunArgs,

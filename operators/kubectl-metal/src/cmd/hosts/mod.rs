@@ -24,7 +24,7 @@ pub(crate) enum HostCommand {
     /// List the hosts of an organization, or of all
     List {
         /// Organization: a namespace
-        #[arg(long, value_name = "ORG")]
+        #[arg(long, value_parser = names::label, value_name = "ORG")]
         org: Option<String>,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
@@ -33,7 +33,7 @@ pub(crate) enum HostCommand {
     /// Show a host
     Get {
         /// The host
-        #[arg(value_name = "ORG/HOST")]
+        #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
         host: String,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
@@ -42,7 +42,7 @@ pub(crate) enum HostCommand {
     /// Register a host by hand, with its public key
     Create {
         /// The host
-        #[arg(value_name = "ORG/HOST")]
+        #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
         host: String,
         /// Its public key, of P-256, as PEM
         #[arg(long, value_name = "FILE")]
@@ -56,7 +56,7 @@ pub(crate) enum HostCommand {
     /// Remove the record of a host: the machine keeps running
     Delete {
         /// The host
-        #[arg(value_name = "ORG/HOST")]
+        #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
         host: String,
         #[command(flatten)]
         dry_run: DryRunArgs,
@@ -67,7 +67,7 @@ pub(crate) enum HostCommand {
     /// Have a host run a release, a later one or an earlier one
     Activate {
         /// The release
-        #[arg(value_name = "ORG/HOST:TAG")]
+        #[arg(value_parser = names::release_of_host, value_name = "ORG/HOST:TAG")]
         release: String,
         #[command(flatten)]
         dry_run: DryRunArgs,

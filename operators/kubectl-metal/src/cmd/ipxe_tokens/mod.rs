@@ -7,7 +7,10 @@ mod installer;
 
 use crate::{
     Outcome,
-    cmd::{lists::all, names::parse},
+    cmd::{
+        lists::all,
+        names::{self, parse},
+    },
     connection::Connection,
     failure,
     merge::merge_spec,
@@ -32,7 +35,7 @@ pub(crate) enum TokenCommand {
     /// List tokens that are neither consumed nor over
     List {
         /// Organization: a namespace
-        #[arg(value_name = "ORG")]
+        #[arg(value_parser = names::label, value_name = "ORG")]
         org: String,
         /// Output format
         #[arg(long, short, value_enum, value_name = "FORMAT")]
@@ -41,10 +44,10 @@ pub(crate) enum TokenCommand {
     /// Withdraw a token for good
     Revoke {
         /// Organization: a namespace
-        #[arg(value_name = "ORG")]
+        #[arg(value_parser = names::label, value_name = "ORG")]
         org: String,
         /// Name of the token, and of the host, for all of its tokens
-        #[arg(value_name = "NAME")]
+        #[arg(value_parser = names::object, value_name = "NAME")]
         name: String,
         #[command(flatten)]
         dry_run: DryRunArgs,

@@ -19,7 +19,7 @@ const AT_A_TIME: u32 = 25;
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// The host
-    #[arg(value_name = "ORG/HOST")]
+    #[arg(value_parser = names::host_of_org, value_name = "ORG/HOST")]
     host: String,
     /// Output format
     #[arg(long, short, value_enum, value_name = "FORMAT")]

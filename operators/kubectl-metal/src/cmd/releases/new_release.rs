@@ -1,5 +1,6 @@
 //! A release, from what a person gives.
 
+use super::starter::is_file;
 use crate::{
     cmd::names,
     configuration::{plain, with_schema},
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(super) struct ReleaseArgs {
     /// The release
-    #[arg(value_name = "ORG/HOST:TAG")]
+    #[arg(value_parser = release_or_file, value_name = "ORG/HOST:TAG")]
     pub(super) release: String,
     /// Bootable container image, by its digest or by a tag, in place of which its digest is kept
     #[arg(long, value_name = "IMAGE")]
@@ -33,6 +34,11 @@ pub(super) struct ReleaseArgs {
     schema: Option<PathBuf>,
     #[command(flatten)]
     pub(super) registry: RegistryArgs,
+}
+
+/// What is to be started may be a file as well.
+fn release_or_file(text: &str) -> Result<String, String> {
+    if is_file(text) { Ok(text.to_owned()) } else { names::release_of_host(text) }
 }
 
 /// A release that was made.

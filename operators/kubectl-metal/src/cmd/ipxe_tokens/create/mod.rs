@@ -36,7 +36,7 @@ use tokio::time::timeout;
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Organization, a namespace; or with the name of the host [default: a new name]
-    #[arg(value_name = "ORG[/HOST]")]
+    #[arg(value_parser = names::org_or_host, value_name = "ORG[/HOST]")]
     target: String,
     #[command(flatten)]
     install: InstallArgs,
