@@ -1,4 +1,5 @@
 use super::*;
+use std::collections::BTreeSet;
 
 const SELF: &str = "/api/hosts/self";
 
@@ -121,4 +122,41 @@ async fn who_has_the_url_of_a_token_that_is_over_is_told_of_beside_any_crowd_of_
     let (_, script) = site.get(&format!("/api/ipxe/{}", text())).await;
     assert!(script.contains("refused too often"), "{script}");
     assert_eq!(site.told("Revoked").await, 1);
+}
+
+#[tokio::test]
+async fn a_url_that_has_expired_is_answered_as_any_text_that_opens_nothing() {
+    let mut expired = token(0);
+    expired.metadata.creation_timestamp = Some(Time(ago(61)));
+    let site = Site::new(vec![expired], vec![], vec![]).await;
+    let (url, never) = (text(), secret::text("org", &[2; secret::BYTES]));
+    let texts = [
+        url.clone(),
+        never,
+        "x".to_owned(),
+        // Other ways to write its bytes.
+        format!("{url}="),
+        format!("{url}%3D"),
+        format!("{url}%0A"),
+        format!("{url}%00"),
+        format!("%20{url}"),
+        url.replace('.', "%252E"),
+        url.replace('.', ".."),
+        url.to_uppercase(),
+    ];
+    let mut answers = BTreeSet::new();
+    for text in texts {
+        let (status, script) = site.get(&format!("/api/ipxe/{text}")).await;
+        assert!(script.contains("This boot URL is not valid."), "{text}: {script}");
+        answers.insert((status.as_u16(), script));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(site.told("Expired").await, 1, "its owner is told");
+    // The same URL (RFC 3986, section 6.2.2.2), of a token that is open, from an address of either kind.
+    let site = Site::new(vec![token(0)], vec![], vec![]).await;
+    let path = format!("/api/ipxe/{}", text().replace('.', "%2E"));
+    for from in ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"] {
+        let (_, script) = site.ask(request(Method::GET, &path, ""), from).await;
+        assert!(script.contains("set base "), "{from}: {script}");
+    }
 }
