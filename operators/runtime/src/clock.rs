@@ -1,7 +1,7 @@
 //! A clock that nobody can set, and that continues while the machine sleeps; detection of changes of
 //! the wall clock; and the clock of the API server.
 
-use http::{Request, header::DATE};
+use http::{Request, StatusCode, header::DATE};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use kube::{Client, client::Body};
 use nix::time::{ClockId, clock_gettime};
@@ -18,10 +18,15 @@ pub fn since_boot() -> Duration {
 }
 
 /// The time by the API server: when it made an answer (RFC 9110, section 6.6.1), to the second. Everybody may
-/// ask for the version. `None` if it does not say; it may take any time to answer.
+/// ask for the version. `None` if it does not say, or a proxy answers in its place, by a clock of its own; it may take
+/// any time to answer.
 pub async fn of_api_server(client: &Client) -> Option<Timestamp> {
     let request = Request::get("/version").body(Body::empty()).ok()?;
     let answer = client.send(request).await.ok()?;
+    let refusals = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+    if !answer.status().is_success() && !refusals.contains(&answer.status()) {
+        return None;
+    }
     let date = answer.headers().get(DATE)?.to_str().ok()?;
     rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
 }
@@ -90,6 +95,27 @@ fn ahead(wall: Timestamp, boot: Duration) -> SignedDuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::Response;
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn a_proxy_in_place_of_the_api_server_does_not_say_what_time_it_is() {
+        let asked = async |status: StatusCode| {
+            let service = tower::service_fn(move |_: Request<Body>| async move {
+                let answer = Response::builder().status(status);
+                let answer = answer.header(DATE, "Thu, 01 Jan 2026 12:00:00 GMT");
+                Ok::<_, Infallible>(answer.body(Body::empty()).unwrap())
+            });
+            of_api_server(&Client::new(service, "default")).await
+        };
+        let told = Some("2026-01-01T12:00:00Z".parse::<Timestamp>().unwrap());
+        for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
+            assert_eq!(asked(status).await, told, "{status}");
+        }
+        for status in [StatusCode::NOT_FOUND, StatusCode::FOUND, StatusCode::BAD_GATEWAY] {
+            assert_eq!(asked(status).await, None, "{status}");
+        }
+    }
 
     #[test]
     fn a_clock_that_nobody_sets_goes_on_by_the_time_since_boot() {
