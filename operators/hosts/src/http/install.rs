@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure, settle_boot,
-    write::{TRIES, caught_up, known_host, live, record},
+    write::{TRIES, caught_up, judged, live, record},
 };
 use crate::{allowance, context::Context, view::TokenKey};
 use axum::{
@@ -54,8 +54,9 @@ pub(super) async fn claimed(
 /// The token of the boot in progress that has this capability, as far as is known.
 pub(super) async fn current(ctx: &Context, cap: &str) -> Result<(Arc<BootToken>, i64), Failure> {
     let (token, attempt) = claimed(ctx, cap, Purpose::Install).await?;
-    let host = known_host(ctx, &token)?;
-    Ok((installs(ctx, token, host.as_deref(), attempt)?, attempt))
+    let (token, ()) =
+        judged(ctx, token, |token, host| may_install(token, host, attempt, ctx.now())).await?;
+    Ok((token, attempt))
 }
 
 /// The same, for what a disk may be cleared by: the API server has to agree.

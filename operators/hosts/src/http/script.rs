@@ -2,7 +2,7 @@
 
 use super::{
     ClientAddress, Failure, PRIVATE, files, install, limited, refuse, settle,
-    write::{TRIES, known_host, live, record},
+    write::{TRIES, judged, known_host, live, record},
 };
 use crate::{allowance, context::Context, images::Images, metrics::Answer, view::TokenKey};
 use axum::{
@@ -144,10 +144,8 @@ async fn begin(ctx: &Context, asker: &ClientAddress, text: &str) -> Result<Strin
     let found = key.map(|key| ctx.view.tokens.get(&key)).unwrap_or_default();
     let told = found.first().cloned();
     let token = only(&found).cloned().map_err(|refusal| Failure::Refused(refusal, told))?;
-    let host = known_host(ctx, &token)?;
-    let fetched = fetch(&token, host.as_deref(), asker.address, ctx.now());
-    let Fetch { proposal, opened } =
-        fetched.map_err(|refusal| Failure::Refused(refusal, Some(Arc::clone(&token))))?;
+    let (token, Fetch { proposal, opened }) =
+        judged(ctx, token, |token, host| fetch(token, host, asker.address, ctx.now())).await?;
     if let Some(status) = opened {
         tell_opened(ctx, asker, &token, &status).await;
     }

@@ -96,6 +96,32 @@ pub(super) fn known_host(
     ctx.host_of(token).map_err(refused)
 }
 
+/// What is decided about a token and the Host of its name as far as they are known. Nobody is refused for a Host that
+/// only a replica that is behind still knows.
+///
+/// # Errors
+///
+/// If it is refused, or the API server does not say whether there is that Host.
+pub(super) async fn judged<T>(
+    ctx: &Context,
+    token: Arc<BootToken>,
+    judge: impl Fn(&BootToken, Option<&Host>) -> Result<T, Refusal>,
+) -> Result<(Arc<BootToken>, T), Failure> {
+    let host = known_host(ctx, &token)?;
+    let (token, judgement) = match judge(&token, host.as_deref()) {
+        Err(Refusal::HostNameTaken(_)) => {
+            let (token, host) = live(ctx, &token).await?;
+            let judgement = judge(&token, host.as_deref());
+            (token, judgement)
+        }
+        judgement => (token, judgement),
+    };
+    match judgement {
+        Ok(it) => Ok((token, it)),
+        Err(refusal) => Err(Failure::Refused(refusal, Some(token))),
+    }
+}
+
 /// The token as the API server has it, for somebody who knows of a later boot than this replica does.
 ///
 /// # Errors

@@ -138,6 +138,27 @@ async fn a_replica_that_is_behind_refuses_no_machine_for_a_host_that_has_come_or
     assert_eq!(site.told("HostDeleted").await, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_is_behind_installs_for_the_name_of_a_host_that_has_gone() {
+    let site = Site::new(vec![token(1)], vec![Machine::new().host()], vec![]).await;
+    site.api.remove::<Host>(Some("org"), "web-1");
+    let open = async || site.get(&format!("/api/ipxe/{}", text())).await.1;
+    let script = open().await;
+    assert!(script.contains("set base "), "{script}");
+    for (file, expected) in [
+        ("kernel", StatusCode::FOUND),
+        ("kickstart", StatusCode::OK),
+        ("credential", StatusCode::OK),
+    ] {
+        assert_eq!(site.get(&format!("{}/{file}", boot(1))).await.0, expected, "{file}");
+    }
+    // While nobody can say, what is known counts.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    site.api.fall_silent();
+    let script = open().await;
+    assert!(script.contains("This boot URL is not valid."), "{script}");
+}
+
 /// What ends a boot.
 type End<'a> = &'a dyn Fn(&ApiServer);
 
