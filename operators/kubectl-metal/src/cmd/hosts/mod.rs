@@ -8,6 +8,7 @@ use crate::{
     connection::Connection,
     merge::merge_spec,
     output::{DryRun, DryRunArgs, Format, listed, print, shown, table, warn},
+    seal::seal,
 };
 use anyhow::{Context, Result, ensure};
 use clap::Subcommand;
@@ -138,7 +139,10 @@ async fn create(
     let (org, name) = names::host(host)?;
     let file = public_key_file.display().to_string();
     let text = std::fs::read_to_string(public_key_file).with_context(|| file.clone())?;
-    let public_key = PublicKey::parse(&text).context(file)?.pem();
+    let key = PublicKey::parse(&text).with_context(|| file.clone())?;
+    // Fails for a point that is not on the curve: that is nobody's key.
+    seal(&key, host, b"").context(file)?;
+    let public_key = key.pem();
     let mut new = Host::new(name, HostSpec { public_key, active_release: None });
     new.metadata.namespace = Some(org.to_owned());
     if dry_run == DryRun::Client {
@@ -260,6 +264,27 @@ mod tests {
     use super::*;
     use metal_api::{HostReleaseSpec, HostStatus};
     use metal_runtime::testing::ApiServer;
+    use ring::{
+        agreement::{ECDH_P256, EphemeralPrivateKey},
+        rand::SystemRandom,
+    };
+
+    #[tokio::test]
+    async fn a_host_has_a_key_whose_point_is_on_the_curve() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.pem");
+        let created = async |key: &PublicKey| {
+            std::fs::write(&file, key.pem()).unwrap();
+            let client = ApiServer::default().client("org");
+            create(client, "org/web-1", &file, DryRun::Client).await
+        };
+        let private = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).unwrap();
+        let key = PublicKey::of_point(private.compute_public_key().unwrap().as_ref()).unwrap();
+        assert_eq!(created(&key).await.unwrap().spec.public_key, key.pem());
+        let nowhere = PublicKey::of_point(&[4; 65]).unwrap();
+        let error = format!("{:#}", created(&nowhere).await.unwrap_err());
+        assert!(error.contains("key.pem") && error.contains("cannot be used"), "{error}");
+    }
 
     #[test]
     fn what_is_said_of_a_host_has_when_it_was_created_and_what_it_runs() {
