@@ -220,7 +220,7 @@ fn state(status: &MachineStatus, seen: &Observation<'_>) -> ReportedPhase {
                        create it anew by another name";
         return failed("NameReserved", message.to_owned());
     }
-    if let Some(state) = operations::state(status) {
+    if let Some(state) = operations::state(status, seen) {
         return state;
     }
     let node = joined(status, seen);

@@ -1,7 +1,7 @@
 //! What a process remembers about a machine between passes. None of it is authoritative: a
 //! restarted process makes the same decisions without it.
 
-use super::{Done, Reading};
+use super::{Done, EvictionRound, Evictions, Reading};
 use jiff::SignedDuration;
 use metal_api::{Machine, MachineOperation, MachineRedfish};
 use metal_core::redfish::{PowerState, ResetType, Step};
@@ -20,6 +20,7 @@ pub struct Memory {
     progressed: Option<SignedDuration>,
     reading: Option<(SignedDuration, Reading)>,
     draining: Option<SignedDuration>,
+    evictions: Evictions,
     asked: Option<SignedDuration>,
     forced: Option<SignedDuration>,
     on: Option<SignedDuration>,
@@ -125,6 +126,16 @@ impl Memory {
     /// Pods are being evicted.
     pub fn drains(&mut self, at: SignedDuration) {
         self.draining.get_or_insert(at);
+    }
+
+    /// A round of evictions has ended.
+    pub fn evicted(&mut self, round: EvictionRound) {
+        self.evictions.ended(round);
+    }
+
+    /// The rounds of evictions so far.
+    pub fn evictions(&self) -> &Evictions {
+        &self.evictions
     }
 
     /// A step was sent to the BMC, so earlier readings are outdated.

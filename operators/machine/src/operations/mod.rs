@@ -29,6 +29,7 @@ mod clocks;
 mod confirm;
 mod drain;
 mod events;
+mod evictions;
 mod identity;
 mod image;
 mod install;
@@ -51,6 +52,7 @@ pub use clocks::Clocks;
 pub use confirm::{StaleCache, confirmed};
 pub use drain::{is_cordoned_by_us, is_to_be_evicted};
 pub use events::{News, news};
+pub use evictions::{EvictionRound, Evictions};
 pub use install::{Callback, installed};
 pub use limits::Limits;
 pub use lockout::refused_for;
@@ -107,6 +109,8 @@ pub struct Known<'a> {
     pub certificate: Option<&'a Certificate>,
     /// How many pods have to be evicted, if they were counted in this pass.
     pub pods: Option<usize>,
+    /// Which pods the last round of evictions has left.
+    pub left: &'a [String],
     /// What this process has done for the recorded step.
     pub done: Done,
     /// Names of other Machines with the same system of the same BMC.

@@ -1,6 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, image, own_node::hosts_us, pending};
+use super::{super::Observation, evictions::draining, image, own_node::hosts_us, pending};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
@@ -30,12 +30,13 @@ pub(crate) struct ReportedPhase {
 }
 
 /// The phase of a Machine with an operation in progress, or one that has failed.
-pub(crate) fn state(status: &MachineStatus) -> Option<ReportedPhase> {
+pub(crate) fn state(status: &MachineStatus, seen: &Observation<'_>) -> Option<ReportedPhase> {
     let current = status.operations.as_ref()?.current.as_ref()?;
     let what = what(current);
     let (phase, reason, message) = match current.step {
         MachineOperationStep::Draining => {
-            (MachinePhase::Rebooting, "Draining", format!("{what}: draining the node"))
+            let draining = draining(seen.known.left);
+            (MachinePhase::Rebooting, "Draining", format!("{what}: {draining}"))
         }
         MachineOperationStep::PoweringOff => {
             (MachinePhase::Rebooting, "PoweringOff", format!("{what}: powering off the host"))
@@ -101,7 +102,7 @@ pub(crate) fn record(new: &mut MachineStatus, seen: &Observation<'_>) {
     // What has failed before is not why nothing begins now.
     let has_failed = current.is_some_and(|it| it.step == MachineOperationStep::Failed);
     let is_asked_again = has_failed && !pending.is_nothing() && !pending.waits_for_reboot();
-    let state = state(new);
+    let state = state(new, seen);
     let before = new.conditions.iter().find(|it| it.type_ == condition::OPERATIONS_DONE);
     let (was, is_adopted) = (before.is_some(), before.is_some_and(is_adopted));
     let (holds, reason, message) = match (state, step) {

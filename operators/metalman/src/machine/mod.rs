@@ -16,8 +16,8 @@ use metal_core::{
 use metal_machine::{
     Decision, Observation, actor, decide,
     operations::{
-        Certificate, Change, Hardware, Known, Limits, Memory, Need, Outcome, is_cordoned_by_us,
-        news, pending,
+        Certificate, Change, DRAIN, Hardware, Known, Limits, Memory, Need, Outcome,
+        is_cordoned_by_us, news, pending,
     },
     provisioning::{decide::with_image, image, user_data},
     removed,
@@ -30,6 +30,7 @@ use metal_runtime::{
     work::{NOT_LISTED, Next},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// When to retry a BMC that is busy with another request.
 const BUSY: Duration = Duration::from_secs(1);
@@ -37,19 +38,24 @@ const BUSY: Duration = Duration::from_secs(1);
 const LOOKED_AT: SignedDuration = SignedDuration::from_secs(5);
 /// When to check again whether pods are gone.
 const DRAINING: Duration = Duration::from_secs(5);
+/// How many Nodes are evicted from at a time, so that webhooks that hang leave most passes, and most requests
+/// to the API server, to other Machines.
+const DRAINS: usize = 8;
 
 /// The controller.
 pub(crate) struct Machines<C> {
     ctx: Arc<Context>,
     bmcs: Bmcs<C>,
     memories: Memories,
+    drains: Semaphore,
     limits: Limits,
 }
 
 impl<C> Machines<C> {
     /// A controller without memories.
     pub(crate) fn new(ctx: Arc<Context>, bmcs: Bmcs<C>, limits: Limits) -> Self {
-        Self { ctx, bmcs, memories: Memories::default(), limits }
+        let (memories, drains) = (Memories::default(), Semaphore::new(DRAINS));
+        Self { ctx, bmcs, memories, drains, limits }
     }
 }
 
@@ -124,6 +130,7 @@ impl<C: Connect> Controller for Machines<C> {
                     reading: memory.aged(at),
                     certificate: facts.certificate.as_ref(),
                     pods: facts.pods,
+                    left: memory.evictions().left(),
                     done: memory.done(at),
                     sharing: &sharing,
                     asks: view.asks(&name, &self.ctx.machine_namespace),
@@ -195,10 +202,7 @@ impl<C: Connect> Controller for Machines<C> {
             Change::Cordon => nodes.cordon(&node, machine).await?,
             Change::Uncordon => nodes.uncordon(&node).await?,
             Change::DeleteNode => nodes.delete(&node).await?,
-            Change::Evict => {
-                nodes.evict(&name).await?;
-                return Ok(Next::After(DRAINING));
-            }
+            Change::Evict => return self.evict(&name).await,
             Change::Settle { .. } => Written::Unseen,
         };
         Ok(written.into())
@@ -251,6 +255,18 @@ impl<C: Connect> Machines<C> {
             Err(UserDataError::Unusable(wrong)) => Some(Err(wrong)),
             Err(UserDataError::Silent(_) | UserDataError::Late) => None,
         }
+    }
+
+    /// A round of evictions, if there are not too many of them.
+    async fn evict(&self, name: &str) -> Result<Next, Error> {
+        let Ok(_turn) = self.drains.try_acquire() else { return Ok(Next::After(DRAINING)) };
+        let (before, draining) = self.memories.with(name, |memory| {
+            (memory.evictions().clone(), memory.done(moment()).draining.unwrap_or_default())
+        });
+        let left = Duration::try_from(DRAIN - draining).unwrap_or_default();
+        let round = self.nodes().evict(name, &before, left).await?;
+        self.memories.with(name, |memory| memory.evicted(round));
+        Ok(Next::After(DRAINING))
     }
 
     /// Removes an annotation after what it accepts was recorded, and publishes an event with its

@@ -170,6 +170,18 @@ fn pods_move_away_first_and_have_so_much_time_and_no_more() {
 }
 
 #[test]
+fn pods_that_a_drain_has_left_are_told_once_and_evicted_again() {
+    let mut scene = Scene::asks(1, 0);
+    scene.status().operations = Some(MachineOperationsStatus::default());
+    scene.node = Some(cordoned(node("10.0.0.1"), true));
+    assert_eq!(scene.settle(), Decision::Look(Need::Pods));
+    (scene.pods, scene.left) = (Some(1), vec!["tenant/web".to_owned()]);
+    assert_eq!(scene.settle(), Decision::Change(Change::Evict), "one write, and on with it");
+    let message = scene.status().message.clone().unwrap();
+    assert!(message.ends_with("pods that are left: tenant/web"), "{message}");
+}
+
+#[test]
 fn a_node_takes_pods_again_unless_somebody_else_has_cordoned_it() {
     for (by_us, expected) in [(true, Some(Change::Uncordon)), (false, None)] {
         let mut scene = Scene::asks(0, 0);
