@@ -29,6 +29,9 @@ pub(super) const BEHIND: &str = "it is not known whether this installation is pe
 /// Response to a client that claims to be an installer while the old system is running.
 pub(super) const STILL_READY: &str = "the Node of this machine is still ready";
 
+/// Response to a report that breaks off: the disk that it tells is one that must not be forgotten.
+const CUT: &str = "the report could not be read to its end";
+
 /// Ends the pending installation, if the token belongs to it. It is not an error to report that
 /// again afterwards. An installer takes success and refusal as final, so it gets either only by what
 /// the API server has at this moment.
@@ -57,11 +60,15 @@ pub(super) async fn disable(
         TokenOf::Due(_) if !may_end(&machine, node(&ctx, &machine).as_deref()) => {
             unavailable(STILL_READY)
         }
-        TokenOf::Due(repave) => {
+        TokenOf::Due(repave) => match body {
+            // Its installer has got no answer, and tells it again.
+            Err(cut) if cut.status() != StatusCode::PAYLOAD_TOO_LARGE => unavailable(CUT),
             // Not every installer says something, and what it says may mean nothing here.
-            let disk = body.ok().and_then(|body| installed_disk::told(&body));
-            end(&ctx, machine, repave, disk).await
-        }
+            body => {
+                let disk = body.ok().and_then(|body| installed_disk::told(&body));
+                end(&ctx, machine, repave, disk).await
+            }
+        },
         TokenOf::Done => StatusCode::OK.into_response(),
         TokenOf::Awaited => unavailable(BEHIND),
         TokenOf::None => stale(),

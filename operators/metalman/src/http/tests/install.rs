@@ -142,6 +142,21 @@ async fn whatever_is_posted_at_the_end_ends_it() {
 }
 
 #[tokio::test]
+async fn a_report_that_breaks_off_ends_nothing_and_forgets_no_disk() {
+    let lab = Lab::new(asked(1, Some(3), Some(2))).await;
+    let end = format!("/c/{}/pxe/disable", lab.token(3));
+    let parts = [Ok("{\"disk\":"), Err(std::io::Error::other("the connection was reset"))];
+    let body = Body::from_stream(futures::stream::iter(parts));
+    let request = Request::post(&end).body(body).unwrap();
+    let response = answered(&lab.ctx, 1, request).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(writes(&lab.server), [""; 0]);
+    let body = r#"{"disk":{"serial":"SN"}}"#;
+    assert_eq!(lab.ask(1, "POST", &end, body).await.0, StatusCode::OK, "and then again");
+    assert!(lab.status().operations.unwrap().installed_disk.is_some());
+}
+
+#[tokio::test]
 async fn progress_that_cannot_be_written_down_is_to_be_told_again() {
     let lab = Lab::new(asked(1, Some(3), Some(2))).await;
     let path = format!("/c/{}/install/progress", lab.token(3));
