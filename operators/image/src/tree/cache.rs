@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{digest::Digest, store::Readings};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     ffi::OsStr,
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
@@ -21,6 +21,7 @@ use std::{
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -53,13 +54,10 @@ impl fmt::Display for Opened {
     }
 }
 
-/// Reads the folder, making it if it is not there.
-pub(super) fn read(
-    dir: &Path,
-    readings: &Readings,
-) -> io::Result<(References, HashMap<Digest, Arc<Tree>>)> {
+/// Reads the folder, making it if it is not there. The image that was not used for the longest time comes first.
+pub(super) fn read(dir: &Path, readings: &Readings) -> io::Result<(References, Vec<Arc<Tree>>)> {
     fs::create_dir_all(dir)?;
-    let mut trees = HashMap::new();
+    let mut trees = vec![];
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.extension() == Some(OsStr::new(PART)) {
@@ -69,7 +67,7 @@ pub(super) fn read(
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let Ok(digest) = Digest::parse_dashed(name) else { continue };
         match tree(&path, &digest, readings) {
-            Ok(tree) => _ = trees.insert(digest, Arc::new(tree)),
+            Ok(tree) => trees.push((fs::symlink_metadata(&path)?.modified()?, Arc::new(tree))),
             Err(error) => {
                 tracing::warn!(%error, %digest, "image in the cache is not usable, removing it");
                 remove(&path)?;
@@ -77,8 +75,14 @@ pub(super) fn read(
         }
     }
     let mut references = references(&dir.join(REFERENCES));
-    references.retain(|_, opened| trees.contains_key(&opened.digest));
-    Ok((references, trees))
+    references.retain(|_, opened| trees.iter().any(|(_, tree)| *tree.digest() == opened.digest));
+    trees.sort_by_key(|(used, _)| *used);
+    Ok((references, trees.into_iter().map(|(_, tree)| tree).collect()))
+}
+
+/// Notes on the disk that an image is used.
+pub(super) fn used(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.set_modified(SystemTime::now())
 }
 
 /// What is not readable was not written by us, and is asked for again.
@@ -193,6 +197,27 @@ fn sync(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn which_image_was_used_last_is_known_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let digests = ["a", "b", "c"].map(|name| Digest::of(name.as_bytes()));
+        for (digest, seconds) in digests.iter().zip([2, 3, 1]) {
+            let part = PartialTree::begin(dir.path(), digest).unwrap();
+            part.complete((Index::default(), Sums::default()), &Readings::default()).unwrap();
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            File::open(place(dir.path(), digest)).unwrap().set_modified(at).unwrap();
+        }
+        let order = || {
+            let (_, trees) = read(dir.path(), &Readings::default()).unwrap();
+            trees.iter().map(|tree| tree.digest().clone()).collect::<Vec<_>>()
+        };
+        let [a, b, c] = &digests;
+        assert_eq!(order(), [c.clone(), a.clone(), b.clone()]);
+        used(&place(dir.path(), c)).unwrap();
+        assert_eq!(order(), [a.clone(), b.clone(), c.clone()]);
+    }
 
     #[test]
     fn whatever_an_earlier_removal_has_left_an_image_is_removed_and_completed() {

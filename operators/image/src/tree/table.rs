@@ -40,13 +40,16 @@ struct Room {
 }
 
 impl Table {
-    pub(super) fn new(
-        limit: u64,
-        references: References,
-        trees: HashMap<Digest, Arc<Tree>>,
-    ) -> Self {
-        let unverified = trees.keys().cloned().collect();
-        Self { limit, references, trees, unverified, ..Self::default() }
+    /// With images of an earlier process, the least recently used first.
+    pub(super) fn new(limit: u64, references: References, trees: Vec<Arc<Tree>>) -> Self {
+        let mut table = Self { limit, references, ..Self::default() };
+        for tree in trees {
+            let digest = tree.digest().clone();
+            table.touch(&digest);
+            table.unverified.insert(digest.clone());
+            table.trees.insert(digest, tree);
+        }
+        table
     }
 
     /// Takes images out that no reference leads to, and none has led to the last time. One that somebody holds
@@ -212,6 +215,13 @@ mod tests {
     }
 
     #[test]
+    fn after_a_restart_the_image_that_was_used_last_goes_last() {
+        let mut table = table(&["d", "b", "a", "c"]);
+        table.want(HashSet::new());
+        assert_eq!(gone(&mut table, "new", 40), Ok(vec!["d", "b", "a"]));
+    }
+
+    #[test]
     fn an_image_that_is_needed_makes_no_room_for_another() {
         let mut of_all = table(&["a", "b", "c", "d"]);
         assert_eq!(gone(&mut of_all, "new", 20), Err((20, 40)), "who names what is not known yet");
@@ -260,8 +270,8 @@ mod tests {
     fn table(names: &[&str]) -> Table {
         let tree = |name: &&str| {
             let (digest, index) = (digest(name), Index::default());
-            let tree = Tree::new(digest.clone(), PathBuf::new(), index, &Readings::default());
-            (digest, Arc::new(tree.with_size(10)))
+            let tree = Tree::new(digest, PathBuf::new(), index, &Readings::default());
+            Arc::new(tree.with_size(10))
         };
         let opened = |name: &&str| {
             let opened = Opened { digest: digest(name), version: String::new() };

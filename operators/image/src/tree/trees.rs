@@ -121,7 +121,7 @@ impl Trees {
             (table.trees.get(digest).cloned()?, !table.unverified.contains(digest))
         };
         if is_verified {
-            self.0.state.table().touch(digest);
+            self.touch(&tree).await;
             return Some(tree);
         }
         let (found, shutdown) = (Arc::clone(&tree), self.0.shutdown.clone());
@@ -136,13 +136,24 @@ impl Trees {
         if self.0.shutdown.is_cancelled() {
             return None;
         }
-        let mut table = self.0.state.table();
-        table.unverified.remove(digest);
-        table.touch(digest);
-        let Err(error) = verdict else { return Some(tree) };
-        tracing::warn!(%error, %digest, "image in the cache has changed: fetching it again");
-        table.take(digest);
-        None
+        if let Err(error) = verdict {
+            tracing::warn!(%error, %digest, "image in the cache has changed: fetching it again");
+            self.0.state.table().take(digest);
+            return None;
+        }
+        self.0.state.table().unverified.remove(digest);
+        self.touch(&tree).await;
+        Some(tree)
+    }
+
+    /// Somebody uses an image, which is known after a restart as well.
+    async fn touch(&self, tree: &Tree) {
+        let digest = tree.digest();
+        self.0.state.table().touch(digest);
+        let dir = tree.dir().to_owned();
+        if let Err(error) = blocking(move || Ok(cache::used(&dir)?)).await {
+            tracing::debug!(%error, %digest, "the use of an image was not noted");
+        }
     }
 
     /// Asks what a reference stands for now, with the logins of its opener.
