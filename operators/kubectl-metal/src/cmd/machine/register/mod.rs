@@ -3,6 +3,7 @@
 mod bmc;
 mod object;
 mod password;
+mod served;
 
 use crate::{
     Outcome,
@@ -84,6 +85,7 @@ impl Register {
         }
         let created = create(&client, &machine, DryRun::None).await?;
         self.print(&created)?;
+        served::warn_unserved(&client, self.site.as_deref()).await;
         if !self.install {
             return Ok(Outcome::Done);
         }
