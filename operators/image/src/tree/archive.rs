@@ -80,7 +80,11 @@ impl<R: Read> Archive<R> {
                 | Kind::Folder
                 | Kind::Device
                 | Kind::Other => {
-                    let size = fields.size.unwrap_or(header.size);
+                    let size = match header.kind {
+                        // Some programs write the size of what it leads to, and no content.
+                        Kind::HardLink | Kind::SymbolicLink | Kind::Folder | Kind::Device => 0,
+                        _ => fields.size.unwrap_or(header.size),
+                    };
                     self.begin(size);
                     return Ok(Some(Entry {
                         kind: if fields.is_sparse { Kind::Other } else { header.kind },

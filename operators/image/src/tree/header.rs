@@ -65,7 +65,7 @@ pub(super) fn parse(block: &Block) -> Result<Option<Header>, MalformedHeader> {
     }
     let kind = match block[156] {
         // Before ustar, folders were marked by a slash after their name.
-        0 | b'0' | b'7' if name.ends_with(b"/") => Kind::Folder,
+        0 if name.ends_with(b"/") => Kind::Folder,
         0 | b'0' | b'7' => Kind::File,
         b'1' => Kind::HardLink,
         b'2' => Kind::SymbolicLink,
@@ -138,6 +138,8 @@ pub(super) fn fields(mut bytes: &[u8]) -> Result<Fields, MalformedHeader> {
         let equals = record.iter().position(|byte| *byte == b'=').ok_or(MalformedHeader::Fields)?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
         match key {
+            // That of the header counts.
+            _ if value.is_empty() => {}
             b"path" => fields.name = Some(value.to_vec()),
             b"linkpath" => fields.target = Some(value.to_vec()),
             b"size" => {
@@ -182,6 +184,7 @@ mod tests {
         };
         assert_eq!(read, expected);
         assert!(fields(b"22 GNU.sparse.major=1\n").unwrap().is_sparse);
+        assert_eq!(fields(b"8 path=\n8 size=\n").unwrap(), Fields::default());
         for bad in ["path=a\n", "99 path=a\n", "10 path=a", "2 \n", "0 a=b\n", "9 size=x\n"] {
             assert!(fields(bad.as_bytes()).is_err(), "{bad:?}");
         }

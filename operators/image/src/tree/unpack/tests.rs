@@ -33,6 +33,24 @@ fn layers_become_files_of_what_is_below_disk_alone() {
 }
 
 #[test]
+fn what_is_no_file_has_no_content_whatever_size_it_is_said_to_have() {
+    for (kind, name, target) in [
+        (b'1', "disk/x", "disk/a"),
+        (b'2', "disk/x", "a"),
+        (b'5', "disk/x", ""),
+        (b'3', "dev/x", ""),
+    ] {
+        let mut sized = Tar::default().raw(kind, name, target, b"");
+        sized.set_size(1000);
+        let mut tar = Tar::default().file("disk/a", b"a").entries();
+        tar.extend(sized.file("disk/b", b"b").bytes());
+        let (dir, index) = unpacked(&[tar]);
+        let file = index.find("b").unwrap();
+        assert_eq!(fs::read(dir.path().join(file.name())).unwrap(), b"b", "{name} {target}");
+    }
+}
+
+#[test]
 fn long_names_are_read_as_gnu_tar_and_pax_write_them() {
     let long = format!("disk/{}/{}", "a".repeat(120), "b".repeat(120));
     let gnu = Tar::default().raw(b'L', "././@LongLink", "", long.as_bytes()).file("cut", b"gnu");
