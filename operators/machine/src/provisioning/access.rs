@@ -48,6 +48,8 @@ pub fn class(path: &str, boot_file: Option<&str>) -> Class {
         || is_in("grub")
         || is_in("cloud-init")
         || extension(path).is_some_and(|it| it.eq_ignore_ascii_case("efi"));
+    // As DHCP names it, and as it is asked for.
+    let boot_file = boot_file.map(|it| it.trim_start_matches('/'));
     if is_loader || boot_file == Some(path) { Class::Always } else { Class::Install }
 }
 
@@ -151,6 +153,7 @@ mod tests {
             assert_eq!(class(path, boot), Class::Never, "{path}");
         }
         assert_eq!(class("boot/loader", None), Class::Install);
+        assert_eq!(class("boot/loader", Some("/boot/loader")), Class::Always);
     }
 
     #[test]
