@@ -116,7 +116,8 @@ fn unusable(disk: &Candidate) -> Option<&'static str> {
 pub(super) fn fits(disk: &Candidate, hints: &InstallHints) -> bool {
     let InstallHints { serial, wwn, min_size_gib, max_size_gib, rotational } = hints;
     let bytes = |gib: u64| gib.saturating_mul(GIB);
-    serial.as_deref().is_none_or(|it| it.trim() == disk.serial.trim())
+    // A blank one would be that of every disk that reports none.
+    serial.as_deref().map(str::trim).is_none_or(|it| !it.is_empty() && it == disk.serial.trim())
         && wwn
             .as_deref()
             .is_none_or(|it| canonical(it).is_some() && canonical(it) == canonical(&disk.wwn))

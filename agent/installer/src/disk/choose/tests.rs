@@ -89,6 +89,17 @@ fn each_hint_has_to_hold_and_all_of_them_together() {
 }
 
 #[test]
+fn a_blank_serial_number_is_that_of_no_disk() {
+    let nameless = [Candidate { serial: String::new(), ..disk("vda") }];
+    for blank in ["", " "] {
+        let hints = InstallHints { serial: Some(blank.to_owned()), ..ANY };
+        let found = chosen(&nameless, &hints);
+        assert!(matches!(found, Err(ChoiceError::NoneFits(_))), "{blank:?}: {found:?}");
+    }
+    assert_eq!(chosen(&nameless, &ANY), Ok("vda".into()));
+}
+
+#[test]
 fn sizes_count_to_the_byte_at_both_ends() {
     let hints = InstallHints { min_size_gib: Some(100), max_size_gib: Some(200), ..ANY };
     for (size, fits) in [
