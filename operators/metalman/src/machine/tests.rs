@@ -5,7 +5,7 @@ use crate::{
     operations::Access,
 };
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Node, NodeSpec},
+    api::core::v1::{ConfigMap, Node, NodeSpec, Pod},
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
 };
 use kube::{core::DeserializeGuard, runtime::watcher::Event};
@@ -81,6 +81,24 @@ async fn a_node_takes_pods_again_while_a_finalizer_holds_its_machine() {
     let node: Node = server.object(None, "node-01").unwrap();
     assert!(!is_cordoned_by_us(&node), "{node:?}");
     assert_eq!(node.spec.unwrap_or_default().unschedulable, None);
+}
+
+#[tokio::test]
+async fn evictions_that_hang_leave_the_other_passes_to_other_machines() {
+    let (server, ctx) = served([machine("node-01", OURS, 1)]).await;
+    let mut pod = Pod::default();
+    pod.metadata.name = Some("web".to_owned());
+    pod.metadata.namespace = Some("tenant".to_owned());
+    server.put(&pod);
+    let machines = controller(&ctx);
+    let all = u32::try_from(DRAINS).unwrap();
+    let hanging = machines.drains.try_acquire_many(all).unwrap();
+    let next = machines.evict("node-01").await.unwrap();
+    assert_eq!(next, Next::After(DRAINING));
+    assert!(server.written().is_empty(), "it waits for its turn elsewhere");
+    drop(hanging);
+    machines.evict("node-01").await.unwrap();
+    assert_eq!(server.written().len(), 1);
 }
 
 #[tokio::test]
