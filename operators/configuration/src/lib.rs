@@ -11,6 +11,7 @@
 mod bundle;
 mod files;
 pub mod lines;
+mod literals;
 mod problem;
 pub mod schema;
 pub mod template;

@@ -1,9 +1,9 @@
 //! Go's text/template, within limits of size and time.
 //!
 //! gtmpl-ng renders templates as Go does, at least for all of `vectors.json`, which Go itself has
-//! written (`hack/templates`). Two differences are known: a backslash in a raw string starts an
-//! escape, and `else with` of Go 1.23 is not supported.
+//! written (`hack/templates`). One difference is known: `else with` of Go 1.23 is not supported.
 
+use crate::literals;
 use gtmpl_ng::{Context, Func, FuncError, Limits, Template, Value};
 use metal_base::cut;
 use std::{collections::HashMap, sync::LazyLock, time::Duration};
@@ -50,7 +50,7 @@ pub fn render(name: &str, template: &[u8], variables: Value) -> Result<String, T
     for (name, function) in OURS {
         parsed.add_func(name, function);
     }
-    parsed.parse(template).map_err(|error| unusable(&error))?;
+    parsed.parse(literals::rewritten(template)).map_err(|error| unusable(&error))?;
     parsed.render(&Context::from(variables)).map_err(|error| unusable(&error))
 }
 

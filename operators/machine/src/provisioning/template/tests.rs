@@ -46,8 +46,26 @@ fn templates_become_what_go_makes_of_them() {
 fn the_differences_that_are_left_are_known() {
     let machine = machine(None, None);
     let rendered = |text: &str| render("x", text.as_bytes(), &variables(&machine, None));
-    assert_eq!(rendered(r"{{ `a\tb` }}").unwrap(), "a\tb", "Go: a\\tb");
     assert!(rendered("{{ with false }}{{ else with true }}{{ . }}{{ end }}").is_err(), "Go: true");
+}
+
+#[test]
+fn backslashes_in_texts_are_read_as_go_reads_them() {
+    let machine = machine(None, None);
+    let rendered = |text: &str| render("x", text.as_bytes(), &variables(&machine, None));
+    for (template, expected) in [
+        (r"{{ `a\tb` }}", r"a\tb"),
+        (r#"{{ "a\\" }}b{{ "c" }}"#, r"a\bc"),
+        (r#"{{ "\u00e9abcdef12" }}"#, "éabcdef12"),
+        (r#"{{ "\x41bc41" }}"#, "Abc41"),
+        (r#"{{ "\U0001f600 \101\n" }}"#, "\u{1f600} A\n"),
+        (r#"{{ "`\\x`" }}"#, r"`\x`"),
+        (r"{{/* `\ */}}{{ `\` }}\`{{ `}}\` }}", r"\\`}}\"),
+    ] {
+        assert_eq!(rendered(template).as_deref(), Ok(expected), "{template}");
+    }
+    let error = rendered("{{ \"\\n\" }}\n{{ `\n\\` }}\n{{ .Nothing }}").unwrap_err().to_string();
+    assert!(error.contains("x:4"), "{error}");
 }
 
 #[test]
