@@ -46,6 +46,7 @@ pub(super) fn write(root: &File, url: &str, installation: Option<&str>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::{sys::stat::Mode, unistd::mkfifo};
     use std::{
         fs,
         os::unix::fs::{PermissionsExt, symlink},
@@ -89,6 +90,21 @@ mod tests {
             assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
             assert_eq!(fs::read_dir(root.path().join(DROP_INS)).unwrap().count(), 1);
         }
+    }
+
+    #[test]
+    fn what_an_image_has_in_the_place_of_the_unfinished_file_is_not_written_to() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(DROP_INS);
+        fs::create_dir_all(&folder).unwrap();
+        let (other, unfinished) = (root.path().join("etc/passwd"), folder.join(NAMES[1]));
+        fs::write(&other, "root").unwrap();
+        fs::hard_link(&other, &unfinished).unwrap();
+        write(root.path(), URL).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "root");
+        mkfifo(&unfinished, Mode::S_IRWXU).unwrap();
+        write(root.path(), URL).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2, renameat},
     sys::stat::{Mode, mkdirat},
+    unistd::{UnlinkatFlags, unlinkat},
 };
 use std::{
     fs::{File, Permissions},
@@ -98,9 +99,13 @@ fn folder(parent: impl AsFd, name: &str) -> nix::Result<OwnedFd> {
 /// Writes a file under a second name, and renames it when it is complete.
 fn put(folder: OwnedFd, names: [&str; 2], mode: u32, content: &[u8]) -> io::Result<()> {
     let [name, partial] = names;
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC | OFlag::O_NOFOLLOW;
+    // The image may have something of this name: another name of a file, a device, a pipe that nobody reads.
+    match unlinkat(&folder, partial, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
     let mut file = File::from(inside(&folder, partial, flags)?);
-    // The image may have a file of this name.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()?;
