@@ -1,7 +1,7 @@
 //! Cordons, drains and deletes Nodes.
 
 use crate::{Error, context::MANAGER};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client,
@@ -13,7 +13,7 @@ use metal_runtime::{
     MetadataChange, Writer, Written, index::Index, list_selected_in_pages, report::Chain,
 };
 use serde::Serialize;
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Pods that have ended need no eviction.
@@ -98,9 +98,10 @@ impl<'a> Nodes<'a> {
         let mut tried: Vec<_> = pods.iter().map(name_of).collect();
         let evictions = pods.into_iter().map(|pod| {
             let limit = if before.tries(&name_of(&pod)) == 0 { EVICTION } else { ROUND };
-            self.evict_one(node, pod, limit)
+            self.evict_one(node, pod, limit).boxed()
         });
-        let mut evictions = pin!(stream::iter(evictions).buffer_unordered(EVICTIONS));
+        let evictions: Vec<BoxFuture<'_, _>> = evictions.collect();
+        let mut evictions = stream::iter(evictions).buffer_unordered(EVICTIONS);
         let mut ended = 0;
         while let Ok(Some((pod, is_evicted))) = timeout_at(end, evictions.next()).await {
             ended += 1;
@@ -238,7 +239,9 @@ mod tests {
         let mut going = pod("going");
         going.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
         let mut memory = Memory::default();
-        let names = |names: &[&str]| names.iter().map(|it| format!("tenant/{it}")).collect();
+        let names = |names: &[&str]| -> Vec<String> {
+            names.iter().map(|it| format!("tenant/{it}")).collect()
+        };
         memory.evicted(EvictionRound { tried: names(&["a"]), left: names(&["a", "b"]) });
         let pods = in_turn(vec![pod("a"), going, pod("b")], memory.evictions());
         let order: Vec<_> = pods.iter().map(name_of).collect();
