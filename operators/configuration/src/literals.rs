@@ -3,9 +3,12 @@
 
 use std::borrow::Cow;
 
+/// What the engine may read otherwise. Go has no carriage returns in raw strings.
+const ODD: [char; 2] = ['\\', '\r'];
+
 /// The same template for the engine, line by line.
 pub(crate) fn rewritten(template: &str) -> Cow<'_, str> {
-    if !template.contains('\\') {
+    if !template.contains(ODD) {
         return Cow::Borrowed(template);
     }
     let mut out = String::with_capacity(template.len());
@@ -79,9 +82,9 @@ fn literal_len(from: &str) -> usize {
     from.len()
 }
 
-/// Another way to write a string, if it has a backslash.
+/// Another way to write a string that the engine may read otherwise.
 fn other(literal: &str) -> Option<String> {
-    if !literal.contains('\\') {
+    if !literal.contains(ODD) {
         return None;
     }
     if let Some(raw) = literal.strip_prefix('`').and_then(|it| it.strip_suffix('`')) {
@@ -159,6 +162,7 @@ mod tests {
             (r#"{{ "\x41bc41 \101\"" }}"#, r#"{{ `Abc41 A"` }}"#),
             (r#"{{ "`\\d\"" }}"#, r#"{{ "`\\d\"" }}"#),
             ("{{ `a\r\n\\` }}", "{{ `a\n\\\\` }}"),
+            ("a\r\n{{ `b\r\nc` }}\r\n{{\r\n\"d\" }}", "a\r\n{{ `b\nc` }}\r\n{{\r\n\"d\" }}"),
             // What is no string, or none of Go's, stays as it is.
             (r#"\u00e9 "\x41" {{/* `\` */}}"#, r#"\u00e9 "\x41" {{/* `\` */}}"#),
             (r#"{{- /* "\x41" */ -}} \ "#, r#"{{- /* "\x41" */ -}} \ "#),

@@ -1,7 +1,8 @@
 //! Go's text/template, within limits of size and time.
 //!
 //! gtmpl-ng renders templates as Go does, at least for all of `vectors.json`, which Go itself has
-//! written (`hack/templates`). One difference is known: `else with` of Go 1.23 is not supported.
+//! written (`hack/templates`). Differences are known: `else with` of Go 1.23, the character `'\\'`, and a text with a
+//! backtick that ends with a backslash are not supported.
 
 use crate::literals;
 use gtmpl_ng::{Context, Func, FuncError, Limits, Template, Value};

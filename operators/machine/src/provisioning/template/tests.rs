@@ -47,6 +47,8 @@ fn the_differences_that_are_left_are_known() {
     let machine = machine(None, None);
     let rendered = |text: &str| render("x", text.as_bytes(), &variables(&machine, None));
     assert!(rendered("{{ with false }}{{ else with true }}{{ . }}{{ end }}").is_err(), "Go: true");
+    assert!(rendered(r"{{ '\\' }}").is_err(), "Go: 92");
+    assert!(rendered(r#"{{ "`\\" }}"#).is_err(), r"Go: `\");
 }
 
 #[test]
