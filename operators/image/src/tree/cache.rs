@@ -3,6 +3,7 @@
 //! ```text
 //! references.json      which digest a reference had when it was last asked for
 //! sha256-<hex>/        an image: index.json, sums.json, and the files 0, 1, 2, …
+//!                      its time of change is when it was last used
 //! sha256-<hex>.part/   one in the middle of it
 //! ```
 
