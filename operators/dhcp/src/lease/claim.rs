@@ -102,14 +102,18 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
     /// several clients, and the first to request it gets it. Otherwise a client that collects
     /// offers under ever new names would keep all others from being served.
     ///
-    /// An offer that we do not remember is not honored, because only the client would vouch for it,
-    /// and a client with ever new names could get every address. After a restart, this costs an
-    /// honest client one more round.
+    /// An offer that we do not remember is honored only while there can be one, because only the client
+    /// vouches for it. In a flood, or after a restart, firmware requests an offer that was forgotten; it
+    /// may not start over if that is refused. If the address was offered to another client since, it is
+    /// one that could be offered to this one, too, and again the first to request it gets it.
     pub(crate) fn may_take(&self, address: A) -> bool {
+        let was_forgotten = || self.leases.has_forgotten_offers(self.now);
+        let may_be_picked = || self.leases.may_be_picked_for(self.client, address);
         match self.claim(address) {
             Claim::Theirs => true,
-            Claim::Offered => self.is_short(),
-            Claim::Free | Claim::Refused => false,
+            Claim::Offered => self.is_short() || (was_forgotten() && may_be_picked()),
+            Claim::Free => was_forgotten(),
+            Claim::Refused => false,
         }
     }
 

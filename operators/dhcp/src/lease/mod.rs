@@ -2,14 +2,17 @@
 
 pub(crate) mod claim;
 mod count;
+mod forgotten_offers;
 pub mod object;
 pub(crate) mod pool;
 pub mod record;
 mod suspected_declines;
 
 pub use count::Count;
+pub(crate) use forgotten_offers::OFFER_TIME;
 
 use crate::{address::Address, client::Client, fair_queue::Priority};
+use forgotten_offers::ForgottenOffers;
 use jiff::{SignedDuration, Timestamp};
 use metal_api::MacAddr;
 use pool::Pool;
@@ -145,6 +148,7 @@ pub struct Leases<A = Ipv4Addr> {
     by_client: HashMap<Client, Vec<A>>,
     /// Offers, including expired ones, by their ends.
     offers: BTreeSet<(Timestamp, A)>,
+    forgotten: ForgottenOffers,
     /// By first address.
     pools: Vec<Pool<A>>,
     /// Addresses that are recorded for BMCs.
@@ -237,8 +241,9 @@ impl<A: Address> Leases<A> {
         }
         self.by_address.insert(address, lease);
         if self.offers.len() > MOST_OFFERS
-            && let Some((_, oldest)) = self.offers.pop_first()
+            && let Some((until, oldest)) = self.offers.pop_first()
         {
+            self.forgotten.note(until);
             self.forget(oldest);
         }
     }
@@ -373,9 +378,9 @@ impl<A> Default for Leases<A> {
     /// No leases, and no pools.
     fn default() -> Self {
         let (by_address, by_client) = (HashMap::new(), HashMap::new());
-        let (offers, pools) = (BTreeSet::new(), Vec::new());
-        let (kept, doubted) = (HashMap::new(), SuspectedDeclines::default());
-        Self { by_address, by_client, offers, pools, kept, doubted }
+        let (offers, forgotten) = (BTreeSet::new(), ForgottenOffers::default());
+        let (pools, kept, doubted) = (Vec::new(), HashMap::new(), SuspectedDeclines::default());
+        Self { by_address, by_client, offers, forgotten, pools, kept, doubted }
     }
 }
 

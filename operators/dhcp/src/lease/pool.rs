@@ -11,6 +11,9 @@ use std::{
 };
 
 const WORD: usize = u64::BITS as usize;
+/// A client gets an address in this part of the range behind the place from which one is searched for it, unless most
+/// of the range is taken.
+const NEAR: usize = 16;
 
 /// A range. An address is *taken* while it has a lease in any state, or while it is set aside.
 #[derive(Clone, Debug)]
@@ -109,7 +112,7 @@ impl<A: Address> Pool<A> {
         if self.free == 0 {
             return None;
         }
-        let start = usize::try_from(seed % self.len as u64).unwrap_or_default();
+        let start = self.start(seed);
         let words = self.taken.len();
         // The first word comes twice: from its start bit on, and at the end up to it.
         (0..=words).find_map(|step| {
@@ -122,6 +125,17 @@ impl<A: Address> Pool<A> {
             };
             self.first_free(index, mask, &is_barred)
         })
+    }
+
+    /// Whether [`Self::unused`] may have found an address with this seed, whatever has become free since.
+    pub(crate) fn is_near(&self, seed: u64, address: A) -> bool {
+        let behind = |position: usize| (position + self.len - self.start(seed)) % self.len;
+        self.position(address).is_some_and(|position| behind(position) <= self.len / NEAR)
+    }
+
+    /// The place from which an unused address is searched.
+    fn start(&self, seed: u64) -> usize {
+        usize::try_from(seed % self.len as u64).unwrap_or_default()
     }
 
     fn first_free(&self, index: usize, mask: u64, is_barred: impl Fn(A) -> bool) -> Option<A> {

@@ -60,7 +60,8 @@ impl<A: LeaseAddress> LeaseServer<A> {
     pub(crate) fn new(mut parts: ServerParts) -> Self {
         let config = Arc::clone(&parts.config.borrow_and_update());
         let bmcs = Arc::clone(&parts.bmcs.borrow_and_update());
-        let lease_store = LeaseStore::new(Leases::default(), parts.published.take());
+        let mut lease_store = LeaseStore::new(Leases::default(), parts.published.take());
+        lease_store.leases.may_have_offered(Timestamp::now());
         Self {
             parts,
             config,

@@ -3,15 +3,11 @@
 use super::{Decision, DropReason, Request};
 use crate::{
     client::Client,
-    lease::{DECLINE_TIME, Lease, State, claim::Claim},
+    lease::{DECLINE_TIME, Lease, OFFER_TIME, State, claim::Claim},
     v4::reply,
 };
-use jiff::SignedDuration;
 use metal_wire::v4::{MessageType, code};
 use std::net::Ipv4Addr;
-
-/// How long an offer is valid. EDK2 takes 4 s to request it, iPXE up to 18 s.
-const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
     pub(super) fn discover(&self) -> Decision {

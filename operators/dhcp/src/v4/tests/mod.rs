@@ -2,6 +2,7 @@ mod answers;
 mod bmcs;
 mod boot;
 mod captures;
+mod floods;
 mod instances;
 mod leases;
 mod links;

@@ -4,7 +4,7 @@ use super::{Decision, DropReason, Request};
 use crate::{
     client::Client,
     config::v6::Mode,
-    lease::{Lease, State, claim::Claim},
+    lease::{Lease, OFFER_TIME, State, claim::Claim},
     v6::{
         client,
         ia::{Ia, Status, Times},
@@ -12,13 +12,10 @@ use crate::{
     },
 };
 use ipnet::Ipv6Net;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use metal_core::endpoint::Sighting;
 use metal_wire::v6::{MessageType, code};
 use std::net::Ipv6Addr;
-
-/// How long an offer is valid. EDK2 takes 4 s to request it.
-const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
 
 impl Request<'_> {
     /// RFC 9915, section 18.3.1.

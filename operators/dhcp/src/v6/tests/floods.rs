@@ -1,6 +1,28 @@
 //! One sender that impersonates many clients: others are served, and little is remembered.
 
 use super::*;
+use crate::{Client, lease::MOST_OFFERS};
+
+/// More addresses than there are offers that we remember.
+const LARGE: &str = "
+dhcp6:
+  interfaces: [eth1]
+  subnets:
+    - subnet: fd77::/64
+      ranges: ['fd77::1:0-fd77::1:7fff']
+";
+
+/// Clients that are offered something, and never request it.
+fn flood(lab: &mut Lab, ids: std::ops::Range<u16>) {
+    for id in ids {
+        let from = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 1, 2, id);
+        let mut packet = solicit(7);
+        packet.options.remove(code::CLIENT_ID);
+        packet.options.push(code::CLIENT_ID, [&[0, 2][..], &id.to_be_bytes()].concat());
+        let reply = lab.send(&packet, from).answer.unwrap();
+        assert_eq!(reply.kind, MessageType::Advertise, "{id}");
+    }
+}
 
 #[test]
 fn a_thousand_clients_with_one_mac_are_one_client() {
@@ -20,16 +42,6 @@ fn a_thousand_clients_with_one_mac_are_one_client() {
 #[test]
 fn a_flood_of_clients_takes_no_more_than_the_addresses_and_keeps_nobody_from_them() {
     let mut lab = Lab::new();
-    let flood = |lab: &mut Lab, ids: std::ops::Range<u16>| {
-        for id in ids {
-            let from = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 1, 2, id);
-            let mut packet = solicit(7);
-            packet.options.remove(code::CLIENT_ID);
-            packet.options.push(code::CLIENT_ID, [&[0, 2][..], &id.to_be_bytes()].concat());
-            let reply = lab.send(&packet, from).answer.unwrap();
-            assert_eq!(reply.kind, MessageType::Advertise, "{id}");
-        }
-    };
     flood(&mut lab, 0..5_000);
     let offered = address(&lab.answer(&solicit(1), 1)).unwrap();
     // EDK2 takes four seconds to request what it was offered.
@@ -40,6 +52,23 @@ fn a_flood_of_clients_takes_no_more_than_the_addresses_and_keeps_nobody_from_the
     let renewed = lab.answer(&to_server(MessageType::Renew, 1, offered), 1);
     assert_eq!(address(&renewed), Some(offered));
     assert_eq!(lab.leases.len(), 2);
+}
+
+#[test]
+fn an_offer_that_was_forgotten_in_a_flood_is_taken_by_who_it_was_made_to() {
+    let mut lab = Lab::with(LARGE);
+    let offered = address(&lab.answer(&solicit(1), 1)).unwrap();
+    lab.pass(1);
+    flood(&mut lab, 0..u16::try_from(MOST_OFFERS + 1_000).unwrap());
+    assert!(lab.leases.owned_by(&Client::Mac(mac(1))).next().is_none(), "it is forgotten");
+    lab.pass(3);
+    assert_eq!(address(&lab.answer(&request(1, offered), 1)), Some(offered));
+    assert_eq!(address(&lab.answer(&request(2, offered), 2)), None, "it is taken");
+    // After the flood, nobody gets what it was not offered.
+    lab.pass(62);
+    let reply = lab.answer(&request(2, ip("fd77::1:5")), 2);
+    assert_eq!((address(&reply), status(&reply)), (None, (None, Some(NO_ADDRS))));
+    lab.bind(2);
 }
 
 #[test]
