@@ -98,8 +98,8 @@ pub fn decide(
         let silence = if is_theirs { DropReason::Declined } else { NOT_THEIRS };
         return Err(silence);
     }
-    // A running machine keeps its address, whatever the state of its image.
-    let is_firmware = v4::identity(packet).is_some();
+    // A running machine gets its address, whatever the state of its image.
+    let is_firmware = v4::identity(packet).is_some() && !v4::is_up(packet);
     if kind == Some(MessageType::Discover) && is_firmware && machine.image.is_none() {
         return Err(DropReason::ImageMissing);
     }

@@ -21,6 +21,15 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
     Some(Identity { mac, uuid: machine_id(&packet.options) })
 }
 
+/// Whether the sender runs an operating system that asks like the UEFI HTTP boot of its firmware, as our agents do
+/// to be told the same URL. Firmware asks for the class of the answer, without which it takes no URL (EDK2,
+/// `HttpBootBuildDhcp4Options`); such a system does not, and needs an address also while there is no URL.
+pub fn is_up(packet: &Packet) -> bool {
+    let list = packet.options.get(code::PARAMETERS);
+    let is_http = matches!(BootKind::of(&packet.options), BootKind::Http(_));
+    is_http && list.is_some_and(|list| !list.contains(&code::VENDOR_CLASS))
+}
+
 /// The client's architecture, if no boot file can exist for it; an unassigned number is an error.
 /// iPXE gets its script whatever it runs on.
 pub fn unserved(packet: &Packet) -> Option<Result<Architecture, u16>> {

@@ -28,7 +28,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use boot_kind::{identity, machine_id, uncarried, unserved};
+pub use boot_kind::{identity, is_up, machine_id, uncarried, unserved};
 pub use decide::{Decision, decide};
 pub use metal_wire::v4::{Malformed, MessageType, Options, Packet, code, frame};
 pub use reply::Reply;

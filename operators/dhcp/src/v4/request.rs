@@ -1,6 +1,6 @@
 //! A packet that concerns us, and what the server knows about it.
 
-use super::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT, client::Relay};
+use super::{BOOT_SERVER_PORT, CLIENT_PORT, SERVER_PORT, boot_kind::is_up, client::Relay};
 use crate::{
     boot_kind::BootKind,
     client::Client,
@@ -172,7 +172,8 @@ impl<'a> Request<'a> {
     /// Whether the client should ask again later: EDK2 repeats its first message for a minute if nobody
     /// answers, and goes on to its next boot device after an answer without a URL.
     pub(super) fn waits(&self) -> bool {
-        matches!(self.booting(), BootKind::Http(_)) && self.boot().awaits_http()
+        let is_http = matches!(self.booting(), BootKind::Http(_)) && !is_up(self.packet);
+        is_http && self.boot().awaits_http()
     }
 
     /// Our address as the client reaches it.

@@ -148,6 +148,8 @@ impl Responder for Dhcp {
 struct Sender {
     mac: MacAddr,
     machine: Arc<Machine>,
+    /// Whether it is told what its image has for it.
+    is_told: bool,
 }
 
 impl Dhcp {
@@ -176,15 +178,18 @@ impl Dhcp {
             return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
         }
         let boots = v4::identity(packet).is_some();
-        // Its operating system keeps the address; neither of the two programs boots it.
-        if boots && !ctx.view.servers_like(&machine).is_empty() {
+        // Its operating system gets the address, whatever it asks like; neither of the two programs boots it.
+        let is_up = v4::is_up(packet);
+        let is_also_server = boots && !ctx.view.servers_like(&machine).is_empty();
+        if is_also_server && !is_up {
             return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
         }
         let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
-        if boots && is_discover && confirm_here(ctx, &machine).is_err() {
+        let is_stale = boots && is_discover && confirm_here(ctx, &machine).is_err();
+        if is_stale && !is_up {
             return Err(DropReason::StaleCache);
         }
-        Ok(Sender { mac, machine })
+        Ok(Sender { mac, machine, is_told: !is_also_server && !is_stale })
     }
 
     fn reply(
@@ -193,7 +198,7 @@ impl Dhcp {
         request: &Request<Link>,
         now: Timestamp,
     ) -> Result<Box<Reply>, DropReason> {
-        let Sender { mac, machine } = self.sender(request)?;
+        let Sender { mac, machine, is_told } = self.sender(request)?;
         let Request { packet, from, to, .. } = request;
         let Parts { ctx, url, neighbors, .. } = &self.parts;
         let leases = leases_of(&machine, mac);
@@ -202,7 +207,7 @@ impl Dhcp {
             return Err(DropReason::NoServerAddress);
         };
         let (url, tftp) = (url.at(server), url.bound());
-        let image = ctx.images.of(&machine);
+        let image = ctx.images.of(&machine).filter(|_| is_told);
         let has = |path: &str| image.as_ref().is_some_and(|image| image.has(path));
         let image = image
             .as_ref()
@@ -242,7 +247,7 @@ impl Dhcp {
 
     /// Counts firmware that gets an address but no boot file, because its image has none for it.
     fn count_unserved(&mut self, packet: &v4::Packet, reply: &Reply) {
-        let is_firmware = v4::identity(packet).is_some();
+        let is_firmware = v4::identity(packet).is_some() && !v4::is_up(packet);
         if !is_firmware || reply.kind != MessageType::Offer {
             return;
         }

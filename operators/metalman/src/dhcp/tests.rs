@@ -81,6 +81,16 @@ fn firmware(last: u8) -> Packet {
     packet
 }
 
+/// An agent that runs there asks like firmware, but not for the class of its answer.
+async fn agent_gets_its_address_alone(lab: &mut Lab) {
+    let mut packet = packet(MessageType::Discover, 1);
+    packet.options.set(code::ARCHITECTURE, [0, 16]);
+    packet.options.set(code::PARAMETERS, [code::ROUTER, code::BOOT_FILE]);
+    let (kind, offer) = lab.ask(&packet).await;
+    assert_eq!((kind, offer.yiaddr), (MessageType::Offer, OURS));
+    assert_eq!(offer.options.get(code::BOOT_FILE), None);
+}
+
 #[tokio::test]
 async fn a_machine_gets_the_address_of_its_object_and_no_other() {
     let mut lab = Lab::new(cluster([machine("node-01", OURS, 1)]).await).await;
@@ -225,6 +235,7 @@ async fn firmware_that_may_be_to_install_is_answered_by_whoever_knows() {
     lab.is_silent(&firmware(1), "Behind").await;
     // An operating system keeps its address.
     assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
+    agent_gets_its_address_alone(&mut lab).await;
     drop(server);
 }
 
@@ -242,6 +253,7 @@ async fn the_firmware_of_a_machine_that_is_also_a_server_gets_no_answer() {
     let mut lab = Lab::new(ctx).await;
     lab.is_silent(&firmware(1), "Ambiguous").await;
     assert_eq!(lab.ask(&packet(MessageType::Discover, 1)).await.1.yiaddr, OURS);
+    agent_gets_its_address_alone(&mut lab).await;
 }
 
 #[test]

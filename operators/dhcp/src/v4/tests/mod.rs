@@ -10,6 +10,7 @@ mod malformed;
 mod proxy;
 mod requests;
 mod simulation;
+mod waiting;
 mod wire;
 
 use super::*;
