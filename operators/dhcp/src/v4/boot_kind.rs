@@ -25,7 +25,7 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
 /// to be told the same URL. Firmware asks for the class of the answer, without which it takes no URL (EDK2,
 /// `HttpBootBuildDhcp4Options`); such a system does not, and needs an address also while there is no URL.
 pub fn is_up(packet: &Packet) -> bool {
-    let list = packet.options.get(code::PARAMETERS);
+    let list = packet.options.parameters();
     let is_http = matches!(BootKind::of(&packet.options), BootKind::Http(_));
     is_http && list.is_some_and(|list| !list.contains(&code::VENDOR_CLASS))
 }
@@ -50,8 +50,8 @@ pub fn uncarried(packet: &Packet, boot: &Boot) -> Option<usize> {
 /// 2.3; SMBIOS 3.7, section 7.2.1). One that many boards share says nothing.
 pub fn machine_id(options: &Options) -> Option<SystemUuid> {
     const GUID: u8 = 0;
-    let (&GUID, bytes) = options.get(code::MACHINE_ID)?.split_first()? else { return None };
-    SystemUuid::from_smbios(bytes.try_into().ok()?)
+    let [GUID, bytes @ ..] = options.array::<17>(code::MACHINE_ID)? else { return None };
+    SystemUuid::from_smbios(bytes)
 }
 
 impl BootKind {
@@ -60,7 +60,7 @@ impl BootKind {
             return Self::Ipxe;
         }
         let class = options.get(code::VENDOR_CLASS).unwrap_or_default();
-        let is_machine = options.get(code::MACHINE_ID).is_some_and(|value| value.len() == 17);
+        let is_machine = options.array::<17>(code::MACHINE_ID).is_some();
         let is_firmware = is_machine || is_interface(options.get(code::INTERFACE));
         architecture::booting(options.get(code::ARCHITECTURE), class, is_firmware)
     }

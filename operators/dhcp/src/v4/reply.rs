@@ -136,7 +136,7 @@ fn finish(request: &Request<'_>, kind: MessageType, mut packet: Packet) -> Reply
 /// The options that the subnet has and the client asks for; all of them if it sends no list.
 fn requested_options(request: &Request<'_>) -> Options {
     let subnet = request.subnet;
-    let asked = request.packet.options.get(code::PARAMETERS);
+    let asked = request.packet.options.parameters();
     let mut offered = Options::default();
     let mut offer = |code: u8, value: Option<Vec<u8>>| {
         if let Some(value) = value.filter(|value| !value.is_empty())

@@ -30,9 +30,7 @@ pub enum MessageType {
 impl MessageType {
     /// The type of a packet; `None` for BOOTP, and for types that we do not know.
     pub fn of(packet: &Packet) -> Option<Self> {
-        match packet.options.get(code::MESSAGE_TYPE) {
-            Some([value]) => Self::from_repr(*value),
-            _ => None,
-        }
+        let [value] = packet.options.array(code::MESSAGE_TYPE)?;
+        Self::from_repr(value)
     }
 }

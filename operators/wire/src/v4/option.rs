@@ -82,19 +82,35 @@ impl Options {
         self.0.iter().find(|(other, _)| *other == code).map(|(_, value)| value.as_slice())
     }
 
+    /// The value of an option that always has `N` octets; `None` also if its length is wrong. Where such an option
+    /// is repeated, which it must not be (RFC 2131, section 4.1), its values were joined: the same one again says
+    /// nothing new, and different ones say nothing.
+    pub fn array<const N: usize>(&self, code: u8) -> Option<[u8; N]> {
+        let (values, rest) = self.get(code)?.as_chunks::<N>();
+        let (first, others) = values.split_first()?;
+        let is_one = rest.is_empty() && others.iter().all(|other| other == first);
+        is_one.then_some(*first)
+    }
+
     /// The value of an option if it is one address; `None` also if its length is wrong.
     pub fn address(&self, code: u8) -> Option<Ipv4Addr> {
-        <[u8; 4]>::try_from(self.get(code)?).ok().map(Ipv4Addr::from)
+        self.array::<4>(code).map(Ipv4Addr::from)
     }
 
     /// The value of an option if it is one `u16`; `None` also if its length is wrong.
     pub fn u16(&self, code: u8) -> Option<u16> {
-        <[u8; 2]>::try_from(self.get(code)?).ok().map(u16::from_be_bytes)
+        self.array(code).map(u16::from_be_bytes)
     }
 
     /// The value of an option if it is one `u32`; `None` also if its length is wrong.
     pub fn u32(&self, code: u8) -> Option<u32> {
-        <[u8; 4]>::try_from(self.get(code)?).ok().map(u32::from_be_bytes)
+        self.array(code).map(u32::from_be_bytes)
+    }
+
+    /// The codes that a client asks for; `None` if it sends no list, or one without a code, which there cannot be (RFC
+    /// 2132, section 9.8).
+    pub fn parameters(&self) -> Option<&[u8]> {
+        self.get(code::PARAMETERS).filter(|list| !list.is_empty())
     }
 
     /// Sets an option, appending it if it is new.

@@ -52,6 +52,67 @@ fn pieces_of_an_option_are_joined_wherever_they_stand() {
 }
 
 #[test]
+fn a_value_of_fixed_length_counts_once_if_it_is_repeated_and_not_at_all_if_they_differ() {
+    const REQUEST: u8 = MessageType::Request as u8;
+    let mut bytes = packet().encode();
+    bytes.truncate(HEADER_LEN);
+    bytes.extend([
+        code::MESSAGE_TYPE,
+        1,
+        REQUEST,
+        code::SERVER_ID,
+        4,
+        10,
+        0,
+        0,
+        1,
+        code::MTU,
+        2,
+        5,
+        0,
+    ]);
+    bytes.extend([code::REQUESTED_ADDRESS, 4, 10, 0, 0, 7, code::LEASE_TIME, 4, 0, 0, 0, 9]);
+    bytes.extend([
+        code::MESSAGE_TYPE,
+        1,
+        REQUEST,
+        code::SERVER_ID,
+        4,
+        10,
+        0,
+        0,
+        1,
+        code::MTU,
+        2,
+        5,
+        0,
+    ]);
+    bytes.extend([code::REQUESTED_ADDRESS, 4, 10, 0, 0, 8, code::LEASE_TIME, 2, 0, 0, code::END]);
+    let packet = Packet::parse(&bytes).unwrap();
+    assert_eq!(MessageType::of(&packet), Some(MessageType::Request));
+    assert_eq!(packet.options.address(code::SERVER_ID), Some([10, 0, 0, 1].into()));
+    assert_eq!(packet.options.u16(code::MTU), Some(1280));
+    assert_eq!(packet.options.address(code::REQUESTED_ADDRESS), None);
+    assert_eq!(packet.options.u32(code::LEASE_TIME), None);
+    let options = |kind: &[u8]| {
+        let mut packet = Packet::default();
+        packet.options.set(code::MESSAGE_TYPE, kind);
+        MessageType::of(&packet)
+    };
+    assert_eq!([&[][..], &[1, 3], &[9]].map(options), [None; 3]);
+}
+
+#[test]
+fn a_list_of_nothing_that_is_asked_for_is_no_list() {
+    let mut options = Options::default();
+    assert_eq!(options.parameters(), None);
+    options.set(code::PARAMETERS, []);
+    assert_eq!(options.parameters(), None);
+    options.set(code::PARAMETERS, [code::MTU]);
+    assert_eq!(options.parameters(), Some(&[code::MTU][..]));
+}
+
+#[test]
 fn what_is_malformed_ends_its_field_and_harms_nothing_else() {
     let whole = packet().encode();
     for end in 0..whole.len() {

@@ -11,8 +11,9 @@ use std::net::Ipv6Addr;
 const RELAY_FORWARD: u8 = 12;
 /// Message type of what a server sends to a relay.
 const RELAY_REPLY: u8 = 13;
-/// `HOP_COUNT_LIMIT` (RFC 9915, section 7.6).
-const MAX_RELAYS: usize = 8;
+/// The hop count of the first relay is 0, and that of the last one `HOP_COUNT_LIMIT`, 8 (RFC 9915, sections 7.6 and
+/// 19.1.2).
+const MAX_RELAYS: usize = 9;
 
 /// A message of a client or a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -45,8 +45,8 @@ fn an_option_that_is_too_long_is_left_out() {
 #[test]
 fn relays_are_counted_before_they_are_opened() {
     let of = |relays| Packet { relays: vec![relay(); relays], ..packet() }.encode();
-    assert!(Packet::parse(&of(8)).is_ok());
-    assert_eq!(Packet::parse(&of(9)), Err(Malformed::TooManyRelays));
+    assert!(Packet::parse(&of(9)).is_ok());
+    assert_eq!(Packet::parse(&of(10)), Err(Malformed::TooManyRelays));
     // As many as fit into a datagram.
     assert_eq!(Packet::parse(&of(1_700)), Err(Malformed::TooManyRelays));
 }

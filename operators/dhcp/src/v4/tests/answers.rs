@@ -35,6 +35,9 @@ fn a_client_that_says_what_it_wants_gets_that_and_the_network() {
     let options = Lab::new().answer(&packet).packet.options;
     let codes: Vec<u8> = options.iter().map(|(code, _)| code).collect();
     assert_eq!(codes, [53, 54, 51, 58, 59, 1, 3, 42]);
+    let all = Lab::new().answer(&discover(1));
+    packet.options.set(code::PARAMETERS, []);
+    assert_eq!(Lab::new().answer(&packet), all, "a list without a code is none");
 }
 
 #[test]

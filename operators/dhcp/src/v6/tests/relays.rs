@@ -148,14 +148,15 @@ fn the_link_is_that_of_the_relay_next_to_the_client_that_names_one() {
 }
 
 #[test]
-fn eight_relays_are_served_and_nine_are_not() {
+fn relays_up_to_the_hop_count_limit_are_served_and_no_more() {
     let mut lab = Lab::new();
     let relay = |packet, _| relayed(packet, ip("fd88::ff"), link_local(1));
-    let packet = (0..8).fold(solicit(1), relay);
+    let packet = (0..9).fold(solicit(1), relay);
+    assert_eq!(packet.relays[0].hops, 8);
     let parsed = Packet::parse(&packet.encode()).unwrap();
     assert_eq!(parsed, packet);
-    assert_eq!(lab.send(&parsed, ip("fd88::ff")).answer.unwrap().packet.relays.len(), 8);
-    let bytes = (0..9).fold(solicit(1), relay).encode();
+    assert_eq!(lab.send(&parsed, ip("fd88::ff")).answer.unwrap().packet.relays.len(), 9);
+    let bytes = (0..10).fold(solicit(1), relay).encode();
     assert_eq!(Packet::parse(&bytes), Err(Malformed::TooManyRelays));
 }
 
