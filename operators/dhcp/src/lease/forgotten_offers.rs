@@ -37,11 +37,10 @@ impl<A: Address> Leases<A> {
         self.forgotten.may_come(now)
     }
 
-    /// Whether an address may have been picked for a client: it is in one of our pools, not far behind the place from
-    /// which that is searched for this client.
+    /// Whether an address may have been picked for a client.
     pub(crate) fn may_be_picked_for(&self, client: &Client, address: A) -> bool {
         let seed = fnv1a(client.bytes());
-        self.pool_of(address).is_some_and(|pool| self.pools[pool].is_near(seed, address))
+        self.pool_of(address).is_some_and(|pool| self.pools[pool].may_have_picked(seed, address))
     }
 }
 

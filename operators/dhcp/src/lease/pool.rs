@@ -11,8 +11,8 @@ use std::{
 };
 
 const WORD: usize = u64::BITS as usize;
-/// A client gets an address in this part of the range behind the place from which one is searched for it, unless most
-/// of the range is taken.
+/// A client gets an address in this part of the range, behind the place from which one is searched for it, unless no
+/// more than this part is unused.
 const NEAR: usize = 16;
 
 /// A range. An address is *taken* while it has a lease in any state, or while it is set aside.
@@ -127,10 +127,12 @@ impl<A: Address> Pool<A> {
         })
     }
 
-    /// Whether [`Self::unused`] may have found an address with this seed, whatever has become free since.
-    pub(crate) fn is_near(&self, seed: u64, address: A) -> bool {
-        let behind = |position: usize| (position + self.len - self.start(seed)) % self.len;
-        self.position(address).is_some_and(|position| behind(position) <= self.len / NEAR)
+    /// Whether a client with this seed may have been given an address, as an unused one or because there was none,
+    /// whatever has become unused since.
+    pub(crate) fn may_have_picked(&self, seed: u64, address: A) -> bool {
+        let (start, near) = (self.start(seed), self.len / NEAR);
+        let is_near = |position: usize| (position + self.len - start) % self.len <= near;
+        self.position(address).is_some_and(|position| self.free <= near || is_near(position))
     }
 
     /// The place from which an unused address is searched.
@@ -178,5 +180,28 @@ impl<A: Address> Pool<A> {
         let word = &mut self.taken[position / WORD];
         self.free -= usize::from(*word & bit == 0);
         *word |= bit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn what_may_have_been_picked_is_near_its_place_or_anything_in_a_range_that_is_almost_full() {
+        let address = |number: u32| Ipv4Addr::from_bits(0x0a00_0000 + number);
+        let mut pool = Pool::new(&(address(0)..=address(159)));
+        let picked = |pool: &Pool<Ipv4Addr>, seed| {
+            (0..160).filter(|it| pool.may_have_picked(seed, address(*it))).collect::<Vec<u32>>()
+        };
+        assert_eq!(picked(&pool, 160), (0..=10).collect::<Vec<_>>());
+        let around: Vec<_> = (0..=5).chain(155..160).collect();
+        assert_eq!(picked(&pool, 155), around);
+        assert!(!pool.may_have_picked(0, address(160)));
+        (0..149).for_each(|number| pool.note(address(number), None, Timestamp::UNIX_EPOCH));
+        assert_eq!(picked(&pool, 155), around);
+        pool.note(address(149), None, Timestamp::UNIX_EPOCH);
+        assert_eq!(picked(&pool, 155).len(), 160);
     }
 }
