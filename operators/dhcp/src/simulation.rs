@@ -194,6 +194,8 @@ impl<S: Server> World<S> {
         assert_eq!(replay.damaged, 0);
         self.disk.truncate(replay.end);
         *self.server.leases() = self.server.no_leases();
+        let now = *self.server.now();
+        self.server.leases().may_have_offered(now);
         replay.leases.into_iter().for_each(|lease| self.server.leases().apply(lease));
         if self.dice.roll(4) == 0 {
             self.disk.clear();
