@@ -53,11 +53,14 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
         let is_doubted = |address: &A| self.leases.doubted.contains(*address, self.now);
         self.own(|address| !is_doubted(address))
             .or_else(|| wished.find(|address| self.claim(*address) == Claim::Free))
-            .or_else(|| {
-                let within = self.subnet.addresses();
-                self.leases.pick_within(&within, self.client, self.is_barred(), self.now)
-            })
+            .or_else(|| self.pick())
             .or_else(|| self.own(is_doubted))
+    }
+
+    /// An address for a client without one.
+    fn pick(&self) -> Option<A> {
+        let within = self.subnet.addresses();
+        self.leases.pick_within(&within, self.client, self.is_barred(), self.now)
     }
 
     /// The address that is reserved for it, or one that it has or had.
@@ -104,17 +107,23 @@ impl<'a, A: Address, S: LeaseSubnet<A>> Claimant<'a, A, S> {
     ///
     /// An offer that we do not remember is honored only while there can be one, because only the client
     /// vouches for it. In a flood, or after a restart, firmware requests an offer that was forgotten; it
-    /// may not start over if that is refused. If the address was offered to another client since, it is
-    /// one that could be offered to this one, too, and again the first to request it gets it.
+    /// may not start over if that is refused. If the address was offered to another client since, again
+    /// the first to request it gets it.
     pub(crate) fn may_take(&self, address: A) -> bool {
-        let was_forgotten = || self.leases.has_forgotten_offers(self.now);
-        let may_be_picked = || self.leases.may_be_picked_for(self.client, address);
         match self.claim(address) {
             Claim::Theirs => true,
-            Claim::Offered => self.is_short() || (was_forgotten() && may_be_picked()),
-            Claim::Free => was_forgotten(),
+            Claim::Offered => self.is_short() || self.may_have_been_offered(address),
+            Claim::Free => self.may_have_been_offered(address),
             Claim::Refused => false,
         }
+    }
+
+    /// Whether an offer of an address to this client may have been forgotten: it is one that is, or may
+    /// have been, picked for it. Whoever chooses its name by that can as well wish for the address.
+    fn may_have_been_offered(&self, address: A) -> bool {
+        let is_picked =
+            || self.leases.may_be_picked_for(self.client, address) || self.pick() == Some(address);
+        self.leases.has_forgotten_offers(self.now) && is_picked()
     }
 
     /// Whether every address of the subnet is taken or offered.

@@ -14,6 +14,8 @@ const WORD: usize = u64::BITS as usize;
 /// A client gets an address in this part of the range, behind the place from which one is searched for it, unless no
 /// more than this part is unused.
 const NEAR: usize = 16;
+/// Or among so many addresses, in a small range.
+const LEAST_NEAR: usize = 16;
 
 /// A range. An address is *taken* while it has a lease in any state, or while it is set aside.
 #[derive(Clone, Debug)]
@@ -130,7 +132,7 @@ impl<A: Address> Pool<A> {
     /// Whether a client with this seed may have been given an address, as an unused one or because there was none,
     /// whatever has become unused since.
     pub(crate) fn may_have_picked(&self, seed: u64, address: A) -> bool {
-        let (start, near) = (self.start(seed), self.len / NEAR);
+        let (start, near) = (self.start(seed), (self.len / NEAR).max(LEAST_NEAR));
         let is_near = |position: usize| (position + self.len - start) % self.len <= near;
         self.position(address).is_some_and(|position| self.free <= near || is_near(position))
     }
@@ -191,17 +193,17 @@ mod tests {
     #[test]
     fn what_may_have_been_picked_is_near_its_place_or_anything_in_a_range_that_is_almost_full() {
         let address = |number: u32| Ipv4Addr::from_bits(0x0a00_0000 + number);
-        let mut pool = Pool::new(&(address(0)..=address(159)));
+        let mut pool = Pool::new(&(address(0)..=address(319)));
         let picked = |pool: &Pool<Ipv4Addr>, seed| {
-            (0..160).filter(|it| pool.may_have_picked(seed, address(*it))).collect::<Vec<u32>>()
+            (0..320).filter(|it| pool.may_have_picked(seed, address(*it))).collect::<Vec<u32>>()
         };
-        assert_eq!(picked(&pool, 160), (0..=10).collect::<Vec<_>>());
-        let around: Vec<_> = (0..=5).chain(155..160).collect();
-        assert_eq!(picked(&pool, 155), around);
-        assert!(!pool.may_have_picked(0, address(160)));
-        (0..149).for_each(|number| pool.note(address(number), None, Timestamp::UNIX_EPOCH));
-        assert_eq!(picked(&pool, 155), around);
-        pool.note(address(149), None, Timestamp::UNIX_EPOCH);
-        assert_eq!(picked(&pool, 155).len(), 160);
+        assert_eq!(picked(&pool, 320), (0..=20).collect::<Vec<_>>());
+        let around: Vec<_> = (0..=10).chain(310..320).collect();
+        assert_eq!(picked(&pool, 310), around);
+        assert!(!pool.may_have_picked(0, address(320)));
+        (0..299).for_each(|number| pool.note(address(number), None, Timestamp::UNIX_EPOCH));
+        assert_eq!(picked(&pool, 310), around);
+        pool.note(address(299), None, Timestamp::UNIX_EPOCH);
+        assert_eq!(picked(&pool, 310).len(), 320);
     }
 }

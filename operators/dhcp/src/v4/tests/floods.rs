@@ -53,6 +53,40 @@ fn an_offer_that_was_forgotten_in_a_flood_is_taken_by_who_it_was_made_to() {
 }
 
 #[test]
+fn in_a_flood_nobody_gets_what_would_not_be_offered_to_it() {
+    let (mut lab, offered) = flooded();
+    lab.leases.withdraw(offered);
+    for stranger in [8, 9] {
+        let decision = lab.send(&select(stranger, offered));
+        assert_eq!(decision.changes, []);
+        assert_eq!(decision.answer.unwrap().kind, MessageType::Nak);
+    }
+    assert_eq!(lab.answer(&select(1, offered)).kind, MessageType::Ack);
+}
+
+#[test]
+fn in_another_subnet_nobody_notices_the_flood() {
+    let small = "  - { subnet: 192.0.2.0/24, ranges: [192.0.2.100-192.0.2.199] }\n";
+    let mut lab = Lab::with(&format!("{LARGE}{small}"));
+    let link = lab.arrival;
+    let there = Arrival { server: [192, 0, 2, 1].into(), ..link };
+    lab.arrival = there;
+    let clients: Vec<_> = (1..=90).collect();
+    let offered: Vec<_> =
+        clients.iter().map(|client| lab.answer(&discover(*client)).packet.yiaddr).collect();
+    lab.pass(1);
+    lab.arrival = link;
+    flood(&mut lab);
+    lab.arrival = there;
+    lab.pass(3);
+    for (client, offered) in clients.into_iter().zip(offered) {
+        let mut request = select(client, offered);
+        request.options.set(code::SERVER_ID, [192, 0, 2, 1]);
+        assert_eq!(lab.answer(&request).kind, MessageType::Ack, "{client}");
+    }
+}
+
+#[test]
 fn a_forgotten_offer_that_was_made_again_goes_to_one_of_both_and_to_nobody_else() {
     for first in [1, 2] {
         let (mut lab, offered) = flooded();
