@@ -93,7 +93,12 @@ impl Request<'_> {
     /// so, and starts over.
     pub(super) fn extend(&self, to_us: bool) -> Decision {
         let Some(ia) = self.bound_ia() else {
-            return Decision::answer(self.without(MessageType::Reply, Status::NoBinding));
+            // Another server may have delegated the prefixes.
+            return if to_us {
+                Decision::answer(self.without(MessageType::Reply, Status::NoBinding))
+            } else {
+                Decision::dropped(DropReason::UnknownClient)
+            };
         };
         let client = self.client(ia);
         let claimant = self.claimant(&client);
@@ -122,6 +127,10 @@ impl Request<'_> {
                     first,
                     Status::NoBinding,
                 ))
+            }
+            // Another server may assign addresses here.
+            None if !to_us && !self.gives_addresses() => {
+                Decision::dropped(DropReason::UnknownClient)
             }
             None => Decision::answer(self.without(MessageType::Reply, Status::NoBinding)),
         }

@@ -68,6 +68,27 @@ fn on_a_stateless_link_there_is_information_and_no_address() {
 }
 
 #[test]
+fn who_rebinds_what_another_server_gave_is_left_to_that_server() {
+    let mut lab = Lab::new();
+    let mut prefixes = message(MessageType::Rebind, 1);
+    prefixes.options.push(code::IA_PD, ia(78, None));
+    assert_eq!(lab.decide(&prefixes, link_local(1)).answer, Err(DropReason::UnknownClient));
+    prefixes.kind = MessageType::Renew as u8;
+    prefixes.options.push(code::SERVER_ID, SERVER_ID);
+    let told = lab.answer(&prefixes, 1).packet.options;
+    assert!(told.get(code::IA_PD).is_some(), "it asks us");
+
+    lab.interface = Some("eth1");
+    let rebind = |address| to_any(MessageType::Rebind, 1, ip(address));
+    let answer = lab.decide(&rebind("fdaa::5"), link_local(1)).answer;
+    assert_eq!(answer, Err(DropReason::UnknownClient));
+    let renew = to_server(MessageType::Renew, 1, ip("fdaa::5"));
+    assert_eq!(status(&lab.answer(&renew, 1)).1, Some(NO_BINDING));
+    let moved = lab.answer(&rebind("fd66::1"), 1);
+    assert_eq!((address(&moved), status(&moved)), (None, (None, None)), "it is of another link");
+}
+
+#[test]
 fn who_asks_for_information_is_known_by_the_same_rules() {
     let mut packet = nameless();
     packet.options.push(code::ARCHITECTURE, [0, 16]);
