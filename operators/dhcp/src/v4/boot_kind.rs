@@ -22,12 +22,15 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
 }
 
 /// Whether the sender runs an operating system that asks like the UEFI HTTP boot of its firmware, as our agents do
-/// to be told the same URL. Firmware asks for the class of the answer, without which it takes no URL (EDK2,
-/// `HttpBootBuildDhcp4Options`); such a system does not, and needs an address also while there is no URL.
+/// to be told the same URL. It needs an address also while there is no URL. EDK2 asks for the class of the answer,
+/// without which it takes no URL (`HttpBootBuildDhcp4Options`), and like other firmware tells the version of its
+/// interface; such a system does neither.
 pub fn is_up(packet: &Packet) -> bool {
-    let list = packet.options.parameters();
-    let is_http = matches!(BootKind::of(&packet.options), BootKind::Http(_));
-    is_http && list.is_some_and(|list| !list.contains(&code::VENDOR_CLASS))
+    let options = &packet.options;
+    let list = options.parameters();
+    let is_firmware = list.is_none_or(|list| list.contains(&code::VENDOR_CLASS))
+        || options.get(code::INTERFACE).is_some();
+    matches!(BootKind::of(options), BootKind::Http(_)) && !is_firmware
 }
 
 /// The client's architecture, if no boot file can exist for it; an unassigned number is an error.

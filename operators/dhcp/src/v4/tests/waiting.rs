@@ -33,6 +33,9 @@ fn waiting() -> Lab {
 fn an_agent_gets_its_address_while_the_firmware_of_its_server_waits() {
     let mut lab = waiting();
     assert_eq!(lab.send(&of_firmware()).answer, Err(DropReason::BootNotReady));
+    let mut other = of_agent();
+    other.options.set(code::INTERFACE, [1, 0, 0]);
+    assert_eq!(lab.send(&other).answer, Err(DropReason::BootNotReady), "U-Boot has another list");
     let offer = lab.answer(&of_agent());
     assert_eq!(offer.kind, MessageType::Offer);
     assert_eq!(offer.packet.options.get(code::BOOT_FILE), None);
