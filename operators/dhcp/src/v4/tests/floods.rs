@@ -18,9 +18,9 @@ subnets:
 fn flood(lab: &mut Lab) {
     let mut dice = SeededRng(1);
     for _ in 0..MOST_OFFERS + 1_000 {
-        let octets: [u8; 5] = std::array::from_fn(|_| u8::try_from(dice.roll(256)).unwrap());
-        let [a, b, c, d, e] = octets;
-        let packet = packet(MessageType::Discover, MacAddr([6, a, b, c, d, e]));
+        let mut octets: [u8; 6] = std::array::from_fn(|_| u8::try_from(dice.roll(256)).unwrap());
+        octets[0] = 6;
+        let packet = packet(MessageType::Discover, MacAddr(octets));
         assert_eq!(lab.answer(&packet).kind, MessageType::Offer);
     }
 }
