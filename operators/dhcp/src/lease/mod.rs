@@ -54,7 +54,7 @@ pub struct Lease<A = Ipv4Addr> {
 )]
 #[strum(serialize_all = "lowercase")]
 pub enum State {
-    /// Offered and not requested yet. Not recorded: after a restart, the client asks again.
+    /// Offered and not requested yet. Not recorded: for a while after a restart, requests are granted without it.
     Offered,
     /// Acknowledged.
     Bound,
@@ -163,7 +163,7 @@ pub struct Leases<A = Ipv4Addr> {
 const MOST_ENDS: usize = 256;
 
 /// How many offers are remembered. Anybody can get one, under any name; beyond this number, the
-/// oldest are dropped.
+/// oldest are dropped, and those that clients request later are granted as after a restart.
 pub(crate) const MOST_OFFERS: usize = 1 << 14;
 
 impl<A: Address> Leases<A> {

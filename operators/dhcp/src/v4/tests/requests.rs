@@ -21,7 +21,7 @@ fn an_offer_is_taken_by_who_it_was_made_to() {
 
 #[test]
 fn an_offer_that_was_forgotten_is_made_again() {
-    // Offers are not recorded; this is the first packet after a restart.
+    // Offers are not recorded; this is the first packet, long after a restart.
     let mut lab = Lab::new();
     let offered = Lab::new().answer(&discover(1)).packet.yiaddr;
     assert_eq!(kind(&mut lab, &select(1, offered)), Ok(MessageType::Nak));

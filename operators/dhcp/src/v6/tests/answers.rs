@@ -164,7 +164,7 @@ fn who_asks_for_what_somebody_else_has_gets_what_it_was_offered() {
 
 #[test]
 fn an_offer_that_was_forgotten_is_made_again() {
-    // Offers are not recorded; this is the first packet after a restart.
+    // Offers are not recorded; this is the first packet, long after a restart.
     let mut lab = Lab::new();
     let offered = address(&Lab::new().answer(&solicit(1), 1)).unwrap();
     assert_eq!(status(&lab.answer(&request(1, offered), 1)).1, Some(NO_ADDRS));
