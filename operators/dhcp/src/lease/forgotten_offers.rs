@@ -6,23 +6,26 @@ use jiff::{SignedDuration, Timestamp};
 
 /// How long an offer is valid. EDK2 takes 4 s to request it, iPXE up to 18 s.
 pub(crate) const OFFER_TIME: SignedDuration = SignedDuration::from_secs(60);
-/// Leases end in whole seconds.
-const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
+/// An offer ends no later than this from now. Leases end in whole seconds.
+const LONGEST: SignedDuration = OFFER_TIME.saturating_add(SignedDuration::from_secs(1));
 
-/// The end of the last offer that was forgotten.
+/// The latest end of an offer that was forgotten.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ForgottenOffers(Option<Timestamp>);
 
 impl ForgottenOffers {
     pub(super) fn note(&mut self, until: Timestamp) {
-        self.0 = Some(until);
+        // It is much later only if the clock was set back since.
+        let is_later = |last: Timestamp| last > until && last.duration_since(until) <= LONGEST;
+        if !self.0.is_some_and(is_later) {
+            self.0 = Some(until);
+        }
     }
 
-    /// Whether a client may be about to request one. The end is later than it can be only if the clock was set back
-    /// since.
+    /// Whether a client may be about to request one.
     pub(super) fn may_come(self, now: Timestamp) -> bool {
         let left = self.0.map(|until| until.duration_since(now));
-        left.is_some_and(|left| left.is_positive() && left <= OFFER_TIME + ROUNDING)
+        left.is_some_and(|left| left.is_positive() && left <= LONGEST)
     }
 }
 
@@ -53,12 +56,17 @@ mod tests {
         let start = Timestamp::from_second(1_800_000_000).unwrap();
         let mut forgotten = ForgottenOffers::default();
         assert!(!forgotten.may_come(start));
-        forgotten.note(start + OFFER_TIME + ROUNDING);
-        assert!(forgotten.may_come(start) && forgotten.may_come(start + OFFER_TIME));
-        assert!(!forgotten.may_come(start + OFFER_TIME + ROUNDING));
-        assert!(!forgotten.may_come(start - SignedDuration::from_hours(24)));
         // What had ended before it was forgotten.
         forgotten.note(start);
         assert!(!forgotten.may_come(start));
+        forgotten.note(start + LONGEST);
+        // One that was withdrawn.
+        forgotten.note(start + OFFER_TIME);
+        assert!(forgotten.may_come(start) && forgotten.may_come(start + OFFER_TIME));
+        assert!(!forgotten.may_come(start + LONGEST));
+        let earlier = start - SignedDuration::from_hours(24);
+        assert!(!forgotten.may_come(earlier));
+        forgotten.note(earlier + OFFER_TIME);
+        assert!(forgotten.may_come(earlier) && !forgotten.may_come(earlier + OFFER_TIME));
     }
 }
