@@ -174,14 +174,13 @@ impl Dhcp {
         {
             self.note_hardware(&machine, uuid);
         }
-        if uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid)) {
-            return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
-        }
         let boots = v4::identity(packet).is_some();
-        // Its operating system gets the address, whatever it asks like; neither of the two programs boots it.
-        let is_up = v4::is_up(packet);
+        let is_anothers = uuid.is_some_and(|uuid| ctx.view.is_of_another(&machine, uuid));
+        // Neither of the two programs boots it.
         let is_also_server = boots && !ctx.view.servers_like(&machine).is_empty();
-        if is_also_server && !is_up {
+        // Its operating system gets the address, whatever it asks like.
+        let is_up = v4::is_up(packet);
+        if (is_anothers || is_also_server) && !is_up {
             return Err(DropReason::Lookup(mac, MachineLookupError::Ambiguous));
         }
         let is_discover = MessageType::of(packet) == Some(MessageType::Discover);
@@ -189,7 +188,7 @@ impl Dhcp {
         if is_stale && !is_up {
             return Err(DropReason::StaleCache);
         }
-        Ok(Sender { mac, machine, is_told: !is_also_server && !is_stale })
+        Ok(Sender { mac, machine, is_told: !(is_anothers || is_also_server || is_stale) })
     }
 
     fn reply(
