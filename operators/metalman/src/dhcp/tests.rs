@@ -327,4 +327,8 @@ async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_whosever_it_is()
     let mut lab = Lab::new(ctx).await;
     lab.is_silent(&told, "Ambiguous").await;
     is_recorded(&server).await;
+    let mut agent = told;
+    agent.options.set(code::ARCHITECTURE, [0, 16]);
+    agent.options.set(code::PARAMETERS, [code::ROUTER, code::BOOT_FILE]);
+    assert_eq!(lab.ask(&agent).await.1.yiaddr, OURS);
 }
