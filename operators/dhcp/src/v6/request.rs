@@ -143,11 +143,9 @@ impl<'a> Request<'a> {
     }
 
     /// Whether the client should ask again later: EDK2 repeats its first message for a minute if nobody
-    /// answers, and goes on to its next boot device after an answer without a URL. Who does not ask for a URL
-    /// gets its address.
+    /// answers, and goes on to its next boot device after an answer without a URL.
     pub(super) fn waits(&self) -> bool {
-        let is_http = matches!(self.booting(), BootKind::Http(_)) && self.wants(code::BOOT_FILE);
-        is_http && self.boot().awaits_http()
+        matches!(self.booting(), BootKind::Http(_)) && self.boot().awaits_http()
     }
 
     /// The address that is reserved for the interface that it sends from, or else for the one that its identifier

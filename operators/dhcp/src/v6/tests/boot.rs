@@ -177,11 +177,6 @@ fn a_machine_that_waits_gets_ipxe_and_no_answer_by_http() {
         let refused = lab.send(&http, link_local(1)).answer.err();
         assert_eq!(refused, awaited.then_some(DropReason::BootNotReady));
         assert_eq!(told(&mut lab, &ipxe).is_some(), script);
-        // What runs on it, and asks for no file.
-        let mut up = http.clone();
-        up.options.remove(code::OPTION_REQUEST);
-        up.options.push(code::OPTION_REQUEST, [0, 23]);
-        assert!(address(&lab.answer(&up, 1)).is_some());
     }
 }
 
