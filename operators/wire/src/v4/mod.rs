@@ -30,7 +30,7 @@ pub enum MessageType {
 impl MessageType {
     /// The type of a packet; `None` for BOOTP, and for types that we do not know.
     pub fn of(packet: &Packet) -> Option<Self> {
-        let [value] = packet.options.array(code::MESSAGE_TYPE)?;
+        let [value] = packet.options.array::<1>(code::MESSAGE_TYPE)?;
         Self::from_repr(value)
     }
 }

@@ -56,38 +56,12 @@ fn a_value_of_fixed_length_counts_once_if_it_is_repeated_and_not_at_all_if_they_
     const REQUEST: u8 = MessageType::Request as u8;
     let mut bytes = packet().encode();
     bytes.truncate(HEADER_LEN);
-    bytes.extend([
-        code::MESSAGE_TYPE,
-        1,
-        REQUEST,
-        code::SERVER_ID,
-        4,
-        10,
-        0,
-        0,
-        1,
-        code::MTU,
-        2,
-        5,
-        0,
-    ]);
-    bytes.extend([code::REQUESTED_ADDRESS, 4, 10, 0, 0, 7, code::LEASE_TIME, 4, 0, 0, 0, 9]);
-    bytes.extend([
-        code::MESSAGE_TYPE,
-        1,
-        REQUEST,
-        code::SERVER_ID,
-        4,
-        10,
-        0,
-        0,
-        1,
-        code::MTU,
-        2,
-        5,
-        0,
-    ]);
-    bytes.extend([code::REQUESTED_ADDRESS, 4, 10, 0, 0, 8, code::LEASE_TIME, 2, 0, 0, code::END]);
+    for last in [7, 8] {
+        bytes.extend([code::MESSAGE_TYPE, 1, REQUEST, code::MTU, 2, 5, 0]);
+        bytes.extend([code::SERVER_ID, 4, 10, 0, 0, 1]);
+        bytes.extend([code::REQUESTED_ADDRESS, 4, 10, 0, 0, last]);
+    }
+    bytes.extend([code::LEASE_TIME, 4, 0, 0, 0, 9, code::LEASE_TIME, 2, 0, 0, code::END]);
     let packet = Packet::parse(&bytes).unwrap();
     assert_eq!(MessageType::of(&packet), Some(MessageType::Request));
     assert_eq!(packet.options.address(code::SERVER_ID), Some([10, 0, 0, 1].into()));
