@@ -4,9 +4,9 @@ use crate::init::boot_url::BootUrl;
 use metal_wire::v4::{BOOT_REPLY, MessageType, Options, Packet, code};
 use std::net::Ipv4Addr;
 
-/// Routes stand before the router, which counts only where there are none (RFC 3442). The class of the answer, for which
-/// firmware asks, is not among them: by that, and as we do not tell the version of our interface, servers of ours know
-/// who is up, and needs an address in any case.
+/// Routes stand before the router, which counts only where there are none (RFC 3442). By them, without the class of the
+/// answer, for which firmware asks, and as we do not tell the version of our interface, servers of ours know who is up,
+/// and needs an address in any case.
 const WANTED: [u8; 8] = [
     code::SUBNET_MASK,
     code::ROUTES,
@@ -193,7 +193,8 @@ pub(super) mod tests {
         let packet = Packet::parse(&bytes).unwrap();
         let option = |code| packet.options.get(code).unwrap();
         assert!(option(code::VENDOR_CLASS).starts_with(b"HTTPClient:Arch:000"));
-        assert!(!option(code::PARAMETERS).contains(&code::VENDOR_CLASS), "firmware wants it");
+        let wants = |wanted| option(code::PARAMETERS).contains(&wanted);
+        assert!(wants(code::ROUTES) && !wants(code::VENDOR_CLASS), "unlike firmware");
         assert_eq!(packet.options.get(code::INTERFACE), None, "firmware tells it");
         assert_eq!(option(code::MACHINE_ID), [&[0], &uuid[..]].concat());
         assert_eq!(option(code::ARCHITECTURE).len(), 2);

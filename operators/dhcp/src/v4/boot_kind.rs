@@ -22,15 +22,15 @@ pub fn identity(packet: &Packet) -> Option<Identity> {
 }
 
 /// Whether the sender runs an operating system that asks like the UEFI HTTP boot of its firmware, as our agents do
-/// to be told the same URL. It needs an address also while there is no URL. EDK2 asks for the class of the answer,
-/// without which it takes no URL (`HttpBootBuildDhcp4Options`), and like other firmware tells the version of its
-/// interface; such a system does neither.
+/// to be told the same URL. It needs an address also while there is no URL. Unlike firmware, it asks for routes, does
+/// not ask for the class of the answer, without which EDK2 takes no URL (`HttpBootBuildDhcp4Options`), and does not
+/// tell the version of its interface. Firmware that was taken for one would go on to its disk.
 pub fn is_up(packet: &Packet) -> bool {
     let options = &packet.options;
-    let list = options.parameters();
-    let is_firmware = list.is_none_or(|list| list.contains(&code::VENDOR_CLASS))
-        || options.get(code::INTERFACE).is_some();
-    matches!(BootKind::of(options), BootKind::Http(_)) && !is_firmware
+    let list = options.parameters().unwrap_or_default();
+    let is_system = list.contains(&code::ROUTES) && !list.contains(&code::VENDOR_CLASS);
+    let is_http = matches!(BootKind::of(options), BootKind::Http(_));
+    is_http && is_system && options.get(code::INTERFACE).is_none()
 }
 
 /// The client's architecture, if no boot file can exist for it; an unassigned number is an error.

@@ -81,11 +81,11 @@ fn firmware(last: u8) -> Packet {
     packet
 }
 
-/// An agent that runs there asks like firmware, but not for the class of its answer.
+/// An agent that runs there asks like firmware, but for routes, and not for the class of its answer.
 async fn agent_gets_its_address_alone(lab: &mut Lab) {
     let mut packet = packet(MessageType::Discover, 1);
     packet.options.set(code::ARCHITECTURE, [0, 16]);
-    packet.options.set(code::PARAMETERS, [code::ROUTER, code::BOOT_FILE]);
+    packet.options.set(code::PARAMETERS, [code::ROUTES, code::BOOT_FILE]);
     let (kind, offer) = lab.ask(&packet).await;
     assert_eq!((kind, offer.yiaddr), (MessageType::Offer, OURS));
     assert_eq!(offer.options.get(code::BOOT_FILE), None);
@@ -329,6 +329,6 @@ async fn without_a_bmc_the_uuid_that_firmware_tells_is_recorded_whosever_it_is()
     is_recorded(&server).await;
     let mut agent = told;
     agent.options.set(code::ARCHITECTURE, [0, 16]);
-    agent.options.set(code::PARAMETERS, [code::ROUTER, code::BOOT_FILE]);
+    agent.options.set(code::PARAMETERS, [code::ROUTES, code::BOOT_FILE]);
     assert_eq!(lab.ask(&agent).await.1.yiaddr, OURS);
 }

@@ -114,7 +114,7 @@ fn firmware_waits_for_an_image_and_a_machine_that_runs_keeps_its_address() {
     request.options.set(53, [MessageType::Request as u8]);
     request.options.set(50, OURS.octets());
     assert_eq!(lab.kind(&request), Ok(MessageType::Ack));
-    // An agent that asks like firmware, but not for the class of its answer.
+    // An agent that asks like firmware, but for routes, and not for the class of its answer.
     let mut agent = http(16);
     agent.options.set(55, [1, 121, 3, 6, 26, 51, 58, 67]);
     let reply = lab.answer(&agent);

@@ -42,6 +42,7 @@ fn every_client_is_recognized() {
         (UDHCP, BootKind::No),
     ] {
         assert_eq!(pair.map(booting), [expected; 2]);
+        assert_eq!(pair.map(|bytes| is_up(&Packet::parse(bytes).unwrap())), [false; 2]);
     }
 }
 

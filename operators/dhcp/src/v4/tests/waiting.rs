@@ -33,9 +33,15 @@ fn waiting() -> Lab {
 fn an_agent_gets_its_address_while_the_firmware_of_its_server_waits() {
     let mut lab = waiting();
     assert_eq!(lab.send(&of_firmware()).answer, Err(DropReason::BootNotReady));
-    let mut other = of_agent();
-    other.options.set(code::INTERFACE, [1, 0, 0]);
-    assert_eq!(lab.send(&other).answer, Err(DropReason::BootNotReady), "U-Boot has another list");
+    let mut told = of_agent();
+    told.options.set(code::INTERFACE, [1, 0, 0]);
+    let mut unlisted = of_agent();
+    unlisted.options.set(code::PARAMETERS, []);
+    // Of dhclient, which asks for no routes.
+    let short = by_http(&[1, 28, 2, 3, 15, 6, 12]);
+    for other in [told, unlisted, short] {
+        assert_eq!(lab.send(&other).answer, Err(DropReason::BootNotReady), "{:?}", other.options);
+    }
     let offer = lab.answer(&of_agent());
     assert_eq!(offer.kind, MessageType::Offer);
     assert_eq!(offer.packet.options.get(code::BOOT_FILE), None);
