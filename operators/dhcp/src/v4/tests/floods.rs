@@ -3,6 +3,7 @@
 use super::*;
 use crate::lease::MOST_OFFERS;
 use metal_core::dice::SeededRng;
+use std::sync::LazyLock;
 
 /// More addresses than there are offers that we remember.
 const LARGE: &str = "
@@ -25,15 +26,22 @@ fn flood(lab: &mut Lab) {
     }
 }
 
-/// A server that has offered an address to client 1, and has forgotten that in a flood.
-fn flooded() -> (Lab, Ipv4Addr) {
+/// The leases of [`flooded`], and the address. All tests share one flood, which takes a while.
+static FLOODED: LazyLock<(Leases, Ipv4Addr)> = LazyLock::new(|| {
     let mut lab = Lab::with(LARGE);
     let offered = lab.answer(&discover(1)).packet.yiaddr;
     lab.pass(1);
     flood(&mut lab);
     assert!(lab.leases.owned_by(&Client::Mac(mac(1))).next().is_none(), "it is forgotten");
-    lab.pass(3);
-    (lab, offered)
+    (lab.leases, offered)
+});
+
+/// A server that has offered an address to client 1, and has forgotten that in a flood.
+fn flooded() -> (Lab, Ipv4Addr) {
+    let (leases, offered) = &*FLOODED;
+    let mut lab = Lab { leases: leases.clone(), ..Lab::with(LARGE) };
+    lab.pass(4);
+    (lab, *offered)
 }
 
 /// Like [`discover`], of a client that wishes an address.
