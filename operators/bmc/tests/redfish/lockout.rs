@@ -124,6 +124,28 @@ async fn credentials_that_have_worked_are_tried_again_soon_by_session_only() {
 }
 
 #[tokio::test]
+async fn a_password_that_becomes_known_before_the_bmc_has_it_is_tried_again_soon_by_session_only() {
+    let server = FakeRedfish::machine().await;
+    let second_try = Duration::from_millis(50);
+    let (fleet, old) = server.fleet(Limits { second_try, ..patient() });
+    old.systems().await.unwrap();
+    let before = tries(&server);
+    let new = Credentials { password: "not yet".to_owned(), ..credentials() };
+    let bmc = fleet.connect(&server.target(), &new);
+    server.answer_logins(401, "");
+    let error = bmc.systems().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable(_)), "{error}");
+    assert!(chain(&error).contains("may not have it yet"), "{}", chain(&error));
+    let wrong = async {
+        while !matches!(bmc.systems().await, Err(Error::Unauthorized)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wrong).await.unwrap();
+    assert_eq!(tries(&server) - before, 3, "{:?}", server.log());
+}
+
+#[tokio::test]
 async fn a_bmc_that_starts_takes_its_credentials_at_the_second_try() {
     let server = FakeRedfish::machine().await;
     let second_try = Duration::from_millis(50);

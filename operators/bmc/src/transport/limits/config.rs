@@ -79,7 +79,8 @@ pub struct Limits {
     pub idle: Duration,
     /// For how long refused credentials are not tried again.
     pub lockout: Duration,
-    /// The same for credentials that worked before, for two retries: the BMC may be starting.
+    /// The same for credentials that worked before, for two retries: the BMC may be starting. And for the
+    /// first retry of a new password, which the BMC may not have yet.
     pub second_try: Duration,
     /// For how long a BMC with no session free, and without Basic authentication, is not asked for
     /// one again.

@@ -3,8 +3,12 @@
 //!
 //! ```text
 //!  refused ──have never worked──────────────────────────► after the lockout, once
-//!     └─────have worked before: it may be starting──► after a few minutes, twice; then likewise
+//!     ├─────have worked before: it may be starting──► after a few minutes, twice; then likewise
+//!     └─────new password of a user that worked: it may come later──► the same, further apart
 //! ```
+//!
+//! Who rotates a password writes it to the BMC before or after it becomes known here. The usual
+//! limits are three wrong passwords in five minutes or five in half an hour, which these tries stay below.
 
 use crate::Limits;
 use metal_core::redfish::Credentials;
@@ -12,8 +16,10 @@ use tokio::time::Instant;
 
 /// At most this many refused credentials are remembered per BMC.
 const MOST: usize = 4;
-/// How many times in a row credentials that have worked are tried before they count as wrong.
+/// How many times in a row credentials that may be right are tried before they count as wrong.
 const TRIES: u32 = 3;
+/// How many times as long as the first rest of a new password the second one is.
+pub(crate) const LONGER: u32 = 3;
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub(crate) enum Verdict {
     Wrong,
     /// They have worked before, and will soon be tried again.
     Unexpected,
+    /// The BMC accepted another password of this user, and may not have the new one yet.
+    NotYet,
 }
 
 /// Credentials that were refused.
@@ -59,9 +67,12 @@ impl Refusals {
         }
     }
 
-    /// Whether a session was granted for these credentials: then nothing else need be tried.
-    pub(crate) fn have_had_session(&self, credentials: &Credentials) -> bool {
-        self.worked.as_ref().is_some_and(|(known, by_session)| known == credentials && *by_session)
+    /// Whether a session was granted to this user: then nothing else need be tried.
+    pub(crate) fn has_had_session(&self, credentials: &Credentials) -> bool {
+        let worked = self.worked.as_ref();
+        worked.is_some_and(|(known, by_session)| {
+            known.username == credentials.username && *by_session
+        })
     }
 
     /// Records that these credentials were refused.
@@ -74,12 +85,14 @@ impl Refusals {
         self.has_tried = true;
         let tries = self.of(&credentials).map_or(0, |refusal| refusal.tries) + 1;
         let have_worked = self.worked.as_ref().is_some_and(|(known, _)| *known == credentials);
-        let (verdict, rest) = if have_worked && tries < TRIES {
-            (Verdict::Unexpected, limits.second_try)
-        } else {
-            (Verdict::Wrong, limits.lockout)
+        let may_be_right = have_worked || self.has_had_session(&credentials);
+        let (verdict, rest) = match tries {
+            _ if !may_be_right || tries >= TRIES => (Verdict::Wrong, limits.lockout),
+            _ if have_worked => (Verdict::Unexpected, limits.second_try),
+            1 => (Verdict::NotYet, limits.second_try),
+            _ => (Verdict::NotYet, limits.second_try * LONGER),
         };
-        if verdict == Verdict::Wrong && have_worked {
+        if verdict == Verdict::Wrong && may_be_right {
             self.worked = None;
         }
         self.keep(RefusedLogin { credentials, until: now + rest, tries, verdict });
@@ -150,6 +163,56 @@ mod tests {
 
         refusals.worked(&good, true);
         assert_eq!(refusals.refuse(good, next, &limits), Verdict::Unexpected, "counted anew");
+    }
+
+    #[test]
+    fn a_new_password_that_the_bmc_does_not_have_yet_is_tried_twice_more_and_then_per_lockout() {
+        let (limits, start, mut refusals) =
+            (Limits::default(), Instant::now(), Refusals::default());
+        refusals.worked(&credentials("old"), true);
+        let new = || credentials("new");
+        let (mut now, mut tries) = (start, vec![]);
+        while now < start + limits.lockout * 2 {
+            if refusals.verdict(&new(), now).is_none() {
+                tries.push((now - start, refusals.refuse(new(), now, &limits)));
+            }
+            now += Duration::from_secs(30);
+        }
+        let (soon, later) = (limits.second_try, limits.second_try * (1 + LONGER));
+        let expected = [
+            (Duration::ZERO, Verdict::NotYet),
+            (soon, Verdict::NotYet),
+            (later, Verdict::Wrong),
+            (later + limits.lockout, Verdict::Wrong),
+        ];
+        assert_eq!(tries, expected);
+        for (first, third) in tries.iter().zip(&tries[2..]) {
+            assert!(third.0 - first.0 > Duration::from_mins(5), "three of them lock an account");
+        }
+    }
+
+    #[test]
+    fn two_passwords_of_which_one_is_wrong_do_not_cost_further_tries() {
+        let (limits, mut now, mut refusals) =
+            (Limits::default(), Instant::now(), Refusals::default());
+        let verdicts = [(); 5].map(|()| {
+            refusals.worked(&credentials("a"), true);
+            now += limits.lockout;
+            refusals.refuse(credentials("b"), now, &limits)
+        });
+        let (not_yet, wrong) = (Verdict::NotYet, Verdict::Wrong);
+        assert_eq!(verdicts, [not_yet, not_yet, wrong, wrong, wrong]);
+    }
+
+    #[test]
+    fn a_new_password_of_a_user_that_never_had_a_session_is_tried_once() {
+        let (limits, now, mut refusals) = (Limits::default(), Instant::now(), Refusals::default());
+        refusals.worked(&credentials("a"), false);
+        assert_eq!(refusals.refuse(credentials("b"), now, &limits), Verdict::Wrong);
+        refusals.worked(&credentials("a"), true);
+        let other = Credentials { username: "root".to_owned(), ..credentials("b") };
+        assert!(!refusals.has_had_session(&other), "its login may need another way");
+        assert_eq!(refusals.refuse(other, now, &limits), Verdict::Wrong);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         limits::{
             breaker::Breaker,
             budget::{Budget, misbehaving},
-            refusals::{Refusals, Verdict},
+            refusals::{LONGER, Refusals, Verdict},
         },
         message::{Refused, is_error},
         pin::Pin,
@@ -70,6 +70,11 @@ pub(crate) struct BackingOff(String);
 #[derive(Debug, thiserror::Error)]
 #[error("it rejected credentials that it accepted before; they are retried within {0:?}")]
 struct Unexpected(Duration);
+
+/// The BMC refuses a new password of a user that it accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("it rejected the new password, and may not have it yet; it is retried within {0:?}")]
+struct NotYet(Duration);
 
 /// No credentials were given.
 #[derive(Debug, thiserror::Error)]
@@ -338,9 +343,9 @@ impl Line {
             .await?;
         match login::outcome(&reply, &Secret::new(&login.password), &at.target) {
             Outcome::Session(session) => self.auth = Auth::Session(session),
-            // They had a session before, so trying the password again would show nothing new.
+            // The user had a session before, so trying the password again would show nothing new.
             Outcome::Sessionless(BasicAuthReason::Refused)
-                if self.refusals.have_had_session(login) =>
+                if self.refusals.has_had_session(login) =>
             {
                 return Err(self.refuse(at, login.clone()));
             }
@@ -380,10 +385,10 @@ impl Line {
 }
 
 fn refused(at: &Peer, verdict: Verdict) -> Error {
+    let second_try = at.shared.config.limits.second_try;
     match verdict {
         Verdict::Wrong => Error::Unauthorized,
-        Verdict::Unexpected => {
-            Error::Unreachable(Unexpected(at.shared.config.limits.second_try).into())
-        }
+        Verdict::Unexpected => Error::Unreachable(Unexpected(second_try).into()),
+        Verdict::NotYet => Error::Unreachable(NotYet(second_try * LONGER).into()),
     }
 }
