@@ -49,7 +49,7 @@ pub use decide::decide;
 pub use departure::{Departure, decide_in_any_case, departure};
 pub use last_step::{Done, LastStep, OverrideState};
 pub use media::{MediaReading, medium_of};
-pub use power::was_on;
+pub use power::{CERTAIN, was_on};
 pub(crate) use status::{configuration_state, is_current, name_taken};
 
 use crate::{
@@ -102,7 +102,7 @@ pub struct Observation<'a> {
     /// The interfaces in that report ([`crate::report::interfaces`]), if it has been read for this
     /// pass.
     pub interfaces: Option<&'a [NetworkInterface]>,
-    /// Whether this process has read the host as off. If not, a host that is on may have been
+    /// Whether this process has read the host as off, and certainly so. If not, a host that is on may have been
     /// powered on by what a restored backup does not know.
     pub was_off: bool,
     /// For how long the host has been read as off, if this process knows it as on before, and has

@@ -21,7 +21,7 @@ const ANOTHER: SignedDuration = SignedDuration::from_mins(1);
 /// How long a host takes at most to show that it is shutting down, if it does.
 const SHOWN: SignedDuration = SignedDuration::from_secs(5);
 /// How long a host that nobody here has told to go off must read `Off` before it is booted.
-const CERTAIN: SignedDuration = SignedDuration::from_mins(1);
+pub const CERTAIN: SignedDuration = SignedDuration::from_mins(1);
 /// The reason of a host that is to be on, and is not yet.
 const IS_TO_COME_ON: &str = "WaitingForPowerOn";
 /// The request to the operating system.
@@ -195,19 +195,25 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
 /// the network.
 pub(super) fn unless_certainly_off(turn: &mut Turn<'_>) -> Option<Decision> {
     turn.seen.off_for.filter(|off_for| *off_for < CERTAIN)?;
-    let message = "the host was on, and is now reported as off: it is booted if its BMC still \
-                   says so in a minute";
+    let message = "the host was on, or may have been, and is now reported as off: it is booted if \
+                   its BMC still says so in a minute";
     turn.waits(IS_TO_COME_ON, message);
     Some(Decision::Rest(poll(turn.seen, turn.settings)))
 }
 
-/// Whether a host was on when its status was recorded, or off and not certainly so, and nobody here
-/// was about to change that: a process that starts then has to make certain itself.
+/// Whether a host was on when its status was recorded, or off and not certainly so: a process that
+/// starts then has to make certain itself. Of a host that was to be off it is not known whether it
+/// has obeyed, or, if the status was restored, whether it was booted since.
 pub fn was_on(status: &ServerStatus) -> bool {
     let ready = status.conditions.iter().find(|it| it.type_ == condition::READY);
     let is_uncertain = ready.is_some_and(|ready| ready.reason == IS_TO_COME_ON);
     let is_on = status.power_state == Some(metal_api::PowerState::On);
-    status.pending.is_none() && (is_on || is_uncertain)
+    match status.pending.as_ref().map(|pending| &pending.kind) {
+        None => is_on || is_uncertain,
+        Some(PendingKind::PowerOff) => true,
+        // It was certainly off when this was recorded.
+        Some(PendingKind::NetworkBoot | PendingKind::Other(_)) => is_on,
+    }
 }
 
 /// Looks again if the last reading is too old for a decision that gives the host to somebody else.

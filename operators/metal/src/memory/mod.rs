@@ -9,7 +9,7 @@ use metal_base::Locked;
 use metal_core::{
     bmc::Destination,
     bmc_host::BmcHost,
-    redfish::{Inventory, PowerState, Step, Unreachable},
+    redfish::{Inventory, Step, Unreachable},
     server::{Done, LastStep, MediaReading, Reading},
 };
 use metal_runtime::clock;
@@ -94,7 +94,7 @@ pub(crate) struct Memory {
     machine: Option<Machine>,
     /// The last reading, and the destination that it came from.
     pub reading: Option<(Arc<Destination>, Reading)>,
-    /// Whether the host has been read as off.
+    /// Whether the host has been read as off, for long enough if it may have been on before.
     pub was_off: bool,
     /// The power of the host, as it was read.
     power: SeenPower,
@@ -246,12 +246,13 @@ impl Memory {
 
     /// Stores a reading of the system.
     pub(crate) fn read(&mut self, from: Destination, reading: Reading) {
+        let now = clock::since_boot();
         self.power = match &reading.result {
-            Ok(system) => self.power.read(system.power, clock::since_boot()),
+            Ok(system) => self.power.read(system.power, now),
             Err(Unreachable::NoAnswer(_)) => self.power.unheard(),
             Err(_) => self.power,
         };
-        self.was_off |= matches!(&reading.result, Ok(system) if system.power == PowerState::Off);
+        self.was_off |= self.power.is_certainly_off(now);
         if let (Some((last_step, _)), Ok(system)) = (&mut self.last_step, &reading.result) {
             last_step.saw(system.power);
         }

@@ -4,7 +4,7 @@
 use metal_api::Server;
 use metal_core::{
     redfish::{PowerState, ResetType, Step},
-    server::was_on,
+    server::{CERTAIN, was_on},
 };
 use std::time::Duration;
 
@@ -87,6 +87,12 @@ impl SeenPower {
             Self::Unread | Self::On { .. } | Self::Off => None,
         }
     }
+
+    /// Whether the host is off, and not only according to a BMC that may be wrong for a while.
+    pub(super) fn is_certainly_off(self, now: Duration) -> bool {
+        let is_long = || self.off_for(now).is_some_and(|it| it >= CERTAIN.unsigned_abs());
+        self == Self::Off || is_long()
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +160,25 @@ mod tests {
             let power_state = Some(power);
             server.status = Some(ServerStatus { power_state, ..ServerStatus::default() });
             assert_eq!(off_for(&server), off);
+        }
+    }
+
+    #[test]
+    fn one_reading_does_not_make_a_host_off_that_may_have_been_on() {
+        let obeys = SeenPower::On { told: Some(at(0)) }.read(PowerState::Off, at(1));
+        let first = SeenPower::default().read(PowerState::Off, at(0));
+        let fell = SeenPower::On { told: None }.read(PowerState::Off, at(1));
+        let on = fell.read(PowerState::On, at(59));
+        for (seen, second, is_certain) in [
+            (SeenPower::default(), 1, false),
+            (first, 1, true),
+            (obeys, 1, true),
+            (fell, 1, false),
+            (fell, 60, false),
+            (fell, 61, true),
+            (on, 61, false),
+        ] {
+            assert_eq!(seen.is_certainly_off(at(second)), is_certain, "{seen:?} at {second} s");
         }
     }
 }

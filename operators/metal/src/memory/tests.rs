@@ -158,6 +158,20 @@ fn setting_the_clock_moves_no_deadline() {
 }
 
 #[test]
+fn a_host_that_was_to_be_off_is_not_known_to_be_after_one_reading_of_a_new_process() {
+    let pending = serde_json::json!({"kind": "PowerOff", "since": "2026-01-01T00:00:00Z"});
+    for (pending, is_known) in [(None, true), (Some(pending), false)] {
+        let mut server = Server::new("a", ServerSpec::default());
+        let status = serde_json::json!({"powerState": "Off", "pending": pending});
+        server.status = Some(serde_json::from_value(status).unwrap());
+        let (now, mut memory) = (Now::read(), Memory::default());
+        memory.recall_power(&server);
+        memory.read(destination("192.0.2.9"), reading(now.wall));
+        assert_eq!((memory.was_off, memory.off_for(now).is_none()), (is_known, is_known));
+    }
+}
+
+#[test]
 fn a_host_that_was_read_as_on_is_off_for_as_long_as_it_was_read_so_unless_it_was_told_to() {
     let (bmc, now) = (destination("192.0.2.9"), Now::read());
     let mut on = reading(now.wall);

@@ -239,3 +239,21 @@ fn a_claimed_host_that_its_bmc_shows_as_off_for_a_moment_is_not_set_to_boot_agai
     assert!(!was_on(&scene), "it is certain");
     assert!(matches!(scene.decide(), Decision::Act(Step::BootOnce { .. })));
 }
+
+#[test]
+fn after_a_restart_a_host_that_may_be_on_is_not_off_because_a_change_of_its_power_was_pending() {
+    use PendingKind::{NetworkBoot, PowerOff};
+    use metal_api::PowerState::{Off, On};
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    let status = scene.server.status.as_mut().unwrap();
+    for (kind, power, makes_certain) in [
+        (PowerOff, On, true),
+        (PowerOff, Off, true),
+        (NetworkBoot, On, true),
+        (NetworkBoot, Off, false),
+    ] {
+        status.pending.as_mut().unwrap().kind = kind.clone();
+        status.power_state = Some(power.clone());
+        assert_eq!(was_on(status), makes_certain, "{kind} {power}");
+    }
+}
