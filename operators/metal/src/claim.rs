@@ -18,7 +18,9 @@ use metal_core::{
     claim::{Change, Decision, Observation, Withheld, binding, decide, is_told, misses},
     ownership::owned_by,
 };
-use metal_runtime::{Writer, Written, controller::Controller, index::Index, report, work::Next};
+use metal_runtime::{
+    OkIf, Writer, Written, controller::Controller, index::Index, report, work::Next,
+};
 use serde::Serialize;
 use std::{
     collections::HashMap,
@@ -261,8 +263,8 @@ async fn record<C>(
 /// that, and its owner may not be able to correct it.
 async fn release_unread<C>(ctx: &Context<C>, (namespace, name): &Key) -> Result<(), Error> {
     let api = Api::<ServerClaim>::namespaced(ctx.client.clone(), namespace);
-    let found = api.get_metadata_opt(name).await.map_err(Error::read("ServerClaim"))?;
-    match found {
+    let found = api.get_metadata(name).await.ok_if_not_found();
+    match found.map_err(Error::read("ServerClaim"))? {
         Some(found) if found.metadata.deletion_timestamp.is_some() => {
             let mut claim = ServerClaim::new(name, ServerClaimSpec::default());
             claim.metadata = found.metadata;

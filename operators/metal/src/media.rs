@@ -12,6 +12,7 @@ use metal_core::{
     redfish::ImageUrl,
     server::medium_of,
 };
+use metal_runtime::OkIf;
 use std::sync::Mutex;
 
 /// The only key in its data.
@@ -39,7 +40,7 @@ impl Media {
     /// If no key is known: those of the API server; or that there is none.
     pub(crate) async fn learn(&self, client: &Client) -> Result<(), Error> {
         let secrets = Api::<Secret>::namespaced(client.clone(), &self.namespace);
-        let secret = match secrets.get_opt(BOOT_KEY_SECRET).await {
+        let secret = match secrets.get(BOOT_KEY_SECRET).await.ok_if_not_found() {
             Ok(secret) => secret,
             Err(_) if self.key.locked().is_some() => return Ok(()),
             Err(error) => return Err(Error::read("Secret of the media")(error)),
@@ -63,10 +64,15 @@ impl Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::http::StatusCode;
     use jiff::{SignedDuration, Timestamp};
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+    use k8s_openapi::{
+        ByteString,
+        apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    };
     use metal_api::{Medium, ServerSpec, ServerStatus, condition};
     use metal_core::capability::{Purpose, verify};
+    use metal_runtime::testing::ApiServer;
 
     #[test]
     fn the_url_of_a_recorded_medium_is_the_same_each_time_and_opens_for_an_hour() {
@@ -92,6 +98,26 @@ mod tests {
         assert!(opens(3600).is_err());
         // Some BMCs accept no longer URL.
         assert!(url.as_str().len() < 255, "{}", url.as_str().len());
+    }
+
+    #[tokio::test]
+    async fn a_key_counts_until_the_api_server_itself_says_that_there_is_none() {
+        let (api, media) = (ApiServer::default(), Media::new("http://10.0.0.1:8082", "system"));
+        let mut secret = Secret::default();
+        secret.metadata.name = Some(BOOT_KEY_SECRET.to_owned());
+        secret.metadata.namespace = Some("system".to_owned());
+        secret.data = Some([(ENTRY.to_owned(), ByteString(vec![7; Key::MIN]))].into());
+        api.put(&secret);
+        let client = api.client("system");
+        media.learn(&client).await.unwrap();
+        // As a proxy does.
+        api.fail(Some(StatusCode::NOT_FOUND));
+        media.learn(&client).await.unwrap();
+        assert!(media.key.locked().is_some());
+        api.fail(None);
+        api.remove::<Secret>(Some("system"), BOOT_KEY_SECRET);
+        media.learn(&client).await.unwrap_err();
+        assert!(media.key.locked().is_none());
     }
 
     fn inserted() -> Condition {

@@ -85,7 +85,7 @@ pub(crate) async fn delete_configuration<C, O: Resource>(
         Some(cached.metadata.clone())
     } else {
         // The cache may be behind.
-        let found = configurations.api().get_metadata_opt(name).await;
+        let found = configurations.api().get_metadata(name).await.ok_if_not_found();
         found.map_err(Error::read(WHAT))?.map(|found| found.metadata)
     };
     let owner = owner.meta().uid.as_deref();

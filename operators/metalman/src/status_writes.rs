@@ -3,6 +3,7 @@
 use crate::Context;
 use kube::ResourceExt;
 use metal_api::{Machine, MachineStatus};
+use metal_runtime::OkIf;
 use std::sync::Arc;
 
 /// How many times a conflicting write is retried.
@@ -63,8 +64,8 @@ pub(crate) async fn record<T>(
                 return Ok(Recorded { machine, result, is_news: true });
             }
             Err(kube::Error::Api(refusal)) if refusal.is_conflict() => {
-                let new = ctx.machines().api().get_opt(&machine.name_any()).await;
-                let new = new.map_err(|error| Error::Write(Box::new(error)))?;
+                let new = ctx.machines().api().get(&machine.name_any()).await;
+                let new = new.ok_if_not_found().map_err(|error| Error::Write(Box::new(error)))?;
                 let same = new.filter(|new| new.metadata.uid == machine.metadata.uid);
                 machine = Arc::new(same.ok_or(Error::Gone)?);
             }

@@ -59,7 +59,8 @@ struct Released {
 async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
     let namespace = key.namespace.as_deref().unwrap_or_default();
     let api = Api::<DeserializeGuard<ServerMaintenance>>::namespaced(ctx.client.clone(), namespace);
-    let found = api.get_opt(&key.name).await.map_err(Error::read("ServerMaintenance"))?;
+    let found = api.get(&key.name).await.ok_if_not_found();
+    let found = found.map_err(Error::read("ServerMaintenance"))?;
     let Some(DeserializeGuard(maintenance)) = found else { return Ok(()) };
     let maintenance = maintenance.ok();
     let mut servers = match &maintenance {
@@ -83,8 +84,8 @@ async fn release_server<C>(ctx: &Context<C>, key: &Key) -> Result<(), Error> {
 
 /// The server of this name, if there is one.
 async fn named<C>(ctx: &Context<C>, name: &str) -> Result<Vec<Server>, Error> {
-    let server = Api::<Server>::all(ctx.client.clone()).get_opt(name).await;
-    server.map(Vec::from_iter).map_err(Error::read("Server"))
+    let server = Api::<Server>::all(ctx.client.clone()).get(name).await;
+    server.ok_if_not_found().map(Vec::from_iter).map_err(Error::read("Server"))
 }
 
 /// Removes the labels of a maintenance from the claim that holds the server.
@@ -96,8 +97,8 @@ async fn ask_no_longer<C>(
 ) -> Result<(), Error> {
     let Some(claim) = &server.spec.server_claim_ref else { return Ok(()) };
     let claims = ctx.writer_in(&ctx.view.claims, &claim.namespace);
-    let claim = claims.api().get_opt(&claim.name).await.map_err(Error::read("ServerClaim"))?;
-    let Some(claim) = claim else { return Ok(()) };
+    let claim = claims.api().get(&claim.name).await.ok_if_not_found();
+    let Some(claim) = claim.map_err(Error::read("ServerClaim"))? else { return Ok(()) };
     let all = list::<ServerMaintenance, C>(ctx, "ServerMaintenance").await?;
     let is_going = |it: &ServerMaintenance| {
         it.metadata.deletion_timestamp.is_some()
@@ -164,6 +165,7 @@ where
 mod tests {
     use super::*;
     use crate::server::tests::context_at;
+    use ::http::StatusCode;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use kube::{
@@ -194,6 +196,17 @@ mod tests {
         let name = "tainted".to_owned();
         run(&ctx, &Key { kind: Kind::ServerReadinessRule, namespace: None, name }).await.unwrap();
         assert!(api.object::<Server>(None, "tainted").unwrap().spec.taints.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_maintenance_that_a_proxy_does_not_find_keeps_its_finalizer() {
+        let api = ApiServer::default();
+        let ctx = context_at(&api);
+        let namespace = Some("default".to_owned());
+        let key = Key { kind: Kind::ServerMaintenance, namespace, name: "update".to_owned() };
+        run(&ctx, &key).await.unwrap();
+        api.fail(Some(StatusCode::NOT_FOUND));
+        run(&ctx, &key).await.unwrap_err();
     }
 
     /// Makes the object `broken` one that cannot be parsed.

@@ -99,7 +99,7 @@ impl Registry {
     /// If there is none.
     pub(super) async fn report(&self, server: &Server) -> Result<Report, Denied> {
         let inventories = Api::<ServerInventory>::all(self.client.clone());
-        let inventory = inventories.get_opt(&server.name_any()).await?;
+        let inventory = inventories.get(&server.name_any()).await.ok_if_not_found()?;
         inventory.map(|it| it.spec.report).ok_or(Denied::Missing("report of this server"))
     }
 

@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use metal_api::Server;
 use metal_base::Locked;
 use metal_core::capability::{BOOT_KEY_SECRET, Claims, Key, Purpose, verify, verify_short};
-use metal_runtime::report::Chain;
+use metal_runtime::{OkIf, report::Chain};
 use std::{
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -85,7 +85,7 @@ impl Registry {
 
     async fn read_key(&self) -> Option<Key> {
         let secrets = Api::<Secret>::namespaced(self.client.clone(), &self.boot_key.namespace);
-        let secret = match secrets.get_opt(BOOT_KEY_SECRET).await {
+        let secret = match secrets.get(BOOT_KEY_SECRET).await.ok_if_not_found() {
             Ok(secret) => secret?,
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "could not read the key of boot-operator");

@@ -145,7 +145,7 @@ async fn report<C>(
 ) -> Result<Option<(Arc<InventorySummary>, Vec<NetworkInterface>)>, Error> {
     let _turn = REPORTS.acquire().await;
     let inventories = Api::<ShownInventory>::all(ctx.client.clone());
-    let found = inventories.get_opt(&server.name_any()).await;
+    let found = inventories.get(&server.name_any()).await.ok_if_not_found();
     let found = found.map_err(Error::read("ServerInventory"))?;
     let (summary, interfaces) = match found {
         Some(found) => found.read(),

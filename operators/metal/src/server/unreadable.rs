@@ -24,7 +24,7 @@ const HELD: Duration = Duration::from_mins(1);
 pub(super) async fn release<C>(ctx: &Context<C>, name: &str) -> Result<Next, Error> {
     let resource = ApiResource::erase::<Server>(&());
     let servers = Api::<DynamicObject>::all_with(ctx.client.clone(), &resource);
-    let found = servers.get_opt(name).await.map_err(Error::read("Server"))?;
+    let found = servers.get(name).await.ok_if_not_found().map_err(Error::read("Server"))?;
     let Some(found) = found.filter(|it| it.metadata.deletion_timestamp.is_some()) else {
         return Ok(Next::Wait);
     };
@@ -64,9 +64,13 @@ async fn held_by<C>(
 mod tests {
     use super::*;
     use crate::{
-        server::{Servers, tests::context},
+        server::{
+            Servers,
+            tests::{context, context_at},
+        },
         view::View,
     };
+    use ::http::StatusCode;
     use futures::stream;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -108,6 +112,15 @@ mod tests {
             let waits = if is_deleted && !goes { Next::After(HELD) } else { Next::Wait };
             assert_eq!(next, waits, "{is_deleted} {claim:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_a_proxy_does_not_find_is_looked_for_again() {
+        let api = ApiServer::default();
+        let ctx = context_at(&api);
+        assert_eq!(release(&ctx, "a").await.unwrap(), Next::Wait);
+        api.fail(Some(StatusCode::NOT_FOUND));
+        release(&ctx, "a").await.unwrap_err();
     }
 
     /// A server with a port that no server can have.

@@ -20,7 +20,7 @@ use metal_core::{
 use metal_machine::operations::{
     Certificate, ReadError, Reading, destination, from_pairs, refused_for, to_pairs,
 };
-use metal_runtime::{clock, election::leadership::Leadership, report::Chain};
+use metal_runtime::{OkIf, clock, election::leadership::Leadership, report::Chain};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -166,7 +166,7 @@ impl<C: Connect> Bmcs<C> {
         }
         // A name that is a path may lead to another Secret, where a proxy shortens it. None has such a name.
         let secret = if is_name(&reference.name) {
-            let secret = self.secrets.get_opt(&reference.name).await;
+            let secret = self.secrets.get(&reference.name).await.ok_if_not_found();
             secret.map_err(|error| Error::Secret(Box::new(error)))?
         } else {
             None
