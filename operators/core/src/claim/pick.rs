@@ -1,5 +1,6 @@
 //! Chooses among the servers.
 
+use crate::server::is_parked;
 use kube::{
     ResourceExt,
     core::{Selector, SelectorExt},
@@ -38,6 +39,9 @@ pub enum Mismatch {
     /// An annotation tells this operator to leave it alone.
     #[strum(serialize = "are ignored (annotation)")]
     Ignored,
+    /// Somebody works on it, which its state may not show yet.
+    #[strum(serialize = "are parked (annotation)")]
+    Parked,
     /// A maintenance has it.
     #[strum(serialize = "are in maintenance")]
     Maintained,
@@ -146,6 +150,9 @@ fn is_worked_on(server: &Server) -> Result<(), Mismatch> {
     let operation = Operation::requested(&server.metadata).ok().flatten();
     if operation.is_some_and(Operation::ignores_self) {
         return Err(Mismatch::Ignored);
+    }
+    if is_parked(server) {
+        return Err(Mismatch::Parked);
     }
     if server.spec.server_maintenance_ref.is_some() {
         return Err(Mismatch::Maintained);

@@ -63,7 +63,7 @@ fn become_available(turn: &mut Turn<'_>, system: &SystemReading) -> Decision {
 }
 
 /// Whether somebody works on the server, outside of the claim lifecycle.
-pub(super) fn is_parked(server: &Server) -> bool {
+pub(crate) fn is_parked(server: &Server) -> bool {
     let mark = server.metadata.annotations.as_ref().and_then(|all| all.get(annotation::PARKED));
     mark.is_some_and(|mark| mark == annotation::TRUE)
 }

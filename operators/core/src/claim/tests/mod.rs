@@ -261,11 +261,12 @@ fn a_server_that_nobody_would_boot_is_not_picked() {
         unfit(&|it| says(it, condition::BMC_REACHABLE, "False")),
         counted(Mismatch::NotReady)
     );
-    let ignored = unfit(&|server| {
-        let ignore = (annotation::OPERATION.to_owned(), "ignore".to_owned());
-        server.metadata.annotations = Some([ignore].into());
-    });
-    assert_eq!(ignored, counted(Mismatch::Ignored));
+    let marked = |key: &str, value: &str| {
+        let marks = Some([(key.to_owned(), value.to_owned())].into());
+        unfit(&|server| server.metadata.annotations.clone_from(&marks))
+    };
+    assert_eq!(marked(annotation::OPERATION, "ignore"), counted(Mismatch::Ignored));
+    assert_eq!(marked(annotation::PARKED, annotation::TRUE), counted(Mismatch::Parked));
     let maintained = unfit(&|server| {
         server.spec.server_maintenance_ref =
             Some(ObjectReference { namespace: "a".to_owned(), name: "b".to_owned() });
