@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use metal_core::pull_secret::PullSecret;
 use metal_image::{Logins, registry};
-use metal_runtime::{OkIf, jittered, report::Chain};
+use metal_runtime::{OkIf, jittered, lacks_right, report::Chain};
 use std::{convert::Infallible, time::Duration};
 use tokio::{
     sync::Mutex,
@@ -130,7 +130,7 @@ async fn read(client: &Client, secret: &PullSecret) -> Result<Logins, NoLogins> 
     let asked = async { api.get(&secret.name).await.ok_if_not_found() };
     let found = match timeout(PATIENCE, asked).await {
         Ok(Ok(found)) => found,
-        Ok(Err(kube::Error::Api(answer))) if answer.code == 403 => {
+        Ok(Err(error)) if lacks_right(&error) => {
             let why = format!("{secret} may not be read: a Role has to allow it");
             return Err(NoLogins::Unusable(why));
         }
@@ -179,19 +179,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn logins_count_on_while_a_proxy_in_place_of_the_api_server_has_no_page() {
+    async fn logins_count_on_while_a_proxy_answers_in_place_of_the_api_server() {
         let cluster = Cluster::default();
         cluster.put_login("pull", "ghcr.io", "hunter2");
         let mut logins = RegistryLogins::of(cluster.client(), NAMESPACE, "pull");
         assert!(logins.get().await.has(&name()));
-        let proxy = tower::service_fn(async |_: Request<Body>| {
-            let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
-            *page.status_mut() = StatusCode::NOT_FOUND;
-            Ok::<_, Infallible>(page)
-        });
-        logins.secret.as_mut().unwrap().0 = Client::new(proxy, NAMESPACE);
-        advance(FRESH).await;
-        assert!(logins.get().await.has(&name()));
+        for code in [StatusCode::NOT_FOUND, StatusCode::FORBIDDEN] {
+            let proxy = tower::service_fn(move |_: Request<Body>| async move {
+                let mut page = Response::new(Body::from(b"none of ours".to_vec()));
+                *page.status_mut() = code;
+                Ok::<_, Infallible>(page)
+            });
+            logins.secret.as_mut().unwrap().0 = Client::new(proxy, NAMESPACE);
+            advance(FRESH).await;
+            assert!(logins.get().await.has(&name()), "{code}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use metal_core::{
     pull_secret::PullSecret,
 };
 use metal_image::{Logins, Name, Reference};
-use metal_runtime::{OkIf, report::Chain};
+use metal_runtime::{OkIf, lacks_right, report::Chain};
 use std::collections::BTreeSet;
 use tokio::time::timeout;
 
@@ -111,7 +111,7 @@ async fn read(ctx: &Context, secrets: &[PullSecret]) -> FoundLogins {
         let asked = async { api.get(&secret.name).await.ok_if_not_found() };
         let found = match timeout(PATIENCE, asked).await {
             Ok(Ok(found)) => found,
-            Ok(Err(kube::Error::Api(answer))) if answer.code == 403 => {
+            Ok(Err(error)) if lacks_right(&error) => {
                 return Err(NoLogin::Forbidden(secret.clone()));
             }
             Ok(Err(error)) => return Err(unread(Chain(&error).to_string())),

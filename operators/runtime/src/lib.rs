@@ -99,7 +99,7 @@ pub use follow::{
 pub use log_limit::LogLimit;
 pub use metal_base::jittered;
 pub use object_writer::{Writer, Written};
-pub use ok_if::OkIf;
+pub use ok_if::{OkIf, lacks_right};
 pub use pages::{kept_in_pages, list_in_pages, list_selected_in_pages};
 pub use refusals::{Absence, Refusals};
 pub use relist::Relist;

@@ -4,6 +4,15 @@
 /// the kind answers 404 without one, and so does a proxy that answers in its place.
 const NOT_FOUND: &str = "NotFound";
 
+/// The reason for which it refuses what whoever asks may not do. A proxy answers 403 without one.
+const FORBIDDEN: &str = "Forbidden";
+
+/// Whether the API server itself refuses a request for want of a right. Any other 403 says nothing about that,
+/// unlike with kube's `is_forbidden`.
+pub fn lacks_right(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.reason == FORBIDDEN)
+}
+
 /// A response of the API server of which one particular refusal is not an error.
 pub trait OkIf<T> {
     /// `None` if the object does not exist (404, `NotFound`). Any other 404 says nothing about it, unlike with
@@ -42,6 +51,16 @@ impl<T> OkIf<T> for Result<T, kube::Error> {
 mod tests {
     use super::*;
     use kube::core::Status;
+
+    #[test]
+    fn only_the_api_server_knows_who_lacks_a_right() {
+        for (reason, code, expected) in
+            [("Forbidden", 403, true), ("Failed to parse error data", 403, false), ("", 403, false)]
+        {
+            let status = Status::failure("", reason).with_code(code);
+            assert_eq!(lacks_right(&kube::Error::Api(Box::new(status))), expected, "{reason}");
+        }
+    }
 
     #[test]
     fn one_refusal_is_expected_and_every_other_is_an_error() {

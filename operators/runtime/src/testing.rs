@@ -52,7 +52,7 @@ struct State {
     applied: BTreeMap<String, Value>,
     sent: Vec<Sent>,
     /// How every request is answered, instead of normally.
-    fails: Option<StatusCode>,
+    fails: Option<Refused>,
     /// No request is answered at all.
     is_silent: bool,
     /// So many writes are carried out, and then no request is answered.
@@ -126,7 +126,13 @@ impl ApiServer {
     /// From now on every request is answered with this code; `None` ends that, and silence.
     pub fn fail(&self, code: Option<StatusCode>) {
         let mut state = self.locked();
-        (state.fails, state.is_silent, state.writes_left) = (code, false, None);
+        let fails = code.map(|code| (code, "InternalError"));
+        (state.fails, state.is_silent, state.writes_left) = (fails, false, None);
+    }
+
+    /// From now on no request is allowed.
+    pub fn forbid(&self) {
+        self.locked().fails = Some((StatusCode::FORBIDDEN, "Forbidden"));
     }
 
     /// From now on no request is answered.
@@ -182,7 +188,7 @@ impl ApiServer {
             (state.writes_left, state.is_silent) = (left.checked_sub(1), left <= 1);
         }
         let answer = match state.fails {
-            Some(code) => Err((code, "InternalError")),
+            Some(refused) => Err(refused),
             None => state.carry_out(&head.method, (path.as_str(), query), body),
         };
         let (code, answer) = match answer {
