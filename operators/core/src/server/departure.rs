@@ -6,8 +6,8 @@ use super::{
     status,
 };
 use crate::{failure::Failure, redfish::PowerState};
-use jiff::SignedDuration;
-use metal_api::Server;
+use jiff::{SignedDuration, Timestamp};
+use metal_api::{PendingKind, Server};
 
 /// What to do with a server that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +48,28 @@ pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
     }
     let Some(reading) = seen.system else { return Departure::Look(Need::System) };
     let is_off = reading.result.as_ref().is_ok_and(|system| system.power == PowerState::Off);
-    let since = seen.server.metadata.deletion_timestamp.as_ref().map_or(seen.now, |at| at.0);
-    let left = settings.shutdown_grace * 2 - seen.now.duration_since(since);
+    let left = settings.shutdown_grace * 2 - seen.now.duration_since(since(seen, settings));
     if reading.result.is_err() || is_off || !left.is_positive() {
         return Departure::Go;
     }
     Departure::Lives(left)
+}
+
+/// Since when a server whose claim is gone waits for its host. Its claim may have outlived the deletion by
+/// days, so the time counts from the shutdown, which is recorded first.
+fn since(seen: &Observation<'_>, settings: &Settings) -> Timestamp {
+    let recorded = seen.server.status.as_ref().and_then(|status| status.pending.as_ref());
+    if let Some(pending) = recorded.filter(|it| it.kind == PendingKind::PowerOff) {
+        return pending.since.0.max(seen.started);
+    }
+    let fails = seen.failure.is_some_and(|failure| failure.repeated);
+    if !fails
+        && let Decision::Record(status) = decide(seen, settings)
+        && status.pending.as_ref().is_some_and(|it| it.kind == PendingKind::PowerOff)
+    {
+        return seen.now;
+    }
+    seen.server.metadata.deletion_timestamp.as_ref().map_or(seen.now, |at| at.0)
 }
 
 /// Like [`decide`], but also for a server that is being deleted.

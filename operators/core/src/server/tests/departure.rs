@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    redfish::{PowerState, Unreachable},
+    redfish::{PowerState, ResetType, Step, Unreachable},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use metal_api::{ServerState, annotation, condition};
+use metal_api::{PendingKind, ServerState, annotation, condition};
 
 #[test]
 fn a_server_that_a_claim_holds_is_not_let_go() {
@@ -65,9 +65,33 @@ fn a_host_that_does_not_shut_down_holds_the_deletion_of_its_server_for_a_time_on
     let mut scene = deleted(Scene::reserved());
     scene.system().power = PowerState::On;
     (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.settle();
     scene.now += minutes(3);
     assert_eq!(scene.departure(), Departure::Lives(minutes(1)));
     scene.now += minutes(1);
+    assert_eq!(scene.departure(), Departure::Go);
+}
+
+#[test]
+fn a_host_whose_claim_outlives_the_deletion_of_its_server_gets_its_time_to_shut_down() {
+    let mut scene = deleted(Scene::reserved());
+    scene.system().power = PowerState::On;
+    scene.settle();
+    scene.now += minutes(5000);
+    scene.refresh();
+    (scene.claim, scene.claim_is_gone) = (None, true);
+    assert_eq!(scene.departure(), Departure::Lives(minutes(4)));
+    let text = "quota".to_owned();
+    scene.failure = Some(Failure { reason: "Write", text, repeated: true });
+    assert_eq!(scene.departure(), Departure::Go, "it cannot be recorded");
+    scene.failure = None;
+    scene.settle();
+    assert_eq!(scene.pending(), Some(PendingKind::PowerOff));
+    scene.server.spec.boot_configuration_ref = None;
+    scene.settle();
+    let ask = Decision::Act(Step::Reset(ResetType::GracefulShutdown));
+    assert_eq!(scene.observe(decide_in_any_case), ask);
+    scene.now += minutes(4);
     assert_eq!(scene.departure(), Departure::Go);
 }
 
