@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
-use metal_api::{Bmc, BmcSecret, BmcSecretSpec, RefusedCredentials, Server, condition};
+use metal_api::{Bmc, BmcSecret, BmcSecretSpec, BmcStatus, RefusedCredentials, Server, condition};
 
 /// How soon to retry credentials that were refused. A changed secret triggers a pass at once.
 pub const REFUSED: SignedDuration = SignedDuration::from_mins(30);
@@ -81,12 +81,32 @@ pub fn refused_for_server(
     left(reachable, secret, now).filter(|_| is_same)
 }
 
+/// Whether other credentials are refused than those that the recorded refusal is about.
+pub(super) fn is_news(
+    status: &BmcStatus,
+    refused: Option<&RefusedCredentials>,
+    secret: Option<&BmcSecret>,
+) -> bool {
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
+    let is_newer = ready.zip(secret).is_some_and(|(ready, secret)| is_newer(secret, ready));
+    let known = status.refused_credentials.as_ref();
+    is_newer || known.is_some_and(|known| Some(known) != refused)
+}
+
+/// When credentials were created.
+pub(super) fn created(secret: &BmcSecret) -> Option<Timestamp> {
+    secret.meta().creation_timestamp.as_ref().map(|created| created.0)
+}
+
+/// Whether credentials were created after others were refused.
+fn is_newer(secret: &BmcSecret, refusal: &Condition) -> bool {
+    created(secret).is_some_and(|created| created > refusal.last_transition_time.0)
+}
+
 /// The time until the next attempt, unless the credentials are newer than the refusal.
 fn left(refusal: &Condition, secret: &BmcSecret, now: Timestamp) -> Option<SignedDuration> {
-    let since = refusal.last_transition_time.0;
-    let created = secret.meta().creation_timestamp.as_ref().map(|created| created.0);
-    let is_newer = created.is_some_and(|created| created > since);
-    (refusal.status == "False" && !is_newer).then(|| rest(since, now))
+    let is_refused = refusal.status == "False" && !is_newer(secret, refusal);
+    is_refused.then(|| rest(refusal.last_transition_time.0, now))
 }
 
 /// How long credentials that are refused since then are left alone.
@@ -103,7 +123,7 @@ pub fn rest(since: Timestamp, now: Timestamp) -> SignedDuration {
 mod tests {
     use super::*;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use metal_api::{BmcSpec, BmcStatus, LocalObjectReference};
+    use metal_api::{BmcSpec, LocalObjectReference};
 
     #[test]
     fn a_restart_does_not_try_refused_credentials_again_before_their_time() {

@@ -19,9 +19,19 @@ pub(super) fn set(
 
 /// States one condition.
 pub(super) fn set_fact(new: &mut BmcStatus, seen: &Observation<'_>, fact: Fact<'_>) {
-    conditions::set(&mut new.conditions, fact, seen.bmc.metadata.generation, seen.now);
-    if fact.type_ == condition::READY {
-        new.refused_credentials =
-            (fact.reason == lockout::REASON).then(|| refused(seen.secret)).flatten();
+    let generation = seen.bmc.metadata.generation;
+    if fact.type_ != condition::READY {
+        return conditions::set(&mut new.conditions, fact, generation, seen.now);
     }
+    if fact.reason != lockout::REASON {
+        new.refused_credentials = None;
+        return conditions::set(&mut new.conditions, fact, generation, seen.now);
+    }
+    conditions::set_from_reason(&mut new.conditions, fact, generation, seen.now);
+    let refused = refused(seen.secret);
+    if lockout::is_news(new, refused.as_ref(), seen.secret) {
+        let created = seen.secret.and_then(lockout::created).unwrap_or(seen.now);
+        conditions::begin(&mut new.conditions, condition::READY, seen.now.max(created));
+    }
+    new.refused_credentials = refused;
 }

@@ -2,6 +2,7 @@
 
 use super::Observation;
 use crate::{
+    bmc::REASON_OF_SERVER,
     conditions::{self, Fact},
     ownership::{controller, is_controlled_by},
     redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
@@ -57,6 +58,8 @@ pub(super) fn keep_times(new: &mut ServerStatus, old: &ServerStatus) {
     for condition in &mut new.conditions {
         let before = find(&old.conditions, &condition.type_);
         let before = before.filter(|before| before.status == condition.status);
+        let is_refused = condition.reason == REASON_OF_SERVER;
+        let before = before.filter(|before| !is_refused || before.reason == condition.reason);
         if let Some(before) = before.filter(|_| !OURS.contains(&condition.type_.as_str())) {
             condition.last_transition_time = before.last_transition_time.clone();
         }
@@ -110,7 +113,13 @@ pub(super) fn reachable(new: &mut ServerStatus, now: Timestamp) {
 /// The BMC does not answer, or cannot be asked.
 pub(super) fn unreachable(new: &mut ServerStatus, reason: &str, message: &str, now: Timestamp) {
     let fact = Fact { type_: condition::BMC_REACHABLE, holds: false, reason, message };
-    conditions::set(&mut new.conditions, fact, new.observed_generation, now);
+    let generation = new.observed_generation;
+    if reason == REASON_OF_SERVER {
+        // When the credentials are tried again counts from there.
+        conditions::set_from_reason(&mut new.conditions, fact, generation, now);
+    } else {
+        conditions::set(&mut new.conditions, fact, generation, now);
+    }
     ready(new, Ready::Waits("BMCUnreachable", message), now);
 }
 

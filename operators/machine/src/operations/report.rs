@@ -1,6 +1,8 @@
 //! Conditions and phases about operations.
 
-use super::{super::Observation, evictions::draining, image, own_node::hosts_us, pending};
+use super::{
+    super::Observation, evictions::draining, image, lockout, own_node::hosts_us, pending,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
@@ -319,6 +321,12 @@ pub(super) fn reachable(
         Ok(()) => (true, "Answers", ""),
         Err((reason, message)) => (false, reason, message),
     };
-    let type_ = condition::BMC_REACHABLE;
-    set(new, Fact { type_, holds, reason, message }, seen);
+    let fact = Fact { type_: condition::BMC_REACHABLE, holds, reason, message };
+    if reason == lockout::REASON {
+        // When the credentials are tried again counts from there.
+        let generation = seen.machine.metadata.generation;
+        conditions::set_from_reason(&mut new.conditions, fact, generation, seen.now);
+    } else {
+        set(new, fact, seen);
+    }
 }

@@ -107,6 +107,28 @@ fn a_bmc_that_once_refused_us_has_answered_for_good() {
 }
 
 #[test]
+fn refused_credentials_rest_since_they_were_refused_and_not_since_the_trouble_before() {
+    let at = |minute| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+    let mut scene = Scene::new();
+    scene.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+    scene.record();
+    scene.reading = Some(Err(Unreachable::Unauthorized));
+    // Created while the BMC was silent, created again, and changed.
+    for (created, generation, now) in [(5, 1, 6), (10, 1, 11), (10, 2, 13)] {
+        let mut secret = secret();
+        secret.metadata.creation_timestamp = Some(Time(at(created)));
+        secret.metadata.generation = Some(generation);
+        scene.secret = Some(secret.clone());
+        scene.now = at(now);
+        scene.record();
+        let rest = refused_for(&scene.bmc, &secret, at(now + 1));
+        assert_eq!(rest, Some(SignedDuration::from_mins(29)), "{created} {generation}");
+        scene.now = at(now + 1);
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "it is recorded once");
+    }
+}
+
+#[test]
 fn who_has_never_answered_is_asked_ever_more_slowly() {
     let wait = |age: i64, ip: Option<&str>| {
         let mut scene = Scene::new();

@@ -65,6 +65,28 @@ fn silent_bmc_is_shown_then_asked_again_and_refused_credentials_are_not() {
 }
 
 #[test]
+fn credentials_count_as_refused_since_they_were_and_not_since_the_trouble_before() {
+    let mut scene = Scene::new();
+    scene.reading = Some(Err(Unreachable::NoAnswer("timed out".to_owned())));
+    scene.record();
+    scene.reading = Some(Err(Unreachable::Unauthorized));
+    scene.now += minutes(6);
+    scene.refresh();
+    let refused = scene.now;
+    for _ in 0..2 {
+        scene.settle();
+        let conditions = &scene.server.status.as_ref().unwrap().conditions;
+        let told = conditions.iter().find(|c| c.type_ == condition::BMC_REACHABLE).unwrap();
+        assert_eq!(
+            (told.reason.as_str(), &told.last_transition_time),
+            ("Unauthorized", &Time(refused))
+        );
+        scene.now += minutes(1);
+        scene.refresh();
+    }
+}
+
+#[test]
 fn refused_credentials_are_told_with_the_object_that_has_them() {
     let mut scene = Scene::new();
     scene.server.spec.bmc_ref = Some(LocalObjectReference { name: "bmc-1".to_owned() });

@@ -263,6 +263,19 @@ fn a_bmc_that_says_nothing_is_waited_for_and_nothing_is_done() {
 }
 
 #[test]
+fn credentials_count_as_refused_since_they_were_and_not_since_the_trouble_before() {
+    let mut scene = Scene::asks(1, 1).at(PoweringOff);
+    for trouble in [Unreachable::NoAnswer("timed out".to_owned()), Unreachable::Unauthorized] {
+        scene.now += SignedDuration::from_mins(1);
+        scene.reading = Some((SignedDuration::ZERO, Err(ReadError::Silent(trouble))));
+        scene.settle();
+        let all = &scene.machine.status.as_ref().unwrap().conditions;
+        let told = all.iter().find(|it| it.type_ == condition::BMC_REACHABLE).unwrap();
+        assert_eq!(told.last_transition_time.0, scene.now, "{}", told.reason);
+    }
+}
+
+#[test]
 fn refused_credentials_are_told_with_the_secret_that_has_them() {
     let mut scene = Scene::asks(1, 1).at(PoweringOff);
     let redfish = scene.machine.spec.pxe.as_mut().unwrap().redfish.as_mut().unwrap();
