@@ -15,6 +15,7 @@ use crate::{
     foreign_cleanup,
     ownership::is_made_by,
     redfish::{ManagerReading, Scheme, Unreachable},
+    server::is_another_reset,
     spread::{SPREAD, share},
     unanswered::{can_be_made_again, has_answered},
 };
@@ -282,7 +283,9 @@ fn take_manager(new: &mut BmcStatus, manager: &ManagerReading) {
     new.firmware_version.clone_from(&manager.firmware_version);
     new.power_state = Some(PowerState::from(manager.power.to_string().as_str()));
     new.state = Some(manager.state.as_deref().map_or(BmcState::Enabled, BmcState::from));
-    if let Some(at) = manager.last_reset {
+    let known = new.last_reset_time.as_ref().map(|known| known.0);
+    let is_news = |at: &Timestamp| known.is_none_or(|known| is_another_reset(known, *at));
+    if let Some(at) = manager.last_reset.filter(is_news) {
         // The API server stores whole seconds, and what it returns must equal what was recorded.
         new.last_reset_time = Timestamp::from_second(at.as_second()).ok().map(Time);
     }

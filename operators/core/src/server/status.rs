@@ -183,7 +183,7 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
 
 /// Whether two times of the last reset are those of two resets. BMCs that compute it from the host's
 /// uptime report a slightly different time in each reading.
-pub(super) fn is_another_reset(known: Timestamp, at: Timestamp) -> bool {
+pub(crate) fn is_another_reset(known: Timestamp, at: Timestamp) -> bool {
     const JITTER: SignedDuration = SignedDuration::from_mins(1);
     at.duration_since(known).abs() > JITTER
 }

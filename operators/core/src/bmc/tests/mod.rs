@@ -232,14 +232,16 @@ fn secret_that_may_be_on_its_way_is_not_missed_at_once() {
 }
 
 #[test]
-fn time_that_the_api_server_cuts_to_seconds_is_recorded_once() {
+fn time_that_is_cut_to_seconds_or_that_a_bmc_computes_from_its_uptime_is_recorded_once() {
     let mut scene = Scene::new();
     let mut said = said(Some(UUID));
     said.manager.last_reset = Some(Timestamp::from_nanosecond(1_500_000_001).unwrap());
-    scene.reading = Some(Ok(said));
+    scene.reading = Some(Ok(said.clone()));
     scene.record();
     let stored = serde_json::to_value(&scene.bmc).unwrap();
     scene.bmc = serde_json::from_value(stored).unwrap();
+    said.manager.last_reset = Some(Timestamp::from_second(3).unwrap());
+    scene.reading = Some(Ok(said));
     assert!(matches!(scene.decide(), Decision::Change(Change::Create(_))));
 }
 
