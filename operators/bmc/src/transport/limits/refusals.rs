@@ -92,7 +92,8 @@ impl Refusals {
             1 => (Verdict::NotYet, limits.second_try),
             _ => (Verdict::NotYet, limits.second_try * LONGER),
         };
-        if verdict == Verdict::Wrong && may_be_right {
+        // From then on another way of logging in is tried as well, which costs a second wrong password.
+        if may_be_right && tries > TRIES {
             self.worked = None;
         }
         self.keep(RefusedLogin { credentials, until: now + rest, tries, verdict });
@@ -174,6 +175,7 @@ mod tests {
         let (mut now, mut tries) = (start, vec![]);
         while now < start + limits.lockout * 2 {
             if refusals.verdict(&new(), now).is_none() {
+                assert!(refusals.has_had_session(&new()), "by session only");
                 tries.push((now - start, refusals.refuse(new(), now, &limits)));
             }
             now += Duration::from_secs(30);
@@ -186,6 +188,7 @@ mod tests {
             (later + limits.lockout, Verdict::Wrong),
         ];
         assert_eq!(tries, expected);
+        assert!(!refusals.has_had_session(&new()), "the next time in either way");
         for (first, third) in tries.iter().zip(&tries[2..]) {
             assert!(third.0 - first.0 > Duration::from_mins(5), "three of them lock an account");
         }
