@@ -1,7 +1,7 @@
 //! Powers a host on to boot from the network or a medium.
 
 use super::{
-    Decision, LastStep, OverrideState,
+    Decision, OverrideState,
     last_step::is_from,
     media::{self, Prepared},
     power::{START, poll},
@@ -17,6 +17,7 @@ use crate::{
         allows,
     },
 };
+use jiff::Timestamp;
 use metal_api::{PendingKind, Server, ServerBootConfiguration, annotation, condition};
 
 /// Waits while the BMC reports no UUID: it may be that of another machine, which must not get what
@@ -148,10 +149,11 @@ pub(super) fn start(
         return Ok(if is_told { on } else { Decision::Rest(poll(turn.seen, turn.settings)) });
     }
     // The BMC may still be busy with a power-on that has used the override.
-    let on = |last_step: &&LastStep| last_step.step == Step::Reset(ResetType::On);
-    let started =
-        turn.seen.last_step.filter(on).map(|last_step| turn.seen.now.duration_since(last_step.at));
-    Ok(match started {
+    let started = match turn.seen.last_step {
+        Some(last_step) => (last_step.step == Step::Reset(ResetType::On)).then_some(last_step.at),
+        None => intended_before(turn),
+    };
+    Ok(match started.map(|at| turn.seen.now.duration_since(at)) {
         Some(ago) if ago < START => Decision::Rest(poll(turn.seen, turn.settings)),
         Some(_) | None => Decision::Act(Step::BootOnce { source, mode }),
     })
@@ -180,7 +182,7 @@ fn is_armed(
         OverrideState::UsedUp => false,
         OverrideState::Unknown => {
             let arm = Step::BootOnce { source, mode };
-            may_be_of_predecessor(turn)
+            intended_before(turn).is_some()
                 || last_step.is_some_and(|last_step| last_step.is_refused(&arm))
         }
     };
@@ -188,12 +190,13 @@ fn is_armed(
     is_of_this_boot && boot.enabled != BootEnabled::Disabled && is_ours && is_mode
 }
 
-/// Whether the previous process may have set the override for this boot, because it recorded the
-/// intent. Otherwise what is shown may be that of an earlier boot: some boards show it until it is
-/// overwritten, and would boot their disk.
-fn may_be_of_predecessor(turn: &Turn<'_>) -> bool {
+/// When the previous process recorded the intent, if it did: it may have set the override for this boot,
+/// and powered the host on. Otherwise what is shown may be that of an earlier boot: some boards show it
+/// until it is overwritten, and would boot their disk.
+fn intended_before(turn: &Turn<'_>) -> Option<Timestamp> {
     let pending = turn.new.pending.as_ref().filter(|it| it.kind == PendingKind::NetworkBoot);
-    pending.is_some_and(|it| !is_from(it.since.0, turn.seen.started))
+    let since = pending.map(|it| it.since.0);
+    since.filter(|since| !is_from(*since, turn.seen.started))
 }
 
 /// Whether a BMC without `Once` would boot from the network again.

@@ -12,6 +12,8 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
     for told in [false, true] {
         let mut scene = armed();
         scene.started = T0 + seconds(1);
+        scene.now += minutes(2);
+        scene.refresh();
         scene.system().boot.mode = Some(BootMode::Legacy);
         if told {
             scene.carried_out(arm.clone());
@@ -40,6 +42,24 @@ fn an_override_of_an_earlier_boot_is_set_again_by_the_next_process_too() {
         scene.carried_out(arm.clone());
         assert_eq!(scene.decide(), Decision::Act(ON));
     }
+}
+
+#[test]
+fn a_host_that_the_previous_process_may_have_just_started_is_not_set_to_boot_again() {
+    let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
+    let mut scene = Scene::in_discovery(BootState::Ready);
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()), "nobody has started it");
+    scene.started = T0 + seconds(5);
+    for second in [6, 59] {
+        scene.now = T0 + seconds(second);
+        scene.refresh();
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "after {second} s");
+    }
+    scene.now = T0 + minutes(1);
+    scene.refresh();
+    scene.settle();
+    assert_eq!(scene.decide(), Decision::Act(arm));
 }
 
 #[test]

@@ -232,7 +232,10 @@ impl Scene {
         first.pass().await.unwrap();
         let mut recorded = server();
         let (_, body) = first.sent().remove(0);
-        recorded.status = Some(serde_json::from_value(body["status"].clone()).unwrap());
+        let mut status: ServerStatus = serde_json::from_value(body["status"].clone()).unwrap();
+        // So long ago that the BMC would show a host that was powered on then.
+        status.pending.as_mut().unwrap().since.0 -= jiff::SignedDuration::from_mins(2);
+        recorded.status = Some(status);
         Self::new(recorded, configuration).await
     }
 
