@@ -18,7 +18,7 @@ use crate::{
     },
 };
 use jiff::Timestamp;
-use metal_api::{PendingKind, Server, ServerBootConfiguration, annotation, condition};
+use metal_api::{PendingKind, Server, ServerBootConfiguration, ServerState, annotation, condition};
 
 /// Waits while the BMC reports no UUID: it may be that of another machine, which must not get what
 /// this server boots. A host that boots from its own disk gets nothing.
@@ -148,10 +148,12 @@ pub(super) fn start(
         let on = Decision::Act(Step::Reset(ResetType::On));
         return Ok(if is_told { on } else { Decision::Rest(poll(turn.seen, turn.settings)) });
     }
-    // The BMC may still be busy with a power-on that has used the override.
+    // The BMC may still be busy with a power-on that has used the override. The discovery system may
+    // have a second one: it does not restart.
+    let is_claimed = turn.new.state == Some(ServerState::Reserved);
     let started = match turn.seen.last_step {
         Some(last_step) => (last_step.step == Step::Reset(ResetType::On)).then_some(last_step.at),
-        None => intended_before(turn),
+        None => intended_before(turn).filter(|_| is_claimed),
     };
     Ok(match started.map(|at| turn.seen.now.duration_since(at)) {
         Some(ago) if ago < START => Decision::Rest(poll(turn.seen, turn.settings)),

@@ -195,25 +195,20 @@ pub(super) fn may_come_up(seen: &Observation<'_>) -> Option<Decision> {
 /// the network.
 pub(super) fn unless_certainly_off(turn: &mut Turn<'_>) -> Option<Decision> {
     turn.seen.off_for.filter(|off_for| *off_for < CERTAIN)?;
-    let message = "the host was on, or may have been, and is now reported as off: it is booted if \
-                   its BMC still says so in a minute";
+    let message = "the host was on, and is now reported as off: it is booted if its BMC still \
+                   says so in a minute";
     turn.waits(IS_TO_COME_ON, message);
     Some(Decision::Rest(poll(turn.seen, turn.settings)))
 }
 
 /// Whether a host was on when its status was recorded, or off and not certainly so: a process that
-/// starts then has to make certain itself. Of a host that was to be off it is not known whether it
-/// has obeyed, or, if the status was restored, whether it was booted since.
+/// starts then has to make certain itself. While a change of its power is pending, that it was read as
+/// off counts, so that it goes on even if no process lives for long enough to make certain.
 pub fn was_on(status: &ServerStatus) -> bool {
     let ready = status.conditions.iter().find(|it| it.type_ == condition::READY);
     let is_uncertain = ready.is_some_and(|ready| ready.reason == IS_TO_COME_ON);
     let is_on = status.power_state == Some(metal_api::PowerState::On);
-    match status.pending.as_ref().map(|pending| &pending.kind) {
-        None => is_on || is_uncertain,
-        Some(PendingKind::PowerOff) => true,
-        // It was certainly off when this was recorded.
-        Some(PendingKind::NetworkBoot | PendingKind::Other(_)) => is_on,
-    }
+    is_on || (is_uncertain && status.pending.is_none())
 }
 
 /// Looks again if the last reading is too old for a decision that gives the host to somebody else.

@@ -158,11 +158,11 @@ fn setting_the_clock_moves_no_deadline() {
 }
 
 #[test]
-fn a_host_that_was_to_be_off_is_not_known_to_be_after_one_reading_of_a_new_process() {
+fn a_host_that_was_on_and_is_to_be_off_is_not_known_to_be_after_one_reading_of_a_new_process() {
     let pending = serde_json::json!({"kind": "PowerOff", "since": "2026-01-01T00:00:00Z"});
-    for (pending, is_known) in [(None, true), (Some(pending), false)] {
+    for (power, is_known) in [("Off", true), ("On", false)] {
         let mut server = Server::new("a", ServerSpec::default());
-        let status = serde_json::json!({"powerState": "Off", "pending": pending});
+        let status = serde_json::json!({"powerState": power, "pending": pending});
         server.status = Some(serde_json::from_value(status).unwrap());
         let (now, mut memory) = (Now::read(), Memory::default());
         memory.recall_power(&server);

@@ -12,8 +12,6 @@ fn an_override_in_the_wrong_mode_is_not_armed() {
     for told in [false, true] {
         let mut scene = armed();
         scene.started = T0 + seconds(1);
-        scene.now += minutes(2);
-        scene.refresh();
         scene.system().boot.mode = Some(BootMode::Legacy);
         if told {
             scene.carried_out(arm.clone());
@@ -47,7 +45,7 @@ fn an_override_of_an_earlier_boot_is_set_again_by_the_next_process_too() {
 #[test]
 fn a_host_that_the_previous_process_may_have_just_started_is_not_set_to_boot_again() {
     let arm = Step::BootOnce { source: BootSource::Pxe, mode: Some(BootMode::Uefi) };
-    let mut scene = Scene::in_discovery(BootState::Ready);
+    let mut scene = Scene::reserved();
     assert_eq!(scene.decide(), Decision::Act(arm.clone()), "nobody has started it");
     scene.started = T0 + seconds(5);
     for second in [6, 59] {
@@ -59,7 +57,14 @@ fn a_host_that_the_previous_process_may_have_just_started_is_not_set_to_boot_aga
     scene.now = T0 + minutes(1);
     scene.refresh();
     scene.settle();
-    assert_eq!(scene.decide(), Decision::Act(arm));
+    assert_eq!(scene.decide(), Decision::Act(arm.clone()));
+
+    let mut discovery = Scene::in_discovery(BootState::Ready);
+    discovery.started = T0 + seconds(5);
+    discovery.now = T0 + seconds(6);
+    discovery.refresh();
+    discovery.settle();
+    assert_eq!(discovery.decide(), Decision::Act(arm), "it has nothing that restarts");
 }
 
 #[test]
@@ -268,12 +273,29 @@ fn after_a_restart_a_host_that_may_be_on_is_not_off_because_a_change_of_its_powe
     let status = scene.server.status.as_mut().unwrap();
     for (kind, power, makes_certain) in [
         (PowerOff, On, true),
-        (PowerOff, Off, true),
+        (PowerOff, Off, false),
         (NetworkBoot, On, true),
         (NetworkBoot, Off, false),
     ] {
         status.pending.as_mut().unwrap().kind = kind.clone();
         status.power_state = Some(power.clone());
         assert_eq!(was_on(status), makes_certain, "{kind} {power}");
+    }
+}
+
+#[test]
+fn a_discovery_goes_on_though_no_process_lives_for_long_enough_to_make_certain() {
+    use PendingKind::{NetworkBoot, PowerOff};
+    for (state, kind) in [(ServerState::Initial, PowerOff), (ServerState::Discovery, NetworkBoot)] {
+        let mut scene = Scene::in_discovery(BootState::Ready);
+        let status = scene.server.status.as_mut().unwrap();
+        (status.state, status.power_state) = (Some(state), Some(metal_api::PowerState::On));
+        status.pending.as_mut().unwrap().kind = kind;
+        assert!(was_on(status));
+        // A process that has just started reads it as off, and ends soon after.
+        (scene.recorded, scene.off_for) = (None, Some(SignedDuration::ZERO));
+        scene.settle();
+        assert!(matches!(scene.decide(), Decision::Rest(_)), "{:?}", scene.decide());
+        assert!(!was_on(scene.server.status.as_ref().unwrap()), "the next one boots it");
     }
 }
