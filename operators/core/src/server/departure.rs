@@ -9,6 +9,10 @@ use crate::{failure::Failure, redfish::PowerState};
 use jiff::{SignedDuration, Timestamp};
 use metal_api::{PendingKind, Server};
 
+/// For how long after the recorded shutdown a process that starts gives the host its time anew: otherwise
+/// processes that end again and again would keep the server for ever.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+
 /// What to do with a server that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Departure {
@@ -60,7 +64,8 @@ pub fn departure(seen: &Observation<'_>, settings: &Settings) -> Departure {
 fn since(seen: &Observation<'_>, settings: &Settings) -> Timestamp {
     let recorded = seen.server.status.as_ref().and_then(|status| status.pending.as_ref());
     if let Some(pending) = recorded.filter(|it| it.kind == PendingKind::PowerOff) {
-        return pending.since.0.max(seen.started);
+        let since = pending.since.0;
+        return since.max(seen.started).min(since.checked_add(LONGEST).unwrap_or(since));
     }
     let fails = seen.failure.is_some_and(|failure| failure.repeated);
     if !fails

@@ -2,6 +2,7 @@
 
 use super::{
     super::{Change, Decision, Departure, Need, decide_in_any_case, departure},
+    T0,
     fixture::{Scene, minutes, seconds},
 };
 use crate::{
@@ -70,6 +71,23 @@ fn a_host_that_does_not_shut_down_holds_the_deletion_of_its_server_for_a_time_on
     assert_eq!(scene.departure(), Departure::Lives(minutes(1)));
     scene.now += minutes(1);
     assert_eq!(scene.departure(), Departure::Go);
+}
+
+#[test]
+fn a_host_that_does_not_shut_down_holds_the_deletion_no_longer_where_no_process_lives_for_long() {
+    let mut scene = deleted(Scene::reserved());
+    scene.system().power = PowerState::On;
+    (scene.claim, scene.claim_is_gone) = (None, true);
+    scene.settle();
+    for (minute, expected) in [
+        (10, Departure::Lives(minutes(4))),
+        (60, Departure::Lives(minutes(4))),
+        (64, Departure::Go),
+    ] {
+        scene.now = T0 + minutes(minute);
+        scene.started = scene.now;
+        assert_eq!(scene.departure(), expected, "{minute} min");
+    }
 }
 
 #[test]
