@@ -1,8 +1,6 @@
 //! Conditions and phases about operations.
 
-use super::{
-    super::Observation, evictions::draining, image, lockout, own_node::hosts_us, pending,
-};
+use super::{super::Observation, evictions::draining, image, lockout, own_node::hosts_us, pending};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use metal_api::{
