@@ -33,6 +33,6 @@ pub(crate) struct ServerParts {
     pub published: Option<SharedLeases>,
     /// What is counted.
     pub metrics: Metrics,
-    /// Opened once all places are served.
+    /// Opened once all bind targets are served.
     pub ready: ReadinessCondition,
 }

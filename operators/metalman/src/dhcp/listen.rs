@@ -5,7 +5,7 @@ use metal_serve::dhcp::{
     Sockets,
     link::{
         Error,
-        v4::{Link, Place, interface_of},
+        v4::{BindTarget, Link, interface_of},
     },
 };
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -32,17 +32,17 @@ pub(crate) enum Listen {
 }
 
 impl Listen {
-    /// The current places.
-    pub(super) fn places(&self) -> Vec<Place> {
+    /// The current bind targets.
+    pub(super) fn bind_targets(&self) -> Vec<BindTarget> {
         match self {
             Self::Interface { name, port } => {
-                vec![Place::Interface { name: name.clone(), port: *port }]
+                vec![BindTarget::Interface { name: name.clone(), port: *port }]
             }
             Self::InterfaceOf { address, port } => {
                 let name = interface_of(*address);
-                name.into_iter().map(|name| Place::Interface { name, port: *port }).collect()
+                name.into_iter().map(|name| BindTarget::Interface { name, port: *port }).collect()
             }
-            Self::Relays(address) => vec![Place::Address(*address)],
+            Self::Relays(address) => vec![BindTarget::Address(*address)],
         }
     }
 
@@ -53,12 +53,13 @@ impl Listen {
     ///
     /// If the other interface cannot be served; it is retried.
     pub(super) fn follow(&self, sockets: &mut Sockets<Link>) -> Result<(), Error> {
-        let places = self.places();
-        let is_served = |place: &Place| sockets.links().iter().any(|link| link.place == *place);
-        if places.is_empty() || places.iter().all(is_served) {
+        let targets = self.bind_targets();
+        let is_served =
+            |target: &BindTarget| sockets.links().iter().any(|link| link.bind_target == *target);
+        if targets.is_empty() || targets.iter().all(is_served) {
             return Ok(());
         }
-        sockets.serve(&places)
+        sockets.serve(&targets)
     }
 
     /// Whether a packet is for us: without an interface, only what relays send, and renewals that
@@ -79,7 +80,7 @@ impl Listen {
             }
             Self::Interface { .. } | Self::InterfaceOf { .. } => {
                 let without = links.iter().find(|link| link.address.is_none());
-                without.map(|link| format!("an IPv4 address on {}", link.place))
+                without.map(|link| format!("an IPv4 address on {}", link.bind_target))
             }
         }
     }

@@ -63,7 +63,7 @@ pub(crate) struct Parts {
     pub(crate) neighbors: NeighborLimit,
     /// What is counted.
     pub(crate) metrics: Metrics,
-    /// Open while all places are served.
+    /// Open while all bind targets are served.
     pub(crate) ready: ReadinessCondition,
 }
 
@@ -93,7 +93,7 @@ pub(crate) fn serve(
 
 fn open(parts: Parts) -> Result<Server<Dhcp>, Error> {
     let mut sockets = Sockets::default();
-    sockets.serve(&parts.listen.places())?;
+    sockets.serve(&parts.listen.bind_targets())?;
     let metrics = parts.metrics.clone();
     let (strangers, machines) = (LogOnce::default(), LogOnce::with_room_for(MACHINES));
     let dhcp = Dhcp { parts, strangers, machines, unserved: UnservedArchitectures::default() };

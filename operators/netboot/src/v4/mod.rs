@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Why a place cannot be served.
+    /// Why a bind target cannot be served.
     #[error("interfaces or listen: could not start the DHCP server")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
@@ -101,9 +101,9 @@ impl Responder for V4 {
         let boot = self.common.boot_of(v4::identity(&packet));
         let LeaseServer { config, bmcs, lease_store, .. } = &self.common;
         let known = v4::Server { config, bmcs, leases: &lease_store.leases, boot: &boot };
-        let Link { place, addresses, .. } = &links[link];
+        let Link { bind_target, addresses, .. } = &links[link];
         let link_addresses: &[_] = if to.is_none() { addresses } else { &[] };
-        let (is_unicast, port) = (to.is_some(), place.port());
+        let (is_unicast, port) = (to.is_some(), bind_target.port());
         let arrival = v4::Arrival { server, link: link_addresses, is_unicast, port, from };
         let decision = v4::decide(known, &packet, arrival, now);
         let is_durable = self.common.record(decision.changes);
@@ -126,7 +126,7 @@ impl Responder for V4 {
         self.hold_address(&packet, *from.ip(), &reply);
         self.count_unserved(&packet, &boot);
         let answer = Answer { link, from, own: to, reply, is_durable, news: decision.bmc };
-        self.hold(&links[link].place, answer, Client::of(&packet), decision.probe)
+        self.hold(&links[link].bind_target, answer, Client::of(&packet), decision.probe)
     }
 
     fn released(&mut self, links: &[Link]) -> Option<Vec<Answer>> {

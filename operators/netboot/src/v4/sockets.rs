@@ -8,24 +8,24 @@ use metal_dhcp::{
 };
 use metal_serve::dhcp::{
     Sockets,
-    link::v4::{Link, Place},
+    link::v4::{BindTarget, Link},
 };
 use std::{net::SocketAddrV4, sync::Arc};
 
 /// Every interface and address at the server port, and also at the port of boot servers if there is
 /// a proxy subnet.
-pub(super) fn of(config: &Config) -> Vec<Place> {
+pub(super) fn of(config: &Config) -> Vec<BindTarget> {
     let interfaces = |port| {
-        config.interfaces.iter().map(move |name| Place::Interface { name: name.clone(), port })
+        config.interfaces.iter().map(move |name| BindTarget::Interface { name: name.clone(), port })
     };
     let boot_server = config.has_proxy().then_some(BOOT_SERVER_PORT);
     let addresses = config.listen.iter().copied();
     let proxies = boot_server.into_iter().flat_map(move |port| {
         let at = move |address: &SocketAddrV4| SocketAddrV4::new(*address.ip(), port);
-        let addresses = config.listen.iter().map(at).map(Place::Address);
+        let addresses = config.listen.iter().map(at).map(BindTarget::Address);
         interfaces(port).chain(addresses)
     });
-    interfaces(SERVER_PORT).chain(addresses.map(Place::Address)).chain(proxies).collect()
+    interfaces(SERVER_PORT).chain(addresses.map(BindTarget::Address)).chain(proxies).collect()
 }
 
 impl V4 {
@@ -68,7 +68,7 @@ impl V4 {
                 let hint = "add the subnet of one of its addresses to subnets, unless all clients \
                             there are behind relays";
                 tracing::warn!(
-                    place = %link.place, address = ?link.address, hint,
+                    place = %link.bind_target, address = ?link.address, hint,
                     "no subnet is configured for this interface: clients on it are not answered"
                 );
             }
@@ -76,7 +76,7 @@ impl V4 {
                 let hint = "keep the addresses of one subnet on the interface, or reserve addresses \
                             in the others";
                 tracing::warn!(
-                    place = %link.place, addresses = ?link.addresses, hint,
+                    place = %link.bind_target, addresses = ?link.addresses, hint,
                     "several subnets are configured for this interface: clients without a \
                      reservation are in the first"
                 );
@@ -91,7 +91,10 @@ impl V4 {
         match links.iter().find(|link| link.waits_for_address()) {
             None => self.common.parts.ready.open(),
             Some(link) => {
-                self.common.parts.ready.wait_for(format!("an IPv4 address on {}", link.place));
+                self.common
+                    .parts
+                    .ready
+                    .wait_for(format!("an IPv4 address on {}", link.bind_target));
             }
         }
     }

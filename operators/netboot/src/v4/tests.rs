@@ -192,18 +192,21 @@ async fn a_changed_configuration_is_taken_over_without_losing_a_lease() {
 async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
-    let place = server.sockets.links()[0].place.clone();
+    let target = server.sockets.links()[0].bind_target.clone();
     let unreachable = CONFIG.replace("127.0.0.1:0", "192.0.2.1:0");
     config.send_replace(Arc::new(Config::parse(&unreachable).unwrap()));
     server.maintain().await;
     assert_eq!(*server.responder.common.config, Config::parse(CONFIG).unwrap());
-    assert_eq!((server.sockets.links().len(), &server.sockets.links()[0].place), (1, &place));
+    assert_eq!(
+        (server.sockets.links().len(), &server.sockets.links()[0].bind_target),
+        (1, &target)
+    );
 
     let moved = CONFIG.replace("127.0.0.1:0", "127.0.0.2:0");
     config.send_replace(Arc::new(Config::parse(&moved).unwrap()));
     server.maintain().await;
     assert_eq!(server.sockets.links().len(), 1);
-    assert_ne!(server.sockets.links()[0].place, place);
+    assert_ne!(server.sockets.links()[0].bind_target, target);
 }
 
 #[tokio::test]

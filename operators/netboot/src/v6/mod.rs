@@ -18,7 +18,7 @@ use metal_serve::dhcp::{
     self, Request, Responder, Server, Sockets,
     link::{
         self,
-        v6::{Link, Place, ServerDuid, duid, places},
+        v6::{BindTarget, Link, ServerDuid, bind_targets, duid},
     },
 };
 use std::{
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Why a place cannot be served.
+    /// Why a bind target cannot be served.
     #[error("dhcp6.interfaces or dhcp6.listen: could not start the DHCPv6 server")]
     Link(#[from] link::Error),
     /// The lease file cannot be used.
@@ -104,8 +104,8 @@ impl Responder for V6 {
         let v6 = config.dhcp6.as_ref()?;
         let leases = &lease_store.leases;
         let server = v6::Server { config, v6, id: &self.duid.id, bmcs, leases, boot: &boot };
-        let Link { place, addresses, .. } = &links[link];
-        let arrival = Arrival { interface: place.interface(), addresses, from };
+        let Link { bind_target, addresses, .. } = &links[link];
+        let arrival = Arrival { interface: bind_target.interface(), addresses, from };
         let decision = v6::decide(server, &packet, arrival, now);
         let is_durable = self.common.record(decision.changes);
         for address in decision.doubted {
@@ -159,7 +159,7 @@ impl Responder for V6 {
 impl V6 {
     /// Adopts a configuration; if that fails, the previous one stays in force.
     fn take(&mut self, config: Arc<Config>, sockets: &mut Sockets<Link>) -> Result<(), Error> {
-        let wanted: Vec<Place> = config.dhcp6.as_ref().map(places).unwrap_or_default();
+        let wanted: Vec<BindTarget> = config.dhcp6.as_ref().map(bind_targets).unwrap_or_default();
         let duid = config.dhcp6.as_ref().map(own_duid).transpose()?.unwrap_or_default();
         let LeaseServer { parts, lease_store, .. } = &mut self.common;
         let file = parts.lease_file.as_ref().filter(|_| !lease_store.is_kept());
@@ -231,7 +231,7 @@ impl V6 {
         match links.iter().find(|link| !link.can_send) {
             None => parts.ready.open(),
             Some(link) => {
-                parts.ready.wait_for(format!("an IPv6 link-local address on {}", link.place));
+                parts.ready.wait_for(format!("an IPv6 link-local address on {}", link.bind_target));
             }
         }
     }

@@ -120,7 +120,7 @@ pub struct Server<R: Responder> {
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Why a place cannot be served.
+    /// Why a bind target cannot be served.
     #[error("could not start the server")]
     Link(#[from] link::Error),
     /// The runtime of the packet path does not start.
@@ -129,7 +129,7 @@ pub enum Error {
 }
 
 /// Serves what `open` returns until `shutdown`, on its own runtime: whatever else the process does,
-/// packets are answered. Blocks. Sends the addresses of its sockets, in the order of their places,
+/// packets are answered. Blocks. Sends the addresses of its sockets, in the order of their bind targets,
 /// to `opened` once they are open.
 ///
 /// # Errors

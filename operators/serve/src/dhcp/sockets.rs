@@ -41,16 +41,17 @@ impl<L> Default for Sockets<L> {
 }
 
 impl<L: Link> Sockets<L> {
-    /// Serves these places from now on. If one cannot be served, nothing changes.
+    /// Serves these bind targets from now on. If one cannot be served, nothing changes.
     ///
     /// # Errors
     ///
-    /// If a place does not exist or is in use.
-    pub fn serve(&mut self, places: &[L::Place]) -> Result<(), Error> {
-        let is_open = |place: &L::Place| self.links.iter().any(|link| link.place() == place);
-        let missing = places.iter().filter(|place| !is_open(place)).cloned().map(L::open);
+    /// If a bind target does not exist or is in use.
+    pub fn serve(&mut self, targets: &[L::BindTarget]) -> Result<(), Error> {
+        let is_open =
+            |target: &L::BindTarget| self.links.iter().any(|link| link.bind_target() == target);
+        let missing = targets.iter().filter(|target| !is_open(target)).cloned().map(L::open);
         let missing = missing.collect::<Result<Vec<_>, _>>()?;
-        self.links.retain(|link| places.contains(link.place()));
+        self.links.retain(|link| targets.contains(link.bind_target()));
         self.links.extend(missing);
         self.is_renumbered = true;
         Ok(())
@@ -59,8 +60,8 @@ impl<L: Link> Sockets<L> {
     /// Reopens sockets on interfaces that were replaced by others of the same name.
     pub fn follow_interfaces(&mut self) {
         for link in self.links.iter_mut().filter(|link| link.is_stale()) {
-            if let Ok(fresh) = L::open(link.place().clone()) {
-                tracing::info!(place = %fresh.place(), "serving the interface again");
+            if let Ok(fresh) = L::open(link.bind_target().clone()) {
+                tracing::info!(place = %fresh.bind_target(), "serving the interface again");
                 *link = fresh;
             }
         }
@@ -101,7 +102,8 @@ impl<L: Link> Sockets<L> {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => {
                         // Caused by an earlier answer, or by an interface that went down.
-                        tracing::debug!(%error, place = %link.place(), "socket reports an error");
+                        let place = link.bind_target();
+                        tracing::debug!(%error, %place, "socket reports an error");
                         break;
                     }
                 };

@@ -1,7 +1,7 @@
 //! The loop on loopback, with a responder that answers everybody.
 
 use super::{
-    link::v4::{Link, Place},
+    link::v4::{BindTarget, Link},
     *,
 };
 use futures::FutureExt as _;
@@ -27,7 +27,7 @@ struct Echo {
     is_standby: bool,
     is_disk_full: bool,
     is_holding: bool,
-    moves_to: Option<Place>,
+    moves_to: Option<BindTarget>,
     decided: Vec<Option<Client>>,
     told: usize,
 }
@@ -81,16 +81,16 @@ impl Responder for Echo {
     }
 
     async fn maintain(&mut self, sockets: &mut Sockets<Link>) {
-        if let Some(place) = self.moves_to.take() {
-            sockets.serve(&[place]).ok();
+        if let Some(bind_target) = self.moves_to.take() {
+            sockets.serve(&[bind_target]).ok();
         }
     }
 
     fn close(self) {}
 }
 
-fn at(ip: [u8; 4]) -> Place {
-    Place::Address(SocketAddrV4::new(ip.into(), 0))
+fn at(ip: [u8; 4]) -> BindTarget {
+    BindTarget::Address(SocketAddrV4::new(ip.into(), 0))
 }
 
 /// A server on loopback, and a client.

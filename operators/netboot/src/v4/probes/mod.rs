@@ -4,7 +4,7 @@ use super::{Answer, V4};
 use jiff::Timestamp;
 use metal_dhcp::{Client, lease::Lease, v4::MessageType};
 use metal_serve::dhcp::{
-    link::v4::{Link, Place},
+    link::v4::{BindTarget, Link},
     prober::{ProbeOutcome, Prober},
 };
 use std::{
@@ -34,7 +34,7 @@ impl QuarantineRate {
 #[derive(Debug)]
 pub(super) struct PendingOffer {
     /// The number of the link in the answer may have changed by then.
-    pub(super) place: Place,
+    pub(super) bind_target: BindTarget,
     pub(super) answer: Answer,
     /// Whom the address is offered to.
     pub(super) client: Option<Client>,
@@ -63,7 +63,7 @@ impl V4 {
     /// Keeps an offer until its address is known to be free. Returns what can be sent now.
     pub(super) fn hold(
         &mut self,
-        place: &Place,
+        bind_target: &BindTarget,
         answer: Answer,
         client: Option<Client>,
         probe: Option<Ipv4Addr>,
@@ -75,7 +75,7 @@ impl V4 {
         if !must_wait {
             return Some(answer);
         }
-        let held = PendingOffer { place: place.clone(), answer, client };
+        let held = PendingOffer { bind_target: bind_target.clone(), answer, client };
         prober.ask(address, held).err().map(|held| held.answer)
     }
 
@@ -95,11 +95,11 @@ impl V4 {
         links: &[Link],
         outcome: ProbeOutcome<PendingOffer>,
     ) -> Option<Answer> {
-        let PendingOffer { place, mut answer, .. } = match outcome {
+        let PendingOffer { bind_target, mut answer, .. } = match outcome {
             ProbeOutcome::Free(offer) => offer,
             ProbeOutcome::InUse(address, offer) => self.in_use(address, offer)?,
         };
-        answer.link = links.iter().position(|link| link.place == place)?;
+        answer.link = links.iter().position(|link| link.bind_target == bind_target)?;
         // An offer is a promise of nothing.
         answer.is_durable = false;
         Some(answer)

@@ -68,6 +68,6 @@ fn offered(server: &mut Server<V4>, mac: MacAddr) -> (Ipv4Addr, PendingOffer) {
     let request = Request { link: 0, from, to: Some(Ipv4Addr::LOCALHOST), packet };
     let links = server.sockets.links();
     let answer = server.responder.decide(links, request, Timestamp::now()).unwrap();
-    let (place, client) = (links[0].place.clone(), Some(Client::Mac(mac)));
-    (answer.reply.packet.yiaddr, PendingOffer { place, answer, client })
+    let (bind_target, client) = (links[0].bind_target.clone(), Some(Client::Mac(mac)));
+    (answer.reply.packet.yiaddr, PendingOffer { bind_target, answer, client })
 }

@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 /// How many bytes of packets the kernel buffers while we are busy: about 10,000 packets.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Why a place cannot be served.
+/// Why a bind target cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no such interface.
@@ -28,21 +28,21 @@ pub enum Error {
     },
     /// The socket could not be set up.
     #[error(
-        "{place}: could not listen; check that no other DHCP server is running, and that this \
+        "{bind_target}: could not listen; check that no other DHCP server is running, and that this \
          process has CAP_NET_BIND_SERVICE"
     )]
     Socket {
-        /// The place.
-        place: String,
+        /// The bind target.
+        bind_target: String,
         /// The reason.
         source: io::Error,
     },
 }
 
-/// A socket at its place, for one IP version.
+/// A socket at its bind target, for one IP version.
 pub trait Link: Debug + Sized {
     /// Where packets are received.
-    type Place: Clone + Debug + Display + PartialEq;
+    type BindTarget: Clone + Debug + Display + PartialEq;
     /// One of our addresses.
     type Address: Copy + Debug;
     /// The other side of an exchange.
@@ -52,15 +52,15 @@ pub trait Link: Debug + Sized {
     /// An answer.
     type Reply: Debug;
 
-    /// Opens the socket of a place. Call within a tokio runtime.
+    /// Opens the socket of a bind target. Call within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// If the place does not exist, or is taken.
-    fn open(place: Self::Place) -> Result<Self, Error>;
+    /// If the bind target does not exist, or is taken.
+    fn open(bind_target: Self::BindTarget) -> Result<Self, Error>;
 
-    /// The place.
-    fn place(&self) -> &Self::Place;
+    /// The bind target.
+    fn bind_target(&self) -> &Self::BindTarget;
 
     /// The socket.
     fn socket(&self) -> &UdpSocket;
@@ -117,7 +117,7 @@ fn index_of(name: &str) -> Result<u32, Error> {
 fn socket(domain: Domain) -> io::Result<Socket> {
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    // All places share the port: those of several interfaces, and those of an interface and an
+    // All bind targets share the port: those of several interfaces, and those of an interface and an
     // address on it.
     socket.set_reuse_address(true)?;
     crate::buffer::enlarge(&socket, RECEIVE_BUFFER)?;

@@ -17,7 +17,7 @@ use tokio::{io::Interest, net::UdpSocket};
 
 /// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum BindTarget {
     /// Clients on the link of an interface, and relays that send there.
     Interface {
         /// Its name.
@@ -29,11 +29,11 @@ pub enum Place {
     Address(SocketAddrV4),
 }
 
-/// A socket at its place.
+/// A socket at its bind target.
 #[derive(Debug)]
 pub struct Link {
-    /// The place.
-    pub place: Place,
+    /// The bind target.
+    pub bind_target: BindTarget,
     /// The socket.
     pub socket: UdpSocket,
     /// Our address there, which is the server identifier for clients that send to everybody: if
@@ -53,27 +53,27 @@ pub struct Link {
 }
 
 impl super::Link for Link {
-    type Place = Place;
+    type BindTarget = BindTarget;
     type Address = Ipv4Addr;
     type Peer = SocketAddrV4;
     type Packet = Packet;
     type Reply = Reply;
 
-    fn open(place: Place) -> Result<Self, Error> {
-        let (index, socket) = match &place {
-            Place::Interface { name, port } => {
+    fn open(bind_target: BindTarget) -> Result<Self, Error> {
+        let (index, socket) = match &bind_target {
+            BindTarget::Interface { name, port } => {
                 let index = index_of(name)?;
                 (Some(index), on_interface(name, *port))
             }
-            Place::Address(address) => (None, at_address(*address)),
+            BindTarget::Address(address) => (None, at_address(*address)),
         };
-        let failed = |source| Error::Socket { place: place.to_string(), source };
+        let failed = |source| Error::Socket { bind_target: bind_target.to_string(), source };
         let socket =
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
-        let frames = place.frames();
+        let frames = bind_target.frames();
         let (address, addresses) = (None, Vec::new());
         Ok(Self {
-            place,
+            bind_target,
             socket,
             address,
             addresses,
@@ -84,8 +84,8 @@ impl super::Link for Link {
         })
     }
 
-    fn place(&self) -> &Place {
-        &self.place
+    fn bind_target(&self) -> &BindTarget {
+        &self.bind_target
     }
 
     fn socket(&self) -> &UdpSocket {
@@ -93,9 +93,9 @@ impl super::Link for Link {
     }
 
     fn is_stale(&self) -> bool {
-        match &self.place {
-            Place::Interface { name, .. } => index_of(name).ok() != self.index,
-            Place::Address(_) => false,
+        match &self.bind_target {
+            BindTarget::Interface { name, .. } => index_of(name).ok() != self.index,
+            BindTarget::Address(_) => false,
         }
     }
 
@@ -105,7 +105,7 @@ impl super::Link for Link {
         let SocketAddr::V4(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
         let asked = match to {
             Some(IpAddr::V4(to)) => Some(to),
-            Some(IpAddr::V6(_)) | None => self.place.address(),
+            Some(IpAddr::V6(_)) | None => self.bind_target.address(),
         };
         Ok((len, from, asked))
     }
@@ -125,7 +125,7 @@ impl super::Link for Link {
         let data = reply.packet.encode();
         if let (Some(frames), Some(mac)) = (&self.frames, reply.direct) {
             let to = SocketAddrV4::new(reply.packet.yiaddr, reply.to.port());
-            let own = SocketAddrV4::new(reply.from, self.place.port());
+            let own = SocketAddrV4::new(reply.from, self.bind_target.port());
             // Whatever the reason, a frame to everybody may get through.
             if frames.send(own, to, mac, &data).is_ok() {
                 return (to, Ok(()));
@@ -145,8 +145,8 @@ impl Link {
     /// that `is_served`. Whether clients on the link itself are in no subnet that is served, since
     /// now.
     pub fn find_address(&mut self, is_served: impl Fn(Ipv4Addr) -> bool) -> bool {
-        let Place::Interface { name, .. } = &self.place else {
-            self.address = self.place.address();
+        let BindTarget::Interface { name, .. } = &self.bind_target else {
+            self.address = self.bind_target.address();
             self.addresses = self.address.into_iter().collect();
             return false;
         };
@@ -172,7 +172,7 @@ impl Link {
     }
 
     fn send_from(&self, data: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
-        if self.place.address().is_some() {
+        if self.bind_target.address().is_some() {
             return self.socket.try_send_to(data, to.into()).map(drop);
         }
         let own = nix::libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) };
@@ -190,14 +190,14 @@ impl Link {
     /// The destination of an answer from here. A broadcast cannot be sent to a link that we are not
     /// on, but the sender has an address from which it reached us.
     fn destination(&self, to: SocketAddrV4, from: SocketAddrV4) -> SocketAddrV4 {
-        match &self.place {
-            Place::Address(_) if to.ip().is_broadcast() => from,
-            Place::Interface { .. } | Place::Address(_) => to,
+        match &self.bind_target {
+            BindTarget::Address(_) if to.ip().is_broadcast() => from,
+            BindTarget::Interface { .. } | BindTarget::Address(_) => to,
         }
     }
 }
 
-impl Place {
+impl BindTarget {
     /// Opens the frame socket. If that is not possible, all clients are answered by broadcast.
     fn frames(&self) -> Option<Frames> {
         let Self::Interface { name, .. } = self else { return None };
@@ -209,7 +209,7 @@ impl Place {
         opened.ok()
     }
 
-    /// Our address, if the place is one.
+    /// Our address, if the bind target is one.
     fn address(&self) -> Option<Ipv4Addr> {
         match self {
             Self::Interface { .. } => None,
@@ -226,7 +226,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for BindTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Interface { name, port } => write!(f, "{name}:{port}"),
@@ -282,7 +282,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_interface_is_served_with_its_address() {
-        let mut link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        let mut link =
+            Link::open(BindTarget::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
         assert!(link.find_address(|_| false), "it is news");
         assert_eq!((link.address, link.is_without_subnet), (Some(Ipv4Addr::LOCALHOST), true));
         assert!(!link.find_address(|_| false), "it is known");
@@ -298,11 +299,12 @@ mod tests {
 
     #[tokio::test]
     async fn who_listens_at_every_address_waits_for_none() {
-        let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        let any = BindTarget::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
         let mut link = Link::open(any).unwrap();
         link.find_address(|_| true);
         assert!(!link.waits_for_address());
-        let mut link = Link::open(Place::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
+        let mut link =
+            Link::open(BindTarget::Interface { name: "lo".to_owned(), port: 0 }).unwrap();
         assert!(link.waits_for_address());
         link.find_address(|_| true);
         assert!(!link.waits_for_address());
@@ -310,9 +312,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_unicast_request_is_answered_from_the_address_it_was_sent_to() {
-        let any = Place::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
-        for place in [Place::Interface { name: "lo".to_owned(), port: 0 }, any] {
-            asked_alone(Link::open(place).unwrap()).await;
+        let any = BindTarget::Address(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+        for target in [BindTarget::Interface { name: "lo".to_owned(), port: 0 }, any] {
+            asked_alone(Link::open(target).unwrap()).await;
         }
     }
 
@@ -349,7 +351,7 @@ mod tests {
     #[tokio::test]
     async fn at_an_address_nobody_is_answered_by_broadcast() {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-        let link = Link::open(Place::Address(address)).unwrap();
+        let link = Link::open(BindTarget::Address(address)).unwrap();
         let from = SocketAddrV4::new([10, 0, 0, 9].into(), 68);
         assert_eq!(link.destination(SocketAddrV4::new(Ipv4Addr::BROADCAST, 68), from), from);
         let relay = SocketAddrV4::new([10, 0, 0, 1].into(), 67);
@@ -364,11 +366,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_that_is_not_there_is_named() {
-        let place = Place::Interface { name: "nowhere0".to_owned(), port: 67 };
-        let error = Link::open(place).unwrap_err();
+        let target = BindTarget::Interface { name: "nowhere0".to_owned(), port: 67 };
+        let error = Link::open(target).unwrap_err();
         assert_eq!(error.to_string(), "network interface `nowhere0` not found");
-        let place = Place::Address(SocketAddrV4::new([192, 0, 2, 1].into(), 0));
-        let error = Link::open(place).unwrap_err();
+        let target = BindTarget::Address(SocketAddrV4::new([192, 0, 2, 1].into(), 0));
+        let error = Link::open(target).unwrap_err();
         assert!(error.to_string().starts_with("192.0.2.1:0: could not listen"), "{error}");
     }
 }

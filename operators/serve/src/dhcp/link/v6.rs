@@ -20,18 +20,18 @@ use tokio::{io::Interest, net::UdpSocket};
 
 /// Where packets are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum BindTarget {
     /// Clients on the link of an interface, and relays that send there.
     Interface(String),
     /// Relays that send to this address.
     Address(SocketAddrV6),
 }
 
-/// A socket at its place.
+/// A socket at its bind target.
 #[derive(Debug)]
 pub struct Link {
-    /// The place.
-    pub place: Place,
+    /// The bind target.
+    pub bind_target: BindTarget,
     /// The socket.
     pub socket: UdpSocket,
     /// Our addresses there that are not link-local.
@@ -46,10 +46,10 @@ pub struct Link {
     index: Option<u32>,
 }
 
-/// The places in a configuration.
-pub fn places(config: &Config) -> Vec<Place> {
-    let interfaces = config.interfaces.iter().cloned().map(Place::Interface);
-    interfaces.chain(config.listen.iter().copied().map(Place::Address)).collect()
+/// The bind targets in a configuration.
+pub fn bind_targets(config: &Config) -> Vec<BindTarget> {
+    let interfaces = config.interfaces.iter().cloned().map(BindTarget::Interface);
+    interfaces.chain(config.listen.iter().copied().map(BindTarget::Address)).collect()
 }
 
 /// A DUID of a server.
@@ -93,7 +93,7 @@ fn first_of<'a>(
     in_order.min().map(|(is_other, .., mac)| (is_other, mac))
 }
 
-impl Place {
+impl BindTarget {
     /// The interface that clients are on.
     pub fn interface(&self) -> Option<&str> {
         match self {
@@ -103,7 +103,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for BindTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Interface(name) => f.write_str(name),
@@ -113,25 +113,25 @@ impl std::fmt::Display for Place {
 }
 
 impl super::Link for Link {
-    type Place = Place;
+    type BindTarget = BindTarget;
     type Address = Ipv6Addr;
     type Peer = SocketAddrV6;
     type Packet = Packet;
     type Reply = Reply;
 
-    fn open(place: Place) -> Result<Self, Error> {
-        let (index, socket) = match &place {
-            Place::Interface(name) => {
+    fn open(bind_target: BindTarget) -> Result<Self, Error> {
+        let (index, socket) = match &bind_target {
+            BindTarget::Interface(name) => {
                 let index = index_of(name)?;
                 (Some(index), on_interface(name, index))
             }
-            Place::Address(address) => (None, bound_to(*address, None)),
+            BindTarget::Address(address) => (None, bound_to(*address, None)),
         };
-        let failed = |source| Error::Socket { place: place.to_string(), source };
+        let failed = |source| Error::Socket { bind_target: bind_target.to_string(), source };
         let socket =
             socket.and_then(|socket| UdpSocket::from_std(socket.into())).map_err(failed)?;
         let mut link = Self {
-            place,
+            bind_target,
             socket,
             addresses: Vec::new(),
             can_send: false,
@@ -143,8 +143,8 @@ impl super::Link for Link {
         Ok(link)
     }
 
-    fn place(&self) -> &Place {
-        &self.place
+    fn bind_target(&self) -> &BindTarget {
+        &self.bind_target
     }
 
     fn socket(&self) -> &UdpSocket {
@@ -152,7 +152,7 @@ impl super::Link for Link {
     }
 
     fn is_stale(&self) -> bool {
-        self.place.interface().is_some_and(|name| index_of(name).ok() != self.index)
+        self.bind_target.interface().is_some_and(|name| index_of(name).ok() != self.index)
     }
 
     fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddrV6, Option<Ipv6Addr>)> {
@@ -189,9 +189,9 @@ impl super::Link for Link {
 impl Link {
     /// Looks up our addresses again, as they may have changed.
     pub fn find_addresses(&mut self) {
-        let all = match &self.place {
-            Place::Interface(name) => addresses_of(name),
-            Place::Address(address) => vec![*address.ip()],
+        let all = match &self.bind_target {
+            BindTarget::Interface(name) => addresses_of(name),
+            BindTarget::Address(address) => vec![*address.ip()],
         };
         let (local, global): (Vec<_>, Vec<_>) =
             all.into_iter().partition(Ipv6Addr::is_unicast_link_local);
@@ -201,7 +201,7 @@ impl Link {
 
     /// Reports once if the link has no subnet from now on, or several.
     pub fn look_for_subnet(&mut self, config: &Config) {
-        let Some(name) = self.place.interface() else { return };
+        let Some(name) = self.bind_target.interface() else { return };
         let count = match config.subnet_on(name) {
             Some(_) => 1,
             None => config.subnets_of(&self.addresses).count(),
