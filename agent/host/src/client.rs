@@ -70,19 +70,19 @@ pub(crate) enum Answer {
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct ReleaseAnswer {
     release: Option<Wanted>,
 }
 
 /// A request, with the name of the host that makes it; empty before the machine is registered.
-struct Asked<'a> {
+struct HostRequest<'a> {
     method: Method,
     target: &'a str,
     host: &'a str,
     body: String,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> HostRequest<'a> {
     fn get(target: &'a str, host: &'a str) -> Self {
         Self { method: Method::GET, target, host, body: String::new() }
     }
@@ -120,7 +120,8 @@ impl Server {
     ) -> Result<metal_attest::Response> {
         keys["credential"] = json!(credential);
         keys["publicKey"] = json!(key.public()?.pem());
-        let answer = self.signed(key, Asked::post(path::ATTEST, "", keys.to_string())).await?;
+        let answer =
+            self.signed(key, HostRequest::post(path::ATTEST, "", keys.to_string())).await?;
         serde_json::from_slice(&answer).context("the answer is no attestation")
     }
 
@@ -139,8 +140,8 @@ impl Server {
         if let Some(proof) = proof {
             body["proof"] = json!(proof);
         }
-        let asked = Asked::post(path::REGISTER, "", body.to_string());
-        self.signed(key, asked).await.map(drop)
+        let request = HostRequest::post(path::REGISTER, "", body.to_string());
+        self.signed(key, request).await.map(drop)
     }
 
     /// Waits for another release than the one that is `known`, and records which one that is. Without an answer
@@ -175,18 +176,19 @@ impl Server {
             }
             None => path::RELEASE.to_owned(),
         };
-        let body = self.signed(key, Asked::get(&target, &self.host)).await?;
+        let body = self.signed(key, HostRequest::get(&target, &self.host)).await?;
         if known.is_some() && body.is_empty() {
             return Ok(Answer::Same);
         }
-        let told: Told = serde_json::from_slice(&body).context("the answer is no release")?;
+        let answer: ReleaseAnswer =
+            serde_json::from_slice(&body).context("the answer is no release")?;
         let is_word = |word: &str| {
             word.len() <= NAME
                 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
         };
         let is_named = |it: &Wanted| !it.name.is_empty() && is_word(&it.name) && is_word(&it.uid);
-        ensure!(told.release.as_ref().is_none_or(is_named), "its name is none");
-        Ok(Answer::Release(told.release))
+        ensure!(answer.release.as_ref().is_none_or(is_named), "its name is none");
+        Ok(Answer::Release(answer.release))
     }
 
     /// Waits for any answer of the server: even one that says it is busy proves that it can be reached.
@@ -196,12 +198,12 @@ impl Server {
 
     /// Reports the state of this host.
     pub(crate) async fn report(&self, key: &Key, report: &Value) -> Result<()> {
-        let asked = Asked::post(path::STATUS, &self.host, report.to_string());
-        self.signed(key, asked).await.map(drop)
+        let request = HostRequest::post(path::STATUS, &self.host, report.to_string());
+        self.signed(key, request).await.map(drop)
     }
 
-    async fn signed(&self, key: &Key, asked: Asked<'_>) -> Result<Vec<u8>> {
-        let Asked { method, target, host, body } = asked;
+    async fn signed(&self, key: &Key, request: HostRequest<'_>) -> Result<Vec<u8>> {
+        let HostRequest { method, target, host, body } = request;
         let answer = self.http.get(format!("{}{}", self.url, path::NONCE)).send().await?;
         let answer: Value = serde_json::from_slice(&read(answer).await?)?;
         let nonce = answer["nonce"].as_str().context("the server gave no number")?;

@@ -22,13 +22,13 @@ const PIECE: usize = 1 << 16;
 pub struct Registry {
     /// Host and port.
     pub address: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<SeenRequest>>>,
     serving: JoinHandle<()>,
 }
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct SeenRequest {
     /// The URI: a path, or all of it where a proxy was asked.
     pub uri: String,
     /// What it came with.
@@ -38,34 +38,34 @@ pub struct Asked {
 impl Registry {
     /// Starts one.
     pub async fn start(
-        answer: impl Fn(&Asked) -> Response + Clone + Send + Sync + 'static,
+        answer: impl Fn(&SeenRequest) -> Response + Clone + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it is bound").to_string();
-        let asked = Arc::new(Mutex::new(vec![]));
-        let noted = Arc::clone(&asked);
+        let requests = Arc::new(Mutex::new(vec![]));
+        let noted = Arc::clone(&requests);
         let router = Router::new().fallback(move |request: Request| {
             let authorization = request.headers().get(AUTHORIZATION);
             let authorization = authorization.and_then(|it| it.to_str().ok()).map(str::to_owned);
-            let asked = Asked { uri: request.uri().to_string(), authorization };
-            noted.lock().unwrap_or_else(PoisonError::into_inner).push(asked.clone());
-            let response = answer(&asked);
+            let seen = SeenRequest { uri: request.uri().to_string(), authorization };
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+            let response = answer(&seen);
             async move { response }
         });
         let serving = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("it serves until it is aborted");
         });
-        Self { address, asked, serving }
+        Self { address, requests, serving }
     }
 
-    /// What it was asked.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The requests that it has received.
+    pub fn requests(&self) -> Vec<SeenRequest> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The URIs that it was asked for.
     pub fn uris(&self) -> Vec<String> {
-        self.asked().into_iter().map(|asked| asked.uri).collect()
+        self.requests().into_iter().map(|seen| seen.uri).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bloomery_oci_client::{Asked, Registry, long};
+use bloomery_oci_client::{Registry, SeenRequest, long};
 use bytes::Bytes;
 use metal_image::{
     Digest, Name, Reference, Registries, Version,
@@ -39,7 +39,7 @@ async fn a_manifest_has_a_bound() {
     let endless = |sent: &Arc<AtomicUsize>| {
         let sent = Arc::clone(sent);
         // They ask for nothing in particular first.
-        Registry::start(move |asked| match asked.uri.contains("/manifests/") {
+        Registry::start(move |seen| match seen.uri.contains("/manifests/") {
             true => long(LONG, &sent).into_response(),
             false => StatusCode::OK.into_response(),
         })
@@ -82,13 +82,14 @@ async fn an_answer_of_a_token_service_has_a_bound() {
 
 #[tokio::test]
 async fn nobody_sends_us_to_a_metadata_service() {
-    let redirect = |_: &Asked| (StatusCode::FOUND, [(header::LOCATION, METADATA)]).into_response();
+    let redirect =
+        |_: &SeenRequest| (StatusCode::FOUND, [(header::LOCATION, METADATA)]).into_response();
     let registry = Registry::start(redirect).await;
     let error = ours().manifest(&name(&registry), &tag()).await.unwrap_err();
     let Error::Unreachable { source, .. } = &error else { panic!("{error:?}") };
     assert!(source.is_redirect(), "{source:?}");
 
-    let registry = Registry::start(|asked| match asked.uri.as_str() {
+    let registry = Registry::start(|seen| match seen.uri.as_str() {
         METADATA => "a password".into_response(),
         _ => (StatusCode::FOUND, [(header::LOCATION, METADATA)]).into_response(),
     })
@@ -107,7 +108,7 @@ async fn a_password_goes_to_no_token_service_that_is_not_https_or_is_nearer_than
     let Error::Token { what, .. } = &error else { panic!("{error:?}") };
     assert_eq!(what, "169.254.169.254 is no address for it");
 
-    let registry = Registry::start(|asked| match asked.uri.starts_with(METADATA) {
+    let registry = Registry::start(|seen| match seen.uri.starts_with(METADATA) {
         true => r#"{"token":"a"}"#.into_response(),
         false => challenge(METADATA),
     })
@@ -115,8 +116,9 @@ async fn a_password_goes_to_no_token_service_that_is_not_https_or_is_nearer_than
     let login = RegistryAuth::Basic("tenant".to_owned(), "hunter2".to_owned());
     let operation = RegistryOperation::Pull;
     theirs(Some(&registry)).auth(&elsewhere(), &login, operation).await.unwrap();
-    let told = registry.asked().into_iter().find(|asked| asked.uri.starts_with(METADATA)).unwrap();
-    assert_eq!(told.authorization.as_deref(), Some("Basic dGVuYW50Omh1bnRlcjI="));
+    let proxied =
+        registry.requests().into_iter().find(|seen| seen.uri.starts_with(METADATA)).unwrap();
+    assert_eq!(proxied.authorization.as_deref(), Some("Basic dGVuYW50Omh1bnRlcjI="));
 }
 
 #[tokio::test]
@@ -129,7 +131,7 @@ async fn a_manifest_sends_nobody_to_addresses_of_its_own() {
     // There is no field for it.
     assert_eq!(layers[0].content.as_ref().unwrap().size, 1);
 
-    let registry = Registry::start(|asked| match asked.uri.as_str() {
+    let registry = Registry::start(|seen| match seen.uri.as_str() {
         METADATA => "a".into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     })
@@ -147,15 +149,16 @@ async fn a_manifest_sends_nobody_to_addresses_of_its_own() {
 
 #[tokio::test]
 async fn a_registry_is_left_alone_for_as_long_as_it_says() {
-    let limit =
-        |_: &Asked| (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")]).into_response();
+    let limit = |_: &SeenRequest| {
+        (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "60")]).into_response()
+    };
     let registry = Registry::start(limit).await;
     let registries = ours();
     for _ in 0..3 {
         let error = registries.manifest(&name(&registry), &tag()).await.unwrap_err();
         assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
     }
-    assert_eq!(registry.asked().len(), 1);
+    assert_eq!(registry.requests().len(), 1);
 
     let registry = Registry::start(limit).await;
     let client = theirs(None);
@@ -165,7 +168,7 @@ async fn a_registry_is_left_alone_for_as_long_as_it_says() {
         let is_bare = matches!(answer, Err(OciDistributionError::ServerError { code: 429, .. }));
         assert!(is_bare, "{answer:?}");
     }
-    assert!(registry.asked().len() >= 3, "{:?}", registry.uris());
+    assert!(registry.requests().len() >= 3, "{:?}", registry.uris());
 }
 
 #[test]

@@ -189,10 +189,10 @@ impl AppState {
     /// before, sends its request moments after it got its address, and firmware sends it only once.
     /// What is not ready may be so in a moment, too. Requests outside of the window are delayed by the
     /// same time, which reveals nothing. Beyond the limit of [`Delays`], it refuses at once.
-    async fn patiently<T, Asked: Future<Output = Result<T, Refusal>>>(
+    async fn patiently<T, Attempt: Future<Output = Result<T, Refusal>>>(
         &self,
         requester: &Requester,
-        ask: impl Fn() -> Asked,
+        ask: impl Fn() -> Attempt,
     ) -> Result<T, Refusal> {
         let is_refused = |answer: &Result<T, Refusal>| {
             matches!(

@@ -30,7 +30,7 @@ const SOON: SignedDuration = SignedDuration::from_mins(10);
 /// Who asks. The rest of the body is that of metalman's `/attest`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct AttestationBody {
     credential: String,
     public_key: String,
 }
@@ -46,9 +46,9 @@ pub(super) async fn attest(
 }
 
 async fn sealed(ctx: &Context, request: &Request) -> Result<attest::Response, Failure> {
-    let said: Asked = parse(&request.body)?;
-    let (token, _) = install::claimed(ctx, &said.credential, Purpose::HostRegistration).await?;
-    let key = PublicKey::parse(&said.public_key)
+    let body: AttestationBody = parse(&request.body)?;
+    let (token, _) = install::claimed(ctx, &body.credential, Purpose::HostRegistration).await?;
+    let key = PublicKey::parse(&body.public_key)
         .map_err(|error| Failure::Malformed(format!("publicKey: {error}")))?;
     request.is_signed(ctx, &key, "")?;
     if !ctx.allowances.may(&*token, allowance::PROOFS) {

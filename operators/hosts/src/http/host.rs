@@ -41,7 +41,7 @@ const PIECE: usize = 16 << 10;
 /// What a Host already knows, and how long it is willing to wait for something else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ReleaseQuery {
     /// Seconds.
     wait: u64,
     /// Name of the release that it knows; empty for none.
@@ -53,7 +53,7 @@ pub(super) struct Asked {
     brief: bool,
 }
 
-impl Asked {
+impl ReleaseQuery {
     fn knows(&self, release: Option<&HostRelease>) -> bool {
         let Some(release) = release else { return self.release.is_empty() };
         let is_same = self.uid.is_empty() || release.metadata.uid.as_ref() == Some(&self.uid);
@@ -84,24 +84,24 @@ struct Release {
 pub(super) async fn release(
     State(ctx): State<Arc<Context>>,
     asker: ClientAddress,
-    Query(query): Query<Asked>,
+    Query(query): Query<ReleaseQuery>,
     request: Request,
 ) -> Response {
     let host = request.host(&ctx);
     // The request takes no memory while it waits.
     drop(request);
     let answer = match host {
-        Ok(host) => asked(&ctx, &asker, &host, &query).await,
+        Ok(host) => polled(&ctx, &asker, &host, &query).await,
         Err(failure) => Err(failure),
     };
     settle(&ctx, &asker, "release", answer)
 }
 
-async fn asked(
+async fn polled(
     ctx: &Context,
     asker: &ClientAddress,
     host: &Host,
-    query: &Asked,
+    query: &ReleaseQuery,
 ) -> Result<Response, Failure> {
     let poll = ctx.polls.begin(&host.uid().unwrap_or_default(), asker.address);
     let poll = poll.ok_or(Failure::Unavailable("too many ask"))?;
@@ -126,7 +126,7 @@ async fn asked(
 async fn wanted(
     ctx: &Context,
     known: &Host,
-    query: &Asked,
+    query: &ReleaseQuery,
 ) -> Result<Option<(Wanted, Option<MemoryPermit>)>, Failure> {
     let until = Instant::now() + Duration::from_secs(query.wait.min(LONGEST));
     let mut changes = ctx.view.changes(&named(known));

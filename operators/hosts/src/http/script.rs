@@ -43,7 +43,7 @@ pub(super) async fn first(
 ) -> Response {
     let answer = begin(&ctx, &asker, &secret).await;
     let url = format!("{}/api/ipxe/{secret}", ctx.service_url);
-    let script = Asked { what: "script", again: Again::First(&url), tries };
+    let script = ScriptRequest { what: "script", again: Again::First(&url), tries };
     shown(&ctx, &asker, script, answer)
 }
 
@@ -79,13 +79,13 @@ pub(super) async fn second(
     let (hardware, tries) = said(&pairs);
     let answer = boot(&ctx, &asker, &cap, &hardware).await;
     let base = format!("{}/c/{cap}", ctx.service_url);
-    let script = Asked { what: "boot", again: Again::Second(&base), tries };
+    let script = ScriptRequest { what: "boot", again: Again::Second(&base), tries };
     shown(&ctx, &asker, script, answer)
 }
 
 /// A script that a machine asks for.
 #[derive(Clone, Copy, Debug)]
-struct Asked<'a> {
+struct ScriptRequest<'a> {
     /// Its name, for people.
     what: &'static str,
     /// The URL for the next try.
@@ -98,7 +98,7 @@ struct Asked<'a> {
 fn shown(
     ctx: &Context,
     asker: &ClientAddress,
-    Asked { what, again, tries }: Asked<'_>,
+    ScriptRequest { what, again, tries }: ScriptRequest<'_>,
     answer: Result<String, Failure>,
 ) -> Response {
     let script = match answer.map_err(|failure| limited(ctx, asker, what, failure)) {

@@ -21,7 +21,7 @@ static REPORTS: Semaphore = Semaphore::const_new(8);
 
 /// What the API server was asked for in this pass.
 #[derive(Default)]
-pub(crate) struct Asked {
+pub(crate) struct Lookups {
     /// The claim.
     pub(super) claim: Lookup<Arc<ServerClaim>>,
     /// The report, and the interfaces in it.
@@ -35,7 +35,7 @@ pub(super) enum Lookup<T> {
     #[default]
     Cached,
     /// Yes, with this result.
-    Asked(Option<T>),
+    Live(Option<T>),
 }
 
 /// The claim that holds a server.
@@ -66,10 +66,10 @@ pub(super) fn claim_of<C>(
 ) -> HoldingClaim {
     let Some(reference) = &server.spec.server_claim_ref else { return HoldingClaim::Unclaimed };
     match claim {
-        Lookup::Asked(Some(claim)) if binding(server, claim).holds() => {
+        Lookup::Live(Some(claim)) if binding(server, claim).holds() => {
             HoldingClaim::By(Arc::clone(claim))
         }
-        Lookup::Asked(_) => HoldingClaim::Gone,
+        Lookup::Live(_) => HoldingClaim::Gone,
         Lookup::Cached => {
             let cached = ctx.view.claims.named(Some(&reference.namespace), &reference.name);
             let holds = |claim: &Arc<ServerClaim>| binding(server, claim).holds();
@@ -82,12 +82,12 @@ pub(super) fn claim_of<C>(
 pub(super) fn report_of<'a, C>(
     ctx: &Context<C>,
     name: &str,
-    asked: &'a Asked,
+    lookups: &'a Lookups,
 ) -> (Option<Arc<InventorySummary>>, Option<&'a [NetworkInterface]>) {
-    match &asked.report {
+    match &lookups.report {
         Lookup::Cached => (ctx.view.inventories.named(None, name), None),
-        Lookup::Asked(Some((report, interfaces))) => (Some(Arc::clone(report)), Some(interfaces)),
-        Lookup::Asked(None) => (None, None),
+        Lookup::Live(Some((report, interfaces))) => (Some(Arc::clone(report)), Some(interfaces)),
+        Lookup::Live(None) => (None, None),
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn look<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     need: Need,
-    asked: &mut Asked,
+    lookups: &mut Lookups,
 ) -> Result<(), Error> {
     match need {
         Need::System => system(ctx, server).await,
@@ -112,8 +112,8 @@ pub(super) async fn look<C: Connect>(
             };
             drives(ctx, server, no_url.map(|error| Chain(&error).to_string())).await;
         }
-        Need::Claim => asked.claim = Lookup::Asked(ask(ctx, server).await?),
-        Need::Report => asked.report = Lookup::Asked(report(ctx, server).await?),
+        Need::Claim => lookups.claim = Lookup::Live(ask(ctx, server).await?),
+        Need::Report => lookups.report = Lookup::Live(report(ctx, server).await?),
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::events::EventType};
-use look::Asked;
+use look::Lookups;
 use metal_api::{
     Server, ServerBootConfiguration, ServerClaim, ServerClaimSpec, ServerState, ServerStatus,
     condition,
@@ -41,7 +41,7 @@ impl<C: Connect> Controller for Servers<C> {
     type Object = Server;
     type Key = String;
     type IndexKey = ServerKey;
-    type Facts = Asked;
+    type Facts = Lookups;
     type Status = ServerStatus;
     type Change = Change;
     type Need = Need;
@@ -72,26 +72,26 @@ impl<C: Connect> Controller for Servers<C> {
         Ok(Next::Wait)
     }
 
-    async fn observe(&self, _: &Arc<Server>) -> Result<Asked, Error> {
-        Ok(Asked::default())
+    async fn observe(&self, _: &Arc<Server>) -> Result<Lookups, Error> {
+        Ok(Lookups::default())
     }
 
     fn decide(
         &self,
         server: &Arc<Server>,
-        asked: &Asked,
+        lookups: &Lookups,
         failed: Option<&report::Failure>,
     ) -> Decision {
-        judge(&self.0, server, failure(failed).as_ref(), asked)
+        judge(&self.0, server, failure(failed).as_ref(), lookups)
     }
 
     async fn look(
         &self,
         server: &Server,
         need: Need,
-        asked: &mut Asked,
+        lookups: &mut Lookups,
     ) -> Result<Option<Next>, Error> {
-        look::look(&self.0, server, need, asked).await?;
+        look::look(&self.0, server, need, lookups).await?;
         Ok(None)
     }
 
@@ -113,7 +113,7 @@ fn judge<C: Connect>(
     ctx: &Context<C>,
     server: &Server,
     failure: Option<&Failure>,
-    asked: &Asked,
+    lookups: &Lookups,
 ) -> Decision {
     let name = server.name_any();
     // That of a step is remembered with the step.
@@ -123,8 +123,8 @@ fn judge<C: Connect>(
     let memory = remembered(ctx, server, at);
     let medium = ctx.media.as_ref().and_then(|media| media.medium(server));
     let bmc = at.map(|at| (at.host.clone(), at.port));
-    let (report, interfaces) = look::report_of(ctx, &name, asked);
-    let held = look::claim_of(ctx, server, &asked.claim);
+    let (report, interfaces) = look::report_of(ctx, &name, lookups);
+    let held = look::claim_of(ctx, server, &lookups.claim);
     let certificate = at.and_then(|at| ctx.shown_by(server, at));
     let secret = ctx.secret_of_server(server);
     let note = at.and_then(|at| note_of_server(server, secret.as_deref(), at));

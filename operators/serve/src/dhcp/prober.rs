@@ -36,7 +36,7 @@ const ECHO_REPLY: u8 = 0;
 #[derive(Debug)]
 pub struct Prober<Held> {
     socket: Socket,
-    asked: HashMap<Ipv4Addr, Asked<Held>>,
+    probes: HashMap<Ipv4Addr, Probe<Held>>,
     /// Numbers requests.
     hasher: RandomState,
     count: u64,
@@ -44,7 +44,7 @@ pub struct Prober<Held> {
 
 /// An address that is being probed.
 #[derive(Debug)]
-struct Asked<Held> {
+struct Probe<Held> {
     until: Instant,
     number: Number,
     held: Held,
@@ -71,17 +71,17 @@ impl<Held> Prober<Held> {
     pub fn open() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, asked: HashMap::new(), hasher: RandomState::new(), count: 0 })
+        Ok(Self { socket, probes: HashMap::new(), hasher: RandomState::new(), count: 0 })
     }
 
     /// Whether another address can be probed.
     pub fn has_room(&self) -> bool {
-        self.asked.len() < MOST
+        self.probes.len() < MOST
     }
 
     /// Whether an address is being probed.
-    pub fn asks(&self, address: Ipv4Addr) -> bool {
-        self.asked.contains_key(&address)
+    pub fn is_probing(&self, address: Ipv4Addr) -> bool {
+        self.probes.contains_key(&address)
     }
 
     /// Probes an address, and keeps `held` until the result is known. If it is already being
@@ -90,12 +90,12 @@ impl<Held> Prober<Held> {
     /// # Errors
     ///
     /// Returns `held` if the address cannot be reached.
-    pub fn ask(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
-        if let Some(asked) = self.asked.get_mut(&address) {
-            asked.held = held;
+    pub fn probe(&mut self, address: Ipv4Addr, held: Held) -> Result<(), Held> {
+        if let Some(probe) = self.probes.get_mut(&address) {
+            probe.held = held;
             return Ok(());
         }
-        if self.asked.is_empty() {
+        if self.probes.is_empty() {
             // Packets that have arrived since the last time would get in the way of the answers.
             self.answers();
         }
@@ -105,13 +105,13 @@ impl<Held> Prober<Held> {
         if self.socket.send_to(&echo_request(number), &to).is_err() {
             return Err(held);
         }
-        self.asked.insert(address, Asked { until: Instant::now() + PATIENCE, number, held });
+        self.probes.insert(address, Probe { until: Instant::now() + PATIENCE, number, held });
         Ok(())
     }
 
     /// Waits until there is a result; forever, if no address is being probed.
     pub async fn wait(&self) {
-        match self.asked.values().map(|asked| asked.until).min() {
+        match self.probes.values().map(|probe| probe.until).min() {
             Some(until) => sleep_until(until).await,
             None => std::future::pending().await,
         }
@@ -119,18 +119,18 @@ impl<Held> Prober<Held> {
 
     /// Drops what was kept: nobody waits for a result any longer.
     pub fn forget(&mut self) {
-        self.asked.clear();
+        self.probes.clear();
     }
 
     /// The results for addresses whose time is over.
     pub fn outcomes(&mut self) -> Vec<ProbeOutcome<Held>> {
         let now = Instant::now();
-        if !self.asked.values().any(|asked| asked.until <= now) {
+        if !self.probes.values().any(|probe| probe.until <= now) {
             return Vec::new();
         }
         let mut outcomes: Vec<_> = self.answers();
-        let over = self.asked.extract_if(|_, asked| asked.until <= now);
-        outcomes.extend(over.map(|(_, asked)| ProbeOutcome::Free(asked.held)));
+        let over = self.probes.extract_if(|_, probe| probe.until <= now);
+        outcomes.extend(over.map(|(_, probe)| ProbeOutcome::Free(probe.held)));
         outcomes
     }
 
@@ -140,7 +140,7 @@ impl<Held> Prober<Held> {
         let mut buffer = [0; LARGEST];
         for _ in 0..MOST_PACKETS {
             match self.socket.read(&mut buffer) {
-                Ok(len) => in_use.extend(answered(&mut self.asked, &buffer[..len])),
+                Ok(len) => in_use.extend(answered(&mut self.probes, &buffer[..len])),
                 // Nothing more, or an error of an earlier packet, which counts as no answer.
                 Err(_) => break,
             }
@@ -151,12 +151,12 @@ impl<Held> Prober<Held> {
 
 /// The result if this packet answers our request to its sender.
 fn answered<Held>(
-    asked: &mut HashMap<Ipv4Addr, Asked<Held>>,
+    probes: &mut HashMap<Ipv4Addr, Probe<Held>>,
     packet: &[u8],
 ) -> Option<ProbeOutcome<Held>> {
     let (address, number) = answerer(packet)?;
-    asked.get(&address).filter(|asked| asked.number == number)?;
-    asked.remove(&address).map(|asked| ProbeOutcome::InUse(address, asked.held))
+    probes.get(&address).filter(|probe| probe.number == number)?;
+    probes.remove(&address).map(|probe| ProbeOutcome::InUse(address, probe.held))
 }
 
 /// An echo request (RFC 792).
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn an_answer_counts_only_with_the_number_of_the_request_to_its_sender() {
         let until = Instant::now();
-        let asked = |number| Asked { until, number, held: "offer" };
+        let probe = |number| Probe { until, number, held: "offer" };
         let all = [(5, [1, 2, 3, 4]), (6, [5, 6, 7, 8])];
         let mut all: HashMap<_, _> =
-            all.map(|(last, number)| ([10, 77, 0, last].into(), asked(number))).into();
+            all.map(|(last, number)| ([10, 77, 0, last].into(), probe(number))).into();
         let reply = |last: u8, number: Number| {
             let mut packet = [0; 28];
             packet[0] = 0x45;

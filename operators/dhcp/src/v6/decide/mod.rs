@@ -58,20 +58,20 @@ pub fn decide(
         Err(reason) => return Decision::dropped(reason),
     };
     match kind {
-        Asked::Solicit => request.solicit(),
-        Asked::Request => request.request(),
-        Asked::Confirm => request.confirm(),
-        Asked::Renew => request.extend(true),
-        Asked::Rebind => request.extend(false),
-        Asked::Release => request.release(),
-        Asked::Decline => request.decline(),
-        Asked::Information => request.information(),
+        ClientMessage::Solicit => request.solicit(),
+        ClientMessage::Request => request.request(),
+        ClientMessage::Confirm => request.confirm(),
+        ClientMessage::Renew => request.extend(true),
+        ClientMessage::Rebind => request.extend(false),
+        ClientMessage::Release => request.release(),
+        ClientMessage::Decline => request.decline(),
+        ClientMessage::Information => request.information(),
     }
 }
 
 /// Messages of clients to servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum ClientMessage {
     Solicit,
     Request,
     Confirm,
@@ -83,25 +83,25 @@ enum Asked {
 }
 
 /// The type of a message that we may answer (RFC 9915, section 16).
-fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, DropReason> {
+fn kind_of(id: &[u8], packet: &Packet) -> Result<ClientMessage, DropReason> {
     if packet.relays.iter().any(|relay| relay.is_reply) {
         return Err(DropReason::NotRequest);
     }
-    let (asked, is_addressed) = match packet.kind() {
-        Some(MessageType::Solicit) => (Asked::Solicit, false),
-        Some(MessageType::Request) => (Asked::Request, true),
-        Some(MessageType::Confirm) => (Asked::Confirm, false),
-        Some(MessageType::Renew) => (Asked::Renew, true),
-        Some(MessageType::Rebind) => (Asked::Rebind, false),
-        Some(MessageType::Release) => (Asked::Release, true),
-        Some(MessageType::Decline) => (Asked::Decline, true),
-        Some(MessageType::InformationRequest) => (Asked::Information, false),
+    let (message, is_addressed) = match packet.kind() {
+        Some(MessageType::Solicit) => (ClientMessage::Solicit, false),
+        Some(MessageType::Request) => (ClientMessage::Request, true),
+        Some(MessageType::Confirm) => (ClientMessage::Confirm, false),
+        Some(MessageType::Renew) => (ClientMessage::Renew, true),
+        Some(MessageType::Rebind) => (ClientMessage::Rebind, false),
+        Some(MessageType::Release) => (ClientMessage::Release, true),
+        Some(MessageType::Decline) => (ClientMessage::Decline, true),
+        Some(MessageType::InformationRequest) => (ClientMessage::Information, false),
         Some(MessageType::Advertise | MessageType::Reply | MessageType::Reconfigure) | None => {
             return Err(DropReason::NotRequest);
         }
     };
     let server = packet.options.get(code::SERVER_ID);
-    let is_information = asked == Asked::Information;
+    let is_information = message == ClientMessage::Information;
     match server {
         Some(server) if server == id && (is_addressed || is_information) => {}
         Some(_) if is_addressed || is_information => return Err(DropReason::OtherServer),
@@ -109,5 +109,5 @@ fn kind_of(id: &[u8], packet: &Packet) -> Result<Asked, DropReason> {
         Some(_) | None => return Err(DropReason::Invalid),
     }
     let has_ia = [code::IA_NA, code::IA_PD].iter().any(|ia| packet.options.get(*ia).is_some());
-    if is_information && has_ia { Err(DropReason::Invalid) } else { Ok(asked) }
+    if is_information && has_ia { Err(DropReason::Invalid) } else { Ok(message) }
 }

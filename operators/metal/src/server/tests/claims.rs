@@ -32,18 +32,18 @@ async fn a_claim_is_gone_only_if_the_api_server_has_none_and_not_if_a_proxy_has_
     let (namespace, name) = ("tenant".to_owned(), "claim".to_owned());
     server.spec.server_claim_ref = Some(ClaimReference { namespace, name, uid: None });
     let mut scene = Scene::new(server.clone(), None).await;
-    let mut asked = Asked::default();
-    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap();
-    assert!(matches!(asked.claim, Lookup::Asked(None)));
+    let mut lookups = Lookups::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut lookups).await.unwrap();
+    assert!(matches!(lookups.claim, Lookup::Live(None)));
     let proxy = tower::service_fn(async |_: http::Request<Body>| {
         let mut page = Response::new(Body::from(b"404 page not found".to_vec()));
         *page.status_mut() = StatusCode::NOT_FOUND;
         Ok::<_, Infallible>(page)
     });
     Arc::get_mut(&mut scene.ctx).unwrap().client = Client::new(proxy, "default");
-    let mut asked = Asked::default();
-    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap_err();
-    assert!(matches!(asked.claim, Lookup::Cached));
+    let mut lookups = Lookups::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut lookups).await.unwrap_err();
+    assert!(matches!(lookups.claim, Lookup::Cached));
 }
 
 #[tokio::test]
@@ -67,12 +67,12 @@ async fn a_server_that_is_deleted_waits_for_no_claim_where_their_definition_is_g
         Ok::<_, Infallible>(response)
     });
     Arc::get_mut(&mut scene.ctx).unwrap().client = Client::new(without_claims, "default");
-    let mut asked = Asked::default();
-    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap_err();
+    let mut lookups = Lookups::default();
+    look::look(&scene.ctx, &server, Need::Claim, &mut lookups).await.unwrap_err();
     server.metadata.deletion_timestamp =
         Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));
-    look::look(&scene.ctx, &server, Need::Claim, &mut asked).await.unwrap();
-    assert!(matches!(asked.claim, Lookup::Asked(None)));
+    look::look(&scene.ctx, &server, Need::Claim, &mut lookups).await.unwrap();
+    assert!(matches!(lookups.claim, Lookup::Live(None)));
 }
 
 /// The watch shows the claim with this UID, which cannot be parsed.

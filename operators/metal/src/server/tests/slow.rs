@@ -44,9 +44,9 @@ async fn a_server_whose_parts_hang_is_discovered_with_the_others() {
 async fn slots_are_read_though_nobody_knows_the_key_of_media() {
     let mut scene = Scene::recorded().await;
     Arc::get_mut(&mut scene.ctx).unwrap().media = Some(Media::new("http://boot", "system"));
-    let mut asked = Asked::default();
+    let mut lookups = Lookups::default();
     for need in [Need::System, Need::Media] {
-        look::look(&scene.ctx, &server(), need, &mut asked).await.unwrap();
+        look::look(&scene.ctx, &server(), need, &mut lookups).await.unwrap();
     }
     let memory = scene.ctx.memories.of("server-a");
     let destination = scene.ctx.destination_of(&server()).unwrap();

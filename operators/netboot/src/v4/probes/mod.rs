@@ -71,12 +71,13 @@ impl V4 {
         let is_offer = answer.reply.kind == MessageType::Offer;
         let Some(prober) = self.prober.as_mut().filter(|_| is_offer) else { return Some(answer) };
         let address = answer.reply.packet.yiaddr;
-        let must_wait = if probe.is_some() { prober.has_room() } else { prober.asks(address) };
+        let must_wait =
+            if probe.is_some() { prober.has_room() } else { prober.is_probing(address) };
         if !must_wait {
             return Some(answer);
         }
         let held = PendingOffer { bind_target: bind_target.clone(), answer, client };
-        prober.ask(address, held).err().map(|held| held.answer)
+        prober.probe(address, held).err().map(|held| held.answer)
     }
 
     /// Releases offers of addresses that are free, and takes addresses out of service that are in
