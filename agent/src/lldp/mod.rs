@@ -8,7 +8,7 @@ mod listener;
 mod neighbors;
 mod offload;
 
-pub use frame::{Announcement, Malformed};
+pub use frame::{Announcement, FrameError};
 pub use listener::{ListenError, Listener};
 pub use neighbors::Neighbors;
 pub(crate) use offload::explain;

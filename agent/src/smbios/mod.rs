@@ -21,7 +21,7 @@ pub(crate) struct EntryPoint {
 
 /// The tables are not usable, or only in part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
+pub(crate) enum SmbiosError {
     /// No entry point form that the specification knows.
     #[error("SMBIOS entry point has an unknown anchor string")]
     Anchor,
@@ -35,7 +35,7 @@ pub(crate) enum Malformed {
 
 impl EntryPoint {
     /// Reads a 64-bit (`_SM3_`), 32-bit (`_SM_`) or legacy (`_DMI_`) entry point (section 5.2).
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, SmbiosError> {
         let (size, version, length) = if bytes.starts_with(b"_SM3_") {
             (at(bytes, 6)?, (at(bytes, 7)?, at(bytes, 8)?), number(bytes, 12, 4)?)
         } else if bytes.starts_with(b"_SM_") {
@@ -44,22 +44,22 @@ impl EntryPoint {
             let bcd = at(bytes, 14)?;
             (15, (bcd >> 4, bcd & 15), number(bytes, 6, 2)?)
         } else {
-            return Err(Malformed::Anchor);
+            return Err(SmbiosError::Anchor);
         };
-        let covered = bytes.get(..usize::from(size)).ok_or(Malformed::Truncated(0))?;
+        let covered = bytes.get(..usize::from(size)).ok_or(SmbiosError::Truncated(0))?;
         if covered.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)) != 0 {
-            return Err(Malformed::Checksum);
+            return Err(SmbiosError::Checksum);
         }
         Ok(Self { version, length })
     }
 }
 
-fn at(bytes: &[u8], offset: usize) -> Result<u8, Malformed> {
-    bytes.get(offset).copied().ok_or(Malformed::Truncated(0))
+fn at(bytes: &[u8], offset: usize) -> Result<u8, SmbiosError> {
+    bytes.get(offset).copied().ok_or(SmbiosError::Truncated(0))
 }
 
-fn number(bytes: &[u8], offset: usize, width: usize) -> Result<usize, Malformed> {
-    let field = bytes.get(offset..offset + width).ok_or(Malformed::Truncated(0))?;
+fn number(bytes: &[u8], offset: usize, width: usize) -> Result<usize, SmbiosError> {
+    let field = bytes.get(offset..offset + width).ok_or(SmbiosError::Truncated(0))?;
     Ok(field.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 
@@ -95,12 +95,12 @@ impl Structure<'_> {
 }
 
 /// The structures of a table in their order, and what stopped the reader before its end.
-pub(crate) fn structures(table: &[u8], limit: usize) -> (Vec<Structure<'_>>, Option<Malformed>) {
+pub(crate) fn structures(table: &[u8], limit: usize) -> (Vec<Structure<'_>>, Option<SmbiosError>) {
     let table = &table[..limit.min(table.len())];
     let (mut found, mut offset) = (Vec::new(), 0);
     while offset < table.len() {
         let Some((structure, next)) = structure(table, offset) else {
-            return (found, Some(Malformed::Truncated(offset)));
+            return (found, Some(SmbiosError::Truncated(offset)));
         };
         if structure.kind == END {
             break;

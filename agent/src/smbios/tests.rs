@@ -60,16 +60,16 @@ fn each_anchor_is_known_and_checked() {
     let read = EntryPoint::parse(&legacy);
     assert_eq!(read, Ok(EntryPoint { version: (2, 8), length: 0x1234 }));
     legacy[5] ^= 1;
-    assert_eq!(EntryPoint::parse(&legacy), Err(Malformed::Checksum));
+    assert_eq!(EntryPoint::parse(&legacy), Err(SmbiosError::Checksum));
 
     let mut old = [0; 31];
     old[..8].copy_from_slice(b"_SM_\0\x1f\x02\x08");
     old[22] = 0x40;
     old[4] = checksum(&old);
     assert_eq!(EntryPoint::parse(&old), Ok(EntryPoint { version: (2, 8), length: 0x40 }));
-    assert_eq!(EntryPoint::parse(&old[..30]), Err(Malformed::Truncated(0)));
-    assert_eq!(EntryPoint::parse(b"garbage"), Err(Malformed::Anchor));
-    assert_eq!(EntryPoint::parse(b"_SM3_"), Err(Malformed::Truncated(0)));
+    assert_eq!(EntryPoint::parse(&old[..30]), Err(SmbiosError::Truncated(0)));
+    assert_eq!(EntryPoint::parse(b"garbage"), Err(SmbiosError::Anchor));
+    assert_eq!(EntryPoint::parse(b"_SM3_"), Err(SmbiosError::Truncated(0)));
 }
 
 #[test]

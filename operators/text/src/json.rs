@@ -27,14 +27,14 @@ const MESSAGE: usize = 240;
 /// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at line {line}, column {column}")]
-pub struct Malformed {
+pub struct ParseError {
     /// On one line, of limited length.
     what: String,
     line: usize,
     column: usize,
 }
 
-impl Malformed {
+impl ParseError {
     /// What is wrong.
     pub fn what(&self) -> &str {
         &self.what
@@ -51,7 +51,7 @@ impl Malformed {
     }
 }
 
-impl From<serde_json::Error> for Malformed {
+impl From<serde_json::Error> for ParseError {
     fn from(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
@@ -66,7 +66,7 @@ impl From<serde_json::Error> for Malformed {
 /// # Errors
 ///
 /// If it exceeds them, with the place; or if it is not JSON of the right form.
-pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, Malformed> {
+pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, ParseError> {
     check(text, bounds)?;
     parse_checked(text)
 }
@@ -76,7 +76,7 @@ pub fn parse<T: DeserializeOwned>(text: &[u8], bounds: Bounds) -> Result<T, Malf
 /// # Errors
 ///
 /// If it is not JSON of the right form.
-pub fn parse_checked<T: DeserializeOwned>(text: &[u8]) -> Result<T, Malformed> {
+pub fn parse_checked<T: DeserializeOwned>(text: &[u8]) -> Result<T, ParseError> {
     Ok(serde_json::from_slice(text)?)
 }
 
@@ -95,7 +95,7 @@ pub struct Size {
 /// # Errors
 ///
 /// If it exceeds them, with the place; or if it is not JSON.
-pub fn check(text: &[u8], bounds: Bounds) -> Result<Size, Malformed> {
+pub fn check(text: &[u8], bounds: Bounds) -> Result<Size, ParseError> {
     let size = Cell::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     Count { bounds, size: &size, depth: 0 }.deserialize(&mut deserializer)?;

@@ -38,7 +38,7 @@ pub struct Announcement {
 
 /// Why a frame is not a usable announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum FrameError {
     /// It is shorter than its headers or a TLV claim.
     #[error("LLDP frame is truncated")]
     Truncated,
@@ -55,26 +55,26 @@ pub enum Malformed {
 
 impl Announcement {
     /// Parses an Ethernet frame with or without a VLAN tag. Padding after the end is ignored.
-    pub fn parse(frame: &[u8]) -> Result<Self, Malformed> {
-        let mut rest = frame.get(12..).ok_or(Malformed::Truncated)?;
+    pub fn parse(frame: &[u8]) -> Result<Self, FrameError> {
+        let mut rest = frame.get(12..).ok_or(FrameError::Truncated)?;
         if rest.starts_with(&VLAN_TAG) {
-            rest = rest.get(4..).ok_or(Malformed::Truncated)?;
+            rest = rest.get(4..).ok_or(FrameError::Truncated)?;
         }
-        let kind = rest.get(..2).ok_or(Malformed::Truncated)?;
+        let kind = rest.get(..2).ok_or(FrameError::Truncated)?;
         if kind != ETHERTYPE {
-            return Err(Malformed::EtherType);
+            return Err(FrameError::EtherType);
         }
         Self::parse_tlvs(&rest[2..])
     }
 
-    fn parse_tlvs(mut rest: &[u8]) -> Result<Self, Malformed> {
+    fn parse_tlvs(mut rest: &[u8]) -> Result<Self, FrameError> {
         let mut found = Self::default();
         for expected in [1, 2, 3] {
-            let (kind, value) = split(&mut rest)?.ok_or(Malformed::Truncated)?;
+            let (kind, value) = split(&mut rest)?.ok_or(FrameError::Truncated)?;
             if kind != expected {
-                return Err(Malformed::Order);
+                return Err(FrameError::Order);
             }
-            found.take_mandatory(kind, value).ok_or(Malformed::Length(kind))?;
+            found.take_mandatory(kind, value).ok_or(FrameError::Length(kind))?;
         }
         while let Some((kind, value)) = split(&mut rest)? {
             if kind == 0 {
@@ -120,13 +120,13 @@ impl Announcement {
 }
 
 /// Splits off the next TLV: 7 bits of type, 9 of length. `None` at the end of the frame.
-fn split<'a>(rest: &mut &'a [u8]) -> Result<Option<(u8, &'a [u8])>, Malformed> {
+fn split<'a>(rest: &mut &'a [u8]) -> Result<Option<(u8, &'a [u8])>, FrameError> {
     if rest.is_empty() {
         return Ok(None);
     }
-    let header = u16_at(rest, 0).ok_or(Malformed::Truncated)?;
+    let header = u16_at(rest, 0).ok_or(FrameError::Truncated)?;
     let length = usize::from(header & 0x1ff);
-    let value = rest.get(2..2 + length).ok_or(Malformed::Truncated)?;
+    let value = rest.get(2..2 + length).ok_or(FrameError::Truncated)?;
     *rest = &rest[2 + length..];
     Ok(Some((header.to_be_bytes()[0] >> 1, value)))
 }

@@ -33,7 +33,7 @@ fn a_frame_cut_at_any_byte_is_refused_or_says_no_more_than_it_has() {
     let mandatory = HEADER.len() + CHASSIS.len() + PORT.len() + TTL.len();
     for length in 0..frame.len() {
         match Announcement::parse(&frame[..length]) {
-            Err(error) => assert_eq!(error, Malformed::Truncated, "at {length}"),
+            Err(error) => assert_eq!(error, FrameError::Truncated, "at {length}"),
             Ok(part) => {
                 assert!(length >= mandatory, "at {length}");
                 assert_eq!(part.chassis_id, whole.chassis_id);
@@ -58,13 +58,13 @@ fn any_byte_may_be_wrong_without_a_panic() {
 
 #[test]
 fn chassis_port_and_time_to_live_come_first() {
-    let table: [(&[&[u8]], Malformed); 6] = [
-        (&[PORT, CHASSIS, TTL, END], Malformed::Order),
-        (&[CHASSIS, PORT, END], Malformed::Order),
-        (&[CHASSIS, PORT], Malformed::Truncated),
-        (&[b"\x02\x01\x04", PORT, TTL, END], Malformed::Length(1)),
-        (&[CHASSIS, b"\x04\x00", TTL, END], Malformed::Length(2)),
-        (&[CHASSIS, PORT, b"\x06\x01\x00", END], Malformed::Length(3)),
+    let table: [(&[&[u8]], FrameError); 6] = [
+        (&[PORT, CHASSIS, TTL, END], FrameError::Order),
+        (&[CHASSIS, PORT, END], FrameError::Order),
+        (&[CHASSIS, PORT], FrameError::Truncated),
+        (&[b"\x02\x01\x04", PORT, TTL, END], FrameError::Length(1)),
+        (&[CHASSIS, b"\x04\x00", TTL, END], FrameError::Length(2)),
+        (&[CHASSIS, PORT, b"\x06\x01\x00", END], FrameError::Length(3)),
     ];
     for (tlvs, error) in table {
         assert_eq!(Announcement::parse(&frame(tlvs)), Err(error), "{tlvs:x?}");
@@ -106,7 +106,7 @@ fn a_vlan_tag_and_padding_are_skipped() {
 
 #[test]
 fn another_protocol_is_refused() {
-    assert_eq!(Announcement::parse(&[0; 60]), Err(Malformed::EtherType));
+    assert_eq!(Announcement::parse(&[0; 60]), Err(FrameError::EtherType));
 }
 
 #[test]

@@ -22,9 +22,9 @@ const SIZES: [(u16, u16); 8] = [
     (0x0029, 64),
 ];
 
-/// It is none.
+/// It is no TPML_DIGEST_VALUES with at most one digest of each bank.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Malformed;
+pub(super) struct BadDigests;
 
 /// TPM_ALG_ID and size of each digest.
 #[derive(Clone, Debug)]
@@ -44,16 +44,16 @@ impl Banks {
     }
 
     /// Reads a TPML_DIGEST_VALUES: the digest of SHA-256, if there is one.
-    pub(super) fn digest(&self, log: &mut Reader<'_>) -> Result<Option<[u8; 32]>, Malformed> {
+    pub(super) fn digest(&self, log: &mut Reader<'_>) -> Result<Option<[u8; 32]>, BadDigests> {
         let count = log.u32().and_then(|count| usize::try_from(count).ok());
-        let count = count.filter(|count| *count <= self.0.len()).ok_or(Malformed)?;
+        let count = count.filter(|count| *count <= self.0.len()).ok_or(BadDigests)?;
         let mut found = None;
         for _ in 0..count {
-            let (algorithm, digest) = self.one(log).ok_or(Malformed)?;
+            let (algorithm, digest) = self.one(log).ok_or(BadDigests)?;
             if algorithm == SHA256 {
-                let digest = digest.try_into().map_err(|_| Malformed)?;
+                let digest = digest.try_into().map_err(|_| BadDigests)?;
                 if found.replace(digest).is_some() {
-                    return Err(Malformed);
+                    return Err(BadDigests);
                 }
             }
         }

@@ -30,7 +30,7 @@ pub const BOUNDS: Bounds = Bounds { values: 50_000, entries: ENTRIES, depth: 32 
 
 /// Why a report is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum ReportError {
     /// The report is about another machine than the token allows.
     #[error("systemUUID {reported} does not match the server of this token")]
     Foreign {
@@ -60,10 +60,10 @@ pub enum Malformed {
 /// # Errors
 ///
 /// If it is not a UUID, or one that many boards are shipped with.
-pub fn system_uuid(text: &str) -> Result<SystemUuid, Malformed> {
+pub fn system_uuid(text: &str) -> Result<SystemUuid, ReportError> {
     text.parse().map_err(|error| match error {
-        ParseSystemUuidError::Malformed => Malformed::Uuid(text.chars().take(64).collect()),
-        ParseSystemUuidError::Placeholder(uuid) => Malformed::Placeholder(uuid.to_string()),
+        ParseSystemUuidError::Malformed => ReportError::Uuid(text.chars().take(64).collect()),
+        ParseSystemUuidError::Placeholder(uuid) => ReportError::Placeholder(uuid.to_string()),
     })
 }
 
@@ -73,7 +73,7 @@ pub fn system_uuid(text: &str) -> Result<SystemUuid, Malformed> {
 /// # Errors
 ///
 /// If it is larger than that of any machine.
-pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
+pub fn normalize(mut report: Report) -> Result<Report, ReportError> {
     bounded(&report)?;
     for interface in &mut report.network_interfaces {
         lower(&mut interface.mac_address);
@@ -87,7 +87,7 @@ pub fn normalize(mut report: Report) -> Result<Report, Malformed> {
 }
 
 /// Whether each list has at most as many entries as that of any machine.
-fn bounded(report: &Report) -> Result<(), Malformed> {
+fn bounded(report: &Report) -> Result<(), ReportError> {
     let (interfaces, lldp) = (&report.network_interfaces, &report.lldp);
     let addresses = interfaces.iter().map(|it| it.ip_addresses.len());
     let neighbors = || lldp.iter().map(|it| it.neighbors.len());
@@ -104,7 +104,7 @@ fn bounded(report: &Report) -> Result<(), Malformed> {
         ("pciDevices", report.pci_devices.len(), ENTRIES),
     ];
     match lists.into_iter().find(|(_, len, most)| len > most) {
-        Some((field, len, most)) => Err(Malformed::TooLong { field, len, most }),
+        Some((field, len, most)) => Err(ReportError::TooLong { field, len, most }),
         None => Ok(()),
     }
 }
@@ -161,10 +161,10 @@ mod tests {
         let uuid = "38947555-7742-3448-3784-823347823834";
         assert_eq!(system_uuid(&uuid.to_uppercase()).unwrap().to_string(), uuid);
         for text in ["", "../x", "38947555"] {
-            assert_eq!(system_uuid(text), Err(Malformed::Uuid(text.to_owned())));
+            assert_eq!(system_uuid(text), Err(ReportError::Uuid(text.to_owned())));
         }
         let shipped = "03000200-0400-0500-0006-000700080009";
-        assert_eq!(system_uuid(shipped), Err(Malformed::Placeholder(shipped.to_owned())));
+        assert_eq!(system_uuid(shipped), Err(ReportError::Placeholder(shipped.to_owned())));
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
 
         let error = normalize(report(vec![a; INTERFACES + 1])).unwrap_err();
         let (field, len, most) = ("networkInterfaces", INTERFACES + 1, INTERFACES);
-        assert_eq!(error, Malformed::TooLong { field, len, most });
+        assert_eq!(error, ReportError::TooLong { field, len, most });
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub use terms::{Limits, Terms};
 pub use transfer::{End, Step, Transfer};
 pub use transfers::{Bounds, Id};
 pub use wire::{
-    Code, HEADER_LEN, MAX_REQUEST, Malformed, Mode, Packet, ReadRequest, data_header, encode_error,
+    Code, DecodeError, HEADER_LEN, MAX_REQUEST, Mode, Packet, ReadRequest, data_header,
+    encode_error,
 };
 
 /// Port that servers listen on.

@@ -57,7 +57,7 @@ pub enum Mode {
 
 /// Why a packet cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, thiserror::Error)]
-pub enum Malformed {
+pub enum DecodeError {
     /// It is too short.
     #[error("packet is truncated")]
     Truncated,
@@ -89,10 +89,10 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// If it is malformed.
-    pub fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let (opcode, rest) = u16_at(bytes)?;
         match opcode {
-            READ | WRITE if bytes.len() > MAX_REQUEST => Err(Malformed::TooLong),
+            READ | WRITE if bytes.len() > MAX_REQUEST => Err(DecodeError::TooLong),
             READ => ReadRequest::decode(rest).map(Self::Read),
             WRITE => ReadRequest::decode(rest).map(Self::Write),
             ACK => u16_at(rest).map(|(block, _)| Self::Ack(block)),
@@ -104,18 +104,18 @@ impl<'a> Packet<'a> {
                 Ok(Self::Error { code, message: String::from_utf8_lossy(text) })
             }
             DATA | OACK => Ok(Self::Foreign),
-            _ => Err(Malformed::UnknownOpcode),
+            _ => Err(DecodeError::UnknownOpcode),
         }
     }
 }
 
 impl<'a> ReadRequest<'a> {
     /// A truncated option is ignored: old firmware omits the last zero.
-    fn decode(bytes: &'a [u8]) -> Result<Self, Malformed> {
+    fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let mut strings =
             bytes.split_inclusive(|byte| *byte == 0).filter_map(|it| it.strip_suffix(&[0]));
-        let file = strings.next().ok_or(Malformed::Truncated)?;
-        let mode = strings.next().ok_or(Malformed::Truncated)?;
+        let file = strings.next().ok_or(DecodeError::Truncated)?;
+        let mode = strings.next().ok_or(DecodeError::Truncated)?;
         let mode = if mode.eq_ignore_ascii_case(b"octet") { Mode::Octet } else { Mode::Other };
         let mut options = Vec::new();
         while let (Some(name), Some(value)) = (strings.next(), strings.next()) {
@@ -152,7 +152,7 @@ pub(super) fn encode_oack(options: impl IntoIterator<Item = (&'static str, u64)>
     bytes
 }
 
-fn u16_at(bytes: &[u8]) -> Result<(u16, &[u8]), Malformed> {
-    let (head, rest) = bytes.split_first_chunk().ok_or(Malformed::Truncated)?;
+fn u16_at(bytes: &[u8]) -> Result<(u16, &[u8]), DecodeError> {
+    let (head, rest) = bytes.split_first_chunk().ok_or(DecodeError::Truncated)?;
     Ok((u16::from_be_bytes(*head), rest))
 }

@@ -30,7 +30,7 @@ mod tests;
 
 pub use boot_kind::{identity, is_up, machine_id, uncarried, unserved};
 pub use decide::{Decision, decide};
-pub use metal_wire::v4::{Malformed, MessageType, Options, Packet, code, frame};
+pub use metal_wire::v4::{MessageType, Options, Packet, PacketError, code, frame};
 pub use reply::Reply;
 pub use request::{Arrival, DropReason, Server};
 

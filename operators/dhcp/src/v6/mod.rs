@@ -32,7 +32,7 @@ pub use boot_kind::{identity, unserved};
 pub use client::{clients, mac};
 pub use decide::{Decision, decide};
 pub use lease::{leases, reconfigure};
-pub use metal_wire::v6::{Malformed, MessageType, Options, Packet, Relay, code};
+pub use metal_wire::v6::{MessageType, Options, Packet, PacketError, Relay, code};
 pub use reply::Reply;
 pub use request::{Arrival, DropReason, Server, link_of};
 

@@ -6,7 +6,7 @@ use super::{
     place::{Place, known},
 };
 use ignition_config::{v3_0, v3_1, v3_2, v3_3, v3_4, v3_5, v3_6};
-use metal_text::json::Malformed;
+use metal_text::json::ParseError;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, error::Category};
 use serde_path_to_error::{Path, Segment};
@@ -147,7 +147,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
 }
 
 /// The error for a text that is not JSON, or exceeds the limits.
-pub(super) fn malformed(text: &str, error: &Malformed) -> Error {
+pub(super) fn malformed(text: &str, error: &ParseError) -> Error {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // The version is unknown, but they differ in little.
     let typed = serde_path_to_error::deserialize::<_, v3_6::Config>(&mut deserializer);

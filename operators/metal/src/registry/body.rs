@@ -111,7 +111,7 @@ impl Bodies {
             let room = Arc::clone(&self.room);
             let parsing = spawn_blocking(move || {
                 let _parser = parser;
-                let malformed = |error: json::Malformed| Denied::Json(error.to_string());
+                let malformed = |error: json::ParseError| Denied::Json(error.to_string());
                 let size = json::check(&bytes, BOUNDS).map_err(malformed)?;
                 held.extend(&room, memory(bytes.len(), size))?;
                 let value = json::parse_checked(&bytes).map_err(malformed)?;

@@ -141,7 +141,7 @@ impl Denied {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::NoToken => StatusCode::UNAUTHORIZED,
-            Self::Token(_) | Self::Malformed(metal_core::report::Malformed::Foreign { .. }) => {
+            Self::Token(_) | Self::Malformed(metal_core::report::ReportError::Foreign { .. }) => {
                 StatusCode::FORBIDDEN
             }
             Self::Over { .. } | Self::Closed { .. } => StatusCode::CONFLICT,

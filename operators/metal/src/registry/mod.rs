@@ -23,7 +23,7 @@ use metal_core::{
     capability::{self, CapabilityError, Claims, Key, Purpose},
     conditions::cut,
     identity,
-    report::Malformed,
+    report::ReportError,
     server::boot_id,
 };
 use metal_runtime::{Deferred, LogLimit};
@@ -101,7 +101,7 @@ pub(crate) enum Denied {
     Ambiguous(String),
     /// The report is malformed.
     #[error("{0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] ReportError),
     /// The body is not JSON of the right form, or contains too much.
     #[error("body: {0}")]
     Json(String),
@@ -192,7 +192,7 @@ impl Registry {
             return Ok((self.by_uuid(reported)?, None));
         };
         if !identity::has_uuid(&server, reported) {
-            return Err(Malformed::Foreign { reported }.into());
+            return Err(ReportError::Foreign { reported }.into());
         }
         Ok((server, Some(claims)))
     }

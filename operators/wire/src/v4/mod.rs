@@ -8,7 +8,7 @@ mod tests;
 
 pub use frame::frame;
 pub use option::{Options, code, encoded_len, sub_option};
-pub use packet::{BOOT_REPLY, BOOT_REQUEST, HEADER_LEN, Malformed, Packet};
+pub use packet::{BOOT_REPLY, BOOT_REQUEST, HEADER_LEN, Packet, PacketError};
 
 /// Option 53.
 #[derive(

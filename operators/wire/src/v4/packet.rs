@@ -68,7 +68,7 @@ pub struct Packet {
 
 /// Why bytes are not a DHCP packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Malformed {
+pub enum PacketError {
     /// It ends within the fixed fields.
     #[error("packet is too short")]
     TooShort,
@@ -109,13 +109,13 @@ impl Packet {
     /// # Errors
     ///
     /// If the fixed fields are invalid. Malformed options are left out.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
-        let message = borrowed::Message::new(bytes).map_err(|_| Malformed::TooShort)?;
+    pub fn parse(bytes: &[u8]) -> Result<Self, PacketError> {
+        let message = borrowed::Message::new(bytes).map_err(|_| PacketError::TooShort)?;
         if bytes.get(HEADER_LEN - COOKIE.len()..HEADER_LEN) != Some(&COOKIE[..]) {
-            return Err(Malformed::NoCookie);
+            return Err(PacketError::NoCookie);
         }
         if usize::from(message.hlen()) > CHADDR_LEN {
-            return Err(Malformed::HardwareAddress);
+            return Err(PacketError::HardwareAddress);
         }
         let mut packet = Self {
             op: message.opcode().into(),

@@ -33,7 +33,7 @@ fn a_hardware_address_is_as_long_as_it_says_and_never_longer_than_its_field() {
                 assert!(packet.chaddr[len..].iter().all(|byte| *byte == 0));
                 assert_eq!(Packet::parse(&packet.encode()), Ok(packet));
             }
-            Err(error) => assert!(hlen > 16 && error == Malformed::HardwareAddress),
+            Err(error) => assert!(hlen > 16 && error == PacketError::HardwareAddress),
         }
     }
 }
@@ -92,7 +92,7 @@ fn what_is_malformed_ends_its_field_and_harms_nothing_else() {
     for end in 0..whole.len() {
         match Packet::parse(&whole[..end]) {
             Ok(packet) => assert!(end >= HEADER_LEN && packet.xid == 7),
-            Err(error) => assert!(end < HEADER_LEN && error == Malformed::TooShort),
+            Err(error) => assert!(end < HEADER_LEN && error == PacketError::TooShort),
         }
     }
     let cut = [&whole[..243], &[code::MTU, 2, 5, 0, code::HOST_NAME, 9, b'a']].concat();

@@ -1,7 +1,7 @@
 //! Identity associations (RFC 9915, sections 21.4, 21.6 and 21.21).
 
 use super::{
-    Malformed, Options, code,
+    Options, PacketError, code,
     option::octets,
     packet::written,
     value::{DhcpOption, IAAddr},
@@ -28,7 +28,7 @@ impl Association {
     /// # Errors
     ///
     /// If it is too short, or its options do not fill it exactly.
-    pub fn parse(value: &[u8]) -> Result<Self, Malformed> {
+    pub fn parse(value: &[u8]) -> Result<Self, PacketError> {
         let mut from = Decoder::new(value);
         let id = octets(&mut from)?;
         let [t1, t2] = [octets(&mut from)?, octets(&mut from)?].map(u32::from_be_bytes);
@@ -36,7 +36,7 @@ impl Association {
     }
 
     /// Its addresses; an error for each malformed one.
-    pub fn addresses(&self) -> impl Iterator<Item = Result<Ipv6Addr, Malformed>> {
+    pub fn addresses(&self) -> impl Iterator<Item = Result<Ipv6Addr, PacketError>> {
         self.options.all(code::IA_ADDRESS).map(|value| {
             let mut from = Decoder::new(value);
             let address = octets::<16>(&mut from)?;

@@ -21,14 +21,14 @@
 //!   address (RFC 6939) are not known to it.
 
 mod association;
-mod malformed;
+mod error;
 mod option;
 mod packet;
 #[cfg(test)]
 mod tests;
 
 pub use association::Association;
-pub use malformed::Malformed;
+pub use error::PacketError;
 pub use option::{Options, code};
 pub use packet::{Packet, Relay};
 

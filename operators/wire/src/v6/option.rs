@@ -1,6 +1,6 @@
 //! Options of a message, as bytes, in order.
 
-use super::{Malformed, value::DhcpOption};
+use super::{PacketError, value::DhcpOption};
 use dhcproto::{Decoder, Encodable, Encoder, error::EncodeError};
 
 /// Codes of the options that we read or write (IANA "Dynamic Host Configuration Protocol for
@@ -72,11 +72,11 @@ impl Options {
     /// # Errors
     ///
     /// If the last one does not end there. Values are not checked.
-    pub fn parse(data: &[u8]) -> Result<Self, Malformed> {
+    pub fn parse(data: &[u8]) -> Result<Self, PacketError> {
         Self::read(&mut Decoder::new(data))
     }
 
-    pub(super) fn read(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
+    pub(super) fn read(from: &mut Decoder<'_>) -> Result<Self, PacketError> {
         let mut options = Self::default();
         while let Some((code, value)) = next(from)? {
             options.push(code, value);
@@ -128,18 +128,18 @@ impl Options {
 }
 
 /// The next `N` octets.
-pub(super) fn octets<const N: usize>(from: &mut Decoder<'_>) -> Result<[u8; N], Malformed> {
-    from.read().map_err(|_| Malformed::TooShort)
+pub(super) fn octets<const N: usize>(from: &mut Decoder<'_>) -> Result<[u8; N], PacketError> {
+    from.read().map_err(|_| PacketError::TooShort)
 }
 
 /// The next option; `None` at the end.
-pub(super) fn next<'a>(from: &mut Decoder<'a>) -> Result<Option<(u16, &'a [u8])>, Malformed> {
+pub(super) fn next<'a>(from: &mut Decoder<'a>) -> Result<Option<(u16, &'a [u8])>, PacketError> {
     if from.buffer().is_empty() {
         return Ok(None);
     }
-    let code = from.read_u16().map_err(|_| Malformed::TooShort)?;
-    let len = from.read_u16().map_err(|_| Malformed::Truncated(code))?;
-    let value = from.read_slice(len.into()).map_err(|_| Malformed::Truncated(code))?;
+    let code = from.read_u16().map_err(|_| PacketError::TooShort)?;
+    let len = from.read_u16().map_err(|_| PacketError::Truncated(code))?;
+    let value = from.read_slice(len.into()).map_err(|_| PacketError::Truncated(code))?;
     Ok(Some((code, value)))
 }
 

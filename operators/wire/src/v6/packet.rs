@@ -1,7 +1,7 @@
 //! A message, in the envelopes of its relays.
 
 use super::{
-    Malformed, MessageType, Options, code,
+    MessageType, Options, PacketError, code,
     option::{next, octets, put},
 };
 use dhcproto::{Decoder, Encoder, error::EncodeError};
@@ -49,7 +49,7 @@ impl Packet {
     /// # Errors
     ///
     /// If its structure is invalid. Values of options are not checked.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, PacketError> {
         let mut relays = Vec::new();
         let mut from = Decoder::new(bytes);
         loop {
@@ -59,7 +59,7 @@ impl Packet {
                 return Ok(Self { relays, kind, xid, options: Options::read(&mut from)? });
             }
             if relays.len() == MAX_RELAYS {
-                return Err(Malformed::TooManyRelays);
+                return Err(PacketError::TooManyRelays);
             }
             let (relay, message) = Relay::read(kind == RELAY_REPLY, &mut from)?;
             relays.push(relay);
@@ -90,7 +90,7 @@ impl Packet {
 
 impl Relay {
     /// Reads an envelope; returns its content, too.
-    fn read<'a>(is_reply: bool, from: &mut Decoder<'a>) -> Result<(Self, &'a [u8]), Malformed> {
+    fn read<'a>(is_reply: bool, from: &mut Decoder<'a>) -> Result<(Self, &'a [u8]), PacketError> {
         let [hops] = octets(from)?;
         let [link, peer] = [octets::<16>(from)?, octets::<16>(from)?].map(Ipv6Addr::from);
         let (mut message, mut options) = (None, Options::default());
@@ -101,7 +101,7 @@ impl Relay {
             }
         }
         let relay = Self { is_reply, hops, link, peer, options };
-        Ok((relay, message.ok_or(Malformed::NoMessage)?))
+        Ok((relay, message.ok_or(PacketError::NoMessage)?))
     }
 
     fn write(&self, message: &[u8], to: &mut Encoder<'_>) -> Result<(), EncodeError> {

@@ -46,9 +46,9 @@ fn an_option_that_is_too_long_is_left_out() {
 fn relays_are_counted_before_they_are_opened() {
     let of = |relays| Packet { relays: vec![relay(); relays], ..packet() }.encode();
     assert!(Packet::parse(&of(9)).is_ok());
-    assert_eq!(Packet::parse(&of(10)), Err(Malformed::TooManyRelays));
+    assert_eq!(Packet::parse(&of(10)), Err(PacketError::TooManyRelays));
     // As many as fit into a datagram.
-    assert_eq!(Packet::parse(&of(1_700)), Err(Malformed::TooManyRelays));
+    assert_eq!(Packet::parse(&of(1_700)), Err(PacketError::TooManyRelays));
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn an_association_says_which_of_its_parts_is_malformed() {
     let addresses: Vec<_> = association.addresses().collect();
     assert_eq!(
         addresses,
-        [Ok(Ipv6Addr::LOCALHOST), Err(Malformed::TooShort), Err(Malformed::TooShort)]
+        [Ok(Ipv6Addr::LOCALHOST), Err(PacketError::TooShort), Err(PacketError::TooShort)]
     );
     let value = association.value();
-    assert_eq!(Association::parse(&value[..11]), Err(Malformed::TooShort));
-    assert_eq!(Association::parse(&value[..20]), Err(Malformed::Truncated(code::IA_ADDRESS)));
+    assert_eq!(Association::parse(&value[..11]), Err(PacketError::TooShort));
+    assert_eq!(Association::parse(&value[..20]), Err(PacketError::Truncated(code::IA_ADDRESS)));
 }

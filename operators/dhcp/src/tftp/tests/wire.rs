@@ -20,16 +20,16 @@ fn an_option_that_is_cut_off_is_none() {
 fn what_is_no_packet_is_told_apart() {
     let long = request_for(&"a".repeat(MAX_REQUEST), "octet", &[]);
     for (bytes, problem) in [
-        (&b""[..], Malformed::Truncated),
-        (b"\0", Malformed::Truncated),
-        (b"\0\x01", Malformed::Truncated),
-        (b"\0\x01a\0", Malformed::Truncated),
-        (b"\0\x01a\0octet", Malformed::Truncated),
-        (b"\0\x04\0", Malformed::Truncated),
-        (b"\0\x05\0", Malformed::Truncated),
-        (b"\0\0", Malformed::UnknownOpcode),
-        (b"\0\x07\0\0", Malformed::UnknownOpcode),
-        (&long, Malformed::TooLong),
+        (&b""[..], DecodeError::Truncated),
+        (b"\0", DecodeError::Truncated),
+        (b"\0\x01", DecodeError::Truncated),
+        (b"\0\x01a\0", DecodeError::Truncated),
+        (b"\0\x01a\0octet", DecodeError::Truncated),
+        (b"\0\x04\0", DecodeError::Truncated),
+        (b"\0\x05\0", DecodeError::Truncated),
+        (b"\0\0", DecodeError::UnknownOpcode),
+        (b"\0\x07\0\0", DecodeError::UnknownOpcode),
+        (&long, DecodeError::TooLong),
     ] {
         assert_eq!(Packet::decode(bytes), Err(problem), "{bytes:?}");
     }

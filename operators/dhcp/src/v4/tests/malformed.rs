@@ -11,10 +11,10 @@ fn broken_structure_is_named() {
         bytes[at] = byte;
         Packet::parse(&bytes)
     };
-    assert_eq!(Packet::parse(&[]), Err(Malformed::TooShort));
-    assert_eq!(Packet::parse(&whole[..239]), Err(Malformed::TooShort));
-    assert_eq!(with(236, 0), Err(Malformed::NoCookie));
-    assert_eq!(with(2, 17), Err(Malformed::HardwareAddress));
+    assert_eq!(Packet::parse(&[]), Err(PacketError::TooShort));
+    assert_eq!(Packet::parse(&whole[..239]), Err(PacketError::TooShort));
+    assert_eq!(with(236, 0), Err(PacketError::NoCookie));
+    assert_eq!(with(2, 17), Err(PacketError::HardwareAddress));
 }
 
 #[test]

@@ -9,14 +9,14 @@ const MOST: usize = 3 + 17 + 1;
 #[test]
 fn broken_structure_is_named() {
     let error = |bytes: &[u8]| Packet::parse(bytes).unwrap_err();
-    assert_eq!(error(&[]), Malformed::TooShort);
-    assert_eq!(error(&[1, 0, 0]), Malformed::TooShort);
-    assert_eq!(error(&[1, 0, 0, 0, 0]), Malformed::TooShort);
-    assert_eq!(error(&[1, 0, 0, 0, 0, 3]), Malformed::Truncated(3));
-    assert_eq!(error(&[1, 0, 0, 0, 0, 3, 0, 1]), Malformed::Truncated(3));
-    assert_eq!(error(&[12; 33]), Malformed::TooShort);
-    assert_eq!(error(&[&[12, 0][..], &[0; 32]].concat()), Malformed::NoMessage);
-    assert_eq!(error(&[&[12, 0][..], &[0; 32], &[0, 9, 0, 0]].concat()), Malformed::TooShort);
+    assert_eq!(error(&[]), PacketError::TooShort);
+    assert_eq!(error(&[1, 0, 0]), PacketError::TooShort);
+    assert_eq!(error(&[1, 0, 0, 0, 0]), PacketError::TooShort);
+    assert_eq!(error(&[1, 0, 0, 0, 0, 3]), PacketError::Truncated(3));
+    assert_eq!(error(&[1, 0, 0, 0, 0, 3, 0, 1]), PacketError::Truncated(3));
+    assert_eq!(error(&[12; 33]), PacketError::TooShort);
+    assert_eq!(error(&[&[12, 0][..], &[0; 32]].concat()), PacketError::NoMessage);
+    assert_eq!(error(&[&[12, 0][..], &[0; 32], &[0, 9, 0, 0]].concat()), PacketError::TooShort);
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn relays_up_to_the_hop_count_limit_are_served_and_no_more() {
     assert_eq!(parsed, packet);
     assert_eq!(lab.send(&parsed, ip("fd88::ff")).answer.unwrap().packet.relays.len(), 9);
     let bytes = (0..10).fold(solicit(1), relay).encode();
-    assert_eq!(Packet::parse(&bytes), Err(Malformed::TooManyRelays));
+    assert_eq!(Packet::parse(&bytes), Err(PacketError::TooManyRelays));
 }
 
 #[test]

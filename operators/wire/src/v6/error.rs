@@ -2,7 +2,7 @@
 
 /// Why bytes are not a DHCPv6 packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr)]
-pub enum Malformed {
+pub enum PacketError {
     /// They end within the fixed fields.
     #[error("packet is too short")]
     TooShort,
