@@ -89,22 +89,17 @@ impl Write<'_> {
 
     /// The response to the first form that is accepted.
     async fn taken(mut self, call: &Call<'_>) -> Result<Reply, Error> {
-        let mut form = self.first(call);
+        let first = self.first(call);
+        let mut form = self.after_unseen(&first).unwrap_or(first);
         let earlier = call.memory().refused(self.kind);
         let mut tried = [self.unseen.clone(), earlier.clone()].concat();
         let (before, mut refusals) = (tried.len(), vec![]);
-        if let Some(other) = self.after_unseen(&form) {
-            form = other;
-        }
         let mut is_contended = false;
         loop {
             let attempt = match self.attempt(call, &form).await {
                 Err(error) if !refusals.is_empty() && is_cut_off(&error) => {
-                    // The next call goes on here: a slow BMC may have many forms.
-                    call.memory().refuses(self.kind, &tried[before..]);
-                    call.memory().took(self.kind, form);
-                    let said = AllRefused::new(refusals).interrupted(&error);
-                    return Err(failed(self.action, said));
+                    let tried = &tried[before..];
+                    return Err(self.interrupted(call, form, tried, refusals, &error));
                 }
                 attempt => attempt?,
             };
@@ -131,8 +126,8 @@ impl Write<'_> {
             };
             tried.push(form.clone());
             // After the first form, a call goes on where the one before has ended.
-            let from = earlier.last().filter(|_| refusals.is_empty()).unwrap_or(&form);
-            let next = self.next(from, &refusal.cause, &tried);
+            let end = earlier.last().filter(|_| refusals.is_empty());
+            let next = end.and_then(|end| self.next(end, &refusal.cause, &tried));
             let next = next.or_else(|| self.next(&form, &refusal.cause, &tried));
             refusals.push(refusal);
             match next {
@@ -143,6 +138,21 @@ impl Write<'_> {
                 }
             }
         }
+    }
+
+    /// The error for a write that is cut off after refusals. The next call goes on with this form: a
+    /// slow BMC may have many.
+    fn interrupted(
+        self,
+        call: &Call<'_>,
+        form: Form,
+        tried: &[Form],
+        refusals: Vec<Refusal>,
+        error: &Error,
+    ) -> Error {
+        call.memory().refuses(self.kind, tried);
+        call.memory().took(self.kind, form);
+        failed(self.action, AllRefused::new(refusals).interrupted(error))
     }
 
     /// The error for a write that is refused in as many forms as one call tries. If others are left,
