@@ -119,15 +119,21 @@ impl Restore {
             self.blob_refs.set(holder, blobs);
         }
         *named = now;
+        self.tell_served(found);
+    }
+
+    /// Records how much is served from storage, and logs a change.
+    fn tell_served(&self, found: &Found) {
+        let served = &self.keeper.view.served;
         let serving = match (found.boots.len(), found.images.len()) {
             (0, 0) => None,
             (0, images) => Some(Serving::Images(images)),
             (boots, _) => Some(Serving::Boots(boots)),
         };
-        if view.served.get() != serving {
+        if served.get() != serving {
             tracing::warn!(?serving, "the API server is unreachable: serving stored boots");
         }
-        view.served.set(serving);
+        served.set(serving);
         let count = i64::try_from(found.boots.len()).unwrap_or(i64::MAX);
         self.keeper.metrics.served.set(count);
     }

@@ -34,22 +34,10 @@ impl Write<'_> {
             (WriteTarget::Settings, Some(settings)) => settings,
             _ => self.uri.to_owned(),
         };
-        let etags = match (form.place, self.owner) {
-            (WriteTarget::Settings, _) => match self.settings_etags.take() {
-                Some(etags) => etags,
-                None => match call.get(&uri).await {
-                    Ok(settings) => settings.etags,
-                    Err(error) if is_fatal(&error) => return Err(error),
-                    // Some settings resources can only be written to.
-                    Err(Error::Failed { .. }) => Etags::default(),
-                    Err(error) => return Ok(Attempt::Unanswered(error)),
-                },
-            },
-            (WriteTarget::Resource, Some(owner)) if form.condition.needs_etag() => {
-                self.read_etags(call, owner).await?;
-                self.etags.clone()
-            }
-            (WriteTarget::Resource, _) => self.etags.clone(),
+        let etags = match self.etags_at(call, form, &uri).await {
+            Ok(etags) => etags,
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => return Ok(Attempt::Unanswered(error)),
         };
         let sent = form.condition.sent(&etags).unwrap_or_default();
         let is_resource = form.place == WriteTarget::Resource;
@@ -78,6 +66,27 @@ impl Write<'_> {
             }
         }
         Ok(Attempt::Refused(reply, etags))
+    }
+
+    /// The ETags of the resource that a form writes to. An error that is not fatal is one of the
+    /// settings resource.
+    async fn etags_at(&mut self, call: &Call<'_>, form: &Form, uri: &str) -> Result<Etags, Error> {
+        match (form.place, self.owner) {
+            (WriteTarget::Settings, _) => match self.settings_etags.take() {
+                Some(etags) => Ok(etags),
+                None => match call.get(uri).await {
+                    Ok(settings) => Ok(settings.etags),
+                    // Some settings resources can only be written to.
+                    Err(Error::Failed { .. }) => Ok(Etags::default()),
+                    Err(error) => Err(error),
+                },
+            },
+            (WriteTarget::Resource, Some(owner)) if form.condition.needs_etag() => {
+                self.read_etags(call, owner).await?;
+                Ok(self.etags.clone())
+            }
+            (WriteTarget::Resource, _) => Ok(self.etags.clone()),
+        }
     }
 
     /// Reads the ETag of the resource that an action belongs to, unless it is known.
