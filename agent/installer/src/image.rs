@@ -16,7 +16,7 @@ use std::{
 /// How many bytes are read at a time.
 const PIECE: usize = 128 << 10;
 
-/// First bytes of files that look like a disk image, and are none, with what makes one of them.
+/// First bytes of files that people take for a raw disk image, and how to make one of them.
 const OTHERS: [(&[u8], &str); 3] = [
     (b"QFI\xfb", "qcow2; convert it with `qemu-img convert -O raw`"),
     (b"\xfd7zXZ\0", "compressed with xz; compress it with zstd or gzip"),

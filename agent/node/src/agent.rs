@@ -68,7 +68,7 @@ pub struct Agent {
     refused: Option<CertificateDer<'static>>,
     /// When the API server last did not refuse the certificate that is there.
     checked: Option<Instant>,
-    /// What was told last.
+    /// What was logged last.
     told: String,
     /// Spreads the renewals of many machines.
     number: u64,
@@ -79,7 +79,7 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// What it is told cannot be used.
+    /// If its flags or its configuration cannot be used.
     pub fn new(args: Args) -> Result<Self, StartError> {
         let config = Config::read(&args.config)
             .map_err(|error| StartError::Config(args.config.display().to_string(), error))?;

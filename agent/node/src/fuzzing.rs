@@ -3,16 +3,16 @@
 use crate::{certificate::Facts, kube};
 use metal_http::Reason;
 
-/// The certificate in an answer about a request, if it is signed; else what is told.
+/// The certificate in an answer about a request, if it is signed; else the error.
 ///
 /// # Errors
 ///
-/// What is told of an answer that is of no use.
+/// The error for an answer that is of no use.
 pub fn signed(body: &[u8]) -> Result<Option<String>, String> {
     kube::read("csr", body).map_err(|error| error.to_string())
 }
 
-/// What is told of a refusal.
+/// The error for a refusal.
 pub fn refusal(body: &[u8]) -> String {
     Reason::of(&kube::message(body)).to_string()
 }

@@ -8,7 +8,7 @@
 //!                                               power button, Ctrl-Alt-Del ──► off, or on again
 //! ```
 //!
-//! metalprobe changes nothing on the machine's disks. Everything that it does and waits for is told on
+//! metalprobe changes nothing on the machine's disks. Everything that it does and waits for is shown on
 //! every console, for a person who has nothing else to go by.
 
 mod boot_source;

@@ -1,5 +1,5 @@
 //! The TPM of this machine, for agents: [`Held`] has its keys, and answers what was sealed for them;
-//! [`HostKey`] is one that signs. Whom that is told is left to them.
+//! [`HostKey`] is one that signs. To whom that is shown is left to them.
 
 mod async_key;
 mod certificates;

@@ -10,8 +10,8 @@ pub fn host(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A URL that others can be made of, without its trailing slash: `http` or `https`, a host, perhaps a port and a
-/// path, and nothing that would break a script. `None` if it is none.
+/// A URL that others can be appended to, without its trailing slash: `http` or `https`, a host, perhaps a port and a
+/// path, and nothing that would break a script. `None` if it is not one.
 pub fn base_url(text: &str) -> Option<&str> {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"))?;
     let is_word = !text.contains(|c: char| c.is_whitespace() || c.is_control());

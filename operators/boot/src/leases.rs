@@ -66,7 +66,7 @@ impl Leases {
     /// Assumes that these are all leases, until the API server returns a list.
     pub(crate) fn presume(&self, places: impl IntoIterator<Item = LeasedAddress>) {
         let mut next = Table::default();
-        // Of two who had an address the later one has it.
+        // If two clients have had an address, the later one has it.
         let mut places: Vec<_> = places.into_iter().collect();
         places.sort_unstable_by_key(|place| place.until);
         for place in places {

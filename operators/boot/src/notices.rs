@@ -30,7 +30,7 @@ impl NoticeKind {
     }
 }
 
-/// UID of an object, and what is told of it.
+/// UID of an object, and what was reported about it.
 type Key = (String, NoticeKind);
 
 /// What was reported. All of it may be lost: it is reported again then.

@@ -2,7 +2,7 @@
 
 use metal_api::installation::InstallProgress;
 
-/// What is said of an installer that has failed without a word.
+/// The message for an installer that has failed without giving one.
 pub const SILENT: &str = "the installer does not say why";
 
 const MIB: u64 = 1 << 20;

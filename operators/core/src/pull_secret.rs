@@ -50,11 +50,11 @@ impl PullSecretError {
 }
 
 impl PullSecret {
-    /// Looks at its name, as [`is_name`] does.
+    /// Checks its name by [`is_name`].
     ///
     /// # Errors
     ///
-    /// If it is none.
+    /// If no Secret can have that name.
     pub fn check_name(&self) -> Result<(), PullSecretError> {
         if is_name(&self.name) { Ok(()) } else { Err(PullSecretError::NoName(self.clone())) }
     }

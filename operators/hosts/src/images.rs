@@ -14,7 +14,7 @@ use metal_runtime::report::Chain;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// What is said where no image is served.
+/// The message where no image is served.
 const OFF: &str = "the server serves no images: set --image-cache-dir";
 
 /// Images of the allowed registries.

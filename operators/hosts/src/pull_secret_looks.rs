@@ -155,7 +155,7 @@ mod tests {
             advance(FRESH).await;
             assert_eq!(look(silence()).await, Ok(of("first")));
         }
-        // One that is gone counts no more, whatever comes then.
+        // One that is gone no longer counts, whatever comes then.
         let gone = || Err(NoLogin::Forbidden(one[0].clone()));
         advance(FRESH).await;
         assert_eq!(look(gone()).await, gone());

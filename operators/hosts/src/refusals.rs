@@ -37,7 +37,7 @@ struct Count {
 }
 
 impl Refusals {
-    /// Whether one more refusal of this source is told. What it proves is heard all the same: many machines
+    /// Whether this source is told of one more refusal. What it proves is heard all the same: many machines
     /// may share an address, and whoever guesses may have many.
     pub(crate) fn may_fail(&self, source: Option<IpAddr>) -> bool {
         let counts = self.0.locked();

@@ -64,7 +64,7 @@ impl Tokens {
         }
     }
 
-    /// Of a token that opens nothing any more, no Secret is read.
+    /// No Secret is read for a token that no longer opens anything.
     async fn no_login(&self, token: &BootToken) -> Option<NoLogin> {
         let over = [BootTokenPhase::Consumed, BootTokenPhase::Expired, BootTokenPhase::Revoked];
         if over.contains(&phase(token, self.0.now())) {

@@ -44,7 +44,7 @@ pub(crate) struct RegistryArgs {
 pub(crate) enum Known {
     /// It has a schema.
     Configurable(Package),
-    /// It is there, and says nothing of a configuration.
+    /// It is there, and says nothing about a configuration.
     Plain,
     /// The registry could not be asked, or does not tell everybody.
     Unknown(String),
@@ -86,7 +86,7 @@ impl RegistryArgs {
     }
 
     /// Whether the image that a flag names is there for the machine that installs it: nothing is to be
-    /// cleared for one that is not. If nobody can say, or not for this architecture, that is said.
+    /// cleared for one that is not. If that cannot be found out, or not for this architecture, that is printed.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ fn can_be_kept(flag: &str, image: Reference) -> Result<Reference> {
     Ok(image)
 }
 
-/// What is to be said of an image that was looked for, if anything. A person knows better than the default of
+/// What is to be printed about an image that was looked for, if anything. A person knows better than the default of
 /// `--architecture` for which machine it is.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub fn told(body: &[u8]) -> Option<MachineInstalledDisk> {
     recorded(&done.disk?)
 }
 
-/// A name that could not be compared as it is, is none.
+/// A serial number or WWN that could not be compared as it is does not count.
 fn recorded(disk: &InstalledDisk) -> Option<MachineInstalledDisk> {
     // As in a JSON string that needs no escape: templates of images quote it.
     let serial = name(&disk.serial, |c| c == ' ' || (c.is_ascii_graphic() && !"\"\\".contains(c)));

@@ -135,7 +135,7 @@ const OURS: [&str; 12] = [
     condition::BOOT_VERIFIED,
 ];
 
-/// It boots from the network no more: its Node takes pods again, and nothing is said of it that nobody looks
+/// It no longer boots from the network: its Node takes pods again, and nothing is said of it that nobody looks
 /// at. Counters and pinned keys stay.
 fn left(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, Option<Decision>) {
     let mut new = old.clone();

@@ -72,7 +72,7 @@ impl<C: Connect> Controller for Bmcs<C> {
     type Step = Never;
     type Error = Error;
 
-    /// Of a slow BMC a pass reads the systems, and then the manager.
+    /// With a slow BMC, a pass reads the systems, and then the manager.
     const DEADLINE: Duration = Duration::from_mins(6);
 
     fn index(&self) -> &Index<Bmc, BmcKey> {

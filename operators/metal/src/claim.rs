@@ -55,7 +55,7 @@ impl<C> Claims<C> {
         Self { ctx, told: Mutex::default() }
     }
 
-    /// For how long a claim is still told what it was told a moment ago; `None` if it is time to look again.
+    /// For how long what a claim was told a moment ago still stands; `None` if it is time to look again.
     fn stays_told(&self, claim: &ServerClaim) -> Option<SignedDuration> {
         let key = (claim.namespace().unwrap_or_default(), claim.name_any());
         let mut told = self.told.locked();

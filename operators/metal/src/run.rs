@@ -100,7 +100,7 @@ pub async fn run(args: Args, shutdown: CancellationToken) -> anyhow::Result<()> 
             "reporting of unparseable objects stopped",
         ),
     };
-    // Where it was not the shutdown that has ended it.
+    // In case something other than the shutdown has ended it.
     ctx.bmcs.close(LOGOUT).await;
     ended
 }

@@ -192,7 +192,7 @@ mod tests {
             (Change::Applied { old: None, new: &old }, 1),
             (Change::Applied { old: Some(&old), new: &reported }, 0),
             (Change::Applied { old: Some(&old), new: &edited }, 1),
-            // What was told of it is forgotten.
+            // What was reported about it is forgotten.
             (Change::Removed(&old), 1),
         ];
         for (change, expected) in changes {

@@ -76,9 +76,9 @@ pub(crate) struct Context {
     pub(crate) refused: ProgressLimit,
     /// Limits how often the hardware of a machine is recorded.
     pub(crate) hardware: ProgressLimit,
-    /// How often it is told of that they get nothing to boot.
+    /// Limits how often it is reported that they get nothing to boot.
     pub(crate) unserved: ProgressLimit,
-    /// How often an event log is read.
+    /// Limits how often an event log is read.
     pub(crate) logs: ProgressLimit,
     /// Images of the Machines.
     pub(crate) images: Images,

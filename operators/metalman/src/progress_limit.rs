@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Changes in a window of a boot, which makes three.
 const BOOT: (u32, Duration) = (12, Duration::from_mins(10));
-/// What a person is told of: firmware asks again and again.
+/// What people are told about: firmware asks again and again.
 const TOLD: (u32, Duration) = (1, Duration::from_mins(10));
 /// Tokens: an agent asks until it has a certificate.
 const TOKENS: (u32, Duration) = (60, Duration::from_mins(10));
@@ -29,7 +29,7 @@ impl ProgressLimit {
         Self::new(BOOT)
     }
 
-    /// For what a person is told of.
+    /// For what people are told about.
     pub(crate) fn of_news() -> Self {
         Self::new(TOLD)
     }

@@ -29,7 +29,7 @@ pub struct Refusals {
     count: u32,
     /// When there was a list of which no watch is known to have worked.
     listed: Option<Instant>,
-    /// What was told last.
+    /// What was reported last.
     told: Option<Told>,
 }
 

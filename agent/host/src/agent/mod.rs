@@ -178,7 +178,7 @@ impl Agent {
                 self.record(state)
             }
         };
-        // What came to nothing is to be told again.
+        // What could not be delivered is to be reported again.
         done.inspect_err(|_| *known = None)
     }
 
@@ -376,7 +376,7 @@ impl Agent {
         report
     }
 
-    /// Best effort: it is said again with the next turn.
+    /// Best effort: it is reported again with the next turn.
     async fn report(&self, report: Value) {
         if let Err(error) = self.server.report(&self.key, &report).await {
             tracing::warn!(error = format!("{error:#}"), "not reported");

@@ -7,7 +7,7 @@
 //!                         told, and nothing is written        checksum ─► seed ─► both ends ─► boot entry
 //! ```
 //!
-//! What fails is told and tried again from the beginning, forever: an order may be corrected, a cable
+//! What fails is reported and tried again from the beginning, forever: an order may be corrected, a cable
 //! plugged in. An image that was written and is of no use is written again once the order is another one, or after
 //! a long time: the same would come of it, and disks wear. A disk that was begun with boots nothing until all of it
 //! is there, its seed included (see `configure`).

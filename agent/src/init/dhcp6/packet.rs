@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// The URL in an answer to this question; an error if it is none.
+    /// The URL in an answer to this question; an error if it does not answer it.
     fn boot_url(packet: &Packet, question: &InformationRequest) -> Result<Option<BootUrl>, ()> {
         Answer::parse(&packet.encode(), question).map(|answer| answer.boot_url).ok_or(())
     }

@@ -51,7 +51,7 @@ impl ChallengeSecret {
 }
 
 impl Challenge<'_> {
-    /// The nonce, which the TPM with both keys alone is told.
+    /// The nonce, which only the TPM with both keys learns.
     pub fn nonce(&self, key: &[u8; 32], ticket: ChallengeSecret) -> [u8; 32] {
         let mut hmac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
         let pcrs: Vec<_> = self.pcrs.iter().copied().collect();

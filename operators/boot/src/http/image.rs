@@ -220,7 +220,7 @@ pub(super) async fn open(
 }
 
 /// Notes on the boot configs that refer to a blob why nobody gets it, if that does not pass by itself:
-/// their machines would ask for ever, and their owners see nothing of our log.
+/// their machines would ask forever, and their owners see nothing of our log.
 async fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     let is_lasting = match error {
         // A token service that fails may only be away.

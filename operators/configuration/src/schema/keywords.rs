@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 
 type Done = Result<(), Problem>;
 
-/// Formats that are said to people and are not checked (JSON Schema 2020-12 validation, section 7.3).
+/// Formats that are for people and are not checked (JSON Schema 2020-12 validation, section 7.3).
 const ANNOTATIONS: [&str; 17] = [
     "date-time",
     "date",

@@ -10,7 +10,7 @@ pub(super) fn accepted_certificate(metadata: &ObjectMeta) -> Option<&str> {
     (digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit())).then_some(text)
 }
 
-/// Whether a person accepts a certificate in a form that is none.
+/// Whether a person accepts something that is not the fingerprint of a certificate.
 pub(crate) fn is_no_certificate(metadata: &ObjectMeta) -> bool {
     annotated(metadata, annotation::ACCEPT_CERTIFICATE).is_some()
         && accepted_certificate(metadata).is_none()

@@ -41,7 +41,7 @@ pub fn uki(image_server_url: &str, image: &str, digest: &str) -> String {
 /// Whether a URL of [`layer`] or [`uki`] was made with this base.
 pub fn is_below(url: &str, base: &str) -> bool {
     let path = url.strip_prefix(base.trim_end_matches('/'));
-    // Of a layer nothing stands between the base and its path.
+    // For a layer, its path follows the base directly.
     path.is_some_and(|path| path.starts_with('/') && path.find("/image?").is_none_or(|at| at == 0))
 }
 

@@ -21,7 +21,7 @@ const SECRETS: SignedDuration = SignedDuration::from_mins(1);
 /// How long the replica that has recorded a registration has to finish it before the controller does.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long a machine that is installed may take to register, before something is said of it: some take a quarter of
+/// How long a machine that is installed may take to register, before that is reported: some take a quarter of
 /// an hour to start.
 const LATE: SignedDuration = SignedDuration::from_mins(30);
 

@@ -1,4 +1,4 @@
-//! Conditions that only ironcore's operators keep up. Here they would say for ever what was true
+//! Conditions that only ironcore's operators keep up. Here they would forever say what was true
 //! once. Those of third parties stay, whatever their types are.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

@@ -12,11 +12,11 @@ pub struct InventorySummary {
     /// Metadata of the object.
     #[serde(default)]
     pub metadata: ObjectMeta,
-    /// Of its spec.
+    /// What is read of its spec.
     pub spec: InventorySummarySpec,
 }
 
-/// Of the spec of a [`ServerInventory`].
+/// What is read of the spec of a [`ServerInventory`].
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InventorySummarySpec {

@@ -146,7 +146,7 @@ fn vouched_for_elsewhere(meta: &ObjectMeta) -> Vec<String> {
     keys.into_iter().filter_map(|key| misplaced(meta, key, "the BMC")).collect()
 }
 
-/// A certificate that a person vouches for in a form that is none.
+/// What a person vouches for as a certificate, if it is not a fingerprint.
 fn no_certificate(meta: &ObjectMeta) -> Option<String> {
     is_no_certificate(meta).then(|| {
         format!(
@@ -156,7 +156,7 @@ fn no_certificate(meta: &ObjectMeta) -> Option<String> {
     })
 }
 
-/// An address that a person vouches for, and that is none.
+/// What a person vouches for as an address, if it is not one.
 fn no_address(meta: &ObjectMeta) -> Option<String> {
     let text = meta.annotations.as_ref()?.get(ACCEPT_ADDRESS)?;
     let is_one = text.trim().parse::<IpAddr>().is_ok();

@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// How long a proof is good: TPMs are slow.
 const SOON: SignedDuration = SignedDuration::from_mins(10);
 
-/// Who asks. The rest of the body is that of metalman's `/attest`.
+/// The part of the body that says who asks. The rest of the body is that of metalman's `/attest`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AttestationBody {

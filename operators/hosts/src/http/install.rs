@@ -199,7 +199,7 @@ pub(super) async fn reported(
     Err(Failure::Unavailable("others write the BootToken all the time"))
 }
 
-/// Whether one more report is written. That of the last step is, however much was told before it.
+/// Whether one more report is written. That of the last step is, however many were written before it.
 fn is_allowed(ctx: &Context, token: &BootToken, step: BootStep) -> bool {
     let last = token.status.as_ref().and_then(|status| status.progress.as_ref());
     let is_same = last.is_some_and(|last| last.step == step);

@@ -11,7 +11,7 @@ use metal_runtime::{OkIf, report::Chain};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// The longest that is told of why the API server takes nothing, in bytes: it may repeat what it was sent.
+/// The longest reason of the API server for a refusal that is repeated, in bytes: it may repeat what it was sent.
 const REFUSAL: usize = 512;
 /// How often it is tried again because somebody else has written meanwhile.
 pub(super) const TRIES: usize = 8;
@@ -44,7 +44,7 @@ pub(super) async fn record(
 }
 
 /// A write that failed. Where the API server has understood it and does not take it, as by a policy, or because the
-/// object is too large, the same comes of it the next time: whoever can mend that is told.
+/// object is too large, the next attempt fails in the same way: whoever can mend that is told.
 fn not_taken<K: Resource<DynamicType = ()>>(
     ctx: &Context,
     object: &K,

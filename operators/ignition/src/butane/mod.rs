@@ -51,7 +51,7 @@ pub enum Untranslated {
 }
 
 /// Whether content of this format, which is neither translated nor Ignition, was most likely meant to
-/// be translated: a machine cannot read it, and asks again for ever.
+/// be translated: a machine cannot read it, and asks again forever.
 pub fn untranslated(format: &str, content: &str) -> Option<Untranslated> {
     let format = format.trim();
     let is_other = ["#cloud-config", "#!"].iter().any(|start| content.starts_with(start));

@@ -16,7 +16,7 @@ const REST_OF_REPOSITORY: Duration = Duration::from_mins(1);
 /// How many logins, and how many repositories, are remembered.
 const MOST: usize = 1024;
 
-/// What a registry has said of a login.
+/// A verdict of a registry on a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Standing {
     /// Nothing yet, or that it is wrong after it was right.
@@ -53,7 +53,7 @@ impl Standing {
     }
 }
 
-/// What registries have said of logins.
+/// The verdicts of registries on logins.
 #[derive(Default)]
 pub(super) struct Refusals {
     logins: HashMap<(Registry, Login), Arc<Mutex<Standing>>>,
@@ -61,7 +61,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// What the registry, or its token service, has said of a login.
+    /// The verdict of the registry, or its token service, on a login.
     pub(super) fn standing(&mut self, registry: &Registry, login: &Login) -> Arc<Mutex<Standing>> {
         let key = (registry.clone(), login.clone());
         if self.logins.len() >= MOST && !self.logins.contains_key(&key) {

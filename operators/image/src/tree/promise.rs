@@ -39,7 +39,7 @@ impl Promise {
         let gone = state.table().write(digest, bytes, |it| state.idle_turn(it));
         gone.and_then(|gone| remove(gone, digest)).map_err(|error| {
             let text = error.to_string();
-            // What was first missing is what is told.
+            // What was missing first is what is reported.
             refusal.set(error).ok();
             io::Error::other(text)
         })

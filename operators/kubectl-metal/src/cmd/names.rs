@@ -15,7 +15,7 @@ const NODE: [&str; 3] = ["node", "nodes", "no"];
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is not one.
 pub(crate) fn parse(name: &str) -> Result<&str> {
     let is_name = name.len() <= 63 && is_label(name);
     ensure!(is_name, "{name:?} is not a name: use lower-case letters, digits and -");
@@ -36,7 +36,7 @@ fn is_subdomain(text: &str) -> bool {
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is not one.
 pub(crate) fn label(text: &str) -> Result<String, String> {
     parse(text).map(str::to_owned).map_err(|error| error.to_string())
 }

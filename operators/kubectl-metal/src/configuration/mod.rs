@@ -20,7 +20,7 @@ use std::{fs, path::Path};
 ///
 /// # Errors
 ///
-/// If the configuration does not fit; each problem is said with its line.
+/// If the configuration does not fit; each problem is named with its line.
 pub(crate) fn plain(file: Option<&Path>, package: Option<Package>) -> Result<Option<Vec<u8>>> {
     let bytes = file.map(read).transpose()?;
     let Some(package) = package else { return Ok(bytes) };

@@ -18,7 +18,7 @@ const AT_A_TIME: usize = 8;
 struct Wait {
     name: String,
     asked: RaisedRequest,
-    /// What was said of it last.
+    /// What was printed about it last.
     said: String,
 }
 

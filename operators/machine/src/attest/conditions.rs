@@ -171,7 +171,7 @@ fn message(refusal: Refusal, presented: Presented<'_>, machine: &Machine) -> Str
     }
 }
 
-/// Whether nothing is told that was not told before. A pin that is verified stays `Pinned` in words: one
+/// Whether nothing is reported that was not reported before. A pin that is verified stays `Pinned` in words: one
 /// write for each machine is enough.
 pub(super) fn is_same(old: &MachineStatus, new: &MachineStatus) -> bool {
     let told = |status: &MachineStatus| {

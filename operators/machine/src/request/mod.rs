@@ -132,7 +132,7 @@ fn whose(machine: &Machine) -> String {
         .map_or_else(|| "machines without a site".to_owned(), |site| format!("the site {site}"))
 }
 
-/// Why metalman acts on nothing of this Machine as it is now, if it has said so.
+/// Why metalman does nothing about this Machine as it is now, if it has said so.
 fn unusable(machine: &Machine) -> Option<(String, String)> {
     let status = machine.status.as_ref()?;
     if status.observed_generation < machine.metadata.generation {

@@ -48,7 +48,7 @@ impl<C: Connect> Controller for Servers<C> {
     type Step = Step;
     type Error = Error;
 
-    /// Of a slow BMC a pass may read the system twice, slots and parts, and then execute a step.
+    /// With a slow BMC, a pass may read the system twice, slots and parts, and then execute a step.
     const DEADLINE: Duration = Duration::from_mins(20);
 
     fn index(&self) -> &Index<Server, ServerKey> {

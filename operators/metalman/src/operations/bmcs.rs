@@ -104,7 +104,7 @@ impl<C: Connect> Bmcs<C> {
             Ok(None) => {
                 let mut remarks = vec![];
                 let systems = bmc.systems_with(&mut remarks).await;
-                // Once it is known which one it is, another one in its place is told from it.
+                // Once it is known which one it is, another one in its place is noticed.
                 let is_known = is_known(machine);
                 remarks.retain(|remark| !is_known && is_about_the_unread(remark));
                 systems.map(|systems| only(systems, &remarks))

@@ -19,7 +19,7 @@ pub(super) struct Opening {
     pub(super) opener: Opener,
 }
 
-/// Reads the Secrets of an image. They are read each time, one by one: what was deleted counts no more.
+/// Reads the Secrets of an image. They are read each time, one by one: what was deleted no longer counts.
 ///
 /// # Errors
 ///

@@ -98,7 +98,7 @@ impl Plan {
         self.namers = namers;
     }
 
-    /// Another image is named no more, and makes room.
+    /// Another image is no longer named, and makes room.
     fn make_room(&mut self) {
         if self.lacks_room {
             self.due = Instant::now();
@@ -153,7 +153,7 @@ impl<'a> Puller<'a> {
         }
     }
 
-    /// Plans what Machines name, and forgets what they name no more.
+    /// Plans what Machines name, and forgets what they no longer name.
     fn plan(&mut self) {
         if !self.ctx.view.is_ready() {
             return;

@@ -8,7 +8,7 @@ use metal_core::boot::decision::Identity;
 /// How many objects are named in a text.
 const SHOWN: usize = 8;
 
-/// What is told of the objects that have the identity of one machine.
+/// What is reported about the objects that have the identity of one machine.
 pub(super) fn notice(identity: Identity, about: Vec<ObjectReference>) -> Notice {
     let names = about.iter().take(SHOWN).map(named).collect::<Vec<_>>().join(", ");
     let said = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());

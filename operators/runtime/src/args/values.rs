@@ -17,7 +17,7 @@ const NAMESPACE: usize = 63;
 ///
 /// # Errors
 ///
-/// If it is none.
+/// If it is not one.
 pub fn namespace(text: &str) -> Result<String, String> {
     let is_of_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = !text.is_empty()

@@ -23,7 +23,7 @@ impl<K, Key> Clone for Rules<K, Key> {
 
 impl<K, Key> Copy for Rules<K, Key> {}
 
-/// What is said of an object that is left out.
+/// The message for an object that is left out.
 pub(super) fn why_left_out<K>(excess: Excess, shares: &Shares, namespace: &str) -> String
 where
     K: Resource<DynamicType = ()>,

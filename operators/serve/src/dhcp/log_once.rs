@@ -10,7 +10,7 @@ use std::{
 /// At most this many are logged, where nothing else is said.
 const MOST: usize = 64;
 /// After this time, values that have taken all of the room make room for others: those of a stranger
-/// must not keep the others from the log for ever.
+/// must not keep the others out of the log forever.
 const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The values that were logged.

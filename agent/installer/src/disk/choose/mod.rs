@@ -31,7 +31,7 @@ pub(crate) enum ChoiceError {
          targetDisk"
     )]
     StillLooking(String),
-    /// One that may be meant can only be read.
+    /// One that would fit can only be read.
     #[error(
         "disk {0} fits, but can only be read, as flash does that is worn out: it may be the one that is meant, so no \
          other is chosen; replace it, or name a disk by its serial number or WWN in targetDisk"
@@ -76,7 +76,7 @@ pub(crate) fn choose<'a>(
     }
 }
 
-/// What the server is told of a disk that was installed to, so that it can ask for the same one.
+/// What the server is told about the disk that was installed to, so that it can ask for the same one.
 pub(crate) fn told(disk: &Candidate) -> InstalledDisk {
     let Candidate { serial, wwn, model, size, .. } = disk.clone();
     // A World Wide Name that is not set fits to no disk.

@@ -67,7 +67,7 @@ struct Known {
     length: Option<u64>,
 }
 
-/// Transfers a file, forever if need be. What breaks is told on the console, and tried again.
+/// Transfers a file, forever if need be. A failure is shown on the console, and the transfer tried again.
 ///
 /// # Errors
 ///

@@ -16,10 +16,10 @@ const OVERDUE: SignedDuration = SignedDuration::from_mins(1);
 /// How long one whose owner is gone may take before that counts as an error.
 const UNCOLLECTED: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is said of an object that does not go.
+/// The message for an object that is deleted and does not go.
 const STAYS: &str = "a boot config of this name is being deleted, or belongs to an earlier \
                      ServerBootConfiguration, and does not go: remove its finalizers, or delete it";
-/// What is said of one that has yet to be deleted.
+/// The message for one that has yet to be deleted.
 const SLOW: &str = "a boot config of this name belongs to an earlier ServerBootConfiguration: \
                     waiting for the garbage collector to delete it";
 

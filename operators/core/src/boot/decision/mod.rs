@@ -254,7 +254,7 @@ pub fn decide(known: &KnownServers<'_>, now: Timestamp) -> Boot {
 }
 
 /// What a machine boots for which there are these URLs, and as many `others`: Servers and Machines.
-/// Of objects that contradict each other none counts. `None` if there is no URL.
+/// None of several objects that contradict each other counts. `None` if there is no URL.
 pub fn by_url(urls: &[BootUrl], others: usize) -> Option<Boot> {
     match (urls, others) {
         ([], _) => None,

@@ -26,7 +26,7 @@ pub(super) struct BindingArgs {
 }
 
 impl BindingArgs {
-    /// The binding, if anything is said of the machine.
+    /// The binding, if any of its flags is given.
     ///
     /// # Errors
     ///

@@ -32,11 +32,11 @@ pub(super) struct DiskArgs {
 }
 
 impl DiskArgs {
-    /// The disk, if anything is said of it.
+    /// The disk, if any of its flags is given.
     ///
     /// # Errors
     ///
-    /// If no disk can be meant.
+    /// If no disk could fit.
     pub(super) fn disk(&self) -> Result<Option<MachineTargetDisk>> {
         let (min, max) = (self.disk_min_size, self.disk_max_size);
         let is_range = min.zip(max).is_none_or(|(min, max)| min <= max);

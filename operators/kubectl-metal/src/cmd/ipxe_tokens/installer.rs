@@ -38,7 +38,7 @@ pub(super) struct InstallerArgs {
 }
 
 impl InstallerArgs {
-    /// The installer, if anything is said of it.
+    /// The installer, if any of its flags is given.
     ///
     /// # Errors
     ///

@@ -23,7 +23,7 @@ pub(crate) enum MachineCommand {
 ///
 /// # Errors
 ///
-/// If nothing of it can be done.
+/// If none of it can be done.
 pub(crate) async fn run(command: MachineCommand, connection: &Connection) -> Result<Outcome> {
     match command {
         MachineCommand::Reboot(reboot) => reboot.run(connection).await,

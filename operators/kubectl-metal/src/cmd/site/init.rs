@@ -88,7 +88,7 @@ impl Init {
         Ok(Outcome::Done)
     }
 
-    /// Looks at the Nodes that are to be labeled: one that cannot be is told of before anything is installed.
+    /// Looks at the Nodes that are to be labeled: one that cannot be is reported before anything is installed.
     async fn look_at_nodes(&self, client: &Client) -> Result<()> {
         for node in &self.nodes {
             let looked = self.has_label(client, node).await;

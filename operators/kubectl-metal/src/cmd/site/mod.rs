@@ -54,7 +54,7 @@ pub(crate) async fn run(command: SiteCommand, connection: &Connection) -> Result
 ///
 /// # Errors
 ///
-/// It is none.
+/// If it is not one.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_name = !text.is_empty()

@@ -1,4 +1,4 @@
-//! Machines that go, or that boot from the network no more.
+//! Machines that go, or that no longer boot from the network.
 
 use super::{
     super::*,

@@ -117,7 +117,7 @@ async fn a_replica_that_is_behind_gives_no_token_to_a_key_that_was_replaced() {
     let (status, body) = ask(&ctx, 1, rsa().body()).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{body}");
     assert!(body.contains("QuoteMissing"), "{body}");
-    // An address that it has no more, and a Machine that is another one by now.
+    // An address that it no longer has, and a Machine that is another one by now.
     for change in [
         |machine: &mut Machine| {
             let leases = &mut machine.spec.pxe.as_mut().unwrap().dhcp_leases;

@@ -68,7 +68,7 @@ impl BmcArgs {
             device_id: self.redfish_device_id.clone(),
             password_ref,
         };
-        // Whether plain HTTP is allowed is told to metalman, and not to us.
+        // Whether plain HTTP is allowed is a flag of metalman, which we do not know.
         bmc_address(&redfish, true)
             .map_err(|missing| anyhow!("--redfish-url: {}", missing.message))?;
         system_uri(&redfish)

@@ -105,7 +105,7 @@ impl Register {
             let (namespace, name) = (self.bmc.namespace(), &self.name);
             warn(&format!("secret/{name} in {namespace}, which is not printed, would come first"));
         }
-        // Where it is installed, what comes of that is printed in the end.
+        // If it is installed, the outcome is printed in the end.
         let is_last = !self.install || self.dry_run.dry_run != DryRun::None;
         let mut machine = machine.clone();
         machine.metadata.managed_fields = None;
