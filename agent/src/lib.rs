@@ -15,7 +15,7 @@ mod netlink;
 mod pci_ids;
 mod probe;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 pub mod registry;
 mod root;
 mod smbios;

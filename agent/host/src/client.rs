@@ -1,7 +1,7 @@
 //! Requests to the server. Each is signed together with a number that the server has just given out, so that the
 //! clock of this machine may be wrong.
 
-use crate::{config::Config, hardware, key::Key, open::Sealed};
+use crate::{config::Config, decrypt::Sealed, hardware, key::Key};
 use anyhow::{Context, Result, bail, ensure};
 use metal_base::{
     authorities::{self, OnUnusable},

@@ -2,9 +2,10 @@
 
 use crate::{
     bootc::{RESTARTING, WHY},
-    files, group,
+    files,
     plan::HookResult,
     prepare::Prepared,
+    process_group,
     state::Release,
 };
 use anyhow::{Context, Result, bail};
@@ -40,7 +41,7 @@ pub(crate) async fn activate(
     command.env("BLOOMERY_MODES", path(release.rendered && modes.exists(), modes));
     let why = prepared.why();
     may_say(&mut command, &why);
-    let status = group::run(command, limit).await;
+    let status = process_group::run(command, limit).await;
     let status = status.with_context(|| format!("hook {}", hook.display()))?;
     let late = || format!("the hook takes longer than {limit:?}{}", said(&why));
     let status = status.with_context(late)?;
@@ -89,7 +90,8 @@ pub(crate) async fn is_healthy(command: Option<&Path>, why: &Path, limit: Durati
     let Some(program) = command else { return Ok(()) };
     let mut command = Command::new(program);
     may_say(&mut command, why);
-    let ended = group::run(command, limit).await.context("the health command cannot be run")?;
+    let ended =
+        process_group::run(command, limit).await.context("the health command cannot be run")?;
     match ended {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("the health command ended with {status}{}", said(why)),

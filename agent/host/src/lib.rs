@@ -17,14 +17,14 @@ mod attest;
 mod bootc;
 mod client;
 mod config;
+mod decrypt;
 mod files;
-mod group;
 mod hardware;
 mod hook;
 mod key;
-mod open;
 mod plan;
 mod prepare;
+mod process_group;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod state;

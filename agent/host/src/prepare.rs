@@ -2,9 +2,9 @@
 
 use crate::{
     client::Wanted,
+    decrypt::{Refused, Sealed, open},
     files,
     key::Key,
-    open::{Refused, Sealed, open},
     state::Release,
 };
 use anyhow::{Context, Result, anyhow};
@@ -197,7 +197,7 @@ fn word(release: &Release) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::testing::seal;
+    use crate::decrypt::testing::seal;
     use metal_configuration::Package;
     use serde_json::json;
     use std::os::unix::fs::PermissionsExt;

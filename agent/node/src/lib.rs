@@ -26,7 +26,7 @@ mod kube;
 mod notify;
 mod plan;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod store;
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod metrics;
 mod notices;
 mod pull_secret;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod run;
 mod secret_watch;
 mod secrets;

@@ -23,7 +23,7 @@ mod ports;
 mod pull_secret_looks;
 mod pull_secrets;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod refusals;
 mod remembered;
 mod run;

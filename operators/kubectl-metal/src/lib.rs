@@ -17,7 +17,7 @@ mod merge;
 mod operations;
 mod output;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod seal;
 
 use args::{Args, Command};

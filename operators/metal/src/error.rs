@@ -41,7 +41,7 @@ pub enum Error {
     Template(#[from] InvalidTemplate),
     /// The discovery's keys cannot be made.
     #[error("could not create the SSH key and password for discovery")]
-    Keys(#[from] crate::keys::Error),
+    Keys(#[from] crate::discovery_login::Error),
     /// The discovery's token cannot be made.
     #[error("could not issue a registration token")]
     Token(#[from] TokenError),

@@ -31,7 +31,7 @@ mod pem;
 mod progress_limit;
 mod pull;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod run;
 mod serve_url;
 mod startup;

@@ -17,7 +17,7 @@ mod machines;
 mod metrics;
 mod recorder;
 #[cfg(test)]
-mod reference;
+mod reference_page;
 mod run;
 mod server_parts;
 mod shared_leases;

@@ -71,7 +71,7 @@ mod pages;
 mod parse_guard;
 pub mod process;
 pub mod queue;
-pub mod reference;
+pub mod reference_page;
 mod refusals;
 mod relist;
 pub mod report;

@@ -14,7 +14,7 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path(), "http://127.0.0.1:1").await;
     let mut state = State::default();
-    let sealed = crate::open::testing::seal(&agent.key, "org/web-1", b"plain");
+    let sealed = crate::decrypt::testing::seal(&agent.key, "org/web-1", b"plain");
     let [name, uid, image] = ["v1", "uid", "image"].map(str::to_owned);
     let wanted = Wanted { name, uid, image, configuration: Some(sealed) };
     // Nothing can be written beside the file.
@@ -29,7 +29,7 @@ async fn a_release_that_the_disk_does_not_take_is_tried_again() {
     assert!(state.work.is_some());
     // What cannot be decrypted never can.
     let mut state = State::default();
-    let sealed = crate::open::testing::seal(&agent.key, "org/web-2", b"plain");
+    let sealed = crate::decrypt::testing::seal(&agent.key, "org/web-2", b"plain");
     let wanted = Wanted { configuration: Some(sealed), ..wanted };
     agent.begin(&mut state, Some(wanted)).await.unwrap();
     assert!(state.failed.unwrap().why.contains("not encrypted to the key of this host"));

@@ -1,7 +1,7 @@
 //! What a discovery needs: keys, ignition, boot configuration, in this order. The number of the
 //! attempt in the last one shows that all of them exist.
 
-use crate::{Context, Error, keys, owned_objects};
+use crate::{Context, Error, discovery_login, owned_objects};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -36,7 +36,7 @@ pub(super) async fn discovery<C>(
     attempt: u32,
 ) -> Result<Written, Error> {
     let name = server.name_any();
-    let keys = keys::generate(&format!("metal@{name}"))?;
+    let keys = discovery_login::generate(&format!("metal@{name}"))?;
     let registry = registry_url(ctx, server, attempt)?;
     let uuid = server.spec.effective_uuid();
     let uuid = uuid.map(|uuid| uuid.to_string()).unwrap_or_default();

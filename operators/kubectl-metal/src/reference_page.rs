@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use clap::CommandFactory;
-use metal_runtime::reference::{commands, compare};
+use metal_runtime::reference_page::{commands, compare};
 
 #[test]
 fn the_page_of_commands_is_what_they_are() {

@@ -2,24 +2,23 @@
 
 use crate::{
     args::{ACCEPTED, Args},
-    metrics, stored_boots,
+    metrics,
 };
 use clap::CommandFactory;
 use metal_runtime::{
     election,
     health::Readiness,
-    reference::{compare, page},
-    report,
+    reference_page::{compare, page},
+    report, tls,
 };
+use prometheus_client::metrics::family::Family;
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
-    let mut registry = metrics::registry(None);
+    let mut registry = metrics::registry(&Family::default());
     report::passes(&mut registry);
     election::leading(&Readiness::default(), &mut registry);
-    metrics::answers(&mut registry);
-    stored_boots::Metrics::register(&mut registry);
-    metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));
+    tls::expiry(&mut registry, None);
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
-    compare("boot-operator.md", &page).unwrap();
+    compare("hosts.md", &page).unwrap();
 }

@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use metal_runtime::{
     election,
     health::Readiness,
-    reference::{compare, page},
+    reference_page::{compare, page},
     report,
 };
 use prometheus_client::metrics::family::Family;

@@ -2,23 +2,24 @@
 
 use crate::{
     args::{ACCEPTED, Args},
-    metrics,
+    metrics, stored_boots,
 };
 use clap::CommandFactory;
 use metal_runtime::{
     election,
     health::Readiness,
-    reference::{compare, page},
-    report, tls,
+    reference_page::{compare, page},
+    report,
 };
-use prometheus_client::metrics::family::Family;
 
 #[test]
 fn the_page_of_flags_and_metrics_is_what_they_are() {
-    let mut registry = metrics::registry(&Family::default());
+    let mut registry = metrics::registry(None);
     report::passes(&mut registry);
     election::leading(&Readiness::default(), &mut registry);
-    tls::expiry(&mut registry, None);
+    metrics::answers(&mut registry);
+    stored_boots::Metrics::register(&mut registry);
+    metrics::of_cache().for_each(|(name, help, kind)| registry.describe(name, help, kind));
     let page = page(Args::command(), Some(ACCEPTED), Some(&registry.table()));
-    compare("hosts.md", &page).unwrap();
+    compare("boot-operator.md", &page).unwrap();
 }

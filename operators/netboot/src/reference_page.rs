@@ -4,7 +4,7 @@ use crate::{args::Args, metrics::FileReadings, recorder::Sightings};
 use clap::CommandFactory;
 use metal_runtime::{
     metrics::Registry,
-    reference::{compare, page},
+    reference_page::{compare, page},
     report,
 };
 use metal_serve::{
