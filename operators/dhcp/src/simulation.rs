@@ -34,7 +34,7 @@ pub(crate) trait Server {
     /// One of the addresses that clients ask for, by number.
     fn address(number: usize) -> Self::Address;
     /// Delivers a message of a client.
-    fn send(&mut self, client: u8, message: Message<Self::Address>) -> Told<Self::Address>;
+    fn send(&mut self, client: u8, message: Message<Self::Address>) -> Outcome<Self::Address>;
     /// Its leases.
     fn leases(&mut self) -> &mut Leases<Self::Address>;
     /// The leases of a server that has just started.
@@ -63,7 +63,7 @@ pub(crate) enum Message<A> {
 }
 
 /// The outcome of a message.
-pub(crate) struct Told<A> {
+pub(crate) struct Outcome<A> {
     /// Leases to record.
     pub(crate) changes: Vec<Lease<A>>,
     /// The server's answer.
@@ -162,10 +162,10 @@ impl<S: Server> World<S> {
         if self.dice.roll(10) == 0 {
             return;
         }
-        let told = self.server.send(client, message);
-        let durable = told.changes.iter().filter(|lease| lease.is_durable());
+        let outcome = self.server.send(client, message);
+        let durable = outcome.changes.iter().filter(|lease| lease.is_durable());
         durable.for_each(|lease| record::write(&mut self.disk, lease));
-        let Some(answer) = told.answer else { return };
+        let Some(answer) = outcome.answer else { return };
         if self.dice.roll(10) == 0 {
             return;
         }

@@ -8,7 +8,7 @@ use netboot::{args::Args, subcommands::Tool};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    if let Some(tool) = Tool::asked(std::env::args_os()) {
+    if let Some(tool) = Tool::of_args(std::env::args_os()) {
         return tool.run();
     }
     let parsed = parse::<Args>(&[]);

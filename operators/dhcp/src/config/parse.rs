@@ -65,10 +65,10 @@ fn subnets(raw: &raw::Config) -> Result<&[raw::Subnet], ConfigError> {
     match (&raw.subnets, raw.interfaces.first().or(raw.listen.first())) {
         (Some(subnets), _) => Ok(subnets),
         (None, None) => Ok(&[]),
-        (None, Some(place)) => {
+        (None, Some(listener)) => {
             let problem = "no subnets, so no client would be answered; add subnets, or remove \
                            this section if you only use DHCPv6";
-            Err(fail(place, "subnets", problem))
+            Err(fail(listener, "subnets", problem))
         }
     }
 }

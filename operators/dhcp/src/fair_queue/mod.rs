@@ -108,10 +108,10 @@ impl<K: Clone + Hash + Ord, T> Lane<K, T> {
         self.next += 1;
         let number = self.next;
         if let Some(queue) = self.queues.get_mut(&source) {
-            let place = (queue.packets.len(), queue.since(), source.clone());
-            self.longest.remove(&place);
+            let rank = (queue.packets.len(), queue.since(), source.clone());
+            self.longest.remove(&rank);
             queue.packets.push_back((number, packet));
-            self.longest.insert((queue.packets.len(), place.1, source));
+            self.longest.insert((queue.packets.len(), rank.1, source));
             return;
         }
         self.order.insert(number, source.clone());
@@ -137,24 +137,24 @@ impl<K: Clone + Hash + Ord, T> Lane<K, T> {
 
     fn remove(&mut self, source: &K, is_it: impl Fn(&T) -> bool) -> Option<T> {
         let packets = &self.queues.get(source)?.packets;
-        let place = packets.iter().position(|(_, packet)| is_it(packet))?;
-        self.take_at(source, place)
+        let index = packets.iter().position(|(_, packet)| is_it(packet))?;
+        self.take_at(source, index)
     }
 
     /// Removes a packet of a source, and the source with its last one.
-    fn take_at(&mut self, source: &K, place: usize) -> Option<T> {
+    fn take_at(&mut self, source: &K, index: usize) -> Option<T> {
         let ticket = self.queues.get(source)?.ticket;
-        let packet = self.take(source, place);
+        let packet = self.take(source, index);
         if !self.queues.contains_key(source) {
             self.order.remove(&ticket);
         }
         packet
     }
 
-    fn take(&mut self, source: &K, place: usize) -> Option<T> {
+    fn take(&mut self, source: &K, index: usize) -> Option<T> {
         let queue = self.queues.get_mut(source)?;
         self.longest.remove(&(queue.packets.len(), queue.since(), source.clone()));
-        let (_, packet) = queue.packets.remove(place)?;
+        let (_, packet) = queue.packets.remove(index)?;
         self.len -= 1;
         if queue.packets.is_empty() {
             self.queues.remove(source);

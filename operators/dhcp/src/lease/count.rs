@@ -27,14 +27,14 @@ impl<A: Address> Leases<A> {
         let pool = self.pools.iter().map(Pool::len).sum();
         let mut count = Count { pool, ..Count::default() };
         for lease in self.by_address.values() {
-            let place = match lease.state {
+            let counter = match lease.state {
                 _ if !lease.holds(now) => &mut count.past,
                 State::Offered => &mut count.offered,
                 State::Bound => &mut count.bound,
                 State::Declined => &mut count.declined,
                 State::Released => &mut count.past,
             };
-            *place += 1;
+            *counter += 1;
         }
         let is_bound = |address: A| self.get(address).is_some_and(|lease| lease.is_bound(now));
         let is_away = |address: &&A| self.pool_of(**address).is_some() && !is_bound(**address);

@@ -45,14 +45,14 @@ impl<'a> Folder<'a> {
         if request.mode != Mode::Octet {
             return Err(Refusal::NotOctet);
         }
-        let asked = below(&request.file, self.root)?;
+        let file = below(&request.file, self.root)?;
         let named = self.files.iter();
         let named = named.filter_map(|file| Some((below(&file.path, self.root).ok()?, file)));
         let named: Vec<_> = named.collect();
-        let asked = meant(asked, named.iter().map(|(name, _)| name));
-        let named: Vec<_> = named.iter().filter(|(name, _)| *name == asked).collect();
+        let file = meant(file, named.iter().map(|(name, _)| name));
+        let named: Vec<_> = named.iter().filter(|(name, _)| *name == file).collect();
         if named.iter().any(|(_, file)| file.is_at(here)) {
-            return if boot.has_script() { Ok(asked) } else { Err(Refusal::NotToBoot) };
+            return if boot.has_script() { Ok(file) } else { Err(Refusal::NotToBoot) };
         }
         if let Some(server) = named.first().and_then(|(_, file)| file.server) {
             return Err(Refusal::Elsewhere(server));
@@ -73,18 +73,18 @@ pub fn path(request: &ReadRequest<'_>, boot_file: &str) -> Result<String, Refusa
         return Err(Refusal::NotOctet);
     }
     let plain = |name| below(name, Path::new(""));
-    let asked = plain(&request.file)?;
-    let told = plain(boot_file)?;
-    Ok(meant(asked, [told].iter().filter(|name| !name.is_empty())))
+    let file = plain(&request.file)?;
+    let boot_file = plain(boot_file)?;
+    Ok(meant(file, [boot_file].iter().filter(|name| !name.is_empty())))
 }
 
 /// The name that a client means. Boot ROMs that read past the end of the name in our answer append
 /// what followed it: code and length of the next option, the end mark, padding. So a name may be
 /// followed by bytes that are not text.
-fn meant<'a>(asked: String, names: impl Iterator<Item = &'a String>) -> String {
+fn meant<'a>(file: String, names: impl Iterator<Item = &'a String>) -> String {
     let is_garbage = |rest: &str| rest.chars().take(2).any(|c| !c.is_ascii_graphic() && c != ' ');
-    let beginnings = names.filter(|name| asked.strip_prefix(name.as_str()).is_some_and(is_garbage));
-    beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(asked)
+    let beginnings = names.filter(|name| file.strip_prefix(name.as_str()).is_some_and(is_garbage));
+    beginnings.max_by_key(|name| name.len()).cloned().unwrap_or(file)
 }
 
 /// A name without the folder at its start and without empty segments.

@@ -144,15 +144,15 @@ impl Transfer {
             (self.is_negotiating, self.is_proven, self.retries) = (false, true, 0);
             return self.send();
         }
-        match self.place(block) {
+        match self.block_number(block) {
             None => Step::Wait,
-            Some(place) if place == self.acked => self.repeat(),
-            Some(place) => {
+            Some(number) if number == self.acked => self.repeat(),
+            Some(number) => {
                 // The client missed a block. It may repeat that for each block that arrives after
                 // it.
-                (self.is_resent, self.acked, self.retries) = (place < self.sent, place, 0);
+                (self.is_resent, self.acked, self.retries) = (number < self.sent, number, 0);
                 self.is_proven = true;
-                if place == self.last { Step::End(End::Done) } else { self.send() }
+                if number == self.last { Step::End(End::Done) } else { self.send() }
             }
         }
     }
@@ -170,10 +170,10 @@ impl Transfer {
     }
 
     /// The block that a number on the wire refers to, if that is plausible.
-    fn place(&self, block: u16) -> Option<u64> {
+    fn block_number(&self, block: u16) -> Option<u64> {
         let [.., high, low] = self.acked.to_be_bytes();
         let ahead = u64::from(block.wrapping_sub(u16::from_be_bytes([high, low])));
-        Some(self.acked + ahead).filter(|place| *place <= self.sent)
+        Some(self.acked + ahead).filter(|number| *number <= self.sent)
     }
 
     fn send(&mut self) -> Step {

@@ -86,16 +86,16 @@ fn address(request: &Request<'_>, kind: MessageType, packet: Packet) -> Reply {
 }
 
 fn head(request: &Request<'_>, kind: MessageType) -> Packet {
-    let asked = request.packet;
+    let received = request.packet;
     let mut packet = Packet {
         op: BOOT_REPLY,
-        htype: asked.htype,
-        hlen: asked.hlen,
-        xid: asked.xid,
-        broadcast: asked.broadcast,
-        ciaddr: asked.ciaddr,
-        giaddr: asked.giaddr,
-        chaddr: asked.chaddr,
+        htype: received.htype,
+        hlen: received.hlen,
+        xid: received.xid,
+        broadcast: received.broadcast,
+        ciaddr: received.ciaddr,
+        giaddr: received.giaddr,
+        chaddr: received.chaddr,
         ..Packet::default()
     };
     packet.options.set(code::MESSAGE_TYPE, [kind as u8]);

@@ -156,17 +156,17 @@ fn echoed(relay: &Relay) -> Vec<u16> {
 
 /// Wraps the answer for the relays that the request came through.
 fn finish(request: &Request<'_>, kind: MessageType, options: Options) -> Reply {
-    let asked = request.packet;
-    let relays = asked.relays.iter().map(|relay| {
+    let received = request.packet;
+    let relays = received.relays.iter().map(|relay| {
         let mut options = Options::default();
         for code in echoed(relay) {
             relay.options.all(code).for_each(|value| options.push(code, value));
         }
         Relay { is_reply: true, options, ..relay.clone() }
     });
-    let packet = Packet { relays: relays.collect(), kind: kind as u8, xid: asked.xid, options };
+    let packet = Packet { relays: relays.collect(), kind: kind as u8, xid: received.xid, options };
     let mut to = request.from();
-    match asked.relays.first() {
+    match received.relays.first() {
         None => to.set_port(CLIENT_PORT),
         Some(relay) if relay.options.get(code::RELAY_PORT).is_some() => {}
         Some(_) => to.set_port(SERVER_PORT),

@@ -85,13 +85,13 @@ impl LeasePublisher {
         let there = list_in_pages(&api).await?;
         let versions: HashMap<String, Option<String>> =
             there.iter().map(|object| (object.name_any(), object.resource_version())).collect();
-        let told = watched.iter().filter(|object| {
+        let unchanged = watched.iter().filter(|object| {
             let version = object.resource_version();
             version.is_some() && versions.get(&object.name_any()) == Some(&version)
         });
-        let told: HashSet<String> = told.map(|object| object.name_any()).collect();
+        let unchanged: HashSet<String> = unchanged.map(|object| object.name_any()).collect();
         let readable = there.iter().filter_map(|object| object.0.as_ref().ok());
-        let news = readable.filter(|object| !told.contains(&object.name_any()));
+        let news = readable.filter(|object| !unchanged.contains(&object.name_any()));
         for (object, lease) in news.filter_map(|object| Some((object, lease_of(object)?))) {
             if self.is_later(object, &lease) {
                 self.published.hear(lease);

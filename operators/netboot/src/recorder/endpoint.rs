@@ -89,8 +89,8 @@ impl Recorder {
             if time > 0 {
                 sleep(PAUSE).await;
             }
-            let asked = ports.iter().map(|port| responds(known, *port));
-            if join_all(asked).await.contains(&true) {
+            let probes = ports.iter().map(|port| responds(known, *port));
+            if join_all(probes).await.contains(&true) {
                 return Answer::Given;
             }
         }

@@ -116,7 +116,7 @@ impl Recorder {
                     let Some(endpoint) = self.endpoints.named(None, &name) else { continue };
                     if endpoint.spec.mac().is_some_and(|mac| self.is_over(mac, now)) {
                         let api = Api::<Endpoint>::all(self.client.clone());
-                        told(&name, delete_seen(&api, &*endpoint).await);
+                        log_removal(&name, delete_seen(&api, &*endpoint).await);
                     }
                 }
                 Record::Bmc => {
@@ -125,7 +125,7 @@ impl Recorder {
                         && self.delete_credentials(&name).await
                     {
                         let api = Api::<Bmc>::all(self.client.clone());
-                        told(&name, delete_seen(&api, &*bmc).await);
+                        log_removal(&name, delete_seen(&api, &*bmc).await);
                     }
                 }
             }
@@ -148,7 +148,7 @@ impl Recorder {
                 if is_made_by(&secret, NETBOOT)
                     && can_be_made_again(&secret, &self.database.borrow()) =>
             {
-                told(name, delete_seen(&api, &secret).await);
+                log_removal(name, delete_seen(&api, &secret).await);
             }
             Ok(_) => {}
             Err(error) => {
@@ -160,7 +160,7 @@ impl Recorder {
     }
 }
 
-fn told(name: &str, deleted: Result<(), kube::Error>) {
+fn log_removal(name: &str, deleted: Result<(), kube::Error>) {
     match deleted {
         Ok(()) => tracing::info!(name, "removed an Endpoint whose BMC never responded"),
         // It is retried.

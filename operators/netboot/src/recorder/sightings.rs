@@ -58,7 +58,7 @@ impl Sightings {
             return;
         }
         wanted.insert(mac, seen);
-        self.told(&wanted);
+        self.count_waiting(&wanted);
         drop(wanted);
         self.0.queue.add(mac);
     }
@@ -124,7 +124,7 @@ impl Sightings {
             |it: &Sighting| (it.address, it.is_recalled) == (seen.address, seen.is_recalled);
         if wanted.get(&seen.mac).is_some_and(is_it) {
             wanted.remove(&seen.mac);
-            self.told(&wanted);
+            self.count_waiting(&wanted);
         }
     }
 
@@ -139,7 +139,7 @@ impl Sightings {
         is_crowded
     }
 
-    fn told(&self, wanted: &HashMap<MacAddr, Sighting>) {
+    fn count_waiting(&self, wanted: &HashMap<MacAddr, Sighting>) {
         self.0.waiting.set(i64::try_from(wanted.len()).unwrap_or(i64::MAX));
     }
 

@@ -46,7 +46,7 @@ pub enum Tool {
 impl Tool {
     /// What a command line asks for besides to serve; prints help and errors, and exits, as clap
     /// does.
-    pub fn asked(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
+    pub fn of_args(words: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let words: Vec<OsString> = words.into_iter().collect();
         let first = words.get(1)?.to_str()?;
         NAMES.contains(&first).then(|| Self::parse_from(words))
@@ -81,7 +81,7 @@ mod tests {
     use clap::CommandFactory;
 
     fn asked(words: &[&str]) -> Option<Tool> {
-        Tool::asked(["netboot"].iter().chain(words).map(OsString::from))
+        Tool::of_args(["netboot"].iter().chain(words).map(OsString::from))
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) struct Server {
     pub(super) poller: Poller,
     queue: Queue,
     table: Mutex<Table>,
-    told: LogLimit,
+    log_limit: LogLimit,
     entries: Mutex<Entries>,
 }
 
@@ -78,14 +78,14 @@ impl Server {
             poller: Poller::open()?,
             queue: Queue::new(),
             table: Mutex::new(table),
-            told: LogLimit::default(),
+            log_limit: LogLimit::default(),
             entries: Mutex::new(Entries::new(Instant::now())),
         })
     }
 
     /// Takes a request from the kernel; it is answered in its turn.
-    pub(super) fn take_in(&self, asked: Request<'_>) {
-        if self.queue.push(self.priority_of(asked.client.ip()), asked) {
+    pub(super) fn take_in(&self, request: Request<'_>) {
+        if self.queue.push(self.priority_of(request.client.ip()), request) {
             self.metrics.refused("Overloaded");
         }
     }
@@ -107,19 +107,19 @@ impl Server {
     }
 
     /// Sends the first answer, or a refusal.
-    fn take(&self, asked: Request<'_>, priority: Priority) {
-        let packet = Packet::decode(asked.bytes);
+    fn take(&self, request: Request<'_>, priority: Priority) {
+        let packet = Packet::decode(request.bytes);
         let is_request = matches!(packet, Ok(Packet::Read(_) | Packet::Write(_)));
-        if is_request && !self.neighbors.admits(asked.client.ip()) {
+        if is_request && !self.neighbors.admits(request.client.ip()) {
             return self.metrics.refused("Overloaded");
         }
         match packet {
             Ok(Packet::Read(read)) => {
-                if let Err((refusal, error)) = self.begin(asked, priority, &read) {
-                    self.refuse(asked, &read.file, refusal, error.as_ref());
+                if let Err((refusal, error)) = self.begin(request, priority, &read) {
+                    self.refuse(request, &read.file, refusal, error.as_ref());
                 }
             }
-            Ok(Packet::Write(write)) => self.refuse(asked, &write.file, Refusal::Write, None),
+            Ok(Packet::Write(write)) => self.refuse(request, &write.file, Refusal::Write, None),
             // Packets outside of a transfer are never answered, or two servers could answer each
             // other forever.
             Ok(Packet::Ack(_) | Packet::Error { .. } | Packet::Foreign) => {
@@ -131,14 +131,14 @@ impl Server {
 
     fn begin(
         &self,
-        asked: Request<'_>,
+        request: Request<'_>,
         priority: Priority,
         read: &ReadRequest<'_>,
     ) -> Result<(), (Refusal, Option<io::Error>)> {
-        let found = self.files.find(read, asked.client.ip(), asked.here);
+        let found = self.files.find(read, request.client.ip(), request.here);
         let found = found.map_err(|refusal| (refusal, None))?;
-        let Some(id) = self.admit(asked, priority, read) else { return Ok(()) };
-        let handshake = self.first_answer_to(id, asked, read, &found);
+        let Some(id) = self.admit(request, priority, read) else { return Ok(()) };
+        let handshake = self.first_answer_to(id, request, read, &found);
         let mut table = locked(&self.table);
         match handshake {
             // It may have been dropped in the meantime.
@@ -158,33 +158,38 @@ impl Server {
     fn first_answer_to(
         &self,
         id: Id,
-        asked: Request<'_>,
+        request: Request<'_>,
         read: &ReadRequest<'_>,
         found: &Found,
     ) -> Result<Option<Handshake>, (Refusal, io::Error)> {
         let opened = open_found(found)?;
         let name = found.name().to_owned();
         let answer = || {
-            let running = Running::new(read, opened, Peer::open(asked.here, asked.client)?);
+            let running = Running::new(read, opened, Peer::open(request.here, request.client)?);
             self.poller.register(id, &running)?;
             // A socket with an error now would also have it at the next packet.
-            io::Result::Ok(Handshake::begin(id, asked.client, name, running).ok())
+            io::Result::Ok(Handshake::begin(id, request.client, name, running).ok())
         };
         Ok(answer().unwrap_or_else(|error| {
-            tell_unreachable(asked.client, &error);
+            tell_unreachable(request.client, &error);
             None
         }))
     }
 
     /// `None` if the request was answered before, or is not answered.
-    fn admit(&self, asked: Request<'_>, priority: Priority, read: &ReadRequest<'_>) -> Option<Id> {
+    fn admit(
+        &self,
+        request: Request<'_>,
+        priority: Priority,
+        read: &ReadRequest<'_>,
+    ) -> Option<Id> {
         let mut table = locked(&self.table);
         let is_block = Terms::are_fixed(read);
-        if is_block && !table.first_blocks.admits(asked.client.ip(), Instant::now()) {
+        if is_block && !table.first_blocks.admits(request.client.ip(), Instant::now()) {
             self.metrics.refused("Overloaded");
             return None;
         }
-        let (id, forgotten) = match table.admission.admit(asked.client, priority, asked.bytes) {
+        let (id, forgotten) = match table.admission.admit(request.client, priority, request.bytes) {
             Admitted::Answer { id, forgotten, superseded } => {
                 if let Some(id) = superseded {
                     table.handshakes.supersede(id);
@@ -317,7 +322,7 @@ impl Server {
         let is_told = if handshake.running.is_proven() {
             self.entries.locked().may(handshake.client.ip(), Instant::now())
         } else {
-            self.told.may()
+            self.log_limit.may()
         };
         tell(handshake, outcome, bytes, is_told);
     }
@@ -326,7 +331,7 @@ impl Server {
     fn refuse_late(&self, handshake: &Handshake, refusal: Refusal) {
         self.metrics.refused(refusal.into());
         self.say(&handshake.running.peer, refusal.code(), refusal);
-        if self.told.may() {
+        if self.log_limit.may() {
             tracing::warn!(
                 client = %handshake.client,
                 file = handshake.name,
@@ -344,15 +349,21 @@ impl Server {
     }
 
     /// Tells the client and the log why there is no file.
-    fn refuse(&self, asked: Request<'_>, file: &str, refusal: Refusal, source: Option<&io::Error>) {
+    fn refuse(
+        &self,
+        request: Request<'_>,
+        file: &str,
+        refusal: Refusal,
+        source: Option<&io::Error>,
+    ) {
         self.metrics.refused(refusal.into());
         let code = refusal.code();
-        match Peer::open(asked.here, asked.client) {
+        match Peer::open(request.here, request.client) {
             Ok(peer) => self.say(&peer, code, refusal),
-            Err(error) => tell_unreachable(asked.client, &error),
+            Err(error) => tell_unreachable(request.client, &error),
         }
-        let (client, source) = (asked.client, source.map(tracing::field::display));
-        if self.told.may() {
+        let (client, source) = (request.client, source.map(tracing::field::display));
+        if self.log_limit.may() {
             tracing::warn!(%client, file, %refusal, source, "refused a file request");
         } else {
             tracing::debug!(%client, file, %refusal, source, "refused a file request");

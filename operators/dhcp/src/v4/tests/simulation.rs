@@ -1,7 +1,7 @@
 //! Translates the messages of [`crate::simulation`] to DHCPv4.
 
 use super::*;
-use crate::simulation::{self, Answer, LEASE_TIME, Message, Told};
+use crate::simulation::{self, Answer, LEASE_TIME, Message, Outcome};
 
 #[test]
 fn no_address_has_two_users() {
@@ -20,7 +20,7 @@ impl simulation::Server for Lab {
         Ipv4Addr::new(10, 77, 0, 98 + u8::try_from(number).unwrap())
     }
 
-    fn send(&mut self, client: u8, message: Message<Ipv4Addr>) -> Told<Ipv4Addr> {
+    fn send(&mut self, client: u8, message: Message<Ipv4Addr>) -> Outcome<Ipv4Addr> {
         let packet = match message {
             Message::Discover => discover(client),
             Message::Select(address) => select(client, address),
@@ -31,7 +31,7 @@ impl simulation::Server for Lab {
             Message::Decline(address) => decline(client, address),
         };
         let Decision { changes, answer, .. } = self.send(&packet);
-        Told { changes, answer: answer.ok().map(|reply| meaning(&reply)) }
+        Outcome { changes, answer: answer.ok().map(|reply| meaning(&reply)) }
     }
 
     fn leases(&mut self) -> &mut Leases {

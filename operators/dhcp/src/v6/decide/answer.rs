@@ -78,10 +78,10 @@ impl Request<'_> {
         }
         let client = self.client(ia);
         let claimant = self.claimant(&client);
-        let asked = ia.addresses.iter().copied().find(|address| claimant.may_take(*address));
+        let requested = ia.addresses.iter().copied().find(|address| claimant.may_take(*address));
         let is_own = |address: &Ipv6Addr| claimant.claim(*address) == Claim::Theirs;
         let own = || claimant.choose(std::iter::empty()).filter(is_own);
-        match asked.or_else(own) {
+        match requested.or_else(own) {
             Some(address) => self.bind(ia, &client, address, Status::NoAddrsAvail),
             None => Decision::answer(self.without(MessageType::Reply, Status::NoAddrsAvail)),
         }

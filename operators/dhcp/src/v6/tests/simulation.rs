@@ -1,7 +1,7 @@
 //! Translates the messages of [`crate::simulation`] to DHCPv6.
 
 use super::*;
-use crate::simulation::{self, Answer, LEASE_TIME, Message, Told};
+use crate::simulation::{self, Answer, LEASE_TIME, Message, Outcome};
 
 #[test]
 fn no_address_has_two_users() {
@@ -20,7 +20,7 @@ impl simulation::Server for Lab {
         Ipv6Addr::from_bits(ip("fd77::fe").to_bits() + number as u128)
     }
 
-    fn send(&mut self, client: u8, message: Message<Ipv6Addr>) -> Told<Ipv6Addr> {
+    fn send(&mut self, client: u8, message: Message<Ipv6Addr>) -> Outcome<Ipv6Addr> {
         let packet = match message {
             Message::Discover => solicit(client),
             Message::Select(address) => request(client, address),
@@ -31,7 +31,7 @@ impl simulation::Server for Lab {
             Message::Decline(address) => to_server(MessageType::Decline, client, address),
         };
         let Decision { changes, answer, .. } = self.send(&packet, link_local(client));
-        Told { changes, answer: answer.ok().map(|reply| meaning(&reply)) }
+        Outcome { changes, answer: answer.ok().map(|reply| meaning(&reply)) }
     }
 
     fn leases(&mut self) -> &mut Leases<Ipv6Addr> {

@@ -103,11 +103,11 @@ impl super::Link for Link {
         let Datagram { len, from, to } =
             self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
         let SocketAddr::V4(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
-        let asked = match to {
+        let destination = match to {
             Some(IpAddr::V4(to)) => Some(to),
             Some(IpAddr::V6(_)) | None => self.bind_target.address(),
         };
-        Ok((len, from, asked))
+        Ok((len, from, destination))
     }
 
     fn parse(bytes: &[u8]) -> Result<(Packet, Option<&'static str>), &'static str> {

@@ -87,8 +87,8 @@ fn first_of<'a>(
     macs: impl Iterator<Item = (&'a String, [u8; 6])>,
 ) -> Option<(bool, [u8; 6])> {
     let in_order = macs.map(|(name, mac)| {
-        let place = wanted.iter().position(|wanted| *wanted == name);
-        (place.is_none(), place, name, mac)
+        let index = wanted.iter().position(|wanted| *wanted == name);
+        (index.is_none(), index, name, mac)
     });
     in_order.min().map(|(is_other, .., mac)| (is_other, mac))
 }
@@ -159,11 +159,11 @@ impl super::Link for Link {
         let Datagram { len, from, to } =
             self.socket.try_io(Interest::READABLE, || Datagram::receive(&self.socket, buffer))?;
         let SocketAddr::V6(from) = from else { return Err(io::ErrorKind::InvalidData.into()) };
-        let asked = match to {
+        let destination = match to {
             Some(IpAddr::V6(to)) => Some(to),
             Some(IpAddr::V4(_)) | None => None,
         };
-        Ok((len, from, asked))
+        Ok((len, from, destination))
     }
 
     fn parse(bytes: &[u8]) -> Result<(Packet, Option<&'static str>), &'static str> {
