@@ -17,7 +17,7 @@
 
 pub(crate) mod check;
 pub(crate) mod fault;
-mod place;
+mod position;
 mod rules;
 pub(crate) mod storage;
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod typed;
 pub(crate) mod unit;
 
 use metal_text::json::{self, Bounds};
-use place::Place;
+use position::Position;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::{borrow::Cow, fmt};
 
@@ -51,9 +51,9 @@ pub enum Content {
 
 /// Why a machine would refuse a text. Contains nothing of the text except names of Ignition fields.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {what}")]
+#[error("{position}: {what}")]
 pub struct Error {
-    place: Place,
+    position: Position,
     what: Cow<'static, str>,
 }
 
@@ -66,19 +66,19 @@ pub fn check(bytes: &[u8]) -> Result<Content, Error> {
     let text = String::from_utf8_lossy(bytes);
     let bare = text.strip_prefix('\u{feff}').unwrap_or(&text);
     if is_wide(bytes) {
-        return Err(Error::at(Place::START, "must be UTF-8: this is UTF-16"));
+        return Err(Error::at(Position::START, "must be UTF-8: this is UTF-16"));
     }
     if !is_ignition(bare) {
         return Ok(Content::Foreign);
     }
     if bytes.len() > MAX_TEXT {
-        return Err(Error::at(Place::START, "longer than 1 MiB"));
+        return Err(Error::at(Position::START, "longer than 1 MiB"));
     }
     let text = str::from_utf8(bytes)
-        .map_err(|error| Error::at(Place::of(bytes, error.valid_up_to()), "must be UTF-8"))?;
+        .map_err(|error| Error::at(Position::of(bytes, error.valid_up_to()), "must be UTF-8"))?;
     if text.starts_with('\u{feff}') {
         let what = "must begin with {: remove the byte order mark";
-        return Err(Error::at(Place::START, what));
+        return Err(Error::at(Position::START, what));
     }
     check_text(text)
 }
@@ -93,8 +93,8 @@ pub(crate) fn check_text(text: &str) -> Result<Content, Error> {
 }
 
 impl Error {
-    fn at(place: Place, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { place, what: what.into() }
+    fn at(position: Position, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { position, what: what.into() }
     }
 
     fn of(text: &str, fault: &fault::Fault) -> Self {
@@ -102,7 +102,7 @@ impl Error {
             fault::Requirement::Be(expected) => format!("must be {expected}").into(),
             fault::Requirement::BeOnce(_) => "is duplicated".into(),
         };
-        Self::at(Place::of_steps(text, &fault.at), what)
+        Self::at(Position::of_steps(text, &fault.at), what)
     }
 }
 

@@ -74,20 +74,20 @@ const RULES: &[(&[&str], Rule)] = &[
 
 /// Checks a document of version 3.`minor`, whose types are correct.
 pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
-    for (place, rule) in RULES {
-        each(document, place, &mut vec![], &mut |value, at| judge(rule, value, at, minor))?;
+    for (path, rule) in RULES {
+        each(document, path, &mut vec![], &mut |value, at| judge(rule, value, at, minor))?;
     }
     storage::check(document, minor)
 }
 
-/// Calls `judge` with each non-null value in a place.
+/// Calls `judge` with each non-null value at a path.
 fn each(
     value: &Value,
-    place: &[&'static str],
+    path: &[&'static str],
     at: &mut Vec<Step>,
     judge: &mut impl FnMut(&Value, &[Step]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let Some((&first, rest)) = place.split_first() else {
+    let Some((&first, rest)) = path.split_first() else {
         return if value.is_null() { Ok(()) } else { judge(value, at) };
     };
     let inner: Vec<(Step, &Value)> = if first == EACH {

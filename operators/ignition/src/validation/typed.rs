@@ -3,7 +3,7 @@
 use super::{
     Error,
     fault::Step,
-    place::{Place, known},
+    position::{Position, known},
 };
 use ignition_config::{v3_0, v3_1, v3_2, v3_3, v3_4, v3_5, v3_6};
 use metal_text::json::ParseError;
@@ -69,7 +69,7 @@ struct Header {
 /// Minor version of a document and its reader; `None` for a version that others may know.
 pub(super) fn version(text: &str) -> Result<Option<(u8, Reader)>, Error> {
     const VERSION: [Step; 2] = [Step::Field("ignition"), Step::Field("version")];
-    let wrong = |what: &'static str| Error::at(Place::of_steps(text, &VERSION), what);
+    let wrong = |what: &'static str| Error::at(Position::of_steps(text, &VERSION), what);
     let document: Document = read(text)?;
     let version = document.ignition.and_then(|header| header.version).unwrap_or_default();
     let minor = version.strip_prefix("3.").and_then(|rest| rest.strip_suffix(".0"));
@@ -133,7 +133,7 @@ fn alike(text: &str, typed: &Value, written: &Value, at: &mut Vec<Step>) -> Resu
             }
             Ok(())
         }
-        (Value::Object(_), _) => Err(Error::at(Place::of_steps(text, at), "must be an object")),
+        (Value::Object(_), _) => Err(Error::at(Position::of_steps(text, at), "must be an object")),
         (_, _) => Ok(()),
     }
 }
@@ -155,31 +155,31 @@ pub(super) fn malformed(text: &str, error: &ParseError) -> Error {
         Err(typed) if !matches!(typed.inner().classify(), Category::Data) => steps(typed.path()),
         Ok(_) | Err(_) => vec![],
     };
-    Error::at(Place::told(error.line(), error.column(), &steps), error.what().to_owned())
+    Error::at(Position::reported(error.line(), error.column(), &steps), error.what().to_owned())
 }
 
 /// The error for a value at `steps`. From serde's message only what does not come from the text is
 /// kept: what was expected, and field names.
 fn malformed_typed(text: &str, error: &serde_json::Error, steps: &[Step]) -> Error {
     if let Some(at) = listed(steps) {
-        return Error::at(Place::of_steps(text, &steps[..at]), "must be an object");
+        return Error::at(Position::of_steps(text, &steps[..at]), "must be an object");
     }
     let said = error.to_string();
     let quoted = said.split('`').nth(1).and_then(known);
     let field = |name| steps.iter().copied().chain([Step::Field(name)]).collect::<Vec<_>>();
     match (quoted, said.rsplit_once(", expected ")) {
         (Some(name), _) if said.starts_with("missing field") => {
-            Error::at(Place::of_steps(text, &field(name)), "missing")
+            Error::at(Position::of_steps(text, &field(name)), "missing")
         }
         (Some(name), _) if said.starts_with("duplicate field") => {
             let steps =
                 if steps.last() == Some(&Step::Field(name)) { steps.to_vec() } else { field(name) };
-            Error::at(Place::told(error.line(), error.column(), &steps), "is duplicated")
+            Error::at(Position::reported(error.line(), error.column(), &steps), "is duplicated")
         }
         (_, Some((_, expected))) => {
-            Error::at(Place::of_steps(text, steps), format!("must be {}", form(expected)))
+            Error::at(Position::of_steps(text, steps), format!("must be {}", form(expected)))
         }
-        (_, None) => Error::at(Place::of_steps(text, steps), "has the wrong type"),
+        (_, None) => Error::at(Position::of_steps(text, steps), "has the wrong type"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Places in a text.
+//! Positions in a text.
 
 use super::fault::Step;
 use serde_json::value::RawValue;
@@ -108,16 +108,16 @@ const NAMES: &[&str] = &[
 
 /// A path, with the line and column of the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     path: Cow<'static, str>,
     line: usize,
     column: usize,
 }
 
-impl Place {
+impl Position {
     pub(super) const START: Self = Self { path: Cow::Borrowed("$"), line: 1, column: 1 };
 
-    /// The place of a byte.
+    /// The position of a byte.
     pub(super) fn of(text: &[u8], offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let begin = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -125,16 +125,16 @@ impl Place {
         Self { line, column: before.len() - begin + 1, ..Self::START }
     }
 
-    /// The place of a value in JSON or, if it is missing, of the object that should have it.
+    /// The position of a value in JSON or, if it is missing, of the object that should have it.
     pub(super) fn of_steps(text: &str, steps: &[Step]) -> Self {
-        let place = steps.iter().try_fold(text, |value, step| inside(value, *step).ok_or(value));
-        let found = place.unwrap_or_else(|last| last);
+        let value = steps.iter().try_fold(text, |value, step| inside(value, *step).ok_or(value));
+        let found = value.unwrap_or_else(|last| last);
         // Each is a slice of the text that it was found in.
         let offset = found.as_ptr().addr().saturating_sub(text.as_ptr().addr());
         Self::of(text.as_bytes(), offset).on(steps)
     }
 
-    /// The same place, with this path.
+    /// The same position, with this path.
     pub(super) fn on(self, steps: &[Step]) -> Self {
         let mut path = String::from("$");
         for step in steps {
@@ -146,13 +146,13 @@ impl Place {
         Self { path: path.into(), ..self }
     }
 
-    /// The place reported by a parser.
-    pub(super) fn told(line: usize, column: usize, steps: &[Step]) -> Self {
+    /// The position reported by a parser.
+    pub(super) fn reported(line: usize, column: usize, steps: &[Step]) -> Self {
         Self { line: line.max(1), column: column.max(1), ..Self::START }.on(steps)
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: line {}, column {}", self.path, self.line, self.column)
     }
