@@ -40,18 +40,8 @@ const CONSOLES: &str = "console=ttyS0,115200 console=tty0 console=ttyAMA0 \
 /// If a value is not a single word: the author of a boot configuration must not be able to write
 /// scripts.
 pub fn script(facts: &Facts<'_>) -> Result<String, ScriptError> {
+    check_words(facts)?;
     let Facts { service_url, uuid, kernel_url, initrd_url, squashfs_url, ignition_path } = *facts;
-    let words = [
-        ("systemUUID", Some(uuid)),
-        ("kernelURL", Some(kernel_url)),
-        ("initrdURL", Some(initrd_url)),
-        ("squashfsURL", squashfs_url),
-    ];
-    for (field, word) in words {
-        if word.is_some_and(|word| !is_word(word)) {
-            return Err(ScriptError { field });
-        }
-    }
     let mut script = String::with_capacity(2048);
     let text = &mut script;
     line(text, format_args!("#!ipxe"));
@@ -86,6 +76,21 @@ pub fn script(facts: &Facts<'_>) -> Result<String, ScriptError> {
     line(text, format_args!("imgfree"));
     line(text, format_args!("chain --replace --autofree ${{ipxe-svc}}/ipxe/{uuid} || goto again"));
     Ok(script)
+}
+
+/// Checks that the values from boot configurations are single words.
+fn check_words(facts: &Facts<'_>) -> Result<(), ScriptError> {
+    let words = [
+        ("systemUUID", Some(facts.uuid)),
+        ("kernelURL", Some(facts.kernel_url)),
+        ("initrdURL", Some(facts.initrd_url)),
+        ("squashfsURL", facts.squashfs_url),
+    ];
+    let is_wrong = |word: Option<&str>| word.is_some_and(|word| !is_word(word));
+    match words.into_iter().find(|(_, word)| is_wrong(*word)) {
+        Some((field, _)) => Err(ScriptError { field }),
+        None => Ok(()),
+    }
 }
 
 /// The script for a machine that has not identified itself: it asks again, with its UUID. After

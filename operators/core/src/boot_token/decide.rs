@@ -192,14 +192,16 @@ fn problem(
         Some(Ok(_)) | None => {}
     }
     match phase {
-        BootTokenPhase::Consumed | BootTokenPhase::Expired | BootTokenPhase::Revoked => {
-            return None;
-        }
+        BootTokenPhase::Consumed | BootTokenPhase::Expired | BootTokenPhase::Revoked => None,
         BootTokenPhase::Issued
         | BootTokenPhase::Fetched
         | BootTokenPhase::Installing
-        | BootTokenPhase::Installed => {}
+        | BootTokenPhase::Installed => installation_problem(seen),
     }
+}
+
+/// Why no machine can be installed with a token that is open.
+fn installation_problem(seen: &Observation<'_>) -> Option<(&'static str, String)> {
     if let Some(problem) = name_taken(seen) {
         return Some(problem);
     }
