@@ -95,7 +95,7 @@ impl Poll {
         }
     }
 
-    /// The next piece of the answer, of so many bytes at most; nothing at its end.
+    /// The next piece of the answer, of at most this many bytes; nothing at its end.
     ///
     /// # Errors
     ///

@@ -135,8 +135,8 @@ const OURS: [&str; 12] = [
     condition::BOOT_VERIFIED,
 ];
 
-/// It no longer boots from the network: its Node takes pods again, and nothing is said of it that nobody looks
-/// at. Counters and pinned keys stay.
+/// It no longer boots from the network: its Node takes pods again, and conditions that nobody keeps up
+/// are removed. Counters and pinned keys stay.
 fn left(old: &MachineStatus, seen: &Observation<'_>) -> (MachineStatus, Option<Decision>) {
     let mut new = old.clone();
     let next = operations::leave(&mut new, seen);

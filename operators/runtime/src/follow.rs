@@ -148,7 +148,7 @@ where
 }
 
 /// Follows a kind that need not be installed, forever, and so never returns. Where the API server does not
-/// have it, or does not let us read it, there are none; `tell` learns whenever why that is so has changed.
+/// have it, or does not let us read it, there are none; `tell` is called whenever the reason for that changes.
 /// What is known stays until that is certain ([`Refusals`]), and forever if we may no longer read it. After it
 /// was installed it takes about a minute until it is followed.
 ///

@@ -50,7 +50,7 @@ impl Refusals {
     }
 
     /// A watch of a kind has ended, for this reason if it is known. Returns whether there are no objects for us;
-    /// `tell` learns whenever why that is so has changed.
+    /// `tell` is called whenever the reason for that changes.
     pub fn judge(
         &mut self,
         kind: &str,
@@ -83,7 +83,7 @@ impl Refusals {
         }
     }
 
-    /// Whether there are so many that none of them is a mistake.
+    /// Whether there were too many in a row for a mistake.
     fn are_sure(self) -> bool {
         self.count >= SURE
     }

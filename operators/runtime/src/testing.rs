@@ -140,14 +140,14 @@ impl ApiServer {
         self.locked().is_silent = true;
     }
 
-    /// Carries out so many writes, and answers no request after them: whoever asks dies between two of its
+    /// Carries out this many writes, and answers no request after them: whoever asks dies between two of its
     /// writes. Events do not count.
     pub fn fall_silent_after(&self, writes: usize) {
         let mut state = self.locked();
         (state.writes_left, state.is_silent) = (Some(writes), writes == 0);
     }
 
-    /// From now on a list returns so many objects at a time; 0 for all.
+    /// From now on a list returns this many objects at a time; 0 for all.
     pub fn page(&self, objects: usize) {
         self.locked().page = objects;
     }

@@ -286,8 +286,8 @@ impl Image {
     }
 }
 
-/// Tells that it is done, in the way that counts, until that is heard: whoever has not heard it, would have the
-/// system installed again that is there now. A machine that nobody knows any more is not installed again.
+/// Reports that it is done, in the way that counts, until that is acknowledged: a server that does not know it would
+/// have the system that is there now installed again. A machine that nobody knows any more is not installed again.
 async fn say_done(client: &Client, disk: InstalledDisk) {
     let done = serde_json::to_vec(&InstallDone { disk: Some(disk) });
     let done = Bytes::from(done.unwrap_or_default());

@@ -138,7 +138,7 @@ fn is_counter(bytes: &[u8; 16]) -> bool {
     [(1, true), (2, true), (2, false), (4, true), (4, false)].iter().any(|it| counts(it.0, it.1))
 }
 
-/// The numbers of so many bytes each.
+/// The numbers, each of `len` bytes.
 fn numbers(bytes: &[u8], len: usize, is_big: bool) -> impl Iterator<Item = u32> {
     bytes.chunks(len).map(move |chunk| {
         let digits = |sum: u32, byte: &u8| sum << 8 | u32::from(*byte);

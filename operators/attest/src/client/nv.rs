@@ -13,7 +13,7 @@ use tpm2_protocol::{
     frame::{TpmNvReadCommand, TpmNvReadPublicCommand, TpmNvReadPublicResponse, TpmNvReadResponse},
 };
 
-/// Where certificates between that of a key and its root are, one behind the other.
+/// Where certificates between that of a key and its root are, one after the other.
 pub const EK_CHAIN: RangeInclusive<u32> = 0x01c0_0100..=0x01c0_01ff;
 
 /// How much is read in total, in octets: more does not fit into a request.

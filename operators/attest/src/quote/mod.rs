@@ -102,7 +102,7 @@ impl Quote {
     }
 }
 
-/// Both numbers of a signature with SHA-256, one behind the other, each with its leading zeros.
+/// Both numbers of a signature with SHA-256, one after the other, each with its leading zeros.
 fn fixed(signature: &TpmsSignatureEcc) -> Option<[u8; 2 * COORDINATE_LEN]> {
     let mut fixed = [0; 2 * COORDINATE_LEN];
     let (r, s) = fixed.split_at_mut(COORDINATE_LEN);

@@ -148,7 +148,7 @@ async fn of_anybody(state: &AppState, asker: &Requester, blob: &BlobRef) -> Resu
             Err(refusal) if is_of_a_server => {
                 closed.get_or_insert(refusal);
             }
-            // It is for nobody, or it is not known for whom.
+            // It is for no server, or it is not known for which.
             Err(_) => {}
         }
     }
@@ -220,7 +220,7 @@ pub(super) async fn open(
 }
 
 /// Notes on the boot configs that refer to a blob why nobody gets it, if that does not pass by itself:
-/// their machines would ask forever, and their owners see nothing of our log.
+/// their machines would ask forever, and their owners do not see our log.
 async fn note(state: &AppState, blob: &BlobRef, error: &Error) {
     let is_lasting = match error {
         // A token service that fails may only be away.

@@ -48,7 +48,7 @@ pub enum NotServed {
 /// Longest UUID that is shown, in characters.
 const SHOWN: usize = 64;
 
-/// Why no machine gets a boot config that a person made, if that is so.
+/// Why no machine gets a boot config that a person made; `None` if one may.
 pub fn not_served(config: &ManualBoot<'_>) -> Option<NotServed> {
     if let Some(server) = config.servers.first() {
         return Some(NotServed::Server(server.clone()));

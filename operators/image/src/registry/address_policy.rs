@@ -103,7 +103,7 @@ pub(super) async fn of_registry(registry: &Registry, is_configured: bool) -> Rea
 }
 
 /// How near a name is with these addresses: the farthest counts that there is a route to. Whoever owns a
-/// name can add any address to it, but answers us only at his own.
+/// name can add any address to it, but answers us only at their own.
 fn farthest(found: Vec<IpAddr>, has_route: impl Fn(IpAddr) -> bool) -> Reach {
     let routed: Vec<_> = found.iter().copied().filter(|address| has_route(*address)).collect();
     let counting = if routed.is_empty() { found } else { routed };

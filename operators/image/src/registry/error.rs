@@ -140,7 +140,7 @@ impl Error {
         Self::Unreachable { registry: registry.clone(), source }
     }
 
-    /// Whether it is for whom it was asked that it was refused.
+    /// Whether it was refused because of who asked.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,

@@ -9,7 +9,7 @@ use crate::{
 use metal_base::Locked;
 use std::{collections::HashMap, sync::Mutex};
 
-/// A registry is silent after so many requests without an answer to any. A single one that broke off keeps
+/// A registry is silent after this many requests without an answer to any. A single one that broke off keeps
 /// nobody from asking.
 const FAILURES: usize = 8;
 /// How many ask a silent registry at a time whether it answers again.

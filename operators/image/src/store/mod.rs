@@ -159,8 +159,8 @@ impl Store {
         self.find(&access, digest, account).await.map(|(blob, _)| blob)
     }
 
-    /// The same with logins, for everybody: whom the caller gives it to is his decision, so the registry is not
-    /// asked about a blob that is there.
+    /// The same with logins, for everybody: the caller decides who gets it, so the registry is not asked about a
+    /// blob that is there.
     ///
     /// # Errors
     ///
@@ -175,8 +175,8 @@ impl Store {
         self.find(&access, digest, puller.account).await.map(|(blob, _)| blob)
     }
 
-    /// The same for whoever has these logins, or none. What others have had fetched is given to him once the
-    /// registry has said that it would give it to him as well, which is asked again every hour.
+    /// The same for whoever has these logins, or none. What others have had fetched is given to
+    /// them once the registry has said that it would give it to them as well, which is asked again every hour.
     ///
     /// # Errors
     ///
@@ -201,8 +201,8 @@ impl Store {
         self.0.table().pin(digests.into_iter().collect());
     }
 
-    /// The same for whoever has these logins. What others have had fetched is given to him if the registry
-    /// would give it to him as well.
+    /// The same for whoever has these logins. What others have had fetched is given to them if the registry
+    /// would give it to them as well.
     pub(crate) async fn open_as(&self, access: &Access, digest: &Digest) -> Result<Blob, Error> {
         let (blob, is_ours) = self.find(access, digest, &Account::default()).await?;
         if !is_ours {

@@ -16,7 +16,7 @@ pub(super) struct Promise {
 }
 
 impl Promise {
-    /// Room for an image whose layers have so many bytes.
+    /// Room for an image whose layers have this many bytes.
     ///
     /// # Errors
     ///

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-/// At most so many images are remembered that did not fit.
+/// At most this many images that did not fit are remembered.
 const REFUSED: usize = 1024;
 
 /// All images, and what is known of them. Touches no disk.

@@ -245,7 +245,7 @@ impl Trees {
     }
 
     /// The image itself. One that others have had fetched is given to whoever does not have it yet if the
-    /// registry would give him all of its layers: a manifest alone can be had from anywhere. The caller has the
+    /// registry would give them all of its layers: a manifest alone can be had from anywhere. The caller has the
     /// turn.
     async fn tree(&self, resolved: &Resolved, is_known: bool) -> Result<Arc<Tree>, Error> {
         let known = {

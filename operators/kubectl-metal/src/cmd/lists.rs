@@ -23,7 +23,7 @@ where
     in_time::<K, _>(list_in_pages(api)).await
 }
 
-/// What `keep` makes of a list, of which so many objects are in memory at a time.
+/// What `keep` makes of a list, of which this many objects are in memory at a time.
 ///
 /// # Errors
 ///

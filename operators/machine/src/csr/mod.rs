@@ -90,7 +90,7 @@ fn account<'a>(user: &'a str, namespace: &str) -> Option<&'a str> {
     user.strip_prefix(ACCOUNT)?.strip_prefix(namespace)?.strip_prefix(':')
 }
 
-/// A name alone makes no node: the API server says of whom it knows as one that it is in this group.
+/// A name alone makes no node: the API server puts those that it knows as nodes into this group.
 fn node<'a>(csr: &CertificateSigningRequest, user: &'a str) -> Option<&'a str> {
     let is_node = csr.spec.groups.iter().flatten().any(|group| group == ORGANIZATION);
     user.strip_prefix(NODE).filter(|_| is_node)

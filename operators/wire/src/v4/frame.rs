@@ -1,5 +1,5 @@
-//! A datagram in an Ethernet frame, for whom the kernel cannot address it (RFC 2131, section 4.1): a
-//! client has no address yet that it could be sent from, or to.
+//! A datagram in an Ethernet frame, for a client that the kernel cannot send to (RFC 2131, section
+//! 4.1), because it has no address yet.
 
 use std::{net::SocketAddrV4, num::TryFromIntError};
 

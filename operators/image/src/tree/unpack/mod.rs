@@ -42,7 +42,7 @@ pub(crate) trait Sink {
     fn complete(&mut self) -> io::Result<()>;
 }
 
-/// Is asked for room before so many more bytes are written.
+/// Is asked for room before this many more bytes are written.
 pub(super) type Room<'a> = &'a dyn Fn(u64) -> io::Result<()>;
 
 /// Unpacks `layers`, lowest first, into the empty folder `into`; returns the index, and what was written.

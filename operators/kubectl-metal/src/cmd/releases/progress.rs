@@ -10,14 +10,14 @@ pub(super) enum Progress {
     Waits(String),
     /// The release runs, and is healthy.
     Active,
-    /// The server has found none of this name: why it does not run, if that is so.
+    /// The server has not found it: why.
     Missing(String),
     /// It does not run: why.
     Failed(String),
 }
 
-/// How far a host is with the release that was activated. What was said of another one that had its
-/// name does not count.
+/// How far a host is with the release that was activated. What was reported about an earlier one of
+/// its name does not count.
 pub(super) fn progress(host: &Host, made: &HostRelease) -> Progress {
     let name = made.name_any();
     let release = name.as_str();
