@@ -1,17 +1,17 @@
 //! Which image of an index boots: indexes as tools write them, and as nobody should.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
+mod fake;
+
 use axum::{
-    Router,
-    extract::Request,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use fake::Fake;
 use metal_image::{
-    AllowList, Digest, Image, Name, Registries, Resolver, manifest, registry::Config, resolve,
+    AllowList, Digest, Image, Registries, Resolver, manifest, registry::Config, resolve,
 };
-use std::sync::{Arc, Mutex};
-use tokio::{net::TcpListener, task::JoinHandle};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn an_index_as_garden_linux_writes_it_is_resolved() {
@@ -25,7 +25,7 @@ async fn an_index_as_garden_linux_writes_it_is_resolved() {
             entry(&amd, &garden_linux("metal_pxe-amd64", "amd64")),
             entry(&arm, &garden_linux("metal_pxe-arm64", "arm64")),
         ]);
-        let fake = Fake::start(vec![uki, amd, arm], outer).await;
+        let fake = Documents::start(vec![uki, amd, arm], outer).await;
         for (architecture, content) in [("amd64", b"amd"), ("arm64", b"arm")] {
             let found = fake.resolve(architecture).await.unwrap();
             let kernel = found.pxe.as_ref().unwrap().kernel.digest.clone();
@@ -69,26 +69,26 @@ async fn an_entry_or_layer_that_says_nothing_sensible_costs_only_itself() {
         entry("a", r#","digest":"twice""#),
     ] {
         let outer = index(&[odd.clone(), good.clone()]);
-        let fake = Fake::start(vec![document.clone()], outer).await;
+        let fake = Documents::start(vec![document.clone()], outer).await;
         let found = fake.resolve("amd64").await.unwrap_or_else(|error| panic!("{odd}: {error}"));
         let pxe = found.pxe.clone().unwrap_or_else(|error| panic!("{odd}: {error}"));
         assert_eq!(pxe.kernel.digest, Digest::of(b"k"), "{odd}");
     }
     let variant = entry(&document, r#","platform":{"architecture":"arm64","variant":8}"#);
-    let fake = Fake::start(vec![document.clone()], index(&[variant])).await;
+    let fake = Documents::start(vec![document.clone()], index(&[variant])).await;
     assert!(fake.resolve("arm64").await.unwrap().pxe.is_ok());
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_the_one_that_boots_is_told() {
     let outer = index(&[format!(r#"{{"digest":"blake3:00"{LINUX}}}"#)]);
-    let error = Fake::start(vec![], outer).await.resolve("amd64").await.unwrap_err();
+    let error = Documents::start(vec![], outer).await.resolve("amd64").await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("MalformedManifest", false));
     assert!(error.to_string().contains("digest must be sha256"), "{error}");
 
     let kernel = r#"{"mediaType":"application/vnd.ironcore.image.kernel","size":1}"#;
     let uki = layer(manifest::UKI[0], b"uki");
-    let fake = Fake::start(vec![], format!(r#"{{"layers":[{kernel},{uki}]}}"#)).await;
+    let fake = Documents::start(vec![], format!(r#"{{"layers":[{kernel},{uki}]}}"#)).await;
     let found = fake.resolve("amd64").await.unwrap();
     let error = found.pxe.clone().unwrap_err().to_string();
     assert!(error.starts_with("the kernel layer of the image: "), "{error}");
@@ -112,11 +112,11 @@ async fn what_lies_behind_one_entry_does_not_keep_from_the_next() {
         entry(&inner, ""),
     ]);
     let documents = [vec![boots, inner, artifact.clone()], deep].concat();
-    let fake = Fake::start(documents, outer).await;
+    let fake = Documents::start(documents, outer).await;
     assert_eq!(fake.resolve("amd64").await.unwrap().uki.clone().unwrap().size, 3);
     // If nothing is found, the first failure says why.
     let outer = index(&[entry(&artifact, ""), entry("gone", "")]);
-    let error = Fake::start(vec![artifact], outer).await.resolve("amd64").await.unwrap_err();
+    let error = Documents::start(vec![artifact], outer).await.resolve("amd64").await.unwrap_err();
     assert_eq!(error.reason(), "MalformedManifest", "{error}");
 }
 
@@ -143,7 +143,8 @@ async fn the_only_image_of_an_index_is_taken_if_it_does_not_say_what_it_runs_on(
     let cases = taken.map(|it| (it, true)).into_iter().chain(left.map(|it| (it, false)));
     for (entries, is_taken) in cases {
         let documents = vec![one.clone(), two.clone(), inner.clone()];
-        let found = Fake::start(documents, index(&entries)).await.resolve("amd64").await.unwrap();
+        let found =
+            Documents::start(documents, index(&entries)).await.resolve("amd64").await.unwrap();
         assert_eq!(found.uki.is_ok(), is_taken, "{entries:?}");
     }
 }
@@ -161,7 +162,8 @@ async fn a_media_type_has_no_case_and_may_have_parameters() {
         let list =
             r#","mediaType":"Application/vnd.docker.distribution.manifest.list.v2+json; a=b""#;
         let outer = index(&[entry(&inner, list)]);
-        let found = Fake::start(vec![document, inner], outer).await.resolve("amd64").await.unwrap();
+        let found =
+            Documents::start(vec![document, inner], outer).await.resolve("amd64").await.unwrap();
         assert_eq!(found.uki.clone().unwrap().digest, Digest::of(b"uki"), "{media_type}");
     }
 }
@@ -179,7 +181,7 @@ async fn indexes_within_indexes_are_followed_to_the_image_of_the_machine() {
     let middle = index(&[entry(&windows, attestation), entry(&inner, "")]);
     let outer =
         index(&[entry(&middle, r#","mediaType":"application/vnd.oci.image.index.v1+json""#)]);
-    let fake = Fake::start(vec![amd, arm, windows, inner, middle], outer).await;
+    let fake = Documents::start(vec![amd, arm, windows, inner, middle], outer).await;
     for (architecture, content) in [("amd64", b"amd"), ("arm64", b"arm"), ("arm64/v9", b"arm")] {
         let resolved = fake.resolve(architecture).await;
         let found = resolved.unwrap().pxe.clone();
@@ -205,11 +207,11 @@ async fn indexes_without_end_are_refused() {
         documents.push(index(&[entry(documents.last().unwrap(), "")]));
     }
     let outer = documents.last().unwrap().clone();
-    let deep = Fake::start(documents, outer).await;
+    let deep = Documents::start(documents, outer).await;
     let wide: Vec<String> =
         (0..40_u8).map(|n| index(&[entry(&image(&[("a", &[n])]), "")])).collect();
     let outer = index(&wide.iter().map(|document| entry(document, "")).collect::<Vec<_>>());
-    let wide = Fake::start(wide, outer).await;
+    let wide = Documents::start(wide, outer).await;
     for fake in [deep, wide] {
         let error = fake.resolve("amd64").await.unwrap_err();
         assert!(matches!(error, resolve::Error::Nested { .. }), "{error:?}");
@@ -251,43 +253,23 @@ fn entry(document: &str, rest: &str) -> String {
 }
 
 /// A registry with documents by digest, and one by tag.
-struct Fake {
-    name: Name,
-    address: String,
-    asked: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
-}
+struct Documents(Fake);
 
-impl Fake {
+impl Documents {
     async fn start(documents: Vec<String>, tagged: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let asked = Arc::new(Mutex::new(vec![]));
-        let note = Arc::clone(&asked);
-        let router = Router::new().fallback(move |request: Request| {
-            let path = request.uri().to_string();
-            note.lock().unwrap().push(path.clone());
-            let response = answer(&documents, &tagged, &path);
-            async move { response }
-        });
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { name: format!("{address}/os").parse().unwrap(), address, asked, serving }
+        let answer = move |path: &str, _: &HeaderMap| answer(&documents, &tagged, path);
+        Self(Fake::start(answer).await)
     }
 
     async fn resolve(&self, architecture: &str) -> Result<Arc<Image>, resolve::Error> {
-        let allowed = AllowList::new([self.address.as_str()]).unwrap();
+        let allowed = AllowList::new([self.0.address.as_str()]).unwrap();
         let registries = Arc::new(Registries::new(&Config::default()).unwrap());
-        Resolver::new(registries, allowed).resolve(&format!("{}:1", self.name), architecture).await
+        let image = format!("{}:1", self.0.name);
+        Resolver::new(registries, allowed).resolve(&image, architecture).await
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Fake {
-    fn drop(&mut self) {
-        self.serving.abort();
+        self.0.asked()
     }
 }
 
