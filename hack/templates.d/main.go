@@ -1,5 +1,5 @@
 // What Go's text/template and encoding/json make of a Machine, for the tests of
-// operators/machine/src/netboot.
+// operators/machine/src/provisioning/template.
 package main
 
 import (

@@ -45,7 +45,7 @@
 //! instances:                       # two servers for one network; left out: one
 //!   mode: standby                  # one answers; or `split`: both do, from a half each
 //!   part: 1                        # this one's half of each range; the other one has 2
-//! dhcp6: ...                       # the DHCPv6 server: see `config/v6.rs`
+//! dhcp6: ...                       # the DHCPv6 server: see `config/v6/mod.rs`
 //! ```
 
 mod bmc;
