@@ -98,7 +98,8 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_does_not_respond_keeps_nobody_from_the_next_one() {
         let (silent, _full) = silent().await;
-        let (refusing, accepting) = (closed(), TcpSocket::new_v4().unwrap());
+        let (refusing, _closed) = closed();
+        let accepting = TcpSocket::new_v4().unwrap();
         accepting.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let accepting = accepting.listen(8).unwrap();
         let there = accepting.local_addr().unwrap();
@@ -111,7 +112,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_address_that_accepts_the_error_is_that_of_the_last_one() {
-        let refusing = closed();
+        let (refusing, _closed) = closed();
         let error = first([refusing, refusing].into()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let error = first(VecDeque::new()).await.unwrap_err();
@@ -131,11 +132,11 @@ mod tests {
         (address, (listener, queue))
     }
 
-    /// An address that nobody listens at.
-    fn closed() -> SocketAddr {
+    /// An address that nobody listens at, nor can, while the socket is there.
+    fn closed() -> (SocketAddr, TcpSocket) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        socket.listen(1).unwrap().local_addr().unwrap()
+        (socket.local_addr().unwrap(), socket)
     }
 
     fn address(word: &str) -> SocketAddr {

@@ -7,7 +7,7 @@ use rustls::{RootCertStore, ServerConfig, crypto::ring, pki_types::PrivateKeyDer
 use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -100,14 +100,17 @@ async fn an_answer_without_end_and_one_that_breaks_off_are_errors_without_the_to
 
 #[tokio::test]
 async fn a_server_that_is_silent_or_away_is_an_error_within_the_deadline() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = client(&format!("http://{}", listener.local_addr().unwrap()), None);
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Without `listen`, it refuses; while it is there, nobody else gets its port.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let [silent_client, away_client] = [silent.local_addr(), away.local_addr()]
+        .map(|address| client(&format!("http://{}", address.unwrap()), None));
     tokio::time::pause();
-    let error = client.open(request()).await.unwrap_err();
+    let error = silent_client.open(request()).await.unwrap_err();
     assert!(matches!(error, RequestError::Deadline(DEADLINE)), "{error}");
     tokio::time::resume();
-    drop(listener);
-    let error = client.open(request()).await.unwrap_err();
+    let error = away_client.open(request()).await.unwrap_err();
     assert!(matches!(error, RequestError::Connect(_)), "{error}");
 }
 

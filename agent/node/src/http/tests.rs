@@ -5,7 +5,7 @@ use rustls::RootCertStore;
 use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -23,7 +23,11 @@ async fn a_server_that_is_silent_or_away_is_named_without_the_token() {
     let silent = "the server did not respond within 30 s";
     assert_eq!(error, format!("no answer from http://{address}: {silent}"));
     tokio::time::resume();
-    drop(listener);
+    // Without `listen`, it refuses; while it is there, nobody else gets its port.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = Server::new(format!("http://{address}/c/secret").parse().unwrap(), None);
     let error = Chain(&server.send(request()).await.unwrap_err()).to_string();
     let away = format!("no answer from http://{address}: the server is unreachable: ");
     assert!(error.starts_with(&away) && !error.contains("secret"), "{error}");

@@ -7,7 +7,7 @@ use http::StatusCode;
 use metal_api::annotation;
 use serde_json::json;
 use std::net::Ipv4Addr;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 mod bmcs;
 mod fixture;
@@ -81,8 +81,7 @@ async fn a_lease_from_before_moves_a_bmc_only_if_netboot_has_set_its_address_its
 
 #[tokio::test]
 async fn a_bmc_that_refuses_the_connection_is_still_there() {
-    let (api, recorder, bmc) = at_loopback("").await;
-    drop(bmc);
+    let (api, recorder, _bmc) = at_loopback("").await;
     recorder.sightings.saw(seen(MAC, IP));
     assert!(recorder.pass(MAC).await.is_some());
     let document = api.asked().swap_remove(0).1;
@@ -115,9 +114,10 @@ async fn at_nowhere() -> (Api, Tested) {
     (api, recorder)
 }
 
-/// An Endpoint at a loopback address, where connections are accepted only if the BMC is there.
-async fn at_loopback(more: &str) -> (Api, Tested, TcpListener) {
-    let bmc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// An Endpoint at a loopback address, where connections are refused until the socket listens. Nobody else gets its port.
+async fn at_loopback(more: &str) -> (Api, Tested, TcpSocket) {
+    let bmc = TcpSocket::new_v4().unwrap();
+    bmc.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let api = Api::default();
     let port = bmc.local_addr().unwrap().port();
     let recorder = recorder_of(&api, more, &DATABASE.replace("443", &port.to_string()));
@@ -127,7 +127,8 @@ async fn at_loopback(more: &str) -> (Api, Tested, TcpListener) {
 
 #[tokio::test]
 async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and_does_not_move() {
-    let (api, recorder, _bmc) = at_loopback("").await;
+    let (api, recorder, bmc) = at_loopback("").await;
+    let _bmc = bmc.listen(8).unwrap();
     recorder.sightings.saw(seen(MAC, IP));
     assert!(recorder.pass(MAC).await.is_some());
     let asked = api.asked();
@@ -156,8 +157,7 @@ async fn a_bmc_that_still_answers_where_it_was_is_a_conflict_on_its_endpoint_and
 
 #[tokio::test]
 async fn a_bmc_whose_lease_elsewhere_runs_does_not_move_and_a_conflict_ends_where_it_is_known() {
-    let (api, recorder, bmc) = at_loopback("").await;
-    drop(bmc);
+    let (api, recorder, _bmc) = at_loopback("").await;
     let there = Ipv4Addr::LOCALHOST.into();
     let elsewhere = Some((there, Timestamp::MAX));
     recorder.sightings.saw(Sighting { elsewhere, ..seen(MAC, IP) });
