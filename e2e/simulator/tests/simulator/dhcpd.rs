@@ -51,13 +51,13 @@ impl Dhcpd {
         Self { address, state, server }
     }
 
-    /// The settings with which clients reach it.
+    /// The settings with which clients reach it. On no machine is it asked again because it is slow.
     pub(crate) fn client(&self) -> Dhcp {
         Dhcp {
             device: "lo".to_owned(),
             client: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             server: self.address,
-            patience: Duration::from_secs(2),
+            patience: Duration::from_secs(20),
         }
     }
 

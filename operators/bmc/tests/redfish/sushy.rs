@@ -6,7 +6,7 @@ use metal_bmc::{Bmc, Config, Connect, Fleet, Target};
 use metal_core::redfish::{ImageUrl, Scheme, Step};
 use std::{
     fs::{self, File},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -35,12 +35,12 @@ async fn a_bmc_of_another_maker_takes_and_ejects_a_medium_and_says_so() {
     let router = Router::new().route("/media/TOKEN.iso", get(|| async { "an image" }));
     let _serving = tokio::spawn(axum::serve(images, router).into_future());
     let folder = tempfile::tempdir().unwrap();
-    let address = free_address().await;
+    let address = own_address();
     let _emulator = start(folder.path(), address).await;
 
     let address_of = |address: SocketAddr| Target {
         scheme: Scheme::Http,
-        host: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
+        host: address.ip().into(),
         port: address.port(),
     };
     let fleet = Fleet::new(Config { limits: patient(), ..Config::default() });
@@ -63,8 +63,9 @@ async fn a_bmc_of_another_maker_takes_and_ejects_a_medium_and_says_so() {
     assert!(slots.iter().all(|slot| !slot.inserted), "{slots:?}");
 }
 
-async fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap()
+/// An address that no other process has: 127.64.0.0/10 has one for each process number.
+fn own_address() -> SocketAddr {
+    (Ipv4Addr::from_bits(0x7f40_0000 | (std::process::id() & 0x003f_ffff)), 8000).into()
 }
 
 async fn start(folder: &Path, address: SocketAddr) -> Emulator {
@@ -79,7 +80,7 @@ async fn start(folder: &Path, address: SocketAddr) -> Emulator {
     fs::write(&config, text).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hack/sushy-emulator");
     let mut command = Command::new(script);
-    command.arg("--config").arg(config).args(["-i", "127.0.0.1"]);
+    command.arg("--config").arg(config).args(["-i", &address.ip().to_string()]);
     command.args(["-p", &address.port().to_string()]).stdin(Stdio::null());
     let said = folder.join("said");
     command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());

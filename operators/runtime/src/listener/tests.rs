@@ -38,7 +38,7 @@ async fn handlers_know_the_other_end_and_a_request_under_way_outlives_the_shutdo
             sleep(millis(5)).await;
         }
     };
-    timeout(LIMIT, closed).await.expect("nobody listens any more");
+    assert!(timeout(LIMIT, closed).await.is_ok(), "somebody still listens");
 }
 
 #[tokio::test]
