@@ -17,7 +17,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[tokio::test]
 async fn several_run_at_once_and_know_nothing_of_each_other() {

@@ -23,7 +23,7 @@ use std::{
 };
 use tokio::process::Command;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 const NAMESPACE: &str = "unbounded-kube";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const LABEL: &str = "unbounded-cloud.io/site";

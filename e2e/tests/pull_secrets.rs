@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 const NAMESPACE: &str = "metalman-pull-secrets";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const LOGIN: Login = (

@@ -38,6 +38,8 @@ use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell, time::timeout};
 const START: Duration = Duration::from_mins(5);
 /// How long one command of kubectl may take.
 const KUBECTL: Duration = Duration::from_mins(2);
+/// How long a custom resource that is established may take to be served.
+const SERVED: Duration = Duration::from_mins(2);
 
 static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
@@ -121,8 +123,13 @@ impl Cluster {
     ///
     /// If one is not.
     pub async fn established(&self) -> Result<()> {
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
-        self.kubectl(&wait).await.map(drop)
+        let wait = ["wait", "--for=condition=Established", "--timeout=90s", "crd", "--all"];
+        self.kubectl(&wait).await?;
+        let names = "jsonpath={.items[*].metadata.name}";
+        let names = self.kubectl(&["get", "crd", "-o", names]).await?.replace(' ', ",");
+        // The API server tells so before it lists them among its resources, and answers for them.
+        let list = ["get", "--all-namespaces", "--ignore-not-found", "-o", "name", &*names];
+        eventually(SERVED, async || self.kubectl(&list).await).await.map(drop)
     }
 
     /// Initialized when what has this name was done; whoever asks meanwhile waits for that.

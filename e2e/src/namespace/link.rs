@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// A network namespace. It lasts as long as this value, and at most as long as the cluster.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::{Node, Operator, Stack, pod};
 use anyhow::Result;
 use std::{fs, path::Path, time::Duration};
 
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(3);
 
 impl Stack {
     /// Starts the pod of netboot's Deployment with this configuration and the stack's MAC prefix

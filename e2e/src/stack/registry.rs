@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use std::{fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
-const LOOK: Duration = Duration::from_secs(30);
-const START: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_mins(2);
+const START: Duration = Duration::from_mins(2);
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

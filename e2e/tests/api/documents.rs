@@ -92,7 +92,7 @@ async fn ensure_namespace(cluster: &Cluster, name: &str) -> Result<()> {
     let namespaces = Api::<Namespace>::all(cluster.client().await?);
     let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     let namespace = Namespace { metadata, ..Namespace::default() };
-    eventually(Duration::from_secs(30), async || {
+    eventually(Duration::from_mins(2), async || {
         match namespaces.create(&PostParams::default(), &namespace).await {
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
             created => Ok(created.map(drop)?),

@@ -13,7 +13,7 @@ use metal_api::{
 use serde_json::json;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const COLLECTOR: &str = "--as=system:serviceaccount:kube-system:generic-garbage-collector";
 
 #[tokio::test]

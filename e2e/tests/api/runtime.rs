@@ -15,7 +15,7 @@ use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[tokio::test]
 async fn a_decision_on_a_stale_object_is_a_conflict_and_changes_nothing() {

@@ -6,7 +6,7 @@ use metal_simulator::{BootTarget, Config, Host, Profile, Simulator, Vm};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The BMC of a virtual machine.
 pub(crate) struct Bmc {

@@ -7,7 +7,7 @@ use e2e::{
 };
 use std::{net::Ipv4Addr, path::Path, time::Duration};
 
-const READY: Duration = Duration::from_mins(1);
+const READY: Duration = Duration::from_mins(3);
 
 /// Folder of Debian's iPXE.
 pub(crate) const TFTP: &str = "/usr/lib/ipxe";

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::{fs, process::Stdio, time::Duration};
 use tokio::process::Command;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 fn power_over_redfish_is_that_of_qemu_and_qemu_is_the_machine_that_redfish_describes() {

@@ -11,8 +11,8 @@ use futures::future::try_join_all;
 use serde_json::Value;
 use std::{fs, path::Path, time::Duration};
 
-const READY: Duration = Duration::from_mins(1);
-const END: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_mins(3);
+const END: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn every_overlay_starts_with_its_defaults() {

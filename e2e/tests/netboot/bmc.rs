@@ -16,7 +16,7 @@ use metal_api::{
 };
 use std::{net::Ipv4Addr, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const BMC: &str = "02:bb:cc:00:00:0a";
 const HOST: &str = "02:00:00:00:00:0a";
 /// The name that netboot gives it: the configured prefix, and the MAC address.

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use e2e::cluster::eventually;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const MAC: &str = "02:00:00:00:00:01";
 const OTHER: &str = "02:00:00:00:00:02";
 const URL: &str = "https://hosts.example.org/api/ipxe/metal_ipxe_AAAABBBB";

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::eventually;
 use std::{collections::BTreeSet, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const KNOWN: &str = "02:00:00:00:00:01";
 const KNOWN_UUID: &str = "33221100-5544-7766-8899-010203040506";
 const UKI: &str = "http://10.77.1.1:8082/image/known.efi";

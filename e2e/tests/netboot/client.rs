@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const CONFIG: &str = "timeout 30; retry 1; reboot 2; initial-interval 1; backoff-cutoff 2;\n";
 /// The script that dhclient calls on every event of a lease.
 const HOOK: &str = r#"case $reason in

@@ -5,7 +5,7 @@ use anyhow::ensure;
 use e2e::cluster::eventually;
 use std::{net::Ipv4Addr, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 /// A BMC's MAC address.
 const BMC: &str = "02:bb:cc:00:00:0a";
 const OTHER_BMC: &str = "02:bb:cc:00:00:0b";

@@ -6,7 +6,7 @@ use e2e::cluster::eventually;
 use metal_api::DhcpLeaseState;
 use std::{net::Ipv4Addr, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const ONE: &str = "02:00:00:00:00:01";
 const OTHER: &str = "02:00:00:00:00:02";
 

@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use e2e::cluster::eventually;
 use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// When netboot is killed: as soon as this holds.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use anyhow::ensure;
 use e2e::cluster::eventually;
 use std::{collections::BTreeSet, time::Duration};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const OLD: &str = "02:00:00:00:00:01";
 const NEW: &str = "02:00:00:00:00:02";
 

@@ -5,7 +5,7 @@ use e2e::cluster::workspace;
 use std::{fs, process::Stdio, time::Duration};
 use tokio::{process::Command, time::timeout};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[tokio::test]
 async fn what_cannot_be_built_or_pushed_is_refused_with_the_reason() {

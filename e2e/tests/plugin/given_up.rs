@@ -58,10 +58,10 @@ async fn what_takes_too_long_is_told_and_ends_with_an_exit_code() {
     let counted = json!({ "operations": { "rebootCounter": 0, "repaveCounter": 0 } });
     site.says(&name, counted).await.unwrap();
     // There is no metalman.
-    let printed = site.plugin(&["machine", "reboot", &name, "--timeout", "3s"]).await.unwrap();
+    let printed = site.plugin(&["machine", "reboot", &name, "--timeout", "15s"]).await.unwrap();
     assert_eq!(printed.code, Some(1), "{printed:?}");
     let told = format!(
-        "not done within 3 s, and goes on without being waited for: metalman of the site {} has not seen it yet",
+        "not done within 15 s, and goes on without being waited for: metalman of the site {} has not seen it yet",
         site.name
     );
     assert!(printed.err.contains(&told), "{printed:?}");

@@ -9,7 +9,7 @@ use std::{net::Ipv4Addr, time::Duration};
 const NEAR: &str = "02:00:00:00:00:01";
 const BEHIND: &str = "02:00:00:00:00:02";
 const STRANGER: &str = "02:00:00:00:00:09";
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 fn a_machine_on_the_link_gets_what_its_object_says_and_a_stranger_nothing() {

@@ -9,7 +9,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 const MAC: &str = "02:00:00:00:00:01";
 const UUID: &str = "33221100-5544-7766-8899-010203040506";
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 fn firmware_waits_for_the_image_of_its_machine_and_then_gets_its_files() {

@@ -29,7 +29,7 @@ use std::{
 };
 use tokio::process::Command;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 const NAMESPACE: &str = "unbounded-kube";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const HEALTH: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);

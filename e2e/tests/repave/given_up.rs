@@ -33,8 +33,7 @@ async fn a_machine_that_never_installs_is_tried_three_times_and_then_failed_with
     }
     assert!(status.message.unwrap().ends_with("increase both counters to try again"));
     assert_eq!(report(&bmc).counters.resets.of(Reset::On), 3, "{:?}", resets(&report(&bmc)));
-    let events = site.events(&name).await.unwrap();
-    assert!(events.iter().any(|it| it == "InstallTimedOut"), "{events:?}");
+    site.tells(&name, &["InstallTimedOut"]).await.unwrap();
 
     // A reboot is one, and does not boot from the network what was given up.
     let is_tidy = |it: &MachineStatus| {

@@ -21,7 +21,7 @@ use metal_api::{Endpoint, ServerState};
 use serde_json::json;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 fn an_object_that_nobody_can_read_is_told_as_an_event_and_others_go_on() {

@@ -5,7 +5,7 @@ use e2e::cluster::binary;
 use std::{fs, process::Output, time::Duration};
 use tokio::{process::Command, time::timeout};
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 
 #[test]
 fn flags_that_contradict_each_other_end_the_start_with_a_message_that_names_them() {

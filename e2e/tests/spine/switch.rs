@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use std::{fmt::Debug, fs, time::Duration};
 use uuid::Uuid;
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 /// Kinds that no operator acts on, with samples, and the other version's finalizers.
 const UNATTENDED: [(&str, &str); 11] = [
     ("biossettings", finalizer::BIOS_SETTINGS),

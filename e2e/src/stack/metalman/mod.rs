@@ -337,6 +337,21 @@ impl Metalman {
         Ok(events.items.into_iter().filter(of).filter_map(|event| event.reason).collect())
     }
 
+    /// Waits until events of all these reasons tell of a Machine. They come after what its status says.
+    ///
+    /// # Errors
+    ///
+    /// If one does not come; with those that are there.
+    pub async fn tells(&self, name: &str, reasons: &[&str]) -> Result<()> {
+        eventually(PATIENCE, async || {
+            let events = self.events(name).await?;
+            let is_told = |reason: &&str| events.iter().any(|it| it == reason);
+            ensure!(reasons.iter().all(is_told), "{name}: not all of {reasons:?}: {events:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// Ends it, as Kubernetes does.
     ///
     /// # Errors

@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(3);
 /// The namespace in which netboot would run, according to `bases`.
 const NAMESPACE: &str = "metal-operator-system";
 /// The MAC prefix database, as somebody might write it for a fleet.
