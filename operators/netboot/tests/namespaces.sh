@@ -25,6 +25,8 @@ PATH=$PATH:/usr/sbin:/sbin
 client="" relay="" remote="" foreign="" guest=""
 
 start_netboot() {
+    # The log of the one before says that it serves.
+    rm -f "$dir/netboot.log"
     "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
         --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &
     server=$!
@@ -122,6 +124,7 @@ in_ "$client" ip addr add "$first/24" dev eth0
 rm "$dir/client.leases"
 dhclient "$client" client
 echo "beside $(address client)"
+until_true grep -q " declined " "$dir/leases"
 echo "rests $(sed -n 's/^[^ ]* \([^ ]*\) declined .*/\1/p' "$dir/leases")"
 
 # Another server gives out the addresses.

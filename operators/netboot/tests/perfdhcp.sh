@@ -20,7 +20,7 @@ load() {
     local name=$1
     shift
     in_ "$client" env "LD_LIBRARY_PATH=$libraries" timeout 100 perfdhcp "$@" -l eth0 -r 40 -R 40 \
-        -n 200 -d 30 -W 1000000 >"$dir/$name.log" 2>&1 || true
+        -n 200 -d 30 -W 5000000 >"$dir/$name.log" 2>&1 || true
     awk -v name="$name" '
         /^sent packets:/ { sent[++half] = $3 } /^received packets:/ { received[half] = $3 }
         END { for (half in sent) print name "-" half, received[half] " of " sent[half] }' "$dir/$name.log"

@@ -17,6 +17,8 @@ PATH=$PATH:/usr/sbin:/sbin
 client="" relay="" remote=""
 
 start_netboot() {
+    # The log of the one before says that it serves.
+    rm -f "$dir/netboot.log"
     "$netboot" --config "$dir/netboot.yaml" --lease-file "$dir/leases" --no-endpoints \
         --metrics-bind-address 0 --health-probe-bind-address 0 >"$dir/netboot.log" 2>&1 &
     server=$!
@@ -60,6 +62,7 @@ echo "script $(grep BOUND6 "$dir/told" | head -n 1)"
 
 # The server dies, and the client's machine restarts: it asks whether its address is still good.
 kill -9 "$server"
+until_true is_gone "$server"
 kill "$(pid_of client)"
 until_true is_gone "$(pid_of client)"
 start_netboot
