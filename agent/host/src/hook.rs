@@ -140,9 +140,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hook = folder.path().join("hook");
         script(&hook, "echo 'no registry' > \"$BLOOMERY_WHY\"\nexec sleep 1000").unwrap();
-        let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_secs(3));
+        let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_secs(15));
         let late = activate(&hook, &Release::default(), &prepared, limit).await.unwrap_err();
-        assert_eq!(late.to_string(), "the hook takes longer than 3s: no registry");
+        assert_eq!(late.to_string(), "the hook takes longer than 15s: no registry");
     }
 
     #[tokio::test]

@@ -63,9 +63,10 @@ pub(crate) fn patient() -> Limits {
     Limits { task_poll: Duration::from_millis(1), ..Limits::default() }
 }
 
-/// Limits for a BMC that does not answer, short enough to wait for.
+/// Limits for a BMC that does not answer: short enough to wait for, and long enough for one that answers while other
+/// programs have the processor.
 pub(crate) fn impatient() -> Limits {
-    let short = Duration::from_millis(500);
+    let short = Duration::from_secs(2);
     Limits { tls: short, headers: short, body: short, ..patient() }
 }
 

@@ -28,7 +28,7 @@ async fn with_task(task: Value, step: Step) -> Result<(), Error> {
     let server = FakeRedfish::machine().await;
     server.fault(TASK, Fault::Answer(200, task.to_string()));
     server.judge(|_, _, _, _| Some((202, json!({"@odata.id": TASK}))));
-    let write = Duration::from_millis(300);
+    let write = Duration::from_secs(2);
     let (_fleet, bmc) = server.fleet(Limits { write, ..patient() });
     bmc.perform(SYSTEM, &step).await
 }

@@ -213,8 +213,10 @@ async fn a_configuration_that_cannot_be_served_is_not_taken_over() {
 async fn a_configuration_that_cannot_be_served_is_taken_over_once_it_can() {
     let config = watch::Sender::new(Arc::new(Config::parse(CONFIG).unwrap()));
     let mut server = open(parts(&config, &Sightings::default(), None)).unwrap();
-    let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = other.local_addr().unwrap();
+    // 127.64.0.0/10 has an address for each process, and the kernel gives nobody this port.
+    let own = Ipv4Addr::from_bits(0x7f40_0000 | (std::process::id() & 0x003f_ffff));
+    let address = SocketAddr::from((own, 6767));
+    let other = std::net::UdpSocket::bind(address).unwrap();
     let wanted = CONFIG.replace("127.0.0.1:0", &address.to_string());
     config.send_replace(Arc::new(Config::parse(&wanted).unwrap()));
     server.maintain().await;

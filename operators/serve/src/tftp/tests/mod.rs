@@ -6,7 +6,7 @@ use lab::{Client, Folder, LIMIT, Lab, addresses, request, until_served};
 use metal_runtime::health::Readiness;
 use std::{
     fs,
-    net::{SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -301,8 +301,10 @@ fn a_change_of_the_configuration_moves_the_server_and_ends_no_transfer() {
 
 #[test]
 fn an_address_that_is_taken_is_named_at_the_start_and_waited_for_later() {
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
+    // 127.64.0.0/10 has an address for each process, and the kernel gives nobody this port.
+    let own = Ipv4Addr::from_bits(0x7f40_0000 | (std::process::id() & 0x003f_ffff));
+    let address = SocketAddr::from((own, 6969));
+    let taken = UdpSocket::bind(address).unwrap();
     let (_listen, listen) = watch::channel(Arc::new(vec![address]));
     let readiness = Readiness::default();
     let (metrics, ready) = (Metrics::default(), readiness.gate("tftp", ""));
