@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::process::Command;
 
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const SYSTEM: &str = "bloomery-hosts";
 
 /// A server that runs, and an organization.
