@@ -1,11 +1,31 @@
 //! Clients that may do what a ServiceAccount may.
 
-use super::{Cluster, client, unique};
+use super::{Cluster, client, eventually, unique};
 use anyhow::{Context, Result};
 use kube::{Client, config::Kubeconfig};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+/// How long rights may take to count.
+const COUNT: Duration = Duration::from_mins(2);
 
 impl Cluster {
+    /// Waits until all rights count that are stored. The API server learns of them some time later, of those of each
+    /// kind in their order: once the last one of each kind counts, the others do.
+    ///
+    /// # Errors
+    ///
+    /// If they do not.
+    pub async fn rights_count(&self) -> Result<()> {
+        let name = &*unique("rights");
+        let grant = ["apply", "--server-side", "-f", "-"];
+        self.kubectl_with(&grant, &grants(name)).await?;
+        for what in ["nodes", "configmaps"] {
+            let may = ["auth", "can-i", "get", what, "--namespace", "default", "--as", name];
+            eventually(COUNT, async || self.kubectl(&may).await).await?;
+        }
+        Ok(())
+    }
+
     /// A client with the rights of this ServiceAccount.
     ///
     /// # Errors
@@ -36,4 +56,25 @@ impl Cluster {
         tokio::fs::rename(&new, &file).await?;
         Ok(file)
     }
+}
+
+/// Lets this user read nodes by rights for the cluster, and ConfigMaps by those for a namespace.
+fn grants(name: &str) -> String {
+    let group = "rbac.authorization.k8s.io";
+    let grant = |kind: &str, place: &str, what: &str| {
+        format!(
+            "apiVersion: {group}/v1\n\
+             kind: {kind}\n\
+             metadata: {{ name: {name}{place} }}\n\
+             rules: [{{ apiGroups: [''], resources: [{what}], verbs: [get] }}]\n\
+             ---\n\
+             apiVersion: {group}/v1\n\
+             kind: {kind}Binding\n\
+             metadata: {{ name: {name}{place} }}\n\
+             roleRef: {{ apiGroup: {group}, kind: {kind}, name: {name} }}\n\
+             subjects: [{{ apiGroup: {group}, kind: User, name: {name} }}]\n"
+        )
+    };
+    let everywhere = grant("ClusterRole", "", "nodes");
+    format!("{everywhere}---\n{}", grant("Role", ", namespace: default", "configmaps"))
 }

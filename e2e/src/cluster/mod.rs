@@ -176,14 +176,18 @@ impl Cluster {
         self.kubectl_with(args, "").await
     }
 
-    /// Applies YAML documents server-side; unknown fields are an error.
+    /// Applies YAML documents server-side; unknown fields are an error. The rights that they give count then.
     ///
     /// # Errors
     ///
     /// If one is refused; with kubectl's error output.
     pub async fn apply(&self, documents: &str) -> Result<String> {
-        self.kubectl_with(&["apply", "--server-side", "--validate=strict", "-f", "-"], documents)
-            .await
+        let apply = ["apply", "--server-side", "--validate=strict", "-f", "-"];
+        let applied = self.kubectl_with(&apply, documents).await?;
+        if documents.contains("RoleBinding\n") {
+            self.rights_count().await?;
+        }
+        Ok(applied)
     }
 
     /// Creates a namespace, and returns its name.

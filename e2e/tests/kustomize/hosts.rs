@@ -90,6 +90,7 @@ async fn people_look_after_the_hosts_of_their_organization_and_of_no_other() {
         let bind = ["create", "rolebinding", role, "--namespace", ORG, &cluster_role, &account];
         cluster.kubectl(&bind).await.unwrap();
     }
+    cluster.rights_count().await.unwrap();
     let client = cluster.client().await.unwrap();
     let expect = async |account, access, expected: bool| {
         assert_eq!(may(&client, account, access).await.unwrap(), expected, "{account} {access:?}");

@@ -84,7 +84,7 @@ async fn metalman_may_do_what_it_must_and_no_more() {
     for (account, verb, group, resource, namespace, expected) in RIGHTS {
         let access = [verb, group, resource, namespace];
         // Roles are aggregated by a controller, which takes its time.
-        let is_right = eventually(Duration::from_mins(1), async || {
+        let is_right = eventually(Duration::from_mins(3), async || {
             let allowed = may(&client, account, access).await?;
             ensure!(allowed == expected, "{account} {access:?}: {allowed}");
             Ok(())

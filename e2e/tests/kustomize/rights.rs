@@ -67,6 +67,7 @@ async fn accounts_may_do_what_they_must_and_no_more() {
     cluster.kubectl(&["create", "namespace", NAMESPACE]).await.ok();
     let rbac = workspace().join("bases/rbac");
     cluster.kubectl(&["apply", "--server-side", "-k", rbac.to_str().unwrap()]).await.unwrap();
+    cluster.rights_count().await.unwrap();
     let client = cluster.client().await.unwrap();
     for (account, verb, group, resource, namespace, expected) in RIGHTS {
         let (account, access) =

@@ -68,6 +68,7 @@ async fn a_missing_right_is_named_and_the_role_of_operators_has_it() {
         async move {
             let bind = ["create", "clusterrolebinding", &binding, &role, &account];
             cluster.kubectl(&bind).await.unwrap();
+            cluster.rights_count().await.unwrap();
         }
     };
     bind("metal-machine-viewer").await;

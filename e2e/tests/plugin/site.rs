@@ -149,7 +149,7 @@ async fn prepare(cluster: &Cluster) -> Result<()> {
         ensure!(printed.code == Some(0), "{printed:?}");
         ensure!(printed.out.contains("namespace/metalman-bmcs applied\n"), "{printed:?}");
     }
-    Ok(())
+    cluster.rights_count().await
 }
 
 /// A MAC address that nobody else has.
