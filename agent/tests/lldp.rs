@@ -31,7 +31,7 @@ async fn inside_a_namespace() {
     let listener = Listener::open().unwrap();
     send(&FRAME[..20]).unwrap();
     send(FRAME).unwrap();
-    let heard = timeout(Duration::from_secs(10), listener.next()).await.unwrap().unwrap();
+    let heard = timeout(Duration::from_mins(1), listener.next()).await.unwrap().unwrap();
     assert_eq!((heard.0.as_str(), heard.1.system_name.as_str()), ("lo", "leaf-1"));
 }
 

@@ -81,7 +81,7 @@ fn carrier_of_eth0(registration: &Registration) -> &str {
 }
 
 fn agent(tree: &Tree, url: &str) -> Agent {
-    let deadline = Duration::from_secs(5);
+    let deadline = Duration::from_mins(1);
     Agent {
         server_uuid: "The-UUID".into(),
         machine: Arc::new(tree.machine()),

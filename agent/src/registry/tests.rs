@@ -2,7 +2,7 @@ use super::*;
 use crate::fixture::server::{Answer, Server};
 use metal_api::inventory::Report;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_report_is_posted_below_the_token() {

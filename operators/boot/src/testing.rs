@@ -308,7 +308,7 @@ pub(crate) fn context(cluster: &Cluster, images: Arc<Resolver>) -> Arc<Context> 
 pub(crate) async fn store(dir: &std::path::Path) -> Store {
     let registries = Registries::new(&metal_image::registry::Config::default()).unwrap();
     let (registries, mut opened) = (Arc::new(registries), None);
-    for _ in 0..500 {
+    for _ in 0..6000 {
         let shutdown = CancellationToken::new();
         let store = Store::open_dir(dir, 100 << 20, Arc::clone(&registries), shutdown).await;
         opened = Some(store);

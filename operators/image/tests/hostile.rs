@@ -28,7 +28,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn what_the_manifest_says_of_a_size_counts_and_not_what_the_registry_sends() {

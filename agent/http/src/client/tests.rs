@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 const AGENT: &str = "agent-of-the-test/1";
-const DEADLINE: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_mins(1);
 const LONGEST: usize = 64 << 10;
 
 /// A server that answers one request with these bytes; the head of the request is its result.

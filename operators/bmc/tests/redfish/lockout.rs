@@ -79,7 +79,7 @@ async fn a_busy_bmc_without_basic_authentication_refuses_no_password() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+        tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
         assert_eq!(fleet.counters().refused(), 0, "HTTP {busy}, {off}");
     }
 }
@@ -97,7 +97,7 @@ async fn a_refused_basic_authentication_without_a_refused_login_is_in_doubt_once
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wrong).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), wrong).await.unwrap();
     assert_eq!((tries(&server), fleet.counters().refused()), (4, 1), "{:?}", server.log());
 }
 
@@ -119,7 +119,7 @@ async fn credentials_that_have_worked_are_tried_again_soon_by_session_only() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wrong).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), wrong).await.unwrap();
     assert_eq!(tries(&server) - before, 3, "{:?}", server.log());
 }
 
@@ -160,7 +160,7 @@ async fn a_bmc_that_starts_takes_its_credentials_at_the_second_try() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
     assert_eq!(fleet.counters().refused(), 1);
 }
 
@@ -182,7 +182,7 @@ async fn a_bmc_that_starts_says_later_where_its_sessions_are() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
     assert_eq!(server.logins(), 1);
 }
 
@@ -280,7 +280,7 @@ async fn a_session_that_is_over_before_it_has_worked_is_replaced_after_a_while()
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), again).await.unwrap();
+    tokio::time::timeout(Duration::from_mins(1), again).await.unwrap();
     assert_eq!(server.logins(), 3);
 }
 

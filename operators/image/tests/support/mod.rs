@@ -10,8 +10,8 @@ use tokio::{
     time::timeout,
 };
 
-const LOOK: Duration = Duration::from_secs(30);
-const START: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_mins(1);
+const START: Duration = Duration::from_mins(1);
 
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -11,7 +11,7 @@ use metal_serve::dhcp::Protocol;
 use std::time::Duration;
 use tokio::{net::UdpSocket, time::timeout};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server that is not running yet, and a relay in front of it.
 struct Lab {

@@ -6,7 +6,7 @@ use metal_machine::{operations::is_heard, provisioning::agent::Cluster};
 use std::{fs, net::Ipv4Addr, time::Duration};
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const FILES: &[(&str, &[u8])] = &[
     ("disk/metadata.yaml", b"dhcpBootImageName: shimx64.efi\n"),

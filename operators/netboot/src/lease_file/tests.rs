@@ -4,7 +4,7 @@ use metal_dhcp::{Client, lease::State};
 use std::{fs, net::Ipv4Addr, time::Duration};
 use tokio::{task::yield_now, time::timeout};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn lease(last: u8) -> Lease {
     Lease {

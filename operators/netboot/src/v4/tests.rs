@@ -32,7 +32,7 @@ subnets:
 const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
 pub(crate) const BMC: MacAddr = MacAddr([2, 0xbb, 0xcc, 0, 0, 1]);
 pub(super) const HOST: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server, and a relay in front of it.
 struct Lab {

@@ -31,7 +31,7 @@ const SERVER_ID: &[u8] = &[0, 3, 0, 1, 2, 0, 0, 0, 0, 0xff];
 const BMCS: &str = "macPrefixes: [{ macPrefix: 02bbcc, protocol: Redfish, port: 443, type: bmc }]";
 const BMC: [u8; 6] = [2, 0xbb, 0xcc, 0, 0, 1];
 const HOST: [u8; 6] = [2, 0, 0, 0, 0, 1];
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running server, and a relay in front of it.
 struct Lab {

@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_mins(1);
 const KNOWN: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 
 /// Answers everybody at their addresses; answers to [`KNOWN`] must be recorded first.

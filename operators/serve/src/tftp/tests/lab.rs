@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(super) const LIMIT: Duration = Duration::from_secs(20);
+pub(super) const LIMIT: Duration = Duration::from_mins(1);
 
 /// A server on all loopback addresses, with a file `a.efi` of 100,000 bytes, and others that may be
 /// requested if they exist.
