@@ -15,7 +15,7 @@ use tokio::{
 /// The longest line.
 const LINE: u64 = 64 << 10;
 /// How long QEMU may take to start or to answer on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Why QEMU does not do as it should.
 #[derive(Debug, thiserror::Error)]

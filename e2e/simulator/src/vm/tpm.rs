@@ -14,7 +14,7 @@ use tokio::{
 };
 
 /// How long it may take to listen.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_mins(2);
 
 /// A running TPM. It ends with this value, or with this process.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Tpm {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.kill_on_drop(true).spawn()?;
         let begun = Instant::now();
-        while !fs::try_exists(&socket).await? {
+        while !is_listening(&socket).await? {
             if let Some(status) = child.try_wait()? {
                 return Err(io::Error::other(format!("it ended: {status}")));
             }
@@ -55,5 +55,31 @@ impl Tpm {
     /// Where it listens.
     pub(super) fn socket(&self) -> &Path {
         &self.socket
+    }
+}
+
+/// Whether a socket takes connections: between the moments in which its file is there and in which it does, they are
+/// refused. `/proc/net/unix` has it as a flag (`__SO_ACCEPTCON`), so nobody need connect.
+async fn is_listening(socket: &Path) -> io::Result<bool> {
+    let path = format!(" {}", socket.display());
+    let sockets = fs::read_to_string("/proc/net/unix").await?;
+    Ok(sockets.lines().any(|line| line.ends_with(&path) && line.contains(" 00010000 ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, SockAddr, Socket, Type};
+
+    #[tokio::test]
+    async fn a_socket_that_is_there_is_not_one_that_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tpm");
+        assert!(!is_listening(&path).await.unwrap());
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        assert!(path.exists() && !is_listening(&path).await.unwrap());
+        socket.listen(1).unwrap();
+        assert!(is_listening(&path).await.unwrap());
     }
 }
