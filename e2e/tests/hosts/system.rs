@@ -112,7 +112,7 @@ impl System {
         command.arg("--config").arg(self.path("host.json"));
         command.arg("--state-dir").arg(self.path("state"));
         command.arg("--hook").arg(self.path("hook")).arg("--boot-id").arg(self.path("boot"));
-        command.arg("--health-command").arg(self.path("health")).arg("--health-timeout=5s");
+        command.arg("--health-command").arg(self.path("health")).arg("--health-timeout=15s");
         command.arg("--rollback-pause=1s");
         change(&mut command);
         Process::start(&mut command, self.path("agent.log"))

@@ -27,7 +27,7 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(10);
 const NAMESPACE: &str = "unbounded-kube";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// What a loader is told: to install, and where from; or to boot the disk.
