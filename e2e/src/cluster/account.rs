@@ -16,11 +16,11 @@ impl Cluster {
     ///
     /// If they do not.
     pub async fn rights_count(&self) -> Result<()> {
-        let name = &*unique("rights");
+        let name = unique("rights");
         let grant = ["apply", "--server-side", "-f", "-"];
-        self.kubectl_with(&grant, &grants(name)).await?;
+        self.kubectl_with(&grant, &grants(&name)).await?;
         for what in ["nodes", "configmaps"] {
-            let may = ["auth", "can-i", "get", what, "--namespace", "default", "--as", name];
+            let may = ["auth", "can-i", "get", what, "--namespace", "default", "--as", &name];
             eventually(COUNT, async || self.kubectl(&may).await).await?;
         }
         Ok(())
