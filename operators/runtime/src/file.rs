@@ -204,13 +204,13 @@ mod tests {
         let tell = Arc::clone(&told);
         let follow = tokio::spawn(file.follow(move |reading| tell.lock().unwrap().push(reading)));
 
-        std::fs::write(&path, "one").unwrap();
+        put(&path, "one");
         until_told(&told, 1).await;
         sleep(3 * PERIOD).await;
         assert_eq!(*told.lock().unwrap(), [Reading::Refused]);
         assert_eq!(**current.borrow(), 1);
 
-        std::fs::write(&path, "2").unwrap();
+        put(&path, "2");
         tokio::time::timeout(100 * PERIOD, current.changed()).await.unwrap().unwrap();
         assert_eq!(**current.borrow_and_update(), 2);
 
@@ -230,13 +230,20 @@ mod tests {
         let tell = Arc::clone(&told);
         let follow = tokio::spawn(file.follow(move |reading| tell.lock().unwrap().push(reading)));
         for times in 1..=2 {
-            std::fs::write(&path, "one").unwrap();
+            put(&path, "one");
             until_told(&told, times).await;
-            std::fs::write(&path, "1").unwrap();
+            put(&path, "1");
             sleep(3 * PERIOD).await;
         }
         assert_eq!(*told.lock().unwrap(), [Reading::Refused; 2]);
         follow.abort();
+    }
+
+    /// Puts another file in the place of this one, as it may just be read.
+    fn put(path: &Path, text: &str) {
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     async fn until_told(told: &Mutex<Vec<Reading>>, count: usize) {
