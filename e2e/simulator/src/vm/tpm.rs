@@ -62,8 +62,11 @@ impl Tpm {
 /// refused. `/proc/net/unix` has it as a flag (`__SO_ACCEPTCON`), so nobody need connect.
 async fn is_listening(socket: &Path) -> io::Result<bool> {
     let path = format!(" {}", socket.display());
-    let sockets = fs::read_to_string("/proc/net/unix").await?;
-    Ok(sockets.lines().any(|line| line.ends_with(&path) && line.contains(" 00010000 ")))
+    // Other programs may have other names than text.
+    let sockets = fs::read("/proc/net/unix").await?;
+    Ok(String::from_utf8_lossy(&sockets)
+        .lines()
+        .any(|line| line.ends_with(&path) && line.contains(" 00010000 ")))
 }
 
 #[cfg(test)]
