@@ -66,6 +66,13 @@ impl FromRequestParts<Arc<AppState>> for ScriptRequest {
     }
 }
 
+/// What a machine gets.
+enum Answered {
+    Script(Response),
+    /// Its boot window is open, and there is no script for this reason.
+    Nothing(Refusal),
+}
+
 /// For a machine that gives its UUID, which proves nothing: the script contains no secrets of its
 /// own.
 pub(super) async fn script(
@@ -80,10 +87,23 @@ pub(super) async fn script(
     } else {
         state.patiently(&request.asker, || answer(&state, &request, uuid)).await
     };
+    let (answer, is_due) = match answer {
+        Ok(Answered::Script(script)) => (Ok(script), false),
+        Ok(Answered::Nothing(refusal)) => (Err(refusal), true),
+        Err(refusal) => {
+            let is_due = must_wait(&refusal);
+            (Err(refusal), is_due)
+        }
+    };
     state.answer_by("ipxe", answer, |refusal| {
-        let script = retry(&state, &request, uuid, refusal);
+        let script = retry(&state, &request, uuid, is_due, refusal);
         script.unwrap_or_else(|| refused(refusal))
     })
+}
+
+/// Whether it is the machine, or may be, and its boot window is open: it is not to go on to its disk.
+fn must_wait(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::NotYet { .. } | Refusal::Elsewhere { is_due: true, .. })
 }
 
 /// The script by which iPXE asks again, if it should. One that was told to wait for its boot is not sent to
@@ -92,13 +112,14 @@ fn retry(
     state: &AppState,
     request: &ScriptRequest,
     uuid: Option<SystemUuid>,
+    is_due: bool,
     refusal: &Refusal,
 ) -> Option<Response> {
     let service = state.urls.service.as_deref().filter(|_| request.is_ipxe)?;
     let uuid = uuid?.to_string();
     let script = match (request.waited, refusal) {
         (Some(waited), _) => script::waiting(service, &uuid, waited),
-        (None, Refusal::NotYet { .. }) => script::waiting(service, &uuid, 0),
+        (None, _) if is_due => script::waiting(service, &uuid, 0),
         (None, Refusal::Closed { .. } | Refusal::Elsewhere { .. }) => {
             script::closed(service, &uuid, request.asked)
         }
@@ -111,21 +132,26 @@ async fn answer(
     state: &AppState,
     ScriptRequest { asker, only_looks, .. }: &ScriptRequest,
     uuid: Option<SystemUuid>,
-) -> Result<Response, Refusal> {
+) -> Result<Answered, Refusal> {
     let service = state.urls.service.as_deref().ok_or(Refusal::Disabled)?;
     let found = uuid.map(|uuid| state.view.ipxe_of(uuid)).unwrap_or_default();
     let chosen = choose(state, Method::is_ipxe, asker, &found);
     let chosen = state.tell_unknown("ipxe", asker, uuid, chosen)?;
     let own = named(chosen.config.spec.ipxe_script_secret_ref.as_ref());
-    let response = match own {
-        Some(secret) => own_script(state, &chosen, secret).await?,
-        None => private(default_script(state, &chosen, service)?),
+    let script = match own {
+        Some(secret) => own_script(state, &chosen, secret).await,
+        None => default_script(state, &chosen, service).map(private),
+    };
+    let script = match script {
+        Ok(script) => script,
+        Err(refusal) if chosen.closes.is_some() => return Ok(Answered::Nothing(refusal)),
+        Err(refusal) => return Err(refusal),
     };
     let is_news = is_news(chosen.config.conditions(), Fetched { script: true, ignition: false });
     if !only_looks && is_news {
         state.fetches.note(&chosen.reference, chosen.uid(), Served::Script);
     }
-    Ok(response)
+    Ok(Answered::Script(script))
 }
 
 async fn own_script(

@@ -73,7 +73,7 @@ pub(super) fn log(told: &RefusalLog, endpoint: &'static str, refusal: &Refusal) 
                 );
             }
         }
-        Refusal::Elsewhere { server, from, leased } => {
+        Refusal::Elsewhere { server, from, leased, .. } => {
             if let Some(suppressed) = told.again(server, refusal.reason()) {
                 tracing::warn!(
                     endpoint,

@@ -43,6 +43,13 @@ impl<K: BootConfig> Chosen<K> {
     pub(super) fn uid(&self) -> &str {
         self.config.meta().uid.as_deref().unwrap_or_default()
     }
+
+    /// Whether its boot window is open, and who asks from an address with these servers may be its machine:
+    /// firmware goes on to the disk if it is refused.
+    fn is_due(&self, asks: &[Arc<Server>]) -> bool {
+        let is_it = |server: &Arc<Server>| server.metadata.name.as_ref() == Some(&self.server);
+        self.closes.is_some() && (asks.is_empty() || asks.iter().any(is_it))
+    }
 }
 
 /// The one of `found` that a machine gets.
@@ -66,12 +73,15 @@ pub(super) fn choose<K: BootConfig>(
     found.permit(is_meant)?;
     let mut chosen = found.chosen();
     let is_medium = *asker == Requester::Medium;
-    let admitted = if is_medium { Ok(()) } else { found.admit(state, asker, &mut chosen) };
+    let admitted = if is_medium { Ok(()) } else { found.admit(state, asker, &asks, &mut chosen) };
     if found.is_ready() {
         return admitted.map(|()| chosen);
     }
     // Only in its window it is certain that the machine is to boot this, and not its disk.
-    let is_due = admitted.is_ok() && chosen.closes.is_some();
+    let is_due = match &admitted {
+        Ok(()) => chosen.closes.is_some(),
+        Err(_) => chosen.is_due(&asks),
+    };
     Err(if is_due { Refusal::NotYet { server: chosen.server } } else { Refusal::NotReady })
 }
 
@@ -158,11 +168,12 @@ impl<K: BootConfig> Found<K> {
         }
     }
 
-    /// Whether a machine may fetch what it boots, now and from this address.
+    /// Whether a machine may fetch what it boots, now and from this address, at which these servers are.
     fn admit(
         &self,
         state: &AppState,
         asker: &Requester,
+        asks: &[Arc<Server>],
         chosen: &mut Chosen<K>,
     ) -> Result<(), Refusal> {
         let server = self.server();
@@ -183,7 +194,8 @@ impl<K: BootConfig> Found<K> {
             return Ok(());
         }
         let (server, from) = (chosen.server.clone(), asker.address());
-        Err(Refusal::Elsewhere { server, from, leased: known.leased })
+        let is_due = chosen.is_due(asks);
+        Err(Refusal::Elsewhere { server, from, leased: known.leased, is_due })
     }
 }
 

@@ -60,7 +60,8 @@ pub enum Refusal {
         server: String,
     },
     /// The request does not come from that machine. The answer is the same as outside of the boot
-    /// window, so that it does not reveal whether that is open.
+    /// window, so that it does not reveal whether that is open, but for iPXE, which may be that machine
+    /// at an address that nobody knows of.
     #[error(
         "the boot window of this machine is closed; it opens when metal-operator powers on the \
          machine to boot"
@@ -72,6 +73,8 @@ pub enum Refusal {
         from: Option<IpAddr>,
         /// The addresses of the machine, for the log.
         leased: Vec<IpAddr>,
+        /// Whether its boot window is open, so that it must not go on to its disk.
+        is_due: bool,
     },
     /// A proxy has passed on neither an IP address nor a MAC address.
     #[error("Bad Request: X-Forwarded-For must contain IP or MAC addresses")]

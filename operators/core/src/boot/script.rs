@@ -144,8 +144,8 @@ pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Script
     Ok(script)
 }
 
-/// The script for a machine that was powered on to boot something that is not ready, and that has
-/// asked this many times before. It asks again, slowly. Its disk may have the system of somebody
+/// The script for a machine that was powered on to boot something that is not ready, or that may not be
+/// served at its address, and that has asked this many times before. It asks again, slowly. Its disk may have the system of somebody
 /// else, so it never goes on to that: after some minutes it switches the machine off, and
 /// metal-operator powers it on again once there is something to boot. An iPXE that was built without
 /// that command goes on asking.
@@ -164,7 +164,7 @@ pub fn waiting(service_url: &str, uuid: &str, asked: u8) -> Result<String, Scrip
         text,
         format_args!("echo Nothing to boot for {uuid} yet: see the conditions of its Server"),
     );
-    line(text, format_args!("echo and of its ServerBootConfiguration"));
+    line(text, format_args!("echo and of its ServerBootConfiguration, and the log of boot-operator"));
     let number = if asked < ASKS {
         line(text, format_args!("echo Retrying in {PAUSE} s ({} of {ASKS})", asked + 1));
         asked + 1

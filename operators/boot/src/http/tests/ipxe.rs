@@ -185,6 +185,33 @@ async fn ipxe_that_waits_boots_what_is_ready_and_is_switched_off_if_nothing_will
 }
 
 #[tokio::test]
+async fn ipxe_waits_in_the_window_for_a_script_that_cannot_be_had() {
+    let injected = Objects { ipxe: vec![injecting()], ..Objects::ready_for_ipxe() };
+    for (objects, reason) in
+        [(own_script(), "Unusable"), (injected, "Unusable"), (own_script(), "Unavailable")]
+    {
+        let server = TestServer::with(objects.clone()).await;
+        if reason == "Unavailable" {
+            server.cluster.go_down();
+        }
+        let answers = server.state.answers.clone();
+        let (router, _cluster, _dir) = server.router();
+        let got = by_ipxe(&router, "").await;
+        assert!(got.body.contains("?waited=1 ") && !got.body.contains("exit"), "{}", got.body);
+        let waits = Answer { endpoint: "ipxe", status: 200, reason };
+        assert_eq!(answers.get_or_create(&waits).get(), 1);
+        // Where there are no windows, it may be to boot its disk.
+        let mut server = TestServer::with(objects).await;
+        server.state.outside = OutsideWindow::Answer;
+        if reason == "Unavailable" {
+            server.cluster.go_down();
+        }
+        let (router, _cluster, _dir) = server.router();
+        assert!(by_ipxe(&router, "").await.status >= 500);
+    }
+}
+
+#[tokio::test]
 async fn ipxe_that_waits_takes_no_delay_from_who_asks_only_once() {
     let mut server = TestServer::with(not_ready(None)).await;
     server.state.patience = Duration::from_mins(1);
