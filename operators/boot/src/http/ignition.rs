@@ -3,7 +3,7 @@
 use super::{
     AppState,
     identity::Requester,
-    private,
+    is_of_a_place, private,
     select::{Chosen, choose},
 };
 use crate::{
@@ -46,7 +46,9 @@ pub(super) async fn ignition(
 ) -> Response {
     let (token, uuid) = parse(&path);
     let asked = IgnitionRequest { token, asker: by, only_looks: verb == Verb::HEAD };
-    let answer = state.patiently(&asked.asker, || answer(&state, &asked, uuid)).await;
+    // Ignition repeats what is not ready by itself, and a fleet of it would leave no delays to others.
+    let ask = || answer(&state, &asked, uuid);
+    let answer = state.patiently_while(&asked.asker, is_of_a_place, ask).await;
     state.answer("ignition", answer)
 }
 

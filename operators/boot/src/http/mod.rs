@@ -156,6 +156,16 @@ fn moved(to: String) -> Response {
     (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, to)]).into_response()
 }
 
+/// Whether somebody is refused for the place or the time at which he asks. The two are told alike.
+fn is_of_a_place(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Closed { .. } | Refusal::Elsewhere { .. })
+}
+
+/// Whether it may have been refused for something that passes in a moment.
+fn may_pass(refusal: &Refusal) -> bool {
+    is_of_a_place(refusal) || matches!(refusal, Refusal::NotReady | Refusal::NotYet { .. })
+}
+
 /// There is nothing at this path. As with ironcore, a path with empty segments or dots is
 /// redirected to the one without; a service URL with a trailing slash leads to such paths.
 async fn elsewhere(method: Method, uri: Uri) -> Response {
@@ -194,15 +204,17 @@ impl AppState {
         requester: &Requester,
         ask: impl Fn() -> Attempt,
     ) -> Result<T, Refusal> {
-        let is_refused = |answer: &Result<T, Refusal>| {
-            matches!(
-                answer,
-                Err(Refusal::Closed { .. }
-                    | Refusal::Elsewhere { .. }
-                    | Refusal::NotReady
-                    | Refusal::NotYet { .. })
-            )
-        };
+        self.patiently_while(requester, may_pass, ask).await
+    }
+
+    /// Like [`AppState::patiently`], for these refusals only.
+    async fn patiently_while<T, Asked: Future<Output = Result<T, Refusal>>>(
+        &self,
+        requester: &Requester,
+        may_pass: fn(&Refusal) -> bool,
+        ask: impl Fn() -> Asked,
+    ) -> Result<T, Refusal> {
+        let is_refused = |answer: &Result<T, Refusal>| answer.as_ref().is_err_and(may_pass);
         let mut answer = ask().await;
         if !is_refused(&answer) {
             return answer;

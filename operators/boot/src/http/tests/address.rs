@@ -157,6 +157,36 @@ async fn ipxe_of_another_server_does_not_wait_for_the_boot_of_this_one() {
 }
 
 #[tokio::test]
+async fn what_asks_again_by_itself_takes_no_delay_from_who_asks_only_once() {
+    let leases = vec![lease(OURS, MAC)];
+    let mut objects = Objects { leases: leases.clone(), ..ours() };
+    lost(&mut objects.servers[0]);
+    let mut server = TestServer::with(objects).await;
+    server.state.patience = Duration::from_mins(1);
+    let (closed, _cluster, _dir) = server.router();
+    let mut objects = Objects { leases, ..ours() };
+    objects.configurations[0].status = None;
+    let mut server = TestServer::with(objects).await;
+    server.state.patience = Duration::from_mins(1);
+    server.state.by_uuid = ByUuid::Always;
+    let (not_ready, _other_cluster, _other_dir) = server.router();
+    tokio::time::pause();
+    let begun = Instant::now();
+    let (script, agent) = (format!("/ipxe/{UUID}"), [("user-agent", "iPXE/1.21.1")]);
+    let again = format!("{script}?closed=3");
+    let got = ask(&closed, Method::GET, &again, &agent, OURS).await;
+    assert!(got.body.contains("?closed=4 "), "{}", got.body);
+    let ignition = format!("/ignition/{UUID}");
+    assert_eq!(ask(&not_ready, Method::GET, &ignition, &[], OURS).await.status, 503);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    ask(&closed, Method::GET, &script, &agent, OURS).await;
+    assert!(begun.elapsed() >= Duration::from_mins(1));
+    // Ignition gives up when it is refused.
+    assert_eq!(ask(&closed, Method::GET, &ignition, &[], OURS).await.status, 403);
+    assert!(begun.elapsed() >= Duration::from_mins(2));
+}
+
+#[tokio::test]
 async fn who_asks_for_refusals_only_holds_few_connections_with_them() {
     let mut server = TestServer::with(Objects { leases: vec![lease(OURS, MAC)], ..ours() }).await;
     server.state.patience = Duration::from_mins(1);
