@@ -164,7 +164,10 @@ pub fn waiting(service_url: &str, uuid: &str, asked: u8) -> Result<String, Scrip
         text,
         format_args!("echo Nothing to boot for {uuid} yet: see the conditions of its Server"),
     );
-    line(text, format_args!("echo and of its ServerBootConfiguration, and the log of boot-operator"));
+    line(
+        text,
+        format_args!("echo and of its ServerBootConfiguration, and the log of boot-operator"),
+    );
     let number = if asked < ASKS {
         line(text, format_args!("echo Retrying in {PAUSE} s ({} of {ASKS})", asked + 1));
         asked + 1

@@ -70,6 +70,80 @@ pub(crate) fn scheme_since(url: &str) -> Option<u8> {
     SCHEMES.iter().find(|(known, _)| *known == scheme).map(|(_, since)| *since)
 }
 
+/// A URL as Go reads it (`net/url`), and so Ignition before it fetches anything.
+pub(crate) fn url(url: &str) -> Result<(), &'static str> {
+    let (before, fragment) = url.split_once('#').unwrap_or((url, ""));
+    let rest = before.split_once(':').map_or(before, |(_, rest)| rest);
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    let (authority, path) = match rest.strip_prefix("//") {
+        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
+        // What does not begin with a slash is taken as it is.
+        None if !rest.starts_with('/') => ("", ""),
+        None => ("", rest),
+    };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let is_user = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
+    require(
+        !url.bytes().any(|byte| byte.is_ascii_control())
+            && [user, host, path, fragment].into_iter().all(is_escaped)
+            && user.chars().all(is_user)
+            && is_host(host),
+        "a URL with a valid host, port and percent-encoding, without control characters",
+    )
+}
+
+/// Whether every percent sign begins an escape.
+fn is_escaped(text: &str) -> bool {
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    text.split('%').skip(1).all(is_escape)
+}
+
+/// Whether Go takes a host, with its port, if there is one.
+fn is_host(host: &str) -> bool {
+    let is_part = |c: char| {
+        !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(c)
+    };
+    let port = match host.strip_prefix('[') {
+        Some(inner) => match inner.rsplit_once(']') {
+            Some((_, "")) => Some(""),
+            Some((_, port)) => port.strip_prefix(':'),
+            None => None,
+        },
+        None => Some(host.rsplit_once(':').map_or("", |(_, port)| port)),
+    };
+    host.chars().all(is_part)
+        && port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// The ARN of an object in S3, by its bucket or an access point.
+pub(crate) fn arn(url: &str) -> Result<(), &'static str> {
+    let (arn, _) = url.split_once(['?', '#']).unwrap_or((url, ""));
+    let sections: Vec<&str> = arn.splitn(6, ':').collect();
+    let is_object = match sections.as_slice() {
+        [_, _, "s3", _, _, resource] => {
+            let parts = if resource.starts_with("accesspoint/") { 3 } else { 2 };
+            arn.split('/').count() >= parts
+        }
+        _ => false,
+    };
+    require(is_object, "the ARN of an object in S3, such as arn:aws:s3:::bucket/object")
+}
+
+/// The version of an object in S3, if its URL has one.
+pub(crate) fn object_version(url: &str) -> Result<(), &'static str> {
+    let (before, _) = url.split_once('#').unwrap_or((url, ""));
+    let (_, query) = before.split_once('?').unwrap_or((before, ""));
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let version = pairs.find(|(name, _)| *name == "versionId");
+    require(
+        version.is_none_or(|(_, version)| !version.is_empty()),
+        "a URL whose versionId is given",
+    )
+}
+
 /// The minor version of Ignition 3 since which a digest of this kind is verified.
 pub(crate) fn hash_since(text: &str) -> u8 {
     u8::from(text.starts_with("sha256-"))

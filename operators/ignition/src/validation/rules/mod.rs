@@ -1,5 +1,8 @@
 //! Ignition's rules for values, beyond their types.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     check::{self, Check, UNITS, require},
     fault::{Fault, Requirement, Step},
@@ -22,6 +25,8 @@ const SINCE: [&str; 7] = [
 ];
 /// Minor version of Ignition 3 since which there are proxies; older ones only warn about the fields.
 const PROXIES: u8 = 1;
+/// Minor version of Ignition 3 since which what is merged, and authorities, need a source.
+const SOURCES: u8 = 1;
 /// Stands for every entry of a list.
 const EACH: &str = "*";
 
@@ -35,6 +40,10 @@ enum Rule {
     Mode,
     /// Content by URL.
     Resource,
+    /// The same, which is nothing without one.
+    Reference,
+    /// Arguments that are to be there, and others that are not.
+    KernelArguments,
     /// A list of objects that must differ in this field.
     Unique(&'static str),
     /// A list of distinct strings.
@@ -42,11 +51,15 @@ enum Rule {
 }
 
 const RULES: &[(&[&str], Rule)] = &[
-    (&["ignition", "config", "merge", EACH], Rule::Resource),
+    (&["ignition", "config", "merge"], Rule::Unique("source")),
+    (&["ignition", "config", "merge", EACH], Rule::Reference),
     (&["ignition", "config", "replace"], Rule::Resource),
     (&["ignition", "proxy", "httpProxy"], Rule::Proxy),
     (&["ignition", "proxy", "httpsProxy"], Rule::Proxy),
-    (&["ignition", "security", "tls", "certificateAuthorities", EACH], Rule::Resource),
+    (&["ignition", "proxy", "noProxy"], Rule::UniqueTexts),
+    (&["ignition", "security", "tls", "certificateAuthorities"], Rule::Unique("source")),
+    (&["ignition", "security", "tls", "certificateAuthorities", EACH], Rule::Reference),
+    (&["kernelArguments"], Rule::KernelArguments),
     (&["passwd", "groups"], Rule::Unique("name")),
     (&["passwd", "users"], Rule::Unique("name")),
     (&["passwd", "users", EACH, "groups"], Rule::UniqueTexts),
@@ -64,6 +77,7 @@ const RULES: &[(&[&str], Rule)] = &[
     (&["storage", "luks"], Rule::Unique("name")),
     (&["storage", "luks", EACH, "keyFile"], Rule::Resource),
     (&["storage", "raid"], Rule::Unique("name")),
+    (&["storage", "raid", EACH, "devices"], Rule::UniqueTexts),
     (&["systemd", "units"], Rule::Unique("name")),
     (&["systemd", "units", EACH, "contents"], Rule::Text(unit::check)),
     (&["systemd", "units", EACH, "dropins"], Rule::Unique("name")),
@@ -115,6 +129,14 @@ fn judge(rule: &Rule, value: &Value, at: &[Step], minor: u8) -> Result<(), Fault
             require(is_mode, expected).map_err(|must| Fault::of(at, &[], Requirement::Be(must)))
         }
         Rule::Resource => resource(value, at, minor),
+        Rule::Reference => {
+            let source = value.get("source").and_then(Value::as_str).unwrap_or_default();
+            let is_given = !source.is_empty() || minor < SOURCES;
+            let given = require(is_given, "given: there is nothing to fetch");
+            given.map_err(|must| Fault::of(at, &["source"], Requirement::Be(must)))?;
+            resource(value, at, minor)
+        }
+        Rule::KernelArguments => kernel_arguments(value, at),
         Rule::Unique(field) => unique(value, at, Some(field)),
         Rule::UniqueTexts => unique(value, at, None),
     }
@@ -138,6 +160,23 @@ fn unique(list: &Value, at: &[Step], field: Option<&'static str>) -> Result<(), 
     Ok(())
 }
 
+/// No argument is in one of the lists twice, or in both.
+fn kernel_arguments(value: &Value, at: &[Step]) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for list in ["shouldExist", "shouldNotExist"] {
+        let arguments = value.get(list).and_then(Value::as_array).into_iter().flatten();
+        for (number, argument) in arguments.enumerate() {
+            let Some(argument) = argument.as_str() else { continue };
+            if !seen.insert(argument) {
+                let at: Vec<Step> =
+                    at.iter().copied().chain([Step::Field(list), Step::Item(number)]).collect();
+                return Err(Fault::of(&at, &[], Requirement::BeOnce(argument.to_owned())));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn resource(value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let must = |fields: &[&'static str]| {
@@ -154,11 +193,35 @@ fn resource(value: &Value, at: &[Step], minor: u8) -> Result<(), Fault> {
         since(check::hash_since(hash), minor).map_err(&must)?;
         require(text("source").is_some(), "absent, because there is no source").map_err(must)?;
     }
-    let headers = value.get("httpHeaders").and_then(Value::as_array);
-    if headers.is_some_and(|headers| !headers.is_empty()) {
-        let takes = check::takes_headers(of);
-        let expected = "absent, because the source is not http or https";
-        require(takes, expected).map_err(must(&["httpHeaders"]))?;
+    match value.get("httpHeaders") {
+        Some(Value::Array(list)) if !list.is_empty() => {
+            let takes = check::takes_headers(of);
+            let expected = "absent, because the source is not http or https";
+            require(takes, expected).map_err(must(&["httpHeaders"]))?;
+            headers(list, at)
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Headers have names, each its own, and values that are not empty.
+fn headers(list: &[Value], at: &[Step]) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for (number, header) in list.iter().enumerate() {
+        let fault = |field, must| {
+            let place = [Step::Field("httpHeaders"), Step::Item(number)];
+            let at: Vec<Step> = at.iter().copied().chain(place).collect();
+            Fault::of(&at, &[field], must)
+        };
+        for field in ["name", "value"] {
+            if header.get(field).and_then(Value::as_str) == Some("") {
+                return Err(fault(field, Requirement::Be("text that is not empty")));
+            }
+        }
+        let name = header.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !seen.insert(name) {
+            return Err(fault("name", Requirement::BeOnce(name.to_owned())));
+        }
     }
     Ok(())
 }
@@ -170,10 +233,16 @@ fn source(url: &str, minor: u8) -> Result<(), &'static str> {
     match check::scheme(url).as_deref() {
         Some("data") => check::data_url(url.get("data:".len()..).unwrap_or_default()),
         Some(OEM) => Ok(()),
-        _ => {
+        scheme => {
             let introduced = check::scheme_since(url);
             let expected = "a URL with the scheme http, https, tftp, s3, arn, gs or data";
-            since(introduced.ok_or(expected)?, minor)
+            since(introduced.ok_or(expected)?, minor)?;
+            check::url(url)?;
+            match scheme {
+                Some("arn") => check::arn(url).and_then(|()| check::object_version(url)),
+                Some("s3") => check::object_version(url),
+                Some(_) | None => Ok(()),
+            }
         }
     }
 }
@@ -193,35 +262,4 @@ fn unit_name(name: &str) -> Result<(), &'static str> {
 /// The name of a drop-in.
 fn dropin_name(name: &str) -> Result<(), &'static str> {
     require(name.strip_suffix(".conf").is_some(), "the name of a drop-in, such as 10-example.conf")
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::validation::{Content, check};
-
-    #[test]
-    fn a_proxy_that_ignition_refuses_is_told_with_its_place() {
-        for (proxy, is_valid) in [
-            ("http://10.0.0.1:3128", true),
-            ("HTTPS://proxy.example", true),
-            ("10.0.0.1:3128", false),
-            ("proxy.example:3128", false),
-            ("proxy.example", false),
-            ("socks5://proxy.example", false),
-            ("", false),
-        ] {
-            for field in ["httpProxy", "httpsProxy"] {
-                let text = format!(
-                    r#"{{"ignition":{{"version":"3.1.0","proxy":{{"{field}":"{proxy}"}}}}}}"#
-                );
-                let older = text.replacen("3.1.0", "3.0.0", 1);
-                assert_eq!(check(older.as_bytes()), Ok(Content::Valid), "{older}");
-                let said = check(text.as_bytes());
-                assert_eq!(said == Ok(Content::Valid), is_valid, "{text}");
-                let Err(error) = said else { continue };
-                let place = format!("$.ignition.proxy.{field}: line 1, column ");
-                assert!(error.to_string().starts_with(&place), "{error}");
-            }
-        }
-    }
 }
