@@ -4,7 +4,10 @@ use super::Error;
 use crate::reference::Registry;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, TryStreamExt};
-use reqwest::Response;
+use reqwest::{
+    Response,
+    header::{CONTENT_RANGE, HeaderMap},
+};
 
 /// A body that broke off.
 pub(super) struct Broken(reqwest::Error);
@@ -17,6 +20,14 @@ impl Broken {
 
 pub(super) fn incoming(response: Response) -> impl Stream<Item = Result<Bytes, Broken>> {
     response.bytes_stream().map_err(Broken)
+}
+
+/// The offset of the first byte of a part (RFC 9110, section 14.4), which may be another one than was asked
+/// for; `None` if the registry does not say.
+pub(super) fn first_byte(headers: &HeaderMap) -> Option<u64> {
+    let (unit, range) = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().split_once(' ')?;
+    let (first, _) = range.split_once('-')?;
+    first.trim().parse().ok().filter(|_| unit.eq_ignore_ascii_case("bytes"))
 }
 
 /// The whole body, or nothing if it is longer than `limit`.

@@ -46,7 +46,7 @@ use crate::{
 };
 use address_policy::{AddressPolicy as _, Reach};
 use authentication::Proof;
-use body::{incoming, read};
+use body::{first_byte, incoming, read};
 use bytes::Bytes;
 use futures::{TryStreamExt, stream::BoxStream};
 use metal_base::Locked;
@@ -135,7 +135,8 @@ pub struct Document {
 
 /// A blob in transit.
 pub struct Incoming {
-    /// Offset of its first byte; 0 if the registry does not support ranges.
+    /// Offset of its first byte, which is not after the one that was asked for; 0 if the registry does not
+    /// support ranges.
     pub offset: u64,
     /// Number of bytes to come, if the registry gives it.
     pub length: Option<u64>,
@@ -251,16 +252,18 @@ impl Registries {
         let response = self.request(access, ask).await?;
         let missing = || Error::NoBlob { name: name.clone(), digest: digest.clone() };
         let response = self.checked(access, response, missing)?;
-        let partial = response.status() == StatusCode::PARTIAL_CONTENT;
+        let first = match response.status() {
+            StatusCode::PARTIAL_CONTENT => first_byte(response.headers()).unwrap_or(offset),
+            _ => 0,
+        };
+        if first > offset {
+            return Err(Error::of_status(access, StatusCode::PARTIAL_CONTENT));
+        }
         let length = response.content_length();
         let (registry, slow) = (name.registry().clone(), name.registry().clone());
         let pieces = incoming(response).map_err(move |e| e.of(&registry));
         let too_slow = move || Error::TooSlow { registry: slow.clone() };
-        Ok(Incoming {
-            offset: if partial { offset } else { 0 },
-            length,
-            bytes: Box::pin(self.pace.watch(pieces, too_slow)),
-        })
+        Ok(Incoming { offset: first, length, bytes: Box::pin(self.pace.watch(pieces, too_slow)) })
     }
 
     /// Caches a blob's size from a manifest.

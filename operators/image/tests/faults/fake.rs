@@ -30,6 +30,8 @@ pub(crate) enum Answer {
     Broken(Vec<u8>, usize),
     /// The requested range of these bytes.
     Partial(Vec<u8>),
+    /// These bytes from the given one on, whatever range was requested.
+    PartialFrom(Vec<u8>, usize),
     Chunked(Vec<u8>),
     /// The same, but the connection breaks before the end is marked, once the test says so.
     Endless(Vec<u8>),
@@ -152,6 +154,11 @@ async fn answer(State(script): State<Arc<Script>>, request: Request) -> Response
             let range = headers[header::RANGE].to_str().unwrap();
             let start: usize = range["bytes=".len()..range.len() - 1].parse().unwrap();
             (StatusCode::PARTIAL_CONTENT, content[start..].to_vec()).into_response()
+        }
+        Answer::PartialFrom(content, start) => {
+            let range = format!("bytes {start}-{}/{}", content.len() - 1, content.len());
+            let headers = [(header::CONTENT_RANGE, range)];
+            (StatusCode::PARTIAL_CONTENT, headers, content[start..].to_vec()).into_response()
         }
         Answer::Chunked(content) => {
             Body::from_stream(stream::iter([Ok::<_, io::Error>(content)])).into_response()

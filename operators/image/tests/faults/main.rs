@@ -204,6 +204,26 @@ async fn a_broken_download_goes_on_where_it_was() {
     assert_eq!(fake.ranges(), [None, Some("bytes=700000-".into()), Some("bytes=700000-".into())]);
 }
 
+#[tokio::test]
+async fn a_part_begins_where_the_registry_says_and_not_where_it_was_asked() {
+    let content: Vec<u8> = (0..1_500_000_u32).map(|i| (i / 3).to_le_bytes()[0]).collect();
+    for (start, is_usable) in [(600_000, true), (700_000, true), (800_000, false)] {
+        let first = content[..700_000].to_vec();
+        let fake = Fake::start(vec![
+            Answer::Broken(first, content.len()),
+            Answer::PartialFrom(content.clone(), start),
+        ])
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path(), 10_000_000).await;
+        let blob = store.open(&fake.name, &Digest::of(&content)).await.unwrap();
+        fake.break_after(&store, 700_000).await;
+        let body: Result<Vec<Bytes>, _> = blob.read(0..blob.size()).try_collect().await;
+        assert_eq!(body.is_ok(), is_usable, "{start}");
+        assert!(body.is_err() || body.unwrap().concat() == content, "{start}");
+    }
+}
+
 /// Chunked encoding marks the end by one more chunk. A range after the last byte would be refused.
 #[tokio::test]
 async fn a_download_that_lacks_nothing_but_its_end_mark_is_complete() {
