@@ -20,11 +20,13 @@ pub(super) async fn uki(
     Path(path): Path<String>,
     request: ContentRequest,
 ) -> Response {
-    let Some(blob) = url::uki_path(&path).as_ref().and_then(blob_refs::parse) else {
-        return files::beside(&state, &path, &request).await;
+    // A base with a slash at its end makes a URL with two.
+    let path = path.trim_start_matches('/');
+    let Some(blob) = url::uki_path(path).as_ref().and_then(blob_refs::parse) else {
+        return files::beside(&state, path, &request).await;
     };
     let asker = &request.asker;
-    let answer = match state.patiently(asker, || linked(&state, asker, &path, &blob)).await {
+    let answer = match state.patiently(asker, || linked(&state, asker, path, &blob)).await {
         Ok(()) => blob_of(&state, &blob).await,
         Err(refusal) => Err(refusal.into()),
     };

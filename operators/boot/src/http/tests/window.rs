@@ -135,6 +135,16 @@ async fn the_link_to_a_uki_opens_that_uki_and_the_ignition_without_a_uuid_being_
 }
 
 #[tokio::test]
+async fn a_base_with_a_slash_at_its_end_leads_to_the_same_uki() {
+    let registry = TestRegistry::start().await;
+    let server = offering(&registry, linked(&registry).await).await;
+    let link = server.state.view.http.all()[0].spec.uki_url.clone().unwrap();
+    let path = link.strip_prefix("http://boot:8083").unwrap();
+    let doubled = path.replacen("/httpboot/", "/httpboot//", 1);
+    assert_eq!(server.get(&doubled).await.status, 200, "{doubled}");
+}
+
+#[tokio::test]
 async fn a_link_without_a_token_to_the_uki_of_a_server_opens_only_while_the_server_boots_it() {
     let registry = TestRegistry::start().await;
     let cases: [(u16, SpoilAll); 5] = [
