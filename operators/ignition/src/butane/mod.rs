@@ -77,7 +77,7 @@ pub enum Error {
     /// A variant or version that cannot be translated.
     #[error(
         "variant {variant:?} version {version:?} is not supported: \
-         use fcos 1.0.0 to 1.7.0, or flatcar 1.0.0 or 1.1.0"
+         use fcos 1.0.0 to 1.7.0, flatcar or r4e 1.0.0 or 1.1.0, or fiot 1.0.0"
     )]
     Version {
         /// `variant`.
@@ -182,8 +182,8 @@ impl Version {
             ("fcos", "1.0.0") => 0,
             ("fcos", "1.1.0") => 1,
             ("fcos", "1.2.0" | "1.3.0") => 2,
-            ("fcos", "1.4.0") | ("flatcar", "1.0.0") => 3,
-            ("fcos", "1.5.0") | ("flatcar", "1.1.0") => 4,
+            ("fcos", "1.4.0") | ("flatcar" | "r4e", "1.0.0") => 3,
+            ("fcos", "1.5.0") | ("flatcar" | "r4e", "1.1.0") | ("fiot", "1.0.0") => 4,
             ("fcos", "1.6.0") => 5,
             ("fcos", "1.7.0") => 6,
             (_, _) => return None,

@@ -4,8 +4,15 @@
 pub(super) type Since = (u8, &'static str);
 
 /// The first fcos version with each minor version of Ignition 3.
-const VERSIONS: [&str; 7] =
-    ["1.0.0", "1.1.0", "1.2.0", "1.4.0", "1.5.0, or flatcar 1.1.0", "1.6.0", "1.7.0 of fcos"];
+const VERSIONS: [&str; 7] = [
+    "1.0.0",
+    "1.1.0",
+    "1.2.0",
+    "1.4.0",
+    "1.5.0, or flatcar or r4e 1.1.0",
+    "1.6.0",
+    "1.7.0 of fcos",
+];
 
 /// In every version.
 pub(super) const ALWAYS: Since = (0, VERSIONS[0]);

@@ -126,6 +126,9 @@ fn each_version_has_its_ignition() {
         ("fcos", "1.7.0", "3.6.0"),
         ("flatcar", "1.0.0", "3.3.0"),
         ("flatcar", "1.1.0", "3.4.0"),
+        ("r4e", "1.0.0", "3.3.0"),
+        ("r4e", "1.1.0", "3.4.0"),
+        ("fiot", "1.0.0", "3.4.0"),
     ];
     for (variant, version, ignition) in versions {
         let translated = json_of(&format!("{{variant: {variant}, version: {version}}}"));

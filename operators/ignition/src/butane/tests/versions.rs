@@ -22,6 +22,7 @@ fn what_the_ignition_of_that_version_does_not_know_is_too_new() {
         (merge("source: 'GS://bucket/o'"), "merge.0.source", "fcos 1.0.0", "fcos 1.2.0"),
         (file("source: 'arn:aws:s3:::b/o'"), "contents.source", "fcos 1.4.0", "fcos 1.5.0"),
         (file("source: 'arn:aws:s3:::b/o'"), "contents.source", "flatcar 1.0.0", "flatcar 1.1.0"),
+        (file("source: 'arn:aws:s3:::b/o'"), "contents.source", "r4e 1.0.0", "fiot 1.0.0"),
         (
             merge("source: 'http://a/b', compression: gzip"),
             "merge.0.compression",
