@@ -5,9 +5,19 @@ use crate::{
     config_ref::named,
     context::{Context, HTTP_MANAGER, MANAGER},
 };
+use jiff::Timestamp;
 use metal_api::{BootState, ServerBootConfiguration, ServerBootConfigurationStatus};
-use metal_core::boot::configuration::{Change, SHARED};
+use metal_core::boot::{
+    configuration::{Change, SHARED},
+    window,
+};
 use metal_runtime::Written;
+
+/// What is said of a boot configuration whose host is on its way.
+const IN_WINDOW: &str = "is no longer Ready, and its host was powered on to boot it: iPXE waits for it, but \
+                         firmware that boots by UEFI HTTP goes on to its next boot option after a minute, \
+                         which may be the disk; unless the host has booted this already, set spec.power \
+                         of its claim to Off, and to On when this is Ready";
 
 pub(super) async fn record(
     ctx: &Context,
@@ -19,8 +29,8 @@ pub(super) async fn record(
     let written = configurations.apply_status(configuration, status).await;
     let written = written.map_err(Error::write("status of the ServerBootConfiguration"))?;
     let state = |status: Option<&ServerBootConfigurationStatus>| status?.state.clone();
-    let new = state(Some(status));
-    if new == state(configuration.status.as_ref()) {
+    let (old, new) = (state(configuration.status.as_ref()), state(Some(status)));
+    if new == old {
         return Ok(written);
     }
     let shown = new.as_ref().map_or("", BootState::as_str);
@@ -31,7 +41,17 @@ pub(super) async fn record(
             ctx.warn(configuration, &condition.type_, &condition.message).await;
         }
     }
+    if old == Some(BootState::Ready) && is_booting(ctx, configuration) {
+        ctx.warn(configuration, "NotReadyInBootWindow", IN_WINDOW).await;
+    }
     Ok(written)
+}
+
+/// Whether the host was powered on to boot it, and may not have done so yet.
+fn is_booting(ctx: &Context, configuration: &ServerBootConfiguration) -> bool {
+    let server = ctx.view.servers.named(None, &configuration.spec.server_ref.name);
+    let closes = server.and_then(|it| window::closes(&it, configuration, Timestamp::now()));
+    closes.is_some()
 }
 
 pub(super) async fn carry_out(

@@ -229,7 +229,7 @@ async fn a_new_image_is_pending_first_and_takes_away_what_it_does_not_offer() {
         })
         .await;
     world.pass().await;
-    assert_eq!(world.cluster.take(), [STATUS]);
+    assert_eq!(world.cluster.take()[0], STATUS);
     assert_eq!(world.state(), Some(BootState::Pending));
     let expected = [
         format!("PATCH {GROUP}/ipxebootconfigs/claim"),
@@ -238,6 +238,28 @@ async fn a_new_image_is_pending_first_and_takes_away_what_it_does_not_offer() {
     ];
     assert_eq!(world.settle().await, expected);
     assert_eq!(world.state(), Some(BootState::Ready));
+}
+
+#[tokio::test]
+async fn a_boot_that_is_no_longer_ready_while_its_host_is_on_its_way_is_told_of() {
+    let registry = TestRegistry::start().await;
+    registry.push_image("os", "1", OCI_MANIFEST, &[(UKI[0], b"uki")]).await;
+    for is_open in [true, false] {
+        let world = World::new(&registry, "os:1").await;
+        world.settle().await;
+        let mut server = server("server", UUID, "claim");
+        if !is_open {
+            server.status.as_mut().unwrap().boot_window = None;
+        }
+        list(&world.ctx.view.servers, vec![server]).await;
+        world.change(|configuration| configuration.metadata.generation = Some(2)).await;
+        let told = |written: Vec<String>| {
+            written.iter().filter(|it| *it == "event NotReadyInBootWindow").count()
+        };
+        assert_eq!(told(world.settle().await), usize::from(is_open));
+        assert_eq!(world.state(), Some(BootState::Ready));
+        assert_eq!(told(world.settle().await), 0, "said once");
+    }
 }
 
 #[tokio::test]
