@@ -119,21 +119,20 @@ fn hard_links<'a>(
     let directories: HashSet<&str> = directories.map(|entry| entry.path).collect();
     for link in links.iter().filter(|link| link.node.get("hard") == Some(&Value::Bool(true))) {
         let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
-        let target = resolved(link.path, target);
-        if directories.contains(target.as_str()) {
-            return Err(link.must_be(
-                "target",
-                "a file, because a hard link cannot point to a \
-                                               directory",
-            ));
+        let parent = link.path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        // Ignition takes a relative target as one below the link itself.
+        let is_directory = |base| directories.contains(resolved(base, target).as_str());
+        if [parent, link.path].into_iter().any(is_directory) {
+            return Err(
+                link.must_be("target", "a file, because a hard link cannot point to a directory")
+            );
         }
     }
     Ok(())
 }
 
-/// The absolute path of a target, which may be relative to the directory of its link.
-fn resolved(link: &str, target: &str) -> String {
-    let base = link.rsplit_once('/').map_or("", |(base, _)| base);
+/// The absolute path of a target, which may be relative to a directory.
+fn resolved(base: &str, target: &str) -> String {
     let whole =
         if target.starts_with('/') { target.to_owned() } else { format!("{base}/{target}") };
     let mut parts: Vec<&str> = vec![];
@@ -217,5 +216,17 @@ mod tests {
             assert_eq!(said(minor, r#"{"path":"/a","target":"b"}"#), Ok(Content::Valid));
         }
         assert_eq!(said(2, r#"{"path":"/a","target":""}"#), Ok(Content::Valid));
+    }
+
+    #[test]
+    fn a_hard_link_is_refused_as_ignition_reads_its_target_and_as_the_machine_does() {
+        for (directory, is_valid) in [("/c", false), ("/a/c", false), ("/a/b/c", true)] {
+            let text = format!(
+                r#"{{"ignition":{{"version":"3.4.0"}},"storage":{{
+                "directories":[{{"path":"{directory}"}}],
+                "links":[{{"path":"/a/l","target":"../c","hard":true}}]}}}}"#
+            );
+            assert_eq!(check(text.as_bytes()) == Ok(Content::Valid), is_valid, "{text}");
+        }
     }
 }
