@@ -9,13 +9,14 @@
 //! * the path, line and column of a fault, but never the value, which may be a password;
 //! * objects that are written as lists, which serde accepts and Ignition does not;
 //! * Ignition's rules for values: paths, modes, unit names, sources, duplicates (`rules`,
-//!   `storage`).
+//!   `storage`), and for disks (`disks`).
 //!
-//! Not checked are disk layouts beyond their types, and the paths of devices. What Ignition only
+//! Not checked is Clevis beyond its types. What Ignition only
 //! warns about (unknown fields) is accepted, and so are unknown versions: an old system reads 2.x,
 //! a new one whatever comes next.
 
 pub(crate) mod check;
+mod disks;
 pub(crate) mod fault;
 mod position;
 mod rules;

@@ -5,6 +5,7 @@ mod tests;
 
 use super::{
     check::{self, Check, UNITS, require},
+    disks,
     fault::{Fault, Requirement, Step},
     storage, unit,
 };
@@ -91,6 +92,7 @@ pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     for (path, rule) in RULES {
         each(document, path, &mut vec![], &mut |value, at| judge(rule, value, at, minor))?;
     }
+    disks::check(document, minor)?;
     storage::check(document, minor)
 }
 
