@@ -158,6 +158,8 @@ impl Registries {
                 .user_agent(concat!("bloomery/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(config.deadline)
                 .read_timeout(config.silence)
+                // An address may carry a signature that stands for a login.
+                .referer(false)
                 .redirect(reach.redirects())
                 .dns_resolver(reach.resolver())
                 .build()
