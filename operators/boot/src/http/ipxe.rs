@@ -34,8 +34,8 @@ pub(super) struct ScriptRequest {
     asker: Requester,
     /// Whether it only asks what it would get (`HEAD`), which does not count as served.
     only_looks: bool,
-    /// Whether the client is iPXE, which shows nothing of a response that is not a script, and does not
-    /// ask again.
+    /// Whether the client is iPXE, which shows nothing of a response that is not a script. It asks again
+    /// for as long as it is told when (`Retry-After`), and else not at all.
     is_ipxe: bool,
     /// How many times it has asked outside of its window.
     asked: u8,

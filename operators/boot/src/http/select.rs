@@ -78,7 +78,8 @@ pub(super) fn choose<K: BootConfig>(
         return admitted.map(|()| chosen);
     }
     // Only in its window it is certain that the machine is to boot this, and not its disk.
-    let is_due = match &admitted {
+    let is_due = match admitted {
+        Err(closed @ Refusal::Closed { .. }) => return Err(closed),
         Ok(()) => chosen.closes.is_some(),
         Err(_) => chosen.is_due(&asks),
     };

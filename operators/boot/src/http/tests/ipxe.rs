@@ -139,29 +139,48 @@ async fn ipxe_waits_in_the_window_for_what_is_not_ready_and_never_goes_on_to_the
 #[tokio::test]
 async fn nobody_waits_for_what_is_not_ready_but_ipxe_of_a_server_in_its_window() {
     type Spoil = fn(&mut Objects);
-    let spoils: [(u16, Spoil); 4] = [
-        (503, |it| window::lost(&mut it.servers[0])),
-        (503, |it| {
+    let spoils: [(u16, u16, Spoil); 4] = [
+        (200, 503, |it| window::lost(&mut it.servers[0])),
+        (200, 503, |it| {
             window::window(&mut it.servers[0]).boot_configuration_ref.name = "other".into();
         }),
-        (404, |it| it.servers[0].spec.boot_configuration_ref = None),
-        (404, |it| {
+        (404, 404, |it| it.servers[0].spec.boot_configuration_ref = None),
+        (404, 404, |it| {
             let disk = (metal_api::annotation::BOOT_METHOD.to_owned(), "disk".to_owned());
             it.servers[0].metadata.annotations = Some([disk].into());
         }),
     ];
     for outside in [OutsideWindow::Refuse, OutsideWindow::Answer] {
-        for (at, (status, spoil)) in spoils.into_iter().enumerate() {
+        for (at, (closed, open, spoil)) in spoils.into_iter().enumerate() {
             let mut objects = not_ready(None);
             spoil(&mut objects);
             let mut server = TestServer::with(objects).await;
             server.state.outside = outside;
             let (router, _cluster, _dir) = server.router();
-            assert_eq!(by_ipxe(&router, "").await.status, status, "{outside:?} {at}");
+            let status = if outside == OutsideWindow::Refuse { closed } else { open };
+            let got = by_ipxe(&router, "").await;
+            assert_eq!(got.status, status, "{outside:?} {at}");
+            assert!(!got.body.contains("waited"), "{outside:?} {at}");
         }
     }
     let (router, _cluster, _dir) = TestServer::with(not_ready(None)).await.router();
     assert_eq!(get(&router, &format!("/ipxe/{UUID}?waited=1")).await.status, 503);
+}
+
+/// It would repeat its request for as long as it is told to (`Retry-After`), and a host that has restarted on
+/// its own would never come up from its disk.
+#[tokio::test]
+async fn outside_of_the_window_ipxe_goes_on_to_the_disk_in_the_end_whatever_is_ready() {
+    for state in [None, Some(BootState::Error), Some(BootState::Ready)] {
+        let mut objects = not_ready(state);
+        window::lost(&mut objects.servers[0]);
+        let (router, _cluster, _dir) = TestServer::with(objects).await.router();
+        let first = by_ipxe(&router, "").await;
+        assert_eq!((first.status, first.header("retry-after")), (200, None));
+        assert!(first.body.contains("?closed=1 "), "{}", first.body);
+        let last = by_ipxe(&router, "?closed=15").await;
+        assert!(last.body.ends_with("exit 1\n"), "{}", last.body);
+    }
 }
 
 #[tokio::test]
