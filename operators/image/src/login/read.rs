@@ -3,7 +3,7 @@
 use super::{Entry, Login, Logins};
 use crate::reference::Registry;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 /// Bytes of a configuration at most.
@@ -45,18 +45,27 @@ pub enum MalformedLogin {
 
 #[derive(Deserialize)]
 struct Configuration {
-    #[serde(default)]
-    auths: BTreeMap<String, Written>,
+    #[serde(default, deserialize_with = "or_nothing")]
+    auths: BTreeMap<String, Option<Written>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Written {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     username: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     password: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_nothing")]
     auth: String,
+}
+
+/// A value that may be null, as for the container tools, which are written in Go.
+fn or_nothing<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 impl Logins {
@@ -78,7 +87,7 @@ impl Logins {
             return Err(MalformedLogin::TooMany);
         }
         let known =
-            auths.into_iter().filter_map(|(place, auth)| Some((parse_place(&place)?, auth)));
+            auths.into_iter().filter_map(|(place, auth)| Some((parse_place(&place)?, auth?)));
         let entries = known.filter_map(|((registry, path), auth)| {
             let login = login(auth)
                 .map_err(|why| MalformedLogin::Login { registry: registry.clone(), why });
@@ -140,6 +149,7 @@ mod tests {
             r#"{"auths":{"ghcr.io":{"username":"x","password":"y","auth":"YTpiOmM=","email":"e"}}}"#,
             r#"{"auths":{"https://ghcr.io/v2/":{"auth":"YTpiOmM="}},"credsStore":"pass"}"#,
             r#"{"auths":{"ghcr.io":{"auth":"YTpiOmM="},"*.example":{"auth":"eDp5"},"x.example":{}}}"#,
+            r#"{"auths":{"ghcr.io":{"username":null,"auth":"YTpiOmM="},"x.example":null}}"#,
         ];
         for text in texts {
             let logins = Logins::parse(text.as_bytes()).unwrap();
@@ -148,7 +158,9 @@ mod tests {
             assert_eq!((login.username.as_str(), login.password.as_str()), ("a", "b:c"), "{text}");
             assert_eq!(logins.hosts().count(), 1, "{text}");
         }
-        assert_eq!(Logins::parse(b"{}").unwrap(), Logins::default());
+        for empty in [b"{}".as_slice(), br#"{"auths":null}"#] {
+            assert_eq!(Logins::parse(empty).unwrap(), Logins::default());
+        }
     }
 
     #[test]
