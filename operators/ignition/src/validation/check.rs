@@ -84,7 +84,7 @@ pub(crate) fn url(url: &str) -> Result<(), &'static str> {
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     let is_user = |c: char| c.is_ascii_alphanumeric() || "-._:~!$&'()*+,;=%@".contains(c);
     require(
-        !url.bytes().any(|byte| byte.is_ascii_control())
+        !before.bytes().any(|byte| byte.is_ascii_control())
             && [user, host, path, fragment].into_iter().all(is_escaped)
             && user.chars().all(is_user)
             && is_host(host),

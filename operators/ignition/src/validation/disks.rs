@@ -1,7 +1,7 @@
 //! What Ignition refuses about disks, and what is made on them.
 
 use super::{
-    check,
+    check::path,
     fault::{Fault, Requirement, Step},
 };
 use serde_json::Value;
@@ -66,7 +66,7 @@ impl<'a> Entry<'a> {
 
     fn path(&self, field: &'static str) -> Result<(), Fault> {
         let must = |expected| Fault::of(&self.at, &[field], Requirement::Be(expected));
-        check::path(self.text(field)).map_err(must)
+        path(self.text(field)).map_err(must)
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
             let said = said(4, &list.replace("ENTRY", entry));
             match field {
                 Some(field) => {
-                    assert!(said.contains(&format!("{field}: line ")), "{entry}: {said}")
+                    assert!(said.contains(&format!("{field}: line ")), "{entry}: {said}");
                 }
                 None => assert_eq!(said, "Valid", "{entry}"),
             }

@@ -119,10 +119,9 @@ fn hard_links<'a>(
     let directories: HashSet<&str> = directories.map(|entry| entry.path).collect();
     for link in links.iter().filter(|link| link.node.get("hard") == Some(&Value::Bool(true))) {
         let target = link.node.get("target").and_then(Value::as_str).unwrap_or_default();
-        let parent = link.path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        // Ignition takes a relative target as one below the link itself.
+        // Ignition checks a relative target as one below the link itself, and links to one below the root.
         let is_directory = |base| directories.contains(resolved(base, target).as_str());
-        if [parent, link.path].into_iter().any(is_directory) {
+        if [link.path, ""].into_iter().any(is_directory) {
             return Err(
                 link.must_be("target", "a file, because a hard link cannot point to a directory")
             );
@@ -131,7 +130,7 @@ fn hard_links<'a>(
     Ok(())
 }
 
-/// The absolute path of a target, which may be relative to a directory.
+/// The absolute path of a target, which may be relative to `base`.
 fn resolved(base: &str, target: &str) -> String {
     let whole =
         if target.starts_with('/') { target.to_owned() } else { format!("{base}/{target}") };
@@ -219,12 +218,20 @@ mod tests {
     }
 
     #[test]
-    fn a_hard_link_is_refused_as_ignition_reads_its_target_and_as_the_machine_does() {
-        for (directory, is_valid) in [("/c", false), ("/a/c", false), ("/a/b/c", true)] {
+    fn a_hard_link_is_refused_as_ignition_checks_its_target_and_as_it_makes_it() {
+        for (directory, target, is_valid) in [
+            ("/c", "../c", false),
+            ("/a/c", "../c", false),
+            ("/c", "c", false),
+            ("/a/l/c", "c", false),
+            ("/a/c", "c", true),
+            ("/a/b/c", "../c", true),
+            ("/c", "/c", false),
+        ] {
             let text = format!(
                 r#"{{"ignition":{{"version":"3.4.0"}},"storage":{{
                 "directories":[{{"path":"{directory}"}}],
-                "links":[{{"path":"/a/l","target":"../c","hard":true}}]}}}}"#
+                "links":[{{"path":"/a/l","target":"{target}","hard":true}}]}}}}"#
             );
             assert_eq!(check(text.as_bytes()) == Ok(Content::Valid), is_valid, "{text}");
         }
