@@ -9,7 +9,7 @@ use super::{
 use crate::validation::{
     check::{hash_since, takes_headers},
     fault::{Fault, Requirement, Step},
-    storage,
+    rules,
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -31,18 +31,22 @@ pub(super) fn document(
     walk: Translation<'_>,
 ) -> Result<Map<String, Value>, Error> {
     let translated = Value::Object(object(document, DOCUMENT, root, walk)?);
-    let found = storage::check(&translated, walk.version.ignition);
+    let found = rules::check(&translated, walk.version.ignition);
     found.map_err(|fault| placed(fault, document, root))?;
     let Value::Object(translated) = translated else { unreachable!("it is one") };
     Ok(translated)
 }
 
-/// Finds the place in the source of a fault in the translation: the fields have the same names.
+/// Finds the place in the source of a fault in the translation: the fields have the same names, in
+/// another case.
 fn placed(fault: Fault, document: &Node, root: &Path) -> Error {
     let (mut node, mut path) = (Some(document), root.clone());
     for step in &fault.at {
         (node, path) = match *step {
-            Step::Field(name) => (node.and_then(|node| node.get(name)), path.field(name)),
+            Step::Field(name) => {
+                let name = snake_case(name);
+                (node.and_then(|node| node.get(&name)), path.field(&name))
+            }
             Step::Item(at) => (node.and_then(|node| node.item(at)), path.item(at)),
         };
         if let Some(node) = node {
@@ -51,8 +55,23 @@ fn placed(fault: Fault, document: &Node, root: &Path) -> Error {
     }
     match fault.must {
         Requirement::Be(expected) => Error::Wrong { path, expected },
+        // It may contain a password, or inline content.
+        Requirement::BeOnce(_) if fault.at.last() == Some(&Step::Field("source")) => {
+            Error::Wrong { path, expected: "different from the others" }
+        }
         Requirement::BeOnce(name) => Error::twice(path, &name),
     }
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 fn object(

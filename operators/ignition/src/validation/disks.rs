@@ -271,6 +271,7 @@ mod tests {
                 (r#"{"name":"a","level":"raid7","devices":["/a"]}"#, Some("level")),
                 (r#"{"name":"a","devices":["/a"]}"#, Some("level")),
                 (r#"{"name":"a","level":"raid1","devices":[]}"#, Some("devices")),
+                (r#"{"name":"a","level":"raid1","devices":["sda"]}"#, Some("devices.0")),
             ],
         );
         let long = format!(r#"{{"name":"a","device":"/a","label":"{}"}}"#, "a".repeat(48));

@@ -11,16 +11,15 @@
 //! * Ignition's rules for values: paths, modes, unit names, sources, duplicates (`rules`,
 //!   `storage`), and for disks (`disks`).
 //!
-//! Not checked is Clevis beyond its types. What Ignition only
-//! warns about (unknown fields) is accepted, and so are unknown versions: an old system reads 2.x,
-//! a new one whatever comes next.
+//! Clevis is not checked beyond its types. What Ignition only warns about (unknown fields) is
+//! accepted, and so are unknown versions: an old system reads 2.x, a new one whatever comes next.
 
 pub(crate) mod check;
 mod disks;
 pub(crate) mod fault;
 mod position;
-mod rules;
-pub(crate) mod storage;
+pub(crate) mod rules;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod typed;

@@ -26,7 +26,7 @@ impl Entry<'_> {
 }
 
 /// Checks a configuration of version 3.`minor`.
-pub(crate) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
+pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     let Some(storage) = document.get("storage") else { return Ok(()) };
     let all: Vec<Entry<'_>> = KINDS.iter().flat_map(|kind| entries(storage, kind)).collect();
     one_per_path(&all)?;

@@ -147,6 +147,38 @@ fn what_ignition_refuses_is_refused_here() {
 }
 
 #[test]
+fn what_ignition_alone_refuses_is_told_with_its_place_in_the_butane() {
+    let contents = |rest: &str| format!("storage: {{files: [{{path: /a, contents: {{{rest}}}}}]}}");
+    let cases = [
+        (
+            "ignition: {config: {merge: [{inline: hunter2}, {inline: hunter2}]}}".to_owned(),
+            "$.ignition.config.merge.1.source: line 3: must be different from the others",
+        ),
+        (
+            "ignition: {config: {merge: [{}]}}".to_owned(),
+            "$.ignition.config.merge.0.source: line 3: must be given: there is nothing to fetch",
+        ),
+        (
+            contents("source: 'http://a/', http_headers: [{name: a, value: ''}]"),
+            "$.storage.files.0.contents.http_headers.0.value: line 3: must be text that is not empty",
+        ),
+        (
+            contents("source: 'http://a/#%zz'"),
+            "$.storage.files.0.contents.source: line 3: must be a URL with a valid host, port and \
+             percent-encoding, without control characters",
+        ),
+        (
+            contents("source: 'arn:aws:s3:::bucket'"),
+            "$.storage.files.0.contents.source: line 3: must be the ARN of an object in S3, such \
+             as arn:aws:s3:::bucket/object",
+        ),
+    ];
+    for (butane, expected) in cases {
+        assert_eq!(error_of(&with_header(&butane)), expected, "{butane}");
+    }
+}
+
+#[test]
 fn content_is_named_as_ignition_takes_it() {
     let hash = "sha512-".to_owned() + &"0".repeat(128);
     let file = |contents: &str| {

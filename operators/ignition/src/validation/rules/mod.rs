@@ -79,6 +79,7 @@ const RULES: &[(&[&str], Rule)] = &[
     (&["storage", "luks", EACH, "keyFile"], Rule::Resource),
     (&["storage", "raid"], Rule::Unique("name")),
     (&["storage", "raid", EACH, "devices"], Rule::UniqueTexts),
+    (&["storage", "raid", EACH, "devices", EACH], Rule::Text(check::path)),
     (&["systemd", "units"], Rule::Unique("name")),
     (&["systemd", "units", EACH, "contents"], Rule::Text(unit::check)),
     (&["systemd", "units", EACH, "dropins"], Rule::Unique("name")),
@@ -88,7 +89,7 @@ const RULES: &[(&[&str], Rule)] = &[
 ];
 
 /// Checks a document of version 3.`minor`, whose types are correct.
-pub(super) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
+pub(crate) fn check(document: &Value, minor: u8) -> Result<(), Fault> {
     for (path, rule) in RULES {
         each(document, path, &mut vec![], &mut |value, at| judge(rule, value, at, minor))?;
     }
