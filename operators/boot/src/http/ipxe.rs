@@ -91,7 +91,7 @@ pub(super) async fn script(
         Ok(Answered::Script(script)) => (Ok(script), false),
         Ok(Answered::Nothing(refusal)) => (Err(refusal), true),
         Err(refusal) => {
-            let is_due = must_wait(&refusal);
+            let is_due = matches!(refusal, Refusal::NotYet { .. });
             (Err(refusal), is_due)
         }
     };
@@ -101,13 +101,8 @@ pub(super) async fn script(
     })
 }
 
-/// Whether it is the machine, or may be, and its boot window is open: it is not to go on to its disk.
-fn must_wait(refusal: &Refusal) -> bool {
-    matches!(refusal, Refusal::NotYet { .. } | Refusal::Elsewhere { is_due: true, .. })
-}
-
-/// The script by which iPXE asks again, if it should. One that was told to wait for its boot is not sent to
-/// its disk by whatever has happened since.
+/// The script by which iPXE asks again, if it should: `is_due` if it is to boot and not to go on to its disk.
+/// One that was told to wait for its boot is not sent there by whatever has happened since.
 fn retry(
     state: &AppState,
     request: &ScriptRequest,
@@ -120,6 +115,9 @@ fn retry(
     let script = match (request.waited, refusal) {
         (Some(waited), _) => script::waiting(service, &uuid, waited),
         (None, _) if is_due => script::waiting(service, &uuid, 0),
+        (None, Refusal::Elsewhere { is_due: true, .. }) => {
+            script::elsewhere(service, &uuid, request.asked)
+        }
         (None, Refusal::Closed { .. } | Refusal::Elsewhere { .. }) => {
             script::closed(service, &uuid, request.asked)
         }

@@ -44,8 +44,7 @@ impl<K: BootConfig> Chosen<K> {
         self.config.meta().uid.as_deref().unwrap_or_default()
     }
 
-    /// Whether its boot window is open, and who asks from an address with these servers may be its machine:
-    /// firmware goes on to the disk if it is refused.
+    /// Whether its boot window is open, and who asks from an address with these servers may be its machine.
     fn is_due(&self, asks: &[Arc<Server>]) -> bool {
         let is_it = |server: &Arc<Server>| server.metadata.name.as_ref() == Some(&self.server);
         self.closes.is_some() && (asks.is_empty() || asks.iter().any(is_it))
@@ -72,17 +71,15 @@ pub(super) fn choose<K: BootConfig>(
     let found = &found[select(&candidates)?];
     found.permit(is_meant)?;
     let mut chosen = found.chosen();
-    let is_medium = *asker == Requester::Medium;
-    let admitted = if is_medium { Ok(()) } else { found.admit(state, asker, &asks, &mut chosen) };
+    // Who may not have it is not told whether it is ready.
+    if *asker != Requester::Medium {
+        found.admit(state, asker, &asks, &mut chosen)?;
+    }
     if found.is_ready() {
-        return admitted.map(|()| chosen);
+        return Ok(chosen);
     }
     // Only in its window it is certain that the machine is to boot this, and not its disk.
-    let is_due = match admitted {
-        Err(closed @ Refusal::Closed { .. }) => return Err(closed),
-        Ok(()) => chosen.closes.is_some(),
-        Err(_) => chosen.is_due(&asks),
-    };
+    let is_due = chosen.closes.is_some();
     Err(if is_due { Refusal::NotYet { server: chosen.server } } else { Refusal::NotReady })
 }
 

@@ -60,8 +60,8 @@ pub enum Refusal {
         server: String,
     },
     /// The request does not come from that machine. The answer is the same as outside of the boot
-    /// window, so that it does not reveal whether that is open, but for iPXE, which may be that machine
-    /// at an address that nobody knows of.
+    /// window, so that it does not reveal whether that is open. iPXE, which may be that machine at an
+    /// address that nobody knows of, does not give up before the window closes.
     #[error(
         "the boot window of this machine is closed; it opens when metal-operator powers on the \
          machine to boot"
@@ -73,7 +73,7 @@ pub enum Refusal {
         from: Option<IpAddr>,
         /// The addresses of the machine, for the log.
         leased: Vec<IpAddr>,
-        /// Whether its boot window is open, so that it must not go on to its disk.
+        /// Whether the boot window is open, and it may be that machine.
         is_due: bool,
     },
     /// A proxy has passed on neither an IP address nor a MAC address.

@@ -144,9 +144,21 @@ pub fn closed(service_url: &str, uuid: &str, asked: u8) -> Result<String, Script
     Ok(script)
 }
 
-/// The script for a machine that was powered on to boot something that is not ready, or that may not be
-/// served at its address, and that has asked this many times before. It asks again, slowly. Its disk may have the system of somebody
-/// else, so it never goes on to that: after some minutes it switches the machine off, and
+/// The script for a machine that asks with the UUID of one whose boot window is open, at an address that
+/// nobody knows of, and that has asked this many times before. It may be that machine, whose disk may have
+/// the system of somebody else, or a stranger that must come up again: it reads like [`closed`], but does
+/// not give up for as long as the window is open.
+///
+/// # Errors
+///
+/// If the UUID is not a single word.
+pub fn elsewhere(service_url: &str, uuid: &str, asked: u8) -> Result<String, ScriptError> {
+    closed(service_url, uuid, asked.min(ASKS - 1))
+}
+
+/// The script for a machine that was powered on to boot something that is not ready, or whose script cannot
+/// be had, and that has asked this many times before. It asks again, slowly. Its disk may have the system
+/// of somebody else, so it never goes on to that: after some minutes it switches the machine off, and
 /// metal-operator powers it on again once there is something to boot. An iPXE that was built without
 /// that command goes on asking.
 ///
@@ -273,6 +285,17 @@ chain --replace --autofree ${ipxe-svc}/ipxe/0b3e2f6c-0000-0000-0000-000000000001
             assert!(last.ends_with("exit 1\n") && !last.contains("chain"), "{last}");
         }
         assert!(closed("http://boot:8082", "a\nshell", 0).is_err());
+    }
+
+    #[test]
+    fn a_machine_at_an_unknown_address_is_told_the_same_but_does_not_give_up_in_the_window() {
+        let script = |asked| elsewhere("http://boot:8082", FACTS.uuid, asked).unwrap();
+        for asked in 0..ASKS {
+            assert_eq!(script(asked), closed("http://boot:8082", FACTS.uuid, asked).unwrap());
+        }
+        for asked in [ASKS, u8::MAX] {
+            assert_eq!(script(asked), script(ASKS - 1));
+        }
     }
 
     #[test]
