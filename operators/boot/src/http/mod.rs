@@ -208,11 +208,11 @@ impl AppState {
     }
 
     /// Like [`AppState::patiently`], for these refusals only.
-    async fn patiently_while<T, Asked: Future<Output = Result<T, Refusal>>>(
+    async fn patiently_while<T, Attempt: Future<Output = Result<T, Refusal>>>(
         &self,
         requester: &Requester,
         may_pass: fn(&Refusal) -> bool,
-        ask: impl Fn() -> Asked,
+        ask: impl Fn() -> Attempt,
     ) -> Result<T, Refusal> {
         let is_refused = |answer: &Result<T, Refusal>| answer.as_ref().is_err_and(may_pass);
         let mut answer = ask().await;
