@@ -48,6 +48,7 @@ pub(crate) async fn post_all_at_once(site: &Site) {
 /// A server that may report.
 struct Reporter {
     index: u32,
+    server: String,
     url: String,
     body: String,
     uuid: String,
@@ -65,22 +66,21 @@ async fn posted(site: &Site, number: u32) -> Result<Duration> {
         let (index, uuid) = (machine.index(), machine.report()?.uuid.to_string());
         let body =
             if number % 2 == 0 { many_objects(&uuid, index)? } else { long_texts(&uuid, index)? };
-        reporters.push(Reporter { index, url: String::new(), body, uuid });
+        let server = machine.server_name();
+        reporters.push(Reporter { index, server, url: String::new(), body, uuid });
     }
     for it in &mut reporters {
-        let name = site.stack.machine(0, it.index)?.server_name();
-        it.url = registry_url_of(&site.stack, &name).await?;
+        it.url = registry_url_of(&site.stack, &it.server).await?;
     }
     let http = Client::builder().no_proxy().build()?;
-    let all = try_join_all(reporters.iter().map(|it| report(&http, it)));
+    let inventories = Api::<ServerInventory>::all(site.stack.client.clone());
+    let all = try_join_all(reporters.iter().map(|it| report(&http, &inventories, it)));
     let waited = served_until(&ports::registry(), all).await?;
     site.stack.fleets[0].clear_faults(Some(fault));
-    let inventories = Api::<ServerInventory>::all(site.stack.client.clone());
     for it in &reporters {
-        let machine = site.stack.machine(0, it.index)?;
-        let name = machine.server_name();
+        let (machine, name) = (site.stack.machine(0, it.index)?, &it.server);
         machine.enters(ServerState::Available).await?;
-        let kept = inventories.get(&name).await?.spec;
+        let kept = inventories.get(name).await?.spec;
         // The boot of the token is over.
         for (method, path) in [
             (Method::POST, "register".to_owned()),
@@ -96,13 +96,17 @@ async fn posted(site: &Site, number: u32) -> Result<Duration> {
             let status = status.await?;
             ensure!(status == StatusCode::CONFLICT, "{method} with an ended token: {status}");
         }
-        ensure!(inventories.get(&name).await?.spec == kept, "the inventory of {name} was changed");
+        ensure!(inventories.get(name).await?.spec == kept, "the inventory of {name} was changed");
     }
     Ok(waited)
 }
 
 /// Reports as an agent does: again, if there is no room.
-async fn report(http: &Client, reporter: &Reporter) -> Result<()> {
+async fn report(
+    http: &Client,
+    inventories: &Api<ServerInventory>,
+    reporter: &Reporter,
+) -> Result<()> {
     soon(async || {
         let post = http.post(format!("{}/register", reporter.url));
         let post = post.header("content-type", "application/json").body(reporter.body.clone());
@@ -112,6 +116,12 @@ async fn report(http: &Client, reporter: &Reporter) -> Result<()> {
             StatusCode::SERVICE_UNAVAILABLE => {
                 sleep(AGAIN).await;
                 bail!("there is never room: {}", answer.text().await?)
+            }
+            // It was stored, although the answer that said so came too late.
+            StatusCode::CONFLICT => {
+                let stored = inventories.get(&reporter.server).await?.spec;
+                ensure!(stored.system_uuid == reporter.uuid, "{}", answer.text().await?);
+                Ok(())
             }
             status => bail!("{status}: {}", answer.text().await?),
         }

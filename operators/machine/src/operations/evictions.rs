@@ -70,11 +70,11 @@ mod tests {
         let mut evictions = Evictions::default();
         let (tried, left) = (pods(&["a", "b"]), pods(&["c", "b"]));
         evictions.ended(EvictionRound { tried, left });
-        let tries = |it: &Evictions| ["a", "b", "c"].map(|pod| it.tries(pod));
-        assert_eq!(tries(&evictions), [0, 1, 0]);
+        let counts = |it: &Evictions| ["a", "b", "c"].map(|pod| it.tries(pod));
+        assert_eq!(counts(&evictions), [0, 1, 0]);
         assert_eq!(evictions.left(), pods(&["b", "c"]));
         evictions.ended(EvictionRound { tried: pods(&["c", "b"]), left: pods(&["b"]) });
-        assert_eq!(tries(&evictions), [0, 2, 0]);
+        assert_eq!(counts(&evictions), [0, 2, 0]);
     }
 
     #[test]

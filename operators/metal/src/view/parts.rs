@@ -71,17 +71,17 @@ mod tests {
     #[test]
     fn lists_that_no_server_has_are_not_kept_and_of_others_only_so_many() {
         let known = Known::<Processor>::default();
-        let list = |id: usize| server(&id.to_string(), "").status.unwrap().processors;
+        let processors = |id: usize| server(&id.to_string(), "").status.unwrap().processors;
         let mut in_use = vec![];
         for id in 0..2 * MOST {
-            let mut list = list(id);
+            let mut list = processors(id);
             known.share(&mut list);
             in_use.push(list);
         }
         assert_eq!(known.0.locked().len(), MOST);
         in_use.clear();
-        let mut last = list(0);
-        known.share(&mut last);
+        let mut list = processors(0);
+        known.share(&mut list);
         assert_eq!(known.0.locked().len(), 1);
         known.share(&mut SharedList::default());
         assert_eq!(known.0.locked().len(), 1);

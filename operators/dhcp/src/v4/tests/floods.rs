@@ -113,7 +113,9 @@ fn a_forgotten_offer_that_was_made_again_goes_to_one_of_both_and_to_nobody_else(
 fn a_flood_opens_no_address_that_is_not_free() {
     let (mut lab, _) = flooded();
     let [declined, bound, recorded] = [5, 6, 7].map(|last| Ipv4Addr::new(10, 1, 50, last));
-    [declined, bound, recorded].into_iter().for_each(|address| lab.leases.withdraw(address));
+    for address in [declined, bound, recorded] {
+        lab.leases.withdraw(address);
+    }
     for (client, address) in [(5, declined), (6, bound)] {
         assert_eq!(lab.answer(&wish(client, address)).packet.yiaddr, address);
         assert_eq!(lab.answer(&select(client, address)).kind, MessageType::Ack);
