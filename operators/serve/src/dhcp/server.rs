@@ -220,7 +220,7 @@ impl<R: Responder> Server<R> {
     }
 
     /// Queues a packet, which is answered in its turn.
-    fn take_in(&mut self, request: Request<R::Link>) {
+    pub(super) fn take_in(&mut self, request: Request<R::Link>) {
         let (priority, client) = self.responder.source_of(&request);
         if self.waiting.push(priority, client, request).is_some() {
             self.metrics.overloaded();
