@@ -121,6 +121,16 @@ impl Wire {
         }
     }
 
+    /// The next packet of a client that has this address, after those that it has repeated to get it.
+    pub(super) async fn hear_from(&self, ip: Ipv4Addr) -> ReceivedPacket {
+        loop {
+            let heard = self.hear().await;
+            if heard.from == ip {
+                return heard;
+            }
+        }
+    }
+
     /// Answers it; `ip` is the address that the client gets.
     pub(super) async fn answer(
         &self,
