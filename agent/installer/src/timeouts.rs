@@ -46,11 +46,11 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
 #[cfg(test)]
 pub(crate) const QUICK: Timeouts = Timeouts {
     answer: Duration::from_secs(20),
-    stall: Duration::from_secs(2),
+    stall: Duration::from_secs(20),
     resume: (Duration::from_millis(1), Duration::from_millis(5)),
     again: (Duration::from_millis(1), Duration::from_millis(5)),
     rewrite: Duration::from_mins(2),
-    unknown: Duration::from_millis(20),
+    unknown: Duration::from_secs(2),
     reading: Duration::from_millis(1),
     settled: (Duration::from_millis(400), Duration::from_secs(20)),
     unnamed: (Duration::from_millis(400), Duration::from_secs(20)),

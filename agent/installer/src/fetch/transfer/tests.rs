@@ -134,7 +134,7 @@ async fn a_file_that_is_not_there_is_not_asked_for_again_and_again() {
 #[tokio::test]
 async fn a_file_that_has_gone_in_the_middle_is_not_waited_for_for_ever() {
     let gone = || Script::Say("404 Not Found\r\nContent-Length: 0".into(), vec![]);
-    let scripts = (0..400).map(|at| if at == 0 { Script::Serve("\"a\"", 5) } else { gone() });
+    let scripts = (0..10_000).map(|at| if at == 0 { Script::Serve("\"a\"", 5) } else { gone() });
     let server = Server::start(scripts).await;
     let broken = server.transfer().await.unwrap_err();
     assert!(matches!(broken, Broken::Refused(_)), "{broken}");
