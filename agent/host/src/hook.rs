@@ -164,12 +164,16 @@ mod tests {
     async fn nothing_of_a_hook_that_took_too_long_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let (hook, mark) = (folder.path().join("hook"), folder.path().join("mark"));
-        // What it has started, and that has started something itself.
-        script(&hook, &format!("(sleep 1; (sleep 1; touch {})) &\nwait", mark.display())).unwrap();
+        // What it has started, and that has started something itself, goes on once it may.
+        let may = folder.path().join("may");
+        let goes_on =
+            format!("until [ -e {} ]; do sleep 0.1; done; touch {}", may.display(), mark.display());
+        script(&hook, &format!("( ({goes_on}) & wait) &\nwait")).unwrap();
         let release = Release { name: "v1".into(), ..Release::default() };
         let (prepared, limit) = (Prepared::new(folder.path()), Duration::from_millis(300));
         let error = activate(&hook, &release, &prepared, limit).await.unwrap_err().to_string();
         assert!(error.contains("takes longer than 300ms"), "{error}");
+        fs::write(&may, "").unwrap();
         sleep(Duration::from_secs(3)).await;
         assert!(!mark.exists());
     }
