@@ -68,7 +68,7 @@ async fn an_offer_without_a_boot_file_or_no_offer_is_a_failed_boot() {
     let silent = Dhcp { server: "127.0.0.1:9".parse().unwrap(), ..dhcpd.client() };
     // Where there is an offer, there is time for it on a loaded machine as well.
     let cases =
-        [(dhcpd.client(), 200, "DHCP: no offer has a boot file"), (silent, 5, "DHCP: no offer")];
+        [(dhcpd.client(), 500, "DHCP: no offer has a boot file"), (silent, 5, "DHCP: no offer")];
     for (dhcp, patience, reason) in cases {
         let dhcp = Dhcp { patience: Duration::from_millis(patience), ..dhcp };
         let simulator = start(dhcp, "Boot0002").await;
