@@ -66,7 +66,7 @@ pub(crate) fn patient() -> Limits {
 /// Limits for a BMC that does not answer: short enough to wait for, and long enough for one that answers while other
 /// programs have the processor.
 pub(crate) fn impatient() -> Limits {
-    let short = Duration::from_secs(2);
+    let short = Duration::from_secs(4);
     Limits { tls: short, headers: short, body: short, ..patient() }
 }
 

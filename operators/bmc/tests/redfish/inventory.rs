@@ -135,8 +135,8 @@ async fn a_part_that_hangs_costs_that_part_and_is_named() {
     let (_fleet, bmc) = server.fleet(impatient());
     let path = "/redfish/v1/Systems/1/Processors/CPU2";
     for (fault, reason) in [
-        (Fault::HangBeforeHeader, "no response within 2s"),
-        (Fault::HangInBody, "the response was not complete within 2s"),
+        (Fault::HangBeforeHeader, "no response within 4s"),
+        (Fault::HangInBody, "the response was not complete within 4s"),
     ] {
         server.fault(path, fault);
         let mut without = expected();
