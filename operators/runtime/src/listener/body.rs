@@ -14,9 +14,8 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-/// How much of an unread body is discarded before the answer, and for how long.
+/// How much of an unread body is discarded before the answer.
 const DISCARDED: usize = 16 << 20;
-const DISCARDING: Duration = Duration::from_secs(2);
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -37,17 +36,17 @@ impl Rest {
     /// Discards, for a moment, what is still being sent: a client that is writing while the
     /// connection is closed gets an error, and never reads the response. `expects` is whether it
     /// waits for a `100 Continue`.
-    pub(super) async fn discard(self, expects: bool) {
+    pub(super) async fn discard(self, expects: bool, limit: Duration) {
         let unread = self.0.locked().take();
         match unread {
-            Some(unread) if unread.begun || !expects => discard(unread.body).await,
+            Some(unread) if unread.begun || !expects => discard(unread.body, limit).await,
             Some(_) | None => {}
         }
     }
 }
 
 /// Reads a body, within limits of size and time, and discards it.
-pub(super) async fn discard(mut body: Incoming) {
+pub(super) async fn discard(mut body: Incoming, limit: Duration) {
     let all = async {
         let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -57,7 +56,7 @@ pub(super) async fn discard(mut body: Incoming) {
             }
         }
     };
-    timeout(DISCARDING, all).await.ok();
+    timeout(limit, all).await.ok();
 }
 
 /// A body that is handed back if it is dropped before its end.

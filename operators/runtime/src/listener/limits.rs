@@ -26,6 +26,8 @@ pub struct Limits {
     pub stalled: Duration,
     /// See `stalled`.
     pub progress: u64,
+    /// Time limit for what is still being sent of a body that nobody reads, before it is answered.
+    pub discard: Duration,
     /// Largest header of a request.
     pub head_bytes: usize,
     /// Largest body.
@@ -45,6 +47,7 @@ impl Limits {
         body: Duration::from_secs(15),
         stalled: STALLED,
         progress: PROGRESS,
+        discard: Duration::from_secs(2),
         head_bytes: 16 << 10,
         body_bytes: 16 << 10,
         drain: Duration::from_secs(20),
@@ -72,6 +75,7 @@ impl Limits {
         body: Duration::from_secs(5),
         stalled: Duration::from_secs(5),
         progress: 1 << 10,
+        discard: Duration::from_secs(2),
         head_bytes: 8 << 10,
         body_bytes: 1 << 10,
         drain: Duration::ZERO,

@@ -273,7 +273,7 @@ impl ConnectionContext {
         let expects = request.headers().contains_key(header::EXPECT);
         let response = if request.body().size_hint().lower() > limits.body_bytes {
             if !expects {
-                discard(request.into_body()).await;
+                discard(request.into_body(), limits.discard).await;
             }
             too_large(*limits)
         } else {
@@ -285,7 +285,7 @@ impl ConnectionContext {
                 request.extensions_mut().insert(Local(local));
             }
             let response = router.clone().oneshot(request).await?;
-            rest.discard(expects).await;
+            rest.discard(expects, limits.discard).await;
             response
         };
         connection.response(Instant::now());

@@ -130,7 +130,7 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_read_and_while_it_is()
 
 #[tokio::test]
 async fn who_sends_too_much_without_asking_still_reads_why_it_is_refused() {
-    let limits = Limits { body_bytes: 1000, ..Limits::MACHINES };
+    let limits = Limits { body_bytes: 1000, discard: LIMIT, ..Limits::MACHINES };
     let site = Site::new(Router::new().route("/", post(|| async { "taken" })), limits).await;
     let mut sent = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", 8 << 20);
     sent.push_str(&" ".repeat(8 << 20));
@@ -148,7 +148,8 @@ async fn who_is_refused_before_the_body_was_read_still_reads_why() {
         (StatusCode::CONFLICT, "not now")
     };
     let router = Router::new().route("/", post(refuse)).route("/piece", post(one_piece));
-    let site = Site::new(router, Limits { body_bytes: 64 << 20, ..Limits::MACHINES }).await;
+    let limits = Limits { body_bytes: 64 << 20, discard: LIMIT, ..Limits::MACHINES };
+    let site = Site::new(router, limits).await;
     let long = " ".repeat(8 << 20);
     for (path, code) in [("/", 403), ("/piece", 409), ("/nowhere", 404)] {
         let whole = format!("Content-Length: {}\r\n\r\n{long}", long.len());
