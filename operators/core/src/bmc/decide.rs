@@ -14,8 +14,7 @@ use crate::{
     conditions::{Fact, is_stuck},
     foreign_cleanup,
     ownership::is_made_by,
-    redfish::{ManagerReading, Scheme, Unreachable},
-    server::is_another_reset,
+    redfish::{ManagerReading, Scheme, Unreachable, is_another_reset},
     spread::{SPREAD, share},
     unanswered::{can_be_made_again, has_answered},
 };

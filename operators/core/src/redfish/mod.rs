@@ -10,7 +10,7 @@ mod media;
 pub use boot::{BootEnabled, BootMode, BootReading, BootSource};
 pub use media::{ImageUrl, MediaSlot};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use metal_api::SystemUuid;
 use std::fmt;
 
@@ -298,4 +298,11 @@ impl fmt::Debug for Credentials {
 /// Whether a list of allowable values contains this one; a BMC without a list allows everything.
 pub fn allows<T: PartialEq>(allowable: &[T], wanted: &T) -> bool {
     allowable.is_empty() || allowable.contains(wanted)
+}
+
+/// Whether two times of the last reset are those of two resets. BMCs that compute it from the host's
+/// uptime report a slightly different time in each reading.
+pub(crate) fn is_another_reset(known: Timestamp, at: Timestamp) -> bool {
+    const JITTER: SignedDuration = SignedDuration::from_mins(1);
+    at.duration_since(known).abs() > JITTER
 }

@@ -51,7 +51,7 @@ pub use last_step::{Done, LastStep, OverrideState};
 pub use media::{MediaReading, medium_of};
 pub use power::{CERTAIN, was_on};
 pub(crate) use reserved::is_parked;
-pub(crate) use status::{configuration_state, is_another_reset, is_current, name_taken};
+pub(crate) use status::{configuration_state, is_current, name_taken};
 
 use crate::{
     bmc::CredentialAnnotations,

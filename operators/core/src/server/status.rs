@@ -5,10 +5,10 @@ use crate::{
     bmc::REASON_OF_SERVER,
     conditions::{self, Fact},
     ownership::{controller, is_controlled_by},
-    redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume},
+    redfish::{Drive, Inventory, Processor, Storage, SystemReading, Volume, is_another_reset},
     serial_number::names_one,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,
     apis::meta::v1::{Condition, Time},
@@ -179,13 +179,6 @@ pub(super) fn take_system(new: &mut ServerStatus, system: &SystemReading) {
     if let Some(led) = system.indicator_led {
         new.indicator_led = Some(IndicatorLed::from(led.to_string().as_str()));
     }
-}
-
-/// Whether two times of the last reset are those of two resets. BMCs that compute it from the host's
-/// uptime report a slightly different time in each reading.
-pub(crate) fn is_another_reset(known: Timestamp, at: Timestamp) -> bool {
-    const JITTER: SignedDuration = SignedDuration::from_mins(1);
-    at.duration_since(known).abs() > JITTER
 }
 
 fn take_last_reset(new: &mut ServerStatus, at: Timestamp) {

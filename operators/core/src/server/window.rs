@@ -12,9 +12,7 @@
 //! boot-operator reads it ([`crate::boot::window`]). If the window is lost, a boot is lost, but no
 //! secret: without a window a machine gets nothing, and a new one is opened only for a new boot.
 
-use super::{
-    ClaimSeen, Observation, Settings, last_step::is_from, status::is_another_reset, turn::Turn,
-};
+use super::{ClaimSeen, Observation, Settings, last_step::is_from, turn::Turn};
 use crate::{boot::decision::Method, redfish};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -105,8 +103,9 @@ pub(super) fn has_begun(seen: &Observation<'_>, system: &redfish::SystemReading)
         Some(PowerState::Off | PowerState::PoweringOff | PowerState::PoweringOn)
     );
     let before = recorded.last_reset_time.as_ref().map(|at| at.0);
-    let was_reset =
-        before.zip(system.last_reset).is_some_and(|(before, now)| is_another_reset(before, now));
+    let was_reset = before
+        .zip(system.last_reset)
+        .is_some_and(|(before, now)| redfish::is_another_reset(before, now));
     was_off || was_reset
 }
 
