@@ -2,6 +2,7 @@
 //! without their kind.
 
 use anyhow::{Result, ensure};
+use std::path::Path;
 
 /// Characters of the name of an object, at most.
 const LONGEST: usize = 253;
@@ -136,6 +137,17 @@ pub(crate) fn release(text: &str) -> Result<(&str, &str, String)> {
     Ok((org, host, name))
 }
 
+/// Whether what a person gives in place of a release is the name of a file.
+pub(crate) fn is_file(text: &str) -> bool {
+    let is_known = extension(text).is_some_and(|it| ["json", "yaml", "yml"].contains(&it));
+    text == "-" || (is_known && release(text).is_err())
+}
+
+/// What stands behind the last point of the name of a file.
+pub(crate) fn extension(name: &str) -> Option<&str> {
+    Path::new(name).extension()?.to_str()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +178,15 @@ mod tests {
             assert!(machine(bad).is_err(), "{bad}");
         }
         assert!(object("machine/a").is_err() && object(&"a".repeat(254)).is_err());
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_told_from_that_of_a_release() {
+        for file in ["config.json", "a/b/config.yaml", "./c.yml", "-"] {
+            assert!(is_file(file), "{file}");
+        }
+        for release in ["org/web-1:v1", "org/web:v1.json", "config", "org/web-1"] {
+            assert!(!is_file(release), "{release}");
+        }
     }
 }

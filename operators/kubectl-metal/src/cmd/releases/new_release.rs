@@ -1,6 +1,5 @@
 //! A release, from what a person gives.
 
-use super::starter::is_file;
 use crate::{
     cmd::names,
     configuration::{plain, with_schema},
@@ -38,7 +37,7 @@ pub(super) struct ReleaseArgs {
 
 /// What is to be started may be a file as well.
 fn release_or_file(text: &str) -> Result<String, String> {
-    if is_file(text) { Ok(text.to_owned()) } else { names::release_of_host(text) }
+    if names::is_file(text) { Ok(text.to_owned()) } else { names::release_of_host(text) }
 }
 
 /// A release that was made.

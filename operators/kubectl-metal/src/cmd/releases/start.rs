@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Outcome,
-    cmd::hosts,
+    cmd::{hosts, names},
     connection::Connection,
     failure,
     output::{DryRun, DryRunArgs, Format, shown, warn},
@@ -52,7 +52,7 @@ pub(crate) struct Start {
 impl Start {
     pub(super) async fn run(&self, connection: &Connection) -> Result<Outcome> {
         let DryRunArgs { dry_run } = self.dry_run;
-        if starter::is_file(&self.what.release) {
+        if names::is_file(&self.what.release) {
             ensure!(
                 dry_run == DryRun::None,
                 "--dry-run is for a release: give - in place of the file, to have it printed"

@@ -17,16 +17,6 @@ const DEPTH: usize = 16;
 /// Fields of a starter, at most.
 const FIELDS: usize = 1024;
 
-/// Whether what a person gives in place of a release is the name of a file.
-pub(super) fn is_file(text: &str) -> bool {
-    let is_known = extension(text).is_some_and(|it| ["json", "yaml", "yml"].contains(&it));
-    text == "-" || (is_known && names::release(text).is_err())
-}
-
-fn extension(name: &str) -> Option<&str> {
-    Path::new(name).extension()?.to_str()
-}
-
 /// Writes a starter for an image to a file that is not there yet, or to standard output.
 ///
 /// # Errors
@@ -41,7 +31,7 @@ pub(super) async fn write(what: &ReleaseArgs) -> Result<Outcome> {
     };
     let starter = of_package(&package)?;
     let name = what.release.as_str();
-    let text = if extension(name) == Some("json") {
+    let text = if names::extension(name) == Some("json") {
         serde_json::to_string_pretty(&starter)? + "\n"
     } else {
         serde_saphyr::to_string(&starter).context("YAML")?
@@ -185,15 +175,5 @@ mod tests {
         });
         starter(&schema);
         assert_eq!(starter(&json!({ "$ref": "#" })), Value::Null);
-    }
-
-    #[test]
-    fn the_name_of_a_file_is_told_from_that_of_a_release() {
-        for file in ["config.json", "a/b/config.yaml", "./c.yml", "-"] {
-            assert!(is_file(file), "{file}");
-        }
-        for release in ["org/web-1:v1", "org/web:v1.json", "config", "org/web-1"] {
-            assert!(!is_file(release), "{release}");
-        }
     }
 }
