@@ -242,8 +242,7 @@ async fn a_name_that_nobody_answers_for_costs_no_more_than_its_deadline_and_no_o
         }
         Ok(vec![])
     };
-    let mut limits = patient();
-    limits.connect = Duration::from_secs(4);
+    let limits = metal_bmc::Limits { connect: Duration::from_secs(4), ..patient() };
     let names = Names { lookup, forbids: |_| false };
     let fleet = Fleet::new(Config { names, limits, ..Config::default() });
     let silent = at("silent.example", &target);
